@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happened, as one typed union: the only contract between the work (training, site, coordinator) and its faces.
+
+Events are facts in the past, immutable, safe to pass between threads, and hold codes, names, hashes and numbers only,
+never note text. `parse_event` reads one back from JSON.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+
+from .scores import Scores
+
+Phase = Literal[
+    "joining",
+    "waiting",
+    "downloading",
+    "scoring_before",
+    "training",
+    "scoring_after",
+    "measuring",
+    "approval",
+    "uploading",
+    "sent",
+    "kept",
+    "missed",
+    "evaluating",
+    "paused",
+    "finished",
+]
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    time: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+class _SiteEvent(_Event):
+    site: str
+    round: int = 0
+
+
+class ConnectionChanged(_SiteEvent):
+    """`code` says why a connection was lost or refused; `retry_seconds` is None where no further try is made."""
+
+    type: Literal["connection"] = "connection"
+    state: Literal["connecting", "connected", "lost", "refused"]
+    address: str
+    code: str | None = None
+    params: dict[str, str | int | float] = {}
+    retry_seconds: float | None = None
+
+
+class PhaseChanged(_SiteEvent):
+    type: Literal["phase"] = "phase"
+    phase: Phase
+
+
+class TrainingStep(_SiteEvent):
+    """One optimiser step. `loss` is per supervised token (nats); memory is the process's or the device's peak (MiB)."""
+
+    type: Literal["step"] = "step"
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    tokens_per_second: float
+    memory_mib: float
+
+
+class Evaluated(_SiteEvent):
+    """Validation loss (nats per supervised token) and scores on the site's own notes."""
+
+    type: Literal["evaluated"] = "evaluated"
+    moment: Literal["before", "after", "final"]
+    loss: float
+    scores: Scores
+
+
+class GenerationProgress(_SiteEvent):
+    """Notes answered so far while scoring."""
+
+    type: Literal["generation"] = "generation"
+    done: int
+    total: int
+
+
+class UpdatePending(_SiteEvent):
+    """An update lies in the outbox and waits for a decision; nothing of it has left."""
+
+    type: Literal["pending"] = "pending"
+    update: str
+    bytes: int
+
+
+class DecisionRecorded(_SiteEvent):
+    type: Literal["decision"] = "decision"
+    update: str
+    decision: Literal["approved", "released", "kept", "taken_back", "expired"]
+    by: str
+    reason: str
+
+
+class TransferProgress(_SiteEvent):
+    """Bytes of one blob that have been sent or received by this site so far."""
+
+    type: Literal["transfer"] = "transfer"
+    direction: Literal["up", "down"]
+    blob: str
+    bytes: int
+    total: int
+
+
+class ReceiptReceived(_SiteEvent):
+    type: Literal["receipt"] = "receipt"
+    update: str
+
+
+class UpdateRefused(_SiteEvent):
+    type: Literal["refused"] = "refused"
+    update: str
+    code: str
+    params: dict[str, str | int | float] = {}
+
+
+class SiteSeen(_SiteEvent):
+    """At the coordinator: a site joined, came back, left, or told its phase."""
+
+    type: Literal["site"] = "site"
+    state: Literal["joined", "connected", "left", "phase", "declined", "update"]
+    phase: Phase | None = None
+
+
+class RoundOpened(_Event):
+    type: Literal["round_opened"] = "round_opened"
+    round: int
+    attempt: int
+    sites: tuple[str, ...]
+    closes: AwareDatetime
+
+
+class RoundClosed(_Event):
+    """`reason`: all sites answered, or the deadline passed."""
+
+    type: Literal["round_closed"] = "round_closed"
+    round: int
+    reason: str
+    updates: int
+
+
+class RoundCombined(_Event):
+    type: Literal["round_combined"] = "round_combined"
+    round: int
+    adapter: str
+    weights: dict[str, float]
+    residual: float
+
+
+class FederationPaused(_Event):
+    type: Literal["paused"] = "paused"
+    round: int
+    reason: str
+
+
+class FederationFinished(_SiteEvent):
+    type: Literal["finished"] = "finished"
+    adapter: str
+
+
+class Failed(_SiteEvent):
+    """Work stopped on a fault; `code` and `params` make the sentence."""
+
+    type: Literal["failed"] = "failed"
+    code: str
+    params: dict[str, str | int | float] = {}
+
+
+Event = (
+    ConnectionChanged
+    | PhaseChanged
+    | TrainingStep
+    | Evaluated
+    | GenerationProgress
+    | UpdatePending
+    | DecisionRecorded
+    | TransferProgress
+    | ReceiptReceived
+    | UpdateRefused
+    | SiteSeen
+    | RoundOpened
+    | RoundClosed
+    | RoundCombined
+    | FederationPaused
+    | FederationFinished
+    | Failed
+)
+
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
+
+
+def parse_event(data: str | bytes) -> Event:
+    """One event from its JSON; raises pydantic.ValidationError."""
+    return _ADAPTER.validate_json(data)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a site is asked to do in a round, as data: the training package turns it into torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+Sha256 = str
+
+
+class Frozen(BaseModel):
+    """Base of all values of the federation: immutable, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TrainingSettings(Frozen):
+    """Local training. Defaults are those of Fed-MedLoRA's released code (methods: 2.1) unless marked.
+
+    Exactly one of `epochs` and `steps` is given; both count per round. `loss_on="answer"` is ours, "all" the authors'.
+    """
+
+    epochs: PositiveFloat | None = None
+    steps: PositiveInt | None = None
+    batch_size: PositiveInt = 4
+    micro_batch_size: PositiveInt | None = None
+    learning_rate: PositiveFloat = 2e-4
+    warmup_share: float = Field(0.05, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: PositiveFloat | None = 1.0
+    max_tokens: int = Field(800, ge=32, le=131072)
+    max_new_tokens: int = Field(512, ge=8, le=8192)
+    loss_on: Literal["answer", "all"] = "answer"
+    checkpoint_steps: PositiveInt = 50
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainingSettings:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give either epochs or steps")
+        return self
+
+
+class References(Frozen):
+    """Values of earlier rounds against which a site measures its own drift before it asks for approval."""
+
+    median_update_norm: float = Field(ge=0)
+    loss: float = Field(ge=0)
+
+
+class Plan(Frozen):
+    """One site's part in one round. `start` and `frozen` are sha256 of adapter blobs; `seed` is already the site's own.
+
+    kind "train": train from `start` at `rank`, offer an update. kind "evaluate": score `start` on the site's test notes
+    (validation notes where it has none) and offer a report without blobs.
+    """
+
+    kind: Literal["train", "evaluate"] = "train"
+    round: PositiveInt
+    start: Sha256
+    frozen: Sha256 | None = None
+    rank: PositiveInt
+    training: TrainingSettings
+    freeze: tuple[Literal["A", "B"], ...] = ()
+    references: References | None = None
+    seed: int = Field(ge=0)

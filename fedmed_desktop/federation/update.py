@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a site offers after its part of a round: named blobs and a report of scalars. Nothing else leaves a site."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from ..scores import Scores
+from .plan import Frozen, Sha256
+
+
+class Part(Frozen):
+    """One blob of an update: its hash and its length in bytes."""
+
+    sha256: Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
+    size: PositiveInt
+
+
+class Report(Frozen):
+    """Every scalar of an update. README's table of what leaves the hospital lists exactly these.
+
+    Losses are nats per supervised token on the site's own validation notes; norms are Frobenius norms of delta W.
+    `supervised_tokens` counts the labels of one pass over the training notes (Fed-MedLoRA's weight, methods 2.1).
+    """
+
+    kind: Literal["train", "evaluate"] = "train"
+    notes: NonNegativeInt
+    supervised_tokens: NonNegativeInt = 0
+    steps: NonNegativeInt = 0
+    train_loss: NonNegativeFloat | None = None
+    loss_before: NonNegativeFloat | None = None
+    loss_after: NonNegativeFloat | None = None
+    scores_before: Scores = Scores()
+    scores_after: Scores = Scores()
+    start_norm: NonNegativeFloat = 0.0
+    update_norm: NonNegativeFloat = 0.0
+    effective_rank: NonNegativeFloat = 0.0
+    seconds: NonNegativeFloat = 0.0
+
+
+class Update(Frozen):
+    """Parts and report of one site in one round."""
+
+    round: PositiveInt
+    parts: dict[str, Part]
+    report: Report
+
+    @property
+    def sha256(self) -> Sha256:
+        """Identity of the update: hash over its parts (and, for a report without blobs, over the report).
+
+        Timings in the report do not enter where there are blobs, so that a repeated training has the same identity.
+        """
+        content: object = {name: part.sha256 for name, part in self.parts.items()}
+        if not self.parts:
+            content = self.report.model_dump(mode="json", exclude={"seconds"})
+        text = json.dumps([self.round, content], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all blobs."""
+        return sum(part.size for part in self.parts.values())
