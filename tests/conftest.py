@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test stands on: no network, no display, no home of a real user, and nothing left running.
+
+The environment is set before anything of ours is imported; children that tests start inherit it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ipaddress
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+THREAD_GRACE_S = 5.0
+
+_home = Path(tempfile.mkdtemp(prefix="fedmed-tests-"))
+atexit.register(shutil.rmtree, _home, ignore_errors=True)
+os.environ |= {
+    "HOME": str(_home),
+    "USERPROFILE": str(_home),
+    "APPDATA": str(_home / "config"),
+    "LOCALAPPDATA": str(_home / "data"),
+    "XDG_CONFIG_HOME": str(_home / "config"),
+    "XDG_DATA_HOME": str(_home / "data"),
+    "XDG_STATE_HOME": str(_home / "state"),
+    "XDG_CACHE_HOME": str(_home / "cache"),
+    "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "QT_QPA_PLATFORM": "offscreen",
+    "TOKENIZERS_PARALLELISM": "false",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+class NetworkRefusedError(RuntimeError):
+    """A test reached for something that is not on this machine's loopback. No OSError: retries must not swallow it."""
+
+
+_refused: list[str] = []
+
+
+def _is_loopback(host: object) -> bool:
+    """Whether a host is this machine itself; names other than localhost would need a resolver, so they are not."""
+    if isinstance(host, (bytes, bytearray)):
+        host = host.decode("ascii", "replace")
+    if not isinstance(host, str):
+        return False
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _guard_sockets(event: str, arguments: tuple[object, ...]) -> None:
+    """Audit hook: sees every socket call of this interpreter, asyncio's and a library's too, before it is made."""
+    if not event.startswith("socket."):
+        return
+    if event in ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"):
+        address = arguments[1]
+        # str or bytes: a Unix socket; None: a message on a socket whose connect was allowed
+        allowed = address is None or isinstance(address, (str, bytes)) or _is_loopback(address[0])  # type: ignore[index]
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
+        address = arguments[0]
+        allowed = address is None or _is_loopback(address)
+    else:
+        return
+    if not allowed:
+        _refused.append(f"{event} {address!r}")
+        raise NetworkRefusedError(f"tests reach loopback only, not {event} {address!r}")
+
+
+sys.addaudithook(_guard_sockets)
+
+
+@pytest.fixture
+def refused_connections() -> list[str]:
+    """What the socket guard has refused in this test. A test that means to be refused clears it."""
+    return _refused
+
+
+@pytest.fixture(autouse=True)
+def _no_network() -> Iterator[None]:
+    _refused.clear()
+    yield
+    attempts = list(_refused)
+    _refused.clear()
+    assert not attempts, f"the test reached for the network: {attempts}"
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left_behind() -> Iterator[None]:
+    """Workers of an executor that was shut down get a moment to end; anything else that lives on fails the test."""
+    before = set(threading.enumerate())
+    yield
+    started = [t for t in threading.enumerate() if t not in before and not t.daemon]
+    deadline = time.monotonic() + THREAD_GRACE_S
+    for thread in started:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    left = [thread.name for thread in started if thread.is_alive()]
+    assert not left, (
+        f"the test left non-daemon threads running: {left}; stop and join them, or shut their executor down"
+    )
+
+
+@pytest.fixture(autouse=True)
+def _same_umask_after() -> Iterator[None]:
+    umask = os.umask(0o077)
+    os.umask(umask)
+    yield
+    os.umask(umask)
