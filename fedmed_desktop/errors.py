@@ -10,6 +10,60 @@ from typing import Final
 
 SENTENCES: Final[dict[str, str]] = {
     # code -> sentence; {name} is a parameter. Keep one block per package, sorted by code inside it.
+    # clinical
+    "clinical.notes_empty": "The notes file {name} holds no notes. Each row must be one note as a JSON object.",
+    "clinical.notes_folder_missing": "The notes folder {name} does not exist. Choose the folder that holds train.jsonl "
+    "and validation.jsonl.",
+    "clinical.notes_missing": "The notes file {name} does not exist. Check its name and folder.",
+    "clinical.notes_row": "The notes file {name} has a fault in row {row}: {reason}. Mend this row and try again.",
+    "clinical.notes_split_missing": "The notes folder {name} has no {split}.jsonl or {split}.jsonl.gz. Put the "
+    "{split} notes there.",
+    "clinical.notes_split_twice": "The notes folder {name} has both {split}.jsonl and {split}.jsonl.gz. Remove the one "
+    "that is not meant.",
+    "clinical.notes_unreadable": "The notes file {name} cannot be read: {reason}. Give a text file of JSON rows "
+    "(.jsonl), or one packed with gzip (.jsonl.gz).",
+    "clinical.types_file": "The types file {name} cannot be used: {reason}. It needs a table [types.map] with rows "
+    'such as Chemical = "drug".',
+    "clinical.types_file_missing": "The types file {name} does not exist. Check its name and folder.",
+    "clinical.types_map_target": "The types map sends {local} to {target}, but the federation's types are {expected}. "
+    "Correct the map.",
+    "clinical.types_unknown": "None of the types in these notes is known to the federation. Found: {found}; the "
+    "federation's types: {expected}. Add a types map.",
+    # lora
+    "lora.adapter_empty": "The adapter holds no modules. Give one that adapts at least one linear layer.",
+    "lora.factor_shape": "The tensor {tensor} has shape {shape}, where {expected} is needed. Make the adapter again.",
+    "lora.file_cut_off": "The adapter is cut off: it has {size} bytes where {expected} are needed. Fetch it again.",
+    "lora.file_header": "The adapter's header is not valid: {reason}. The file is damaged or not safetensors; "
+    "fetch it again.",
+    "lora.file_header_size": "The adapter's header claims {size} bytes; at most {limit} are allowed. "
+    "The file is damaged or not safetensors; fetch it again.",
+    "lora.file_missing": "The adapter file {name} cannot be read: {reason}. Check the folder and its permissions.",
+    "lora.file_size": "The adapter has {size} bytes, but its tensors end at byte {expected}. Fetch it again.",
+    "lora.format_too_new": "The adapter has format version {version}; this program knows versions up to {known}. "
+    "Update fedmed-desktop.",
+    "lora.metadata": "The adapter's metadata are not fedmed-desktop's: {reason}. Give an adapter that "
+    "fedmed-desktop wrote.",
+    "lora.module_name": "{name} cannot be the name of a module. Use the base model's own names, such as "
+    "model.layers.0.self_attn.q_proj.",
+    "lora.module_unknown": "The adapter has no module {name}. Use adapters made for the same base model.",
+    "lora.modules_differ": "The adapters do not adapt the same modules: {name} is in only one of them. "
+    "Use adapters of one federation.",
+    "lora.not_canonical": "The adapter's bytes are not in the one form that fedmed-desktop writes, so its "
+    "hash means nothing. Write it again with fedmed-desktop.",
+    "lora.partner_missing": "The tensor {tensor} is missing, but its partner is there. Make the adapter again.",
+    "lora.peft_config": "The adapter_config.json cannot be used: {reason}. Export the adapter again with PEFT.",
+    "lora.peft_unsupported": "This PEFT adapter uses {feature}, which a federation cannot combine. Use plain LoRA or "
+    "rsLoRA on linear layers.",
+    "lora.rank": "The rank {rank} cannot be used. Choose a whole number of at least 1.",
+    "lora.scale": "The scale {scale} of {name} cannot be used. It must be a finite number above 0.",
+    "lora.shapes_differ": "The module {name} has shape {left} in one adapter and {right} in another. "
+    "Use adapters made for the same base model.",
+    "lora.tensor_dtype": "The tensor {tensor} is of type {dtype}; {expected} is needed. Save the adapter in that type.",
+    "lora.tensor_entry": "The tensor {tensor} is described wrongly: {reason}. The file is damaged; fetch it again.",
+    "lora.tensor_not_finite": "The tensor {tensor} has values that are not finite numbers. Training may have diverged; "
+    "lower the learning rate and train again.",
+    "lora.tensor_unknown": "The tensor {tensor} does not belong in a LoRA adapter. Give an adapter with only "
+    "LoRA factors of linear layers.",
 }
 
 

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A note and what is annotated in it, as immutable values.
+
+Offsets are Python character offsets (code points), half-open: `text[start:end]`. Messages of validation errors name
+keys, offsets and entity numbers only, never the note's words: they reach screens and logs.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+
+Name = Annotated[StrictStr, Field(min_length=1, max_length=200)]
+
+
+class Span(NamedTuple):
+    """A typed stretch of a text: what is predicted and what is scored. Sorts by start, then end, then type."""
+
+    start: int
+    end: int
+    type: str
+
+
+class _Record(BaseModel):
+    # Corpora carry keys of their own (`split`, `concept`, `level`): they are read over, not refused.
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class Entity(_Record):
+    """One annotated mention; `fragments` are the `[start, end)` parts of a discontinuous one, in its outer span."""
+
+    id: Name
+    start: StrictInt
+    end: StrictInt
+    type: Name
+    text: StrictStr
+    fragments: tuple[tuple[StrictInt, StrictInt], ...] | None = None
+
+    @property
+    def discontinuous(self) -> bool:
+        return self.fragments is not None and len(self.fragments) > 1
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start, self.end, self.type)
+
+
+class Relation(_Record):
+    """A directed link between two entities of the same note, by entity id."""
+
+    head: Name
+    tail: Name
+    type: Name
+
+
+class Note(_Record):
+    """A clinical text with its entities and relations. Raises pydantic.ValidationError where they do not fit."""
+
+    id: Name
+    text: StrictStr
+    entities: tuple[Entity, ...]
+    relations: tuple[Relation, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not self.text.strip():
+            raise ValueError("the text is empty")
+        for number, entity in enumerate(self.entities, start=1):
+            _check_entity(number, entity, self.text)
+        ids = {entity.id for entity in self.entities}
+        if len(ids) < len(self.entities):
+            raise ValueError("two entities have the same id")
+        for number, relation in enumerate(self.relations, start=1):
+            if relation.head not in ids or relation.tail not in ids:
+                raise ValueError(f"relation {number} points to an entity id that the note does not have")
+        return self
+
+
+def _check_entity(number: int, entity: Entity, text: str) -> None:
+    where = f"entity {number}, offsets {entity.start} to {entity.end}"
+    if not 0 <= entity.start < entity.end <= len(text):
+        raise ValueError(f"{where}: outside the text ({len(text)} characters) or not in order")
+    if text[entity.start : entity.end] != entity.text:
+        raise ValueError(f"{where}: the characters there are not the entity's text")
+    for start, end in entity.fragments or ():
+        if not entity.start <= start < end <= entity.end:
+            raise ValueError(f"{where}: fragment {start} to {end} does not lie inside")

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notes from JSON lines (`.jsonl`, `.jsonl.gz`): one note a row, read row by row, every fault with its row number.
+
+Errors name the file, the row, keys and offsets, never the words of a note. Nothing here keeps more than one row beside
+the notes already read, and a row has a greatest length, so that a wrong or hostile file cannot fill the memory.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+from pydantic import ValidationError
+
+from fedmed_desktop.clinical.notes import Note
+from fedmed_desktop.errors import UserFacingError
+
+MAX_ROW_BYTES: Final = 16 * 2**20
+SUFFIXES: Final = (".jsonl", ".jsonl.gz")
+_REQUIRED: Final = ("id", "text", "entities")
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_SHOWN_KEYS: Final = 10
+_SHOWN_KEY_LENGTH: Final = 30
+
+
+@dataclass(frozen=True)
+class SiteNotes:
+    """A site's notes: to train on, to choose and score rounds by, and (if the site keeps some) to test once."""
+
+    train: list[Note]
+    validation: list[Note]
+    test: list[Note] | None
+
+
+def read_notes(path: Path) -> list[Note]:
+    """All notes of a file, in its order.
+
+    Raises UserFacingError: `clinical.notes_missing`, `.notes_unreadable` (not gzip, not text, no permission),
+    `.notes_row` (with row and reason), `.notes_empty`.
+    """
+    notes: list[Note] = []
+    rows: dict[str, int] = {}
+    with _opened(path) as file:
+        for row, line in _lines(file, path.name):
+            note = _parse(line, path.name, row)
+            first = rows.setdefault(note.id, row)
+            if first != row:
+                raise _row_error(path.name, row, f"its id is the id of row {first} too")
+            notes.append(note)
+    if not notes:
+        raise UserFacingError("clinical.notes_empty", name=path.name)
+    return notes
+
+
+def read_notes_folder(folder: Path) -> SiteNotes:
+    """The notes of a site: `train`, `validation` and, if there, `test`, each `.jsonl` or `.jsonl.gz`.
+
+    Raises what read_notes raises, `clinical.notes_folder_missing`, `.notes_split_missing`, `.notes_split_twice`.
+    """
+    if not folder.is_dir():
+        raise UserFacingError("clinical.notes_folder_missing", name=folder.name)
+    paths = {split: _split_path(folder, split) for split in ("train", "validation", "test")}
+    for split in ("train", "validation"):
+        if paths[split] is None:
+            raise UserFacingError("clinical.notes_split_missing", name=folder.name, split=split)
+    read = {split: read_notes(path) for split, path in paths.items() if path is not None}
+    return SiteNotes(read["train"], read["validation"], read.get("test"))
+
+
+def _split_path(folder: Path, split: str) -> Path | None:
+    found = [path for suffix in SUFFIXES if (path := folder / f"{split}{suffix}").exists()]
+    if len(found) > 1:
+        raise UserFacingError("clinical.notes_split_twice", name=folder.name, split=split)
+    return found[0] if found else None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file's bytes, unpacked; faults of reading become UserFacingErrors, also those met while reading on."""
+    name = path.name
+    if not path.exists():
+        raise UserFacingError("clinical.notes_missing", name=name)
+    if not name.endswith(SUFFIXES):
+        raise UserFacingError(
+            "clinical.notes_unreadable", name=name, reason="its name ends in none of .jsonl, .jsonl.gz"
+        )
+    try:
+        with path.open("rb") as raw:
+            packed = name.endswith(".gz")
+            if not packed and raw.read(2) == _GZIP_MAGIC:
+                raise UserFacingError(
+                    "clinical.notes_unreadable", name=name, reason="it is packed with gzip, but not named .jsonl.gz"
+                )
+            raw.seek(0)
+            if packed:
+                with gzip.GzipFile(fileobj=raw) as unpacked:
+                    yield cast(BinaryIO, unpacked)
+            else:
+                yield raw
+    except gzip.BadGzipFile:
+        raise UserFacingError("clinical.notes_unreadable", name=name, reason="it is not a gzip file") from None
+    except (EOFError, zlib.error):
+        raise UserFacingError("clinical.notes_unreadable", name=name, reason="it is cut off or damaged") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UserFacingError("clinical.notes_unreadable", name=name, reason=reason, retryable=True) from None
+
+
+def _lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
+    """Row numbers from 1 and rows; blank rows are counted and passed over."""
+    row = 0
+    while line := file.readline(MAX_ROW_BYTES + 1):
+        row += 1
+        if len(line) > MAX_ROW_BYTES:
+            raise _row_error(name, row, f"it is longer than {MAX_ROW_BYTES // 2**20} MiB")
+        try:
+            text = line.decode("utf-8-sig" if row == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise _row_error(name, row, f"byte {error.start + 1} is not UTF-8") from None
+        if "\x00" in text:
+            raise _row_error(name, row, "it holds zero bytes: this is not a text file")
+        if text.strip():
+            yield row, text
+
+
+def _parse(line: str, name: str, row: int) -> Note:
+    try:
+        data = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise _row_error(name, row, f"not valid JSON at column {error.colno}: {error.msg}") from None
+    except (ValueError, RecursionError):
+        raise _row_error(name, row, "not valid JSON: a number too long or lists too deep") from None
+    if not isinstance(data, dict):
+        raise _row_error(name, row, "not a JSON object")
+    missing = [key for key in _REQUIRED if key not in data]
+    if missing:
+        raise _row_error(name, row, f"missing {_listed(missing)}; found {_listed(sorted(data)) or 'no keys'}")
+    try:
+        return Note.model_validate(data)
+    except ValidationError as error:
+        raise _row_error(name, row, _reason(error)) from None
+
+
+def _reason(error: ValidationError) -> str:
+    """Where and what of the first fault. Pydantic's messages state what was expected, and input stays hidden."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    # Entities are counted from 1 in every message.
+    where = " ".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
+    what = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what
+
+
+def _listed(keys: list[str]) -> str:
+    """Keys for a message, few and short: a broken file may have anything as a key."""
+    shown = [f"'{key[:_SHOWN_KEY_LENGTH]}'" for key in keys[:_SHOWN_KEYS]]
+    more = len(keys) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _row_error(name: str, row: int, reason: str) -> UserFacingError:
+    return UserFacingError("clinical.notes_row", name=name, row=row, reason=reason)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a site's own entity types to the federation's.
+
+A federation agrees on types (drug, problem, ...); a site's corpus has its own (Chemical, SpecificDisease, ...). The
+site's map says which is which. What is left out on the way is counted, and the counts are shown to the operator.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
+
+from fedmed_desktop.clinical.notes import Entity, Note
+from fedmed_desktop.errors import UserFacingError
+
+
+class NotesReport(BaseModel):
+    """What applying the types kept and left out.
+
+    `entities` counts by federation type, `unmapped` by the site's own type. `repeated_dropped` are mentions that the
+    map made equal to another (same span, same type): nothing is lost by them. `annotated_types` are the federation
+    types that this site annotates, sorted: it is asked for and scored on only these.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    notes: NonNegativeInt
+    entities: dict[str, NonNegativeInt]
+    unmapped: dict[str, NonNegativeInt] = {}
+    discontinuous_dropped: NonNegativeInt = 0
+    nested_dropped: NonNegativeInt = 0
+    repeated_dropped: NonNegativeInt = 0
+    annotated_types: tuple[str, ...] = ()
+
+
+def read_types_map(path: Path) -> dict[str, str]:
+    """The `[types.map]` table of a TOML file: the site's type -> the federation's type.
+
+    Raises UserFacingError: `clinical.types_file_missing`, `clinical.types_file`.
+    """
+    name = path.name
+    try:
+        data = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        raise UserFacingError("clinical.types_file_missing", name=name) from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UserFacingError("clinical.types_file", name=name, reason=reason) from None
+    except UnicodeDecodeError:
+        raise UserFacingError("clinical.types_file", name=name, reason="it is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserFacingError("clinical.types_file", name=name, reason=f"it is not valid TOML: {error}") from None
+    types = data.get("types")
+    table = types.get("map") if isinstance(types, dict) else None
+    if not isinstance(table, dict) or not table:
+        raise UserFacingError("clinical.types_file", name=name, reason="it has no filled [types.map] table")
+    for local, federated in table.items():
+        if not isinstance(federated, str):
+            raise UserFacingError("clinical.types_file", name=name, reason=f"the value of {local} is not a string")
+    return dict(table)
+
+
+def apply_types(
+    notes: Iterable[Note], types: Collection[str], types_map: Mapping[str, str] | None = None
+) -> tuple[list[Note], NotesReport]:
+    """The notes with the federation's types only, and the report.
+
+    Types outside `types_map` that bear a federation type's name keep it; all others are counted and ignored.
+    Discontinuous mentions are dropped; of overlapping ones the longest stays (then the earliest, then the first in the
+    note). This happens after mapping, so that a dropped type never hides a kept one. Relations between kept mentions
+    stay.
+
+    Raises UserFacingError: `clinical.types_map_target` (the map names a type that the federation has not),
+    `clinical.types_unknown` (no entity has a known type, or there is neither an entity nor a map).
+    """
+    local = _checked_map(types, types_map or {})
+    counts = _Counts()
+    typed = [_typed(note, local, counts) for note in notes]
+    seen = {type_ for type_ in local.values() if counts.known[type_]}
+    annotated = seen | set((types_map or {}).values())
+    if not annotated or (counts.unmapped and not seen):
+        raise UserFacingError(
+            "clinical.types_unknown",
+            found=", ".join(sorted(counts.unmapped)) or "none",
+            expected=", ".join(sorted(types)),
+        )
+    return typed, NotesReport(
+        notes=len(typed),
+        entities=dict(sorted(counts.kept.items())),
+        unmapped=dict(sorted(counts.unmapped.items())),
+        discontinuous_dropped=counts.discontinuous,
+        nested_dropped=counts.nested,
+        repeated_dropped=counts.repeated,
+        annotated_types=tuple(sorted(annotated)),
+    )
+
+
+class _Counts:
+    def __init__(self) -> None:
+        self.known: Counter[str] = Counter()
+        self.kept: Counter[str] = Counter()
+        self.unmapped: Counter[str] = Counter()
+        self.discontinuous = self.nested = self.repeated = 0
+
+
+def _checked_map(types: Collection[str], types_map: Mapping[str, str]) -> dict[str, str]:
+    for name, target in types_map.items():
+        if target not in types:
+            expected = ", ".join(sorted(types))
+            raise UserFacingError("clinical.types_map_target", local=name, target=target, expected=expected)
+    return {name: name for name in types} | dict(types_map)
+
+
+def _typed(note: Note, local: Mapping[str, str], counts: _Counts) -> Note:
+    candidates: list[Entity] = []
+    for entity in note.entities:
+        federated = local.get(entity.type)
+        if federated is None:
+            counts.unmapped[entity.type] += 1
+            continue
+        counts.known[federated] += 1
+        if entity.discontinuous:
+            counts.discontinuous += 1
+        else:
+            candidates.append(entity.model_copy(update={"type": federated}))
+    kept = _outermost(candidates, counts)
+    counts.kept.update(entity.type for entity in kept)
+    ids = {entity.id for entity in kept}
+    relations = tuple(r for r in note.relations if r.head in ids and r.tail in ids)
+    return note.model_copy(update={"entities": tuple(kept), "relations": relations})
+
+
+def _outermost(entities: Sequence[Entity], counts: _Counts) -> list[Entity]:
+    kept: list[Entity] = []
+    for entity in sorted(entities, key=lambda e: (e.start - e.end, e.start)):
+        if any(entity.span == other.span for other in kept):
+            counts.repeated += 1
+        elif any(entity.start < other.end and other.start < entity.end for other in kept):
+            counts.nested += 1
+        else:
+            kept.append(entity)
+    return sorted(kept, key=lambda e: e.start)
