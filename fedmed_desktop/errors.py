@@ -29,6 +29,67 @@ SENTENCES: Final[dict[str, str]] = {
     "Correct the map.",
     "clinical.types_unknown": "None of the types in these notes is known to the federation. Found: {found}; the "
     "federation's types: {expected}. Add a types map.",
+    # combine, spec, model, update (federation and base model)
+    "combine.mixed_ranks": "Module {module} has different ranks or scales at different sites, so factors cannot be "
+    "averaged. Choose one rank for all sites.",
+    "model.damaged": "The model file {path} is damaged: {reason}. Fetch the model again.",
+    "model.no_file": "{path} is not a model folder: it has no {file}. Give the folder of a Hugging Face causal language "
+    "model.",
+    "model.no_folder": "There is no model folder at {path}. Check the path.",
+    "model.no_linears": "The model in {path} has no linear layers inside decoder blocks that could be adapted.",
+    "model.other_base": "The model in {path} is not the federation's base model (fingerprint {found}, expected "
+    "{expected}). Ask the coordinator's host which model to use.",
+    "spec.missing": "There is no federation specification at {path}. Write one with --new-federation.",
+    "spec.unreadable": "The federation specification {path} cannot be read: {reason}.",
+    "spec.wrong_key": "{path}: {key}: {reason}. Correct this key and start again.",
+    "update.foreign_module": "The update adapts {module}, which is not part of this federation.",
+    "update.missing_module": "The update does not adapt {module}, which is part of this federation.",
+    "update.not_asked": "This site was not asked for an update in this round.",
+    "update.round_closed": "The round had closed before the update arrived; the adapter stays at the site.",
+    "update.second": "An update of this site already counts in this round; a second one is not taken.",
+    "update.wrong_hash": "What arrived is not what was approved: its sha256 is {found}, not {expected}.",
+    "update.wrong_norm": "The update's norm is {found}, but its report says {reported}.",
+    "update.wrong_parts": "The update does not have the parts that the plan asked for.",
+    "update.wrong_rank": "The update has rank {found} in {module}; the plan asked for {expected}.",
+    "update.wrong_scale": "The update has scale {found} in {module}; the federation's is {expected}.",
+    "update.wrong_shape": "The update has shape {found} in {module}; the base model needs {expected}.",
+    # protocol, storage
+    "protocol.bad_chunk": "A piece of an adapter cannot be taken: {reason}. The transfer begins again.",
+    "protocol.not_understood": "The other side sent something that this version does not understand ({place}: "
+    "{reason}). Use the same version of fedmed-desktop on both sides.",
+    "storage.disk_full": "The disk is full; {path} cannot grow. Free some space; nothing acknowledged is lost.",
+    "storage.fault": "The file {path} cannot be used: {reason}.",
+    "storage.in_use": "The folder {path} is in use by another fedmed-desktop. Close that one, or choose another "
+    "--data-dir.",
+    "storage.no_blob": "The adapter {sha256} is not on this disk.",
+    "storage.no_wal": "{path} lies on a file system that cannot keep a safe journal (a network share?). Choose a local "
+    "disk.",
+    "storage.not_possible_now": "This update is {state}, so it cannot be {decision} any more.",
+    "storage.other_spec": "The folder {path} belongs to a federation with another specification. Choose another "
+    "--data-dir, or give the specification it was begun with.",
+    "storage.not_released": "The blob {sha256} does not belong to an approved update and may not leave.",
+    # coordinator, join (site)
+    "coordinator.no_initial": "The first adapter {sha256} of this federation is not in {path}. Copy the .safetensors "
+    "file that --new-federation wrote beside the specification.",
+    "coordinator.not_loopback": "The address {address} is not this computer's own. Until sites have keys and the "
+    "connection is encrypted, the coordinator listens on 127.0.0.1 only; for sites elsewhere use an SSH tunnel.",
+    "coordinator.port": "Port {port} on {address} cannot be used; another program holds it. Choose another --port.",
+    "join.name_taken": "Another site has joined under the name {site}. Choose another --name, or use the data folder "
+    "that the site joined with.",
+    "join.other_base": "This site's base model is not the federation's (fingerprint {found}, expected {expected}). "
+    "Give the model folder that the federation was made with.",
+    "join.other_federation": "This data folder belongs to the federation {known}, but the coordinator runs {found}. "
+    "Choose another --data-dir.",
+    "join.replaced": "Another connection under the name {site} took this one's place. Run each site once only.",
+    "join.version": "The site speaks protocol version {site}, the coordinator {coordinator}. Use the same version of "
+    "fedmed-desktop on both sides.",
+    "update.too_large": "The update has {size} bytes; one of the planned rank has at most {limit}.",
+    # link (site)
+    "link.address": "{address} is no coordinator address. Give one such as ws://127.0.0.1:8765.",
+    "link.closed": "The coordinator at {address} closed the connection.",
+    "link.not_loopback": "{address} is not on this computer. Until sites have keys and the connection is encrypted, "
+    "only a coordinator on this computer can be joined; for one elsewhere use an SSH tunnel.",
+    "link.unreachable": "The coordinator at {address} does not answer. Check that it runs; this site keeps trying.",
     # lora
     "lora.adapter_empty": "The adapter holds no modules. Give one that adapts at least one linear layer.",
     "lora.factor_shape": "The tensor {tensor} has shape {shape}, where {expected} is needed. Make the adapter again.",

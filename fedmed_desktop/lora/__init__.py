@@ -1,1 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Low-rank adapters as values: Module and Adapter, their wire bytes (`blob`) and their algebra (`algebra`)."""
+
+from fedmed_desktop.lora.adapter import Adapter
+from fedmed_desktop.lora.module import Module
+
+__all__ = ["Adapter", "Module"]

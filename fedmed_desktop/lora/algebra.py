@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Low-rank algebra on adapters: float64 inside, and never a d x k matrix.
+
+Everything is measured on delta W = scale B A, so factors that differ only by a change of basis are equal here.
+With QR of both thin factors, delta W = Q1 C Q2^T where C = scale R1 R2^T is at most r x r and has delta W's norm and
+singular values. Costs are O((d + k) r^2 + r^3) per module. The last bits depend on the number of BLAS threads: a
+caller that promises equal bytes pins it. Module functions have the prefix `module_`; each has one for adapters.
+Identities: FlexLoRA (arXiv 2402.11505) in its QR form, FLoRA stacking (arXiv 2409.05976), both verified densely.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.lora.adapter import Adapter
+from fedmed_desktop.lora.module import Module, check_rank, kaiming_rows, naming, to_float32
+
+Float64 = NDArray[np.float64]
+
+# Norm of a fresh Kaiming row of A: k draws from U(-1/sqrt(k), 1/sqrt(k)) have a mean square sum of 1/3.
+_FRESH_ROW_NORM: Final = math.sqrt(1 / 3)
+
+
+def module_inner(x: Module, y: Module) -> float:
+    """Frobenius inner product <delta W_x, delta W_y> = s_x s_y tr((B_x^T B_y)(A_y A_x^T))."""
+    outer = x.B.T.astype(np.float64) @ y.B
+    inside = x.A.astype(np.float64) @ y.A.T
+    return x.scale * y.scale * float(np.vdot(outer, inside))
+
+
+def module_norm(x: Module) -> float:
+    """Frobenius norm of delta W, from its core: no square root of a cancelled difference."""
+    return float(np.linalg.norm(_core(x)))
+
+
+def module_distance(x: Module, y: Module) -> float:
+    """Frobenius norm of delta W_x - delta W_y, as the norm of their stacked difference."""
+    b, a, scale = _stack([(1.0, x), (-1.0, y)])
+    return scale * float(np.linalg.norm(_triangle(b) @ _triangle(a.T).T))
+
+
+def module_weighted_sum(terms: Sequence[tuple[float, Module]]) -> Module:
+    """sum_i w_i delta W_i by stacking: rank is the sum of ranks, weights (also negative) go into A alone.
+
+    Keeps the common scale; of different scales the largest. Raises UserFacingError if shapes differ.
+    """
+    b, a, scale = _stack(terms)
+    return Module(to_float32(b), to_float32(a), scale)
+
+
+def module_truncate(module: Module, rank: int) -> tuple[Module, float]:
+    """Best approximation of rank min(rank, d, k) and the energy dropped, sum of the squared lost singular values.
+
+    A module of no larger rank comes back itself. Otherwise B = U sqrt(S / scale), A = sqrt(S / scale) V^T, scale kept.
+    Directions without energy get B = 0 and a row of A of a fresh one's size: with both at 0 they could never learn.
+    """
+    check_rank(rank)
+    rank = min(rank, *module.shape)
+    if module.rank <= rank:
+        return module, 0.0
+    q_b, r_b = np.linalg.qr(module.B.astype(np.float64))
+    q_a, r_a = np.linalg.qr(module.A.T.astype(np.float64))
+    u, sigma, vt = np.linalg.svd(r_b @ r_a.T)
+    dead = sigma[:rank] <= sigma[0] * max(module.shape) * np.finfo(np.float64).eps
+    root = np.sqrt(np.where(dead, 0.0, sigma[:rank]))
+    b = (q_b @ u[:, :rank]) * root
+    a = np.where(dead, _FRESH_ROW_NORM, root)[:, None] * (vt[:rank] @ q_a.T)
+    dropped = module.scale**2 * float(np.sum(sigma[rank:] ** 2))
+    return Module(to_float32(b), to_float32(a), module.scale), dropped
+
+
+def module_grow(module: Module, rank: int, rng: np.random.Generator) -> Module:
+    """Rank min(rank, d, k) with the same delta W: B padded with zeros, A with fresh Kaiming rows from `rng`.
+
+    A module of no smaller rank comes back itself and draws nothing.
+    """
+    check_rank(rank)
+    (d, k), extra = module.shape, min(rank, *module.shape) - module.rank
+    if extra <= 0:
+        return module
+    b = np.concatenate([module.B, np.zeros((d, extra), np.float32)], axis=1)
+    return Module(b, np.concatenate([module.A, kaiming_rows(rng, extra, k)]), module.scale)
+
+
+def singular_values(module: Module) -> Float64:
+    """Singular values of delta W, largest first; min(r, d, k) of them."""
+    return np.asarray(np.linalg.svd(_core(module), compute_uv=False), dtype=np.float64)
+
+
+def inner(x: Adapter, y: Adapter) -> float:
+    """Frobenius inner product over all modules. Raises UserFacingError if modules or shapes differ."""
+    return math.fsum(module_inner(a, b) for a, b in _pairs(x, y))
+
+
+def norm(x: Adapter) -> float:
+    """Frobenius norm over all modules."""
+    return math.hypot(*(module_norm(module) for module in x.values()))
+
+
+def cosine(x: Adapter, y: Adapter) -> float:
+    """Cosine between two updates, in [-1, 1]; 0 where either is zero. Raises UserFacingError like `inner`."""
+    product, size = inner(x, y), norm(x) * norm(y)
+    return min(1.0, max(-1.0, product / size)) if size else 0.0
+
+
+def distance(x: Adapter, y: Adapter) -> float:
+    """Frobenius norm of the difference over all modules."""
+    return math.hypot(*(module_distance(a, b) for a, b in _pairs(x, y)))
+
+
+def weighted_sum(terms: Sequence[tuple[float, Adapter]]) -> Adapter:
+    """sum_i w_i delta W_i, exact at any mix of ranks; see `module_weighted_sum`. Raises UserFacingError."""
+    if not terms:
+        raise ValueError("a weighted sum needs at least one term")
+    for _, other in terms[1:]:
+        check_same_modules(terms[0][1], other)
+    modules = {}
+    for name in terms[0][1]:
+        with naming(name):
+            modules[name] = module_weighted_sum([(weight, adapter[name]) for weight, adapter in terms])
+    return Adapter(modules)
+
+
+def truncate(adapter: Adapter, rank: int) -> tuple[Adapter, float]:
+    """Every module by `module_truncate`, and the energy (squared Frobenius norm) dropped in all."""
+    results = {name: module_truncate(module, rank) for name, module in adapter.items()}
+    return Adapter({name: module for name, (module, _) in results.items()}), math.fsum(e for _, e in results.values())
+
+
+def shrink(adapter: Adapter, rank: int) -> tuple[Adapter, float]:
+    """Like `truncate`, but with the dropped fraction of the adapter's energy, in [0, 1]."""
+    smaller, dropped = truncate(adapter, rank)
+    return smaller, min(1.0, dropped / norm(adapter) ** 2) if dropped else 0.0
+
+
+def grow(adapter: Adapter, rank: int, seed: int) -> Adapter:
+    """Every module by `module_grow`; fresh rows from numpy PCG64(seed) in sorted order of names."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    return adapter.map(lambda module: module_grow(module, rank, rng))
+
+
+def effective_rank(adapter: Adapter) -> float:
+    """Mean over modules of exp(entropy of sigma / sum sigma) (Roy and Vetterli 2007); a module without update has 0."""
+    return math.fsum(_effective_rank(singular_values(module)) for module in adapter.values()) / len(adapter)
+
+
+def check_same_modules(x: Mapping[str, Module], y: Mapping[str, Module]) -> None:
+    """Raise UserFacingError naming the first module that only one has, or whose shape differs."""
+    if x.keys() != y.keys():
+        raise UserFacingError("lora.modules_differ", name=min(x.keys() ^ y.keys()))
+    for name in sorted(x):
+        if x[name].shape != y[name].shape:
+            raise _shapes_differ(name, x[name], y[name])
+
+
+def _pairs(x: Adapter, y: Adapter) -> Iterator[tuple[Module, Module]]:
+    check_same_modules(x, y)
+    return ((module, y[name]) for name, module in x.items())
+
+
+def _stack(terms: Sequence[tuple[float, Module]]) -> tuple[Float64, Float64, float]:
+    """(B, A, scale) of the weighted sum in float64. Weighting both factors would be wrong: B takes none."""
+    if not all(math.isfinite(weight) for weight, _ in terms):
+        raise ValueError("the weights of a sum must be finite")
+    first = terms[0][1]
+    for _, module in terms:
+        if module.shape != first.shape:
+            raise _shapes_differ("a module", first, module)
+    scale = max(module.scale for _, module in terms)
+    b = np.concatenate([module.B for _, module in terms], axis=1, dtype=np.float64)
+    a = np.concatenate([weight * (module.scale / scale) * module.A.astype(np.float64) for weight, module in terms])
+    return b, a, scale
+
+
+def _core(module: Module) -> Float64:
+    core: Float64 = module.scale * (_triangle(module.B) @ _triangle(module.A.T).T)
+    return core
+
+
+def _triangle(matrix: NDArray[Any]) -> Float64:
+    """R of the thin QR."""
+    return np.asarray(np.linalg.qr(matrix.astype(np.float64), mode="r"))
+
+
+def _effective_rank(sigma: Float64) -> float:
+    total = float(sigma.sum())
+    if total == 0:
+        return 0.0
+    shares = sigma[sigma > 0] / total
+    return math.exp(-float(np.sum(shares * np.log(shares))))
+
+
+def _shapes_differ(name: str, x: Module, y: Module) -> UserFacingError:
+    return UserFacingError("lora.shapes_differ", name=name, left=str(x.shape), right=str(y.shape))

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An adapter's exact wire bytes: what is hashed, shown, approved, sent, acknowledged and combined.
+
+A blob is a safetensors file that the safetensors library reads: per module, in sorted order, `<name>.lora_A` and
+`<name>.lora_B` in float32, and one metadata entry `fedmed_adapter` with canonical JSON
+{"dtype": "float32", "format": 1, "scales": {<name>: <scale>}}. The library writes several metadata entries in random
+order, so there is one, and the header is written here. Only this one encoding is accepted: equal adapters have equal
+hashes, and a blob that parses encodes to itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.lora.module import Module, check_module_name, naming, shown
+from fedmed_desktop.lora.tensorfile import (
+    LENGTH_BYTES,
+    TensorEntry,
+    TensorHeader,
+    read_tensor_header,
+    strict_json,
+    widen,
+)
+
+FORMAT_VERSION: Final = 1
+METADATA_KEY: Final = "fedmed_adapter"
+_A: Final = ".lora_A"
+_B: Final = ".lora_B"
+
+
+@dataclass(frozen=True)
+class BlobHeader:
+    """What a blob's header says, checked: modules with scale and shapes, and where their factors lie."""
+
+    scales: Mapping[str, float]
+    shapes: Mapping[str, tuple[int, int]]
+    ranks: Mapping[str, int]
+    file: TensorHeader
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Module names, sorted."""
+        return tuple(self.scales)
+
+    def entries(self, name: str) -> tuple[TensorEntry, TensorEntry]:
+        """The factors (B, A) of a module. Raises UserFacingError if the blob lacks it."""
+        if name not in self.scales:
+            raise UserFacingError("lora.module_unknown", name=shown(name))
+        return self.file.tensors[name + _B], self.file.tensors[name + _A]
+
+
+def blob_chunks(modules: Mapping[str, Module]) -> Iterator[bytes | memoryview]:
+    """The blob's bytes piece by piece, for hashing or writing without a second copy of every factor."""
+    header = _header_bytes(
+        {name: module.scale for name, module in modules.items()},
+        {name: (module.shape, module.rank) for name, module in modules.items()},
+    )
+    yield len(header).to_bytes(LENGTH_BYTES, "little") + header
+    for name in sorted(modules):
+        for factor in (modules[name].A, modules[name].B):
+            yield factor.astype("<f4", copy=False).data.cast("B")
+
+
+def read_blob_header(source: bytes | memoryview | BinaryIO) -> BlobHeader:
+    """Parse and check a blob's header, given the whole blob as bytes or a seekable binary file; reads no tensor.
+
+    Raises UserFacingError for anything but a well-formed blob in its one canonical form.
+    """
+    file = read_tensor_header(source)
+    scales = _scales(file.metadata)
+    layout = {name: _layout(name, file.tensors) for name in scales}
+    for tensor in file.tensors:
+        stem, dot, kind = tensor.rpartition(".")
+        if stem not in scales or dot + kind not in (_A, _B):
+            raise UserFacingError("lora.tensor_unknown", tensor=shown(tensor))
+    if file.raw != _header_bytes(scales, layout):
+        raise UserFacingError("lora.not_canonical")
+    return BlobHeader(
+        scales=scales,
+        shapes={name: shape for name, (shape, _) in layout.items()},
+        ranks={name: rank for name, (_, rank) in layout.items()},
+        file=file,
+    )
+
+
+def decode_blob(blob: bytes | memoryview) -> dict[str, Module]:
+    """All modules of a blob, sorted by name. From `bytes` the factors are views of it, not copies."""
+    header = read_blob_header(blob)
+    data = blob if isinstance(blob, bytes) else bytes(blob)
+
+    def factor(entry: TensorEntry) -> NDArray[np.float32]:
+        start = header.file.data_start
+        values: NDArray[np.float32] = np.frombuffer(
+            data, dtype="<f4", count=(entry.end - entry.begin) // 4, offset=start + entry.begin
+        ).reshape(entry.shape)
+        return values
+
+    modules = {}
+    for name in header.names:
+        b, a = header.entries(name)
+        with naming(name):
+            modules[name] = Module(factor(b), factor(a), header.scales[name])
+    return modules
+
+
+class BlobReader:
+    """A blob file read module by module, so that combining many adapters holds one module of each.
+
+    The header is read and checked once, at construction. Inside a `with` block the file stays open; outside one,
+    each `module` opens and closes it. Not for use by several threads at once. Raises UserFacingError for a file that
+    is missing or not a blob.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        with self._open() as file:
+            self.header = read_blob_header(file)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.header.names
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, int]]:
+        return self.header.shapes
+
+    @property
+    def ranks(self) -> Mapping[str, int]:
+        return self.header.ranks
+
+    def module(self, name: str) -> Module:
+        """One module; reads only its bytes. Raises UserFacingError if unknown, cut off or not finite."""
+        b, a = self.header.entries(name)
+        if self._file is None:
+            with self._open() as file:
+                factors = self._read(file, b), self._read(file, a)
+        else:
+            factors = self._read(self._file, b), self._read(self._file, a)
+        with naming(name):
+            return Module(*factors, self.header.scales[name])
+
+    def __enter__(self) -> BlobReader:
+        self._file = self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> BinaryIO:
+        try:
+            return self._path.open("rb", buffering=0)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise UserFacingError("lora.file_missing", name=self._path.name, reason=reason) from None
+
+    def _read(self, file: BinaryIO, entry: TensorEntry) -> NDArray[np.float32]:
+        size, start = entry.end - entry.begin, self.header.file.data_start + entry.begin
+        file.seek(start)
+        data = file.read(size)
+        while 0 < len(data) < size and (more := file.read(size - len(data))):  # a raw read may stop early
+            data += more
+        if len(data) != size:
+            raise UserFacingError("lora.file_cut_off", size=start + len(data), expected=start + size)
+        return widen(entry, data)
+
+
+def _scales(metadata: Mapping[str, str]) -> dict[str, float]:
+    if metadata.keys() != {METADATA_KEY}:
+        raise UserFacingError("lora.metadata", reason=f"{METADATA_KEY} must be their only entry")
+    said = strict_json(metadata[METADATA_KEY])
+    version = said.get("format")
+    if type(version) is not int or version < 1:
+        raise UserFacingError("lora.metadata", reason="the format version is missing or not a whole number")
+    if version > FORMAT_VERSION:
+        raise UserFacingError("lora.format_too_new", version=str(version)[:20], known=FORMAT_VERSION)
+    if said.keys() != {"dtype", "format", "scales"} or not isinstance(said["scales"], dict):
+        raise UserFacingError("lora.metadata", reason="they need dtype, format and scales, and nothing else")
+    if said["dtype"] != "float32":
+        raise UserFacingError("lora.tensor_dtype", tensor="*", dtype=shown(said["dtype"]), expected="float32")
+    if not said["scales"]:
+        raise UserFacingError("lora.adapter_empty")
+    return {check_module_name(name): _scale(name, said["scales"][name]) for name in sorted(said["scales"])}
+
+
+def _scale(name: str, value: Any) -> float:
+    if type(value) is not float or not 0 < value < float("inf"):
+        raise UserFacingError("lora.scale", scale=shown(value), name=name)
+    return value
+
+
+def _layout(name: str, tensors: Mapping[str, TensorEntry]) -> tuple[tuple[int, int], int]:
+    """((d, k), rank) of one module."""
+    for suffix in (_A, _B):
+        if name + suffix not in tensors:
+            raise UserFacingError("lora.partner_missing", tensor=name + suffix)
+        entry = tensors[name + suffix]
+        if entry.dtype != "F32":
+            raise UserFacingError("lora.tensor_dtype", tensor=entry.name, dtype=entry.dtype, expected="F32")
+        if len(entry.shape) != 2 or 0 in entry.shape:
+            raise UserFacingError(
+                "lora.factor_shape", tensor=entry.name, shape=str(entry.shape), expected="a filled matrix"
+            )
+    a, b = tensors[name + _A].shape, tensors[name + _B].shape
+    if a[0] != b[1]:
+        raise UserFacingError("lora.factor_shape", tensor=name + _A, shape=str(a), expected=f"({b[1]}, inputs)")
+    return (b[0], a[1]), a[0]
+
+
+def _header_bytes(scales: Mapping[str, float], layout: Mapping[str, tuple[tuple[int, int], int]]) -> bytes:
+    said = {"dtype": "float32", "format": FORMAT_VERSION, "scales": {name: scales[name] for name in sorted(scales)}}
+    header: dict[str, Any] = {"__metadata__": {METADATA_KEY: _json(said)}}
+    at = 0
+    for name in sorted(layout):
+        (d, k), rank = layout[name]
+        for suffix, shape in ((_A, (rank, k)), (_B, (d, rank))):
+            end = at + 4 * shape[0] * shape[1]
+            header[name + suffix] = {"dtype": "F32", "shape": list(shape), "data_offsets": [at, end]}
+            at = end
+    raw = _json(header).encode("ascii")
+    return raw + b" " * (-len(raw) % 8)  # so that the tensors begin at a multiple of 8
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)

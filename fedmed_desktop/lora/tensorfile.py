@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The header of a safetensors file, read with distrust: every size is checked before it is believed.
+
+Layout (safetensors format): 8 bytes little-endian header length N, N bytes of JSON, then the tensors back to back.
+Read here rather than by the library, because a fault must be named in words, because one tensor at a time is wanted,
+and because numpy knows no bfloat16.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.lora.module import shown, to_float32
+
+LENGTH_BYTES: Final = 8
+MAX_HEADER_BYTES: Final = 8 * 2**20
+_ITEM_BYTES: Final = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_DTYPES: Final = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """Where one tensor lies: [begin, end) counts bytes from `TensorHeader.data_start`."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class TensorHeader:
+    """Tensors in the order of their bytes (without gaps or overlaps), metadata, and the header's own bytes."""
+
+    tensors: Mapping[str, TensorEntry]
+    metadata: Mapping[str, str]
+    raw: bytes
+
+    @property
+    def data_start(self) -> int:
+        return LENGTH_BYTES + len(self.raw)
+
+
+def read_tensor_header(source: bytes | memoryview | BinaryIO) -> TensorHeader:
+    """Parse and check the header of a whole safetensors file, given as bytes or as a seekable binary file.
+
+    Never reads more than MAX_HEADER_BYTES of header, and never a tensor. Raises UserFacingError: cut off, too large
+    a header, bad JSON or repeated keys, unknown types, tensors that overlap, leave gaps or end elsewhere than the file.
+    """
+    file = source if not isinstance(source, bytes | memoryview) else io.BytesIO(source)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if size < LENGTH_BYTES:
+        raise UserFacingError("lora.file_cut_off", size=size, expected=LENGTH_BYTES)
+    length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+    if length > MAX_HEADER_BYTES:
+        raise UserFacingError("lora.file_header_size", size=length, limit=MAX_HEADER_BYTES)
+    if size < LENGTH_BYTES + length:
+        raise UserFacingError("lora.file_cut_off", size=size, expected=LENGTH_BYTES + length)
+    raw = file.read(length)
+    header = strict_json(raw)
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise UserFacingError("lora.file_header", reason="its metadata are not a table of texts")
+    entries = [_entry(name, fields) for name, fields in header.items()]
+    entries.sort(key=lambda entry: (entry.begin, entry.end))
+    _check_contiguous(entries, data_bytes=size - LENGTH_BYTES - length)
+    return TensorHeader({entry.name: entry for entry in entries}, metadata, raw)
+
+
+def strict_json(text: bytes | str) -> dict[str, Any]:
+    """A JSON object without repeated keys, NaN or infinities; UserFacingError says what is wrong otherwise."""
+    try:
+        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
+        value = json.loads(decoded, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+    except UserFacingError:
+        raise
+    except (ValueError, RecursionError):
+        raise UserFacingError("lora.file_header", reason="it is not JSON") from None
+    if not isinstance(value, dict):
+        raise UserFacingError("lora.file_header", reason="it is not a JSON object")
+    return value
+
+
+def widen(entry: TensorEntry, data: bytes | memoryview) -> NDArray[np.float32]:
+    """A tensor's bytes in float32: from 16 bits without loss, from 64 rounded; float32 itself as a view of `data`."""
+    values: NDArray[Any] = np.frombuffer(data, dtype=_DTYPES[entry.dtype]).reshape(entry.shape)
+    if entry.dtype == "BF16":  # a bfloat16 is the upper half of a float32
+        return (values.astype("<u4") << np.uint32(16)).view("<f4")
+    return values if entry.dtype == "F32" else to_float32(values)
+
+
+def _entry(name: str, fields: Any) -> TensorEntry:
+    def refuse(reason: str) -> UserFacingError:
+        return UserFacingError("lora.tensor_entry", tensor=shown(name), reason=reason)
+
+    if not isinstance(fields, dict) or fields.keys() != {"dtype", "shape", "data_offsets"}:
+        raise refuse("it needs dtype, shape and data_offsets, and nothing else")
+    dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
+        expected = ", ".join(_ITEM_BYTES)
+        raise UserFacingError("lora.tensor_dtype", tensor=shown(name), dtype=shown(dtype), expected=expected)
+    if not _is_counts(shape) or len(shape) > 8:
+        raise refuse("its shape is not a list of at most 8 whole numbers")
+    if not _is_counts(offsets) or len(offsets) != 2:
+        raise refuse("its offsets are not two whole numbers of at least 0")
+    begin, end = offsets
+    if end - begin != math.prod(shape) * _ITEM_BYTES[dtype]:
+        raise refuse("its offsets and its shape disagree about its size")
+    return TensorEntry(name, dtype, tuple(shape), begin, end)
+
+
+def _is_counts(value: Any) -> bool:
+    # type() and not isinstance: True is an int
+    return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
+
+
+def _check_contiguous(entries: list[TensorEntry], data_bytes: int) -> None:
+    at = 0
+    for entry in entries:
+        if entry.begin != at:
+            reason = "it overlaps another tensor" if entry.begin < at else "there is a gap before it"
+            raise UserFacingError("lora.tensor_entry", tensor=shown(entry.name), reason=reason)
+        if entry.end > data_bytes:
+            raise UserFacingError("lora.tensor_entry", tensor=shown(entry.name), reason="it lies beyond the file's end")
+        at = entry.end
+    if at != data_bytes:
+        raise UserFacingError("lora.file_size", size=data_bytes, expected=at)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise UserFacingError("lora.file_header", reason=f"the key {shown(key)} stands twice")
+            seen.add(key)
+    return table
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(text)
