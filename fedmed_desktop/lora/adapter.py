@@ -13,7 +13,7 @@ import numpy as np
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora.blob import blob_chunks, decode_blob
-from fedmed_desktop.lora.module import Module, check_module_name, check_rank, kaiming_rows
+from fedmed_desktop.lora.module import Module, check_module_name, check_rank, kaiming_rows, shown
 from fedmed_desktop.lora.peft_folder import read_peft_folder, write_peft_folder
 
 
@@ -33,6 +33,17 @@ class Adapter(Mapping[str, Module]):
     def modules(self) -> Mapping[str, Module]:
         """Read-only, sorted by name."""
         return self._modules
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Module names, sorted; with `module`, `ranks` and `shapes` an Adapter reads like a BlobReader."""
+        return tuple(self._modules)
+
+    def module(self, name: str) -> Module:
+        """One module. Raises UserFacingError where `adapter[name]` raises KeyError."""
+        if name not in self._modules:
+            raise UserFacingError("lora.module_unknown", name=shown(name))
+        return self._modules[name]
 
     @property
     def ranks(self) -> dict[str, int]:

@@ -91,6 +91,10 @@ def test_that_modules_are_sorted_and_read_only() -> None:
     assert list(adapter) == list(adapter.modules) == [Q, V]
     assert adapter.ranks == {Q: 2, V: 3}
     assert adapter.shapes == {Q: (6, 5), V: (6, 5)}
+    assert adapter.names == (Q, V)
+    assert adapter.module(V) is adapter[V]
+    with pytest.raises(UserFacingError, match="no module other"):
+        adapter.module("other")
     with pytest.raises(TypeError):
         adapter.modules[Q] = module()  # type: ignore[index]
 
