@@ -79,10 +79,11 @@ class LocalResult:
 class Trainer(Protocol):
     """A base model and one site's notes. Runs on one working thread at a time; emits events from that thread."""
 
-    def train_round(
-        self, plan: Plan, start: Adapter, checkpoints: Path, emit: Emit, control: Control
-    ) -> LocalResult:
-        """Trains and measures; resumes from `checkpoints` if they are of the same plan. Raises Stopped, UserFacingError."""
+    def train_round(self, plan: Plan, start: Adapter, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
+        """Trains and measures; resumes from `checkpoints` if they are of the same plan.
+
+        Raises Stopped, UserFacingError.
+        """
 
     def evaluate(self, plan: Plan, start: Adapter, emit: Emit, control: Control) -> LocalResult:
         """Scores `start` on the site's test notes; the result has no blobs. Raises Stopped, UserFacingError."""

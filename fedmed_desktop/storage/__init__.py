@@ -1,1 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+"""What survives a crash: the coordinator's ledger, a site's outbox, blobs."""
+
+from .blobs import BlobStore
+from .ledger import Ledger
+from .outbox import Decision, Entry, Outbox
+
+__all__ = ["BlobStore", "Decision", "Entry", "Ledger", "Outbox"]

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The federation as a running thing: feeds the rounds, writes the ledger before it answers, combines, keeps the alarm.
+
+Sockets live in `server`; a session is known here only as something that can be told a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from .. import events
+from ..errors import UserFacingError
+from ..federation import FederationSpec, Rounds, Update
+from ..federation.check import check_adapter, check_norm
+from ..federation.inputs import Input, Resumed, TimePassed, UpdateArrived
+from ..federation.rounds import Acknowledge, Action, Combine, Offer, Reject
+from ..lora import Adapter
+from ..lora.blob import BlobReader
+from ..protocol.messages import Ask, Finished, Message, Receipt, Refused
+from ..storage import BlobStore, Ledger
+from .combination import combine
+
+# Blob headers grow with the number of modules; this is far above what any adapter of the right rank can need.
+_HEADER_ALLOWANCE = 2**20
+
+
+class Session(Protocol):
+    """A connected site. `send` never waits: a slow line must not hold up the federation."""
+
+    def send(self, message: Message) -> None: ...
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Host:
+    """One federation. All methods run on one event loop; file work goes to threads."""
+
+    def __init__(
+        self,
+        spec: FederationSpec,
+        data_dir: Path,
+        emit: Callable[[events.Event], None],
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        """Opens the data folder; raises UserFacingError (in use, other specification, initial adapter missing)."""
+        self.spec = spec
+        self.blobs = BlobStore(data_dir / "blobs")
+        if spec.base.initial not in self.blobs:
+            raise UserFacingError("coordinator.no_initial", sha256=spec.base.initial, path=str(data_dir))
+        self._ledger = Ledger(data_dir / "coordinator.sqlite", spec)
+        self.rounds: Rounds = self._ledger.load_rounds(spec)
+        self.sessions: dict[str, Session] = {}
+        self._emit = emit
+        self._clock = clock
+        self._order = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.Task[None] | None = None
+        self._fault: asyncio.Future[None] | None = None
+
+    async def start(self, resume: bool = False) -> None:
+        """Takes up what a crash left: an outstanding combination, the next deadline; resumes a paused federation."""
+        self._fault = asyncio.get_running_loop().create_future()
+        if due := self.rounds.due():
+            self._spawn_combination(due)
+        if resume:
+            await self.apply(Resumed())
+        self._set_alarm()
+
+    async def stop(self) -> None:
+        """Ends background work; a combination that is cut off is done again at the next start."""
+        tasks = [*self._tasks, *([self._alarm] if self._alarm else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._ledger.close()
+
+    async def wait_for_fault(self) -> None:
+        """Returns never, or raises what made the federation unable to go on (a full disk, a damaged blob)."""
+        assert self._fault is not None
+        await self._fault
+
+    # -- inputs --------------------------------------------------------------------------------------------------
+
+    async def apply(self, given: Input) -> None:
+        """Feeds one input: state, then ledger, then answers. One at a time, in the order of the calls."""
+        async with self._order:
+            now = self._clock()
+            step = self.rounds.handle(given, now)
+            if step.changed:
+                await asyncio.to_thread(self._record, given, now)
+            for event in step.events:
+                self._emit(event)
+            for action in step.actions:
+                self._carry_out(action, now)
+            if self.rounds.state.phase == "finished" and step.changed:
+                self._tell_all(self.farewell())
+        self._set_alarm()
+
+    def _record(self, given: Input, now: datetime) -> None:
+        self._ledger.append(given, now)
+        if given.input == "combined":
+            self._ledger.save_dump(self.rounds)
+
+    def _carry_out(self, action: Action, now: datetime) -> None:
+        match action:
+            case Offer(site, plan):
+                self._tell(site, Ask(plan=plan))
+            case Acknowledge(site, round_number, update):
+                self._tell(site, Receipt(round=round_number, update=update, time=now))
+            case Reject(site, round_number, update, code):
+                self._tell(site, Refused(round=round_number, update=update, code=code))
+            case Combine():
+                self._spawn_combination(action)
+
+    def _tell(self, site: str, message: Message) -> None:
+        if session := self.sessions.get(site):
+            session.send(message)
+
+    def _tell_all(self, message: Message) -> None:
+        for site in sorted(self.sessions):
+            self._tell(site, message)
+
+    # -- what sites may have and give --------------------------------------------------------------------------------
+
+    def admit(self, site: str, token: str) -> bool:
+        return self._ledger.admit(site, token, self._clock())
+
+    def published(self) -> set[str]:
+        """Blobs that any site may fetch: global adapters only, never another site's update."""
+        state = self.rounds.state
+        found = {self.spec.base.initial, state.start, *(record.adapter for record in state.history)}
+        return found | ({state.frozen} if state.frozen else set())
+
+    def farewell(self) -> Finished:
+        start = self.rounds.state.start
+        return Finished(adapter=start, size=self.blobs.size(start))
+
+    def largest_blob(self, rank: int) -> int:
+        """Bytes that an adapter of this rank can need at most."""
+        return sum((d + k) * rank * 4 for d, k in self.spec.base.modules.values()) + _HEADER_ALLOWANCE
+
+    def check_parts(self, site: str, update: Update, files: dict[str, Path]) -> None:
+        """Everything that can be wrong with what arrived; raises UserFacingError. File work: off the event loop."""
+        plan = self.rounds.state.plans[site]
+        for path in files.values():
+            with BlobReader(path) as reader:
+                check_adapter(reader, self.spec, plan)
+            after = Adapter.from_blob(path.read_bytes())
+            check_norm(Adapter.from_blob(self.blobs.read(plan.start)), after, update.report)
+
+    async def accept(self, site: str, update: Update) -> None:
+        """All parts are checked and durable."""
+        await self.apply(UpdateArrived(site=site, update=update))
+
+    # -- background ------------------------------------------------------------------------------------------------
+
+    def _spawn_combination(self, due: Combine) -> None:
+        task = asyncio.create_task(self._combine(due), name=f"combine round {due.round}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _combine(self, due: Combine) -> None:
+        try:
+            combined = await asyncio.to_thread(combine, due, self.rounds, self.blobs)
+            await self.apply(combined)
+        except Exception as error:
+            self._fail(error)
+
+    def _set_alarm(self) -> None:
+        if self._alarm and self._alarm is not asyncio.current_task():
+            self._alarm.cancel()
+        due = self.rounds.wake_at
+        self._alarm = asyncio.create_task(self._ring(due), name="deadline") if due else None
+
+    async def _ring(self, due: datetime) -> None:
+        try:
+            await asyncio.sleep(max(0.0, (due - self._clock()).total_seconds()))
+            await self.apply(TimePassed())
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if self._fault is not None and not self._fault.done():
+            self._fault.set_exception(error)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The coordinator's websocket server: admission, one session per site, `/healthz` and `/status` on the same port."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import json
+from collections.abc import Callable
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from .. import __version__, events
+from ..errors import UserFacingError
+from ..federation.inputs import SiteJoined
+from ..protocol import wire
+from ..protocol.messages import VERSION, Goodbye, Hello, Welcome, decode, encode
+from .host import Host
+from .session import SiteSession
+
+# A peer that says nothing is no site.
+_HELLO_SECONDS = 20.0
+_CLOSE_REFUSED = 4401
+_CLOSE_NOT_UNDERSTOOD = 4400
+
+
+class CoordinatorServer:
+    """`async with CoordinatorServer(host, ...) as server:`; `server.port` is the bound port."""
+
+    def __init__(self, host: Host, address: str, port: int, emit: Callable[[events.Event], None]) -> None:
+        """Raises UserFacingError for an address that is not loopback."""
+        if not wire.is_loopback(address):
+            raise UserFacingError("coordinator.not_loopback", address=address)
+        self._host = host
+        self._address = address
+        self._port = port
+        self._emit = emit
+        self._server: Server | None = None
+        self._sessions: dict[str, SiteSession] = {}
+
+    async def __aenter__(self) -> CoordinatorServer:
+        try:
+            self._server = await serve(
+                self._connected,
+                self._address,
+                self._port,
+                process_request=self._plain_request,
+                compression=wire.COMPRESSION,
+                max_size=wire.MAX_SIZE,
+                max_queue=wire.MAX_QUEUE,
+                ping_interval=wire.PING_INTERVAL,
+                ping_timeout=wire.PING_TIMEOUT,
+                server_header=None,
+            )
+        except OSError as error:
+            raise UserFacingError("coordinator.port", address=self._address, port=self._port) from error
+        return self
+
+    async def __aexit__(self, *details: object) -> None:
+        assert self._server is not None
+        self._server.close(code=1001, reason="coordinator stops")
+        await self._server.wait_closed()
+
+    @property
+    def port(self) -> int:
+        assert self._server is not None
+        return int(next(iter(self._server.sockets)).getsockname()[1])
+
+    # -- plain HTTP --------------------------------------------------------------------------------------------------
+
+    def _plain_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        path = request.path.partition("?")[0]
+        if path == "/healthz":
+            return _json_response({"status": "ok", "version": __version__})
+        if path == "/status":
+            return _json_response(self.status())
+        return None
+
+    def status(self) -> dict[str, object]:
+        """Where the federation stands; names, numbers and hashes only."""
+        state = self._host.rounds.state
+        return {
+            "name": self._host.spec.name,
+            "version": __version__,
+            "phase": state.phase,
+            "reason": state.reason,
+            "round": min(state.round, self._host.spec.rounds),
+            "rounds": self._host.spec.rounds,
+            "attempt": state.attempt,
+            "closes": state.closes.isoformat() if state.closes else None,
+            "adapter": state.start,
+            "sites": {
+                site: {
+                    "connected": site in self._sessions,
+                    "asked": site in state.plans,
+                    "sent": site in state.updates,
+                    "declined": state.declined.get(site),
+                    "awaits_approval": site in state.awaiting and site in state.unanswered(),
+                }
+                for site in state.sites
+            },
+        }
+
+    # -- sites -------------------------------------------------------------------------------------------------------
+
+    async def _connected(self, connection: ServerConnection) -> None:
+        try:
+            async with asyncio.timeout(_HELLO_SECONDS):
+                frame = await connection.recv()
+            hello = decode(frame if isinstance(frame, str) else "")
+            if not isinstance(hello, Hello):
+                raise UserFacingError("protocol.not_understood", place=hello.type, reason="hello comes first")
+        except UserFacingError as error:
+            await _part(connection, error, _CLOSE_NOT_UNDERSTOOD)
+            return
+        except (TimeoutError, ConnectionClosed):
+            return
+        try:
+            await asyncio.to_thread(self._admit, hello)
+        except UserFacingError as error:
+            await _part(connection, error, _CLOSE_REFUSED)
+            return
+        await self._serve(hello.site, connection)
+
+    def _admit(self, hello: Hello) -> None:
+        spec = self._host.spec
+        if hello.version != VERSION:
+            raise UserFacingError("join.version", site=hello.version, coordinator=VERSION)
+        if hello.base != spec.base.fingerprint:
+            raise UserFacingError("join.other_base", found=hello.base[:12], expected=spec.base.fingerprint[:12])
+        if not self._host.admit(hello.site, hello.token):
+            raise UserFacingError("join.name_taken", site=hello.site)
+
+    async def _serve(self, site: str, connection: ServerConnection) -> None:
+        session = SiteSession(site, connection, self._host, self._emit)
+        if before := self._sessions.get(site):
+            # The newest connection of a site counts: the older one may be a dead line that nobody has noticed yet.
+            before.send(Goodbye(code="join.replaced", params={"site": site}, final=True))
+            await asyncio.sleep(0)
+            await before.close(_CLOSE_REFUSED, "replaced")
+        self._sessions[site] = session
+        state = self._host.rounds.state
+        session.send(Welcome(version=VERSION, spec=self._host.spec, round=state.round, phase=state.phase))
+        self._emit(events.SiteSeen(site=site, round=state.round, state="connected"))
+        try:
+            await self._host.apply(SiteJoined(site=site))
+            self._host.sessions[site] = session
+            await session.serve()
+        except UserFacingError as error:
+            await _part(connection, error, _CLOSE_NOT_UNDERSTOOD)
+        except ConnectionClosed:
+            pass
+        finally:
+            if self._sessions.get(site) is session:
+                del self._sessions[site]
+                self._host.sessions.pop(site, None)
+                self._emit(events.SiteSeen(site=site, round=self._host.rounds.state.round, state="left"))
+
+
+async def _part(connection: ServerConnection, error: UserFacingError, code: int) -> None:
+    try:
+        await connection.send(encode(Goodbye(code=error.code, params=error.params, final=True)))
+        await connection.close(code, error.code)
+    except ConnectionClosed:
+        return
+
+
+def _json_response(content: dict[str, object]) -> Response:
+    body = json.dumps(content).encode()
+    headers = Headers([("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return Response(http.HTTPStatus.OK.value, "OK", headers, body)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One connected site at the coordinator: its messages, its upload, its downloads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from .. import events
+from ..errors import UserFacingError
+from ..federation import Update
+from ..federation.inputs import AwaitsApproval, SiteDeclined
+from ..protocol.messages import (
+    Ask,
+    Decline,
+    Message,
+    Missing,
+    OfferUpdate,
+    Progress,
+    Receipt,
+    Refused,
+    Want,
+    decode,
+    encode,
+)
+from ..protocol.transfer import Reception, decode_chunk
+from ..protocol.wire import send_blob
+from .host import Host
+
+
+class SiteSession:
+    """Serves one connection of an admitted site until it ends."""
+
+    def __init__(
+        self, site: str, connection: ServerConnection, host: Host, emit: Callable[[events.Event], None]
+    ) -> None:
+        self.site = site
+        self._connection = connection
+        self._host = host
+        self._emit = emit
+        self._outgoing: asyncio.Queue[Message] = asyncio.Queue()
+        self._download: asyncio.Task[None] | None = None
+        self._update: Update | None = None
+        self._reception: Reception | None = None
+        self._resumed = False
+
+    def send(self, message: Message) -> None:
+        """Never waits. A message to a site that has just gone is not lost: it is told again when the site is back."""
+        self._outgoing.put_nowait(message)
+
+    async def close(self, code: int, reason: str) -> None:
+        await self._connection.close(code, reason)
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                await self._connection.send(encode(await self._outgoing.get()))
+        except ConnectionClosed:
+            return
+
+    async def serve(self) -> None:
+        """Tells the site what it still has to do, then answers until the connection ends."""
+        writer = asyncio.create_task(self._write())
+        if plan := self._host.rounds.plan_for(self.site):
+            self.send(Ask(plan=plan))
+        elif self._host.rounds.state.phase == "finished":
+            self.send(self._host.farewell())
+        try:
+            async for frame in self._connection:
+                if isinstance(frame, bytes):
+                    await self._chunk(frame)
+                else:
+                    await self._message(decode(frame))
+        finally:
+            tasks = [writer, *([self._download] if self._download else [])]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _message(self, message: Message) -> None:
+        match message:
+            case Progress(round=round_number, phase=phase):
+                self._emit(events.SiteSeen(site=self.site, round=round_number, state="phase", phase=phase))
+                if phase == "approval":
+                    await self._host.apply(AwaitsApproval(site=self.site, round=round_number))
+            case OfferUpdate(update=update):
+                await self._offered(update)
+            case Decline(round=round_number, code=code):
+                await self._host.apply(SiteDeclined(site=self.site, round=round_number, code=code))
+            case Want(sha256=sha256, offset=offset):
+                self._wanted(sha256, offset)
+            case _:
+                raise UserFacingError("protocol.not_understood", place=message.type, reason="not for a coordinator")
+
+    # -- upload --------------------------------------------------------------------------------------------------
+
+    async def _offered(self, update: Update) -> None:
+        rounds = self._host.rounds
+        if rounds.receipt_for(self.site, update.round) == update.sha256:
+            self.send(Receipt(round=update.round, update=update.sha256, time=datetime.now(UTC)))
+            return
+        if code := rounds.refusal(self.site, update):
+            self._refuse(update, UserFacingError(code))
+            return
+        limit = self._host.largest_blob(rounds.state.plans[self.site].rank)
+        if update.size > limit:
+            self._refuse(update, UserFacingError("update.too_large", size=update.size, limit=limit))
+            return
+        self._update = update
+        await self._want_next()
+
+    async def _want_next(self) -> None:
+        """Asks for the first part that is not there yet; hands the update over once all are."""
+        assert self._update is not None
+        for part in self._update.parts.values():
+            if part.sha256 not in self._host.blobs:
+                path = self._host.blobs.part_file(part.sha256, self.site)
+                self._reception = Reception(part.sha256, path, part.size)
+                self._resumed = self._reception.received > 0
+                if self._reception.complete:
+                    await self._received()
+                else:
+                    self.send(Want(sha256=part.sha256, offset=self._reception.received))
+                return
+        update, self._update = self._update, None
+        await self._host.accept(self.site, update)
+
+    async def _chunk(self, frame: bytes) -> None:
+        chunk = decode_chunk(frame)
+        reception = self._reception
+        if reception is None or chunk.sha256 != reception.sha256:
+            return  # bytes of an earlier request that was given up
+        if await asyncio.to_thread(reception.write, chunk):
+            await self._received()
+
+    async def _received(self) -> None:
+        reception, update = self._reception, self._update
+        assert reception is not None and update is not None
+        self._reception = None
+        try:
+            path = await asyncio.to_thread(reception.finish)
+        except UserFacingError as error:
+            if self._resumed:
+                # A power cut may have left holes in the bytes already held: fetch all of it once more.
+                await self._want_next()
+            else:
+                self._refuse(update, error)
+            return
+        try:
+            await asyncio.to_thread(self._host.check_parts, self.site, update, {"adapter": path})
+        except UserFacingError as error:
+            path.unlink()
+            self._refuse(update, error)
+            return
+        await asyncio.to_thread(self._host.blobs.adopt, path, reception.sha256)
+        await self._want_next()
+
+    def _refuse(self, update: Update, error: UserFacingError) -> None:
+        self._update = None
+        self._emit(
+            events.UpdateRefused(
+                site=self.site, round=update.round, update=update.sha256, code=error.code, params=error.params
+            )
+        )
+        self.send(Refused(round=update.round, update=update.sha256, code=error.code, params=error.params))
+
+    # -- download ------------------------------------------------------------------------------------------------
+
+    def _wanted(self, sha256: str, offset: int) -> None:
+        if sha256 not in self._host.published() or sha256 not in self._host.blobs:
+            self.send(Missing(sha256=sha256))
+            return
+        if self._download:
+            self._download.cancel()
+        path = self._host.blobs.path(sha256)
+        self._download = asyncio.create_task(send_blob(self._connection, sha256, path, offset))

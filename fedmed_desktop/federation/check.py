@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the coordinator demands of an update's adapter before it may count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from ..errors import UserFacingError
+from ..lora import Adapter, Module, algebra
+from .plan import Plan
+from .spec import FederationSpec
+from .update import Report
+
+# A report's norm is computed in float64 from the very same bytes; other BLAS builds differ in the last bits only.
+_NORM_TOLERANCE = 1e-4
+
+
+class AdapterSource(Protocol):
+    @property
+    def names(self) -> Iterable[str]: ...
+
+    def module(self, name: str) -> Module: ...
+
+
+def check_adapter(adapter: AdapterSource, spec: FederationSpec, plan: Plan) -> None:
+    """Names, shapes, rank and scale are those of the federation; raises UserFacingError naming the module.
+
+    Finiteness and layout were checked when the blob was opened.
+    """
+    names = set(adapter.names)
+    if missing := sorted(spec.base.modules.keys() - names):
+        raise UserFacingError("update.missing_module", module=missing[0])
+    if foreign := sorted(names - spec.base.modules.keys()):
+        raise UserFacingError("update.foreign_module", module=foreign[0])
+    for name, shape in spec.base.modules.items():
+        module = adapter.module(name)
+        if module.shape != tuple(shape):
+            raise UserFacingError(
+                "update.wrong_shape", module=name, found=str(module.shape), expected=str(tuple(shape))
+            )
+        if module.rank != plan.rank:
+            raise UserFacingError("update.wrong_rank", module=name, found=module.rank, expected=plan.rank)
+        if module.scale != spec.lora.scale:
+            raise UserFacingError("update.wrong_scale", module=name, found=module.scale, expected=spec.lora.scale)
+
+
+def check_norm(start: Adapter, after: Adapter, report: Report) -> None:
+    """The norm that the site's operator saw is the norm of what arrived; raises UserFacingError."""
+    found = algebra.distance(after, start)
+    if abs(found - report.update_norm) > _NORM_TOLERANCE * max(1.0, found):
+        raise UserFacingError("update.wrong_norm", found=f"{found:.6g}", reported=f"{report.update_norm:.6g}")

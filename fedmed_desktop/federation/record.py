@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is remembered of the rounds: the open one as working state, the closed ones as records."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
+
+from .drift import Drift
+from .plan import Frozen, Plan, References, Sha256
+from .update import Report, Update
+
+
+class SiteRecord(Frozen):
+    """One site's part in one closed round, as the coordinator knows it."""
+
+    update: Update
+    sha256: Sha256
+    weight: float
+    drift: Drift
+    rank: int
+    effective_rank: float
+
+
+class RoundRecord(Frozen):
+    """A closed round. `residual` is that of methods 4.1; `norm` and `effective_rank` are the next global adapter's."""
+
+    round: int
+    attempt: int
+    opened: AwareDatetime
+    closed: AwareDatetime
+    reason: str
+    start: Sha256
+    adapter: Sha256
+    sites: dict[str, SiteRecord]
+    declined: dict[str, str]
+    missing: tuple[str, ...]
+    residual: float
+    norm: float
+    effective_rank: float
+
+
+RoundsPhase = Literal["gathering", "open", "combining", "evaluating", "paused", "finished"]
+
+
+class RoundsState(BaseModel):
+    """Working state of the rounds; all of it is in a dump. Only `Rounds` changes it."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=False)
+
+    phase: RoundsPhase = "gathering"
+    round: int = 1
+    attempt: int = 1
+    sites: list[str] = []
+    start: Sha256
+    frozen: Sha256 | None = None
+    rank: int
+    method: dict[str, JsonValue] = {}
+    references: References | None = None
+    plans: dict[str, Plan] = {}
+    awaiting: dict[str, AwareDatetime] = {}
+    updates: dict[str, Update] = {}
+    declined: dict[str, str] = {}
+    gathering_since: AwareDatetime | None = None
+    opened: AwareDatetime | None = None
+    closes: AwareDatetime | None = None
+    reason: str = ""
+    history: list[RoundRecord] = []
+    evaluation: dict[str, Report] = {}
+
+    def unanswered(self) -> list[str]:
+        """Sites that were asked and have neither offered nor declined."""
+        return [site for site in sorted(self.plans) if site not in self.updates and site not in self.declined]

@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rounds of a federation as a sans-I/O state machine: inputs and the time in, actions and events out.
+
+It reads no clock, opens no file and starts no thread. The coordinator, the lab and the tests drive the same code.
+Every action is idempotent by (site, round, sha256); feeding the same inputs with the same times to a fresh machine, or
+to one loaded from a dump, gives the same state to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from .. import events
+from .drift import measure_drift
+from .inputs import (
+    AwaitsApproval,
+    Input,
+    Resumed,
+    RoundCombined,
+    SiteDeclined,
+    SiteJoined,
+    TimePassed,
+    UpdateArrived,
+)
+from .methods import Assignment
+from .plan import Plan, Sha256
+from .record import RoundRecord, RoundsState, SiteRecord
+from .spec import FederationSpec
+from .update import Update
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Ask a site to carry out a plan."""
+
+    site: str
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Acknowledge:
+    """The site's update counts; send a receipt."""
+
+    site: str
+    round: int
+    update: Sha256
+
+
+@dataclass(frozen=True)
+class Reject:
+    """The update does not count; `code` says why."""
+
+    site: str
+    round: int
+    update: Sha256
+    code: str
+
+
+@dataclass(frozen=True)
+class Combine:
+    """Combine these updates with these weights, then report RoundCombined."""
+
+    round: int
+    updates: dict[str, Update]
+    weights: dict[str, float]
+    start: Sha256
+    frozen: Sha256 | None
+
+
+Action = Offer | Acknowledge | Reject | Combine
+
+
+@dataclass
+class Step:
+    """What came of one input. `changed` means: write the input to the ledger before carrying out any action."""
+
+    changed: bool = False
+    actions: list[Action] = field(default_factory=list)
+    events: list[events.Event] = field(default_factory=list)
+
+
+class Rounds:
+    """See the module. Not thread-safe; owned by one loop."""
+
+    def __init__(self, spec: FederationSpec, dump: str | None = None) -> None:
+        self.spec = spec
+        self.state = (
+            RoundsState.model_validate_json(dump)
+            if dump is not None
+            else RoundsState(start=spec.base.initial, rank=spec.lora.rank)
+        )
+
+    def dump(self) -> str:
+        """The whole state as JSON; equal states give equal text."""
+        return self.state.model_dump_json()
+
+    def handle(self, given: Input, now: datetime) -> Step:
+        """Takes one input at UTC time `now`."""
+        step = Step()
+        handlers: dict[type, Callable[[Any, datetime, Step], None]] = {
+            SiteJoined: self._joined,
+            AwaitsApproval: self._awaits_approval,
+            UpdateArrived: self._update,
+            SiteDeclined: self._declined,
+            TimePassed: self._time,
+            RoundCombined: self._combined,
+            Resumed: self._resumed,
+        }
+        handlers[type(given)](given, now, step)
+        return step
+
+    def plan_for(self, site: str) -> Plan | None:
+        """The plan that this site still has to answer; sent again whenever it connects."""
+        if self.state.phase in ("open", "evaluating") and site in self.state.unanswered():
+            return self.state.plans[site]
+        return None
+
+    def due(self) -> Combine | None:
+        """The combination that is outstanding; asked for after a restart."""
+        state = self.state
+        if state.phase != "combining":
+            return None
+        reports = {site: update.report for site, update in state.updates.items()}
+        return Combine(state.round, dict(state.updates), self.spec.method.weigh(reports), state.start, state.frozen)
+
+    def receipt_for(self, site: str, round_number: int) -> Sha256 | None:
+        """sha256 of the update of this site that counts in this round, if one does."""
+        if round_number == self.state.round and site in self.state.updates:
+            return self.state.updates[site].sha256
+        for record in self.state.history:
+            if record.round == round_number and site in record.sites:
+                return record.sites[site].sha256
+        return None
+
+    @property
+    def wake_at(self) -> datetime | None:
+        """When TimePassed is next worth telling; None while nothing has a deadline."""
+        state = self.state
+        if state.phase == "gathering":
+            return self._gathering_ends()
+        if state.phase not in ("open", "evaluating"):
+            return None
+        assert state.closes is not None
+        waits = [self._approval_ends(site) for site in state.unanswered() if site in state.awaiting]
+        return max([state.closes, *waits])
+
+    # -- inputs --------------------------------------------------------------------------------------------------
+
+    def _joined(self, given: SiteJoined, now: datetime, step: Step) -> None:
+        state = self.state
+        if given.site in state.sites:
+            return
+        step.changed = True
+        state.sites = sorted([*state.sites, given.site])
+        state.gathering_since = state.gathering_since or now
+        step.events.append(events.SiteSeen(time=now, site=given.site, state="joined"))
+        if state.phase == "gathering" and len(state.sites) >= self.spec.round.sites:
+            self._open(now, step)
+
+    def _awaits_approval(self, given: AwaitsApproval, now: datetime, step: Step) -> None:
+        state = self.state
+        asked = state.phase in ("open", "evaluating") and given.site in state.unanswered()
+        if asked and given.round == state.round and given.site not in state.awaiting:
+            step.changed = True
+            state.awaiting[given.site] = now
+
+    def _update(self, given: UpdateArrived, now: datetime, step: Step) -> None:
+        state, site, update = self.state, given.site, given.update
+        sha256 = update.sha256
+        counted = self.receipt_for(site, update.round)
+        if counted == sha256:
+            step.actions.append(Acknowledge(site, update.round, sha256))
+            return
+        if code := self.refusal(site, update):
+            step.actions.append(Reject(site, update.round, sha256, code))
+            return
+        step.changed = True
+        state.declined.pop(site, None)
+        state.updates[site] = update
+        step.actions.append(Acknowledge(site, update.round, sha256))
+        step.events.append(events.SiteSeen(time=now, site=site, round=update.round, state="update"))
+        self._close_if_answered(now, step)
+
+    def refusal(self, site: str, update: Update) -> str | None:
+        """Why this update would not count now, as an error code; None if it would (or does already)."""
+        state = self.state
+        counted = self.receipt_for(site, update.round)
+        if counted is not None:
+            return None if counted == update.sha256 else "update.second"
+        if update.round != state.round or state.phase not in ("open", "evaluating"):
+            return "update.round_closed"
+        if site not in state.plans:
+            return "update.not_asked"
+        plan = state.plans[site]
+        wanted = {"adapter"} if plan.kind == "train" else set()
+        if update.report.kind != plan.kind or set(update.parts) != wanted:
+            return "update.wrong_parts"
+        return None
+
+    def _declined(self, given: SiteDeclined, now: datetime, step: Step) -> None:
+        state = self.state
+        asked = state.phase in ("open", "evaluating") and given.site in state.unanswered()
+        if not asked or given.round != state.round:
+            return
+        step.changed = True
+        state.declined[given.site] = given.code
+        step.events.append(events.SiteSeen(time=now, site=given.site, round=given.round, state="declined"))
+        self._close_if_answered(now, step)
+
+    def _time(self, given: TimePassed, now: datetime, step: Step) -> None:
+        due = self.wake_at
+        if due is None or now < due:
+            return
+        step.changed = True
+        if self.state.phase == "gathering":
+            self._open(now, step)
+        else:
+            self._close(now, "deadline", step)
+
+    def _resumed(self, given: Resumed, now: datetime, step: Step) -> None:
+        if self.state.phase == "paused":
+            step.changed = True
+            self._reopen(now, step)
+
+    def _combined(self, given: RoundCombined, now: datetime, step: Step) -> None:
+        due = self.due()
+        if due is None or given.round != due.round:
+            return
+        step.changed = True
+        self._remember(given, due, now)
+        state = self.state
+        state.start, state.frozen, state.method = given.adapter, given.frozen, given.state
+        step.events.append(
+            events.RoundCombined(
+                time=now, round=given.round, adapter=given.adapter, weights=due.weights, residual=given.residual
+            )
+        )
+        state.round += 1
+        state.attempt = 1
+        self._open(now, step)
+
+    # -- transitions ---------------------------------------------------------------------------------------------
+
+    def _open(self, now: datetime, step: Step) -> None:
+        state, spec = self.state, self.spec
+        state.updates, state.declined, state.awaiting = {}, {}, {}
+        state.opened, state.reason = now, ""
+        final = state.round > spec.rounds
+        seeds = {site: spec.site_seed(site, state.round) for site in state.sites}
+        assignment = Assignment(
+            state.round, state.start, state.frozen, state.rank, spec.training, state.references, seeds
+        )
+        plans = spec.method.plan(assignment, state.method)
+        if final:
+            plans = {site: plan.model_copy(update={"kind": "evaluate"}) for site, plan in plans.items()}
+        state.plans = plans
+        self._ask(now, step)
+
+    def _ask(self, now: datetime, step: Step) -> None:
+        state = self.state
+        state.phase = "evaluating" if state.round > self.spec.rounds else "open"
+        state.closes = now + self.spec.round.training_time
+        unanswered = state.unanswered()
+        step.actions += [Offer(site, state.plans[site]) for site in unanswered]
+        step.events.append(
+            events.RoundOpened(
+                time=now, round=state.round, attempt=state.attempt, sites=tuple(unanswered), closes=state.closes
+            )
+        )
+
+    def _reopen(self, now: datetime, step: Step) -> None:
+        """Asks again every site whose update is missing; what was accepted stays accepted."""
+        state = self.state
+        state.attempt += 1
+        state.declined, state.awaiting, state.reason = {}, {}, ""
+        self._ask(now, step)
+
+    def _close_if_answered(self, now: datetime, step: Step) -> None:
+        if not self.state.unanswered():
+            self._close(now, "answered", step)
+
+    def _close(self, now: datetime, reason: str, step: Step) -> None:
+        state = self.state
+        state.reason = reason
+        if state.phase == "evaluating":
+            self._finish(now, step)
+            return
+        if len(state.updates) >= self.spec.round.quorum:
+            state.phase = "combining"
+            step.events.append(
+                events.RoundClosed(time=now, round=state.round, reason=reason, updates=len(state.updates))
+            )
+            due = self.due()
+            assert due is not None
+            step.actions.append(due)
+        elif state.attempt == 1:
+            self._reopen(now, step)
+        else:
+            state.phase, state.reason = "paused", "quorum"
+            step.events.append(events.FederationPaused(time=now, round=state.round, reason="quorum"))
+
+    def _finish(self, now: datetime, step: Step) -> None:
+        state = self.state
+        state.phase = "finished"
+        state.evaluation = {site: update.report for site, update in sorted(state.updates.items())}
+        step.events.append(events.FederationFinished(time=now, site="", round=state.round, adapter=state.start))
+
+    def _remember(self, given: RoundCombined, due: Combine, now: datetime) -> None:
+        state = self.state
+        assert state.opened is not None
+        reports = {site: update.report for site, update in due.updates.items()}
+        drifts, state.references = measure_drift(reports, due.weights, state.references)
+        sites = {
+            site: SiteRecord(
+                update=update,
+                sha256=update.sha256,
+                weight=due.weights[site],
+                drift=drifts[site],
+                rank=state.plans[site].rank,
+                effective_rank=update.report.effective_rank,
+            )
+            for site, update in sorted(due.updates.items())
+        }
+        record = RoundRecord(
+            round=state.round,
+            attempt=state.attempt,
+            opened=state.opened,
+            closed=now,
+            reason=state.reason,
+            start=state.start,
+            adapter=given.adapter,
+            sites=sites,
+            declined=dict(state.declined),
+            missing=tuple(state.unanswered()),
+            residual=given.residual,
+            norm=given.norm,
+            effective_rank=given.effective_rank,
+        )
+        state.history = [*state.history, record]
+
+    # -- deadlines -----------------------------------------------------------------------------------------------
+
+    def _approval_ends(self, site: str) -> datetime:
+        return self.state.awaiting[site] + self.spec.round.approval_time
+
+    def _gathering_ends(self) -> datetime | None:
+        """A federation that has its quorum does not wait for ever for the last expected site."""
+        state = self.state
+        if state.gathering_since is None or len(state.sites) < self.spec.round.quorum:
+            return None
+        return state.gathering_since + timedelta(minutes=self.spec.round.join_minutes)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The federation's specification: everything that all sites agree on before round one, as one TOML file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+
+from ..errors import UserFacingError
+from .methods import AnyMethod, FedMedLora
+from .plan import Frozen, Sha256, TrainingSettings
+
+FORMAT: Final = 1
+
+
+class BaseModelSpec(Frozen):
+    """Which base model every site must have, and which of its linears are adapted: name -> (d, k) of W (d x k)."""
+
+    fingerprint: Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
+    initial: Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
+    modules: dict[str, tuple[PositiveInt, PositiveInt]] = Field(min_length=1)
+
+
+class LoraSettings(Frozen):
+    """Rank of the first round and alpha (Fed-MedLoRA: 16, 64; methods 2.1).
+
+    The scale alpha / rank is constant through the federation, so that a change of rank never moves it.
+    """
+
+    rank: int = Field(16, ge=1, le=1024)
+    alpha: PositiveFloat = 64.0
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
+
+class RoundSettings(Frozen):
+    """Who must answer, and by when.
+
+    Round one opens once `sites` have joined, or `join_minutes` after the first if a quorum is there. A round closes
+    when every asked site has answered; or at its deadline, if `quorum` updates are there. A site that waits for its
+    operator's decision at the deadline has until `approval_minutes` after it began to wait.
+    """
+
+    sites: PositiveInt = 3
+    quorum: PositiveInt = 2
+    join_minutes: PositiveFloat = 60.0
+    training_minutes: PositiveFloat = 240.0
+    approval_minutes: PositiveFloat = 1440.0
+
+    @model_validator(mode="after")
+    def _quorum_is_reachable(self) -> RoundSettings:
+        if self.quorum > self.sites:
+            raise ValueError(f"quorum {self.quorum} is more than the {self.sites} expected sites")
+        return self
+
+    @property
+    def training_time(self) -> timedelta:
+        return timedelta(minutes=self.training_minutes)
+
+    @property
+    def approval_time(self) -> timedelta:
+        return timedelta(minutes=self.approval_minutes)
+
+
+class FederationSpec(Frozen):
+    """See the module; `load_spec` reads it, `dump_spec` writes it."""
+
+    format: Literal[1] = FORMAT
+    name: str = Field(min_length=1, max_length=80)
+    types: tuple[str, ...] = Field(min_length=1)
+    answer_form: Literal["html", "json"] = "html"
+    rounds: int = Field(3, ge=1, le=10_000)
+    seed: int = Field(0, ge=0, lt=2**32)
+    base: BaseModelSpec
+    method: AnyMethod = FedMedLora()
+    lora: LoraSettings = LoraSettings()
+    training: TrainingSettings = TrainingSettings(epochs=1)
+    round: RoundSettings = RoundSettings()
+
+    @field_validator("types")
+    @classmethod
+    def _types_are_plain(cls, types: tuple[str, ...]) -> tuple[str, ...]:
+        if bad := [t for t in types if not t.isidentifier() or t != t.lower()]:
+            raise ValueError(f"type {bad[0]!r} is not a lower-case word")
+        if len(set(types)) != len(types):
+            raise ValueError("a type is named twice")
+        return tuple(sorted(types))
+
+    def site_seed(self, site: str, round_number: int) -> int:
+        """Seed of one site in one round: 64 bits of a hash over (seed, site, round)."""
+        digest = hashlib.sha256(json.dumps([self.seed, site, round_number]).encode()).digest()
+        return int.from_bytes(digest[:8], "big")
+
+
+def load_spec(path: Path) -> FederationSpec:
+    """Reads a TOML specification; raises UserFacingError naming the file and, for a wrong value, its key."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserFacingError("spec.missing", path=str(path)) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserFacingError("spec.unreadable", path=str(path), reason=str(error)) from error
+    try:
+        return FederationSpec.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
+        raise UserFacingError(
+            "spec.wrong_key", path=path.name, key=key, reason=_reason(first["type"], first["msg"], key)
+        ) from None
+
+
+def _reason(kind: str, message: str, key: str) -> str:
+    if kind == "extra_forbidden":
+        section, _, name = key.rpartition(".")
+        known = _known_keys(section)
+        return f"{name!r} is no key of a specification" + (f"; known here: {', '.join(known)}" if known else "")
+    return message.removeprefix("Value error, ")
+
+
+def _known_keys(section: str) -> list[str]:
+    model: type[Frozen] = FederationSpec
+    for part in filter(None, section.split(".")):
+        annotation = model.model_fields[part].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, Frozen)):
+            return []
+        model = annotation
+    return sorted(model.model_fields)
+
+
+def dump_spec(spec: FederationSpec) -> str:
+    """The specification as TOML, every default written out, so that a reader sees what holds."""
+    data = spec.model_dump(mode="json", exclude_none=True)
+    lines = [f"{key} = {_toml(value)}" for key, value in data.items() if not isinstance(value, dict)]
+    for section, values in data.items():
+        if isinstance(values, dict):
+            lines += ["", f"[{section}]"]
+            lines += [f"{_toml_key(k)} = {_toml(v)}" for k, v in values.items() if not isinstance(v, dict)]
+            for name, table in values.items():
+                if isinstance(table, dict):
+                    lines += ["", f"[{section}.{_toml_key(name)}]"]
+                    lines += [f"{_toml_key(k)} = {_toml(v)}" for k, v in table.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() else json.dumps(key)
+
+
+def _toml(value: object) -> str:
+    # JSON's strings, numbers, booleans and lists of these are TOML as they stand.
+    return json.dumps(value, ensure_ascii=False)
+
+
+__all__ = [
+    "FORMAT",
+    "BaseModelSpec",
+    "FederationSpec",
+    "LoraSettings",
+    "RoundSettings",
+    "dump_spec",
+    "load_spec",
+]

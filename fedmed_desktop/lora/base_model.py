@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an adapter is attached to: a base model folder's fingerprint and its linears, read without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from ..errors import UserFacingError
+
+_BLOCK_LINEAR = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.\d+\..+\.weight$")
+_MAX_HEADER = 64 * 2**20
+_CHUNK = 2**20
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The model's safetensors files, sorted; raises UserFacingError if the folder is no model folder."""
+    if not folder.is_dir():
+        raise UserFacingError("model.no_folder", path=str(folder))
+    for name in ("config.json", "tokenizer.json"):
+        if not (folder / name).is_file():
+            raise UserFacingError("model.no_file", path=str(folder), file=name)
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise UserFacingError("model.no_file", path=str(folder), file="*.safetensors")
+    return files
+
+
+def fingerprint(folder: Path) -> str:
+    """sha256 over the sorted sha256 of weights, tokenizer.json and config.json; the same for every copy of a model."""
+    paths = [*weight_files(folder), folder / "tokenizer.json", folder / "config.json"]
+    return hashlib.sha256("\n".join(sorted(map(_file_sha256, paths))).encode()).hexdigest()
+
+
+def decoder_linears(folder: Path) -> dict[str, tuple[int, int]]:
+    """Name -> (d, k) of every 2-D weight inside decoder blocks; never embeddings, norms or the head.
+
+    Raises UserFacingError where a weight file is damaged or no such weight is found.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for path in weight_files(folder):
+        for name, entry in _safetensors_header(path).items():
+            shape = entry.get("shape", []) if isinstance(entry, dict) else []
+            if _BLOCK_LINEAR.search(name) and len(shape) == 2:
+                found[name.removesuffix(".weight")] = (int(shape[0]), int(shape[1]))
+    if not found:
+        raise UserFacingError("model.no_linears", path=str(folder))
+    return dict(sorted(found.items()))
+
+
+def _safetensors_header(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= _MAX_HEADER:
+                raise ValueError("header length out of bounds")
+            header = json.loads(file.read(length))
+        if not isinstance(header, dict):
+            raise ValueError("header is no object")
+    except (OSError, ValueError) as error:
+        raise UserFacingError("model.damaged", path=str(path), reason=str(error)) from error
+    return header
+
+
+def _file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What sites and coordinator say to each other: JSON text frames, one message each. Bulk data: see `transfer`.
+
+A peer of another protocol version is refused in words at the first message. Unknown types and keys are errors.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+)
+
+from ..errors import UserFacingError
+from ..events import Phase
+from ..federation import FederationSpec, Plan, Update
+
+VERSION = 1
+
+# A message holds names, hashes and scalars; the specification of a large model's modules is the longest.
+MAX_MESSAGE_BYTES = 4 * 2**20
+
+_Params = dict[str, str | int | float]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+SiteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$")]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Hello(_Message):
+    """Site: first message. `token` proves that the site is the one that first joined under this name."""
+
+    type: Literal["hello"] = "hello"
+    version: int
+    site: SiteName
+    token: str = Field(min_length=32, max_length=128)
+    base: Sha256
+
+
+class Welcome(_Message):
+    """Coordinator: the site is known; the specification; where the rounds stand."""
+
+    type: Literal["welcome"] = "welcome"
+    version: int
+    spec: FederationSpec
+    round: int
+    phase: str
+
+
+class Goodbye(_Message):
+    """Coordinator: the connection ends. `final` means that trying again is of no use."""
+
+    type: Literal["goodbye"] = "goodbye"
+    code: str
+    params: _Params = {}
+    final: bool
+
+
+class Ask(_Message):
+    """Coordinator: please carry out this plan."""
+
+    type: Literal["ask"] = "ask"
+    plan: Plan
+
+
+class Progress(_Message):
+    """Site: which phase of its round it is in (a word, nothing measured)."""
+
+    type: Literal["progress"] = "progress"
+    round: int
+    phase: Phase
+
+
+class OfferUpdate(_Message):
+    """Site: an approved update; the coordinator wants its parts next."""
+
+    type: Literal["offer"] = "offer"
+    update: Update
+
+
+class Decline(_Message):
+    """Site: nothing from here this round. A code, never the operator's words."""
+
+    type: Literal["decline"] = "decline"
+    round: int
+    code: Literal["kept", "failed", "expired"]
+
+
+class Want(_Message):
+    """Either side: send the blob from this offset on, as chunks."""
+
+    type: Literal["want"] = "want"
+    sha256: Sha256
+    offset: NonNegativeInt = 0
+
+
+class Missing(_Message):
+    """Either side: the wanted blob is not to be had here."""
+
+    type: Literal["missing"] = "missing"
+    sha256: Sha256
+
+
+class Receipt(_Message):
+    """Coordinator: the update is on disk and counts."""
+
+    type: Literal["receipt"] = "receipt"
+    round: PositiveInt
+    update: Sha256
+    time: AwareDatetime
+
+
+class Refused(_Message):
+    """Coordinator: the update does not count, and why."""
+
+    type: Literal["refused"] = "refused"
+    round: PositiveInt
+    update: Sha256
+    code: str
+    params: _Params = {}
+
+
+class Finished(_Message):
+    """Coordinator: no more rounds; the final adapter can be had under this hash."""
+
+    type: Literal["finished"] = "finished"
+    adapter: Sha256
+    size: PositiveInt
+
+
+Message = (
+    Hello | Welcome | Goodbye | Ask | Progress | OfferUpdate | Decline | Want | Missing | Receipt | Refused | Finished
+)
+
+_MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
+
+
+def encode(message: Message) -> str:
+    return message.model_dump_json()
+
+
+def decode(text: str) -> Message:
+    """One message; raises UserFacingError("protocol.not_understood") naming the first wrong place."""
+    try:
+        return _MESSAGE.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "message"
+        raise UserFacingError("protocol.not_understood", place=place[:200], reason=first["msg"][:200]) from None

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the websocket connection that both ends share, each with its reason, and the sending of a blob."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from websockets.exceptions import ConnectionClosed
+
+from .messages import MAX_MESSAGE_BYTES
+from .transfer import CHUNK, Chunk
+
+# Deflate makes weight-like bytes no smaller, costs ten times the time and lets a peer inflate memory.
+COMPRESSION = None
+# The largest legal frame of either kind; anything longer closes the connection with 1009 before it is held.
+MAX_SIZE = MAX_MESSAGE_BYTES
+# A few frames may wait, no more: what a peer can make us hold stays bounded.
+MAX_QUEUE = 8
+PING_INTERVAL = 20.0
+# The site's network thread shares the interpreter with training; 20 s is tight on a machine that swaps.
+PING_TIMEOUT = 60.0
+
+
+def is_loopback(host: str) -> bool:
+    """Without keys and TLS only this machine's own addresses are spoken to."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Sender(Protocol):
+    async def send(self, message: bytes, /) -> None: ...
+
+
+async def send_blob(
+    connection: Sender, sha256: str, path: Path, offset: int, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Sends a blob from `offset` on as chunks; `progress` is told (bytes sent so far, total). Ends quietly on a cut."""
+    with path.open("rb") as file:
+        total = file.seek(0, 2)
+        file.seek(offset)
+        while data := await asyncio.to_thread(file.read, CHUNK):
+            try:
+                await connection.send(Chunk(sha256, offset, total, data).encode())
+            except ConnectionClosed:
+                return
+            offset += len(data)
+            if progress:
+                progress(offset, total)
+            # send() may never yield; let pings and other messages through.
+            await asyncio.sleep(0)

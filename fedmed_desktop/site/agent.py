@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A site's agent: joins, downloads, has a training done, asks for approval, lets approved updates be fetched.
+
+Everything that must survive is in the outbox and the checkpoints; whatever was lost with a connection or a crash is
+told again after the next welcome, and every message means the same when it comes twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .. import events
+from ..errors import UserFacingError
+from ..federation import Control, FederationSpec, LocalResult, Plan, Stopped, Trainer
+from ..lora import Adapter
+from ..protocol.messages import (
+    VERSION,
+    Ask,
+    Decline,
+    Finished,
+    Hello,
+    Message,
+    Missing,
+    OfferUpdate,
+    Progress,
+    Receipt,
+    Refused,
+    Want,
+    Welcome,
+)
+from ..protocol.wire import send_blob
+from ..storage import BlobStore, Entry, Outbox
+from .approval import Approver
+from .download import Downloads
+from .jobs import Jobs
+from .link import Backoff, Link
+
+Emit = Callable[[events.Event], None]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SiteAgent:
+    """One site in one federation. `run` on an event loop; `emit` is called from that loop and from the working thread.
+
+    `make_trainer` is called on the working thread once the federation's specification is known; it may raise
+    UserFacingError (notes without a known type, another base model), which ends `run`.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        address: str,
+        data_dir: Path,
+        base_fingerprint: str,
+        make_trainer: Callable[[FederationSpec], Trainer],
+        approver: Approver,
+        jobs: Jobs,
+        emit: Emit,
+        backoff: Backoff | None = None,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self.name = name
+        self._folder = data_dir
+        self._base = base_fingerprint
+        self._make_trainer = make_trainer
+        self._approver = approver
+        self._jobs = jobs
+        self._emit = emit
+        self._clock = clock
+        self._link = Link(address, self._hello, self._receive, emit, backoff or Backoff())
+        self._blobs = BlobStore(data_dir / "blobs")
+        self.outbox = Outbox(data_dir / "site.sqlite", self._blobs)
+        self._token = _own_token(data_dir / "token")
+        self._downloads = Downloads(name, self._blobs, self._link.send, emit)
+        self._trainer: asyncio.Future[Trainer] | None = None
+        self.control = Control()
+        self._plan: Plan | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._uploads: dict[str, asyncio.Task[None]] = {}
+        self._offered: set[str] = set()
+        self._done: asyncio.Future[str] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._taken_back = asyncio.Event()
+
+    async def run(self) -> str:
+        """Takes part until the federation has finished; returns the sha256 of its final adapter.
+
+        Raises UserFacingError where the site cannot take part. Cancelling it ends work at a checkpoint.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._done = self._loop.create_future()
+        for entry in self.outbox.take_back_unreleased(self._clock()):
+            self._note(entry, "taken_back", "agent", "the program ended before the approval was in effect")
+        link = asyncio.create_task(self._link.run(), name=f"link of {self.name}")
+        try:
+            waiting: list[asyncio.Future[Any]] = [link, self._done]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if link.done():
+                link.result()
+            return self._done.result()
+        finally:
+            link.cancel()
+            await self._end_work()
+            await asyncio.gather(link, *self._uploads.values(), return_exceptions=True)
+            self.outbox.close()
+
+    def final_adapter(self, sha256: str) -> Adapter:
+        return Adapter.from_blob(self._blobs.read(sha256))
+
+    def take_back(self, sha256: str, by: str, reason: str) -> None:
+        """Undoes an approval that is not yet in effect; on the agent's loop. Raises UserFacingError if it is."""
+        entry = self.outbox.take_back(sha256, by, reason, self._clock())
+        self._note(entry, "taken_back", by, reason)
+        self._taken_back.set()
+
+    # -- messages --------------------------------------------------------------------------------------------------
+
+    def _hello(self) -> Hello:
+        return Hello(version=VERSION, site=self.name, token=self._token, base=self._base)
+
+    async def _receive(self, message: Message | bytes) -> None:
+        match message:
+            case bytes():
+                await self._downloads.chunk(message)
+            case Welcome():
+                await self._welcome(message)
+            case Ask(plan=plan):
+                await self._asked(plan)
+            case Want(sha256=sha256, offset=offset):
+                self._upload(sha256, offset)
+            case Missing(sha256=sha256):
+                self._downloads.missing(sha256)
+            case Receipt(update=update):
+                await asyncio.to_thread(self.outbox.acknowledged, update, self._clock())
+                self._emit(events.ReceiptReceived(site=self.name, round=message.round, update=update))
+                self._phase(message.round, "sent")
+            case Refused(update=update, code=code, params=params):
+                await asyncio.to_thread(self.outbox.refused, update, code, self._clock())
+                self._emit(
+                    events.UpdateRefused(site=self.name, round=message.round, update=update, code=code, params=params)
+                )
+            case Finished(adapter=adapter):
+                await self._end_work()
+                self._work = asyncio.create_task(self._take_final(adapter))
+            case _:
+                raise UserFacingError("protocol.not_understood", place=message.type, reason="not for a site")
+
+    async def _verdict_of_coordinator(self, message: Receipt | Refused) -> None:
+        """A receipt or a refusal for something that was sent; repeated or unknown ones change nothing."""
+        if message.update not in {e.sha256 for e in self.outbox.entries() if e.state == "released"}:
+            return
+        if isinstance(message, Receipt):
+            await asyncio.to_thread(self.outbox.acknowledged, message.update, self._clock())
+            self._emit(events.ReceiptReceived(site=self.name, round=message.round, update=message.update))
+            self._phase(message.round, "sent")
+            return
+        await asyncio.to_thread(self.outbox.refused, message.update, message.code, self._clock())
+        self._emit(
+            events.UpdateRefused(
+                site=self.name, round=message.round, update=message.update, code=message.code, params=message.params
+            )
+        )
+        await self._link.send(Decline(round=message.round, code="failed"))
+
+    async def _welcome(self, welcome: Welcome) -> None:
+        known = self.outbox.recall("spec")
+        if known is None:
+            await asyncio.to_thread(self.outbox.remember, "spec", welcome.spec.model_dump_json())
+        elif (before := FederationSpec.model_validate_json(known)) != welcome.spec:
+            raise UserFacingError("join.other_federation", known=before.name, found=welcome.spec.name)
+        if self._trainer is None:
+            # On the working thread, not here: the line stays alive while another site of this process trains.
+            self._trainer = asyncio.ensure_future(self._jobs.run(lambda: self._make_trainer(welcome.spec)))
+            self._trainer.add_done_callback(self._pass_on_fault)
+        self._offered.clear()
+        for entry in self.outbox.entries():
+            if entry.state == "released":
+                await self._offer(entry)
+        await self._downloads.ask_again()
+
+    async def _asked(self, plan: Plan) -> None:
+        if plan == self._plan and self._work and not self._work.done():
+            return
+        if plan != self._plan:
+            await self._end_work()
+            await self._expire_before(plan.round)
+        self._plan = plan
+        self.control = Control()
+        self._work = asyncio.create_task(self._answer(plan, self.control), name=f"round {plan.round} of {self.name}")
+        self._work.add_done_callback(self._pass_on_fault)
+
+    def _pass_on_fault(self, work: asyncio.Future[Any]) -> None:
+        if not work.cancelled() and (error := work.exception()) and self._done and not self._done.done():
+            self._done.set_exception(error)
+
+    # -- a round -----------------------------------------------------------------------------------------------------
+
+    async def _answer(self, plan: Plan, control: Control) -> None:
+        entry = await asyncio.to_thread(self.outbox.for_plan, plan)
+        if entry is None:
+            try:
+                result = await self._carry_out(plan, control)
+            except UserFacingError as error:
+                self._emit(events.Failed(site=self.name, round=plan.round, code=error.code, params=error.params))
+                await self._link.send(Decline(round=plan.round, code="failed"))
+                return
+            entry = await asyncio.to_thread(self.outbox.put, plan, result, self._clock())
+            shutil.rmtree(self._checkpoints(plan), ignore_errors=True)
+        entry = await self._decision(entry)
+        if entry.state == "released":
+            await self._offer(entry)
+        elif entry.state in ("kept", "expired", "refused"):
+            await self._link.send(Decline(round=plan.round, code="expired" if entry.state == "expired" else "kept"))
+
+    async def _carry_out(self, plan: Plan, control: Control) -> LocalResult:
+        self._phase(plan.round, "downloading")
+        await self._downloads.fetch(plan.start, plan.round)
+        start = await asyncio.to_thread(lambda: Adapter.from_blob(self._blobs.read(plan.start)))
+        assert self._trainer is not None
+        trainer = await self._trainer
+        folder = self._checkpoints(plan)
+        folder.mkdir(parents=True, exist_ok=True)
+
+        def job() -> LocalResult:
+            control.check()
+            if plan.kind == "evaluate":
+                return trainer.evaluate(plan, start, self._from_worker, control)
+            return trainer.train_round(plan, start, folder, self._from_worker, control)
+
+        self._phase(plan.round, "waiting")
+        work = asyncio.ensure_future(self._jobs.run(job))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            control.stop()
+            await asyncio.gather(work, return_exceptions=True)
+            raise
+
+    async def _decision(self, entry: Entry) -> Entry:
+        """Until the update is released, kept or expired. An approval comes into effect only here, while we run."""
+        while entry.state in ("pending", "approved"):
+            if entry.state == "pending":
+                self._emit(
+                    events.UpdatePending(
+                        site=self.name, round=entry.plan.round, update=entry.sha256, bytes=entry.update.size
+                    )
+                )
+                self._phase(entry.plan.round, "approval")
+                verdict = await self._approver.decide(entry)
+                now = self._clock()
+                if not verdict.approve:
+                    entry = await asyncio.to_thread(self.outbox.keep, entry.sha256, verdict.by, verdict.reason, now)
+                    self._note(entry, "kept", verdict.by, verdict.reason)
+                    self._phase(entry.plan.round, "kept")
+                    return entry
+                self._taken_back.clear()
+                entry = await asyncio.to_thread(
+                    self.outbox.approve, entry.sha256, verdict.by, verdict.reason, now, verdict.delay
+                )
+                self._note(entry, "approved", verdict.by, verdict.reason)
+            else:
+                entry = await self._until_effective(entry)
+        return entry
+
+    async def _until_effective(self, entry: Entry) -> Entry:
+        assert entry.effective is not None
+        try:
+            async with asyncio.timeout(max(0.0, (entry.effective - self._clock()).total_seconds())):
+                await self._taken_back.wait()
+        except TimeoutError:
+            entry = await asyncio.to_thread(self.outbox.release, entry.sha256, max(self._clock(), entry.effective))
+            self._note(entry, "released", "agent", "")
+            return entry
+        return self.outbox.entry(entry.sha256)
+
+    async def _offer(self, entry: Entry) -> None:
+        if entry.sha256 in self._offered or self._link.connection is None:
+            return
+        self._offered.add(entry.sha256)
+        self._phase(entry.plan.round, "uploading")
+        await self._link.send(OfferUpdate(update=entry.update))
+
+    async def _expire_before(self, round_number: int) -> None:
+        for entry in self.outbox.entries():
+            if entry.plan.round < round_number and entry.state in ("pending", "approved"):
+                for gone in self.outbox.expire(entry.plan.round, self._clock()):
+                    self._note(gone, "expired", "agent", "round closed")
+                self._phase(entry.plan.round, "missed")
+
+    async def _take_final(self, adapter: str) -> None:
+        await self._downloads.fetch(adapter, 0)
+        await self._expire_before(10**9)
+        await asyncio.to_thread(self.outbox.remember, "final", adapter)
+        self._emit(events.FederationFinished(site=self.name, adapter=adapter))
+        if self._done and not self._done.done():
+            self._done.set_result(adapter)
+
+    # -- uploads, small things ---------------------------------------------------------------------------------------
+
+    def _upload(self, sha256: str, offset: int) -> None:
+        """The coordinator pulls; only parts of released updates can be read out at all."""
+        if before := self._uploads.pop(sha256, None):
+            before.cancel()
+        self._uploads[sha256] = asyncio.create_task(self._send_part(sha256, offset))
+
+    async def _send_part(self, sha256: str, offset: int) -> None:
+        connection = self._link.connection
+        if connection is None:
+            return
+        try:
+            path = await asyncio.to_thread(self.outbox.open_released, sha256)
+        except UserFacingError:
+            await self._link.send(Missing(sha256=sha256))
+            return
+        round_number = self._plan.round if self._plan else 0
+
+        def progress(sent: int, total: int) -> None:
+            self._emit(
+                events.TransferProgress(
+                    site=self.name, round=round_number, direction="up", blob=sha256, bytes=sent, total=total
+                )
+            )
+
+        await send_blob(connection, sha256, path, offset, progress)
+
+    def _from_worker(self, event: events.Event) -> None:
+        """Called on the working thread: to the face at once, the phase word to the coordinator through the loop."""
+        self._emit(event)
+        if isinstance(event, events.PhaseChanged) and self._loop:
+            self._loop.call_soon_threadsafe(self._tell_phase, event.round, event.phase)
+
+    def _phase(self, round_number: int, phase: events.Phase) -> None:
+        self._emit(events.PhaseChanged(site=self.name, round=round_number, phase=phase))
+        self._tell_phase(round_number, phase)
+
+    def _tell_phase(self, round_number: int, phase: events.Phase) -> None:
+        if self._loop and self._link.connection is not None:
+            task = self._loop.create_task(self._link.send(Progress(round=round_number, phase=phase)))
+            self._uploads[f"progress {id(task)}"] = task
+            task.add_done_callback(lambda done: self._uploads.pop(f"progress {id(done)}", None))
+
+    def _note(self, entry: Entry, decision: str, by: str, reason: str) -> None:
+        self._emit(
+            events.DecisionRecorded.model_validate(
+                {
+                    "site": self.name,
+                    "round": entry.plan.round,
+                    "update": entry.sha256,
+                    "decision": decision,
+                    "by": by,
+                    "reason": reason,
+                }
+            )
+        )
+
+    def _checkpoints(self, plan: Plan) -> Path:
+        return self._folder / "checkpoints" / f"round-{plan.round}"
+
+    async def _end_work(self) -> None:
+        self.control.stop()
+        if self._work:
+            self._work.cancel()
+            await asyncio.gather(self._work, return_exceptions=True)
+            self._work = None
+
+
+def _own_token(path: Path) -> str:
+    """The secret that proves this site is the one that joined; made at the first start, readable by its owner only."""
+    if path.exists():
+        return path.read_text().strip()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_hex(32)
+    path.touch(mode=0o600)
+    path.write_text(token)
+    return token
+
+
+__all__ = ["SiteAgent", "Stopped"]

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who decides whether an update leaves: a person at some face, or a rule that is recorded as such."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from ..storage import Entry
+
+# Time in which a person can take an approval back before the first byte may move (design, section 6).
+TAKE_BACK = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A decision with who made it and why. `delay` is zero for rules only: nobody is there to take it back."""
+
+    approve: bool
+    by: str
+    reason: str
+    delay: timedelta = TAKE_BACK
+
+
+class Approver(Protocol):
+    """Asked once per pending update, on the agent's loop; cancelled when the round closes. To hold is not to return."""
+
+    async def decide(self, entry: Entry) -> Verdict: ...
+
+
+class RuleApprover:
+    """Approves everything at once. The record says "rule" and the reason that a person gave when setting it up."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    async def decide(self, entry: Entry) -> Verdict:
+        return Verdict(approve=True, by="rule", reason=self._reason, delay=timedelta(0))

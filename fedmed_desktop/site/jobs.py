@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One working thread per process: trainings, evaluations and trials of all sites in it run one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Jobs:
+    """First come, first served. `close` waits for the running job: stop its Control first."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="training")
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Runs on the working thread. If the awaiting task is cancelled, a job that has begun still ends by itself."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, job)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)

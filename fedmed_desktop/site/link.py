@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A site's connection to its coordinator, which comes back by itself: our own reconnect policy, with jitter.
+
+The library's defaults retry bad certificates for ever and hammer a server that accepts and then closes; ours waits
+longer each time until a session has lasted, and stops for good where trying again is of no use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+
+from .. import events
+from ..errors import UserFacingError
+from ..protocol import wire
+from ..protocol.messages import Goodbye, Hello, Message, decode, encode
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Seconds between tries: doubling from `first` to `most`, each times a random factor in [0.5, 1.5].
+
+    A session that lasted `steady` seconds begins the series anew. Many sites that lost one coordinator do not come
+    back in one instant, thanks to the factor. All inferred.
+    """
+
+    first: float = 0.5
+    most: float = 60.0
+    steady: float = 30.0
+
+    def seconds(self, tries: int) -> float:
+        return float(min(self.most, self.first * 2 ** min(tries, 16)) * random.uniform(0.5, 1.5))
+
+
+class Link:
+    """Runs on one event loop. `send` and `connection` are for tasks on that loop."""
+
+    def __init__(
+        self,
+        address: str,
+        hello: Callable[[], Hello],
+        receive: Callable[[Message | bytes], Awaitable[None]],
+        emit: Callable[[events.Event], None],
+        backoff: Backoff,
+    ) -> None:
+        """Raises UserFacingError for an address that is no ws:// address of this machine."""
+        check_address(address)
+        self.address = address
+        self.connection: ClientConnection | None = None
+        self._hello = hello
+        self._receive = receive
+        self._emit = emit
+        self._backoff = backoff
+
+    async def send(self, message: Message) -> None:
+        """Sends if connected. What is not sent is told again after the next welcome, so nothing is queued here."""
+        if self.connection is None:
+            return
+        try:
+            await self.connection.send(encode(message))
+        except ConnectionClosed:
+            return
+
+    async def run(self) -> None:
+        """Connects and delivers frames for ever; raises UserFacingError where trying again is of no use."""
+        tries = 0
+        site = self._hello().site
+        while True:
+            self._emit(events.ConnectionChanged(site=site, state="connecting", address=self.address))
+            began = time.monotonic()
+            try:
+                await self._session(site)
+                code = "link.closed"
+            except (OSError, InvalidHandshake, InvalidMessage, TimeoutError):
+                code = "link.unreachable"
+            if time.monotonic() - began > self._backoff.steady:
+                tries = 0
+            delay = self._backoff.seconds(tries)
+            tries += 1
+            self._emit(
+                events.ConnectionChanged(
+                    site=site,
+                    state="lost",
+                    address=self.address,
+                    code=code,
+                    params={"address": self.address},
+                    retry_seconds=delay,
+                )
+            )
+            await asyncio.sleep(delay)
+
+    async def _session(self, site: str) -> None:
+        async with connect(
+            self.address,
+            compression=wire.COMPRESSION,
+            max_size=wire.MAX_SIZE,
+            max_queue=wire.MAX_QUEUE,
+            ping_interval=wire.PING_INTERVAL,
+            ping_timeout=wire.PING_TIMEOUT,
+            proxy=None,
+            user_agent_header=None,
+        ) as connection:
+            await connection.send(encode(self._hello()))
+            self.connection = connection
+            self._emit(events.ConnectionChanged(site=site, state="connected", address=self.address))
+            try:
+                async for frame in connection:
+                    message = frame if isinstance(frame, bytes) else decode(frame)
+                    if isinstance(message, Goodbye) and message.final:
+                        raise UserFacingError(message.code, retryable=False, **message.params)
+                    await self._receive(message)
+            except ConnectionClosed:
+                return
+            finally:
+                self.connection = None
+
+
+def check_address(address: str) -> None:
+    """Raises UserFacingError for what is no ws:// address, or not on this machine."""
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme == "ws" and parts.hostname and parts.port
+    except ValueError:
+        usable = None
+    if not usable:
+        raise UserFacingError("link.address", address=address)
+    if not wire.is_loopback(parts.hostname or ""):
+        raise UserFacingError("link.not_loopback", address=address)

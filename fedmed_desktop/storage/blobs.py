@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blobs on disk under their sha256. A blob that is there is whole: temporary file, fsync, rename, fsync folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from ..errors import UserFacingError
+
+
+class BlobStore:
+    """A folder of files named by their sha256; `parts/` holds what is still being received. File I/O, no thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._parts = folder / "parts"
+        self._parts.mkdir(parents=True, exist_ok=True)
+
+    def path(self, sha256: str) -> Path:
+        """Where the blob lies; raises UserFacingError("storage.no_blob") if it does not."""
+        path = self._folder / sha256
+        if not path.is_file():
+            raise UserFacingError("storage.no_blob", sha256=sha256)
+        return path
+
+    def __contains__(self, sha256: str) -> bool:
+        return (self._folder / sha256).is_file()
+
+    def size(self, sha256: str) -> int:
+        return self.path(sha256).stat().st_size
+
+    def read(self, sha256: str) -> bytes:
+        """The whole blob, checked against its name."""
+        data = self.path(sha256).read_bytes()
+        if (found := hashlib.sha256(data).hexdigest()) != sha256:
+            raise UserFacingError("update.wrong_hash", found=found, expected=sha256)
+        return data
+
+    def write(self, data: bytes) -> str:
+        """Keeps the bytes and returns their sha256; durable on return."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        if sha256 not in self:
+            temporary = self._parts / f"{sha256}.new"
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            self._adopt(temporary, sha256)
+        return sha256
+
+    def part_file(self, sha256: str, sender: str) -> Path:
+        """Where bytes of a blob gather while it is received; one file per sender, so that two cannot mix."""
+        tag = hashlib.sha256(sender.encode()).hexdigest()[:16]
+        return self._parts / f"{sha256}.{tag}.part"
+
+    def adopt(self, part_file: Path, sha256: str) -> Path:
+        """Takes a received file whose bytes were checked and forced to disk; durable on return."""
+        self._adopt(part_file, sha256)
+        return self._folder / sha256
+
+    def _adopt(self, path: Path, sha256: str) -> None:
+        path.replace(self._folder / sha256)
+        sync_folder(self._folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Forces a rename in this folder to disk, where the system can (Windows cannot open folders)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

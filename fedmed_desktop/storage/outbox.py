@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A site's outbox: updates that wait for a decision, the decisions, and the only way in which a blob can leave.
+
+    pending --approve--> approved --(effective time reached while running)--> released --> acknowledged | refused
+       |  ^--take back / restart before effective--|
+       |--keep--> kept          |--round closed--> expired
+
+Every decision is a row that is never changed (`decisions`), written before its effect. `open_released` is the transfer
+code's only access to blobs: it answers for nothing but parts of updates whose approval is recorded and in effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from ..errors import UserFacingError
+from ..federation import Evidence, LocalResult, Plan, Update
+from .blobs import BlobStore
+from .database import Database
+
+State = Literal["pending", "approved", "released", "acknowledged", "refused", "kept", "expired"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS outbox (
+    sha256 TEXT PRIMARY KEY, round INTEGER NOT NULL, plan TEXT NOT NULL, body TEXT NOT NULL, evidence TEXT NOT NULL,
+    state TEXT NOT NULL, effective TEXT, made TEXT NOT NULL, code TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE IF NOT EXISTS decisions (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, sha256 TEXT NOT NULL, round INTEGER NOT NULL,
+    decision TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, body TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One update in the outbox."""
+
+    sha256: str
+    plan: Plan
+    update: Update
+    evidence: Evidence
+    state: State
+    effective: datetime | None
+    code: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One row of the record of decisions."""
+
+    time: datetime
+    sha256: str
+    round: int
+    decision: str
+    by: str
+    reason: str
+
+
+class Outbox:
+    """All durable state of a site but blobs and checkpoints. Any thread, one at a time; every method is durable."""
+
+    def __init__(self, path: Path, blobs: BlobStore) -> None:
+        self._database = Database(path, _SCHEMA)
+        self._blobs = blobs
+
+    def close(self) -> None:
+        self._database.close()
+
+    # -- updates -------------------------------------------------------------------------------------------------
+
+    def put(self, plan: Plan, result: LocalResult, now: datetime) -> Entry:
+        """Keeps blobs first, then the row that names them: pending, nothing may leave. Repeating changes nothing."""
+        for name, part in result.update.parts.items():
+            if (found := self._blobs.write(result.blobs[name])) != part.sha256:
+                raise UserFacingError("update.wrong_hash", found=found, expected=part.sha256)
+        sha256 = result.update.sha256
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO outbox (sha256, round, plan, body, evidence, state, made) "
+                "VALUES (?,?,?,?,?,?,?)",
+                (
+                    sha256,
+                    plan.round,
+                    plan.model_dump_json(),
+                    result.update.model_dump_json(),
+                    result.evidence.model_dump_json(),
+                    "pending",
+                    now.isoformat(),
+                ),
+            )
+        return self.entry(sha256)
+
+    def entry(self, sha256: str) -> Entry:
+        return self._entries("sha256 = ?", sha256)[0]
+
+    def for_plan(self, plan: Plan) -> Entry | None:
+        """The update made for exactly this plan, if there is one."""
+        found = [e for e in self._entries("round = ?", plan.round) if e.plan == plan]
+        return found[-1] if found else None
+
+    def entries(self) -> list[Entry]:
+        return self._entries("1 = 1")
+
+    def _entries(self, where: str, *values: object) -> list[Entry]:
+        rows = self._database.rows(
+            "SELECT sha256, plan, body, evidence, state, effective, code FROM outbox "
+            f"WHERE {where} ORDER BY round, made",
+            *values,
+        )
+        return [
+            Entry(
+                sha256=sha256,
+                plan=Plan.model_validate_json(plan),
+                update=Update.model_validate_json(body),
+                evidence=Evidence.model_validate_json(evidence),
+                state=state,
+                effective=datetime.fromisoformat(effective) if effective else None,
+                code=code,
+            )
+            for sha256, plan, body, evidence, state, effective, code in rows
+        ]
+
+    # -- decisions -----------------------------------------------------------------------------------------------
+
+    def approve(self, sha256: str, by: str, reason: str, now: datetime, delay: timedelta) -> Entry:
+        """Records the approval, in effect `delay` from now; until `release` no byte may move."""
+        self._decide(sha256, ("pending",), "approved", "approved", by, reason, now, now + delay)
+        return self.entry(sha256)
+
+    def take_back(self, sha256: str, by: str, reason: str, now: datetime) -> Entry:
+        """Back to pending, while the approval is not yet in effect."""
+        self._decide(sha256, ("approved",), "pending", "taken_back", by, reason, now)
+        return self.entry(sha256)
+
+    def release(self, sha256: str, now: datetime) -> Entry:
+        """Called by the running agent at the effective time; from here on the update's parts may be read out."""
+        entry = self.entry(sha256)
+        if entry.state != "approved" or entry.effective is None or now < entry.effective:
+            raise UserFacingError("storage.not_released", sha256=sha256)
+        self._decide(sha256, ("approved",), "released", "released", "agent", "", now, entry.effective)
+        return self.entry(sha256)
+
+    def keep(self, sha256: str, by: str, reason: str, now: datetime) -> Entry:
+        self._decide(sha256, ("pending", "approved"), "kept", "kept", by, reason, now)
+        return self.entry(sha256)
+
+    def expire(self, round_number: int, now: datetime) -> list[Entry]:
+        """The round closed without these: they stay here."""
+        gone = [e for e in self._entries("round = ?", round_number) if e.state in ("pending", "approved")]
+        for entry in gone:
+            self._decide(entry.sha256, ("pending", "approved"), "expired", "expired", "agent", "round closed", now)
+        return gone
+
+    def take_back_unreleased(self, now: datetime) -> list[Entry]:
+        """At start: an approval that was not in effect when the program ended is a question again."""
+        found = self._entries("state = 'approved'")
+        return [
+            self.take_back(e.sha256, "agent", "the program ended before the approval was in effect", now) for e in found
+        ]
+
+    def acknowledged(self, sha256: str, now: datetime) -> None:
+        self._decide(sha256, ("released",), "acknowledged", "acknowledged", "coordinator", "", now)
+
+    def refused(self, sha256: str, code: str, now: datetime) -> None:
+        self._decide(sha256, ("released",), "refused", "refused", "coordinator", code, now)
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE outbox SET code = ? WHERE sha256 = ?", (code, sha256))
+
+    def decisions(self) -> list[Decision]:
+        rows = self._database.rows("SELECT time, sha256, round, decision, by, reason FROM decisions ORDER BY seq")
+        return [Decision(datetime.fromisoformat(row[0]), *row[1:]) for row in rows]
+
+    def _decide(
+        self,
+        sha256: str,
+        allowed: tuple[State, ...],
+        state: State,
+        decision: str,
+        by: str,
+        reason: str,
+        now: datetime,
+        effective: datetime | None = None,
+    ) -> None:
+        entry = self.entry(sha256)
+        if entry.state == state:
+            return
+        if entry.state not in allowed:
+            raise UserFacingError("storage.not_possible_now", decision=decision, state=entry.state)
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO decisions (time, sha256, round, decision, by, reason) VALUES (?,?,?,?,?,?)",
+                (now.astimezone(UTC).isoformat(), sha256, entry.plan.round, decision, by, reason),
+            )
+            connection.execute(
+                "UPDATE outbox SET state = ?, effective = ? WHERE sha256 = ?",
+                (state, effective.isoformat() if effective else None, sha256),
+            )
+
+    # -- the only door -------------------------------------------------------------------------------------------
+
+    def open_released(self, sha256: str) -> Path:
+        """Path of a blob that may leave; raises UserFacingError for any other, also for one that does not exist."""
+        for entry in self._entries("state IN ('released', 'acknowledged')"):
+            if any(part.sha256 == sha256 for part in entry.update.parts.values()):
+                return self._blobs.path(sha256)
+        raise UserFacingError("storage.not_released", sha256=sha256)
+
+    # -- facts ---------------------------------------------------------------------------------------------------
+
+    def remember(self, name: str, body: str) -> None:
+        """Keeps a small fact of the agent (such as the specification it joined) under a name."""
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, body))
+
+    def recall(self, name: str) -> str | None:
+        rows = self._database.rows("SELECT body FROM facts WHERE name = ?", name)
+        return str(rows[0][0]) if rows else None
