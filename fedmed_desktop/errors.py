@@ -125,6 +125,24 @@ SENTENCES: Final[dict[str, str]] = {
     "lower the learning rate and train again.",
     "lora.tensor_unknown": "The tensor {tensor} does not belong in a LoRA adapter. Give an adapter with only "
     "LoRA factors of linear layers.",
+    # training
+    "training.diverged": "Training failed at step {step}: the loss is no longer a number at learning rate {rate}. Ask "
+    "the coordinator's host for a smaller learning rate.",
+    "training.layer_shape": "The adapter's module {name} is {found}, but the base model's layer is {expected}. Use the "
+    "federation's base model.",
+    "training.model_not_cached": "The model {model} is neither a folder nor in this machine's cache. Fetch it once with: "
+    "hf download {model}",
+    "training.model_unreadable": "The model in {path} cannot be loaded: {reason}. Give the folder of a Hugging Face "
+    "causal language model that this version knows.",
+    "training.no_bitsandbytes": "A 4-bit base needs the package bitsandbytes, which is missing. Install "
+    "fedmed-desktop[gpu], or go on without 4 bits.",
+    "training.no_cuda": "No CUDA device was found. Check the driver, or train on the CPU.",
+    "training.no_notes": "There are no {split} notes that fit the federation's longest text. Add notes, or ask for a "
+    "larger max_tokens.",
+    "training.no_such_layer": "The base model has no linear layer {name}, which the adapter needs. Use the federation's "
+    "base model.",
+    "training.out_of_memory": "The memory of the {device} is too small for one note. Choose a smaller base model, a "
+    "4-bit base, or a smaller max_tokens.",
 }
 
 

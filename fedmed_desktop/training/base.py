@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A base model, loaded once and kept: frozen weights, tokenizer, and how its logits are reached."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+from ..errors import UserFacingError
+from ..lora.base_model import weight_files
+from .adapters import LoraSlot
+from .device import Device, default_threads
+
+transformers.utils.logging.disable_progress_bar()
+# Says at import that a kernel package is missing which nobody asked for.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
+def resolve_model(path_or_id: str) -> Path:
+    """The folder of a causal language model: a path, or a hub id looked up in the local cache only.
+
+    Raises UserFacingError: no model folder, or an id that is not in the cache, with the command that fetches it.
+    """
+    folder = Path(path_or_id).expanduser()
+    if not folder.exists() and _looks_like_id(path_or_id):
+        folder = _cached(path_or_id)
+    weight_files(folder)
+    return folder
+
+
+def _looks_like_id(text: str) -> bool:
+    return text.count("/") <= 1 and not text.startswith((".", "~", "/")) and "\\" not in text
+
+
+def _cached(model_id: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model_id, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        raise UserFacingError("training.model_not_cached", model=model_id) from None
+
+
+@dataclass
+class BaseModel:
+    """A frozen causal language model and its tokenizer. Used by one thread at a time.
+
+    `threads` is what torch computes with on the CPU; `use_threads` sets it in the calling thread.
+    """
+
+    folder: Path
+    device: Device
+    threads: int
+    model: Any
+    tokenizer: Any
+    lora: LoraSlot = field(init=False)
+    head_apart: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lora = LoraSlot(self.model)
+        self.head_apart = _head_gives_logits(self.model, self.device)
+
+    @classmethod
+    def load(cls, folder: Path, device: Device, threads: int | None = None) -> BaseModel:
+        """Loads a model folder (safetensors only, no code from the folder, no network).
+
+        Raises UserFacingError where the folder is none, its architecture is unknown, or it does not fit.
+        """
+        weight_files(folder)
+        threads = threads or default_threads()
+        torch.set_num_threads(threads)
+        try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            model = transformers.AutoModelForCausalLM.from_pretrained(folder, **_load_options(device))
+        except torch.OutOfMemoryError:
+            raise UserFacingError("training.out_of_memory", device=device.name) from None
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            # The library's message names files and architectures only; its first line says which.
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise UserFacingError("training.model_unreadable", path=str(folder), reason=reason) from error
+        if device.quantization == "none":
+            model.to(device.torch)
+        model.eval().requires_grad_(False)
+        return cls(folder, device, threads, model, tokenizer)
+
+    def use_threads(self) -> None:
+        torch.set_num_threads(self.threads)
+
+    @property
+    def context(self) -> int:
+        """Most tokens of prompt and answer together."""
+        return int(getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 2**20)
+
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """Tokens that end an answer: the tokenizer's end of text and those that the model's settings name."""
+        named = getattr(self.model.generation_config, "eos_token_id", None)
+        ids = {self.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
+        return frozenset(i for i in ids if i is not None)
+
+    def selected_logits(self, selected: Tensor, **inputs: Any) -> Tensor:
+        """Logits in float32 (n, vocabulary) at the n positions where `selected` (rows, length) is true.
+
+        The head runs on those positions only: at a vocabulary of 150,000 all others would be most of the memory.
+        """
+        if self.head_apart:
+            hidden: Tensor = self.model.base_model(**inputs).last_hidden_state
+            logits: Tensor = self.model.get_output_embeddings()(hidden[selected])
+        else:
+            logits = self.model(**inputs).logits[selected]
+        return logits.float()
+
+
+def _load_options(device: Device) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "dtype": device.dtype,
+        "local_files_only": True,
+        "use_safetensors": True,
+        "trust_remote_code": False,
+    }
+    if device.quantization == "nf4":
+        options["quantization_config"] = transformers.BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=device.dtype,
+            bnb_4bit_use_double_quant=False,
+        )
+        options["device_map"] = {"": device.name}
+    return options
+
+
+@torch.inference_mode()
+def _head_gives_logits(model: nn.Module, device: Device) -> bool:
+    """Whether logits are head(decoder(x)) and no more, as where they are scaled or capped. Tried, not looked up."""
+    body, head = getattr(model, "base_model", model), model.get_output_embeddings()  # type: ignore[operator]
+    if body is model or head is None:
+        return False
+    tokens = torch.arange(4, device=device.torch)[None]
+    whole = model(input_ids=tokens, use_cache=False).logits
+    apart = head(body(input_ids=tokens, use_cache=False).last_hidden_state)
+    return whole.shape == apart.shape and torch.allclose(whole, apart, rtol=1e-3, atol=1e-4)

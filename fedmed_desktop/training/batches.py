@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notes as token sequences, and the order in which a round sees them: a function of (seed, step) alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..clinical import AnswerForm, Note, build_answer, build_prompt, split_note
+
+_SORTED_BATCHES = 32
+"""Batches whose rows are sorted by length together: enough to leave 3 % padding, few enough for a random order."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One piece of a note: prompt and answer as tokens; the answer ends with the end of text."""
+
+    note: Note
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.answer)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a list of notes became. `split` notes were cut into windows, `dropped` pieces did not fit even so."""
+
+    items: tuple[Example, ...]
+    split: int = 0
+    dropped: int = 0
+
+    def supervised(self, loss_on: Literal["answer", "all"]) -> int:
+        """Labels of one pass."""
+        return sum(len(e.answer) if loss_on == "answer" else len(e) - 1 for e in self.items)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Identity of the tokens in their order."""
+        digest = hashlib.sha256()
+        for e in self.items:
+            digest.update(np.array([len(e.prompt), *e.prompt, len(e.answer), *e.answer], "<u4").tobytes())
+        return digest.hexdigest()
+
+
+class Encoder:
+    """Tokenises prompt and answer apart, so that training and generation see the same prompt tokens."""
+
+    def __init__(self, tokenizer: Any, types: Sequence[str], form: AnswerForm) -> None:
+        self._tokenizer = tokenizer
+        self._types, self._form = types, form
+        self._end = tokenizer.eos_token_id
+        start = tokenizer.bos_token_id
+        # Only where the tokenizer puts it there itself: Llama's does, Qwen's does not.
+        begins = tokenizer("a")["input_ids"][0] == start
+        self._start = (start,) if start is not None and begins else ()
+
+    def prompt(self, text: str) -> tuple[int, ...]:
+        return (*self._start, *self._tokens(build_prompt(text, self._types, self._form)))
+
+    def length(self, text: str) -> int:
+        """Tokens of the bare text."""
+        return len(self._tokens(text))
+
+    def encode(self, notes: Iterable[Note], max_tokens: int) -> Examples:
+        """Examples of at most `max_tokens`; longer notes are cut into windows between sentences."""
+        items: list[Example] = []
+        split = dropped = 0
+        for note in notes:
+            pieces = self._pieces(note, max_tokens)
+            fitting = [piece for piece in pieces if len(piece) <= max_tokens]
+            items += fitting
+            split += len(pieces) > 1
+            dropped += len(pieces) - len(fitting)
+        return Examples(tuple(items), split, dropped)
+
+    def _pieces(self, note: Note, max_tokens: int) -> list[Example]:
+        whole = self._example(note)
+        room = len(note.text)
+        pieces = [whole]
+        # Halving the window finds one that fits in a few tries; a window of a few words is as short as makes sense.
+        while room > 40 and any(len(piece) > max_tokens for piece in pieces):
+            room //= 2
+            pieces = [self._example(window.note) for window in split_note(note, room)]
+        return pieces
+
+    def _example(self, note: Note) -> Example:
+        answer = self._tokens(build_answer(note, self._types, self._form))
+        return Example(note, self.prompt(note.text), (*answer, self._end))
+
+    def _tokens(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+class Schedule:
+    """Which examples each step of a round takes: shuffled by (seed, epoch), rows of a batch of similar length."""
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        self._lengths = np.asarray(lengths)
+        self._batch_size, self._seed = batch_size, seed
+        self._epoch = -1
+        self._batches: list[list[int]] = []
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self._lengths) // self._batch_size)
+
+    def batch(self, step: int) -> list[int]:
+        """Indices of the examples of step 0, 1, ...; longest first."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._batches = epoch, self._order(epoch)
+        return self._batches[place]
+
+    def _order(self, epoch: int) -> list[list[int]]:
+        rng = np.random.Generator(np.random.PCG64([self._seed, epoch]))
+        order = rng.permutation(len(self._lengths))
+        size, window = self._batch_size, self._batch_size * _SORTED_BATCHES
+        batches: list[list[int]] = []
+        for start in range(0, len(order), window):
+            rows = order[start : start + window]
+            rows = rows[np.argsort(-self._lengths[rows], kind="stable")]
+            batches += [rows[i : i + size].tolist() for i in range(0, len(rows), size)]
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded on the right. `predicts` (rows, length) marks positions whose next token is a label; `labels` are those.
+
+    There is no attention mask: in a causal model no real token looks at the padding behind it.
+    """
+
+    tokens: Tensor
+    predicts: Tensor
+    labels: Tensor
+    count: int
+
+
+def collate(examples: Sequence[Example], loss_on: Literal["answer", "all"], device: torch.device) -> Batch:
+    """Examples as one batch; `count` is the number of their tokens without padding."""
+    length = max(map(len, examples))
+    tokens = np.zeros((len(examples), length), np.int64)
+    predicts = np.zeros((len(examples), length), bool)
+    for row, example in enumerate(examples):
+        tokens[row, : len(example)] = example.prompt + example.answer
+        first = len(example.prompt) - 1 if loss_on == "answer" else 0
+        predicts[row, first : len(example) - 1] = True
+    labels = np.roll(tokens, -1, axis=1)[predicts]
+    place = torch.from_numpy
+    return Batch(
+        place(tokens).to(device), place(predicts).to(device), place(labels).to(device), sum(map(len, examples))
+    )
+
+
+def by_length(examples: Sequence[Example], max_padded: int, max_rows: int) -> list[list[int]]:
+    """Indices grouped for evaluation, longest first, so that rows x length stays within `max_padded` tokens."""
+    order = sorted(range(len(examples)), key=lambda i: (-len(examples[i]), i))
+    groups: list[list[int]] = []
+    for index in order:
+        group = groups[-1] if groups else None
+        if group and len(group) < max_rows and (len(group) + 1) * len(examples[group[0]]) <= max_padded:
+            group.append(index)
+        else:
+            groups.append([index])
+    return groups

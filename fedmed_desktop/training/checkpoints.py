@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""State of a round on disk: tensors and their account in one safetensors file, replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+_FORMAT = 1
+
+
+class Checkpoint:
+    """One file `<name>.safetensors` in a folder; what was written for another `key` is not read back.
+
+    A single file, since two could be from different steps after a crash.
+    """
+
+    def __init__(self, folder: Path, name: str, key: str) -> None:
+        self._path = folder / f"{name}.safetensors"
+        self._key = key
+
+    def write(self, account: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Temporary file, fsync, rename, fsync folder. Raises OSError (disk full)."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"format": _FORMAT, "key": self._key, **account}, sort_keys=True)
+        data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, {"account": text})
+        partial = self._path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self._path)
+        _sync_folder(self._path.parent)
+
+    def read(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """Account and tensors; None where there is nothing of this key, or it is damaged: then the work starts anew."""
+        try:
+            with safe_open(self._path, framework="pt") as file:
+                account = json.loads((file.metadata() or {}).get("account", "{}"))
+                if account.get("key") != self._key or account.get("format") != _FORMAT:
+                    return None
+                return account, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError, ValueError):
+            return None
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

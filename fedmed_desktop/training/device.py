@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the base model computes and in which numbers: chosen once, with the reason as a sentence."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil  # type: ignore[import-untyped]
+import torch
+
+from ..errors import UserFacingError
+
+Quantization = Literal["none", "nf4"]
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Device:
+    """`dtype` is that of the base's weights and of matrix products; LoRA factors are float32 everywhere."""
+
+    name: Literal["cpu", "cuda"]
+    dtype: torch.dtype
+    quantization: Quantization
+    reason: str
+
+    @property
+    def torch(self) -> torch.device:
+        return torch.device(self.name)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Products with float32 LoRA factors run in the base's dtype; nothing changes where that is float32."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.name, self.dtype)
+
+    def peak_memory_mib(self) -> float:
+        """Peak so far: allocated on the GPU, or resident in this process."""
+        if self.name == "cuda":
+            return torch.cuda.max_memory_allocated() / _MIB
+        return _peak_resident_bytes() / _MIB
+
+
+def choose_device(quantization: Quantization | None = None, prefer: Literal["auto", "cpu", "cuda"] = "auto") -> Device:
+    """bf16 on a CUDA device that has it, else float32 on the CPU; NF4 only where asked for.
+
+    Raises UserFacingError where CUDA is asked for and missing, or NF4 without bitsandbytes.
+    """
+    quantized: Quantization = quantization or "none"
+    if quantized == "nf4" and importlib.util.find_spec("bitsandbytes") is None:
+        raise UserFacingError("training.no_bitsandbytes")
+    stored = " The base is held in 4 bits (NF4), as asked for." if quantized == "nf4" else ""
+    if prefer == "cuda" and not torch.cuda.is_available():
+        raise UserFacingError("training.no_cuda")
+    if prefer == "cpu" or not torch.cuda.is_available():
+        why = "as asked for" if prefer == "cpu" else "because no CUDA device was found"
+        return Device("cpu", torch.float32, quantized, f"Training runs on the CPU in float32, {why}.{stored}")
+    card = torch.cuda.get_device_name()
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return Device("cuda", torch.bfloat16, quantized, f"Training runs on {card} in bfloat16.{stored}")
+    return Device(
+        "cuda", torch.float32, quantized, f"Training runs on {card} in float32, since it has no bfloat16.{stored}"
+    )
+
+
+def default_threads() -> int:
+    """One core is left to the rest of the program: measured, the screen stays smooth and training is not slower."""
+    return max(1, available_cores() - 1)
+
+
+def available_cores() -> int:
+    """Cores that this process may use, which in a container are fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _peak_resident_bytes() -> int:
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource as posix  # missing on Windows
+
+    peak = posix.getrusage(posix.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the model in the slot is worth on a site's notes: loss per supervised token, and scores of its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from ..clinical import AnswerForm, parse_answer, score
+from ..scores import Scores
+from .base import BaseModel
+from .batches import Encoder, Examples, by_length, collate
+from .generation import Request, generate
+from .loop import label_losses
+
+_MARKUP_SLACK = 48
+_PADDED_TOKENS = {"cpu": 2048, "cuda": 65536}
+_ROWS = {"cpu": 32, "cuda": 128}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`loss` is in nats per supervised token."""
+
+    loss: float
+    scores: Scores
+
+
+class Evaluator:
+    """Evaluates whatever is in the base's slot. `check` may raise Stopped; it is called per batch and per token."""
+
+    def __init__(self, base: BaseModel, encoder: Encoder, types: Sequence[str], form: AnswerForm) -> None:
+        self._base, self._encoder = base, encoder
+        self._types, self._form = types, form
+
+    @torch.inference_mode()
+    def loss(self, examples: Examples, loss_on: Literal["answer", "all"], check: Callable[[], None]) -> float:
+        """Mean over all supervised tokens."""
+        total, labels = 0.0, 0
+        for group in by_length(examples.items, _PADDED_TOKENS[self._base.device.name], _ROWS[self._base.device.name]):
+            check()
+            batch = collate([examples.items[i] for i in group], loss_on, self._base.device.torch)
+            total += float(label_losses(self._base, batch))
+            labels += len(batch.labels)
+        return total / labels if labels else 0.0
+
+    def scores(
+        self,
+        examples: Examples,
+        max_new_tokens: int,
+        progress: Callable[[int], None] = lambda done: None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Scores:
+        """Pooled counts over the examples' notes, of the asked types."""
+        requests = [Request(e.prompt, self._limit(e.note.text, len(e.prompt), max_new_tokens)) for e in examples.items]
+        answers = generate(self._base, requests, rows=_ROWS[self._base.device.name], progress=progress, check=check)
+        pooled = Scores()
+        for example, tokens in zip(examples.items, answers, strict=True):
+            answer = self._base.tokenizer.decode(tokens, skip_special_tokens=True)
+            found = parse_answer(answer, example.note.text, self._types, self._form)
+            pooled += score([e.span for e in example.note.entities], found, self._types)
+        return pooled
+
+    def _limit(self, text: str, prompt: int, max_new_tokens: int) -> int:
+        """Marking up rarely makes a text three times as long: a model that rambles on is cut there."""
+        room = self._base.context - prompt
+        return max(1, min(max_new_tokens, 3 * self._encoder.length(text) + _MARKUP_SLACK, room))
