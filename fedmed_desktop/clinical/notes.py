@@ -7,11 +7,21 @@ keys, offsets and entity numbers only, never the note's words: they reach screen
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
 
-Name = Annotated[StrictStr, Field(min_length=1, max_length=200)]
+
+def _whole(text: str) -> str:
+    """JSON may escape half a surrogate pair; no tokeniser, file or socket takes such a string."""
+    if re.search("[\ud800-\udfff]", text):
+        raise ValueError("holds half a surrogate pair")
+    return text
+
+
+Text = Annotated[StrictStr, AfterValidator(_whole)]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
 
 
 class Span(NamedTuple):
@@ -34,7 +44,7 @@ class Entity(_Record):
     start: StrictInt
     end: StrictInt
     type: Name
-    text: StrictStr
+    text: Text
     fragments: tuple[tuple[StrictInt, StrictInt], ...] | None = None
 
     @property
@@ -58,7 +68,7 @@ class Note(_Record):
     """A clinical text with its entities and relations. Raises pydantic.ValidationError where they do not fit."""
 
     id: Name
-    text: StrictStr
+    text: Text
     entities: tuple[Entity, ...]
     relations: tuple[Relation, ...] = ()
 
@@ -83,6 +93,8 @@ def _check_entity(number: int, entity: Entity, text: str) -> None:
         raise ValueError(f"{where}: outside the text ({len(text)} characters) or not in order")
     if text[entity.start : entity.end] != entity.text:
         raise ValueError(f"{where}: the characters there are not the entity's text")
+    if entity.text.isspace():
+        raise ValueError(f"{where}: only blanks")
     for start, end in entity.fragments or ():
         if not entity.start <= start < end <= entity.end:
             raise ValueError(f"{where}: fragment {start} to {end} does not lie inside")

@@ -71,8 +71,8 @@ def apply_types(
 
     Types outside `types_map` that bear a federation type's name keep it; all others are counted and ignored.
     Discontinuous mentions are dropped; of overlapping ones the longest stays (then the earliest, then the first in the
-    note). This happens after mapping, so that a dropped type never hides a kept one. Relations between kept mentions
-    stay.
+    note), without blanks at its edges. This happens after mapping, so that a dropped type never hides a kept one.
+    Relations between kept mentions stay.
 
     Raises UserFacingError: `clinical.types_map_target` (the map names a type that the federation has not),
     `clinical.types_unknown` (no entity has a known type, or there is neither an entity nor a map).
@@ -126,12 +126,19 @@ def _typed(note: Note, local: Mapping[str, str], counts: _Counts) -> Note:
         if entity.discontinuous:
             counts.discontinuous += 1
         else:
-            candidates.append(entity.model_copy(update={"type": federated}))
+            candidates.append(_trimmed(entity, federated))
     kept = _outermost(candidates, counts)
     counts.kept.update(entity.type for entity in kept)
     ids = {entity.id for entity in kept}
     relations = tuple(r for r in note.relations if r.head in ids and r.tail in ids)
     return note.model_copy(update={"entities": tuple(kept), "relations": relations})
+
+
+def _trimmed(entity: Entity, federated: str) -> Entity:
+    """Without blanks at its edges: answers have none there, so a mention with them could never be found."""
+    text = entity.text.strip()
+    start = entity.start + len(entity.text) - len(entity.text.lstrip())
+    return entity.model_copy(update={"type": federated, "text": text, "start": start, "end": start + len(text)})
 
 
 def _outermost(entities: Sequence[Entity], counts: _Counts) -> list[Entity]:

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model's answer back to spans of the text it was asked about. Any string is a valid answer; most mean little.
+
+Nothing here raises on what a model writes: an answer that cannot be understood has no spans. Times are bounded, for a
+model may repeat itself until it is stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
+
+from fedmed_desktop.clinical.alignment import Token, align, tokenise
+from fedmed_desktop.clinical.notes import Span
+from fedmed_desktop.clinical.prompts import AnswerForm, shown
+
+_TAG: Final = re.compile(r"<\s*(?:(?P<close>/)\s*span\s*|span\b(?P<attributes>[^<>]{0,300}))>", re.IGNORECASE)
+_CLASS: Final = re.compile(r"class\s*=\s*[\"']?\s*(?P<name>[^\"'\s]+)", re.IGNORECASE)
+_STRING: Final = r'"((?:[^"\\]|\\.)*)"'
+_OBJECT: Final = re.compile(
+    rf'\{{\s*(?:"entity"\s*:\s*{_STRING}\s*,\s*"text"\s*:\s*{_STRING}|'
+    rf'"text"\s*:\s*{_STRING}\s*,\s*"entity"\s*:\s*{_STRING})',
+    re.DOTALL,
+)
+_MARKUP_PER_CHARACTER: Final = 80
+_MARKUP_MIN: Final = 4000
+_OBJECTS_MAX: Final = 1000
+
+
+def parse_answer(answer: str, text: str, types: Collection[str], form: AnswerForm) -> list[Span]:
+    """The spans that an answer marks in `text` (offsets in the original), sorted, not overlapping, of `types` only.
+
+    html: the answer's words are aligned to the text's, so that slips in copying cost only the words concerned; a span
+    that is never closed is dropped, of nested ones of known classes the outermost counts. json: each surface form is
+    looked up from left to right, a repeated one at its next place; what cannot be found in the text is dropped. Class
+    names match in any case.
+    """
+    answer = answer[: len(text) * _MARKUP_PER_CHARACTER + _MARKUP_MIN]
+    classes = {name.casefold(): name for name in types}
+    source = shown(text)
+    found = _from_json(answer, source, classes) if form == "json" else _from_html(answer, source, classes)
+    return _outermost(found)
+
+
+def _from_html(answer: str, source: str, classes: Mapping[str, str]) -> list[Span]:
+    plain, marked = _without_tags(answer, classes)
+    if not marked:
+        return []
+    source_tokens, copied = tokenise(source), tokenise(plain)
+    places = align(source_tokens, copied)
+    spans: list[Span] = []
+    at = 0
+    for span in sorted(marked):
+        while at and copied[at - 1].end > span.start:
+            at -= 1
+        while at < len(copied) and copied[at].end <= span.start:
+            at += 1
+        if (mapped := _mapped(span, at, copied, source_tokens, places)) is not None:
+            spans.append(mapped)
+    return spans
+
+
+def _without_tags(answer: str, classes: Mapping[str, str]) -> tuple[str, list[Span]]:
+    """The answer's text without span tags, and the closed spans of known classes in it, outermost only."""
+    pieces: list[str] = []
+    length = done = 0
+    open_: list[tuple[int, str | None]] = []
+    spans: list[Span] = []
+    for tag in _TAG.finditer(answer):
+        pieces.append(answer[done : tag.start()])
+        length += tag.start() - done
+        done = tag.end()
+        if not tag["close"]:
+            name = _CLASS.search(tag["attributes"])
+            open_.append((length, classes.get(name["name"].casefold()) if name else None))
+        elif open_:
+            start, type_ = open_.pop()
+            if type_ is not None and start < length:
+                spans.append(Span(start, length, type_))
+    return "".join([*pieces, answer[done:]]), _outermost(spans)
+
+
+def _mapped(span: Span, first: int, copied: list[Token], source: list[Token], places: list[int | None]) -> Span | None:
+    """The span's stretch of the source: from its first aligned token to its last."""
+    start: int | None = None
+    end = 0
+    for index in range(first, len(copied)):
+        token = copied[index]
+        if token.start >= span.end:
+            break
+        place = places[index]
+        if place is None:
+            continue
+        origin = source[place]
+        # A tag inside a word marks a part of it.
+        if start is None:
+            start = min(origin.start + max(0, span.start - token.start), origin.end - 1)
+        end = origin.end if span.end >= token.end else min(origin.start + span.end - token.start, origin.end)
+    return Span(start, end, span.type) if start is not None and start < end else None
+
+
+def _from_json(answer: str, source: str, classes: Mapping[str, str]) -> list[Span]:
+    spans: list[Span] = []
+    taken = bytearray(len(source))
+    used_up: set[str] = set()
+    cursor = 0
+    for number, match in enumerate(_OBJECT.finditer(answer)):
+        if number == _OBJECTS_MAX:
+            break
+        entity, surface, surface_first, entity_last = (_unquoted(group) for group in match.groups())
+        type_ = classes.get((entity if entity is not None else entity_last or "").strip().casefold())
+        words = (surface if surface is not None else surface_first or "").strip()
+        if type_ is None or not words or words in used_up:
+            continue
+        place = _find(words, source, cursor, taken)
+        if place is None:
+            used_up.add(words)
+            continue
+        cursor = place[1]
+        taken[slice(*place)] = b"\x01" * (place[1] - place[0])
+        spans.append(Span(*place, type_))
+    return spans
+
+
+def _unquoted(group: str | None) -> str | None:
+    if group is None:
+        return None
+    try:
+        return str(json.loads(f'"{group}"', strict=False))
+    except ValueError:
+        return group
+
+
+def _find(words: str, source: str, cursor: int, taken: bytearray) -> tuple[int, int] | None:
+    """The next free place of the words: behind the cursor before in front of it, whole words before parts of words."""
+    exact = re.escape(shown(words))
+    for start in (cursor, 0) if cursor else (0,):
+        for pattern, flags in ((rf"(?<!\w){exact}(?!\w)", 0), (exact, 0), (rf"(?<!\w){exact}(?!\w)", re.IGNORECASE)):
+            for match in re.compile(pattern, flags).finditer(source, start):
+                if not any(taken[match.start() : match.end()]):
+                    return match.span()
+    return None
+
+
+def _outermost(spans: Iterable[Span]) -> list[Span]:
+    """Of overlapping spans the longest (then the earliest), sorted by place."""
+    kept: list[Span] = []
+    for span in sorted(set(spans), key=lambda s: (s.start, s.start - s.end, s.type)):
+        # Sorted by start, only the last kept span can overlap the next.
+        if not kept or kept[-1].end <= span.start:
+            kept.append(span)
+        elif span.end - span.start > kept[-1].end - kept[-1].start:
+            kept[-1] = span
+    return kept
