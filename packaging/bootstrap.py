@@ -28,7 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PINS = ROOT / "packaging" / "pins"
 OLDEST_PYTHON = (3, 11)
 WINDOWS = os.name == "nt"
-THIS_COMMAND = "py packaging\\bootstrap.py" if WINDOWS else "python3 packaging/bootstrap.py"
+THIS_COMMAND = "py packaging\\bootstrap.py" if WINDOWS else f"{Path(sys.executable).name} packaging/bootstrap.py"
+DEFAULT_FOLDER = ROOT / ".venv"
 
 # mode -> (topmost pin file, what to run with the environment's Python)
 MODES = {
@@ -69,7 +70,8 @@ SENTENCES = {
     "permission": "The environment cannot be written in {folder}. Put it elsewhere: {again} --venv /path/to/venv",
     "venv": "This Python cannot make virtual environments. On Debian and Ubuntu: "
     "sudo apt install python{python}-venv, then {again}",
-    "other": "pip could not install the packages ({line}). All it said is in {folder}/bootstrap.log; to try again: {again}",
+    "other": "pip could not install the packages ({line}). All it said is in {folder}/bootstrap.log. "
+    "To try again: {again}",
     "foreign": "{folder} holds something else than a Python environment. Choose another: {again} --venv /path/to/venv",
 }
 
@@ -79,9 +81,13 @@ class Trouble(Exception):
 
     def __init__(self, kind: str, environment: Environment, **details: str) -> None:
         again = f"{THIS_COMMAND} {environment.mode}"
+        if environment.folder != DEFAULT_FOLDER and "--venv" not in SENTENCES[kind]:
+            again += f" --venv {environment.folder}"
         python = "{}.{}".format(*sys.version_info)
         facts = {"again": again, "mode": environment.mode, "python": python, "folder": str(environment.folder)}
-        super().__init__(SENTENCES[kind].format(**{**facts, **details}))
+        sentence = SENTENCES[kind].format(**{**facts, **details})
+        # a variable for one command is said in another way in PowerShell
+        super().__init__(re.sub(r"\b([A-Z_]+)=(\S+) ", r"$env:\1='\2'; ", sentence) if WINDOWS else sentence)
 
 
 def main(arguments: list[str]) -> int:
@@ -102,7 +108,7 @@ def main(arguments: list[str]) -> int:
         )
         return 1
     except KeyboardInterrupt:
-        print(f"\nbootstrap: stopped; to go on: {THIS_COMMAND} {options.mode}", file=sys.stderr)
+        print(f"\nbootstrap: stopped; to begin again: {THIS_COMMAND} {options.mode}", file=sys.stderr)
         return 130
     command = [str(environment.python), *MODES[options.mode][1], *rest]
     return become(command, ROOT if options.mode == "test" else None)
@@ -133,7 +139,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         prog=THIS_COMMAND, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("mode", choices=MODES, help="what to run once the environment stands")
-    parser.add_argument("--venv", type=Path, default=ROOT / ".venv", metavar="DIR", help="the environment (.venv)")
+    parser.add_argument("--venv", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="the environment (.venv)")
     parser.add_argument("--torch-index", metavar="URL", help="also look here for torch: an index of CPU wheels")
     end, has_mode = 0, False
     while end < len(arguments):

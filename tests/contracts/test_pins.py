@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pins are exact, name no index, and are what pyproject.toml's ranges allow."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PINS = ROOT / "packaging" / "pins"
+LAYERS = ("build", "base", "site", "dev")
+
+
+def lines(layer: str) -> list[str]:
+    return [line for line in (PINS / f"{layer}.txt").read_text("utf-8").splitlines() if not line.startswith("#")]
+
+
+def pins(layer: str) -> dict[str, Requirement]:
+    found = [Requirement(line) for line in lines(layer) if not line.startswith("-r")]
+    return {canonicalize_name(pin.name): pin for pin in found}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_that_every_line_is_one_exact_version_or_the_layer_below(layer: str) -> None:
+    below = LAYERS[: LAYERS.index(layer)][-1:]
+    assert [line for line in lines(layer) if line.startswith("-")] == [f"-r {name}.txt" for name in below]
+    for pin in pins(layer).values():
+        assert re.fullmatch(r"==[\w.]+", str(pin.specifier)), pin
+
+
+def test_that_the_pins_are_within_the_ranges() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    wanted = {
+        "build": project["build-system"]["requires"],
+        "base": project["project"]["dependencies"],
+        "site": extras["site"],
+        "dev": extras["dev"],
+    }
+    known: dict[str, Requirement] = {}
+    for layer in LAYERS:
+        known |= pins(layer)
+        for requirement in map(Requirement, wanted[layer]):
+            pin = known.get(canonicalize_name(requirement.name))
+            assert pin is not None, f"{layer}.txt lacks {requirement}: run packaging/pins/compile.py"
+            version = str(pin.specifier).removeprefix("==")
+            assert requirement.specifier.contains(version), f"{pin} is outside {requirement}"
+
+
+def test_that_a_coordinator_gets_no_torch() -> None:
+    assert not (pins("build").keys() | pins("base").keys()) & {"torch", "transformers", "peft", "pyside6-essentials"}

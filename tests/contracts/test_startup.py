@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asking the command line something loads neither torch nor Qt, in a fresh interpreter. Times: packaging/benchmarks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedmed_desktop import __version__
+
+HEAVY = {"torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "PySide6", "pyqtgraph"}
+
+ASK = """
+import json, runpy, sys
+sys.argv = ["fedmed-desktop", *sys.argv[2:]]
+modules, status = sys.orig_argv[-len(sys.argv)], 0
+try:
+    runpy.run_module("fedmed_desktop", run_name="__main__", alter_sys=False)
+except SystemExit as end:
+    status = end.code
+with open(modules, "w") as file:
+    json.dump(sorted({name.partition(".")[0] for name in sys.modules}), file)
+sys.exit(status)
+"""
+
+
+def ask(tmp_path: Path, *arguments: str) -> tuple[str, set[str]]:
+    """What the command answers, and the top-level modules that it loaded for that."""
+    modules = tmp_path / "modules.json"
+    command = [sys.executable, "-c", ASK, str(modules), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout, set(json.loads(modules.read_text("utf-8")))
+
+
+def test_that_the_version_is_told_without_numpy(tmp_path: Path) -> None:
+    answer, modules = ask(tmp_path, "--version")
+    assert answer == f"fedmed-desktop {__version__}\n"
+    assert not modules & (HEAVY | {"numpy", "pydantic", "websockets"})
+
+
+def test_that_help_names_every_mode_without_numpy(tmp_path: Path) -> None:
+    answer, modules = ask(tmp_path, "--help")
+    assert all(flag in answer for flag in ("--coordinator", "--site", "--demo", "--new-federation", "--version"))
+    assert not modules & (HEAVY | {"numpy", "pydantic", "websockets"})
+
+
+@pytest.mark.parametrize("mode", ["--coordinator", "--site", "--demo", "--new-federation"])
+def test_that_the_help_of_a_mode_loads_neither_torch_nor_qt(mode: str, tmp_path: Path) -> None:
+    answer, modules = ask(tmp_path, mode, "--help")
+    assert f"usage: fedmed-desktop {mode}" in answer
+    assert not modules & HEAVY
