@@ -18,8 +18,9 @@ from open_texts import read_texts
 from pretraining import Recipe, demo_config, load_or_create, train
 from transformers import Qwen3Config
 
-# glibc gives every large tensor back to the kernel and pays page faults for the next one: keeping the memory was
-# measured 12 times as fast on a two-core virtual machine. Only read when a process starts.
+# glibc gives every large tensor back to the kernel and pays page faults for the next one: on a virtual machine,
+# keeping the memory was measured 1.5 times as fast, and far more where the host had to find the pages first. Only read
+# when a process starts.
 KEEP_MEMORY: Final = {
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(32 << 30),
