@@ -39,6 +39,7 @@ SENTENCES: Final[dict[str, str]] = {
     "model.no_linears": "The model in {path} has no linear layers inside decoder blocks that could be adapted.",
     "model.other_base": "The model in {path} is not the federation's base model (fingerprint {found}, expected "
     "{expected}). Ask the coordinator's host which model to use.",
+    "spec.exists": "{path} exists already. Choose another --out folder; a federation is never written over.",
     "spec.missing": "There is no federation specification at {path}. Write one with --new-federation.",
     "spec.unreadable": "The federation specification {path} cannot be read: {reason}.",
     "spec.wrong_key": "{path}: {key}: {reason}. Correct this key and start again.",
@@ -71,6 +72,7 @@ SENTENCES: Final[dict[str, str]] = {
     # coordinator, join (site)
     "coordinator.no_initial": "The first adapter {sha256} of this federation is not in {path}. Copy the .safetensors "
     "file that --new-federation wrote beside the specification.",
+    "coordinator.no_status": "No coordinator answers on {address}. Start one, or give its --host and --port.",
     "coordinator.not_loopback": "The address {address} is not this computer's own. Until sites have keys and the "
     "connection is encrypted, the coordinator listens on 127.0.0.1 only; for sites elsewhere use an SSH tunnel.",
     "coordinator.port": "Port {port} on {address} cannot be used; another program holds it. Choose another --port.",
@@ -84,11 +86,16 @@ SENTENCES: Final[dict[str, str]] = {
     "join.version": "The site speaks protocol version {site}, the coordinator {coordinator}. Use the same version of "
     "fedmed-desktop on both sides.",
     "update.too_large": "The update has {size} bytes; one of the planned rank has at most {limit}.",
-    # link (site)
+    # demo
+    "demo.no_notes": "There is no notes folder at {path}. Give a folder with one folder per site.",
+    "demo.too_few_sites": "{path} holds notes of {found} sites; {wanted} are wanted. Add folders or lower --sites.",
+    # link, site
     "link.address": "{address} is no coordinator address. Give one such as ws://127.0.0.1:8765.",
     "link.closed": "The coordinator at {address} closed the connection.",
     "link.not_loopback": "{address} is not on this computer. Until sites have keys and the connection is encrypted, "
     "only a coordinator on this computer can be joined; for one elsewhere use an SSH tunnel.",
+    "site.name": "{name} cannot be a site's name. Use 1 to 40 letters, digits, blanks, dots, dashes or underscores.",
+    "site.rule_reason": "A rule needs a reason: say in a few words why every update may leave.",
     "link.unreachable": "The coordinator at {address} does not answer. Check that it runs; this site keeps trying.",
     # lora
     "lora.adapter_empty": "The adapter holds no modules. Give one that adapts at least one linear layer.",

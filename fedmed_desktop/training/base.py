@@ -78,16 +78,23 @@ class BaseModel:
         torch.set_num_threads(threads)
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model = transformers.AutoModelForCausalLM.from_pretrained(folder, **_load_options(device))
+            model, loaded = transformers.AutoModelForCausalLM.from_pretrained(
+                folder, output_loading_info=True, **_load_options(device)
+            )
         except torch.OutOfMemoryError:
             raise UserFacingError("training.out_of_memory", device=device.name) from None
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             # The library's message names files and architectures only; its first line says which.
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserFacingError("training.model_unreadable", path=str(folder), reason=reason) from error
+        if missing := sorted(loaded["missing_keys"]):
+            # The library would go on with random numbers there.
+            reason = f"it lacks the weights {missing[0]}" + (" and others" if len(missing) > 1 else "")
+            raise UserFacingError("training.model_unreadable", path=str(folder), reason=reason)
         if device.quantization == "none":
             model.to(device.torch)
         model.eval().requires_grad_(False)
+        _keep_as_loaded(model, device)
         return cls(folder, device, threads, model, tokenizer)
 
     def use_threads(self) -> None:
@@ -134,6 +141,15 @@ def _load_options(device: Device) -> dict[str, Any]:
         )
         options["device_map"] = {"": device.name}
     return options
+
+
+def _keep_as_loaded(model: nn.Module, device: Device) -> None:
+    """bitsandbytes repacks 4-bit weights on some CPUs at the first inference and rounds their scales while it does so:
+    the base would change under training. It leaves layers alone that are in training mode, which means nothing else."""
+    if device.name == "cpu" and device.quantization == "nf4":
+        for module in model.modules():
+            if type(module).__name__ == "Linear4bit":
+                module.train()
 
 
 @torch.inference_mode()

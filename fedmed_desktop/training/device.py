@@ -42,7 +42,7 @@ class Device:
         """Peak so far: allocated on the GPU, or resident in this process."""
         if self.name == "cuda":
             return torch.cuda.max_memory_allocated() / _MIB
-        return _peak_resident_bytes() / _MIB
+        return peak_resident_mib()
 
 
 def choose_device(quantization: Quantization | None = None, prefer: Literal["auto", "cpu", "cuda"] = "auto") -> Device:
@@ -79,10 +79,11 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _peak_resident_bytes() -> int:
+def peak_resident_mib() -> float:
+    """Most memory that this process has held so far."""
     if sys.platform == "win32":
-        return int(psutil.Process().memory_info().peak_wset)
+        return float(psutil.Process().memory_info().peak_wset / _MIB)
     import resource as posix  # missing on Windows
 
     peak = posix.getrusage(posix.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return float(peak / _MIB if sys.platform == "darwin" else peak / 1024)
