@@ -207,7 +207,7 @@ class Environment:
         if not stamp:  # made by hand: used where it works, and nothing but an environment is ever removed
             if not (self.folder / "pyvenv.cfg").exists():
                 raise Trouble("foreign", self)
-            return "" if self.has_pip() else "without a working pip"
+            return "" if self.has_pip() else "without pip, or of another Python"
         if stamp["working"]:
             return "left half made"
         if any(stamp.get(key) != value for key, value in self.identity().items()):
@@ -215,13 +215,12 @@ class Environment:
         return "" if self.python.exists() else "without its Python"
 
     def has_pip(self) -> bool:
+        """Whether its Python is of our version, starts and has pip."""
+        ask = f"import pip, sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
         try:
-            asked = subprocess.run(
-                [str(self.python), "-m", "pip", "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
+            return subprocess.run([str(self.python), "-c", ask], stderr=subprocess.DEVNULL).returncode == 0
         except OSError:
             return False
-        return asked.returncode == 0
 
     def make(self, fault: str) -> None:
         if fault != "new":

@@ -176,6 +176,14 @@ def test_that_an_environment_made_by_hand_is_used(run: Run, checkout: Path) -> N
     assert (checkout / ".venv" / "mine").exists()
 
 
+def test_that_an_environment_made_by_hand_without_pip_is_made_anew(run: Run, checkout: Path) -> None:
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    (checkout / ".venv" / "pyvenv.cfg").touch()
+    done = run("test")
+    assert "without pip, or of another Python: making it anew" in done.stdout
+    assert done.returncode == 7
+
+
 def test_that_a_folder_of_something_else_is_left_alone(run: Run, tmp_path: Path) -> None:
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "to-a-friend").touch()
