@@ -6,6 +6,8 @@ Codes travel on the wire and into records; the sentence is made where it is show
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Final
 
 SENTENCES: Final[dict[str, str]] = {
@@ -33,8 +35,8 @@ SENTENCES: Final[dict[str, str]] = {
     "combine.mixed_ranks": "Module {module} has different ranks or scales at different sites, so factors cannot be "
     "averaged. Choose one rank for all sites.",
     "model.damaged": "The model file {path} is damaged: {reason}. Fetch the model again.",
-    "model.no_file": "{path} is not a model folder: it has no {file}. Give the folder of a Hugging Face causal language "
-    "model.",
+    "model.no_file": "{path} is not a model folder: it has no {file}. Give the folder of a Hugging Face causal "
+    "language model.",
     "model.no_folder": "There is no model folder at {path}. Check the path.",
     "model.no_linears": "The model in {path} has no linear layers inside decoder blocks that could be adapted.",
     "model.other_base": "The model in {path} is not the federation's base model (fingerprint {found}, expected "
@@ -43,6 +45,7 @@ SENTENCES: Final[dict[str, str]] = {
     "spec.missing": "There is no federation specification at {path}. Write one with --new-federation.",
     "spec.unreadable": "The federation specification {path} cannot be read: {reason}.",
     "spec.wrong_key": "{path}: {key}: {reason}. Correct this key and start again.",
+    "update.foreign_type": "The update's report scores types that are not the federation's.",
     "update.foreign_module": "The update adapts {module}, which is not part of this federation.",
     "update.missing_module": "The update does not adapt {module}, which is part of this federation.",
     "update.not_asked": "This site was not asked for an update in this round.",
@@ -63,6 +66,7 @@ SENTENCES: Final[dict[str, str]] = {
     "storage.in_use": "The folder {path} is in use by another fedmed-desktop. Close that one, or choose another "
     "--data-dir.",
     "storage.no_blob": "The adapter {sha256} is not on this disk.",
+    "storage.no_update": "There is no update {sha256} in the outbox.",
     "storage.no_wal": "{path} lies on a file system that cannot keep a safe journal (a network share?). Choose a local "
     "disk.",
     "storage.not_possible_now": "This update is {state}, so it cannot be {decision} any more.",
@@ -85,6 +89,7 @@ SENTENCES: Final[dict[str, str]] = {
     "join.replaced": "Another connection under the name {site} took this one's place. Run each site once only.",
     "join.version": "The site speaks protocol version {site}, the coordinator {coordinator}. Use the same version of "
     "fedmed-desktop on both sides.",
+    "update.not_here": "The site has the update no more, so it cannot be fetched.",
     "update.too_large": "The update has {size} bytes; one of the planned rank has at most {limit}.",
     # demo
     "demo.no_notes": "There is no notes folder at {path}. Give a folder with one folder per site.",
@@ -137,8 +142,8 @@ SENTENCES: Final[dict[str, str]] = {
     "the coordinator's host for a smaller learning rate.",
     "training.layer_shape": "The adapter's module {name} is {found}, but the base model's layer is {expected}. Use the "
     "federation's base model.",
-    "training.model_not_cached": "The model {model} is neither a folder nor in this machine's cache. Fetch it once with: "
-    "hf download {model}",
+    "training.model_not_cached": "The model {model} is neither a folder nor in this machine's cache. Fetch it once "
+    "with: hf download {model}",
     "training.model_unreadable": "The model in {path} cannot be loaded: {reason}. Give the folder of a Hugging Face "
     "causal language model that this version knows.",
     "training.no_bitsandbytes": "A 4-bit base needs the package bitsandbytes, which is missing. Install "
@@ -146,8 +151,8 @@ SENTENCES: Final[dict[str, str]] = {
     "training.no_cuda": "No CUDA device was found. Check the driver, or train on the CPU.",
     "training.no_notes": "There are no {split} notes that fit the federation's longest text. Add notes, or ask for a "
     "larger max_tokens.",
-    "training.no_such_layer": "The base model has no linear layer {name}, which the adapter needs. Use the federation's "
-    "base model.",
+    "training.no_such_layer": "The base model has no linear layer {name}, which the adapter needs. Use the "
+    "federation's base model.",
     "training.out_of_memory": "The memory of the {device} is too small for one note. Choose a smaller base model, a "
     "4-bit base, or a smaller max_tokens.",
 }
@@ -180,4 +185,14 @@ def sentence(code: str, params: dict[str, str | int | float]) -> str:
     if template is None:
         details = ", ".join(f"{k}={v}" for k, v in sorted(params.items()))
         return f"{code} ({details})" if details else code
-    return template.format_map(params)
+    try:
+        return template.format_map(params)
+    except KeyError:  # a peer of another version, or a hostile one, left a parameter out
+        return template
+
+
+def disk_fault(error: OSError, path: os.PathLike[str]) -> UserFacingError:
+    """What a failed file operation means to the user; nothing was acknowledged before it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserFacingError("storage.disk_full", path=str(path), retryable=True)
+    return UserFacingError("storage.fault", path=str(path), reason=error.strerror or type(error).__name__)

@@ -14,11 +14,10 @@ from typing import Protocol
 
 from .. import events
 from ..errors import UserFacingError
-from ..federation import FederationSpec, Rounds, Update
+from ..federation import FederationSpec, Plan, Rounds, Update
 from ..federation.check import check_adapter, check_norm
 from ..federation.inputs import Input, Resumed, TimePassed, UpdateArrived
 from ..federation.rounds import Acknowledge, Action, Combine, Offer, Reject
-from ..lora import Adapter
 from ..lora.blob import BlobReader
 from ..protocol.messages import Ask, Finished, Message, Receipt, Refused
 from ..storage import BlobStore, Ledger
@@ -26,6 +25,7 @@ from .combination import combine
 
 # Blob headers grow with the number of modules; this is far above what any adapter of the right rank can need.
 _HEADER_ALLOWANCE = 2**20
+_LONGEST_SLEEP = 30.0
 
 
 class Session(Protocol):
@@ -91,9 +91,13 @@ class Host:
         """Feeds one input: state, then ledger, then answers. One at a time, in the order of the calls."""
         async with self._order:
             now = self._clock()
-            step = self.rounds.handle(given, now)
-            if step.changed:
-                await asyncio.to_thread(self._record, given, now)
+            try:
+                step = self.rounds.handle(given, now)
+                if step.changed:
+                    await asyncio.to_thread(self._record, given, now)
+            except Exception as error:
+                self._roll_back(error)
+                raise
             for event in step.events:
                 self._emit(event)
             for action in step.actions:
@@ -101,6 +105,14 @@ class Host:
             if self.rounds.state.phase == "finished" and step.changed:
                 self._tell_all(self.farewell())
         self._set_alarm()
+
+    def _roll_back(self, error: Exception) -> None:
+        """Back to what the ledger holds: an input that is not in it must never be acknowledged, now or later."""
+        try:
+            self.rounds = self._ledger.load_rounds(self.spec)
+        except UserFacingError as worse:
+            error = worse
+        self._fail(error)
 
     def _record(self, given: Input, now: datetime) -> None:
         self._ledger.append(given, now)
@@ -145,14 +157,14 @@ class Host:
         """Bytes that an adapter of this rank can need at most."""
         return sum((d + k) * rank * 4 for d, k in self.spec.base.modules.values()) + _HEADER_ALLOWANCE
 
-    def check_parts(self, site: str, update: Update, files: dict[str, Path]) -> None:
-        """Everything that can be wrong with what arrived; raises UserFacingError. File work: off the event loop."""
-        plan = self.rounds.state.plans[site]
-        for path in files.values():
-            with BlobReader(path) as reader:
-                check_adapter(reader, self.spec, plan)
-            after = Adapter.from_blob(path.read_bytes())
-            check_norm(Adapter.from_blob(self.blobs.read(plan.start)), after, update.report)
+    def check_part(self, plan: Plan, update: Update, path: Path) -> None:
+        """Everything that can be wrong with what arrived; raises UserFacingError. File work: off the event loop.
+
+        The plan is the one that was in force when the update was offered: the round may have closed meanwhile.
+        """
+        with BlobReader(path) as after, BlobReader(self.blobs.path(plan.start)) as start:
+            check_adapter(after, self.spec, plan)
+            check_norm(start, after, update.report)
 
     async def accept(self, site: str, update: Update) -> None:
         """All parts are checked and durable."""
@@ -180,7 +192,9 @@ class Host:
 
     async def _ring(self, due: datetime) -> None:
         try:
-            await asyncio.sleep(max(0.0, (due - self._clock()).total_seconds()))
+            # Deadlines are of the wall clock; a long sleep would miss that it was set, or that the machine slept.
+            while (left := (due - self._clock()).total_seconds()) > 0:
+                await asyncio.sleep(min(left, _LONGEST_SLEEP))
             await self.apply(TimePassed())
         except Exception as error:
             self._fail(error)

@@ -49,10 +49,11 @@ class CoordinatorServer:
                 self._port,
                 process_request=self._plain_request,
                 compression=wire.COMPRESSION,
-                max_size=wire.MAX_SIZE,
+                max_size=wire.MAX_SIZE_TO_COORDINATOR,
                 max_queue=wire.MAX_QUEUE,
                 ping_interval=wire.PING_INTERVAL,
                 ping_timeout=wire.PING_TIMEOUT,
+                close_timeout=wire.CLOSE_TIMEOUT,
                 server_header=None,
             )
         except OSError as error:
@@ -136,34 +137,50 @@ class CoordinatorServer:
 
     async def _serve(self, site: str, connection: ServerConnection) -> None:
         session = SiteSession(site, connection, self._host, self._emit)
-        if before := self._sessions.get(site):
-            # The newest connection of a site counts: the older one may be a dead line that nobody has noticed yet.
-            before.send(Goodbye(code="join.replaced", params={"site": site}, final=True))
-            await asyncio.sleep(0)
-            await before.close(_CLOSE_REFUSED, "replaced")
-        self._sessions[site] = session
-        state = self._host.rounds.state
-        session.send(Welcome(version=VERSION, spec=self._host.spec, round=state.round, phase=state.phase))
-        self._emit(events.SiteSeen(site=site, round=state.round, state="connected"))
+        before, self._sessions[site] = self._sessions.get(site), session
         try:
-            await self._host.apply(SiteJoined(site=site))
-            self._host.sessions[site] = session
-            await session.serve()
+            if before:
+                await self._replace(before)
+            if self._sessions[site] is session:  # and no newer one has come meanwhile
+                await self._attend(session)
         except UserFacingError as error:
             await _part(connection, error, _CLOSE_NOT_UNDERSTOOD)
         except ConnectionClosed:
             pass
         finally:
+            session.ended.set()
             if self._sessions.get(site) is session:
                 del self._sessions[site]
-                self._host.sessions.pop(site, None)
+            if self._host.sessions.get(site) is session:
+                del self._host.sessions[site]
                 self._emit(events.SiteSeen(site=site, round=self._host.rounds.state.round, state="left"))
+
+    async def _replace(self, before: SiteSession) -> None:
+        """The newest connection of a site counts: the older one may be a dead line that nobody has noticed yet.
+
+        Waits for its end, so that never two write to one part file.
+        """
+        await _part(before.connection, UserFacingError("join.replaced", site=before.site), _CLOSE_REFUSED)
+        await before.ended.wait()
+
+    async def _attend(self, session: SiteSession) -> None:
+        state = self._host.rounds.state
+        session.send(Welcome(version=VERSION, spec=self._host.spec, round=state.round, phase=state.phase))
+        await self._host.apply(SiteJoined(site=session.site))
+        self._host.sessions[session.site] = session
+        self._emit(events.SiteSeen(site=session.site, round=self._host.rounds.state.round, state="connected"))
+        await session.serve()
 
 
 async def _part(connection: ServerConnection, error: UserFacingError, code: int) -> None:
+    """Says why and closes; a peer that does not even read that is cut off."""
+    goodbye = Goodbye(code=error.code, params=error.params, final=not error.retryable)
     try:
-        await connection.send(encode(Goodbye(code=error.code, params=error.params, final=True)))
+        async with asyncio.timeout(wire.CLOSE_TIMEOUT):
+            await connection.send(encode(goodbye))
         await connection.close(code, error.code)
+    except TimeoutError:
+        connection.transport.abort()
     except ConnectionClosed:
         return
 

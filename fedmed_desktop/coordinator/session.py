@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from pathlib import Path
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from .. import events
 from ..errors import UserFacingError
-from ..federation import Update
+from ..federation import Part, Plan, Update
 from ..federation.inputs import AwaitsApproval, SiteDeclined
 from ..protocol.messages import (
     Ask,
@@ -21,7 +21,6 @@ from ..protocol.messages import (
     Missing,
     OfferUpdate,
     Progress,
-    Receipt,
     Refused,
     Want,
     decode,
@@ -31,6 +30,9 @@ from ..protocol.transfer import Reception, decode_chunk
 from ..protocol.wire import send_blob
 from .host import Host
 
+# Answers that may wait for a site to read them. A site has a handful of messages to wait for, never this many.
+_MOST_OUTGOING = 256
+
 
 class SiteSession:
     """Serves one connection of an admitted site until it ends."""
@@ -39,26 +41,28 @@ class SiteSession:
         self, site: str, connection: ServerConnection, host: Host, emit: Callable[[events.Event], None]
     ) -> None:
         self.site = site
-        self._connection = connection
+        self.connection = connection
         self._host = host
         self._emit = emit
-        self._outgoing: asyncio.Queue[Message] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[Message] = asyncio.Queue(_MOST_OUTGOING)
         self._download: asyncio.Task[None] | None = None
         self._update: Update | None = None
+        self._plan: Plan | None = None
         self._reception: Reception | None = None
-        self._resumed = False
+        self._checked: set[str] = set()
+        self.ended = asyncio.Event()
 
     def send(self, message: Message) -> None:
         """Never waits. A message to a site that has just gone is not lost: it is told again when the site is back."""
-        self._outgoing.put_nowait(message)
-
-    async def close(self, code: int, reason: str) -> None:
-        await self._connection.close(code, reason)
+        try:
+            self._outgoing.put_nowait(message)
+        except asyncio.QueueFull:  # it asks and asks, but does not listen
+            self.connection.transport.abort()
 
     async def _write(self) -> None:
         try:
             while True:
-                await self._connection.send(encode(await self._outgoing.get()))
+                await self.connection.send(encode(await self._outgoing.get()))
         except ConnectionClosed:
             return
 
@@ -70,7 +74,7 @@ class SiteSession:
         elif self._host.rounds.state.phase == "finished":
             self.send(self._host.farewell())
         try:
-            async for frame in self._connection:
+            async for frame in self.connection:
                 if isinstance(frame, bytes):
                     await self._chunk(frame)
                 else:
@@ -93,6 +97,9 @@ class SiteSession:
                 await self._host.apply(SiteDeclined(site=self.site, round=round_number, code=code))
             case Want(sha256=sha256, offset=offset):
                 self._wanted(sha256, offset)
+            case Missing(sha256=sha256):
+                if self._update and self._reception and self._reception.sha256 == sha256:
+                    self._refuse(self._update, UserFacingError("update.not_here"))
             case _:
                 raise UserFacingError("protocol.not_understood", place=message.type, reason="not for a coordinator")
 
@@ -101,40 +108,55 @@ class SiteSession:
     async def _offered(self, update: Update) -> None:
         rounds = self._host.rounds
         if rounds.receipt_for(self.site, update.round) == update.sha256:
-            self.send(Receipt(round=update.round, update=update.sha256, time=datetime.now(UTC)))
+            # Not answered from here: it may count already, but not be in the ledger yet.
+            await self._host.accept(self.site, update)
             return
         if code := rounds.refusal(self.site, update):
             self._refuse(update, UserFacingError(code))
             return
-        limit = self._host.largest_blob(rounds.state.plans[self.site].rank)
+        plan = rounds.state.plans[self.site]
+        limit = self._host.largest_blob(plan.rank)
         if update.size > limit:
             self._refuse(update, UserFacingError("update.too_large", size=update.size, limit=limit))
             return
-        self._update = update
+        self._update, self._plan = update, plan
+        self._checked.clear()
         await self._want_next()
 
     async def _want_next(self) -> None:
-        """Asks for the first part that is not there yet; hands the update over once all are."""
+        """Asks for the first part that is not there yet; hands the update over once all are there and checked."""
         assert self._update is not None
         for part in self._update.parts.values():
             if part.sha256 not in self._host.blobs:
-                path = self._host.blobs.part_file(part.sha256, self.site)
-                self._reception = Reception(part.sha256, path, part.size)
-                self._resumed = self._reception.received > 0
-                if self._reception.complete:
-                    await self._received()
-                else:
-                    self.send(Want(sha256=part.sha256, offset=self._reception.received))
+                await self._want(part)
+                return
+            if part.sha256 not in self._checked and not await self._check(part.sha256, self._host.blobs.path(part.sha256)):
                 return
         update, self._update = self._update, None
         await self._host.accept(self.site, update)
 
+    async def _want(self, part: Part) -> None:
+        self._host.blobs.forget_parts(self.site, part.sha256)
+        path = self._host.blobs.part_file(part.sha256, self.site)
+        self._reception = Reception(part.sha256, path, part.size)
+        if self._reception.complete:
+            await self._received()
+        else:
+            self.send(Want(sha256=part.sha256, offset=self._reception.received))
+
     async def _chunk(self, frame: bytes) -> None:
         chunk = decode_chunk(frame)
-        reception = self._reception
-        if reception is None or chunk.sha256 != reception.sha256:
+        reception, update = self._reception, self._update
+        if reception is None or update is None or chunk.sha256 != reception.sha256:
             return  # bytes of an earlier request that was given up
-        if await asyncio.to_thread(reception.write, chunk):
+        try:
+            complete = await asyncio.to_thread(reception.write, chunk)
+        except UserFacingError as error:
+            if error.retryable:
+                raise
+            self._refuse(update, error)
+            return
+        if complete:
             await self._received()
 
     async def _received(self) -> None:
@@ -144,23 +166,34 @@ class SiteSession:
         try:
             path = await asyncio.to_thread(reception.finish)
         except UserFacingError as error:
-            if self._resumed:
+            if error.code == "update.wrong_hash" and not reception.resumed:
+                self._refuse(update, error)
+            elif error.code == "update.wrong_hash":
                 # A power cut may have left holes in the bytes already held: fetch all of it once more.
                 await self._want_next()
             else:
-                self._refuse(update, error)
+                raise
             return
-        try:
-            await asyncio.to_thread(self._host.check_parts, self.site, update, {"adapter": path})
-        except UserFacingError as error:
+        if not await self._check(reception.sha256, path):
             path.unlink()
-            self._refuse(update, error)
             return
         await asyncio.to_thread(self._host.blobs.adopt, path, reception.sha256)
         await self._want_next()
 
+    async def _check(self, sha256: str, path: Path) -> bool:
+        """Whether a part is what this plan asked for. Also asked of bytes that were here before: a site may name any."""
+        update, plan = self._update, self._plan
+        assert update is not None and plan is not None
+        try:
+            await asyncio.to_thread(self._host.check_part, plan, update, path)
+        except UserFacingError as error:
+            self._refuse(update, error)
+            return False
+        self._checked.add(sha256)
+        return True
+
     def _refuse(self, update: Update, error: UserFacingError) -> None:
-        self._update = None
+        self._update = self._reception = None
         self._emit(
             events.UpdateRefused(
                 site=self.site, round=update.round, update=update.sha256, code=error.code, params=error.params
@@ -177,4 +210,4 @@ class SiteSession:
         if self._download:
             self._download.cancel()
         path = self._host.blobs.path(sha256)
-        self._download = asyncio.create_task(send_blob(self._connection, sha256, path, offset))
+        self._download = asyncio.create_task(send_blob(self.connection, sha256, path, offset))

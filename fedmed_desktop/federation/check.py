@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Protocol
 
 from ..errors import UserFacingError
-from ..lora import Adapter, Module, algebra
+from ..lora import Module, algebra
 from .plan import Plan
 from .spec import FederationSpec
 from .update import Report
@@ -39,14 +40,18 @@ def check_adapter(adapter: AdapterSource, spec: FederationSpec, plan: Plan) -> N
             raise UserFacingError(
                 "update.wrong_shape", module=name, found=str(module.shape), expected=str(tuple(shape))
             )
-        if module.rank != plan.rank:
-            raise UserFacingError("update.wrong_rank", module=name, found=module.rank, expected=plan.rank)
+        rank = min(plan.rank, *shape)
+        if module.rank != rank:
+            raise UserFacingError("update.wrong_rank", module=name, found=module.rank, expected=rank)
         if module.scale != spec.lora.scale:
             raise UserFacingError("update.wrong_scale", module=name, found=module.scale, expected=spec.lora.scale)
 
 
-def check_norm(start: Adapter, after: Adapter, report: Report) -> None:
-    """The norm that the site's operator saw is the norm of what arrived; raises UserFacingError."""
-    found = algebra.distance(after, start)
+def check_norm(start: AdapterSource, after: AdapterSource, report: Report) -> None:
+    """The norm that the site's operator saw is the norm of what arrived; raises UserFacingError.
+
+    Module by module, so that memory holds one module of each, however many sites upload at once.
+    """
+    found = math.hypot(*(algebra.module_distance(after.module(name), start.module(name)) for name in after.names))
     if abs(found - report.update_norm) > _NORM_TOLERANCE * max(1.0, found):
         raise UserFacingError("update.wrong_norm", found=f"{found:.6g}", reported=f"{report.update_norm:.6g}")

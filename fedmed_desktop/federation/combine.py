@@ -52,7 +52,8 @@ def combine_factors(terms: Sequence[Term]) -> Combination:
 
     The residual in product space, sum of w_k (B_k - B)(A_k - A), is computed from the deviations: nothing cancels.
     """
-    ordered = sorted(terms, key=lambda term: term.order)
+    # Two sites may hand in the same bytes; then the weight decides, so that arrival still changes no bit.
+    ordered = sorted(terms, key=lambda term: (term.order, term.weight))
     modules: dict[str, Module] = {}
     missed = ideal = 0.0
     with threadpool_limits(limits=1):

@@ -144,7 +144,7 @@ class Rounds:
         if state.phase not in ("open", "evaluating"):
             return None
         assert state.closes is not None
-        waits = [self._approval_ends(site) for site in state.unanswered() if site in state.awaiting]
+        waits = [self._approval_ends(site) for site in state.unanswered() if self._awaited_in_time(site)]
         return max([state.closes, *waits])
 
     # -- inputs --------------------------------------------------------------------------------------------------
@@ -182,7 +182,8 @@ class Rounds:
         state.updates[site] = update
         step.actions.append(Acknowledge(site, update.round, sha256))
         step.events.append(events.SiteSeen(time=now, site=site, round=update.round, state="update"))
-        self._close_if_answered(now, step)
+        if state.phase != "paused":
+            self._close_if_answered(now, step)
 
     def refusal(self, site: str, update: Update) -> str | None:
         """Why this update would not count now, as an error code; None if it would (or does already)."""
@@ -190,7 +191,8 @@ class Rounds:
         counted = self.receipt_for(site, update.round)
         if counted is not None:
             return None if counted == update.sha256 else "update.second"
-        if update.round != state.round or state.phase not in ("open", "evaluating"):
+        # A paused round still lacks updates: one that comes late may let it go on once the host resumes.
+        if update.round != state.round or state.phase not in ("open", "evaluating", "paused"):
             return "update.round_closed"
         if site not in state.plans:
             return "update.not_asked"
@@ -198,6 +200,8 @@ class Rounds:
         wanted = {"adapter"} if plan.kind == "train" else set()
         if update.report.kind != plan.kind or set(update.parts) != wanted:
             return "update.wrong_parts"
+        if _types(update) - set(self.spec.types):
+            return "update.foreign_type"
         return None
 
     def _declined(self, given: SiteDeclined, now: datetime, step: Step) -> None:
@@ -224,6 +228,7 @@ class Rounds:
         if self.state.phase == "paused":
             step.changed = True
             self._reopen(now, step)
+            self._close_if_answered(now, step)
 
     def _combined(self, given: RoundCombined, now: datetime, step: Step) -> None:
         due = self.due()
@@ -343,6 +348,11 @@ class Rounds:
 
     # -- deadlines -----------------------------------------------------------------------------------------------
 
+    def _awaited_in_time(self, site: str) -> bool:
+        """Whether the operator had been asked when training time ended; later ones do not hold up the round."""
+        state = self.state
+        return site in state.awaiting and state.closes is not None and state.awaiting[site] <= state.closes
+
     def _approval_ends(self, site: str) -> datetime:
         return self.state.awaiting[site] + self.spec.round.approval_time
 
@@ -352,3 +362,9 @@ class Rounds:
         if state.gathering_since is None or len(state.sites) < self.spec.round.quorum:
             return None
         return state.gathering_since + timedelta(minutes=self.spec.round.join_minutes)
+
+
+def _types(update: Update) -> set[str]:
+    """Entity types that the report scores."""
+    scores = (update.report.scores_before, update.report.scores_after)
+    return {name for one in scores for name in (*one.strict, *one.lenient)}

@@ -5,12 +5,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 
 from ..scores import Scores
 from .plan import Frozen, Sha256
+
+
+# Far above anything real, and small enough that no product or quotient the coordinator forms of them overflows: one
+# site's absurd number must not stop the federation.
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Scalar = Annotated[float, Field(ge=0, le=1e30)]
 
 
 class Part(Frozen):
@@ -28,18 +34,18 @@ class Report(Frozen):
     """
 
     kind: Literal["train", "evaluate"] = "train"
-    notes: NonNegativeInt
-    supervised_tokens: NonNegativeInt = 0
-    steps: NonNegativeInt = 0
-    train_loss: NonNegativeFloat | None = None
-    loss_before: NonNegativeFloat | None = None
-    loss_after: NonNegativeFloat | None = None
+    notes: Count
+    supervised_tokens: Count = 0
+    steps: Count = 0
+    train_loss: Scalar | None = None
+    loss_before: Scalar | None = None
+    loss_after: Scalar | None = None
     scores_before: Scores = Scores()
     scores_after: Scores = Scores()
-    start_norm: NonNegativeFloat = 0.0
-    update_norm: NonNegativeFloat = 0.0
-    effective_rank: NonNegativeFloat = 0.0
-    seconds: NonNegativeFloat = 0.0
+    start_norm: Scalar = 0.0
+    update_norm: Scalar = 0.0
+    effective_rank: Scalar = 0.0
+    seconds: Scalar = 0.0
 
 
 class Update(Frozen):

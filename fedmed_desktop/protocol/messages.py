@@ -28,6 +28,8 @@ VERSION = 1
 # A message holds names, hashes and scalars; the specification of a large model's modules is the longest.
 MAX_MESSAGE_BYTES = 4 * 2**20
 
+_MOST_FAULTS = 1000
+
 _Params = dict[str, str | int | float]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 SiteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$")]
@@ -145,6 +147,17 @@ Message = (
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
+_SITE_NAME: TypeAdapter[str] = TypeAdapter(SiteName)
+
+
+def check_site_name(name: str) -> None:
+    """Raises UserFacingError where a coordinator would not take the name."""
+    try:
+        _SITE_NAME.validate_python(name)
+    except ValidationError:
+        raise UserFacingError("site.name", name=name) from None
+
+
 def encode(message: Message) -> str:
     return message.model_dump_json()
 
@@ -154,6 +167,8 @@ def decode(text: str) -> Message:
     try:
         return _MESSAGE.validate_json(text)
     except ValidationError as error:
+        if error.error_count() > _MOST_FAULTS:  # a hostile peer could make the list of them very long
+            raise UserFacingError("protocol.not_understood", place="message", reason="nearly all of it") from None
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "message"
         raise UserFacingError("protocol.not_understood", place=place[:200], reason=first["msg"][:200]) from None

@@ -14,7 +14,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UserFacingError
+from ..errors import UserFacingError, disk_fault
 
 # 256 KiB to 1 MiB keep throughput while other messages wait a few milliseconds at most.
 CHUNK = 512 * 1024
@@ -51,7 +51,8 @@ def decode_chunk(frame: bytes) -> Chunk:
 class Reception:
     """One blob being received into a part file that survives a restart. File I/O: call off the event loop.
 
-    `expected_size` bounds what is written. A part file longer than the blob is begun anew.
+    `expected_size` bounds what is written. A part file longer than the blob is begun anew. `resumed` says that bytes
+    of an earlier reception are built upon: a power cut may have left holes in them.
     """
 
     def __init__(self, sha256: str, part_file: Path, expected_size: int | None = None) -> None:
@@ -60,8 +61,8 @@ class Reception:
         self._size = expected_size
         self.received = part_file.stat().st_size if part_file.exists() else 0
         if expected_size is not None and self.received > expected_size:
-            part_file.unlink()
-            self.received = 0
+            self._begin_anew()
+        self.resumed = self.received > 0
 
     @property
     def complete(self) -> bool:
@@ -74,26 +75,38 @@ class Reception:
     def write(self, chunk: Chunk) -> bool:
         """Appends the next bytes; True once all are there. A chunk already held is passed over.
 
-        Raises UserFacingError("protocol.bad_chunk") for a gap or a changed length.
+        Raises UserFacingError("protocol.bad_chunk") for a gap or a changed length, "storage.*" for a disk's fault.
         """
         if self._size is None:
             self._size = chunk.total
+            if self.received > self._size:
+                self._begin_anew()
         if chunk.total != self._size:
             raise UserFacingError("protocol.bad_chunk", reason="the blob's length changed")
         if chunk.offset > self.received:
             raise UserFacingError("protocol.bad_chunk", reason="bytes before it are missing")
         fresh = chunk.data[self.received - chunk.offset :]
         if fresh:
-            with self.path.open("ab") as file:
-                file.write(fresh)
+            try:
+                with self.path.open("ab") as file:
+                    file.write(fresh)
+            except OSError as error:
+                raise disk_fault(error, self.path) from error
             self.received += len(fresh)
         return self.complete
 
+    def _begin_anew(self) -> None:
+        self.path.unlink()
+        self.received = 0
+
     def finish(self) -> Path:
         """Checks the hash and forces the bytes to disk; the part file is deleted if it is not what was wanted."""
-        with self.path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-            os.fsync(file.fileno())
+        try:
+            with self.path.open("r+b") as file:  # Windows forces only files to disk that are open for writing
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise disk_fault(error, self.path) from error
         if found != self.sha256:
             self.path.unlink()
             raise UserFacingError("update.wrong_hash", found=found, expected=self.sha256)

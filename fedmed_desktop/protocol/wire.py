@@ -12,17 +12,21 @@ from typing import Protocol
 from websockets.exceptions import ConnectionClosed
 
 from .messages import MAX_MESSAGE_BYTES
-from .transfer import CHUNK, Chunk
+from .transfer import CHUNK, MAX_FRAME_BYTES, Chunk
 
 # Deflate makes weight-like bytes no smaller, costs ten times the time and lets a peer inflate memory.
 COMPRESSION = None
-# The largest legal frame of either kind; anything longer closes the connection with 1009 before it is held.
-MAX_SIZE = MAX_MESSAGE_BYTES
+# The largest legal frame to a site and to a coordinator; anything longer closes the connection with 1009 before it is
+# held. Only a coordinator says long things (the specification), so a site may say no more than a chunk's length.
+MAX_SIZE_TO_SITE = MAX_MESSAGE_BYTES
+MAX_SIZE_TO_COORDINATOR = MAX_FRAME_BYTES
 # A few frames may wait, no more: what a peer can make us hold stays bounded.
 MAX_QUEUE = 8
 PING_INTERVAL = 20.0
 # The site's network thread shares the interpreter with training; 20 s is tight on a machine that swaps.
 PING_TIMEOUT = 60.0
+# How long a peer may take to hear a goodbye.
+CLOSE_TIMEOUT = 5.0
 
 
 def is_loopback(host: str) -> bool:
@@ -43,7 +47,8 @@ async def send_blob(
     """Sends a blob from `offset` on as chunks; `progress` is told (bytes sent so far, total). Ends quietly on a cut."""
     with path.open("rb") as file:
         total = file.seek(0, 2)
-        file.seek(offset)
+        # A receiver that has all bytes but did not know it still learns the length from the last one.
+        offset = file.seek(min(offset, max(0, total - 1)))
         while data := await asyncio.to_thread(file.read, CHUNK):
             try:
                 await connection.send(Chunk(sha256, offset, total, data).encode())

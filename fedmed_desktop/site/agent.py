@@ -35,7 +35,7 @@ from ..protocol.messages import (
     Welcome,
 )
 from ..protocol.wire import send_blob
-from ..storage import BlobStore, Entry, Outbox
+from ..storage import BlobStore, Decision, Entry, Outbox
 from .approval import Approver
 from .download import Downloads
 from .jobs import Jobs
@@ -91,6 +91,7 @@ class SiteAgent:
         self._done: asyncio.Future[str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._taken_back = asyncio.Event()
+        self.decisions: list[Decision] = []  # the record, readable once `run` has ended
 
     async def run(self) -> str:
         """Takes part until the federation has finished; returns the sha256 of its final adapter.
@@ -112,6 +113,7 @@ class SiteAgent:
             link.cancel()
             await self._end_work()
             await asyncio.gather(link, *self._uploads.values(), return_exceptions=True)
+            self.decisions = self.outbox.decisions()
             self.outbox.close()
 
     def final_adapter(self, sha256: str) -> Adapter:

@@ -7,7 +7,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from ..errors import UserFacingError
+from ..errors import UserFacingError, disk_fault
 
 
 class BlobStore:
@@ -43,17 +43,27 @@ class BlobStore:
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 not in self:
             temporary = self._parts / f"{sha256}.new"
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                with temporary.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                temporary.unlink(missing_ok=True)
+                raise disk_fault(error, self._folder) from error
             self._adopt(temporary, sha256)
         return sha256
 
     def part_file(self, sha256: str, sender: str) -> Path:
         """Where bytes of a blob gather while it is received; one file per sender, so that two cannot mix."""
-        tag = hashlib.sha256(sender.encode()).hexdigest()[:16]
-        return self._parts / f"{sha256}.{tag}.part"
+        return self._parts / f"{sha256}.{_tag(sender)}.part"
+
+    def forget_parts(self, sender: str, but: str) -> None:
+        """Deletes what this sender began and gave up, so that begun uploads cannot fill the disk."""
+        kept = self.part_file(but, sender)
+        for path in self._parts.glob(f"*.{_tag(sender)}.part"):
+            if path != kept:
+                path.unlink(missing_ok=True)
 
     def adopt(self, part_file: Path, sha256: str) -> Path:
         """Takes a received file whose bytes were checked and forced to disk; durable on return."""
@@ -61,8 +71,15 @@ class BlobStore:
         return self._folder / sha256
 
     def _adopt(self, path: Path, sha256: str) -> None:
-        path.replace(self._folder / sha256)
-        sync_folder(self._folder)
+        try:
+            path.replace(self._folder / sha256)
+            sync_folder(self._folder)
+        except OSError as error:
+            raise disk_fault(error, self._folder) from error
+
+
+def _tag(sender: str) -> str:
+    return hashlib.sha256(sender.encode()).hexdigest()[:16]
 
 
 def sync_folder(folder: Path) -> None:

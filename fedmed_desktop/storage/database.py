@@ -27,18 +27,27 @@ class Database:
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._faults():
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.0)
-            path.chmod(0o600)
-            mode = self._connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-            if mode != "wal":
-                raise UserFacingError("storage.no_wal", path=str(path))
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._connection.execute("BEGIN EXCLUSIVE")
-            self._connection.execute("COMMIT")
-            self._connection.executescript(schema)
+            try:
+                self._prepare(schema)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def _prepare(self, schema: str) -> None:
+        self.path.chmod(0o600)
+        mode = self._connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        if mode != "wal":
+            raise UserFacingError("storage.no_wal", path=str(self.path))
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        self._connection.execute("BEGIN EXCLUSIVE")
+        self._connection.execute("COMMIT")
+        self._connection.executescript(schema)
 
     def close(self) -> None:
-        self._connection.close()
+        """Waits for a transaction of another thread."""
+        with self._lock:
+            self._connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -47,10 +56,11 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # SQLite rolls back by itself after some faults
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock, self._faults():

@@ -70,9 +70,8 @@ class Ledger:
     def admit(self, site: str, token: str, now: datetime) -> bool:
         """True for a new name, which the token then owns, or for the owner's token; False for any other token."""
         digest = hashlib.sha256(token.encode()).hexdigest()
-        known = self._database.rows("SELECT token_sha256 FROM sites WHERE name = ?", site)
-        if known:
-            return hmac.compare_digest(str(known[0][0]), digest)
         with self._database.transaction() as connection:
-            connection.execute("INSERT INTO sites VALUES (?, ?, ?)", (site, digest, now.isoformat()))
-        return True
+            # One statement decides who was first, also when two come at once.
+            connection.execute("INSERT OR IGNORE INTO sites VALUES (?, ?, ?)", (site, digest, now.isoformat()))
+            owner = connection.execute("SELECT token_sha256 FROM sites WHERE name = ?", (site,)).fetchone()[0]
+        return hmac.compare_digest(str(owner), digest)

@@ -96,7 +96,11 @@ class Outbox:
         return self.entry(sha256)
 
     def entry(self, sha256: str) -> Entry:
-        return self._entries("sha256 = ?", sha256)[0]
+        """Raises UserFacingError("storage.no_update") where there is none."""
+        found = self._entries("sha256 = ?", sha256)
+        if not found:
+            raise UserFacingError("storage.no_update", sha256=sha256)
+        return found[0]
 
     def for_plan(self, plan: Plan) -> Entry | None:
         """The update made for exactly this plan, if there is one."""
@@ -167,9 +171,7 @@ class Outbox:
         self._decide(sha256, ("released",), "acknowledged", "acknowledged", "coordinator", "", now)
 
     def refused(self, sha256: str, code: str, now: datetime) -> None:
-        self._decide(sha256, ("released",), "refused", "refused", "coordinator", code, now)
-        with self._database.transaction() as connection:
-            connection.execute("UPDATE outbox SET code = ? WHERE sha256 = ?", (code, sha256))
+        self._decide(sha256, ("released",), "refused", "refused", "coordinator", code, now, code=code)
 
     def decisions(self) -> list[Decision]:
         rows = self._database.rows("SELECT time, sha256, round, decision, by, reason FROM decisions ORDER BY seq")
@@ -185,20 +187,22 @@ class Outbox:
         reason: str,
         now: datetime,
         effective: datetime | None = None,
+        code: str = "",
     ) -> None:
-        entry = self.entry(sha256)
-        if entry.state == state:
-            return
-        if entry.state not in allowed:
-            raise UserFacingError("storage.not_possible_now", decision=decision, state=entry.state)
         with self._database.transaction() as connection:
+            # Looked at inside the transaction: of two threads that decide at once, one is told that it is too late.
+            entry = self.entry(sha256)
+            if entry.state == state:
+                return
+            if entry.state not in allowed:
+                raise UserFacingError("storage.not_possible_now", decision=decision, state=entry.state)
             connection.execute(
                 "INSERT INTO decisions (time, sha256, round, decision, by, reason) VALUES (?,?,?,?,?,?)",
                 (now.astimezone(UTC).isoformat(), sha256, entry.plan.round, decision, by, reason),
             )
             connection.execute(
-                "UPDATE outbox SET state = ?, effective = ? WHERE sha256 = ?",
-                (state, effective.isoformat() if effective else None, sha256),
+                "UPDATE outbox SET state = ?, effective = ?, code = ? WHERE sha256 = ?",
+                (state, effective.isoformat() if effective else None, code, sha256),
             )
 
     # -- the only door -------------------------------------------------------------------------------------------

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Approval asked for on the terminal, with the evidence printed first."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import sys
+import threading
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from ..federation import Update
+from ..site import TAKE_BACK, Verdict
+from ..storage import Entry
+from .console import Face
+
+_QUESTION: Final = "Send it, keep it on this computer, or hold (ask again)? [send/keep/hold] "
+
+
+class Lines:
+    """Lines from standard input for coroutines. A daemon thread reads, so that nobody waits for it at the end."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[str | None] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        threading.Thread(target=self._read, name="stdin", daemon=True).start()
+
+    def _read(self) -> None:
+        for text in sys.stdin:
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, text.strip())
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, None)
+
+    async def next(self) -> str | None:
+        """The next line; None once the input has ended."""
+        return await self._queue.get()
+
+
+class TerminalApprover:
+    """Asks a person. Enter alone holds: nothing irrevocable happens by accident."""
+
+    def __init__(self, face: Face, destination: str) -> None:
+        self._face = face
+        self._destination = destination
+        self._console = Console()
+        self._lines: Lines | None = None
+
+    async def decide(self, entry: Entry) -> Verdict:
+        """Returns when the person has decided; to hold is to be asked again after the next Enter."""
+        self._lines = self._lines or Lines()
+        with self._face.question():
+            self._console.print(evidence_table(entry, self._destination))
+            while True:
+                print(_QUESTION, end="", flush=True)
+                answer = await self._lines.next()
+                if answer is None:
+                    # Nobody is there any more; the update stays pending until somebody is.
+                    await asyncio.Event().wait()
+                if answer in ("send", "keep"):
+                    break
+                print("Held. Nothing has left this computer. Press Enter to be asked again.", flush=True)
+                await self._lines.next()
+            print("Reason (kept in this site's record, never sent): ", end="", flush=True)
+            reason = await self._lines.next() or ""
+            if answer == "send":
+                seconds = int(TAKE_BACK.total_seconds())
+                print(f"Recorded. The first byte may leave in {seconds} seconds; stop the program to take it back.")
+        return Verdict(approve=answer == "send", by=getpass.getuser(), reason=reason)
+
+
+def evidence_table(entry: Entry, destination: str) -> Table:
+    """What leaves, what it is worth, how it differs: what an operator needs for a decision."""
+    update, report, evidence = entry.update, entry.update.report, entry.evidence
+    table = Table(title=f"Update for round {entry.plan.round}", title_justify="left", show_header=False, box=None)
+    table.add_column(style="dim")
+    table.add_column()
+    table.add_row("to", destination)
+    for name, part in sorted(update.parts.items()):
+        table.add_row("leaves", f"{name}: {part.size:,} bytes, sha256 {part.sha256[:16]}..")
+    if not update.parts:
+        table.add_row("leaves", "scores only, no adapter")
+    table.add_row("and", _scalars(update))
+    table.add_row("never", "no note text, no labels, no names")
+    if report.loss_before is not None and report.loss_after is not None:
+        table.add_row("validation loss", f"{report.loss_before:.3f} -> {report.loss_after:.3f}")
+    for kind, after in sorted(report.scores_after.strict.items()):
+        before = report.scores_before.strict.get(kind)
+        table.add_row(f"F1 {kind}", (f"{before.f1:.2f} -> " if before else "") + f"{after.f1:.2f}")
+    if update.parts:
+        table.add_row("update norm", f"{report.update_norm:.3f} (start {report.start_norm:.3f})")
+        table.add_row("model drift", _measured(evidence.model_drift))
+        table.add_row("performance drift", _measured(evidence.performance_drift))
+        table.add_row("rank", f"{evidence.rank} (effective {report.effective_rank:.1f})")
+    return table
+
+
+def _scalars(update: Update) -> str:
+    report = update.report
+    return (
+        f"{report.notes} notes, {report.supervised_tokens:,} supervised tokens, {report.steps} steps, losses, "
+        f"counts behind the F1 scores, norms, {report.seconds:.0f} s"
+    )
+
+
+def _measured(value: float | None) -> str:
+    return "first round: no reference yet" if value is None else f"{value:.2f}"

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--coordinator`: host a federation. No torch, no Qt."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from ..errors import UserFacingError
+
+DEFAULT_PORT = 8765
+
+
+def run(argv: list[str]) -> int:
+    """Serves until the federation is stopped by SIGINT or SIGTERM; or prints where a running one stands."""
+    options = _parser().parse_args(argv)
+    if options.status:
+        return _print_status(options)
+    if options.config is None or options.data_dir is None:
+        _parser().error("--config and --data-dir are needed (or --status for a running coordinator)")
+    asyncio.run(_serve(options))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fedmed-desktop --coordinator",
+        description="Host a federation: sites connect here; nothing but approved updates arrives.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="specification written by --new-federation")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="ledger and adapters; kept between starts")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (this computer's own, for now)")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"port to listen on (default {DEFAULT_PORT})")
+    parser.add_argument("--resume", action="store_true", help="let a paused federation ask its sites again")
+    parser.add_argument("--status", action="store_true", help="say where the coordinator on --host and --port stands")
+    parser.add_argument("--json", action="store_true", help="with --status: as JSON")
+    return parser
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    from ..coordinator import CoordinatorServer, Host
+    from ..coordinator.founding import adopt_initial
+    from ..federation import load_spec
+    from .console import face_for
+    from .signals import stop_event
+
+    spec = load_spec(options.config)
+    adopt_initial(options.config, spec, options.data_dir)
+    face = face_for(f"{spec.name}: coordinator on {options.host}:{options.port}")
+    stopped = stop_event()
+    host = Host(spec, options.data_dir, face.emit)
+    try:
+        async with CoordinatorServer(host, options.host, options.port, face.emit) as server:
+            print(f"{spec.name}: ws://{options.host}:{server.port}, data in {options.data_dir}", flush=True)
+            await host.start(resume=options.resume)
+            with face.shown():
+                waiting = [asyncio.create_task(stopped.wait()), asyncio.create_task(host.wait_for_fault())]
+                done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in pending:
+                    task.cancel()
+                for task in done:
+                    task.result()
+    finally:
+        await host.stop()
+    print("stopped; start again with the same --data-dir to go on", flush=True)
+
+
+def _print_status(options: argparse.Namespace) -> int:
+    url = f"http://{options.host}:{options.port}/status"
+    try:
+        # A proxy of the environment must not be asked for an address of this computer.
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5) as answer:
+            status = json.load(answer)
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        raise UserFacingError("coordinator.no_status", address=f"{options.host}:{options.port}") from error
+    if options.json:
+        print(json.dumps(status, indent=2))
+        return 0
+    print(f"{status['name']}: {status['phase']}, round {status['round']} of {status['rounds']}")
+    for site, state in status["sites"].items():
+        words = [word for word in ("connected", "sent", "awaits_approval", "declined") if state[word]]
+        print(f"  {site}: {', '.join(words).replace('_', ' ') or 'away'}")
+    return 0

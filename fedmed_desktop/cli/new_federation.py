@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--new-federation`: write a federation's specification and first adapter. No torch."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def run(argv: list[str]) -> int:
+    """Writes the two files that a coordinator needs, and says what to do with them."""
+    options = _parser().parse_args(argv)
+    from pydantic import ValidationError
+
+    from ..coordinator.founding import found_federation, write_federation
+    from ..errors import UserFacingError
+    from ..federation import TrainingSettings
+    from ..federation.spec import LoraSettings, RoundSettings
+
+    model = options.model
+    if not model.is_dir():
+        from ..training.base import resolve_model
+
+        model = resolve_model(str(options.model))
+    training: dict[str, object] = {"steps": options.steps} if options.steps else {"epochs": options.epochs}
+    try:
+        spec, adapter = found_federation(
+            model,
+            LoraSettings(rank=options.rank, alpha=options.alpha),
+            options.seed,
+            name=options.name,
+            types=tuple(options.notes_types.replace(" ", "").split(",")),
+            rounds=options.rounds,
+            method={"name": options.method},
+            training=TrainingSettings.model_validate(training),
+            round=RoundSettings(sites=options.sites, quorum=options.quorum or max(1, options.sites - 1)),
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "options"
+        raise UserFacingError("spec.wrong_key", path="--new-federation", key=key, reason=first["msg"]) from None
+    path = write_federation(spec, adapter, options.out)
+    print(f"Wrote {path} and the first adapter beside it. Look through the file: it is what all sites agree on.")
+    print(f"Next: fedmed-desktop --coordinator --config {path} --data-dir DIR")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fedmed-desktop --new-federation",
+        description="Write a federation's specification and its first adapter from a base model.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--model", required=True, type=Path, metavar="PATH", help="base model folder")
+    parser.add_argument("--notes-types", required=True, metavar="A,B", help="entity types, such as drug,problem")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR")
+    parser.add_argument("--name", default="New federation")
+    parser.add_argument("--method", default="fed_medlora")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sites", type=int, default=3, help="sites that are expected")
+    parser.add_argument("--quorum", type=int, help="updates that a round needs (default: one fewer than sites)")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=float, default=1.0, help="passes over a site's notes in a round")
+    length.add_argument("--steps", type=int, help="optimiser steps in a round")
+    parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--alpha", type=float, default=64.0)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--site`: the headless site agent. Approvals are asked for on the terminal, or follow a recorded rule."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from ..errors import UserFacingError
+
+
+def run(argv: list[str]) -> int:
+    """Takes part until the federation has finished or the program is told to stop."""
+    options = _parser().parse_args(argv)
+    return asyncio.run(_take_part(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fedmed-desktop --site",
+        description="Take part in a federation without a screen. Nothing leaves before it is approved.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--join", required=True, metavar="URL", help="the coordinator, such as ws://127.0.0.1:8765")
+    parser.add_argument("--name", required=True, help="this site's name in the federation")
+    parser.add_argument("--model", required=True, metavar="PATH_OR_ID", help="the federation's base model")
+    parser.add_argument(
+        "--notes",
+        required=True,
+        type=Path,
+        metavar="FOLDER",
+        help="train.jsonl, validation.jsonl and, if there, test.jsonl (.gz too) and types.toml",
+    )
+    parser.add_argument("--data-dir", required=True, type=Path, metavar="DIR", help="state; kept between starts")
+    parser.add_argument(
+        "--approve-rule",
+        metavar="REASON",
+        help="approve every update by rule, recorded with this reason, instead of asking",
+    )
+    parser.add_argument("--nf4", action="store_true", help="hold the base model in 4 bits (bitsandbytes)")
+    return parser
+
+
+async def _take_part(options: argparse.Namespace) -> int:
+    from ..clinical import read_notes_folder
+    from ..lora.base_model import fingerprint
+    from ..protocol.messages import check_site_name
+    from ..site import Jobs, RuleApprover, SiteAgent
+    from ..training.base import resolve_model
+    from ..training.preparation import LoadedBase, trainer_factory
+    from .ask import TerminalApprover
+    from .console import face_for
+    from .signals import stop_event
+
+    check_site_name(options.name)
+    if options.approve_rule is not None and not options.approve_rule.strip():
+        raise UserFacingError("site.rule_reason")
+    model = resolve_model(options.model)
+    notes = read_notes_folder(options.notes)
+    face = face_for(f"{options.name}: joins {options.join}")
+    jobs = Jobs()
+    base = LoadedBase(model, "nf4" if options.nf4 else None)
+    stopped = stop_event()
+    try:
+        agent = SiteAgent(
+            name=options.name,
+            address=options.join,
+            data_dir=options.data_dir,
+            base_fingerprint=fingerprint(model),
+            make_trainer=trainer_factory(base, options.name, notes, options.notes),
+            approver=RuleApprover(options.approve_rule)
+            if options.approve_rule
+            else TerminalApprover(face, options.join),
+            jobs=jobs,
+            emit=face.emit,
+        )
+        with face.shown():
+            work = asyncio.create_task(agent.run())
+            stop = asyncio.create_task(stopped.wait())
+            await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
+            stop.cancel()
+            if not work.done():
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+                print("stopped; start again with the same --data-dir to go on", flush=True)
+                return 0
+        final = work.result()
+    finally:
+        jobs.close()
+    folder = options.data_dir / "final"
+    agent.final_adapter(final).save_peft(folder, str(options.model))
+    print(f"The federation has finished. Its adapter is in {folder} (PEFT format).", flush=True)
+    return 0

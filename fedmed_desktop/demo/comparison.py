@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the federation is measured against on test notes: the base alone, and each site alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import events
+from ..federation import Control, FederationSpec, Plan
+from ..federation.work import Emit
+from ..lora import Adapter
+from ..scores import Scores, pool
+from ..training.preparation import LoadedBase, site_types_map, trainer_factory, typed_notes
+from .federation import DemoSite
+
+
+@dataclass(frozen=True)
+class TestScores:
+    """Scores of one adapter on every site's test notes, each site asked for the types that it annotates."""
+
+    by_site: Mapping[str, Scores]
+
+    @property
+    def pooled(self) -> Scores:
+        return pool(self.by_site[site] for site in sorted(self.by_site))
+
+
+class Comparison:
+    """Scores adapters on test notes, and trains a site alone. On the working thread."""
+
+    def __init__(self, spec: FederationSpec, sites: list[DemoSite], base: LoadedBase, emit: Emit) -> None:
+        self._spec = spec
+        self._emit = emit
+        self._sites = sites
+        self._trainers = {s.name: trainer_factory(base, s.name, s.notes, s.folder)(spec) for s in sites}
+        self._test = {
+            s.name: typed_notes(spec, s.notes, site_types_map(s.folder))[0].test
+            or typed_notes(spec, s.notes, site_types_map(s.folder))[0].validation
+            for s in sites
+        }
+
+    def score(self, adapter: Adapter | None, who: str, control: Control) -> TestScores:
+        """Test scores of an adapter, or of the base where there is none; `who` is whose row shows the progress."""
+        found = {}
+        for number, site in enumerate(self._sites, start=1):
+            self._emit(events.PhaseChanged(site=who, round=self._spec.rounds + 1, phase="evaluating"))
+            found[site.name] = self._trainers[site.name].score_adapter(
+                adapter, self._test[site.name], self._spec.training, control
+            )
+            self._emit(events.GenerationProgress(site=who, done=number, total=len(self._sites)))
+        return TestScores(found)
+
+    def train_alone(self, site: DemoSite, initial: Adapter, folder: Path, control: Control) -> Adapter:
+        """The site's own adapter after the same rounds, steps, seeds and optimiser restarts, combining only itself."""
+        adapter = initial
+        for number in range(1, self._spec.rounds + 1):
+            plan = Plan(
+                round=number,
+                start=adapter.sha256,
+                rank=self._spec.lora.rank,
+                training=self._spec.training,
+                seed=self._spec.site_seed(site.name, number),
+            )
+            alone = folder / f"alone-{site.name}" / f"round-{number}"
+            alone.mkdir(parents=True, exist_ok=True)
+
+            def emit(event: events.Event) -> None:
+                self._emit(event.model_copy(update={"site": f"{site.name} alone"}))
+
+            result = self._trainers[site.name].train_round(plan, adapter, alone, emit, control)
+            adapter = Adapter.from_blob(result.blobs["adapter"])
+        return adapter

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`report.json`: what happened in a demonstration, as numbers that another program can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import threading
+from collections import defaultdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from .. import __version__, events
+from ..federation.record import RoundRecord, SiteRecord
+from ..scores import Scores, pool
+from ..training.device import peak_resident_mib
+from .comparison import TestScores
+from .federation import Finished
+from .settings import DemoOptions
+
+
+class Traffic:
+    """Bytes that moved, by site and round, gathered from events. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bytes: dict[tuple[str, int, str], dict[str, int]] = defaultdict(dict)
+
+    def emit(self, event: events.Event) -> None:
+        if isinstance(event, events.TransferProgress):
+            with self._lock:
+                self._bytes[event.site, event.round, event.direction][event.blob] = event.bytes
+
+    def total(self, site: str, round_number: int, direction: str) -> int:
+        with self._lock:
+            return sum(self._bytes[site, round_number, direction].values())
+
+
+def write_report(
+    options: DemoOptions,
+    finished: Finished,
+    traffic: Traffic,
+    seconds: float,
+    base: TestScores,
+    federation: TestScores,
+    alone: dict[str, TestScores],
+) -> Path:
+    """Writes the final adapter as a PEFT folder and `report.json`; returns the latter's path."""
+    options.report.mkdir(parents=True, exist_ok=True)
+    finished.adapter.save_peft(options.report / "adapter", str(options.model))
+    history = finished.state.history
+    rounds = [_round(record, _after(record, finished), finished, traffic) for record in history]
+    test: dict[str, Any] = {"base": _overall(base), "federation": _overall(federation)}
+    if alone:
+        test["alone"] = {
+            site: {"pooled": scores.pooled.summary(), "own": scores.by_site[site].summary()}
+            for site, scores in sorted(alone.items())
+        }
+    content = {
+        "method": finished.spec.method.name,
+        "seed": options.seed,
+        "seconds": round(seconds, 1),
+        "peak_memory_mib": round(peak_resident_mib(), 1),
+        "machine": _machine(),
+        "versions": _versions(),
+        "spec": finished.spec.model_dump(mode="json", exclude={"base": {"modules"}}),
+        "adapter": finished.state.start,
+        "rounds": rounds,
+        "test": test,
+    }
+    path = options.report / "report.json"
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def _overall(scores: TestScores) -> dict[str, object]:
+    own = {site: score.summary() for site, score in sorted(scores.by_site.items())}
+    return {**scores.pooled.summary(), "pooled": scores.pooled.summary(), "own": own}
+
+
+def _after(record: RoundRecord, finished: Finished) -> Scores:
+    """The federation's validation score after a round: the sites' pooled "before" of the next one.
+
+    After the last round there is no next one: the sites' test scores of the final adapter stand in.
+    """
+    following = [r for r in finished.state.history if r.round == record.round + 1]
+    if following:
+        return pool(site.update.report.scores_before for _, site in sorted(following[0].sites.items()))
+    return pool(report.scores_after for _, report in sorted(finished.state.evaluation.items()))
+
+
+def _round(record: RoundRecord, after: Scores, finished: Finished, traffic: Traffic) -> dict[str, Any]:
+    last = record.round == finished.spec.rounds
+    return {
+        "round": record.round,
+        "attempt": record.attempt,
+        "reason": record.reason,
+        "sites": {site: _site(site, entry, record, finished, traffic) for site, entry in record.sites.items()},
+        "declined": record.declined,
+        "federation": {
+            "adapter": record.adapter,
+            "residual": round(record.residual, 6),
+            "norm": round(record.norm, 4),
+            "effective_rank": round(record.effective_rank, 3),
+            "scored_on": "test" if last else "validation",
+            **after.summary(),
+        },
+    }
+
+
+def _site(site: str, entry: SiteRecord, record: RoundRecord, finished: Finished, traffic: Traffic) -> dict[str, Any]:
+    report = entry.update.report
+    approvals = [d for d in finished.decisions.get(site, []) if d.sha256 == entry.sha256 and d.decision == "approved"]
+    return {
+        "notes": report.notes,
+        "supervised_tokens": report.supervised_tokens,
+        "steps": report.steps,
+        "weight": round(entry.weight, 6),
+        "train_loss": report.train_loss,
+        "loss_before": report.loss_before,
+        "loss_after": report.loss_after,
+        "scores_before": report.scores_before.summary(),
+        "scores_after": report.scores_after.summary(),
+        "drift": {"model": round(entry.drift.model, 4), "performance": round(entry.drift.performance, 4)},
+        "rank": entry.rank,
+        "effective_rank": round(entry.effective_rank, 3),
+        "update_norm": round(report.update_norm, 4),
+        "bytes_up": traffic.total(site, record.round, "up"),
+        "bytes_down": traffic.total(site, record.round, "down"),
+        "seconds": report.seconds,
+        "approved_by": approvals[-1].by if approvals else None,
+        "approval_reason": approvals[-1].reason if approvals else None,
+    }
+
+
+def _machine() -> dict[str, object]:
+    return {
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_mib": psutil.virtual_memory().total // 2**20,
+    }
+
+
+def _versions() -> dict[str, str]:
+    names = ("torch", "transformers", "peft", "numpy", "safetensors", "websockets")
+    return {
+        "fedmed-desktop": __version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in names},
+    }

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demonstration's settings, chosen on validation notes only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..federation import TrainingSettings
+from ..federation.spec import LoraSettings
+from ..resources import resource
+
+TYPES = ("drug", "problem")
+LORA = LoraSettings(rank=16, alpha=32)
+TRAINING = TrainingSettings(
+    epochs=1,
+    batch_size=4,
+    learning_rate=2e-3,
+    warmup_share=0.05,
+    max_tokens=384,
+    max_new_tokens=192,
+    checkpoint_steps=50,
+)
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What a demonstration runs on. `notes` has one folder per site; the first `sites` of them, by name, take part."""
+
+    rounds: int = 3
+    sites: int | None = None
+    seed: int = 0
+    method: str = "fed_medlora"
+    model: Path = field(default_factory=lambda: resource("demo_model"))
+    notes: Path = field(default_factory=lambda: resource("demo_notes"))
+    report: Path = Path("demo-report")
+    compare: bool = False
+    threads: int | None = None

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a model folder and a notes folder to a trainer: one base per process, notes in the federation's types.
+
+All of it runs on the working thread; the base is loaded at first need and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..clinical import Note, NotesReport, SiteNotes, apply_types, read_types_map
+from ..federation import FederationSpec
+from .base import BaseModel
+from .device import Quantization, choose_device
+from .trainer import SiteTrainer
+
+
+class LoadedBase:
+    """A base model that is loaded when it is first asked for, then shared by all sites of the process."""
+
+    def __init__(self, folder: Path, quantization: Quantization | None = None, threads: int | None = None) -> None:
+        self.folder = folder
+        self._quantization: Quantization | None = quantization
+        self._threads = threads
+        self._base: BaseModel | None = None
+
+    def get(self) -> BaseModel:
+        """Raises UserFacingError where the model cannot be loaded. On the working thread."""
+        if self._base is None:
+            self._base = BaseModel.load(self.folder, choose_device(self._quantization), self._threads)
+        return self._base
+
+
+def typed_notes(
+    spec: FederationSpec, notes: SiteNotes, types_map: dict[str, str] | None
+) -> tuple[SiteNotes, NotesReport]:
+    """The site's notes in the federation's types, and the report on its training notes."""
+
+    def typed(split: list[Note]) -> list[Note]:
+        return apply_types(split, spec.types, types_map)[0]
+
+    train, report = apply_types(notes.train, spec.types, types_map)
+    return SiteNotes(train, typed(notes.validation), typed(notes.test) if notes.test else None), report
+
+
+def site_types_map(folder: Path) -> dict[str, str] | None:
+    """The site's `types.toml` beside its notes, if it has one."""
+    path = folder / "types.toml"
+    return read_types_map(path) if path.exists() else None
+
+
+def trainer_factory(
+    base: LoadedBase, site: str, notes: SiteNotes, folder: Path
+) -> Callable[[FederationSpec], SiteTrainer]:
+    """What the site agent calls once it knows the specification; raises UserFacingError (no known types)."""
+
+    def make(spec: FederationSpec) -> SiteTrainer:
+        typed, report = typed_notes(spec, notes, site_types_map(folder))
+        return SiteTrainer(base.get(), site, typed, report.annotated_types, spec.answer_form)
+
+    return make
