@@ -93,11 +93,16 @@ class Host:
             now = self._clock()
             try:
                 step = self.rounds.handle(given, now)
-                if step.changed:
-                    await asyncio.to_thread(self._record, given, now)
-            except Exception as error:
-                self._roll_back(error)
+            except Exception:
+                self._roll_back()
                 raise
+            if step.changed:
+                try:
+                    await asyncio.to_thread(self._record, given, now)
+                except Exception as error:
+                    self._roll_back()
+                    self._fail(error)
+                    raise
             for event in step.events:
                 self._emit(event)
             for action in step.actions:
@@ -106,13 +111,9 @@ class Host:
                 self._tell_all(self.farewell())
         self._set_alarm()
 
-    def _roll_back(self, error: Exception) -> None:
+    def _roll_back(self) -> None:
         """Back to what the ledger holds: an input that is not in it must never be acknowledged, now or later."""
-        try:
-            self.rounds = self._ledger.load_rounds(self.spec)
-        except UserFacingError as worse:
-            error = worse
-        self._fail(error)
+        self.rounds = self._ledger.load_rounds(self.spec)
 
     def _record(self, given: Input, now: datetime) -> None:
         self._ledger.append(given, now)
@@ -193,8 +194,9 @@ class Host:
     async def _ring(self, due: datetime) -> None:
         try:
             # Deadlines are of the wall clock; a long sleep would miss that it was set, or that the machine slept.
-            while (left := (due - self._clock()).total_seconds()) > 0:
-                await asyncio.sleep(min(left, _LONGEST_SLEEP))
+            # Told too early, the rounds change nothing, and the alarm is set again.
+            left = (due - self._clock()).total_seconds()
+            await asyncio.sleep(min(max(0.0, left), _LONGEST_SLEEP))
             await self.apply(TimePassed())
         except Exception as error:
             self._fail(error)

@@ -141,7 +141,7 @@ class CoordinatorServer:
         try:
             if before:
                 await self._replace(before)
-            if self._sessions[site] is session:  # and no newer one has come meanwhile
+            if self._sessions.get(site) is session:  # and no newer one has come meanwhile
                 await self._attend(session)
         except UserFacingError as error:
             await _part(connection, error, _CLOSE_NOT_UNDERSTOOD)

@@ -130,7 +130,9 @@ class SiteSession:
             if part.sha256 not in self._host.blobs:
                 await self._want(part)
                 return
-            if part.sha256 not in self._checked and not await self._check(part.sha256, self._host.blobs.path(part.sha256)):
+            if part.sha256 not in self._checked and not await self._check(
+                part.sha256, self._host.blobs.path(part.sha256)
+            ):
                 return
         update, self._update = self._update, None
         await self._host.accept(self.site, update)
@@ -181,7 +183,7 @@ class SiteSession:
         await self._want_next()
 
     async def _check(self, sha256: str, path: Path) -> bool:
-        """Whether a part is what this plan asked for. Also asked of bytes that were here before: a site may name any."""
+        """Whether a part is what the plan asked for. Also asked of bytes that were here before: a site may name any."""
         update, plan = self._update, self._plan
         assert update is not None and plan is not None
         try:

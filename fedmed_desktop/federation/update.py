@@ -12,7 +12,6 @@ from pydantic import Field, PositiveInt
 from ..scores import Scores
 from .plan import Frozen, Sha256
 
-
 # Far above anything real, and small enough that no product or quotient the coordinator forms of them overflows: one
 # site's absurd number must not stop the federation.
 Count = Annotated[int, Field(ge=0, le=2**53)]

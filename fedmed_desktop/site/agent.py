@@ -8,6 +8,7 @@ told again after the next welcome, and every message means the same when it come
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import shutil
 from collections.abc import Callable
@@ -86,7 +87,9 @@ class SiteAgent:
         self.control = Control()
         self._plan: Plan | None = None
         self._work: asyncio.Task[None] | None = None
-        self._uploads: dict[str, asyncio.Task[None]] = {}
+        self._upload_task: asyncio.Task[None] | None = None
+        self._telling: set[asyncio.Task[None]] = set()
+        self._phase_now: events.Phase = "joining"
         self._offered: set[str] = set()
         self._done: asyncio.Future[str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -112,7 +115,10 @@ class SiteAgent:
         finally:
             link.cancel()
             await self._end_work()
-            await asyncio.gather(link, *self._uploads.values(), return_exceptions=True)
+            left = [link, *self._telling, *(task for task in (self._upload_task, self._trainer) if task)]
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
             self.decisions = self.outbox.decisions()
             self.outbox.close()
 
@@ -142,18 +148,12 @@ class SiteAgent:
                 self._upload(sha256, offset)
             case Missing(sha256=sha256):
                 self._downloads.missing(sha256)
-            case Receipt(update=update):
-                await asyncio.to_thread(self.outbox.acknowledged, update, self._clock())
-                self._emit(events.ReceiptReceived(site=self.name, round=message.round, update=update))
-                self._phase(message.round, "sent")
-            case Refused(update=update, code=code, params=params):
-                await asyncio.to_thread(self.outbox.refused, update, code, self._clock())
-                self._emit(
-                    events.UpdateRefused(site=self.name, round=message.round, update=update, code=code, params=params)
-                )
+            case Receipt() | Refused():
+                await self._verdict_of_coordinator(message)
             case Finished(adapter=adapter):
                 await self._end_work()
                 self._work = asyncio.create_task(self._take_final(adapter))
+                self._work.add_done_callback(self._pass_on_fault)
             case _:
                 raise UserFacingError("protocol.not_understood", place=message.type, reason="not for a site")
 
@@ -192,6 +192,8 @@ class SiteAgent:
 
     async def _asked(self, plan: Plan) -> None:
         if plan == self._plan and self._work and not self._work.done():
+            # The coordinator may have missed it, or begun to count anew; an operator's time depends on it.
+            self._tell_phase(plan.round, self._phase_now)
             return
         if plan != self._plan:
             await self._end_work()
@@ -217,19 +219,21 @@ class SiteAgent:
                 await self._link.send(Decline(round=plan.round, code="failed"))
                 return
             entry = await asyncio.to_thread(self.outbox.put, plan, result, self._clock())
-            shutil.rmtree(self._checkpoints(plan), ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, self._checkpoints(plan), ignore_errors=True)
         entry = await self._decision(entry)
         if entry.state == "released":
             await self._offer(entry)
-        elif entry.state in ("kept", "expired", "refused"):
-            await self._link.send(Decline(round=plan.round, code="expired" if entry.state == "expired" else "kept"))
+        elif entry.state in ("kept", "expired"):
+            await self._link.send(Decline(round=plan.round, code="kept" if entry.state == "kept" else "expired"))
+        elif entry.state == "refused":
+            await self._link.send(Decline(round=plan.round, code="failed"))
 
     async def _carry_out(self, plan: Plan, control: Control) -> LocalResult:
         self._phase(plan.round, "downloading")
         await self._downloads.fetch(plan.start, plan.round)
         start = await asyncio.to_thread(lambda: Adapter.from_blob(self._blobs.read(plan.start)))
         assert self._trainer is not None
-        trainer = await self._trainer
+        trainer = await asyncio.shield(self._trainer)  # a round that ends must not take the trainer with it
         folder = self._checkpoints(plan)
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -280,9 +284,17 @@ class SiteAgent:
             async with asyncio.timeout(max(0.0, (entry.effective - self._clock()).total_seconds())):
                 await self._taken_back.wait()
         except TimeoutError:
-            entry = await asyncio.to_thread(self.outbox.release, entry.sha256, max(self._clock(), entry.effective))
-            self._note(entry, "released", "agent", "")
-            return entry
+            try:
+                released = await asyncio.to_thread(
+                    self.outbox.release, entry.sha256, max(self._clock(), entry.effective)
+                )
+            except UserFacingError as error:
+                if error.code != "storage.not_released":
+                    raise
+            else:
+                self._note(released, "released", "agent", "")
+                return released
+        # Taken back, if at the last moment: what the outbox says holds.
         return self.outbox.entry(entry.sha256)
 
     async def _offer(self, entry: Entry) -> None:
@@ -310,10 +322,10 @@ class SiteAgent:
     # -- uploads, small things ---------------------------------------------------------------------------------------
 
     def _upload(self, sha256: str, offset: int) -> None:
-        """The coordinator pulls; only parts of released updates can be read out at all."""
-        if before := self._uploads.pop(sha256, None):
-            before.cancel()
-        self._uploads[sha256] = asyncio.create_task(self._send_part(sha256, offset))
+        """The coordinator pulls one part after the other; only parts of released updates can be read out at all."""
+        if self._upload_task:
+            self._upload_task.cancel()
+        self._upload_task = asyncio.create_task(self._send_part(sha256, offset))
 
     async def _send_part(self, sha256: str, offset: int) -> None:
         connection = self._link.connection
@@ -346,10 +358,11 @@ class SiteAgent:
         self._tell_phase(round_number, phase)
 
     def _tell_phase(self, round_number: int, phase: events.Phase) -> None:
+        self._phase_now = phase
         if self._loop and self._link.connection is not None:
             task = self._loop.create_task(self._link.send(Progress(round=round_number, phase=phase)))
-            self._uploads[f"progress {id(task)}"] = task
-            task.add_done_callback(lambda done: self._uploads.pop(f"progress {id(done)}", None))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
     def _note(self, entry: Entry, decision: str, by: str, reason: str) -> None:
         self._emit(
@@ -382,8 +395,14 @@ def _own_token(path: Path) -> str:
         return path.read_text().strip()
     path.parent.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(32)
-    path.touch(mode=0o600)
-    path.write_text(token)
+    # Under its name only once it is whole: a site that lost its token could never join under its name again.
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(token)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
     return token
 
 

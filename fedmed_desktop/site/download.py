@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from .. import events
 from ..errors import UserFacingError
@@ -27,53 +28,91 @@ class Downloads:
         self._blobs = blobs
         self._send = send
         self._emit = emit
-        self._waiting: dict[str, tuple[Reception, asyncio.Future[None], int]] = {}
+        self._waiting: dict[str, _Download] = {}
 
     async def fetch(self, sha256: str, round_number: int) -> None:
         """Returns once the blob is on disk, however often the line breaks meanwhile; raises UserFacingError."""
         if sha256 in self._blobs:
             return
-        if sha256 not in self._waiting:
-            reception = Reception(sha256, self._blobs.part_file(sha256, "coordinator"))
-            self._waiting[sha256] = (reception, asyncio.get_running_loop().create_future(), round_number)
-            await self._send(Want(sha256=sha256, offset=reception.received))
-        await asyncio.shield(self._waiting[sha256][1])
+        download = self._waiting.get(sha256)
+        if download is None:
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            download = self._waiting[sha256] = _Download(self._reception(sha256), done, round_number)
+        download.waiters += 1
+        try:
+            if download.waiters == 1:
+                await self._want(download)
+            await asyncio.shield(download.done)
+        finally:
+            download.waiters -= 1
 
     async def ask_again(self) -> None:
         """After a new connection."""
-        for sha256, (reception, _, _) in list(self._waiting.items()):
-            await self._send(Want(sha256=sha256, offset=reception.received))
+        for download in list(self._waiting.values()):
+            if download.waiters:
+                await self._want(download)
 
     async def chunk(self, frame: bytes) -> None:
         chunk = decode_chunk(frame)
-        if chunk.sha256 not in self._waiting:
+        download = self._waiting.get(chunk.sha256)
+        if download is None:
             return
-        reception, future, round_number = self._waiting[chunk.sha256]
-        complete = await asyncio.to_thread(reception.write, chunk)
-        self._emit(
-            events.TransferProgress(
-                site=self._site,
-                round=round_number,
-                direction="down",
-                blob=chunk.sha256,
-                bytes=reception.received,
-                total=chunk.total,
+        try:
+            complete = await asyncio.to_thread(download.reception.write, chunk)
+            self._emit(
+                events.TransferProgress(
+                    site=self._site,
+                    round=download.round,
+                    direction="down",
+                    blob=chunk.sha256,
+                    bytes=download.reception.received,
+                    total=chunk.total,
+                )
             )
-        )
-        if complete:
-            await self._complete(reception, future, round_number)
+            if complete:
+                await self._complete(download)
+        except UserFacingError as error:
+            if error.code.startswith("protocol."):
+                raise
+            self._end(download, error)
 
-    async def _complete(self, reception: Reception, future: asyncio.Future[None], round_number: int) -> None:
-        sha256 = reception.sha256
-        del self._waiting[sha256]
+    async def _complete(self, download: _Download) -> None:
+        reception = download.reception
         try:
             path = await asyncio.to_thread(reception.finish)
         except UserFacingError as error:
-            future.set_exception(error)
-            return
-        await asyncio.to_thread(self._blobs.adopt, path, sha256)
-        future.set_result(None)
+            if error.code == "update.wrong_hash" and reception.resumed:
+                # A power cut may have left holes in the bytes already held: fetch all of it once more.
+                download.reception = self._reception(reception.sha256)
+                await self._want(download)
+                return
+            raise
+        await asyncio.to_thread(self._blobs.adopt, path, reception.sha256)
+        self._end(download, None)
 
     def missing(self, sha256: str) -> None:
-        if found := self._waiting.pop(sha256, None):
-            found[1].set_exception(UserFacingError("storage.no_blob", sha256=sha256))
+        if download := self._waiting.get(sha256):
+            self._end(download, UserFacingError("storage.no_blob", sha256=sha256))
+
+    def _end(self, download: _Download, error: UserFacingError | None) -> None:
+        del self._waiting[download.reception.sha256]
+        if error is None or not download.waiters:
+            download.done.set_result(None)
+        else:
+            download.done.set_exception(error)
+
+    def _reception(self, sha256: str) -> Reception:
+        return Reception(sha256, self._blobs.part_file(sha256, "coordinator"))
+
+    async def _want(self, download: _Download) -> None:
+        await self._send(Want(sha256=download.reception.sha256, offset=download.reception.received))
+
+
+@dataclass
+class _Download:
+    """`waiters` counts who waits; with none left it is not asked for again."""
+
+    reception: Reception
+    done: asyncio.Future[None]
+    round: int
+    waiters: int = 0

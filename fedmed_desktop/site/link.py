@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from .. import events
 from ..errors import UserFacingError
@@ -75,11 +75,7 @@ class Link:
         while True:
             self._emit(events.ConnectionChanged(site=site, state="connecting", address=self.address))
             began = time.monotonic()
-            try:
-                await self._session(site)
-                code = "link.closed"
-            except (OSError, InvalidHandshake, InvalidMessage, TimeoutError):
-                code = "link.unreachable"
+            lost = await self._session(site)
             if time.monotonic() - began > self._backoff.steady:
                 tries = 0
             delay = self._backoff.seconds(tries)
@@ -89,37 +85,63 @@ class Link:
                     site=site,
                     state="lost",
                     address=self.address,
-                    code=code,
-                    params={"address": self.address},
+                    code=lost.code,
+                    params=lost.params,
                     retry_seconds=delay,
                 )
             )
             await asyncio.sleep(delay)
 
-    async def _session(self, site: str) -> None:
-        async with connect(
-            self.address,
-            compression=wire.COMPRESSION,
-            max_size=wire.MAX_SIZE,
-            max_queue=wire.MAX_QUEUE,
-            ping_interval=wire.PING_INTERVAL,
-            ping_timeout=wire.PING_TIMEOUT,
-            proxy=None,
-            user_agent_header=None,
-        ) as connection:
+    async def _session(self, site: str) -> UserFacingError:
+        """One connection from its beginning to its end; returns why it ended, raises what ends the link for good."""
+        try:
+            connection = await _Connect(
+                self.address,
+                compression=wire.COMPRESSION,
+                max_size=wire.MAX_SIZE_TO_SITE,
+                max_queue=wire.MAX_QUEUE,
+                ping_interval=wire.PING_INTERVAL,
+                ping_timeout=wire.PING_TIMEOUT,
+                close_timeout=wire.CLOSE_TIMEOUT,
+                proxy=None,
+                user_agent_header=None,
+            )
+        except (OSError, WebSocketException, TimeoutError):
+            return UserFacingError("link.unreachable", address=self.address)
+        try:
             await connection.send(encode(self._hello()))
             self.connection = connection
             self._emit(events.ConnectionChanged(site=site, state="connected", address=self.address))
-            try:
-                async for frame in connection:
-                    message = frame if isinstance(frame, bytes) else decode(frame)
-                    if isinstance(message, Goodbye) and message.final:
-                        raise UserFacingError(message.code, retryable=False, **message.params)
-                    await self._receive(message)
-            except ConnectionClosed:
-                return
-            finally:
-                self.connection = None
+            async for frame in connection:
+                await self._take(frame if isinstance(frame, bytes) else decode(frame))
+        except ConnectionClosed:
+            pass
+        except UserFacingError as error:
+            # What the other side says wrongly costs the connection, not the work of this site.
+            if not error.retryable and not error.code.startswith("protocol."):
+                raise
+            return error
+        finally:
+            self.connection = None
+            await connection.close()
+        return UserFacingError("link.closed", address=self.address)
+
+    async def _take(self, message: Message | bytes) -> None:
+        if isinstance(message, Goodbye):
+            params = {key: value for key, value in message.params.items() if key not in _RESERVED}
+            raise UserFacingError(message.code, retryable=not message.final, **params)
+        await self._receive(message)
+
+
+# Names of UserFacingError's own parameters, which no peer may set.
+_RESERVED = ("self", "code", "retryable")
+
+
+class _Connect(connect):
+    """Follows no redirect: the address that was checked is the only one that is ever spoken to."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 def check_address(address: str) -> None:
