@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
+from annotated_exercises import annotated_lines
 from open_texts import read_texts
 from pretraining import Recipe, demo_config, load_or_create, train
 from transformers import Qwen3Config
@@ -25,6 +26,8 @@ KEEP_MEMORY: Final = {
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(32 << 30),
     "MALLOC_TOP_PAD_": str(256 << 20),
+    # One heap: with several, what one thread frees is of no use to the others, and memory grows by the minute.
+    "MALLOC_ARENA_MAX": "1",
 }
 
 
@@ -37,7 +40,7 @@ def build(data: Path, out: Path, recipe: Recipe, config: Qwen3Config, start: Pat
     print(f"{len(texts)} texts, {dropped} dropped for a sentence of a held-out document", flush=True)
     print(dict(Counter(text.corpus for text in texts)), flush=True)
     model, tokenizer = load_or_create(start, texts, recipe.seed, config)
-    loss = train(model, tokenizer, texts, recipe, out)
+    loss = train(model, tokenizer, texts, annotated_lines(data), recipe, out)
     print(f"done, loss {loss:.3f}", flush=True)
     return loss
 

@@ -8,13 +8,14 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import torch
-from markup_exercises import make_exercise
+from annotated_exercises import AnnotatedLine, annotated_exercise
+from markup_exercises import Exercise, make_exercise
 from open_texts import Text, exercise_sentences
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn import functional
@@ -22,6 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 SPECIALS: Final = ("<|endoftext|>", "<|pad|>", "<|im_start|>", "<|im_end|>")
 END: Final = 0
+ANNOTATED_SHARE: Final = 0.35
 
 
 @dataclass(frozen=True)
@@ -103,26 +105,41 @@ def text_tokens(texts: list[Text], tokenizer: PreTrainedTokenizerFast, rng: rand
 
 
 def exercise_tokens(
-    texts: list[Text], tokenizer: PreTrainedTokenizerFast, rng: random.Random, longest: int
+    texts: list[Text],
+    annotated: Sequence[AnnotatedLine],
+    tokenizer: PreTrainedTokenizerFast,
+    rng: random.Random,
+    longest: int,
 ) -> Iterator[list[int]]:
-    """Endless exercises as tokens, at most `longest` each; every second one from the sentences of highest weight."""
+    """Endless exercises as tokens, at most `longest` each: ANNOTATED_SHARE of them from annotated lines.
+
+    Every second one of the others is from the sentences of highest weight.
+    """
     groups = list(exercise_sentences(texts).values())
+
+    def draw() -> Exercise:
+        if annotated and rng.random() < ANNOTATED_SHARE:
+            return annotated_exercise(rng.choice(annotated), rng)
+        return make_exercise(rng.choice(rng.choice(groups)), rng)
+
     while True:
-        drawn = [make_exercise(rng.choice(rng.choice(groups)), rng) for _ in range(256)]
+        drawn = [draw() for _ in range(256)]
         lines = [f"{exercise.prompt} {exercise.answer}" for exercise in drawn]
         for tokens in tokenizer(lines, add_special_tokens=False)["input_ids"]:
             if len(tokens) < longest:
                 yield [*tokens, END]
 
 
-def packed_batches(texts: list[Text], tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> Iterator[torch.Tensor]:
+def packed_batches(
+    texts: list[Text], annotated: Sequence[AnnotatedLine], tokenizer: PreTrainedTokenizerFast, recipe: Recipe
+) -> Iterator[torch.Tensor]:
     """Batches of shape (batch, sequence), int64: whole exercises and text in the room that is left.
 
     An exercise is never cut: an answer whose input lies in another sequence would teach guessing instead of copying.
     """
     rng = random.Random(recipe.seed)
     prose = text_tokens(texts, tokenizer, rng)
-    exercises = exercise_tokens(texts, tokenizer, rng, recipe.sequence)
+    exercises = exercise_tokens(texts, annotated, tokenizer, rng, recipe.sequence)
     waiting = next(exercises)
     while True:
         rows = []
@@ -138,7 +155,12 @@ def packed_batches(texts: list[Text], tokenizer: PreTrainedTokenizerFast, recipe
 
 
 def train(
-    model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, texts: list[Text], recipe: Recipe, out: Path
+    model: torch.nn.Module,
+    tokenizer: PreTrainedTokenizerFast,
+    texts: list[Text],
+    annotated: Sequence[AnnotatedLine],
+    recipe: Recipe,
+    out: Path,
 ) -> float:
     """Train until `tokens` or `minutes` are used up, saving on the way; returns the mean loss of the last steps.
 
@@ -149,7 +171,7 @@ def train(
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=recipe.peak_lr, betas=(0.9, 0.95), weight_decay=recipe.weight_decay, fused=True
     )
-    batches = packed_batches(texts, tokenizer, recipe)
+    batches = packed_batches(texts, annotated, tokenizer, recipe)
     began = saved = time.monotonic()
     losses: list[torch.Tensor] = []
     model.train()

@@ -24,6 +24,15 @@ LINES = (
     "The long-term outcome of acute lymphoblastic leukaemia (ALL) differs between two centres.",
     "No evidence of focal neurological deficits was found during the first examination at home.",
 )
+CHIA = {
+    "text": f"Women on oral methotrexate with severe heart failure\n{LINES[0]}",
+    "entities": [
+        {"start": 9, "end": 26, "type": "Drug"},
+        {"start": 14, "end": 26, "type": "Drug"},
+        {"start": 39, "end": 52, "type": "Condition"},
+        {"start": 0, "end": 5, "type": "Person"},
+    ],
+}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +63,9 @@ def data(tmp_path: Path) -> Path:
     write("mtsamples", {"text": "\n".join(LINES)}, {"text": f"{LINES[0]} {TEST.upper()}"})
     write("medqa/medquad", {"question": "What is it?", "answer": LINES[1]})
     write("medqa/pubmedqa", {"context": LINES[2], "split": "train"}, {"context": "Pubmedqa test.", "split": "test"})
-    write("ner_re/chia", {"text": LINES[0], "split": "train"}, {"text": "Chia test words.", "split": "test"})
+    write(
+        "ner_re/chia", CHIA | {"split": "train"}, CHIA | {"text": "Chia test words.", "entities": [], "split": "test"}
+    )
     for name, held, split in (("bc5cdr", DEV, "dev"), ("ncbi_disease", TEST, "test"), ("phee", TEST, "test")):
         shared = {"text": f"{LINES[2]} {DEV.replace('.', ' .')}", "split": "train"}  # pre-tokenised, as PHEE is
         write(f"ner_re/{name}", {"text": TRAIN, "split": "train"}, {"text": held, "split": split}, shared)
@@ -138,9 +149,27 @@ def test_that_exercises_are_never_cut(recipe: ModuleType, data: Path) -> None:
     pretraining = sys.modules["pretraining"]
     texts, _ = recipe.read_texts(data)
     tokenizer = pretraining.train_tokenizer(texts, 0, 500)
-    batch = next(pretraining.packed_batches(texts, tokenizer, recipe.Recipe(tokens=1, sequence=256, batch=24)))
+    batch = next(pretraining.packed_batches(texts, [], tokenizer, recipe.Recipe(tokens=1, sequence=256, batch=24)))
     assert batch.shape == (24, 256)
     rows = [tokenizer.decode(row) for row in batch.tolist()]
     assert sum("### Output:" in row for row in rows) > 12
     for row in rows:
         assert row.count("### Task:") == row.count("### Output:")
+
+
+def test_that_annotated_lines_come_from_the_training_split_with_their_outermost_spans(
+    recipe: ModuleType, data: Path
+) -> None:
+    annotated = sys.modules["annotated_exercises"]
+    lines = annotated.annotated_lines(data)
+    assert [line.text for line in lines] == CHIA["text"].split("\n")
+    assert lines[0].spans == (((9, 26), "medicine"), ((39, 52), "condition"))
+    rng = random.Random(0)
+    drawn = [annotated.annotated_exercise(lines[0], rng) for _ in range(40)]
+    for exercise in drawn:
+        asked = exercise.prompt.split("### Classes: ")[1].split("\n")[0].split(", ")
+        assert not sys.modules["markup_exercises"].FORBIDDEN_CLASSES & set(asked)
+        assert ("oral methotrexate</span>" in exercise.answer or '"oral methotrexate"' in exercise.answer) == (
+            "medicine" in asked
+        )
+    assert any("markup" in exercise.prompt for exercise in drawn) and any("json" in e.prompt for e in drawn)
