@@ -39,8 +39,6 @@ SENTENCES: Final[dict[str, str]] = {
     "language model.",
     "model.no_folder": "There is no model folder at {path}. Check the path.",
     "model.no_linears": "The model in {path} has no linear layers inside decoder blocks that could be adapted.",
-    "model.other_base": "The model in {path} is not the federation's base model (fingerprint {found}, expected "
-    "{expected}). Ask the coordinator's host which model to use.",
     "spec.exists": "{path} exists already. Choose another --out folder; a federation is never written over.",
     "spec.missing": "There is no federation specification at {path}. Write one with --new-federation.",
     "spec.unreadable": "The federation specification {path} cannot be read: {reason}.",

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demonstration end to end at toy size: a real (random) language model, real sockets, real SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedmed_desktop import events
+from fedmed_desktop.demo.run import DemoResult, run_demo
+from fedmed_desktop.demo.settings import DemoOptions
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.lora import Adapter
+from fedmed_desktop.site import Verdict
+from fedmed_desktop.storage import Entry
+
+TEXTS = ("Lithium caused tremor .", "Aspirin was given for pain .", "Fever followed the dose of cefazolin .")
+DRUGS = ("Lithium", "Aspirin", "cefazolin")
+PROBLEMS = ("tremor", "pain", "Fever")
+
+
+def write_notes(folder: Path, count: int, prefix: str) -> None:
+    folder.mkdir(parents=True)
+    for split, number in (("train", count), ("validation", 2), ("test", 3)):
+        rows = []
+        for i in range(number):
+            text = TEXTS[i % 3]
+            entities = []
+            for kind, word in (("Chemical", DRUGS[i % 3]), ("Disease", PROBLEMS[i % 3])):
+                start = text.index(word)
+                entities.append(
+                    {"id": f"{kind}{i}", "start": start, "end": start + len(word), "type": kind, "text": word}
+                )
+            rows.append(
+                json.dumps({"id": f"{prefix}-{split}-{i}", "text": text, "entities": entities, "relations": []})
+            )
+        (folder / f"{split}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (folder / "types.toml").write_text('[types.map]\nChemical = "drug"\nDisease = "problem"\n', encoding="utf-8")
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    for name, count in (("North", 6), ("South", 9)):
+        write_notes(tmp_path / "notes" / name, count, name)
+    return tmp_path / "notes"
+
+
+class Person:
+    """Stands in for an operator at a terminal: keeps the first update, sends the others."""
+
+    def __init__(self) -> None:
+        self.asked: list[Entry] = []
+
+    async def decide(self, entry: Entry) -> Verdict:
+        self.asked.append(entry)
+        from datetime import timedelta
+
+        return Verdict(approve=len(self.asked) > 1, by="Ada", reason="looked at it", delay=timedelta(0))
+
+
+def demonstrate(options: DemoOptions, person: Person | None = None) -> tuple[DemoResult, list[events.Event]]:
+    seen: list[events.Event] = []
+    return asyncio.run(run_demo(options, person, seen.append)), seen
+
+
+def test_that_a_demonstration_reports_every_round_and_compares_on_test_notes(
+    notes: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    options = DemoOptions(rounds=2, model=tiny_model, notes=notes, report=tmp_path / "report", compare=True, threads=1)
+    result, seen = demonstrate(options)
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert report["method"] == "fed_medlora"
+    assert {"seed", "seconds", "peak_memory_mib", "machine", "versions"} <= report.keys()
+    assert [entry["round"] for entry in report["rounds"]] == [1, 2]
+    north = report["rounds"][0]["sites"]["North"]
+    assert north["notes"] == 6
+    assert north["bytes_up"] == north["bytes_down"] > 10_000
+    assert north["approved_by"] == "rule"
+    assert north["loss_after"] < north["loss_before"]
+    assert north["drift"].keys() == {"model", "performance"}
+    scores = {"f1_strict", "f1_lenient", "f1_unified", "by_type"}
+    assert scores <= report["test"]["base"].keys()
+    assert scores <= report["test"]["federation"].keys()
+    assert report["test"]["alone"].keys() == {"North", "South"}
+    assert scores == report["test"]["alone"]["North"]["pooled"].keys() == report["test"]["alone"]["North"]["own"].keys()
+    weights = [site["weight"] for site in report["rounds"][0]["sites"].values()]
+    assert sum(weights) == pytest.approx(1)
+    assert Adapter.load_peft(tmp_path / "report" / "adapter").ranks == result.finished.adapter.ranks
+    assert any(isinstance(event, events.TrainingStep) for event in seen)
+
+
+def test_that_the_same_seed_gives_the_same_adapter_and_another_seed_another(
+    notes: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    def final(seed: int, name: str) -> str:
+        options = DemoOptions(rounds=1, seed=seed, model=tiny_model, notes=notes, report=tmp_path / name, threads=1)
+        return demonstrate(options)[0].finished.state.start
+
+    assert final(0, "a") == final(0, "b") != final(1, "c")
+
+
+def test_that_what_the_operator_keeps_never_counts_and_the_round_goes_on_without_it(
+    notes: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    person = Person()
+    options = DemoOptions(rounds=2, model=tiny_model, notes=notes, report=tmp_path / "report", threads=1)
+    result, seen = demonstrate(options, person)
+    first, second = result.finished.state.history
+    assert first.declined == {"North": "kept"} and set(first.sites) == {"South"}
+    assert set(second.sites) == {"North", "South"}
+    kept = person.asked[0].update.parts["adapter"].sha256
+    sent = {e.blob for e in seen if isinstance(e, events.TransferProgress) and e.direction == "up"}
+    assert kept not in sent and sent
+
+
+def test_that_a_notes_folder_without_sites_is_refused_in_words(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserFacingError, match="holds notes of 0 sites"):
+        demonstrate(DemoOptions(model=tiny_model, notes=tmp_path / "empty"))
+    with pytest.raises(UserFacingError, match="no notes folder"):
+        demonstrate(DemoOptions(model=tiny_model, notes=tmp_path / "nowhere"))
+
+
+@pytest.mark.slow
+def test_that_the_command_prints_lines_and_a_table_where_there_is_no_terminal(
+    notes: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "fedmed_desktop", "--demo", "--rounds", "1", "--model", str(tiny_model)]
+    done = subprocess.run(
+        [*command, "--notes", str(notes), "--report", str(tmp_path / "out"), "--threads", "1"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "NO_COLOR": "1"},
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    assert "approved by rule: demo rule" in done.stdout
+    assert "Federation" in done.stdout and "Base model, before" in done.stdout
+    assert (tmp_path / "out" / "report.json").exists()
