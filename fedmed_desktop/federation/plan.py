@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 Sha256 = str
 
@@ -19,6 +19,7 @@ class Frozen(BaseModel):
 class TrainingSettings(Frozen):
     """Local training. Defaults are those of Fed-MedLoRA's released code (methods: 2.1) unless marked.
 
+    `clip_norm` false (None) means no clipping.
     Exactly one of `epochs` and `steps` is given; both count per round. `loss_on="answer"` is ours, "all" the authors'.
     """
 
@@ -34,6 +35,11 @@ class TrainingSettings(Frozen):
     max_new_tokens: int = Field(512, ge=8, le=8192)
     loss_on: Literal["answer", "all"] = "answer"
     checkpoint_steps: PositiveInt = 50
+
+    @field_validator("clip_norm", mode="before")
+    @classmethod
+    def _false_is_no_clipping(cls, value: object) -> object:
+        return None if value is False else value
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainingSettings:

@@ -139,6 +139,8 @@ def _known_keys(section: str) -> list[str]:
 def dump_spec(spec: FederationSpec) -> str:
     """The specification as TOML, every default written out, so that a reader sees what holds."""
     data = spec.model_dump(mode="json", exclude_none=True)
+    if spec.training.clip_norm is None:  # TOML has no null, and to leave the key out would mean the default
+        data["training"]["clip_norm"] = False
     lines = [f"{key} = {_toml(value)}" for key, value in data.items() if not isinstance(value, dict)]
     for section, values in data.items():
         if isinstance(values, dict):

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any order of messages, any drop-outs, any restart: no update counts twice, none is acknowledged and lost."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from fedmed_desktop.federation import Part, Report, Rounds, Update
+from fedmed_desktop.federation.inputs import (
+    INPUT,
+    AwaitsApproval,
+    Input,
+    Resumed,
+    RoundCombined,
+    SiteDeclined,
+    SiteJoined,
+    TimePassed,
+    UpdateArrived,
+)
+from fedmed_desktop.federation.rounds import Acknowledge, Combine, Offer, Reject, Step
+from tests.federation_parts import small_spec
+
+SPEC = small_spec(rounds=2)
+SITES = st.sampled_from(["A", "B", "C", "D"])
+ROUNDS = st.integers(1, 4)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _update(site: str, round_number: int, variant: int, kind: str) -> Update:
+    if kind == "evaluate":
+        return Update(round=round_number, parts={}, report=Report(kind="evaluate", notes=variant))
+    part = Part(sha256=_digest(site, round_number, variant), size=8)
+    report = Report(
+        notes=variant, supervised_tokens=10 * variant, loss_before=1 / (variant + 1), update_norm=variant / 3
+    )
+    return Update(round=round_number, parts={"adapter": part}, report=report)
+
+
+class AnyFederation(RuleBasedStateMachine):
+    """`rounds` is restarted whenever hypothesis likes; `steady` gets the same inputs and never is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rounds, self.steady = Rounds(SPEC), Rounds(SPEC)
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.saved: str | None = None
+        self.since: list[tuple[str, str]] = []  # the ledger's rows after the dump: (time, body)
+        self.acknowledged: dict[tuple[str, int], str] = {}
+        self.combined: dict[int, Combine] = {}
+
+    def give(self, given: Input) -> Step:
+        before = self.rounds.dump()
+        step = self.rounds.handle(given, self.now)
+        twin = self.steady.handle(given, self.now)
+        assert (step.changed, step.actions, step.events) == (twin.changed, twin.actions, twin.events)
+        if step.changed:
+            self.since.append((self.now.isoformat(), given.model_dump_json()))
+        else:
+            assert self.rounds.dump() == before
+        for action in step.actions:
+            self.note(action)
+        return step
+
+    def note(self, action: object) -> None:
+        state = self.rounds.state
+        match action:
+            case Acknowledge(site, number, sha256):
+                assert self.acknowledged.setdefault((site, number), sha256) == sha256
+            case Reject(site, number, sha256):
+                assert self.acknowledged.get((site, number)) != sha256
+            case Combine(round=number, weights=weights):
+                assert number not in self.combined
+                self.combined[number] = action
+                assert abs(sum(weights.values()) - 1) < 1e-12
+                assert {(s, u.sha256) for s, u in action.updates.items()} == {
+                    (s, sha) for (s, n), sha in self.acknowledged.items() if n == number
+                }
+            case Offer(site, plan):
+                assert site in state.sites and plan.round == state.round and plan.start == state.start
+
+    # -- what may come ---------------------------------------------------------------------------------------------
+
+    @rule(site=SITES)
+    def joins(self, site: str) -> None:
+        self.give(SiteJoined(site=site))
+
+    @rule(site=SITES, number=ROUNDS)
+    def awaits(self, site: str, number: int) -> None:
+        self.give(AwaitsApproval(site=site, round=number))
+
+    @rule(site=SITES)
+    def awaits_now(self, site: str) -> None:
+        self.give(AwaitsApproval(site=site, round=self.rounds.state.round))
+
+    @rule(site=SITES, number=ROUNDS, variant=st.integers(0, 3), kind=st.sampled_from(["train", "evaluate"]))
+    def sends_anything(self, site: str, number: int, variant: int, kind: str) -> None:
+        self.give(UpdateArrived(site=site, update=_update(site, number, variant, kind)))
+
+    @rule(site=SITES, variant=st.integers(0, 3))
+    def sends_what_is_asked(self, site: str, variant: int) -> None:
+        number = self.rounds.state.round
+        kind = "evaluate" if number > SPEC.rounds else "train"
+        self.give(UpdateArrived(site=site, update=_update(site, number, variant, kind)))
+
+    @rule(site=SITES)
+    def declines(self, site: str) -> None:
+        self.give(SiteDeclined(site=site, round=self.rounds.state.round, code="kept"))
+
+    @rule(site=SITES, number=ROUNDS)
+    def declines_anything(self, site: str, number: int) -> None:
+        self.give(SiteDeclined(site=site, round=number, code="failed"))
+
+    @rule(minutes=st.sampled_from([0.0, 0.001, 3.3, 10.0, 45.0, 61.0, 1440.0]))
+    def time_passes(self, minutes: float) -> None:
+        self.now += timedelta(minutes=minutes)
+        self.give(TimePassed())
+
+    @precondition(lambda self: self.rounds.wake_at is not None)
+    @rule()
+    def alarm_rings(self) -> None:
+        due = self.rounds.wake_at
+        assert due is not None
+        self.now = max(self.now, due)
+        assert self.give(TimePassed()).changed
+        assert self.rounds.wake_at is None or self.rounds.wake_at > self.now  # or the alarm would ring without end
+
+    @rule(number=ROUNDS)
+    def combination_is_told(self, number: int) -> None:
+        adapter = _digest("global", number)
+        step = self.give(RoundCombined(round=number, adapter=adapter, residual=0.0, norm=1.0, effective_rank=1.0))
+        if step.changed:  # as the coordinator does it: a dump once a round has closed
+            self.saved, self.since = self.rounds.dump(), []
+
+    @precondition(lambda self: self.rounds.state.phase == "combining")
+    @rule()
+    def combination_is_done(self) -> None:
+        self.combination_is_told(self.rounds.state.round)
+
+    @rule()
+    def host_resumes(self) -> None:
+        self.give(Resumed())
+
+    # -- restarts ----------------------------------------------------------------------------------------------------
+
+    @rule()
+    def restarts_from_a_dump(self) -> None:
+        self.rounds = Rounds(SPEC, self.rounds.dump())
+
+    @rule()
+    def restarts_from_the_ledger(self) -> None:
+        due = self.rounds.due()
+        self.rounds = Rounds(SPEC, self.saved)
+        for time, body in self.since:
+            assert self.rounds.handle(INPUT.validate_json(body), datetime.fromisoformat(time)).changed
+        assert self.rounds.due() == due
+        if due is not None:
+            assert due == self.combined[due.round]
+
+    # -- what always holds -------------------------------------------------------------------------------------------
+
+    @invariant()
+    def restarts_change_nothing(self) -> None:
+        assert self.rounds.dump() == self.steady.dump()
+        assert self.rounds.wake_at == self.steady.wake_at
+
+    @invariant()
+    def what_was_acknowledged_is_there(self) -> None:
+        for (site, number), sha256 in self.acknowledged.items():
+            assert self.rounds.receipt_for(site, number) == sha256
+
+    @invariant()
+    def nobody_counts_twice(self) -> None:
+        state = self.rounds.state
+        numbers = [record.round for record in state.history]
+        assert numbers == list(range(1, len(numbers) + 1))
+        for record in state.history:
+            for site, part in record.sites.items():
+                assert self.acknowledged[site, record.round] == part.sha256
+
+    @invariant()
+    def the_federation_can_go_on(self) -> None:
+        state, rounds = self.rounds.state, self.rounds
+        if state.phase in ("open", "evaluating"):
+            assert rounds.wake_at is not None
+            assert all(rounds.plan_for(site) for site in state.unanswered())
+        if state.phase == "combining":
+            assert rounds.due() is not None and len(state.updates) >= SPEC.round.quorum
+
+
+AnyFederation.TestCase.settings = settings(
+    max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestAnyFederation = AnyFederation.TestCase
