@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages and chunks: read back as written, anything else refused in words; a reception ends whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedmed_desktop.errors import UserFacingError, sentence
+from fedmed_desktop.federation import Part, Plan, Report, TrainingSettings, Update
+from fedmed_desktop.protocol import wire
+from fedmed_desktop.protocol.messages import (
+    VERSION,
+    Ask,
+    Decline,
+    Finished,
+    Goodbye,
+    Hello,
+    Message,
+    Missing,
+    OfferUpdate,
+    Progress,
+    Receipt,
+    Refused,
+    Want,
+    Welcome,
+    decode,
+    encode,
+)
+from fedmed_desktop.protocol.transfer import CHUNK, MAX_BLOB_BYTES, MAX_FRAME_BYTES, Chunk, Reception, decode_chunk
+from tests.federation_parts import small_spec
+
+SHA = "ab" * 32
+UPDATE = Update(round=1, parts={"adapter": Part(sha256=SHA, size=3)}, report=Report(notes=1, loss_before=0.1))
+MESSAGES: list[Message] = [
+    Hello(version=VERSION, site="St. Mary-s", token="t" * 32, base=SHA),
+    Welcome(version=VERSION, spec=small_spec(), round=1, phase="open"),
+    Goodbye(code="join.version", params={"site": 1, "coordinator": 2}, final=True),
+    Ask(plan=Plan(round=1, start=SHA, rank=2, training=TrainingSettings(steps=1), seed=2**64 - 1)),
+    Progress(round=1, phase="training"),
+    OfferUpdate(update=UPDATE),
+    Decline(round=1, code="kept"),
+    Want(sha256=SHA, offset=2**40),
+    Missing(sha256=SHA),
+    Receipt(round=1, update=SHA, time=datetime(2026, 1, 1, tzinfo=UTC)),
+    Refused(round=1, update=SHA, code="update.wrong_rank", params={"module": "m", "found": 1, "expected": 2}),
+    Finished(adapter=SHA, size=7),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda m: m.type)
+def test_that_every_message_is_read_back_as_written(message: Message) -> None:
+    assert decode(encode(message)) == message
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda m: m.type)
+def test_that_an_unknown_key_is_refused_by_its_place(message: Message) -> None:
+    data = json.loads(encode(message)) | {"note_text": "x"}
+    with pytest.raises(UserFacingError, match=rf"{message.type}\.note_text") as caught:
+        decode(json.dumps(data))
+    assert caught.value.code == "protocol.not_understood"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "hello",
+        "[]",
+        "{}",
+        "null",
+        '{"type": "shutdown"}',
+        '{"type": ["hello"]}',
+        '{"type": "want", "sha256": "' + "AB" * 32 + '"}',
+        '{"type": "want", "sha256": "' + "ab" * 32 + '", "offset": -1}',
+        '{"type": "want", "sha256": "../../etc/passwd"}',
+        '{"type": "finished", "adapter": "' + "ab" * 32 + '", "size": 0}',
+        '{"type": "hello", "version": 1, "site": "../A", "token": "' + "t" * 32 + '", "base": "' + "ab" * 32 + '"}',
+        '{"type": "goodbye", "code": "x", "params": {"n": NaN}, "final": true}',
+        '{"type": "decline", "round": 1, "code": "because I say so"}',
+        "[" * 100_000,
+        '{"type": "\\ud800"}',
+        "{" + ",".join(f'"k{i}": {i}' for i in range(5000)) + ', "type": "hello"}',
+    ],
+)
+def test_that_what_is_no_message_is_refused_in_words(text: str) -> None:
+    with pytest.raises(UserFacingError) as caught:
+        decode(text)
+    assert caught.value.code == "protocol.not_understood"
+    assert "same version" in str(caught.value) and len(str(caught.value)) < 800
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text() | st.recursive(st.none() | st.floats() | st.text(), st.lists).map(json.dumps))
+def test_that_no_text_does_anything_but_that(text: str) -> None:
+    with pytest.raises(UserFacingError):
+        decode(text)
+
+
+MUTATIONS = st.tuples(
+    st.sampled_from([encode(m) for m in MESSAGES]), st.integers(0, 10_000), st.characters(codec="ascii")
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(MUTATIONS)
+def test_that_a_damaged_message_is_refused_or_another_message(mutation: tuple[str, int, str]) -> None:
+    text, at, letter = mutation
+    at %= len(text)
+    try:
+        decoded = decode(text[:at] + letter + text[at + 1 :])
+    except UserFacingError as error:
+        assert error.code == "protocol.not_understood"
+    else:
+        assert decode(encode(decoded)) == decoded
+
+
+def test_that_a_refusal_without_its_parameters_still_has_a_sentence() -> None:
+    assert "rank" in sentence("update.wrong_rank", {})
+    assert sentence("code.of_a_newer_peer", {"a": 1}) == "code.of_a_newer_peer (a=1)"
+    assert "rank" in str(UserFacingError("update.wrong_rank", other="x"))
+
+
+# -- chunks ------------------------------------------------------------------------------------------------------------
+
+
+@given(st.binary(min_size=1, max_size=200), st.integers(0, 1000), st.integers(0, 1000))
+def test_that_a_chunk_is_read_back_as_written(data: bytes, offset: int, rest: int) -> None:
+    chunk = Chunk(SHA, offset, offset + len(data) + rest, data)
+    assert decode_chunk(chunk.encode()) == chunk
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=120))
+def test_that_any_bytes_are_a_chunk_inside_its_blob_or_refused(frame: bytes) -> None:
+    try:
+        chunk = decode_chunk(frame)
+    except UserFacingError as error:
+        assert error.code == "protocol.bad_chunk"
+    else:
+        assert chunk.data and chunk.offset + len(chunk.data) <= chunk.total <= MAX_BLOB_BYTES
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Chunk(SHA, 0, 5, b"").encode(),
+        Chunk(SHA, 0, 2, b"abc").encode(),
+        Chunk(SHA, 2**63, 5, b"abc").encode(),
+        Chunk(SHA, 0, MAX_BLOB_BYTES + 1, b"abc").encode(),
+        Chunk(SHA, 0, CHUNK + 1, b"x" * (CHUNK + 1)).encode(),
+        b"",
+    ],
+)
+def test_that_a_chunk_outside_its_bounds_is_refused(frame: bytes) -> None:
+    with pytest.raises(UserFacingError, match="A piece of an adapter cannot be taken"):
+        decode_chunk(frame)
+
+
+def test_that_the_largest_chunk_fits_a_frame_on_both_ends() -> None:
+    frame = Chunk(SHA, 0, CHUNK, b"x" * CHUNK).encode()
+    assert len(frame) == MAX_FRAME_BYTES
+    assert min(wire.MAX_SIZE_TO_COORDINATOR, wire.MAX_SIZE_TO_SITE) >= MAX_FRAME_BYTES
+
+
+# -- reception ---------------------------------------------------------------------------------------------------------
+
+BLOB = bytes(range(256)) * 4
+BLOB_SHA = hashlib.sha256(BLOB).hexdigest()
+
+
+def piece(begin: int, end: int, total: int = len(BLOB)) -> Chunk:
+    return Chunk(BLOB_SHA, begin, total, BLOB[begin:end])
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Path:
+    return tmp_path / "blob.part"
+
+
+def test_that_a_reception_is_whole_once_all_bytes_are_there(part: Path) -> None:
+    reception = Reception(BLOB_SHA, part, len(BLOB))
+    assert not reception.write(piece(0, 500))
+    assert not reception.resumed
+    assert reception.write(piece(500, 1024)) and reception.complete
+    assert reception.finish().read_bytes() == BLOB
+
+
+def test_that_a_reception_resumes_after_a_restart(part: Path) -> None:
+    Reception(BLOB_SHA, part).write(piece(0, 700))
+    again = Reception(BLOB_SHA, part)
+    assert again.received == 700 and again.resumed and again.total is None
+    assert again.write(piece(700, 1024))
+    assert again.finish().read_bytes() == BLOB
+
+
+def test_that_repeated_and_overlapping_chunks_are_taken_once(part: Path) -> None:
+    reception = Reception(BLOB_SHA, part, len(BLOB))
+    for begin, end in ((0, 300), (0, 300), (100, 200), (200, 600), (0, 1024), (5, 10)):
+        reception.write(piece(begin, end))
+    assert reception.complete and reception.finish().read_bytes() == BLOB
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    ranges=st.lists(st.tuples(st.integers(0, 1023), st.integers(1, 600)), max_size=30),
+    restarts=st.sets(st.integers(0, 30)),
+)
+def test_that_no_order_of_chunks_makes_wrong_bytes(
+    ranges: list[tuple[int, int]], restarts: set[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("parts") / "p"
+    reception = Reception(BLOB_SHA, path, len(BLOB))
+    for number, (begin, length) in enumerate(ranges):
+        if number in restarts:
+            reception = Reception(BLOB_SHA, path, len(BLOB))
+        try:
+            reception.write(piece(begin, min(begin + length, 1024)))
+        except UserFacingError as error:
+            assert begin > reception.received and error.code == "protocol.bad_chunk"
+    held = path.read_bytes() if path.exists() else b""
+    assert held == BLOB[: reception.received]
+
+
+def test_that_a_gap_and_a_changed_length_are_refused_and_change_nothing(part: Path) -> None:
+    reception = Reception(BLOB_SHA, part, len(BLOB))
+    reception.write(piece(0, 10))
+    for wrong, words in ((piece(11, 20), "missing"), (piece(10, 20, total=2000), "length changed")):
+        with pytest.raises(UserFacingError, match=words):
+            reception.write(wrong)
+    assert part.read_bytes() == BLOB[:10]
+
+
+def test_that_a_sender_cannot_write_more_than_was_announced(part: Path) -> None:
+    reception = Reception(BLOB_SHA, part, 100)
+    with pytest.raises(UserFacingError, match="length changed"):
+        reception.write(piece(0, 500))
+    assert not part.exists()
+
+
+def test_that_a_wrong_hash_deletes_the_part_file(part: Path) -> None:
+    wrong = Reception("00" * 32, part, len(BLOB))
+    wrong.write(piece(0, 1024))
+    with pytest.raises(UserFacingError) as caught:
+        wrong.finish()
+    assert caught.value.code == "update.wrong_hash" and not part.exists()
+    assert Reception("00" * 32, part).received == 0
+
+
+def test_that_a_part_file_longer_than_the_blob_is_begun_anew(part: Path) -> None:
+    part.write_bytes(BLOB + b"more")
+    assert Reception(BLOB_SHA, part, len(BLOB)).received == 0
+    part.write_bytes(BLOB + b"more")
+    unknown_size = Reception(BLOB_SHA, part)
+    with pytest.raises(UserFacingError, match="bytes before it are missing"):
+        unknown_size.write(piece(1023, 1024))
+    assert unknown_size.received == 0 and unknown_size.write(piece(0, 1024))
+
+
+# -- sending -----------------------------------------------------------------------------------------------------------
+
+
+class Line:
+    """Keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+
+    async def send(self, message: bytes, /) -> None:
+        self.frames.append(message)
+
+
+@pytest.mark.parametrize("offset", [0, 1, CHUNK - 1, CHUNK, CHUNK + 5, 2 * CHUNK + 6])
+def test_that_a_blob_is_sent_from_the_offset_on(tmp_path: Path, offset: int) -> None:
+    data = bytes(i % 251 for i in range(2 * CHUNK + 7))
+    path = tmp_path / "blob"
+    path.write_bytes(data)
+    line, told = Line(), list[tuple[int, int]]()
+    asyncio.run(wire.send_blob(line, SHA, path, offset, lambda sent, total: told.append((sent, total))))
+    chunks = [decode_chunk(frame) for frame in line.frames]
+    assert b"".join(chunk.data for chunk in chunks) == data[offset:]
+    assert chunks[0].offset == offset and told[-1] == (len(data), len(data))
+
+
+@pytest.mark.parametrize("offset", [3, 4, 2**62])
+def test_that_who_has_all_bytes_already_still_learns_so(tmp_path: Path, offset: int) -> None:
+    path = tmp_path / "blob"
+    path.write_bytes(b"abc")
+    line = Line()
+    asyncio.run(wire.send_blob(line, SHA, path, offset))
+    assert [decode_chunk(frame) for frame in line.frames] == [Chunk(SHA, 2, 3, b"c")]
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.1", False),
+        ("localhost.example.org", False),
+        ("", False),
+    ],
+)
+def test_that_only_this_machine_is_loopback(host: str, expected: bool) -> None:
+    assert wire.is_loopback(host) is expected

@@ -1,0 +1,432 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What survives: the ledger, the outbox and its only door, blobs. Real SQLite, real files, real processes."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.federation import LocalResult, Plan, Rounds, TrainingSettings
+from fedmed_desktop.federation.inputs import SiteDeclined, SiteJoined, TimePassed, UpdateArrived
+from fedmed_desktop.storage import BlobStore, Ledger, Outbox
+from fedmed_desktop.storage.database import Database
+from tests.federation_parts import INITIAL, moved, result_of, small_spec
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SOON = timedelta(seconds=10)
+SPEC = small_spec()
+
+
+def plan(round_number: int = 1) -> Plan:
+    return Plan(round=round_number, start=INITIAL.sha256, rank=2, training=TrainingSettings(steps=1), seed=1)
+
+
+def result(seed: int, round_number: int = 1) -> LocalResult:
+    return result_of(plan(round_number), INITIAL, moved(INITIAL, seed))
+
+
+# -- ledger ------------------------------------------------------------------------------------------------------------
+
+
+def test_that_a_reopened_ledger_gives_the_same_rounds(tmp_path: Path) -> None:
+    ledger, rounds = Ledger(tmp_path / "l.sqlite", SPEC), Rounds(SPEC)
+    inputs = [
+        *(SiteJoined(site=site) for site in "ABC"),
+        UpdateArrived(site="A", update=result(1).update),
+        SiteDeclined(site="B", round=1, code="kept"),
+        TimePassed(),
+    ]
+    for minute, given_input in enumerate(inputs):
+        now = NOW + timedelta(minutes=4 * minute, microseconds=minute)
+        assert rounds.handle(given_input, now).changed
+        ledger.append(given_input, now)
+        if minute == 2:
+            ledger.save_dump(rounds)
+    ledger.close()
+    again = Ledger(tmp_path / "l.sqlite", SPEC)
+    assert again.load_rounds(SPEC).dump() == rounds.dump()
+    again.close()
+
+
+def test_that_a_folder_of_another_specification_is_refused(tmp_path: Path) -> None:
+    Ledger(tmp_path / "l.sqlite", SPEC).close()
+    with pytest.raises(UserFacingError) as caught:
+        Ledger(tmp_path / "l.sqlite", small_spec(seed=5))
+    assert caught.value.code == "storage.other_spec" and str(tmp_path) in str(caught.value)
+    Ledger(tmp_path / "l.sqlite", SPEC).close()
+
+
+def test_that_a_name_belongs_to_the_token_that_came_first(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.sqlite", SPEC)
+    assert ledger.admit("A", "one" * 20, NOW)
+    assert ledger.admit("A", "one" * 20, NOW)
+    assert not ledger.admit("A", "two" * 20, NOW)
+    ledger.close()
+    again = Ledger(tmp_path / "l.sqlite", SPEC)
+    assert not again.admit("A", "two" * 20, NOW)
+    again.close()
+
+
+def test_that_one_of_many_who_come_at_once_gets_the_name(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.sqlite", SPEC)
+    barrier, answers = threading.Barrier(8), list[bool | Exception]()
+
+    def come(number: int) -> None:
+        barrier.wait()
+        try:
+            answers.append(ledger.admit("A", f"token {number}" * 8, NOW))
+        except Exception as error:
+            answers.append(error)
+
+    threads = [threading.Thread(target=come, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ledger.close()
+    assert sorted(map(str, answers)) == ["False"] * 7 + ["True"]
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from fedmed_desktop.storage import BlobStore, Outbox
+outbox = Outbox(Path(sys.argv[1]) / "site.sqlite", BlobStore(Path(sys.argv[1]) / "blobs"))
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_that_a_second_process_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "open\n"
+        with pytest.raises(UserFacingError) as caught:
+            Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs"))
+        assert caught.value.code == "storage.in_use" and str(tmp_path) in str(caught.value)
+        holder.kill()
+    Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs")).close()
+
+
+def test_that_what_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "l.sqlite").write_bytes(b"no database at all " * 100)
+    with pytest.raises(UserFacingError) as caught:
+        Ledger(tmp_path / "l.sqlite", SPEC)
+    assert caught.value.code == "storage.fault"
+
+
+def fill(database: Database) -> None:
+    """Leaves SQLite as on a full disk: not one page more."""
+    with database.transaction() as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def test_that_a_full_disk_loses_nothing_and_mends_itself(tmp_path: Path) -> None:
+    database = Database(tmp_path / "d.sqlite", "CREATE TABLE t (body TEXT)")
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO t VALUES ('first')")
+    fill(database)
+    for _ in range(2):
+        with pytest.raises(UserFacingError) as caught, database.transaction() as connection:
+            connection.execute("INSERT INTO t VALUES ('half')")
+            connection.execute("INSERT INTO t VALUES (?)", ("x" * 100_000,))
+        assert caught.value.code == "storage.disk_full" and caught.value.retryable
+        assert database.rows("SELECT body FROM t") == [("first",)]
+    with database.transaction() as connection:
+        connection.execute("PRAGMA max_page_count = 1000000")
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO t VALUES (?)", ("x" * 100_000,))
+    database.close()
+    again = Database(tmp_path / "d.sqlite", "")
+    assert [len(body) for (body,) in again.rows("SELECT body FROM t")] == [5, 100_000]
+    again.close()
+
+
+def test_that_a_block_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    database = Database(tmp_path / "d.sqlite", "CREATE TABLE t (body TEXT)")
+    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
+        connection.execute("INSERT INTO t VALUES ('half')")
+        1 / 0  # noqa: B018
+    assert database.rows("SELECT * FROM t") == []
+    database.close()
+
+
+def test_that_files_are_the_owners_only(tmp_path: Path) -> None:
+    database = Database(tmp_path / "d.sqlite", "CREATE TABLE t (body TEXT)")
+    assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
+    database.close()
+
+
+# -- blobs -------------------------------------------------------------------------------------------------------------
+
+
+def test_that_a_crash_while_writing_leaves_no_blob_and_no_obstacle(tmp_path: Path) -> None:
+    data = b"adapter" * 1000
+    sha256 = hashlib.sha256(data).hexdigest()
+    store = BlobStore(tmp_path)
+    (tmp_path / "parts" / f"{sha256}.new").write_bytes(data[:100])
+    assert sha256 not in BlobStore(tmp_path)
+    with pytest.raises(UserFacingError, match="not on this disk"):
+        store.path(sha256)
+    assert store.write(data) == sha256
+    assert store.read(sha256) == data and store.size(sha256) == len(data)
+    assert list((tmp_path / "parts").iterdir()) == []
+    assert store.write(data) == sha256
+
+
+def test_that_a_blob_that_rotted_on_disk_is_noticed_when_read(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path)
+    sha256 = store.write(b"adapter")
+    (tmp_path / sha256).write_bytes(b"adaptor")
+    with pytest.raises(UserFacingError, match="What arrived is not what was approved"):
+        store.read(sha256)
+
+
+def test_that_a_sender_holds_one_part_file_and_none_of_another(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path)
+    for sender in ("A", "B"):
+        for letter in "123":
+            store.part_file(letter * 64, sender).write_bytes(b"x")
+    store.forget_parts("A", but="2" * 64)
+    assert [store.part_file(letter * 64, "A").exists() for letter in "123"] == [False, True, False]
+    assert all(store.part_file(letter * 64, "B").exists() for letter in "123")
+
+
+def test_that_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path)
+    (tmp_path / "parts").rmdir()
+    with pytest.raises(UserFacingError) as caught:
+        store.write(b"adapter")
+    assert caught.value.code == "storage.fault" and str(tmp_path) in str(caught.value)
+
+
+# -- outbox ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    box = Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs"))
+    yield box
+    box.close()
+
+
+REACH: dict[str, Callable[[Outbox, str], object]] = {
+    "pending": lambda box, sha: None,
+    "approved": lambda box, sha: box.approve(sha, "ann", "ok", NOW, SOON),
+    "released": lambda box, sha: (REACH["approved"](box, sha), box.release(sha, NOW + SOON)),
+    "acknowledged": lambda box, sha: (REACH["released"](box, sha), box.acknowledged(sha, NOW)),
+    "refused": lambda box, sha: (REACH["released"](box, sha), box.refused(sha, "update.wrong_rank", NOW)),
+    "kept": lambda box, sha: box.keep(sha, "ann", "no", NOW),
+    "expired": lambda box, sha: box.expire(1, NOW),
+}
+MOVES: dict[str, Callable[[Outbox, str], object]] = {
+    "approve": lambda box, sha: box.approve(sha, "ann", "ok", NOW, SOON),
+    "take_back": lambda box, sha: box.take_back(sha, "ann", "oh", NOW),
+    "release": lambda box, sha: box.release(sha, NOW + SOON),
+    "release early": lambda box, sha: box.release(sha, NOW + SOON - timedelta(microseconds=1)),
+    "keep": lambda box, sha: box.keep(sha, "ann", "no", NOW),
+    "expire": lambda box, sha: box.expire(1, NOW),
+    "acknowledged": lambda box, sha: box.acknowledged(sha, NOW),
+    "refused": lambda box, sha: box.refused(sha, "update.wrong_rank", NOW),
+    "restart": lambda box, sha: box.take_back_unreleased(NOW),
+}
+# from -> {move: to}; what is not named is refused with a sentence, or changes nothing if it asks for what is already so.
+TABLE: dict[str, dict[str, str]] = {
+    "pending": {"approve": "approved", "keep": "kept", "expire": "expired"},
+    "approved": {
+        "take_back": "pending",
+        "release": "released",
+        "keep": "kept",
+        "expire": "expired",
+        "restart": "pending",
+    },
+    "released": {"acknowledged": "acknowledged", "refused": "refused"},
+    "acknowledged": {},
+    "refused": {},
+    "kept": {},
+    "expired": {},
+}
+SAME = {
+    ("pending", "take_back"),
+    ("approved", "approve"),
+    ("kept", "keep"),
+    ("acknowledged", "acknowledged"),
+    ("refused", "refused"),
+}
+
+
+@pytest.mark.parametrize("state", TABLE)
+@pytest.mark.parametrize("move", MOVES)
+def test_that_the_outbox_moves_as_its_table_says(outbox: Outbox, state: str, move: str) -> None:
+    sha = outbox.put(plan(), result(1), NOW).sha256
+    REACH[state](outbox, sha)
+    assert outbox.entry(sha).state == state
+    recorded = outbox.decisions()
+    if move in TABLE[state]:
+        MOVES[move](outbox, sha)
+        assert outbox.entry(sha).state == TABLE[state][move]
+        assert outbox.decisions()[:-1] == recorded
+        return
+    if (state, move) in SAME or move in ("expire", "restart"):
+        MOVES[move](outbox, sha)
+    else:
+        with pytest.raises(UserFacingError) as caught:
+            MOVES[move](outbox, sha)
+        assert caught.value.code in ("storage.not_possible_now", "storage.not_released")
+        assert len(str(caught.value)) > 20
+    assert outbox.entry(sha).state == state and outbox.decisions() == recorded
+
+
+@pytest.mark.parametrize("state", TABLE)
+def test_that_the_door_is_open_for_released_updates_only(outbox: Outbox, state: str) -> None:
+    given_result = result(1)
+    sha = outbox.put(plan(), given_result, NOW).sha256
+    REACH[state](outbox, sha)
+    part = given_result.update.parts["adapter"].sha256
+    if state in ("released", "acknowledged"):
+        assert outbox.open_released(part).read_bytes() == given_result.blobs["adapter"]
+    else:
+        with pytest.raises(UserFacingError, match="may not leave"):
+            outbox.open_released(part)
+
+
+def test_that_a_refusal_keeps_its_code_and_a_restart_takes_back_with_a_reason(outbox: Outbox) -> None:
+    first, second = (outbox.put(plan(), result(seed), NOW).sha256 for seed in (1, 2))
+    REACH["refused"](outbox, first)
+    assert outbox.entry(first).code == "update.wrong_rank"
+    REACH["approved"](outbox, second)
+    assert [entry.sha256 for entry in outbox.take_back_unreleased(NOW)] == [second]
+    last = outbox.decisions()[-1]
+    assert (last.decision, last.by, last.sha256) == ("taken_back", "agent", second)
+    assert "ended before" in last.reason
+
+
+def test_that_an_unknown_update_is_refused_with_a_sentence(outbox: Outbox) -> None:
+    for move in ("approve", "take_back", "release", "keep", "acknowledged", "refused"):
+        with pytest.raises(UserFacingError) as caught:
+            MOVES[move](outbox, "00" * 32)
+        assert caught.value.code == "storage.no_update"
+
+
+def test_that_a_training_done_twice_is_one_update_with_its_first_decision(outbox: Outbox) -> None:
+    sha = outbox.put(plan(), result(1), NOW).sha256
+    REACH["kept"](outbox, sha)
+    assert outbox.put(plan(), result(1), NOW).state == "kept"
+    assert len(outbox.entries()) == 1
+    found = outbox.for_plan(plan())
+    assert found is not None and found.sha256 == sha
+    assert outbox.for_plan(plan(2)) is None
+
+
+def test_that_blobs_that_are_not_what_the_update_names_are_refused(outbox: Outbox) -> None:
+    right = result(1)
+    with pytest.raises(UserFacingError) as caught:
+        outbox.put(plan(), LocalResult(right.update, result(2).blobs, right.evidence), NOW)
+    assert caught.value.code == "update.wrong_hash" and outbox.entries() == []
+
+
+def test_that_of_a_release_and_a_taking_back_at_once_one_is_refused(tmp_path: Path) -> None:
+    """Never both: an operator who was told "taken back" must be able to rely on it."""
+    outbox = Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs"))
+    for seed in range(40):
+        sha = outbox.put(plan(), result(seed), NOW).sha256
+        REACH["approved"](outbox, sha)
+        barrier, refused = threading.Barrier(2), list[str]()
+
+        def race(move: str, sha: str = sha, barrier: threading.Barrier = barrier, refused: list[str] = refused) -> None:
+            barrier.wait()
+            try:
+                MOVES[move](outbox, sha)
+            except UserFacingError:
+                refused.append(move)
+
+        threads = [threading.Thread(target=race, args=(move,)) for move in ("release", "take_back")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        last = [d.decision for d in outbox.decisions() if d.sha256 == sha][-1]
+        assert (refused, outbox.entry(sha).state, last) in (
+            (["take_back"], "released", "released"),
+            (["release"], "pending", "taken_back"),
+        )
+    outbox.close()
+
+
+OPERATIONS = st.lists(st.tuples(st.sampled_from([*MOVES, "put", "reopen"]), st.integers(0, 2)), min_size=1, max_size=25)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(operations=OPERATIONS)
+def test_that_no_sequence_of_operations_opens_the_door_without_a_recorded_approval_in_effect(
+    operations: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("outbox")
+    results = [RESULTS[number] for number in range(3)]
+
+    def reopen() -> Outbox:
+        return Outbox(folder / "site.sqlite", BlobStore(folder / "blobs"))
+
+    box = reopen()
+    try:
+        for operation, number in operations:
+            sha = results[number].update.sha256
+            try:
+                if operation == "put":
+                    box.put(plan(), results[number], NOW)
+                elif operation == "reopen":
+                    box.close()
+                    box = reopen()
+                else:
+                    MOVES[operation](box, sha)
+            except UserFacingError:
+                pass
+            check_the_door(box, results)
+    finally:
+        box.close()
+
+
+RESULTS = [result(seed) for seed in range(3)]
+
+
+def check_the_door(box: Outbox, results: list[LocalResult]) -> None:
+    """Replays the record of decisions, apart from the outbox's own states."""
+    open_for = set()
+    for entry in box.entries():
+        mine = [d.decision for d in box.decisions() if d.sha256 == entry.sha256]
+        approved = "approved" in mine and "taken_back" not in mine[len(mine) - mine[::-1].index("approved") :]
+        if approved and "released" in mine and mine[-1] in ("released", "acknowledged"):
+            open_for.add(entry.update.parts["adapter"].sha256)
+    for one in results:
+        part = one.update.parts["adapter"].sha256
+        if part in open_for:
+            assert box.open_released(part).read_bytes() == one.blobs["adapter"]
+        else:
+            with pytest.raises(UserFacingError, match="may not leave"):
+                box.open_released(part)
+
+
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "", "parts", "00" * 32])
+def test_that_the_door_does_not_open_for_names_that_are_no_blob(outbox: Outbox, name: str) -> None:
+    REACH["released"](outbox, outbox.put(plan(), result(1), NOW).sha256)
+    with pytest.raises(UserFacingError, match="may not leave"):
+        outbox.open_released(name)
+
+
+def test_that_facts_are_remembered(outbox: Outbox) -> None:
+    assert outbox.recall("spec") is None
+    outbox.remember("spec", "one")
+    outbox.remember("spec", "two")
+    assert outbox.recall("spec") == "two"
