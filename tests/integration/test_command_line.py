@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mistakes at the command line: one sentence, exit status 2, nothing written over."""
+
+from __future__ import annotations
+
+import json
+import socket
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from fedmed_desktop.cli import main
+from fedmed_desktop.federation import load_spec
+
+NOTE = {"id": "1", "text": "Lithium caused tremor .", "relations": []}
+ENTITY = {"id": "e", "start": 0, "end": 7, "type": "Chemical", "text": "Lithium"}
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:
+    status = main([str(argument) for argument in arguments])
+    return status, capsys.readouterr().err
+
+
+@pytest.fixture
+def federation(tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    out = tmp_path / "federation"
+    status, _ = run(capsys, "--new-federation", "--model", tiny_model, "--notes-types", "drug, problem", "--out", out)
+    assert status == 0
+    return out / "federation.toml"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def write_notes(folder: Path, *rows: object) -> Path:
+    folder.mkdir(parents=True)
+    for split in ("train", "validation"):
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+def test_that_a_new_federation_is_a_readable_file_with_its_first_adapter_beside_it(
+    federation: Path, tiny_model: Path
+) -> None:
+    spec = load_spec(federation)
+    assert spec.types == ("drug", "problem")
+    assert len(spec.base.modules) == 14 and (federation.parent / f"{spec.base.initial}.safetensors").exists()
+    assert tomllib.loads(federation.read_text())["method"] == {"name": "fed_medlora"}
+
+
+def test_that_a_federation_is_never_written_over(
+    federation: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = federation.read_bytes()
+    status, said = run(
+        capsys, "--new-federation", "--model", tiny_model, "--notes-types", "drug", "--out", federation.parent
+    )
+    assert status == 2 and "exists already" in said
+    assert federation.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--notes-types", "Drug!"), "not a lower-case word"),
+        (("--notes-types", "drug", "--method", "fedmagic"), "method"),
+        (("--notes-types", "drug", "--quorum", "9"), "quorum 9 is more than"),
+        (("--notes-types", "drug", "--rounds", "0"), "rounds"),
+    ],
+)
+def test_that_a_wrong_setting_of_a_new_federation_is_named(
+    arguments: tuple[str, ...], words: str, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, said = run(capsys, "--new-federation", "--model", tiny_model, "--out", tmp_path / "f", *arguments)
+    assert status == 2 and words in said and "Traceback" not in said
+    assert not (tmp_path / "f").exists()
+
+
+def test_that_a_folder_without_a_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "none").mkdir()
+    status, said = run(
+        capsys, "--new-federation", "--model", tmp_path / "none", "--notes-types", "drug", "--out", tmp_path / "f"
+    )
+    assert status == 2 and "config.json" in said
+
+
+def test_that_a_coordinator_names_the_wrong_key_of_its_specification(
+    federation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    federation.write_text(federation.read_text().replace("quorum = ", "qorum = "))
+    status, said = run(capsys, "--coordinator", "--config", federation, "--data-dir", tmp_path / "data")
+    assert status == 2 and "round.qorum" in said and "quorum" in said
+
+
+def test_that_a_coordinator_needs_its_first_adapter(
+    federation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    next(federation.parent.glob("*.safetensors")).unlink()
+    status, said = run(capsys, "--coordinator", "--config", federation, "--data-dir", tmp_path / "data")
+    assert status == 2 and "first adapter" in said
+
+
+def test_that_a_coordinator_listens_on_this_computer_only(
+    federation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    status, said = run(capsys, "--coordinator", "--config", federation, "--data-dir", data, "--host", "0.0.0.0")
+    assert status == 2 and "127.0.0.1" in said and "encrypted" in said
+
+
+def test_that_a_port_in_use_is_said_with_the_option_that_mends_it(
+    federation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        status, said = run(
+            capsys, "--coordinator", "--config", federation, "--data-dir", tmp_path / "data", "--port", port
+        )
+    assert status == 2 and port in said and "--port" in said
+
+
+def test_that_asking_an_absent_coordinator_for_its_status_is_answered_in_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, said = run(capsys, "--coordinator", "--status", "--port", str(free_port()))
+    assert status == 2 and "No coordinator answers" in said
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ((), "no notes"),
+        (({"id": "1", "texts": "x", "entities": []},), "row 1"),
+        ((NOTE | {"entities": [ENTITY | {"end": 99}]},), "row 1"),
+    ],
+)
+def test_that_notes_with_a_fault_are_refused_before_anything_else_happens(
+    rows: tuple[object, ...], words: str, tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes = write_notes(tmp_path / "notes", *rows)
+    status, said = run(
+        capsys,
+        *("--site", "--join", "ws://127.0.0.1:1", "--name", "A", "--model", tiny_model),
+        *("--notes", notes, "--data-dir", tmp_path / "data", "--approve-rule", "test"),
+    )
+    assert status == 2 and words in said and "Lithium" not in said
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"--name": "no/slash"}, "cannot be a site's name"),
+        ({"--join": "http://127.0.0.1:1"}, "ws://"),
+        ({"--join": "ws://192.0.2.1:8765"}, "not on this computer"),
+        ({"--model": "someone/some-model"}, "hf download someone/some-model"),
+        ({"--notes": "nowhere"}, "nowhere"),
+        ({"--approve-rule": " "}, "needs a reason"),
+    ],
+)
+def test_that_a_wrong_option_of_a_site_is_refused_in_words(
+    changes: dict[str, str], words: str, tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {
+        "--join": "ws://127.0.0.1:1",
+        "--name": "A",
+        "--model": str(tiny_model),
+        "--notes": str(write_notes(tmp_path / "notes", NOTE | {"entities": [ENTITY]})),
+        "--data-dir": str(tmp_path / "data"),
+        "--approve-rule": "test",
+    } | changes
+    status, said = run(capsys, "--site", *[part for pair in options.items() for part in pair])
+    assert status == 2 and words in said and "Traceback" not in said
