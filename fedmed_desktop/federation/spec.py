@@ -22,8 +22,8 @@ FORMAT: Final = 1
 class BaseModelSpec(Frozen):
     """Which base model every site must have, and which of its linears are adapted: name -> (d, k) of W (d x k)."""
 
-    fingerprint: Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
-    initial: Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
+    fingerprint: Sha256
+    initial: Sha256
     modules: dict[str, tuple[PositiveInt, PositiveInt]] = Field(min_length=1)
 
 

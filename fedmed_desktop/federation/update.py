@@ -21,7 +21,7 @@ Scalar = Annotated[float, Field(ge=0, le=1e30)]
 class Part(Frozen):
     """One blob of an update: its hash and its length in bytes."""
 
-    sha256: Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: Sha256
     size: PositiveInt
 
 

@@ -22,6 +22,7 @@ from pydantic import (
 from ..errors import UserFacingError
 from ..events import Phase
 from ..federation import FederationSpec, Plan, Update
+from ..federation.plan import Sha256
 
 VERSION = 1
 
@@ -31,7 +32,6 @@ MAX_MESSAGE_BYTES = 4 * 2**20
 _MOST_FAULTS = 1000
 
 _Params = dict[str, str | int | float]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 SiteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$")]
 
 

@@ -137,6 +137,8 @@ class SiteAgent:
         return Hello(version=VERSION, site=self.name, token=self._token, base=self._base)
 
     async def _receive(self, message: Message | bytes) -> None:
+        if self._trainer is None and not isinstance(message, Welcome):
+            raise UserFacingError("protocol.not_understood", place="message", reason="welcome comes first")
         match message:
             case bytes():
                 await self._downloads.chunk(message)

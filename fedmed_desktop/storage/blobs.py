@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 from ..errors import UserFacingError, disk_fault
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class BlobStore:
@@ -20,13 +23,12 @@ class BlobStore:
 
     def path(self, sha256: str) -> Path:
         """Where the blob lies; raises UserFacingError("storage.no_blob") if it does not."""
-        path = self._folder / sha256
-        if not path.is_file():
+        if sha256 not in self:
             raise UserFacingError("storage.no_blob", sha256=sha256)
-        return path
+        return self._folder / sha256
 
     def __contains__(self, sha256: str) -> bool:
-        return (self._folder / sha256).is_file()
+        return _SHA256.fullmatch(sha256) is not None and (self._folder / sha256).is_file()
 
     def size(self, sha256: str) -> int:
         return self.path(sha256).stat().st_size

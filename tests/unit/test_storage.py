@@ -242,7 +242,7 @@ MOVES: dict[str, Callable[[Outbox, str], object]] = {
     "refused": lambda box, sha: box.refused(sha, "update.wrong_rank", NOW),
     "restart": lambda box, sha: box.take_back_unreleased(NOW),
 }
-# from -> {move: to}; what is not named is refused with a sentence, or changes nothing if it asks for what is already so.
+# from -> {move: to}; what is not named is refused with a sentence, or changes nothing where it already is so.
 TABLE: dict[str, dict[str, str]] = {
     "pending": {"approve": "approved", "keep": "kept", "expire": "expired"},
     "approved": {
@@ -416,6 +416,16 @@ def check_the_door(box: Outbox, results: list[LocalResult]) -> None:
         else:
             with pytest.raises(UserFacingError, match="may not leave"):
                 box.open_released(part)
+
+
+@pytest.mark.parametrize("name", ["", ".", "parts", "../site.sqlite", "/etc/passwd", "AB" * 32])
+def test_that_only_hashes_name_blobs(tmp_path: Path, name: str) -> None:
+    store = BlobStore(tmp_path / "blobs")
+    (tmp_path / "site.sqlite").write_bytes(b"x")
+    (tmp_path / "blobs" / ("AB" * 32)).write_bytes(b"x")
+    assert name not in store
+    with pytest.raises(UserFacingError, match="not on this disk"):
+        store.path(name)
 
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "", "parts", "00" * 32])
