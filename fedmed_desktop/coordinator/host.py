@@ -103,13 +103,13 @@ class Host:
                     self._roll_back()
                     self._fail(error)
                     raise
-            for event in step.events:
-                self._emit(event)
             for action in step.actions:
                 self._carry_out(action, now)
             if self.rounds.state.phase == "finished" and step.changed:
                 self._tell_all(self.farewell())
         self._set_alarm()
+        for event in step.events:  # last: a face that cannot show them (a closed pipe) must not stop the federation
+            self._emit(event)
 
     def _roll_back(self) -> None:
         """Back to what the ledger holds: an input that is not in it must never be acknowledged, now or later."""
