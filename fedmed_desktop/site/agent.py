@@ -8,8 +8,6 @@ told again after the next welcome, and every message means the same when it come
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,7 +16,7 @@ from typing import Any
 
 from .. import events
 from ..errors import UserFacingError
-from ..federation import Control, FederationSpec, LocalResult, Plan, Stopped, Trainer
+from ..federation import Control, FederationSpec, LocalResult, Plan, Trainer
 from ..lora import Adapter
 from ..protocol.messages import (
     VERSION,
@@ -38,11 +36,15 @@ from ..protocol.messages import (
 from ..protocol.wire import send_blob
 from ..storage import BlobStore, Decision, Entry, Outbox
 from .approval import Approver
+from .decisions import Decisions
 from .download import Downloads
 from .jobs import Jobs
 from .link import Backoff, Link
+from .token import own_token
 
 Emit = Callable[[events.Event], None]
+
+_AFTER_ALL_ROUNDS = 2**31
 
 
 def _now() -> datetime:
@@ -74,14 +76,13 @@ class SiteAgent:
         self._folder = data_dir
         self._base = base_fingerprint
         self._make_trainer = make_trainer
-        self._approver = approver
         self._jobs = jobs
         self._emit = emit
         self._clock = clock
         self._link = Link(address, self._hello, self._receive, emit, backoff or Backoff())
         self._blobs = BlobStore(data_dir / "blobs")
         self.outbox = Outbox(data_dir / "site.sqlite", self._blobs)
-        self._token = _own_token(data_dir / "token")
+        self._token = own_token(data_dir / "token")
         self._downloads = Downloads(name, self._blobs, self._link.send, emit)
         self._trainer: asyncio.Future[Trainer] | None = None
         self.control = Control()
@@ -93,7 +94,7 @@ class SiteAgent:
         self._offered: set[str] = set()
         self._done: asyncio.Future[str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._taken_back = asyncio.Event()
+        self._decisions = Decisions(name, self.outbox, approver, emit, self._phase, clock)
         self.decisions: list[Decision] = []  # the record, readable once `run` has ended
 
     async def run(self) -> str:
@@ -103,8 +104,7 @@ class SiteAgent:
         """
         self._loop = asyncio.get_running_loop()
         self._done = self._loop.create_future()
-        for entry in self.outbox.take_back_unreleased(self._clock()):
-            self._note(entry, "taken_back", "agent", "the program ended before the approval was in effect")
+        self._decisions.begin()
         link = asyncio.create_task(self._link.run(), name=f"link of {self.name}")
         try:
             waiting: list[asyncio.Future[Any]] = [link, self._done]
@@ -127,9 +127,7 @@ class SiteAgent:
 
     def take_back(self, sha256: str, by: str, reason: str) -> None:
         """Undoes an approval that is not yet in effect; on the agent's loop. Raises UserFacingError if it is."""
-        entry = self.outbox.take_back(sha256, by, reason, self._clock())
-        self._note(entry, "taken_back", by, reason)
-        self._taken_back.set()
+        self._decisions.take_back(sha256, by, reason)
 
     # -- messages --------------------------------------------------------------------------------------------------
 
@@ -199,7 +197,7 @@ class SiteAgent:
             return
         if plan != self._plan:
             await self._end_work()
-            await self._expire_before(plan.round)
+            self._decisions.expire_before(plan.round)
         self._plan = plan
         self.control = Control()
         self._work = asyncio.create_task(self._answer(plan, self.control), name=f"round {plan.round} of {self.name}")
@@ -222,7 +220,7 @@ class SiteAgent:
                 return
             entry = await asyncio.to_thread(self.outbox.put, plan, result, self._clock())
             await asyncio.to_thread(shutil.rmtree, self._checkpoints(plan), ignore_errors=True)
-        entry = await self._decision(entry)
+        entry = await self._decisions.made(entry)
         if entry.state == "released":
             await self._offer(entry)
         elif entry.state in ("kept", "expired"):
@@ -254,51 +252,6 @@ class SiteAgent:
             await asyncio.gather(work, return_exceptions=True)
             raise
 
-    async def _decision(self, entry: Entry) -> Entry:
-        """Until the update is released, kept or expired. An approval comes into effect only here, while we run."""
-        while entry.state in ("pending", "approved"):
-            if entry.state == "pending":
-                self._emit(
-                    events.UpdatePending(
-                        site=self.name, round=entry.plan.round, update=entry.sha256, bytes=entry.update.size
-                    )
-                )
-                self._phase(entry.plan.round, "approval")
-                verdict = await self._approver.decide(entry)
-                now = self._clock()
-                if not verdict.approve:
-                    entry = await asyncio.to_thread(self.outbox.keep, entry.sha256, verdict.by, verdict.reason, now)
-                    self._note(entry, "kept", verdict.by, verdict.reason)
-                    self._phase(entry.plan.round, "kept")
-                    return entry
-                self._taken_back.clear()
-                entry = await asyncio.to_thread(
-                    self.outbox.approve, entry.sha256, verdict.by, verdict.reason, now, verdict.delay
-                )
-                self._note(entry, "approved", verdict.by, verdict.reason)
-            else:
-                entry = await self._until_effective(entry)
-        return entry
-
-    async def _until_effective(self, entry: Entry) -> Entry:
-        assert entry.effective is not None
-        try:
-            async with asyncio.timeout(max(0.0, (entry.effective - self._clock()).total_seconds())):
-                await self._taken_back.wait()
-        except TimeoutError:
-            try:
-                released = await asyncio.to_thread(
-                    self.outbox.release, entry.sha256, max(self._clock(), entry.effective)
-                )
-            except UserFacingError as error:
-                if error.code != "storage.not_released":
-                    raise
-            else:
-                self._note(released, "released", "agent", "")
-                return released
-        # Taken back, if at the last moment: what the outbox says holds.
-        return self.outbox.entry(entry.sha256)
-
     async def _offer(self, entry: Entry) -> None:
         if entry.sha256 in self._offered or self._link.connection is None:
             return
@@ -306,16 +259,9 @@ class SiteAgent:
         self._phase(entry.plan.round, "uploading")
         await self._link.send(OfferUpdate(update=entry.update))
 
-    async def _expire_before(self, round_number: int) -> None:
-        for entry in self.outbox.entries():
-            if entry.plan.round < round_number and entry.state in ("pending", "approved"):
-                for gone in self.outbox.expire(entry.plan.round, self._clock()):
-                    self._note(gone, "expired", "agent", "round closed")
-                self._phase(entry.plan.round, "missed")
-
     async def _take_final(self, adapter: str) -> None:
         await self._downloads.fetch(adapter, 0)
-        await self._expire_before(10**9)
+        self._decisions.expire_before(_AFTER_ALL_ROUNDS)
         await asyncio.to_thread(self.outbox.remember, "final", adapter)
         self._emit(events.FederationFinished(site=self.name, adapter=adapter))
         if self._done and not self._done.done():
@@ -366,20 +312,6 @@ class SiteAgent:
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
 
-    def _note(self, entry: Entry, decision: str, by: str, reason: str) -> None:
-        self._emit(
-            events.DecisionRecorded.model_validate(
-                {
-                    "site": self.name,
-                    "round": entry.plan.round,
-                    "update": entry.sha256,
-                    "decision": decision,
-                    "by": by,
-                    "reason": reason,
-                }
-            )
-        )
-
     def _checkpoints(self, plan: Plan) -> Path:
         return self._folder / "checkpoints" / f"round-{plan.round}"
 
@@ -389,23 +321,3 @@ class SiteAgent:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
             self._work = None
-
-
-def _own_token(path: Path) -> str:
-    """The secret that proves this site is the one that joined; made at the first start, readable by its owner only."""
-    if path.exists():
-        return path.read_text().strip()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    token = secrets.token_hex(32)
-    # Under its name only once it is whole: a site that lost its token could never join under its name again.
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(token)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    return token
-
-
-__all__ = ["SiteAgent", "Stopped"]

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a pending update to a decision in effect: asks, records, waits out the time for taking back, releases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+
+from .. import events
+from ..errors import UserFacingError
+from ..storage import Entry, Outbox
+from .approval import Approver
+
+Decided = Literal["approved", "released", "kept", "taken_back", "expired"]
+
+
+class Decisions:
+    """One site's decisions, on the agent's loop; `phase` is told when an update begins to wait, or waited in vain."""
+
+    def __init__(
+        self,
+        site: str,
+        outbox: Outbox,
+        approver: Approver,
+        emit: Callable[[events.Event], None],
+        phase: Callable[[int, events.Phase], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._site = site
+        self._outbox = outbox
+        self._approver = approver
+        self._emit = emit
+        self._phase = phase
+        self._clock = clock
+        self._taken_back = asyncio.Event()
+
+    def begin(self) -> None:
+        """At start: an approval that was not in effect when the program ended is a question again."""
+        for entry in self._outbox.take_back_unreleased(self._clock()):
+            self._note(entry, "taken_back", "agent", "the program ended before the approval was in effect")
+
+    async def made(self, entry: Entry) -> Entry:
+        """Until the update is released, kept or expired. An approval comes into effect only here, while we run."""
+        while entry.state in ("pending", "approved"):
+            entry = await (self._ask(entry) if entry.state == "pending" else self._until_effective(entry))
+        return entry
+
+    def take_back(self, sha256: str, by: str, reason: str) -> None:
+        """Undoes an approval that is not yet in effect. Raises UserFacingError if it is."""
+        entry = self._outbox.take_back(sha256, by, reason, self._clock())
+        self._note(entry, "taken_back", by, reason)
+        self._taken_back.set()
+
+    def expire_before(self, round_number: int) -> None:
+        """Rounds before this one are closed: what still waits for a decision stays at the site."""
+        for entry in self._outbox.entries():
+            if entry.plan.round < round_number and entry.state in ("pending", "approved"):
+                for gone in self._outbox.expire(entry.plan.round, self._clock()):
+                    self._note(gone, "expired", "agent", "round closed")
+                self._phase(entry.plan.round, "missed")
+
+    async def _ask(self, entry: Entry) -> Entry:
+        round_number = entry.plan.round
+        self._emit(
+            events.UpdatePending(site=self._site, round=round_number, update=entry.sha256, bytes=entry.update.size)
+        )
+        self._phase(round_number, "approval")
+        verdict = await self._approver.decide(entry)
+        now = self._clock()
+        if not verdict.approve:
+            entry = await asyncio.to_thread(self._outbox.keep, entry.sha256, verdict.by, verdict.reason, now)
+            self._note(entry, "kept", verdict.by, verdict.reason)
+            self._phase(round_number, "kept")
+            return entry
+        self._taken_back.clear()
+        entry = await asyncio.to_thread(
+            self._outbox.approve, entry.sha256, verdict.by, verdict.reason, now, verdict.delay
+        )
+        self._note(entry, "approved", verdict.by, verdict.reason)
+        return entry
+
+    async def _until_effective(self, entry: Entry) -> Entry:
+        assert entry.effective is not None
+        try:
+            async with asyncio.timeout(max(0.0, (entry.effective - self._clock()).total_seconds())):
+                await self._taken_back.wait()
+        except TimeoutError:
+            try:
+                released = await asyncio.to_thread(
+                    self._outbox.release, entry.sha256, max(self._clock(), entry.effective)
+                )
+            except UserFacingError as error:
+                if error.code != "storage.not_released":
+                    raise
+            else:
+                self._note(released, "released", "agent", "")
+                return released
+        # Taken back, if at the last moment: what the outbox says holds.
+        return self._outbox.entry(entry.sha256)
+
+    def _note(self, entry: Entry, decision: Decided, by: str, reason: str) -> None:
+        self._emit(
+            events.DecisionRecorded(
+                site=self._site,
+                round=entry.plan.round,
+                update=entry.sha256,
+                decision=decision,
+                by=by,
+                reason=reason,
+            )
+        )
