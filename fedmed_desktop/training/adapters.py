@@ -75,16 +75,28 @@ class LoraSlot:
         return Adapter(modules)
 
     @contextmanager
-    def bare(self) -> Iterator[None]:
-        """The base model alone, without its adapter."""
+    def folded(self) -> Iterator[None]:
+        """The adapter added into copies of the base's weights while inside, so that each layer is one product again.
+
+        The weights themselves are set aside and put back, never written: adding and subtracting would lose bits. For
+        bases that are not quantised, with memory for a second copy of the adapted layers.
+        """
         if self._tuner is None:
             yield
             return
+        originals = {name: layer.base_layer.weight.data for name, layer in self._layers.items()}
         self._tuner.disable_adapter_layers()
         try:
+            with torch.no_grad():
+                for name, layer in self._layers.items():
+                    a, b = layer.lora_A[_SLOT].weight, layer.lora_B[_SLOT].weight
+                    folded = torch.addmm(originals[name].float(), b, a, alpha=layer.scaling[_SLOT])
+                    layer.base_layer.weight.data = folded.to(originals[name].dtype)
             yield
         finally:
             self._tuner.enable_adapter_layers()
+            for name, weight in originals.items():
+                self._layers[name].base_layer.weight.data = weight
 
     def detach(self) -> None:
         """Gives the model its own layers back."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,6 @@ from .adapters import LoraSlot
 from .device import Device, default_threads
 
 transformers.utils.logging.disable_progress_bar()
-# Says at import that a kernel package is missing which nobody asked for.
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def resolve_model(path_or_id: str) -> Path:
@@ -99,6 +96,11 @@ class BaseModel:
 
     def use_threads(self) -> None:
         torch.set_num_threads(self.threads)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the weights in memory."""
+        return sum(p.numel() * p.element_size() for p in self.model.parameters())
 
     @property
     def context(self) -> int:

@@ -79,6 +79,11 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def available_memory() -> int:
+    """Bytes that this machine can still give."""
+    return int(psutil.virtual_memory().available)
+
+
 def peak_resident_mib() -> float:
     """Most memory that this process has held so far."""
     if sys.platform == "win32":

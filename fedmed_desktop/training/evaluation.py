@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,12 +14,13 @@ from ..clinical import AnswerForm, parse_answer, score
 from ..scores import Scores
 from .base import BaseModel
 from .batches import Encoder, Examples, by_length, collate
+from .device import available_memory
 from .generation import Request, generate
 from .loop import label_losses
 
 _MARKUP_SLACK = 48
 _PADDED_TOKENS = {"cpu": 2048, "cuda": 65536}
-_ROWS = {"cpu": 32, "cuda": 128}
+_ROWS = {"cpu": 64, "cuda": 128}
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,21 @@ class Evaluator:
     ) -> Scores:
         """Pooled counts over the examples' notes, of the asked types."""
         requests = [Request(e.prompt, self._limit(e.note.text, len(e.prompt), max_new_tokens)) for e in examples.items]
-        answers = generate(self._base, requests, rows=_ROWS[self._base.device.name], progress=progress, check=check)
+        rows = _ROWS[self._base.device.name]
+        with self._base.lora.folded() if self._may_fold() else nullcontext():
+            answers = generate(self._base, requests, rows=rows, progress=progress, check=check)
         pooled = Scores()
         for example, tokens in zip(examples.items, answers, strict=True):
             answer = self._base.tokenizer.decode(tokens, skip_special_tokens=True)
             found = parse_answer(answer, example.note.text, self._types, self._form)
             pooled += score([e.span for e in example.note.entities], found, self._types)
         return pooled
+
+    def _may_fold(self) -> bool:
+        """Only in float32 on the CPU, where it changes the last bits alone, and where a copy of the base is small."""
+        if self._base.device.name != "cpu" or self._base.device.quantization != "none":
+            return False
+        return self._base.bytes < available_memory() // 4
 
     def _limit(self, text: str, prompt: int, max_new_tokens: int) -> int:
         """Marking up rarely makes a text three times as long: a model that rambles on is cut there."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from .base import BaseModel
+from .cache import roomy_cache
 
 Tokens = tuple[int, ...]
 
@@ -87,7 +87,7 @@ class _Decoding:
         self._tokens = torch.tensor(padded, device=device)
         self._mask = torch.tensor(mask, device=device)
         self._positions = (self._mask.cumsum(1) - 1).clamp(min=0)
-        self._cache = DynamicCache(config=base.model.config)
+        self._cache = roomy_cache(base.model.config)
 
     @torch.inference_mode()
     def step(self) -> Tensor:

@@ -123,9 +123,9 @@ class SiteTrainer:
         self._base.use_threads()
         examples = self._encoder.encode(notes, settings.max_tokens)
         if adapter is None:
-            with self._base.lora.bare():
-                return self._evaluator.scores(examples, settings.max_new_tokens, check=control.check)
-        self._base.lora.attach(adapter)
+            self._base.lora.detach()
+        else:
+            self._base.lora.attach(adapter)
         return self._evaluator.scores(examples, settings.max_new_tokens, check=control.check)
 
     def _before(self, job: _Job, validation: Examples, kept: Checkpoint) -> Evaluation:

@@ -126,6 +126,26 @@ def test_that_answers_of_a_batch_are_those_of_single_prompts(
         assert tuple(token for token in plain if token not in base.end_tokens) == answer
 
 
+def test_that_a_folded_adapter_answers_alike_and_leaves_every_bit_of_the_base(
+    base: BaseModel, examples: tuple[Example, ...], tiny_model: Path
+) -> None:
+    base.lora.detach()
+    requests = [Request(e.prompt, 12) for e in examples]
+    bare = generate(base, requests)
+    weights = {name: value.clone() for name, value in base.model.state_dict().items()}
+    base.lora.attach(random_adapter(tiny_model))
+    attached = generate(base, requests)
+    with pytest.raises(Stopped), base.lora.folded():
+        assert generate(base, requests) == attached != bare
+        raise Stopped
+    assert generate(base, requests) == attached
+    base.lora.detach()
+    with base.lora.folded():
+        assert generate(base, requests) == bare
+    now = base.model.state_dict()
+    assert all(torch.equal(now[name], weights[name]) for name in weights)
+
+
 def test_that_generation_ends_at_the_end_token(
     base: BaseModel, examples: tuple[Example, ...], tiny_model: Path
 ) -> None:

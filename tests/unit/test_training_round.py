@@ -325,11 +325,14 @@ def test_that_fractional_epochs_become_steps(trainer: SiteTrainer, start: Adapte
     assert train(trainer, start, tmp_path, plan_of(start, half)).update.report.steps == 4
 
 
-def test_that_scoring_the_bare_base_ignores_the_slot(trainer: SiteTrainer, start: Adapter, tmp_path: Path) -> None:
+def test_that_scoring_the_bare_base_ignores_the_slot(
+    base: BaseModel, trainer: SiteTrainer, start: Adapter, tmp_path: Path
+) -> None:
     bare = trainer.score_adapter(None, NOTES.validation, SETTINGS)
     trained = Adapter.from_blob(train(trainer, start, tmp_path).blobs["adapter"])
     trainer.score_adapter(trained, NOTES.validation, SETTINGS)
     assert trainer.score_adapter(None, NOTES.validation, SETTINGS) == bare
+    assert base.lora.parameters() == {}
     assert trainer.score_adapter(start, NOTES.validation, SETTINGS) == bare
 
 

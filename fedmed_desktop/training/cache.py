@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys and values of growing rows without a copy at every token: the library's own cache concatenates all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+_SPARE_TOKENS = 64
+
+
+class RoomyLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values (rows, heads, length, width) as views of buffers with room at the end."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.keys: Tensor | None
+        self.values: Tensor | None
+        self._buffers: tuple[Tensor, Tensor] | None = None
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
+        """Appends, and gives all keys and values so far."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        length = self.get_seq_length()
+        total = length + key_states.shape[-2]
+        if self._buffers is None or total > self._buffers[0].shape[-2]:
+            room = total + max(_SPARE_TOKENS, total // 2)
+            self._buffers = _enlarged(self.keys, key_states, room), _enlarged(self.values, value_states, room)
+        keys, values = self._buffers
+        keys[:, :, length:total] = key_states
+        values[:, :, length:total] = value_states
+        seen = keys[:, :, :total], values[:, :, :total]
+        self.keys, self.values = seen
+        return seen
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Goes on with these rows."""
+        if self._buffers is not None:
+            length = self.get_seq_length()
+            keys, values = (buffer[indices] for buffer in self._buffers)
+            self._buffers = keys, values
+            self.keys, self.values = keys[:, :, :length], values[:, :, :length]
+
+
+def roomy_cache(config: Any) -> DynamicCache:
+    """A cache for this model; layers with a window or a state of their own keep the library's."""
+    cache = DynamicCache(config=config)
+    cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache
+
+
+def _enlarged(old: Tensor | None, new: Tensor, room: int) -> Tensor:
+    rows, heads, _, width = new.shape
+    buffer = new.new_empty((rows, heads, room, width))
+    if old is not None and old.numel():
+        buffer[:, :, : old.shape[-2]] = old
+    return buffer
