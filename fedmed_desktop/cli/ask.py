@@ -85,8 +85,8 @@ def evidence_table(entry: Entry, destination: str) -> Table:
     table.add_row("never", "no note text, no labels, no names")
     if report.loss_before is not None and report.loss_after is not None:
         table.add_row("validation loss", f"{report.loss_before:.3f} -> {report.loss_after:.3f}")
-    for kind, after in sorted(report.scores_after.strict.items()):
-        before = report.scores_before.strict.get(kind)
+    for kind, after in sorted(evidence.scores_after.strict.items()):
+        before = evidence.scores_before.strict.get(kind)
         table.add_row(f"F1 {kind}", (f"{before.f1:.2f} -> " if before else "") + f"{after.f1:.2f}")
     if update.parts:
         table.add_row("update norm", f"{report.update_norm:.3f} (start {report.start_norm:.3f})")

@@ -14,6 +14,7 @@ from .. import events
 from ..federation import Control
 from ..lora import Adapter
 from ..site import Approver, Jobs
+from ..training.device import available_cores
 from ..training.preparation import LoadedBase
 from .comparison import Comparison, TestScores
 from .federation import DemoSite, Finished, demo_sites, demo_spec, run_federation
@@ -42,7 +43,8 @@ async def run_demo(options: DemoOptions, operator: Approver | None, emit: Callab
     began = time.monotonic()
     sites = demo_sites(options)
     spec, initial = demo_spec(options, sites)
-    base = LoadedBase(options.model, threads=options.threads)
+    # Nothing has a screen to keep smooth here, so training takes every core.
+    base = LoadedBase(options.model, threads=options.threads or available_cores())
     traffic = Traffic()
     jobs = Jobs()
     control = Control()

@@ -70,6 +70,15 @@ class RoundSettings(Frozen):
         return timedelta(minutes=self.approval_minutes)
 
 
+class ShareSettings(Frozen):
+    """What an update's report may hold beside what combining needs; every site sees it before it joins.
+
+    `scores`: the counts behind F1 on a site's own notes. Without them the federation's score is not known.
+    """
+
+    scores: bool = True
+
+
 class FederationSpec(Frozen):
     """See the module; `load_spec` reads it, `dump_spec` writes it."""
 
@@ -84,6 +93,7 @@ class FederationSpec(Frozen):
     lora: LoraSettings = LoraSettings()
     training: TrainingSettings = TrainingSettings(epochs=1)
     round: RoundSettings = RoundSettings()
+    share: ShareSettings = ShareSettings()
 
     @field_validator("types")
     @classmethod
@@ -168,6 +178,7 @@ __all__ = [
     "FederationSpec",
     "LoraSettings",
     "RoundSettings",
+    "ShareSettings",
     "dump_spec",
     "load_spec",
 ]

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from ..events import Event
 from ..lora import Adapter
+from ..scores import Scores
 from .plan import Frozen, Plan
 from .update import Update
 
@@ -65,6 +66,8 @@ class Evidence(Frozen):
     performance_drift: float | None = None
     cosine_to_start: float | None = None
     rank: int
+    scores_before: Scores = Scores()
+    scores_after: Scores = Scores()
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import os
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# Torch's threads spin while they wait. Where another program wants the core that a waiting thread holds, training was
-# measured to become ten times slower; with this short spin it loses about what the other program takes.
+# Torch's threads (libgomp, on Linux) spin while they wait, and then hold a core that another program wants. With other
+# programs at work on two cores a short spin made steps 1.6 to 5 times faster (two interleaved pairs of 4 steps); what
+# it costs on an idle machine is not measured.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # Says at import that a kernel package is missing which nobody asked for.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

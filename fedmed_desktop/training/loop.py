@@ -68,6 +68,8 @@ class Training:
         self.steps = settings.steps or max(1, round((settings.epochs or 0) * self._schedule.steps_per_epoch))
         base.lora.freeze(freeze)
         self._trained = {n: p for n, p in base.lora.parameters().items() if p.requires_grad}
+        for parameter in self._trained.values():
+            parameter.grad = None  # a training on the same base that ended in a fault may have left some
         self._optimizer = torch.optim.AdamW(
             list(self._trained.values()), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )

@@ -57,6 +57,6 @@ def trainer_factory(
 
     def make(spec: FederationSpec) -> SiteTrainer:
         typed, report = typed_notes(spec, notes, site_types_map(folder))
-        return SiteTrainer(base.get(), site, typed, report.annotated_types, spec.answer_form)
+        return SiteTrainer(base.get(), site, typed, report.annotated_types, spec.answer_form, spec.share)
 
     return make

@@ -13,7 +13,9 @@ from typing import Literal, TypedDict
 from ..clinical import AnswerForm, Note, SiteNotes
 from ..errors import UserFacingError
 from ..events import Evaluated, GenerationProgress, Phase, PhaseChanged, TrainingStep
+from ..federation.drift import model_drift, performance_drift
 from ..federation.plan import Plan, TrainingSettings
+from ..federation.spec import ShareSettings
 from ..federation.update import Part, Report, Update
 from ..federation.work import Control, Emit, Evidence, LocalResult
 from ..lora import Adapter, algebra
@@ -24,7 +26,6 @@ from .checkpoints import Checkpoint
 from .evaluation import Evaluation, Evaluator
 from .loop import StepDone, Training
 
-_EPS = 1e-12
 ADAPTER_PART = "adapter"
 
 
@@ -36,11 +37,18 @@ class SiteTrainer:
     """
 
     def __init__(
-        self, base: BaseModel, site: str, notes: SiteNotes, types: Sequence[str], form: AnswerForm = "html"
+        self,
+        base: BaseModel,
+        site: str,
+        notes: SiteNotes,
+        types: Sequence[str],
+        form: AnswerForm = "html",
+        share: ShareSettings | None = None,
     ) -> None:
         self._base, self._site, self._notes = base, site, notes
         self._encoder = Encoder(base.tokenizer, tuple(types), form)
         self._evaluator = Evaluator(base, self._encoder, tuple(types), form)
+        self._share = share or ShareSettings()
         self._encoded: dict[tuple[str, int], Examples] = {}
 
     def train_round(self, plan: Plan, start: Adapter, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
@@ -90,7 +98,7 @@ class SiteTrainer:
             seconds=round(job.seconds, 3),
         )
         part = Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob))
-        update = Update(round=plan.round, parts={ADAPTER_PART: part}, report=report)
+        update = Update(round=plan.round, parts={ADAPTER_PART: part}, report=self._shared(report))
         return LocalResult(update, {ADAPTER_PART: blob}, evidence(plan, start, after, report))
 
     def evaluate(self, plan: Plan, start: Adapter, emit: Emit, control: Control) -> LocalResult:
@@ -112,8 +120,14 @@ class SiteTrainer:
             effective_rank=algebra.effective_rank(start),
             seconds=round(job.seconds, 3),
         )
-        update = Update(round=plan.round, parts={}, report=report)
-        return LocalResult(update, {}, Evidence(rank=max(start.ranks.values())))
+        update = Update(round=plan.round, parts={}, report=self._shared(report))
+        return LocalResult(update, {}, Evidence(rank=max(start.ranks.values()), scores_after=final.scores))
+
+    def _shared(self, report: Report) -> Report:
+        """The report without what the federation does not share."""
+        if self._share.scores:
+            return report
+        return report.model_copy(update={"scores_before": Scores(), "scores_after": Scores()})
 
     def score_adapter(
         self, adapter: Adapter | None, notes: Sequence[Note], settings: TrainingSettings, control: Control | None = None
@@ -215,18 +229,19 @@ def resized(adapter: Adapter, rank: int, seed: int) -> Adapter:
 
 
 def evidence(plan: Plan, start: Adapter, after: Adapter, report: Report) -> Evidence:
-    """How an update differs from what came before (model and performance drift: methods 1.2 a and b, inferred)."""
+    """How an update differs from what came before, and what it is worth; the operator's, never sent."""
     references = plan.references
     model = performance = None
     if references is not None:
-        model = report.update_norm / (report.start_norm + references.median_update_norm + _EPS)
-        loss = report.loss_before or 0.0
-        performance = max(0.0, loss - references.loss) / (references.loss + _EPS)
+        model = model_drift(report.update_norm, report.start_norm, references.median_update_norm)
+        performance = performance_drift(report.loss_before or 0.0, references.loss)
     return Evidence(
         model_drift=model,
         performance_drift=performance,
         cosine_to_start=algebra.cosine(after, start) if report.start_norm else None,
         rank=max(after.ranks.values()),
+        scores_before=report.scores_before,
+        scores_after=report.scores_after,
     )
 
 

@@ -13,9 +13,11 @@ from fedmed_desktop.clinical import Entity, Note, SiteNotes
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.events import Evaluated, Event, GenerationProgress, PhaseChanged, TrainingStep
 from fedmed_desktop.federation.plan import Plan, References, TrainingSettings
+from fedmed_desktop.federation.spec import ShareSettings
 from fedmed_desktop.federation.work import Control, LocalResult, Stopped
 from fedmed_desktop.lora import Adapter, algebra
 from fedmed_desktop.lora.base_model import decoder_linears
+from fedmed_desktop.scores import Scores
 from fedmed_desktop.training.base import BaseModel
 from fedmed_desktop.training.device import choose_device
 from fedmed_desktop.training.trainer import SiteTrainer, resized
@@ -345,7 +347,22 @@ def test_that_an_adapter_of_another_base_is_refused_by_name(trainer: SiteTrainer
         train(trainer, wrong, tmp_path)
 
 
-def test_that_a_loss_that_explodes_is_named(trainer: SiteTrainer, start: Adapter, tmp_path: Path) -> None:
+def test_that_a_loss_that_explodes_is_named_and_does_not_reach_the_next_training(
+    trainer: SiteTrainer, start: Adapter, tmp_path: Path
+) -> None:
+    before = train(trainer, start, tmp_path / "before").update
     wild = TrainingSettings(steps=20, batch_size=4, learning_rate=1e30, clip_norm=None, max_new_tokens=8)
     with pytest.raises(UserFacingError, match="smaller learning rate"):
-        train(trainer, start, tmp_path, plan_of(start, wild))
+        train(trainer, start, tmp_path / "wild", plan_of(start, wild))
+    assert train(trainer, start, tmp_path / "after").update.sha256 == before.sha256
+
+
+def test_that_scores_stay_at_the_site_where_the_federation_does_not_share_them(
+    base: BaseModel, start: Adapter, tmp_path: Path
+) -> None:
+    silent = SiteTrainer(base, "s", NOTES, TYPES, share=ShareSettings(scores=False))
+    trained = train(silent, start, tmp_path)
+    final = silent.evaluate(plan_of(start, kind="evaluate"), start, lambda event: None, Control())
+    for result in (trained, final):
+        assert result.update.report.scores_before == result.update.report.scores_after == Scores()
+        assert result.evidence.scores_after.strict.keys() == {"drug", "problem"}  # the operator still sees them
