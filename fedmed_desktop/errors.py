@@ -138,6 +138,8 @@ SENTENCES: Final[dict[str, str]] = {
     # training
     "training.diverged": "Training failed at step {step}: the loss is no longer a number at learning rate {rate}. Ask "
     "the coordinator's host for a smaller learning rate.",
+    "training.frozen_adapter": "The plan asks for a second, frozen adapter beside the base model, which this version "
+    "cannot hold yet. Use the coordinator's version of fedmed-desktop.",
     "training.layer_shape": "The adapter's module {name} is {found}, but the base model's layer is {expected}. Use the "
     "federation's base model.",
     "training.model_not_cached": "The model {model} is neither a folder nor in this machine's cache. Fetch it once "

@@ -99,8 +99,8 @@ def evidence_table(entry: Entry, destination: str) -> Table:
 def _scalars(update: Update) -> str:
     report = update.report
     return (
-        f"{report.notes} notes, {report.supervised_tokens:,} supervised tokens, {report.steps} steps, losses, "
-        f"counts behind the F1 scores, norms, {report.seconds:.0f} s"
+        f"number of notes ({report.notes}), of supervised tokens ({report.supervised_tokens:,}) and of steps "
+        f"({report.steps}); seconds taken ({report.seconds:.0f}); losses, counts behind the F1 scores, norms"
     )
 
 

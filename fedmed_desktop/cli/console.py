@@ -132,6 +132,8 @@ class TableFace:
         self._title = title
         self._rows: dict[str, _Row] = {}
         self._lock = threading.RLock()
+        self._asking = False
+        self._held: list[str] = []
         self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4, transient=True)
 
     def emit(self, event: events.Event) -> None:
@@ -139,16 +141,14 @@ class TableFace:
             site = getattr(event, "site", "")
             if site:
                 self._update(self._rows.setdefault(site, _Row()), event)
-            keep = (
-                events.RoundOpened,
-                events.RoundCombined,
-                events.DecisionRecorded,
-                events.UpdateRefused,
-                events.FederationPaused,
-                events.Failed,
-            )
-            if isinstance(event, keep) and (text := line(event)):
-                self._console.print(f"[dim]{event.time:%H:%M:%S}[/] {text}", highlight=False)
+            if _is_news(event) and (text := line(event)):
+                self._print(f"[dim]{event.time:%H:%M:%S}[/] {text}")
+
+    def _print(self, text: str) -> None:
+        if self._asking:
+            self._held.append(text)
+        else:
+            self._console.print(text, highlight=False)
 
     def _update(self, row: _Row, event: events.Event) -> None:
         match event:
@@ -195,12 +195,28 @@ class TableFace:
 
     @contextmanager
     def question(self) -> Iterator[None]:
-        """The table stands aside while somebody is asked something."""
+        """The table stands aside while somebody is asked something, and what happens meanwhile is printed after."""
+        with self._lock:
+            self._asking = True
         self._live.stop()
         try:
             yield
         finally:
+            with self._lock:
+                self._asking, held, self._held = False, self._held, []
+            for text in held:
+                self._print(text)
             self._live.start(refresh=True)
+
+
+def _is_news(event: events.Event) -> bool:
+    """What stays readable above the table; the rest is seen in its rows."""
+    if isinstance(event, events.DecisionRecorded):
+        return event.decision != "released"
+    return isinstance(
+        event,
+        events.RoundOpened | events.RoundCombined | events.UpdateRefused | events.FederationPaused | events.Failed,
+    )
 
 
 Face = LineFace | TableFace

@@ -56,6 +56,8 @@ class SiteTrainer:
 
         Phases: scoring_before, training, scoring_after, measuring. Raises Stopped, UserFacingError, OSError.
         """
+        if plan.frozen is not None:
+            raise UserFacingError("training.frozen_adapter")
         job = _Job(self._site, plan, emit, control)
         self._base.use_threads()
         settings = plan.training

@@ -366,3 +366,10 @@ def test_that_scores_stay_at_the_site_where_the_federation_does_not_share_them(
     for result in (trained, final):
         assert result.update.report.scores_before == result.update.report.scores_after == Scores()
         assert result.evidence.scores_after.strict.keys() == {"drug", "problem"}  # the operator still sees them
+
+
+def test_that_a_plan_with_a_frozen_adapter_is_refused_not_ignored(
+    trainer: SiteTrainer, start: Adapter, tmp_path: Path
+) -> None:
+    with pytest.raises(UserFacingError, match="frozen adapter"):
+        train(trainer, start, tmp_path, plan_of(start, frozen=start.sha256))
