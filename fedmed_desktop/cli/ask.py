@@ -73,7 +73,8 @@ class TerminalApprover:
 def evidence_table(entry: Entry, destination: str) -> Table:
     """What leaves, what it is worth, how it differs: what an operator needs for a decision."""
     update, report, evidence = entry.update, entry.update.report, entry.evidence
-    table = Table(title=f"Update for round {entry.plan.round}", title_justify="left", show_header=False, box=None)
+    title = f"Update for round {entry.plan.round}" if update.parts else "Final scores of the federation's adapter here"
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
     table.add_column(style="dim")
     table.add_column()
     table.add_row("to", destination)

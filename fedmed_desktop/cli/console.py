@@ -134,7 +134,7 @@ class TableFace:
         self._lock = threading.RLock()
         self._asking = False
         self._held: list[str] = []
-        self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4, transient=True)
+        self._live = self._new_live()
 
     def emit(self, event: events.Event) -> None:
         with self._lock:
@@ -190,8 +190,14 @@ class TableFace:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        with self._live:
+        self._live.start()
+        try:
             yield
+        finally:
+            self._live.stop()
+
+    def _new_live(self) -> Live:
+        return Live(get_renderable=self._table, console=self._console, refresh_per_second=4, transient=True)
 
     @contextmanager
     def question(self) -> Iterator[None]:
@@ -206,6 +212,8 @@ class TableFace:
                 self._asking, held, self._held = False, self._held, []
             for text in held:
                 self._print(text)
+            # A new one: the old one would draw over as many lines as its table had.
+            self._live = self._new_live()
             self._live.start(refresh=True)
 
 

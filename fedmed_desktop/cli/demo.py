@@ -69,7 +69,7 @@ async def _show(options: DemoOptions, offscreen: bool) -> int:
     from .ask import TerminalApprover
     from .console import face_for
 
-    face = face_for("Demonstration: three sites, one coordinator, all on this computer")
+    face = face_for("Demonstration: a coordinator and its sites, all on this computer")
     asks = sys.stdin.isatty() and sys.stdout.isatty() and not offscreen
     operator = TerminalApprover(face, "the demonstration's coordinator on this computer") if asks else None
     with face.shown():
@@ -83,7 +83,8 @@ def _print_outcome(result: DemoResult) -> None:
     from rich.table import Table
 
     rounds = len(result.finished.state.history)
-    table = Table(title=f"Strict F1 on test notes that no training saw, after {rounds} rounds", title_justify="left")
+    after = "1 round" if rounds == 1 else f"{rounds} rounds"
+    table = Table(title=f"Strict F1 on test notes that no training saw, after {after}", title_justify="left")
     table.add_column("Model")
     for column in ("All sites", *(site.name for site in result.sites)):
         table.add_column(column, justify="right")
