@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from markup_exercises import Exercise, Span, as_json, mark_up
+from open_texts import held_out_sentences, normalised_sentences
 
 CLASSES: Final = {"Condition": "condition", "Drug": "medicine", "Measurement": "measurement", "Procedure": "procedure"}
 
@@ -28,12 +29,13 @@ class AnnotatedLine:
 
 
 def annotated_lines(data: Path) -> list[AnnotatedLine]:
-    """Lines of 6 to 60 words of Chia's training split. Raises FileNotFoundError."""
+    """Lines of 6 to 60 words of Chia's training split that stand in no held-out document. Raises FileNotFoundError."""
+    held = held_out_sentences(data)
     found: list[AnnotatedLine] = []
     with gzip.open(data / "ner_re/chia.jsonl.gz", "rt", encoding="utf-8") as rows:
         for row in map(json.loads, rows):
             if row["split"] == "train":
-                found += _lines(row)
+                found += [line for line in _lines(row) if held.isdisjoint(normalised_sentences(line.text))]
     return found
 
 

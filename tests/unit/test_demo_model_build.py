@@ -25,7 +25,7 @@ LINES = (
     "No evidence of focal neurological deficits was found during the first examination at home.",
 )
 CHIA = {
-    "text": f"Women on oral methotrexate with severe heart failure\n{LINES[0]}",
+    "text": f"Women on oral methotrexate with severe heart failure\n{LINES[0]}\n{TEST}",
     "entities": [
         {"start": 9, "end": 26, "type": "Drug"},
         {"start": 14, "end": 26, "type": "Drug"},
@@ -162,7 +162,7 @@ def test_that_annotated_lines_come_from_the_training_split_with_their_outermost_
 ) -> None:
     annotated = sys.modules["annotated_exercises"]
     lines = annotated.annotated_lines(data)
-    assert [line.text for line in lines] == CHIA["text"].split("\n")
+    assert [line.text for line in lines] == CHIA["text"].split("\n")[:2]  # the third is of a held-out document
     assert lines[0].spans == (((9, 26), "medicine"), ((39, 52), "condition"))
     rng = random.Random(0)
     drawn = [annotated.annotated_exercise(lines[0], rng) for _ in range(40)]
