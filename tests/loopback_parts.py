@@ -155,13 +155,19 @@ class RawSite:
 
 
 class CuttingProxy:
-    """A TCP line that counts bytes in both directions and breaks, once each, after the counts it was given."""
+    """A TCP line that counts bytes in both directions and breaks, once each, after the counts it was given.
+
+    With `hold_up_at` set, what a client sends stops there, `held` is set, and nothing moves until `let_go`.
+    """
 
     def __init__(self, target: int, cuts_up: tuple[int, ...] = (), cuts_down: tuple[int, ...] = ()) -> None:
         self._target = target
         self._cuts = {"up": list(cuts_up), "down": list(cuts_down)}
         self.bytes = {"up": 0, "down": 0}
         self.connections = 0
+        self.hold_up_at: int | None = None
+        self.held = asyncio.Event()
+        self._released = asyncio.Event()
         self._lines: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server
 
@@ -180,6 +186,13 @@ class CuttingProxy:
     @property
     def port(self) -> int:
         return int(self._server.sockets[0].getsockname()[1])
+
+    def let_go(self) -> None:
+        """Breaks the held line, and holds no other."""
+        self.hold_up_at = None
+        self._released.set()
+        for writer in list(self._lines):
+            writer.transport.abort()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -209,5 +222,8 @@ class CuttingProxy:
                     cuts.pop(0)
                     return
                 self.bytes[direction] += len(data)
+                if direction == "up" and self.hold_up_at is not None and self.bytes["up"] >= self.hold_up_at:
+                    self.held.set()
+                    await self._released.wait()
                 writer.write(data)
                 await writer.drain()
