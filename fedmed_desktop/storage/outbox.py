@@ -11,6 +11,7 @@ code's only access to blobs: it answers for nothing but parts of updates whose a
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -142,11 +143,15 @@ class Outbox:
         return self.entry(sha256)
 
     def release(self, sha256: str, now: datetime) -> Entry:
-        """Called by the running agent at the effective time; from here on the update's parts may be read out."""
-        entry = self.entry(sha256)
-        if entry.state != "approved" or entry.effective is None or now < entry.effective:
-            raise UserFacingError("storage.not_released", sha256=sha256)
-        self._decide(sha256, ("approved",), "released", "released", "agent", "", now, entry.effective)
+        """Called by the running agent at the effective time; from here on the update's parts may be read out.
+
+        Raises UserFacingError("storage.not_released") before that time, or if it is no longer (or not yet) approved.
+        """
+        with self._database.transaction() as connection:
+            entry = self.entry(sha256)
+            if entry.state != "approved" or entry.effective is None or now < entry.effective:
+                raise UserFacingError("storage.not_released", sha256=sha256)
+            self._record(connection, entry, "released", "released", "agent", "", now, entry.effective)
         return self.entry(sha256)
 
     def keep(self, sha256: str, by: str, reason: str, now: datetime) -> Entry:
@@ -196,14 +201,28 @@ class Outbox:
                 return
             if entry.state not in allowed:
                 raise UserFacingError("storage.not_possible_now", decision=decision, state=entry.state)
-            connection.execute(
-                "INSERT INTO decisions (time, sha256, round, decision, by, reason) VALUES (?,?,?,?,?,?)",
-                (now.astimezone(UTC).isoformat(), sha256, entry.plan.round, decision, by, reason),
-            )
-            connection.execute(
-                "UPDATE outbox SET state = ?, effective = ?, code = ? WHERE sha256 = ?",
-                (state, effective.isoformat() if effective else None, code, sha256),
-            )
+            self._record(connection, entry, state, decision, by, reason, now, effective, code)
+
+    @staticmethod
+    def _record(
+        connection: sqlite3.Connection,
+        entry: Entry,
+        state: State,
+        decision: str,
+        by: str,
+        reason: str,
+        now: datetime,
+        effective: datetime | None,
+        code: str = "",
+    ) -> None:
+        connection.execute(
+            "INSERT INTO decisions (time, sha256, round, decision, by, reason) VALUES (?,?,?,?,?,?)",
+            (now.astimezone(UTC).isoformat(), entry.sha256, entry.plan.round, decision, by, reason),
+        )
+        connection.execute(
+            "UPDATE outbox SET state = ?, effective = ?, code = ? WHERE sha256 = ?",
+            (state, effective.isoformat() if effective else None, code, entry.sha256),
+        )
 
     # -- the only door -------------------------------------------------------------------------------------------
 

@@ -203,7 +203,7 @@ def federation(tmp_path: Path, spec: Path, tiny_model: Path, notes: dict[str, Pa
     return Federation(tmp_path, spec, tiny_model, notes)
 
 
-# An update of this federation has about 40 kB, everything else that a site says in a round less than 4 kB.
+# An update of this federation has about 65 kB, everything else that a site says in a round less than 4 kB.
 _MIDDLE_OF_AN_UPLOAD = 20_000
 
 
@@ -251,10 +251,16 @@ async def _site_killed_while_uploading(federation: Federation, proxy: CuttingPro
     south = await federation.site("South", federation.port, *RULE)
     proxy.hold_up_at = _MIDDLE_OF_AN_UPLOAD
     north = await federation.site("North", proxy.port, *RULE)
-    await north.until(proxy.held.is_set, "the upload")
+    await north.until(proxy.held.is_set, "upload")
+    await _check_that_it_is_half_sent(federation)
     await north.kill()
     proxy.let_go()
     return [south, await federation.site("North", proxy.port, *RULE)]
+
+
+async def _check_that_it_is_half_sent(federation: Federation) -> None:
+    status = await federation.status()
+    assert status["round"] == 1 and not status["sites"]["North"]["sent"]  # type: ignore[index]
 
 
 async def _coordinator_killed_while_awaiting(federation: Federation, proxy: CuttingProxy) -> list[Program]:
@@ -278,7 +284,8 @@ async def _coordinator_killed_while_uploading(federation: Federation, proxy: Cut
     south = await federation.site("South", federation.port, *RULE)
     proxy.hold_up_at = _MIDDLE_OF_AN_UPLOAD
     north = await federation.site("North", proxy.port, *RULE)
-    await north.until(proxy.held.is_set, "the upload")
+    await north.until(proxy.held.is_set, "upload")
+    await _check_that_it_is_half_sent(federation)
     await coordinator.kill()
     proxy.let_go()
     await federation.coordinator()

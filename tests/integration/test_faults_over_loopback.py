@@ -18,8 +18,9 @@ import pytest
 from fedmed_desktop import events
 from fedmed_desktop.coordinator import CoordinatorServer, Host
 from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.federation import Control, FederationSpec, LocalResult, Part, Plan, Report, Update
-from fedmed_desktop.federation.inputs import TimePassed
+from fedmed_desktop.federation import Control, FederationSpec, LocalResult, Part, Plan, Report, Rounds, Update
+from fedmed_desktop.federation.combine import Term, combine_factors
+from fedmed_desktop.federation.inputs import Input, SiteJoined, TimePassed, UpdateArrived
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings
 from fedmed_desktop.federation.work import Emit
 from fedmed_desktop.lora import Adapter, Module
@@ -38,7 +39,7 @@ from fedmed_desktop.protocol.messages import (
 )
 from fedmed_desktop.protocol.transfer import MAX_FRAME_BYTES, Chunk, decode_chunk
 from fedmed_desktop.site import Jobs, SiteAgent, Verdict
-from fedmed_desktop.storage import BlobStore, Entry
+from fedmed_desktop.storage import BlobStore, Entry, Ledger
 from tests.federation_parts import INITIAL, NumpyTrainer, moved, result_of, small_spec
 from tests.loopback_parts import (
     PATIENCE,
@@ -872,6 +873,39 @@ def test_that_a_site_that_ends_and_starts_changes_nothing(phase: str, tmp_path: 
     finally:
         jobs.close()
         other.close()
+
+
+def test_that_a_combination_that_a_crash_cut_off_is_done_at_the_next_start(tmp_path: Path) -> None:
+    """What a crash between the last receipt and the combination leaves: the ledger, the updates, half a blob."""
+
+    async def scenario() -> None:
+        results = {}
+        rounds, ledger = Rounds(TWO), Ledger(tmp_path / "coordinator.sqlite", TWO)
+        blobs = BlobStore(tmp_path / "blobs")
+        now = datetime.now(UTC)
+        inputs: list[Input] = [SiteJoined(site="A"), SiteJoined(site="B")]
+        for given in inputs:
+            rounds.handle(given, now)
+        for site in "AB":
+            results[site] = result_of(rounds.state.plans[site], INITIAL, moved(INITIAL, ord(site)))
+            blobs.write(results[site].blobs["adapter"])
+            inputs.append(UpdateArrived(site=site, update=results[site].update))
+        for given in inputs:
+            ledger.append(given, now)
+        ledger.close()
+        terms = [Term(r.update.sha256, 0.5, Adapter.from_blob(r.blobs["adapter"])) for r in results.values()]
+        expected = combine_factors(terms).adapter
+        (tmp_path / "blobs" / "parts" / f"{expected.sha256}.new").write_bytes(expected.to_blob()[:100])
+        async with coordinator(tmp_path, TWO, []) as (host, port):
+            await until(lambda: host.rounds.state.round == 2)
+            assert host.rounds.state.start == expected.sha256
+            async with RawSite(port, "A", "a" * 64) as site:
+                await site.join()
+                assert (await site.plan()).start == expected.sha256
+                await site.say(OfferUpdate(update=results["A"].update))
+                assert (await site.hear(Receipt)).update == results["A"].update.sha256
+
+    asyncio.run(scenario())
 
 
 # -- the operator ------------------------------------------------------------------------------------------------------

@@ -343,14 +343,16 @@ def test_that_of_a_release_and_a_taking_back_at_once_one_is_refused(tmp_path: Pa
     for seed in range(40):
         sha = outbox.put(plan(), result(seed), NOW).sha256
         REACH["approved"](outbox, sha)
-        barrier, refused = threading.Barrier(2), list[str]()
+        barrier, refused = threading.Barrier(2), list[tuple[str, str]]()
 
-        def race(move: str, sha: str = sha, barrier: threading.Barrier = barrier, refused: list[str] = refused) -> None:
+        def race(
+            move: str, sha: str = sha, barrier: threading.Barrier = barrier, refused: list[tuple[str, str]] = refused
+        ) -> None:
             barrier.wait()
             try:
                 MOVES[move](outbox, sha)
-            except UserFacingError:
-                refused.append(move)
+            except UserFacingError as error:
+                refused.append((move, error.code))
 
         threads = [threading.Thread(target=race, args=(move,)) for move in ("release", "take_back")]
         for thread in threads:
@@ -359,8 +361,8 @@ def test_that_of_a_release_and_a_taking_back_at_once_one_is_refused(tmp_path: Pa
             thread.join()
         last = [d.decision for d in outbox.decisions() if d.sha256 == sha][-1]
         assert (refused, outbox.entry(sha).state, last) in (
-            (["take_back"], "released", "released"),
-            (["release"], "pending", "taken_back"),
+            ([("take_back", "storage.not_possible_now")], "released", "released"),
+            ([("release", "storage.not_released")], "pending", "taken_back"),
         )
     outbox.close()
 
