@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -38,11 +39,12 @@ from fedmed_desktop.protocol.messages import (
     Welcome,
 )
 from fedmed_desktop.protocol.transfer import MAX_FRAME_BYTES, Chunk, decode_chunk
-from fedmed_desktop.site import Jobs, SiteAgent, Verdict
+from fedmed_desktop.site import Jobs, RuleApprover, SiteAgent, Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Ledger
 from tests.federation_parts import INITIAL, NumpyTrainer, moved, result_of, small_spec
 from tests.loopback_parts import (
     PATIENCE,
+    QUICK,
     CuttingProxy,
     RawSite,
     agent,
@@ -986,6 +988,45 @@ def test_that_a_round_that_closes_while_waiting_expires_the_update_and_nothing_i
                 await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
             assert not [e for e in all_of(seen, events.TransferProgress) if e.direction == "up"]
             assert {d.decision for d in one.decisions} == {"expired"}
+
+    jobs, other = Jobs(), Jobs()
+    try:
+        asyncio.run(scenario())
+    finally:
+        jobs.close()
+        other.close()
+
+
+def test_that_a_round_that_closes_while_the_base_model_loads_does_not_cost_the_site_the_next_one(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        quick = RoundSettings(sites=2, quorum=1, training_minutes=0.5 / 60, approval_minutes=1, join_minutes=1)
+        spec = small_spec(rounds=2, round=quick)
+        loaded, seen = threading.Event(), list[events.Event]()
+
+        def load(spec: FederationSpec) -> NumpyTrainer:
+            loaded.wait(PATIENCE)
+            return NumpyTrainer()
+
+        async with coordinator(tmp_path / "c", spec, []) as (host, port):
+            slow = SiteAgent(
+                name="A",
+                address=f"ws://127.0.0.1:{port}",
+                data_dir=tmp_path / "A",
+                base_fingerprint=spec.base.fingerprint,
+                make_trainer=load,
+                approver=RuleApprover("test rule"),
+                jobs=jobs,
+                emit=seen.append,
+                backoff=QUICK,
+            )
+            async with running(slow, agent(tmp_path, "B", port, other, [])) as tasks:
+                await until(lambda: host.rounds.state.round == 2 and "A" in host.rounds.state.plans)
+                await until(lambda: any(e.round == 2 for e in all_of(seen, events.PhaseChanged)))
+                loaded.set()
+                await until(lambda: any(e.phase == "sent" for e in all_of(seen, events.PhaseChanged)))
+                await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
 
     jobs, other = Jobs(), Jobs()
     try:
