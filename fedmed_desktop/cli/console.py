@@ -89,11 +89,17 @@ class LineFace:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._closed = False
 
     def emit(self, event: events.Event) -> None:
-        if text := line(event):
-            with self._lock:
+        if self._closed or not (text := line(event)):
+            return
+        with self._lock:
+            try:
                 print(f"{event.time:%Y-%m-%dT%H:%M:%SZ} {text}", flush=True)
+            except BrokenPipeError:
+                # Whoever read our lines (`| head`) has gone; a federation does not end for that.
+                self._closed = True
 
     @contextmanager
     def shown(self) -> Iterator[None]:
