@@ -4,46 +4,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fedmed_desktop import events
-from fedmed_desktop.coordinator import CoordinatorServer, Host
 from fedmed_desktop.federation import FederationSpec
-from fedmed_desktop.site import Backoff, Jobs, RuleApprover, SiteAgent
-from fedmed_desktop.storage import BlobStore
-from tests.federation_parts import FINGERPRINT, INITIAL, NumpyTrainer, small_spec
-
-QUICK = Backoff(first=0.02, most=0.1)
-
-
-@asynccontextmanager
-async def coordinator(
-    folder: Path, spec: FederationSpec, seen: list[events.Event], port: int = 0
-) -> AsyncIterator[tuple[Host, int]]:
-    BlobStore(folder / "blobs").write(INITIAL.to_blob())
-    host = Host(spec, folder, seen.append)
-    try:
-        async with CoordinatorServer(host, "127.0.0.1", port, seen.append) as server:
-            await host.start()
-            yield host, server.port
-    finally:
-        await host.stop()
-
-
-def agent(folder: Path, name: str, port: int, jobs: Jobs, seen: list[events.Event], trainer: NumpyTrainer) -> SiteAgent:
-    return SiteAgent(
-        name=name,
-        address=f"ws://127.0.0.1:{port}",
-        data_dir=folder / name,
-        base_fingerprint=FINGERPRINT,
-        make_trainer=lambda spec: trainer,
-        approver=RuleApprover("test rule"),
-        jobs=jobs,
-        emit=seen.append,
-        backoff=QUICK,
-    )
+from fedmed_desktop.site import Jobs
+from tests.federation_parts import INITIAL, NumpyTrainer, small_spec
+from tests.loopback_parts import agent, coordinator
 
 
 async def run_federation(folder: Path, spec: FederationSpec, names: list[str]) -> tuple[str, list[events.Event]]:
