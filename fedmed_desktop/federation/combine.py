@@ -82,7 +82,7 @@ def combine_factors(terms: Sequence[Term]) -> Combination:
 def _mean(factors: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
     total = np.zeros(factors[0].shape, dtype=np.float64)
     for weight, factor in zip(weights, factors, strict=True):
-        total += weight * factor
+        total += weight * factor.astype(np.float64)  # a float times float32 stays float32
     return total
 
 

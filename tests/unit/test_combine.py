@@ -138,3 +138,14 @@ def test_that_weights_are_shares_that_do_not_depend_on_the_order_of_arrival(
     assert weights.keys() == reports.keys() and all(weight >= 0 for weight in weights.values())
     assert math.fsum(weights.values()) == pytest.approx(1)
     assert METHODS[name](name=name).weigh(dict(reversed(list(reports.items())))) == weights
+
+
+def test_that_a_mean_is_rounded_once_from_float64() -> None:
+    weighted = [(1 / 7, adapter(1)), (2 / 7, adapter(2)), (4 / 7, adapter(3))]
+    result = combine_factors(terms_of(*weighted))
+    ordered = sorted(weighted, key=lambda pair: pair[1].sha256)
+    for name in SHAPES:
+        mean = np.zeros(SHAPES[name][:1] + (3,))
+        for weight, one in ordered:
+            mean += weight * one[name].B.astype(np.float64)
+        assert np.array_equal(result.adapter[name].B, mean.astype(np.float32))
