@@ -91,6 +91,8 @@ SENTENCES: Final[dict[str, str]] = {
     "update.too_large": "The update has {size} bytes; one of the planned rank has at most {limit}.",
     # demo
     "demo.no_notes": "There is no notes folder at {path}. Give a folder with one folder per site.",
+    "demo.paused": "Round {round} came to a stand twice: too few updates were sent for a quorum. See above what each "
+    "site says, then start again.",
     "demo.too_few_sites": "{path} holds notes of {found} sites; {wanted} are wanted. Add folders or lower --sites.",
     # link, site
     "link.address": "{address} is no coordinator address. Give one such as ws://127.0.0.1:8765.",

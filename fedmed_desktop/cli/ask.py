@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import os
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from ..federation import Update
+from ..federation import Report
+from ..scores import Counts, Scores
 from ..site import TAKE_BACK, Verdict
 from ..storage import Entry
 from .console import Face
@@ -29,9 +32,20 @@ class Lines:
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
     def _read(self) -> None:
-        for text in sys.stdin:
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, text.strip())
-        self._loop.call_soon_threadsafe(self._queue.put_nowait, None)
+        try:
+            for text in sys.stdin:
+                self._loop.call_soon_threadsafe(self._queue.put_nowait, text.strip())
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, None)
+        except RuntimeError:
+            return  # the program is ending: its loop is closed and nobody waits for lines
+
+    def forget(self) -> None:
+        """Drops what was typed before the question was asked: it was not meant as its answer."""
+        ended = False
+        while not self._queue.empty():
+            ended = self._queue.get_nowait() is None
+        if ended:
+            self._queue.put_nowait(None)
 
     async def next(self) -> str | None:
         """The next line; None once the input has ended."""
@@ -46,11 +60,13 @@ class TerminalApprover:
         self._destination = destination
         self._console = Console()
         self._lines: Lines | None = None
+        self._who = _user_name()
 
     async def decide(self, entry: Entry) -> Verdict:
         """Returns when the person has decided; to hold is to be asked again after the next Enter."""
         self._lines = self._lines or Lines()
         with self._face.question():
+            self._lines.forget()
             self._console.print(evidence_table(entry, self._destination))
             while True:
                 print(_QUESTION, end="", flush=True)
@@ -67,7 +83,7 @@ class TerminalApprover:
             if answer == "send":
                 seconds = int(TAKE_BACK.total_seconds())
                 print(f"Recorded. The first byte may leave in {seconds} seconds; stop the program to take it back.")
-        return Verdict(approve=answer == "send", by=getpass.getuser(), reason=reason)
+        return Verdict(approve=answer == "send", by=self._who, reason=reason)
 
 
 def evidence_table(entry: Entry, destination: str) -> Table:
@@ -82,27 +98,42 @@ def evidence_table(entry: Entry, destination: str) -> Table:
         table.add_row("leaves", f"{name}: {part.size:,} bytes, sha256 {part.sha256[:16]}..")
     if not update.parts:
         table.add_row("leaves", "scores only, no adapter")
-    table.add_row("and", _scalars(update))
-    table.add_row("never", "no note text, no labels, no names")
-    if report.loss_before is not None and report.loss_after is not None:
-        table.add_row("validation loss", f"{report.loss_before:.3f} -> {report.loss_after:.3f}")
+    for name, value in _scalars(report):
+        table.add_row(f"leaves: {name}", value)
+    table.add_row("never", "note text, labels, names, your reason")
     for kind, after in sorted(evidence.scores_after.strict.items()):
         before = evidence.scores_before.strict.get(kind)
         table.add_row(f"F1 {kind}", (f"{before.f1:.2f} -> " if before else "") + f"{after.f1:.2f}")
     if update.parts:
-        table.add_row("update norm", f"{report.update_norm:.3f} (start {report.start_norm:.3f})")
         table.add_row("model drift", _measured(evidence.model_drift))
         table.add_row("performance drift", _measured(evidence.performance_drift))
-        table.add_row("rank", f"{evidence.rank} (effective {report.effective_rank:.1f})")
+        table.add_row("rank", str(evidence.rank))
     return table
 
 
-def _scalars(update: Update) -> str:
-    report = update.report
-    return (
-        f"number of notes ({report.notes}), of supervised tokens ({report.supervised_tokens:,}) and of steps "
-        f"({report.steps}); seconds taken ({report.seconds:.0f}); losses, counts behind the F1 scores, norms"
-    )
+def _scalars(report: Report) -> Iterator[tuple[str, str]]:
+    """Every scalar of a report by name: read off the value itself, so that a new field cannot be forgotten here."""
+    for name, value in report:
+        words = name.replace("_", " ")
+        if isinstance(value, Scores):
+            for sort, counts in (("strict", value.strict), ("lenient", value.lenient)):
+                for kind, count in sorted(counts.items()):
+                    yield f"{words}, {sort}, {kind}", _counted(count)
+            if value != Scores():
+                yield f"{words}, any type", _counted(value.unified)
+        elif value is not None:
+            yield words, f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _counted(counts: Counts) -> str:
+    return f"{counts.tp} found, {counts.fp} invented, {counts.fn} missed"
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
 def _measured(value: float | None) -> str:

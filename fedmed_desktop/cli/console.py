@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from .. import events
@@ -148,7 +149,7 @@ class TableFace:
             if site:
                 self._update(self._rows.setdefault(site, _Row()), event)
             if _is_news(event) and (text := line(event)):
-                self._print(f"[dim]{event.time:%H:%M:%S}[/] {text}")
+                self._print(f"[dim]{event.time:%H:%M:%S}[/] {escape(text)}")
 
     def _print(self, text: str) -> None:
         if self._asking:

@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rounds", type=_positive, help="rounds of training (default 3)")
     parser.add_argument("--sites", type=_positive, help="how many of the sites in the notes folder (default: all)")
-    parser.add_argument("--seed", type=int, help="seed of everything random (default 0)")
+    parser.add_argument("--seed", type=_seed, help="seed of everything random (default 0)")
     parser.add_argument("--method", help="how updates are combined (default fed_medlora)")
     parser.add_argument("--model", metavar="PATH_OR_ID", help="another base model than the bundled one")
     parser.add_argument(
@@ -55,6 +55,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--offscreen", action="store_true", help="ask nobody: a recorded rule approves at every site")
     parser.add_argument("--threads", type=_positive, help="threads for training (default: all cores)")
     return parser
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError("must be from 0 to 4294967295")
+    return value
 
 
 def _positive(text: str) -> int:

@@ -10,35 +10,24 @@ from pathlib import Path
 def run(argv: list[str]) -> int:
     """Writes the two files that a coordinator needs, and says what to do with them."""
     options = _parser().parse_args(argv)
-    from pydantic import ValidationError
-
     from ..coordinator.founding import found_federation, write_federation
-    from ..errors import UserFacingError
-    from ..federation import TrainingSettings
-    from ..federation.spec import LoraSettings, RoundSettings
 
     model = options.model
     if not model.is_dir():
         from ..training.base import resolve_model
 
         model = resolve_model(str(options.model))
-    training: dict[str, object] = {"steps": options.steps} if options.steps else {"epochs": options.epochs}
-    try:
-        spec, adapter = found_federation(
-            model,
-            LoraSettings(rank=options.rank, alpha=options.alpha),
-            options.seed,
-            name=options.name,
-            types=tuple(options.notes_types.replace(" ", "").split(",")),
-            rounds=options.rounds,
-            method={"name": options.method},
-            training=TrainingSettings.model_validate(training),
-            round=RoundSettings(sites=options.sites, quorum=options.quorum or max(1, options.sites - 1)),
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "options"
-        raise UserFacingError("spec.wrong_key", path="--new-federation", key=key, reason=first["msg"]) from None
+    spec, adapter = found_federation(
+        model,
+        {"rank": options.rank, "alpha": options.alpha},
+        options.seed,
+        name=options.name,
+        types=tuple(options.notes_types.replace(" ", "").split(",")),
+        rounds=options.rounds,
+        method={"name": options.method},
+        training={"steps": options.steps} if options.steps else {"epochs": options.epochs},
+        round={"sites": options.sites, "quorum": options.quorum or max(1, options.sites - 1)},
+    )
     path = write_federation(spec, adapter, options.out)
     print(f"Wrote {path} and the first adapter beside it. Look through the file: it is what all sites agree on.")
     print(f"Next: fedmed-desktop --coordinator --config {path} --data-dir DIR")

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserFacingError
 from ..federation import FederationSpec, dump_spec
-from ..federation.spec import BaseModelSpec, LoraSettings
+from ..federation.spec import LoraSettings, checked_spec
+from ..files import make_folder, write_durably
 from ..lora import Adapter
 from ..lora.base_model import decoder_linears, fingerprint
 from ..storage import BlobStore
@@ -16,15 +18,19 @@ from ..storage import BlobStore
 SPEC_FILE = "federation.toml"
 
 
-def found_federation(model: Path, lora: LoraSettings, seed: int, **settings: Any) -> tuple[FederationSpec, Adapter]:
+def found_federation(
+    model: Path, lora: LoraSettings | Mapping[str, Any], seed: int, **settings: Any
+) -> tuple[FederationSpec, Adapter]:
     """The specification over all decoder linears of `model`, and its first adapter (A random from `seed`, B zero).
 
-    Raises UserFacingError where the folder is no model folder, pydantic.ValidationError for a wrong setting.
+    Raises UserFacingError where the folder is no model folder, or naming a wrong setting.
     """
     modules = decoder_linears(model)
-    adapter = Adapter.initial(modules, lora.rank, lora.scale, seed)
-    base = BaseModelSpec(fingerprint=fingerprint(model), initial=adapter.sha256, modules=modules)
-    return FederationSpec(base=base, lora=lora, seed=seed, **settings), adapter
+    # Settings are looked at before anything is drawn from the seed, so that a wrong one is named, not stumbled over.
+    base = {"fingerprint": fingerprint(model), "initial": "0" * 64, "modules": modules}
+    spec = checked_spec({"base": base, "lora": lora, "seed": seed, **settings}, "settings")
+    adapter = Adapter.initial(modules, spec.lora.rank, spec.lora.scale, spec.seed)
+    return spec.model_copy(update={"base": spec.base.model_copy(update={"initial": adapter.sha256})}), adapter
 
 
 def write_federation(spec: FederationSpec, adapter: Adapter, folder: Path) -> Path:
@@ -32,12 +38,12 @@ def write_federation(spec: FederationSpec, adapter: Adapter, folder: Path) -> Pa
 
     Raises UserFacingError rather than write over another federation.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / SPEC_FILE
     if path.exists():
         raise UserFacingError("spec.exists", path=str(path))
-    initial_blob_file(path, spec).write_bytes(adapter.to_blob())
-    path.write_text(dump_spec(spec), encoding="utf-8")
+    write_durably(initial_blob_file(path, spec), adapter.to_blob())
+    write_durably(path, dump_spec(spec).encode())
     return path
 
 

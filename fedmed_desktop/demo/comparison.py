@@ -13,7 +13,7 @@ from ..federation.work import Emit
 from ..lora import Adapter
 from ..scores import Scores, pool
 from ..training.preparation import LoadedBase, site_types_map, trainer_factory, typed_notes
-from .federation import DemoSite
+from .federation import DemoSite, Finished
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,8 @@ class Comparison:
         self._emit = emit
         self._sites = sites
         self._trainers = {s.name: trainer_factory(base, s.name, s.notes, s.folder)(spec) for s in sites}
-        self._test = {
-            s.name: typed_notes(spec, s.notes, site_types_map(s.folder))[0].test
-            or typed_notes(spec, s.notes, site_types_map(s.folder))[0].validation
-            for s in sites
-        }
+        typed = {s.name: typed_notes(spec, s.notes, site_types_map(s.folder))[0] for s in sites}
+        self._test = {name: notes.test or notes.validation for name, notes in typed.items()}
 
     def score(self, adapter: Adapter | None, who: str, control: Control) -> TestScores:
         """Test scores of an adapter, or of the base where there is none; `who` is whose row shows the progress."""
@@ -51,6 +48,13 @@ class Comparison:
             )
             self._emit(events.GenerationProgress(site=who, done=number, total=len(self._sites)))
         return TestScores(found)
+
+    def score_final(self, finished: Finished, control: Control) -> TestScores:
+        """Test scores of the federation: what the sites reported last, measured here where one kept it back."""
+        told = {site: report.scores_after for site, report in finished.state.evaluation.items()}
+        if told.keys() == self._trainers.keys():
+            return TestScores(told)
+        return TestScores({**self.score(finished.adapter, "federation", control).by_site, **told})
 
     def train_alone(self, site: DemoSite, initial: Adapter, folder: Path, control: Control) -> Adapter:
         """The site's own adapter after the same rounds, steps, seeds and optimiser restarts, combining only itself."""

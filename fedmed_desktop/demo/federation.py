@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .. import events
 from ..clinical import SiteNotes, read_notes_folder
@@ -15,8 +16,8 @@ from ..coordinator.founding import found_federation
 from ..errors import UserFacingError
 from ..federation import FederationSpec
 from ..federation.record import RoundsState
-from ..federation.spec import RoundSettings
 from ..lora import Adapter
+from ..protocol.messages import check_site_name
 from ..site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
 from ..storage import BlobStore, Decision
 from ..training.preparation import LoadedBase, trainer_factory
@@ -48,10 +49,12 @@ def demo_sites(options: DemoOptions) -> list[DemoSite]:
     """The sites whose notes lie in the notes folder; raises UserFacingError naming what is missing or wrong."""
     if not options.notes.is_dir():
         raise UserFacingError("demo.no_notes", path=str(options.notes))
-    folders = sorted(path for path in options.notes.iterdir() if path.is_dir())
+    folders = sorted(p for p in options.notes.iterdir() if p.is_dir() and not p.name.startswith("."))
     wanted = options.sites or len(folders)
     if len(folders) < max(wanted, 1):
         raise UserFacingError("demo.too_few_sites", path=str(options.notes), found=len(folders), wanted=wanted)
+    for folder in folders[:wanted]:
+        check_site_name(folder.name)
     return [DemoSite(folder.name, folder, read_notes_folder(folder)) for folder in folders[:wanted]]
 
 
@@ -66,7 +69,7 @@ def demo_spec(options: DemoOptions, sites: list[DemoSite]) -> tuple[FederationSp
         rounds=options.rounds,
         method={"name": options.method},
         training=TRAINING,
-        round=RoundSettings(sites=len(sites), quorum=max(1, len(sites) - 1)),
+        round={"sites": len(sites), "quorum": max(1, len(sites) - 1)},
     )
 
 
@@ -80,10 +83,21 @@ async def run_federation(
     operator: Approver | None,
     emit: Callable[[events.Event], None],
 ) -> Finished:
-    """Runs all rounds. The first site is the operator's; without an `operator`, the demo rule decides there too."""
+    """Runs all rounds. The first site is the operator's; without an `operator`, the demo rule decides there too.
+
+    Raises UserFacingError, also where the federation pauses: nobody is there who could resume a demonstration.
+    """
+    paused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def watch(event: events.Event) -> None:
+        if isinstance(event, events.FederationPaused) and not paused.done():
+            # Always from the loop: the coordinator says so, not the working thread.
+            paused.set_exception(UserFacingError("demo.paused", round=event.round))
+        emit(event)
+
     blobs = BlobStore(folder / "coordinator" / "blobs")
     blobs.write(initial.to_blob())
-    host = Host(spec, folder / "coordinator", emit)
+    host = Host(spec, folder / "coordinator", watch)
     try:
         async with CoordinatorServer(host, "127.0.0.1", 0, emit) as server:
             await host.start()
@@ -91,21 +105,30 @@ async def run_federation(
                 _agent(site, spec, base, jobs, folder, server.port, operator if number == 0 else None, emit)
                 for number, site in enumerate(sites)
             ]
-            decisions: dict[str, list[Decision]] = {}
-            async with asyncio.TaskGroup() as group:
-                fault = group.create_task(host.wait_for_fault())
-                runs = [group.create_task(_run(agent, decisions)) for agent in agents]
-                await asyncio.gather(*runs)
-                fault.cancel()
+            await _all_finished([asyncio.ensure_future(host.wait_for_fault()), paused], [a.run() for a in agents])
+            decisions = {agent.name: agent.decisions for agent in agents}
             final = host.rounds.state.start
             return Finished(spec, host.rounds.state, Adapter.from_blob(blobs.read(final)), decisions)
     finally:
         await host.stop()
 
 
-async def _run(agent: SiteAgent, decisions: dict[str, list[Decision]]) -> None:
-    await agent.run()
-    decisions[agent.name] = agent.decisions
+async def _all_finished(faults: list[asyncio.Future[None]], runs: list[Coroutine[Any, Any, str]]) -> None:
+    """Waits for all runs; the first that fails, or the first fault, ends all and is raised as it is."""
+    tasks = [asyncio.ensure_future(run) for run in runs]
+    everything = asyncio.ensure_future(asyncio.gather(*tasks))
+    waiting: list[asyncio.Future[Any]] = [everything, *faults]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for fault in faults:
+            if fault.done():
+                fault.result()
+        everything.result()
+    finally:
+        waiting += tasks
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def _agent(
@@ -121,7 +144,7 @@ def _agent(
     return SiteAgent(
         name=site.name,
         address=f"ws://127.0.0.1:{port}",
-        data_dir=folder / site.name,
+        data_dir=folder / "sites" / site.name,
         base_fingerprint=spec.base.fingerprint,
         make_trainer=trainer_factory(base, site.name, site.notes, site.folder),
         approver=operator or RuleApprover(DEMO_RULE),

@@ -17,7 +17,7 @@ import psutil
 from .. import __version__, events
 from ..federation.record import RoundRecord, SiteRecord
 from ..scores import Scores, pool
-from ..training.device import peak_resident_mib
+from ..training.device import Device, peak_resident_mib
 from .comparison import TestScores
 from .federation import Finished
 from .settings import DemoOptions
@@ -45,6 +45,8 @@ def write_report(
     finished: Finished,
     traffic: Traffic,
     seconds: float,
+    device: Device,
+    threads: int,
     base: TestScores,
     federation: TestScores,
     alone: dict[str, TestScores],
@@ -64,6 +66,8 @@ def write_report(
         "method": finished.spec.method.name,
         "seed": options.seed,
         "seconds": round(seconds, 1),
+        "device": device.reason,
+        "threads": threads,
         "peak_memory_mib": round(peak_resident_mib(), 1),
         "machine": _machine(),
         "versions": _versions(),
@@ -106,7 +110,7 @@ def _round(record: RoundRecord, after: Scores, finished: Finished, traffic: Traf
             "residual": round(record.residual, 6),
             "norm": round(record.norm, 4),
             "effective_rank": round(record.effective_rank, 3),
-            "scored_on": "test" if last else "validation",
+            "scored_on": "test notes (validation where a site has none)" if last else "validation notes",
             **after.summary(),
         },
     }

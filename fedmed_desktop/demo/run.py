@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .. import events
 from ..federation import Control
+from ..files import make_folder
 from ..lora import Adapter
 from ..site import Approver, Jobs
 from ..training.device import available_cores
@@ -41,6 +42,7 @@ async def run_demo(options: DemoOptions, operator: Approver | None, emit: Callab
     `emit` is called from the event loop and from the working thread. Raises UserFacingError.
     """
     began = time.monotonic()
+    make_folder(options.report)  # before hours of work, not after
     sites = demo_sites(options)
     spec, initial = demo_spec(options, sites)
     # Nothing has a screen to keep smooth here, so training takes every core.
@@ -58,8 +60,7 @@ async def run_demo(options: DemoOptions, operator: Approver | None, emit: Callab
             folder = Path(name)
             finished = await run_federation(spec, initial, sites, base, jobs, folder, operator, watch)
             comparison = await jobs.run(lambda: Comparison(spec, sites, base, emit))
-            # The sites scored the final adapter on their test notes in their last plan: it is not done twice.
-            federation = TestScores({site: r.scores_after for site, r in finished.state.evaluation.items()})
+            federation = await jobs.run(lambda: comparison.score_final(finished, control))
             before = await jobs.run(lambda: comparison.score(None, "base model", control))
             alone: dict[str, TestScores] = {}
             for site in sites if options.compare else []:
@@ -68,7 +69,9 @@ async def run_demo(options: DemoOptions, operator: Approver | None, emit: Callab
         control.stop()
         jobs.close()
     seconds = time.monotonic() - began
-    report = write_report(options, finished, traffic, seconds, before, federation, alone)
+    report = write_report(
+        options, finished, traffic, seconds, base.get().device, base.get().threads, before, federation, alone
+    )
     return DemoResult(sites, finished, before, federation, alone, seconds, report)
 
 

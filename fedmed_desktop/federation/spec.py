@@ -6,14 +6,16 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from ..errors import UserFacingError
-from .methods import AnyMethod, FedMedLora
+from .methods import METHODS, AnyMethod, FedMedLora
 from .plan import Frozen, Sha256, TrainingSettings
 
 FORMAT: Final = 1
@@ -118,28 +120,34 @@ def load_spec(path: Path) -> FederationSpec:
         raise UserFacingError("spec.missing", path=str(path)) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserFacingError("spec.unreadable", path=str(path), reason=str(error)) from error
+    return checked_spec(data, path.name)
+
+
+def checked_spec(data: Mapping[str, object], where: str) -> FederationSpec:
+    """The specification of these values; raises UserFacingError with `where` and the key that is wrong."""
     try:
         return FederationSpec.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        raise UserFacingError(
-            "spec.wrong_key", path=path.name, key=key, reason=_reason(first["type"], first["msg"], key)
-        ) from None
+        place = tuple(str(part) for part in first["loc"])
+        if place[:1] == ("method",) and place[1:2] and place[1] in METHODS:
+            place = place[:1] + place[2:]  # pydantic names the method too, which is no key of the file
+        key = ".".join(place) or "(whole file)"
+        raise UserFacingError("spec.wrong_key", path=where, key=key, reason=_reason(first, place)) from None
 
 
-def _reason(kind: str, message: str, key: str) -> str:
-    if kind == "extra_forbidden":
-        section, _, name = key.rpartition(".")
-        known = _known_keys(section)
-        return f"{name!r} is no key of a specification" + (f"; known here: {', '.join(known)}" if known else "")
-    return message.removeprefix("Value error, ")
+def _reason(error: ErrorDetails, place: tuple[str, ...]) -> str:
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(place[:-1])
+        return f"{place[-1]!r} is no key of a specification" + (f"; known here: {', '.join(known)}" if known else "")
+    return error["msg"].removeprefix("Value error, ")
 
 
-def _known_keys(section: str) -> list[str]:
+def _known_keys(section: tuple[str, ...]) -> list[str]:
     model: type[Frozen] = FederationSpec
-    for part in filter(None, section.split(".")):
-        annotation = model.model_fields[part].annotation
+    for part in section:
+        field = model.model_fields.get(part)
+        annotation = field.annotation if field else None
         if not (isinstance(annotation, type) and issubclass(annotation, Frozen)):
             return []
         model = annotation
@@ -179,6 +187,7 @@ __all__ = [
     "LoraSettings",
     "RoundSettings",
     "ShareSettings",
+    "checked_spec",
     "dump_spec",
     "load_spec",
 ]

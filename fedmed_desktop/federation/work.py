@@ -64,7 +64,6 @@ class Evidence(Frozen):
 
     model_drift: float | None = None
     performance_drift: float | None = None
-    cosine_to_start: float | None = None
     rank: int
     scores_before: Scores = Scores()
     scores_after: Scores = Scores()

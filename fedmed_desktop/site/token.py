@@ -3,23 +3,18 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
+
+from ..files import make_folder, write_durably
 
 
 def own_token(path: Path) -> str:
     """The site's token; made at the first start, readable by its owner only."""
     if path.exists():
         return path.read_text().strip()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     token = secrets.token_hex(32)
-    # Under its name only once it is whole: a site that lost its token could never join under its name again.
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(token)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    # Durable and whole before it is used: a site that lost its token could never join under its name again.
+    write_durably(path, token.encode())
     return token

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from ..errors import UserFacingError, disk_fault
+from ..files import make_folder, sync_folder
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -19,7 +20,7 @@ class BlobStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._parts = folder / "parts"
-        self._parts.mkdir(parents=True, exist_ok=True)
+        make_folder(self._parts)
 
     def path(self, sha256: str) -> Path:
         """Where the blob lies; raises UserFacingError("storage.no_blob") if it does not."""
@@ -82,14 +83,3 @@ class BlobStore:
 
 def _tag(sender: str) -> str:
     return hashlib.sha256(sender.encode()).hexdigest()[:16]
-
-
-def sync_folder(folder: Path) -> None:
-    """Forces a rename in this folder to disk, where the system can (Windows cannot open folders)."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

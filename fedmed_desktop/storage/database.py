@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserFacingError
+from ..files import make_folder
 
 
 class Database:
@@ -24,7 +25,7 @@ class Database:
     def __init__(self, path: Path, schema: str) -> None:
         self.path = path
         self._lock = threading.RLock()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with self._faults():
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.0)
             try:

@@ -11,6 +11,7 @@ code's only access to blobs: it answers for nothing but parts of updates whose a
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,7 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE TABLE IF NOT EXISTS decisions (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, sha256 TEXT NOT NULL, round INTEGER NOT NULL,
-    decision TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL
+    decision TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, content TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, body TEXT NOT NULL);
 """
@@ -52,7 +53,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Decision:
-    """One row of the record of decisions."""
+    """One row of the record of decisions; `content` is the sha256 over all that was decided on, scalars too."""
 
     time: datetime
     sha256: str
@@ -60,6 +61,7 @@ class Decision:
     decision: str
     by: str
     reason: str
+    content: str
 
 
 class Outbox:
@@ -179,7 +181,9 @@ class Outbox:
         self._decide(sha256, ("released",), "refused", "refused", "coordinator", code, now, code=code)
 
     def decisions(self) -> list[Decision]:
-        rows = self._database.rows("SELECT time, sha256, round, decision, by, reason FROM decisions ORDER BY seq")
+        rows = self._database.rows(
+            "SELECT time, sha256, round, decision, by, reason, content FROM decisions ORDER BY seq"
+        )
         return [Decision(datetime.fromisoformat(row[0]), *row[1:]) for row in rows]
 
     def _decide(
@@ -216,8 +220,16 @@ class Outbox:
         code: str = "",
     ) -> None:
         connection.execute(
-            "INSERT INTO decisions (time, sha256, round, decision, by, reason) VALUES (?,?,?,?,?,?)",
-            (now.astimezone(UTC).isoformat(), entry.sha256, entry.plan.round, decision, by, reason),
+            "INSERT INTO decisions (time, sha256, round, decision, by, reason, content) VALUES (?,?,?,?,?,?,?)",
+            (
+                now.astimezone(UTC).isoformat(),
+                entry.sha256,
+                entry.plan.round,
+                decision,
+                by,
+                reason,
+                hashlib.sha256(entry.update.model_dump_json().encode()).hexdigest(),
+            ),
         )
         connection.execute(
             "UPDATE outbox SET state = ?, effective = ?, code = ? WHERE sha256 = ?",

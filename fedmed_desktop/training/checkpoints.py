@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from ..files import make_folder, write_durably
 
 _FORMAT = 1
 
@@ -27,17 +28,11 @@ class Checkpoint:
         self._key = key
 
     def write(self, account: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Temporary file, fsync, rename, fsync folder. Raises OSError (disk full)."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        """Whole or not at all. Raises UserFacingError (disk full)."""
+        make_folder(self._path.parent)
         text = json.dumps({"format": _FORMAT, "key": self._key, **account}, sort_keys=True)
         data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, {"account": text})
-        partial = self._path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self._path)
-        _sync_folder(self._path.parent)
+        write_durably(self._path, data)
 
     def read(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """Account and tensors; None where there is nothing of this key, or it is damaged: then the work starts anew."""
@@ -49,13 +44,3 @@ class Checkpoint:
                 return account, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError, ValueError):
             return None
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -37,10 +37,13 @@ def typed_notes(
 ) -> tuple[SiteNotes, NotesReport]:
     """The site's notes in the federation's types, and the report on its training notes."""
 
-    def typed(split: list[Note]) -> list[Note]:
-        return apply_types(split, spec.types, types_map)[0]
-
     train, report = apply_types(notes.train, spec.types, types_map)
+    # What training notes annotate, the others do too, also where none of them happens to hold an entity of it.
+    known = {name: name for name in report.annotated_types} | (types_map or {})
+
+    def typed(split: list[Note]) -> list[Note]:
+        return apply_types(split, spec.types, known)[0]
+
     return SiteNotes(train, typed(notes.validation), typed(notes.test) if notes.test else None), report
 
 

@@ -240,7 +240,6 @@ def evidence(plan: Plan, start: Adapter, after: Adapter, report: Report) -> Evid
     return Evidence(
         model_drift=model,
         performance_drift=performance,
-        cosine_to_start=algebra.cosine(after, start) if report.start_norm else None,
         rank=max(after.ranks.values()),
         scores_before=report.scores_before,
         scores_after=report.scores_after,

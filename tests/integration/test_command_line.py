@@ -177,3 +177,68 @@ def test_that_a_wrong_option_of_a_site_is_refused_in_words(
     } | changes
     status, said = run(capsys, "--site", *[part for pair in options.items() for part in pair])
     assert status == 2 and words in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--demo", "--method", "fedmagic"), "method"),
+        (("--demo", "--sites", "9"), "9 are wanted"),
+        (("--demo", "--report", "/proc/nowhere"), "/proc/nowhere"),
+        (("--demo", "--model", "/nowhere"), "/nowhere"),
+    ],
+)
+def test_that_a_wrong_option_of_the_demonstration_is_refused_before_it_begins(
+    arguments: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, said = run(capsys, *arguments, *(() if "--report" in arguments else ("--report", tmp_path / "report")))
+    assert status == 2 and words in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--demo", "--seed", "-1"),
+        ("--demo", "--seed", str(2**32)),
+        ("--demo", "--rounds", "0"),
+        ("--coordinator", "--port", "70000"),
+    ],
+)
+def test_that_a_number_out_of_range_is_named_with_its_option(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(list(arguments))
+    assert arguments[1] in capsys.readouterr().err
+
+
+def test_that_a_data_folder_that_cannot_be_made_is_named(
+    federation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    status, said = run(capsys, "--coordinator", "--config", federation, "--data-dir", tmp_path / "file" / "data")
+    assert status == 2 and "file/data" in said
+
+
+def test_that_a_seed_out_of_range_is_named_by_a_new_federation(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, said = run(
+        capsys,
+        *("--new-federation", "--model", tiny_model, "--notes-types", "drug"),
+        *("--out", tmp_path / "f", "--seed", "-1"),
+    )
+    assert status == 2 and "seed" in said
+
+
+def test_that_keys_of_the_specification_are_named_as_the_file_has_them(
+    federation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = federation.read_text()
+    for wrong, words in (
+        (written.replace("[method]", "[method]\nfoo = 1"), "method.foo"),
+        ('"a.b" = 1\n' + written, "a.b"),
+    ):
+        federation.write_text(wrong)
+        status, said = run(capsys, "--coordinator", "--config", federation, "--data-dir", tmp_path / "data")
+        assert status == 2 and words in said

@@ -8,11 +8,13 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from fedmed_desktop import events
+from fedmed_desktop.demo.federation import demo_sites
 from fedmed_desktop.demo.run import DemoResult, run_demo
 from fedmed_desktop.demo.settings import DemoOptions
 from fedmed_desktop.errors import UserFacingError
@@ -59,8 +61,6 @@ class Person:
 
     async def decide(self, entry: Entry) -> Verdict:
         self.asked.append(entry)
-        from datetime import timedelta
-
         return Verdict(approve=len(self.asked) > 1, by="Ada", reason="looked at it", delay=timedelta(0))
 
 
@@ -125,6 +125,45 @@ def test_that_a_notes_folder_without_sites_is_refused_in_words(tmp_path: Path, t
         demonstrate(DemoOptions(model=tiny_model, notes=tmp_path / "empty"))
     with pytest.raises(UserFacingError, match="no notes folder"):
         demonstrate(DemoOptions(model=tiny_model, notes=tmp_path / "nowhere"))
+
+
+def test_that_one_site_s_mistake_ends_the_demonstration_in_its_own_sentence(
+    notes: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    (notes / "South" / "types.toml").write_text('[types.map]\nChemical = "poison"\n')
+    with pytest.raises(UserFacingError, match="poison"):
+        demonstrate(DemoOptions(model=tiny_model, notes=notes, report=tmp_path / "report", threads=1))
+    (notes / "South").rename(notes / "S\N{LATIN SMALL LETTER O WITH DIAERESIS}uth")
+    with pytest.raises(UserFacingError, match="cannot be a site's name"):
+        demonstrate(DemoOptions(model=tiny_model, notes=notes, report=tmp_path / "report", threads=1))
+
+
+def test_that_a_demonstration_that_pauses_ends_and_says_so(notes: Path, tiny_model: Path, tmp_path: Path) -> None:
+    class Refuser:
+        async def decide(self, entry: Entry) -> Verdict:
+            return Verdict(approve=False, by="Ada", reason="no", delay=timedelta(0))
+
+    options = DemoOptions(sites=1, rounds=1, model=tiny_model, notes=notes, report=tmp_path / "report", threads=1)
+    with pytest.raises(UserFacingError, match="came to a stand"):
+        asyncio.run(run_demo(options, Refuser(), lambda event: None))
+
+
+def test_that_final_scores_kept_at_a_site_are_measured_for_the_table(
+    notes: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    class KeepsScores:
+        async def decide(self, entry: Entry) -> Verdict:
+            return Verdict(approve=bool(entry.update.parts), by="Ada", reason="no scores", delay=timedelta(0))
+
+    options = DemoOptions(rounds=1, model=tiny_model, notes=notes, report=tmp_path / "report", threads=1)
+    result = asyncio.run(run_demo(options, KeepsScores(), lambda event: None))
+    assert result.finished.state.evaluation.keys() == {"South"}
+    assert result.federation.by_site.keys() == {"North", "South"}
+
+
+def test_that_hidden_folders_are_no_sites(notes: Path) -> None:
+    (notes / ".cache").mkdir()
+    assert [site.name for site in demo_sites(DemoOptions(notes=notes))] == ["North", "South"]
 
 
 @pytest.mark.slow

@@ -145,7 +145,7 @@ def test_that_a_mean_is_rounded_once_from_float64() -> None:
     result = combine_factors(terms_of(*weighted))
     ordered = sorted(weighted, key=lambda pair: pair[1].sha256)
     for name in SHAPES:
-        mean = np.zeros(SHAPES[name][:1] + (3,))
+        mean = np.zeros((*SHAPES[name][:1], 3))
         for weight, one in ordered:
             mean += weight * one[name].B.astype(np.float64)
         assert np.array_equal(result.adapter[name].B, mean.astype(np.float32))

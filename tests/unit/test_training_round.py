@@ -84,11 +84,7 @@ def test_that_a_round_lowers_the_loss_and_reports_what_it_did(
     assert report.update_norm == pytest.approx(algebra.distance(after, start))
     assert report.start_norm == 0
     assert result.evidence.rank == 4
-    assert (result.evidence.model_drift, result.evidence.performance_drift, result.evidence.cosine_to_start) == (
-        None,
-        None,
-        None,
-    )
+    assert (result.evidence.model_drift, result.evidence.performance_drift) == (None, None)
 
 
 def test_that_training_changes_no_bit_of_the_base(
@@ -297,9 +293,6 @@ def test_that_evidence_compares_with_earlier_rounds(trainer: SiteTrainer, start:
     assert report.loss_before is not None
     assert result.evidence.model_drift == pytest.approx(report.update_norm / (algebra.norm(begun) + 0.5))
     assert result.evidence.performance_drift == pytest.approx(report.loss_before - 1.0)
-    assert result.evidence.cosine_to_start == pytest.approx(
-        algebra.cosine(Adapter.from_blob(result.blobs["adapter"]), begun)
-    )
 
 
 def test_that_an_evaluation_has_no_blobs_and_prefers_test_notes(base: BaseModel, start: Adapter) -> None:

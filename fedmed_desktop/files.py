@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders and files that must be there after a power cut; faults of the disk as sentences."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .errors import disk_fault
+
+
+def make_folder(path: Path) -> Path:
+    """The folder, made if need be; raises UserFacingError where it cannot be written to."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(13, "permission denied")
+    except OSError as error:
+        raise disk_fault(error, path) from error
+    return path
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Temporary file, fsync, rename, fsync folder: whole or not at all. Raises UserFacingError (disk full)."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        # Readable by its owner only, from the first byte and whatever the umask.
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise disk_fault(error, path) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Forces a rename in this folder to disk, where the system can (Windows cannot open folders)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

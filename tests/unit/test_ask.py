@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The question on the terminal: it shows all that would leave, and only an answer to it counts."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fedmed_desktop.cli.ask import TerminalApprover, evidence_table
+from fedmed_desktop.cli.console import LineFace
+from fedmed_desktop.federation import Plan, TrainingSettings
+from fedmed_desktop.site import Verdict
+from fedmed_desktop.storage import BlobStore, Entry, Outbox
+from tests.federation_parts import INITIAL, LORA, moved, result_of
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Entry:
+    plan = Plan(round=2, start=INITIAL.sha256, rank=LORA.rank, training=TrainingSettings(steps=4), seed=1)
+    outbox = Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs"))
+    made = outbox.put(plan, result_of(plan, INITIAL, moved(INITIAL, 1)), datetime.now(UTC))
+    outbox.close()
+    return made
+
+
+def test_that_every_blob_and_every_scalar_is_shown(entry: Entry) -> None:
+    console = Console(file=io.StringIO(), width=160)
+    console.print(evidence_table(entry, "ws://127.0.0.1:1"))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert entry.update.parts["adapter"].sha256[:16] in shown
+    for name, value in entry.update.report:
+        assert value is None or name.replace("_", " ") in shown
+    assert "10 found, 0 invented, 0 missed" in shown
+
+
+def test_that_a_decision_records_the_hash_of_all_that_was_shown(tmp_path: Path, entry: Entry) -> None:
+    outbox = Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs"))
+    outbox.keep(entry.sha256, "Ada", "no", datetime.now(UTC))
+    recorded = outbox.decisions()[-1]
+    outbox.close()
+    assert recorded.content == hashlib.sha256(entry.update.model_dump_json().encode()).hexdigest()
+
+
+def test_that_what_was_typed_before_the_question_is_no_answer(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    monkeypatch.setattr(sys, "stdin", os.fdopen(reader))
+
+    async def ask_twice() -> tuple[Verdict, bool]:
+        approver = TerminalApprover(LineFace(), "ws://127.0.0.1:1")
+        os.write(writer, b"keep\nfirst\nsend\nstale\n")
+        first = await asyncio.wait_for(approver.decide(entry), 5)
+        await asyncio.sleep(0.1)  # the stale lines have been read by now
+        second = asyncio.create_task(approver.decide(entry))
+        done, _ = await asyncio.wait([second], timeout=0.3)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        return first, bool(done)
+
+    try:
+        first, answered = asyncio.run(ask_twice())
+    finally:
+        os.close(writer)
+    assert (first.approve, first.reason) == (False, "first")
+    assert not answered
