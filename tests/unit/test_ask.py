@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,7 +52,8 @@ def test_that_a_decision_records_the_hash_of_all_that_was_shown(tmp_path: Path, 
 
 def test_that_what_was_typed_before_the_question_is_no_answer(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
-    monkeypatch.setattr(sys, "stdin", os.fdopen(reader))
+    typed = os.fdopen(reader)
+    monkeypatch.setattr(sys, "stdin", typed)
 
     async def ask_twice() -> tuple[Verdict, bool]:
         approver = TerminalApprover(LineFace(), "ws://127.0.0.1:1")
@@ -68,5 +70,9 @@ def test_that_what_was_typed_before_the_question_is_no_answer(entry: Entry, monk
         first, answered = asyncio.run(ask_twice())
     finally:
         os.close(writer)
+        for thread in threading.enumerate():
+            if thread.name == "stdin":
+                thread.join()
+        typed.close()
     assert (first.approve, first.reason) == (False, "first")
     assert not answered
