@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from threadpoolctl import threadpool_limits
+
 from ..federation.combine import Term
 from ..federation.inputs import RoundCombined
 from ..federation.rounds import Combine, Rounds
@@ -30,12 +32,14 @@ def combine(due: Combine, rounds: Rounds, blobs: BlobStore) -> RoundCombined:
         ]
         combination = method.combiner(terms)
     outcome = method.finish(combination.adapter, due.frozen, rounds.state.method)
+    with threadpool_limits(limits=1):  # the ledger keeps these too: their bits must not depend on threads
+        norm, effective_rank = algebra.norm(outcome.adapter), algebra.effective_rank(outcome.adapter)
     return RoundCombined(
         round=due.round,
         adapter=blobs.write(outcome.adapter.to_blob()),
         frozen=outcome.frozen,
         state=outcome.state,
         residual=combination.residual,
-        norm=algebra.norm(outcome.adapter),
-        effective_rank=algebra.effective_rank(outcome.adapter),
+        norm=norm,
+        effective_rank=effective_rank,
     )

@@ -123,7 +123,7 @@ class Host:
     def _carry_out(self, action: Action, now: datetime) -> None:
         match action:
             case Offer(site, plan):
-                self._tell(site, Ask(plan=plan))
+                self._tell(site, Ask(plan=plan, attempt=self.rounds.state.attempt))
             case Acknowledge(site, round_number, update):
                 self._tell(site, Receipt(round=round_number, update=update, time=now))
             case Reject(site, round_number, update, code):

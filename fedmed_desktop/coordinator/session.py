@@ -70,7 +70,7 @@ class SiteSession:
         """Tells the site what it still has to do, then answers until the connection ends."""
         writer = asyncio.create_task(self._write())
         if plan := self._host.rounds.plan_for(self.site):
-            self.send(Ask(plan=plan))
+            self.send(Ask(plan=plan, attempt=self._host.rounds.state.attempt))
         elif self._host.rounds.state.phase == "finished":
             self.send(self._host.farewell())
         try:

@@ -69,10 +69,11 @@ class Goodbye(_Message):
 
 
 class Ask(_Message):
-    """Coordinator: please carry out this plan."""
+    """Coordinator: please carry out this plan. A higher `attempt` than before asks again what was kept."""
 
     type: Literal["ask"] = "ask"
     plan: Plan
+    attempt: PositiveInt = 1
 
 
 class Progress(_Message):

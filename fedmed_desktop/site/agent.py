@@ -87,6 +87,7 @@ class SiteAgent:
         self._trainer: asyncio.Future[Trainer] | None = None
         self.control = Control()
         self._plan: Plan | None = None
+        self._attempt = 1
         self._work: asyncio.Task[None] | None = None
         self._upload_task: asyncio.Task[None] | None = None
         self._telling: set[asyncio.Task[None]] = set()
@@ -142,8 +143,8 @@ class SiteAgent:
                 await self._downloads.chunk(message)
             case Welcome():
                 await self._welcome(message)
-            case Ask(plan=plan):
-                await self._asked(plan)
+            case Ask(plan=plan, attempt=attempt):
+                await self._asked(plan, attempt)
             case Want(sha256=sha256, offset=offset):
                 self._upload(sha256, offset)
             case Missing(sha256=sha256):
@@ -190,7 +191,8 @@ class SiteAgent:
                 await self._offer(entry)
         await self._downloads.ask_again()
 
-    async def _asked(self, plan: Plan) -> None:
+    async def _asked(self, plan: Plan, attempt: int) -> None:
+        self._attempt = attempt
         if plan == self._plan and self._work and not self._work.done():
             # The coordinator may have missed it, or begun to count anew; an operator's time depends on it.
             self._tell_phase(plan.round, self._phase_now)
@@ -198,6 +200,7 @@ class SiteAgent:
         if plan != self._plan:
             await self._end_work()
             self._decisions.expire_before(plan.round)
+            await asyncio.to_thread(self._forget_checkpoints_before, plan.round)
         self._plan = plan
         self.control = Control()
         self._work = asyncio.create_task(self._answer(plan, self.control), name=f"round {plan.round} of {self.name}")
@@ -220,7 +223,9 @@ class SiteAgent:
                 return
             entry = await asyncio.to_thread(self.outbox.put, plan, result, self._clock())
             await asyncio.to_thread(shutil.rmtree, self._checkpoints(plan), ignore_errors=True)
-        entry = await self._decisions.made(entry)
+        entry = await self._decisions.made(self._decisions.reopened(entry, self._attempt))
+        if entry.state == "kept":
+            self._decisions.remember_attempt(entry, self._attempt)
         if entry.state == "released":
             await self._offer(entry)
         elif entry.state in ("kept", "expired"):
@@ -284,7 +289,7 @@ class SiteAgent:
         except UserFacingError:
             await self._link.send(Missing(sha256=sha256))
             return
-        round_number = self._plan.round if self._plan else 0
+        round_number = self.outbox.round_of(sha256)
 
         def progress(sent: int, total: int) -> None:
             self._emit(
@@ -314,6 +319,12 @@ class SiteAgent:
 
     def _checkpoints(self, plan: Plan) -> Path:
         return self._folder / "checkpoints" / f"round-{plan.round}"
+
+    def _forget_checkpoints_before(self, round_number: int) -> None:
+        """A closed round's checkpoints are adapters trained on notes, and of no more use."""
+        for folder in (self._folder / "checkpoints").glob("round-*"):
+            if int(folder.name.removeprefix("round-")) < round_number:
+                shutil.rmtree(folder, ignore_errors=True)
 
     async def _end_work(self) -> None:
         self.control.stop()

@@ -41,6 +41,16 @@ class Decisions:
         for entry in self._outbox.take_back_unreleased(self._clock()):
             self._note(entry, "taken_back", "agent", "the program ended before the approval was in effect")
 
+    def reopened(self, entry: Entry, attempt: int) -> Entry:
+        """What was kept is a question again where the coordinator asks anew; at the same attempt it stays kept."""
+        if entry.state != "kept" or attempt <= int(self._outbox.recall(f"attempt {entry.sha256}") or attempt):
+            return entry
+        return self._outbox.ask_again(entry.sha256, self._clock())
+
+    def remember_attempt(self, entry: Entry, attempt: int) -> None:
+        """At which of the coordinator's attempts the update was kept."""
+        self._outbox.remember(f"attempt {entry.sha256}", str(attempt))
+
     async def made(self, entry: Entry) -> Entry:
         """Until the update is released, kept or expired. An approval comes into effect only here, while we run."""
         while entry.state in ("pending", "approved"):

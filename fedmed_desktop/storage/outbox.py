@@ -3,7 +3,7 @@
 
     pending --approve--> approved --(effective time reached while running)--> released --> acknowledged | refused
        |  ^--take back / restart before effective--|
-       |--keep--> kept          |--round closed--> expired
+       |--keep--> kept --asked again--> pending          |--round closed--> expired
 
 Every decision is a row that is never changed (`decisions`), written before its effect. `open_released` is the transfer
 code's only access to blobs: it answers for nothing but parts of updates whose approval is recorded and in effect.
@@ -160,11 +160,19 @@ class Outbox:
         self._decide(sha256, ("pending", "approved"), "kept", "kept", by, reason, now)
         return self.entry(sha256)
 
+    def ask_again(self, sha256: str, now: datetime) -> Entry:
+        """The round could not close without it: the operator may decide anew."""
+        self._decide(sha256, ("kept",), "pending", "asked_again", "coordinator", "", now)
+        return self.entry(sha256)
+
     def expire(self, round_number: int, now: datetime) -> list[Entry]:
         """The round closed without these: they stay here."""
         gone = [e for e in self._entries("round = ?", round_number) if e.state in ("pending", "approved")]
-        for entry in gone:
-            self._decide(entry.sha256, ("pending", "approved"), "expired", "expired", "agent", "round closed", now)
+        for entry in list(gone):
+            try:
+                self._decide(entry.sha256, ("pending", "approved"), "expired", "expired", "agent", "round closed", now)
+            except UserFacingError:  # released by the other thread this moment: the coordinator will say it is late
+                gone.remove(entry)
         return gone
 
     def take_back_unreleased(self, now: datetime) -> list[Entry]:
@@ -237,6 +245,11 @@ class Outbox:
         )
 
     # -- the only door -------------------------------------------------------------------------------------------
+
+    def round_of(self, sha256: str) -> int:
+        """The round of the update that has this part; 0 where there is none."""
+        found = [e.plan.round for e in self.entries() if any(p.sha256 == sha256 for p in e.update.parts.values())]
+        return found[-1] if found else 0
 
     def open_released(self, sha256: str) -> Path:
         """Path of a blob that may leave; raises UserFacingError for any other, also for one that does not exist."""

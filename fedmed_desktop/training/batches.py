@@ -33,11 +33,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """What a list of notes became. `split` notes were cut into windows, `dropped` pieces did not fit even so."""
+    """What a list of notes became. `split` notes were cut into windows; pieces `left_out` did not fit even so."""
 
     items: tuple[Example, ...]
     split: int = 0
-    dropped: int = 0
+    left_out: tuple[Note, ...] = ()
 
     def supervised(self, loss_on: Literal["answer", "all"]) -> int:
         """Labels of one pass."""
@@ -74,14 +74,15 @@ class Encoder:
     def encode(self, notes: Iterable[Note], max_tokens: int) -> Examples:
         """Examples of at most `max_tokens`; longer notes are cut into windows between sentences."""
         items: list[Example] = []
-        split = dropped = 0
+        left_out: list[Note] = []
+        split = 0
         for note in notes:
             pieces = self._pieces(note, max_tokens)
             fitting = [piece for piece in pieces if len(piece) <= max_tokens]
             items += fitting
             split += len(pieces) > 1
-            dropped += len(pieces) - len(fitting)
-        return Examples(tuple(items), split, dropped)
+            left_out += [piece.note for piece in pieces if len(piece) > max_tokens]
+        return Examples(tuple(items), split, tuple(left_out))
 
     def _pieces(self, note: Note, max_tokens: int) -> list[Example]:
         whole = self._example(note)

@@ -79,9 +79,9 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def available_memory() -> int:
-    """Bytes that this machine can still give."""
-    return int(psutil.virtual_memory().available)
+def total_memory() -> int:
+    """Bytes of this machine: what depends on it comes out the same at every run, unlike what is free just now."""
+    return int(psutil.virtual_memory().total)
 
 
 def peak_resident_mib() -> float:

@@ -14,7 +14,7 @@ from ..clinical import AnswerForm, parse_answer, score
 from ..scores import Scores
 from .base import BaseModel
 from .batches import Encoder, Examples, by_length, collate
-from .device import available_memory
+from .device import total_memory
 from .generation import Request, generate
 from .loop import label_losses
 
@@ -56,12 +56,14 @@ class Evaluator:
         progress: Callable[[int], None] = lambda done: None,
         check: Callable[[], None] = lambda: None,
     ) -> Scores:
-        """Pooled counts over the examples' notes, of the asked types."""
+        """Pooled counts over the examples' notes, of the asked types; what did not fit counts as missed."""
         requests = [Request(e.prompt, self._limit(e.note.text, len(e.prompt), max_new_tokens)) for e in examples.items]
         rows = _ROWS[self._base.device.name]
         with self._base.lora.folded() if self._may_fold() else nullcontext():
             answers = generate(self._base, requests, rows=rows, progress=progress, check=check)
         pooled = Scores()
+        for note in examples.left_out:
+            pooled += score([e.span for e in note.entities], [], self._types)
         for example, tokens in zip(examples.items, answers, strict=True):
             answer = self._base.tokenizer.decode(tokens, skip_special_tokens=True)
             found = parse_answer(answer, example.note.text, self._types, self._form)
@@ -72,7 +74,7 @@ class Evaluator:
         """Only in float32 on the CPU, where it changes the last bits alone, and where a copy of the base is small."""
         if self._base.device.name != "cpu" or self._base.device.quantization != "none":
             return False
-        return self._base.bytes < available_memory() // 4
+        return self._base.bytes < total_memory() // 8
 
     def _limit(self, text: str, prompt: int, max_new_tokens: int) -> int:
         """Marking up rarely makes a text three times as long: a model that rambles on is cut there."""

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 from fedmed_desktop import events
 from fedmed_desktop.federation import FederationSpec
-from fedmed_desktop.site import Jobs
+from fedmed_desktop.site import Jobs, Verdict
+from fedmed_desktop.storage import Entry
 from tests.federation_parts import INITIAL, NumpyTrainer, small_spec
 from tests.loopback_parts import agent, coordinator
 
@@ -42,3 +44,38 @@ def test_that_the_same_federation_gives_the_same_adapter_twice(tmp_path: Path) -
     other, _ = asyncio.run(run_federation(tmp_path / "3", small_spec(seed=1), ["A", "B", "C"]))
     assert second == first
     assert other != first
+
+
+class ChangesTheirMind:
+    """Stands in for an operator who keeps the first update and, asked once more, sends it."""
+
+    def __init__(self) -> None:
+        self.asked: list[Entry] = []
+
+    async def decide(self, entry: Entry) -> Verdict:
+        self.asked.append(entry)
+        return Verdict(approve=len(self.asked) > 1, by="Ada", reason="", delay=timedelta(0))
+
+
+def test_that_an_operator_is_asked_again_where_a_round_cannot_close_without_the_kept_update(tmp_path: Path) -> None:
+    async def federate() -> tuple[str, list[events.Event], ChangesTheirMind]:
+        seen: list[events.Event] = []
+        person, jobs = ChangesTheirMind(), Jobs()
+        try:
+            async with coordinator(tmp_path / "c", small_spec(rounds=1, sites=2), seen) as (_, port):
+                sites = [
+                    agent(tmp_path, "A", port, jobs, seen, approver=person),
+                    agent(tmp_path, "B", port, jobs, seen),
+                ]
+                finals = await asyncio.wait_for(asyncio.gather(*(site.run() for site in sites)), 60)
+                return finals[0], seen, person
+        finally:
+            jobs.close()
+
+    final, seen, person = asyncio.run(federate())
+    assert final != INITIAL.sha256
+    assert [entry.plan.round for entry in person.asked] == [1, 1, 2]
+    assert person.asked[0].sha256 == person.asked[1].sha256
+    assert [e.attempt for e in seen if isinstance(e, events.RoundOpened)] == [1, 2, 1]
+    by_ada = [e.decision for e in seen if isinstance(e, events.DecisionRecorded) and e.by == "Ada" and e.round == 1]
+    assert by_ada == ["kept", "approved"]

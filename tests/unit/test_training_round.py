@@ -366,3 +366,9 @@ def test_that_a_plan_with_a_frozen_adapter_is_refused_not_ignored(
 ) -> None:
     with pytest.raises(UserFacingError, match="frozen adapter"):
         train(trainer, start, tmp_path, plan_of(start, frozen=start.sha256))
+
+
+def test_that_entities_of_notes_that_do_not_fit_count_as_missed(trainer: SiteTrainer, start: Adapter) -> None:
+    tight = SETTINGS.model_copy(update={"max_tokens": 32})
+    scores = trainer.score_adapter(start, NOTES.validation, tight)
+    assert {name: (c.tp, c.fp, c.fn) for name, c in scores.strict.items()} == {"drug": (0, 0, 4), "problem": (0, 0, 4)}
