@@ -60,6 +60,22 @@ class PhaseChanged(_SiteEvent):
     phase: Phase
 
 
+class Prepared(_SiteEvent):
+    """A site has read its notes and loaded the base model. Counts are of training notes and their entities.
+
+    `device` is a sentence: where training computes, in which numbers, and why. `ignored`: types that the federation
+    does not know; `dropped`: entities that are discontinuous, nested in another or marked twice.
+    """
+
+    type: Literal["prepared"] = "prepared"
+    notes: int
+    entities: dict[str, int]
+    ignored: dict[str, int]
+    dropped: int
+    device: str
+    threads: int
+
+
 class TrainingStep(_SiteEvent):
     """One optimiser step. `loss` is per supervised token (nats); memory is the process's or the device's peak (MiB)."""
 
@@ -182,6 +198,7 @@ class Failed(_SiteEvent):
 Event = (
     ConnectionChanged
     | PhaseChanged
+    | Prepared
     | TrainingStep
     | Evaluated
     | GenerationProgress

@@ -47,6 +47,12 @@ def line(event: events.Event) -> str | None:
             return f"{event.site}: {event.state} {event.address}"
         case events.PhaseChanged():
             return f"{event.site}: round {event.round}: {PHASES[event.phase]}"
+        case events.Prepared():
+            return (
+                f"{event.site}: {event.notes:,} training notes with {_listed(event.entities)}; "
+                f"{event.dropped} nested or discontinuous entities dropped; not known to the federation and ignored: "
+                f"{_listed(event.ignored)}. {event.device} Threads: {event.threads}."
+            )
         case events.TrainingStep() if event.step == event.steps or event.step % 25 == 0:
             return (
                 f"{event.site}: round {event.round}: step {event.step} of {event.steps}, loss {event.loss:.3f}, "
@@ -83,6 +89,10 @@ def line(event: events.Event) -> str | None:
             return f"{event.site}: round {event.round}: {sentence(event.code, event.params)}"
         case _:
             return None
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())) or "none"
 
 
 class LineFace:
@@ -230,7 +240,12 @@ def _is_news(event: events.Event) -> bool:
         return event.decision != "released"
     return isinstance(
         event,
-        events.RoundOpened | events.RoundCombined | events.UpdateRefused | events.FederationPaused | events.Failed,
+        events.Prepared
+        | events.RoundOpened
+        | events.RoundCombined
+        | events.UpdateRefused
+        | events.FederationPaused
+        | events.Failed,
     )
 
 

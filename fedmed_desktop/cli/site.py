@@ -68,7 +68,7 @@ async def _take_part(options: argparse.Namespace) -> int:
             address=options.join,
             data_dir=options.data_dir,
             base_fingerprint=fingerprint(model),
-            make_trainer=trainer_factory(base, options.name, notes, options.notes),
+            make_trainer=trainer_factory(base, options.name, notes, options.notes, face.emit),
             approver=RuleApprover(options.approve_rule)
             if options.approve_rule
             else TerminalApprover(face, options.join),

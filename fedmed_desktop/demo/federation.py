@@ -146,7 +146,7 @@ def _agent(
         address=f"ws://127.0.0.1:{port}",
         data_dir=folder / "sites" / site.name,
         base_fingerprint=spec.base.fingerprint,
-        make_trainer=trainer_factory(base, site.name, site.notes, site.folder),
+        make_trainer=trainer_factory(base, site.name, site.notes, site.folder, emit),
         approver=operator or RuleApprover(DEMO_RULE),
         jobs=jobs,
         emit=emit,

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..clinical import Note, NotesReport, SiteNotes, apply_types, read_types_map
+from ..events import Prepared
 from ..federation import FederationSpec
+from ..federation.work import Emit
 from .base import BaseModel
 from .device import Quantization, choose_device
 from .trainer import SiteTrainer
@@ -54,12 +56,24 @@ def site_types_map(folder: Path) -> dict[str, str] | None:
 
 
 def trainer_factory(
-    base: LoadedBase, site: str, notes: SiteNotes, folder: Path
+    base: LoadedBase, site: str, notes: SiteNotes, folder: Path, emit: Emit = lambda event: None
 ) -> Callable[[FederationSpec], SiteTrainer]:
     """What the site agent calls once it knows the specification; raises UserFacingError (no known types)."""
 
     def make(spec: FederationSpec) -> SiteTrainer:
         typed, report = typed_notes(spec, notes, site_types_map(folder))
-        return SiteTrainer(base.get(), site, typed, report.annotated_types, spec.answer_form, spec.share)
+        loaded = base.get()
+        emit(
+            Prepared(
+                site=site,
+                notes=report.notes,
+                entities=report.entities,
+                ignored=report.unmapped,
+                dropped=report.discontinuous_dropped + report.nested_dropped + report.repeated_dropped,
+                device=loaded.device.reason,
+                threads=loaded.threads,
+            )
+        )
+        return SiteTrainer(loaded, site, typed, report.annotated_types, spec.answer_form, spec.share)
 
     return make

@@ -93,6 +93,9 @@ def test_that_a_demonstration_reports_every_round_and_compares_on_test_notes(
     assert sum(weights) == pytest.approx(1)
     assert Adapter.load_peft(tmp_path / "report" / "adapter").ranks == result.finished.adapter.ranks
     assert any(isinstance(event, events.TrainingStep) for event in seen)
+    prepared = {event.site: event for event in seen if isinstance(event, events.Prepared)}
+    assert prepared["North"].notes == 6 and prepared["North"].entities == {"drug": 6, "problem": 6}
+    assert "CPU in float32" in prepared["North"].device
 
 
 def test_that_the_same_seed_gives_the_same_adapter_and_another_seed_another(
