@@ -111,6 +111,11 @@ class Host:
         for event in step.events:  # last: a face that cannot show them (a closed pipe) must not stop the federation
             self._emit(event)
 
+    async def settled(self) -> None:
+        """Returns once every input that was given so far is in the ledger: what the rounds say now may be told."""
+        async with self._order:
+            return
+
     def _roll_back(self) -> None:
         """Back to what the ledger holds: an input that is not in it must never be acknowledged, now or later."""
         self.rounds = self._ledger.load_rounds(self.spec)

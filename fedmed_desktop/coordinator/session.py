@@ -68,6 +68,7 @@ class SiteSession:
 
     async def serve(self) -> None:
         """Tells the site what it still has to do, then answers until the connection ends."""
+        await self._host.settled()
         writer = asyncio.create_task(self._write())
         if plan := self._host.rounds.plan_for(self.site):
             self.send(Ask(plan=plan, attempt=self._host.rounds.state.attempt))

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Protocol
 
 from ..errors import UserFacingError
-from ..lora import Module, algebra
+from ..lora import algebra
+from .combine import ModuleSource
 from .plan import Plan
 from .spec import FederationSpec
 from .update import Report
@@ -17,14 +16,7 @@ from .update import Report
 _NORM_TOLERANCE = 1e-4
 
 
-class AdapterSource(Protocol):
-    @property
-    def names(self) -> Iterable[str]: ...
-
-    def module(self, name: str) -> Module: ...
-
-
-def check_adapter(adapter: AdapterSource, spec: FederationSpec, plan: Plan) -> None:
+def check_adapter(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> None:
     """Names, shapes, rank and scale are those of the federation; raises UserFacingError naming the module.
 
     Finiteness and layout were checked when the blob was opened.
@@ -47,7 +39,7 @@ def check_adapter(adapter: AdapterSource, spec: FederationSpec, plan: Plan) -> N
             raise UserFacingError("update.wrong_scale", module=name, found=module.scale, expected=spec.lora.scale)
 
 
-def check_norm(start: AdapterSource, after: AdapterSource, report: Report) -> None:
+def check_norm(start: ModuleSource, after: ModuleSource, report: Report) -> None:
     """The norm that the site's operator saw is the norm of what arrived; raises UserFacingError.
 
     Module by module, so that memory holds one module of each, however many sites upload at once.

@@ -18,4 +18,4 @@ class FedMedLora(Method):
     name: Literal["fed_medlora"] = "fed_medlora"
 
     def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
-        return normalised({site: float(r.supervised_tokens) for site, r in reports.items()}, sorted(reports))
+        return normalised({site: float(r.supervised_tokens) for site, r in reports.items()})

@@ -16,4 +16,4 @@ class FedAvg(Method):
     name: Literal["fedavg"] = "fedavg"
 
     def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
-        return normalised({site: float(r.notes) for site, r in reports.items()}, sorted(reports))
+        return normalised({site: float(r.notes) for site, r in reports.items()})

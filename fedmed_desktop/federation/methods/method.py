@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
@@ -72,9 +72,9 @@ class Method(Frozen):
         return Outcome(adapter=adapter, frozen=frozen, state=state)
 
 
-def normalised(weights: Mapping[str, float], sites: Sequence[str]) -> dict[str, float]:
+def normalised(weights: Mapping[str, float]) -> dict[str, float]:
     """Weights divided by their sum; equal weights where the sum is zero (no site has anything to count)."""
-    total = sum(weights[site] for site in sorted(sites))
+    total = sum(weights[site] for site in sorted(weights))
     if total <= 0:
-        return {site: 1.0 / len(sites) for site in sites}
-    return {site: weights[site] / total for site in sites}
+        return {site: 1.0 / len(weights) for site in weights}
+    return {site: weight / total for site, weight in weights.items()}
