@@ -54,7 +54,7 @@ class SiteTrainer:
     def train_round(self, plan: Plan, start: Adapter, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
         """Trains and measures; resumes from `checkpoints` where they are of the same plan, adapter and notes.
 
-        Phases: scoring_before, training, scoring_after, measuring. Raises Stopped, UserFacingError, OSError.
+        Phases: scoring_before, training, scoring_after, measuring. Raises Stopped, UserFacingError.
         """
         if plan.frozen is not None:
             raise UserFacingError("training.frozen_adapter")

@@ -76,6 +76,7 @@ def test_that_unix_sockets_work(tmp_path: Path) -> None:
         server.bind(str(tmp_path / "s"))
         server.listen()
         client.connect(str(tmp_path / "s"))
+        assert client.getpeername() == str(tmp_path / "s")
 
 
 def test_that_tests_do_not_touch_the_users_home() -> None:
