@@ -5,21 +5,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
 class Jobs:
-    """First come, first served. `close` waits for the running job: stop its Control first."""
+    """First come, first served. `close` waits for the running job: stop its Control first.
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="training")
+    `executor`: what the jobs run on where a face has a thread of its own for them; it must run one job at a time, and
+    `close` shuts it down (waiting, pending jobs cancelled). Without it, a pool of one thread.
+    """
+
+    def __init__(self, executor: Executor | None = None) -> None:
+        self._executor = executor or ThreadPoolExecutor(max_workers=1, thread_name_prefix="training")
 
     async def run(self, job: Callable[[], T]) -> T:
         """Runs on the working thread. If the awaiting task is cancelled, a job that has begun still ends by itself."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, job)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, job)
 
     def close(self) -> None:
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._executor.shutdown(wait=True, cancel_futures=True)
