@@ -8,6 +8,7 @@ told again after the next welcome, and every message means the same when it come
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -33,14 +34,15 @@ from ..protocol.messages import (
     Want,
     Welcome,
 )
-from ..protocol.wire import send_blob
 from ..storage import BlobStore, Decision, Entry, Outbox
 from .approval import Approver
 from .decisions import Decisions
 from .download import Downloads
 from .jobs import Jobs
 from .link import Backoff, Link
+from .phases import Phases
 from .token import own_token
+from .upload import Uploads
 
 Emit = Callable[[events.Event], None]
 
@@ -85,17 +87,16 @@ class SiteAgent:
         self._token = own_token(data_dir / "token")
         self._downloads = Downloads(name, self._blobs, self._link.send, emit)
         self._trainer: asyncio.Future[Trainer] | None = None
-        self.control = Control()
+        self._uploads = Uploads(name, self.outbox, self._link, emit)
+        self._phases = Phases(name, emit, self._tell_phase)
         self._plan: Plan | None = None
         self._attempt = 1
         self._work: asyncio.Task[None] | None = None
-        self._upload_task: asyncio.Task[None] | None = None
         self._telling: set[asyncio.Task[None]] = set()
-        self._phase_now: events.Phase = "joining"
         self._offered: set[str] = set()
         self._done: asyncio.Future[str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._decisions = Decisions(name, self.outbox, approver, emit, self._phase, clock)
+        self._decisions = Decisions(name, self.outbox, approver, emit, self._phases.enter, clock)
         self.decisions: list[Decision] = []  # the record, readable once `run` has ended
 
     async def run(self) -> str:
@@ -116,7 +117,7 @@ class SiteAgent:
         finally:
             link.cancel()
             await self._end_work()
-            left = [link, *self._telling, *(task for task in (self._upload_task, self._trainer) if task)]
+            left = [link, *self._telling, *(task for task in (self._uploads.task, self._trainer) if task)]
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
@@ -129,6 +130,22 @@ class SiteAgent:
     def take_back(self, sha256: str, by: str, reason: str) -> None:
         """Undoes an approval that is not yet in effect; on the agent's loop. Raises UserFacingError if it is."""
         self._decisions.take_back(sha256, by, reason)
+
+    @property
+    def paused(self) -> bool:
+        return self._phases.paused
+
+    def pause(self) -> None:
+        """Computing stops at the next micro-step, in this plan and in later ones, until `resume`; any thread.
+
+        Approvals, uploads and downloads go on. The face and the coordinator are told the phase "paused". The working
+        thread is held meanwhile, so other sites that share `jobs` wait too. A restart does not remember it.
+        """
+        self._phases.pause()
+
+    def resume(self) -> None:
+        """Goes on where it was paused, and tells the true phase again; any thread."""
+        self._phases.resume()
 
     # -- messages --------------------------------------------------------------------------------------------------
 
@@ -146,7 +163,7 @@ class SiteAgent:
             case Ask(plan=plan, attempt=attempt):
                 await self._asked(plan, attempt)
             case Want(sha256=sha256, offset=offset):
-                self._upload(sha256, offset)
+                self._uploads.wanted(sha256, offset)
             case Missing(sha256=sha256):
                 self._downloads.missing(sha256)
             case Receipt() | Refused():
@@ -165,7 +182,7 @@ class SiteAgent:
         if isinstance(message, Receipt):
             await asyncio.to_thread(self.outbox.acknowledged, message.update, self._clock())
             self._emit(events.ReceiptReceived(site=self.name, round=message.round, update=message.update))
-            self._phase(message.round, "sent")
+            self._phases.enter(message.round, "sent")
             return
         await asyncio.to_thread(self.outbox.refused, message.update, message.code, self._clock())
         self._emit(
@@ -195,15 +212,15 @@ class SiteAgent:
         self._attempt = attempt
         if plan == self._plan and self._work and not self._work.done():
             # The coordinator may have missed it, or begun to count anew; an operator's time depends on it.
-            self._tell_phase(plan.round, self._phase_now)
+            self._phases.tell_again(plan.round)
             return
         if plan != self._plan:
             await self._end_work()
             self._decisions.expire_before(plan.round)
             await asyncio.to_thread(self._forget_checkpoints_before, plan.round)
         self._plan = plan
-        self.control = Control()
-        self._work = asyncio.create_task(self._answer(plan, self.control), name=f"round {plan.round} of {self.name}")
+        control = self._phases.new_control()
+        self._work = asyncio.create_task(self._answer(plan, control), name=f"round {plan.round} of {self.name}")
         self._work.add_done_callback(self._pass_on_fault)
 
     def _pass_on_fault(self, work: asyncio.Future[Any]) -> None:
@@ -234,7 +251,7 @@ class SiteAgent:
             await self._link.send(Decline(round=plan.round, code="failed"))
 
     async def _carry_out(self, plan: Plan, control: Control) -> LocalResult:
-        self._phase(plan.round, "downloading")
+        self._phases.enter(plan.round, "downloading")
         await self._downloads.fetch(plan.start, plan.round)
         start = await asyncio.to_thread(lambda: Adapter.from_blob(self._blobs.read(plan.start)))
         assert self._trainer is not None
@@ -248,7 +265,7 @@ class SiteAgent:
                 return trainer.evaluate(plan, start, self._from_worker, control)
             return trainer.train_round(plan, start, folder, self._from_worker, control)
 
-        self._phase(plan.round, "waiting")
+        self._phases.enter(plan.round, "waiting")
         work = asyncio.ensure_future(self._jobs.run(job))
         try:
             return await asyncio.shield(work)
@@ -261,7 +278,7 @@ class SiteAgent:
         if entry.sha256 in self._offered or self._link.connection is None:
             return
         self._offered.add(entry.sha256)
-        self._phase(entry.plan.round, "uploading")
+        self._phases.enter(entry.plan.round, "uploading")
         await self._link.send(OfferUpdate(update=entry.update))
 
     async def _take_final(self, adapter: str) -> None:
@@ -274,45 +291,22 @@ class SiteAgent:
 
     # -- uploads, small things ---------------------------------------------------------------------------------------
 
-    def _upload(self, sha256: str, offset: int) -> None:
-        """The coordinator pulls one part after the other; only parts of released updates can be read out at all."""
-        if self._upload_task:
-            self._upload_task.cancel()
-        self._upload_task = asyncio.create_task(self._send_part(sha256, offset))
-
-    async def _send_part(self, sha256: str, offset: int) -> None:
-        connection = self._link.connection
-        if connection is None:
-            return
-        try:
-            path = await asyncio.to_thread(self.outbox.open_released, sha256)
-        except UserFacingError:
-            await self._link.send(Missing(sha256=sha256))
-            return
-        round_number = self.outbox.round_of(sha256)
-
-        def progress(sent: int, total: int) -> None:
-            self._emit(
-                events.TransferProgress(
-                    site=self.name, round=round_number, direction="up", blob=sha256, bytes=sent, total=total
-                )
-            )
-
-        await send_blob(connection, sha256, path, offset, progress)
-
     def _from_worker(self, event: events.Event) -> None:
-        """Called on the working thread: to the face at once, the phase word to the coordinator through the loop."""
-        self._emit(event)
-        if isinstance(event, events.PhaseChanged) and self._loop:
-            self._loop.call_soon_threadsafe(self._tell_phase, event.round, event.phase)
-
-    def _phase(self, round_number: int, phase: events.Phase) -> None:
-        self._emit(events.PhaseChanged(site=self.name, round=round_number, phase=phase))
-        self._tell_phase(round_number, phase)
+        """Called on the working thread."""
+        if isinstance(event, events.PhaseChanged):
+            self._phases.enter(event.round, event.phase)
+        else:
+            self._emit(event)
 
     def _tell_phase(self, round_number: int, phase: events.Phase) -> None:
-        self._phase_now = phase
-        if self._loop and self._link.connection is not None:
+        """To the coordinator, from any thread, in the order of the calls."""
+        if self._loop:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile, and with it the connection
+                self._loop.call_soon_threadsafe(self._send_phase, round_number, phase)
+
+    def _send_phase(self, round_number: int, phase: events.Phase) -> None:
+        assert self._loop is not None
+        if self._link.connection is not None:
             task = self._loop.create_task(self._link.send(Progress(round=round_number, phase=phase)))
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
@@ -327,7 +321,7 @@ class SiteAgent:
                 shutil.rmtree(folder, ignore_errors=True)
 
     async def _end_work(self) -> None:
-        self.control.stop()
+        self._phases.control.stop()
         if self._work:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answering the coordinator's requests for parts of updates: only those of released updates can be read out at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from .. import events
+from ..errors import UserFacingError
+from ..protocol.messages import Missing
+from ..protocol.wire import send_blob
+from ..storage import Outbox
+from .link import Link
+
+
+class Uploads:
+    """On the agent's loop. The coordinator pulls one part after the other: a new request ends the one before."""
+
+    def __init__(self, site: str, outbox: Outbox, link: Link, emit: Callable[[events.Event], None]) -> None:
+        self._site = site
+        self._outbox = outbox
+        self._link = link
+        self._emit = emit
+        self.task: asyncio.Task[None] | None = None
+
+    def wanted(self, sha256: str, offset: int) -> None:
+        if self.task:
+            self.task.cancel()
+        self.task = asyncio.create_task(self._send(sha256, offset))
+
+    async def _send(self, sha256: str, offset: int) -> None:
+        connection = self._link.connection
+        if connection is None:
+            return
+        try:
+            path = await asyncio.to_thread(self._outbox.open_released, sha256)
+        except UserFacingError:
+            await self._link.send(Missing(sha256=sha256))
+            return
+        round_number = self._outbox.round_of(sha256)
+
+        def progress(sent: int, total: int) -> None:
+            self._emit(
+                events.TransferProgress(
+                    site=self._site, round=round_number, direction="up", blob=sha256, bytes=sent, total=total
+                )
+            )
+
+        await send_blob(connection, sha256, path, offset, progress)
