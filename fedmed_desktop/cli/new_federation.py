@@ -22,6 +22,7 @@ def run(argv: list[str]) -> int:
         {"rank": options.rank, "alpha": options.alpha},
         options.seed,
         name=options.name,
+        environment=options.environment,
         types=tuple(options.notes_types.replace(" ", "").split(",")),
         rounds=options.rounds,
         method={"name": options.method},
@@ -44,6 +45,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--notes-types", required=True, metavar="A,B", help="entity types, such as drug,problem")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
     parser.add_argument("--name", default="New federation")
+    parser.add_argument(
+        "--environment",
+        choices=["test", "production"],
+        default="test",
+        help="what sites are told they take part in (default test)",
+    )
     parser.add_argument("--method", default="fed_medlora")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sites", type=int, default=3, help="sites that are expected")

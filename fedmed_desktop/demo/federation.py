@@ -65,6 +65,7 @@ def demo_spec(options: DemoOptions, sites: list[DemoSite]) -> tuple[FederationSp
         LORA,
         options.seed,
         name="Demonstration",
+        environment="test",
         types=TYPES,
         rounds=options.rounds,
         method={"name": options.method},

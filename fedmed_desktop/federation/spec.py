@@ -82,10 +82,14 @@ class ShareSettings(Frozen):
 
 
 class FederationSpec(Frozen):
-    """See the module; `load_spec` reads it, `dump_spec` writes it."""
+    """See the module; `load_spec` reads it, `dump_spec` writes it.
+
+    `environment` is what faces warn by: "production" for work that counts, "test" for anything else.
+    """
 
     format: Literal[1] = FORMAT
     name: str = Field(min_length=1, max_length=80)
+    environment: Literal["test", "production"] = "test"
     types: tuple[str, ...] = Field(min_length=1)
     answer_form: Literal["html", "json"] = "html"
     rounds: int = Field(3, ge=1, le=10_000)

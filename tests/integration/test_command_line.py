@@ -52,6 +52,16 @@ def test_that_a_new_federation_is_a_readable_file_with_its_first_adapter_beside_
     assert tomllib.loads(federation.read_text())["method"] == {"name": "fed_medlora"}
 
 
+@pytest.mark.parametrize("environment", [None, "test", "production"])
+def test_that_a_new_federation_is_a_test_unless_it_is_said_to_be_production(
+    environment: str | None, tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = ["--environment", environment] if environment else []
+    out = tmp_path / "federation"
+    run(capsys, "--new-federation", "--model", tiny_model, "--notes-types", "drug", "--out", out, *said)
+    assert load_spec(out / "federation.toml").environment == (environment or "test")
+
+
 def test_that_a_federation_is_never_written_over(
     federation: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
