@@ -55,6 +55,21 @@ class ConnectionChanged(_SiteEvent):
     retry_seconds: float | None = None
 
 
+class Joined(_SiteEvent):
+    """The coordinator has welcomed this site, the first time or once more: what it takes part in.
+
+    `sites`: how many are expected; `types`: the entity types, in order of the alphabet.
+    """
+
+    type: Literal["joined"] = "joined"
+    federation: str
+    environment: Literal["test", "production"]
+    method: str
+    rounds: int
+    sites: int
+    types: tuple[str, ...]
+
+
 class PhaseChanged(_SiteEvent):
     type: Literal["phase"] = "phase"
     phase: Phase
@@ -197,6 +212,7 @@ class Failed(_SiteEvent):
 
 Event = (
     ConnectionChanged
+    | Joined
     | PhaseChanged
     | Prepared
     | TrainingStep

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The site agent: outbox, approval, training on one working thread, a link that comes back."""
 
+from ..storage import Record
 from .agent import SiteAgent
 from .approval import TAKE_BACK, Approver, RuleApprover, Verdict
 from .jobs import Jobs
 from .link import Backoff
 
-__all__ = ["TAKE_BACK", "Approver", "Backoff", "Jobs", "RuleApprover", "SiteAgent", "Verdict"]
+__all__ = ["TAKE_BACK", "Approver", "Backoff", "Jobs", "Record", "RuleApprover", "SiteAgent", "Verdict"]

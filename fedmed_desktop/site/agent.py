@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +35,7 @@ from ..protocol.messages import (
     Want,
     Welcome,
 )
-from ..storage import BlobStore, Decision, Entry, Outbox
+from ..storage import BlobStore, Decision, Entry, Outbox, Record
 from .approval import Approver
 from .decisions import Decisions
 from .download import Downloads
@@ -97,7 +98,8 @@ class SiteAgent:
         self._done: asyncio.Future[str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._decisions = Decisions(name, self.outbox, approver, emit, self._phases.enter, clock)
-        self.decisions: list[Decision] = []  # the record, readable once `run` has ended
+        self._last: Record | None = None  # of a closed outbox
+        self._closing = threading.Lock()
 
     async def run(self) -> str:
         """Takes part until the federation has finished; returns the sha256 of its final adapter.
@@ -121,8 +123,26 @@ class SiteAgent:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
-            self.decisions = self.outbox.decisions()
-            self.outbox.close()
+            self.close()
+
+    def close(self) -> None:
+        """Lets go of the data folder: `run` does so at its end; an agent that never ran is closed by its owner."""
+        with self._closing:
+            if self._last is None:
+                try:
+                    self._last = self.outbox.record()
+                finally:
+                    self.outbox.close()
+
+    def record(self) -> Record:
+        """What this site's outbox says now, or said last; any thread, from construction on, also after the end."""
+        with self._closing:
+            return self._last or self.outbox.record()
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """The record of decisions, in order; any thread."""
+        return list(self.record().decisions)
 
     def final_adapter(self, sha256: str) -> Adapter:
         return Adapter.from_blob(self._blobs.read(sha256))
@@ -202,6 +222,7 @@ class SiteAgent:
             # On the working thread, not here: the line stays alive while another site of this process trains.
             self._trainer = asyncio.ensure_future(self._jobs.run(lambda: self._make_trainer(welcome.spec)))
             self._trainer.add_done_callback(self._pass_on_fault)
+        self._emit(_joined(self.name, welcome))
         self._offered.clear()
         for entry in self.outbox.entries():
             if entry.state == "released":
@@ -326,3 +347,17 @@ class SiteAgent:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
             self._work = None
+
+
+def _joined(site: str, welcome: Welcome) -> events.Joined:
+    spec = welcome.spec
+    return events.Joined(
+        site=site,
+        round=min(welcome.round, spec.rounds),
+        federation=spec.name,
+        environment=spec.environment,
+        method=spec.method.name,
+        rounds=spec.rounds,
+        sites=spec.round.sites,
+        types=spec.types,
+    )

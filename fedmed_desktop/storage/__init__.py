@@ -3,6 +3,6 @@
 
 from .blobs import BlobStore
 from .ledger import Ledger
-from .outbox import Decision, Entry, Outbox
+from .outbox import Decision, Entry, Outbox, Record
 
-__all__ = ["BlobStore", "Decision", "Entry", "Ledger", "Outbox"]
+__all__ = ["BlobStore", "Decision", "Entry", "Ledger", "Outbox", "Record"]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import UserFacingError
-from ..federation import Evidence, LocalResult, Plan, Update
+from ..federation import Evidence, FederationSpec, LocalResult, Plan, Update
 from .blobs import BlobStore
 from .database import Database
 
@@ -62,6 +62,20 @@ class Decision:
     by: str
     reason: str
     content: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that a site's outbox says at one moment: the federation it has joined, its updates, its decisions in order.
+
+    `final` is the sha256 of the federation's final adapter once it is on this disk. A face that shows a Record shows
+    the same after a restart.
+    """
+
+    spec: FederationSpec | None
+    entries: tuple[Entry, ...]
+    decisions: tuple[Decision, ...]
+    final: str | None
 
 
 class Outbox:
@@ -268,3 +282,14 @@ class Outbox:
     def recall(self, name: str) -> str | None:
         rows = self._database.rows("SELECT body FROM facts WHERE name = ?", name)
         return str(rows[0][0]) if rows else None
+
+    def record(self) -> Record:
+        """Everything at one moment: no decision of another thread comes between."""
+        with self._database.transaction():
+            spec = self.recall("spec")
+            return Record(
+                spec=FederationSpec.model_validate_json(spec) if spec else None,
+                entries=tuple(self.entries()),
+                decisions=tuple(self.decisions()),
+                final=self.recall("final"),
+            )
