@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a fresh checkout to a running program in one command; needs only Python's standard library.
 
+    python3 packaging/bootstrap.py desktop       open the desktop
     python3 packaging/bootstrap.py demo          see a federation work
     python3 packaging/bootstrap.py test          run the tests
     python3 packaging/bootstrap.py coordinator   host a federation: no torch, no screen
@@ -33,14 +34,16 @@ DEFAULT_FOLDER = ROOT / ".venv"
 
 # mode -> (topmost pin file, what to run with the environment's Python)
 MODES = {
-    "demo": ("site", ["-m", "fedmed_desktop", "--demo"]),
+    "desktop": ("desktop", ["-m", "fedmed_desktop"]),
+    "demo": ("desktop", ["-m", "fedmed_desktop", "--demo"]),
     "test": ("dev", ["-m", "pytest"]),
     "coordinator": ("base", ["-m", "fedmed_desktop", "--coordinator"]),
 }
-PIN_FILES = {"base": ["build", "base"], "site": ["build", "base", "site"], "dev": ["build", "base", "site", "dev"]}
-DOWNLOADS = {"base": "about 50 MB", "site": "torch alone is 0.2 GB for CPU, several GB with CUDA"}
+LAYERS = ["build", "base", "site", "desktop", "dev"]  # of pin files, each on top of the one before
+TORCH_DOWNLOAD = "torch alone is 0.2 GB for CPU, several GB with CUDA; Qt is 0.1 GB"
+DOWNLOADS = {"base": "about 50 MB", "desktop": TORCH_DOWNLOAD, "dev": TORCH_DOWNLOAD}
 # The least room that the installed packages take (torch for CPU on Linux); running out later is explained as well.
-ROOM_GB = {"base": 0.4, "site": 1.5, "dev": 2.0}
+ROOM_GB = {"base": 0.4, "desktop": 1.8, "dev": 2.3}
 
 FAULTS = [
     # (what pip says, our sentence); the first match wins: without network pip ends with "no matching distribution"
@@ -103,9 +106,8 @@ def main(arguments: list[str]) -> int:
         return 1
     except OSError as error:
         kinds = {errno.ENOSPC: "disk", errno.EACCES: "permission", errno.EPERM: "permission", errno.EROFS: "permission"}
-        print(
-            f"bootstrap: {Trouble(kinds.get(error.errno or 0, 'other'), environment, line=str(error))}", file=sys.stderr
-        )
+        trouble = Trouble(kinds.get(error.errno or 0, "other"), environment, line=str(error))
+        print(f"bootstrap: {trouble}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\nbootstrap: stopped; to begin again: {THIS_COMMAND} {options.mode}", file=sys.stderr)
@@ -161,13 +163,14 @@ class Environment:
         self.folder = folder.absolute()
         self.mode = mode
         self.level = MODES[mode][0]
+        self.layers = LAYERS[: LAYERS.index(self.level) + 1]
         self.python = self.folder / ("Scripts/python.exe" if WINDOWS else "bin/python")
         self.stamp_file = self.folder / "bootstrap.json"
         self.log_file = self.folder / "bootstrap.log"
 
     def prepare(self, torch_index: str | None) -> None:
         """Bring the environment up to the pins. Silent where the stamp says that it is."""
-        inputs = [PINS / f"{name}.txt" for name in PIN_FILES[self.level]] + [ROOT / "pyproject.toml"]
+        inputs = [PINS / f"{name}.txt" for name in self.layers] + [ROOT / "pyproject.toml"]
         wanted = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs}
         stamp = self.read_stamp()
         fault = self.fault(stamp)
@@ -231,12 +234,8 @@ class Environment:
             raise Trouble("disk", self)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.write_stamp(working=True, installed={})
-        made = subprocess.run(
-            [sys.executable, "-m", "venv", str(self.folder)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        command = [sys.executable, "-m", "venv", str(self.folder)]
+        made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if made.returncode:
             self.log(made.stdout)
             raise explained(made.stdout, self, otherwise="venv")
@@ -246,10 +245,10 @@ class Environment:
 
         torch comes by itself, under the pins as constraints, so that the wheel which pip is set up with is the one.
         """
-        pins = read_pins(PIN_FILES[self.level])
+        pins = read_pins(self.layers)
         names = sorted(pins)
         torch = [f"torch=={pins['torch']}"] if "torch" in pins else []
-        say(f"installing {len(names)} packages into {self.folder} ({DOWNLOADS['site' if torch else 'base']})")
+        say(f"installing {len(names)} packages into {self.folder} ({DOWNLOADS[self.level]})")
         progress = Progress(names)
         self.write_stamp(working=True, installed={})
         try:
@@ -268,15 +267,9 @@ class Environment:
     def pip(self, progress: Progress, arguments: list[str]) -> None:
         command = [str(self.python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *arguments]
         self.log(f"$ {' '.join(command)}")
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=1,
-            encoding="utf-8",
-            errors="replace",
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
-        )
+        lines: dict[str, Any] = {"bufsize": 1, "encoding": "utf-8", "errors": "replace"}
+        unbuffered = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=unbuffered, **lines)
         said = []
         try:
             for line in process.stdout or ():

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write the pins: exact versions of everything that pyproject.toml's ranges need, on every system, with markers.
 
-    .venv/bin/python packaging/pins/compile.py
+    .venv/bin/python packaging/pins/compile.py [--upgrade]
 
 pip resolves for this machine; what only other systems or Python versions need is found by walking the metadata.
-One file per need, each on top of the one before: build, base (coordinator), site, dev.
+One file per need, each on top of the one before: build, base (coordinator), site, desktop, dev. A version that is
+pinned already stays while the ranges allow it; --upgrade takes the newest of everything that is not held.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import subprocess
@@ -24,8 +26,9 @@ from packaging.utils import canonicalize_name
 PINS = Path(__file__).resolve().parent
 ROOT = PINS.parent.parent
 
-# Not the newest on purpose: a newer torch is a decision (wheels for CPU and CUDA, results), not an update.
-HELD = ("torch==2.13.0",)
+# Not the newest on purpose: a newer torch is a decision (wheels for CPU and CUDA, results), not an update; and this Qt
+# is the newest that is good for every Python (6.12 frees None on 3.11), so that all run what is tested.
+HELD = ("torch==2.13.0", "PySide6-Essentials==6.11.3")
 
 PLATFORMS = (
     {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"},
@@ -48,6 +51,9 @@ Needs = dict[str, frozenset[int]]  # package -> environments (indices) in which 
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--upgrade", action="store_true", help="forget the pins of before")
+    kept = [] if parser.parse_args().upgrade else pinned()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     extras = project["project"]["optional-dependencies"]
     roots = {
@@ -55,16 +61,15 @@ def main() -> None:
             *project["build-system"]["requires"],
             "editables",
             "pip",
-        ],  # editables: what hatchling installs -e with
+        ],  # editables: what hatchling -e installs with
         "base": project["project"]["dependencies"],
-        "site": extras["site"],
-        "dev": extras["dev"],
+        **{extra: with_inner_extras(extra, extras) for extra in ("site", "desktop", "dev")},
     }
-    packages = resolve([*itertools.chain(*roots.values()), *HELD])
+    packages = resolve([*itertools.chain(*roots.values()), *HELD], kept)
     written: Needs = {}
     below = None
     for group, requirements in roots.items():
-        needs = closure(requirements, packages)
+        needs = closure(requirements, packages, kept)
         lines = [
             f"{packages[name]['name']}=={public(packages[name]['version'])}{marker(name, where)}\n"
             for name, where in sorted(needs.items())
@@ -78,20 +83,43 @@ def main() -> None:
         below = group
 
 
-def resolve(requirements: list[str], *options: str) -> dict[str, dict[str, Any]]:
-    """What pip would install here into an empty environment: metadata by canonical name."""
+def pinned() -> list[str]:
+    """The pins of before, but for what is held: a changed hold wins."""
+    held = {canonicalize_name(Requirement(text).name) for text in HELD}
+    lines = [line for path in sorted(PINS.glob("*.txt")) for line in path.read_text("utf-8").splitlines()]
+    return [line for line in lines if line[0] not in "#-" and canonicalize_name(Requirement(line).name) not in held]
+
+
+def with_inner_extras(extra: str, extras: dict[str, list[str]]) -> list[str]:
+    """An extra's requirements; one that names the project itself stands for the extras that it asks for."""
+    requirements = []
+    for text in extras[extra]:
+        inner = Requirement(text)
+        if inner.name == "fedmed-desktop":
+            requirements += [text for name in sorted(inner.extras) for text in with_inner_extras(name, extras)]
+        else:
+            requirements.append(text)
+    return requirements
+
+
+def resolve(requirements: list[str], kept: list[str], *options: str) -> dict[str, dict[str, Any]]:
+    """What pip would install here into an empty environment: metadata by canonical name. `kept` are constraints."""
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
+        report, constraints = Path(folder) / "report.json", Path(folder) / "kept.txt"
+        constraints.write_text("\n".join(kept), "utf-8")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", *options]
-        subprocess.run([*command, "--report", str(report), *requirements], check=True)
+        subprocess.run([*command, "-c", str(constraints), "--report", str(report), *requirements], check=True)
         installs = json.loads(report.read_text("utf-8"))["install"]
     return {canonicalize_name(install["metadata"]["name"]): install["metadata"] for install in installs}
 
 
-def closure(requirements: list[str], packages: dict[str, dict[str, Any]]) -> Needs:
+def closure(requirements: list[str], packages: dict[str, dict[str, Any]], kept: list[str]) -> Needs:
     """All that these need, directly or not. Packages that this machine lacks are looked up and added to `packages`."""
     needs: Needs = {}
-    todo = [(Requirement(text), EVERYWHERE) for text in requirements]
+    todo = [
+        (requirement, frozenset(index for index in EVERYWHERE if applies(requirement, index, set())))
+        for requirement in map(Requirement, requirements)
+    ]
     seen: set[tuple[str, frozenset[int]]] = set()
     while todo:
         requirement, where = todo.pop()
@@ -100,7 +128,9 @@ def closure(requirements: list[str], packages: dict[str, dict[str, Any]]) -> Nee
         seen.add((str(requirement), where))
         name = canonicalize_name(requirement.name)
         if name not in packages:
-            packages |= resolve([f"{requirement.name}{requirement.specifier}"], "--no-deps")
+            # without its marker, which is not true here; neither is that of its pin
+            bare = [line.partition(";")[0] for line in kept]
+            packages |= resolve([f"{requirement.name}{requirement.specifier}"], bare, "--no-deps")
         needs[name] = needs.get(name, frozenset()) | where
         for text in packages[name].get("requires_dist") or ():
             dependency = Requirement(text)

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PINS = ROOT / "packaging" / "pins"
-LAYERS = ("build", "base", "site", "dev")
+LAYERS = ("build", "base", "site", "desktop", "dev")
 
 
 def lines(layer: str) -> list[str]:
@@ -39,8 +39,7 @@ def test_that_the_pins_are_within_the_ranges() -> None:
     wanted = {
         "build": project["build-system"]["requires"],
         "base": project["project"]["dependencies"],
-        "site": extras["site"],
-        "dev": extras["dev"],
+        **{extra: [text for text in extras[extra] if not text.startswith("fedmed-desktop[")] for extra in LAYERS[2:]},
     }
     known: dict[str, Requirement] = {}
     for layer in LAYERS:
@@ -52,5 +51,24 @@ def test_that_the_pins_are_within_the_ranges() -> None:
             assert requirement.specifier.contains(version), f"{pin} is outside {requirement}"
 
 
+def test_that_an_extra_that_takes_in_another_is_pinned_on_top_of_it() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    inner = {extra: [text for text in extras[extra] if text.startswith("fedmed-desktop[")] for extra in LAYERS[2:]}
+    assert inner == {"site": [], "desktop": ["fedmed-desktop[site]"], "dev": ["fedmed-desktop[desktop]"]}
+
+
+def test_that_qt_is_one_version_that_does_not_crash_python_3_11() -> None:
+    qt = {
+        name: str(pin.specifier) for name, pin in pins("desktop").items() if name in ("pyside6-essentials", "shiboken6")
+    }
+    assert len(qt) == 2 and len(set(qt.values())) == 1
+    assert not any(pin.marker for name, pin in pins("desktop").items() if name in qt)
+    assert Requirement("qt<6.12").specifier.contains(qt["shiboken6"].removeprefix("=="))
+
+
 def test_that_a_coordinator_gets_no_torch() -> None:
     assert not (pins("build").keys() | pins("base").keys()) & {"torch", "transformers", "peft", "pyside6-essentials"}
+
+
+def test_that_a_site_without_a_screen_gets_no_qt() -> None:
+    assert not pins("site").keys() & {"pyside6-essentials", "shiboken6", "pyqtgraph"}

@@ -51,6 +51,11 @@ print("tests ran in", os.getcwd(), "with", sys.argv[1:])
 sys.exit(7)
 """
 
+PROGRAM = """
+import sys
+print("the program ran with", sys.argv[1:])
+"""
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -61,7 +66,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "packaging" / "pins", folder / "packaging" / "pins")
     shutil.copy(ROOT / "packaging" / "bootstrap.py", folder / "packaging")
     shutil.copy(ROOT / "pyproject.toml", folder)
-    for name, body in {"venv": VENV, "pip": PIP, "pytest": PYTEST}.items():
+    for name, body in {"venv": VENV, "pip": PIP, "pytest": PYTEST, "fedmed_desktop": PROGRAM}.items():
         (tmp_path / "stand-ins" / name).mkdir(parents=True)
         (tmp_path / "stand-ins" / name / "__init__.py").touch()
         (tmp_path / "stand-ins" / name / "__main__.py").write_text(body, "utf-8")
@@ -111,6 +116,14 @@ def test_that_torch_comes_first_by_itself_under_the_pins(run: Run, checkout: Pat
     )
     assert everything[everything.index("-r") + 1].endswith("dev.txt")
     assert ours[-4:] == ["--no-deps", "--no-build-isolation", "-e", str(checkout)]
+
+
+@pytest.mark.parametrize(("mode", "flags"), [("desktop", []), ("demo", ["--demo"])])
+def test_that_what_opens_windows_gets_qt(mode: str, flags: list[str], run: Run, tmp_path: Path) -> None:
+    done = run(mode, "--report", "out")
+    assert "Qt is 0.1 GB" in done.stdout
+    assert done.stdout.endswith(f"the program ran with {[*flags, '--report', 'out']}\n")
+    assert calls(tmp_path)[2][-3].endswith("desktop.txt")
 
 
 def test_that_a_coordinator_needs_no_torch(run: Run, tmp_path: Path) -> None:
