@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,7 +14,7 @@ from rich.table import Table
 
 from ..federation import Report
 from ..scores import Counts, Scores
-from ..site import TAKE_BACK, Verdict
+from ..site import TAKE_BACK, Verdict, operating_user
 from ..storage import Entry
 from .console import Face
 
@@ -60,7 +58,7 @@ class TerminalApprover:
         self._destination = destination
         self._console = Console()
         self._lines: Lines | None = None
-        self._who = _user_name()
+        self._who = operating_user()
 
     async def decide(self, entry: Entry) -> Verdict:
         """Returns when the person has decided; to hold is to be asked again after the next Enter."""
@@ -127,13 +125,6 @@ def _scalars(report: Report) -> Iterator[tuple[str, str]]:
 
 def _counted(counts: Counts) -> str:
     return f"{counts.tp} found, {counts.fp} invented, {counts.fn} missed"
-
-
-def _user_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
 def _measured(value: float | None) -> str:

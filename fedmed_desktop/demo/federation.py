@@ -21,7 +21,7 @@ from ..protocol.messages import check_site_name
 from ..site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
 from ..storage import BlobStore, Decision
 from ..training.preparation import LoadedBase, trainer_factory
-from .settings import LORA, TRAINING, TYPES, DemoOptions
+from .settings import LORA, TRAINING, TYPES, DemoOptions, site_folders
 
 DEMO_RULE = "demo rule: partners approve everything at once"
 
@@ -47,15 +47,10 @@ class Finished:
 
 def demo_sites(options: DemoOptions) -> list[DemoSite]:
     """The sites whose notes lie in the notes folder; raises UserFacingError naming what is missing or wrong."""
-    if not options.notes.is_dir():
-        raise UserFacingError("demo.no_notes", path=str(options.notes))
-    folders = sorted(p for p in options.notes.iterdir() if p.is_dir() and not p.name.startswith("."))
-    wanted = options.sites or len(folders)
-    if len(folders) < max(wanted, 1):
-        raise UserFacingError("demo.too_few_sites", path=str(options.notes), found=len(folders), wanted=wanted)
-    for folder in folders[:wanted]:
+    folders = site_folders(options)
+    for folder in folders:
         check_site_name(folder.name)
-    return [DemoSite(folder.name, folder, read_notes_folder(folder)) for folder in folders[:wanted]]
+    return [DemoSite(folder.name, folder, read_notes_folder(folder)) for folder in folders]
 
 
 def demo_spec(options: DemoOptions, sites: list[DemoSite]) -> tuple[FederationSpec, Adapter]:

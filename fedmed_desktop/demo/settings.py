@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import UserFacingError
 from ..federation import TrainingSettings
 from ..federation.spec import LoraSettings
 from ..resources import resource
@@ -36,3 +37,14 @@ class DemoOptions:
     report: Path = Path("demo-report")
     compare: bool = False
     threads: int | None = None
+
+
+def site_folders(options: DemoOptions) -> list[Path]:
+    """The notes folder of each site, by name; raises UserFacingError where there are too few. Reads no note."""
+    if not options.notes.is_dir():
+        raise UserFacingError("demo.no_notes", path=str(options.notes))
+    folders = sorted(p for p in options.notes.iterdir() if p.is_dir() and not p.name.startswith("."))
+    wanted = options.sites or len(folders)
+    if len(folders) < max(wanted, 1):
+        raise UserFacingError("demo.too_few_sites", path=str(options.notes), found=len(folders), wanted=wanted)
+    return folders[:wanted]

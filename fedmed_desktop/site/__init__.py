@@ -3,8 +3,18 @@
 
 from ..storage import Record
 from .agent import SiteAgent
-from .approval import TAKE_BACK, Approver, RuleApprover, Verdict
+from .approval import TAKE_BACK, Approver, RuleApprover, Verdict, operating_user
 from .jobs import Jobs
 from .link import Backoff
 
-__all__ = ["TAKE_BACK", "Approver", "Backoff", "Jobs", "Record", "RuleApprover", "SiteAgent", "Verdict"]
+__all__ = [
+    "TAKE_BACK",
+    "Approver",
+    "Backoff",
+    "Jobs",
+    "Record",
+    "RuleApprover",
+    "SiteAgent",
+    "Verdict",
+    "operating_user",
+]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -37,3 +39,11 @@ class RuleApprover:
 
     async def decide(self, entry: Entry) -> Verdict:
         return Verdict(approve=True, by="rule", reason=self._reason, delay=timedelta(0))
+
+
+def operating_user() -> str:
+    """Who is logged in here, for the record of a decision: the account's name, or its number where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
