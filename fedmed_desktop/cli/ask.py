@@ -6,14 +6,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from ..federation import Report
-from ..scores import Counts, Scores
+from ..federation import scalars
 from ..site import TAKE_BACK, Verdict, operating_user
 from ..storage import Entry
 from .console import Face
@@ -96,7 +94,7 @@ def evidence_table(entry: Entry, destination: str) -> Table:
         table.add_row("leaves", f"{name}: {part.size:,} bytes, sha256 {part.sha256[:16]}..")
     if not update.parts:
         table.add_row("leaves", "scores only, no adapter")
-    for name, value in _scalars(report):
+    for name, value in scalars(report):
         table.add_row(f"leaves: {name}", value)
     table.add_row("never", "note text, labels, names, your reason")
     for kind, after in sorted(evidence.scores_after.strict.items()):
@@ -107,24 +105,6 @@ def evidence_table(entry: Entry, destination: str) -> Table:
         table.add_row("performance drift", _measured(evidence.performance_drift))
         table.add_row("rank", str(evidence.rank))
     return table
-
-
-def _scalars(report: Report) -> Iterator[tuple[str, str]]:
-    """Every scalar of a report by name: read off the value itself, so that a new field cannot be forgotten here."""
-    for name, value in report:
-        words = name.replace("_", " ")
-        if isinstance(value, Scores):
-            for sort, counts in (("strict", value.strict), ("lenient", value.lenient)):
-                for kind, count in sorted(counts.items()):
-                    yield f"{words}, {sort}, {kind}", _counted(count)
-            if value != Scores():
-                yield f"{words}, any type", _counted(value.unified)
-        elif value is not None:
-            yield words, f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _counted(counts: Counts) -> str:
-    return f"{counts.tp} found, {counts.fp} invented, {counts.fn} missed"
 
 
 def _measured(value: float | None) -> str:

@@ -3,6 +3,7 @@
 
 from .plan import Plan, TrainingSettings
 from .rounds import Rounds
+from .scalars import scalars
 from .spec import FederationSpec, dump_spec, load_spec
 from .update import Part, Report, Update
 from .work import Control, Evidence, LocalResult, Stopped, Trainer
@@ -22,4 +23,5 @@ __all__ = [
     "Update",
     "dump_spec",
     "load_spec",
+    "scalars",
 ]

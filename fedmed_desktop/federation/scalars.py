@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every scalar of a report in words: the one list that all faces show before an approval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..scores import Counts, Scores
+from .update import Report
+
+
+def scalars(report: Report) -> Iterator[tuple[str, str]]:
+    """(name, value) of all that leaves beside blobs, in the report's order; what is not given does not leave.
+
+    Read off the value itself, so that a new field cannot be forgotten here.
+    """
+    for name, value in report:
+        words = name.replace("_", " ")
+        if isinstance(value, Scores):
+            for sort, counts in (("strict", value.strict), ("lenient", value.lenient)):
+                for kind, count in sorted(counts.items()):
+                    yield f"{words}, {sort}, {kind}", _counted(count)
+            if value != Scores():
+                yield f"{words}, any type", _counted(value.unified)
+        elif value is not None:
+            yield words, f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _counted(counts: Counts) -> str:
+    return f"{counts.tp} found, {counts.fp} invented, {counts.fn} missed"
