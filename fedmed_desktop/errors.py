@@ -94,6 +94,17 @@ SENTENCES: Final[dict[str, str]] = {
     "demo.paused": "Round {round} came to a stand twice: too few updates were sent for a quorum. See above what each "
     "site says, then start again.",
     "demo.too_few_sites": "{path} holds notes of {found} sites; {wanted} are wanted. Add folders or lower --sites.",
+    # desktop
+    "desktop.no_display": "There is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take "
+    "part with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.",
+    "desktop.no_path": "This is no path of this computer. Choose the file or folder with Browse.",
+    "desktop.qt_libraries": "Qt cannot start here: these system libraries are missing: {libraries}. To get them: {how}",
+    "desktop.qt_missing": "The desktop needs {package}, which is not installed. In the checkout: "
+    'python -m pip install ".[desktop]"',
+    "desktop.qt_pair": "PySide6 {qt} crashes Python {python} within minutes, since it frees None. Install an earlier "
+    'one: python -m pip install "PySide6-Essentials<6.12"',
+    "desktop.types_ignored": "None of the types in these notes ({found}) can be a federation's, so nothing could be "
+    'learned. Give a types map with rows such as Chemical = "drug".',
     # link, site
     "link.address": "{address} is no coordinator address. Give one such as ws://127.0.0.1:8765.",
     "link.closed": "The coordinator at {address} closed the connection.",

@@ -36,9 +36,23 @@ os.environ |= {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "QT_QPA_PLATFORM": "offscreen",
+    "PYQTGRAPH_QT_LIB": "PySide6",
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",
 }
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure() -> None:
+    """Where Qt cannot start the run ends in one sentence, before pytest-qt tries: what is skipped looks like passed."""
+    from fedmed_desktop.desktop import preflight
+    from fedmed_desktop.errors import UserFacingError
+
+    try:
+        preflight.check()
+    except UserFacingError as error:
+        raise pytest.UsageError(str(error)) from None
+    preflight.prepare()
 
 
 class NetworkRefusedError(RuntimeError):

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the command line asks of the desktop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class DesktopOptions:
+    """None stands for what was not asked for: the desktop then opens on what it knows from earlier."""
+
+    join: str | None = None  # a coordinator's address, to fill in the join form with
+    try_model: str | None = None  # a model folder, or a hub id in the local cache: opens on Try it
+    try_adapter: Path | None = None
+    data_dir: Path | None = None

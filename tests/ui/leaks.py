@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a test of windows left behind: a running QThread aborts the process later, a timer acts in other tests.
+
+Threads of Python are watched for every test, in tests/conftest.py.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import shiboken6
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, QThread, QTimer
+from PySide6.QtWidgets import QApplication, QWidget
+
+THREAD_GRACE_MS = 2_000
+QTS_OWN = {"QTipLabel"}  # Qt keeps the last tooltip's window for a while
+
+
+class LeakWatch:
+    """Compares what lives now with what lived when it was made. Use in the GUI thread, with a QApplication."""
+
+    def __init__(self) -> None:
+        self._before = {id(alive): alive for alive in _alive()}  # kept, so that no id is given out again
+
+    def found(self) -> list[str]:
+        """One line per leak; what was only asked to be deleted, or is garbage, is gone by then."""
+        return [_describe(leak) for leak in self._new()]
+
+    def clear(self) -> None:
+        """End what leaked, so that one bad test does not spoil the next."""
+        for leak in self._new():
+            if isinstance(leak, QThread):
+                leak.requestInterruption()
+                leak.quit()
+                leak.wait(THREAD_GRACE_MS)
+            elif isinstance(leak, QTimer):
+                leak.stop()
+            else:
+                leak.close()
+                leak.deleteLater()
+        _settle()
+
+    def _new(self) -> list[QThread | QTimer | QWidget]:
+        _settle()
+        return [alive for alive in _alive() if id(alive) not in self._before]
+
+
+def _settle() -> None:
+    gc.collect()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    QCoreApplication.processEvents()
+
+
+def _alive() -> Iterator[QThread | QTimer | QWidget]:
+    for thing in _qt_objects():
+        if (isinstance(thing, QThread) and thing.isRunning() and thing is not _main_thread()) or (
+            isinstance(thing, QTimer) and thing.isActive()
+        ):
+            yield thing
+    for widget in QApplication.topLevelWidgets():
+        if widget.metaObject().className() not in QTS_OWN:
+            yield widget
+
+
+def _qt_objects() -> list[QObject]:
+    """All that Python made or has seen: a child's wrapper lives as long as its parent."""
+    # the type is asked, not isinstance: on a stranger that may run code
+    things = [thing for thing in gc.get_objects() if issubclass(type(thing), (QThread, QTimer))]
+    return [thing for thing in things if shiboken6.isValid(thing)]
+
+
+def _main_thread() -> QThread | None:
+    application = QCoreApplication.instance()
+    return application.thread() if application else None
+
+
+def _describe(leak: QThread | QTimer | QWidget) -> str:
+    name = f"{type(leak).__name__} {leak.objectName()!r}"
+    if isinstance(leak, QThread):
+        return f"{name} still runs: quit() it and wait()"
+    if isinstance(leak, QTimer):
+        return f"{name} of {type(leak.parent()).__name__} still fires every {leak.interval()} ms: stop() it"
+    return f"{name} is still open: close it and give it to qtbot.addWidget"
