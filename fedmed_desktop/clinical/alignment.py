@@ -32,27 +32,76 @@ class Token(NamedTuple):
     text: str
 
 
-def tokenise(text: str) -> list[Token]:
-    """Words and single signs with their offsets, case folded."""
-    return [Token(m.start(), m.end(), m.group().casefold()) for m in _TOKEN.finditer(text)]
+def tokenise(text: str, offset: int = 0) -> list[Token]:
+    """Words and single signs with their offsets, case folded; the text begins at `offset`."""
+    return [Token(m.start() + offset, m.end() + offset, m.group().casefold()) for m in _TOKEN.finditer(text)]
 
 
 def align(source: Sequence[Token], copy: Sequence[Token]) -> list[int | None]:
     """For each token of `copy` the index of its token in `source`, or None; the indexes rise."""
-    here = [token.text for token in source] + [_END]
-    there = [token.text for token in copy] + [_END]
-    grams = _grams(here)
-    found: list[int | None] = [None] * len(copy)
-    i = j = 0
-    while i < len(source) and j < len(copy):
-        if here[i] == there[j]:
-            found[j] = i
-            i, j = i + 1, j + 1
-            continue
-        next_i, next_j = _anchor(grams, there, i, j) or (len(source), len(copy))
-        _match_misspelt(here[i:next_i], there[j:next_j], i, j, found)
-        i, j = next_i, next_j
-    return found
+    alignment = Alignment(source)
+    alignment.settle([token.text for token in copy], whole=True)
+    return alignment.places
+
+
+class Alignment:
+    """An alignment that follows a copy while it is written: what is settled once stays so.
+
+    `places` has, for each settled token of the copy, the index of its token in the source, or None; `reached` counts
+    the source's tokens that lie behind.
+    """
+
+    def __init__(self, source: Sequence[Token]) -> None:
+        self._here = [token.text for token in source] + [_END]
+        self._grams = _grams(self._here)
+        self._searched = 0
+        self.places: list[int | None] = []
+        self.reached = 0
+
+    def settle(self, copy: Sequence[str], whole: bool = False) -> None:
+        """Settles what the copy so far decides: all of it if it is `whole`, else up to a slip without a way back yet.
+
+        `copy` begins with the tokens given before. Time is linear in all copies' new tokens together.
+        """
+        here, there = self._here, copy if not whole else [*copy, _END]
+        end = len(here) - 1
+        while len(self.places) < len(copy):
+            i, j = self.reached, len(self.places)
+            if i >= end:
+                self.places += [None] * (len(copy) - j)
+            elif here[i] == there[j]:
+                self.places.append(i)
+                self.reached = i + 1
+            else:
+                anchor = self._anchor(there, whole)
+                if anchor is None and not whole:
+                    return
+                next_i, next_j = anchor or (end, len(copy))
+                found: list[int | None] = [None] * (next_j - j)
+                _match_misspelt(here[i:next_i], there[j:next_j], i, found)
+                self.places += found
+                self.reached = next_i
+
+    def _anchor(self, there: Sequence[str], whole: bool) -> tuple[int, int] | None:
+        """The nearest pair of places from which source and copy agree again; searched on from where it ended last."""
+        i, j = self.reached, len(self.places)
+        decided = len(there) - 1 if whole else len(there) - 2  # where three words have come
+        for chunk in range(max(j, self._searched), len(there) - 1, _CHUNK):
+            best: tuple[int, int, int] | None = None
+            for at in range(chunk, chunk + _CHUNK if not whole else min(chunk + _CHUNK, decided)):
+                if best is not None and at - j > best[0]:
+                    break  # nothing further on can be nearer
+                if at >= decided:
+                    return None
+                near = _first(self._grams, tuple(there[at : at + 2]), i)
+                if near is not None and near - i > _NEAR:
+                    near = _first(self._grams, tuple(there[at : at + 3]), i)
+                if near is not None:
+                    best = min(best or (near - i + at - j, near, at), (near - i + at - j, near, at))
+            if best is not None:
+                return best[1], best[2]
+            self._searched = chunk + _CHUNK
+        return None
 
 
 def _grams(tokens: Sequence[str]) -> _Grams:
@@ -64,34 +113,19 @@ def _grams(tokens: Sequence[str]) -> _Grams:
     return dict(places)
 
 
-def _anchor(grams: _Grams, there: Sequence[str], i: int, j: int) -> tuple[int, int] | None:
-    """The nearest pair of places from (i, j) on from which source and copy agree again."""
-    for chunk in range(j, len(there) - 1, _CHUNK):
-        best: tuple[int, int, int] | None = None
-        for at in range(chunk, min(chunk + _CHUNK, len(there) - 1)):
-            near = _first(grams, tuple(there[at : at + 2]), i)
-            if near is not None and near - i > _NEAR:
-                near = _first(grams, tuple(there[at : at + 3]), i)
-            if near is not None:
-                best = min(best or (near - i + at - j, near, at), (near - i + at - j, near, at))
-        if best is not None:
-            return best[1], best[2]
-    return None
-
-
 def _first(grams: _Grams, gram: tuple[str, ...], start: int) -> int | None:
     places = grams.get(gram, ())
     at = bisect_left(places, start)
     return places[at] if at < len(places) else None
 
 
-def _match_misspelt(here: Sequence[str], there: Sequence[str], i: int, j: int, found: list[int | None]) -> None:
+def _match_misspelt(here: Sequence[str], there: Sequence[str], i: int, found: list[int | None]) -> None:
     """Between two anchors: each copied token to the next source token that is like it."""
     at = 0
     for index, token in enumerate(there):
         for place in range(at, min(at + _LOOKAHEAD, len(here))):
             if _alike(here[place], token):
-                found[j + index] = i + place
+                found[index] = i + place
                 at = place + 1
                 break
 

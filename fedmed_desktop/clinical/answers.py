@@ -16,10 +16,10 @@ from fedmed_desktop.clinical.alignment import Token, align, tokenise
 from fedmed_desktop.clinical.notes import Span
 from fedmed_desktop.clinical.prompts import AnswerForm, shown
 
-_TAG: Final = re.compile(r"<\s*(?:(?P<close>/)\s*span\s*|span\b(?P<attributes>[^<>]{0,300}))>", re.IGNORECASE)
+TAG: Final = re.compile(r"<\s*(?:(?P<close>/)\s*span\s*|span\b(?P<attributes>[^<>]{0,300}))>", re.IGNORECASE)
 _CLASS: Final = re.compile(r"class\s*=\s*[\"']?\s*(?P<name>[^\"'\s]+)", re.IGNORECASE)
 _STRING: Final = r'"((?:[^"\\]|\\.)*)"'
-_OBJECT: Final = re.compile(
+OBJECT: Final = re.compile(
     rf'\{{\s*(?:"entity"\s*:\s*{_STRING}\s*,\s*"text"\s*:\s*{_STRING}|'
     rf'"text"\s*:\s*{_STRING}\s*,\s*"entity"\s*:\s*{_STRING})',
     re.DOTALL,
@@ -37,11 +37,16 @@ def parse_answer(answer: str, text: str, types: Collection[str], form: AnswerFor
     looked up from left to right, a repeated one at its next place; what cannot be found in the text is dropped. Class
     names match in any case.
     """
-    answer = answer[: len(text) * _MARKUP_PER_CHARACTER + _MARKUP_MIN]
+    answer = answer[: longest_answer(text)]
     classes = {name.casefold(): name for name in types}
     source = shown(text)
     found = _from_json(answer, source, classes) if form == "json" else _from_html(answer, source, classes)
-    return _outermost(found)
+    return outermost(found)
+
+
+def longest_answer(text: str) -> int:
+    """Characters of an answer that are looked at."""
+    return len(text) * _MARKUP_PER_CHARACTER + _MARKUP_MIN
 
 
 def _from_html(answer: str, source: str, classes: Mapping[str, str]) -> list[Span]:
@@ -57,8 +62,8 @@ def _from_html(answer: str, source: str, classes: Mapping[str, str]) -> list[Spa
             at -= 1
         while at < len(copied) and copied[at].end <= span.start:
             at += 1
-        if (mapped := _mapped(span, at, copied, source_tokens, places)) is not None:
-            spans.append(mapped)
+        if (place := mapped(span, at, copied, source_tokens, places)) is not None:
+            spans.append(place)
     return spans
 
 
@@ -66,23 +71,35 @@ def _without_tags(answer: str, classes: Mapping[str, str]) -> tuple[str, list[Sp
     """The answer's text without span tags, and the closed spans of known classes in it, outermost only."""
     pieces: list[str] = []
     length = done = 0
-    open_: list[tuple[int, str | None]] = []
-    spans: list[Span] = []
-    for tag in _TAG.finditer(answer):
+    marks = Marks(classes)
+    for tag in TAG.finditer(answer):
         pieces.append(answer[done : tag.start()])
         length += tag.start() - done
         done = tag.end()
+        marks.take(tag, length)
+    return "".join([*pieces, answer[done:]]), outermost(marks.closed)
+
+
+class Marks:
+    """The span tags of a marked-up answer, one after the other, paired; `closed` are the pairs of known classes."""
+
+    def __init__(self, classes: Mapping[str, str]) -> None:
+        self._classes = classes
+        self._open: list[tuple[int, str | None]] = []
+        self.closed: list[Span] = []
+
+    def take(self, tag: re.Match[str], at: int) -> None:
+        """Takes a match of TAG that stands behind `at` characters of the answer's text."""
         if not tag["close"]:
             name = _CLASS.search(tag["attributes"])
-            open_.append((length, classes.get(name["name"].casefold()) if name else None))
-        elif open_:
-            start, type_ = open_.pop()
-            if type_ is not None and start < length:
-                spans.append(Span(start, length, type_))
-    return "".join([*pieces, answer[done:]]), _outermost(spans)
+            self._open.append((at, self._classes.get(name["name"].casefold()) if name else None))
+        elif self._open:
+            start, type_ = self._open.pop()
+            if type_ is not None and start < at:
+                self.closed.append(Span(start, at, type_))
 
 
-def _mapped(span: Span, first: int, copied: list[Token], source: list[Token], places: list[int | None]) -> Span | None:
+def mapped(span: Span, first: int, copied: list[Token], source: list[Token], places: list[int | None]) -> Span | None:
     """The span's stretch of the source: from its first aligned token to its last."""
     start: int | None = None
     end = 0
@@ -102,26 +119,38 @@ def _mapped(span: Span, first: int, copied: list[Token], source: list[Token], pl
 
 
 def _from_json(answer: str, source: str, classes: Mapping[str, str]) -> list[Span]:
-    spans: list[Span] = []
-    taken = bytearray(len(source))
-    used_up: set[str] = set()
-    cursor = 0
-    for number, match in enumerate(_OBJECT.finditer(answer)):
-        if number == _OBJECTS_MAX:
-            break
+    lookup = Lookup(source, classes)
+    for match in OBJECT.finditer(answer):
+        lookup.add(match)
+    return lookup.spans
+
+
+class Lookup:
+    """The objects of a json answer, one after the other, looked up in the source."""
+
+    def __init__(self, source: str, classes: Mapping[str, str]) -> None:
+        self._source, self._classes = source, classes
+        self._taken = bytearray(len(source))
+        self._used_up: set[str] = set()
+        self._objects = 0
+        self._cursor = 0
+        self.spans: list[Span] = []
+
+    def add(self, match: re.Match[str]) -> None:
+        """Takes a match of OBJECT; what cannot be found is left out."""
+        self._objects += 1
         entity, surface, surface_first, entity_last = (_unquoted(group) for group in match.groups())
-        type_ = classes.get((entity if entity is not None else entity_last or "").strip().casefold())
+        type_ = self._classes.get((entity if entity is not None else entity_last or "").strip().casefold())
         words = (surface if surface is not None else surface_first or "").strip()
-        if type_ is None or not words or words in used_up:
-            continue
-        place = _find(words, source, cursor, taken)
+        if self._objects > _OBJECTS_MAX or type_ is None or not words or words in self._used_up:
+            return
+        place = _find(words, self._source, self._cursor, self._taken)
         if place is None:
-            used_up.add(words)
-            continue
-        cursor = place[1]
-        taken[slice(*place)] = b"\x01" * (place[1] - place[0])
-        spans.append(Span(*place, type_))
-    return spans
+            self._used_up.add(words)
+            return
+        self._cursor = place[1]
+        self._taken[slice(*place)] = b"\x01" * (place[1] - place[0])
+        self.spans.append(Span(*place, type_))
 
 
 def _unquoted(group: str | None) -> str | None:
@@ -144,7 +173,7 @@ def _find(words: str, source: str, cursor: int, taken: bytearray) -> tuple[int, 
     return None
 
 
-def _outermost(spans: Iterable[Span]) -> list[Span]:
+def outermost(spans: Iterable[Span]) -> list[Span]:
     """Of overlapping spans the longest (then the earliest), sorted by place."""
     kept: list[Span] = []
     for span in sorted(set(spans), key=lambda s: (s.start, s.start - s.end, s.type)):

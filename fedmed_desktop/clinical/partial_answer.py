@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an answer says while the model still writes it: entities as they are closed, and how far in the text it is.
+
+The answer is read once, piece by piece: time is linear in its length (looking up the words of json apart, as in
+parse_answer), where parsing all of it again at every token would be quadratic. What is found is what parse_answer finds
+in the end, as far as the answer has settled it: behind a slip in copying that is once the words agree again. So a span
+is not taken back, except where an outer one closes around it. The whole answer is for parse_answer.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Collection, Mapping
+from typing import Final, Protocol
+
+from fedmed_desktop.clinical.alignment import Alignment, Token, tokenise
+from fedmed_desktop.clinical.answers import OBJECT, TAG, Lookup, Marks, longest_answer, mapped, outermost
+from fedmed_desktop.clinical.notes import Span
+from fedmed_desktop.clinical.prompts import AnswerForm, shown
+
+# What may yet become a tag, at the end of what has come.
+_TAG_BEGUN: Final = re.compile(
+    r"<\s*(?:/\s*(?:s(?:p(?:a(?:n\s*)?)?)?)?|s(?:p(?:a(?:n(?:\b[^<>]{0,300})?)?)?)?)?\Z", re.IGNORECASE
+)
+_OBJECT_BEGUN: Final = re.compile(r"\{\s*(?:\"|\Z)")
+_WORD: Final = re.compile(r"\w*")
+
+
+class _Reader(Protocol):
+    @property
+    def spans(self) -> list[Span]: ...
+    @property
+    def reached(self) -> int: ...
+    def add(self, piece: str) -> None: ...
+
+
+class PartialAnswer:
+    """An answer that grows. Offsets are those of `text`; used by one thread."""
+
+    def __init__(self, text: str, types: Collection[str], form: AnswerForm) -> None:
+        classes = {name.casefold(): name for name in types}
+        self._reader: _Reader = (_Json if form == "json" else _Html)(shown(text), classes)
+        self._room = longest_answer(text)
+        self._reached = 0
+
+    def add(self, piece: str) -> None:
+        """The next characters of the answer, any number. Nothing in them raises."""
+        piece = piece[: self._room]
+        self._room -= len(piece)
+        if piece:
+            self._reader.add(piece)
+            self._reached = max(self._reached, self._reader.reached)
+
+    @property
+    def spans(self) -> list[Span]:
+        """Closed so far: sorted, not overlapping, of the asked types."""
+        return outermost(self._reader.spans)
+
+    @property
+    def reached(self) -> int:
+        """Characters of the text that the answer has dealt with; never falls."""
+        return self._reached
+
+
+class _Html:
+    """Marked-up text: tags are taken out, words are aligned, and closed spans wait until their words are settled."""
+
+    def __init__(self, source: str, classes: Mapping[str, str]) -> None:
+        self._source = tokenise(source)
+        self._alignment = Alignment(self._source)
+        self._marks = Marks(classes)
+        self._held = ""
+        self._length = 0  # of the answer's text without tags
+        self._word = ""  # its last word, which may go on
+        self._tokens: list[Token] = []
+        self._ends: list[int] = []
+        self._texts: list[str] = []
+        self._waiting: deque[Span] = deque()  # in the order of their ends
+        self.spans: list[Span] = []
+
+    @property
+    def reached(self) -> int:
+        count = self._alignment.reached
+        return self._source[count - 1].end if count else 0
+
+    def add(self, piece: str) -> None:
+        held, done = self._held + piece, 0
+        for tag in TAG.finditer(held):
+            self._take(held[done : tag.start()])
+            done = tag.end()
+            known = len(self._marks.closed)
+            self._marks.take(tag, self._length)
+            self._waiting += self._marks.closed[known:]
+        begun = _TAG_BEGUN.search(held, done)
+        stop = begun.start() if begun else len(held)
+        self._take(held[done:stop])
+        self._held = held[stop:]
+        self._alignment.settle(self._texts)
+        self._place()
+
+    def _take(self, text: str) -> None:
+        """Text of the answer without tags."""
+        tail = self._word + text
+        offset = self._length - len(self._word)
+        self._length += len(text)
+        last = _WORD.match(tail[::-1])
+        whole = len(tail) - (last.end() if last else 0)
+        self._word = tail[whole:]
+        for token in tokenise(tail[:whole], offset):
+            self._tokens.append(token)
+            self._ends.append(token.end)
+            self._texts.append(token.text)
+
+    def _place(self) -> None:
+        """Maps the waiting spans whose words are settled."""
+        places = self._alignment.places
+        settled = self._length - len(self._word)
+        if len(places) < len(self._tokens):
+            settled = self._tokens[len(places)].start
+        while self._waiting and self._waiting[0].end <= settled:
+            span = self._waiting.popleft()
+            first = bisect_right(self._ends, span.start)
+            if (place := mapped(span, first, self._tokens, self._source, places)) is not None:
+                self.spans.append(place)
+
+
+class _Json:
+    """A list of objects: each is looked up once its second string is closed."""
+
+    def __init__(self, source: str, classes: Mapping[str, str]) -> None:
+        self._lookup = Lookup(source, classes)
+        self._held = ""
+        self.reached = 0
+
+    @property
+    def spans(self) -> list[Span]:
+        return self._lookup.spans
+
+    def add(self, piece: str) -> None:
+        self._held += piece
+        if '"' not in piece:
+            return
+        done = 0
+        for match in OBJECT.finditer(self._held):
+            self._lookup.add(match)
+            self.reached = max(self.reached, *(span.end for span in self.spans[-1:]), 0)
+            done = match.end()
+        self._held = self._held[done:]
+        # Where an object begins inside another, that one can be none any more: only the last may become one.
+        begun = deque(_OBJECT_BEGUN.finditer(self._held), maxlen=1)
+        self._held = self._held[begun[0].start() :] if begun else ""
