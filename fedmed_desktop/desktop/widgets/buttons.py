@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Buttons: one filled at most per page, plain ones, and links."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QRectF, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QMenu, QPushButton, QSizePolicy, QWidget
+
+from fedmed_desktop.desktop import theme
+from fedmed_desktop.desktop.icons import icon as drawn
+from fedmed_desktop.desktop.icons import icon_size
+from fedmed_desktop.desktop.widgets.labels import set_tone
+
+
+class Button(QPushButton):
+    """A plain button; Enter presses it only while it has the focus. Its text is its accessible name unless one is set."""
+
+    ink = "ink"
+
+    def __init__(self, text: str = "", icon: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(text, parent)
+        self._drawing = icon
+        self.setAutoDefault(False)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self._recolour()
+
+    def set_icon(self, name: str) -> None:
+        """Another drawing before the word; empty for none."""
+        if name != self._drawing:
+            self._drawing = name
+            self._recolour()
+
+    def setMenu(self, menu: QMenu | None) -> None:
+        super().setMenu(menu)  # type: ignore[arg-type]  # Qt takes a null pointer, the stub forgets it
+        set_tone(self, "menu", menu is not None)
+
+    def _recolour(self) -> None:
+        self.setIconSize(icon_size())
+        if self._drawing:
+            self.setIcon(drawn(self._drawing, self.ink))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:
+            self._recolour()
+
+
+class PrimaryButton(Button):
+    """The page's one next step, filled with the accent. The focus ring lies inside, since outside it would not show."""
+
+    ink = "on_accent"
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if self.hasFocus():
+            painter = QPainter(self)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QPen(theme.active().color("on_accent"), 2))
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(4, 4, -4, -4), 3, 3)
+
+
+class LinkButton(Button):
+    """A button that reads as a link: it goes somewhere and changes nothing."""
+
+    ink = "accent"
+
+    def __init__(self, text: str = "", icon: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(text, icon, parent)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)

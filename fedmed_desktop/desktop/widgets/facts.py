@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs of a name and a value, one per line; values can be marked and copied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from fedmed_desktop.desktop.widgets.icon import Icon
+from fedmed_desktop.desktop.widgets.labels import Label, set_tone
+from fedmed_desktop.desktop.widgets.layout import Spaced
+
+_MARKS = {"ok": "check", "warn": "warning", "bad": "warning"}
+
+
+class Pair(NamedTuple):
+    """One line: tone "ok", "warn" or "bad" adds its icon; "ink" and "dim" are plain."""
+
+    name: str
+    value: str
+    tone: str = "ink"
+
+
+class Fact(Spaced):
+    """One line of KeyValueRows."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        row = QHBoxLayout(self)
+        self._lay(row, (0, 8, 0, 8), 8)
+        self._name = Label(tone="dim", wrap=True)
+        self._mark = Icon("check", "ok", 16)
+        self.value = Label(wrap=True)
+        self.value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        flags = Qt.TextInteractionFlag
+        self.value.setTextInteractionFlags(flags.TextSelectableByMouse | flags.TextSelectableByKeyboard)
+        row.addWidget(self._name, 1)
+        row.addWidget(self._mark, 0, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self.value)
+
+    def show_pair(self, pair: Pair, last: bool) -> None:
+        self._name.setText(pair.name)
+        self.value.setText(pair.value)
+        self.value.set_tone(pair.tone)
+        self.value.setAccessibleName(f"{pair.name}: {pair.value}")
+        self._mark.setVisible(pair.tone in _MARKS)
+        if pair.tone in _MARKS:
+            self._mark.show_icon(_MARKS[pair.tone], pair.tone)
+        set_tone(self, "last", last)
+
+
+class KeyValueRows(QWidget):
+    """Lines of name and value. Showing the same number of pairs again only sets texts."""
+
+    def __init__(self, pairs: Sequence[Pair | tuple[str, str]] = (), parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(0)
+        self._rows: list[Fact] = []
+        self.show_pairs(pairs)
+
+    def show_pairs(self, pairs: Sequence[Pair | tuple[str, str]]) -> None:
+        while len(self._rows) < len(pairs):
+            self._rows.append(Fact())
+            self._column.addWidget(self._rows[-1])
+        while len(self._rows) > len(pairs):
+            row = self._rows.pop()
+            self._column.removeWidget(row)
+            row.hide()
+            row.deleteLater()
+        for number, (row, pair) in enumerate(zip(self._rows, pairs, strict=True)):
+            row.show_pair(Pair(*pair), number == len(pairs) - 1)
+
+    def values(self) -> list[str]:
+        return [row.value.text() for row in self._rows]

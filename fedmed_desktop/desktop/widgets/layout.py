@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where things stand: pages, columns, cards, rows that break. Empty space is in steps of 8 px and grows with the text."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from fedmed_desktop.desktop import theme
+from fedmed_desktop.desktop.widgets.labels import Overline
+
+MAX_WIDTH = 1200  # of a page's content, at text scale 1: lines stay readable on wide screens
+
+
+class Spaced(QFrame):
+    """A frame whose layout keeps its margins and spacing in step with the text scale."""
+
+    def _lay(self, layout: QLayout, margins: tuple[int, int, int, int], spacing: int) -> None:
+        """Margins (left, top, right, bottom) and spacing in px at text scale 1."""
+        self._margins, self._spacing, self._laid = margins, spacing, layout
+        self._space()
+
+    def _space(self) -> None:
+        self._laid.setContentsMargins(*(theme.gap(margin) for margin in self._margins))
+        self._laid.setSpacing(theme.gap(self._spacing))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange and hasattr(self, "_laid"):
+            self._space()
+
+
+class Card(Spaced):
+    """A quiet box for things that belong together: `content` is its column; the title, if any, is small capitals."""
+
+    def __init__(self, title: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.content = QVBoxLayout(self)
+        self._lay(self.content, (20, 20, 20, 20), 12)
+        self.title = Overline(title)
+        self.title.setVisible(bool(title))
+        self.content.addWidget(self.title)
+        if title:
+            self.setAccessibleName(title)
+
+    def set_title(self, title: str) -> None:
+        self.title.setText(title)
+        self.title.setVisible(bool(title))
+        self.setAccessibleName(title)
+
+    def add(self, widget: QWidget, stretch: int = 0) -> None:
+        self.content.addWidget(widget, stretch)
+
+
+class Bar(Spaced):
+    """A strip across the window with a line at one edge ("top" or "bottom"): the header, the work strip."""
+
+    def __init__(self, edge: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("edge", edge)
+        self.content = QHBoxLayout(self)
+        self._lay(self.content, (20, 8, 20, 8), 12)
+
+    def add(self, widget: QWidget, stretch: int = 0) -> None:
+        self.content.addWidget(widget, stretch)
+
+
+class Row(Spaced):
+    """Widgets side by side, of equal height; one below the other where the window is too narrow for their minimum."""
+
+    def __init__(self, *widgets: QWidget, spacing: int = 16, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.content = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        self._lay(self.content, (0, 0, 0, 0), spacing)
+        self._widgets: list[QWidget] = []
+        for widget in widgets:
+            self.add(widget, 1)
+
+    def add(self, widget: QWidget, stretch: int = 0) -> None:
+        self._widgets.append(widget)
+        self.content.addWidget(widget, stretch)
+
+    def is_stacked(self) -> bool:
+        return self.content.direction() == QBoxLayout.Direction.TopToBottom
+
+    def _needed(self) -> int:
+        shown = [widget for widget in self._widgets if not widget.isHidden()]
+        least = sum(max(widget.minimumSizeHint().width(), widget.minimumWidth()) for widget in shown)
+        return least + self.content.spacing() * max(0, len(shown) - 1)
+
+    def _turn(self) -> None:
+        stacked = self._needed() > self.width()
+        way = QBoxLayout.Direction.TopToBottom if stacked else QBoxLayout.Direction.LeftToRight
+        if way != self.content.direction():
+            self.content.setDirection(way)
+
+    def minimumSizeHint(self) -> QSize:
+        shown = [widget for widget in self._widgets if not widget.isHidden()]
+        widest = max((max(w.minimumSizeHint().width(), w.minimumWidth()) for w in shown), default=0)
+        return QSize(widest, super().minimumSizeHint().height() if self.is_stacked() else 0)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._turn()
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._turn()
+        return super().event(event)
+
+
+class Column(Spaced):
+    """A page's content from top to bottom: at most MAX_WIDTH wide, at the left, with the page's margins."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("page")
+        self.content = QVBoxLayout(self)
+        self._lay(self.content, (32, 24, 32, 24), 16)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self._limit()
+
+    def add(self, widget: QWidget, stretch: int = 0) -> None:
+        self.content.addWidget(widget, stretch)
+
+    def _limit(self) -> None:
+        self.setMaximumWidth(theme.px(MAX_WIDTH))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:
+            self._limit()
+
+
+class PageBase(QScrollArea):
+    """A page of the window: scrolls up and down, never sideways. Subclasses fill `column` and end with `finish()`."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.column = Column()
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        ground = QWidget()
+        ground.setObjectName("page")
+        row = QHBoxLayout(ground)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self.column, 1)
+        row.addStretch(0)
+        self.setWidget(ground)
+
+    def add(self, widget: QWidget, stretch: int = 0) -> None:
+        self.column.add(widget, stretch)
+
+    def finish(self) -> None:
+        """Keeps the content at the top."""
+        self.column.content.addStretch(1)

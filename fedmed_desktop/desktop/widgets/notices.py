@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the page has to say: a banner above the content, or the sentence that stands where content is still missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QVBoxLayout, QWidget
+
+from fedmed_desktop.desktop.widgets.buttons import Button, PrimaryButton
+from fedmed_desktop.desktop.widgets.icon import Icon
+from fedmed_desktop.desktop.widgets.labels import Heading, Sentence, set_tone
+from fedmed_desktop.desktop.widgets.layout import Row, Spaced
+
+_KINDS = {"info": ("info", "accent"), "ok": ("check", "ok"), "warn": ("warning", "warn"), "bad": ("warning", "bad")}
+
+
+class Banner(Spaced):
+    """An icon, a sentence and perhaps one button. Kinds: info, ok, warn, bad. Hidden while the sentence is empty."""
+
+    acted = Signal()
+
+    def __init__(self, text: str = "", kind: str = "info", action: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._icon = Icon("info", "accent")
+        self._text = Sentence(tone="ink")
+        self.button = Button()
+        self.button.clicked.connect(self.acted)
+        row = QHBoxLayout(self)
+        self._lay(row, (14, 8, 14, 8), 12)
+        row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self._text, 1)
+        row.addWidget(self.button)
+        self.show_message(text, kind, action)
+
+    def show_message(self, text: str, kind: str = "info", action: str = "") -> None:
+        """An empty `text` hides the banner, an empty `action` the button."""
+        set_tone(self, "kind", kind)
+        self._icon.show_icon(*_KINDS[kind])
+        self._text.setText(text)
+        self.button.setText(action)
+        self.button.setVisible(bool(action))
+        self.setAccessibleName(text)
+        self.setVisible(bool(text))
+
+    def text(self) -> str:
+        return self._text.text()
+
+
+class EmptyState(Spaced):
+    """Stands where there is nothing yet: what is missing, and at most three buttons for what to do about it."""
+
+    chosen = Signal(int)  # 0: the primary button, 1 and 2: the others
+
+    def __init__(
+        self,
+        icon: str,
+        title: str,
+        sentence: str = "",
+        primary: str = "",
+        secondary: Sequence[str] = (),
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        column = QVBoxLayout(self)
+        self._lay(column, (0, 48, 0, 48), 8)
+        self._icon = Icon(icon, "dim", 40)
+        self._title = Heading(title, 2)
+        self._sentence = Sentence(sentence)
+        for label in (self._title, self._sentence):
+            label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self._sentence.setVisible(bool(sentence))
+        column.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addWidget(self._title)
+        column.addWidget(self._sentence)
+        self._group = QButtonGroup(self)
+        self.buttons: list[Button] = []
+        self._row = self._buttons(primary, secondary)
+        column.addSpacing(8)
+        column.addWidget(self._row, 0)
+        self._group.idClicked.connect(self.chosen)
+
+    def show_words(self, title: str, sentence: str = "") -> None:
+        self._title.setText(title)
+        self._sentence.setText(sentence)
+        self._sentence.setVisible(bool(sentence))
+
+    def _buttons(self, primary: str, secondary: Sequence[str]) -> Row:
+        self.buttons = [PrimaryButton(primary)] if primary else []
+        self.buttons += [Button(text) for text in secondary]
+        row = Row(spacing=8)
+        row.content.addStretch(1)
+        for number, button in enumerate(self.buttons, 0 if primary else 1):
+            self._group.addButton(button, number)
+            row.add(button)
+            row.content.setAlignment(button, Qt.AlignmentFlag.AlignHCenter)
+        row.content.addStretch(1)
+        row.setVisible(bool(self.buttons))
+        return row
