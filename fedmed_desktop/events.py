@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from .scores import Scores
+from .standing import FederationStanding
 
 Phase = Literal[
     "joining",
@@ -68,6 +69,12 @@ class Joined(_SiteEvent):
     rounds: int
     sites: int
     types: tuple[str, ...]
+
+
+class StandingChanged(_SiteEvent, FederationStanding):
+    """At a site: where its federation stands, as the coordinator tells. Never other sites' names."""
+
+    type: Literal["standing"] = "standing"
 
 
 class PhaseChanged(_SiteEvent):
@@ -213,6 +220,7 @@ class Failed(_SiteEvent):
 Event = (
     ConnectionChanged
     | Joined
+    | StandingChanged
     | PhaseChanged
     | Prepared
     | TrainingStep

@@ -21,6 +21,7 @@ from ..federation.rounds import Acknowledge, Action, Combine, Offer, Reject
 from ..lora.blob import BlobReader
 from ..protocol.messages import Ask, Finished, Message, Receipt, Refused
 from ..storage import BlobStore, Ledger
+from .bulletin import Bulletin
 from .combination import combine
 
 # Blob headers grow with the number of modules; this is far above what any adapter of the right rank can need.
@@ -56,6 +57,7 @@ class Host:
         self._ledger = Ledger(data_dir / "coordinator.sqlite", spec)
         self.rounds: Rounds = self._ledger.load_rounds(spec)
         self.sessions: dict[str, Session] = {}
+        self.bulletin = Bulletin(spec, lambda: self.rounds.state, lambda: self.sessions.keys(), self.settled)
         self._emit = emit
         self._clock = clock
         self._order = asyncio.Lock()
@@ -108,6 +110,8 @@ class Host:
             if self.rounds.state.phase == "finished" and step.changed:
                 self._tell_all(self.farewell())
         self._set_alarm()
+        if step.changed:
+            self.bulletin.changed()
         for event in step.events:  # last: a face that cannot show them (a closed pipe) must not stop the federation
             self._emit(event)
 

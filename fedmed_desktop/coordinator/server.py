@@ -153,6 +153,7 @@ class CoordinatorServer:
                 del self._sessions[site]
             if self._host.sessions.get(site) is session:
                 del self._host.sessions[site]
+                self._host.bulletin.changed()
                 self._emit(events.SiteSeen(site=site, round=self._host.rounds.state.round, state="left"))
 
     async def _replace(self, before: SiteSession) -> None:
@@ -168,6 +169,7 @@ class CoordinatorServer:
         session.send(Welcome(version=VERSION, spec=self._host.spec, round=state.round, phase=state.phase))
         await self._host.apply(SiteJoined(site=session.site))
         self._host.sessions[session.site] = session
+        self._host.bulletin.changed()
         self._emit(events.SiteSeen(site=session.site, round=self._host.rounds.state.round, state="connected"))
         await session.serve()
 

@@ -17,6 +17,7 @@ from ..federation.inputs import AwaitsApproval, SiteDeclined
 from ..protocol.messages import (
     Ask,
     Decline,
+    Finished,
     Message,
     Missing,
     OfferUpdate,
@@ -45,6 +46,7 @@ class SiteSession:
         self._host = host
         self._emit = emit
         self._outgoing: asyncio.Queue[Message] = asyncio.Queue(_MOST_OUTGOING)
+        self._reader = host.bulletin.reader(site, connection.send)
         self._download: asyncio.Task[None] | None = None
         self._update: Update | None = None
         self._plan: Plan | None = None
@@ -62,7 +64,10 @@ class SiteSession:
     async def _write(self) -> None:
         try:
             while True:
-                await self.connection.send(encode(await self._outgoing.get()))
+                message = await self._outgoing.get()
+                if isinstance(message, Finished):  # the site may leave upon it
+                    await self._reader.tell()
+                await self.connection.send(encode(message))
         except ConnectionClosed:
             return
 
@@ -70,6 +75,7 @@ class SiteSession:
         """Tells the site what it still has to do, then answers until the connection ends."""
         await self._host.settled()
         writer = asyncio.create_task(self._write())
+        reader = asyncio.create_task(self._reader.run())
         if plan := self._host.rounds.plan_for(self.site):
             self.send(Ask(plan=plan, attempt=self._host.rounds.state.attempt))
         elif self._host.rounds.state.phase == "finished":
@@ -81,7 +87,7 @@ class SiteSession:
                 else:
                     await self._message(decode(frame))
         finally:
-            tasks = [writer, *([self._download] if self._download else [])]
+            tasks = [writer, reader, *([self._download] if self._download else [])]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -90,6 +96,7 @@ class SiteSession:
         match message:
             case Progress(round=round_number, phase=phase):
                 self._emit(events.SiteSeen(site=self.site, round=round_number, state="phase", phase=phase))
+                self._host.bulletin.told(self.site, round_number, phase)
                 if phase == "approval":
                     await self._host.apply(AwaitsApproval(site=self.site, round=round_number))
             case OfferUpdate(update=update):

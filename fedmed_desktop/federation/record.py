@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
 
+from ..standing import FederationPhase
 from .drift import Drift
 from .plan import Frozen, Plan, References, Sha256
 from .update import Report, Update
@@ -41,15 +40,12 @@ class RoundRecord(Frozen):
     effective_rank: float
 
 
-RoundsPhase = Literal["gathering", "open", "combining", "evaluating", "paused", "finished"]
-
-
 class RoundsState(BaseModel):
     """Working state of the rounds; all of it is in a dump. Only `Rounds` changes it."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=False)
 
-    phase: RoundsPhase = "gathering"
+    phase: FederationPhase = "gathering"
     round: int = 1
     attempt: int = 1
     sites: list[str] = []

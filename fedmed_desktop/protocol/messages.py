@@ -23,8 +23,9 @@ from ..errors import UserFacingError
 from ..events import Phase
 from ..federation import FederationSpec, Plan, Update
 from ..federation.plan import Sha256
+from ..standing import FederationStanding
 
-VERSION = 1
+VERSION = 2
 
 # A message holds names, hashes and scalars; the specification of a large model's modules is the longest.
 MAX_MESSAGE_BYTES = 4 * 2**20
@@ -66,6 +67,12 @@ class Goodbye(_Message):
     code: str
     params: _Params = {}
     final: bool
+
+
+class Standing(_Message, FederationStanding):
+    """Coordinator: where the federation stands, for this site's face. Later ones replace it; none is ever answered."""
+
+    type: Literal["standing"] = "standing"
 
 
 class Ask(_Message):
@@ -142,7 +149,19 @@ class Finished(_Message):
 
 
 Message = (
-    Hello | Welcome | Goodbye | Ask | Progress | OfferUpdate | Decline | Want | Missing | Receipt | Refused | Finished
+    Hello
+    | Welcome
+    | Goodbye
+    | Standing
+    | Ask
+    | Progress
+    | OfferUpdate
+    | Decline
+    | Want
+    | Missing
+    | Receipt
+    | Refused
+    | Finished
 )
 
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])

@@ -32,6 +32,7 @@ from ..protocol.messages import (
     Progress,
     Receipt,
     Refused,
+    Standing,
     Want,
     Welcome,
 )
@@ -180,6 +181,9 @@ class SiteAgent:
                 await self._downloads.chunk(message)
             case Welcome():
                 await self._welcome(message)
+            case Standing():
+                told = {name: value for name, value in message if name != "type"}
+                self._emit(events.StandingChanged(site=self.name, **told))
             case Ask(plan=plan, attempt=attempt):
                 await self._asked(plan, attempt)
             case Want(sha256=sha256, offset=offset):

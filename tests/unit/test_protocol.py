@@ -29,12 +29,15 @@ from fedmed_desktop.protocol.messages import (
     Progress,
     Receipt,
     Refused,
+    Standing,
     Want,
     Welcome,
     decode,
     encode,
 )
 from fedmed_desktop.protocol.transfer import CHUNK, MAX_BLOB_BYTES, MAX_FRAME_BYTES, Chunk, Reception, decode_chunk
+from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.standing import ClosedRound
 from tests.federation_parts import small_spec
 
 SHA = "ab" * 32
@@ -52,6 +55,31 @@ MESSAGES: list[Message] = [
     Receipt(round=1, update=SHA, time=datetime(2026, 1, 1, tzinfo=UTC)),
     Refused(round=1, update=SHA, code="update.wrong_rank", params={"module": "m", "found": 1, "expected": 2}),
     Finished(adapter=SHA, size=7),
+    Standing(
+        round=2,
+        rounds=3,
+        attempt=1,
+        phase="open",
+        opened=datetime(2026, 1, 1, tzinfo=UTC),
+        closes=None,
+        sites={"sent": 1, "offline": 2},
+        connected=1,
+        history=(
+            ClosedRound(
+                round=1,
+                closed=datetime(2026, 1, 1, tzinfo=UTC),
+                sent=2,
+                scores_before=Scores(strict={"drug": Counts(tp=1)}),
+                scores_after=None,
+                residual=0.25,
+                weight=None,
+                model_drift=0.5,
+                performance_drift=0.0,
+                rank=8,
+                other_ranks=(4, 8),
+            ),
+        ),
+    ),
 ]
 
 

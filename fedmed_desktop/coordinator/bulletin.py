@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tells each connected site where the federation stands: the latest always, what came between perhaps not.
+
+It is for faces only: it waits in no queue that anything else waits in, and what goes wrong here ends here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+
+from ..events import Phase
+from ..federation import FederationSpec
+from ..federation.record import RoundRecord, RoundsState
+from ..federation.standing import Pooled, closed_round, pooled_scores, standing
+from ..protocol.messages import MAX_MESSAGE_BYTES, Standing, encode
+from ..standing import ClosedRound
+
+# Seconds between two tellings of one site: quick for a person, and nothing beside the transfer of an adapter.
+INTERVAL = 1.0
+# Closed rounds that are told; a standing is sent anew at each change, so its length is bounded.
+MOST_ROUNDS = 100
+
+
+class Bulletin:
+    """One federation's standing. All on the host's event loop.
+
+    `state` and `connected` say how things are; `settled` returns once the ledger holds all of it, since nothing is told
+    before.
+    """
+
+    def __init__(
+        self,
+        spec: FederationSpec,
+        state: Callable[[], RoundsState],
+        connected: Callable[[], Collection[str]],
+        settled: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.interval = INTERVAL
+        self._spec = spec
+        self._state = state
+        self._connected = connected
+        self._settled = settled
+        self._told: dict[str, tuple[int, Phase]] = {}
+        self._pooled: dict[int, Pooled] = {}
+        self._readers: set[Reader] = set()
+
+    def told(self, site: str, round_number: int, phase: Phase) -> None:
+        """A site has said which phase it is in."""
+        self._told[site] = (round_number, phase)
+        self.changed()
+
+    def changed(self) -> None:
+        """Something may be different now. Never waits, never raises."""
+        for reader in self._readers:
+            reader.news.set()
+
+    def reader(self, site: str, send: Callable[[str], Awaitable[None]]) -> Reader:
+        """For one connection; `send` may wait as long as it likes, and raises once the connection has ended."""
+        return Reader(self, site, send)
+
+    async def for_site(self, site: str, closed: dict[int, ClosedRound]) -> Standing:
+        """What this site may know now; `closed` keeps its closed rounds from one call to the next."""
+        await self._settled()
+        state = self._state()
+        latest = state.history[-MOST_ROUNDS:]
+        for record in latest:
+            if record.round not in closed:
+                closed[record.round] = closed_round(record, site, self._pooled_of(record))
+        history = [closed[record.round] for record in latest]
+        now = standing(self._spec, state, self._told, self._connected(), history)
+        return Standing(**dict(now))
+
+    def _pooled_of(self, record: RoundRecord) -> Pooled | None:
+        if not self._spec.share.scores:
+            return None
+        if record.round not in self._pooled:
+            self._pooled[record.round] = pooled_scores(record)
+        return self._pooled[record.round]
+
+    def add(self, reader: Reader) -> None:
+        self._readers.add(reader)
+
+    def remove(self, reader: Reader) -> None:
+        self._readers.discard(reader)
+
+
+class Reader:
+    """One connection's reader. A line that is slow to take one standing is told the latest next, none in between."""
+
+    def __init__(self, bulletin: Bulletin, site: str, send: Callable[[str], Awaitable[None]]) -> None:
+        self.news = asyncio.Event()
+        self._bulletin = bulletin
+        self._site = site
+        self._send = send
+        self._closed: dict[int, ClosedRound] = {}
+        self._last: Standing | None = None
+
+    async def run(self) -> None:
+        """Tells at once, then whatever changes, until the connection ends."""
+        self._bulletin.add(self)
+        try:
+            self.news.set()
+            while True:
+                await self.news.wait()
+                self.news.clear()
+                await self.tell()
+                await asyncio.sleep(self._bulletin.interval)
+        finally:
+            self._bulletin.remove(self)
+
+    async def tell(self) -> None:
+        """Tells how things stand now, unless that was told last."""
+        now = await self._bulletin.for_site(self._site, self._closed)
+        if now != self._last:
+            self._last = now
+            await self._send(fitting(now))
+
+
+def fitting(told: Standing, limit: int = MAX_MESSAGE_BYTES) -> str:
+    """The message as JSON; earlier rounds are left out where it would be longer than a site may be sent."""
+    while len(text := encode(told)) > limit and told.history:
+        told = told.model_copy(update={"history": told.history[len(told.history) // 2 + 1 :]})
+    return text

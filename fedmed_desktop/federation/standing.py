@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the federation stands, derived for one site from the rounds' state and from what sites tell. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+from ..events import Phase
+from ..scores import Scores, pool
+from ..standing import ClosedRound, FederationStanding, SiteWord
+from .record import RoundRecord, RoundsState
+from .spec import FederationSpec
+
+# What a site's own word for its phase means here. Outcomes ("sent", "kept", "missed") are not in it: whether something
+# counts is for the rounds to say, and an outcome told at an earlier attempt is none any more.
+_WORDS: Mapping[Phase, SiteWord] = {
+    "scoring_before": "training",
+    "training": "training",
+    "scoring_after": "training",
+    "measuring": "training",
+    "evaluating": "training",
+    "paused": "paused",
+    "approval": "approval",
+    "uploading": "sending",
+}
+
+
+def standing(
+    spec: FederationSpec,
+    state: RoundsState,
+    told: Mapping[str, tuple[int, Phase]],
+    connected: Collection[str],
+    history: Sequence[ClosedRound],
+) -> FederationStanding:
+    """`told`: round and phase that each site said last; `history`: `closed_round` of each record, for this site."""
+    words = Counter(site_word(site, state, told.get(site), site in connected) for site in state.sites)
+    return FederationStanding(
+        round=min(state.round, spec.rounds),
+        rounds=spec.rounds,
+        attempt=state.attempt,
+        phase=state.phase,
+        opened=state.opened,
+        closes=state.closes if state.phase in ("open", "evaluating") else None,
+        sites=dict(sorted(words.items())),
+        connected=sum(site in connected for site in state.sites),
+        history=tuple(history),
+    )
+
+
+def site_word(site: str, state: RoundsState, told: tuple[int, Phase] | None, connected: bool) -> SiteWord:
+    """How far a joined site is. `told` counts for the round that is open only."""
+    if site in state.updates:
+        return "sent"
+    if site in state.declined:
+        return "kept" if state.declined[site] == "kept" else "missing"
+    asked = site in state.plans
+    if asked and state.phase in ("combining", "paused", "finished"):
+        return "missing"
+    if not connected:
+        return "offline"
+    if not asked:
+        return "waiting"
+    if told is not None and told[0] == state.round:
+        return _WORDS.get(told[1], "waiting")
+    return "approval" if site in state.awaiting else "waiting"
+
+
+Pooled = tuple[Scores, Scores]
+
+
+def pooled_scores(record: RoundRecord) -> Pooled:
+    """Validation counts before and after, over all sites that sent. The same for every site: worth keeping."""
+    reports = [site.update.report for site in record.sites.values()]
+    return pool(report.scores_before for report in reports), pool(report.scores_after for report in reports)
+
+
+def closed_round(record: RoundRecord, site: str, pooled: Pooled | None) -> ClosedRound:
+    """A closed round as this site may know it; `pooled` is None where the specification does not share scores."""
+    own = record.sites.get(site)
+    return ClosedRound(
+        round=record.round,
+        closed=record.closed,
+        sent=len(record.sites),
+        scores_before=pooled[0] if pooled else None,
+        scores_after=pooled[1] if pooled else None,
+        residual=record.residual,
+        weight=own.weight if own else None,
+        model_drift=own.drift.model if own else None,
+        performance_drift=own.drift.performance if own else None,
+        rank=own.rank if own else None,
+        other_ranks=tuple(sorted(other.rank for name, other in record.sites.items() if name != site)),
+    )

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a federation stands, as its coordinator tells one site: counts, pooled scores and the site's own numbers.
+
+Of other sites it holds no name and nothing that is one site's alone but ranks, without order. (Pooled scores less
+one's own are the others' together: in a federation of two, the other one's.)
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from .scores import Scores
+
+FederationPhase = Literal["gathering", "open", "combining", "evaluating", "paused", "finished"]
+
+SiteWord = Literal["waiting", "training", "paused", "approval", "sending", "sent", "kept", "missing", "offline"]
+"""How far a site is with the round: "waiting" also where it is not asked, "training" also while it scores, "sent" once
+its update counts, "kept" by its operator's decision, "missing" where it failed or was late, "offline" where it owes an
+answer and is not connected."""
+
+
+class ClosedRound(BaseModel):
+    """A round that has been combined, as one site may know it.
+
+    `scores_before` and `scores_after`: counts on validation notes, pooled over the sites that sent: of the adapter that
+    the round began with, and of each site's own training; None where the specification does not share scores.
+    `weight`, the drifts and `rank` are this site's own, None where it took no part; `other_ranks` ascend.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    round: int
+    closed: AwareDatetime
+    sent: int
+    scores_before: Scores | None
+    scores_after: Scores | None
+    residual: float
+    weight: float | None
+    model_drift: float | None
+    performance_drift: float | None
+    rank: int | None
+    other_ranks: tuple[int, ...]
+
+
+class FederationStanding(BaseModel):
+    """`round` of `rounds` (the last while the final adapter is scored), at its `attempt`.
+
+    `opened` is None before round one, `closes` wherever no deadline runs. `sites` counts the joined sites by their
+    word, words without a site left out; `connected` counts those with a connection. `history` has the latest closed
+    rounds, oldest first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    round: int
+    rounds: int
+    attempt: int
+    phase: FederationPhase
+    opened: AwareDatetime | None
+    closes: AwareDatetime | None
+    sites: dict[SiteWord, int]
+    connected: int
+    history: tuple[ClosedRound, ...]
