@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`--demo`: one whole federation on this computer, with a table at the end that a newcomer understands."""
+"""`--demo`: one whole federation on this computer, in windows or in the terminal, with a table at the end."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
+from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,20 +17,52 @@ if TYPE_CHECKING:
     from ..demo.settings import DemoOptions
 
 
-def run(argv: list[str]) -> int:
-    """Runs the demonstration and prints where its report lies."""
-    options = _parser().parse_args(argv)
-    from ..demo.settings import DemoOptions
-    from ..training.base import resolve_model
+TITLE = "Demonstration: a coordinator and its sites, all on this computer"
 
-    chosen = {
+
+class Face(Enum):
+    """Where a demonstration is shown."""
+
+    WINDOWS = auto()
+    OFFSCREEN = auto()  # the same windows, drawn where nobody sees them; so a rule approves
+    TERMINAL = auto()
+
+
+def choose_face(terminal: bool, offscreen: bool, platform: str | None) -> Face:
+    """From the two flags and the platform that Qt would take: None without a display (preflight.qt_platform)."""
+    if terminal:
+        return Face.TERMINAL
+    if offscreen or platform in ("offscreen", "minimal"):
+        return Face.OFFSCREEN
+    return Face.WINDOWS if platform else Face.TERMINAL
+
+
+def run(argv: list[str]) -> int:
+    """Runs the demonstration and prints how it came out and where its report lies."""
+    chosen = _parser().parse_args(argv)
+    from ..desktop.preflight import qt_platform
+
+    face = choose_face(chosen.terminal, chosen.offscreen, qt_platform(os.environ, sys.platform))
+    if face is not Face.TERMINAL:
+        return _in_windows(chosen, offscreen=face is Face.OFFSCREEN)
+    if not chosen.terminal:
+        print("fedmed-desktop: there is no display, so the demonstration runs in the terminal", file=sys.stderr)
+    return asyncio.run(_in_terminal(_options(chosen)))
+
+
+def _options(chosen: argparse.Namespace) -> DemoOptions:
+    from ..demo.settings import DemoOptions
+
+    given = {
         name: value
         for name in ("rounds", "sites", "seed", "method", "notes", "report", "compare", "threads")
-        if (value := getattr(options, name)) is not None
+        if (value := getattr(chosen, name)) is not None
     }
-    if options.model:
-        chosen["model"] = resolve_model(options.model)
-    return asyncio.run(_show(DemoOptions(**chosen), offscreen=options.offscreen))
+    if chosen.model:
+        from ..training.base import resolve_model  # torch: windows wait for it only where a model is named
+
+        given["model"] = resolve_model(chosen.model)
+    return DemoOptions(**given)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,7 +86,11 @@ def _parser() -> argparse.ArgumentParser:
         "--compare", action="store_true", default=None, help="train each site alone too (takes twice as long)"
     )
     parser.add_argument("--report", type=Path, metavar="DIR", help="where the report goes (default demo-report/)")
-    parser.add_argument("--offscreen", action="store_true", help="ask nobody: a recorded rule approves at every site")
+    face = parser.add_mutually_exclusive_group()
+    face.add_argument(
+        "--offscreen", action="store_true", help="draw the windows unseen and ask nobody: a recorded rule approves"
+    )
+    face.add_argument("--terminal", action="store_true", help="no windows: lines or a table, approvals asked for here")
     parser.add_argument("--threads", type=_positive, help="threads for training (default: all cores)")
     return parser
 
@@ -71,13 +109,36 @@ def _positive(text: str) -> int:
     return value
 
 
-async def _show(options: DemoOptions, offscreen: bool) -> int:
+def _in_windows(chosen: argparse.Namespace, offscreen: bool) -> int:
+    if offscreen:
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    from ..desktop import preflight
+
+    preflight.check()
+    preflight.prepare()
+    options = _options(chosen)
+    from ..desktop.app import run_demo
+
+    if offscreen:
+        from .console import face_for
+
+        face = face_for(TITLE)
+        with face.shown():
+            status, result = run_demo(options, offscreen=True, watch=face.emit)
+    else:
+        status, result = run_demo(options, offscreen=False)
+    if result:
+        _print_outcome(result)
+    return status
+
+
+async def _in_terminal(options: DemoOptions) -> int:
     from ..demo.run import run_demo
     from .ask import TerminalApprover
     from .console import face_for
 
-    face = face_for("Demonstration: a coordinator and its sites, all on this computer")
-    asks = sys.stdin.isatty() and sys.stdout.isatty() and not offscreen
+    face = face_for(TITLE)
+    asks = sys.stdin.isatty() and sys.stdout.isatty()
     operator = TerminalApprover(face, "the demonstration's coordinator on this computer") if asks else None
     with face.shown():
         result = await run_demo(options, operator, face.emit)

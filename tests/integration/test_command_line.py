@@ -201,7 +201,8 @@ def test_that_a_wrong_option_of_a_site_is_refused_in_words(
 def test_that_a_wrong_option_of_the_demonstration_is_refused_before_it_begins(
     arguments: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, said = run(capsys, *arguments, *(() if "--report" in arguments else ("--report", tmp_path / "report")))
+    report = () if "--report" in arguments else ("--report", tmp_path / "report")
+    status, said = run(capsys, *arguments, "--terminal", *report)
     assert status == 2 and words in said and "Traceback" not in said
 
 

@@ -173,9 +173,19 @@ def test_that_hidden_folders_are_no_sites(notes: Path) -> None:
 def test_that_the_command_prints_lines_and_a_table_where_there_is_no_terminal(
     notes: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "fedmed_desktop", "--demo", "--rounds", "1", "--model", str(tiny_model)]
+    command = [sys.executable, "-m", "fedmed_desktop", "--demo", "--terminal", "--rounds", "1"]
     done = subprocess.run(
-        [*command, "--notes", str(notes), "--report", str(tmp_path / "out"), "--threads", "1"],
+        [
+            *command,
+            "--model",
+            str(tiny_model),
+            "--notes",
+            str(notes),
+            "--report",
+            str(tmp_path / "out"),
+            "--threads",
+            "1",
+        ],
         capture_output=True,
         text=True,
         timeout=300,

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from fedmed_desktop import cli
+from fedmed_desktop.cli import desktop
+from fedmed_desktop.cli.demo import Face, choose_face
+from fedmed_desktop.desktop.options import DesktopOptions
 
 HANDLER = """
 import os
@@ -51,9 +55,92 @@ def test_that_ctrl_c_is_no_traceback(mode: str, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err == "fedmed-desktop: stopped\n"
 
 
-def test_that_no_mode_shows_the_modes(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def no_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have a display")
+def test_that_without_a_display_the_desktop_says_what_to_use(
+    no_display: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main([]) == 2
-    assert "--coordinator" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("fedmed-desktop: There is no display here") and "--demo --terminal" in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have a display")
+def test_that_the_gui_script_says_where_qt_cannot_start(
+    no_display: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["fedmed-desktop-gui"])
+    assert cli.main_gui() == 2
+    assert "There is no display here" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["fedmed-desktop-gui", "--joyn"])
+    assert cli.main_gui() == 2
+    assert "--joyn" in capsys.readouterr().err
+
+
+def opened(*arguments: str) -> DesktopOptions:
+    return desktop.parse(desktop.make_parser("fedmed-desktop"), arguments)
+
+
+def test_that_the_desktop_is_told_what_was_asked_for() -> None:
+    assert opened() == DesktopOptions()
+    assert opened("--join", "ws://127.0.0.1:1", "--data-dir", "d") == DesktopOptions(
+        join="ws://127.0.0.1:1", data_dir=Path("d")
+    )
+    assert opened("--try", "model") == DesktopOptions(try_model="model")
+    assert opened("--try", "model", "adapter") == DesktopOptions(try_model="model", try_adapter=Path("adapter"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--try", "model", "adapter", "adapter"), ("--try",), ("--try", "model", "--join", "ws://x")]
+)
+def test_that_a_trial_is_of_one_model_and_one_adapter(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        opened(*arguments)
+    assert "--try" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("terminal", "offscreen", "platform", "face"),
+    [
+        (False, False, "xcb", Face.WINDOWS),
+        (False, False, "wayland", Face.WINDOWS),
+        (False, False, None, Face.TERMINAL),
+        (False, False, "offscreen", Face.OFFSCREEN),
+        (False, True, "xcb", Face.OFFSCREEN),
+        (False, True, None, Face.OFFSCREEN),
+        (True, False, "xcb", Face.TERMINAL),
+        (True, False, None, Face.TERMINAL),
+    ],
+)
+def test_that_a_demonstration_is_shown_where_somebody_looks(
+    terminal: bool, offscreen: bool, platform: str | None, face: Face
+) -> None:
+    assert choose_face(terminal, offscreen, platform) is face
+
+
+def test_that_a_demonstration_cannot_be_both_in_the_terminal_and_offscreen(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--demo", "--terminal", "--offscreen"])
+    assert "not allowed with" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have a display")
+def test_that_a_demonstration_without_a_display_says_that_it_runs_in_the_terminal(
+    no_display: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli.main(["--demo", "--notes", str(tmp_path / "none"), "--report", str(tmp_path / "report")]) == 2
+    notice, mistake = capsys.readouterr().err.splitlines()
+    assert notice == "fedmed-desktop: there is no display, so the demonstration runs in the terminal"
+    assert "There is no notes folder" in mistake
 
 
 def test_that_an_unknown_option_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -173,3 +174,31 @@ def test_that_torchs_first_library_is_found_without_importing_torch() -> None:
     place = fresh(code)
     assert place.replace("\\", "/").endswith("torch/lib/c10.dll")
     assert torch_library() is not None
+
+
+WITHOUT_EGL = """
+import ctypes
+
+class WithoutEgl(ctypes.CDLL):
+    def __init__(self, name, *arguments, **options):
+        if name == "libEGL.so.1":
+            raise OSError("cannot open shared object file")
+        super().__init__(name, *arguments, **options)
+
+ctypes.CDLL = WithoutEgl
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the wheels bring all libraries")
+def test_that_tests_fail_where_qt_cannot_start(tmp_path: Path) -> None:
+    (tmp_path / "without_egl.py").write_text(WITHOUT_EGL, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "without_egl", "-p", "no:cacheprovider", "tests/ui/test_leaks.py"],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "missing: libEGL.so.1." in done.stderr and "Traceback" not in done.stderr
