@@ -13,6 +13,8 @@ from typing import Final
 SENTENCES: Final[dict[str, str]] = {
     # code -> sentence; {name} is a parameter. Keep one block per package, sorted by code inside it.
     # clinical
+    "clinical.no_types_asked": "No type of entity is chosen. Choose at least one, such as drug.",
+    "clinical.note_empty": "There is no text to read. Paste or open a note first.",
     "clinical.notes_empty": "The notes file {name} holds no notes. Each row must be one note as a JSON object.",
     "clinical.notes_folder_missing": "The notes folder {name} does not exist. Choose the folder that holds train.jsonl "
     "and validation.jsonl.",
@@ -95,9 +97,14 @@ SENTENCES: Final[dict[str, str]] = {
     "site says, then start again.",
     "demo.too_few_sites": "{path} holds notes of {found} sites; {wanted} are wanted. Add folders or lower --sites.",
     # desktop
+    "desktop.fault": "The program met something that it was not made for ({kind}). Nothing was sent because of it. Start it "
+    "again; if it comes back, send the log file to whoever looks after the program.",
+    "desktop.not_asked": "The round has moved on; this update is no longer asked for. Nothing was sent.",
+    "desktop.settings_broken": "The settings could not be read and were put aside as {path}. The program starts with the usual ones.",
     "desktop.no_display": "There is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take "
     "part with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.",
     "desktop.no_path": "This is no path of this computer. Choose the file or folder with Browse.",
+    "desktop.not_written": "{path} could not be written: {reason}. Choose another folder or name.",
     "desktop.qt_libraries": "Qt cannot start here: these system libraries are missing: {libraries}. To get them: {how}",
     "desktop.qt_missing": "The desktop needs {package}, which is not installed. In the checkout: "
     'python -m pip install ".[desktop]"',
@@ -132,6 +139,9 @@ SENTENCES: Final[dict[str, str]] = {
     "lora.module_unknown": "The adapter has no module {name}. Use adapters made for the same base model.",
     "lora.modules_differ": "The adapters do not adapt the same modules: {name} is in only one of them. "
     "Use adapters of one federation.",
+    "lora.no_adapter": "There is no adapter at {path}. Check the path.",
+    "lora.not_an_adapter": "{path} is no adapter: {reason}. Give a PEFT folder, or a .safetensors file that "
+    "fedmed-desktop wrote.",
     "lora.not_canonical": "The adapter's bytes are not in the one form that fedmed-desktop writes, so its "
     "hash means nothing. Write it again with fedmed-desktop.",
     "lora.partner_missing": "The tensor {tensor} is missing, but its partner is there. Make the adapter again.",
@@ -149,6 +159,8 @@ SENTENCES: Final[dict[str, str]] = {
     "lora.tensor_unknown": "The tensor {tensor} does not belong in a LoRA adapter. Give an adapter with only "
     "LoRA factors of linear layers.",
     # training
+    "training.context_too_short": "The base model reads only {context} tokens at once, too few for the task and a "
+    "line of text. Choose another base model.",
     "training.diverged": "Training failed at step {step}: the loss is no longer a number at learning rate {rate}. Ask "
     "the coordinator's host for a smaller learning rate.",
     "training.frozen_adapter": "The plan asks for a second, frozen adapter beside the base model, which this version "

@@ -21,9 +21,7 @@ from ..protocol.messages import check_site_name
 from ..site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
 from ..storage import BlobStore, Decision
 from ..training.preparation import LoadedBase, trainer_factory
-from .settings import LORA, TRAINING, TYPES, DemoOptions, site_folders
-
-DEMO_RULE = "demo rule: partners approve everything at once"
+from .settings import DEMO_RULE, LORA, TRAINING, TYPES, DemoOptions, site_folders
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from ..federation import TrainingSettings
 from ..federation.spec import LoraSettings
 from ..resources import resource
 
+DEMO_RULE = "demo rule: partners approve everything at once"
 TYPES = ("drug", "problem")
 LORA = LoraSettings(rank=16, alpha=32)
 TRAINING = TrainingSettings(

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The desktop's composition root: application, window, threads, and the one place that reaches training from here.
+
+Torch is imported inside functions that the training thread calls, after the window has been painted.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QCoreApplication, QStandardPaths, QTimer
+from PySide6.QtWidgets import QApplication
+
+from .. import __version__, events
+from ..clinical import read_notes_folder
+from ..clinical.reading import Reading
+from ..demo.settings import DemoOptions
+from ..federation import Control
+from ..lora.base_model import fingerprint
+from ..site import Approver, Jobs, SiteAgent
+from .interrupt import quit_on_interrupt
+from .offscreen import Recorder
+from .options import DesktopOptions
+from .program import Program
+from .sessions import Put
+from .view.items import DemoScored, ReadingShown
+from .view.joining import JoinRequest
+from .view.trial import TrialRequest
+
+if TYPE_CHECKING:
+    from ..demo.comparison import TestScores
+    from ..demo.run import DemoResult
+    from ..training.preparation import LoadedBase
+
+# Readings are shown as often as the screen is refreshed, however fast tokens come.
+_READING_PERIOD_S = 0.1
+
+
+class Workshop:
+    """Implements sessions.Backend: agents, demonstrations and readings, on base models that are loaded once."""
+
+    def __init__(self) -> None:
+        self._bases: dict[Path, LoadedBase] = {}
+        self.result: DemoResult | None = None
+
+    def make_agent(
+        self, request: JoinRequest, approver: Approver, jobs: Jobs, emit: Callable[[events.Event], None]
+    ) -> SiteAgent:
+        """On the training thread: reads the notes and the model's files. Raises UserFacingError."""
+        from ..training.base import resolve_model
+        from ..training.preparation import trainer_factory
+
+        model = resolve_model(str(request.model))
+        notes = read_notes_folder(request.notes)
+        return SiteAgent(
+            name=request.name,
+            address=request.address,
+            data_dir=request.data_dir,
+            base_fingerprint=fingerprint(model),
+            make_trainer=trainer_factory(
+                self._base(model), request.name, notes, request.notes, emit, types_file=request.types_map
+            ),
+            approver=approver,
+            jobs=jobs,
+            emit=emit,
+        )
+
+    def export(self, agent: SiteAgent, request: JoinRequest, adapter: str) -> Path:
+        """The federation's final adapter as a PEFT folder in the site's own folder."""
+        folder = request.data_dir / "final"
+        agent.final_adapter(adapter).save_peft(folder, str(request.model))
+        return folder
+
+    def prepare_demo(self) -> None:
+        """On the training thread: the import of torch takes seconds."""
+        from ..demo import run
+
+        del run
+
+    async def run_demo(
+        self,
+        options: DemoOptions,
+        approver: Approver,
+        jobs: Jobs,
+        emit: Callable[[events.Event], None],
+        joined: Callable[[SiteAgent], None],
+    ) -> DemoScored:
+        from ..demo.run import run_demo
+        from ..training.device import default_threads
+
+        options = replace(options, threads=options.threads or default_threads())
+        result = self.result = await run_demo(
+            options, approver, emit, jobs=jobs, joined=joined, base=self._base(options.model, options.threads)
+        )
+        sites = [site.name for site in result.sites]
+        rows = {"Base model, before": _row(result.base, sites)}
+        rows |= {f"{name} alone": _row(scores, sites) for name, scores in sorted(result.alone.items())}
+        rows["Federation"] = _row(result.federation, sites)
+        return DemoScored(rows, result.report, result.seconds)
+
+    def read(self, request: TrialRequest, put: Put, control: Control) -> None:
+        """On the training thread: one side after the other; stops between two tokens. Raises UserFacingError."""
+        from ..lora import load_adapter
+        from ..training.base import resolve_model
+        from ..training.reading import NoteReader
+
+        reader = NoteReader(self._base(resolve_model(str(request.model))))
+        for side, path in request.sides.items():
+            put(ReadingShown(side, "loading"))
+            adapter = load_adapter(path) if path else None
+            shown = 0.0
+
+            def progress(reading: Reading, side: object = side) -> None:
+                nonlocal shown
+                if time.monotonic() - shown >= _READING_PERIOD_S:
+                    shown = time.monotonic()
+                    put(ReadingShown(side, "reading", reading))  # type: ignore[arg-type]
+
+            reading = reader.read(
+                request.text, request.types, adapter, request.form, request.training, progress, control
+            )
+            put(ReadingShown(side, "stopped" if reading.stopped else "done", reading))
+
+    def _base(self, model: Path, threads: int | None = None) -> LoadedBase:
+        from ..training.preparation import LoadedBase
+
+        return self._bases.setdefault(model.resolve(), LoadedBase(model, threads=threads))
+
+
+def _row(scores: TestScores, sites: list[str]) -> dict[str, float]:
+    own = {site: scores.by_site[site].f1_strict for site in sites if site in scores.by_site}
+    return {"All sites": scores.pooled.f1_strict, **own}
+
+
+def application() -> QApplication:
+    """The one QApplication, with the names by which the system finds its folders."""
+    app = QCoreApplication.instance()
+    if not isinstance(app, QApplication):
+        app = QApplication(sys.argv[:1])
+    app.setApplicationName("fedmed-desktop")
+    app.setApplicationDisplayName("fedmed-desktop")
+    app.setApplicationVersion(__version__)
+    app.setQuitOnLastWindowClosed(False)  # the program ends when its threads have, not before
+    return app
+
+
+def data_folder(options: DesktopOptions) -> Path:
+    """Settings, log and sites' folders: where the person said, else where the system keeps such things."""
+    place = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppDataLocation)
+    return options.data_dir or Path(place)
+
+
+def open_window(options: DesktopOptions) -> tuple[QApplication, Program]:
+    """The program with its window shown; threads begin their work once the event loop runs."""
+    app = application()
+    program = Program(app, Workshop(), data_folder(options))
+    program.show()
+    return app, program
+
+
+def run(options: DesktopOptions) -> int:
+    """Opens the desktop and returns once it was closed and everything that ran has ended."""
+    app, program = open_window(options)
+    QTimer.singleShot(0, program.begin)
+    program.set_wishes(options.join, options.try_model, options.try_adapter)
+    with quit_on_interrupt(program.close):
+        return app.exec()
+
+
+def run_demo(
+    options: DemoOptions, *, offscreen: bool, watch: Callable[[events.Event], None] = lambda event: None
+) -> tuple[int, DemoResult | None]:
+    """Opens the desktop on a demonstration. Offscreen, the demo's rule decides, and the program ends with it.
+
+    Returns the exit status, and the outcome where there is one. `watch` is told each event, from several threads.
+    """
+    app = application()
+    workshop = Workshop()
+    program = Program(app, workshop, data_folder(DesktopOptions()), keep_settings=not offscreen, watch=watch)
+    recorder = Recorder(program, options.report) if offscreen else None
+    program.show()
+    program.demo_options = options
+    QTimer.singleShot(0, program.begin)
+    QTimer.singleShot(0, program.start_demo)
+    with quit_on_interrupt(program.close):
+        status = app.exec()
+    if recorder and recorder.problem:
+        raise recorder.problem
+    return status, workshop.result

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine room of the desktop: its threads, the session that runs, and every command that a page can give.
+
+Everything here is called in the GUI thread and returns at once; what comes of it arrives as items through the pump.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from ..demo.settings import DemoOptions, site_folders
+from ..errors import UserFacingError
+from ..federation import Control
+from ..site import Jobs, Verdict, operating_user
+from .bridge import EventBuffer, Pump
+from .network import NetworkThread
+from .operator import Operator
+from .sessions import Backend, Session
+from .view.items import Item, Problem, ReadingShown, SessionStarted
+from .view.joining import JoinRequest
+from .view.trial import TrialRequest
+from .worker import TrainingThread
+
+DEMO_ADDRESS = "this computer"
+
+
+class Engine(QObject):
+    """Owns the threads from `start` to `close`; `closed` is emitted once nothing runs any more.
+
+    `take` is handed, ten times a second in the GUI thread, whatever has happened since the last time.
+    """
+
+    closed = Signal()
+
+    def __init__(self, backend: Backend, take: Callable[[Sequence[Item]], None], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._backend = backend
+        self._take = take
+        self.buffer = EventBuffer()
+        self._pump = Pump(self.buffer, self._arrived, self)
+        self._network = NetworkThread()
+        self._training = TrainingThread()
+        self._jobs = Jobs(self._training)
+        self._operator = Operator()
+        self._session: Session | None = None
+        self._reading = Control()
+        self._closing = False
+
+    def start(self) -> None:
+        self._network.start()
+        self._training.start()
+        self._pump.start()
+
+    # -- sessions ----------------------------------------------------------------------------------------------------
+
+    def join(self, request: JoinRequest) -> None:
+        """Takes part as a site. One session at a time: the one before must be over."""
+        self._put(SessionStarted("site", request.name, request.address, (request.name,), request.notes, request.model))
+        session = self._session = Session(self._backend, self._jobs, self._operator, self._put)
+        self._network.call(lambda: session.begin(session.site(request)))
+
+    def start_demo(self, options: DemoOptions) -> None:
+        """A whole federation on this computer; the person decides for its first site."""
+        try:
+            names = tuple(folder.name for folder in site_folders(options))
+        except UserFacingError as error:
+            self._put(Problem.of(error, "", fatal=False))
+            return
+        self._put(SessionStarted("demo", names[0], DEMO_ADDRESS, names, options.notes / names[0], options.model))
+        session = self._session = Session(self._backend, self._jobs, self._operator, self._put)
+        self._network.call(lambda: session.begin(session.demo(options)))
+
+    @Slot()
+    def end_session(self) -> None:
+        """Stops at the next step, with a checkpoint; an approval that is not in effect yet is taken back."""
+        if self._session:
+            self._network.call(self._session.stop)
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    @Slot(str, str)
+    def send(self, sha256: str, reason: str) -> None:
+        """Approves: in effect after the time in which it can be taken back."""
+        self.decide(sha256, Verdict(approve=True, by=operating_user(), reason=reason))
+
+    @Slot(str, str)
+    def keep(self, sha256: str, reason: str) -> None:
+        self.decide(sha256, Verdict(approve=False, by=operating_user(), reason=reason))
+
+    def decide(self, sha256: str, verdict: Verdict) -> None:
+        """The answer to the agent's question; a problem is told where it is no longer asked."""
+        self._on_network(lambda agent: self._operator.answer(sha256, verdict))
+
+    @Slot(str)
+    def take_back(self, sha256: str) -> None:
+        self._on_network(lambda agent: agent.take_back(sha256, operating_user(), "taken back in time"))
+
+    @Slot()
+    def pause(self) -> None:
+        self._on_network(lambda agent: agent.pause())
+
+    @Slot()
+    def resume(self) -> None:
+        self._on_network(lambda agent: agent.resume())
+
+    def _on_network(self, command: Callable[[Any], None]) -> None:
+        """A command for the agent, on its own thread; what the agent refuses comes back as a problem, once."""
+        session = self._session
+
+        def call() -> None:
+            if session is None or session.agent is None:
+                return
+            try:
+                command(session.agent)
+            except Exception as error:
+                self._put(Problem.of(error, traceback.format_exc(), fatal=False))
+                self._put(session.agent.record())
+
+        self._network.call(call)
+
+    def read_note(self, request: TrialRequest) -> None:
+        """Reads a note with each side's model, one after the other, when the training thread has time for it."""
+        self.stop_reading()
+        control = self._reading = Control()
+        for side in request.sides:
+            self._put(ReadingShown(side, "waiting"))
+
+        def job() -> None:
+            try:
+                self._backend.read(request, self._put, control)
+            except Exception as error:
+                for side in request.sides:
+                    self._put(ReadingShown(side, "failed"))
+                self._put(Problem.of(error, traceback.format_exc(), fatal=False))
+
+        self._training.submit(job)
+
+    @Slot()
+    def stop_reading(self) -> None:
+        self._reading.stop()
+
+    def blob(self, sha256: str) -> Any:
+        """Path of an adapter that this site holds, or None."""
+        agent = self._session.agent if self._session else None
+        return agent.blob_path(sha256) if agent else None
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Begins the end: work stops at its next step and is saved. `closed` follows; nothing here waits for it."""
+        self._closing = True
+        self.stop_reading()
+        self.end_session()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something still runs that has to be waited for."""
+        return self._training.busy or (self._session is not None and not self._session.over)
+
+    def _put(self, item: Item) -> None:
+        self.buffer.append(item)
+
+    def _arrived(self, items: Sequence[Item]) -> None:
+        self._take(items)
+        if self._closing and not self.busy:
+            self._closing = False
+            self._pump.stop()
+            self._network.stop()
+            self._training.shutdown()
+            self._take(self.buffer.drain())
+            self.closed.emit()

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What runs on the network thread: a site's part in a federation, or a whole demonstration; told as items.
+
+What it takes to make an agent or a demonstration (torch, for one) is a `Backend`'s matter, which `app` supplies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from .. import events
+from ..demo.settings import DemoOptions
+from ..federation import Control
+from ..site import Approver, Jobs, SiteAgent
+from .view.items import DemoScored, Item, Measured, Problem, SessionEnded
+from .view.joining import JoinRequest
+from .view.trial import TrialRequest
+
+Put = Callable[[Item], None]
+
+# After these the site's record has changed, or is known for the first time.
+_RECORDED = (
+    events.Joined,
+    events.UpdatePending,
+    events.DecisionRecorded,
+    events.ReceiptReceived,
+    events.UpdateRefused,
+    events.FederationFinished,
+)
+
+
+class Backend(Protocol):
+    """What needs torch. `make_agent`, `prepare_demo` and `read` are called on the training thread."""
+
+    def make_agent(
+        self, request: JoinRequest, approver: Approver, jobs: Jobs, emit: Callable[[events.Event], None]
+    ) -> SiteAgent: ...
+
+    def export(self, agent: SiteAgent, request: JoinRequest, adapter: str) -> Path: ...
+
+    def prepare_demo(self) -> None: ...
+
+    async def run_demo(
+        self,
+        options: DemoOptions,
+        approver: Approver,
+        jobs: Jobs,
+        emit: Callable[[events.Event], None],
+        joined: Callable[[SiteAgent], None],
+    ) -> DemoScored: ...
+
+    def read(self, request: TrialRequest, put: Put, control: Control) -> None: ...
+
+
+class Session:
+    """One session: its agent, once there is one, and what it says. Everything on the network thread but `over`."""
+
+    def __init__(self, backend: Backend, jobs: Jobs, approver: Approver, put: Put) -> None:
+        self._backend = backend
+        self._jobs = jobs
+        self._approver = approver
+        self._put = put
+        self._task: asyncio.Task[None] | None = None
+        self.agent: SiteAgent | None = None
+        self.over = False
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Starts `site` or `demo`; however that ends, SessionEnded is the last thing that is said."""
+        self._task = asyncio.get_running_loop().create_task(work, name="session")
+        self._task.add_done_callback(self._ended)
+
+    def stop(self) -> None:
+        """Ends the work at its next step, with a checkpoint. `over` once that is done."""
+        if self._task:
+            self._task.cancel()
+
+    async def site(self, request: JoinRequest) -> None:
+        """Takes part in a federation until that has finished."""
+        agent = await self._jobs.run(lambda: self._backend.make_agent(request, self._approver, self._jobs, self._emit))
+        self._opened(agent)
+        final = await agent.run()
+        await asyncio.to_thread(self._backend.export, agent, request, final)
+
+    async def demo(self, options: DemoOptions) -> None:
+        """Runs a demonstration to its scores."""
+        await self._jobs.run(self._backend.prepare_demo)
+        self._put(await self._backend.run_demo(options, self._approver, self._jobs, self._emit, self._opened))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        reason: Literal["finished", "stopped", "failed"] = "stopped"
+        if not task.cancelled():
+            error = task.exception()
+            reason = "failed" if error else "finished"
+            if error:
+                details = "".join(traceback.format_exception(error))
+                self._put(Problem.of(error, details, fatal=True))
+        self._put(SessionEnded(reason))
+        self.over = True
+
+    def _opened(self, agent: SiteAgent) -> None:
+        """What the site's folder holds from earlier starts comes before anything that happens now."""
+        self.agent = agent
+        self._put(Measured(tuple(agent.measured())))
+        self._put(agent.record())
+
+    def _emit(self, event: events.Event) -> None:
+        self._put(event)
+        if isinstance(event, _RECORDED) and self.agent and event.site == self.agent.name:
+            self._put(self.agent.record())

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other threads tell the screen: the events of the work, and a few facts that only a desktop has."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ...clinical.reading import Reading
+from ...errors import UserFacingError, sentence
+from ...events import Event
+from ...site import Record
+
+SessionKind = Literal["site", "demo"]
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class SessionStarted:
+    """The work of a site, or of a whole demonstration, begins; `site` is the operator's own, `sites` all on this one.
+
+    `notes` is the operator's notes folder, `model` the base model's.
+    """
+
+    kind: SessionKind
+    site: str
+    address: str
+    sites: tuple[str, ...]
+    notes: Path
+    model: Path
+
+
+@dataclass(frozen=True)
+class SessionEnded:
+    """It is over: finished, closed by the person, or given up because of a problem that is told beside this."""
+
+    reason: Literal["finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an earlier start of the program measured, in order: for the charts only."""
+
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that a person must be told once. `details` is for whoever mends the program: a traceback, or "".
+
+    `fatal`: the session cannot go on.
+    """
+
+    code: str
+    params: dict[str, str | int | float] = field(default_factory=dict)
+    details: str = ""
+    fatal: bool = False
+    number: int = field(default_factory=lambda: next(_numbers))
+
+    @property
+    def sentence(self) -> str:
+        return sentence(self.code, self.params)
+
+    @classmethod
+    def of(cls, error: BaseException, details: str, *, fatal: bool) -> Problem:
+        """A user's mistake by its own sentence, anything else as a fault of the program with its traceback."""
+        if isinstance(error, UserFacingError):
+            return cls(error.code, dict(error.params), "", fatal)
+        return cls("desktop.fault", {"kind": type(error).__name__}, details, fatal)
+
+
+Side = Literal["left", "right"]
+
+
+@dataclass(frozen=True)
+class ReadingShown:
+    """Try it: how far one side has come; `state` waiting means that the training thread is busy with something else."""
+
+    side: Side
+    state: Literal["waiting", "loading", "reading", "done", "stopped", "failed"]
+    reading: Reading | None = None
+
+
+@dataclass(frozen=True)
+class DemoScored:
+    """Strict F1 on test notes: row name -> column (all sites, each site) -> score. What a demonstration came to."""
+
+    rows: dict[str, dict[str, float]]
+    report: Path
+    seconds: float
+
+
+Item = Event | Record | SessionStarted | SessionEnded | Measured | Problem | ReadingShown | DemoScored

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The window: header, navigation, pages, work strip. It shows the desk and says by signals what a person wants."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+
+from .dialogs.about import AboutDialog
+from .dialogs.guide import GuideDialog
+from .header import APP_NAME, Header
+from .icons import app_icon
+from .menu import Menu
+from .pages.approvals import ApprovalsPage
+from .pages.join import JoinPage
+from .pages.monitor import MonitorPage
+from .pages.rounds import RoundsPage
+from .pages.trial import TrialPage
+from .strip import WorkStrip
+from .view.desk import Desk
+from .view.status import status
+from .view.trial import BLOB
+from .widgets import Banner, NavigationBar
+
+PAGES: Final = ("rounds", "monitor", "approvals", "trial")
+SIZE: Final = (1280, 720)
+
+
+class Window(QMainWindow):
+    """One per program. `page` is the name of the page that is shown; the join form stands in Rounds' place."""
+
+    closing = Signal()
+    pause_requested = Signal()
+    resume_requested = Signal()
+    appearance_chosen = Signal(str)
+    text_scaled = Signal(int)
+    log_requested = Signal()
+    leave_requested = Signal()
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is the program's own: sites' folders are made in it."""
+        super().__init__()
+        self._desk = Desk()
+        self._ended = False
+        self.setWindowTitle(APP_NAME)
+        self.setWindowIcon(app_icon())
+        self.resize(*SIZE)
+        self.rounds, self.join = RoundsPage(), JoinPage(folder / "sites")
+        self.monitor, self.approvals, self.trial = MonitorPage(), ApprovalsPage(), TrialPage()
+        self._guide = GuideDialog(self)
+        self._about = AboutDialog(self)
+        self._menu = self._make_menu()
+        self._header = Header(self._menu.widget)
+        self._said = Banner(kind="warn", action="")
+        self._said.acted.connect(self._unsay)
+        self._navigation = self._make_navigation()
+        self._home, self._stack = QStackedWidget(), QStackedWidget()
+        self.strip = WorkStrip()
+        self.strip.pause_requested.connect(self.pause_requested)
+        self.strip.resume_requested.connect(self.resume_requested)
+        self._lay_out()
+
+    def _make_navigation(self) -> NavigationBar:
+        bar = NavigationBar()
+        words = (self.tr("Rounds"), self.tr("Monitor"), self.tr("Approvals"), self.tr("Try it"))
+        for drawing, word in zip(("rounds", "monitor", "approvals", "try"), words, strict=True):
+            bar.add_page(drawing, word)
+        bar.chosen.connect(self._turn_to)
+        for number in range(len(PAGES)):
+            shortcut = QShortcut(QKeySequence(f"Ctrl+{number + 1}"), self)
+            shortcut.setProperty("page", number)
+            shortcut.activated.connect(self._keyed)
+        return bar
+
+    def _make_menu(self) -> Menu:
+        menu = Menu(self)
+        menu.appearance_chosen.connect(self.appearance_chosen)
+        menu.text_scaled.connect(self.text_scaled)
+        menu.add(self.tr("Guide to this page"), self.show_guide, QKeySequence.StandardKey.HelpContents)
+        menu.add(self.tr("Open the log file"), self._ask_log)
+        menu.add(self.tr("About and licences"), self._show_about)
+        menu.add_separator()
+        self._leave = menu.add(self.tr("Stop taking part…"), self._ask_leave)
+        menu.add(self.tr("Quit"), self.close, QKeySequence.StandardKey.Quit)
+        return menu
+
+    def _lay_out(self) -> None:
+        self._home.addWidget(self.rounds)
+        self._home.addWidget(self.join)
+        for page in (self._home, self.monitor, self.approvals, self.trial):
+            self._stack.addWidget(page)
+        content = QVBoxLayout()
+        content.setContentsMargins(0, 0, 0, 0)
+        content.setSpacing(0)
+        content.addWidget(self._said)
+        content.addWidget(self._stack, 1)
+        middle = QHBoxLayout()
+        middle.setContentsMargins(0, 0, 0, 0)
+        middle.setSpacing(0)
+        middle.addWidget(self._navigation)
+        middle.addLayout(content, 1)
+        whole = QWidget()
+        column = QVBoxLayout(whole)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self._header)
+        column.addLayout(middle, 1)
+        column.addWidget(self.strip)
+        self.setCentralWidget(whole)
+
+    # -- pages -------------------------------------------------------------------------------------------------------
+
+    @property
+    def page(self) -> str:
+        return PAGES[self._stack.currentIndex()]
+
+    def go(self, page: str) -> None:
+        """Turns to a page by its name; an unknown one (of another version's settings) changes nothing."""
+        if page in PAGES:
+            self._navigation.choose(PAGES.index(page))
+
+    @Slot(int)
+    def _turn_to(self, number: int) -> None:
+        self._stack.setCurrentIndex(number)
+        self.show_now()
+
+    @Slot()
+    def _keyed(self) -> None:
+        shortcut = self.sender()
+        if shortcut is not None:
+            self._navigation.choose(int(shortcut.property("page")))
+
+    @Slot()
+    def show_rounds(self) -> None:
+        self._home.setCurrentWidget(self.rounds)
+        self.go("rounds")
+        self.show_now()
+
+    @Slot()
+    def show_join(self) -> None:
+        self._home.setCurrentWidget(self.join)
+        self.go("rounds")
+
+    @Slot()
+    def show_trial(self) -> None:
+        self.go("trial")
+
+    @Slot(str)
+    def show_trial_of(self, update: str) -> None:
+        """Try it, with the adapter of a waiting update on the right side."""
+        entry = self._desk.entry(update)
+        self.go("trial")
+        if entry and (part := entry.update.parts.get("adapter")):
+            self.trial.choose(f"{BLOB}{part.sha256}")
+
+    @Slot()
+    def show_guide(self) -> None:
+        joining = self.page == "rounds" and self._home.currentWidget() is self.join
+        self._guide.open_at("join" if joining else {"trial": "try-it"}.get(self.page, self.page))
+
+    # -- what is shown -----------------------------------------------------------------------------------------------
+
+    def show_desk(self, desk: Desk, now: datetime) -> None:
+        """Ten times a second: the frame and the page that is seen; other pages wait until they are."""
+        self._desk = desk
+        state = status(desk, now)
+        self._header.show_desk(desk)
+        self.strip.show_desk(desk, state, now)
+        self._navigation.set_count(PAGES.index("approvals"), sum(e.state == "pending" for e in desk.queue))
+        self._leave.setEnabled(desk.running and not desk.is_demo)
+        page = self._stack.currentWidget()
+        shown = self._home.currentWidget() if page is self._home else page
+        if shown is not self.join:
+            shown.show_desk(desk)  # type: ignore[union-attr]
+
+    def show_now(self) -> None:
+        """The desk as it was shown last, on the page that is seen now."""
+        self.show_desk(self._desk, datetime.now(UTC))
+
+    def say(self, sentence: str) -> None:
+        """One sentence above the page, until it is dismissed or another takes its place."""
+        self._said.show_message(sentence, "warn", self.tr("Dismiss"))
+
+    @Slot()
+    def _unsay(self) -> None:
+        self._said.show_message("")
+
+    @Slot()
+    def restyle(self) -> None:
+        """The theme has changed: what is drawn by hand is drawn anew."""
+        self.monitor.restyle()
+        self.show_now()
+
+    def mark_appearance(self, choice: str) -> None:
+        self._menu.mark_appearance(choice)
+
+    # -- the menu, the end -------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _ask_log(self) -> None:
+        self.log_requested.emit()
+
+    @Slot()
+    def _ask_leave(self) -> None:
+        self.leave_requested.emit()
+
+    @Slot()
+    def _show_about(self) -> None:
+        self._about.open()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """The window stays until everything that runs has ended: `end` then closes it for good."""
+        if self._ended:
+            event.accept()
+            return
+        event.ignore()
+        self.closing.emit()
+
+    def end(self) -> None:
+        self._ended = True
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.close()
