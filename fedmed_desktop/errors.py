@@ -97,10 +97,9 @@ SENTENCES: Final[dict[str, str]] = {
     "site says, then start again.",
     "demo.too_few_sites": "{path} holds notes of {found} sites; {wanted} are wanted. Add folders or lower --sites.",
     # desktop
-    "desktop.fault": "The program met something that it was not made for ({kind}). Nothing was sent because of it. Start it "
-    "again; if it comes back, send the log file to whoever looks after the program.",
+    "desktop.fault": "The program met something that it was not made for ({kind}). Nothing was sent because of it. Start "
+    "it again; if it comes back, send the log file to whoever looks after the program.",
     "desktop.not_asked": "The round has moved on; this update is no longer asked for. Nothing was sent.",
-    "desktop.settings_broken": "The settings could not be read and were put aside as {path}. The program starts with the usual ones.",
     "desktop.no_display": "There is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take "
     "part with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.",
     "desktop.no_path": "This is no path of this computer. Choose the file or folder with Browse.",
@@ -110,6 +109,8 @@ SENTENCES: Final[dict[str, str]] = {
     'python -m pip install ".[desktop]"',
     "desktop.qt_pair": "PySide6 {qt} crashes Python {python} within minutes, since it frees None. Install an earlier "
     'one: python -m pip install "PySide6-Essentials<6.12"',
+    "desktop.settings_broken": "The settings could not be read and were put aside as {path}. The program starts with "
+    "the usual ones.",
     "desktop.types_ignored": "None of the types in these notes ({found}) can be a federation's, so nothing could be "
     'learned. Give a types map with rows such as Chemical = "drug".',
     # link, site
