@@ -27,12 +27,12 @@ def paint_icon(painter: QPainter, place: QRectF, name: str, color: QColor) -> No
 
 
 @lru_cache(maxsize=512)
-def _pixmap(name: str, rgb: str, size: int, ratio: float) -> QPixmap:
-    pixmap = QPixmap(round(size * ratio), round(size * ratio))
+def _pixmap(name: str, rgb: str, size: int, ratio: float, before: int = 0, after: int = 0) -> QPixmap:
+    pixmap = QPixmap(round((before + size + after) * ratio), round(size * ratio))
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    _renderer(name, rgb).render(painter)
+    _renderer(name, rgb).render(painter, QRectF(round(before * ratio), 0, round(size * ratio), round(size * ratio)))
     painter.end()
     pixmap.setDevicePixelRatio(ratio)
     return pixmap
@@ -43,23 +43,25 @@ def _ratios() -> set[float]:
     return {1.0, 2.0, *(screen.devicePixelRatio() for screen in QGuiApplication.screens())}
 
 
-def icon(name: str, color: str | QColor = "ink", size: int = 0) -> QIcon:
+def icon(name: str, color: str | QColor = "ink", size: int = 0, space: int = 0) -> QIcon:
     """An icon in the colour of a token of the running theme, or in a QColor; `size` in logical pixels, 0: as text has.
+    `space` is left free towards the word, in logical pixels: Qt puts only 4 there; `icon_size(space)` then fits.
 
     It keeps its colour: whoever shows it asks again when the theme has changed (widgets of `widgets/` do so).
     Raises FileNotFoundError for a name without a drawing, KeyError for a token that the theme lacks.
     """
     rgb = (color if isinstance(color, QColor) else theme.active().color(color)).name()
     wanted = size or theme.px(ICON_PX)
+    free = (space, 0) if QGuiApplication.isRightToLeft() else (0, space)
     made = QIcon()
     for ratio in sorted(_ratios()):
-        made.addPixmap(_pixmap(name, rgb, wanted, ratio))
+        made.addPixmap(_pixmap(name, rgb, wanted, ratio, *free))
     return made
 
 
-def icon_size() -> QSize:
+def icon_size(space: int = 0) -> QSize:
     """Size of an icon beside text, in logical pixels."""
-    return QSize(theme.px(ICON_PX), theme.px(ICON_PX))
+    return QSize(theme.px(ICON_PX) + space, theme.px(ICON_PX))
 
 
 def app_icon() -> QIcon:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 from PySide6.QtCore import QObject, Qt, QTemporaryDir, Signal, Slot
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QPalette
@@ -136,7 +136,7 @@ class Appearance(QObject):
         """Applies at once. Unknown choices count as "system"; the scale is kept within SCALES."""
         super().__init__(app)
         self._app = app
-        self._choice: Choice = cast(Choice, choice) if choice in CHOICES else "system"
+        self._choice: Choice = choice if choice in CHOICES else "system"
         self._scale = min(max(text_scale, SCALES[0]), SCALES[1])
         self._drawings = QTemporaryDir()
         app.setStyle("Fusion")
@@ -165,7 +165,7 @@ class Appearance(QObject):
         if choice not in CHOICES:
             raise ValueError(f"no appearance {choice!r}")
         if choice != self._choice:
-            self._choice = cast(Choice, choice)
+            self._choice = choice
             self._apply()
 
     @Slot(float)

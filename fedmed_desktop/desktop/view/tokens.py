@@ -29,6 +29,7 @@ TEXT_ON: Final[tuple[tuple[str, str], ...]] = (
     *(("on_accent", ground) for ground in ("accent", "accent_hover", "accent_pressed")),
     *((name, ground) for name in SERIES for ground in ("card",)),
 )
+# `line` (between rows) and `outline` (of buttons, which their words tell) are ornament: nothing is lost without them.
 # What must be told from its ground without being text: outlines of controls, chart lines, the focus ring. 3:1, 1.4.11.
 MARKS_ON: Final[tuple[tuple[str, str], ...]] = (
     *((mark, ground) for ground in _SURFACES for mark in ("edge", "focus", "accent")),
@@ -98,15 +99,17 @@ def gap_px(size: float, scale: float) -> int:
 
 
 class _Values(Mapping[str, str]):
-    """What a style sheet may name: a token, `px14` (grows with the text), `gap8` (empty space) or a given path."""
+    """What a style sheet may name: a token, `px14` (grows with the text), `gap8` (empty space),
+    `round14` (half of px14 and its border: Qt rounds no corner by more than half) or a given path.
+    """
 
     def __init__(self, tokens: Tokens, scale: float, paths: Mapping[str, str]) -> None:
         self.tokens, self.scale, self.paths = tokens, scale, paths
 
     def __getitem__(self, name: str) -> str:
-        if found := re.fullmatch(r"(px|gap)(\d+)", name):
-            size = (text_px if found[1] == "px" else gap_px)(int(found[2]), self.scale)
-            return f"{size}px"
+        if found := re.fullmatch(r"(px|gap|round)(\d+)", name):
+            size = (gap_px if found[1] == "gap" else text_px)(int(found[2]), self.scale)
+            return f"{(size + 2) // 2 if found[1] == 'round' else size}px"
         return self.paths[name] if name in self.paths else self.tokens[name]
 
     def __iter__(self) -> Iterator[str]:

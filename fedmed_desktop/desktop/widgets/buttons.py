@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QRectF, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QIcon, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QMenu, QPushButton, QSizePolicy, QWidget
 
 from fedmed_desktop.desktop import theme
@@ -14,7 +14,7 @@ from fedmed_desktop.desktop.widgets.labels import set_tone
 
 
 class Button(QPushButton):
-    """A plain button; Enter presses it only while it has the focus. Its text is its accessible name unless one is set."""
+    """A plain button; Enter presses it only while it has the focus. Its text is its accessible name."""
 
     ink = "ink"
 
@@ -36,9 +36,9 @@ class Button(QPushButton):
         set_tone(self, "menu", menu is not None)
 
     def _recolour(self) -> None:
-        self.setIconSize(icon_size())
-        if self._drawing:
-            self.setIcon(drawn(self._drawing, self.ink))
+        space = theme.gap(4) if self.text() else 0
+        self.setIconSize(icon_size(space))
+        self.setIcon(drawn(self._drawing, self.ink, space=space) if self._drawing else QIcon())
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from fedmed_desktop.desktop.widgets.icon import Icon
 from fedmed_desktop.desktop.widgets.labels import Label, set_tone
 from fedmed_desktop.desktop.widgets.layout import Spaced
 
+_STEPS = {int(Qt.Key.Key_Up): -1, int(Qt.Key.Key_Down): 1}
 _MARKS = {"ok": "check", "warn": "warning", "bad": "warning"}
 
 
@@ -24,6 +26,21 @@ class Pair(NamedTuple):
     tone: str = "ink"
 
 
+class Value(Label):
+    """A value that can be marked: wholly when the keyboard comes to it, in parts with the mouse."""
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        if event.reason() != Qt.FocusReason.MouseFocusReason:
+            self.setSelection(0, len(self.text()))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in _STEPS:
+            event.ignore()  # the rows walk to the next value
+        else:
+            super().keyPressEvent(event)
+
+
 class Fact(Spaced):
     """One line of KeyValueRows."""
 
@@ -33,7 +50,8 @@ class Fact(Spaced):
         self._lay(row, (0, 8, 0, 8), 8)
         self._name = Label(tone="dim", wrap=True)
         self._mark = Icon("check", "ok", 16)
-        self.value = Label(wrap=True)
+        self.value = Value(wrap=True)
+        self.value.setIndent(0)
         self.value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         flags = Qt.TextInteractionFlag
         self.value.setTextInteractionFlags(flags.TextSelectableByMouse | flags.TextSelectableByKeyboard)
@@ -53,7 +71,10 @@ class Fact(Spaced):
 
 
 class KeyValueRows(QWidget):
-    """Lines of name and value. Showing the same number of pairs again only sets texts."""
+    """Lines of name and value. Showing the same number of pairs again only sets texts.
+
+    Tab comes to the first value, up and down walk through the others.
+    """
 
     def __init__(self, pairs: Sequence[Pair | tuple[str, str]] = (), parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -74,6 +95,17 @@ class KeyValueRows(QWidget):
             row.deleteLater()
         for number, (row, pair) in enumerate(zip(self._rows, pairs, strict=True)):
             row.show_pair(Pair(*pair), number == len(pairs) - 1)
+
+        if self._rows:
+            self._rows[0].value.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        at = next((number for number, row in enumerate(self._rows) if row.value.hasFocus()), None)
+        if at is None or event.key() not in _STEPS:
+            super().keyPressEvent(event)
+            return
+        to = min(max(at + _STEPS[event.key()], 0), len(self._rows) - 1)
+        self._rows[to].value.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def values(self) -> list[str]:
         return [row.value.text() for row in self._rows]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Words: headings, captions, running sentences, lines that are shortened to fit, small marks with a number or a word."""
+"""Words: headings, captions, running sentences, lines that are shortened to fit, small marks with a number or word."""
 
 from __future__ import annotations
 
@@ -157,6 +157,15 @@ class Badge(Label):
     def minimumSizeHint(self) -> QSize:
         return self.sizeHint()
 
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.active().color("accent"))
+        painter.drawRoundedRect(self.rect(), self.height() / 2, self.height() / 2)
+        painter.end()
+        super().paintEvent(event)
+
 
 class Tag(Label):
     """One outlined word, such as the environment's. Hidden while empty."""
@@ -178,28 +187,33 @@ class Tag(Label):
 
 
 class StateLabel(QWidget):
-    """An icon and a word for a state: never the colour alone. Tones: ok, warn, bad, dim, accent, ink."""
+    """An icon and a word for a state: never the colour alone. Tones: ok, warn, bad, dim, accent, ink.
+
+    Only the icon has the colour, and the word too where something is wrong.
+    """
 
     def __init__(self, word: str = "", tone: str = "dim", icon: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._icon = Icon("clock", tone, 16)
         self._word = ElidedLabel(word, tone=tone)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(theme.gap(6))
-        row.addWidget(self._icon)
-        row.addWidget(self._word, 1)
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(theme.gap(8))
+        self._row.addWidget(self._icon)
+        self._row.addWidget(self._word, 1)
         self.show_state(word, tone, icon)
 
     def show_state(self, word: str, tone: str = "dim", icon: str = "") -> None:
         """`icon` is a drawing's name; empty takes the tone's usual one."""
         self._icon.show_icon(icon or TONE_ICONS[tone], tone)
         self._word.setText(word)
-        self._word.set_tone(tone)
+        self._word.set_tone(tone if tone in ("warn", "bad", "dim") else "ink")
         self.setAccessibleName(word)
 
     def word(self) -> str:
         return self._word.text()
 
-
-__all__ = ["Badge", "Caption", "ElidedLabel", "Heading", "Label", "Overline", "Sentence", "StateLabel", "Tag"]
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:
+            self._row.setSpacing(theme.gap(8))

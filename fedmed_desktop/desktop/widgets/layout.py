@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where things stand: pages, columns, cards, rows that break. Empty space is in steps of 8 px and grows with the text."""
+"""Where things stand: pages, columns, cards, rows that break. Empty space is in steps of 8 px, grown with the text."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ class Spaced(QFrame):
 class Card(Spaced):
     """A quiet box for things that belong together: `content` is its column; the title, if any, is small capitals."""
 
-    def __init__(self, title: str = "", parent: QWidget | None = None) -> None:
+    def __init__(self, title: str = "", least: int = 240, parent: QWidget | None = None) -> None:
+        """`least` is the width in px at text scale 1 below which a Row puts cards one below the other."""
         super().__init__(parent)
+        self._least = least
         self.content = QVBoxLayout(self)
         self._lay(self.content, (20, 20, 20, 20), 12)
         self.title = Overline(title)
@@ -52,6 +54,10 @@ class Card(Spaced):
     def add(self, widget: QWidget, stretch: int = 0) -> None:
         self.content.addWidget(widget, stretch)
 
+    def minimumSizeHint(self) -> QSize:
+        hint = super().minimumSizeHint()
+        return QSize(max(hint.width(), theme.px(self._least)), hint.height())
+
 
 class Bar(Spaced):
     """A strip across the window with a line at one edge ("top" or "bottom"): the header, the work strip."""
@@ -60,7 +66,13 @@ class Bar(Spaced):
         super().__init__(parent)
         self.setProperty("edge", edge)
         self.content = QHBoxLayout(self)
-        self._lay(self.content, (20, 8, 20, 8), 12)
+        self._lay(self.content, (20, 6, 20, 6), 12)
+
+    def minimumSizeHint(self) -> QSize:
+        return super().minimumSizeHint().expandedTo(QSize(0, theme.gap(48)))
+
+    def sizeHint(self) -> QSize:
+        return super().sizeHint().expandedTo(QSize(0, theme.gap(48)))
 
     def add(self, widget: QWidget, stretch: int = 0) -> None:
         self.content.addWidget(widget, stretch)
@@ -98,7 +110,8 @@ class Row(Spaced):
     def minimumSizeHint(self) -> QSize:
         shown = [widget for widget in self._widgets if not widget.isHidden()]
         widest = max((max(w.minimumSizeHint().width(), w.minimumWidth()) for w in shown), default=0)
-        return QSize(widest, super().minimumSizeHint().height() if self.is_stacked() else 0)
+        # Where texts wrap, the height follows from the width that there is, not from the least.
+        return QSize(widest, 0 if self.content.hasHeightForWidth() else super().minimumSizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -133,6 +146,13 @@ class Column(Spaced):
             self._limit()
 
 
+class _Ground(QWidget):
+    """What a page scrolls. Its height follows from its width alone; Qt would take that of the least width instead."""
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(super().minimumSizeHint().width(), 0)
+
+
 class PageBase(QScrollArea):
     """A page of the window: scrolls up and down, never sideways. Subclasses fill `column` and end with `finish()`."""
 
@@ -143,7 +163,7 @@ class PageBase(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        ground = QWidget()
+        ground = _Ground()
         ground.setObjectName("page")
         row = QHBoxLayout(ground)
         row.setContentsMargins(0, 0, 0, 0)

@@ -22,10 +22,9 @@ class NavigationButton(QPushButton):
         self.setCheckable(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._badge = Badge()
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, theme.gap(12), 0)
-        row.addStretch(1)
-        row.addWidget(self._badge)
+        self._row = QHBoxLayout(self)
+        self._row.addStretch(1)
+        self._row.addWidget(self._badge)
         self.toggled.connect(self._recolour)
         self.set_count(0)
         self._recolour()
@@ -45,8 +44,9 @@ class NavigationButton(QPushButton):
 
     @Slot()
     def _recolour(self) -> None:
-        self.setIconSize(icon_size())
-        self.setIcon(drawn(self._drawing, "ink" if self.isChecked() else "dim"))
+        self._row.setContentsMargins(0, 0, theme.gap(12), 0)
+        self.setIconSize(icon_size(theme.gap(6)))
+        self.setIcon(drawn(self._drawing, "ink" if self.isChecked() else "dim", space=theme.gap(6)))
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

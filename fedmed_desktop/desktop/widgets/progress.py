@@ -6,6 +6,8 @@ from __future__ import annotations
 from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QProgressBar, QSizePolicy, QWidget
 
+from fedmed_desktop.desktop import theme
+
 
 class Progress(QProgressBar):
     """0 to 1 of something, 4 px high. `name` is what a screen reader calls it. Nothing moves unless a share is set."""
@@ -22,7 +24,7 @@ class Progress(QProgressBar):
         self.setValue(round(1000 * min(max(share, 0.0), 1.0)))
 
     def sizeHint(self) -> QSize:
-        return QSize(220, 4)
+        return QSize(theme.px(220), theme.px(4))
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(48, 4)
+        return QSize(48, theme.px(4))

@@ -3,19 +3,32 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QAbstractItemModel, QEvent, QSize, Qt, Slot
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableView, QWidget
+from collections.abc import Sequence
+
+from PySide6.QtCore import QAbstractItemModel, QEvent, QRect, QSize, Qt, Slot
+from PySide6.QtGui import QHelpEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableView, QToolTip, QWidget
 
 from fedmed_desktop.desktop import theme
 
 ROW_PX = 35
+LEAST_PX = 120  # a column that needs less is never shortened
+
+
+def shortened(widths: Sequence[int], by: int, least: int) -> list[int]:
+    """Widths less `by` px in all, taken from the widest first; none is brought below `least`."""
+    cut = list(widths)
+    while by > 0 and (widest := max(cut)) > least:
+        cut[cut.index(widest)] -= 1
+        by -= 1
+    return cut
 
 
 class Table(QTableView):
     """Rows are chosen whole, by mouse or arrow keys; Tab leaves. `name` is what a screen reader calls the table.
 
-    Columns take what their content needs and share what is left; where there is too little, the widest is shortened.
+    Columns take what their content needs and share what is left. Where there is too little, the widest are shortened
+    (the tool tip then has the whole text), but none below LEAST_PX: numbers stay whole, and the table scrolls sideways.
     The table is as high as its rows, up to `most_rows`; then it scrolls.
     """
 
@@ -30,12 +43,13 @@ class Table(QTableView):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.verticalHeader().hide()
         heading = self.horizontalHeader()
         heading.setHighlightSections(False)
         heading.setSectionsClickable(False)
+        heading.setTextElideMode(Qt.TextElideMode.ElideRight)
         heading.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         heading.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self._measure()
@@ -52,10 +66,33 @@ class Table(QTableView):
         rows = min(model.rowCount(), self._most_rows) if model is not None else 0
         frame = 2 * self.frameWidth()
         height = self.horizontalHeader().sizeHint().height() + rows * self.verticalHeader().defaultSectionSize()
-        return QSize(super().sizeHint().width(), height + frame + 2)
+        bar = self.horizontalScrollBar()
+        beside = bar.sizeHint().height() if bar.maximum() > 0 else 0
+        return QSize(super().sizeHint().width(), height + frame + beside + 2)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(theme.px(160), self.sizeHint().height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        painter = QPainter(self.viewport())
+        width, last = self.viewport().width(), self.verticalHeader().count() - 1
+        painter.setPen(theme.active().color("line"))
+        for row in range(max(self.rowAt(0), 0), last):
+            below = self.rowViewportPosition(row) + self.rowHeight(row) - 1
+            if below > self.viewport().height():
+                break
+            painter.drawLine(0, below, width, below)
+        if self.hasFocus():
+            painter.setPen(QPen(theme.active().color("focus"), 2))
+            painter.drawRect(self._focused().adjusted(1, 1, -1, -1))
+
+    def _focused(self) -> QRect:
+        """The row that the keys act on, or all of the table while it has none."""
+        row = self.currentIndex().row()
+        if row < 0:
+            return self.viewport().rect()
+        return QRect(0, self.rowViewportPosition(row), self.viewport().width(), self.rowHeight(row))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -86,10 +123,15 @@ class Table(QTableView):
         spare = self.viewport().width() - sum(need)
         if spare >= 0:
             need = [width + spare // count for width in need]
-        while spare < 0 and max(need) > theme.px(48):
-            widest = need.index(max(need))
-            cut = min(-spare, max(1, need[widest] - sorted(need)[-2]) if count > 1 else -spare)
-            need[widest] -= cut
-            spare += cut
-        for column, width in enumerate(need):
+            need[-1] += spare % count
+        for column, width in enumerate(shortened(need, -spare, theme.px(LEAST_PX)) if spare < 0 else need):
             self.setColumnWidth(column, width)
+
+    def viewportEvent(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            index = self.indexAt(event.pos())
+            text = str(index.data() or "")
+            if self.fontMetrics().horizontalAdvance(text) + 6 > self.columnWidth(index.column()):
+                QToolTip.showText(event.globalPos(), text, self)
+                return True
+        return super().viewportEvent(event)
