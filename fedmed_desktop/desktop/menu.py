@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu, QWidget
@@ -25,13 +23,12 @@ class Menu(QObject):
         self._appearances: dict[str, QAction] = {}
         self._add_appearance()
 
-    def add(self, text: str, triggered: Callable[[], object], keys: str | QKeySequence.StandardKey = "") -> QAction:
-        """An action that calls a slot of an object in the GUI thread."""
+    def add(self, text: str, keys: str | QKeySequence.StandardKey = "") -> QAction:
+        """An action at the end of the menu, and its keys in the whole window."""
         action = QAction(text, self._window)
         if keys:
             action.setShortcut(QKeySequence(keys))
             self._window.addAction(action)
-        action.triggered.connect(triggered)
         self.widget.addAction(action)
         return action
 
@@ -57,9 +54,9 @@ class Menu(QObject):
             group.addAction(action)
             self._appearances[choice] = action
         group.triggered.connect(self._chose)
-        self.add(self.tr("Larger text"), self._larger, QKeySequence.StandardKey.ZoomIn)
-        self.add(self.tr("Smaller text"), self._smaller, QKeySequence.StandardKey.ZoomOut)
-        self.add(self.tr("Usual text size"), self._usual, "Ctrl+0")
+        self.add(self.tr("Larger text"), QKeySequence.StandardKey.ZoomIn).triggered.connect(self._larger)
+        self.add(self.tr("Smaller text"), QKeySequence.StandardKey.ZoomOut).triggered.connect(self._smaller)
+        self.add(self.tr("Usual text size"), "Ctrl+0").triggered.connect(self._usual)
         self.add_separator()
 
     @Slot(QAction)

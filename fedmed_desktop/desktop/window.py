@@ -81,12 +81,13 @@ class Window(QMainWindow):
         menu = Menu(self)
         menu.appearance_chosen.connect(self.appearance_chosen)
         menu.text_scaled.connect(self.text_scaled)
-        menu.add(self.tr("Guide to this page"), self.show_guide, QKeySequence.StandardKey.HelpContents)
-        menu.add(self.tr("Open the log file"), self._ask_log)
-        menu.add(self.tr("About and licences"), self._show_about)
+        menu.add(self.tr("Guide to this page"), QKeySequence.StandardKey.HelpContents).triggered.connect(self.show_guide)
+        menu.add(self.tr("Open the log file")).triggered.connect(self._ask_log)
+        menu.add(self.tr("About and licences")).triggered.connect(self._show_about)
         menu.add_separator()
-        self._leave = menu.add(self.tr("Stop taking part…"), self._ask_leave)
-        menu.add(self.tr("Quit"), self.close, QKeySequence.StandardKey.Quit)
+        self._leave = menu.add(self.tr("Stop taking part…"))
+        self._leave.triggered.connect(self._ask_leave)
+        menu.add(self.tr("Quit"), QKeySequence.StandardKey.Quit).triggered.connect(self.close)
         return menu
 
     def _lay_out(self) -> None:

@@ -209,7 +209,7 @@ def _line_down(desk: Desk) -> Status | None:
     if connection.state == "connecting":
         return Status("offline", "The coordinator is away", "Calling it again. Nothing is lost.")
     why = sentence(connection.code or "link.closed", connection.params or {"address": connection.address})
-    again = f" Next try in {duration(connection.retry_seconds)}." if (connection.retry_seconds or 0) >= 50 else ""
+    again = f" Next try in {duration(connection.retry_seconds or 0.0)}." if (connection.retry_seconds or 0) >= 50 else ""
     return Status("offline", "The coordinator is away", f"{why}{again} Nothing is lost.")
 
 
