@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import configparser
 import subprocess
 import sys
 import zipfile
@@ -38,6 +39,15 @@ def test_that_only_the_program_is_inside(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert tops == {"fedmed_desktop", next(top for top in tops if top.endswith(".dist-info"))}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in zipfile.ZipFile(wheel).namelist())
+
+
+def test_that_the_wheel_has_a_console_script_and_a_gui_script(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (place,) = [name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt")]
+    scripts = configparser.ConfigParser()
+    scripts.read_string(archive.read(place).decode())
+    assert dict(scripts["console_scripts"]) == {"fedmed-desktop": "fedmed_desktop.cli:main"}
+    assert dict(scripts["gui_scripts"]) == {"fedmed-desktop-gui": "fedmed_desktop.cli:main_gui"}
 
 
 def test_that_the_unpacked_wheel_finds_its_files_and_answers(wheel: Path, tmp_path: Path) -> None:
