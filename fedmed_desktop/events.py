@@ -209,6 +209,14 @@ class FederationFinished(_SiteEvent):
     adapter: str
 
 
+class Warned(_SiteEvent):
+    """Something beside the work is amiss and the work goes on without it; `code` and `params` make the sentence."""
+
+    type: Literal["warned"] = "warned"
+    code: str
+    params: dict[str, str | int | float] = {}
+
+
 class Failed(_SiteEvent):
     """Work stopped on a fault; `code` and `params` make the sentence."""
 
@@ -237,6 +245,7 @@ Event = (
     | RoundCombined
     | FederationPaused
     | FederationFinished
+    | Warned
     | Failed
 )
 

@@ -8,8 +8,6 @@ told again after the next welcome, and every message means the same when it come
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import shutil
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -36,8 +34,9 @@ from ..protocol.messages import (
     Want,
     Welcome,
 )
-from ..storage import BlobStore, Decision, Entry, Outbox, Record
+from ..storage import BlobStore, Decision, Entry, Journal, Outbox, Record
 from .approval import Approver
+from .computing import Computing
 from .decisions import Decisions
 from .download import Downloads
 from .jobs import Jobs
@@ -77,10 +76,7 @@ class SiteAgent:
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self.name = name
-        self._folder = data_dir
         self._base = base_fingerprint
-        self._make_trainer = make_trainer
-        self._jobs = jobs
         self._emit = emit
         self._clock = clock
         self._link = Link(address, self._hello, self._receive, emit, backoff or Backoff())
@@ -88,16 +84,15 @@ class SiteAgent:
         self.outbox = Outbox(data_dir / "site.sqlite", self._blobs)
         self._token = own_token(data_dir / "token")
         self._downloads = Downloads(name, self._blobs, self._link.send, emit)
-        self._trainer: asyncio.Future[Trainer] | None = None
         self._uploads = Uploads(name, self.outbox, self._link, emit)
         self._phases = Phases(name, emit, self._tell_phase)
+        self._journal = Journal(data_dir / "metrics.sqlite", self._warn)
+        self._computing = Computing(data_dir, make_trainer, jobs, self._phases, self._journal, emit)
         self._plan: Plan | None = None
         self._attempt = 1
         self._work: asyncio.Task[None] | None = None
-        self._telling: set[asyncio.Task[None]] = set()
         self._offered: set[str] = set()
         self._done: asyncio.Future[str] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._decisions = Decisions(name, self.outbox, approver, emit, self._phases.enter, clock)
         self._last: Record | None = None  # of a closed outbox
         self._closing = threading.Lock()
@@ -107,8 +102,7 @@ class SiteAgent:
 
         Raises UserFacingError where the site cannot take part. Cancelling it ends work at a checkpoint.
         """
-        self._loop = asyncio.get_running_loop()
-        self._done = self._loop.create_future()
+        self._done = asyncio.get_running_loop().create_future()
         self._decisions.begin()
         link = asyncio.create_task(self._link.run(), name=f"link of {self.name}")
         try:
@@ -120,7 +114,7 @@ class SiteAgent:
         finally:
             link.cancel()
             await self._end_work()
-            left = [link, *self._telling, *(task for task in (self._uploads.task, self._trainer) if task)]
+            left = [link, *(task for task in (self._uploads.task, self._computing.trainer) if task)]
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
@@ -130,6 +124,7 @@ class SiteAgent:
         """Lets go of the data folder: `run` does so at its end; an agent that never ran is closed by its owner."""
         with self._closing:
             if self._last is None:
+                self._journal.close()
                 try:
                     self._last = self.outbox.record()
                 finally:
@@ -139,6 +134,13 @@ class SiteAgent:
         """What this site's outbox says now, or said last; any thread, from construction on, also after the end."""
         with self._closing:
             return self._last or self.outbox.record()
+
+    def measured(self) -> list[events.Event]:
+        """Every TrainingStep and Evaluated of this site, of earlier starts too, in order; any thread, at any time.
+
+        Reads a file: not for a GUI thread. Steps that a training repeated from a checkpoint are in it twice.
+        """
+        return self._journal.events()
 
     @property
     def decisions(self) -> list[Decision]:
@@ -174,7 +176,7 @@ class SiteAgent:
         return Hello(version=VERSION, site=self.name, token=self._token, base=self._base)
 
     async def _receive(self, message: Message | bytes) -> None:
-        if self._trainer is None and not isinstance(message, Welcome):
+        if self._computing.trainer is None and not isinstance(message, Welcome):
             raise UserFacingError("protocol.not_understood", place="message", reason="welcome comes first")
         match message:
             case bytes():
@@ -222,10 +224,7 @@ class SiteAgent:
             await asyncio.to_thread(self.outbox.remember, "spec", welcome.spec.model_dump_json())
         elif (before := FederationSpec.model_validate_json(known)) != welcome.spec:
             raise UserFacingError("join.other_federation", known=before.name, found=welcome.spec.name)
-        if self._trainer is None:
-            # On the working thread, not here: the line stays alive while another site of this process trains.
-            self._trainer = asyncio.ensure_future(self._jobs.run(lambda: self._make_trainer(welcome.spec)))
-            self._trainer.add_done_callback(self._pass_on_fault)
+        self._computing.prepare(welcome.spec, self._pass_on_fault)
         self._emit(_joined(self.name, welcome))
         self._offered.clear()
         for entry in self.outbox.entries():
@@ -242,11 +241,14 @@ class SiteAgent:
         if plan != self._plan:
             await self._end_work()
             self._decisions.expire_before(plan.round)
-            await asyncio.to_thread(self._forget_checkpoints_before, plan.round)
+            await self._computing.forget_checkpoints_before(plan.round)
         self._plan = plan
         control = self._phases.new_control()
         self._work = asyncio.create_task(self._answer(plan, control), name=f"round {plan.round} of {self.name}")
         self._work.add_done_callback(self._pass_on_fault)
+
+    def _warn(self, fault: UserFacingError) -> None:
+        self._emit(events.Warned(site=self.name, code=fault.code, params=fault.params))
 
     def _pass_on_fault(self, work: asyncio.Future[Any]) -> None:
         if not work.cancelled() and (error := work.exception()) and self._done and not self._done.done():
@@ -264,7 +266,7 @@ class SiteAgent:
                 await self._link.send(Decline(round=plan.round, code="failed"))
                 return
             entry = await asyncio.to_thread(self.outbox.put, plan, result, self._clock())
-            await asyncio.to_thread(shutil.rmtree, self._checkpoints(plan), ignore_errors=True)
+            await self._computing.forget_checkpoints(plan)
         entry = await self._decisions.made(self._decisions.reopened(entry, self._attempt))
         if entry.state == "kept":
             self._decisions.remember_attempt(entry, self._attempt)
@@ -279,25 +281,7 @@ class SiteAgent:
         self._phases.enter(plan.round, "downloading")
         await self._downloads.fetch(plan.start, plan.round)
         start = await asyncio.to_thread(lambda: Adapter.from_blob(self._blobs.read(plan.start)))
-        assert self._trainer is not None
-        trainer = await asyncio.shield(self._trainer)  # a round that ends must not take the trainer with it
-        folder = self._checkpoints(plan)
-        folder.mkdir(parents=True, exist_ok=True)
-
-        def job() -> LocalResult:
-            control.check()
-            if plan.kind == "evaluate":
-                return trainer.evaluate(plan, start, self._from_worker, control)
-            return trainer.train_round(plan, start, folder, self._from_worker, control)
-
-        self._phases.enter(plan.round, "waiting")
-        work = asyncio.ensure_future(self._jobs.run(job))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            control.stop()
-            await asyncio.gather(work, return_exceptions=True)
-            raise
+        return await self._computing.carry_out(plan, start, control)
 
     async def _offer(self, entry: Entry) -> None:
         if entry.sha256 in self._offered or self._link.connection is None:
@@ -314,36 +298,10 @@ class SiteAgent:
         if self._done and not self._done.done():
             self._done.set_result(adapter)
 
-    # -- uploads, small things ---------------------------------------------------------------------------------------
-
-    def _from_worker(self, event: events.Event) -> None:
-        """Called on the working thread."""
-        if isinstance(event, events.PhaseChanged):
-            self._phases.enter(event.round, event.phase)
-        else:
-            self._emit(event)
+    # -- the coordinator hears ---------------------------------------------------------------------------------------
 
     def _tell_phase(self, round_number: int, phase: events.Phase) -> None:
-        """To the coordinator, from any thread, in the order of the calls."""
-        if self._loop:
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile, and with it the connection
-                self._loop.call_soon_threadsafe(self._send_phase, round_number, phase)
-
-    def _send_phase(self, round_number: int, phase: events.Phase) -> None:
-        assert self._loop is not None
-        if self._link.connection is not None:
-            task = self._loop.create_task(self._link.send(Progress(round=round_number, phase=phase)))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
-
-    def _checkpoints(self, plan: Plan) -> Path:
-        return self._folder / "checkpoints" / f"round-{plan.round}"
-
-    def _forget_checkpoints_before(self, round_number: int) -> None:
-        """A closed round's checkpoints are adapters trained on notes, and of no more use."""
-        for folder in (self._folder / "checkpoints").glob("round-*"):
-            if int(folder.name.removeprefix("round-")) < round_number:
-                shutil.rmtree(folder, ignore_errors=True)
+        self._link.post(Progress(round=round_number, phase=phase))
 
     async def _end_work(self) -> None:
         self._phases.control.stop()

@@ -8,6 +8,7 @@ longer each time until a session has lasted, and stops for good where trying aga
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -40,7 +41,7 @@ class Backoff:
 
 
 class Link:
-    """Runs on one event loop. `send` and `connection` are for tasks on that loop."""
+    """Runs on one event loop. `send` and `connection` are for tasks on that loop, `post` is for any thread."""
 
     def __init__(
         self,
@@ -58,6 +59,20 @@ class Link:
         self._receive = receive
         self._emit = emit
         self._backoff = backoff
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._posted: set[asyncio.Task[None]] = set()
+
+    def post(self, message: Message) -> None:
+        """Has it sent soon, in the order of the calls; never waits, from any thread."""
+        if self._loop:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile, and with it the connection
+                self._loop.call_soon_threadsafe(self._send_soon, message)
+
+    def _send_soon(self, message: Message) -> None:
+        if self.connection is not None:
+            task = asyncio.create_task(self.send(message))
+            self._posted.add(task)
+            task.add_done_callback(self._posted.discard)
 
     async def send(self, message: Message) -> None:
         """Sends if connected. What is not sent is told again after the next welcome, so nothing is queued here."""
@@ -70,6 +85,15 @@ class Link:
 
     async def run(self) -> None:
         """Connects and delivers frames for ever; raises UserFacingError where trying again is of no use."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._keep_connecting()
+        finally:
+            for task in self._posted:
+                task.cancel()
+            await asyncio.gather(*self._posted, return_exceptions=True)
+
+    async def _keep_connecting(self) -> None:
         tries = 0
         site = self._hello().site
         while True:

@@ -2,7 +2,8 @@
 """What survives a crash: the coordinator's ledger, a site's outbox, blobs."""
 
 from .blobs import BlobStore
+from .journal import Journal
 from .ledger import Ledger
 from .outbox import Decision, Entry, Outbox, Record
 
-__all__ = ["BlobStore", "Decision", "Entry", "Ledger", "Outbox", "Record"]
+__all__ = ["BlobStore", "Decision", "Entry", "Journal", "Ledger", "Outbox", "Record"]

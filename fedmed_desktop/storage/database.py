@@ -8,38 +8,42 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from ..errors import UserFacingError
+from ..errors import UserFacingError, disk_fault
 from ..files import make_folder
 
 
 class Database:
     """WAL with synchronous=FULL, and the file locked for this process: two agents on one folder would mix their states.
 
+    `synchronous="NORMAL"`: a power cut may cost the last commits, and none of them waits for the disk.
     One connection, usable from any thread by one at a time (a lock sees to it).
 
     Raises UserFacingError where the file is no database, is held by another process, or the disk is full.
     """
 
-    def __init__(self, path: Path, schema: str) -> None:
+    def __init__(self, path: Path, schema: str, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> None:
         self.path = path
         self._lock = threading.RLock()
         make_folder(path.parent)
         with self._faults():
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.0)
             try:
-                self._prepare(schema)
+                self._prepare(schema, synchronous)
             except BaseException:
                 self._connection.close()
                 raise
 
-    def _prepare(self, schema: str) -> None:
-        self.path.chmod(0o600)
+    def _prepare(self, schema: str, synchronous: str) -> None:
+        try:
+            self.path.chmod(0o600)
+        except OSError as error:
+            raise disk_fault(error, self.path) from error
         mode = self._connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
         if mode != "wal":
             raise UserFacingError("storage.no_wal", path=str(self.path))
-        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.execute(f"PRAGMA synchronous={synchronous}")
         self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._connection.execute("BEGIN EXCLUSIVE")
         self._connection.execute("COMMIT")

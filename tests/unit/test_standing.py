@@ -212,7 +212,7 @@ def test_that_a_line_that_does_not_take_one_standing_is_told_only_the_latest_onc
         bulletin.interval = 0.0
         reading = asyncio.create_task(bulletin.reader("A", send).run())
         for phase in ("training", "paused", "approval") * 20:
-            bulletin.told("B", 1, phase)  # type: ignore[arg-type]
+            bulletin.told("B", 1, phase)
             await asyncio.sleep(0)
         assert len(sent) == 1
         free.set()

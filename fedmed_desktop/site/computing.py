@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Has plans carried out on the working thread: the trainer, its checkpoints, and what it says meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .. import events
+from ..federation import Control, FederationSpec, LocalResult, Plan, Trainer
+from ..lora import Adapter
+from ..storage import Journal
+from .jobs import Jobs
+from .phases import Phases
+
+
+class Computing:
+    """On the agent's loop; what a trainer emits comes on the working thread and is passed on there."""
+
+    def __init__(
+        self,
+        folder: Path,
+        make_trainer: Callable[[FederationSpec], Trainer],
+        jobs: Jobs,
+        phases: Phases,
+        journal: Journal,
+        emit: Callable[[events.Event], None],
+    ) -> None:
+        self._folder = folder
+        self._make_trainer = make_trainer
+        self._jobs = jobs
+        self._phases = phases
+        self._journal = journal
+        self._emit = emit
+        self.trainer: asyncio.Future[Trainer] | None = None
+
+    def prepare(self, spec: FederationSpec, done: Callable[[asyncio.Future[Any]], None]) -> None:
+        """Has the trainer made, once; `done` is told how that came out."""
+        if self.trainer is None:
+            # On the working thread, not here: the line stays alive while another site of this process trains.
+            self.trainer = asyncio.ensure_future(self._jobs.run(lambda: self._make_trainer(spec)))
+            self.trainer.add_done_callback(done)
+
+    async def carry_out(self, plan: Plan, start: Adapter, control: Control) -> LocalResult:
+        """Trains or evaluates. Cancelled, it ends the work at a checkpoint first. Raises UserFacingError."""
+        assert self.trainer is not None
+        trainer = await asyncio.shield(self.trainer)  # a round that ends must not take the trainer with it
+        folder = self._checkpoints(plan)
+        folder.mkdir(parents=True, exist_ok=True)
+
+        def job() -> LocalResult:
+            try:
+                control.check()
+                if plan.kind == "evaluate":
+                    return trainer.evaluate(plan, start, self._said, control)
+                return trainer.train_round(plan, start, folder, self._said, control)
+            finally:
+                self._journal.flush()
+
+        self._phases.enter(plan.round, "waiting")
+        work = asyncio.ensure_future(self._jobs.run(job))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            control.stop()
+            await asyncio.gather(work, return_exceptions=True)
+            raise
+
+    def _said(self, event: events.Event) -> None:
+        """By the trainer, on the working thread."""
+        if isinstance(event, events.PhaseChanged):
+            self._journal.flush()
+            self._phases.enter(event.round, event.phase)
+            return
+        if isinstance(event, events.TrainingStep | events.Evaluated):
+            self._journal.append(event)
+        self._emit(event)
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+
+    async def forget_checkpoints(self, plan: Plan) -> None:
+        """Its update is in the outbox."""
+        await asyncio.to_thread(shutil.rmtree, self._checkpoints(plan), ignore_errors=True)
+
+    async def forget_checkpoints_before(self, round_number: int) -> None:
+        """A closed round's checkpoints are adapters trained on notes, and of no more use."""
+        for folder in (self._folder / "checkpoints").glob("round-*"):
+            if int(folder.name.removeprefix("round-")) < round_number:
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    def _checkpoints(self, plan: Plan) -> Path:
+        return self._folder / "checkpoints" / f"round-{plan.round}"

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A site's measured events (training steps, evaluations) on disk, so that a face can draw its curves after a restart.
+
+Beside what the outbox holds this is of small worth: rows are buffered, a power cut may cost the last second, and a disk
+that takes no more costs rows, never a round.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import UserFacingError
+from ..events import Evaluated, Event, TrainingStep, parse_event
+from .database import Database
+
+Measured = TrainingStep | Evaluated
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, round INTEGER NOT NULL, body TEXT NOT NULL);
+"""
+# Seconds between two transactions (design, section 5).
+_INTERVAL = 1.0
+# Rows that wait for a disk that takes none; the oldest are given up beyond it.
+_MOST_WAITING = 10_000
+
+
+class Journal:
+    """Append-only, in order, any thread. A transaction at most once a second and at each `flush`; commits do not wait
+    for the disk (WAL, synchronous=NORMAL).
+
+    Never raises for the disk: what is wrong with the file is handed to `warn`, once, and rows wait in memory for a
+    later try. `warn` is called on the thread that wrote, after all locks are let go.
+    """
+
+    def __init__(
+        self, path: Path, warn: Callable[[UserFacingError], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._path = path
+        self._warn = warn
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._waiting: list[Measured] = []
+        self._wrote = clock()
+        self._database: Database | None = None
+        self._closed = False
+        self._warned = False
+
+    def append(self, event: Measured) -> None:
+        """Cheap: a row in memory, and the writing of those of the last second where one has passed."""
+        with self._lock:
+            self._waiting.append(event)
+            fault = self._write() if self._clock() - self._wrote >= _INTERVAL else None
+        self._tell(fault)
+
+    def flush(self) -> None:
+        with self._lock:
+            fault = self._write()
+        self._tell(fault)
+
+    def close(self) -> None:
+        """Writes what waits. `events` can still be asked afterwards."""
+        with self._lock:
+            fault = self._write()
+            self._let_go()
+            self._closed = True
+        self._tell(fault)
+
+    def events(self) -> list[Event]:
+        """All of them, in order; a training resumed from a checkpoint says its repeated steps once more.
+
+        Where the file cannot be read, those that are still in memory.
+        """
+        with self._lock:
+            rows, fault = self._rows()
+            waiting = list(self._waiting)
+            if self._closed:
+                self._let_go()
+        self._tell(fault)
+        # A row of another version of this program may not be understood: that costs the row, no more.
+        return [event for body in rows if (event := _understood(body)) is not None] + waiting
+
+    def _rows(self) -> tuple[list[str], UserFacingError | None]:
+        try:
+            return [body for (body,) in self._opened().rows("SELECT body FROM events ORDER BY seq")], None
+        except UserFacingError as error:
+            return [], error
+
+    def _write(self) -> UserFacingError | None:
+        self._wrote = self._clock()
+        if not self._waiting or self._closed:
+            return None
+        rows = [(event.round, event.model_dump_json()) for event in self._waiting]
+        try:
+            with self._opened().transaction() as connection:
+                connection.executemany("INSERT INTO events (round, body) VALUES (?, ?)", rows)
+        except UserFacingError as error:
+            del self._waiting[:-_MOST_WAITING]
+            return error
+        self._waiting.clear()
+        return None
+
+    def _opened(self) -> Database:
+        if self._database is None:
+            self._database = Database(self._path, _SCHEMA, synchronous="NORMAL")
+        return self._database
+
+    def _let_go(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _tell(self, fault: UserFacingError | None) -> None:
+        if fault is not None and not self._warned:
+            self._warned = True
+            self._warn(fault)
+
+
+def _understood(body: str) -> Event | None:
+    try:
+        return parse_event(body)
+    except ValueError:
+        return None

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journal of measured events: in order, seldom written, and never in the way of the work."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fedmed_desktop import events
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.federation import Control, LocalResult, Plan
+from fedmed_desktop.federation.work import Emit
+from fedmed_desktop.lora import Adapter
+from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.site import Jobs
+from fedmed_desktop.storage import Journal
+from fedmed_desktop.storage.journal import Measured
+from tests.federation_parts import NumpyTrainer, small_spec
+from tests.loopback_parts import agent, all_of, coordinator
+
+
+def step(number: int, round_number: int = 1, loss: float = 0.5) -> events.TrainingStep:
+    return events.TrainingStep(
+        site="A",
+        round=round_number,
+        step=number,
+        steps=200,
+        loss=loss,
+        learning_rate=1e-3,
+        tokens_per_second=900.5,
+        memory_mib=100,
+    )
+
+
+EVALUATED = events.Evaluated(site="A", round=2, moment="after", loss=0.25, scores=Scores(unified=Counts(tp=3)))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def faults() -> list[UserFacingError]:
+    return []
+
+
+def stored(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
+
+
+def test_that_events_are_read_back_in_order_also_after_closing_and_after_a_restart(
+    tmp_path: Path, faults: list[UserFacingError]
+) -> None:
+    path = tmp_path / "m.sqlite"
+    journal = Journal(path, faults.append)
+    given: list[Measured] = [step(1), step(2, loss=float("inf")), EVALUATED]
+    for event in given:
+        journal.append(event)
+    assert journal.events() == given
+    journal.close()
+    assert journal.events() == given
+    again = Journal(path, faults.append)
+    again.append(step(3))
+    assert again.events() == [*given, again.events()[-1]] and len(again.events()) == 4
+    again.close()
+    assert not faults and path.stat().st_mode & 0o777 == 0o600
+
+
+def test_that_a_second_is_one_transaction_and_a_flush_leaves_nothing_in_memory(
+    tmp_path: Path, faults: list[UserFacingError]
+) -> None:
+    clock = Clock()
+    journal = Journal(tmp_path / "m.sqlite", faults.append, clock)
+    for number in range(30):
+        journal.append(step(number))
+        clock.now += 0.1
+    journal._let_go()  # as a crash would
+    assert 10 <= stored(tmp_path / "m.sqlite") < 30
+    journal.flush()
+    journal._let_go()
+    assert stored(tmp_path / "m.sqlite") == 30
+
+
+def test_that_many_threads_lose_no_event(tmp_path: Path, faults: list[UserFacingError]) -> None:
+    journal = Journal(tmp_path / "m.sqlite", faults.append, clock=iter(range(10**6)).__next__)
+
+    def work(round_number: int) -> None:
+        for number in range(50):
+            journal.append(step(number, round_number))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = journal.events()
+    journal.close()
+    for round_number in range(4):
+        steps = [e.step for e in found if isinstance(e, events.TrainingStep) and e.round == round_number]
+        assert steps == list(range(50))
+
+
+def test_that_a_full_disk_is_told_once_and_costs_nothing_that_fits_later(
+    tmp_path: Path, faults: list[UserFacingError]
+) -> None:
+    journal = Journal(tmp_path / "m.sqlite", faults.append)
+    journal.append(step(0))
+    journal.flush()
+    assert journal._database is not None
+    with journal._database.transaction() as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+    for number in range(1, 101):
+        journal.append(step(number))
+        journal.flush()
+    assert [fault.code for fault in faults] == ["storage.disk_full"]
+    assert [e.step for e in journal.events() if isinstance(e, events.TrainingStep)] == list(range(101))
+    with journal._database.transaction() as connection:
+        connection.execute("PRAGMA max_page_count = 1000000")
+    journal.close()
+    assert stored(tmp_path / "m.sqlite") == 101
+
+
+def test_that_memory_is_bounded_while_nothing_can_be_written(
+    tmp_path: Path, faults: list[UserFacingError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedmed_desktop.storage.journal._MOST_WAITING", 10)
+    (tmp_path / "m.sqlite").mkdir()
+    journal = Journal(tmp_path / "m.sqlite", faults.append)
+    for number in range(50):
+        journal.append(step(number))
+        journal.flush()
+    assert [e.step for e in journal.events() if isinstance(e, events.TrainingStep)] == list(range(40, 50))
+    journal.close()
+    assert [fault.code for fault in faults] == ["storage.fault"]
+
+
+def test_that_a_row_of_another_version_is_passed_over(tmp_path: Path, faults: list[UserFacingError]) -> None:
+    journal = Journal(tmp_path / "m.sqlite", faults.append)
+    journal.append(EVALUATED)
+    journal.close()
+    with closing(sqlite3.connect(tmp_path / "m.sqlite")) as connection, connection:
+        connection.execute('INSERT INTO events (round, body) VALUES (1, \'{"type": "of the future"}\')')
+    assert journal.events() == [EVALUATED] and not faults
+
+
+class Measures(NumpyTrainer):
+    def train_round(self, plan: Plan, start: Adapter, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
+        emit(events.PhaseChanged(site="A", round=plan.round, phase="training"))
+        for number in range(1, 5):
+            emit(step(number, plan.round))
+        emit(EVALUATED.model_copy(update={"round": plan.round}))
+        return super().train_round(plan, start, checkpoints, emit, control)
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_that_a_site_keeps_what_it_measured_and_finishes_where_it_cannot(writable: bool, tmp_path: Path) -> None:
+    async def federate() -> tuple[list[events.Event], list[events.Event], list[events.Event]]:
+        seen: list[events.Event] = []
+        jobs = Jobs()
+        if not writable:
+            (tmp_path / "A" / "metrics.sqlite").mkdir(parents=True)
+        async with coordinator(tmp_path / "c", small_spec(rounds=2, sites=1, quorum=1), []) as (_, port):
+            site = agent(tmp_path, "A", port, jobs, seen, Measures(3))
+            async with asyncio.timeout(20):
+                await site.run()
+        again = agent(tmp_path, "A", 1, jobs, [])
+        later = again.measured()
+        again.close()
+        jobs.close()
+        return seen, site.measured(), later
+
+    seen, ended, later = asyncio.run(federate())
+    emitted = [e for e in seen if isinstance(e, events.TrainingStep | events.Evaluated)]
+    assert len(emitted) == 10 and ended == emitted
+    warned = all_of(seen, events.Warned)
+    if writable:
+        assert later == emitted and not warned
+    else:
+        assert later == [] and [w.code for w in warned] == ["storage.fault"]
+    assert not all_of(seen, events.Failed) and all_of(seen, events.FederationFinished)
