@@ -16,83 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .. import events
-from ..errors import sentence
-
-PHASES: dict[str, str] = {
-    "joining": "joining",
-    "waiting": "waiting for its turn",
-    "downloading": "fetching the adapter",
-    "scoring_before": "scoring before",
-    "training": "training",
-    "scoring_after": "scoring after",
-    "measuring": "measuring",
-    "approval": "needs approval",
-    "uploading": "sending",
-    "sent": "sent",
-    "kept": "kept on site",
-    "missed": "round closed without it",
-    "evaluating": "final scoring",
-    "paused": "paused",
-    "finished": "finished",
-}
-
-
-def line(event: events.Event) -> str | None:
-    """One plain line for a log; None for what would only fill it (steps, progress, chunks)."""
-    match event:
-        case events.ConnectionChanged(state="lost"):
-            why = sentence(event.code or "", event.params)
-            return f"{event.site}: {why} Next try in {event.retry_seconds:.0f} s."
-        case events.ConnectionChanged():
-            return f"{event.site}: {event.state} {event.address}"
-        case events.PhaseChanged():
-            return f"{event.site}: round {event.round}: {PHASES[event.phase]}"
-        case events.Prepared():
-            return (
-                f"{event.site}: {event.notes:,} training notes with {_listed(event.entities)}; "
-                f"{event.dropped} nested or discontinuous entities dropped; not known to the federation and ignored: "
-                f"{_listed(event.ignored)}. {event.device} Threads: {event.threads}."
-            )
-        case events.TrainingStep() if event.step == event.steps or event.step % 25 == 0:
-            return (
-                f"{event.site}: round {event.round}: step {event.step} of {event.steps}, loss {event.loss:.3f}, "
-                f"{event.tokens_per_second:,.0f} tokens/s"
-            )
-        case events.Evaluated():
-            return (
-                f"{event.site}: round {event.round}: {event.moment}: loss {event.loss:.3f}, "
-                f"F1 {event.scores.f1_strict:.3f}"
-            )
-        case events.DecisionRecorded():
-            because = f": {event.reason}" if event.reason else ""
-            return f"{event.site}: round {event.round}: {event.decision} by {event.by}{because}"
-        case events.ReceiptReceived():
-            return f"{event.site}: round {event.round}: receipt for {event.update[:12]}"
-        case events.UpdateRefused():
-            return f"{event.site}: round {event.round}: refused: {sentence(event.code, event.params)}"
-        case events.SiteSeen():
-            return f"{event.site}: {PHASES[event.phase] if event.phase else event.state}"
-        case events.RoundOpened():
-            return f"round {event.round} opened for {', '.join(event.sites)}"
-        case events.RoundClosed():
-            return f"round {event.round} closed ({event.reason}) with {event.updates} updates"
-        case events.RoundCombined():
-            weights = ", ".join(f"{site} {weight:.2f}" for site, weight in sorted(event.weights.items()))
-            return (
-                f"round {event.round} combined: {event.adapter[:12]} (weights {weights}; residual {event.residual:.4f})"
-            )
-        case events.FederationPaused():
-            return f"round {event.round} paused: {event.reason}. Start again with --resume to ask the sites once more."
-        case events.FederationFinished():
-            return f"{event.site or 'federation'}: finished with {event.adapter[:12]}"
-        case events.Failed():
-            return f"{event.site}: round {event.round}: {sentence(event.code, event.params)}"
-        case _:
-            return None
-
-
-def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())) or "none"
+from ..lines import PHASES, line
 
 
 class LineFace:
@@ -244,6 +168,7 @@ def _is_news(event: events.Event) -> bool:
         | events.RoundOpened
         | events.RoundCombined
         | events.UpdateRefused
+        | events.Warned
         | events.FederationPaused
         | events.Failed,
     )

@@ -15,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "fedmed_desktop"
 
 FLOORS = {
-    "errors": 0, "events": 0, "files": 0, "resources": 0, "scores": 0, "standing": 0,
+    "errors": 0, "events": 0, "files": 0, "lines": 0, "resources": 0, "scores": 0, "standing": 0,
     "lora": 1, "clinical": 1, "federation": 1,
     "training": 2, "protocol": 2, "storage": 2,
     "site": 3, "coordinator": 3,
@@ -24,7 +24,7 @@ FLOORS = {
     "cli": 6,
     "__main__": 7,
 }  # fmt: skip
-SAME_FLOOR = {("federation", "lora"), ("events", "scores"), ("events", "standing"), ("standing", "scores"), ("files", "errors")}
+SAME_FLOOR = {("federation", "lora"), ("events", "scores"), ("events", "standing"), ("standing", "scores"), ("files", "errors"), ("lines", "errors"), ("lines", "events")}
 
 TORCH = frozenset({"torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers"})
 QT = frozenset({"PySide6", "pyqtgraph", "shiboken6"})

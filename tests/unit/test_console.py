@@ -6,34 +6,16 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import get_args
 
 import pytest
 from rich.console import Console
 
 from fedmed_desktop import events
-from fedmed_desktop.cli.console import PHASES, LineFace, TableFace, line
+from fedmed_desktop.cli.console import LineFace, TableFace
 
 STEP = events.TrainingStep(
     site="North", round=2, step=50, steps=100, loss=0.5, learning_rate=1e-3, tokens_per_second=900, memory_mib=100
 )
-
-
-def test_that_every_phase_has_words() -> None:
-    assert PHASES.keys() == set(get_args(events.Phase))
-
-
-def test_that_a_lost_connection_says_what_to_do_and_when_the_next_try_is() -> None:
-    lost = events.ConnectionChanged(
-        site="North",
-        state="lost",
-        address="ws://127.0.0.1:1",
-        code="link.unreachable",
-        params={"address": "ws://127.0.0.1:1"},
-        retry_seconds=4,
-    )
-    text = line(lost)
-    assert text is not None and "does not answer" in text and "Next try in 4 s" in text
 
 
 def test_that_a_reader_who_leaves_does_not_end_the_program(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events as lines: every phase has words, and what an operator must act on is said in full."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from fedmed_desktop import events
+from fedmed_desktop.lines import PHASES, line
+
+
+def test_that_every_phase_has_words() -> None:
+    assert PHASES.keys() == set(get_args(events.Phase))
+
+
+def test_that_a_lost_connection_says_what_to_do_and_when_the_next_try_is() -> None:
+    lost = events.ConnectionChanged(
+        site="North",
+        state="lost",
+        address="ws://127.0.0.1:1",
+        code="link.unreachable",
+        params={"address": "ws://127.0.0.1:1"},
+        retry_seconds=4,
+    )
+    text = line(lost)
+    assert text is not None and "does not answer" in text and "Next try in 4 s" in text
+
+
+JOINED = events.Joined(
+    site="North",
+    federation="Coastal",
+    environment="production",
+    method="fed_medlora",
+    rounds=5,
+    sites=3,
+    types=("drug", "problem"),
+)
+STANDING = events.StandingChanged(
+    site="North",
+    round=1,
+    rounds=5,
+    attempt=1,
+    phase="open",
+    opened=None,
+    closes=None,
+    sites={"training": 3},
+    connected=3,
+    history=(),
+)
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (
+            JOINED,
+            "North: takes part in Coastal (production): fed_medlora, 5 rounds, 3 sites expected, types drug, problem",
+        ),
+        (
+            events.Warned(site="North", round=2, code="storage.disk_full", params={"path": "m.sqlite"}),
+            "North: round 2: The disk is full; m.sqlite cannot grow. Free some space; nothing acknowledged is lost.",
+        ),
+        (STANDING, None),
+    ],
+    ids=["joined", "warned", "standing"],
+)
+def test_that_an_event_is_this_line(event: events.Event, expected: str | None) -> None:
+    assert line(event) == expected
