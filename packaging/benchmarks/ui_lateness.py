@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How late the window is while this computer trains: a 16 ms precise timer in the GUI thread, milliseconds past due.
+
+    .venv/bin/python packaging/benchmarks/ui_lateness.py [--seconds 20] [--model FOLDER] [--notes FOLDER]
+
+Offscreen, the real program, the Monitor with all its charts open; in one run, one after the other:
+
+  idle        charts of a whole earlier run on the screen, nothing else
+  training    a real demonstration's training on all cores but one, its charts live
+  events      200 training steps a second from another thread for 10 s, without training
+
+Bounds: p99 under 17 ms, worst under 100 ms in each. Prints JSON with the ratio of each to idle, and ends with status 1
+where a bound is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+from fedmed_desktop.desktop import preflight  # noqa: E402
+
+preflight.check()
+preflight.prepare()
+
+from PySide6.QtCore import QCoreApplication, QEventLoop, QObject, Qt, QTimer, Slot  # noqa: E402
+
+from fedmed_desktop import events  # noqa: E402
+from fedmed_desktop.demo.settings import DemoOptions  # noqa: E402
+from fedmed_desktop.desktop.app import Workshop, application  # noqa: E402
+from fedmed_desktop.desktop.program import Program  # noqa: E402
+from fedmed_desktop.desktop.view.items import SessionStarted  # noqa: E402
+
+TICK_MS = 16
+P99_MS, WORST_MS = 17.0, 100.0
+EVENTS_PER_SECOND, EVENTS_SECONDS = 200, 10.0
+SITE = "Hillcrest"
+
+
+class Ticks(QObject):
+    """When each tick came, on the clock of the GUI thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[float] = []
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._tick)
+
+    @Slot()
+    def _tick(self) -> None:
+        self.times.append(time.perf_counter())
+
+    def measure(self, seconds: float) -> dict[str, float]:
+        self.times = []
+        self._timer.start(TICK_MS)
+        run_for(seconds)
+        self._timer.stop()
+        late = np.maximum(0.0, np.diff(self.times) * 1000 - TICK_MS)
+        return {
+            "ticks": len(self.times),
+            "p95_ms": round(float(np.percentile(late, 95)), 2),
+            "p99_ms": round(float(np.percentile(late, 99)), 2),
+            "worst_ms": round(float(late.max()), 2),
+        }
+
+
+def run_for(seconds: float) -> None:
+    loop = QEventLoop()
+    QTimer.singleShot(round(seconds * 1000), Qt.TimerType.PreciseTimer, loop.quit)
+    loop.exec()
+
+
+def run_until(true: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise SystemExit("the training did not begin; nothing was measured")
+        run_for(0.1)
+
+
+def steps(count: int, first: int = 1, round_number: int = 1) -> list[events.TrainingStep]:
+    noise = np.random.default_rng(0).normal(0.0, 0.08, count)
+    return [
+        events.TrainingStep(
+            site=SITE,
+            round=round_number,
+            step=first + number,
+            steps=first + count,
+            loss=float(2.5 * np.exp(-(first + number) / 900) + 0.3 + noise[number]),
+            learning_rate=1e-3,
+            tokens_per_second=900.0,
+            memory_mib=900.0,
+        )
+        for number in range(count)
+    ]
+
+
+def produce(program: Program, stop: threading.Event) -> None:
+    """As a pure Python worker would: one step every 5 ms."""
+    for event in steps(round(EVENTS_PER_SECOND * EVENTS_SECONDS * 2), first=3001):
+        if stop.wait(1 / EVENTS_PER_SECOND):
+            return
+        program.engine.buffer.append(event)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement (20)")
+    parser.add_argument("--model", type=Path, help="base model (default: the bundled one)")
+    parser.add_argument("--notes", type=Path, help="notes of the demonstration (default: the bundled ones)")
+    options = parser.parse_args()
+    chosen = {name: value for name in ("model", "notes") if (value := getattr(options, name))}
+    found: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        app = application()
+        program = Program(app, Workshop(), Path(name), keep_settings=False)
+        program.window.resize(1280, 720)
+        program.show()
+        program.begin()
+        program.window.go("monitor")
+        ticks = Ticks()
+        started = SessionStarted("site", SITE, "ws://127.0.0.1:1", (SITE,), Path(name), Path(name))
+        program.engine.buffer.append(started)
+        for event in steps(3000):
+            program.engine.buffer.append(event)
+        run_for(1.0)
+        found["idle"] = ticks.measure(options.seconds)
+        stop = threading.Event()
+        producer = threading.Thread(target=produce, args=(program, stop))
+        producer.start()
+        found["events"] = ticks.measure(EVENTS_SECONDS)
+        stop.set()
+        producer.join()
+        program.demo_options = DemoOptions(report=Path(name) / "report", **chosen)
+        program.start_demo()
+        program.window.go("monitor")
+        run_until(lambda: program.desk.work.phase == "training" and program.desk.work.done >= 3, 600)
+        found["training"] = ticks.measure(options.seconds)
+        trained = program.desk.work.done
+        program.close()
+        app.exec()
+    ratios = {name: round(each["p99_ms"] / max(found["idle"]["p99_ms"], 0.01), 2) for name, each in found.items()}
+    broken = [name for name, each in found.items() if each["p99_ms"] >= P99_MS or each["worst_ms"] >= WORST_MS]
+    print(
+        json.dumps(
+            {
+                "benchmark": "ui_lateness",
+                "cores": os.cpu_count(),
+                "lateness": found,
+                "p99_to_idle": ratios,
+                "training_step_at_end": trained,
+                "bounds_broken": broken,
+            },
+            indent=1,
+        )
+    )
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    status = main()
+    QCoreApplication.processEvents()
+    sys.exit(status)
