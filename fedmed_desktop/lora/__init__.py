@@ -3,6 +3,7 @@
 
 from fedmed_desktop.lora.adapter import Adapter
 from fedmed_desktop.lora.blob import BlobHeader, BlobReader, read_blob_header
+from fedmed_desktop.lora.load import load_adapter
 from fedmed_desktop.lora.module import Module
 
-__all__ = ["Adapter", "BlobHeader", "BlobReader", "Module", "read_blob_header"]
+__all__ = ["Adapter", "BlobHeader", "BlobReader", "Module", "load_adapter", "read_blob_header"]

@@ -38,7 +38,8 @@ class LoraSlot:
         Raises UserFacingError where the base has no such linear layer.
         """
         rank = max(adapter.ranks.values())
-        if self._rank != rank or self._layers.keys() != adapter.keys():
+        # Another base's adapter may have the same names and rank, but not the same shapes.
+        if self._rank != rank or {name: module.shape for name, module in self._modules.items()} != adapter.shapes:
             self.detach()
             self._inject(adapter, rank)
         for name, module in adapter.items():

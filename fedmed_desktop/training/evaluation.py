@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,11 +13,9 @@ from ..clinical import AnswerForm, parse_answer, score
 from ..scores import Scores
 from .base import BaseModel
 from .batches import Encoder, Examples, by_length, collate
-from .device import total_memory
-from .generation import Request, generate
+from .generation import Request, answer_limit, folded_if_small, generate
 from .loop import label_losses
 
-_MARKUP_SLACK = 48
 _PADDED_TOKENS = {"cpu": 2048, "cuda": 65536}
 _ROWS = {"cpu": 64, "cuda": 128}
 
@@ -57,9 +54,15 @@ class Evaluator:
         check: Callable[[], None] = lambda: None,
     ) -> Scores:
         """Pooled counts over the examples' notes, of the asked types; what did not fit counts as missed."""
-        requests = [Request(e.prompt, self._limit(e.note.text, len(e.prompt), max_new_tokens)) for e in examples.items]
+        requests = [
+            Request(
+                e.prompt,
+                answer_limit(self._base, self._encoder.length(e.note.text), len(e.prompt), max_new_tokens),
+            )
+            for e in examples.items
+        ]
         rows = _ROWS[self._base.device.name]
-        with self._base.lora.folded() if self._may_fold() else nullcontext():
+        with folded_if_small(self._base):
             answers = generate(self._base, requests, rows=rows, progress=progress, check=check)
         pooled = Scores()
         for note in examples.left_out:
@@ -69,14 +72,3 @@ class Evaluator:
             found = parse_answer(answer, example.note.text, self._types, self._form)
             pooled += score([e.span for e in example.note.entities], found, self._types)
         return pooled
-
-    def _may_fold(self) -> bool:
-        """Only in float32 on the CPU, where it changes the last bits alone, and where a copy of the base is small."""
-        if self._base.device.name != "cpu" or self._base.device.quantization != "none":
-            return False
-        return self._base.bytes < total_memory() // 8
-
-    def _limit(self, text: str, prompt: int, max_new_tokens: int) -> int:
-        """Marking up rarely makes a text three times as long: a model that rambles on is cut there."""
-        room = self._base.context - prompt
-        return max(1, min(max_new_tokens, 3 * self._encoder.length(text) + _MARKUP_SLACK, room))

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A note while a model reads it, as a value: what a screen shows at any moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fedmed_desktop.clinical.notes import Span
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """How much is read at once. Longer notes are cut into windows: prompt and answer of one have `max_tokens`
+    together, of which the answer has `max_new_tokens` at most. `text_tokens` bounds the note's own words in a window:
+    a small model that was trained on sentences finds more when it reads a sentence or two at a time."""
+
+    max_tokens: int = 384
+    max_new_tokens: int = 192
+    text_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How far a model has come with a note.
+
+    `spans` are sorted and do not overlap; their offsets, and `characters` of the `length` dealt with, count Python
+    characters (code points) of the note as it was given. `tokens` are those of the answers so far. `seconds` count
+    from when the model was ready to now. `cut_short` says that an answer was longer than allowed, so that entities may
+    be missing.
+    """
+
+    length: int
+    spans: tuple[Span, ...] = ()
+    characters: int = 0
+    window: int = 0
+    windows: int = 1
+    tokens: int = 0
+    seconds: float = 0.0
+    first_token_seconds: float | None = None
+    cut_short: bool = False
+    state: Literal["reading", "finished", "stopped"] = "reading"
+
+    @property
+    def finished(self) -> bool:
+        """The whole note has been read."""
+        return self.state == "finished"
+
+    @property
+    def stopped(self) -> bool:
+        """Ended early because the reader was told to; what was found so far stays."""
+        return self.state == "stopped"
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """After the first token; the prompts of later windows count in. None before the second token."""
+        if self.first_token_seconds is None or self.tokens < 2 or self.seconds <= self.first_token_seconds:
+            return None
+        return (self.tokens - 1) / (self.seconds - self.first_token_seconds)

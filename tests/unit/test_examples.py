@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bundled example notes are whole, and none is forgotten."""
+
+from __future__ import annotations
+
+from fedmed_desktop.clinical import examples
+from fedmed_desktop.clinical.sentences import sentence_spans
+from fedmed_desktop.resources import resource
+
+
+def test_that_every_bundled_note_is_offered_under_a_title_of_its_own() -> None:
+    offered = examples()
+    files = sorted(path.read_text("utf-8").strip() for path in resource("examples").glob("*.txt"))
+    assert 4 <= len(offered) <= 6
+    assert sorted(example.text for example in offered) == files
+    assert len({example.title for example in offered}) == len(offered)
+
+
+def test_that_a_note_is_some_sentences_long_and_does_not_begin_with_its_title() -> None:
+    for example in examples():
+        assert 2 <= len(sentence_spans(example.text)) <= 6
+        assert example.title not in example.text and "\n" not in example.title
