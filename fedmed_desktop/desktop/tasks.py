@@ -7,8 +7,11 @@ The training thread is not for these; it may be busy for hours.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal, Slot
+
+T = TypeVar("T")
 
 # A task lives here until its outcome has come back to the GUI thread: a QObject must not die on another one.
 _running: set[Task] = set()
@@ -65,9 +68,9 @@ class _Work(QRunnable):
 
 
 def run_task(
-    fn: Callable[[], object],
-    done: Callable[[object], None],
-    failed: Callable[[object], None],
+    fn: Callable[[], T],
+    done: Callable[[T], None],
+    failed: Callable[[BaseException], None],
     replaces: Task | None = None,
 ) -> Task:
     """Runs `fn` on a thread of the pool; `done(result)` or `failed(exception)` is then called in the GUI thread.

@@ -100,15 +100,15 @@ class NotesLook:
 
 
 def folder_of(typed: str) -> Path:
-    """The path that was typed or dropped, absolute; "~" is the person's home."""
-    return Path(typed.removeprefix("file://")).expanduser().absolute()
+    """The path that was typed, absolute; "~" is the person's home."""
+    return Path(typed).expanduser().absolute()
 
 
 def site_folder(root: Path, address: str, name: str) -> Path:
     """One folder for each site at each coordinator: joining under the same name again goes on where it was left."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "site"
     own = hashlib.sha256("\n".join((address, name)).encode()).hexdigest()[:12]
-    return root / "sites" / f"{plain}-{own}"
+    return root / f"{plain}-{own}"
 
 
 def look_at_address(typed: str) -> Verdict:

@@ -9,7 +9,7 @@ from typing import Final
 from ...standing import FederationStanding, SiteWord
 from .desk import Desk
 from .progress import elapsed
-from .status import State
+from .status import LAST_STEPS, STEPS, State, step
 
 # One and many, in the order in which a reader wants them: those who are done first.
 _WORDS: Final[dict[SiteWord, tuple[str, str]]] = {
@@ -40,6 +40,22 @@ def title(desk: Desk) -> str:
     if not desk.round or (standing and standing.phase == "gathering" and standing.round <= 1):
         return desk.federation or (desk.joined.federation if desk.joined else "") or "Rounds"
     return f"Round {desk.round} of {rounds}" if rounds else f"Round {desk.round}"
+
+
+def is_last(desk: Desk) -> bool:
+    """Whether the rounds are over and the final adapter is being scored at the sites."""
+    if desk.standing and desk.standing.phase in ("evaluating", "finished"):
+        return True
+    last = desk.last_entry
+    return bool(desk.record.final or (last and last.plan.kind == "evaluate"))
+
+
+def steps(desk: Desk, state: State) -> tuple[tuple[str, ...], int, bool]:
+    """The stepper's words, the step that is on (-1: no round is on) and whether it has failed."""
+    if state in ("finished", "not_joined", "connecting", "preparing", "gathering") or desk.ended:
+        return STEPS, -1, False
+    at, failed = step(desk, state)
+    return LAST_STEPS if is_last(desk) else STEPS, at, failed
 
 
 def caption(desk: Desk, now: datetime) -> str:

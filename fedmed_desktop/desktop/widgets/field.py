@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One field of a form: its name above, the line, perhaps Browse, and a sentence below that says whether it is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from PySide6.QtCore import Qt, QTimer, QUrl, Signal, Slot
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+
+from ..view.joining import EMPTY, Verdict
+from .buttons import Button
+from .icon import Icon
+from .labels import Caption, Label, Weight, set_tone
+from .layout import Spaced
+
+PAUSE_MS = 300  # after the last key, before what was typed is looked at
+_ICONS = {"wrong": ("warning", "bad"), "right": ("check", "ok"), "checking": ("clock", "dim")}
+
+
+class Field(Spaced):
+    """`touched` with every key; `edited(text)` once the typing has paused. The owner then shows a verdict."""
+
+    touched = Signal()
+    edited = Signal(str)
+
+    def __init__(
+        self,
+        name: str,
+        hint: str,
+        example: str = "",
+        browse: Literal["", "folder", "file"] = "",
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._name, self._hint, self._browse = name, hint, browse
+        self.verdict = EMPTY
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE_MS)
+        self._pause.timeout.connect(self._look)
+        self.line = QLineEdit()
+        self.line.setPlaceholderText(example)
+        self.line.setAccessibleName(name)
+        self.line.textChanged.connect(self._typed)
+        self.line.returnPressed.connect(self._look)
+        self._icon = Icon("clock", "dim", 16)
+        self._sentence = Caption(wrap=True)
+        self.button = Button(self.tr("Browse…"))
+        self.button.setAccessibleName(self.tr("Browse: {name}").format(name=name))
+        self.button.setVisible(bool(browse))
+        self.button.clicked.connect(self._open)
+        self._arrange()
+        self.show_verdict(EMPTY)
+
+    def _arrange(self) -> None:
+        column = QVBoxLayout(self)
+        self._lay(column, (0, 0, 0, 0), 4)
+        label = Label(self._name, weight=Weight.Medium)
+        label.setBuddy(self.line)
+        row, below = QHBoxLayout(), QHBoxLayout()
+        row.addWidget(self.line, 1)
+        row.addWidget(self.button)
+        below.setSpacing(6)
+        below.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
+        below.addWidget(self._sentence, 1)
+        column.addWidget(label)
+        column.addLayout(row)
+        column.addLayout(below)
+
+    def text(self) -> str:
+        return self.line.text().strip()
+
+    def fill(self, text: str) -> None:
+        """Sets the text without waiting for a pause of typing; the owner looks at it."""
+        self.line.setText(text)
+        self._pause.stop()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something was typed that nobody has looked at yet."""
+        return self._pause.isActive()
+
+    def show_verdict(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        words = verdict.sentence or ("" if verdict.state == "right" else self._hint)
+        self._sentence.setText(words or self.tr("Good."))
+        self._sentence.set_tone("bad" if verdict.state == "wrong" else "dim")
+        self._icon.setVisible(verdict.state != "empty")
+        if verdict.state != "empty":
+            self._icon.show_icon(*_ICONS[verdict.state])
+        set_tone(self.line, "fault", verdict.state == "wrong")
+        self.line.setAccessibleDescription(self._sentence.text())
+
+    def sentence(self) -> str:
+        return self._sentence.text()
+
+    @Slot()
+    def _typed(self) -> None:
+        if self.line.text().startswith("file:"):  # a folder that was dropped into the line
+            self.line.setText(QUrl(self.line.text().strip()).toLocalFile())
+            return
+        self._pause.start()
+        self.touched.emit()
+
+    @Slot()
+    def _look(self) -> None:
+        self._pause.stop()
+        self.edited.emit(self.text())
+
+    @Slot()
+    def _open(self) -> None:
+        dialog = QFileDialog(self, self._name)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        folder = self._browse == "folder"
+        dialog.setFileMode(QFileDialog.FileMode.Directory if folder else QFileDialog.FileMode.ExistingFile)
+        if not folder:
+            dialog.setNameFilter(self.tr("Types maps (*.toml)"))
+        here = Path(self.text() or "~").expanduser()
+        dialog.setDirectory(str(here if here.is_dir() else here.parent))
+        dialog.fileSelected.connect(self._chosen)
+        dialog.open()
+
+    @Slot(str)
+    def _chosen(self, path: str) -> None:
+        self.fill(path)
+        self.touched.emit()
+        self._look()
