@@ -28,11 +28,12 @@ def paint_icon(painter: QPainter, place: QRectF, name: str, color: QColor) -> No
 
 @lru_cache(maxsize=512)
 def _pixmap(name: str, rgb: str, size: int, ratio: float, before: int = 0, after: int = 0) -> QPixmap:
+    drawing = _renderer(name, rgb)  # may raise, which no painter outlives
     pixmap = QPixmap(round((before + size + after) * ratio), round(size * ratio))
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    _renderer(name, rgb).render(painter, QRectF(round(before * ratio), 0, round(size * ratio), round(size * ratio)))
+    drawing.render(painter, QRectF(round(before * ratio), 0, round(size * ratio), round(size * ratio)))
     painter.end()
     pixmap.setDevicePixelRatio(ratio)
     return pixmap

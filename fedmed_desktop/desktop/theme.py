@@ -66,6 +66,7 @@ class _Running:
 
     theme: Theme | None = None
     scale: float = 1.0
+    drawings: QTemporaryDir | None = None  # as long as the process: a style sheet names files in it
 
 
 def active() -> Theme:
@@ -127,18 +128,35 @@ def palette_of(theme: Theme) -> QPalette:
     return palette
 
 
+def system_theme() -> str:
+    """The theme that fits what the person has set for all programs; light where the system does not say."""
+    hints = QGuiApplication.styleHints()
+    more = hasattr(hints, "accessibility") and hints.accessibility().contrastPreference()
+    if more == Qt.ContrastPreference.HighContrast:
+        return "contrast"
+    return "dark" if hints.colorScheme() == Qt.ColorScheme.Dark else "light"
+
+
 class Appearance(QObject):
     """Applies the chosen theme and text scale to the application, and follows the system while "system" is chosen."""
 
     changed = Signal()
 
-    def __init__(self, app: QApplication, choice: str = "system", text_scale: float = 1.0) -> None:
-        """Applies at once. Unknown choices count as "system"; the scale is kept within SCALES."""
+    def __init__(
+        self,
+        app: QApplication,
+        choice: str = "system",
+        text_scale: float = 1.0,
+        system: Callable[[], str] = system_theme,
+    ) -> None:
+        """Applies at once. Unknown choices count as "system"; the scale is kept within SCALES.
+
+        `system` names the theme that "system" means; it is asked again whenever Qt tells that this may have changed.
+        """
         super().__init__(app)
-        self._app = app
+        self._app, self._system = app, system
         self._choice: Choice = choice if choice in CHOICES else "system"
         self._scale = min(max(text_scale, SCALES[0]), SCALES[1])
-        self._drawings = QTemporaryDir()
         app.setStyle("Fusion")
         hints = QGuiApplication.styleHints()
         hints.colorSchemeChanged.connect(self._follow)
@@ -181,14 +199,6 @@ class Appearance(QObject):
         if self._choice == "system" and self.theme != _Running.theme:
             self._apply()
 
-    @staticmethod
-    def _system() -> str:
-        hints = QGuiApplication.styleHints()
-        if hasattr(hints, "accessibility"):
-            if hints.accessibility().contrastPreference() == Qt.ContrastPreference.HighContrast:
-                return "contrast"
-        return "dark" if hints.colorScheme() == Qt.ColorScheme.Dark else "light"
-
     def _apply(self) -> None:
         _Running.theme, _Running.scale = self.theme, self._scale
         self._app.setPalette(palette_of(self.theme))
@@ -199,9 +209,10 @@ class Appearance(QObject):
 
     def _draw(self) -> dict[str, str]:
         """Style sheets take drawings as files only, in one colour each. Returns name -> path for `$icon_check`."""
+        _Running.drawings = _Running.drawings or QTemporaryDir()
         paths = {}
         for name, token in _PAINTED.items():
-            path = Path(self._drawings.path()) / f"{name}-{self.theme.name}.svg"
+            path = Path(_Running.drawings.path()) / f"{name}-{self.theme.name}.svg"
             path.write_text(svg(name, self.theme.tokens[token]), "utf-8")
             paths[f"icon_{name}"] = path.as_posix()
         return paths

@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of pages: named for screen readers, reached by keys, whole at 200 % text, and showing what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage, QStandardItem, QStandardItemModel
+from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from fedmed_desktop.desktop.theme import Appearance, active, px
+from fedmed_desktop.desktop.view.tokens import THEMES, contrast
+from fedmed_desktop.desktop.widgets import (
+    Badge,
+    Banner,
+    Button,
+    Caption,
+    Card,
+    ElidedLabel,
+    EmptyState,
+    Heading,
+    KeyValueRows,
+    LinkButton,
+    NavigationBar,
+    PageBase,
+    Pair,
+    PrimaryButton,
+    Progress,
+    Row,
+    Sentence,
+    StateLabel,
+    Stepper,
+    StepState,
+    Table,
+    Tag,
+)
+from fedmed_desktop.desktop.widgets.layout import MAX_WIDTH
+from fedmed_desktop.desktop.widgets.table import shortened
+
+STEPS = ("Download", "Train", "Your approval", "Upload", "Combine")
+
+
+@pytest.fixture
+def appearance(qapp: QApplication) -> Iterator[Appearance]:
+    made = Appearance(qapp, "light")
+    yield made
+    made.choose("light")
+    made.set_text_scale(1.0)
+    made.setParent(None)
+    made.deleteLater()
+
+
+class EveryPart(PageBase):
+    """A page with one of everything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add(Heading("Round 3 of 10"))
+        self.add(Banner("The connection was lost. It is tried again.", "warn", "Try now"))
+        self.stepper = Stepper(STEPS)
+        self.add(self.stepper)
+        decision, worth = Card(), Card("What has improved")
+        decision.add(Heading("Ready for your decision", 2))
+        decision.add(Sentence("The adapter trained on your 2,310 notes is waiting. Nothing has left this computer."))
+        decision.add(PrimaryButton("Review and decide"))
+        self.pairs = KeyValueRows([Pair("Drug", "0.61 → 0.74"), Pair("Verbatim recall", "0 of 200", "ok")])
+        worth.add(self.pairs)
+        self.row = Row(decision, worth)
+        self.add(self.row)
+        buttons = Row(Button("Hold", "pause"), LinkButton("Layer by layer", "external"), StateLabel("Failed", "bad"))
+        self.add(buttons)
+        self.add(table_of_rounds())
+        self.add(Caption("Kept in History"))
+        self.add(EmptyState("people", "You have not joined a federation", "Join one.", "Join", ["See a demonstration"]))
+        self.add(Progress("Training"))
+        self.finish()
+
+
+def table_of_rounds() -> Table:
+    table = Table("Earlier rounds")
+    model = QStandardItemModel(0, 3, table)
+    model.setHorizontalHeaderLabels(["Round", "Decided by", "Sent"])
+    for number in ("2", "1"):
+        model.appendRow([QStandardItem(number), QStandardItem("M. Okafor"), QStandardItem("20.2 MB")])
+    table.setModel(model)
+    return table
+
+
+@pytest.fixture
+def page(appearance: Appearance, qtbot: QtBot) -> EveryPart:
+    made = EveryPart()
+    qtbot.addWidget(made)
+    made.resize(1000, 700)
+    made.show()
+    return made
+
+
+def shown_parts(widget: QWidget) -> list[QWidget]:
+    return [child for child in widget.findChildren(QWidget) if child.isVisible()]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5, 2.0])
+def test_that_nothing_is_clipped_at_any_text_scale(
+    appearance: Appearance, page: EveryPart, qapp: QApplication, scale: float
+) -> None:
+    appearance.set_text_scale(scale)
+    for _ in range(3):  # rows turn, then their page is laid out again
+        qapp.processEvents()
+    assert page.widget().width() <= page.viewport().width(), "the page scrolls sideways"
+    for part in shown_parts(page.column):
+        if isinstance(part, QPushButton) or (isinstance(part, QLabel) and not isinstance(part, ElidedLabel)):
+            high = part.heightForWidth(part.width()) if part.hasHeightForWidth() else part.sizeHint().height()
+            assert part.height() >= high, f"{part.text()!r} is cut off below"
+        if isinstance(part, QPushButton) or (isinstance(part, QLabel) and not part.wordWrap()):
+            assert part.width() >= part.minimumSizeHint().width(), f"{part.text()!r} is cut off at the side"
+
+
+def test_that_every_part_with_the_focus_has_a_name(page: EveryPart, qapp: QApplication) -> None:
+    reachable = [part for part in shown_parts(page.column) if part.focusPolicy() != Qt.FocusPolicy.NoFocus]
+    assert len(reachable) >= 8
+    nameless = [part for part in reachable if not (part.accessibleName() or getattr(part, "text", str)())]
+    assert not nameless
+
+
+@pytest.mark.parametrize("name", THEMES)
+@pytest.mark.parametrize("kind", [Button, PrimaryButton, LinkButton, QLineEdit])
+def test_that_the_focus_ring_is_seen_in_every_theme(
+    appearance: Appearance, qtbot: QtBot, qapp: QApplication, name: str, kind: type[QWidget]
+) -> None:
+    appearance.choose(name)
+    ground = Card()
+    qtbot.addWidget(ground)
+    part, other = kind(), Button("other")
+    ground.add(part)
+    ground.add(other)
+    with qtbot.waitExposed(ground):
+        ground.show()
+    ground.activateWindow()
+    qtbot.waitUntil(ground.isActiveWindow)
+    other.setFocus()
+    qapp.processEvents()
+    without = part.grab().toImage()
+    part.setFocus()
+    qtbot.waitUntil(part.hasFocus)
+    assert changed_share(without, part.grab().toImage()) > 0.02
+
+
+def changed_share(before: QImage, after: QImage) -> float:
+    """Share of pixels that differ from what they were by 3:1 or more."""
+    places = [(x, y) for x in range(before.width()) for y in range(before.height())]
+    changed = [place for place in places if before.pixelColor(*place) != after.pixelColor(*place)]
+    seen = [p for p in changed if contrast(before.pixelColor(*p).name(), after.pixelColor(*p).name()) >= 3]
+    return len(seen) / len(places)
+
+
+# Words
+
+
+def test_that_a_long_line_is_shortened_and_told_whole_in_its_tip(appearance: Appearance, qtbot: QtBot) -> None:
+    label = ElidedLabel("coordinator.riverside.example")
+    qtbot.addWidget(label)
+    label.resize(60, 20)
+    label.show()
+    assert label.toolTip() == "coordinator.riverside.example"
+    label.resize(label.sizeHint())
+    assert label.toolTip() == ""
+
+
+def test_that_badges_and_tags_are_hidden_while_they_have_nothing_to_say(page: EveryPart, qtbot: QtBot) -> None:
+    badge, tag = Badge(), Tag()
+    page.add(badge)
+    page.add(tag)
+    assert badge.isHidden() and tag.isHidden()
+    badge.set_count(3)
+    tag.setText("test")
+    assert not badge.isHidden() and not tag.isHidden()
+    badge.set_count(250)
+    assert badge.text() == "99+"
+
+
+def test_that_a_state_is_an_icon_and_a_word(page: EveryPart, qapp: QApplication) -> None:
+    label = StateLabel()
+    page.add(label)
+    qapp.processEvents()
+    label.show_state("Offline", "bad", "offline")
+    assert (label.word(), label.accessibleName()) == ("Offline", "Offline")
+    shown = {part.metaObject().className() for part in shown_parts(label)}
+    assert shown == {"Icon", "ElidedLabel"}
+
+
+def test_that_text_is_never_read_as_markup(page: EveryPart) -> None:
+    label = Sentence("<b>Site</b> <img src='x'>")
+    page.add(label)
+    assert label.textFormat() is Qt.TextFormat.PlainText
+
+
+# Stepper
+
+
+def test_that_the_stepper_says_where_the_round_stands(page: EveryPart) -> None:
+    stepper = page.stepper
+    stepper.show_step(2)
+    assert stepper.accessibleDescription() == "Step 3 of 5: Your approval"
+    assert [stepper.state(step) for step in range(5)] == [
+        StepState.DONE, StepState.DONE, StepState.CURRENT, StepState.TODO, StepState.TODO,
+    ]  # fmt: skip
+    stepper.show_step(3, failed=True)
+    assert stepper.accessibleDescription() == "Step 4 of 5 failed: Upload"
+    assert stepper.state(3) is StepState.FAILED
+    stepper.show_step(5)
+    assert stepper.accessibleDescription() == "All 5 steps are done"
+    assert stepper.state(4) is StepState.DONE
+
+
+def test_that_the_steppers_colours_follow_the_theme(appearance: Appearance, page: EveryPart) -> None:
+    page.stepper.show_step(5)
+    for name in THEMES:
+        appearance.choose(name)
+        image = page.stepper.grab().toImage()
+        seen = {image.pixelColor(x, image.height() // 2).name() for x in range(px(20))}
+        assert active().color("ok").name() in seen
+
+
+# Notices
+
+
+def test_that_a_banner_is_there_only_with_a_sentence_and_tells_of_its_button(page: EveryPart, qtbot: QtBot) -> None:
+    banner = Banner()
+    page.add(banner)
+    assert banner.isHidden()
+    banner.show_message("The disk is full. Free 2 GB and continue.", "bad", "Continue")
+    assert not banner.isHidden()
+    assert banner.accessibleName() == "The disk is full. Free 2 GB and continue."
+    with qtbot.waitSignal(banner.acted):
+        qtbot.mouseClick(banner.button, Qt.MouseButton.LeftButton)
+    banner.show_message("Sent.", "ok")
+    assert banner.button.isHidden()
+
+
+def test_that_an_empty_state_tells_which_button_was_chosen(page: EveryPart, qtbot: QtBot) -> None:
+    state = EmptyState("people", "Nothing here", "", "Join", ["Demonstration", "Try a model"])
+    page.add(state)
+    chosen: list[int] = []
+    state.chosen.connect(chosen.append)
+    for button in state.buttons:
+        qtbot.keyClick(button, Qt.Key.Key_Space)
+    assert chosen == [0, 1, 2]
+    assert [type(button) for button in state.buttons] == [PrimaryButton, Button, Button]
+
+
+# Names and values
+
+
+def test_that_values_are_walked_and_copied_by_keys(page: EveryPart, qtbot: QtBot, qapp: QApplication) -> None:
+    page.activateWindow()
+    qtbot.waitUntil(page.isActiveWindow)
+    first, second = (row.value for row in page.pairs._rows)
+    first.setFocus(Qt.FocusReason.TabFocusReason)
+    qtbot.waitUntil(first.hasFocus)
+    assert first.selectedText() == "0.61 → 0.74"
+    qtbot.keyClick(first, Qt.Key.Key_Down)
+    qtbot.waitUntil(second.hasFocus)
+    qtbot.keyClick(second, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert qapp.clipboard().text() == "0 of 200"
+    assert second.accessibleName() == "Verbatim recall: 0 of 200"
+
+
+def test_that_showing_other_pairs_keeps_what_is_still_there(page: EveryPart) -> None:
+    row = page.pairs._rows[0]
+    page.pairs.show_pairs([("Loss", "1.07")])
+    assert page.pairs.values() == ["1.07"]
+    assert page.pairs._rows == [row]
+    page.pairs.show_pairs([("Loss", "1.07"), ("Size", "20.2 MB"), ("Rank", "16")])
+    assert page.pairs.values() == ["1.07", "20.2 MB", "16"]
+
+
+# Room
+
+
+def test_that_a_row_breaks_where_it_has_no_room(page: EveryPart, qapp: QApplication) -> None:
+    qapp.processEvents()
+    assert not page.row.is_stacked()
+    page.resize(500, 700)
+    qapp.processEvents()
+    assert page.row.is_stacked()
+    page.resize(1000, 700)
+    qapp.processEvents()
+    assert not page.row.is_stacked()
+
+
+def test_that_content_stays_readable_on_a_wide_screen(page: EveryPart, qapp: QApplication) -> None:
+    page.resize(3000, 900)
+    qapp.processEvents()
+    assert page.column.width() == MAX_WIDTH
+    assert page.column.x() == 0
+
+
+def test_that_columns_share_what_is_left_and_the_widest_give_way_first() -> None:
+    assert shortened([300, 200, 60], 100, 120) == [200, 200, 60]
+    assert shortened([300, 200, 60], 150, 120) == [175, 175, 60]
+    assert shortened([300, 200, 60], 900, 120) == [120, 120, 60]
+
+
+def test_that_a_table_is_as_high_as_its_rows_and_fills_its_width(page: EveryPart, qapp: QApplication) -> None:
+    table = page.findChild(Table)
+    assert table is not None
+    qapp.processEvents()
+    assert sum(table.columnWidth(column) for column in range(3)) == table.viewport().width()
+    before = table.height()
+    model = table.model()
+    assert isinstance(model, QStandardItemModel)
+    model.appendRow([QStandardItem("0"), QStandardItem("M. Okafor"), QStandardItem("10 MB")])
+    qapp.processEvents()
+    assert table.height() == before + table.rowHeight(0)
+
+
+# Navigation
+
+
+def test_that_pages_are_walked_by_arrow_keys_and_named_with_what_waits(appearance: Appearance, qtbot: QtBot) -> None:
+    bar = NavigationBar()
+    qtbot.addWidget(bar)
+    for drawing, word in (("rounds", "Rounds"), ("monitor", "Monitor"), ("approvals", "Approvals")):
+        bar.add_page(drawing, word)
+    bar.show()
+    bar.activateWindow()
+    qtbot.waitUntil(bar.isActiveWindow)
+    bar.button(0).setFocus()
+    qtbot.waitUntil(bar.button(0).hasFocus)
+    assert bar.current() == 0
+    with qtbot.waitSignal(bar.chosen, check_params_cb=lambda number: number == 1):
+        qtbot.keyClick(bar.button(0), Qt.Key.Key_Down)
+    with qtbot.waitSignal(bar.chosen, check_params_cb=lambda number: number == 2):
+        bar.choose(2)
+    bar.set_count(2, 1)
+    assert bar.button(2).accessibleName() == "Approvals, 1 waiting"
+    bar.set_count(2, 0)
+    assert bar.button(2).accessibleName() == "Approvals"
+    with pytest.raises(IndexError):
+        bar.choose(7)
+
+
+def test_that_progress_stays_within_its_line(page: EveryPart) -> None:
+    line = page.findChild(Progress)
+    assert line is not None
+    line.set_share(0.655)
+    assert line.value() == 655
+    line.set_share(1.7)
+    assert line.value() == line.maximum()
