@@ -103,6 +103,9 @@ SENTENCES: Final[dict[str, str]] = {
     "desktop.no_display": "There is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take "
     "part with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.",
     "desktop.no_path": "This is no path of this computer. Choose the file or folder with Browse.",
+    "desktop.note_binary": "{name} is no text file. Open a note as plain text, or copy its words and paste them.",
+    "desktop.note_encoding": "{name} is not written in UTF-8. Save it as UTF-8 text, or copy its words and paste them.",
+    "desktop.note_too_long": "This note has more than {limit} characters. Shorten it, or read it in parts.",
     "desktop.not_written": "{path} could not be written: {reason}. Choose another folder or name.",
     "desktop.qt_libraries": "Qt cannot start here: these system libraries are missing: {libraries}. To get them: {how}",
     "desktop.qt_missing": "The desktop needs {package}, which is not installed. In the checkout: "
@@ -111,8 +114,10 @@ SENTENCES: Final[dict[str, str]] = {
     'one: python -m pip install "PySide6-Essentials<6.12"',
     "desktop.settings_broken": "The settings could not be read and were put aside as {path}. The program starts with "
     "the usual ones.",
+    "desktop.type_word": "{name} cannot be a type. Give plain words with commas between them, such as drug, problem.",
     "desktop.types_ignored": "None of the types in these notes ({found}) can be a federation's, so nothing could be "
     'learned. Give a types map with rows such as Chemical = "drug".',
+    "desktop.types_many": "More than {limit} types cannot be looked for at once. Name fewer.",
     # link, site
     "link.address": "{address} is no coordinator address. Give one such as ws://127.0.0.1:8765.",
     "link.closed": "The coordinator at {address} closed the connection.",
@@ -167,7 +172,7 @@ SENTENCES: Final[dict[str, str]] = {
     "training.frozen_adapter": "The plan asks for a second, frozen adapter beside the base model, which this version "
     "cannot hold yet. Use the coordinator's version of fedmed-desktop.",
     "training.layer_shape": "The adapter's module {name} is {found}, but the base model's layer is {expected}. Use the "
-    "federation's base model.",
+    "base model that the adapter was made for.",
     "training.model_not_cached": "The model {model} is neither a folder nor in this machine's cache. Fetch it once "
     "with: hf download {model}",
     "training.model_unreadable": "The model in {path} cannot be loaded: {reason}. Give the folder of a Hugging Face "
@@ -177,8 +182,8 @@ SENTENCES: Final[dict[str, str]] = {
     "training.no_cuda": "No CUDA device was found. Check the driver, or train on the CPU.",
     "training.no_notes": "There are no {split} notes that fit the federation's longest text. Add notes, or ask for a "
     "larger max_tokens.",
-    "training.no_such_layer": "The base model has no linear layer {name}, which the adapter needs. Use the "
-    "federation's base model.",
+    "training.no_such_layer": "The base model has no linear layer {name}, which the adapter needs. Use the base "
+    "model that the adapter was made for.",
     "training.out_of_memory": "The memory of the {device} is too small for one note. Choose a smaller base model, a "
     "4-bit base, or a smaller max_tokens.",
 }

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one side of Try it found that the other did not. Strict: the same characters and the same type. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final, Literal
+
+from ...clinical import Span
+
+Difference = Literal["only", "type"]
+MARKS: Final[dict[Difference, str]] = {"only": "+", "type": "≠"}  # behind the type's word in the text
+WORDS: Final[dict[Difference, str]] = {"only": "only here", "type": "another type on the other side"}
+_MOST_TOLD: Final = 8
+_LONGEST: Final = 40
+
+
+def differences(here: Iterable[Span], there: Collection[Span], reached: int) -> dict[Span, Difference]:
+    """Which spans of this side the other lacks: "type" where it has the same characters under another type.
+
+    Only the first `reached` characters of the note count, those that both sides have dealt with: what the other side
+    has not come to yet is no difference.
+    """
+    same = set(there)
+    places = {(span.start, span.end) for span in there}
+    return {
+        span: "type" if (span.start, span.end) in places else "only"
+        for span in here
+        if span.end <= reached and span not in same
+    }
+
+
+def marked_type(kind: str, difference: Difference | None) -> str:
+    """The type's word with the mark of a difference, which never stands on a line of its own."""
+    return f"{kind}\N{NO-BREAK SPACE}{MARKS[difference]}" if difference else kind
+
+
+def told(text: str, found: Mapping[Span, Difference]) -> list[str]:
+    """The same in sentences, each behind its mark: "+ Only here: ciprofloxacin (drug), INR (test)"."""
+    lines = []
+    for difference, words in WORDS.items():
+        named: dict[tuple[str, str], str] = {}  # a mention that comes again is named once
+        for span in sorted(span for span, kind in found.items() if kind == difference):
+            shown = _shortened(" ".join(text[span.start : span.end].split()))
+            named.setdefault((shown.casefold(), span.type), f"{shown} ({span.type})")
+        if named:
+            listed = ", ".join(list(named.values())[:_MOST_TOLD])
+            more = f" and {len(named) - _MOST_TOLD} more" if len(named) > _MOST_TOLD else ""
+            lines.append(f"{MARKS[difference]} {words.capitalize()}: {listed}{more}")
+    return lines
+
+
+def _shortened(words: str) -> str:
+    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1].rstrip()}…"
