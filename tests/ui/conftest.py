@@ -27,9 +27,9 @@ def _nothing_of_qt_left_behind(qapp: QApplication) -> Iterator[None]:
     qapp.setQuitOnLastWindowClosed(False)  # a test that closes its window goes on
     watch = LeakWatch()
     yield
-    leaks = watch.found()
-    watch.clear()
-    assert not leaks, f"the test left behind: {'; '.join(leaks)}"
+    if leaks := watch.found():
+        watch.clear()
+        pytest.fail(f"the test left behind: {'; '.join(leaks)}")
 
 
 @pytest.fixture(autouse=True)

@@ -43,11 +43,13 @@ class LeakWatch:
 
     def _new(self) -> list[QThread | QTimer | QWidget]:
         _settle()
+        if any(id(alive) not in self._before for alive in _alive()):
+            gc.collect()  # takes long: only where something may be garbage
+            _settle()
         return [alive for alive in _alive() if id(alive) not in self._before]
 
 
 def _settle() -> None:
-    gc.collect()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     QCoreApplication.processEvents()
 
