@@ -4,20 +4,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, Protocol
 
 from fedmed_desktop.clinical.notes import Span
+
+SENTENCE_TOKENS: Final = 48
+"""A sentence or two of a note: what a small model that was trained on sentences reads best at a time (the bundled
+one; seen on the bundled examples, not measured on a corpus)."""
+
+
+class Lengths(Protocol):
+    """How much is read at once; a federation's TrainingSettings are such."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Of a window's prompt and answer together."""
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Of a window's answer."""
 
 
 @dataclass(frozen=True)
 class ReadingSettings:
-    """How much is read at once. Longer notes are cut into windows: prompt and answer of one have `max_tokens`
-    together, of which the answer has `max_new_tokens` at most. `text_tokens` bounds the note's own words in a window:
-    a small model that was trained on sentences finds more when it reads a sentence or two at a time."""
+    """Lengths where there is no federation to say them."""
 
     max_tokens: int = 384
     max_new_tokens: int = 192
-    text_tokens: int | None = None
 
 
 @dataclass(frozen=True)

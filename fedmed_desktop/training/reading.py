@@ -15,7 +15,7 @@ import torch
 
 from ..clinical import AnswerForm, Note, Span, Window, parse_answer, split_note
 from ..clinical.partial_answer import PartialAnswer
-from ..clinical.reading import Reading, ReadingSettings
+from ..clinical.reading import Lengths, Reading, ReadingSettings
 from ..errors import UserFacingError
 from ..federation.work import Control, Stopped
 from ..lora import Adapter
@@ -42,12 +42,15 @@ class NoteReader:
         types: Sequence[str],
         adapter: Adapter | None,
         form: AnswerForm = "html",
-        settings: ReadingSettings | None = None,
+        settings: Lengths | None = None,
         progress: Progress = lambda reading: None,
         control: Control | None = None,
+        text_tokens: int | None = None,
     ) -> Reading:
         """Entities of `types` in the note, by the base (adapter None) or with the adapter.
 
+        A note longer than `settings` allow is read in windows, cut between sentences; `text_tokens` bounds the note's
+        own words in one (clinical.reading.SENTENCE_TOKENS).
         `progress` is called on this thread: once before the first token, after each token and at the end. A stop ends
         the work before the next token; what was found so far is returned as a stopped Reading. Raises UserFacingError:
         an empty note, no types, a model that cannot be loaded, an adapter that does not fit it, too little memory.
@@ -63,7 +66,8 @@ class NoteReader:
             base = self._base.get()
             _prepare(base, adapter)
             with folded_if_small(base):
-                _Job(base, types, form, settings or ReadingSettings(), account, control.check).read(text)
+                job = _Job(base, types, form, settings or ReadingSettings(), text_tokens, account, control.check)
+                job.read(text)
             return account.end("finished")
         except Stopped:
             return account.end("stopped")
@@ -138,12 +142,14 @@ class _Job:
         base: BaseModel,
         types: Sequence[str],
         form: AnswerForm,
-        settings: ReadingSettings,
+        settings: Lengths,
+        text_tokens: int | None,
         account: _Account,
         check: Callable[[], None],
     ) -> None:
         self._base, self._types, self._form, self._settings = base, tuple(types), form, settings
         self._encoder = Encoder(base.tokenizer, self._types, form)
+        self._text_tokens = text_tokens
         self._account, self._check = account, check
 
     def read(self, text: str) -> None:
@@ -190,5 +196,5 @@ class _Job:
         return max(
             2 * words / self._settings.max_new_tokens,
             whole / min(self._settings.max_tokens, self._base.context),
-            words / (self._settings.text_tokens or words or 1),
+            words / (self._text_tokens or words or 1),
         )

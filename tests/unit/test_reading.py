@@ -179,7 +179,9 @@ def test_that_windows_fit_in_tokens(reader: NoteReader, base: BaseModel, monkeyp
         assert end.windows == len(asked) > 5 and end.finished and end.spans == ()
         assert all(len(r.prompt) <= 200 and len(r.prompt) + r.limit <= base.context for r in asked)
     asked.clear()
-    reader.read(plain, TYPES, None, "html", ReadingSettings(400, 300, text_tokens=30))
+    reader.read(
+        plain, TYPES, None, "html", TrainingSettings(steps=1, max_tokens=400, max_new_tokens=300), text_tokens=30
+    )
     empty = len(Encoder(base.tokenizer, TYPES, "html").prompt(""))
     assert max(len(r.prompt) for r in asked) <= empty + 31
 
