@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,11 @@ async def run_federation(
     folder: Path,
     operator: Approver | None,
     emit: Callable[[events.Event], None],
+    joined: Callable[[SiteAgent], None],
 ) -> Finished:
     """Runs all rounds. The first site is the operator's; without an `operator`, the demo rule decides there too.
+
+    `joined` is told the operator's agent before any of them runs.
 
     Raises UserFacingError, also where the federation pauses: nobody is there who could resume a demonstration.
     """
@@ -95,11 +99,14 @@ async def run_federation(
     try:
         async with CoordinatorServer(host, "127.0.0.1", 0, emit) as server:
             await host.start()
-            agents = [
-                _agent(site, spec, base, jobs, folder, server.port, operator if number == 0 else None, emit)
-                for number, site in enumerate(sites)
-            ]
-            await _all_finished([asyncio.ensure_future(host.wait_for_fault()), paused], [a.run() for a in agents])
+            with ExitStack() as opened:
+                agents = []
+                for number, site in enumerate(sites):
+                    decides = operator if number == 0 else None
+                    agents.append(_agent(site, spec, base, jobs, folder, server.port, decides, emit))
+                    opened.callback(agents[-1].close)
+                joined(agents[0])
+                await _all_finished([asyncio.ensure_future(host.wait_for_fault()), paused], [a.run() for a in agents])
             decisions = {agent.name: agent.decisions for agent in agents}
             final = host.rounds.state.start
             return Finished(spec, host.rounds.state, Adapter.from_blob(blobs.read(final)), decisions)

@@ -3,24 +3,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from .. import events
 from ..federation import Control
 from ..files import make_folder
 from ..lora import Adapter
-from ..site import Approver, Jobs
+from ..site import Approver, Jobs, SiteAgent
 from ..training.device import available_cores
 from ..training.preparation import LoadedBase
 from .comparison import Comparison, TestScores
 from .federation import DemoSite, Finished, demo_sites, demo_spec, run_federation
 from .report import Traffic, write_report
 from .settings import DemoOptions
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,43 +41,79 @@ class DemoResult:
     report: Path
 
 
-async def run_demo(options: DemoOptions, operator: Approver | None, emit: Callable[[events.Event], None]) -> DemoResult:
+def _nobody(agent: SiteAgent) -> None:
+    """No face wants to know the operator's agent."""
+
+
+async def run_demo(
+    options: DemoOptions,
+    operator: Approver | None,
+    emit: Callable[[events.Event], None],
+    *,
+    jobs: Jobs | None = None,
+    joined: Callable[[SiteAgent], None] = _nobody,
+    data_dir: Path | None = None,
+    base: LoadedBase | None = None,
+) -> DemoResult:
     """Runs the federation, scores it on test notes, compares if asked to, and writes the report.
 
-    `emit` is called from the event loop and from the working thread. Raises UserFacingError.
+    `emit` is called from the event loop and from the working thread. A face may hand in its `jobs`, which it closes
+    itself, and its `base`, with that one's threads; `joined` is told the operator's agent (the first site's) on the
+    event loop, before it runs. In `data_dir` the federation's state is kept and taken up again; without it, nothing is.
+
+    Cancelled, it ends the work at the next step, then sites and coordinator, and returns once all is closed.
+    Raises UserFacingError.
     """
     began = time.monotonic()
     make_folder(options.report)  # before hours of work, not after
     sites = demo_sites(options)
     spec, initial = demo_spec(options, sites)
     # Nothing has a screen to keep smooth here, so training takes every core.
-    base = LoadedBase(options.model, threads=options.threads or available_cores())
+    base = base or LoadedBase(options.model, threads=options.threads or available_cores())
     traffic = Traffic()
-    jobs = Jobs()
     control = Control()
+    worker = jobs or Jobs()
 
     def watch(event: events.Event) -> None:
         traffic.emit(event)
         emit(event)
 
+    async def done(job: Callable[[], T]) -> T:
+        work = asyncio.ensure_future(worker.run(job))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            control.stop()
+            await asyncio.gather(work, return_exceptions=True)
+            raise
+
     try:
-        with tempfile.TemporaryDirectory(prefix="fedmed-demo-") as name:
-            folder = Path(name)
-            finished = await run_federation(spec, initial, sites, base, jobs, folder, operator, watch)
-            comparison = await jobs.run(lambda: Comparison(spec, sites, base, emit))
-            federation = await jobs.run(lambda: comparison.score_final(finished, control))
-            before = await jobs.run(lambda: comparison.score(None, "base model", control))
+        with _folder(data_dir) as folder:
+            finished = await run_federation(spec, initial, sites, base, worker, folder, operator, watch, joined)
+            comparison = await done(lambda: Comparison(spec, sites, base, emit))
+            federation = await done(lambda: comparison.score_final(finished, control))
+            before = await done(lambda: comparison.score(None, "base model", control))
             alone: dict[str, TestScores] = {}
             for site in sites if options.compare else []:
-                alone[site.name] = await jobs.run(partial(_alone, comparison, site, initial, folder, control))
+                alone[site.name] = await done(partial(_alone, comparison, site, initial, folder, control))
     finally:
-        control.stop()
-        jobs.close()
+        if jobs is None:
+            worker.close()
     seconds = time.monotonic() - began
     report = write_report(
         options, finished, traffic, seconds, base.get().device, base.get().threads, before, federation, alone
     )
     return DemoResult(sites, finished, before, federation, alone, seconds, report)
+
+
+@contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    """The folder that is kept, or one that goes with the demonstration."""
+    if kept is not None:
+        yield make_folder(kept)
+        return
+    with tempfile.TemporaryDirectory(prefix="fedmed-demo-") as name:
+        yield Path(name)
 
 
 def _alone(comparison: Comparison, site: DemoSite, initial: Adapter, folder: Path, control: Control) -> TestScores:

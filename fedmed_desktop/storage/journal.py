@@ -83,6 +83,8 @@ class Journal:
         return [event for body in rows if (event := _understood(body)) is not None] + waiting
 
     def _rows(self) -> tuple[list[str], UserFacingError | None]:
+        if self._closed and not self._path.is_file():  # to look into a folder that has gone must not make it anew
+            return [], None
         try:
             return [body for (body,) in self._opened().rows("SELECT body FROM events ORDER BY seq")], None
         except UserFacingError as error:

@@ -8,6 +8,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,8 +23,9 @@ from fedmed_desktop.demo.run import DemoResult, run_demo
 from fedmed_desktop.demo.settings import DemoOptions
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora import Adapter
-from fedmed_desktop.site import Verdict
-from fedmed_desktop.storage import Entry
+from fedmed_desktop.site import Jobs, Record, SiteAgent, Verdict
+from fedmed_desktop.storage import BlobStore, Entry, Outbox
+from fedmed_desktop.training.preparation import LoadedBase
 
 TEXTS = ("Lithium caused tremor .", "Aspirin was given for pain .", "Fever followed the dose of cefazolin .")
 DRUGS = ("Lithium", "Aspirin", "cefazolin")
@@ -167,6 +172,95 @@ def test_that_final_scores_kept_at_a_site_are_measured_for_the_table(
 def test_that_hidden_folders_are_no_sites(notes: Path) -> None:
     (notes / ".cache").mkdir()
     assert [site.name for site in demo_sites(DemoOptions(notes=notes))] == ["North", "South"]
+
+
+def test_that_a_face_brings_its_own_thread_and_base_and_knows_the_operators_agent_before_it_runs(
+    notes: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    known: list[tuple[SiteAgent, Record]] = []
+    executor = ThreadPoolExecutor(1, thread_name_prefix="face")
+    threads: set[str] = set()
+
+    def emit(event: events.Event) -> None:
+        if isinstance(event, events.TrainingStep):
+            threads.add(threading.current_thread().name)
+
+    jobs, base = Jobs(executor), LoadedBase(tiny_model, threads=1)
+    options = DemoOptions(rounds=1, model=tiny_model, notes=notes, report=tmp_path / "report")
+    result = asyncio.run(
+        run_demo(
+            options,
+            None,
+            emit,
+            jobs=jobs,
+            joined=lambda agent: known.append((agent, agent.record())),
+            data_dir=tmp_path / "kept",
+            base=base,
+        )
+    )
+    [(agent, before)] = known
+    assert agent.name == "North" and before == Record(None, (), (), None)
+    assert agent.record().final == result.finished.state.start
+    assert (tmp_path / "kept" / "sites" / "North" / "site.sqlite").exists()
+    steps = [event for event in agent.measured() if isinstance(event, events.TrainingStep)]
+    assert steps and steps[-1].step == steps[-1].steps
+    assert executor.submit(base.get).result(10).threads == 1  # the thread still serves, with this base
+    jobs.close()
+    assert len(threads) == 1 and threads.pop().startswith("face")
+
+
+@pytest.mark.parametrize("moment", ["training", "comparing", "asking"])
+def test_that_a_cancelled_demonstration_ends_within_a_step_and_closes_all(
+    moment: str, notes: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    class Waits:
+        async def decide(self, entry: Entry) -> Verdict:
+            begun.set()
+            await asyncio.Event().wait()
+            raise AssertionError("never answers")
+
+    begun = asyncio.Event()
+    options = DemoOptions(
+        rounds=1, model=tiny_model, notes=notes, report=tmp_path / "report", threads=1, compare=moment == "comparing"
+    )
+
+    async def cancelled() -> float:
+        loop = asyncio.get_running_loop()
+
+        def emit(event: events.Event) -> None:
+            if moment == "asking" or not isinstance(event, events.TrainingStep):
+                return
+            if event.site.endswith("alone") == (moment == "comparing"):
+                loop.call_soon_threadsafe(begun.set)
+
+        operator = Waits() if moment == "asking" else None
+        demo = asyncio.create_task(run_demo(options, operator, emit, jobs=jobs, data_dir=tmp_path / "kept"))
+        await asyncio.wait_for(begun.wait(), 60)
+        demo.cancel()
+        at = time.monotonic()
+        with pytest.raises(asyncio.CancelledError):
+            await demo
+        return time.monotonic() - at
+
+    jobs = Jobs()
+    assert asyncio.run(cancelled()) < 3
+    assert asyncio.run(asyncio.wait_for(jobs.run(lambda: True), 1))  # nothing is left running on the thread
+    jobs.close()
+    for name in ("North", "South"):  # every file is let go of
+        folder = tmp_path / "kept" / "sites" / name
+        Outbox(folder / "site.sqlite", BlobStore(folder / "blobs")).close()
+
+
+def test_that_a_demonstrations_own_folder_is_not_made_anew_by_a_look_back(
+    notes: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    known: list[SiteAgent] = []
+    options = DemoOptions(rounds=1, sites=1, model=tiny_model, notes=notes, report=tmp_path / "report", threads=1)
+    asyncio.run(run_demo(options, None, lambda event: None, joined=known.append))
+    assert known[0].measured() == [] and known[0].record().final
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 @pytest.mark.slow
