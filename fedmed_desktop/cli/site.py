@@ -32,6 +32,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="train.jsonl, validation.jsonl and, if there, test.jsonl (.gz too) and types.toml",
     )
+    parser.add_argument(
+        "--types-map",
+        type=Path,
+        metavar="FILE",
+        help="what this site's types are called in the federation (default: types.toml in the notes folder)",
+    )
     parser.add_argument("--data-dir", required=True, type=Path, metavar="DIR", help="state; kept between starts")
     parser.add_argument(
         "--approve-rule",
@@ -43,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _take_part(options: argparse.Namespace) -> int:
-    from ..clinical import read_notes_folder
+    from ..clinical import read_notes_folder, read_types_map
     from ..lora.base_model import fingerprint
     from ..protocol.messages import check_site_name
     from ..site import Jobs, RuleApprover, SiteAgent
@@ -58,6 +64,8 @@ async def _take_part(options: argparse.Namespace) -> int:
         raise UserFacingError("site.rule_reason")
     model = resolve_model(options.model)
     notes = read_notes_folder(options.notes)
+    if options.types_map is not None:
+        read_types_map(options.types_map)  # a mistake in it is named now, not after the base model is loaded
     face = face_for(f"{options.name}: joins {options.join}")
     jobs = Jobs()
     base = LoadedBase(model, "nf4" if options.nf4 else None)
@@ -68,7 +76,9 @@ async def _take_part(options: argparse.Namespace) -> int:
             address=options.join,
             data_dir=options.data_dir,
             base_fingerprint=fingerprint(model),
-            make_trainer=trainer_factory(base, options.name, notes, options.notes, face.emit),
+            make_trainer=trainer_factory(
+                base, options.name, notes, options.notes, face.emit, types_file=options.types_map
+            ),
             approver=RuleApprover(options.approve_rule)
             if options.approve_rule
             else TerminalApprover(face, options.join),

@@ -49,19 +49,32 @@ def typed_notes(
     return SiteNotes(train, typed(notes.validation), typed(notes.test) if notes.test else None), report
 
 
-def site_types_map(folder: Path) -> dict[str, str] | None:
-    """The site's `types.toml` beside its notes, if it has one."""
+def site_types_map(folder: Path, types_file: Path | None = None) -> dict[str, str] | None:
+    """The site's types file: the one named, which must be there, or `types.toml` beside its notes, if it has one.
+
+    Raises UserFacingError where it cannot be read.
+    """
+    if types_file is not None:
+        return read_types_map(types_file)
     path = folder / "types.toml"
     return read_types_map(path) if path.exists() else None
 
 
 def trainer_factory(
-    base: LoadedBase, site: str, notes: SiteNotes, folder: Path, emit: Emit = lambda event: None
+    base: LoadedBase,
+    site: str,
+    notes: SiteNotes,
+    folder: Path,
+    emit: Emit = lambda event: None,
+    types_file: Path | None = None,
 ) -> Callable[[FederationSpec], SiteTrainer]:
-    """What the site agent calls once it knows the specification; raises UserFacingError (no known types)."""
+    """What the site agent calls once it knows the specification; raises UserFacingError (no known types).
+
+    `types_file` replaces the `types.toml` in `folder`.
+    """
 
     def make(spec: FederationSpec) -> SiteTrainer:
-        typed, report = typed_notes(spec, notes, site_types_map(folder))
+        typed, report = typed_notes(spec, notes, site_types_map(folder, types_file))
         loaded = base.get()
         emit(
             Prepared(

@@ -172,6 +172,7 @@ def test_that_notes_with_a_fault_are_refused_before_anything_else_happens(
         ({"--model": "someone/some-model"}, "hf download someone/some-model"),
         ({"--notes": "nowhere"}, "nowhere"),
         ({"--approve-rule": " "}, "needs a reason"),
+        ({"--types-map": "nowhere.toml"}, "types file nowhere.toml does not exist"),
     ],
 )
 def test_that_a_wrong_option_of_a_site_is_refused_in_words(

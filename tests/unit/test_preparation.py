@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a notes folder to a trainer: which types file counts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fedmed_desktop.clinical import read_notes_folder
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.events import Event, Prepared
+from fedmed_desktop.training.preparation import LoadedBase, site_types_map, trainer_factory
+from tests.federation_parts import small_spec
+
+TEXT = "Lithium caused tremor ."
+SPANS = (("Chemical", "Lithium"), ("Disease", "tremor"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    entities = [
+        {"id": kind, "start": TEXT.index(word), "end": TEXT.index(word) + len(word), "type": kind, "text": word}
+        for kind, word in SPANS
+    ]
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    for split in ("train", "validation"):
+        row = {"id": split, "text": TEXT, "entities": entities, "relations": []}
+        (notes / f"{split}.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    return notes
+
+
+def write_map(path: Path, **types: str) -> Path:
+    path.write_text("[types.map]\n" + "".join(f'{own} = "{known}"\n' for own, known in types.items()), "utf-8")
+    return path
+
+
+def test_that_the_named_types_file_counts_before_the_one_in_the_folder(folder: Path, tmp_path: Path) -> None:
+    assert site_types_map(folder) is None
+    write_map(folder / "types.toml", Chemical="drug")
+    named = write_map(tmp_path / "mine.toml", Disease="problem")
+    assert site_types_map(folder) == {"Chemical": "drug"}
+    assert site_types_map(folder, named) == {"Disease": "problem"}
+    with pytest.raises(UserFacingError, match="nowhere.toml does not exist"):
+        site_types_map(folder, tmp_path / "nowhere.toml")
+
+
+def test_that_a_trainer_is_made_with_the_named_types_file(folder: Path, tmp_path: Path, tiny_model: Path) -> None:
+    write_map(folder / "types.toml", Chemical="drug", Disease="problem")
+    named = write_map(tmp_path / "mine.toml", Disease="problem")
+    seen: list[Event] = []
+    base, notes = LoadedBase(tiny_model, threads=1), read_notes_folder(folder)
+    trainer_factory(base, "A", notes, folder, seen.append, types_file=named)(small_spec())
+    trainer_factory(base, "A", notes, folder, seen.append)(small_spec())
+    named_map, own_map = [event for event in seen if isinstance(event, Prepared)]
+    assert (named_map.entities, named_map.ignored) == ({"problem": 1}, {"Chemical": 1})
+    assert (own_map.entities, own_map.ignored) == ({"drug": 1, "problem": 1}, {})
