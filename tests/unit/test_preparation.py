@@ -43,7 +43,7 @@ def test_that_the_named_types_file_counts_before_the_one_in_the_folder(folder: P
     named = write_map(tmp_path / "mine.toml", Disease="problem")
     assert site_types_map(folder) == {"Chemical": "drug"}
     assert site_types_map(folder, named) == {"Disease": "problem"}
-    with pytest.raises(UserFacingError, match="nowhere.toml does not exist"):
+    with pytest.raises(UserFacingError, match=r"nowhere\.toml does not exist"):
         site_types_map(folder, tmp_path / "nowhere.toml")
 
 
