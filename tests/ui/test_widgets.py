@@ -21,6 +21,7 @@ from fedmed_desktop.desktop.widgets import (
     Card,
     ElidedLabel,
     EmptyState,
+    Flow,
     Heading,
     KeyValueRows,
     LinkButton,
@@ -205,7 +206,7 @@ def test_that_the_stepper_says_where_the_round_stands(page: EveryPart) -> None:
     stepper.show_step(2)
     assert stepper.accessibleDescription() == "Step 3 of 5: Your approval"
     assert [stepper.state(step) for step in range(5)] == [
-        StepState.DONE, StepState.DONE, StepState.CURRENT, StepState.TODO, StepState.TODO,
+        StepState.DONE, StepState.DONE, StepState.CURRENT, StepState.AHEAD, StepState.AHEAD,
     ]  # fmt: skip
     stepper.show_step(3, failed=True)
     assert stepper.accessibleDescription() == "Step 4 of 5 failed: Upload"
@@ -350,3 +351,26 @@ def test_that_progress_stays_within_its_line(page: EveryPart) -> None:
     assert line.value() == 655
     line.set_share(1.7)
     assert line.value() == line.maximum()
+
+
+def test_that_buttons_go_on_in_the_next_line_and_keep_to_their_end(appearance: Appearance, qtbot: QtBot) -> None:
+    one, two, last = Button("Try it on a note"), Button("Save evidence"), PrimaryButton("Send adapter")
+    flow = Flow(one, two)
+    flow.push()
+    flow.add(last)
+    qtbot.addWidget(flow)
+    flow.resize(900, flow.heightForWidth(900))
+    flow.show()
+    assert one.y() == two.y() == last.y()
+    assert last.geometry().right() == flow.width() - 1
+    assert two.x() == one.geometry().right() + 1 + 8
+    two_lines = one.width() + two.width() + 20
+    flow.resize(two_lines, flow.heightForWidth(two_lines))
+    assert one.y() == two.y() < last.y()
+    narrow = one.width() + 4
+    flow.resize(narrow, flow.heightForWidth(narrow))
+    assert one.y() < two.y() < last.y()
+    assert last.geometry().bottom() < flow.height()
+    assert last.geometry().right() == flow.width() - 1
+    two.hide()
+    assert flow.heightForWidth(900) == one.height()

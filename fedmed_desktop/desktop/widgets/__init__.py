@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from fedmed_desktop.desktop.widgets.buttons import Button, LinkButton, PrimaryButton
 from fedmed_desktop.desktop.widgets.facts import KeyValueRows, Pair
+from fedmed_desktop.desktop.widgets.flow import Flow
 from fedmed_desktop.desktop.widgets.icon import Icon
 from fedmed_desktop.desktop.widgets.labels import (
     Badge,
@@ -34,6 +35,7 @@ __all__ = [
     "Column",
     "ElidedLabel",
     "EmptyState",
+    "Flow",
     "Heading",
     "Icon",
     "KeyValueRows",

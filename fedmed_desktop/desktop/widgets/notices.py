@@ -87,6 +87,7 @@ class EmptyState(Spaced):
         self._sentence.setVisible(bool(sentence))
 
     def _buttons(self, primary: str, secondary: Sequence[str]) -> Row:
+        # side by side in the middle, or one below the other
         self.buttons = [PrimaryButton(primary)] if primary else []
         self.buttons += [Button(text) for text in secondary]
         row = Row(spacing=8)

@@ -21,7 +21,7 @@ class StepState(Enum):
 
     DONE = "done"
     CURRENT = "current"
-    TODO = "todo"
+    AHEAD = "ahead"
     FAILED = "failed"
 
 
@@ -46,7 +46,7 @@ class Stepper(QWidget):
         if step < self._at:
             return StepState.DONE
         if step > self._at:
-            return StepState.TODO
+            return StepState.AHEAD
         return StepState.FAILED if self._failed else StepState.CURRENT
 
     def sentence(self) -> str:
