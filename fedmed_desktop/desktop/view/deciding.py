@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far the decision on one update is, and what may be done about it just now."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from ...errors import sentence
+from ...storage import Entry
+from .desk import Desk
+from .sheet import grouped, shown_hash
+
+LEAST_REASON: Final = 3  # letters; fewer say nothing to whoever reads the record later (inferred)
+
+Stage = Literal["decide", "countdown", "sending", "received", "refused", "kept", "expired"]
+_STAGES: Final[dict[str, Stage]] = {
+    "pending": "decide",
+    "approved": "countdown",
+    "released": "sending",
+    "acknowledged": "received",
+    "refused": "refused",
+    "kept": "kept",
+    "expired": "expired",
+}
+WORDS: Final[dict[Stage, str]] = {
+    "decide": "waiting",
+    "countdown": "sending soon",
+    "sending": "sending",
+    "received": "received",
+    "refused": "refused",
+    "kept": "kept",
+    "expired": "round closed",
+}
+CONSEQUENCES: Final = (
+    "Hold decides nothing. Keep leaves it here for this round. Send can be taken back for ten seconds."
+)
+HELD: Final = "Held. Nothing has left this computer."
+ANSWERING: Final = "Your decision is being recorded."
+TICK_FIRST: Final = "Tick what you have seen above; then it can be sent."
+NO_REASON: Final = "Write a reason first, at least three letters, for whoever reads this record later."
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What has become of it: a word with its icon and tone, one or two sentences, and how much is sent (0 to 1)."""
+
+    headline: str
+    text: str
+    icon: str
+    tone: Literal["accent", "ok", "warn", "bad", "ink"]
+    share: float | None = None
+
+
+def stage(entry: Entry) -> Stage:
+    return _STAGES[entry.state]
+
+
+def missing_reason(reason: str) -> str:
+    """The sentence for a reason that is none; "" for one that will do."""
+    return "" if len(reason.strip()) >= LEAST_REASON else NO_REASON
+
+
+def why_not_now(entry: Entry, desk: Desk) -> str:
+    """Why nobody takes a decision on it at this moment; "" where the agent waits for one."""
+    if desk.closing:
+        return "The program is closing. It will wait here at the next start."
+    if not desk.running:
+        return "The work has stopped. Go on with it on the page Rounds; then you can decide."
+    if desk.asked == entry.sha256:
+        return ""
+    if not desk.connected:
+        return "The coordinator does not answer. You can decide once it does."
+    return "The coordinator does not ask for this one just now. You can decide once it does."
+
+
+def seconds_left(entry: Entry, now: datetime) -> float:
+    """Until an approval is in effect; 0 once it is, or where there is none."""
+    return max(0.0, (entry.effective - now).total_seconds()) if entry.effective else 0.0
+
+
+def countdown(entry: Entry, now: datetime) -> tuple[str, str]:
+    """Headline and sentence while an approval can be taken back."""
+    left = math.ceil(seconds_left(entry, now))
+    if not left:
+        return "Leaving now", "It can no longer be recalled."
+    unit = "second" if left == 1 else "seconds"
+    return f"Leaves in {left} {unit}", "Nothing has left this computer yet. After that it cannot be recalled."
+
+
+def outcome(entry: Entry, desk: Desk) -> Outcome:
+    """For an entry that is past its countdown."""
+    what = "The adapter" if entry.update.parts else "The report"
+    match stage(entry):
+        case "sending":
+            return _sending(entry, desk)
+        case "received":
+            text = f"The coordinator has exactly what you approved. Receipt: {grouped(shown_hash(entry))}."
+            return Outcome("Received", text, "check", "ok")
+        case "refused":
+            text = f"{sentence(entry.code, {})} {what} does not count in this round and stays on this computer."
+            return Outcome("Refused by the coordinator", text, "warning", "bad")
+        case "kept":
+            return Outcome("Kept on site", f"{what} stays on this computer. Nothing has left it.", "lock", "ink")
+        case _:
+            text = f"The round closed before it was sent. {what} stays on this computer."
+            return Outcome("The round closed without it", text, "clock", "warn")
+
+
+def _sending(entry: Entry, desk: Desk) -> Outcome:
+    on_its_way = desk.work.phase == "uploading" and desk.work.round == entry.plan.round
+    text = "It can no longer be recalled. The coordinator fetches exactly what you approved."
+    if not desk.connected:
+        text = "It can no longer be recalled. The coordinator does not answer; sending goes on once it does."
+    share = (desk.work.share if on_its_way else None) or 0.0
+    return Outcome("Sending", text, "upload", "accent", share if entry.update.parts else None)
