@@ -24,7 +24,15 @@ FLOORS = {
     "cli": 6,
     "__main__": 7,
 }  # fmt: skip
-SAME_FLOOR = {("federation", "lora"), ("events", "scores"), ("events", "standing"), ("standing", "scores"), ("files", "errors"), ("lines", "errors"), ("lines", "events")}
+SAME_FLOOR = {
+    ("federation", "lora"),
+    ("events", "scores"),
+    ("events", "standing"),
+    ("standing", "scores"),
+    ("files", "errors"),
+    ("lines", "errors"),
+    ("lines", "events"),
+}
 
 TORCH = frozenset({"torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers"})
 QT = frozenset({"PySide6", "pyqtgraph", "shiboken6"})
