@@ -28,7 +28,7 @@ from .offscreen import Recorder
 from .options import DesktopOptions
 from .program import Program
 from .sessions import Put
-from .view.items import DemoScored, ReadingShown
+from .view.items import DemoScored, ReadingShown, Side
 from .view.joining import JoinRequest
 from .view.trial import TrialRequest
 
@@ -112,17 +112,15 @@ class Workshop:
         reader = NoteReader(self._base(resolve_model(str(request.model))))
         for side, path in request.sides.items():
             put(ReadingShown(side, "loading"))
-            adapter = load_adapter(path) if path else None
-            shown = 0.0
-
-            def progress(reading: Reading, side: object = side) -> None:
-                nonlocal shown
-                if time.monotonic() - shown >= _READING_PERIOD_S:
-                    shown = time.monotonic()
-                    put(ReadingShown(side, "reading", reading))  # type: ignore[arg-type]
-
             reading = reader.read(
-                request.text, request.types, adapter, request.form, request.training, progress, control
+                request.text,
+                request.types,
+                load_adapter(path) if path else None,
+                request.form,
+                request.lengths,
+                _now_and_then(side, put),
+                control,
+                request.text_tokens,
             )
             put(ReadingShown(side, "stopped" if reading.stopped else "done", reading))
 
@@ -130,6 +128,19 @@ class Workshop:
         from ..training.preparation import LoadedBase
 
         return self._bases.setdefault(model.resolve(), LoadedBase(model, threads=threads))
+
+
+def _now_and_then(side: Side, put: Put) -> Callable[[Reading], None]:
+    """Tells how far a reading is, but not each of some hundred tokens a second."""
+    told = 0.0
+
+    def tell(reading: Reading) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _READING_PERIOD_S:
+            told = time.monotonic()
+            put(ReadingShown(side, "reading", reading))
+
+    return tell
 
 
 def _row(scores: TestScores, sites: list[str]) -> dict[str, float]:

@@ -170,7 +170,7 @@ class Program(QObject):
     @Slot(object)
     def _read(self, wish: TrialWish) -> None:
         try:
-            self.engine.read_note(request_for(wish, self.desk, self.demo_options.model, self.engine.blob))
+            self.engine.read_note(request_for(wish, self.desk, DemoOptions().model, self.engine.blob))
         except UserFacingError as error:
             self.engine.buffer.append(Problem.of(error, "", fatal=False))
 

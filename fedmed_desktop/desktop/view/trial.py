@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...clinical import AnswerForm
-from ...demo.settings import TRAINING, TYPES
-from ...federation import TrainingSettings
+from ...clinical.reading import SENTENCE_TOKENS, Lengths, ReadingSettings
+from ...demo.settings import TYPES
 from .desk import Desk
 from .items import Side
 
@@ -22,7 +22,8 @@ BLOB = "blob:"
 class TrialRequest:
     """Read `text` with the model in `model`: on each side with an adapter (a PEFT folder or a blob) or without one.
 
-    `types` are looked for; `form` and `training` (lengths) are the federation's, or the demonstration's.
+    `types` are looked for; `form` and `lengths` are the federation's, or the usual ones. `text_tokens`: how much of the
+    note is read at once, where that should be less than fits.
     """
 
     text: str
@@ -30,7 +31,8 @@ class TrialRequest:
     model: Path
     sides: dict[Side, Path | None]
     form: AnswerForm
-    training: TrainingSettings
+    lengths: Lengths
+    text_tokens: int | None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def choices(desk: Desk, adapter: Path | None = None) -> list[Choice]:
     return found
 
 
-def request_for(wish: TrialWish, desk: Desk, default_model: Path, blob: Callable[[str], Path | None]) -> TrialRequest:
+def request_for(wish: TrialWish, desk: Desk, bundled_model: Path, blob: Callable[[str], Path | None]) -> TrialRequest:
     """The wish with its files; `blob` says where an adapter with a hash lies."""
 
     def path(key: str) -> Path | None:
@@ -79,7 +81,7 @@ def request_for(wish: TrialWish, desk: Desk, default_model: Path, blob: Callable
     sides: dict[Side, Path | None] = {"left": path(wish.left)}
     if wish.right is not None:
         sides["right"] = path(wish.right)
-    model = wish.model or (desk.session.model if desk.session else default_model)
+    model = wish.model or (desk.session.model if desk.session else bundled_model)
     spec = desk.spec
     return TrialRequest(
         text=wish.text,
@@ -87,5 +89,7 @@ def request_for(wish: TrialWish, desk: Desk, default_model: Path, blob: Callable
         model=model,
         sides=sides,
         form=spec.answer_form if spec else "html",
-        training=spec.training if spec else TRAINING,
+        lengths=spec.training if spec else ReadingSettings(),
+        # The bundled model was trained on sentences.
+        text_tokens=SENTENCE_TOKENS if model == bundled_model else None,
     )
