@@ -94,8 +94,7 @@ def chosen_family(system: str, is_installed: Callable[[str], bool]) -> str:
 def base_font() -> QFont:
     """The font of running text at the present text scale; digits are equally wide, so that numbers do not jump."""
     font = QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont)
-    installed = QFontDatabase.families()
-    font.setFamily(chosen_family(font.family(), installed.__contains__))
+    font.setFamily(chosen_family(font.family(), QFontDatabase.hasFamily))
     font.setPixelSize(px(TEXT_PX))
     font.setFeature(QFont.Tag("tnum"), 1)
     return font

@@ -157,6 +157,19 @@ def changed_share(before: QImage, after: QImage) -> float:
     return len(seen) / len(places)
 
 
+@pytest.mark.parametrize("name", THEMES)
+def test_that_icons_on_buttons_follow_the_theme(appearance: Appearance, qtbot: QtBot, name: str) -> None:
+    plain, filled = Button("Pause", "pause"), PrimaryButton("Send", "upload")
+    for part, token in ((plain, "ink"), (filled, "on_accent")):
+        qtbot.addWidget(part)
+        part.show()
+        appearance.choose("dark" if name == "light" else "light")
+        appearance.choose(name)
+        image = part.icon().pixmap(part.iconSize(), 4.0).toImage()
+        opaque = (image.pixelColor(x, y) for x in range(image.width()) for y in range(image.height()))
+        assert {pixel.name() for pixel in opaque if pixel.alpha() == 255} == {active().color(token).name()}
+
+
 # Words
 
 

@@ -24,7 +24,7 @@ _SOFT: Final = {"soft": "accent", "ok_soft": "ok", "warn_soft": "warn", "bad_sof
 TEXT_ON: Final[tuple[tuple[str, str], ...]] = (
     *((ink, ground) for ground in _SURFACES for ink in ("ink", "dim", "accent", "ok", "warn", "bad")),
     *(("ink", ground) for ground in ("hover", "pressed", *_SOFT)),
-    *(("dim", ground) for ground in ("hover", "soft")),
+    *((ink, ground) for ground in ("hover", "soft") for ink in ("dim", "accent")),
     *((ink, ground) for ground, ink in _SOFT.items()),
     *(("on_accent", ground) for ground in ("accent", "accent_hover", "accent_pressed")),
     *((name, ground) for name in SERIES for ground in ("card",)),
@@ -36,6 +36,7 @@ MARKS_ON: Final[tuple[tuple[str, str], ...]] = (
     *((mark, "card") for mark in (*SERIES, "faint")),
     *(("focus", ground) for ground in ("hover", "soft")),
     ("on_accent", "accent"),  # the ring inside a filled button
+    *(("card", ground) for ground in ("ok", "bad")),  # the mark inside a step's circle
 )
 
 
