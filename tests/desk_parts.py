@@ -118,7 +118,7 @@ def _round(*items: Item, earlier: int = 2) -> Callable[[Path], Desk]:
     return make
 
 
-def _decided(act: str) -> Callable[[Path], Desk]:
+def decided(act: str) -> Callable[[Path], Desk]:
     """A round up to the operator's decision, and what became of it."""
 
     def make(folder: Path) -> Desk:
@@ -188,13 +188,13 @@ MAKERS: dict[State, Callable[[Path], Desk]] = {
     "downloading": _round(phase("downloading")),
     "training": _round(phase("training")),
     "scoring": _round(phase("scoring_after")),
-    "approval": _decided("ask"),
-    "countdown": _decided("approve"),
-    "uploading": _decided("release"),
-    "sent": _decided("sent"),
-    "kept": _decided("keep"),
-    "missed": _decided("expire"),
-    "combining": _decided("combining"),
+    "approval": decided("ask"),
+    "countdown": decided("approve"),
+    "uploading": decided("release"),
+    "sent": decided("sent"),
+    "kept": decided("keep"),
+    "missed": decided("expire"),
+    "combining": decided("combining"),
     "paused": _round(phase("training"), phase("paused")),
     "standstill": _round(standing("paused"), phase("sent")),
     "offline": _round(connection("lost", "link.unreachable", 60.0)),
@@ -215,7 +215,7 @@ def failed_round(folder: Path) -> Desk:
 
 
 def refused(folder: Path) -> Desk:
-    return _decided("refused")(folder)
+    return decided("refused")(folder)
 
 
 def stopped(folder: Path) -> Desk:

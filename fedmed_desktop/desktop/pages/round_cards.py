@@ -103,7 +103,7 @@ class ImprovedCard(Card):
         self._none = Sentence(
             self.tr("Not yet. Scores on your own notes appear here once the adapter of this round has been trained.")
         )
-        self._more = Caption()
+        self._more = Caption(wrap=True)
         self.content.setSpacing(4)
         self.content.addLayout(self._column)
         self.add(self._none)
@@ -114,7 +114,15 @@ class ImprovedCard(Card):
         changes = (*found.own, *found.federation)
         self._fill(changes)
         self._none.setVisible(not changes)
-        words = [self.tr("F1 of round {n}, from 0 to 1.").format(n=found.round)] if found.own else []
+        words = (
+            [
+                self.tr("F1 scores; 1 is perfect. Yours are of round {n}, before and after training.").format(
+                    n=found.round
+                )
+            ]
+            if found.own
+            else []
+        )
         if found.more_types:
             words.append(self.tr("{n} more types are in Monitor.").format(n=found.more_types))
         self._more.setText(" ".join(words))

@@ -32,10 +32,7 @@ class RoundsPage(PageBase):
         self.empty = EmptyState(
             "rounds",
             self.tr("No federation yet"),
-            self.tr(
-                "Train a model together with other sites; your notes stay on this computer. Join with the address that "
-                "a host gave you, or look first: the demonstration and the trial need nothing but this computer."
-            ),
+            self.tr("Train one model together with other sites. Your notes stay on this computer."),
             primary=self.tr("Join a federation"),
             secondary=(self.tr("See a demonstration"), self.tr("Try a model")),
         )

@@ -112,16 +112,17 @@ class Desk:
                 self._entered(event)
             case events.UpdatePending():
                 self.asked = event.update
-            case events.DecisionRecorded(decision="kept" | "expired" | "approved"):
+            case events.DecisionRecorded(decision="kept" | "expired" | "approved", update=self.asked):
                 self.asked = None
             case events.Failed() | events.UpdateRefused():
-                self.failure = event
+                self.failure, self.work = event, Work()
             case _:
                 self.work.fold(event)
 
     def _entered(self, event: events.PhaseChanged) -> None:
         self.paused = event.phase == "paused"
         if self.paused:
+            self.work.rest()
             return
         if event.phase in ("downloading", "training", "scoring_before", "evaluating"):
             self.failure = None

@@ -59,13 +59,11 @@ def improved(desk: Desk) -> Improved:
         return Improved(0, (), federation)
     before, after = own_scores(entry)
     types = _by_support(before, after)
-    own = [
+    own = tuple(
         Change(f"{name.capitalize()}, on your notes", _f1(before, name), _f1(after, name))
         for name in types[:MOST_TYPES]
-    ]
-    if len(types) > 1:
-        own.append(Change("All types, on your notes", before.f1_strict, after.f1_strict))
-    return Improved(entry.plan.round, tuple(own), federation, max(0, len(types) - MOST_TYPES))
+    )
+    return Improved(entry.plan.round, own, federation, max(0, len(types) - MOST_TYPES))
 
 
 def own_scores(entry: Entry) -> tuple[Scores, Scores]:

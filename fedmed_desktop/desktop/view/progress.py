@@ -58,6 +58,10 @@ class Work:
         self.done, self.total = done, total
         self._times.append((done, time))
 
+    def rest(self) -> None:
+        """The work stands still: the time until it goes on says nothing about its pace."""
+        self._times.clear()
+
     @property
     def busy(self) -> bool:
         return self.phase in WORDS

@@ -115,6 +115,21 @@ def status(desk: Desk, now: datetime) -> Status:
     )
 
 
+# What became of an update, by the site's record: after a restart no event tells of it again.
+_SETTLED: Final = {
+    "released": "uploading", "acknowledged": "sent", "kept": "kept", "expired": "missed", "refused": "refused",
+}  # fmt: skip
+
+
+def phase_of(desk: Desk) -> str:
+    """The site's phase in the round that is on: what it told last, else what its record says; "" before either."""
+    phase = desk.phase.phase if desk.phase else ""
+    entry = desk.last_entry
+    if phase in ("", "joining") and desk.standing and entry and entry.plan.round == desk.standing.round:
+        return _SETTLED.get(entry.state, phase)
+    return phase
+
+
 def _over(desk: Desk) -> Status | None:
     fatal = next((problem for problem in reversed(desk.problems) if problem.fatal), None)
     if desk.ended and desk.ended.reason == "failed":
@@ -171,7 +186,7 @@ def _what_waits(desk: Desk) -> str:
 
 
 def _working(desk: Desk) -> Status | None:
-    phase = desk.phase.phase if desk.phase else ""
+    phase = phase_of(desk)
     if desk.paused:
         return Status(
             "paused",
@@ -209,15 +224,17 @@ def _line_down(desk: Desk) -> Status | None:
     if connection.state == "connecting":
         return Status("offline", "The coordinator is away", "Calling it again. Nothing is lost.")
     why = sentence(connection.code or "link.closed", connection.params or {"address": connection.address})
-    again = f" Next try in {duration(connection.retry_seconds or 0.0)}." if (connection.retry_seconds or 0) >= 50 else ""
+    again = (
+        f" Next try in {duration(connection.retry_seconds or 0.0)}." if (connection.retry_seconds or 0) >= 50 else ""
+    )
     return Status("offline", "The coordinator is away", f"{why}{again} Nothing is lost.")
 
 
 def _answered(desk: Desk) -> Status | None:
-    phase = desk.phase.phase if desk.phase else ""
-    if isinstance(desk.failure, events.UpdateRefused):
-        why = sentence(desk.failure.code, desk.failure.params)
-        return Status("failed", "The coordinator refused the update", f"{why} The adapter stays on this computer.")
+    phase = phase_of(desk)
+    if isinstance(desk.failure, events.UpdateRefused) or phase == "refused":
+        why = f"{sentence(desk.failure.code, desk.failure.params)} " if desk.failure else ""
+        return Status("failed", "The coordinator refused the update", f"{why}The adapter stays on this computer.")
     if phase == "uploading":
         return Status("uploading", "Sending the adapter", "The coordinator fetches exactly what you approved.")
     if desk.standing and desk.standing.phase == "paused":
@@ -238,21 +255,19 @@ def _answered(desk: Desk) -> Status | None:
 
 
 def _idle(desk: Desk) -> Status:
-    phase = desk.phase.phase if desk.phase else ""
-    if phase == "downloading":
+    if phase_of(desk) == "downloading" and (desk.prepared or (desk.work.share or 1.0) < 1.0):
         return Status("downloading", "Fetching the adapter", "The adapter that this round starts from is on its way.")
-    if desk.connection is None or (desk.joined and desk.prepared is None):
+    if desk.prepared is None:
         return Status("preparing", "Preparing", "Reading your notes and loading the base model.")
     if desk.standing and desk.standing.phase == "gathering":
-        expected = desk.joined.sites if desk.joined else 0
-        return Status(
-            "gathering",
-            "Waiting for others",
-            f"{desk.standing.connected} of {expected} sites are here. The round opens then.",
-        )
+        expected = f" of {desk.joined.sites}" if desk.joined else ""
+        here = f"{desk.standing.connected}{expected} sites are here."
+        return Status("gathering", "Waiting for others", f"{here} The first round opens once all of them are.")
     busy = next((site for site, work in sorted(desk.others.items()) if work.busy), "")
     if busy:
         return Status("waiting", "Waiting for its turn", f"{busy} computes first; the sites share this computer.")
+    if phase_of(desk) == "waiting" and desk.standing and desk.standing.phase in ("open", "evaluating"):
+        return Status("waiting", "Waiting for its turn", "This computer finishes something else first.")
     return Status("waiting", "Waiting for the next round", "There is nothing to do here until it opens.")
 
 
@@ -260,7 +275,7 @@ def step(desk: Desk, state: State) -> tuple[int, bool]:
     """The stepper's current step (0 to 4; -1 before a round) and whether it has failed."""
     if state in _STEP_OF:
         return _STEP_OF[state], False
-    phase = desk.phase.phase if desk.phase else ""
+    phase = phase_of(desk)
     at = {"downloading": 0, "training": 1, "scoring_before": 1, "scoring_after": 1, "measuring": 1, "evaluating": 1,
-          "approval": 2, "kept": 2, "uploading": 3, "sent": 4}.get(phase, -1)  # fmt: skip
+          "approval": 2, "kept": 2, "uploading": 3, "refused": 3, "sent": 4}.get(phase, -1)  # fmt: skip
     return at, state == "failed" and at >= 0
