@@ -102,10 +102,13 @@ class JoinPage(PageBase):
         for side in (form, beside):
             sides.add(side, 1)
             sides.content.setAlignment(side, Qt.AlignmentFlag.AlignTop)
-        self.add(Heading(self.tr("Join a federation")))
-        self.add(
+        head = QVBoxLayout()
+        head.setSpacing(4)
+        head.addWidget(Heading(self.tr("Join a federation")))
+        head.addWidget(
             Sentence(self.tr("Your notes stay in their folder. Nothing leaves this computer before you approve it."))
         )
+        self.column.content.addLayout(head)
         self.add(self.banner)
         self.add(sides)
         self.finish()

@@ -116,7 +116,7 @@ class ImprovedCard(Card):
         self._none.setVisible(not changes)
         words = (
             [
-                self.tr("F1 scores; 1 is perfect. Yours are of round {n}, before and after training.").format(
+                self.tr("F1, where 1 is perfect; yours are of round {n}.").format(
                     n=found.round
                 )
             ]

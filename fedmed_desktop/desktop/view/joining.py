@@ -168,12 +168,12 @@ def _caught(typed: str, check: Callable[[str], str]) -> Verdict:
 
 def _address(typed: str) -> str:
     check_address(typed)
-    return ""
+    return "An address on this computer."
 
 
 def _name(typed: str) -> str:
     check_site_name(typed)
-    return ""
+    return "The coordinator will know this site by it."
 
 
 def _model(typed: str) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from PySide6.QtCore import Qt, QTimer, QUrl, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from ..view.joining import EMPTY, Verdict
@@ -62,12 +62,19 @@ class Field(Spaced):
         row, below = QHBoxLayout(), QHBoxLayout()
         row.addWidget(self.line, 1)
         row.addWidget(self.button)
+        row.setSpacing(8)
         below.setSpacing(6)
         below.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         below.addWidget(self._sentence, 1)
         column.addWidget(label)
         column.addLayout(row)
         column.addLayout(below)
+        self.line.setMinimumHeight(self.button.sizeHint().height())
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange and hasattr(self, "button"):
+            self.line.setMinimumHeight(self.button.sizeHint().height())
 
     def text(self) -> str:
         return self.line.text().strip()
@@ -84,8 +91,7 @@ class Field(Spaced):
 
     def show_verdict(self, verdict: Verdict) -> None:
         self.verdict = verdict
-        words = verdict.sentence or ("" if verdict.state == "right" else self._hint)
-        self._sentence.setText(words or self.tr("Good."))
+        self._sentence.setText(verdict.sentence or self._hint)
         self._sentence.set_tone("bad" if verdict.state == "wrong" else "dim")
         self._icon.setVisible(verdict.state != "empty")
         if verdict.state != "empty":

@@ -138,7 +138,10 @@ class MarkedText(QTextEdit):
             word = QTextCharFormat()
             word.setFont(theme.sized(self.font(), LABEL_PX, QFont.Weight.DemiBold))
             word.setForeground(theme.active().color(self._colors[piece.type]))
-            cursor.insertText(_NO_BREAK + piece.type, word)
+            cursor.insertText(_NO_BREAK + piece.type[:-1], word)
+            word.setFontLetterSpacingType(QFont.SpacingType.AbsoluteSpacing)
+            word.setFontLetterSpacing(theme.px(3))  # within the ground, before the next word
+            cursor.insertText(piece.type[-1], word)
         self._shown.append(_Shown(piece, start, label, cursor.position()))
 
     # -- grounds and underlines ------------------------------------------------------------------------------------
@@ -160,12 +163,11 @@ class MarkedText(QTextEdit):
         look = theme.active()
         line = max(2.0, theme.px(2))
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(look.color(token))
-        painter.drawRoundedRect(place, 3, 3)
-        top = place.adjusted(0, 0, 0, -line)
-        painter.setBrush(look.entity_fill(token))
-        painter.drawRoundedRect(top, 3, 3)
-        painter.drawRect(top.adjusted(0, 4, 0, 0))
+        for color, top in ((look.entity_fill(token), place.top()), (look.color(token), place.bottom() - line)):
+            painter.setClipRect(QRectF(place.left(), top, place.width(), place.bottom() - top))
+            painter.setBrush(color)
+            painter.drawRoundedRect(place, 3, 3)
+        painter.setClipping(False)
 
     def _places(self, start: int, end: int) -> list[QRectF]:
         """One rectangle for each line that the stretch touches, in the document's coordinates."""
@@ -185,11 +187,14 @@ class MarkedText(QTextEdit):
             first, last = line.textStart(), line.textStart() + line.textLength()
             if first >= end or last <= start:
                 continue
+            if end > last:  # it goes on in the next line; the blank at which it breaks is not marked
+                last = first + len(block.text()[first:last].rstrip())
             left, right = _x(line, max(start, first)), _x(line, min(end, last))
             bottom = line.y() + line.ascent() + line.descent()
             pad = theme.px(2)
             top = QPointF(left - pad, bottom - self.fontMetrics().height() - pad / 2)
-            places.append(QRectF(corner + top, corner + QPointF(right + pad, bottom + 1.5 * pad)))
+            inside = 0 if end <= last else pad  # the type's word has its own space after it
+            places.append(QRectF(corner + top, corner + QPointF(right + inside, bottom + 1.5 * pad)))
         return places
 
     # -- copying, size, look ---------------------------------------------------------------------------------------
