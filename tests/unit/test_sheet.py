@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person sees before a decision: every number that leaves, what is not measured, what must be acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from fedmed_desktop.desktop.view import deciding
+from fedmed_desktop.desktop.view.receipts import receipts
+from fedmed_desktop.desktop.view.sheet import NO_REFERENCE, NOT_MEASURED, Line, expiry, grouped, last_norm, sheet
+from fedmed_desktop.federation import Report
+from fedmed_desktop.scores import Counts, Scores
+from tests.approval_parts import ADDRESS, AFTER, BEFORE, NOW, REASON, Site, site_in
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with site_in(tmp_path) as made:
+        yield made
+
+
+def lines(rows: tuple[Line, ...]) -> dict[str, str]:
+    return {row.name: row.value for row in rows}
+
+
+@pytest.mark.parametrize("field", Report.model_fields)
+def test_that_every_scalar_of_the_report_is_on_the_sheet(site: Site, field: str) -> None:
+    entry = site.trained()
+    assert getattr(entry.update.report, field) is not None, "give the part a value, so that it can be looked for"
+    names = [name for name, _ in sheet(entry, site.desk).numbers]
+    assert any(name.startswith(field.replace("_", " ")) for name in names)
+
+
+def test_that_every_blob_is_on_the_sheet_by_its_hash_and_exact_size(site: Site) -> None:
+    entry = site.trained()
+    part = entry.update.parts["adapter"]
+    shown = sheet(entry, site.desk)
+    assert dict(shown.numbers) | {
+        "update": entry.sha256, "round": "3", "adapter, sha256": part.sha256, "adapter, bytes": f"{part.size:,}",
+    } == dict(shown.numbers)  # fmt: skip
+    assert shown.hash == part.sha256
+    assert lines(shown.leaves)["sha256"] == grouped(part.sha256) == shown.short_hash
+
+
+def test_that_the_sheet_says_where_to_and_that_it_is_a_test(site: Site) -> None:
+    shown = sheet(site.trained(), site.desk)
+    assert (shown.title, shown.destination, shown.environment) == ("Adapter for round 3", ADDRESS, "TEST")
+    assert lines(shown.leaves) | {
+        "To": ADDRESS.removeprefix("ws://"), "Rank": "2 · 2 matrices", "Note text": "none", "Your reason": "never sent",
+    } == lines(shown.leaves)  # fmt: skip
+
+
+def test_that_a_change_is_a_word_too(site: Site) -> None:
+    worth = {row.name: row for row in sheet(site.trained(), site.desk).worth}
+    assert (worth["Drug F1"].before, worth["Drug F1"].value, worth["Drug F1"].word) == ("0.61", "0.74", "better")
+    assert (worth["Loss"].before, worth["Loss"].value, worth["Loss"].word) == ("1.42", "1.07", "better")
+    worse = {row.name: row for row in sheet(site.trained(4, before=AFTER, after=BEFORE), site.desk).worth}
+    assert (worse["Drug F1"].word, worse["Drug F1"].tone) == ("worse", "warn")
+    same = {row.name: row for row in sheet(site.trained(5, before=AFTER, after=AFTER), site.desk).worth}
+    assert (same["Drug F1"].word, same["Drug F1"].tone) == ("same", "")
+
+
+def test_that_scores_are_shown_where_the_federation_does_not_share_them(site: Site) -> None:
+    entry = site.trained()
+    hidden = entry.update.report.model_copy(update={"scores_before": Scores(), "scores_after": Scores()})
+    update = entry.update.model_copy(update={"report": hidden})
+    unshared = type(entry)(**{**entry.__dict__, "update": update})
+    shown = sheet(unshared, site.desk)
+    assert lines(shown.worth)["Drug F1"] == "0.74"
+    assert not any(name.startswith("scores") for name, _ in shown.numbers)
+
+
+def test_that_what_is_not_measured_says_so(site: Site) -> None:
+    shown = sheet(site.trained(1, drift=None), site.desk)
+    assert lines(shown.differs) == {
+        "Model drift": NO_REFERENCE, "Performance drift": NO_REFERENCE, "Semantic drift": NOT_MEASURED,
+        "Cosine to the group": NOT_MEASURED, "Norm": NO_REFERENCE,
+    }  # fmt: skip
+    assert "Not measured in this version" in shown.reveals
+
+
+def test_that_the_norm_is_told_against_the_round_before(site: Site) -> None:
+    site.trained(1, norm=9.0)
+    site.trained(2, norm=2.0)
+    entry = site.trained(3, norm=2.2)
+    site.trained(4, norm=7.0)
+    assert last_norm(entry, site.desk) == 2.0
+    assert lines(sheet(entry, site.desk).differs)["Norm"] == "1.1x your last"
+
+
+@pytest.mark.parametrize(("norm", "found"), [(6.0, []), (6.1, ["norm_far_out"])])
+def test_that_a_norm_far_out_must_be_acknowledged(site: Site, norm: float, found: list[str]) -> None:
+    site.trained(2, norm=2.0)
+    assert [finding.code for finding in sheet(site.trained(3, norm=norm), site.desk).findings] == found
+
+
+def test_that_worse_scores_must_be_acknowledged_but_not_worse_ones_in_a_digit_that_nobody_sees(site: Site) -> None:
+    findings = sheet(site.trained(3, before=AFTER, after=BEFORE), site.desk).findings
+    assert [finding.code for finding in findings] == ["scores_worse"]
+    assert "0.70" in findings[0].sentence and "0.58" in findings[0].sentence
+    before = Scores(strict={"drug": Counts(tp=10_000, fp=5_000, fn=5_000)})
+    after = Scores(strict={"drug": Counts(tp=9_999, fp=5_000, fn=5_001)})
+    assert after.f1_strict < before.f1_strict
+    assert not sheet(site.trained(4, before=before, after=after), site.desk).findings
+
+
+def test_that_the_scores_of_the_final_adapter_have_a_sheet_without_an_adapter(site: Site) -> None:
+    entry = site.scored()
+    shown = sheet(entry, site.desk)
+    assert (shown.title, shown.hash, shown.differs) == ("Scores of the final adapter", entry.sha256, ())
+    assert (lines(shown.leaves)["Adapter"], shown.worth_on) == ("none, scores only", "your 120 test notes")
+    assert lines(shown.worth)["Drug F1"] == "0.74"
+
+
+def test_that_it_says_when_it_expires(site: Site) -> None:
+    entry = site.trained()
+    assert expiry(entry, site.desk, NOW) == "Expires when the round closes"
+    closes = NOW + timedelta(minutes=40)
+    site.stands(3, closes)
+    assert expiry(entry, site.desk, NOW) == f"Expires {closes.astimezone():%H:%M}, about 40 min left"
+    assert expiry(entry, site.desk, closes) == "The round is closing"
+    site.stands(3, NOW + timedelta(days=2))
+    assert f"{(NOW + timedelta(days=2)).astimezone():%d %b}" in expiry(entry, site.desk, NOW)
+    site.stands(4, closes)
+    assert expiry(entry, site.desk, NOW) == "Expires when the round closes"
+    site.keep(entry)
+    assert expiry(site.desk.record.entries[0], site.desk, NOW) == ""
+
+
+def test_that_the_record_of_decisions_is_a_table_with_the_latest_first(site: Site) -> None:
+    entry = site.trained()
+    site.approve(entry)
+    site.take_back(entry)
+    site.approve(entry)
+    site.release(entry)
+    site.receive(entry)
+    cells = [row.cells for row in receipts(site.desk)]
+    assert [cell[2] for cell in cells] == ["Received", "Sending began", "Approved", "Taken back", "Approved"]
+    assert [cell[3] for cell in cells] == ["the coordinator", "this program", "ada", "ada", "ada"]
+    assert cells[0][5] == grouped(entry.update.parts["adapter"].sha256)
+    assert (cells[2][0], cells[2][1], cells[2][4]) == (f"{NOW.astimezone():%Y-%m-%d %H:%M:%S}", "3", REASON)
+
+
+def test_that_a_refusal_is_a_sentence(site: Site) -> None:
+    entry = site.scored()
+    site.approve(entry)
+    site.release(entry)
+    site.refuse(entry, "update.round_closed")
+    row = receipts(site.desk)[0].cells
+    assert (row[1], row[2]) == ("Final scores", "Refused")
+    assert row[4].startswith("The round had closed")
+    told = deciding.outcome(site.desk.record.entries[0], site.desk)
+    assert told.headline == "Refused by the coordinator" and "The round had closed" in told.text
+
+
+def test_that_nobody_decides_while_nobody_asks(site: Site) -> None:
+    entry = site.trained(ask=False)
+    assert "does not ask" in deciding.why_not_now(entry, site.desk)
+    site.ask(entry)
+    assert deciding.why_not_now(entry, site.desk) == ""
+    site.disconnect()
+    assert "does not answer" in deciding.why_not_now(entry, site.desk)
+    site.desk.closing = True
+    assert "closing" in deciding.why_not_now(entry, site.desk)
+
+
+@pytest.mark.parametrize(("reason", "will_do"), [("", False), ("  ", False), (" ok ", False), ("yes", True)])
+def test_that_a_reason_has_three_letters(reason: str, will_do: bool) -> None:
+    assert (deciding.missing_reason(reason) == "") is will_do
