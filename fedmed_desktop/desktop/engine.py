@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from ..demo.settings import DemoOptions, site_folders
 from ..errors import UserFacingError
 from ..federation import Control
-from ..site import Jobs, Verdict, operating_user
+from ..site import Jobs, SiteAgent, Verdict, operating_user
 from .bridge import EventBuffer, Pump
 from .network import NetworkThread
 from .operator import Operator
@@ -107,7 +107,7 @@ class Engine(QObject):
     def resume(self) -> None:
         self._on_network(lambda agent: agent.resume())
 
-    def _on_network(self, command: Callable[[Any], None]) -> None:
+    def _on_network(self, command: Callable[[SiteAgent], None]) -> None:
         """A command for the agent, on its own thread; what the agent refuses comes back as a problem, once."""
         session = self._session
 
@@ -143,7 +143,7 @@ class Engine(QObject):
     def stop_reading(self) -> None:
         self._reading.stop()
 
-    def blob(self, sha256: str) -> Any:
+    def blob(self, sha256: str) -> Path | None:
         """Path of an adapter that this site holds, or None."""
         agent = self._session.agent if self._session else None
         return agent.blob_path(sha256) if agent else None

@@ -15,7 +15,8 @@ from PySide6.QtWidgets import QApplication
 
 from .. import events
 from ..demo.settings import DemoOptions
-from ..errors import UserFacingError
+from ..errors import UserFacingError, sentence
+from ..site import Record
 from .dialogs.ask import Question
 from .dialogs.fault import FaultDialog
 from .engine import Engine
@@ -24,7 +25,15 @@ from .sessions import Backend
 from .settings import SettingsFile
 from .theme import Appearance
 from .view.desk import Desk
-from .view.items import Item, Problem, SessionEnded
+from .view.items import (
+    DemoScored,
+    Item,
+    Measured,
+    Problem,
+    ReadingShown,
+    SessionEnded,
+    SessionStarted,
+)
 from .view.joining import JoinRequest
 from .view.trial import TrialWish, request_for
 from .window import Window
@@ -219,14 +228,16 @@ class Program(QObject):
                     self._tell(item)
                 case SessionEnded():
                     log.info("the session has ended: %s", item.reason)
-                case events.ConnectionChanged() | events.PhaseChanged() | events.TrainingStep():
-                    self._happened(item)
-                case _ if hasattr(item, "type"):
+                case Record() | Measured() | ReadingShown() | DemoScored() | SessionStarted():
+                    pass
+                case _:
                     self._happened(item)
         self.window.show_desk(self.desk, datetime.now(UTC))
         self.taken.emit()
 
     def _happened(self, event: events.Event) -> None:
+        if isinstance(event, events.Warned):
+            self.window.say(sentence(event.code, event.params))
         log_event(event)
         self._watch(event)
 

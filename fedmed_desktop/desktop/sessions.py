@@ -81,9 +81,12 @@ class Session:
     async def site(self, request: JoinRequest) -> None:
         """Takes part in a federation until that has finished."""
         agent = await self._jobs.run(lambda: self._backend.make_agent(request, self._approver, self._jobs, self._emit))
-        self._opened(agent)
-        final = await agent.run()
-        await asyncio.to_thread(self._backend.export, agent, request, final)
+        try:
+            self._opened(agent)
+            final = await agent.run()
+            await asyncio.to_thread(self._backend.export, agent, request, final)
+        finally:
+            agent.close()  # its folder is free again, also where it never ran
 
     async def demo(self, options: DemoOptions) -> None:
         """Runs a demonstration to its scores."""

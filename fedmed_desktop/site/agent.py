@@ -147,6 +147,10 @@ class SiteAgent:
         """The record of decisions, in order; any thread."""
         return list(self.record().decisions)
 
+    def blob_path(self, sha256: str) -> Path | None:
+        """Where an adapter lies that this site holds, for reading it here; None where it holds none of that hash."""
+        return self._blobs.path(sha256) if sha256 in self._blobs else None
+
     def final_adapter(self, sha256: str) -> Adapter:
         return Adapter.from_blob(self._blobs.read(sha256))
 
