@@ -6,11 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
+from fedmed_desktop.desktop.pages.trial_words import TwoLines
 from fedmed_desktop.desktop.tasks import Task, run_task
 from fedmed_desktop.desktop.view.joining import Verdict, look_at_model
-from fedmed_desktop.desktop.widgets import Button, Card, ElidedLabel, Row, Sentence, Spaced
+from fedmed_desktop.desktop.widgets import Button, Card, Row, Sentence
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora import load_adapter
 
@@ -28,7 +29,7 @@ class ModelCard(Card):
         self._task: Task | None = None
         self._asked: Path | None = None
         self.dialog: QFileDialog | None = None
-        self._model_name, self._about = ElidedLabel(), ElidedLabel(size=12, tone="dim")
+        self.words = TwoLines()
         self.choose_model = Button(self.tr("Choose model…"), "folder")
         self.choose_model.clicked.connect(self._choose_model)
         self.choose_adapter = Button(self.tr("Choose adapter…"), "folder")
@@ -40,13 +41,8 @@ class ModelCard(Card):
         self._show()
 
     def _row(self) -> Row:
-        words = Spaced()
-        column = QVBoxLayout(words)
-        words._lay(column, (0, 0, 0, 0), 2)
-        column.addWidget(self._model_name)
-        column.addWidget(self._about)
         row = Row(spacing=8)
-        row.add(words, 1)
+        row.add(self.words, 1)
         row.add(Row(self.choose_model, self.choose_adapter, spacing=8))
         return row
 
@@ -56,12 +52,12 @@ class ModelCard(Card):
 
     def _show(self) -> None:
         model = self.model
-        self._model_name.setText(
+        self.words.first.setText(
             self.tr("Model: {name}").format(name=_short(model))
             if model
             else self.tr("Model: the small one that comes with this program")
         )
-        self._about.setText(
+        self.words.second.setText(
             self.tr("Adapter: {name}").format(name=_short(self.adapter))
             if self.adapter
             else self.tr("Adapter: none; choose one to see it beside the model")

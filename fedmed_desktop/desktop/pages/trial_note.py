@@ -10,8 +10,9 @@ from PySide6.QtCore import QEvent, QMimeData, QSize, Signal, Slot
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from fedmed_desktop.desktop import theme
+from fedmed_desktop.desktop.pages.trial_words import TwoLines
 from fedmed_desktop.desktop.view.asked_note import asked_types, check_note
-from fedmed_desktop.desktop.widgets import Button, Caption, Card, ElidedLabel, Label, Row, Sentence, Spaced
+from fedmed_desktop.desktop.widgets import Button, Caption, Card, Label, Row, Sentence, Spaced
 from fedmed_desktop.desktop.widgets.labels import set_tone
 from fedmed_desktop.errors import UserFacingError
 
@@ -101,18 +102,12 @@ class NoteCard(Card):
         return whole
 
     def _folded(self) -> Row:
-        self._words = ElidedLabel()
-        self._about = ElidedLabel(size=12, tone="dim")
+        self._words = TwoLines()
         self.edit = Button(self.tr("Change"))
         self.edit.setAccessibleName(self.tr("Change note, types or model"))
         self.edit.clicked.connect(self._edit)
-        words = Spaced()
-        column = QVBoxLayout(words)
-        words._lay(column, (0, 0, 0, 0), 2)
-        column.addWidget(self._words)
-        column.addWidget(self._about)
         row = Row(spacing=12)
-        row.add(words, 1)
+        row.add(self._words, 1)
         row.add(self.edit)
         return row
 
@@ -190,8 +185,8 @@ class NoteCard(Card):
         self._open.setVisible(not is_folded)
         self._line.setVisible(is_folded)
         if is_folded:
-            self._words.setText(" ".join(self.text()[:_FIRST_WORDS].split()))
-            self._about.setText(about)
+            self._words.first.setText(" ".join(self.text()[:_FIRST_WORDS].split()))
+            self._words.second.setText(about)
         elif was:
             self.unfolded.emit()
 

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guide: a short page for each page of the window, in a window of its own that may stay open beside it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from PySide6.QtCore import QEvent, QSize, Qt, QUrl, Slot
+from PySide6.QtGui import QFont, QTextBlock, QTextBlockFormat, QTextCharFormat, QTextCursor
+from PySide6.QtWidgets import QDialog, QFrame, QListWidget, QTextBrowser, QVBoxLayout, QWidget
+
+from ...resources import resource
+from .. import theme
+from ..widgets import Row
+
+PAGES: Final = ("rounds", "join", "monitor", "approvals", "try-it", "privacy")
+_LINE_PERCENT: Final = 125
+_SIZE: Final = (860, 640)  # at text scale 1
+_HEADINGS: Final = {1: 20, 2: 16}  # px by level
+
+
+def guide_text(page: str) -> str:
+    """A page's Markdown. Raises FileNotFoundError for a name that is none of PAGES."""
+    return resource(f"guide/{page}.md").read_text("utf-8")
+
+
+def guide_title(page: str) -> str:
+    """Its heading, as the list of contents names it."""
+    return guide_text(page).partition("\n")[0].removeprefix("#").strip()
+
+
+class GuideDialog(QDialog):
+    """One per window, opened again and again. Links lead to other pages of the guide, and nowhere else."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Guide"))
+        self.setModal(False)
+        self._has_size = False
+        self.contents = QListWidget()
+        self.contents.setAccessibleName(self.tr("Pages of the guide"))
+        self.contents.setFrameShape(QFrame.Shape.NoFrame)
+        self.contents.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.text = QTextBrowser()
+        self.text.setObjectName("guide")
+        self.text.setFrameShape(QFrame.Shape.NoFrame)
+        self.text.setOpenLinks(False)
+        self.text.setOpenExternalLinks(False)
+        self.text.anchorClicked.connect(self._follow)
+        both = Row(spacing=16)  # one below the other where large letters leave no room
+        both.add(self.contents)
+        both.content.setAlignment(self.contents, Qt.AlignmentFlag.AlignTop)
+        both.add(self.text, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(theme.gap(16), theme.gap(16), theme.gap(16), theme.gap(16))
+        column.addWidget(both)
+        self._page = ""
+        self.contents.addItems([guide_title(page) for page in PAGES])
+        self._fit()
+        self.contents.currentRowChanged.connect(self._turn)
+        self.contents.setCurrentRow(0)
+
+    @property
+    def page(self) -> str:
+        return self._page
+
+    @Slot(str)
+    def open_at(self, page: str) -> None:
+        """Shows the window at this page, above its parent; a page that the guide has not leads to its first."""
+        self.contents.setCurrentRow(PAGES.index(page) if page in PAGES else 0)
+        if not self._has_size:
+            self._has_size = True
+            self.resize(QSize(*map(theme.px, _SIZE)).boundedTo(self.screen().availableSize() * 0.9))
+        self.show()
+        self.activateWindow()
+        self.text.setFocus()
+
+    @Slot(int)
+    def _turn(self, number: int) -> None:
+        self._page = PAGES[number]
+        self._write()
+
+    @Slot(QUrl)
+    def _follow(self, link: QUrl) -> None:
+        page = link.path().removesuffix(".md")
+        if link.isRelative() and page in PAGES:
+            self.contents.setCurrentRow(PAGES.index(page))
+
+    def _write(self) -> None:
+        self.text.setAccessibleName(self.tr("Guide: {page}").format(page=guide_title(self._page)))
+        document = self.text.document()
+        document.setDefaultFont(self.font())
+        document.setDocumentMargin(theme.gap(16))
+        document.setIndentWidth(theme.px(20))
+        self.text.setMarkdown(guide_text(self._page))
+        block = document.begin()
+        while block.isValid():
+            self._space(block)
+            block = block.next()
+        self.text.moveCursor(QTextCursor.MoveOperation.Start)
+
+    def _space(self, block: QTextBlock) -> None:
+        """Markdown's own sizes and margins are a web page's; these are the window's."""
+        level = block.blockFormat().headingLevel()
+        cursor = QTextCursor(block)
+        form = QTextBlockFormat()
+        form.setLineHeight(_LINE_PERCENT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+        form.setTopMargin(theme.gap(16) if level > 1 else 0)
+        form.setBottomMargin(theme.gap(4) if level or block.textList() else theme.gap(8))
+        cursor.mergeBlockFormat(form)
+        if level:
+            letters = QTextCharFormat()
+            letters.setFont(theme.sized(self.font(), _HEADINGS.get(level, theme.TEXT_PX), QFont.Weight.DemiBold))
+            cursor.movePosition(QTextCursor.MoveOperation.EndOfBlock, QTextCursor.MoveMode.KeepAnchor)
+            cursor.setCharFormat(letters)
+
+    def _fit(self) -> None:
+        """The list is as large as its titles; the text keeps a width that can be read."""
+        widest = max(self.contents.fontMetrics().horizontalAdvance(guide_title(page)) for page in PAGES)
+        high = self.contents.fontMetrics().height() + theme.gap(12)
+        for number in range(self.contents.count()):
+            self.contents.item(number).setSizeHint(QSize(0, high))
+        self.contents.setFixedSize(widest + theme.gap(32), high * self.contents.count() + theme.gap(8))
+        self.text.setMinimumWidth(theme.px(300))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.FontChange) and hasattr(self, "_page") and self._page:
+            self._fit()
+            self._write()
