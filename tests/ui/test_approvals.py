@@ -372,6 +372,26 @@ def test_that_an_adapter_can_be_tried_first(shown: Shown, entry: Entry) -> None:
     assert shown.said == [("try", entry.sha256)]
 
 
+def test_that_the_countdown_is_in_sight_in_a_small_window(shown: Shown, qapp: QApplication) -> None:
+    shown.site.trained(2, norm=0.1, ask=False)
+    shown.site.expire(shown.site.desk.record.entries[0])
+    entry = shown.site.trained(3, before=AFTER, after=BEFORE)
+    shown.window.resize(1104, 160)
+    shown.refresh()
+    form, take_back = shown.page.decision.form, shown.page.decision.countdown.take_back
+    for box in form.findings:
+        box.box.click()
+    shown.write(REASON)
+    qapp.processEvents()
+    shown.page.ensureWidgetVisible(form.send, 0, 0)
+    shown.click(form.send)
+    shown.site.approve(entry)
+    for _ in range(3):
+        shown.refresh()
+        qapp.processEvents()
+    assert shown.page.viewport().rect().contains(take_back.mapTo(shown.page.viewport(), take_back.rect().center()))
+
+
 def every_state(site: Site) -> Iterator[None]:
     """One after the other on one page; the caller looks at each."""
     yield

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from ...site import TAKE_BACK
 from ...storage import Entry
@@ -62,6 +62,18 @@ class FindingBox(Spaced):
         self.toggled.emit(self._code, is_seen)
 
 
+class SideBySide(Spaced):
+    """The three answers, always in one line and at its right end."""
+
+    def __init__(self, *buttons: Button) -> None:
+        super().__init__()
+        row = QHBoxLayout(self)
+        self._lay(row, (0, 0, 0, 0), 8)
+        row.addStretch(1)
+        for button in buttons:
+            row.addWidget(button)
+
+
 class ReasonForm(Spaced):
     """Findings, reason, and the three buttons. Enter in the reason does nothing; Enter on Hold holds."""
 
@@ -90,8 +102,7 @@ class ReasonForm(Spaced):
         row = Row(spacing=12)
         row.add(self.try_out)
         row.add(self.message, 1)
-        for button in (self.hold, self.keep, self.send):
-            row.add(button)
+        row.add(SideBySide(self.hold, self.keep, self.send))
         return row
 
     def show_findings(self, findings: Sequence[Finding], seen: set[str]) -> None:
@@ -104,6 +115,13 @@ class ReasonForm(Spaced):
             box.setVisible(number < len(findings))
             if number < len(findings):
                 box.show_finding(findings[number], findings[number].code in seen)
+
+    def enable(self, *, keep: bool, send: bool) -> None:
+        """Where a button that has the focus goes out, Hold takes it: Qt would give it to whatever comes next."""
+        for button, is_enabled in ((self.keep, keep), (self.send, send)):
+            if button.hasFocus() and not is_enabled:
+                self.hold.setFocus(Qt.FocusReason.OtherFocusReason)
+            button.setEnabled(is_enabled)
 
     def show_reason(self, reason: str) -> None:
         if self.reason.text() != reason:
@@ -124,6 +142,8 @@ class Countdown(Spaced):
         super().__init__(parent)
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 10)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setAccessibleName(self.tr("Countdown"))
         self.headline = Heading(level=2)
         self.text = Sentence()
         self.bar = Progress(self.tr("Time left to take it back"))
@@ -142,7 +162,10 @@ class Countdown(Spaced):
             self.headline.setText(headline)
             self.text.setText(text)
         self.bar.set_share(left / TAKE_BACK.total_seconds())
-        self.take_back.setEnabled(left > 0 and not is_answering)
+        can_take_back = left > 0 and not is_answering
+        if self.take_back.hasFocus() and not can_take_back:
+            self.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.take_back.setEnabled(can_take_back)
 
 
 class OutcomeView(Spaced):

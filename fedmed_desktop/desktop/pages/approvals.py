@@ -15,7 +15,7 @@ from ..view import deciding
 from ..view.desk import Desk
 from ..view.receipts import COLUMNS, receipts
 from ..view.sheet import Sheet, expiry, sheet, title
-from ..widgets import Button, Card, EmptyState, PageBase, Row, Table
+from ..widgets import Button, Card, EmptyState, Flow, PageBase, Table
 from .approval_decision import DecisionCard
 from .approval_sheet import SheetView
 from .approval_tables import Receipts
@@ -27,18 +27,17 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Queue(Row):
+class Queue(Flow):
     """The updates that wait, one button each; hidden while there is one only."""
 
     chosen = Signal(str)  # sha256
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(spacing=8, parent=parent)
+        super().__init__(parent=parent)
         self.setAccessibleName(self.tr("Updates that wait"))
         self._group = QButtonGroup(self)
         self._group.buttonClicked.connect(self._choose)
         self.buttons: list[Button] = []
-        self.content.addStretch(1)
         self.hide()
 
     def show_entries(self, entries: Sequence[Entry], selected: str) -> None:
@@ -46,8 +45,7 @@ class Queue(Row):
             button = Button()
             button.setCheckable(True)
             self._group.addButton(button)
-            self.content.insertWidget(len(self.buttons), button)
-            self._widgets.append(button)
+            self.add(button)
             self.buttons.append(button)
         for number, button in enumerate(self.buttons):
             button.setVisible(number < len(entries))
@@ -89,6 +87,7 @@ class ApprovalsPage(PageBase):
         self._held: set[str] = set()
         self._answering: tuple[str, str] | None = None  # sha256 and the state that it was answered in
         self._wants_reason = False
+        self._scroll_there = False  # at the next turn, when the decision's new part has its size
         self._decisions: tuple[Decision, ...] = ()
         self._build()
         self._connect()
@@ -128,6 +127,9 @@ class ApprovalsPage(PageBase):
     def show_desk(self, desk: Desk) -> None:
         """Ten times a second while the page is seen; sets only what has changed."""
         self._desk = desk
+        if self._scroll_there:
+            self._scroll_there = False
+            self.ensureWidgetVisible(self.decision)
         self._show_history(desk)
         entries = self._listed(desk)
         entry = self._entry_to_show(entries)
@@ -179,7 +181,7 @@ class ApprovalsPage(PageBase):
         self.view.show_sheet(self._sheet)
         self.view.head.show_expiry(expiry(entry, self._desk, now))
         if self._answering and self._answering != (entry.sha256, entry.state):
-            self._answering = None
+            self._answering, self._scroll_there = None, True
         self._show_decision(entry, now)
         self.empty.hide()
         self.view.show()
@@ -204,8 +206,7 @@ class ApprovalsPage(PageBase):
         not_now = deciding.why_not_now(entry, self._desk)
         unseen = any(finding.code not in seen for finding in self._sheet.findings)
         can_answer = not not_now and self._answering is None
-        form.keep.setEnabled(can_answer)
-        form.send.setEnabled(can_answer and not unseen)
+        form.enable(keep=can_answer, send=can_answer and not unseen)
         form.send.setText(self.tr("Send adapter") if entry.update.parts else self.tr("Send scores"))
         form.try_out.setVisible(bool(entry.update.parts))
         form.show_message(*self._message(entry, not_now, unseen))
@@ -256,6 +257,8 @@ class ApprovalsPage(PageBase):
 
     @Slot()
     def _hold(self) -> None:
+        if self._answering:
+            return
         self._held.add(self._selected)
         self._wants_reason = False
         self.held.emit(self._selected)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...errors import sentence
-from ...storage import Decision
+from ...storage import Decision, Entry
 from .desk import Desk
-from .sheet import grouped, shown_hash, title
+from .sheet import grouped, shown_hash
 
-COLUMNS: Final = ("Time", "What", "Decision", "Who", "Reason", "Receipt")
+COLUMNS: Final = ("Time", "Round", "Decision", "Who", "Reason", "Receipt")
 WORDS: Final[dict[str, tuple[str, str]]] = {  # decision -> (icon, words)
     "approved": ("check", "Approved"),
     "taken_back": ("history", "Taken back"),
@@ -49,10 +49,15 @@ def _row(decision: Decision, desk: Desk) -> ReceiptRow:
         icon,
         (
             decision.time.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
-            title(entry) if entry else f"Round {decision.round}",
+            _round(decision, entry),
             words,
             WHO.get(decision.by, decision.by),
             reason,
             receipt,
         ),
     )
+
+
+def _round(decision: Decision, entry: Entry | None) -> str:
+    is_final = entry is not None and entry.update.report.kind == "evaluate"
+    return "Final scores" if is_final else str(decision.round)
