@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -64,7 +65,7 @@ class MarkedText(QTextEdit):
         self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QFrame.Shape.NoFrame)
-        self.document().setDocumentMargin(theme.gap(4))
+        self.document().setDocumentMargin(theme.px(2))
         if grows:
             self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
             self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -223,7 +224,7 @@ class MarkedText(QTextEdit):
             return super().sizeHint()
         margins = self.contentsMargins()
         frame = self.height() - self.viewport().height() if self.isVisible() else margins.top() + margins.bottom()
-        return QSize(super().sizeHint().width(), round(self.document().size().height()) + max(frame, 0))
+        return QSize(super().sizeHint().width(), math.ceil(self.document().size().height()) + max(frame, 0))
 
     def minimumSizeHint(self) -> QSize:
         return QSize(theme.px(160), self.sizeHint().height() if self._grows else super().minimumSizeHint().height())
@@ -232,7 +233,7 @@ class MarkedText(QTextEdit):
         super().changeEvent(event)
         if event.type() in (QEvent.Type.StyleChange, QEvent.Type.FontChange) and hasattr(self, "_shown"):
             self.document().setDefaultFont(self.font())
-            self.document().setDocumentMargin(theme.gap(4))
+            self.document().setDocumentMargin(theme.px(2))
             self._lay_out(anew=True)
 
 

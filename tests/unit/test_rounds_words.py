@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the Rounds page says beside the card: title, times, sites, what has improved, the rounds before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from fedmed_desktop.desktop.view.desk import Desk
+from fedmed_desktop.desktop.view.history import past_rounds
+from fedmed_desktop.desktop.view.improved import MOST_TYPES, improved, signed
+from fedmed_desktop.desktop.view.rounds import caption, sites_line, title
+from fedmed_desktop.scores import Counts, Scores
+from tests import desk_parts
+from tests.approval_parts import NOW
+from tests.desk_parts import MAKERS, Story, closed, decided, scores, standing
+
+
+@pytest.fixture(autouse=True)
+def _berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Times are told in the computer's own zone, so it has one that is not UTC."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Iterator[Story]:
+    made = Story(tmp_path)
+    yield made
+    made.site.outbox.close()
+
+
+def test_that_the_title_is_the_round_or_what_there_is_to_say_instead(tmp_path: Path, story: Story) -> None:
+    assert title(story.desk) == "Round 3 of 10"
+    story.tell(standing("evaluating", number=10))
+    assert title(story.desk) == "Final scores"
+    assert title(MAKERS["finished"](tmp_path / "f")) == "All 10 rounds are done"
+    assert title(MAKERS["preparing"](tmp_path)) == title(MAKERS["gathering"](tmp_path / "g")) == "Riverside federation"
+    assert title(MAKERS["connecting"](tmp_path)) == "Rounds"
+
+
+def test_that_times_are_those_of_the_clock_on_the_wall(story: Story) -> None:
+    assert caption(story.desk, NOW) == "Started 10:26 · closes 12:12, in 1 h 12 min"
+    assert caption(story.desk, NOW + timedelta(minutes=71)) == "Started 10:26 · closes 12:12, in 60 s"
+    assert caption(story.desk, NOW + timedelta(hours=2)).endswith("closes now")
+
+
+def test_that_another_day_is_named(story: Story) -> None:
+    late = standing().model_copy(update={"closes": NOW + timedelta(days=2), "attempt": 2})
+    story.tell(late)
+    assert caption(story.desk, NOW) == "Attempt 2 · started 10:26 · closes Wed 11:00, in 48 h 00 min"
+    assert "04 May 10:26" in caption(story.desk, NOW + timedelta(days=30))
+
+
+def test_that_only_what_is_known_of_times_is_told(tmp_path: Path) -> None:
+    assert caption(MAKERS["gathering"](tmp_path / "a"), NOW) == ""
+    assert caption(MAKERS["combining"](tmp_path / "b"), NOW) == "Started 10:26"
+    assert caption(Desk(), NOW) == caption(MAKERS["finished"](tmp_path / "c"), NOW) == ""
+
+
+def test_that_the_sites_are_one_sentence(story: Story) -> None:
+    assert sites_line(story.desk, "approval") == (
+        "4 sites take part",
+        "2 have sent · 1 waits for approval (you) · 1 is training",
+    )
+    story.tell(standing(sites={"approval": 2, "offline": 1}))
+    assert sites_line(story.desk, "approval")[1] == "2 wait for approval · 1 is offline"
+    story.tell(desk_parts.connection("lost", "link.closed"))
+    assert sites_line(story.desk, "offline") == ("Other sites", "not known while the coordinator is away")
+
+
+def test_that_before_the_first_round_it_tells_who_is_still_missing(tmp_path: Path) -> None:
+    assert sites_line(MAKERS["gathering"](tmp_path), "gathering") == (
+        "2 sites are here",
+        "4 are expected before round 1",
+    )
+    assert sites_line(Desk(), "not_joined") == ("", "")
+
+
+def test_that_nothing_has_improved_before_the_first_score(tmp_path: Path) -> None:
+    found = improved(MAKERS["gathering"](tmp_path))
+    assert (found.round, found.own, found.federation) == (0, (), ())
+
+
+def test_that_own_notes_come_by_type_and_the_federation_from_its_history(tmp_path: Path) -> None:
+    found = improved(decided("ask")(tmp_path))
+    assert found.round == 3
+    assert [(c.label, *c.texts, c.way) for c in found.own] == [
+        ("Drug, on your notes", "0.61", "0.74", "+0.13", "ok"),
+        ("Problem, on your notes", "0.55", "0.66", "+0.11", "ok"),
+    ]
+    assert [(c.label, *c.texts) for c in found.federation] == [
+        ("All 4 sites, round 2", "0.32", "0.42", "+0.10"),
+        ("Common adapter, since round 1", "0.26", "0.32", "+0.06"),
+    ]
+
+
+def test_that_a_loss_is_told_as_one(story: Story) -> None:
+    story.site.trained(3, before=scores(0.5, 0.5), after=scores(0.48, 0.5))
+    assert [(c.texts[2], c.way) for c in improved(story.desk).own] == [("−0.02", "bad"), ("±0.00", "")]
+    assert [signed(value) for value in (0.004, -0.004, 1.0)] == ["±0.00", "±0.00", "+1.00"]
+
+
+def test_that_many_types_show_the_most_frequent_and_count_the_rest(story: Story) -> None:
+    strict = {f"type{n}": Counts(tp=n) for n in range(MOST_TYPES + 3)}
+    story.site.trained(3, before=Scores(strict=strict), after=Scores(strict=strict))
+    found = improved(story.desk)
+    assert found.own[0].label.startswith(f"Type{MOST_TYPES + 2}")
+    assert (len(found.own), found.more_types) == (MOST_TYPES, 2), "a type that never occurs is no type"
+
+
+def test_that_a_federation_that_shares_no_scores_has_no_line(story: Story) -> None:
+    silent = closed(2, 0.1, 0.2).model_copy(update={"scores_before": None, "scores_after": None})
+    story.tell(standing().model_copy(update={"history": (silent,)}))
+    assert improved(story.desk).federation == ()
+    assert improved(story.desk).own != ()
+    story.tell(standing().model_copy(update={"history": (silent, closed(3, 0.1, 0.2, sent=1))}))
+    assert [c.label for c in improved(story.desk).federation] == ["One site, round 3"]
+
+
+@pytest.mark.parametrize(
+    ("act", "part", "by", "sent"),
+    [
+        ("sent", "Sent", "ada", "1 kB"),
+        ("release", "Uploading", "ada", "–"),
+        ("keep", "Kept on site", "ada", "–"),
+        ("expire", "Missed", "nobody in time", "–"),
+        ("refused", "Refused", "ada", "–"),
+    ],
+)
+def test_that_every_outcome_is_a_row(tmp_path: Path, act: str, part: str, by: str, sent: str) -> None:
+    rows = past_rounds(decided(act)(tmp_path).record)
+    assert [row.round for row in rows] == [3, 2, 1]
+    number, what, who, f1, rank, size, _ = rows[0].texts
+    assert (number, what, who, f1, rank, size) == ("3", part, by, "0.58 → 0.70", "2", sent)
+
+
+def test_that_what_waits_for_a_decision_is_not_past(tmp_path: Path) -> None:
+    assert [row.round for row in past_rounds(decided("ask")(tmp_path / "a").record)] == [2, 1]
+    assert [row.round for row in past_rounds(decided("approve")(tmp_path / "b").record)] == [2, 1]
+
+
+def test_that_the_scores_after_the_last_round_are_a_row_without_a_blob(story: Story) -> None:
+    entry = story.site.scored(10)
+    story.site.approve(entry)
+    story.site.release(entry)
+    story.site.receive(entry)
+    texts = past_rounds(story.desk.record)[0].texts
+    assert (texts[0], texts[1], texts[3:6]) == ("Final scores", "Sent", ("0.70", "–", "scores only"))
