@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guide: every page opens, links lead to pages that exist, and the page of the window is the page that opens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtCore import Qt, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
+
+from fedmed_desktop.desktop.dialogs.guide import PAGES, GuideDialog, guide_text, guide_title
+from fedmed_desktop.desktop.theme import Appearance
+from fedmed_desktop.resources import resource
+
+LINK = re.compile(r"\]\(([^)]+)\)")
+
+
+@pytest.fixture
+def guide(qtbot: QtBot) -> Iterator[GuideDialog]:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = GuideDialog(parent)
+    yield dialog
+    dialog.close()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_that_every_page_opens(guide: GuideDialog, page: str) -> None:
+    guide.open_at(page)
+    assert guide.isVisible() and guide.page == page
+    assert guide.contents.currentItem().text() == guide_title(page)
+    assert guide.text.toPlainText().startswith(guide_title(page))
+    assert guide.text.verticalScrollBar().value() == 0
+    assert guide_title(page) in guide.text.accessibleName()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_that_links_resolve_to_pages_and_pages_are_short(page: str) -> None:
+    text = guide_text(page)
+    assert text.startswith("# ") and len(text.splitlines()) < 60
+    links = LINK.findall(text)
+    assert links
+    for link in links:
+        assert link.removesuffix(".md") in PAGES, f"{page}.md links to {link}"
+
+
+def test_that_no_page_is_left_out() -> None:
+    assert {path.stem for path in resource("guide").glob("*.md")} == set(PAGES)
+
+
+@pytest.mark.parametrize("page", ["monitor", "approvals", "privacy"])
+def test_that_what_is_inferred_is_called_so(page: str) -> None:
+    assert "inferred" in guide_text(page).lower()
+
+
+@pytest.mark.parametrize("page", ["rounds", "join", "monitor", "approvals", "try-it"])
+def test_that_pages_say_what_to_do_when_something_is_wrong(page: str) -> None:
+    assert "## When something is wrong" in guide_text(page)
+
+
+def test_that_a_link_turns_the_page(guide: GuideDialog) -> None:
+    guide.open_at("rounds")
+    guide.text.anchorClicked.emit(QUrl("monitor.md"))
+    assert guide.page == "monitor" and guide.contents.currentRow() == PAGES.index("monitor")
+
+
+def test_that_links_to_elsewhere_open_nothing(guide: GuideDialog, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[QUrl] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", opened.append)
+    guide.open_at("rounds")
+    for link in ("https://example.org/monitor.md", "file:///etc/monitor.md", "secrets.md"):
+        guide.text.anchorClicked.emit(QUrl(link))
+    assert guide.page == "rounds" and not opened
+    assert not guide.text.openExternalLinks() and not guide.text.openLinks()
+
+
+def test_that_the_contents_are_reached_by_keys(guide: GuideDialog, qtbot: QtBot) -> None:
+    guide.open_at("rounds")
+    guide.contents.setFocus()
+    qtbot.keyClick(guide.contents, Qt.Key.Key_Down)
+    assert guide.page == "join"
+    qtbot.keyClick(guide, Qt.Key.Key_Escape)
+    assert not guide.isVisible()
+
+
+def test_that_one_window_is_opened_again_without_blocking(guide: GuideDialog) -> None:
+    guide.open_at("join")
+    guide.close()
+    guide.open_at("try-it")
+    assert guide.isVisible() and not guide.isModal() and guide.page == "try-it"
+
+
+def test_that_an_unknown_page_leads_to_the_first(guide: GuideDialog) -> None:
+    guide.open_at("monitor")
+    guide.open_at("settings")
+    assert guide.page == PAGES[0]
+
+
+def test_that_large_letters_put_the_contents_above_the_text(
+    guide: GuideDialog, qapp: QApplication, qtbot: QtBot
+) -> None:
+    look = Appearance(qapp, "light", 1.0)
+    try:
+        guide.open_at("rounds")
+        guide.resize(720, 700)
+        qtbot.waitUntil(lambda: guide.contents.geometry().right() < guide.text.geometry().left())
+        look.set_text_scale(2.0)
+        qtbot.waitUntil(lambda: guide.contents.geometry().bottom() < guide.text.geometry().top())
+        assert guide.page == "rounds" and guide.text.toPlainText().startswith("Rounds")
+    finally:
+        look.set_text_scale(1.0)
+        look.setParent(None)
+        look.deleteLater()

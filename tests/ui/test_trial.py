@@ -1,0 +1,504 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Try it: every state of the page, what it asks for, and a note read by a real model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QMimeData, Qt, QUrl
+from PySide6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QTextEdit, QWidget
+from pytestqt.qtbot import QtBot
+
+from fedmed_desktop import events
+from fedmed_desktop.clinical import Reading, Span, examples
+from fedmed_desktop.desktop.pages.trial import TrialPage
+from fedmed_desktop.desktop.pages.trial_side import WATERMARK
+from fedmed_desktop.desktop.view.asked_note import MOST_CHARACTERS
+from fedmed_desktop.desktop.view.desk import Desk
+from fedmed_desktop.desktop.view.items import Item, Problem, ReadingShown, SessionStarted
+from fedmed_desktop.desktop.view.trial import BLOB, FOLDER, TrialWish, request_for
+from fedmed_desktop.federation import Control
+from fedmed_desktop.site import Record
+from tests.approval_parts import Site
+
+TEXT = "Warfarin and ciprofloxacin caused melena. 😀 Endoscopy was normal; warfarin was stopped."
+N = len(TEXT)
+
+
+def span(words: str, kind: str) -> Span:
+    start = TEXT.index(words)
+    return Span(start, start + len(words), kind)
+
+
+WARFARIN, CIPRO = span("Warfarin", "drug"), span("ciprofloxacin", "drug")
+MELENA, ENDOSCOPY = span("melena", "problem"), span("Endoscopy", "problem")
+OTHER_ENDOSCOPY = ENDOSCOPY._replace(type="drug")
+
+
+def read(*spans: Span, state: str = "finished", characters: int = N, tokens: int = 86, cut: bool = False) -> Reading:
+    return Reading(N, tuple(sorted(spans)), characters, 1, 1, tokens, 2.0, 0.4, cut, state)  # type: ignore[arg-type]
+
+
+LEFT = read(WARFARIN, MELENA, ENDOSCOPY)
+RIGHT = read(WARFARIN, CIPRO, MELENA, OTHER_ENDOSCOPY)
+
+
+class Scene:
+    """A page on a desk, and what the page asked for."""
+
+    def __init__(self, page: TrialPage) -> None:
+        self.page, self.desk = page, Desk()
+        self.wishes: list[TrialWish] = []
+        self.stops: list[bool] = []
+        page.read_requested.connect(self.wishes.append)
+        page.stop_requested.connect(self._stopped)
+
+    def _stopped(self) -> None:
+        self.stops.append(True)
+
+    def come(self, *items: Item) -> None:
+        self.desk.fold(items)
+        self.page.show_desk(self.desk)
+
+    def ask(self, text: str = TEXT) -> None:
+        self.page.note.set_text(text)
+        self.page.read.click()
+
+
+@pytest.fixture
+def scene(qtbot: QtBot, tmp_path: Path) -> Scene:
+    page = TrialPage()
+    qtbot.addWidget(page)
+    page.resize(1104, 628)
+    page.show()
+    page.offer_model(tmp_path / "model", tmp_path / "adapter")
+    made = Scene(page)
+    made.come()
+    return made
+
+
+@pytest.fixture
+def alone(qtbot: QtBot) -> Scene:
+    page = TrialPage()
+    qtbot.addWidget(page)
+    page.show()
+    made = Scene(page)
+    made.come()
+    return made
+
+
+# -- before anything is read -----------------------------------------------------------------------------------------
+
+
+def test_that_the_page_says_what_it_is_not_for(scene: Scene) -> None:
+    from fedmed_desktop.desktop.widgets import Banner
+
+    said = [banner.text() for banner in scene.page.findChildren(Banner) if banner.isVisible()]
+    assert said == ["Research demonstration. Not for diagnosis or treatment."]
+
+
+def test_that_the_bundled_model_alone_has_one_side_and_says_how_to_get_the_other(alone: Scene) -> None:
+    assert "comes with this program" in alone.page.model.words.first.text()
+    assert alone.page.sides["right"].box.isHidden()
+    assert "adapter" in alone.page.sides["right"].sentence.text()
+    alone.ask()
+    assert alone.wishes == [TrialWish(TEXT, ("drug", "problem"), "base", None, None)]
+
+
+def test_that_an_offered_model_and_adapter_are_compared(scene: Scene, tmp_path: Path) -> None:
+    scene.ask()
+    key = f"{FOLDER}{tmp_path / 'adapter'}"
+    assert scene.wishes == [TrialWish(TEXT, ("drug", "problem"), "base", key, tmp_path / "model")]
+
+
+def test_that_an_empty_note_is_a_sentence_under_the_editor(scene: Scene) -> None:
+    scene.ask("  \n")
+    assert not scene.wishes
+    assert scene.page.note.fault.isVisible() and "Paste or open a note" in scene.page.note.fault.text()
+    assert scene.page.note.editor.accessibleDescription() == scene.page.note.fault.text()
+    scene.page.note.editor.insertPlainText("x")
+    assert not scene.page.note.fault.isVisible()
+
+
+def test_that_a_note_without_end_is_a_sentence(scene: Scene) -> None:
+    scene.ask("a" * (MOST_CHARACTERS + 1))
+    assert not scene.wishes and f"{MOST_CHARACTERS}" in scene.page.note.fault.text()
+
+
+def test_that_types_are_checked_and_mended(scene: Scene) -> None:
+    line = scene.page.note.types_line
+    line.setText("drug, 5-HT")
+    scene.ask()
+    assert not scene.wishes and "5-ht cannot be a type" in scene.page.note.types_fault.text()
+    line.clear()
+    line.textEdited.emit("")
+    assert "No type" in scene.page.note.types_fault.text()
+    line.setText("Drug, side effect")
+    line.textEdited.emit(line.text())
+    assert scene.page.note.types_fault.isHidden()
+    scene.page.read.click()
+    assert scene.wishes[0].types == ("drug", "side_effect")
+
+
+def test_that_the_federations_types_are_not_the_persons_to_choose(alone: Scene, tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    try:
+        alone.desk = site.desk
+        alone.come()
+        assert not alone.page.note.types_line.isVisible() and not alone.page.model.isVisible()
+        alone.ask()
+        assert alone.wishes == [TrialWish(TEXT, tuple(site.spec.types), "base", None, None)]
+        assert "no adapter yet" in alone.page.sides["right"].sentence.text()
+    finally:
+        site.outbox.close()
+
+
+def test_that_examples_are_notes_to_take(scene: Scene) -> None:
+    scene.page._menu.aboutToShow.emit()
+    actions = scene.page._menu.actions()
+    assert [action.text() for action in actions] == [example.title for example in examples()]
+    actions[2].trigger()
+    assert scene.page.note.text() == examples()[2].text
+    scene.page.note.editor.undo()
+    assert scene.page.note.text() == ""
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_that_a_file_becomes_the_note(scene: Scene, qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "note.txt"
+    path.write_text(TEXT, "utf-8")
+    scene.page.open_file(path)
+    qtbot.waitUntil(lambda: scene.page.note.text() == TEXT)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\x89PNG\x00\x01", "no text file"),
+        (b"na\xefve", "not written in UTF-8"),
+        (b"a" * 200_000, "more than 20000 characters"),
+    ],
+)
+def test_that_a_wrong_file_is_a_sentence(scene: Scene, qtbot: QtBot, tmp_path: Path, data: bytes, said: str) -> None:
+    path = tmp_path / "note.txt"
+    path.write_bytes(data)
+    scene.page.note.set_text("typed")
+    scene.page.open_file(path)
+    qtbot.waitUntil(lambda: said in scene.page.note.fault.text())
+    assert scene.page.note.text() == "typed"
+
+
+def test_that_the_dialogs_are_opened_and_tell_their_file(scene: Scene, qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "note.txt"
+    path.write_text(TEXT, "utf-8")
+    scene.page.open.click()
+    dialog = scene.page.dialog
+    assert dialog is not None and dialog.isVisible()
+    dialog.fileSelected.emit(str(path))
+    qtbot.waitUntil(lambda: scene.page.note.text() == TEXT)
+    dialog.close()
+
+
+def test_that_a_dropped_file_is_opened(scene: Scene, qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "note.txt"
+    path.write_text(TEXT, "utf-8")
+    dropped = QMimeData()
+    dropped.setUrls([QUrl.fromLocalFile(str(path))])
+    assert scene.page.note.editor.canInsertFromMimeData(dropped)
+    scene.page.note.editor.insertFromMimeData(dropped)
+    qtbot.waitUntil(lambda: scene.page.note.text() == TEXT)
+
+
+def test_that_a_chosen_folder_is_looked_into(scene: Scene, qtbot: QtBot, tmp_path: Path, tiny_model: Path) -> None:
+    card = scene.page.model
+    card.take_model(str(tmp_path))
+    qtbot.waitUntil(lambda: card.fault.isVisible())
+    assert card.model == tmp_path / "model"
+    card.take_model(str(tiny_model))
+    qtbot.waitUntil(lambda: card.model == tiny_model)
+    assert not card.fault.isVisible() and card.adapter is None and scene.page.sides["right"].box.isHidden()
+    card.take_adapter(str(tiny_model))
+    qtbot.waitUntil(lambda: "whole model" in card.fault.text())
+    assert card.adapter is None
+
+
+# -- states ----------------------------------------------------------------------------------------------------------
+
+
+def test_that_waiting_says_what_goes_first(scene: Scene) -> None:
+    scene.ask()
+    step = events.TrainingStep(
+        site="Lakeview",
+        round=1,
+        step=812,
+        steps=1240,
+        loss=1.0,
+        learning_rate=1e-3,
+        tokens_per_second=9.0,
+        memory_mib=1,
+    )
+    scene.come(
+        SessionStarted("demo", "Riverside", "here", ("Riverside", "Lakeview"), Path("n"), Path("m")),
+        ReadingShown("left", "waiting"), ReadingShown("right", "waiting"),
+        events.PhaseChanged(site="Lakeview", round=1, phase="training"), step,
+    )  # fmt: skip
+    assert scene.page.waits.isVisible()
+    assert "when it is this one's turn" in scene.page.waits.text()
+    assert "Now (Lakeview): Training · step 812 of 1,240" in scene.page.waits.text()
+    assert [side.state.word() for side in scene.page.sides.values()] == ["Waiting", "Waiting"]
+    assert scene.page.read.text() == "Stop" and scene.page.note.editor.isReadOnly()
+    scene.come(ReadingShown("left", "loading"))
+    assert not scene.page.waits.isVisible()
+
+
+def test_that_loading_is_told_and_the_right_side_comes_next(scene: Scene) -> None:
+    scene.ask()
+    scene.come(ReadingShown("left", "loading"), ReadingShown("right", "waiting"))
+    left, right = scene.page.sides.values()
+    assert left.state.word() == "Loading the model…"
+    assert right.state.word() == "Next" and "after the other side" in right.sentence.text()
+
+
+def test_that_reading_fills_in_as_tokens_come(scene: Scene) -> None:
+    scene.ask()
+    scene.come(ReadingShown("left", "reading", read(WARFARIN, state="reading", characters=N // 2, tokens=40)))
+    left = scene.page.sides["left"]
+    assert left.text.marked() == [("Warfarin", "drug")]
+    assert left.progress.isVisible() and left.progress.value() == round(1000 * (N // 2) / N)
+    assert left.numbers.text() == "40 tokens · 24 tokens per second · first token after 0.40 s"
+    scene.come(ReadingShown("left", "reading", read(WARFARIN, MELENA, state="reading", characters=N // 2)))
+    assert left.text.marked() == [("Warfarin", "drug"), ("melena", "problem")]
+
+
+def test_that_done_shows_both_sides_and_where_they_differ(scene: Scene) -> None:
+    scene.ask()
+    scene.come(ReadingShown("left", "done", LEFT), ReadingShown("right", "done", RIGHT))
+    left, right = scene.page.sides.values()
+    assert left.text.marked() == [("Warfarin", "drug"), ("melena", "problem"), ("Endoscopy", "problem\u00a0≠")]
+    assert right.text.marked() == [
+        ("Warfarin", "drug"), ("ciprofloxacin", "drug\u00a0+"), ("melena", "problem"), ("Endoscopy", "drug\u00a0≠"),
+    ]  # fmt: skip
+    assert right.differs.text() == (
+        "+ Only here: ciprofloxacin (drug)\n≠ Another type on the other side: Endoscopy (drug)"
+    )
+    assert "ciprofloxacin, drug, only here" in right.text.accessibleDescription()
+    assert right.sentence.text() == "4 entities found." and right.numbers.text().endswith("2.0 s in all")
+    assert scene.page.read.text() == "Read note" and not left.progress.isVisible()
+
+
+def test_that_what_the_other_side_has_not_come_to_is_no_difference(scene: Scene) -> None:
+    scene.ask()
+    half = read(WARFARIN, state="reading", characters=CIPRO.end)
+    scene.come(ReadingShown("left", "done", RIGHT), ReadingShown("right", "reading", half))
+    marks = dict(scene.page.sides["left"].text.marked())
+    assert marks["ciprofloxacin"] == "drug\u00a0+" and marks["melena"] == "problem"
+
+
+def test_that_nothing_found_and_a_cut_answer_are_told(scene: Scene) -> None:
+    scene.ask()
+    scene.come(ReadingShown("left", "done", read()), ReadingShown("right", "done", read(WARFARIN, cut=True)))
+    assert scene.page.sides["left"].sentence.text() == "No entities found."
+    assert "cut off: some may be missing" in scene.page.sides["right"].sentence.text()
+    assert not scene.page.sides["left"].differs.isVisible()
+
+
+def test_that_stopping_waits_for_the_last_token_and_keeps_what_was_found(scene: Scene) -> None:
+    scene.ask()
+    scene.come(ReadingShown("left", "reading", read(WARFARIN, state="reading")), ReadingShown("right", "waiting"))
+    scene.page.read.click()
+    assert scene.stops == [True]
+    assert scene.page.read.text() == "Stopping…" and not scene.page.read.isEnabled()
+    scene.come(ReadingShown("left", "stopped", read(WARFARIN, state="stopped")))
+    left, right = scene.page.sides.values()
+    assert left.state.word() == right.state.word() == "Stopped"
+    assert left.sentence.text() == "1 entity found before you stopped it."
+    assert scene.page.read.text() == "Read note" and scene.page.read.isEnabled()
+
+
+def test_that_a_note_that_still_waits_is_stopped_at_once(scene: Scene) -> None:
+    scene.ask()
+    scene.come(ReadingShown("left", "waiting"), ReadingShown("right", "waiting"))
+    scene.page.read.click()
+    assert scene.stops == [True] and scene.page.read.text() == "Read note"
+    # Its job comes to its turn only now, while the next one already waits.
+    scene.page.read.click()
+    scene.come(ReadingShown("left", "loading"), ReadingShown("left", "stopped", read(state="stopped", tokens=0)))
+    assert scene.page.read.text() == "Stop"
+    scene.come(ReadingShown("left", "done", LEFT), ReadingShown("right", "done", RIGHT))
+    assert [side.state.word() for side in scene.page.sides.values()] == ["Done", "Done"]
+
+
+def test_that_a_failure_says_why_and_keeps_the_other_sides_result(scene: Scene) -> None:
+    scene.come(Problem("desktop.no_path"))
+    scene.ask()
+    scene.come(ReadingShown("left", "done", LEFT))
+    scene.come(ReadingShown("left", "failed"), ReadingShown("right", "failed"))
+    left, right = scene.page.sides.values()
+    assert right.state.word() == "Failed" and right.sentence.text() == "This side could not be read."
+    scene.come(Problem("training.no_such_layer", {"name": "q_proj"}))
+    assert "no linear layer q_proj" in right.sentence.text()
+    assert left.state.word() == "Done" and len(left.text.marked()) == 3
+    assert scene.page.read.isEnabled() and scene.page.read.text() == "Read note"
+
+
+def test_that_an_earlier_result_is_not_taken_for_the_new_one(scene: Scene) -> None:
+    scene.ask()
+    scene.come(ReadingShown("left", "done", LEFT), ReadingShown("right", "done", RIGHT))
+    scene.page.read.click()
+    scene.come()
+    assert [side.state.word() for side in scene.page.sides.values()] == ["Waiting", "Waiting"]
+    assert scene.page.sides["left"].text.marked() == []
+
+
+def test_that_another_note_takes_the_results_away(scene: Scene) -> None:
+    scene.ask()
+    scene.come(ReadingShown("left", "done", LEFT), ReadingShown("right", "done", RIGHT))
+    assert scene.page.note.is_folded() and not scene.page.legend.isHidden()
+    scene.page.note.edit.click()
+    assert scene.page.note.editor.isVisible() and scene.page.sides["left"].text.isVisible()
+    scene.page.note.editor.insertPlainText("x")
+    assert not scene.page.sides["left"].text.isVisible() and scene.page.legend.isHidden()
+
+
+# -- what is compared ------------------------------------------------------------------------------------------------
+
+
+def test_that_another_choice_is_not_shown_as_read(scene: Scene) -> None:
+    scene.ask()
+    scene.come(ReadingShown("left", "done", LEFT), ReadingShown("right", "done", RIGHT))
+    box = scene.page.sides["right"].box
+    adapter = box.key()
+    box.choose("base")
+    box.activated.emit(box.currentIndex())
+    assert scene.page.sides["right"].sentence.text() == "Not read with this one yet."
+    assert scene.page.sides["right"].text.marked() == []
+    assert not scene.page.sides["left"].differs.isVisible()
+    box.choose(adapter)
+    box.activated.emit(box.currentIndex())
+    assert len(scene.page.sides["right"].text.marked()) == 4
+
+
+def test_that_the_waiting_adapter_is_tried_from_its_approval(alone: Scene, tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    try:
+        entry = site.trained(1)
+        key = f"{BLOB}{entry.update.parts['adapter'].sha256}"
+        alone.page.choose(key)  # the window turns the page before the page has seen the desk
+        alone.desk = site.refresh()
+        alone.come()
+        box = alone.page.sides["right"].box
+        assert box.isVisible() and box.key() == key
+        alone.ask()
+        assert alone.wishes[0].right == key
+        alone.come(ReadingShown("left", "done", LEFT), ReadingShown("right", "done", RIGHT))
+        alone.desk.fold([Record(site.spec, (), (), None)])  # sent meanwhile: its result stays
+        alone.come()
+        assert box.key() == key and len(alone.page.sides["right"].text.marked()) == 4
+    finally:
+        site.outbox.close()
+
+
+def test_that_choices_stay_while_the_list_changes(scene: Scene, tmp_path: Path) -> None:
+    left = scene.page.sides["left"].box
+    left.choose(f"{FOLDER}{tmp_path / 'adapter'}")
+    scene.page.offer_model(tmp_path / "model", tmp_path / "adapter")
+    scene.come()
+    assert left.key() == f"{FOLDER}{tmp_path / 'adapter'}"
+
+
+# -- everyday use ----------------------------------------------------------------------------------------------------
+
+
+def test_that_the_pump_moves_neither_caret_nor_text(scene: Scene, qtbot: QtBot) -> None:
+    editor = scene.page.note.editor
+    editor.setFocus()
+    qtbot.keyClicks(editor, "Given lithium.")
+    cursor = editor.textCursor()
+    cursor.setPosition(5)
+    editor.setTextCursor(cursor)
+    for _ in range(20):
+        scene.come(ReadingShown("left", "done", LEFT))
+    assert editor.toPlainText() == "Given lithium." and editor.textCursor().position() == 5
+
+
+def test_that_a_result_can_be_selected_while_nothing_changes(scene: Scene) -> None:
+    scene.ask()
+    scene.come(ReadingShown("left", "done", LEFT), ReadingShown("right", "done", RIGHT))
+    text = scene.page.sides["right"].text
+    text.selectAll()
+    scene.come()
+    assert text.textCursor().hasSelection()
+    copied = text.createMimeDataFromSelection().text()
+    assert copied == f"{WATERMARK}\n\n{TEXT}"
+
+
+def test_that_the_legend_hides_a_type_on_both_sides(scene: Scene) -> None:
+    scene.ask()
+    scene.come(ReadingShown("left", "done", LEFT), ReadingShown("right", "done", RIGHT))
+    scene.page.legend.button("drug").click()
+    assert [words for words, _ in scene.page.sides["right"].text.marked()] == ["melena"]
+    assert [words for words, _ in scene.page.sides["left"].text.marked()] == ["melena", "Endoscopy"]
+    assert "ciprofloxacin" not in scene.page.sides["right"].text.accessibleDescription()
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_Return, Qt.Key.Key_Enter])
+def test_that_keys_read_and_stop(scene: Scene, qtbot: QtBot, key: Qt.Key) -> None:
+    scene.page.note.set_text(TEXT)
+    scene.page.activateWindow()
+    scene.page.note.editor.setFocus()
+    qtbot.waitUntil(scene.page.note.editor.hasFocus)
+    qtbot.keyClick(scene.page.note.editor, key, Qt.KeyboardModifier.ControlModifier)
+    assert len(scene.wishes) == 1 and scene.page.note.text() == TEXT
+    qtbot.keyClick(scene.page.focusWidget(), Qt.Key.Key_Escape)
+    assert scene.stops == [True]
+
+
+def test_that_tab_leaves_the_editor(scene: Scene, qtbot: QtBot) -> None:
+    scene.page.activateWindow()
+    scene.page.note.editor.setFocus()
+    qtbot.waitUntil(scene.page.note.editor.hasFocus)
+    qtbot.keyClick(scene.page.note.editor, Qt.Key.Key_Tab)
+    assert scene.page.note.types_line.hasFocus() and scene.page.note.text() == ""
+
+
+def test_that_everything_with_a_focus_has_a_name(scene: Scene) -> None:
+    scene.ask()
+    scene.come(ReadingShown("left", "done", LEFT), ReadingShown("right", "done", RIGHT))
+    scene.page.note.set_folded(False)
+    fields = [
+        w for w in scene.page.findChildren(QWidget) if w.focusPolicy() & Qt.FocusPolicy.TabFocus and w.isVisible()
+    ]
+    kinds = (QAbstractButton, QComboBox, QLineEdit, QTextEdit)
+    nameless = [w for w in fields if not w.accessibleName() and not (isinstance(w, QAbstractButton) and w.text())]
+    assert sum(isinstance(w, kinds) for w in fields) >= 8 and not nameless
+
+
+# -- a real model ----------------------------------------------------------------------------------------------------
+
+
+def test_that_a_real_model_reads_the_note_on_both_sides(scene: Scene, tiny_model: Path, tmp_path: Path) -> None:
+    from fedmed_desktop.desktop.app import Workshop
+    from fedmed_desktop.lora import Adapter, Module
+    from fedmed_desktop.lora.base_model import decoder_linears
+
+    rng = np.random.default_rng(0)
+    modules = {
+        name: Module(rng.normal(0, 0.3, (d, 2)).astype(np.float32), rng.normal(0, 0.3, (2, k)).astype(np.float32), 1.0)
+        for name, (d, k) in decoder_linears(tiny_model).items()
+    }
+    Adapter(modules).save_peft(tmp_path / "adapter", str(tiny_model))
+    scene.page.offer_model(tiny_model, tmp_path / "adapter")
+    scene.ask("Lithium caused tremor.")
+    request = request_for(scene.wishes[0], scene.desk, tiny_model, dict[str, Path]().get)
+    shown: list[Item] = []
+    Workshop().read(request, shown.append, Control())
+    scene.come(*shown)
+    for side in scene.page.sides.values():
+        assert side.state.word() == "Done"
+        assert "first token after" in side.numbers.text()
+    states = [item.state for item in shown if isinstance(item, ReadingShown)]
+    assert states[0] == "loading" and states[-1] == "done" and states.count("done") == 2
