@@ -7,48 +7,65 @@ The training thread is not for these; it may be busy for hours.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import shiboken6
 from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal, Slot
 
 T = TypeVar("T")
+
+# Enough that one folder on a share that does not answer holds up no other look, however few cores there are.
+THREADS = 4
 
 # A task lives here until its outcome has come back to the GUI thread: a QObject must not die on another one.
 _running: set[Task] = set()
 
 
 class Task(QObject):
-    """One job. `done` and `failed` are emitted in the GUI thread, one of them once, unless it was dropped before."""
+    """One job. What comes of it is told in the GUI thread, once, unless it was dropped before or its owner is gone."""
 
-    done = Signal(object)
-    failed = Signal(object)
     _came = Signal(object, object)
 
-    def __init__(self, fn: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        owner: QObject,
+        fn: Callable[[], T],
+        done: Callable[[T], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
         super().__init__()
+        self._owner = owner
+        self._done: Callable[[Any], None] = done
+        self._failed = failed
         self._dropped = False
         self._work = _Work(fn, self._came.emit)
         self._came.connect(self._take, Qt.ConnectionType.QueuedConnection)
 
     def start(self) -> None:
         _running.add(self)
-        QThreadPool.globalInstance().start(self._work)
+        _pool().start(self._work)
 
     def drop(self) -> None:
         """Nobody wants the result any more. Work that has not begun is never done."""
         self._dropped = True
-        if QThreadPool.globalInstance().tryTake(self._work):
+        if _pool().tryTake(self._work):
             _running.discard(self)
 
     @Slot(object, object)
-    def _take(self, result: object, error: object) -> None:
+    def _take(self, result: object, error: BaseException | None) -> None:
         _running.discard(self)
-        if self._dropped:
+        if self._dropped or not shiboken6.isValid(self._owner):
             return
         if error is None:
-            self.done.emit(result)
+            self._done(result)
         else:
-            self.failed.emit(error)
+            self._failed(error)
+
+
+def _pool() -> QThreadPool:
+    pool = QThreadPool.globalInstance()
+    pool.setMaxThreadCount(max(pool.maxThreadCount(), THREADS))
+    return pool
 
 
 class _Work(QRunnable):
@@ -68,6 +85,7 @@ class _Work(QRunnable):
 
 
 def run_task(
+    owner: QObject,
     fn: Callable[[], T],
     done: Callable[[T], None],
     failed: Callable[[BaseException], None],
@@ -75,13 +93,11 @@ def run_task(
 ) -> Task:
     """Runs `fn` on a thread of the pool; `done(result)` or `failed(exception)` is then called in the GUI thread.
 
-    Both must be @Slot methods of QObjects of the GUI thread: a receiver that is gone by then is not called. `replaces`
-    is an earlier task of the same question, whose answer is now stale.
+    From the GUI thread. Neither is called once `owner` is deleted. `replaces` is an earlier task with the same
+    question, whose answer is now stale.
     """
     if replaces is not None:
         replaces.drop()
-    task = Task(fn)
-    task.done.connect(done)
-    task.failed.connect(failed)
+    task = Task(owner, fn, done, failed)
     task.start()
     return task

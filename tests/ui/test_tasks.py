@@ -45,7 +45,7 @@ def gate() -> Iterator[threading.Event]:
 def test_that_a_result_arrives_in_the_gui_thread(qtbot: QtBot) -> None:
     owner = Owner()
     where: list[int] = []
-    run_task(lambda: where.append(threading.get_ident()) or 42, owner.take, owner.fail)
+    run_task(owner, lambda: where.append(threading.get_ident()) or 42, owner.take, owner.fail)
     qtbot.waitUntil(lambda: owner.results == [42])
     assert owner.threads == {threading.current_thread()}
     assert where != [threading.get_ident()]
@@ -54,7 +54,7 @@ def test_that_a_result_arrives_in_the_gui_thread(qtbot: QtBot) -> None:
 
 def test_that_a_fault_arrives_there_too(qtbot: QtBot) -> None:
     owner = Owner()
-    run_task(lambda: 1 / 0, owner.take, owner.fail)
+    run_task(owner, lambda: 1 / 0, owner.take, owner.fail)
     qtbot.waitUntil(lambda: bool(owner.errors))
     assert isinstance(owner.errors[0], ZeroDivisionError) and owner.results == []
     assert owner.threads == {threading.current_thread()}
@@ -67,8 +67,8 @@ def test_that_a_stale_result_is_dropped(qtbot: QtBot, gate: threading.Event) -> 
         gate.wait(10)
         return "stale"
 
-    first = run_task(slow, owner.take, owner.fail)
-    run_task(lambda: "fresh", owner.take, owner.fail, first)
+    first = run_task(owner, slow, owner.take, owner.fail)
+    run_task(owner, lambda: "fresh", owner.take, owner.fail, first)
     qtbot.waitUntil(lambda: owner.results == ["fresh"])
     gate.set()
     qtbot.waitUntil(lambda: not tasks._running)
@@ -77,20 +77,20 @@ def test_that_a_stale_result_is_dropped(qtbot: QtBot, gate: threading.Event) -> 
 
 def test_that_work_that_nobody_wants_any_more_is_not_begun(qtbot: QtBot, gate: threading.Event) -> None:
     owner = Owner()
-    pool = QThreadPool.globalInstance()
-    for _ in range(pool.maxThreadCount()):
-        run_task(lambda: gate.wait(10), owner.take, owner.fail)
+    run_task(owner, lambda: gate.wait(10), owner.take, owner.fail)
+    for _ in range(QThreadPool.globalInstance().maxThreadCount() - 1):
+        run_task(owner, lambda: gate.wait(10), owner.take, owner.fail)
     begun: list[bool] = []
-    task = run_task(lambda: begun.append(True), owner.take, owner.fail)
+    task = run_task(owner, lambda: begun.append(True), owner.take, owner.fail)
     task.drop()
     gate.set()
     qtbot.waitUntil(lambda: not tasks._running)
-    assert begun == [] and len(owner.results) == pool.maxThreadCount()
+    assert begun == [] and len(owner.results) == QThreadPool.globalInstance().maxThreadCount()
 
 
 def test_that_a_receiver_that_is_gone_is_not_called(qtbot: QtBot, gate: threading.Event) -> None:
     owner = Owner()
-    run_task(lambda: gate.wait(10), owner.take, owner.fail)
+    run_task(owner, lambda: gate.wait(10), owner.take, owner.fail)
     shiboken6.delete(owner)
     gate.set()
     qtbot.waitUntil(lambda: not tasks._running)

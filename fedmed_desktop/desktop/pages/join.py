@@ -149,7 +149,7 @@ class JoinPage(PageBase):
     def _look_at_model(self, typed: str) -> None:
         self._show("model", CHECKING if typed else EMPTY)
         self._model_task = run_task(
-            partial(joining.look_at_model, typed), self._model_seen, self._fault, self._model_task
+            self, partial(joining.look_at_model, typed), self._model_seen, self._fault, self._model_task
         )
 
     @Slot(str)
@@ -170,7 +170,7 @@ class JoinPage(PageBase):
             self.preview.show_preview(None, waiting=bool(notes))
         self._show("types_map", CHECKING if notes or types_map else EMPTY)
         look = partial(joining.look_at_notes, notes, types_map, self._look)
-        self._notes_task = run_task(look, self._notes_seen, self._fault, self._notes_task)
+        self._notes_task = run_task(self, look, self._notes_seen, self._fault, self._notes_task)
 
     @Slot(object)
     def _model_seen(self, verdict: Verdict) -> None:
