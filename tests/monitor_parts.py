@@ -101,7 +101,8 @@ def standing(
 
 def entry(round_number: int, state: str = "acknowledged", model: float | None = 0.3, steps: int = 150) -> Entry:
     plan = Plan(round=round_number, start="0" * 64, rank=16, training=TrainingSettings(steps=steps), seed=round_number)
-    report = Report(notes=2310, steps=steps, loss_before=1.42, loss_after=1.07)
+    losses = {f"loss_{when}": scored(round_number, when, steps).loss for when in ("before", "after")}
+    report = Report(notes=2310, steps=steps, **losses)
     update = Update(
         round=round_number, parts={"adapter": Part(sha256=f"{round_number + 100:064x}", size=16_830_000)}, report=report
     )

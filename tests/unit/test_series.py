@@ -115,7 +115,7 @@ def test_that_a_resumed_training_replaces_the_steps_that_it_repeats() -> None:
     assert loss.tolist() == [1.0] * 50 + [2.0] * 10
     straight = folded(*(step(n, loss=1.0) for n in range(1, 51)), *(step(n, loss=2.0) for n in range(51, 61)))
     for weight in ("0.6", "0.9"):
-        assert curves.smoothed(weight) == pytest.approx(straight.smoothed(weight))  # type: ignore[arg-type]
+        assert curves.training("step", weight)[1] == pytest.approx(straight.training("step", weight)[1])
 
 
 def test_that_a_federation_that_begins_anew_from_an_earlier_round_replaces_the_later_ones() -> None:
@@ -129,22 +129,22 @@ def test_that_steps_that_never_arrived_are_a_gap() -> None:
     x, loss = curves.training("step")
     assert x.tolist() == [1, 2, 5, 6]
     assert math.isnan(loss[2]) and loss[3] == 3.0
-    assert math.isnan(curves.smoothed("0.9")[2])
+    assert math.isnan(curves.training("step", "0.9")[1][2])
     assert [row[1] for row in curves.table().as_rows()] == ["1", "2", "6"]
 
 
 def test_that_a_loss_that_is_no_number_is_a_gap_and_spoils_no_average() -> None:
     losses = [2.0, NAN, 1.0, 0.5]
     curves = folded(*(step(n + 1, loss=loss) for n, loss in enumerate(losses)))
-    assert curves.smoothed("0.6") == pytest.approx(plain_ema(losses, 0.6), nan_ok=True)
+    assert curves.training("step", "0.6")[1] == pytest.approx(plain_ema(losses, 0.6), nan_ok=True)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.one_of(st.floats(0, 100), st.just(NAN)), min_size=1, max_size=60), st.sampled_from(["0.6", "0.9"]))
 def test_that_smoothing_is_the_bias_corrected_average(losses: list[float], weight: str) -> None:
     curves = folded(*(step(n + 1, loss=loss) for n, loss in enumerate(losses)))
-    assert curves.smoothed(weight) == pytest.approx(plain_ema(losses, float(weight)), nan_ok=True)  # type: ignore[arg-type]
-    assert curves.smoothed("0") == pytest.approx(losses, nan_ok=True)
+    assert curves.training("step", weight)[1] == pytest.approx(plain_ema(losses, float(weight)), nan_ok=True)  # type: ignore[arg-type]
+    assert curves.training("step", "0")[1] == pytest.approx(losses, nan_ok=True)
 
 
 # -- rounds ------------------------------------------------------------------------------------------------------------
@@ -154,14 +154,15 @@ def test_that_validation_lies_where_a_round_begins_and_ends() -> None:
     curves = folded(*run(rounds=2, steps=5))
     x, loss = curves.validation("step")
     assert x.tolist() == [0, 5, 5, 10]
-    assert loss.tolist() == [scored(r, w, 5).loss for r in (1, 2) for w in ("before", "after")]  # type: ignore[arg-type]
+    assert loss.tolist() == [scored(r, w, 5).loss for r in (1, 2) for w in ("before", "after")]
     assert curves.scores("step")[1][0] == pytest.approx(scored(1, "before", 5).scores.f1_strict)
 
 
 def test_that_drift_is_the_sites_own_until_the_coordinator_has_recorded_it() -> None:
     curves = folded(*run(rounds=2, steps=5))
     curves.fold_record(record(entry(1, model=None, steps=5), entry(2, model=0.3, steps=5)))
-    assert curves.drift("model", "step") == (pytest.approx([10.0]), pytest.approx([0.3]))
+    x, drift = curves.drift("model", "step")
+    assert (x.tolist(), drift.tolist()) == ([10.0], [0.3])
     curves.fold_standing(standing(rounds=2))
     x, drift = curves.drift("model", "step")
     assert (x.tolist(), drift.tolist()) == ([5, 10], pytest.approx([0.42, 0.37]))
@@ -204,7 +205,7 @@ def test_that_a_record_alone_is_something_to_draw() -> None:
     curves = Curves()
     curves.fold_record(record(entry(1, steps=5)))
     assert not curves.is_empty
-    assert curves.validation("step")[1].tolist() == [1.42, 1.07]
+    assert curves.validation("step")[1].tolist() == [scored(1, "before").loss, scored(1, "after").loss]
 
 
 def test_that_scores_of_the_last_scored_round_are_told_by_type() -> None:
@@ -313,3 +314,24 @@ def test_that_ticks_are_written_with_as_many_digits_as_they_need() -> None:
     assert [number(v) for v in (NAN, 0, 1.234, 12.34, 3412.4, 0.00018)] == [
         "not measured", "0.00", "1.23", "12.3", "3,412", "1.8e-4",
     ]  # fmt: skip
+
+
+def test_that_over_time_there_is_a_gap_between_rounds() -> None:
+    curves = folded(*run(rounds=2, steps=3))
+    x, loss = curves.training("time", "0.9")
+    assert x.tolist() == [1, 2, 3, 3, 244, 245, 246]
+    assert np.isnan(loss).tolist() == [False, False, False, True, False, False, False]
+
+
+def test_that_over_time_the_rank_holds_until_the_next_round_begins() -> None:
+    curves = folded(*run(rounds=2, steps=3))
+    curves.fold_standing(standing(ranks=(8, 16)))
+    x, rank = curves.rank("time")
+    assert (x.tolist(), rank.tolist()) == ([0, 243, 243, 246], [8, 8, 16, 16])
+
+
+def test_that_an_x_is_told_as_round_and_step() -> None:
+    curves = folded(*run(rounds=2, steps=5))
+    assert [curves.step_at("step", x) for x in (-3, 5.4, 5.6, 99)] == [(1, 1), (1, 5), (2, 1), (2, 5)]
+    assert Curves().step_at("step", 1) is None
+    assert curves.extent("step") == 10

@@ -120,8 +120,10 @@ class Curves:
     def _lengthen(self, row: int, steps: int) -> None:
         """A round's number of steps as known now; later rounds move along."""
         grown = steps - self._length(row)
-        if grown:
-            self._rounds.set(row, steps=steps)
+        if not grown:
+            return
+        self._rounds.set(row, steps=steps)
+        if row + 1 < len(self._rounds):
             self._steps.move_from(int(self._rounds["round"][row]) + 1, grown)
 
     def _saw(self, row: int, time: float) -> None:
@@ -153,19 +155,19 @@ class Curves:
         steps = self._rounds["steps"]
         return np.cumsum(steps) - steps
 
-    def training(self, axis: Axis) -> tuple[Numbers, Numbers]:
-        """x and training loss, shape (steps,)."""
-        return self.positions(axis), self._steps["loss"]
+    def training(self, axis: Axis, weight: Weight = "0") -> tuple[Numbers, Numbers]:
+        """x and training loss, smoothed by `weight`, shape (steps,); over time with a gap between rounds."""
+        x, loss = self.positions(axis), self._steps.smoothed(weight)
+        if axis == "step":
+            return x, loss
+        first = np.flatnonzero(np.diff(self._steps["round"])) + 1
+        return np.insert(x, first, x[first - 1]), np.insert(loss, first, NAN)
 
     def positions(self, axis: Axis) -> Numbers:
         """x of each step: its number through all rounds, or seconds since the first measurement; it never falls."""
         if axis == "step":
             return self._steps["index"]
         return np.maximum.accumulate(self._steps["time"] - self._origin())  # a clock may be set back
-
-    def smoothed(self, weight: Weight) -> Numbers:
-        """Training loss smoothed, shape (steps,); weight 0 is the loss itself."""
-        return self._steps.smoothed(weight)
 
     def latest(self, name: Literal["loss", "learning_rate", "tokens_per_second", "memory_mib"]) -> float:
         """The last step's value; NaN before the first."""
@@ -177,6 +179,20 @@ class Curves:
             return self._rounds["began"] - self._origin(), self._rounds["ended"] - self._origin()
         starts = self.round_starts()
         return starts, starts + self._rounds["steps"]
+
+    def extent(self, axis: Axis) -> float:
+        """The greatest x of anything; 0 before there is anything."""
+        ends = self._ends(axis)[1]
+        return float(np.fmax.reduce(ends, initial=0.0))
+
+    def step_at(self, axis: Axis, x: float) -> tuple[int, int] | None:
+        """(round, step in it) of the step nearest to an x; None before the first."""
+        if not len(self._steps):
+            return None
+        xs = self.positions(axis)
+        row = min(int(np.searchsorted(xs, x)), len(xs) - 1)
+        row -= bool(row and x - xs[row - 1] <= xs[row] - x)
+        return int(self._steps["round"][row]), int(self._steps["step"][row])
 
     def boundaries(self, axis: Axis) -> list[tuple[int, float]]:
         """(round, x at which it begins) of each round in which this site trained."""
@@ -223,8 +239,11 @@ class Curves:
         return np.concatenate(x), np.concatenate(y)
 
     def _step_line(self, values: Numbers, axis: Axis) -> tuple[Numbers, Numbers]:
+        """A value holds from where its round begins to where the next one does."""
         begins, ends = self._ends(axis)
-        return _known(np.stack([begins, ends], axis=1).ravel(), np.repeat(values, 2))
+        there = np.isfinite(begins) & np.isfinite(ends) & np.isfinite(values)
+        begins, ends, values = begins[there], ends[there], values[there]
+        return np.stack([begins, np.append(begins[1:], ends[-1:])], axis=1).ravel(), np.repeat(values, 2)
 
     def rank_change(self) -> tuple[int, int, int] | None:
         """(round, rank before, rank from then on) of the last change of this site's rank."""

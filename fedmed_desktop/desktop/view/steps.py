@@ -68,7 +68,9 @@ class Steps:
 
     def forget_from(self, round_number: int, step: int) -> None:
         """A training that is resumed repeats steps: those from here on do not hold any more."""
-        self._rows.truncate(self._before(round_number, step))
+        rows = self._rows
+        if len(rows) and (rows["round"][-1], rows["step"][-1]) >= (round_number, step):
+            rows.truncate(self._before(round_number, step))
 
     def move_from(self, round_number: int, amount: int) -> None:
         """The rounds before this one turned out longer by so many steps."""
