@@ -15,45 +15,51 @@ from ..site import Verdict
 from .program import Program
 
 SIZE: Final = (1280, 720)
-PICTURES: Final = ("rounds", "monitor", "approvals")
 
 
 class Recorder(QObject):
-    """Approves by rule whatever waits, after its sheet was drawn; closes the program when the demonstration is over."""
+    """Approves by rule whatever waits, after its sheet was drawn; closes the program when the demonstration is over.
+
+    One picture a tick: a page that has just been turned to is laid out before the next one.
+    """
 
     def __init__(self, program: Program, report: Path) -> None:
         super().__init__(program)
         self._program = program
         self._report = report
+        self._todo: list[str] = []
+        self._pictured: set[str] = set()
         self._answered: set[str] = set()
-        self._done = False
+        self._over = False
         self.problem: UserFacingError | None = None
         program.window.resize(*SIZE)
         program.taken.connect(self._look)
 
     @Slot()
     def _look(self) -> None:
-        desk = self._program.desk
+        desk, window = self._program.desk, self._program.window
+        if self._todo and window.page == self._todo[0]:
+            window.grab().save(str(self._report / f"{self._todo.pop(0)}.png"))
+        if self._todo:
+            window.go(self._todo[0])
+            return
         asked = desk.entry(desk.asked) if desk.asked else None
-        if asked and asked.sha256 not in self._answered:
+        if asked and asked.sha256 not in self._pictured:
+            self._pictured.add(asked.sha256)
+            # The last one holds scores only; the pictures show an adapter.
+            self._todo = ["approvals", "rounds"] if asked.update.parts else []
+        elif asked and asked.sha256 not in self._answered:
             self._answered.add(asked.sha256)
-            if asked.update.parts:  # the last one holds scores only; the picture shows an adapter
-                self._picture("approvals")
-                self._picture("rounds")
-            verdict = Verdict(approve=True, by="rule", reason=DEMO_RULE, delay=timedelta(0))
-            self._program.engine.decide(asked.sha256, verdict)
-        if desk.ended and not self._done:
-            self._done = True
-            fatal = [problem for problem in desk.problems if problem.fatal]
-            if fatal:
-                self.problem = UserFacingError(fatal[-1].code, **fatal[-1].params)
-            else:
-                self._picture("monitor")
-            self._program.close()
+            rule = Verdict(approve=True, by="rule", reason=DEMO_RULE, delay=timedelta(0))
+            self._program.engine.decide(asked.sha256, rule)
+        if desk.ended and not self._over:
+            self._over = True
+            self._todo = ["monitor"]
+        elif desk.ended:
+            self._end()
 
-    def _picture(self, page: str) -> None:
-        window = self._program.window
-        window.go(page)
-        window.show_now()
-        self._report.mkdir(parents=True, exist_ok=True)
-        window.grab().save(str(self._report / f"{page}.png"))
+    def _end(self) -> None:
+        fatal = [problem for problem in self._program.desk.problems if problem.fatal]
+        if fatal:
+            self.problem = UserFacingError(fatal[-1].code, **fatal[-1].params)
+        self._program.close()

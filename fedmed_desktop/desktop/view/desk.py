@@ -155,10 +155,11 @@ class Desk:
     @property
     def round(self) -> int:
         """The round that is on, as far as this site knows; 0 before the first."""
-        if self.standing:
-            return self.standing.round
         known = [entry.plan.round for entry in self.record.entries]
-        return max([*known, self.phase.round if self.phase else 0], default=0)
+        known.append(self.phase.round if self.phase else 0)
+        if self.standing:  # told once a second at most, so that the site's own plan may be ahead of it
+            known = [self.standing.round, *(number for number in known if number <= self.standing.rounds)]
+        return max(known)
 
     @property
     def queue(self) -> list[Entry]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from ...clinical import AnswerForm
 from ...clinical.reading import SENTENCE_TOKENS, Lengths, ReadingSettings
 from ...demo.settings import TYPES
+from ...errors import UserFacingError
 from .desk import Desk
 from .items import Side
 
@@ -58,7 +59,7 @@ def choices(desk: Desk, adapter: Path | None = None) -> list[Choice]:
     """Base first, then what this desktop has: a given adapter, the federation's newest, the one that waits."""
     found = [Choice(BASE, "Base model")]
     if adapter:
-        found.append(Choice(f"{FOLDER}{adapter}", f"Adapter {adapter.name}"))
+        found.append(Choice(f"{FOLDER}{adapter}", f"Adapter {adapter.parent.name}/{adapter.name}"))
     if desk.scored:
         found.append(Choice(f"{FOLDER}{desk.scored.report.parent / 'adapter'}", "Federation, final"))
     elif desk.record.final:
@@ -71,11 +72,14 @@ def choices(desk: Desk, adapter: Path | None = None) -> list[Choice]:
 
 
 def request_for(wish: TrialWish, desk: Desk, bundled_model: Path, blob: Callable[[str], Path | None]) -> TrialRequest:
-    """The wish with its files; `blob` says where an adapter with a hash lies."""
+    """The wish with its files; `blob` says where an adapter with a hash lies. Raises UserFacingError: not here."""
 
     def path(key: str) -> Path | None:
         if key.startswith(BLOB):
-            return blob(key.removeprefix(BLOB))
+            sha256 = key.removeprefix(BLOB)
+            if (found := blob(sha256)) is None:
+                raise UserFacingError("storage.no_blob", sha256=sha256)
+            return found
         return Path(key.removeprefix(FOLDER)) if key.startswith(FOLDER) else None
 
     sides: dict[Side, Path | None] = {"left": path(wish.left)}
