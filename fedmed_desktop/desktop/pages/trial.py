@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -28,14 +29,19 @@ from fedmed_desktop.desktop.widgets.entity_legend import EntityLegend
 from fedmed_desktop.errors import UserFacingError
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class TrialPage(PageBase):
     """`read_requested(TrialWish)` and `stop_requested` are what the person wants; what comes of it is in the desk."""
 
     read_requested = Signal(object)
     stop_requested = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, clock: Callable[[], datetime] = _now, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._clock = clock
         self._desk = Desk()
         self._run: Run | None = None
         self._seen: object = None
@@ -194,7 +200,7 @@ class TrialPage(PageBase):
     def open_file(self, path: Path) -> None:
         """Reads the file beside the GUI thread, since it may lie on a share; then it is the note."""
         self.note.show_fault("")
-        self._task = run_task(lambda: note_of_file(path), self._opened, self._not_opened, self._task)
+        self._task = run_task(self, lambda: note_of_file(path), self._opened, self._not_opened, self._task)
 
     @Slot(object)
     def _opened(self, text: str) -> None:
@@ -288,7 +294,7 @@ class TrialPage(PageBase):
 
     def _show_run(self) -> None:
         run = self._run
-        waits = waits_for(self._desk, datetime.now(UTC)) if run and run.is_waiting and not run.is_over else ""
+        waits = waits_for(self._desk, self._clock()) if run and run.is_waiting and not run.is_over else ""
         if waits != self.waits.text():
             self.waits.show_message(waits)
         now = (run and (dict(run.states), dict(run.readings), run.failure, run.stopping), self._is_alone())

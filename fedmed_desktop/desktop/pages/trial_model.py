@@ -95,13 +95,13 @@ class ModelCard(Card):
         """Looks into the folder, then takes it; the adapter, which was made for another model, goes."""
         self._asked = Path(folder)
         self._say("")
-        self._task = run_task(lambda: look_at_model(folder), self._model_looked, self._failed, self._task)
+        self._task = run_task(self, lambda: look_at_model(folder), self._model_looked, self._failed, self._task)
 
     @Slot(str)
     def take_adapter(self, folder: str) -> None:
         self._asked = Path(folder)
         self._say("")
-        self._task = run_task(lambda: load_adapter(Path(folder)), self._adapter_looked, self._failed, self._task)
+        self._task = run_task(self, lambda: load_adapter(Path(folder)), self._adapter_looked, self._failed, self._task)
 
     @Slot(object)
     def _model_looked(self, verdict: Verdict) -> None:
