@@ -18,6 +18,7 @@ from fedmed_desktop.desktop.view.scales import (
     linear_ticks,
     log_ticks,
     mapped,
+    nearest,
     number,
     padded,
     robust_range,
@@ -269,6 +270,12 @@ def test_that_a_csv_file_that_cannot_be_written_is_a_sentence(tmp_path: Path) ->
 
 
 # -- axes --------------------------------------------------------------------------------------------------------------
+
+
+def test_that_the_nearest_known_value_is_read() -> None:
+    x, y = np.array([0.0, 1.0, 2.0, 5.0]), np.array([10.0, NAN, 12.0, 15.0])
+    assert [nearest(x, y, at) for at in (-9, 0.9, 1.1, 3.5, 3.6, 99)] == [10, 10, 12, 12, 15, 15]
+    assert math.isnan(nearest(x[:0], y[:0], 1)) and math.isnan(nearest(x, y * NAN, 1))
 
 
 def test_that_a_far_outlier_does_not_flatten_the_rest() -> None:

@@ -68,6 +68,18 @@ def mapped(values: Numbers, scale: Scale) -> Numbers:
     return found
 
 
+def nearest(x: Numbers, y: Numbers, at: float) -> float:
+    """The finite value nearest to an x, the earlier of two that are equally near; NaN where there is none."""
+    there = np.isfinite(y)
+    x, y = x[there], y[there]
+    if not x.size:
+        return float("nan")
+    place = int(np.searchsorted(x, at))
+    if place and (place == x.size or at - x[place - 1] <= x[place] - at):
+        place -= 1
+    return float(y[place])
+
+
 def linear_ticks(low: float, high: float, most: int) -> list[float]:
     """At most about `most` multiples of 1, 2 or 5 times a power of ten within the range."""
     if not high > low or most < 1:

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QGridLayout, QVBoxLayout, QWid
 
 from fedmed_desktop.desktop import theme
 from fedmed_desktop.desktop.view.columns import Numbers
-from fedmed_desktop.desktop.view.scales import Scale, mapped, number, padded, robust_range
+from fedmed_desktop.desktop.view.scales import Scale, mapped, nearest, number, padded, robust_range
 from fedmed_desktop.desktop.view.series import Axis
 from fedmed_desktop.desktop.widgets.chart_legend import Legend, Line
 from fedmed_desktop.desktop.widgets.labels import Heading, Sentence
@@ -106,8 +106,10 @@ class Chart(QFrame):
 
     def draw(self, key: str, x: Numbers, y: Numbers) -> None:
         """A line's points, shapes (n,); x never falls. NaN in y is a gap."""
-        if not x.size and not self._data[key][0].size:
-            return
+        if self._lines[key].is_long:
+            x, y = x.copy(), y.copy()  # they are windows into what goes on changing
+        elif _same(self._data[key], (x, y)):
+            return  # nothing to paint again
         self._data[key] = (x, y)
         self._items[key].setData(x, mapped(y, self._scale))
 
@@ -219,22 +221,8 @@ class Chart(QFrame):
 
     def values_at(self, x: float) -> dict[str, str]:
         """By the names of the lines."""
-        return {
-            line.name: self._word(*found)
-            for key, line in self._lines.items()
-            if line.name and (found := self._near(key, x))
-        }
-
-    def _near(self, key: str, x: float) -> tuple[float] | None:
-        xs, ys = self._data[key]
-        there = np.isfinite(ys)
-        xs, ys = xs[there], ys[there]
-        if not xs.size:
-            return None
-        place = int(np.searchsorted(xs, x))
-        if place and (place == xs.size or x - xs[place - 1] <= xs[place] - x):
-            place -= 1
-        return (float(ys[place]),)
+        near = {line.name: nearest(*self._data[key], x) for key, line in self._lines.items() if line.name}
+        return {name: self._word(value) for name, value in near.items() if value == value}
 
     def _word(self, value: float) -> str:
         return f"{value:.0f}" if self._scale == "rank" else number(value)
@@ -301,3 +289,7 @@ class Chart(QFrame):
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(QPen(theme.active().color("focus"), 2))
             painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 4, 4)
+
+
+def _same(one: tuple[Numbers, Numbers], other: tuple[Numbers, Numbers]) -> bool:
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))

@@ -89,6 +89,10 @@ class PositionAxis(_ThemedAxis):
         super().__init__("bottom")
         self.kind: Axis = "step"
 
+    def boundingRect(self) -> QRectF:
+        half = theme.px(24)  # of a number at the very end, as above
+        return QRectF(super().boundingRect()).adjusted(-half, 0, half, 0)
+
     def show_kind(self, kind: Axis) -> None:
         if kind != self.kind:
             self.kind, self.picture = kind, None
