@@ -61,5 +61,5 @@ class Recorder(QObject):
     def _end(self) -> None:
         fatal = [problem for problem in self._program.desk.problems if problem.fatal]
         if fatal:
-            self.problem = UserFacingError(fatal[-1].code, **fatal[-1].params)
+            self.problem = UserFacingError(fatal[-1].code, retryable=False, **fatal[-1].params)
         self._program.close()

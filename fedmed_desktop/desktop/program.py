@@ -102,7 +102,7 @@ class Program(QObject):
         window.trial.read_requested.connect(self._read)
         window.trial.stop_requested.connect(engine.stop_reading)
         engine.closed.connect(self._closed)
-        self.appearance.changed.connect(window.restyle)
+        self.appearance.changed.connect(window.show_now)
 
     def _restore(self) -> None:
         values = self.settings.values

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,10 @@ PAGES: Final = ("rounds", "monitor", "approvals", "trial")
 SIZE: Final = (1280, 720)
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Window(QMainWindow):
     """One per program. `page` is the name of the page that is shown; the join form stands in Rounds' place."""
 
@@ -42,16 +47,17 @@ class Window(QMainWindow):
     log_requested = Signal()
     leave_requested = Signal()
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], datetime] = _now) -> None:
         """`folder` is the program's own: sites' folders are made in it."""
         super().__init__()
+        self._clock = clock
         self._desk = Desk()
         self._ended = False
         self.setWindowTitle(APP_NAME)
         self.setWindowIcon(app_icon())
         self.resize(*SIZE)
         self.rounds, self.join = RoundsPage(), JoinPage(folder / "sites")
-        self.monitor, self.approvals, self.trial = MonitorPage(), ApprovalsPage(), TrialPage()
+        self.monitor, self.approvals, self.trial = MonitorPage(), ApprovalsPage(clock), TrialPage(clock)
         self._guide = GuideDialog(self)
         self._about = AboutDialog(self)
         self._menu = self._make_menu()
@@ -176,12 +182,15 @@ class Window(QMainWindow):
         self._leave.setEnabled(desk.running and not desk.is_demo)
         page = self._stack.currentWidget()
         shown = self._home.currentWidget() if page is self._home else page
-        if shown is not self.join:
+        if shown is self.rounds:
+            self.rounds.show_desk(desk, now)
+        elif shown is not self.join:
             shown.show_desk(desk)  # type: ignore[union-attr]
 
+    @Slot()
     def show_now(self) -> None:
         """The desk as it was shown last, on the page that is seen now."""
-        self.show_desk(self._desk, datetime.now(UTC))
+        self.show_desk(self._desk, self._clock())
 
     def say(self, sentence: str) -> None:
         """One sentence above the page, until it is dismissed or another takes its place."""
@@ -190,12 +199,6 @@ class Window(QMainWindow):
     @Slot()
     def _unsay(self) -> None:
         self._said.show_message("")
-
-    @Slot()
-    def restyle(self) -> None:
-        """The theme has changed: what is drawn by hand is drawn anew."""
-        self.monitor.restyle()
-        self.show_now()
 
     def mark_appearance(self, choice: str) -> None:
         self._menu.mark_appearance(choice)
