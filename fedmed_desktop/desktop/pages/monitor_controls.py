@@ -66,9 +66,10 @@ class MonitorControls(Row):
         self.log_action = menu.addAction(self.tr("Logarithmic loss"))
         menu.addSeparator()
         self.table_action = menu.addAction(self.tr("Show as table"))
-        for action, chosen in ((self.log_action, self.log_chosen), (self.table_action, self.table_chosen)):
-            action.setCheckable(True)
-            action.triggered.connect(chosen)
+        self.log_action.setCheckable(True)
+        self.table_action.setCheckable(True)
+        self.log_action.triggered.connect(self.log_chosen)
+        self.table_action.triggered.connect(self.table_chosen)
         return menu
 
     def _export_menu(self) -> QMenu:
