@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Approvals page, from nothing to a receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from PySide6.QtWidgets import QCheckBox, QDialog
+
+from fedmed_desktop.desktop.view.desk import Desk
+from fedmed_desktop.desktop.window import Window
+from tests.ui.scene_parts import NOW, REASON, Lakeview, connection, standing, transfer
+from tests.ui.scenes import Scene
+from tests.ui.scenes_of_rounds import nobody
+
+
+def _after(act: Callable[[Lakeview], None], earlier: int = 2) -> Callable[[Path], Desk]:
+    def make(folder: Path) -> Desk:
+        site = Lakeview(folder, earlier=earlier)
+        act(site)
+        return site.close()
+
+    return make
+
+
+def _nothing(site: Lakeview) -> None:
+    del site
+
+
+def _first(site: Lakeview) -> None:
+    site.trained(1)
+    site.tell(standing(number=1))
+
+
+def _pending(site: Lakeview) -> None:
+    site.trained()
+
+
+def _finding(site: Lakeview) -> None:
+    site.trained(norm=4.1, worse=True)
+
+
+def _queue(site: Lakeview) -> None:
+    """The second adapter still waits for the coordinator, which asks for the third."""
+    site.trained(3, ask=False)
+    site.trained(4)
+    site.tell(standing(number=4))
+
+
+def _countdown(site: Lakeview) -> None:
+    site.approve(site.trained(), NOW - timedelta(seconds=3))
+
+
+def _sending(site: Lakeview) -> None:
+    entry = site.trained()
+    site.approve(entry)
+    site.release(entry)
+    site.tell(transfer("up", 7_340_000))
+
+
+def _received(site: Lakeview) -> None:
+    entry = site.trained()
+    site.approve(entry)
+    site.release(entry)
+    site.receive(entry)
+
+
+def _offline(site: Lakeview) -> None:
+    site.trained(ask=False)
+    site.tell(connection("lost", "link.closed", 30.0))
+
+
+def _final_scores(site: Lakeview) -> None:
+    site.scored()
+    site.tell(standing("evaluating", number=10))
+
+
+def _with_reason(window: Window, desk: Desk) -> QDialog | None:
+    del desk
+    window.approvals.decision.form.reason.setText(REASON)
+    return None
+
+
+def _without_reason(window: Window, desk: Desk) -> QDialog | None:
+    del desk
+    window.approvals.decision.form.send.click()
+    return None
+
+
+def _held(window: Window, desk: Desk) -> QDialog | None:
+    del desk
+    window.approvals.decision.form.hold.click()
+    return None
+
+
+def _below(window: Window, desk: Desk) -> QDialog | None:
+    """Scrolled to the end, where a small screen has the decision."""
+    del desk
+    bar = window.approvals.verticalScrollBar()
+    bar.setValue(bar.maximum())
+    return None
+
+
+def _seen(window: Window, desk: Desk) -> QDialog | None:
+    """The first of the findings is ticked."""
+    window.approvals.findChildren(QCheckBox)[0].click()
+    return _below(window, desk)
+
+
+class _AtFirst:
+    """Shows the desk as it was while the update still waited, so that what became of it is on the screen."""
+
+    def __init__(self, before: Callable[[Lakeview], None], then: Callable[[Lakeview], None]) -> None:
+        self._before, self._then = before, then
+        self._site: Lakeview | None = None
+
+    def desk(self, folder: Path) -> Desk:
+        self._site = Lakeview(folder)
+        self._before(self._site)
+        return self._site.desk
+
+    def act(self, window: Window, desk: Desk) -> QDialog | None:
+        assert self._site
+        self._then(self._site)
+        self._site.close()
+        window.show_desk(desk, NOW)
+        return None
+
+    def scene(self, state: str) -> Scene:
+        return Scene("approvals", state, self.desk, self.act)
+
+
+def approvals() -> list[Scene]:
+    def scene(state: str, act: Callable[[Lakeview], None], earlier: int = 2) -> Scene:
+        return Scene("approvals", state, _after(act, earlier))
+
+    return [
+        Scene("approvals", "not-joined", nobody),
+        scene("empty", _nothing, 0),
+        scene("receipts", _nothing),
+        scene("first-round", _first, 0),
+        scene("pending", _pending),
+        Scene("approvals", "pending-below", _after(_pending), _below),
+        Scene("approvals", "reason", _after(_pending), _with_reason),
+        Scene("approvals", "no-reason", _after(_pending), _without_reason),
+        Scene("approvals", "held", _after(_pending), _held),
+        scene("finding", _finding),
+        Scene("approvals", "finding-seen", _after(_finding), _seen),
+        scene("queue", _queue),
+        scene("countdown", _countdown),
+        scene("sending", _sending),
+        scene("received", _received),
+        _AtFirst(_pending, _refuse).scene("refused"),
+        _AtFirst(_pending, _expire).scene("expired"),
+        scene("offline", _offline),
+        scene("final-scores", _final_scores),
+    ]
+
+
+def _refuse(site: Lakeview) -> None:
+    entry = site.desk.pending
+    assert entry
+    site.approve(entry)
+    site.release(entry)
+    site.refuse(entry)
+
+
+def _expire(site: Lakeview) -> None:
+    entry = site.desk.pending
+    assert entry
+    site.expire(entry)

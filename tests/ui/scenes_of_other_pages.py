@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The join form, the Monitor, Try it, and the windows that stand over the window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtWidgets import QDialog
+
+from fedmed_desktop.clinical import Reading, Span, examples
+from fedmed_desktop.desktop.dialogs.about import AboutDialog
+from fedmed_desktop.desktop.dialogs.ask import Question
+from fedmed_desktop.desktop.dialogs.fault import FaultDialog
+from fedmed_desktop.desktop.dialogs.guide import GuideDialog
+from fedmed_desktop.desktop.view import joining
+from fedmed_desktop.desktop.view.desk import Desk
+from fedmed_desktop.desktop.view.items import Problem, ReadingShown, Side
+from fedmed_desktop.desktop.window import Window
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.resources import resource
+from tests.ui.scene_parts import ADDRESS, Lakeview, course, phase, standing, steps
+from tests.ui.scenes import Scene
+from tests.ui.scenes_of_rounds import nobody, told, training
+
+Act = Callable[[Window, Desk], QDialog | None]
+
+# -- join --------------------------------------------------------------------------------------------------------------
+
+
+def _fill(address: str, name: str, model: str, notes: str, types_map: str = "") -> Act:
+    """The form as it is once every field was looked at; the looks are real, but here and now."""
+
+    def act(window: Window, desk: Desk) -> QDialog | None:
+        del desk
+        look = joining.look_at_notes(notes, types_map)
+        typed: dict[joining.Field, tuple[str, joining.Verdict]] = {
+            "address": (address, joining.look_at_address(address)),
+            "name": (name, joining.look_at_name(name)),
+            "model": (model, joining.look_at_model(model)),
+            "notes": (notes, look.folder_verdict),
+            "types_map": (types_map, look.map_verdict),
+        }
+        for field, (text, verdict) in typed.items():
+            window.join.fields[field].fill(text)
+            window.join.fields[field].show_verdict(verdict)
+        window.join.preview.show_preview(look.preview)
+        window.join.fields["name"].touched.emit()
+        return None
+
+    return act
+
+
+def join() -> list[Scene]:
+    # Relative, so that pictures show no path of the computer that they were made on.
+    model, notes = (_near(resource(name)) for name in ("demo_model", "demo_notes"))
+    wrong = _fill("ws://example.org:8765", "-", str(notes), str(model), str(model / "config.json"))
+    return [
+        Scene("join", "empty", nobody),
+        Scene("join", "wrong", nobody, wrong),
+        Scene("join", "right", nobody, _fill(ADDRESS, "Lakeview", str(model), str(notes / "Lakeview"))),
+    ]
+
+
+def _near(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+# -- monitor -----------------------------------------------------------------------------------------------------------
+
+
+def _live(folder: Path) -> Desk:
+    return told(phase("training"), *course())(folder)
+
+
+def _table(window: Window, desk: Desk) -> QDialog | None:
+    del desk
+    window.monitor.restore({"table": True})
+    return None
+
+
+def _log(window: Window, desk: Desk) -> QDialog | None:
+    del desk
+    window.monitor.restore({"log": True})
+    return None
+
+
+def monitor() -> list[Scene]:
+    return [
+        Scene("monitor", "not-joined", nobody),
+        Scene("monitor", "waiting", told(phase("downloading", 1), standing(number=1), earlier=0)),
+        Scene("monitor", "first-steps", told(phase("training", 1), standing(number=1), *steps(1, last=24), earlier=0)),
+        Scene("monitor", "live", _live),
+        Scene("monitor", "log", _live, _log),
+        Scene("monitor", "table", _live, _table),
+    ]
+
+
+# -- try it ------------------------------------------------------------------------------------------------------------
+
+NOTE = examples()[2].text
+
+
+def _spans(**found: str) -> tuple[Span, ...]:
+    """Where these words stand first; words of one type are parted by "|"."""
+    spans = []
+    for kind, listed in found.items():
+        for words in listed.split("|"):
+            start = NOTE.index(words)
+            spans.append(Span(start, start + len(words), kind))
+    return tuple(sorted(spans))
+
+
+BASE = _spans(drug="lithium|hydrochlorothiazide", problem="tremor|confusion|Lithium toxicity", test="hypertension")
+ADAPTED = _spans(
+    drug="lithium|hydrochlorothiazide", test="serum level|renal function|lithium level",
+    problem="bipolar disorder|tremor|ataxia|confusion|hypertension|Lithium toxicity",
+)  # fmt: skip
+
+
+def _read(spans: tuple[Span, ...], share: float = 1.0) -> Reading:
+    upto = round(share * len(NOTE))
+    found = tuple(span for span in spans if span.end <= upto)
+    state = "finished" if share == 1.0 else "reading"
+    return Reading(len(NOTE), found, upto, round(4 * share), 5, round(212 * share), 4.6 * share, 0.4, False, state)
+
+
+def _asks(*then: ReadingShown | Problem) -> Act:
+    """Presses Read on the example; then what the training thread tells."""
+
+    def act(window: Window, desk: Desk) -> QDialog | None:
+        window.trial.note.set_text(NOTE)
+        window.trial.read.click()
+        desk.fold(then)
+        return None
+
+    return act
+
+
+def _shown(side: Side, state: str, reading: Reading | None = None) -> ReadingShown:
+    return ReadingShown(side, state, reading)  # type: ignore[arg-type]
+
+
+def _typed(window: Window, desk: Desk) -> QDialog | None:
+    del desk
+    window.trial.note.set_text(NOTE)
+    return None
+
+
+def _nothing_typed(window: Window, desk: Desk) -> QDialog | None:
+    del desk
+    window.trial.read.click()
+    return None
+
+
+def trial() -> list[Scene]:
+    left = _shown("left", "done", _read(BASE))
+    memory = Problem.of(UserFacingError("training.out_of_memory", device="GPU"), "", fatal=False)
+    idle = told(phase("sent"))
+    acts: dict[str, tuple[Callable[[Path], Desk], Act | None]] = {
+        "not-joined": (nobody, None),
+        "empty": (idle, None),
+        "typed": (idle, _typed),
+        "nothing-typed": (nobody, _nothing_typed),
+        "waiting": (training, _asks()),
+        "loading": (idle, _asks(_shown("left", "loading"))),
+        "reading": (idle, _asks(left, _shown("right", "reading", _read(ADAPTED, 0.6)))),
+        "done": (idle, _asks(left, _shown("right", "done", _read(ADAPTED)))),
+        "failed": (idle, _asks(left, memory, _shown("right", "failed"))),
+        "alone": (nobody, _asks(_shown("left", "done", _read(tuple(s for s in BASE if s.type != "test"))))),
+    }
+    return [Scene("trial", state, desk, act) for state, (desk, act) in acts.items()]
+
+
+# -- over the window ---------------------------------------------------------------------------------------------------
+
+
+def _opened(dialog: QDialog) -> QDialog:
+    dialog.open()
+    return dialog
+
+
+def _ask_close(window: Window, desk: Desk) -> QDialog:
+    del desk
+    return _opened(
+        Question(
+            window,
+            "Close while training?",
+            "Training stops at its present step, is saved, and goes on when you open the program again.",
+            yes="Stop and close",
+            no="Go on training",
+        )
+    )
+
+
+def _fault(window: Window, desk: Desk) -> QDialog:
+    del desk
+    error = ZeroDivisionError("division by zero")
+    dialog = FaultDialog(window, Problem.of(error, "Traceback (most recent call last):\n  …", fatal=False), Path("log"))
+    return _opened(dialog)
+
+
+def _fault_details(window: Window, desk: Desk) -> QDialog:
+    dialog = _fault(window, desk)
+    assert isinstance(dialog, FaultDialog)
+    dialog.show_details.click()
+    return dialog
+
+
+def _about(window: Window, desk: Desk) -> QDialog:
+    del desk
+    return _opened(AboutDialog(window))
+
+
+def _guide(window: Window, desk: Desk) -> QDialog:
+    del desk
+    dialog = GuideDialog(window)
+    dialog.open_at("rounds")
+    return dialog
+
+
+def _said(window: Window, desk: Desk) -> QDialog | None:
+    del desk
+    window.say(str(UserFacingError("update.round_closed")))
+    return None
+
+
+def _waits(folder: Path) -> Desk:
+    site = Lakeview(folder)
+    site.trained()
+    return site.close()
+
+
+def dialogs() -> list[Scene]:
+    return [
+        Scene("rounds", "asks-on-closing", training, _ask_close),
+        Scene("rounds", "fault", training, _fault),
+        Scene("rounds", "fault-details", training, _fault_details),
+        Scene("rounds", "about", training, _about),
+        Scene("rounds", "guide", training, _guide),
+        Scene("rounds", "said", _waits, _said),
+    ]

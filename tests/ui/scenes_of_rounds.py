@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Rounds page in all states of the agent, and in those that look different though the state is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fedmed_desktop import events
+from fedmed_desktop.desktop.view.desk import Desk
+from fedmed_desktop.desktop.view.items import DemoScored, Item, Problem, SessionEnded, SessionStarted
+from fedmed_desktop.errors import UserFacingError
+from tests.ui.scene_parts import (
+    ADDRESS,
+    JOINED,
+    MODEL,
+    NOTES,
+    NOW,
+    PREPARED,
+    SITE,
+    Lakeview,
+    connection,
+    generating,
+    phase,
+    standing,
+    steps,
+    transfer,
+)
+from tests.ui.scenes import Scene
+
+DEMO_SITES = ("Hillcrest", "Lakeview", "Riverside")
+
+
+def _bare(*items: Item) -> Callable[[Path], Desk]:
+    def make(folder: Path) -> Desk:
+        del folder
+        desk = Desk()
+        desk.fold([SessionStarted("site", SITE, ADDRESS, (SITE,), NOTES, MODEL), *items])
+        return desk
+
+    return make
+
+
+def told(*items: Item, earlier: int = 2) -> Callable[[Path], Desk]:
+    """A round that is on, and what has happened in it."""
+    return lambda folder: Lakeview(folder, earlier=earlier).tell(*items).close()
+
+
+def _decided(act: Callable[[Lakeview], None]) -> Callable[[Path], Desk]:
+    def make(folder: Path) -> Desk:
+        site = Lakeview(folder)
+        act(site)
+        return site.close()
+
+    return make
+
+
+def nobody(folder: Path) -> Desk:
+    """Before any federation."""
+    del folder
+    return Desk()
+
+
+def training(folder: Path) -> Desk:
+    return told(phase("training"), *steps(last=812))(folder)
+
+
+def _asked(site: Lakeview) -> None:
+    site.trained()
+
+
+def _counting(site: Lakeview) -> None:
+    site.approve(site.trained())
+
+
+def _sending(site: Lakeview) -> None:
+    entry = site.trained()
+    site.approve(entry)
+    site.release(entry)
+    site.tell(transfer("up", 7_340_000))
+
+
+def _sent(site: Lakeview) -> None:
+    entry = site.trained()
+    site.approve(entry)
+    site.release(entry)
+    site.receive(entry)
+    site.tell(standing(sites={"sent": 3, "training": 1, "offline": 1}))
+
+
+def _combining(site: Lakeview) -> None:
+    _sent(site)
+    site.tell(standing("combining", sites={"sent": 5}))
+
+
+def _kept(site: Lakeview) -> None:
+    site.keep(site.trained())
+
+
+def _missed(site: Lakeview) -> None:
+    site.expire(site.trained())
+
+
+def _refused(site: Lakeview) -> None:
+    entry = site.trained()
+    site.approve(entry)
+    site.release(entry)
+    site.refuse(entry)
+
+
+def _finished(site: Lakeview) -> None:
+    entry = site.scored()
+    site.approve(entry)
+    site.release(entry)
+    site.receive(entry)
+    site.tell(standing("finished", number=10, sites={"sent": 5}))
+    site.finish()
+    site.tell(SessionEnded("finished"))
+
+
+def _closing(folder: Path) -> Desk:
+    desk = training(folder)
+    desk.closing = True
+    return desk
+
+
+def _demo(*items: Item) -> Callable[[Path], Desk]:
+    """A demonstration: the operator's site and two others on this computer."""
+
+    def make(folder: Path) -> Desk:
+        site = Lakeview(folder, earlier=0)
+        record, joined = site.desk.record, JOINED.model_copy(update={"federation": "Demonstration", "sites": 3})
+        record = record.__class__(
+            record.spec and record.spec.model_copy(update={"name": "Demonstration", "rounds": 3}), (), (), None
+        )
+        started = SessionStarted("demo", SITE, ADDRESS, DEMO_SITES, NOTES, MODEL)
+        site.tell(started, connection("connected"), joined, PREPARED, record, *items)
+        return site.close()
+
+    return make
+
+
+def _demo_scored(folder: Path) -> Desk:
+    desk = _demo(SessionEnded("finished"))(folder)
+    columns = ("All sites", *DEMO_SITES)
+    rows = {
+        "Base model, before": (0.031, 0.040, 0.022, 0.030),
+        "Hillcrest alone": (0.330, 0.652, 0.201, 0.188),
+        "Lakeview alone": (0.351, 0.174, 0.527, 0.318),
+        "Riverside alone": (0.342, 0.193, 0.311, 0.509),
+        "Federation": (0.460, 0.417, 0.450, 0.491),
+    }
+    f1 = {name: dict(zip(columns, row, strict=True)) for name, row in rows.items()}
+    desk.fold([DemoScored(f1, Path("demo-report"), 374.0)])
+    return desk
+
+
+def rounds() -> list[Scene]:
+    first = standing(number=1, sites={"waiting": 2, "training": 1}, connected=3).model_copy(update={"rounds": 3})
+    elsewhere = steps(1, last=412, site="Hillcrest")
+    failed = events.Failed(time=NOW, site=SITE, round=3, code="training.diverged", params={"step": 12, "rate": 0.002})
+    other = UserFacingError("join.other_base", found="9d4e11a07b52", expected="3f9a20c1e688")
+    made: dict[str, Callable[[Path], Desk]] = {
+        "not-joined": nobody,
+        "connecting": _bare(connection("connecting")),
+        "preparing": _bare(connection("connected"), JOINED),
+        "gathering": told(standing("gathering", number=1, sites={"waiting": 3}, connected=3), earlier=0),
+        "waiting": told(phase("waiting")),
+        "downloading": told(phase("downloading"), transfer("down", 8_120_000)),
+        "scoring-before": told(phase("scoring_before"), generating(41)),
+        "training-begins": told(phase("training"), *steps(last=6)),
+        "training": training,
+        "scoring-after": told(phase("scoring_after"), generating(212)),
+        "measuring": told(phase("measuring")),
+        "approval": _decided(_asked),
+        "countdown": _decided(_counting),
+        "uploading": _decided(_sending),
+        "sent": _decided(_sent),
+        "kept": _decided(_kept),
+        "missed": _decided(_missed),
+        "combining": _decided(_combining),
+        "refused": _decided(_refused),
+        "second-attempt": told(standing(attempt=2, sites={"training": 5}), phase("training"), *steps(last=90)),
+        "paused": told(phase("training"), *steps(last=812), phase("paused")),
+        "standstill": told(phase("sent"), standing("paused", sites={"sent": 2, "missing": 3})),
+        "offline": told(phase("training"), connection("lost", "link.unreachable", 120.0)),
+        "failed-round": told(phase("training"), *steps(last=12), failed),
+        "failed": _bare(connection("connecting"), Problem.of(other, "", fatal=True), SessionEnded("failed")),
+        "stopped": told(phase("training"), SessionEnded("stopped")),
+        "last-scores": told(standing("evaluating", number=10), phase("evaluating", 10), generating(120)),
+        "finished": _decided(_finished),
+        "closing": _closing,
+        "demo-waits": _demo(first, phase("waiting", 1), phase("training", 1, "Hillcrest"), *elsewhere),
+        "demo-scored": _demo_scored,
+    }  # fmt: skip
+    return [Scene("rounds", name, desk) for name, desk in made.items()]
