@@ -15,12 +15,13 @@ from ..site import Verdict
 from .program import Program
 
 SIZE: Final = (1280, 720)
+TURNS: Final = 5
 
 
 class Recorder(QObject):
     """Approves by rule whatever waits, after its sheet was drawn; closes the program when the demonstration is over.
 
-    One picture a tick: a page that has just been turned to is laid out before the next one.
+    A page that has just been turned to is laid out over some turns of the event loop before its picture is taken.
     """
 
     def __init__(self, program: Program, report: Path) -> None:
@@ -28,6 +29,7 @@ class Recorder(QObject):
         self._program = program
         self._report = report
         self._todo: list[str] = []
+        self._turns = 0
         self._pictured: set[str] = set()
         self._answered: set[str] = set()
         self._over = False
@@ -38,7 +40,8 @@ class Recorder(QObject):
     @Slot()
     def _look(self) -> None:
         desk, window = self._program.desk, self._program.window
-        if self._todo and window.page == self._todo[0]:
+        self._turns = self._turns + 1 if self._todo and window.page == self._todo[0] else 0
+        if self._turns == TURNS:
             window.grab().save(str(self._report / f"{self._todo.pop(0)}.png"))
         if self._todo:
             window.go(self._todo[0])

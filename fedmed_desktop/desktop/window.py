@@ -26,7 +26,7 @@ from .strip import WorkStrip
 from .view.desk import Desk
 from .view.status import status
 from .view.trial import BLOB
-from .widgets import Banner, NavigationBar
+from .widgets import Banner, NavigationBar, NavigationButton
 
 PAGES: Final = ("rounds", "monitor", "approvals", "trial")
 SIZE: Final = (1280, 720)
@@ -69,7 +69,9 @@ class Window(QMainWindow):
         self.strip = WorkStrip()
         self.strip.pause_requested.connect(self.pause_requested)
         self.strip.resume_requested.connect(self.resume_requested)
+        self.strip.action_requested.connect(self.rounds.action_requested)
         self._lay_out()
+        self._navigation.button(0).setFocus()
 
     def _make_navigation(self) -> NavigationBar:
         bar = NavigationBar()
@@ -87,7 +89,9 @@ class Window(QMainWindow):
         menu = Menu(self)
         menu.appearance_chosen.connect(self.appearance_chosen)
         menu.text_scaled.connect(self.text_scaled)
-        menu.add(self.tr("Guide to this page"), QKeySequence.StandardKey.HelpContents).triggered.connect(self.show_guide)
+        menu.add(self.tr("Guide to this page"), QKeySequence.StandardKey.HelpContents).triggered.connect(
+            self.show_guide
+        )
         menu.add(self.tr("Open the log file")).triggered.connect(self._ask_log)
         menu.add(self.tr("About and licences")).triggered.connect(self._show_about)
         menu.add_separator()
@@ -133,6 +137,8 @@ class Window(QMainWindow):
 
     @Slot(int)
     def _turn_to(self, number: int) -> None:
+        if isinstance(self.focusWidget(), NavigationButton):
+            self._navigation.button(number).setFocus()  # who turns pages by keys goes on from there
         self._stack.setCurrentIndex(number)
         self.show_now()
 
@@ -152,6 +158,7 @@ class Window(QMainWindow):
     def show_join(self) -> None:
         self._home.setCurrentWidget(self.join)
         self.go("rounds")
+        self.join.begin()
 
     @Slot()
     def show_trial(self) -> None:
@@ -177,7 +184,7 @@ class Window(QMainWindow):
         self._desk = desk
         state = status(desk, now)
         self._header.show_desk(desk)
-        self.strip.show_desk(desk, state, now)
+        self.strip.show_desk(desk, state, now, offers=self.page not in ("rounds", "approvals"))
         self._navigation.set_count(PAGES.index("approvals"), sum(e.state == "pending" for e in desk.queue))
         self._leave.setEnabled(desk.running and not desk.is_demo)
         page = self._stack.currentWidget()
