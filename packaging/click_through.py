@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 REASON = "Scores improved"
-MOST_SECONDS = 300.0
+MOST_SECONDS = 120.0
 Wait = Callable[[], bool]
 
 

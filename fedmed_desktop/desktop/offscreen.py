@@ -43,6 +43,7 @@ class Recorder(QObject):
         self._turns = self._turns + 1 if self._todo and window.page == self._todo[0] else 0
         if self._turns == TURNS:
             window.grab().save(str(self._report / f"{self._todo.pop(0)}.png"))
+            self._turns = 0
         if self._todo:
             window.go(self._todo[0])
             return
