@@ -216,10 +216,14 @@ def sentence(code: str, params: dict[str, str | int | float]) -> str:
     if template is None:
         details = ", ".join(f"{k}={v}" for k, v in sorted(params.items()))
         return f"{code} ({details})" if details else code
-    try:
-        return template.format_map(params)
-    except KeyError:  # a peer of another version, or a hostile one, left a parameter out
-        return template
+    return template.format_map(_Unknown(params))
+
+
+class _Unknown(dict[str, str | int | float]):
+    """A peer of another version, or a hostile one, leaves parameters out; a record may keep the code alone."""
+
+    def __missing__(self, key: str) -> str:
+        return "…"
 
 
 def disk_fault(error: OSError, path: os.PathLike[str]) -> UserFacingError:

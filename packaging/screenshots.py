@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of every page in every state, from replayed events; names, notes and numbers in them are invented.
 
-    .venv/bin/python packaging/screenshots.py [--out DIR] [--only TEXT] [--theme NAME ...] [--size NAME ...]
+    .venv/bin/python packaging/screenshots.py [--out DIR] [--only TEXT ...] [--theme NAME ...] [--size NAME ...]
 
 Writes PAGE-state-theme-size.png into the folder (`screenshots` unless told), and a contact sheet per theme and size.
 Needs no display; the same every time on the same fonts.
@@ -74,13 +74,13 @@ def contact_sheet(small: list[tuple[str, QPixmap]]) -> QPixmap:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("screenshots"))
-    parser.add_argument("--only", default="", help="scenes whose name contains this")
+    parser.add_argument("--only", nargs="+", default=[""], help="scenes whose name contains one of these")
     parser.add_argument("--theme", nargs="+", choices=THEMES, default=THEMES)
     parser.add_argument("--size", nargs="+", choices=list(SIZES), default=list(SIZES))
     wanted = parser.parse_args()
-    chosen = [scene for scene in scenes() if wanted.only in scene.name]
+    chosen = [scene for scene in scenes() if any(text in scene.name for text in wanted.only)]
     if not chosen:
-        parser.error(f"no scene's name contains {wanted.only!r}; there are {', '.join(s.name for s in scenes())}")
+        parser.error(f"no scene's name contains that; there are {', '.join(s.name for s in scenes())}")
     if hasattr(time, "tzset"):
         time.tzset()
     wanted.out.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The strip at the top of the window: which federation, which environment, whether the coordinator is there, the menu."""
+"""The strip at the top of the window: which federation, which environment, whether its coordinator is there, menu."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
 from .icons import icon, icon_size
 from .view.desk import Desk
-from .widgets import Bar, Caption, Heading, Icon, StateLabel, Tag
+from .widgets import Bar, Caption, ElidedLabel, Icon, StateLabel, Tag
+from .widgets.labels import Weight
 
 APP_NAME = "fedmed-desktop"
 
@@ -20,7 +21,7 @@ class Header(Bar):
 
     def __init__(self, menu: QMenu, parent: QWidget | None = None) -> None:
         super().__init__("bottom", parent)
-        self._name = Heading(APP_NAME, 3)
+        self._name = ElidedLabel(APP_NAME, weight=Weight.DemiBold)
         self._environment = Tag()
         self._state = StateLabel()
         self._address = Caption()
@@ -41,7 +42,8 @@ class Header(Bar):
         self._draw()
 
     def show_desk(self, desk: Desk) -> None:
-        self._name.setText(desk.federation or (self.tr("Demonstration") if desk.is_demo else APP_NAME))
+        joined = desk.joined.federation if desk.joined else ""
+        self._name.setText(desk.federation or joined or (self.tr("Demonstration") if desk.is_demo else APP_NAME))
         self._environment.setText(self._word(desk))
         connection = desk.connection
         shown = desk.running and connection is not None
@@ -59,11 +61,9 @@ class Header(Bar):
         self._address.setText(self.tr("this computer") if desk.is_demo else urlsplit(connection.address).netloc)
 
     def _word(self, desk: Desk) -> str:
-        if not desk.running:
-            return ""
-        if desk.is_demo:
-            return self.tr("Demonstration")
-        return self.tr("Test") if desk.spec and desk.spec.environment == "test" else ""
+        """Nothing that a demonstration makes counts either."""
+        found = desk.spec.environment if desk.spec else desk.joined.environment if desk.joined else ""
+        return self.tr("Test") if desk.running and (desk.is_demo or found == "test") else ""
 
     def _draw(self) -> None:
         self._menu.setIcon(icon("menu"))

@@ -5,57 +5,107 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import QEvent, QSize, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from .view.desk import Desk
 from .view.progress import WORDS
+from .view.rounds import round_line
 from .view.status import Status
-from .widgets import Bar, Button, Caption, ElidedLabel, Progress
+from .widgets import Bar, Button, Caption, ElidedLabel, Icon, LinkButton, Progress
 
 
 class WorkStrip(Bar):
-    """Hidden while there is no session. Pause is there where there is something to pause."""
+    """Hidden while there is no session. What is going on at the left; at the right how far it is, and what can be done.
+
+    Pause is there where there is something to pause. `action_requested` carries a status's next step.
+    """
 
     pause_requested = Signal()
     resume_requested = Signal()
+    action_requested = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("top", parent)
         self._paused = False
+        self._action = ""
+        self._offers = False
+        self._icon = Icon("clock", "dim")
         self._line = ElidedLabel()
         self._progress = Progress(self.tr("Progress of the work on this computer"))
+        self._round = Caption()
         self._memory = Caption()
+        self._review = LinkButton()
+        self._review.clicked.connect(self._act)
         self._pause = Button(self.tr("Pause"))
         self._pause.clicked.connect(self._pressed)
-        self.add(self._line, 3)
-        self.add(self._progress, 2)
+        self.add(self._icon)
+        self.add(self._line)
         self.content.addStretch(1)
-        self.add(self._memory)
-        self.add(self._pause)
+        self.add(self._progress, 100)  # as wide as it may be; what is left stays empty
+        for widget in (self._round, self._memory, self._review, self._pause):
+            self.add(widget)
+        self._limit()
 
-    def show_desk(self, desk: Desk, status: Status, now: datetime) -> None:
+    def show_desk(self, desk: Desk, status: Status, now: datetime, offers: bool = True) -> None:
+        """`offers`: the page that is seen does not offer the status's next step itself."""
         self.setVisible(desk.running)
         if not desk.running:
             return
         work = desk.computing
-        busy = work.busy and not desk.paused and status.state not in ("approval", "countdown", "offline")
-        line = work.line(now) if busy else status.headline
-        if busy and work is not desk.work:
-            line = self.tr("{site}: {line}").format(site=work.site, line=line)
-        if status.state in ("approval", "countdown"):
-            line = self.tr("{headline} · nothing has left this computer").format(headline=status.headline)
-        if desk.paused and desk.work.total:
-            line = self.tr("Paused · step {step} of {steps}").format(step=desk.work.done, steps=desk.work.total)
-        self._line.setText(line)
+        busy = work.busy and not desk.paused and status.state not in ("approval", "countdown", "offline", "closing")
+        self._icon.show_icon(status.icon, status.tone or "dim")
+        self._line.setText(self._sentence(desk, status, now, busy))
         share = work.share if busy or desk.paused else None
         self._progress.setVisible(share is not None)
         self._progress.set_share(share or 0.0)
-        self._memory.setVisible(work.memory_mib > 0)
+        self._memory.setVisible(busy and work.memory_mib > 0)
         self._memory.setText(self.tr("{size} GB memory").format(size=f"{work.memory_mib / 953.67:.1f}"))
+        self._show_buttons(desk, status, offers)
+        self._round.setText(round_line(desk, now))
+        self._round.setVisible(bool(self._round.text()) and not (busy or self._paused or self._offers))
+
+    def _sentence(self, desk: Desk, status: Status, now: datetime, busy: bool) -> str:
+        work = desk.computing
+        if status.state in ("approval", "countdown"):
+            return self.tr("{headline} · nothing has left this computer").format(headline=status.headline)
+        if desk.paused and desk.work.total:
+            done, total = f"{desk.work.done:,}", f"{desk.work.total:,}"
+            return self.tr("Paused · step {step} of {steps}").format(step=done, steps=total)
+        if not busy:
+            return status.headline
+        line = work.line(now)
+        return line if work is desk.work else self.tr("{site}: {line}").format(site=work.site, line=line)
+
+    def _show_buttons(self, desk: Desk, status: Status, offers: bool) -> None:
+        self._action = status.action or ""
+        self._review.setText(status.action_label)
+        self._offers = offers and self._action in ("review", "take_back")
+        self._review.setVisible(self._offers)
         self._paused = desk.paused
         self._pause.setText(self.tr("Go on") if desk.paused else self.tr("Pause"))
-        self._pause.setVisible(desk.paused or desk.work.phase in WORDS and desk.work.phase != "uploading")
+        can_pause = desk.work.phase in WORDS and desk.work.phase != "uploading"
+        self._pause.setVisible(not desk.closing and (desk.paused or can_pause))
+
+    def minimumSizeHint(self) -> QSize:
+        """As high as with its button, so that pages do not jump when there is one."""
+        hint, margins = super().minimumSizeHint(), self.content.contentsMargins()
+        return hint.expandedTo(QSize(0, self._pause.sizeHint().height() + margins.top() + margins.bottom()))
+
+    def sizeHint(self) -> QSize:
+        return super().sizeHint().expandedTo(QSize(0, self.minimumSizeHint().height()))
+
+    def _limit(self) -> None:
+        self._progress.setMaximumWidth(self._progress.sizeHint().width())
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange and hasattr(self, "_pause"):
+            self._limit()
+
+    @Slot()
+    def _act(self) -> None:
+        self.action_requested.emit(self._action)
 
     @Slot()
     def _pressed(self) -> None:

@@ -43,8 +43,10 @@ def _finding(site: Lakeview) -> None:
 
 
 def _queue(site: Lakeview) -> None:
-    """The second adapter still waits for the coordinator, which asks for the third."""
-    site.trained(3, ask=False)
+    """The third adapter is on its way, slowly; the fourth waits for a decision already."""
+    entry = site.trained(3)
+    site.approve(entry)
+    site.release(entry)
     site.trained(4)
     site.tell(standing(number=4))
 

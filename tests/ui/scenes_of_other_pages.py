@@ -93,6 +93,7 @@ def monitor() -> list[Scene]:
         Scene("monitor", "live", _live),
         Scene("monitor", "log", _live, _log),
         Scene("monitor", "table", _live, _table),
+        Scene("monitor", "approval-waits", _waits),
     ]
 
 
@@ -196,7 +197,11 @@ def _ask_close(window: Window, desk: Desk) -> QDialog:
 def _fault(window: Window, desk: Desk) -> QDialog:
     del desk
     error = ZeroDivisionError("division by zero")
-    dialog = FaultDialog(window, Problem.of(error, "Traceback (most recent call last):\n  …", fatal=False), Path("log"))
+    dialog = FaultDialog(
+        window,
+        Problem.of(error, "Traceback (most recent call last):\n  …", fatal=False),
+        Path("/home/r.okafor/.local/share/fedmed-desktop/log/desktop.log"),
+    )
     return _opened(dialog)
 
 

@@ -259,7 +259,7 @@ def test_that_loading_is_told_and_the_right_side_comes_next(scene: Scene) -> Non
     scene.ask()
     scene.come(ReadingShown("left", "loading"), ReadingShown("right", "waiting"))
     left, right = scene.page.sides.values()
-    assert left.state.word() == "Loading the model…"
+    assert left.state.word() == "Loading"
     assert right.state.word() == "Next" and "after the other side" in right.sentence.text()
 
 

@@ -7,7 +7,7 @@ import platform
 
 import pyqtgraph
 import PySide6
-from PySide6.QtCore import qVersion
+from PySide6.QtCore import Qt, qVersion
 from PySide6.QtWidgets import QDialog, QVBoxLayout, QWidget
 
 from ... import __version__
@@ -31,7 +31,7 @@ class AboutDialog(QDialog):
             ),
             self.tr(
                 "Qt {qt} and PySide6 {pyside}: GNU LGPL 3, as shared libraries that you may replace; their sources are "
-                "at {sources}"
+                "at\n{sources}"
             ).format(qt=qVersion(), pyside=PySide6.__version__, sources=SOURCES),
             self.tr("pyqtgraph {pyqtgraph}: MIT licence. Python {python}.").format(
                 pyqtgraph=pyqtgraph.__version__, python=platform.python_version()
@@ -43,4 +43,4 @@ class AboutDialog(QDialog):
         close = PrimaryButton(self.tr("Close"))
         close.setDefault(True)
         close.clicked.connect(self.accept)
-        column.addWidget(close)
+        column.addWidget(close, 0, Qt.AlignmentFlag.AlignRight)

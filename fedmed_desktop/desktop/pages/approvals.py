@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QButtonGroup, QWidget
 
-from ...storage import Decision, Entry
+from ...storage import Decision, Entry, Record
 from ..view import deciding
 from ..view.desk import Desk
 from ..view.receipts import COLUMNS, receipts
@@ -85,7 +85,7 @@ class ApprovalsPage(PageBase):
         self._reasons: dict[str, str] = {}
         self._seen: dict[str, set[str]] = {}
         self._held: set[str] = set()
-        self._answering: tuple[str, str] | None = None  # sha256 and the state that it was answered in
+        self._answering: tuple[str, Record] | None = None  # sha256, and the record that was shown when it was answered
         self._wants_reason = False
         self._scroll_there = False  # at the next turn, when the decision's new part has its size
         self._decisions: tuple[Decision, ...] = ()
@@ -162,7 +162,7 @@ class ApprovalsPage(PageBase):
         shown = next((entry for entry in entries if entry.sha256 == self._selected), None)
         if shown is not None and (shown in lasting or not lasting or shown.state in ("refused", "expired")):
             return shown
-        return lasting[0] if lasting else None
+        return next((entry for entry in lasting if entry.state == "pending"), lasting[0]) if lasting else None
 
     def _open(self, entry: Entry) -> None:
         self._selected = entry.sha256
@@ -180,7 +180,7 @@ class ApprovalsPage(PageBase):
         self._sheet = sheet(entry, self._desk)
         self.view.show_sheet(self._sheet)
         self.view.head.show_expiry(expiry(entry, self._desk, now))
-        if self._answering and self._answering != (entry.sha256, entry.state):
+        if self._answering and (self._answering[0] != entry.sha256 or self._answering[1] is not self._desk.record):
             self._answering, self._scroll_there = None, True
         self._show_decision(entry, now)
         self.empty.hide()
@@ -279,13 +279,13 @@ class ApprovalsPage(PageBase):
             self._again()
             return
         self._held.discard(self._selected)
-        self._answering = (self._selected, "pending")
+        self._answering = (self._selected, self._desk.record)
         signal.emit(self._selected, self._reason())
         self._again()
 
     @Slot()
     def _take_back(self) -> None:
-        self._answering = (self._selected, "approved")
+        self._answering = (self._selected, self._desk.record)
         self.take_back_requested.emit(self._selected)
         self._again()
 

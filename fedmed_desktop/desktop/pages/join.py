@@ -115,11 +115,15 @@ class JoinPage(PageBase):
 
     # -- from outside ------------------------------------------------------------------------------------------------
 
+    def begin(self) -> None:
+        """The first field that is still empty has the focus; where none is, the first of all."""
+        fields = list(self.fields.values())
+        next((field for field in fields if not field.text()), fields[0]).line.setFocus()
+
     def prefill(self, address: str) -> None:
         """The address is known already, from the command line or a link."""
         self.fields["address"].fill(address)
         self._look_at_address(address)
-        self.fields["name"].line.setFocus()
 
     def prefill_request(self, request: JoinRequest, problem: str = "") -> None:
         """Everything as it was, each field looked at anew; `problem` is why it has to be changed."""

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from fedmed_desktop.desktop import theme
 from fedmed_desktop.desktop.widgets import ElidedLabel, Spaced
 
-_LEAST = 180  # px at text scale 1: narrower, and nothing of the words would be left
+_LEAST = 270  # px at text scale 1: narrower, and nothing of the words would be left
 
 
 class TwoLines(Spaced):

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from ...errors import sentence
+from ...events import UpdateRefused
 from ...storage import Entry
 from .desk import Desk
 from .sheet import grouped, shown_hash
@@ -100,13 +101,20 @@ def outcome(entry: Entry, desk: Desk) -> Outcome:
             text = f"The coordinator has exactly what you approved. Receipt: {grouped(shown_hash(entry))}."
             return Outcome("Received", text, "check", "ok")
         case "refused":
-            text = f"{sentence(entry.code, {})} {what} does not count in this round and stays on this computer."
+            text = f"{_why_refused(entry, desk)} {what} does not count in this round and stays on this computer."
             return Outcome("Refused by the coordinator", text, "warning", "bad")
         case "kept":
             return Outcome("Kept on site", f"{what} stays on this computer. Nothing has left it.", "lock", "ink")
         case _:
             text = f"The round closed before it was sent. {what} stays on this computer."
             return Outcome("The round closed without it", text, "clock", "warn")
+
+
+def _why_refused(entry: Entry, desk: Desk) -> str:
+    """With its numbers as long as this program has heard them: the record keeps the code alone."""
+    if isinstance(desk.failure, UpdateRefused) and desk.failure.update == entry.sha256:
+        return sentence(desk.failure.code, desk.failure.params)
+    return sentence(entry.code, {})
 
 
 def _sending(entry: Entry, desk: Desk) -> Outcome:

@@ -104,7 +104,7 @@ def shown(run: Run, side: Side) -> Shown:
         case "next":
             return Shown("Next", "clock", "dim", "Read after the other side.")
         case "loading":
-            return Shown("Loading the model…", "clock", "accent")
+            return Shown("Loading", "clock", "accent", "The model is being loaded.")
         case "reading":
             share = reading.characters / reading.length if reading and reading.length else None
             return Shown(_reading(reading), "try", "accent", _found(reading, "so far"), share)

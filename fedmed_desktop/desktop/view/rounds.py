@@ -75,6 +75,15 @@ def caption(desk: Desk, now: datetime) -> str:
     return line[:1].upper() + line[1:]
 
 
+def round_line(desk: Desk, now: datetime) -> str:
+    """In short, for where there is one line: "Round 3 of 10 · closes 11:00"; "" before the first round."""
+    standing = desk.standing
+    if not desk.round or standing is None or standing.phase == "gathering":
+        return ""
+    closes = f" · closes {_clock(standing.closes, now)}" if standing.closes and standing.closes > now else ""
+    return f"{title(desk)}{closes}"
+
+
 def sites_line(desk: Desk, state: State) -> tuple[str, str]:
     """How many take part, and how far they are: "4 sites take part", "2 have sent · 1 is training (you)"."""
     standing = desk.standing

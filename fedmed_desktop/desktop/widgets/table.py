@@ -10,9 +10,10 @@ from PySide6.QtGui import QHelpEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableView, QToolTip, QWidget
 
 from fedmed_desktop.desktop import theme
+from fedmed_desktop.desktop.icons import icon_size
 
 ROW_PX = 35
-LEAST_PX = 120  # a column that needs less is never shortened
+LEAST_PX = 170  # a column that needs less is never shortened
 
 
 def shortened(widths: Sequence[int], by: int, least: int) -> list[int]:
@@ -104,6 +105,7 @@ class Table(QTableView):
             self._measure()
 
     def _measure(self) -> None:
+        self.setIconSize(icon_size())
         self.verticalHeader().setMinimumSectionSize(1)
         self.verticalHeader().setDefaultSectionSize(theme.px(ROW_PX))
         self._refit()
