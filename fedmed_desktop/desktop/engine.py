@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from ..demo.settings import DemoOptions, site_folders
 from ..errors import UserFacingError
 from ..federation import Control
-from ..site import Jobs, SiteAgent, Verdict, operating_user
+from ..site import TAKE_BACK, Jobs, SiteAgent, Verdict, operating_user
 from .bridge import EventBuffer, Pump
 from .network import NetworkThread
 from .operator import Operator
@@ -49,6 +49,7 @@ class Engine(QObject):
         self._session: Session | None = None
         self._reading = Control()
         self._closing = False
+        self.take_back_time = TAKE_BACK
 
     def start(self) -> None:
         self._network.start()
@@ -85,11 +86,11 @@ class Engine(QObject):
     @Slot(str, str)
     def send(self, sha256: str, reason: str) -> None:
         """Approves: in effect after the time in which it can be taken back."""
-        self.decide(sha256, Verdict(approve=True, by=operating_user(), reason=reason))
+        self.decide(sha256, Verdict(True, operating_user(), reason, self.take_back_time))
 
     @Slot(str, str)
     def keep(self, sha256: str, reason: str) -> None:
-        self.decide(sha256, Verdict(approve=False, by=operating_user(), reason=reason))
+        self.decide(sha256, Verdict(False, operating_user(), reason))
 
     def decide(self, sha256: str, verdict: Verdict) -> None:
         """The answer to the agent's question; a problem is told where it is no longer asked."""

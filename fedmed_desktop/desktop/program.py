@@ -173,8 +173,11 @@ class Program(QObject):
             self.engine.join(joined)
         else:
             if joined:
-                self.window.join.prefill_request(joined)
+                self.window.join.prefill_request(joined, self._why_it_ended())
             self.window.show_join()
+
+    def _why_it_ended(self) -> str:
+        return next((problem.sentence for problem in reversed(self.desk.problems) if problem.fatal), "")
 
     @Slot(object)
     def _read(self, wish: TrialWish) -> None:

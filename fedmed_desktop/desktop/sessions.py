@@ -7,6 +7,7 @@ What it takes to make an agent or a demonstration (torch, for one) is a `Backend
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Any, Literal, Protocol
 
 from .. import events
 from ..demo.settings import DemoOptions
+from ..errors import UserFacingError
 from ..federation import Control
-from ..site import Approver, Jobs, SiteAgent
+from ..site import Approver, Jobs, SiteAgent, operating_user
 from .view.items import DemoScored, Item, Measured, Problem, SessionEnded
 from .view.joining import JoinRequest
 from .view.trial import TrialRequest
@@ -74,7 +76,14 @@ class Session:
         self._task.add_done_callback(self._ended)
 
     def stop(self) -> None:
-        """Ends the work at its next step, with a checkpoint. `over` once that is done."""
+        """Ends the work at its next step, with a checkpoint. `over` once that is done.
+
+        An approval that is not in effect yet is taken back: nothing may be said to leave while nobody can send it.
+        """
+        for entry in self.agent.record().entries if self.agent and not self.over else ():
+            if self.agent and entry.state == "approved":
+                with contextlib.suppress(UserFacingError):  # in effect since this moment: it is sent at the next start
+                    self.agent.take_back(entry.sha256, operating_user(), "the work was stopped")
         if self._task:
             self._task.cancel()
 

@@ -7,11 +7,19 @@ That Qt can start here at all is asked in tests/conftest.py, before any test.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from PySide6.QtWidgets import QApplication, QColorDialog, QDialog, QFileDialog, QInputDialog, QMessageBox
 
+from pytestqt.qtbot import QtBot
+
 from tests.ui.leaks import LeakWatch
+
+if TYPE_CHECKING:  # the whole desktop, which most tests of a page or widget do without
+    from fedmed_desktop.desktop.sessions import Backend
+    from tests.ui.parts import Coordinator, Desktop, Partner
 
 BLOCKING = {
     QDialog: ("exec",),
@@ -45,3 +53,75 @@ def _refuse(what: str) -> Callable[..., None]:
         raise AssertionError(f"{what} blocks: use open() and its signals")
 
     return refuse
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    from tests.ui.parts import SITE, write_notes
+
+    return write_notes(tmp_path / "notes" / SITE)
+
+
+@pytest.fixture
+def coordinator(tmp_path: Path) -> Iterator[Callable[[Path], Coordinator]]:
+    """Makes coordinators of a specification, in a process of their own each; not started yet, killed at the end."""
+    from tests.ui.parts import Coordinator
+
+    made: list[Coordinator] = []
+
+    def make(spec: Path) -> Coordinator:
+        made.append(Coordinator(tmp_path / f"coordinator-{len(made)}", spec))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.kill()
+
+
+@pytest.fixture
+def hosted(tmp_path: Path, tiny_model: Path, coordinator: Callable[[Path], Coordinator]) -> Callable[..., Coordinator]:
+    """A federation of one site with the settings of parts.found, and its coordinator, started."""
+
+    from tests.ui.parts import found
+
+    def start(**settings: float) -> Coordinator:
+        host = coordinator(found(tmp_path / "federation", tiny_model, **settings))  # type: ignore[arg-type]
+        host.start()
+        return host
+
+    return start
+
+
+@pytest.fixture
+def partner(tmp_path: Path, tiny_model: Path) -> Iterator[Callable[[Coordinator], Partner]]:
+    """Another site of a federation, which sends without asking anybody."""
+    from tests.ui.parts import Partner
+
+    started: list[Partner] = []
+
+    def start(host: Coordinator) -> Partner:
+        started.append(Partner(tmp_path / "partner", host.address, tiny_model))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def desktop(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Callable[..., Desktop]]:
+    """Opens desktops, one after the other, on one folder; closed at the end. A fault that nobody looked at fails."""
+    from tests.ui.parts import Desktop
+
+    opened: list[Desktop] = []
+
+    def open_(backend: Backend | None = None, folder: Path | None = None) -> Desktop:
+        opened.append(Desktop(qtbot, qapp, folder or tmp_path / "program", backend))
+        return opened[-1]
+
+    yield open_
+    for one in opened:
+        one.close()
+    unseen = [fault for one in opened for fault in one.unseen_faults()]
+    assert not unseen, unseen

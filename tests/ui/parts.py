@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parts for tests of the whole desktop: a coordinator in a process of its own, and a desktop as a person uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QTableView,
+    QTextEdit,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from fedmed_desktop import events
+from fedmed_desktop.coordinator.founding import found_federation, write_federation
+from fedmed_desktop.desktop.app import Workshop
+from fedmed_desktop.desktop.dialogs.fault import FaultDialog
+from fedmed_desktop.desktop.program import Program
+from fedmed_desktop.desktop.sessions import Backend
+from fedmed_desktop.desktop.view.joining import JoinForm, JoinRequest
+from fedmed_desktop.desktop.view.status import Status, status
+from fedmed_desktop.federation import TrainingSettings
+from fedmed_desktop.federation.spec import LoraSettings, RoundSettings
+from fedmed_desktop.lora.base_model import fingerprint
+from fedmed_desktop.site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
+from fedmed_desktop.storage import Entry
+from tests.federation_parts import NumpyTrainer
+
+PATIENCE_MS = 30_000
+LEFT = Qt.MouseButton.LeftButton
+SITE = "North"
+REASON = "Scores improved on both types."
+
+
+def write_notes(folder: Path, drug: str = "Aspirin") -> Path:
+    folder.mkdir(parents=True)
+    for split, count in (("train", 6), ("validation", 2), ("test", 2)):
+        rows = []
+        for number in range(count):
+            text = f"{drug} was given {number} times and helped ."
+            entity = {"id": "e", "start": 0, "end": len(drug), "type": "drug", "text": drug}
+            rows.append({"id": f"{split}{number}", "text": text, "entities": [entity], "relations": []})
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+    return folder
+
+
+def found(folder: Path, model: Path, *, rounds: int = 1, steps: int = 4, sites: int = 1, **waits: float) -> Path:
+    """A federation in which one update is enough, its specification written; `waits` are minutes of RoundSettings."""
+    training = TrainingSettings(
+        steps=steps, batch_size=2, learning_rate=0.01, max_tokens=64, max_new_tokens=8, checkpoint_steps=1
+    )
+    spec, initial = found_federation(
+        model,
+        LoraSettings(rank=16, alpha=32),
+        0,
+        name="Riverside federation",
+        types=("drug",),
+        rounds=rounds,
+        training=training,
+        round=RoundSettings(sites=sites, quorum=1, **waits),
+    )
+    return write_federation(spec, initial, folder)
+
+
+class Coordinator:
+    """`python -m fedmed_desktop --coordinator`, with its data in a folder and always on the same port."""
+
+    def __init__(self, folder: Path, spec: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._spec, self.data, self._log = spec, folder / "data", folder / "coordinator.log"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    def start(self, *options: str) -> None:
+        """Returns at once; a desktop connects when it listens."""
+        command = (sys.executable, "-m", "fedmed_desktop", "--coordinator", "--config", self._spec)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*map(str, command), "--data-dir", str(self.data), "--port", str(self.port), *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )
+
+    def said(self) -> str:
+        return self._log.read_text("utf-8") if self._log.exists() else ""
+
+    def listens(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.2):
+            return True
+        return False
+
+    def status(self) -> dict[str, object]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/status", timeout=5) as answer:
+            return dict(json.load(answer))
+
+    def site(self, name: str) -> dict[str, bool]:
+        """What it knows of a site: connected, sent, awaits_approval, declined."""
+        return {word: bool(value) for word, value in self.status()["sites"][name].items()}  # type: ignore[index]
+
+    def freeze(self) -> None:
+        """It neither answers nor hangs up, as a computer that has gone to sleep."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is tidied up. A frozen one dies as well."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+class Partner:
+    """Another site, on a thread of its own: its numbers are made up, its agent and its connection are real."""
+
+    def __init__(self, folder: Path, address: str, model: Path) -> None:
+        self.trainer = NumpyTrainer()
+        self._agent = SiteAgent(
+            name="South",
+            address=address,
+            data_dir=folder,
+            base_fingerprint=fingerprint(model),
+            make_trainer=lambda spec: self.trainer,
+            approver=RuleApprover("test"),
+            jobs=(jobs := Jobs()),
+            emit=lambda event: None,
+            backoff=Backoff(first=0.1, most=0.3),
+        )
+        self._jobs = jobs
+        self._thread = threading.Thread(target=self._run, name="partner")
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(self._until_stopped())
+
+    async def _until_stopped(self) -> None:
+        work = asyncio.create_task(self._agent.run())
+        stopped = asyncio.create_task(asyncio.to_thread(self._stopped.wait))
+        await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        self._stopped.set()
+        await stopped
+
+    def stop(self) -> None:
+        self.trainer.hold.set()
+        self._stopped.set()
+        self._thread.join()
+        self._jobs.close()
+
+
+class Held(Workshop):
+    """Training stands still at its second step until it is let go, so that a test can act while it trains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._there, self._go = threading.Event(), threading.Event()
+
+    def make_agent(
+        self, request: JoinRequest, approver: Approver, jobs: Jobs, emit: Callable[[events.Event], None]
+    ) -> SiteAgent:
+        def hold(event: events.Event) -> None:
+            emit(event)
+            if isinstance(event, events.TrainingStep) and event.step == 2:
+                self._there.set()
+                self._go.wait(PATIENCE_MS / 1000)
+
+        return super().make_agent(request, approver, jobs, hold)
+
+    def is_held(self) -> bool:
+        return self._there.is_set()
+
+    def let_go(self) -> None:
+        self._go.set()
+
+
+class Desktop:
+    """A whole desktop: the Program, and what a person sees and clicks. `close` before its folder is opened again."""
+
+    def __init__(self, qtbot: QtBot, app: QApplication, folder: Path, backend: Backend | None = None) -> None:
+        self._qtbot = qtbot
+        self.folder = folder
+        self.is_closed = False
+        self._seen = 0
+        self.program = Program(app, backend or Workshop(), folder)
+        self.program.engine.closed.connect(self._note_closed)
+        self.program.show()
+        self.window = self.program.window
+
+    def begin(self, join: str | None = None) -> Desktop:
+        self.program.begin()
+        self.program.set_wishes(join, None, None)
+        return self
+
+    def join(self, address: str, model: Path, notes: Path, name: str = SITE) -> JoinRequest:
+        request = JoinForm(address, name, str(model), str(notes)).request(self.folder / "sites")
+        self.program.join(request)
+        return request
+
+    def close(self) -> None:
+        """As the person does who closes the window and, asked, means it; returns once all threads have ended."""
+        if self.is_closed:
+            return
+        self.window.close()
+        question = self.program._asks
+        if question is not None and question.isVisible():
+            self.click(question.yes)
+        self.until(lambda: self.is_closed)
+
+    def _note_closed(self) -> None:
+        self.is_closed = True
+
+    # -- what is seen ------------------------------------------------------------------------------------------------
+
+    @property
+    def desk(self):  # noqa: ANN201
+        return self.program.desk
+
+    def status(self) -> Status:
+        return status(self.desk, datetime.now(UTC))
+
+    def headline(self) -> str:
+        """Of the card on Rounds, as it stands there."""
+        return self.window.rounds.session.status.headline.text()
+
+    def header(self) -> str:
+        return words(self.window._header)
+
+    def text(self, page: str) -> str:
+        """Everything that is written on a page, line by line."""
+        self.window.go(page)
+        self.window.show_now()
+        return words(self.window._stack.currentWidget())
+
+    def faults(self) -> list[FaultDialog]:
+        """The dialogs that tell of a fault; who asks has seen them."""
+        self._seen = len(self._faults())
+        return self._faults()
+
+    def unseen_faults(self) -> list[str]:
+        return [dialog.problem.details for dialog in self._faults()[self._seen :]]
+
+    def _faults(self) -> list[FaultDialog]:
+        return list(self.program._told)
+
+    def log(self) -> str:
+        return self.program.log_path.read_text("utf-8")
+
+    # -- what is done ------------------------------------------------------------------------------------------------
+
+    def click(self, button: QAbstractButton) -> None:
+        assert button.isVisible() and button.isEnabled(), f"{button.text()!r} cannot be clicked"
+        self._qtbot.mouseClick(button, LEFT)
+
+    def type(self, line: QLineEdit, text: str) -> None:
+        line.selectAll()
+        line.clear()
+        self._qtbot.keyClicks(line, text)
+
+    def until(self, true: Callable[[], bool], timeout: int = PATIENCE_MS) -> None:
+        """Returns once it is so; fails with all that is on the screen."""
+        try:
+            self._qtbot.waitUntil(true, timeout=timeout)
+        except Exception as error:
+            raise AssertionError(f"{error}\n{self.status()}\n{self.log()[-3000:]}") from None
+
+    def until_state(self, *states: str) -> None:
+        self.until(lambda: self.status().state in states)
+
+    def until_asked(self) -> Entry:
+        """Returns what waits once it can be decided."""
+        self.until(lambda: self.desk.asked is not None and self.desk.pending is not None)
+        self.window.show_now()
+        assert self.desk.pending is not None
+        return self.desk.pending
+
+    def decide(self, answer: str = "send", reason: str = REASON) -> Entry:
+        """By hand on Approvals, once it is asked: `answer` is send, keep or hold. Returns what was decided on."""
+        entry = self.until_asked()
+        self.window.go("approvals")
+        self.window.show_now()
+        form = self.window.approvals.decision.form
+        for box in form.findings:
+            if box.isVisible() and not box.box.isChecked():
+                box.box.click()
+        self.type(form.reason, reason)
+        button = {"send": form.send, "keep": form.keep, "hold": form.hold}[answer]
+        self.until(button.isEnabled)
+        self.click(button)
+        return entry
+
+    def send_all(self) -> str:
+        """Approves whatever is asked for until the federation has finished; its final adapter."""
+        while True:
+            self.until(lambda: self.desk.record.final is not None or self.desk.asked is not None)
+            if self.desk.record.final:
+                return self.desk.record.final
+            sha256 = self.decide().sha256
+            self.until_left(sha256)
+
+    def until_left(self, sha256: str) -> None:
+        self.until(lambda: self.state_of(sha256) in ("acknowledged", "refused", "expired"))
+
+    def state_of(self, sha256: str) -> str:
+        entry = self.desk.entry(sha256)
+        return entry.state if entry else ""
+
+
+def words(widget: QWidget) -> str:
+    """What can be read on a widget, in the order in which it was built."""
+    lines = []
+    for child in widget.findChildren(QWidget):
+        if not child.isVisibleTo(widget):
+            continue
+        if isinstance(child, (QLabel, QAbstractButton, QLineEdit)):
+            lines.append(child.text())
+        elif isinstance(child, (QPlainTextEdit, QTextEdit)):
+            lines.append(child.toPlainText())
+        elif isinstance(child, QTableView) and (model := child.model()):
+            for row in range(model.rowCount()):
+                cells = [model.index(row, column).data() for column in range(model.columnCount())]
+                lines.append(" | ".join(str(cell) for cell in cells))
+    return "\n".join(line for line in lines if line)
+
+
+def without_times(text: str) -> str:
+    """Clock times and spans of time replaced, since they go on while nothing else changes."""
+    text = re.sub(r"\b\d{4}-\d\d-\d\d|\b\d{1,2} \w{3} |\b\w{3} (?=\d\d:\d\d)", "", text)
+    text = re.sub(r"\b\d\d:\d\d(:\d\d)?\b", "HH:MM", text)
+    return re.sub(r"\b\d+ (seconds?|minutes?|hours?|days?|min|s|h|d)\b", "SPAN", text)
