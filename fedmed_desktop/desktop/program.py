@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
-from PySide6.QtCore import QByteArray, QObject, QUrl, Signal, Slot
+from pydantic import JsonValue
+from PySide6.QtCore import QByteArray, QObject, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QApplication
 
@@ -39,6 +41,7 @@ from .view.trial import TrialWish, request_for
 from .window import Window
 
 SCALE_STEP = 0.25
+AFTER_PAINT_MS = 100
 
 
 class Program(QObject):
@@ -108,7 +111,6 @@ class Program(QObject):
         values = self.settings.values
         if values.geometry:
             self.window.restoreGeometry(QByteArray.fromBase64(values.geometry.encode()))
-        self.window.monitor.restore(dict(values.monitor))
         self.window.mark_appearance(self.appearance.choice)
         self.window.go(values.page)
 
@@ -120,7 +122,14 @@ class Program(QObject):
     def begin(self) -> None:
         """Starts the threads, and goes on with the federation that this computer takes part in."""
         self.engine.start()
+        QTimer.singleShot(AFTER_PAINT_MS, self._prepare)
         log.info("the desktop has started")
+
+    @Slot()
+    def _prepare(self) -> None:
+        if not self._closing:
+            self.window.prepare()
+            self.window.monitor.restore(dict(self.settings.values.monitor))
 
     def set_wishes(self, join: str | None, model: str | None, adapter: Path | None) -> None:
         """What the command line asked for; without a wish, what was going on when the program was last closed."""
@@ -302,7 +311,7 @@ class Program(QObject):
         values = self.settings.values
         values.geometry = bytes(self.window.saveGeometry().toBase64().data()).decode()
         values.page = self.window.page
-        values.monitor = self.window.monitor.state()
+        values.monitor = cast(dict[str, JsonValue], self.window.monitor.state())
         values.appearance, values.text_scale = self.appearance.choice, self.appearance.text_scale
         self._save()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
@@ -19,7 +20,6 @@ from .icons import app_icon
 from .menu import Menu
 from .pages.approvals import ApprovalsPage
 from .pages.join import JoinPage
-from .pages.monitor import MonitorPage
 from .pages.rounds import RoundsPage
 from .pages.trial import TrialPage
 from .strip import WorkStrip
@@ -27,6 +27,9 @@ from .view.desk import Desk
 from .view.status import status
 from .view.trial import BLOB
 from .widgets import Banner, NavigationBar, NavigationButton
+
+if TYPE_CHECKING:
+    from .pages.monitor import MonitorPage
 
 PAGES: Final = ("rounds", "monitor", "approvals", "trial")
 SIZE: Final = (1280, 720)
@@ -57,7 +60,7 @@ class Window(QMainWindow):
         self.setWindowIcon(app_icon())
         self.resize(*SIZE)
         self.rounds, self.join = RoundsPage(), JoinPage(folder / "sites")
-        self.monitor, self.approvals, self.trial = MonitorPage(), ApprovalsPage(clock), TrialPage(clock)
+        self.approvals, self.trial = ApprovalsPage(clock), TrialPage(clock)
         self._guide = GuideDialog(self)
         self._about = AboutDialog(self)
         self._menu = self._make_menu()
@@ -103,7 +106,7 @@ class Window(QMainWindow):
     def _lay_out(self) -> None:
         self._home.addWidget(self.rounds)
         self._home.addWidget(self.join)
-        for page in (self._home, self.monitor, self.approvals, self.trial):
+        for page in (self._home, self.approvals, self.trial):
             self._stack.addWidget(page)
         content = QVBoxLayout()
         content.setContentsMargins(0, 0, 0, 0)
@@ -126,9 +129,23 @@ class Window(QMainWindow):
 
     # -- pages -------------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def monitor(self) -> MonitorPage:
+        """Made at the first need: its charts' library takes a tenth of a second that the first paint can spare."""
+        from .pages.monitor import MonitorPage
+
+        page = MonitorPage()
+        self._stack.addWidget(page)
+        return page
+
+    @Slot()
+    def prepare(self) -> None:
+        """Makes what the first paint did without."""
+        self.monitor.ensurePolished()
+
     @property
     def page(self) -> str:
-        return PAGES[self._stack.currentIndex()]
+        return PAGES[self._navigation.current()]
 
     def go(self, page: str) -> None:
         """Turns to a page by its name; an unknown one (of another version's settings) changes nothing."""
@@ -139,8 +156,19 @@ class Window(QMainWindow):
     def _turn_to(self, number: int) -> None:
         if isinstance(self.focusWidget(), NavigationButton):
             self._navigation.button(number).setFocus()  # who turns pages by keys goes on from there
-        self._stack.setCurrentIndex(number)
+        self._stack.setCurrentWidget(self._pages(number))
         self.show_now()
+
+    def _pages(self, number: int) -> QWidget:
+        match PAGES[number]:
+            case "monitor":
+                return self.monitor
+            case "approvals":
+                return self.approvals
+            case "trial":
+                return self.trial
+            case _:
+                return self._home
 
     @Slot()
     def _keyed(self) -> None:

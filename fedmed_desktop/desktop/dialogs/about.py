@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import platform
+from importlib import metadata
 
-import pyqtgraph
 import PySide6
 from PySide6.QtCore import Qt, qVersion
 from PySide6.QtWidgets import QDialog, QVBoxLayout, QWidget
@@ -34,7 +34,7 @@ class AboutDialog(QDialog):
                 "at\n{sources}"
             ).format(qt=qVersion(), pyside=PySide6.__version__, sources=SOURCES),
             self.tr("pyqtgraph {pyqtgraph}: MIT licence. Python {python}.").format(
-                pyqtgraph=pyqtgraph.__version__, python=platform.python_version()
+                pyqtgraph=metadata.version("pyqtgraph"), python=platform.python_version()
             ),
         ):
             sentence = Sentence(text)
