@@ -97,8 +97,8 @@ SENTENCES: Final[dict[str, str]] = {
     "site says, then start again.",
     "demo.too_few_sites": "{path} holds notes of {found} sites; {wanted} are wanted. Add folders or lower --sites.",
     # desktop
-    "desktop.fault": "The program met something that it was not made for ({kind}). Nothing was sent because of it. Start "
-    "it again; if it comes back, send the log file to whoever looks after the program.",
+    "desktop.fault": "The program met something that it was not made for ({kind}). Nothing was sent because of it. "
+    "Start it again; if it comes back, send the log file to whoever looks after the program.",
     "desktop.not_asked": "The round has moved on; this update is no longer asked for. Nothing was sent.",
     "desktop.no_display": "There is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take "
     "part with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.",

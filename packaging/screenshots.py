@@ -28,7 +28,7 @@ preflight.check()
 preflight.prepare()
 
 from PySide6.QtCore import QRect, Qt  # noqa: E402
-from PySide6.QtGui import QColor, QFont, QPainter, QPixmap  # noqa: E402
+from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPixmap  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
 from fedmed_desktop.desktop.app import application  # noqa: E402
@@ -43,12 +43,14 @@ COLUMNS, TILE, LABEL, GAP = 5, (512, 288), 22, 12
 def pictures(chosen: list[Scene], folder: Path, theme: str, size: str) -> list[tuple[str, QPixmap]]:
     """Writes the picture of each scene; returns them small, with their names."""
     small = []
-    for scene in chosen:
-        with tempfile.TemporaryDirectory() as temporary, shown(scene, Path(temporary), SIZES[size][0]) as stage:
-            picture = stage.picture()
-        picture.save(str(folder / f"{scene.name}-{theme}-{size}.png"))
-        smooth = Qt.TransformationMode.SmoothTransformation
-        small.append((scene.name, picture.scaled(*TILE, Qt.AspectRatioMode.KeepAspectRatio, smooth)))
+    smooth = Qt.TransformationMode.SmoothTransformation
+    with tempfile.TemporaryDirectory() as temporary:
+        for scene in chosen:
+            with shown(scene, Path(temporary), SIZES[size][0]) as stage:
+                picture = stage.picture()
+            opaque = picture.toImage().convertToFormat(QImage.Format.Format_RGB888)
+            opaque.save(str(folder / f"{scene.name}-{theme}-{size}.png"), "PNG", 0)  # 0: as small as PNG can be
+            small.append((scene.name, picture.scaled(*TILE, Qt.AspectRatioMode.KeepAspectRatio, smooth)))
     return small
 
 

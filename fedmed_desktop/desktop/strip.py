@@ -89,8 +89,9 @@ class WorkStrip(Bar):
 
     def minimumSizeHint(self) -> QSize:
         """As high as with its button, so that pages do not jump when there is one."""
-        hint, margins = super().minimumSizeHint(), self.content.contentsMargins()
-        return hint.expandedTo(QSize(0, self._pause.sizeHint().height() + margins.top() + margins.bottom()))
+        margins, edge = self.content.contentsMargins(), self.height() - self.contentsRect().height()
+        high = self._pause.sizeHint().height() + margins.top() + margins.bottom() + edge
+        return super().minimumSizeHint().expandedTo(QSize(0, high))
 
     def sizeHint(self) -> QSize:
         return super().sizeHint().expandedTo(QSize(0, self.minimumSizeHint().height()))

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -73,6 +74,13 @@ def spec() -> FederationSpec:
 
 def _hash(words: str) -> str:
     return hashlib.sha256(words.encode()).hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _blob(number: int) -> tuple[bytes, str]:
+    """Stands in for a round's adapter: its bytes and their sha256."""
+    blob = number.to_bytes(8, "big") + bytes(ADAPTER_BYTES - 8)
+    return blob, hashlib.sha256(blob).hexdigest()
 
 
 # -- what the coordinator and the training tell ------------------------------------------------------------------------
@@ -207,13 +215,13 @@ class Lakeview:
         self, number: int = ROUND, *, ask: bool = True, now: datetime = NOW, norm: float = 1.0, worse: bool = False
     ) -> Entry:
         """A training's update lies in the outbox; `norm` times as large as usual."""
-        blob = number.to_bytes(8, "big") + bytes(ADAPTER_BYTES - 8)
+        blob, sha256 = _blob(number)
         before, after = (scores(f1) for f1 in F1[number])
         if worse:
             before, after = after, before
         update = Update(
             round=number,
-            parts={"adapter": Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob))},
+            parts={"adapter": Part(sha256=sha256, size=len(blob))},
             report=Report(
                 notes=2310, supervised_tokens=148_230, steps=STEPS, train_loss=1.21, loss_before=LOSS[number][0],
                 loss_after=LOSS[number][1], scores_before=before, scores_after=after, start_norm=3.12,

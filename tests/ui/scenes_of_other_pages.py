@@ -200,7 +200,7 @@ def _fault(window: Window, desk: Desk) -> QDialog:
     dialog = FaultDialog(
         window,
         Problem.of(error, "Traceback (most recent call last):\n  …", fatal=False),
-        Path("/home/r.okafor/.local/share/fedmed-desktop/log/desktop.log"),
+        Path("/srv/lakeview/fedmed-desktop/log/desktop.log"),
     )
     return _opened(dialog)
 

@@ -268,6 +268,41 @@ def test_that_a_refusal_is_told_in_a_sentence(shown: Shown, entry: Entry) -> Non
     assert outcome.headline.text() == "Refused by the coordinator" and "had closed" in outcome.text.text()
 
 
+def test_that_a_refusal_has_its_numbers_while_they_are_known_and_no_gaps_later(shown: Shown, entry: Entry) -> None:
+    shown.site.approve(entry)
+    shown.site.release(entry)
+    shown.refresh()
+    shown.site.refuse(entry, "update.wrong_norm")
+    shown.refresh()
+    outcome = shown.page.decision.outcome
+    assert "norm is …, but its report says …" in outcome.text.text(), "what a restarted program knows"
+    told = {"site": "north", "round": 3, "update": entry.sha256, "code": "update.wrong_norm"}
+    shown.site.desk.fold([events.UpdateRefused(**told, params={"found": "2.41", "reported": "0.91"})])
+    shown.refresh()
+    assert "norm is 2.41, but its report says 0.91" in outcome.text.text()
+
+
+def test_that_a_page_that_opens_shows_what_waits_before_what_is_on_its_way(
+    qtbot: QtBot, shown: Shown, entry: Entry
+) -> None:
+    shown.site.approve(entry)
+    shown.site.release(entry)
+    shown.site.trained(4)
+    page = ApprovalsPage(lambda: NOW)
+    qtbot.addWidget(page)
+    page.show_desk(shown.site.desk)
+    assert page.view.head.title.text() == "Adapter for round 4"
+
+
+def test_that_the_head_keeps_no_line_for_an_expiry_that_there_is_none(shown: Shown, entry: Entry) -> None:
+    shown.refresh()
+    assert shown.page.view.head.expiry.isVisible()
+    shown.site.approve(entry)
+    shown.site.release(entry)
+    shown.refresh()
+    assert not shown.page.view.head.expiry.isVisible()
+
+
 def test_that_the_next_one_opens_by_itself_after_a_receipt(shown: Shown, entry: Entry) -> None:
     shown.site.approve(entry)
     shown.site.release(entry)

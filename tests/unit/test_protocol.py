@@ -152,6 +152,7 @@ def test_that_a_damaged_message_is_refused_or_another_message(mutation: tuple[st
 
 def test_that_a_refusal_without_its_parameters_still_has_a_sentence() -> None:
     assert "rank" in sentence("update.wrong_rank", {})
+    assert sentence("update.wrong_norm", {}) == "The update's norm is …, but its report says …."
     assert sentence("code.of_a_newer_peer", {"a": 1}) == "code.of_a_newer_peer (a=1)"
     assert "rank" in str(UserFacingError("update.wrong_rank", other="x"))
 

@@ -135,7 +135,8 @@ class SheetHead(Spaced):
     def show_expiry(self, text: str) -> None:
         if text != self.expiry.text():
             self.expiry.setText(text)
-        self.expiry.parentWidget().setVisible(bool(text))
+        if group := self.expiry.parentWidget():
+            group.setVisible(bool(text))
 
     @Slot()
     def _copy_hash(self) -> None:

@@ -43,7 +43,11 @@ class ModelCard(Card):
     def _row(self) -> Row:
         row = Row(spacing=8)
         row.add(self.words, 1)
-        row.add(Row(self.choose_model, self.choose_adapter, spacing=8))
+        buttons = Row(spacing=8)
+        buttons.add(self.choose_model)
+        buttons.add(self.choose_adapter)
+        buttons.content.addStretch(1)  # below the words they stand at the left
+        row.add(buttons)
         return row
 
     def offer(self, model: Path, adapter: Path | None) -> None:

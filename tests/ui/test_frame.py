@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Header and work strip around the pages: what they say on every page, and the next step that the strip offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from fedmed_desktop.desktop.header import Header
+from fedmed_desktop.desktop.strip import WorkStrip
+from fedmed_desktop.desktop.theme import Appearance
+from fedmed_desktop.desktop.widgets import ElidedLabel, NavigationButton, Progress
+from tests.ui.scenes import Stage, scenes, settle, shown
+
+SCENES = {scene.name: scene for scene in scenes()}
+
+
+@pytest.fixture
+def look(qapp: QApplication) -> Iterator[Appearance]:
+    look = Appearance(qapp, "light")
+    yield look
+    look.set_text_scale(1.0)
+    look.deleteLater()
+
+
+@pytest.fixture
+def show(look: Appearance, tmp_path: Path, request: pytest.FixtureRequest, qtbot: QtBot) -> Iterator[Stage]:
+    with shown(SCENES[request.param], tmp_path, (1280, 720)) as stage:
+        yield stage
+
+
+def part(stage: Stage, kind: type[QWidget]) -> QWidget:
+    found = stage.window.findChild(kind)
+    assert found is not None
+    return found
+
+
+def words(widget: QWidget) -> list[str]:
+    """As a person reads them, from left to right."""
+    found = [w for w in widget.findChildren(QWidget) if isinstance(w, QLabel | QPushButton) and w.isVisible()]
+    found.sort(key=lambda w: w.mapTo(widget, w.rect().topLeft()).x())
+    return [w.text() for w in found if w.text()]
+
+
+@pytest.mark.parametrize("show", ["rounds-demo-waits"], indirect=True)
+def test_that_a_demonstration_is_named_once_and_counts_as_a_test(show: Stage) -> None:
+    assert words(part(show, Header)) == ["Demonstration", "Test", "Connected", "this computer"]
+
+
+@pytest.mark.parametrize("show", ["rounds-preparing"], indirect=True)
+def test_that_the_federations_name_is_known_as_soon_as_it_is_joined(show: Stage) -> None:
+    assert words(part(show, Header))[:2] == ["Riverside federation", "Test"]
+
+
+@pytest.mark.parametrize("show", ["rounds-training"], indirect=True)
+def test_that_the_strip_tells_all_of_the_work_also_at_200_percent(show: Stage, look: Appearance) -> None:
+    strip = part(show, WorkStrip)
+    told = ["Training · step 812 of 1,240 · about 4 min left", "9.8 GB memory", "Pause"]
+    assert words(strip) == told
+    look.set_text_scale(2.0)
+    settle(show.window)
+    line = strip.findChild(ElidedLabel)
+    assert line is not None and line.toolTip() == "" and words(strip) == told
+    bar = strip.findChild(Progress)
+    assert bar is not None and bar.isVisible() and bar.width() >= bar.minimumSizeHint().width()
+
+
+@pytest.mark.parametrize("show", ["rounds-paused"], indirect=True)
+def test_that_a_pause_says_where_the_work_stands(show: Stage) -> None:
+    assert words(part(show, WorkStrip)) == ["Paused · step 812 of 1,240", "Go on"]
+
+
+@pytest.mark.parametrize("show", ["approvals-receipts"], indirect=True)
+def test_that_a_strip_without_work_says_where_the_round_stands(show: Stage) -> None:
+    state, where = words(part(show, WorkStrip))
+    assert state == "Your part is done" and where.startswith("Round 3 of 10 · closes ")
+
+
+@pytest.mark.parametrize("show", ["rounds-closing"], indirect=True)
+def test_that_nothing_can_be_paused_while_the_program_closes(show: Stage) -> None:
+    assert words(part(show, WorkStrip))[0] == "Closing" and "Pause" not in words(part(show, WorkStrip))
+
+
+@pytest.mark.parametrize("show", ["monitor-approval-waits"], indirect=True)
+def test_that_the_strip_offers_the_next_step_where_the_page_does_not(show: Stage, qtbot: QtBot) -> None:
+    strip = part(show, WorkStrip)
+    button = next(b for b in strip.findChildren(QPushButton) if b.text() == "Review and decide")
+    with qtbot.waitSignal(show.window.rounds.action_requested) as asked:
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert asked.args == ["review"]
+    for page in ("rounds", "approvals"):
+        show.window.go(page)
+        assert not button.isVisible(), "the page has it itself"
+
+
+@pytest.mark.parametrize("show", ["rounds-sent"], indirect=True)
+def test_that_pages_do_not_jump_when_pause_comes_and_goes(show: Stage) -> None:
+    strip = part(show, WorkStrip)
+    pause = next(b for b in strip.findChildren(QPushButton) if b.text() == "Pause")
+    before = strip.height()
+    assert not pause.isVisible()
+    pause.show()
+    settle(show.window)
+    assert strip.height() == before
+
+
+@pytest.mark.parametrize("show", ["rounds-sent"], indirect=True)
+def test_that_the_focus_goes_along_with_pages_that_are_turned_by_keys(show: Stage) -> None:
+    buttons = show.window.findChildren(NavigationButton)
+    buttons[0].setFocus()
+    show.window.go("monitor")
+    assert show.window.focusWidget() is buttons[1]
+
+
+@pytest.mark.parametrize("show", ["join-empty"], indirect=True)
+def test_that_the_join_form_begins_at_its_first_empty_field(show: Stage) -> None:
+    join = show.window.join
+    assert show.window.focusWidget() is join.fields["address"].line
+    join.prefill("ws://127.0.0.1:8765")
+    show.window.show_join()
+    assert show.window.focusWidget() is join.fields["name"].line

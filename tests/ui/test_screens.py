@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every page in every state, at 100 and at 200 % text: nothing is cut off, everything has a name, keys reach it all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractScrollArea,
+    QApplication,
+    QComboBox,
+    QLabel,
+    QScrollArea,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from fedmed_desktop.desktop.theme import Appearance
+from fedmed_desktop.desktop.view.status import status
+from fedmed_desktop.desktop.widgets import Column, ElidedLabel, Label, Sentence
+from tests.desk_parts import STATES
+from tests.ui.scene_parts import NOW
+from tests.ui.scenes import Stage, scenes, settle, shown
+
+SCENES = scenes()
+SCALES = (1.0, 2.0)
+SIZE = (1280, 720)
+LEAST_COLORS = 12  # of an empty window there are fewer
+SHORTEST_ELIDED = 8  # characters that remain of a line that is shortened
+
+
+@pytest.fixture(scope="module", params=SCALES, ids=["100", "200"])
+def scale(request: pytest.FixtureRequest, qapp: QApplication) -> Iterator[float]:
+    look = Appearance(qapp, "light", request.param)
+    yield request.param
+    look.set_text_scale(1.0)
+    look.deleteLater()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For all scenes, which then write each adapter once."""
+    return tmp_path_factory.mktemp("scenes")
+
+
+@pytest.fixture(params=SCENES, ids=[scene.name for scene in SCENES])
+def stage(request: pytest.FixtureRequest, scale: float, qtbot: QtBot, folder: Path) -> Iterator[Stage]:
+    with shown(request.param, folder, SIZE) as made:
+        yield made
+
+
+def seen(front: QWidget, kind: type[QWidget] = QWidget) -> list[QWidget]:
+    """All parts of a window that are shown; the insides of lists and fields are theirs."""
+    return [widget for widget in front.findChildren(kind) if widget.isVisible() and widget.window() is front]
+
+
+def focusable(front: QWidget) -> list[QWidget]:
+    """What Tab stops at. Of buttons that exclude each other, as radio buttons do, it stops at one."""
+    found = [w for w in seen(front) if w.isEnabled() and w.focusPolicy() & Qt.FocusPolicy.TabFocus]
+    return [w for w in found if w.focusProxy() is None]
+
+
+def told(widget: QWidget) -> str:
+    text = widget.text() if isinstance(widget, QLabel | QAbstractButton) else ""
+    return f"{type(widget).__name__} {text or widget.accessibleName()!r} {widget.width()} x {widget.height()}"
+
+
+def cut(label: QLabel) -> bool:
+    """Whether some of its words cannot be seen."""
+    inside = label.contentsRect()
+    if isinstance(label, ElidedLabel):
+        is_whole = not label.toolTip()
+        room = 0 if is_whole else label.fontMetrics().averageCharWidth() * SHORTEST_ELIDED
+        return inside.height() < label.fontMetrics().height() or inside.width() < room
+    if label.wordWrap():
+        flags = int(Qt.TextFlag.TextWordWrap) | int(label.alignment())
+        words = label.fontMetrics().boundingRect(QRect(0, 0, inside.width(), 10_000), flags, label.text())
+        return words.height() > inside.height() + 1 or words.width() > inside.width() + 1
+    return label.width() < label.sizeHint().width() - 1 or label.height() < label.sizeHint().height() - 1
+
+
+def outside(widget: QWidget) -> bool:
+    """Whether it sticks out of what holds it; the ground of what scrolls may, downwards."""
+    parent = widget.parentWidget()
+    if parent is None or isinstance(parent.parentWidget(), QAbstractScrollArea):
+        return False
+    return not parent.rect().adjusted(-1, -1, 1, 1).contains(widget.geometry())
+
+
+def test_that_nothing_is_cut_off_or_scrolls_sideways_and_all_has_a_name_and_is_reached_by_tab(stage: Stage) -> None:
+    """One test for each scene, since to show it takes longest."""
+    front = stage.front
+    labels = [label for label in seen(front, QLabel) if isinstance(label, QLabel) and label.text()]
+    assert [told(label) for label in labels if cut(label)] == [], "words are cut off"
+    assert [told(label) for label in labels if outside(label)] == [], "words stick out"
+    buttons = seen(front, QAbstractButton) + seen(front, QComboBox)
+    small = [b for b in buttons if b.width() < b.minimumSizeHint().width() or b.height() < b.minimumSizeHint().height()]
+    assert [told(button) for button in small] == [], "buttons are squashed"
+    assert [told(button) for button in buttons if outside(button)] == [], "buttons stick out"
+    for area in seen(front, QScrollArea):
+        assert isinstance(area, QScrollArea)
+        assert area.horizontalScrollBar().maximum() == 0, "the page is wider than the window"
+        assert area.widget().width() <= area.viewport().width()
+    stops = focusable(front)
+    assert [told(widget) for widget in stops if not name_of(widget)] == [], "without an accessible name"
+    walk = walked(front)
+    missed = [widget for widget in stops if not reached(widget, walk)]
+    assert [told(widget) for widget in missed] == [], "Tab does not come there"
+    assert len(colors(stage)) >= LEAST_COLORS, "an empty picture"
+
+
+def name_of(widget: QWidget) -> str:
+    """As a screen reader has it: a button's words are its name."""
+    return widget.accessibleName() or (widget.text() if isinstance(widget, QAbstractButton) else "")
+
+
+def walked(front: QWidget) -> list[QWidget]:
+    """Where Tab stops, once around; raises AssertionError where it does not come round.
+
+    It may stay in a text as long as there is another link in it.
+    """
+    front.activateWindow()
+    QTest.qWaitForWindowActive(front)
+    if QApplication.focusWidget() is None:
+        QTest.keyClick(front, Qt.Key.Key_Tab)
+    stops: list[QWidget] = []
+    for _ in range(300):
+        now = QApplication.focusWidget()
+        assert now is not None, "the focus is lost"
+        if now in stops[:-1]:
+            assert now is stops[0], f"Tab is trapped before {told(now)}"
+            return stops
+        if stops[-1:] != [now]:
+            stops.append(now)
+        if focusable(front) == [now]:
+            return stops
+        QTest.keyClick(now, Qt.Key.Key_Tab)
+    raise AssertionError(f"Tab does not leave {told(stops[-1])}")
+
+
+def reached(widget: QWidget, stops: list[QWidget]) -> bool:
+    if widget in stops:
+        return True
+    group = widget.group() if isinstance(widget, QAbstractButton) else None
+    return group is not None and any(button in stops for button in group.buttons())
+
+
+def colors(stage: Stage) -> set[int]:
+    image = stage.picture().toImage().scaled(200, 200)  # not smoothed: no colour comes that is not there
+    return {image.pixel(x, y) for x in range(200) for y in range(200)}
+
+
+def test_that_every_state_has_a_scene(folder: Path) -> None:
+    on_rounds = [scene for scene in SCENES if scene.page == "rounds" and scene.act is None]
+    found = {status(scene.desk(folder), NOW).state for scene in on_rounds}
+    assert set(STATES) - found == set(), "a state without a picture"
+
+
+def test_that_scenes_can_be_told_apart_by_name() -> None:
+    names = [scene.name for scene in SCENES]
+    assert len(set(names)) == len(names)
+    assert {scene.page for scene in SCENES} == {"rounds", "join", "monitor", "approvals", "trial"}
+
+
+@pytest.mark.parametrize("name", ["rounds-training", "monitor-live", "approvals-pending"])
+def test_that_a_scene_is_the_same_every_time(scale: float, folder: Path, name: str) -> None:
+    scene = next(scene for scene in SCENES if scene.name == name)
+    pictures = []
+    for _ in range(2):
+        with shown(scene, folder, SIZE) as stage:
+            pictures.append(stage.picture().toImage())
+    assert pictures[0] == pictures[1]
+
+
+def test_that_the_checks_see_words_that_are_cut_off(scale: float, qtbot: QtBot) -> None:
+    page = Column()
+    qtbot.addWidget(page)
+    for label in (
+        Sentence("These words are far too many for one line. " * 4),
+        Label("These are"),
+        ElidedLabel("So are"),
+    ):
+        page.add(label)
+    page.resize(500, 600)
+    page.show()
+    settle(page)
+    labels = [label for label in seen(page, QLabel) if isinstance(label, QLabel)]
+    assert [label for label in labels if cut(label) or outside(label)] == []
+    for label in labels:
+        label.setFixedSize(30, 12)
+    settle(page)
+    assert [label for label in labels if not cut(label)] == []
+    child = QWidget(labels[1])
+    child.setGeometry(20, 0, 20, 5)
+    assert outside(child) and not outside(page)
