@@ -100,7 +100,7 @@ class Window(QMainWindow):
         menu.add_separator()
         self._leave = menu.add(self.tr("Stop taking part…"))
         self._leave.triggered.connect(self._ask_leave)
-        menu.add(self.tr("Quit"), QKeySequence.StandardKey.Quit).triggered.connect(self.close)
+        menu.add(self.tr("Quit"), "Ctrl+Q").triggered.connect(self.close)
         return menu
 
     def _lay_out(self) -> None:

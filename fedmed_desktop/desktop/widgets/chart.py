@@ -155,8 +155,8 @@ class Chart(QFrame):
                 line.setPos(float(mapped(np.array([values[number_]]), self._scale)[0]))
 
     def show_marks(self, marks: tuple[tuple[float, str], ...]) -> None:
-        """Where rounds begin: (x, label), ascending."""
-        self.plot.rounds.show_marks(marks)
+        """Where rounds begin: (x, label), ascending; none while there are words instead."""
+        self.plot.rounds.show_marks(() if self.placeholder.text() else marks)
 
     def show_axis(self, axis: Axis) -> None:
         self.plot.position.show_kind(axis)
