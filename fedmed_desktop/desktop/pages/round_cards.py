@@ -114,15 +114,7 @@ class ImprovedCard(Card):
         changes = (*found.own, *found.federation)
         self._fill(changes)
         self._none.setVisible(not changes)
-        words = (
-            [
-                self.tr("F1, where 1 is perfect; yours are of round {n}.").format(
-                    n=found.round
-                )
-            ]
-            if found.own
-            else []
-        )
+        words = [self.tr("F1, where 1 is perfect; yours are of round {n}.").format(n=found.round)] if found.own else []
         if found.more_types:
             words.append(self.tr("{n} more types are in Monitor.").format(n=found.more_types))
         self._more.setText(" ".join(words))
