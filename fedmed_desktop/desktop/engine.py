@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from ..demo.settings import DemoOptions, site_folders
 from ..errors import UserFacingError
@@ -48,10 +48,14 @@ class Engine(QObject):
         self._operator = Operator()
         self._session: Session | None = None
         self._reading = Control()
-        self._closing = False
+        self._started = self._closing = self._ended = False
         self.take_back_time = TAKE_BACK
 
     def start(self) -> None:
+        """Nothing where `close` came first."""
+        if self._closing or self._ended:
+            return
+        self._started = True
         self._network.start()
         self._training.start()
         self._pump.start()
@@ -156,6 +160,8 @@ class Engine(QObject):
         self._closing = True
         self.stop_reading()
         self.end_session()
+        if not self._started:
+            QTimer.singleShot(0, self._end)  # not from within: a window cannot be closed while it asks to be
 
     @property
     def busy(self) -> bool:
@@ -168,9 +174,13 @@ class Engine(QObject):
     def _arrived(self, items: Sequence[Item]) -> None:
         self._take(items)
         if self._closing and not self.busy:
-            self._closing = False
-            self._pump.stop()
-            self._network.stop()
-            self._training.shutdown()
-            self._take(self.buffer.drain())
-            self.closed.emit()
+            self._end()
+
+    @Slot()
+    def _end(self) -> None:
+        self._closing, self._ended = False, True
+        self._pump.stop()
+        self._network.stop()
+        self._training.shutdown()
+        self._take(self.buffer.drain())
+        self.closed.emit()

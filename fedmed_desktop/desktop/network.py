@@ -35,6 +35,8 @@ class NetworkThread:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+        else:
+            self._loop.close()  # it was never started
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -65,7 +65,7 @@ class Program(QObject):
         self._folder = folder
         self._watch = watch
         self._keep_settings = keep_settings
-        self._closing = False
+        self._closing = self._prepared = False
         self._asks: Question | None = None
         self._told: list[FaultDialog] = []
         self.demo_options = DemoOptions()
@@ -130,6 +130,7 @@ class Program(QObject):
         if not self._closing:
             self.window.prepare()
             self.window.monitor.restore(dict(self.settings.values.monitor))
+            self._prepared = True
 
     def set_wishes(self, join: str | None, model: str | None, adapter: Path | None) -> None:
         """What the command line asked for; without a wish, what was going on when the program was last closed."""
@@ -305,13 +306,14 @@ class Program(QObject):
         self._undo_hooks()
         stop_log()
         self.window.end()
-        self._app.quit()
+        QTimer.singleShot(0, self._app.quit)  # also where the application's loop has not begun yet
 
     def _remember(self) -> None:
         values = self.settings.values
         values.geometry = bytes(self.window.saveGeometry().toBase64().data()).decode()
         values.page = self.window.page
-        values.monitor = cast(dict[str, JsonValue], self.window.monitor.state())
+        if self._prepared:  # else it was never told how it was left
+            values.monitor = cast(dict[str, JsonValue], self.window.monitor.state())
         values.appearance, values.text_scale = self.appearance.choice, self.appearance.text_scale
         self._save()
 

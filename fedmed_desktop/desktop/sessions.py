@@ -89,13 +89,26 @@ class Session:
 
     async def site(self, request: JoinRequest) -> None:
         """Takes part in a federation until that has finished."""
-        agent = await self._jobs.run(lambda: self._backend.make_agent(request, self._approver, self._jobs, self._emit))
+        agent = await self._made(request)
         try:
             self._opened(agent)
             final = await agent.run()
             await asyncio.to_thread(self._backend.export, agent, request, final)
         finally:
             agent.close()  # its folder is free again, also where it never ran
+
+    async def _made(self, request: JoinRequest) -> SiteAgent:
+        """The agent. Where the person stops meanwhile, what the job still makes lets go of its folder again."""
+        making = asyncio.ensure_future(
+            self._jobs.run(lambda: self._backend.make_agent(request, self._approver, self._jobs, self._emit))
+        )
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            for made in await asyncio.gather(making, return_exceptions=True):
+                if isinstance(made, SiteAgent):
+                    made.close()
+            raise
 
     async def demo(self, options: DemoOptions) -> None:
         """Runs a demonstration to its scores."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PySide6.QtWidgets import QApplication, QColorDialog, QDialog, QFileDialog, QInputDialog, QMessageBox
-
 from pytestqt.qtbot import QtBot
 
 from tests.ui.leaks import LeakWatch

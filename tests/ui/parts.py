@@ -124,7 +124,8 @@ class Coordinator:
 
     def site(self, name: str) -> dict[str, bool]:
         """What it knows of a site: connected, sent, awaits_approval, declined."""
-        return {word: bool(value) for word, value in self.status()["sites"][name].items()}  # type: ignore[index]
+        known: dict[str, dict[str, bool]] = self.status()["sites"]  # type: ignore[assignment]
+        return known.get(name, {"connected": False, "sent": False, "awaits_approval": False, "declined": False})
 
     def freeze(self) -> None:
         """It neither answers nor hangs up, as a computer that has gone to sleep."""
@@ -234,15 +235,19 @@ class Desktop:
         self.program.join(request)
         return request
 
-    def close(self) -> None:
-        """As the person does who closes the window and, asked, means it; returns once all threads have ended."""
-        if self.is_closed:
-            return
+    def leave(self) -> None:
+        """As the person does who closes the window and, asked, means it."""
         self.window.close()
         question = self.program._asks
         if question is not None and question.isVisible():
             self.click(question.yes)
-        self.until(lambda: self.is_closed)
+
+    def close(self) -> None:
+        """Returns once all threads have ended."""
+        if not self.is_closed:
+            if not self.desk.closing:
+                self.leave()
+            self.until(lambda: self.is_closed)
 
     def _note_closed(self) -> None:
         self.is_closed = True
@@ -263,10 +268,15 @@ class Desktop:
     def header(self) -> str:
         return words(self.window._header)
 
+    def said(self) -> str:
+        """The sentence above the page."""
+        return self.window._said.text()
+
     def text(self, page: str) -> str:
         """Everything that is written on a page, line by line."""
         self.window.go(page)
         self.window.show_now()
+        QApplication.processEvents()  # what is new on a page is shown with the next turn
         return words(self.window._stack.currentWidget())
 
     def faults(self) -> list[FaultDialog]:
@@ -279,6 +289,10 @@ class Desktop:
 
     def _faults(self) -> list[FaultDialog]:
         return list(self.program._told)
+
+    def curve(self) -> dict[int, float]:
+        """Monitor's training loss by step, counted over all rounds."""
+        return {int(step): float(loss) for step, loss in zip(*self.desk.curves.training("step"), strict=True)}
 
     def log(self) -> str:
         return self.program.log_path.read_text("utf-8")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The coordinator is killed at every point of a round, and the desktop's own worker fails: told once, and it goes on."""
+"""The coordinator is killed at every point of a round, and the desktop's own worker fails: told once, it goes on."""
 
 from __future__ import annotations
 

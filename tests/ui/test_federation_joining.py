@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Joining through the window, against a coordinator in a process of its own: what was wrong is said, then it goes on."""
+"""Joining through the window, with a coordinator in a process of its own: what is wrong is said, then it goes on."""
 
 from __future__ import annotations
 
