@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from fedmed_desktop import events
 from fedmed_desktop.desktop.view.desk import Desk
@@ -19,6 +20,7 @@ from tests.federation_parts import INITIAL, LORA, moved, result_of, small_spec
 
 NOW = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
 ADDRESS = "ws://coordinator.riverside.example:8765"
+T = TypeVar("T")
 REASON = "Scores improved on both types."
 BEFORE = Scores(
     strict={"drug": Counts(tp=61, fp=39, fn=39), "problem": Counts(tp=55, fp=45, fn=45)},
@@ -30,6 +32,16 @@ AFTER = Scores(
     lenient={"drug": Counts(tp=80, fp=20, fn=20), "problem": Counts(tp=70, fp=30, fn=30)},
     unified=Counts(tp=144, fp=56, fn=56),
 )
+
+
+class Counted(tuple[T, ...]):
+    """A tuple that counts how often all of it is gone through."""
+
+    rounds = 0
+
+    def __iter__(self) -> Iterator[T]:
+        self.rounds += 1
+        return super().__iter__()
 
 
 class Site:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from fedmed_desktop.desktop.view.desk import Desk
 from fedmed_desktop.desktop.view.status import LAST_STEPS, STEPS, State, status
 from fedmed_desktop.desktop.widgets import PrimaryButton
 from tests import desk_parts
-from tests.approval_parts import NOW
+from tests.approval_parts import NOW, Counted
 from tests.desk_parts import MAKERS, STATES, Story, decided, phase, standing
 
 
@@ -189,6 +190,18 @@ def test_that_showing_a_desk_is_cheap(qtbot: QtBot, tmp_path: Path) -> None:
     for _ in range(50):
         page.show_desk(desk, NOW)
     assert (time.process_time() - began) / 50 < 0.01, "ten times a second, beside training"
+
+
+def test_that_earlier_rounds_are_read_once_for_each_record(qtbot: QtBot, tmp_path: Path) -> None:
+    desk = decided("keep")(tmp_path)
+    page = page_of(qtbot, desk)
+    decisions = Counted(desk.record.decisions)
+    desk.record = replace(desk.record, decisions=decisions)
+    for _ in range(20):
+        page.show_desk(desk, NOW)
+    assert decisions.rounds == 1 and page.session.past.isVisible()
+    page.show_desk(decided("ask")(tmp_path / "b"), NOW)
+    assert page.session.past_model.rowCount() == 2, "another record is another table"
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from fedmed_desktop.desktop.view.improved import MOST_TYPES, improved, signed
 from fedmed_desktop.desktop.view.rounds import caption, sites_line, title
 from fedmed_desktop.scores import Counts, Scores
 from tests import desk_parts
-from tests.approval_parts import NOW
+from tests.approval_parts import NOW, Counted
 from tests.desk_parts import MAKERS, Story, closed, decided, scores, standing
 
 
@@ -145,6 +146,12 @@ def test_that_every_outcome_is_a_row(tmp_path: Path, act: str, part: str, by: st
 def test_that_what_waits_for_a_decision_is_not_past(tmp_path: Path) -> None:
     assert [row.round for row in past_rounds(decided("ask")(tmp_path / "a").record)] == [2, 1]
     assert [row.round for row in past_rounds(decided("approve")(tmp_path / "b").record)] == [2, 1]
+
+
+def test_that_many_rounds_are_read_in_one_go(story: Story) -> None:
+    record = replace(story.desk.record, decisions=Counted(story.desk.record.decisions))
+    assert len(past_rounds(record)) == 2
+    assert isinstance(record.decisions, Counted) and record.decisions.rounds == 1, "not once for each round"
 
 
 def test_that_the_scores_after_the_last_round_are_a_row_without_a_blob(story: Story) -> None:

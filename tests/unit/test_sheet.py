@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from fedmed_desktop.desktop.view.receipts import receipts
 from fedmed_desktop.desktop.view.sheet import NO_REFERENCE, NOT_MEASURED, Line, expiry, grouped, last_norm, sheet
 from fedmed_desktop.federation import Report
 from fedmed_desktop.scores import Counts, Scores
-from tests.approval_parts import ADDRESS, AFTER, BEFORE, NOW, REASON, Site, site_in
+from tests.approval_parts import ADDRESS, AFTER, BEFORE, NOW, REASON, Counted, Site, site_in
 
 
 @pytest.fixture
@@ -143,6 +144,15 @@ def test_that_the_record_of_decisions_is_a_table_with_the_latest_first(site: Sit
     assert [cell[3] for cell in cells] == ["the coordinator", "this program", "ada", "ada", "ada"]
     assert cells[0][5] == grouped(entry.update.parts["adapter"].sha256)
     assert (cells[2][0], cells[2][1], cells[2][4]) == (f"{NOW.astimezone():%Y-%m-%d %H:%M:%S}", "3", REASON)
+
+
+def test_that_the_table_of_decisions_is_made_in_one_go(site: Site) -> None:
+    site.approve(site.trained())
+    site.approve(site.trained(4))
+    entries = Counted(site.desk.record.entries)
+    site.desk.record = replace(site.desk.record, entries=entries)
+    assert len(receipts(site.desk)) == 2
+    assert entries.rounds == 1, "not once for each decision"
 
 
 def test_that_a_refusal_is_a_sentence(site: Site) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from ...site import Record
 from ..view.desk import Desk
 from ..view.history import past_rounds
 from ..view.improved import improved
@@ -124,6 +125,8 @@ class _Session(Spaced):
         self.past_table = Table(self.tr("Your rounds so far"), most_rows=20)
         self.past_table.setModel(self.past_model)
         self.past.add(self.past_table)
+        self.past.hide()
+        self._record: Record | None = None  # what the table shows
         column.addWidget(self.past)
 
     def show_desk(self, desk: Desk, now: datetime) -> None:
@@ -140,10 +143,17 @@ class _Session(Spaced):
         self.improved.show_improved(improved(desk))
         self.over.setVisible(desk.ended is not None)
         self.sites.show_sites(*(("", "") if desk.ended else sites_line(desk, shown.state)))
-        rounds = past_rounds(desk.record)
+        self._show_past(desk.record)
+        self._show_scores(desk)
+
+    def _show_past(self, record: Record) -> None:
+        """A record never changes, and there may be hundreds of rounds in it: read once."""
+        if record is self._record:
+            return
+        self._record = record
+        rounds = past_rounds(record)
         self.past_model.show_rounds(rounds)
         self.past.setVisible(bool(rounds))
-        self._show_scores(desk)
 
     def _show_scores(self, desk: Desk) -> None:
         self.scores.setVisible(desk.scored is not None)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,12 +35,18 @@ class PastRound:
 
 
 def past_rounds(record: Record) -> list[PastRound]:
-    """Every update that was decided on or that ran out of time; the newest first."""
-    rows = [_row(entry, record.decisions) for entry in record.entries if entry.state in _PARTS]
+    """Every update that was decided on or that ran out of time; the newest first. Time grows with the record."""
+    answers = _answers(record.decisions)
+    rows = [_row(entry, answers) for entry in record.entries if entry.state in _PARTS]
     return rows[::-1]
 
 
-def _row(entry: Entry, decisions: tuple[Decision, ...]) -> PastRound:
+def _answers(decisions: Iterable[Decision]) -> dict[str, Decision]:
+    """The last answer to each update: approved, kept or taken back; the program itself is no decider."""
+    return {d.sha256: d for d in decisions if d.decision in ("approved", "kept", "taken_back")}
+
+
+def _row(entry: Entry, answers: Mapping[str, Decision]) -> PastRound:
     icon, part, tone = _PARTS[entry.state]
     report = entry.update.report
     final = entry.plan.kind == "evaluate"
@@ -48,7 +55,7 @@ def _row(entry: Entry, decisions: tuple[Decision, ...]) -> PastRound:
     texts = (
         "Final scores" if final else str(entry.plan.round),
         part,
-        decided_by(entry, decisions),
+        _decided_by(entry, answers.get(entry.sha256)),
         scores if after.strict else "–",
         "–" if final else str(entry.plan.rank),
         (megabytes(entry.update.size) if entry.update.parts else "scores only")
@@ -59,9 +66,8 @@ def _row(entry: Entry, decisions: tuple[Decision, ...]) -> PastRound:
     return PastRound(entry.sha256, entry.plan.round, icon, tone, texts)
 
 
-def decided_by(entry: Entry, decisions: tuple[Decision, ...]) -> str:
-    """Who approved it or kept it; the program itself is not a decider."""
-    own = [d for d in decisions if d.sha256 == entry.sha256 and d.decision in ("approved", "kept", "taken_back")]
-    if not own or own[-1].decision == "taken_back":
+def _decided_by(entry: Entry, answer: Decision | None) -> str:
+    """Who approved it or kept it."""
+    if answer is None or answer.decision == "taken_back":
         return "nobody in time" if entry.state == "expired" else "–"
-    return {"rule": "a rule"}.get(own[-1].by, own[-1].by)
+    return {"rule": "a rule"}.get(answer.by, answer.by)

@@ -35,13 +35,13 @@ class ReceiptRow:
 
 
 def receipts(desk: Desk) -> tuple[ReceiptRow, ...]:
-    """Every row of the record of decisions."""
-    return tuple(_row(decision, desk) for decision in reversed(desk.record.decisions))
+    """Every row of the record of decisions. Time grows with the record."""
+    entries = {entry.sha256: entry for entry in desk.record.entries}
+    return tuple(_row(decision, entries.get(decision.sha256)) for decision in reversed(desk.record.decisions))
 
 
-def _row(decision: Decision, desk: Desk) -> ReceiptRow:
+def _row(decision: Decision, entry: Entry | None) -> ReceiptRow:
     icon, words = WORDS.get(decision.decision, ("info", decision.decision))
-    entry = desk.entry(decision.sha256)
     reason = sentence(decision.reason, {}) if decision.decision == "refused" else decision.reason
     receipt = grouped(shown_hash(entry) if entry else decision.sha256) if decision.decision == "acknowledged" else ""
     return ReceiptRow(
