@@ -147,7 +147,10 @@ class Link:
             return error
         finally:
             self.connection = None
-            await connection.close()
+            try:
+                await connection.close()
+            finally:  # cancelled while a coordinator that stands still does not hang up: no socket is left behind
+                connection.transport.abort()
         return UserFacingError("link.closed", address=self.address)
 
     async def _take(self, message: Message | bytes) -> None:

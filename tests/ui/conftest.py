@@ -18,7 +18,8 @@ from tests.ui.leaks import LeakWatch
 
 if TYPE_CHECKING:  # the whole desktop, which most tests of a page or widget do without
     from fedmed_desktop.desktop.sessions import Backend
-    from tests.ui.parts import Coordinator, Desktop, Partner
+    from tests.ui.hosting import Coordinator, Partner
+    from tests.ui.parts import Desktop
 
 BLOCKING = {
     QDialog: ("exec",),
@@ -56,7 +57,8 @@ def _refuse(what: str) -> Callable[..., None]:
 
 @pytest.fixture
 def notes(tmp_path: Path) -> Path:
-    from tests.ui.parts import SITE, write_notes
+    from tests.ui.hosting import write_notes
+    from tests.ui.parts import SITE
 
     return write_notes(tmp_path / "notes" / SITE)
 
@@ -64,7 +66,7 @@ def notes(tmp_path: Path) -> Path:
 @pytest.fixture
 def coordinator(tmp_path: Path) -> Iterator[Callable[[Path], Coordinator]]:
     """Makes coordinators of a specification, in a process of their own each; not started yet, killed at the end."""
-    from tests.ui.parts import Coordinator
+    from tests.ui.hosting import Coordinator
 
     made: list[Coordinator] = []
 
@@ -81,7 +83,7 @@ def coordinator(tmp_path: Path) -> Iterator[Callable[[Path], Coordinator]]:
 def hosted(tmp_path: Path, tiny_model: Path, coordinator: Callable[[Path], Coordinator]) -> Callable[..., Coordinator]:
     """A federation of one site with the settings of parts.found, and its coordinator, started."""
 
-    from tests.ui.parts import found
+    from tests.ui.hosting import found
 
     def start(**settings: float) -> Coordinator:
         host = coordinator(found(tmp_path / "federation", tiny_model, **settings))  # type: ignore[arg-type]
@@ -94,7 +96,7 @@ def hosted(tmp_path: Path, tiny_model: Path, coordinator: Callable[[Path], Coord
 @pytest.fixture
 def partner(tmp_path: Path, tiny_model: Path) -> Iterator[Callable[[Coordinator], Partner]]:
     """Another site of a federation, which sends without asking anybody."""
-    from tests.ui.parts import Partner
+    from tests.ui.hosting import Partner
 
     started: list[Partner] = []
 

@@ -1,19 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts for tests of the whole desktop: a coordinator in a process of its own, and a desktop as a person uses it."""
+"""Parts for tests of the whole desktop: it, as a person uses it, and what can be read on its pages."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,159 +23,19 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop import events
-from fedmed_desktop.coordinator.founding import found_federation, write_federation
 from fedmed_desktop.desktop.app import Workshop
 from fedmed_desktop.desktop.dialogs.fault import FaultDialog
 from fedmed_desktop.desktop.program import Program
 from fedmed_desktop.desktop.sessions import Backend
 from fedmed_desktop.desktop.view.joining import JoinForm, JoinRequest
 from fedmed_desktop.desktop.view.status import Status, status
-from fedmed_desktop.federation import TrainingSettings
-from fedmed_desktop.federation.spec import LoraSettings, RoundSettings
-from fedmed_desktop.lora.base_model import fingerprint
-from fedmed_desktop.site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
+from fedmed_desktop.site import Approver, Jobs, SiteAgent
 from fedmed_desktop.storage import Entry
-from tests.federation_parts import NumpyTrainer
 
 PATIENCE_MS = 30_000
 LEFT = Qt.MouseButton.LeftButton
 SITE = "North"
 REASON = "Scores improved on both types."
-
-
-def write_notes(folder: Path, drug: str = "Aspirin") -> Path:
-    folder.mkdir(parents=True)
-    for split, count in (("train", 6), ("validation", 2), ("test", 2)):
-        rows = []
-        for number in range(count):
-            text = f"{drug} was given {number} times and helped ."
-            entity = {"id": "e", "start": 0, "end": len(drug), "type": "drug", "text": drug}
-            rows.append({"id": f"{split}{number}", "text": text, "entities": [entity], "relations": []})
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8")
-    return folder
-
-
-def found(folder: Path, model: Path, *, rounds: int = 1, steps: int = 4, sites: int = 1, **waits: float) -> Path:
-    """A federation in which one update is enough, its specification written; `waits` are minutes of RoundSettings."""
-    training = TrainingSettings(
-        steps=steps, batch_size=2, learning_rate=0.01, max_tokens=64, max_new_tokens=8, checkpoint_steps=1
-    )
-    spec, initial = found_federation(
-        model,
-        LoraSettings(rank=16, alpha=32),
-        0,
-        name="Riverside federation",
-        types=("drug",),
-        rounds=rounds,
-        training=training,
-        round=RoundSettings(sites=sites, quorum=1, **waits),
-    )
-    return write_federation(spec, initial, folder)
-
-
-class Coordinator:
-    """`python -m fedmed_desktop --coordinator`, with its data in a folder and always on the same port."""
-
-    def __init__(self, folder: Path, spec: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._spec, self.data, self._log = spec, folder / "data", folder / "coordinator.log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def address(self) -> str:
-        return f"ws://127.0.0.1:{self.port}"
-
-    def start(self, *options: str) -> None:
-        """Returns at once; a desktop connects when it listens."""
-        command = (sys.executable, "-m", "fedmed_desktop", "--coordinator", "--config", self._spec)
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*map(str, command), "--data-dir", str(self.data), "--port", str(self.port), *options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
-            )
-
-    def said(self) -> str:
-        return self._log.read_text("utf-8") if self._log.exists() else ""
-
-    def listens(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.2):
-            return True
-        return False
-
-    def status(self) -> dict[str, object]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/status", timeout=5) as answer:
-            return dict(json.load(answer))
-
-    def site(self, name: str) -> dict[str, bool]:
-        """What it knows of a site: connected, sent, awaits_approval, declined."""
-        known: dict[str, dict[str, bool]] = self.status()["sites"]  # type: ignore[assignment]
-        return known.get(name, {"connected": False, "sent": False, "awaits_approval": False, "declined": False})
-
-    def freeze(self) -> None:
-        """It neither answers nor hangs up, as a computer that has gone to sleep."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """SIGKILL: nothing is tidied up. A frozen one dies as well."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-
-class Partner:
-    """Another site, on a thread of its own: its numbers are made up, its agent and its connection are real."""
-
-    def __init__(self, folder: Path, address: str, model: Path) -> None:
-        self.trainer = NumpyTrainer()
-        self._agent = SiteAgent(
-            name="South",
-            address=address,
-            data_dir=folder,
-            base_fingerprint=fingerprint(model),
-            make_trainer=lambda spec: self.trainer,
-            approver=RuleApprover("test"),
-            jobs=(jobs := Jobs()),
-            emit=lambda event: None,
-            backoff=Backoff(first=0.1, most=0.3),
-        )
-        self._jobs = jobs
-        self._thread = threading.Thread(target=self._run, name="partner")
-        self._stopped = threading.Event()
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def _run(self) -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            asyncio.run(self._until_stopped())
-
-    async def _until_stopped(self) -> None:
-        work = asyncio.create_task(self._agent.run())
-        stopped = asyncio.create_task(asyncio.to_thread(self._stopped.wait))
-        await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-        self._stopped.set()
-        await stopped
-
-    def stop(self) -> None:
-        self.trainer.hold.set()
-        self._stopped.set()
-        self._thread.join()
-        self._jobs.close()
 
 
 class Held(Workshop):
@@ -378,4 +229,4 @@ def without_times(text: str) -> str:
     """Clock times and spans of time replaced, since they go on while nothing else changes."""
     text = re.sub(r"\b\d{4}-\d\d-\d\d|\b\d{1,2} \w{3} |\b\w{3} (?=\d\d:\d\d)", "", text)
     text = re.sub(r"\b\d\d:\d\d(:\d\d)?\b", "HH:MM", text)
-    return re.sub(r"\b\d+ (seconds?|minutes?|hours?|days?|min|s|h|d)\b", "SPAN", text)
+    return re.sub(r"\b(\d+ (seconds?|minutes?|hours?|days?|min|s|h|d)\b ?)+", "SPAN", text)

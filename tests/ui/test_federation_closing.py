@@ -13,7 +13,8 @@ from fedmed_desktop.demo.settings import DemoOptions
 from fedmed_desktop.desktop.app import Workshop
 from fedmed_desktop.desktop.view.joining import JoinRequest
 from fedmed_desktop.site import SiteAgent
-from tests.ui.parts import REASON, Coordinator, Desktop, Held, Partner, without_times, write_notes
+from tests.ui.hosting import Coordinator, Partner, write_notes
+from tests.ui.parts import REASON, Desktop, Held, without_times
 
 pytestmark = pytest.mark.integration
 Hosted = Callable[..., Coordinator]
@@ -104,7 +105,9 @@ def test_that_an_upload_cut_short_is_done_at_the_next_start(
     assert two.state_of(sha256) == "acknowledged"
 
 
-@pytest.mark.parametrize("moment", ["asked", "kept", "sent"])
+@pytest.mark.parametrize(
+    "moment", ["asked", pytest.param("kept", marks=pytest.mark.slow), pytest.param("sent", marks=pytest.mark.slow)]
+)
 def test_that_a_restart_in_the_middle_of_a_round_shows_the_same(
     moment: str, desktop: Opened, hosted: Hosted, partner: Partnered, tiny_model: Path, notes: Path
 ) -> None:
@@ -169,6 +172,7 @@ def test_that_a_desktop_can_be_closed_before_it_began(desktop: Opened) -> None:
     desktop().close()
 
 
+@pytest.mark.slow
 def test_that_a_session_ended_by_the_person_is_not_taken_up_by_itself(
     desktop: Opened, hosted: Hosted, tiny_model: Path, notes: Path
 ) -> None:

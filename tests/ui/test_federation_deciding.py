@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ui.parts import REASON, Coordinator, Desktop, Partner
+from tests.ui.hosting import Coordinator, Partner
+from tests.ui.parts import REASON, Desktop
 
 pytestmark = pytest.mark.integration
 Hosted = Callable[..., Coordinator]
@@ -84,6 +85,7 @@ def test_that_what_is_kept_stays_and_the_coordinator_hears_that_only(
     assert "Too few notes" not in host.said() and "Too few notes" in one.text("approvals")
 
 
+@pytest.mark.slow
 def test_that_what_is_kept_is_asked_for_once_more_where_nobody_else_sent_anything(
     one: Desktop, hosted: Hosted, tiny_model: Path, notes: Path
 ) -> None:
@@ -131,6 +133,7 @@ def test_that_what_is_taken_back_is_a_question_again(
     assert [d.decision for d in one.desk.record.decisions] == ["approved", "taken_back"]
 
 
+@pytest.mark.slow
 def test_that_take_back_on_the_rounds_page_does_the_same(
     one: Desktop, hosted: Hosted, tiny_model: Path, notes: Path
 ) -> None:

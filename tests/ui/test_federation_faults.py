@@ -19,7 +19,8 @@ from fedmed_desktop.desktop.view.joining import JoinRequest
 from fedmed_desktop.desktop.view.trial import TrialRequest, TrialWish
 from fedmed_desktop.federation import Control
 from fedmed_desktop.site import Approver, Jobs, SiteAgent
-from tests.ui.parts import Coordinator, Desktop, Held
+from tests.ui.hosting import Coordinator
+from tests.ui.parts import Desktop, Held
 
 pytestmark = pytest.mark.integration
 Hosted = Callable[..., Coordinator]
@@ -201,6 +202,7 @@ def test_that_a_fault_while_reading_is_told_once_and_the_next_note_is_read(deskt
     assert len(one.faults()) == 1
 
 
+@pytest.mark.slow
 def test_that_a_damaged_model_file_is_a_sentence_and_no_fault(
     desktop: Opened, hosted: Hosted, tiny_model: Path, notes: Path, tmp_path: Path
 ) -> None:

@@ -13,7 +13,8 @@ import pytest
 from fedmed_desktop.desktop.view.joining import Field
 from fedmed_desktop.lora.base_model import fingerprint
 from tests.loopback_parts import RawSite
-from tests.ui.parts import SITE, Coordinator, Desktop, found
+from tests.ui.hosting import Coordinator, found
+from tests.ui.parts import SITE, Desktop
 
 pytestmark = pytest.mark.integration
 Hosted = Callable[..., Coordinator]
@@ -104,6 +105,7 @@ def test_that_a_taken_name_is_told_and_another_one_joins(
     assert one.program.settings.values.joined and one.program.settings.values.joined.name == "North 2"
 
 
+@pytest.mark.slow
 def test_that_another_base_model_is_told_and_the_right_one_joins(
     desktop: Opened, hosted: Hosted, tiny_model: Path, notes: Path, tmp_path: Path
 ) -> None:
