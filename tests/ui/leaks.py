@@ -28,8 +28,14 @@ class LeakWatch:
         return [_describe(leak) for leak in self._new()]
 
     def clear(self) -> None:
-        """End what leaked, so that one bad test does not spoil the next."""
+        """End what leaked, so that one bad test does not spoil the next. Ask `found` first: it describes the living.
+
+        Windows are hidden and kept, not deleted: to delete one whose owner has not let go of it (a chart's scene, a
+        program that still runs) can kill the process, and with it the message about the leak.
+        """
         for leak in self._new():
+            if not shiboken6.isValid(leak):  # it went with one that was ended before it
+                continue
             if isinstance(leak, QThread):
                 leak.requestInterruption()
                 leak.quit()
@@ -37,8 +43,9 @@ class LeakWatch:
             elif isinstance(leak, QTimer):
                 leak.stop()
             else:
-                leak.close()
-                leak.deleteLater()
+                for window in (leak, *(child for child in leak.findChildren(QWidget) if child.isWindow())):
+                    window.hide()
+                self._before[id(leak)] = leak
         _settle()
 
     def _new(self) -> list[QThread | QTimer | QWidget]:
@@ -61,7 +68,8 @@ def _alive() -> Iterator[QThread | QTimer | QWidget]:
         ):
             yield thing
     for widget in QApplication.topLevelWidgets():
-        if widget.metaObject().className() not in QTS_OWN:
+        # One with a parent (a dialog, a combo box's list) comes and goes with that.
+        if widget.parent() is None and widget.metaObject().className() not in QTS_OWN:
             yield widget
 
 

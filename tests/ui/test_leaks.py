@@ -46,6 +46,16 @@ def test_that_a_timer_goes_with_its_parent(qapp: object) -> None:
     assert watch.found() == []
 
 
+def test_that_a_dialog_is_a_leak_of_its_window_not_one_by_itself(qtbot: QtBot) -> None:
+    watch = LeakWatch()
+    window = QWidget()
+    dialog = QDialog(window)
+    dialog.open()
+    assert len(watch.found()) == 1
+    watch.clear()
+    assert watch.found() == [] and not dialog.isVisible()
+
+
 @pytest.mark.parametrize("shown", [True, False])
 def test_that_a_window_is_found(shown: bool, qtbot: QtBot) -> None:
     watch = LeakWatch()
@@ -80,7 +90,7 @@ def test_that_asking_for_a_folder_must_not_block_either(qtbot: QtBot) -> None:
 
 LEAKY = """
 from PySide6.QtCore import QThread, QTimer, qWarning
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QDialog, QWidget
 
 left = []
 
@@ -94,6 +104,17 @@ def test_timer():
 
 def test_window():
     left.append(QWidget())
+
+def test_whole_desktop(tmp_path):
+    from fedmed_desktop.desktop.window import Window
+
+    left.append(Window(tmp_path))
+    left[-1].show()
+    left[-1].prepare()  # with charts: their scenes do not survive that others delete them
+
+def test_dialog():
+    left.append(QWidget())
+    QDialog(left[-1]).open()
 
 def test_clean():
     pass
@@ -124,7 +145,13 @@ def test_that_a_test_that_leaks_fails_and_spoils_no_other(tmp_path: Path) -> Non
         text=True,
         timeout=120,
     )
-    assert "4 passed, 3 errors" in done.stdout.replace("1 failed, ", ""), done.stdout + done.stderr
+    assert "6 passed, 5 errors" in done.stdout.replace("1 failed, ", ""), done.stdout + done.stderr
     assert "1 failed" in done.stdout, "a warning of Qt's fails the test"
-    for words in ("QThread '' still runs", "QTimer '' of NoneType still fires", "QWidget '' is still open"):
+    for words in (
+        "QThread '' still runs",
+        "QTimer '' of NoneType still fires",
+        "QWidget '' is still open",
+        "Window '' is",
+    ):
         assert words in done.stdout
+    assert done.returncode == 1, "pytest itself lives to the end"
