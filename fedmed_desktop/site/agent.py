@@ -138,7 +138,8 @@ class SiteAgent:
     def measured(self) -> list[events.Event]:
         """Every TrainingStep and Evaluated of this site, of earlier starts too, in order; any thread, at any time.
 
-        Reads a file: not for a GUI thread. Steps that a training repeated from a checkpoint are in it twice.
+        Reads a file: not for a GUI thread. Steps that a training repeated from a checkpoint may be in it twice; of a
+        closed round with many steps an even selection is left (storage.Journal).
         """
         return self._journal.events()
 
@@ -246,6 +247,7 @@ class SiteAgent:
             await self._end_work()
             self._decisions.expire_before(plan.round)
             await self._computing.forget_checkpoints_before(plan.round)
+            await asyncio.to_thread(self._journal.thin_before, plan.round)
         self._plan = plan
         control = self._phases.new_control()
         self._work = asyncio.create_task(self._answer(plan, control), name=f"round {plan.round} of {self.name}")
@@ -297,6 +299,7 @@ class SiteAgent:
     async def _take_final(self, adapter: str) -> None:
         await self._downloads.fetch(adapter, 0)
         self._decisions.expire_before(_AFTER_ALL_ROUNDS)
+        await asyncio.to_thread(self._journal.thin_before, _AFTER_ALL_ROUNDS)
         await asyncio.to_thread(self.outbox.remember, "final", adapter)
         self._emit(events.FederationFinished(site=self.name, adapter=adapter))
         if self._done and not self._done.done():

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A site's measured events (training steps, evaluations) on disk, so that a face can draw its curves after a restart.
 
-Beside what the outbox holds this is of small worth: rows are buffered, a power cut may cost the last second, and a disk
-that takes no more costs rows, never a round.
+Of a closed round with more than MOST_STEPS steps an even selection stays, and every evaluation, so that what a face
+reads at its start is bounded by the number of rounds. Beside what the outbox holds this is of small worth: rows are
+buffered, a power cut may cost the last second, and a disk that takes no more costs rows, never a round.
 """
 
 from __future__ import annotations
@@ -25,6 +26,13 @@ CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, round 
 _INTERVAL = 1.0
 # Rows that wait for a disk that takes none; the oldest are given up beyond it.
 _MOST_WAITING = 10_000
+# Steps of a closed round that are kept: as many as a chart has columns of pixels. Inferred.
+MOST_STEPS = 500
+
+
+def stride_of(last_step: int) -> int:
+    """Of a closed round every so-manieth step is kept, beside its first and its last."""
+    return max(1, -(-last_step // MOST_STEPS))
 
 
 class Journal:
@@ -59,6 +67,41 @@ class Journal:
         with self._lock:
             fault = self._write()
         self._tell(fault)
+
+    def thin_before(self, round_number: int) -> None:
+        """Rounds before this one are closed: an even selection of their steps is kept, and all evaluations.
+
+        Reads a file and may take a second: not on an event loop. One transaction; repeating changes nothing.
+        """
+        try:
+            with self._lock:
+                fault = self._write()
+                long = [] if self._closed else self._long_rounds(round_number)
+            gone = [seq for rows in map(self._rows_of, long) for seq in _dispensable(rows)]
+            with self._lock:
+                if gone and not self._closed:
+                    with self._opened().transaction() as connection:
+                        connection.executemany("DELETE FROM events WHERE seq = ?", [(seq,) for seq in gone])
+        except UserFacingError as error:
+            fault = error
+        self._tell(fault)
+
+    def _long_rounds(self, before: int) -> list[int]:
+        rows = self._opened().rows(
+            "SELECT round FROM events WHERE round < ? GROUP BY round HAVING COUNT(*) > ?", before, MOST_STEPS
+        )
+        return [number for (number,) in rows]
+
+    def _rows_of(self, round_number: int) -> list[tuple[int, str]]:
+        with self._lock:
+            if self._closed:
+                return []
+            return [
+                (seq, body)
+                for seq, body in self._opened().rows(
+                    "SELECT seq, body FROM events WHERE round = ? ORDER BY seq", round_number
+                )
+            ]
 
     def close(self) -> None:
         """Writes what waits. `events` can still be asked afterwards."""
@@ -118,6 +161,18 @@ class Journal:
         if fault is not None and not self._warned:
             self._warned = True
             self._warn(fault)
+
+
+def _dispensable(rows: list[tuple[int, str]]) -> list[int]:
+    """Which rows (number, event) of one closed round can go: steps that a training repeated later, and most others."""
+    steps = [(seq, event.step) for seq, body in rows if isinstance(event := _understood(body), TrainingStep)]
+    holding: list[tuple[int, int]] = []
+    for seq, step in reversed(steps):
+        if not holding or step < holding[-1][1]:
+            holding.append((seq, step))
+    kept = {seq for seq, step in holding if step % stride_of(holding[0][1]) == 0}
+    kept |= {seq for seq, _ in (*holding[:1], *holding[-1:])}
+    return [seq for seq, _ in steps if seq not in kept]
 
 
 def _understood(body: str) -> Event | None:

@@ -19,7 +19,7 @@ from fedmed_desktop.lora import Adapter
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import Journal
-from fedmed_desktop.storage.journal import Measured
+from fedmed_desktop.storage.journal import MOST_STEPS, Measured
 from tests.federation_parts import NumpyTrainer, small_spec
 from tests.loopback_parts import agent, all_of, coordinator
 
@@ -145,6 +145,40 @@ def test_that_memory_is_bounded_while_nothing_can_be_written(
     assert [fault.code for fault in faults] == ["storage.fault"]
 
 
+def test_that_of_closed_rounds_an_even_selection_of_the_steps_that_hold_is_kept(
+    tmp_path: Path, faults: list[UserFacingError]
+) -> None:
+    journal = Journal(tmp_path / "m.sqlite", faults.append)
+    told = [step(n, 1) for n in (*range(1, 1801), *range(1201, 2001))]  # resumed from a checkpoint at step 1,200
+    for event in (*told[:1000], EVALUATED, *told[1000:], *(step(n, 2) for n in range(1, 2001))):
+        journal.append(event)
+    resumed = step(1600, loss=0.125)
+    told_later = [step(n, 1) for n in range(1601, 2002)]
+    for event in (resumed, *told_later):
+        journal.append(event)
+    journal.thin_before(2)
+    steps = [e for e in journal.events() if isinstance(e, events.TrainingStep)]
+    kept = [e.step for e in steps if e.round == 1]
+    assert kept == sorted({1, *range(5, 2001, 5), 2001}) and resumed in steps
+    assert len([e for e in steps if e.round == 2]) == 2000, "this round is still on"
+    assert EVALUATED in journal.events()
+    journal.thin_before(2)
+    assert len([e for e in journal.events() if e.round == 1]) == len(kept), "once more changes nothing"
+    journal.close()
+    assert stored(tmp_path / "m.sqlite") == len(kept) + 2001 and not faults
+
+
+def test_that_a_short_round_is_kept_whole(tmp_path: Path, faults: list[UserFacingError]) -> None:
+    journal = Journal(tmp_path / "m.sqlite", faults.append)
+    for number in range(1, MOST_STEPS + 1):
+        journal.append(step(number))
+    journal.thin_before(2)
+    assert len(journal.events()) == MOST_STEPS
+    journal.close()
+    journal.thin_before(2)
+    assert len(journal.events()) == MOST_STEPS and not faults
+
+
 def test_that_a_row_of_another_version_is_passed_over(tmp_path: Path, faults: list[UserFacingError]) -> None:
     journal = Journal(tmp_path / "m.sqlite", faults.append)
     journal.append(EVALUATED)
@@ -189,3 +223,24 @@ def test_that_a_site_keeps_what_it_measured_and_finishes_where_it_cannot(writabl
     else:
         assert later == [] and [w.code for w in warned] == ["storage.fault"]
     assert not all_of(seen, events.Failed) and all_of(seen, events.FederationFinished)
+
+
+class MeasuresLong(NumpyTrainer):
+    def train_round(self, plan: Plan, start: Adapter, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
+        for number in range(1, 1001):
+            emit(step(number, plan.round))
+        return super().train_round(plan, start, checkpoints, emit, control)
+
+
+def test_that_a_site_keeps_of_long_rounds_that_have_closed_a_selection(tmp_path: Path) -> None:
+    async def federate() -> list[events.Event]:
+        jobs = Jobs()
+        async with coordinator(tmp_path / "c", small_spec(rounds=2, sites=1, quorum=1), []) as (_, port):
+            site = agent(tmp_path, "A", port, jobs, [], MeasuresLong(3))
+            async with asyncio.timeout(20):
+                await site.run()
+        jobs.close()
+        return site.measured()
+
+    kept = [(e.round, e.step) for e in asyncio.run(federate()) if isinstance(e, events.TrainingStep)]
+    assert kept == [(number, at) for number in (1, 2) for at in (1, *range(2, 1001, 2))]

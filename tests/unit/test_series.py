@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedmed_desktop import events
 from fedmed_desktop.desktop.view.columns import Columns
 from fedmed_desktop.desktop.view.figures import FIELDS, HEADING, write_csv
 from fedmed_desktop.desktop.view.scales import (
@@ -77,6 +79,90 @@ def test_that_forgotten_rows_leave_nothing_behind() -> None:
     columns.truncate(0)
     columns.append(a=2)
     assert math.isnan(columns["b"][0])
+
+
+def test_that_rows_at_the_end_and_in_between_leave_nothing_behind() -> None:
+    columns = Columns("a", "b")
+    columns.append(a=0, b=0)
+    columns.extend(a=np.arange(1.0, 200.0))
+    assert columns["a"].tolist() == list(range(200)) and np.isnan(columns["b"][1:]).all()
+    columns.keep(100, np.arange(100) % 2 == 0)
+    assert columns["a"].tolist() == [*range(100), *range(100, 200, 2)]
+    columns.append(b=1)
+    assert math.isnan(columns["a"][-1])
+
+
+# -- many at once ------------------------------------------------------------------------------------------------------
+
+TOLD = st.lists(
+    st.one_of(
+        st.builds(
+            lambda number, at, loss: step(at, number, loss=loss),
+            st.integers(1, 3),
+            st.integers(1, 12),
+            st.one_of(st.floats(0, 10), st.just(NAN)),
+        ),
+        st.builds(scored, st.integers(1, 3), st.sampled_from(["before", "after"])),
+    ),
+    max_size=60,
+)
+
+
+@settings(deadline=None)
+@given(TOLD, st.integers(0, 60))
+def test_that_many_at_once_are_as_one_after_the_other(told: list[events.Event], cut: int) -> None:
+    one, many = folded(*told), folded(*told[:cut])
+    many.fold_many(told[cut:])
+    assert one.current == many.current and len(one) == len(many)
+    np.testing.assert_array_equal(one.table().moments, many.table().moments)
+    np.testing.assert_array_equal(one.table().values, many.table().values)
+    for weight in ("0", "0.6", "0.9"):
+        for axis in ("step", "time"):
+            np.testing.assert_allclose(one.training(axis, weight), many.training(axis, weight), rtol=1e-12)
+
+
+def long_round(number: int, steps: int) -> list[events.Event]:
+    first = step(1, number, steps)
+    return [first.model_copy(update={"step": at, "loss": 1 / at, "time": moment(number, at, steps)})
+            for at in range(1, steps + 1)]  # fmt: skip
+
+
+def test_that_long_averages_at_once_are_those_of_their_definition() -> None:
+    told = [step(at, loss=NAN if at % 7 == 0 else None) for at in range(1, 301)]
+    many = Curves()
+    many.fold_many(told)
+    for weight in ("0.6", "0.9"):
+        np.testing.assert_allclose(many.training("step", weight)[1], plain_ema([e.loss for e in told], float(weight)))
+
+
+@pytest.mark.parametrize("way", ["live", "restarted"])
+def test_that_of_closed_rounds_an_even_selection_is_kept_without_gaps(way: str) -> None:
+    told = [*long_round(1, 2000), *long_round(2, 2000), *long_round(3, 700)]
+    curves = folded(*told) if way == "live" else Curves()
+    if way == "restarted":
+        curves.fold_many(told)
+    kept = [1, *range(4, 2001, 4)]
+    x, loss = curves.training("step")
+    expected = [*kept, *(2000 + at for at in kept), *range(4001, 4701)]
+    assert x.tolist() == expected
+    assert np.isfinite(loss).all(), "what was left out is no gap"
+    assert curves.round_starts().tolist() == [0, 2000, 4000] and curves.current == (3, 700, 700)
+
+
+def test_that_what_a_journal_has_left_of_a_round_is_no_gap_and_what_is_missing_is() -> None:
+    told = [e for e in long_round(1, 2000) if e.step == 1 or (e.step % 4 == 0 and not 800 < e.step < 900)]  # type: ignore[union-attr]
+    curves = Curves()
+    curves.fold_many([*told, *long_round(2, 3)])
+    x, loss = curves.training("step")
+    assert x[np.isnan(loss)].tolist() == [899.0]
+
+
+def test_that_a_long_past_is_taken_in_at_once() -> None:
+    told = [event for number in range(1, 101) for event in long_round(number, 1000)]
+    began = time.process_time()
+    Curves().fold_many(told)
+    # 0.1 s on a quiet machine (measured: see its docstring); one by one they take 1.6 s
+    assert time.process_time() - began < 0.5
 
 
 # -- steps -------------------------------------------------------------------------------------------------------------

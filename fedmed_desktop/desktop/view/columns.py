@@ -40,6 +40,22 @@ class Columns:
         self._count += 1
         self.set(row, **values)
 
+    def extend(self, **values: Numbers) -> None:
+        """New rows at the end, one for each value; all of the same length."""
+        count = max(map(len, values.values()))
+        while self._count + count > self._data.shape[1]:
+            self._data = np.concatenate([self._data, np.full_like(self._data, NAN)], axis=1)
+        for name, column in values.items():
+            self._data[self._place[name], self._count : self._count + count] = column
+        self._count += count
+
+    def keep(self, first_row: int, rows: NDArray[np.bool_]) -> None:
+        """From a row on, which rows stay, shape (rows from there on,); the others are forgotten."""
+        kept = self._data[:, first_row : self._count][:, rows]
+        self.truncate(first_row)
+        self._data[:, first_row : first_row + kept.shape[1]] = kept
+        self._count += kept.shape[1]
+
     def set(self, row: int, **values: float) -> None:
         for name, value in values.items():
             self._data[self._place[name], row] = value

