@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt, QThreadPool, QUrl
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtWidgets import QApplication, QFileDialog
 from pytestqt.qtbot import QtBot
 
@@ -32,7 +32,6 @@ def page(qtbot: QtBot, tmp_path: Path) -> Iterator[JoinPage]:
     made.resize(1100, 700)
     made.show()
     yield made
-    QThreadPool.globalInstance().waitForDone()
     qtbot.waitUntil(lambda: not tasks._running)
 
 
