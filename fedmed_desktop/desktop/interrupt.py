@@ -13,32 +13,42 @@ from PySide6.QtCore import QObject, QTimer, Slot
 PERIOD_MS = 200
 
 
-class _Turn(QObject):
-    """Its timer's slot is the Python code in which a pending signal is handled."""
+class _Interrupts(QObject):
+    """Between two turns of the event loop it does what a signal asked for.
 
-    def __init__(self) -> None:
+    The signal's own handler only notes it: Python may call that anywhere, such as while the GUI thread holds the
+    buffer's lock, and what closing appends there would then wait for itself.
+    """
+
+    def __init__(self, close: Callable[[], object]) -> None:
         super().__init__()
+        self._close = close
+        self._asked = False
         self._timer = QTimer(self)
-        self._timer.timeout.connect(self._nothing)
+        self._timer.timeout.connect(self._look)
         self._timer.start(PERIOD_MS)
 
+    def note(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+
     @Slot()
-    def _nothing(self) -> None:
-        return
+    def _look(self) -> None:
+        if self._asked:
+            self._asked = False
+            self._close()
 
 
 @contextmanager
 def quit_on_interrupt(close: Callable[[], object]) -> Iterator[None]:
-    """SIGINT and SIGTERM close the program in order, as its window's button does; a second one does so again."""
-    turn = _Turn()
+    """SIGINT and SIGTERM close the program in order, as its window's button does; a second one does so again.
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        close()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    From the main thread, which is the GUI thread; `close` is called there, a fifth of a second later at most.
+    """
+    interrupts = _Interrupts(close)
+    before = {number: signal.signal(number, interrupts.note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        turn.deleteLater()
+        interrupts.deleteLater()
