@@ -36,6 +36,8 @@ SENTENCES: Final[dict[str, str]] = {
     # combine, spec, model, update (federation and base model)
     "combine.mixed_ranks": "Module {module} has different ranks or scales at different sites, so factors cannot be "
     "averaged. Choose one rank for all sites.",
+    "model.changed": "Files of the model in {path} were changed while the program was about to load it. Start again; "
+    "then the model is looked at anew.",
     "model.damaged": "The model file {path} is damaged: {reason}. Fetch the model again.",
     "model.no_file": "{path} is not a model folder: it has no {file}. Give the folder of a Hugging Face causal "
     "language model.",

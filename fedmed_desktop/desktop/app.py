@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from PySide6.QtCore import QCoreApplication, QStandardPaths, QTimer
 from PySide6.QtWidgets import QApplication
@@ -21,7 +22,7 @@ from ..clinical import read_notes_folder
 from ..clinical.reading import Reading
 from ..demo.settings import DemoOptions
 from ..federation import Control
-from ..lora.base_model import fingerprint
+from ..lora.base_model import FileState, file_state, fingerprint
 from ..site import Approver, Jobs, SiteAgent
 from .interrupt import quit_on_interrupt
 from .offscreen import Recorder
@@ -42,10 +43,15 @@ _READING_PERIOD_S = 0.1
 
 
 class Workshop:
-    """Implements sessions.Backend: agents, demonstrations and readings, on base models that are loaded once."""
+    """Implements sessions.Backend: agents, demonstrations and readings, on base models that are loaded once.
+
+    One base model is kept: another one, or the same one with other files, takes its place. What a session still
+    trains on lives as long as that does, and is shared meanwhile.
+    """
 
     def __init__(self) -> None:
-        self._bases: dict[Path, LoadedBase] = {}
+        self._base_in_use: LoadedBase | None = None
+        self._bases: WeakValueDictionary[tuple[Path, FileState], LoadedBase] = WeakValueDictionary()
         self.result: DemoResult | None = None
 
     def make_agent(
@@ -53,18 +59,18 @@ class Workshop:
     ) -> SiteAgent:
         """On the training thread: reads the notes and the model's files. Raises UserFacingError."""
         from ..training.base import resolve_model
+        from ..training.device import default_threads
         from ..training.preparation import trainer_factory
 
         model = resolve_model(str(request.model))
         notes = read_notes_folder(request.notes)
+        base = self._base(model, default_threads())  # before the fingerprint: what is loaded is what was looked at
         return SiteAgent(
             name=request.name,
             address=request.address,
             data_dir=request.data_dir,
             base_fingerprint=fingerprint(model),
-            make_trainer=trainer_factory(
-                self._base(model), request.name, notes, request.notes, emit, types_file=request.types_map
-            ),
+            make_trainer=trainer_factory(base, request.name, notes, request.notes, emit, types_file=request.types_map),
             approver=approver,
             jobs=jobs,
             emit=emit,
@@ -125,9 +131,18 @@ class Workshop:
             put(ReadingShown(side, "stopped" if reading.stopped else "done", reading))
 
     def _base(self, model: Path, threads: int | None = None) -> LoadedBase:
+        """`threads`: None leaves a model that is loaded already as it is. Raises UserFacingError: no model folder."""
         from ..training.preparation import LoadedBase
 
-        return self._bases.setdefault(model.resolve(), LoadedBase(model, threads=threads))
+        state = file_state(model)
+        base = self._bases.get((model.resolve(), state))
+        if base is None:
+            self._base_in_use = None  # its memory is free before the other one takes its own
+            base = self._bases[model.resolve(), state] = LoadedBase(model, threads=threads, state=state)
+        elif threads is not None:
+            base.use_threads(threads)
+        self._base_in_use = base
+        return base
 
 
 def _now_and_then(side: Side, put: Put) -> Callable[[Reading], None]:

@@ -6,9 +6,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import UserFacingError
+from ..errors import UserFacingError, disk_fault
+
+# (name, bytes, time of the last change in ns) of each weight file and each JSON file of a model folder
+FileState = tuple[tuple[str, int, int], ...]
 
 _BLOCK_LINEAR = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.\d+\..+\.weight$")
 _MAX_HEADER = 64 * 2**20
@@ -16,22 +21,36 @@ _CHUNK = 2**20
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The model's safetensors files, sorted; raises UserFacingError if the folder is no model folder."""
-    if not folder.is_dir():
-        raise UserFacingError("model.no_folder", path=str(folder))
-    for name in ("config.json", "tokenizer.json"):
-        if not (folder / name).is_file():
-            raise UserFacingError("model.no_file", path=str(folder), file=name)
-    files = sorted(folder.glob("*.safetensors"))
+    """The model's safetensors files, sorted; raises UserFacingError if the folder is no model folder, or unreadable."""
+    with _readable(folder):
+        if not folder.is_dir():
+            raise UserFacingError("model.no_folder", path=str(folder))
+        for name in ("config.json", "tokenizer.json"):
+            if not (folder / name).is_file():
+                raise UserFacingError("model.no_file", path=str(folder), file=name)
+        files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise UserFacingError("model.no_file", path=str(folder), file="*.safetensors")
     return files
 
 
 def fingerprint(folder: Path) -> str:
-    """sha256 over the sorted sha256 of weights, tokenizer.json and config.json; the same for every copy of a model."""
+    """sha256 over the sorted sha256 of weights, tokenizer.json and config.json; the same for every copy of a model.
+
+    Reads all of the model. Raises UserFacingError where a file cannot be read.
+    """
     paths = [*weight_files(folder), folder / "tokenizer.json", folder / "config.json"]
     return hashlib.sha256("\n".join(sorted(map(_file_sha256, paths))).encode()).hexdigest()
+
+
+def file_state(folder: Path) -> FileState:
+    """What changes when a file of the model is replaced, without reading the files.
+
+    Raises UserFacingError as `fingerprint` does.
+    """
+    paths = [*weight_files(folder), *sorted(folder.glob("*.json"))]
+    with _readable(folder):
+        return tuple((path.name, (stat := path.stat()).st_size, stat.st_mtime_ns) for path in paths)
 
 
 def decoder_linears(folder: Path) -> dict[str, tuple[int, int]]:
@@ -64,9 +83,18 @@ def _safetensors_header(path: Path) -> dict[str, object]:
     return header
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """A share that went away or a right that is missing is a sentence, not a fault of the program."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_fault(error, path) from error
+
+
 def _file_sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with _readable(path), path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

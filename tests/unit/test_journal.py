@@ -149,7 +149,9 @@ def test_that_of_closed_rounds_an_even_selection_of_the_steps_that_hold_is_kept(
     tmp_path: Path, faults: list[UserFacingError]
 ) -> None:
     journal = Journal(tmp_path / "m.sqlite", faults.append)
-    told = [step(n, 1) for n in (*range(1, 1801), *range(1201, 2001))]  # resumed from a checkpoint at step 1,200
+    told: list[Measured] = [
+        step(n, 1) for n in (*range(1, 1801), *range(1201, 2001))
+    ]  # resumed from a checkpoint at step 1,200
     for event in (*told[:1000], EVALUATED, *told[1000:], *(step(n, 2) for n in range(1, 2001))):
         journal.append(event)
     resumed = step(1600, loss=0.125)

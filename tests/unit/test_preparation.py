@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a notes folder to a trainer: which types file counts."""
+"""From a notes folder and a model folder to a trainer: which types file counts, which model is loaded."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from fedmed_desktop.clinical import read_notes_folder
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.events import Event, Prepared
+from fedmed_desktop.lora.base_model import file_state, fingerprint
 from fedmed_desktop.training.preparation import LoadedBase, site_types_map, trainer_factory
 from tests.federation_parts import small_spec
+from tests.model_parts import copied, replace_weights
 
 TEXT = "Lithium caused tremor ."
 SPANS = (("Chemical", "Lithium"), ("Disease", "tremor"))
@@ -57,3 +60,24 @@ def test_that_a_trainer_is_made_with_the_named_types_file(folder: Path, tmp_path
     named_map, own_map = [event for event in seen if isinstance(event, Prepared)]
     assert (named_map.entities, named_map.ignored) == ({"problem": 1}, {"Chemical": 1})
     assert (own_map.entities, own_map.ignored) == ({"drug": 1, "problem": 1}, {})
+
+
+def test_that_a_model_that_changed_before_it_was_loaded_is_not_taken(tiny_model: Path, tmp_path: Path) -> None:
+    model = copied(tiny_model, tmp_path / "model")
+    base = LoadedBase(model, threads=1, state=file_state(model))
+    replace_weights(model)
+    with pytest.raises(UserFacingError, match="were changed"):
+        base.get()
+
+
+@pytest.mark.parametrize("look", [fingerprint, file_state])
+def test_that_a_model_that_cannot_be_read_is_a_sentence(
+    look: Callable[[Path], object], tiny_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserFacingError, match="cannot be used"):
+        look(tmp_path / ("m" * 300))
+    if look is fingerprint:
+        model = copied(tiny_model, tmp_path / "model")
+        (model / "second.safetensors").mkdir()
+        with pytest.raises(UserFacingError, match=r"second\.safetensors cannot be used"):
+            look(model)
