@@ -208,7 +208,8 @@ class SiteAgent:
 
     async def _verdict_of_coordinator(self, message: Receipt | Refused) -> None:
         """A receipt or a refusal for something that was sent; repeated or unknown ones change nothing."""
-        if message.update not in {e.sha256 for e in self.outbox.entries() if e.state == "released"}:
+        released = await asyncio.to_thread(self.outbox.in_state, "released")
+        if message.update not in {entry.sha256 for entry in released}:
             return
         if isinstance(message, Receipt):
             await asyncio.to_thread(self.outbox.acknowledged, message.update, self._clock())
@@ -232,9 +233,8 @@ class SiteAgent:
         self._computing.prepare(welcome.spec, self._pass_on_fault)
         self._emit(_joined(self.name, welcome))
         self._offered.clear()
-        for entry in self.outbox.entries():
-            if entry.state == "released":
-                await self._offer(entry)
+        for entry in await asyncio.to_thread(self.outbox.in_state, "released"):
+            await self._offer(entry)
         await self._downloads.ask_again()
 
     async def _asked(self, plan: Plan, attempt: int) -> None:

@@ -65,8 +65,8 @@ class Decisions:
 
     def expire_before(self, round_number: int) -> None:
         """Rounds before this one are closed: what still waits for a decision stays at the site."""
-        for entry in self._outbox.entries():
-            if entry.plan.round < round_number and entry.state in ("pending", "approved"):
+        for entry in self._outbox.in_state("pending", "approved"):
+            if entry.plan.round < round_number:
                 for gone in self._outbox.expire(entry.plan.round, self._clock()):
                     self._note(gone, "expired", "agent", "round closed")
                 self._phase(entry.plan.round, "missed")

@@ -38,7 +38,7 @@ class Uploads:
         except UserFacingError:
             await self._link.send(Missing(sha256=sha256))
             return
-        round_number = self._outbox.round_of(sha256)
+        round_number = await asyncio.to_thread(self._outbox.round_of, sha256)
 
         def progress(sent: int, total: int) -> None:
             self._emit(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -79,11 +79,17 @@ class Record:
 
 
 class Outbox:
-    """All durable state of a site but blobs and checkpoints. Any thread, one at a time; every method is durable."""
+    """All durable state of a site but blobs and checkpoints. Any thread, one at a time; every method is durable.
+
+    What was parsed once is kept: of an update only its state, effective time and code ever change, of a decision
+    nothing. Whatever is asked for costs what is new, and unchanged entries are the same objects as before.
+    """
 
     def __init__(self, path: Path, blobs: BlobStore) -> None:
         self._database = Database(path, _SCHEMA)
         self._blobs = blobs
+        self._parsed: dict[str, Entry] = {}
+        self._decided: tuple[int, tuple[Decision, ...]] = 0, ()  # number of the last one, and all; replaced as a whole
 
     def close(self) -> None:
         self._database.close()
@@ -127,24 +133,40 @@ class Outbox:
     def entries(self) -> list[Entry]:
         return self._entries("1 = 1")
 
+    def in_state(self, *states: State) -> list[Entry]:
+        """Entries in one of these states, in order of their rounds."""
+        return self._entries(f"state IN ({','.join('?' * len(states))})", *states)
+
     def _entries(self, where: str, *values: object) -> list[Entry]:
         rows = self._database.rows(
-            "SELECT sha256, plan, body, evidence, state, effective, code FROM outbox "
-            f"WHERE {where} ORDER BY round, made",
-            *values,
+            f"SELECT sha256, state, effective, code FROM outbox WHERE {where} ORDER BY round, made", *values
         )
-        return [
-            Entry(
-                sha256=sha256,
-                plan=Plan.model_validate_json(plan),
-                update=Update.model_validate_json(body),
-                evidence=Evidence.model_validate_json(evidence),
-                state=state,
-                effective=datetime.fromisoformat(effective) if effective else None,
-                code=code,
-            )
-            for sha256, plan, body, evidence, state, effective, code in rows
-        ]
+        return [self._entry(*row) for row in rows]
+
+    def _entry(self, sha256: str, state: State, effective: str | None, code: str) -> Entry:
+        """The row as an entry; another thread may do the same at this moment, and comes to the same."""
+        at = datetime.fromisoformat(effective) if effective else None
+        known = self._parsed.get(sha256)
+        if known is None:
+            known = self._parse(sha256, state, at, code)
+        elif (known.state, known.effective, known.code) != (state, at, code):
+            known = replace(known, state=state, effective=at, code=code)
+        self._parsed[sha256] = known
+        return known
+
+    def _parse(self, sha256: str, state: State, effective: datetime | None, code: str) -> Entry:
+        ((plan, body, evidence),) = self._database.rows(
+            "SELECT plan, body, evidence FROM outbox WHERE sha256 = ?", sha256
+        )
+        return Entry(
+            sha256=sha256,
+            plan=Plan.model_validate_json(plan),
+            update=Update.model_validate_json(body),
+            evidence=Evidence.model_validate_json(evidence),
+            state=state,
+            effective=effective,
+            code=code,
+        )
 
     # -- decisions -----------------------------------------------------------------------------------------------
 
@@ -181,7 +203,7 @@ class Outbox:
 
     def expire(self, round_number: int, now: datetime) -> list[Entry]:
         """The round closed without these: they stay here."""
-        gone = [e for e in self._entries("round = ?", round_number) if e.state in ("pending", "approved")]
+        gone = [e for e in self.in_state("pending", "approved") if e.plan.round == round_number]
         for entry in list(gone):
             try:
                 self._decide(entry.sha256, ("pending", "approved"), "expired", "expired", "agent", "round closed", now)
@@ -191,10 +213,8 @@ class Outbox:
 
     def take_back_unreleased(self, now: datetime) -> list[Entry]:
         """At start: an approval that was not in effect when the program ended is a question again."""
-        found = self._entries("state = 'approved'")
-        return [
-            self.take_back(e.sha256, "agent", "the program ended before the approval was in effect", now) for e in found
-        ]
+        reason = "the program ended before the approval was in effect"
+        return [self.take_back(e.sha256, "agent", reason, now) for e in self.in_state("approved")]
 
     def acknowledged(self, sha256: str, now: datetime) -> None:
         self._decide(sha256, ("released",), "acknowledged", "acknowledged", "coordinator", "", now)
@@ -203,10 +223,18 @@ class Outbox:
         self._decide(sha256, ("released",), "refused", "refused", "coordinator", code, now, code=code)
 
     def decisions(self) -> list[Decision]:
+        return list(self._all_decisions())
+
+    def _all_decisions(self) -> tuple[Decision, ...]:
+        last, known = self._decided
         rows = self._database.rows(
-            "SELECT time, sha256, round, decision, by, reason, content FROM decisions ORDER BY seq"
+            "SELECT seq, time, sha256, round, decision, by, reason, content FROM decisions WHERE seq > ? ORDER BY seq",
+            last,
         )
-        return [Decision(datetime.fromisoformat(row[0]), *row[1:]) for row in rows]
+        if rows:
+            known += tuple(Decision(datetime.fromisoformat(row[1]), *row[2:]) for row in rows)
+            self._decided = rows[-1][0], known
+        return known
 
     def _decide(
         self,
@@ -267,7 +295,7 @@ class Outbox:
 
     def open_released(self, sha256: str) -> Path:
         """Path of a blob that may leave; raises UserFacingError for any other, also for one that does not exist."""
-        for entry in self._entries("state IN ('released', 'acknowledged')"):
+        for entry in self.in_state("released", "acknowledged"):
             if any(part.sha256 == sha256 for part in entry.update.parts.values()):
                 return self._blobs.path(sha256)
         raise UserFacingError("storage.not_released", sha256=sha256)
@@ -290,6 +318,6 @@ class Outbox:
             return Record(
                 spec=FederationSpec.model_validate_json(spec) if spec else None,
                 entries=tuple(self.entries()),
-                decisions=tuple(self.decisions()),
+                decisions=self._all_decisions(),
                 final=self.recall("final"),
             )

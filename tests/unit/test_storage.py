@@ -442,3 +442,25 @@ def test_that_facts_are_remembered(outbox: Outbox) -> None:
     outbox.remember("spec", "one")
     outbox.remember("spec", "two")
     assert outbox.recall("spec") == "two"
+
+
+def test_that_a_record_costs_what_is_new(outbox: Outbox) -> None:
+    first = outbox.put(plan(), result(1), NOW)
+    outbox.keep(first.sha256, "ann", "no", NOW)
+    before = outbox.record()
+    second = outbox.put(plan(2), result(2, 2), NOW)
+    outbox.approve(second.sha256, "ann", "ok", NOW, SOON)
+    after, again = outbox.record(), outbox.record()
+    assert after.entries[0] is before.entries[0], "read and checked once"
+    assert after.decisions[0] is before.decisions[0] and [d.decision for d in after.decisions] == ["kept", "approved"]
+    assert again.decisions is after.decisions and [e.state for e in again.entries] == ["kept", "approved"]
+    assert [e.sha256 for e in outbox.in_state("approved", "pending")] == [second.sha256]
+
+
+def test_that_what_was_rolled_back_is_not_remembered(outbox: Outbox) -> None:
+    entry = outbox.put(plan(), result(1), NOW)
+    with pytest.raises(ZeroDivisionError), outbox._database.transaction() as connection:
+        connection.execute("UPDATE outbox SET state = 'released'")
+        assert outbox.entry(entry.sha256).state == "released"
+        raise ZeroDivisionError
+    assert outbox.entry(entry.sha256).state == "pending" and outbox.in_state("released") == []
