@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QObject, Slot
+from PySide6.QtGui import QImageWriter
 
 from ..demo.settings import DEMO_RULE
 from ..errors import UserFacingError
@@ -22,6 +23,7 @@ class Recorder(QObject):
     """Approves by rule whatever waits, after its sheet was drawn; closes the program when the demonstration is over.
 
     A page that has just been turned to is laid out over some turns of the event loop before its picture is taken.
+    `problem`: why there is no result, or what could not be written; to be raised once the program has closed.
     """
 
     def __init__(self, program: Program, report: Path) -> None:
@@ -30,8 +32,8 @@ class Recorder(QObject):
         self._report = report
         self._todo: list[str] = []
         self._turns = 0
-        self._pictured: set[str] = set()
-        self._answered: set[str] = set()
+        self._pictured: tuple[str, int] | None = None
+        self._answered: tuple[str, int] | None = None
         self._over = False
         self.problem: UserFacingError | None = None
         program.window.resize(*SIZE)
@@ -42,25 +44,45 @@ class Recorder(QObject):
         desk, window = self._program.desk, self._program.window
         self._turns = self._turns + 1 if self._todo and window.page == self._todo[0] else 0
         if self._turns == TURNS:
-            window.grab().save(str(self._report / f"{self._todo.pop(0)}.png"))
+            self._picture(self._report / f"{self._todo.pop(0)}.png")
             self._turns = 0
         if self._todo:
             window.go(self._todo[0])
             return
-        asked = desk.entry(desk.asked) if desk.asked else None
-        if asked and asked.sha256 not in self._pictured:
-            self._pictured.add(asked.sha256)
-            # The last one holds scores only; the pictures show an adapter.
-            self._todo = ["approvals", "rounds"] if asked.update.parts else []
-        elif asked and asked.sha256 not in self._answered:
-            self._answered.add(asked.sha256)
-            rule = Verdict(approve=True, by="rule", reason=DEMO_RULE, delay=timedelta(0))
-            self._program.engine.decide(asked.sha256, rule)
+        self._answer()
         if desk.ended and not self._over:
             self._over = True
             self._todo = ["monitor"]
         elif desk.ended:
             self._end()
+
+    def _answer(self) -> None:
+        """Pictures first, then the answer; once for each question, and a round without a quorum asks it again."""
+        desk, question = self._program.desk, self._question()
+        asked = desk.entry(question[0]) if question else None
+        if question is None:
+            self._pictured = self._answered = None
+        elif asked and question != self._pictured:
+            self._pictured = question
+            # The last one holds scores only; the pictures show an adapter.
+            self._todo = ["approvals", "rounds"] if asked.update.parts else []
+        elif asked and question != self._answered:
+            self._answered = question
+            rule = Verdict(approve=True, by="rule", reason=DEMO_RULE, delay=timedelta(0))
+            self._program.engine.decide(asked.sha256, rule)
+
+    def _question(self) -> tuple[str, int] | None:
+        """What is asked, and how often it was decided before: its own end may come and go between two looks."""
+        desk = self._program.desk
+        if desk.asked is None:
+            return None
+        return desk.asked, sum(decision.sha256 == desk.asked for decision in desk.record.decisions)
+
+    def _picture(self, path: Path) -> None:
+        """What cannot be written is told at the end; the demonstration has a report beside its pictures."""
+        writer = QImageWriter(str(path), b"png")
+        if not writer.write(self._program.window.grab().toImage()):
+            self.problem = UserFacingError("desktop.not_written", path=str(path), reason=writer.errorString())
 
     def _end(self) -> None:
         fatal = [problem for problem in self._program.desk.problems if problem.fatal]
