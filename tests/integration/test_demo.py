@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -290,3 +291,27 @@ def test_that_the_command_prints_lines_and_a_table_where_there_is_no_terminal(
     assert "approved by rule: demo rule" in done.stdout
     assert "Federation" in done.stdout and "Base model, before" in done.stdout
     assert (tmp_path / "out" / "report.json").exists()
+
+
+@pytest.mark.slow
+def test_that_the_command_draws_windows_that_nobody_sees_and_leaves_their_pictures(
+    notes: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "fedmed_desktop", "--demo", "--offscreen", "--rounds", "1", "--threads", "1"]
+    done = subprocess.run(
+        [*command, "--model", str(tiny_model), "--notes", str(notes), "--report", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "NO_COLOR": "1"},
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    assert "approved by rule: demo rule" in done.stdout and "Federation" in done.stdout
+    for name in ("rounds", "monitor", "approvals"):
+        picture = (out / f"{name}.png").read_bytes()
+        assert picture.startswith(b"\x89PNG") and len(picture) > 10_000, name
+        assert struct.unpack(">II", picture[16:24]) == (1280, 720)
+    [only] = json.loads((out / "report.json").read_text("utf-8"))["rounds"]
+    assert [only["sites"][site]["approved_by"] for site in ("North", "South")] == ["rule", "rule"]
