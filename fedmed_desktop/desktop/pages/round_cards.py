@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from ..view.improved import Change, Improved
 from ..view.status import Status
 from ..widgets import Caption, Card, Heading, Icon, Label, PrimaryButton, Sentence, Spaced
+from ..widgets.announce import announce
 from ..widgets.labels import set_tone
 
 
@@ -22,6 +23,7 @@ class StatusCard(Card):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent)
         self._action = ""
+        self._announced = ""
         self._icon = Icon("clock", "dim", 20)
         self.headline = Heading(level=2)
         self.text = Sentence()
@@ -46,6 +48,8 @@ class StatusCard(Card):
         self.button.setVisible(bool(status.action))
         self.setAccessibleName(status.headline)
         self.setAccessibleDescription(status.text)
+        if status.headline != self._announced and announce(self, status.headline):
+            self._announced = status.headline
 
     @Slot()
     def _press(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QVBoxLayout, QWidget
 
+from fedmed_desktop.desktop.widgets.announce import announce
 from fedmed_desktop.desktop.widgets.buttons import Button, PrimaryButton
 from fedmed_desktop.desktop.widgets.icon import Icon
 from fedmed_desktop.desktop.widgets.labels import Heading, Sentence, set_tone
@@ -35,7 +36,8 @@ class Banner(Spaced):
         self.show_message(text, kind, action)
 
     def show_message(self, text: str, kind: str = "info", action: str = "") -> None:
-        """An empty `text` hides the banner, an empty `action` the button."""
+        """An empty `text` hides the banner, an empty `action` the button. A text that appears is read out."""
+        appears = text != self._text.text() or self.isHidden()
         set_tone(self, "kind", kind)
         self._icon.show_icon(*_KINDS[kind])
         self._text.setText(text)
@@ -43,6 +45,8 @@ class Banner(Spaced):
         self.button.setVisible(bool(action))
         self.setAccessibleName(text)
         self.setVisible(bool(text))
+        if appears:
+            announce(self, text)
 
     def text(self) -> str:
         return self._text.text()
