@@ -109,6 +109,7 @@ SENTENCES: Final[dict[str, str]] = {
     "desktop.note_encoding": "{name} is not written in UTF-8. Save it as UTF-8 text, or copy its words and paste them.",
     "desktop.note_too_long": "This note has more than {limit} characters. Shorten it, or read it in parts.",
     "desktop.not_written": "{path} could not be written: {reason}. Choose another folder or name.",
+    "desktop.other_model": "This adapter belongs to another model. Choose one that was made with this model.",
     "desktop.qt_libraries": "Qt cannot start here: these system libraries are missing: {libraries}. To get them: {how}",
     "desktop.qt_missing": "The desktop needs {package}, which is not installed. In the checkout: "
     'python -m pip install ".[desktop]"',

@@ -21,6 +21,7 @@ from .. import __version__, events
 from ..clinical import read_notes_folder
 from ..clinical.reading import Reading
 from ..demo.settings import DemoOptions
+from ..errors import UserFacingError
 from ..federation import Control
 from ..lora.base_model import FileState, file_state, fingerprint
 from ..site import Approver, Jobs, SiteAgent
@@ -31,7 +32,7 @@ from .program import Program
 from .sessions import Put
 from .view.items import DemoScored, ReadingShown, Side
 from .view.joining import JoinRequest
-from .view.trial import TrialRequest
+from .view.trial import TrialRequest, in_plain_words
 
 if TYPE_CHECKING:
     from ..demo.comparison import TestScores
@@ -118,16 +119,20 @@ class Workshop:
         reader = NoteReader(self._base(resolve_model(str(request.model))))
         for side, path in request.sides.items():
             put(ReadingShown(side, "loading"))
-            reading = reader.read(
-                request.text,
-                request.types,
-                load_adapter(path) if path else None,
-                request.form,
-                request.lengths,
-                _now_and_then(side, put),
-                control,
-                request.text_tokens,
-            )
+            try:
+                reading = reader.read(
+                    request.text,
+                    request.types,
+                    load_adapter(path) if path else None,
+                    request.form,
+                    request.lengths,
+                    _now_and_then(side, put),
+                    control,
+                    request.text_tokens,
+                )
+            except UserFacingError as error:
+                plain = in_plain_words(error)
+                raise plain from plain.__cause__
             put(ReadingShown(side, "stopped" if reading.stopped else "done", reading))
 
     def _base(self, model: Path, threads: int | None = None) -> LoadedBase:

@@ -17,10 +17,11 @@ from ..errors import UserFacingError
 from ..federation import Control
 from ..site import TAKE_BACK, Jobs, SiteAgent, Verdict, operating_user
 from .bridge import EventBuffer, Pump
+from .log import log
 from .network import NetworkThread
 from .operator import Operator
 from .sessions import Backend, Session
-from .view.items import Item, Problem, ReadingShown, SessionStarted
+from .view.items import Item, Problem, ReadingShown, SessionStarted, Side
 from .view.joining import JoinRequest
 from .view.trial import TrialRequest
 from .worker import TrainingThread
@@ -131,18 +132,33 @@ class Engine(QObject):
         """Reads a note with each side's model, one after the other, when the training thread has time for it."""
         self.stop_reading()
         control = self._reading = Control()
-        for side in request.sides:
+        left = list(request.sides)
+        for side in left:
             self._put(ReadingShown(side, "waiting"))
+
+        def put(item: Item) -> None:
+            if isinstance(item, ReadingShown) and item.state in ("done", "stopped"):
+                left.remove(item.side)
+            self._put(item)
 
         def job() -> None:
             try:
-                self._backend.read(request, self._put, control)
+                self._backend.read(request, put, control)
             except Exception as error:
-                for side in request.sides:
-                    self._put(ReadingShown(side, "failed"))
-                self._put(Problem.of(error, traceback.format_exc(), fatal=False))
+                self._failed_to_read(left, error)
 
         self._training.submit(job)
+
+    def _failed_to_read(self, sides: Sequence[Side], error: Exception) -> None:
+        """The side at work says why, and those after it that their turn never came; others keep their results."""
+        problem = Problem.of(error, traceback.format_exc(), fatal=False)
+        for number, side in enumerate(sides):
+            sentence = "Not read, since the other side could not be." if number else problem.sentence
+            self._put(ReadingShown(side, "failed", sentence=sentence))
+        if isinstance(error, UserFacingError):  # the page says it; nobody needs to be told twice
+            log.error("%s", error.__cause__ or error)
+        else:
+            self._put(problem)
 
     @Slot()
     def stop_reading(self) -> None:

@@ -126,7 +126,7 @@ def _read(spans: tuple[Span, ...], share: float = 1.0) -> Reading:
     return Reading(len(NOTE), found, upto, round(4 * share), 5, round(212 * share), 4.6 * share, 0.4, False, state)
 
 
-def _asks(*then: ReadingShown | Problem) -> Act:
+def _asks(*then: ReadingShown) -> Act:
     """Presses Read on the example; then what the training thread tells."""
 
     def act(window: Window, desk: Desk) -> QDialog | None:
@@ -156,7 +156,7 @@ def _nothing_typed(window: Window, desk: Desk) -> QDialog | None:
 
 def trial() -> list[Scene]:
     left = _shown("left", "done", _read(BASE))
-    memory = Problem.of(UserFacingError("training.out_of_memory", device="GPU"), "", fatal=False)
+    memory = ReadingShown("right", "failed", sentence=str(UserFacingError("training.out_of_memory", device="GPU")))
     idle = told(phase("sent"))
     acts: dict[str, tuple[Callable[[Path], Desk], Act | None]] = {
         "not-joined": (nobody, None),
@@ -167,7 +167,8 @@ def trial() -> list[Scene]:
         "loading": (idle, _asks(_shown("left", "loading"))),
         "reading": (idle, _asks(left, _shown("right", "reading", _read(ADAPTED, 0.6)))),
         "done": (idle, _asks(left, _shown("right", "done", _read(ADAPTED)))),
-        "failed": (idle, _asks(left, memory, _shown("right", "failed"))),
+        "failed": (idle, _asks(left, memory)),
+        "nothing-found": (nobody, _asks(_shown("left", "done", _read(())))),
         "alone": (nobody, _asks(_shown("left", "done", _read(tuple(s for s in BASE if s.type != "test"))))),
     }
     return [Scene("trial", state, desk, act) for state, (desk, act) in acts.items()]

@@ -23,7 +23,7 @@ from fedmed_desktop.desktop.view.differences import Difference, differences
 from fedmed_desktop.desktop.view.entities import colors, count_types
 from fedmed_desktop.desktop.view.items import Side
 from fedmed_desktop.desktop.view.reading_state import SIDES, Run, shown, waits_for
-from fedmed_desktop.desktop.view.trial import BASE, Choice, TrialWish, choices
+from fedmed_desktop.desktop.view.trial import BASE, FOLDER, Choice, TrialWish, choices
 from fedmed_desktop.desktop.widgets import Banner, Button, Heading, PageBase, PrimaryButton, Row
 from fedmed_desktop.desktop.widgets.entity_legend import EntityLegend
 from fedmed_desktop.errors import UserFacingError
@@ -55,6 +55,8 @@ class TrialPage(PageBase):
         self.note.unfolded.connect(self._show_model)
         self.note.file_dropped.connect(self.open_file)
         self.model.changed.connect(self._model_changed)
+        self.model.adapter_chosen.connect(self._adapter_chosen)
+        self.model.told.connect(self._show_offer)
         self.waits = Banner()
         self.legend = EntityLegend()
         self.sides: dict[Side, SideCard] = {
@@ -63,6 +65,7 @@ class TrialPage(PageBase):
         }
         self.sides["left"].chosen.connect(self._chosen)
         self.sides["right"].chosen.connect(self._chosen_right)
+        self.sides["right"].choose.clicked.connect(self.model.ask_adapter)
         for side in self.sides.values():
             self.legend.hidden_changed.connect(side.text.hide_types)
         self._lay_out()
@@ -80,7 +83,7 @@ class TrialPage(PageBase):
         order: list[QWidget] = [self.open, self.examples, self.read, self.model.choose_model, self.model.choose_adapter]
         order += [self.note.editor, self.note.types_line, self.note.edit]
         for side in self.sides.values():
-            order += [side.box, side.text]
+            order += [side.box, side.text, side.choose]
         for first, then in pairwise(order):
             self.setTabOrder(first, then)
 
@@ -119,6 +122,7 @@ class TrialPage(PageBase):
         if desk.session is not self._desk.session and self._run and not self._is_running():
             self._drop_run()
         self._desk = desk
+        self.model.show_base(desk.session.model if desk.session else None)
         self._show_model()
         self.note.show_types(desk.spec.types if desk.spec else None)
         self._show_choices()
@@ -142,11 +146,18 @@ class TrialPage(PageBase):
     def _show_model(self) -> None:
         """A session has its own model; and what the note is read with is not changed while results are looked at."""
         self.model.setVisible(self._desk.session is None and not self.note.is_folded())
+        self._show_offer()
+
+    @Slot()
+    def _show_offer(self) -> None:
+        """An adapter's folder can be chosen on the right side wherever the row of the model does not offer that."""
+        has_result = self._run is not None and "right" in self._run.keys and self.note.is_folded()
+        self.sides["right"].show_offer(self.model.isHidden() and not has_result, self.model.fault.text())
 
     # -- choices -----------------------------------------------------------------------------------------------------
 
     def _show_choices(self) -> None:
-        found = choices(self._desk, self.model.adapter if self._desk.session is None else None)
+        found = choices(self._desk, self.model.adapter)
         left, right = self.sides["left"].box, self.sides["right"].box
         left.show_choices(_with(found, left, self._is_shown("left")), BASE)
         adapters = [choice for choice in found if choice.key != BASE]
@@ -179,6 +190,12 @@ class TrialPage(PageBase):
             self._drop_run()
         self._show_choices()
         self._show_run()
+
+    @Slot()
+    def _adapter_chosen(self) -> None:
+        """It is what the person wants to see on the right; what the left side has found stays beside it."""
+        assert self.model.adapter
+        self.choose(f"{FOLDER}{self.model.adapter}")
 
     # -- the note ----------------------------------------------------------------------------------------------------
 
@@ -254,7 +271,7 @@ class TrialPage(PageBase):
         keys: dict[Side, str] = {"left": left}
         if not self._is_alone():
             keys["right"] = right
-        self._run = Run(text, types, keys, dict(self._desk.readings), len(self._desk.problems))
+        self._run = Run(text, types, keys, dict(self._desk.readings))
         self._seen = None
         tokens = colors(types)
         for side in self.sides.values():
@@ -297,13 +314,14 @@ class TrialPage(PageBase):
         waits = waits_for(self._desk, self._clock()) if run and run.is_waiting and not run.is_over else ""
         if waits != self.waits.text():
             self.waits.show_message(waits)
-        now = (run and (dict(run.states), dict(run.readings), run.failure, run.stopping), self._is_alone())
+        now = (run and (dict(run.states), dict(run.readings), dict(run.failures), run.stopping), self._is_alone())
         if now == self._seen:
             return
         self._seen = now
         self._show_buttons()
         for side in SIDES:
             self._show_side(side)
+        self._show_offer()
         found = {span for reading in run.readings.values() for span in reading.spans} if run else set()
         counts = count_types(found)
         self.legend.show_types(counts, colors(run.types if run else ()))
@@ -317,7 +335,14 @@ class TrialPage(PageBase):
             self.read.setText(self.tr("Stopping…"))
         self.read.setEnabled(not stopping)
         self.read.setToolTip(self.tr("Escape") if runs else self.tr("Ctrl+Enter"))
-        for button in (self.open, self.examples, self.note.edit, self.model.choose_model, self.model.choose_adapter):
+        for button in (
+            self.open,
+            self.examples,
+            self.note.edit,
+            self.model.choose_model,
+            self.model.choose_adapter,
+            self.sides["right"].choose,
+        ):
             button.setEnabled(not runs)
         for side in self.sides.values():
             side.box.setEnabled(not runs)
@@ -336,8 +361,12 @@ class TrialPage(PageBase):
 
     def _no_adapter(self) -> str:
         if self._desk.session is None:
-            return self.tr("With an adapter, what it finds is shown here, beside the model: choose one above.")
-        return self.tr("The federation has no adapter yet. After its first round it is shown here, beside the base.")
+            where = "" if self.model.isHidden() else " " + self.tr("Choose one above.")
+            return self.tr("With an adapter, what it finds is shown here, beside the model.") + where
+        return self.tr(
+            "The federation has no adapter yet. After its first round it is shown here, beside the base. "
+            "Until then you can choose one from a folder."
+        )
 
     def _lacked(self, side: Side) -> dict[Span, Difference]:
         """Spans of this side that the other lacks, as far as both have come."""

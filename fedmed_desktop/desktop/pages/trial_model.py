@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which model Try it reads with while there is no federation: the bundled one, or folders that the person chooses."""
+"""Which model Try it reads with while there is no federation, the bundled one or a folder, and an adapter's folder."""
 
 from __future__ import annotations
 
@@ -8,24 +8,33 @@ from pathlib import Path
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from fedmed_desktop.demo.settings import DemoOptions
+from fedmed_desktop.desktop.log import log
 from fedmed_desktop.desktop.pages.trial_words import TwoLines
 from fedmed_desktop.desktop.tasks import Task, run_task
 from fedmed_desktop.desktop.view.joining import Verdict, look_at_model
+from fedmed_desktop.desktop.view.trial import check_adapter
 from fedmed_desktop.desktop.widgets import Button, Card, Row, Sentence
 from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.lora import load_adapter
 
 
 class ModelCard(Card):
-    """`model` None: the bundled one. A folder that is chosen here was looked into; an offered one is taken as it is."""
+    """`model` None: the bundled one. A folder that is chosen here was looked into; an offered one is taken as it is.
+
+    An adapter is held against the model that reads, which in a session is the session's: `show_base`. `changed`: the
+    model; `adapter_chosen` also where there was one before; `told`: `fault` says something else.
+    """
 
     changed = Signal()
+    adapter_chosen = Signal()
+    told = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent)
         self._lay(self.content, (16, 12, 16, 12), 8)
         self.model: Path | None = None
-        self.adapter: Path | None = None
+        self._of_session: Path | None = None
+        self._adapter: tuple[Path, Path] | None = None  # the base that it was chosen for, and the adapter
         self._task: Task | None = None
         self._asked: Path | None = None
         self.dialog: QFileDialog | None = None
@@ -33,7 +42,7 @@ class ModelCard(Card):
         self.choose_model = Button(self.tr("Choose model…"), "folder")
         self.choose_model.clicked.connect(self._choose_model)
         self.choose_adapter = Button(self.tr("Choose adapter…"), "folder")
-        self.choose_adapter.clicked.connect(self._choose_adapter)
+        self.choose_adapter.clicked.connect(self.ask_adapter)
         self.fault = Sentence(tone="bad")
         self.fault.hide()
         self.add(self._row())
@@ -51,8 +60,34 @@ class ModelCard(Card):
         return row
 
     def offer(self, model: Path, adapter: Path | None) -> None:
-        self.model, self.adapter = model, adapter
+        """From the command line. An adapter of another model is said to be one; other faults are told in reading."""
+        self.model = model
+        self._adapter = (self.base, adapter) if adapter else None
+        self._say("")
         self._show()
+        if adapter:
+            base = self.base
+            self._asked = adapter
+            self._task = run_task(
+                self, lambda: check_adapter(adapter, base), self._adapter_fits, self._offer_failed, self._task
+            )
+
+    def show_base(self, of_session: Path | None) -> None:
+        """The model of the session, or None where there is none. An adapter that was chosen for another one goes."""
+        if of_session != self._of_session:
+            self._of_session = of_session
+            self._say("")
+            self._show()
+
+    @property
+    def base(self) -> Path:
+        """The model that reads."""
+        return self._of_session or self.model or DemoOptions().model
+
+    @property
+    def adapter(self) -> Path | None:
+        """What was chosen to be read with beside this base."""
+        return self._adapter[1] if self._adapter and self._adapter[0] == self.base else None
 
     def _show(self) -> None:
         model = self.model
@@ -70,6 +105,7 @@ class ModelCard(Card):
     def _say(self, sentence: str) -> None:
         self.fault.setText(sentence)
         self.fault.setVisible(bool(sentence))
+        self.told.emit()
 
     # -- choosing --------------------------------------------------------------------------------------------------
 
@@ -81,7 +117,7 @@ class ModelCard(Card):
         self.dialog.open()
 
     @Slot()
-    def _choose_adapter(self) -> None:
+    def ask_adapter(self) -> None:
         self._ask(self.tr("Folder of an adapter"))
         assert self.dialog
         self.dialog.fileSelected.connect(self.take_adapter)
@@ -103,29 +139,48 @@ class ModelCard(Card):
 
     @Slot(str)
     def take_adapter(self, folder: str) -> None:
-        self._asked = Path(folder)
+        """Looks into the folder and whether it fits the model, then takes it; else the one before stays."""
+        adapter, base = Path(folder), self.base
+        self._asked = adapter
         self._say("")
-        self._task = run_task(self, lambda: load_adapter(Path(folder)), self._adapter_looked, self._failed, self._task)
+        self._task = run_task(
+            self, lambda: check_adapter(adapter, base), self._adapter_looked, self._failed, self._task
+        )
 
     @Slot(object)
     def _model_looked(self, verdict: Verdict) -> None:
         if verdict.state != "right":
             self._say(verdict.sentence)
             return
-        self.model, self.adapter = self._asked, None
+        self.model, self._adapter = self._asked, None
         self._show()
         self.changed.emit()
 
     @Slot(object)
-    def _adapter_looked(self, _adapter: object) -> None:
-        self.adapter = self._asked
+    def _adapter_looked(self, _nothing: object) -> None:
+        assert self._asked
+        self._adapter = self.base, self._asked
         self._show()
-        self.changed.emit()
+        self.adapter_chosen.emit()
+
+    @Slot(object)
+    def _adapter_fits(self, _nothing: object) -> None:
+        """An offered one: it is shown already."""
+
+    @Slot(object)
+    def _offer_failed(self, error: BaseException) -> None:
+        if isinstance(error, UserFacingError) and error.code == "desktop.other_model":
+            self._adapter = None
+            self._failed(error)
+            self._show()
+            self.changed.emit()
 
     @Slot(object)
     def _failed(self, error: BaseException) -> None:
         if not isinstance(error, UserFacingError | OSError):
             raise error
+        if error.__cause__:
+            log.warning("%s", error.__cause__)
         self._say(str(error))
 
 

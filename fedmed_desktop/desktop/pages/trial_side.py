@@ -14,7 +14,7 @@ from fedmed_desktop.desktop.view.differences import MARKS, WORDS, Difference, ma
 from fedmed_desktop.desktop.view.entities import in_words
 from fedmed_desktop.desktop.view.reading_state import Shown, numbers
 from fedmed_desktop.desktop.view.trial import Choice
-from fedmed_desktop.desktop.widgets import Caption, Card, Progress, Row, Sentence, StateLabel
+from fedmed_desktop.desktop.widgets import Button, Caption, Card, Progress, Row, Sentence, StateLabel
 from fedmed_desktop.desktop.widgets.marked_text import MarkedText
 
 WATERMARK = "Research demonstration, not for diagnosis or treatment"
@@ -108,7 +108,10 @@ class ComparedText(MarkedText):
 
 
 class SideCard(Card):
-    """`chosen`: the person has chosen another model. `name` is what a screen reader calls this side."""
+    """`chosen`: the person has chosen another model. `name` is what a screen reader calls this side.
+
+    `choose`, where it is shown, stands below the words of an empty side; what comes of it is said below it.
+    """
 
     chosen = Signal()
 
@@ -122,6 +125,10 @@ class SideCard(Card):
         self.progress = Progress(self.tr("{side}: part of the note that is read").format(side=name))
         self.text = ComparedText(self.tr("{side}: what was found").format(side=name))
         self.sentence = Sentence()
+        self.choose = Button(self.tr("Choose adapter…"), "folder")
+        self.choose.hide()
+        self.fault = Sentence(tone="bad")
+        self.fault.hide()
         self.differs = Sentence(tone="ink")
         self.numbers = Caption(wrap=True)
         self._head = Row(spacing=12)
@@ -129,6 +136,11 @@ class SideCard(Card):
         self._head.add(self.state, 1)
         for widget in (self._head, self.progress, self.text, self.sentence, self.differs, self.numbers):
             self.add(widget)
+        offer = Row(spacing=8)
+        offer.add(self.choose)
+        offer.content.addStretch(1)
+        self.add(offer)
+        self.add(self.fault)
         self.content.addStretch(1)
         self.show_hint()
 
@@ -136,6 +148,13 @@ class SideCard(Card):
         """Whether there is anything to choose: without an adapter the base would stand beside itself."""
         self.box.setVisible(is_choosable)
         self._head.setVisible(is_choosable or not self.state.isHidden())
+
+    def show_offer(self, is_offered: bool, fault: str = "") -> None:
+        """Whether an adapter can be chosen from here, and what was wrong with the one that was."""
+        self.choose.setVisible(is_offered)
+        self.fault.setText(fault)
+        self.fault.setVisible(is_offered and bool(fault))
+        self.choose.setAccessibleDescription(fault)
 
     def show_hint(self, hint: str = "") -> None:
         """Nothing is read yet."""

@@ -27,7 +27,8 @@ class Desk:
     """The state of the desktop. Changed by `fold` only, in the GUI thread.
 
     `asked`: sha256 of the update that the agent waits for an answer to; a pending one that is not asked for waits for
-    the coordinator. `others`: work of other sites in this process (a demonstration).
+    the coordinator. `fetched`: the end of the latest download. `others`: work of other sites in this process (a
+    demonstration).
     """
 
     session: SessionStarted | None = None
@@ -36,6 +37,7 @@ class Desk:
     joined: events.Joined | None = None
     prepared: events.Prepared | None = None
     phase: events.PhaseChanged | None = None
+    fetched: events.TransferProgress | None = None
     standing: events.StandingChanged | None = None
     record: Record = _NOTHING
     asked: str | None = None
@@ -109,6 +111,9 @@ class Desk:
                 self.curves.fold_standing(event)
             case events.PhaseChanged():
                 self._entered(event)
+            case events.TransferProgress(direction="down", bytes=done, total=total) if done == total:
+                self.fetched = event
+                self.work.fold(event)
             case events.UpdatePending():
                 self.asked = event.update
             case events.DecisionRecorded(decision="kept" | "expired" | "approved", update=self.asked):

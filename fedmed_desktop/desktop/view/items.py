@@ -76,11 +76,15 @@ Side = Literal["left", "right"]
 
 @dataclass(frozen=True)
 class ReadingShown:
-    """Try it: how far one side has come; `state` waiting means that the training thread is busy with something else."""
+    """Try it: how far one side has come; `state` waiting means that the training thread is busy with something else.
+
+    `sentence` says why it failed.
+    """
 
     side: Side
     state: Literal["waiting", "loading", "reading", "done", "stopped", "failed"]
     reading: Reading | None = None
+    sentence: str = ""
 
 
 @dataclass(frozen=True)

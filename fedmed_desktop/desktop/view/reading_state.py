@@ -11,6 +11,7 @@ from typing import Final, Literal
 from ...clinical import Reading
 from .desk import Desk
 from .items import ReadingShown, Side
+from .trial import BASE
 
 State = Literal["waiting", "next", "loading", "reading", "done", "stopped", "failed"]
 SIDES: Final[tuple[Side, ...]] = ("left", "right")
@@ -21,19 +22,18 @@ _ENDED: Final = ("done", "stopped", "failed")
 class Run:
     """One press of Read: the note, the types, and which model each side used; folded from the desk's readings.
 
-    `before` are the desk's readings at that moment: an earlier run's, never this one's. `problems` counts the desk's
-    problems then. `stopping`: the person has asked to stop.
+    `before` are the desk's readings at that moment: an earlier run's, never this one's. `stopping`: the person has
+    asked to stop. `failures`: why a side failed.
     """
 
     text: str
     types: tuple[str, ...]
     keys: Mapping[Side, str]
     before: Mapping[Side, ReadingShown]
-    problems: int = 0
     stopping: bool = False
     states: dict[Side, State] = field(default_factory=dict)
     readings: dict[Side, Reading] = field(default_factory=dict)
-    failure: str = ""
+    failures: dict[Side, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.states = dict.fromkeys(self.keys, "waiting")
@@ -51,9 +51,9 @@ class Run:
                     continue
                 self.readings[side] = shown.reading
             self.states[side] = shown.state
+            if shown.state == "failed":
+                self.failures[side] = shown.sentence
         self._order()
-        if "failed" in self.states.values() and not self.failure and len(desk.problems) > self.problems:
-            self.failure = desk.problems[-1].sentence
 
     def _order(self) -> None:
         """The right side is read after the left one: until then it waits for that, not for training."""
@@ -109,11 +109,11 @@ def shown(run: Run, side: Side) -> Shown:
             share = reading.characters / reading.length if reading and reading.length else None
             return Shown(_reading(reading), "try", "accent", _found(reading, "so far"), share)
         case "done":
-            return Shown("Done", "check", "ok", _found(reading, ""))
+            return Shown("Done", "check", "ok", _found(reading, "") + _why_nothing(run, side, reading))
         case "stopped":
             return Shown("Stopped", "stop", "warn", _found(reading, "before you stopped it") if reading else "")
         case "failed":
-            text = run.failure or "This side could not be read."
+            text = run.failures.get(side) or "This side could not be read."
             return Shown("Failed", "warning", "bad", text)
 
 
@@ -121,6 +121,14 @@ def _reading(reading: Reading | None) -> str:
     if reading is None or reading.windows < 2:
         return "Reading"
     return f"Reading part {min(reading.window + 1, reading.windows)} of {reading.windows}"
+
+
+def _why_nothing(run: Run, side: Side, reading: Reading | None) -> str:
+    """The base model alone finds nothing as a rule: without this, that looks as if reading were broken."""
+    if run.keys[side] != BASE or reading is None or reading.spans:
+        return ""
+    why = " The base model has not learned these types."
+    return why if len(run.keys) > 1 else f"{why} Run the demonstration or choose an adapter."
 
 
 def _found(reading: Reading | None, when: str) -> str:

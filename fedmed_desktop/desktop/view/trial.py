@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +11,15 @@ from ...clinical import AnswerForm
 from ...clinical.reading import SENTENCE_TOKENS, Lengths, ReadingSettings
 from ...demo.settings import TYPES
 from ...errors import UserFacingError
+from ...lora import load_adapter
+from ...lora.base_model import decoder_linears
 from .desk import Desk
 from .items import Side
 
 BASE = "base"
 FOLDER = "folder:"
 BLOB = "blob:"
+_DOES_NOT_FIT = ("training.no_such_layer", "training.layer_shape")
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,60 @@ def choices(desk: Desk, adapter: Path | None = None) -> list[Choice]:
         found.append(Choice(f"{FOLDER}{desk.scored.report.parent / 'adapter'}", "Federation, final"))
     elif desk.record.final:
         found.append(Choice(f"{BLOB}{desk.record.final}", "Federation, final"))
-    elif (entry := desk.last_entry) and entry.plan.round > 1:
-        found.append(Choice(f"{BLOB}{entry.plan.start}", f"Federation, round {entry.plan.round - 1}"))
+    elif newest := _newest(desk):
+        number, sha256 = newest
+        found.append(Choice(f"{BLOB}{sha256}", f"Federation, round {number}"))
     if (entry := desk.pending or desk.counting_down) and (part := entry.update.parts.get("adapter")):
         found.append(Choice(f"{BLOB}{part.sha256}", "Waiting for your approval"))
     return found
+
+
+def _newest(desk: Desk) -> tuple[int, str] | None:
+    """The latest round whose combined adapter is here, and its sha256: what the round after it starts from."""
+    starts = [(entry.plan.round, entry.plan.start) for entry in desk.record.entries if entry.plan.round > 1]
+    phase, fetched = desk.phase, desk.fetched
+    # Whole bytes are not yet a checked file: that is certain once the round does something else with it.
+    if fetched and fetched.round > 1 and phase and (phase.phase, phase.round) != ("downloading", fetched.round):
+        starts.append((fetched.round, fetched.blob))
+    if not starts:
+        return None
+    number, sha256 = max(starts)
+    return number - 1, sha256
+
+
+def check_adapter(adapter: Path, model: Path) -> None:
+    """Whether an adapter fits a model, from its files alone; a model that is no folder here is not looked into.
+
+    Reads files, not for the GUI thread. Raises UserFacingError: no adapter, no model, or `desktop.other_model`, caused
+    by one that names the layer.
+    """
+    modules = load_adapter(adapter)
+    if not model.is_dir():
+        return
+    layers = decoder_linears(model)
+    for name, module in modules.items():
+        shape = layers.get(name) or _same_layer(name, layers)
+        if shape is None:
+            raise UserFacingError("desktop.other_model") from UserFacingError("training.no_such_layer", name=name)
+        if shape != module.shape:
+            found, expected = (f"{d} x {k}" for d, k in (module.shape, shape))
+            raise UserFacingError("desktop.other_model") from UserFacingError(
+                "training.layer_shape", name=name, found=found, expected=expected
+            )
+
+
+def _same_layer(name: str, layers: Mapping[str, tuple[int, int]]) -> tuple[int, int] | None:
+    """Some models' files leave out the first part of the names that their layers have once they are loaded."""
+    return next((shape for other, shape in layers.items() if name.endswith(f".{other}")), None)
+
+
+def in_plain_words(error: UserFacingError) -> UserFacingError:
+    """What reading met, as the person is told: which layer it was is for the log."""
+    if error.code not in _DOES_NOT_FIT:
+        return error
+    plain = UserFacingError("desktop.other_model")
+    plain.__cause__ = error
+    return plain
 
 
 def request_for(wish: TrialWish, desk: Desk, bundled_model: Path, blob: Callable[[str], Path | None]) -> TrialRequest:
