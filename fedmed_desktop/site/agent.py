@@ -8,6 +8,7 @@ told again after the next welcome, and every message means the same when it come
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -103,7 +104,7 @@ class SiteAgent:
         Raises UserFacingError where the site cannot take part. Cancelling it ends work at a checkpoint.
         """
         self._done = asyncio.get_running_loop().create_future()
-        self._decisions.begin()
+        self._decisions.take_back_unreleased()
         link = asyncio.create_task(self._link.run(), name=f"link of {self.name}")
         try:
             waiting: list[asyncio.Future[Any]] = [link, self._done]
@@ -118,6 +119,8 @@ class SiteAgent:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+            with contextlib.suppress(UserFacingError):  # a full disk: the next start does it
+                self._decisions.take_back_unreleased()
             self.close()
 
     def close(self) -> None:
@@ -263,25 +266,32 @@ class SiteAgent:
     # -- a round -----------------------------------------------------------------------------------------------------
 
     async def _answer(self, plan: Plan, control: Control) -> None:
-        entry = await asyncio.to_thread(self.outbox.for_plan, plan)
-        if entry is None:
-            try:
-                result = await self._carry_out(plan, control)
-            except UserFacingError as error:
-                self._emit(events.Failed(site=self.name, round=plan.round, code=error.code, params=error.params))
-                await self._link.send(Decline(round=plan.round, code="failed"))
-                return
-            entry = await asyncio.to_thread(self.outbox.put, plan, result, self._clock())
-            await self._computing.forget_checkpoints(plan)
-        entry = await self._decisions.made(self._decisions.reopened(entry, self._attempt))
-        if entry.state == "kept":
-            self._decisions.remember_attempt(entry, self._attempt)
+        try:
+            entry = await self._decided(plan, control)
+        except UserFacingError as error:
+            # A full disk, for one. This round has failed here; nothing that was not written counts as done, and the
+            # site goes on with what is on disk when it is asked again.
+            self._emit(events.Failed(site=self.name, round=plan.round, code=error.code, params=error.params))
+            await self._link.send(Decline(round=plan.round, code="failed"))
+            return
         if entry.state == "released":
             await self._offer(entry)
         elif entry.state in ("kept", "expired"):
             await self._link.send(Decline(round=plan.round, code="kept" if entry.state == "kept" else "expired"))
         elif entry.state == "refused":
             await self._link.send(Decline(round=plan.round, code="failed"))
+
+    async def _decided(self, plan: Plan, control: Control) -> Entry:
+        """The plan's update, made if need be, and decided on. Raises UserFacingError."""
+        entry = await asyncio.to_thread(self.outbox.for_plan, plan)
+        if entry is None:
+            result = await self._carry_out(plan, control)
+            entry = await asyncio.to_thread(self.outbox.put, plan, result, self._clock())
+            await self._computing.forget_checkpoints(plan)
+        entry = await self._decisions.made(self._decisions.reopened(entry, self._attempt))
+        if entry.state == "kept":
+            self._decisions.remember_attempt(entry, self._attempt)
+        return entry
 
     async def _carry_out(self, plan: Plan, control: Control) -> LocalResult:
         self._phases.enter(plan.round, "downloading")

@@ -36,8 +36,8 @@ class Decisions:
         self._clock = clock
         self._taken_back = asyncio.Event()
 
-    def begin(self) -> None:
-        """At start: an approval that was not in effect when the program ended is a question again."""
+    def take_back_unreleased(self) -> None:
+        """At start and end: an approval that was not in effect when the program ended is a question again."""
         for entry in self._outbox.take_back_unreleased(self._clock()):
             self._note(entry, "taken_back", "agent", "the program ended before the approval was in effect")
 
@@ -79,17 +79,33 @@ class Decisions:
         self._phase(round_number, "approval")
         verdict = await self._approver.decide(entry)
         now = self._clock()
+        sha256, by, reason = entry.sha256, verdict.by, verdict.reason
         if not verdict.approve:
-            entry = await asyncio.to_thread(self._outbox.keep, entry.sha256, verdict.by, verdict.reason, now)
-            self._note(entry, "kept", verdict.by, verdict.reason)
+            entry = await self._recorded(lambda: self._outbox.keep(sha256, by, reason, now), "kept", by, reason)
             self._phase(round_number, "kept")
             return entry
         self._taken_back.clear()
-        entry = await asyncio.to_thread(
-            self._outbox.approve, entry.sha256, verdict.by, verdict.reason, now, verdict.delay
+        return await self._recorded(
+            lambda: self._outbox.approve(sha256, by, reason, now, verdict.delay), "approved", by, reason
         )
-        self._note(entry, "approved", verdict.by, verdict.reason)
-        return entry
+
+    async def _recorded(self, write: Callable[[], Entry], decision: Decided, by: str, reason: str) -> Entry:
+        """Written on another thread, then told. Cancelled meanwhile it still tells what was written: the record and
+        the events must say the same."""
+
+        async def both() -> Entry:
+            entry = await asyncio.to_thread(write)
+            self._note(entry, decision, by, reason)
+            return entry
+
+        work = asyncio.create_task(both())
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait([work])
+            if not work.cancelled():
+                work.exception()  # who asked is gone; what is on disk holds
+            raise
 
     async def _until_effective(self, entry: Entry) -> Entry:
         assert entry.effective is not None
@@ -98,15 +114,11 @@ class Decisions:
                 await self._taken_back.wait()
         except TimeoutError:
             try:
-                released = await asyncio.to_thread(
-                    self._outbox.release, entry.sha256, max(self._clock(), entry.effective)
-                )
+                now = max(self._clock(), entry.effective)
+                return await self._recorded(lambda: self._outbox.release(entry.sha256, now), "released", "agent", "")
             except UserFacingError as error:
                 if error.code != "storage.not_released":
                     raise
-            else:
-                self._note(released, "released", "agent", "")
-                return released
         # Taken back, if at the last moment: what the outbox says holds.
         return self._outbox.entry(entry.sha256)
 

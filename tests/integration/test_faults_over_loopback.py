@@ -853,7 +853,9 @@ def test_that_a_site_that_ends_and_starts_changes_nothing(phase: str, tmp_path: 
             else:
                 await until(lambda: any(e.phase == "waiting" for e in all_of(seen, events.PhaseChanged)))
             await stop(task)
-            assert first.decisions == [] or first.decisions[-1].decision in ("approved", "released", "acknowledged")
+            if phase == "countdown":
+                assert [d.decision for d in first.decisions] == ["approved", "taken_back"]
+            assert first.decisions == [] or first.decisions[-1].decision in ("taken_back", "released", "acknowledged")
             trainer.hold.set()
             second_person = Person()
             for _ in range(3):
@@ -1102,6 +1104,81 @@ def test_that_nothing_is_acknowledged_that_a_full_disk_kept_out_of_the_ledger(tm
             assert host.rounds.receipt_for("raw", 1) == result.update.sha256
 
     asyncio.run(scenario())
+
+
+def lock_disk(site: SiteAgent, locked: bool) -> None:
+    """The site's disk takes not one row more, as a file system that was mounted read-only after a fault."""
+    site.outbox._database.rows(f"PRAGMA query_only={'ON' if locked else 'OFF'}")
+
+
+@pytest.mark.parametrize("moment", ["put", "approve"])
+def test_that_a_disk_that_takes_nothing_costs_a_site_the_round_and_not_its_place(moment: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        class Approver(RuleApprover):
+            async def decide(self, entry: Entry) -> Verdict:
+                if moment == "approve" and entry.plan.round == 1:
+                    lock_disk(one, True)
+                return await super().decide(entry)
+
+        def trained(after: Adapter) -> Adapter:
+            if moment == "put" and len(trainer.trained) == 1:
+                lock_disk(one, True)
+            return after
+
+        trainer, seen = NumpyTrainer(5, trained), list[events.Event]()
+        spec = small_spec(rounds=2, sites=2, quorum=1)
+        async with coordinator(tmp_path / "c", spec, []) as (host, port):
+            one = agent(tmp_path, "A", port, jobs, seen, trainer, approver=Approver("rule"))
+            two = NumpyTrainer(6)
+            two.hold.clear()
+            async with running(one, agent(tmp_path, "B", port, other, [], two)) as tasks:
+                await until(lambda: bool(all_of(seen, events.Failed)))
+                assert not tasks[0].done()
+                lock_disk(one, False)
+                two.hold.set()
+                await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
+            assert [e.code for e in all_of(seen, events.Failed)] == ["storage.fault"]
+            assert host.rounds.state.history[0].declined == {"A": "failed"}
+            assert {e.round for e in all_of(seen, events.ReceiptReceived)} == {2, 3}, "and the scores at the end"
+
+    jobs, other = Jobs(), Jobs()
+    try:
+        asyncio.run(scenario())
+    finally:
+        jobs.close()
+        other.close()
+
+
+def test_that_an_approval_that_is_being_written_when_the_site_ends_is_told_and_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with coordinator(tmp_path / "c", ONE, []) as (_, port):
+            person, seen = Person(delay=60), list[events.Event]()
+            one = agent(tmp_path, "A", port, jobs, seen, approver=person)
+            write, entered, go = one.outbox.approve, threading.Event(), threading.Event()
+
+            def slowly(*given: object) -> Entry:
+                entered.set()
+                assert go.wait(PATIENCE)
+                return write(*given)  # type: ignore[arg-type]
+
+            monkeypatch.setattr(one.outbox, "approve", slowly)
+            async with running(one) as (task,):
+                person.verdicts.put_nowait(True)
+                await until(entered.is_set)
+                task.cancel()
+                await asyncio.sleep(0.05)
+                go.set()
+                await asyncio.wait([task], timeout=PATIENCE)
+            assert decided(seen) == [d.decision for d in one.decisions] == ["approved", "taken_back"]
+            assert [e.state for e in one.record().entries] == ["pending"]
+
+    jobs = Jobs()
+    try:
+        asyncio.run(scenario())
+    finally:
+        jobs.close()
 
 
 def test_that_a_finished_federation_says_so_to_whoever_comes(tmp_path: Path) -> None:
