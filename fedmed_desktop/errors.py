@@ -115,6 +115,8 @@ SENTENCES: Final[dict[str, str]] = {
     'python -m pip install ".[desktop]"',
     "desktop.qt_pair": "PySide6 {qt} crashes Python {python} within minutes, since it frees None. Install an earlier "
     'one: python -m pip install "PySide6-Essentials<6.12"',
+    "desktop.second": "Another fedmed-desktop has the folder {path} open. This one keeps no settings and no log, and "
+    "does not take part in the other one's federation. Close one of them, or start with another --data-dir.",
     "desktop.settings_broken": "The settings could not be read and were put aside as {path}. The program starts with "
     "the usual ones.",
     "desktop.type_word": "{name} cannot be a type. Give plain words with commas between them, such as drug, problem.",

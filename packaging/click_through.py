@@ -145,10 +145,10 @@ def click_through(folder: Path, out: Path, chosen: dict[str, Path]) -> int:
         yield lambda: desk().record.entries[0].state == "acknowledged"
         yield from picture("7-receipt")
         xdotool("key", "ctrl+q")
-        yield lambda: program._closing or (program._asks is not None and program._asks.isVisible())
-        if not program._closing and program._asks is not None:
+        yield lambda: program._closing or (program.question is not None and program.question.isVisible())
+        if not program._closing and program.question is not None:
             yield from picture("8-closing")
-            yield from click(program._asks.yes)
+            yield from click(program.question.yes)
         yield lambda: program._closing
 
     class Person(QObject):

@@ -7,8 +7,9 @@ Everything here is called in the GUI thread and returns at once; what comes of i
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -21,7 +22,7 @@ from .log import log
 from .network import NetworkThread
 from .operator import Operator
 from .sessions import Backend, Session
-from .view.items import Item, Problem, ReadingShown, SessionStarted, Side
+from .view.items import Item, Paused, Problem, ReadingShown, SessionStarted, Side
 from .view.joining import JoinRequest
 from .view.trial import TrialRequest
 from .worker import TrainingThread
@@ -43,7 +44,7 @@ class Engine(QObject):
         self._take = take
         self.buffer = EventBuffer()
         self._pump = Pump(self.buffer, self._arrived, self)
-        self._network = NetworkThread()
+        self._network = NetworkThread(self._fault)
         self._training = TrainingThread()
         self._jobs = Jobs(self._training)
         self._operator = Operator()
@@ -63,22 +64,42 @@ class Engine(QObject):
 
     # -- sessions ----------------------------------------------------------------------------------------------------
 
+    @property
+    def occupied(self) -> bool:
+        """Whether a session runs, or everything ends: nothing else can begin then."""
+        return self._closing or self._ended or (self._session is not None and not self._session.over)
+
     def join(self, request: JoinRequest) -> None:
-        """Takes part as a site. One session at a time: the one before must be over."""
-        self._put(SessionStarted("site", request.name, request.address, (request.name,), request.notes, request.model))
+        """Takes part as a site. Nothing while another session runs, as where a button is pressed twice."""
+        if self.occupied:
+            return
+        folder = request.data_dir / "final"
+        self._put(
+            SessionStarted("site", request.name, request.address, (request.name,), request.notes, request.model, folder)
+        )
         session = self._session = Session(self._backend, self._jobs, self._operator, self._put)
-        self._network.call(lambda: session.begin(session.site(request)))
+        self._begin(session, session.site(request))
 
     def start_demo(self, options: DemoOptions) -> None:
-        """A whole federation on this computer; the person decides for its first site."""
+        """A whole federation on this computer; the person decides for its first site. See `join`."""
+        if self.occupied:
+            return
         try:
             names = tuple(folder.name for folder in site_folders(options))
         except UserFacingError as error:
             self._put(Problem.of(error, "", fatal=False))
             return
-        self._put(SessionStarted("demo", names[0], DEMO_ADDRESS, names, options.notes / names[0], options.model))
+        folder = options.report / "adapter"
+        self._put(
+            SessionStarted("demo", names[0], DEMO_ADDRESS, names, options.notes / names[0], options.model, folder)
+        )
         session = self._session = Session(self._backend, self._jobs, self._operator, self._put)
-        self._network.call(lambda: session.begin(session.demo(options)))
+        self._begin(session, session.demo(options))
+
+    def _begin(self, session: Session, work: Coroutine[Any, Any, None]) -> None:
+        self._network.call(session.begin, work)
+        if self._started:
+            self._pump.empty()  # the page that was clicked shows at once that it was
 
     @Slot()
     def end_session(self) -> None:
@@ -107,14 +128,16 @@ class Engine(QObject):
 
     @Slot()
     def pause(self) -> None:
-        self._on_network(lambda agent: agent.pause())
+        self._on_network(SiteAgent.pause, Paused(True))
 
     @Slot()
     def resume(self) -> None:
-        self._on_network(lambda agent: agent.resume())
+        self._on_network(SiteAgent.resume, Paused(False))
 
-    def _on_network(self, command: Callable[[SiteAgent], None]) -> None:
-        """A command for the agent, on its own thread; what the agent refuses comes back as a problem, once."""
+    def _on_network(self, command: Callable[[SiteAgent], None], *then: Item) -> None:
+        """A command for the agent, on its own thread, and what is told once it is done; what the agent refuses comes
+        back as a problem, once.
+        """
         session = self._session
 
         def call() -> None:
@@ -122,6 +145,8 @@ class Engine(QObject):
                 return
             try:
                 command(session.agent)
+                for item in then:
+                    self._put(item)
             except Exception as error:
                 self._put(Problem.of(error, traceback.format_exc(), fatal=False))
                 self._put(session.agent.record())
@@ -187,10 +212,16 @@ class Engine(QObject):
     def _put(self, item: Item) -> None:
         self.buffer.append(item)
 
+    def _fault(self, error: BaseException) -> None:
+        """What nobody caught on the network thread."""
+        self._put(Problem.of(error, "".join(traceback.format_exception(error)), fatal=False))
+
     def _arrived(self, items: Sequence[Item]) -> None:
-        self._take(items)
-        if self._closing and not self.busy:
-            self._end()
+        try:
+            self._take(items)
+        finally:  # whatever a page has met, the program can be closed
+            if self._closing and not self.busy:
+                self._end()
 
     @Slot()
     def _end(self) -> None:
@@ -198,5 +229,7 @@ class Engine(QObject):
         self._pump.stop()
         self._network.stop()
         self._training.shutdown()
-        self._take(self.buffer.drain())
-        self.closed.emit()
+        try:
+            self._take(self.buffer.drain())
+        finally:
+            self.closed.emit()

@@ -23,10 +23,9 @@ BACKUPS = 3
 log = logging.getLogger("fedmed_desktop")
 
 
-def start_log(folder: Path) -> Path:
-    """Opens `fedmed-desktop.log` in the folder, private to this user, times in UTC; returns its path."""
-    make_folder(folder)
-    path = folder / "fedmed-desktop.log"
+def start_log(path: Path) -> None:
+    """Opens the log, private to this user, times in UTC. Raises UserFacingError where its folder cannot be written."""
+    make_folder(path.parent)
     handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", delay=True)
     formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
@@ -34,7 +33,6 @@ def start_log(folder: Path) -> Path:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
-    return path
 
 
 def stop_log() -> None:

@@ -12,11 +12,18 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+def _no_one(error: BaseException) -> None:
+    """For a loop in which nothing fails unseen."""
+
+
 class NetworkThread:
     """Runs coroutines for the GUI thread, which never waits for one of them but when the program ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, fault: Callable[[BaseException], None] = _no_one) -> None:
+        """`fault` is told, on this thread, what a callback or a task raised that nobody waited for."""
+        self._fault = fault
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(self._unhandled)
         self._thread = threading.Thread(target=self._run, name="network")
 
     def start(self) -> None:
@@ -37,6 +44,9 @@ class NetworkThread:
             self._thread.join()
         else:
             self._loop.close()  # it was never started
+
+    def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._fault(context.get("exception") or RuntimeError(context["message"]))
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -20,23 +20,27 @@ from ..demo.settings import DemoOptions
 from ..errors import UserFacingError, sentence
 from ..site import Record
 from .dialogs.ask import Question
-from .dialogs.fault import FaultDialog
 from .engine import Engine
-from .log import catch_faults, log, log_event, start_log, stop_log
+from .log import catch_faults, log, log_event
+from .place import Place
 from .sessions import Backend
 from .settings import SettingsFile
+from .tasks import end as end_tasks
+from .telling import Teller
 from .theme import Appearance
 from .view.desk import Desk
 from .view.items import (
     DemoScored,
     Item,
     Measured,
+    Paused,
     Problem,
     ReadingShown,
     SessionEnded,
     SessionStarted,
 )
 from .view.joining import JoinRequest
+from .view.questions import Words, about_closing, about_leaving
 from .view.trial import TrialWish, request_for
 from .window import Window
 
@@ -62,26 +66,28 @@ class Program(QObject):
     ) -> None:
         super().__init__()
         self._app = app
-        self._folder = folder
         self._watch = watch
-        self._keep_settings = keep_settings
         self._closing = self._prepared = False
-        self._asks: Question | None = None
-        self._told: list[FaultDialog] = []
-        self.demo_options = DemoOptions()
+        self.question: Question | None = None
+        self._wanted: JoinRequest | None = None
+        self.demo_options = DemoOptions(report=folder / "demo-report")
+        self._place = Place(folder)
+        self._keep_settings = keep_settings and self._place.is_ours
         self.settings = SettingsFile(folder)
-        broken = self.settings.load() if keep_settings else None
-        self.log_path = start_log(folder / "log")
+        said = [self._place.trouble, self.settings.load() if keep_settings else None]
+        self.log_path = self._place.log_path
         values = self.settings.values
         self.appearance = Appearance(app, values.appearance, values.text_scale)
         self.desk = Desk()
         self.engine = Engine(backend, self._take, self)
         self.window = Window(folder)
+        self.teller = Teller(self.window, self.log_path)
         self._undo_hooks = catch_faults(self._fault)
         self._wire()
         self._restore()
-        if broken:
-            self.engine.buffer.append(Problem.of(broken, "", fatal=False))
+        for trouble in said:
+            if trouble:
+                self.engine.buffer.append(Problem.of(trouble, "", fatal=False))
 
     def _wire(self) -> None:
         window, engine = self.window, self.engine
@@ -141,17 +147,24 @@ class Program(QObject):
         elif join is not None:
             self.window.join.prefill(join)
             self.window.show_join()
-        elif joined and self.settings.values.rejoin:
+        elif joined and self.settings.values.rejoin and self._keep_settings:
             self.engine.join(joined)
 
     # -- what a person asks for --------------------------------------------------------------------------------------
 
     @Slot(object)
     def join(self, request: JoinRequest) -> None:
+        """Takes part; where a session is still ending, as soon as that has ended."""
         self.settings.values.joined, self.settings.values.rejoin = request, True
         self._save()
-        self.engine.join(request)
+        self._wanted = request
+        self._join_wanted()
         self.window.show_rounds()
+
+    def _join_wanted(self) -> None:
+        if self._wanted and not self.engine.occupied:
+            request, self._wanted = self._wanted, None
+            self.engine.join(request)
 
     @Slot()
     def start_demo(self) -> None:
@@ -174,17 +187,26 @@ class Program(QObject):
                 self.window.show_trial()
             case "retry":
                 self._retry()
+            case "change":
+                self._leave()
+                self._show_join()
 
     def _retry(self) -> None:
-        joined = self.settings.values.joined
+        """Goes on where that may help by itself, else offers the form again with the reason above it."""
+        joined, ended = self.settings.values.joined, self.desk.ended
+        fatal = next((problem for problem in reversed(self.desk.problems) if problem.fatal), None)
+        of_the_disk = fatal is not None and fatal.code.startswith("storage.disk")
         if self.desk.is_demo:
             self.start_demo()
-        elif joined and self.desk.ended and self.desk.ended.reason == "stopped":
+        elif joined and ended and (ended.reason == "stopped" or of_the_disk):
             self.engine.join(joined)
         else:
-            if joined:
-                self.window.join.prefill_request(joined, self._why_it_ended())
-            self.window.show_join()
+            self._show_join()
+
+    def _show_join(self) -> None:
+        if joined := self.settings.values.joined:
+            self.window.join.prefill_request(joined, self._why_it_ended())
+        self.window.show_join()
 
     def _why_it_ended(self) -> str:
         return next((problem.sentence for problem in reversed(self.desk.problems) if problem.fatal), "")
@@ -212,59 +234,56 @@ class Program(QObject):
 
     @Slot()
     def _ask_leave(self) -> None:
-        self._asks = Question(
-            self.window,
-            self.tr("Stop taking part?"),
-            self.tr(
-                "This site no longer answers the coordinator. What it holds stays on this computer, and it can join "
-                "again with the same folder."
-            ),
-            yes=self.tr("Stop taking part"),
-            no=self.tr("Go on"),
-        )
-        self._asks.confirmed.connect(self._leave)
-        self._asks.open()
+        self._ask(about_leaving(self.desk)).confirmed.connect(self._leave)
+
+    def _ask(self, words: Words) -> Question:
+        self.question = Question(self.window, words.title, words.text, yes=words.yes, no=words.no)
+        self.question.finished.connect(self._asked)
+        self.question.open()
+        return self.question
+
+    @Slot()
+    def _asked(self) -> None:
+        if self.question:
+            self.question.deleteLater()
+            self.question = None
 
     @Slot()
     def _leave(self) -> None:
-        self.settings.values.rejoin = False
-        self._save()
+        if not self.desk.is_demo:
+            self.settings.values.rejoin = False
+            self._save()
         self.engine.end_session()
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
     def _take(self, items: Sequence[Item]) -> None:
-        self.desk.fold(items)
         for item in items:
-            match item:
-                case Problem():
-                    self._tell(item)
-                case SessionEnded():
-                    log.info("the session has ended: %s", item.reason)
-                case Record() | Measured() | ReadingShown() | DemoScored() | SessionStarted():
-                    pass
-                case _:
-                    self._happened(item)
+            try:
+                self.desk.fold((item,))
+                self._heard(item)
+            except Exception as error:  # what comes after it is not lost
+                self._fault(error, error.__traceback__)
         self.window.show_desk(self.desk, datetime.now(UTC))
         self.taken.emit()
+
+    def _heard(self, item: Item) -> None:
+        match item:
+            case Problem():
+                self.teller.tell(item)
+            case SessionEnded():
+                log.info("the session has ended: %s", item.reason)
+                self._join_wanted()
+            case Record() | Measured() | ReadingShown() | DemoScored() | SessionStarted() | Paused():
+                pass
+            case _:
+                self._happened(item)
 
     def _happened(self, event: events.Event) -> None:
         if isinstance(event, events.Warned):
             self.window.say(sentence(event.code, event.params))
         log_event(event)
         self._watch(event)
-
-    def _tell(self, problem: Problem) -> None:
-        """Each problem once: a fault of the program with its details, a user's matter as a sentence in the window."""
-        log.error("%s", problem.sentence)
-        if problem.details:
-            log.error("%s", problem.details)
-        if problem.code == "desktop.fault":
-            dialog = FaultDialog(self.window, problem, self.log_path)
-            self._told.append(dialog)
-            dialog.open()
-        elif not problem.fatal:
-            self.window.say(problem.sentence)
 
     def _fault(self, error: BaseException, trace: TracebackType | None) -> None:
         """From any thread."""
@@ -275,21 +294,13 @@ class Program(QObject):
 
     @Slot()
     def ask_close(self) -> None:
-        """Asks first where an hour of training would stand still; nothing is lost either way."""
+        """Asks first where somebody would lose time."""
         if self._closing:
             return
-        if not self.desk.running or self.desk.computing.phase != "training":
+        if words := about_closing(self.desk):
+            self._ask(words).confirmed.connect(self.close)
+        else:
             self.close()
-            return
-        self._asks = Question(
-            self.window,
-            self.tr("Close while training?"),
-            self.tr("Training stops at its present step, is saved, and goes on when you open the program again."),
-            yes=self.tr("Stop and close"),
-            no=self.tr("Go on training"),
-        )
-        self._asks.confirmed.connect(self.close)
-        self._asks.open()
 
     @Slot()
     def close(self) -> None:
@@ -304,7 +315,8 @@ class Program(QObject):
     def _closed(self) -> None:
         log.info("the desktop has closed")
         self._undo_hooks()
-        stop_log()
+        end_tasks()
+        self._place.leave()
         self.window.end()
         QTimer.singleShot(0, self._app.quit)  # also where the application's loop has not begun yet
 

@@ -67,6 +67,7 @@ class Session:
         self._approver = approver
         self._put = put
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
         self.agent: SiteAgent | None = None
         self.over = False
 
@@ -76,21 +77,30 @@ class Session:
         self._task.add_done_callback(self._ended)
 
     def stop(self) -> None:
-        """Ends the work at its next step, with a checkpoint. `over` once that is done.
+        """Ends the work at its next step, with a checkpoint. `over` once that is done; asking twice changes nothing.
 
         An approval that is not in effect yet is taken back: nothing may be said to leave while nobody can send it.
         """
-        for entry in self.agent.record().entries if self.agent and not self.over else ():
+        if self._task is None or self._stopping or self.over:
+            return
+        self._stopping = True
+        try:
+            self._take_back()
+        finally:
+            self._task.cancel()
+
+    def _take_back(self) -> None:
+        for entry in self.agent.record().entries if self.agent else ():
             if self.agent and entry.state == "approved":
                 with contextlib.suppress(UserFacingError):  # in effect since this moment: it is sent at the next start
                     self.agent.take_back(entry.sha256, operating_user(), "the work was stopped")
-        if self._task:
-            self._task.cancel()
 
     async def site(self, request: JoinRequest) -> None:
         """Takes part in a federation until that has finished."""
         agent = await self._made(request)
         try:
+            measured = await asyncio.to_thread(agent.measured)
+            self._put(Measured(tuple(measured)))
             self._opened(agent)
             final = await agent.run()
             await asyncio.to_thread(self._backend.export, agent, request, final)
@@ -123,13 +133,12 @@ class Session:
             if error:
                 details = "".join(traceback.format_exception(error))
                 self._put(Problem.of(error, details, fatal=True))
+        self.over = True  # before it is told: the next session may begin at once
         self._put(SessionEnded(reason))
-        self.over = True
 
     def _opened(self, agent: SiteAgent) -> None:
         """What the site's folder holds from earlier starts comes before anything that happens now."""
         self.agent = agent
-        self._put(Measured(tuple(agent.measured())))
         self._put(agent.record())
 
     def _emit(self, event: events.Event) -> None:

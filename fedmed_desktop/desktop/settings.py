@@ -6,12 +6,13 @@ Not QSettings: its ini files give strings back, so that a stored False is true a
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from ..errors import UserFacingError
+from ..errors import UserFacingError, disk_fault
 from ..files import make_folder, write_durably
 from .view.joining import JoinRequest
 
@@ -40,17 +41,21 @@ class SettingsFile:
         self.values = Settings()
 
     def load(self) -> UserFacingError | None:
-        """Reads them; a file that cannot be read is put aside, and what is returned says so."""
+        """Reads them. A value that this version does not understand is forgotten by itself; a file that is none is put
+        aside. What is returned says what could not be read.
+        """
         try:
-            self.values = Settings.model_validate_json(self.path.read_bytes())
+            text = self.path.read_bytes()
         except FileNotFoundError:
             return None
-        except (OSError, ValidationError):
+        except OSError as error:
+            return disk_fault(error, self.path)
+        try:
+            found = json.loads(text)
+            self.values = _understood(found if isinstance(found, dict) else {})
+        except ValueError:
             aside = self.path.with_suffix(".broken")
-            try:
-                self.path.replace(aside)
-            except OSError:
-                pass
+            self.path.replace(aside)
             return UserFacingError("desktop.settings_broken", path=str(aside))
         return None
 
@@ -58,3 +63,11 @@ class SettingsFile:
         """Raises UserFacingError (disk full, no right to write)."""
         make_folder(self.path.parent)
         write_durably(self.path, self.values.model_dump_json(indent=2).encode())
+
+
+def _understood(found: dict[str, JsonValue]) -> Settings:
+    try:
+        return Settings.model_validate(found)
+    except ValidationError as error:
+        wrong = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
+        return Settings.model_validate({key: value for key, value in found.items() if key not in wrong})

@@ -67,6 +67,7 @@ class Window(QMainWindow):
         self._header = Header(self._menu.widget)
         self._said = Banner(kind="warn", action="")
         self._said.acted.connect(self._unsay)
+        self._sayings: list[str] = []
         self._navigation = self._make_navigation()
         self._home, self._stack = QStackedWidget(), QStackedWidget()
         self.strip = WorkStrip()
@@ -214,7 +215,8 @@ class Window(QMainWindow):
         self._header.show_desk(desk)
         self.strip.show_desk(desk, state, now, offers=self.page not in ("rounds", "approvals"))
         self._navigation.set_count(PAGES.index("approvals"), sum(e.state == "pending" for e in desk.queue))
-        self._leave.setEnabled(desk.running and not desk.is_demo)
+        self._leave.setEnabled(desk.running)
+        self._leave.setText(self.tr("End the demonstration…") if desk.is_demo else self.tr("Stop taking part…"))
         page = self._stack.currentWidget()
         shown = self._home.currentWidget() if page is self._home else page
         if shown is self.rounds:
@@ -228,12 +230,15 @@ class Window(QMainWindow):
         self.show_desk(self._desk, self._clock())
 
     def say(self, sentence: str) -> None:
-        """One sentence above the page, until it is dismissed or another takes its place."""
-        self._said.show_message(sentence, "warn", self.tr("Dismiss"))
+        """One sentence above the page, until it is dismissed; then the next one, if there is one."""
+        if sentence not in self._sayings:
+            self._sayings.append(sentence)
+            self._said.show_message(self._sayings[0], "warn", self.tr("Dismiss"))
 
     @Slot()
     def _unsay(self) -> None:
-        self._said.show_message("")
+        del self._sayings[:1]
+        self._said.show_message(self._sayings[0] if self._sayings else "", "warn", self.tr("Dismiss"))
 
     def mark_appearance(self, choice: str) -> None:
         self._menu.mark_appearance(choice)

@@ -31,6 +31,7 @@ class TrainingWorker(QObject):
         try:
             while (job := self._jobs.get()) is not None:
                 job()
+                del job  # what it made, or raised with, is not kept until the next one comes
         finally:
             self.finished.emit()
 

@@ -27,6 +27,7 @@ from fedmed_desktop.desktop.app import Workshop
 from fedmed_desktop.desktop.dialogs.fault import FaultDialog
 from fedmed_desktop.desktop.program import Program
 from fedmed_desktop.desktop.sessions import Backend
+from fedmed_desktop.desktop.view.items import Problem
 from fedmed_desktop.desktop.view.joining import JoinForm, JoinRequest
 from fedmed_desktop.desktop.view.status import Status, status
 from fedmed_desktop.site import Approver, Jobs, SiteAgent
@@ -89,7 +90,7 @@ class Desktop:
     def leave(self) -> None:
         """As the person does who closes the window and, asked, means it."""
         self.window.close()
-        question = self.program._asks
+        question = self.program.question
         if question is not None and question.isVisible():
             self.click(question.yes)
 
@@ -130,16 +131,18 @@ class Desktop:
         QApplication.processEvents()  # what is new on a page is shown with the next turn
         return words(self.window._stack.currentWidget())
 
-    def faults(self) -> list[FaultDialog]:
-        """The dialogs that tell of a fault; who asks has seen them."""
-        self._seen = len(self._faults())
-        return self._faults()
+    def faults(self) -> list[Problem]:
+        """The faults that were told in a dialog; who asks has seen them."""
+        self._seen = len(self.program.teller.faults)
+        return self.program.teller.faults
 
     def unseen_faults(self) -> list[str]:
-        return [dialog.problem.details for dialog in self._faults()[self._seen :]]
+        return [fault.details for fault in self.program.teller.faults[self._seen :]]
 
-    def _faults(self) -> list[FaultDialog]:
-        return list(self.program._told)
+    def dialog(self) -> FaultDialog:
+        """The dialog that tells of a fault now."""
+        assert self.program.teller.dialog is not None
+        return self.program.teller.dialog
 
     def curve(self) -> dict[int, float]:
         """Monitor's training loss by step, counted over all rounds."""

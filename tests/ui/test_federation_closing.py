@@ -32,7 +32,7 @@ def test_that_training_is_stopped_saved_and_gone_on_with(
     one.until(held.is_held)
     one.until_state("training")
     one.window.close()
-    question = one.program._asks
+    question = one.program.question
     assert question is not None and question.isVisible() and question.no.isDefault()
     one.click(question.no)
     assert not one.desk.closing, "who is asked can go on"

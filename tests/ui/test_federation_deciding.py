@@ -170,7 +170,7 @@ def test_that_a_countdown_that_the_session_ends_is_no_longer_shown(
     sha256 = one.decide("send").sha256
     one.until(one.window.approvals.decision.countdown.isVisible)
     one.window._ask_leave()
-    question = one.program._asks
+    question = one.program.question
     assert question is not None
     one.click(question.yes)
     one.until(lambda: one.desk.ended is not None)

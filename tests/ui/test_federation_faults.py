@@ -173,7 +173,8 @@ def test_that_a_fault_in_the_worker_is_told_once_and_the_program_goes_on(
     one.join(host.address, tiny_model, notes)
     one.until(lambda: one.desk.ended is not None)
     one.window.show_now()
-    (dialog,) = one.faults()
+    assert len(one.faults()) == 1
+    dialog = one.dialog()
     assert dialog.isVisible() and "ZeroDivisionError" in dialog.problem.sentence
     assert "made for this test" in dialog.problem.details
     assert one.log().count("Traceback (most recent call last)") == 1 and "made for this test" in one.log()
@@ -195,7 +196,7 @@ def test_that_a_fault_while_reading_is_told_once_and_the_next_note_is_read(deskt
     one.program._read(wish)
     one.until(lambda: bool(one.faults()))
     assert len(one.faults()) == 1 and one.desk.readings["left"].state == "failed"
-    one.faults()[0].accept()
+    one.dialog().accept()
     backend.where = ""
     one.program._read(wish)
     one.until(lambda: one.desk.readings["left"].state == "done")

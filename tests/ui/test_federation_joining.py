@@ -146,10 +146,16 @@ def test_that_a_folder_in_use_by_another_desktop_is_told(
     one.join(host.address, tiny_model, notes)
     one.until_asked()
     two = desktop().begin()
+    two.until(lambda: "Another fedmed-desktop" in two.said())
+    assert two.desk.session is None, "the other one's federation is not gone on with"
+    two.join(host.address, tiny_model, notes)
     two.until(lambda: two.desk.ended is not None)
     two.window.show_now()
     assert two.headline() == "This cannot go on" and "in use by another" in two.text("rounds")
     assert one.desk.running and not two.faults()
+    two.close()
+    one.close()
+    assert desktop().program.settings.values.rejoin, "the second one has not written over the settings"
 
 
 def test_that_an_address_of_the_command_line_opens_the_form(desktop: Opened) -> None:

@@ -100,7 +100,7 @@ class ImprovedCard(Card):
     """F1 before and after; says so while there is nothing to compare."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(self.tr("What has improved"), parent=parent)
+        super().__init__(self.tr("What has changed"), parent=parent)
         self._rows: list[ChangeRow] = []
         self._column = QVBoxLayout()
         self._column.setSpacing(0)
@@ -118,9 +118,11 @@ class ImprovedCard(Card):
         changes = (*found.own, *found.federation)
         self._fill(changes)
         self._none.setVisible(not changes)
-        words = [self.tr("F1, where 1 is perfect; yours are of round {n}.").format(n=found.round)] if found.own else []
+        f1 = self.tr("F1 of round {n}: 1 is perfect, 0 is nothing found.")
+        words = [f1.format(n=found.round)] if found.own else []
         if found.more_types:
-            words.append(self.tr("{n} more types are in Monitor.").format(n=found.more_types))
+            more = self.tr("1 more type is in Monitor."), self.tr("{n} more types are in Monitor.")
+            words.append(more[found.more_types > 1].format(n=found.more_types))
         self._more.setText(" ".join(words))
         self._more.setVisible(bool(words))
 

@@ -14,7 +14,7 @@ from ... import events
 from ...federation import FederationSpec
 from ...site import Record
 from ...storage import Entry
-from .items import DemoScored, Item, Measured, Problem, ReadingShown, SessionEnded, SessionStarted, Side
+from .items import DemoScored, Item, Measured, Paused, Problem, ReadingShown, SessionEnded, SessionStarted, Side
 from .progress import Work
 from .series import Curves
 
@@ -59,6 +59,10 @@ class Desk:
         match item:
             case SessionStarted():
                 self._begin(item)
+            case Paused():
+                self.paused = item.value
+                if self.paused:
+                    self.work.rest()
             case SessionEnded():
                 self.ended, self.asked, self.connection = item, None, None
                 self.paused = False
@@ -77,9 +81,8 @@ class Desk:
                 self._happened(item)
 
     def _begin(self, started: SessionStarted) -> None:
-        """A session starts from nothing; what the person tries out beside it stays."""
-        kept = self.readings
-        fresh = Desk(session=started, readings=kept)
+        """A session starts from nothing; what the person tries out beside it stays, and what was told."""
+        fresh = Desk(session=started, readings=self.readings, problems=self.problems, closing=self.closing)
         self.__dict__.update(fresh.__dict__)
 
     def _recorded(self, record: Record) -> None:
@@ -124,9 +127,8 @@ class Desk:
                 self.work.fold(event)
 
     def _entered(self, event: events.PhaseChanged) -> None:
-        self.paused = event.phase == "paused"
-        if self.paused:
-            self.work.rest()
+        if event.phase == "paused":
+            self._take(Paused(True))
             return
         if event.phase in ("downloading", "training", "scoring_before", "evaluating"):
             self.failure = None
@@ -138,6 +140,11 @@ class Desk:
     @property
     def running(self) -> bool:
         return self.session is not None and self.ended is None
+
+    @property
+    def looked(self) -> bool:
+        """Whether the site's own record has been read, so that "nothing" means nothing."""
+        return self.record is not _NOTHING
 
     @property
     def is_demo(self) -> bool:

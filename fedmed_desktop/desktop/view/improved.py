@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has improved: F1 before and after, on the site's own notes by type and for the whole federation. No Qt."""
+"""What has changed: F1 before and after, on the site's own notes by type and for the whole federation. No Qt."""
 
 from __future__ import annotations
 
@@ -96,16 +96,16 @@ def _f1(scores: Scores, name: str) -> float:
 
 
 def _federation(history: Iterable[ClosedRound]) -> tuple[Change, ...]:
-    """The latest closed round as the sites trained in it, and the common adapter from the first known round on."""
+    """The combined adapter from the first known round on, and the sites' own ones in the latest closed round."""
     known = [(at, at.scores_before, at.scores_after) for at in history]
     scored = [(at, before, after) for at, before, after in known if before and after]
     if not scored:
         return ()
     last, before, after = scored[-1]
-    sites = "One site" if last.sent == 1 else f"All {last.sent} sites"
-    changes = [Change(f"{sites}, round {last.round}", before.f1_strict, after.f1_strict)]
+    sites = "one site" if last.sent == 1 else f"all {last.sent} sites"
+    changes = [Change(f"Before combining, {sites}, round {last.round}", before.f1_strict, after.f1_strict)]
     first = scored[0]
-    if len(scored) > 1:
-        label = f"Common adapter, since round {first[0].round}"
-        changes.append(Change(label, first[1].f1_strict, before.f1_strict))
+    if len(scored) > 1:  # each round is scored with the adapter that the one before it was combined to
+        combined = f"Combined model, {sites}, since round {first[0].round}"
+        changes.insert(0, Change(combined, first[1].f1_strict, before.f1_strict))
     return tuple(changes)

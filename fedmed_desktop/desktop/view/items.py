@@ -21,7 +21,7 @@ _numbers = itertools.count(1)
 class SessionStarted:
     """The work of a site, or of a whole demonstration, begins; `site` is the operator's own, `sites` all on this one.
 
-    `notes` is the operator's notes folder, `model` the base model's.
+    `notes` is the operator's notes folder, `model` the base model's, `final` where the final adapter will lie.
     """
 
     kind: SessionKind
@@ -30,6 +30,7 @@ class SessionStarted:
     sites: tuple[str, ...]
     notes: Path
     model: Path
+    final: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,13 @@ class SessionEnded:
     """It is over: finished, closed by the person, or given up because of a problem that is told beside this."""
 
     reason: Literal["finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The person paused the computing, or let it go on: also while a phase is on that needs none."""
+
+    value: bool
 
 
 @dataclass(frozen=True)
@@ -96,4 +104,4 @@ class DemoScored:
     seconds: float
 
 
-Item = Event | Record | SessionStarted | SessionEnded | Measured | Problem | ReadingShown | DemoScored
+Item = Event | Record | SessionStarted | SessionEnded | Paused | Measured | Problem | ReadingShown | DemoScored

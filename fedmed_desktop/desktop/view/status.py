@@ -35,7 +35,7 @@ State = Literal[
     "finished",
     "closing",
 ]
-NextStep = Literal["join", "review", "take_back", "resume", "retry", "results"]
+NextStep = Literal["join", "review", "take_back", "resume", "retry", "change", "results"]
 Tone = Literal["", "accent", "ok", "warn", "bad"]
 
 # state -> (icon, word for lists and the header); states are told by icon and word, never by colour alone
@@ -62,6 +62,7 @@ LOOKS: Final[dict[State, tuple[str, str, Tone]]] = {
     "finished": ("check", "Finished", "ok"),
     "closing": ("clock", "Closing", ""),
 }
+STILL_HERE: Final = "Nothing of it has left this computer."
 STEPS: Final = ("Download", "Train", "Your approval", "Upload", "Combine")
 LAST_STEPS: Final = ("Download", "Score", "Your approval", "Upload", "Finish")
 _STEP_OF: Final[dict[State, int]] = {
@@ -144,13 +145,16 @@ def _over(desk: Desk) -> Status | None:
                 "All rounds are done",
                 f"The final adapter is being scored on test notes that no training saw.{where}",
             )
+        where = f" It lies in {desk.session.final}." if desk.session and desk.session.final else ""
         return Status(
             "finished",
             "The federation has finished",
-            "Its final adapter is on this computer. Try it on a note, beside the base model.",
+            f"Its final adapter is on this computer. Try it on a note, beside the base model.{where}",
             "results",
             "Try it on a note",
         )
+    if desk.ended and desk.is_demo:
+        return Status("not_joined", "The demonstration was ended", "It starts over.", "retry", "See it again")
     if desk.ended:
         return Status("not_joined", "Stopped", "Nothing was lost. Go on where you left.", "retry", "Go on")
     return None
@@ -179,14 +183,19 @@ def _needs_a_person(desk: Desk, now: datetime) -> Status | None:
 def _what_waits(desk: Desk) -> str:
     entry = desk.pending
     assert entry is not None
-    notes = entry.update.report.notes
+    notes = f"{entry.update.report.notes:,} {whose(desk)}"
     if entry.update.report.kind == "evaluate":
-        return f"The scores of the final adapter on your {notes:,} notes are waiting. Nothing has left this computer."
-    return f"The adapter trained on your {notes:,} notes is waiting. Nothing has left this computer."
+        return f"The scores of the final adapter on {notes} are waiting. {STILL_HERE}"
+    return f"The adapter trained on {notes} is waiting. {STILL_HERE}"
+
+
+def whose(desk: Desk) -> str:
+    """In a demonstration the person plays a site; the notes are not theirs."""
+    return f"example notes of {desk.session.site}" if desk.is_demo and desk.session else "of your notes"
 
 
 def _working(desk: Desk) -> Status | None:
-    phase = phase_of(desk)
+    phase, notes = phase_of(desk), whose(desk)
     if desk.paused:
         return Status(
             "paused",
@@ -200,18 +209,19 @@ def _working(desk: Desk) -> Status | None:
         return Status("failed", "This round failed here", f"{why} This site takes part again in the next round.")
     if phase in ("scoring_before", "scoring_after", "measuring", "evaluating"):
         moment = {
-            "scoring_before": "The adapter that arrived is scored on your own notes, so that you can see what changes.",
-            "scoring_after": "The trained adapter is scored on your own notes.",
+            "scoring_before": f"The adapter that arrived is scored on some {notes}, so that you can see what changes.",
+            "scoring_after": f"The trained adapter is scored on some {notes}.",
             "measuring": "How far the adapter has moved is being measured.",
-            "evaluating": "The federation's final adapter is scored on your own test notes.",
+            "evaluating": f"The federation's final adapter is scored on test notes, {notes}.",
         }[phase]
-        return Status("scoring", "Scoring on your notes", f"{moment} Nothing leaves this computer.")
+        return Status("scoring", "Scoring", f"{moment} Nothing leaves this computer.")
     if phase == "training":
-        return Status(
-            "training",
-            "Training on your notes",
-            "The model learns from your notes on this computer. Nothing leaves it; you decide afterwards.",
+        learns = (
+            f"The model learns from {notes} on this computer."
+            if desk.is_demo
+            else ("The model learns from your notes on this computer.")
         )
+        return Status("training", "Training", f"{learns} Nothing leaves it; you decide afterwards.")
     return None
 
 
@@ -222,12 +232,22 @@ def _line_down(desk: Desk) -> Status | None:
     if connection.state == "connecting" and desk.joined is None:
         return Status("connecting", "Connecting", f"Calling the coordinator at {connection.address}.")
     if connection.state == "connecting":
-        return Status("offline", "The coordinator is away", "Calling it again. Nothing is lost.")
+        return _away(desk, "Calling it again.")
     why = sentence(connection.code or "link.closed", connection.params or {"address": connection.address})
     again = (
         f" Next try in {duration(connection.retry_seconds or 0.0)}." if (connection.retry_seconds or 0) >= 50 else ""
     )
-    return Status("offline", "The coordinator is away", f"{why}{again} Nothing is lost.")
+    return _away(desk, f"{why}{again}")
+
+
+def _away(desk: Desk, why: str) -> Status:
+    if desk.joined is None and not desk.record.entries:  # never there: the address may be the wrong one
+        return Status("offline", "The coordinator is away", why, "change", "Change the address")
+    if phase_of(desk) == "uploading":
+        return Status(
+            "offline", "Approved, waiting for the coordinator", f"It is sent once the coordinator is back. {why}"
+        )
+    return Status("offline", "The coordinator is away", f"{why} Nothing is lost.")
 
 
 def _answered(desk: Desk) -> Status | None:
@@ -276,6 +296,9 @@ def step(desk: Desk, state: State) -> tuple[int, bool]:
     if state in _STEP_OF:
         return _STEP_OF[state], False
     phase = phase_of(desk)
-    at = {"downloading": 0, "training": 1, "scoring_before": 1, "scoring_after": 1, "measuring": 1, "evaluating": 1,
-          "approval": 2, "kept": 2, "uploading": 3, "refused": 3, "sent": 4}.get(phase, -1)  # fmt: skip
+    turn = 1 if desk.phase and desk.phase.round else -1
+    at = {
+        "downloading": 0, "waiting": turn, "training": 1, "scoring_before": 1, "scoring_after": 1, "measuring": 1,
+        "evaluating": 1, "approval": 2, "kept": 2, "uploading": 3, "refused": 3, "sent": 4,
+    }.get(phase, -1)  # fmt: skip
     return at, state == "failed" and at >= 0
