@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import math
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,8 +23,9 @@ from fedmed_desktop import events
 from fedmed_desktop.desktop.pages.monitor import MonitorPage
 from fedmed_desktop.desktop.theme import Appearance
 from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.figures import FIELDS
+from fedmed_desktop.desktop.view.figures import FIELDS, Table, write_csv
 from fedmed_desktop.desktop.view.items import SessionStarted
+from fedmed_desktop.desktop.view.series import Curves
 from fedmed_desktop.desktop.widgets.chart import Chart
 from fedmed_desktop.desktop.widgets.chart_legend import Legend, Line
 from fedmed_desktop.desktop.widgets.chart_view import PlotView
@@ -361,7 +363,7 @@ def dialog_of(page: MonitorPage) -> QFileDialog:
     return dialogs[0]
 
 
-def test_that_numbers_are_saved_as_csv(page: MonitorPage, tmp_path: Path) -> None:
+def test_that_numbers_are_saved_as_csv(page: MonitorPage, tmp_path: Path, qtbot: QtBot) -> None:
     desk = desk_of([*run(1, 30), standing(1)])
     show(page, desk)
     page.controls.numbers_action.trigger()
@@ -369,20 +371,58 @@ def test_that_numbers_are_saved_as_csv(page: MonitorPage, tmp_path: Path) -> Non
     dialog.setDirectory(str(tmp_path))
     dialog.selectFile("run")
     dialog.accept()
+    qtbot.waitUntil(lambda: "run.csv" in page.banner.text())
     with (tmp_path / "run.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert [float(row["training_loss"]) for row in rows if row["training_loss"]] == page.charts.loss.data("raw")[
         1
     ].tolist()
-    assert "run.csv" in page.banner.text()
+    assert "selection" not in page.banner.text(), "every step is in it"
 
 
-def test_that_the_charts_are_saved_as_a_picture(page: MonitorPage, tmp_path: Path) -> None:
+def test_that_a_long_run_is_written_off_the_screens_thread_and_says_what_was_left_out(
+    page: MonitorPage, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def seen(table: Table, path: Path) -> None:
+        threads.append(threading.current_thread())
+        write_csv(table, path)
+
+    monkeypatch.setattr("fedmed_desktop.desktop.pages.monitor.write_csv", seen)
+    show(page, desk_of([*run(1, 1000), step(1, 2)]))
+    page._on_numbers_named(str(tmp_path / "run.csv"))
+    qtbot.waitUntil(lambda: "selection of steps" in page.banner.text())
+    assert threads and threads[0] is not threading.main_thread()
+
+
+def test_that_the_table_is_made_anew_only_where_something_has_changed(
+    page: MonitorPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    table = Curves.table
+    monkeypatch.setattr(Curves, "table", lambda curves: (made.append(curves.version), table(curves))[1])
+    monkeypatch.setattr("fedmed_desktop.desktop.pages.monitor.TABLE_EVERY_S", 0.0)
+    desk = desk_of(run(1, 5))
+    show(page, desk)
+    page.controls.table_action.trigger()
+    for _ in range(5):
+        page.show_desk(desk)
+    assert len(made) == 1
+    desk.fold([step(6)])
+    page.show_desk(desk)
+    assert len(made) == 2 and page.table.curves_model.rowCount() > 5
+    page.show_desk(desk_of(run(1, 3)))
+    assert len(made) == 3, "another session"
+
+
+def test_that_the_charts_are_saved_as_a_picture(page: MonitorPage, tmp_path: Path, qtbot: QtBot) -> None:
     show(page, desk_of([*run(2, 30), standing(2)]))
     page.controls.picture_action.trigger()
     dialog = dialog_of(page)
     dialog.fileSelected.emit(str(tmp_path / "run.png"))
     dialog.reject()
+    qtbot.waitUntil(lambda: "run.png" in page.banner.text())
     image = QImage(str(tmp_path / "run.png"))
     assert image.width() == 2 * page.charts.width()
     colors = {image.pixel(x, y) for x in range(0, image.width(), 7) for y in range(0, image.height(), 7)}
@@ -390,12 +430,15 @@ def test_that_the_charts_are_saved_as_a_picture(page: MonitorPage, tmp_path: Pat
 
 
 @pytest.mark.parametrize("action", ["picture_action", "numbers_action"])
-def test_that_a_file_that_cannot_be_written_is_a_sentence(page: MonitorPage, tmp_path: Path, action: str) -> None:
+def test_that_a_file_that_cannot_be_written_is_a_sentence(
+    page: MonitorPage, tmp_path: Path, action: str, qtbot: QtBot
+) -> None:
     show(page, desk_of(run(1, 5)))
     getattr(page.controls, action).trigger()
     dialog = dialog_of(page)
     dialog.fileSelected.emit(str(tmp_path / "missing" / "run"))
     dialog.reject()
+    qtbot.waitUntil(page.banner.isVisible)
     assert "could not be written" in page.banner.text() and "Choose another folder" in page.banner.text()
     page.banner.button.click()
     assert not page.banner.isVisible()

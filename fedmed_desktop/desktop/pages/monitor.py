@@ -13,13 +13,14 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFileDialog, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from fedmed_desktop.desktop.pages.monitor_cards import MonitorCards
-from fedmed_desktop.desktop.pages.monitor_charts import ChartColumn
+from fedmed_desktop.desktop.pages.monitor_charts import ChartColumn, write_picture
 from fedmed_desktop.desktop.pages.monitor_controls import AXES, MonitorControls
 from fedmed_desktop.desktop.pages.monitor_table import CurvesView
+from fedmed_desktop.desktop.tasks import run_task
 from fedmed_desktop.desktop.view import monitor
 from fedmed_desktop.desktop.view.desk import Desk
 from fedmed_desktop.desktop.view.figures import write_csv
-from fedmed_desktop.desktop.view.series import Axis
+from fedmed_desktop.desktop.view.series import Axis, Curves
 from fedmed_desktop.desktop.view.steps import WEIGHTS, Weight
 from fedmed_desktop.desktop.widgets import (
     Banner,
@@ -46,6 +47,7 @@ class MonitorPage(PageBase):
         super().__init__(parent)
         self._desk: Desk | None = None
         self._table_shown, self.shows_table = 0.0, False
+        self._table_of: tuple[Curves, int] | None = None  # what the table shows, and its version
         self.charts, self.table = ChartColumn(), CurvesView()
         self.subtitle = Sentence()
         self.banner = Banner()
@@ -114,10 +116,15 @@ class MonitorPage(PageBase):
         self.cards.show_figures(monitor.figures(curves))
 
     def _draw_table(self) -> None:
+        """Every row is made anew, so only where something changed, and not at each step."""
         now = time.monotonic()
-        if self._desk and now - self._table_shown >= TABLE_EVERY_S:
-            self._table_shown = now
-            self.table.show_table(self._desk.curves.table(), self.charts.is_following)
+        if self._desk is None or now - self._table_shown < TABLE_EVERY_S:
+            return
+        curves = self._desk.curves
+        if self._table_of is None or self._table_of[0] is not curves or self._table_of[1] != curves.version:
+            self._table_of = curves, curves.version
+            self.table.show_table(curves.table(), self.charts.is_following)
+            self._table_shown = time.monotonic()
 
     def _show_body(self, has_data: bool) -> None:
         for widget in (self._body, self.controls):
@@ -217,23 +224,34 @@ class MonitorPage(PageBase):
 
     @Slot(str)
     def _on_picture_named(self, name: str) -> None:
-        self._write(self.charts.write_picture, Path(name))
+        image = self.charts.picture()
+        self._write(Path(name), lambda path: write_picture(image, path))
 
     @Slot(str)
     def _on_numbers_named(self, name: str) -> None:
-        self._write(self._write_numbers, Path(name))
+        if self._desk is not None:
+            table = self._desk.curves.table()
+            self._write(Path(name), lambda path: write_csv(table, path))
 
-    def _write_numbers(self, path: Path) -> None:
-        if self._desk:
-            write_csv(self._desk.curves.table(), path)
+    def _write(self, path: Path, write: Callable[[Path], None]) -> None:
+        """What there is now, off this thread: the numbers of 100,000 steps take most of a second."""
 
-    def _write(self, write: Callable[[Path], None], path: Path) -> None:
-        try:
+        def written() -> Path:
             write(path)
-        except UserFacingError as error:
-            self.banner.show_message(str(error), "bad", self.tr("Close"))
-        else:
-            self.banner.show_message(self.tr("Saved as {path}").format(path=path), "ok", self.tr("Close"))
+            return path
+
+        run_task(self, written, self._on_written, self._on_not_written)
+
+    def _on_written(self, path: Path) -> None:
+        words = self.tr("Saved as {path}").format(path=path)
+        if path.suffix == ".csv" and self._desk and self._desk.curves.is_thinned:
+            words += ". " + self.tr("Of long rounds that have closed, an even selection of steps is in it.")
+        self.banner.show_message(words, "ok", self.tr("Close"))
+
+    def _on_not_written(self, error: BaseException) -> None:
+        if not isinstance(error, UserFacingError):
+            raise error
+        self.banner.show_message(str(error), "bad", self.tr("Close"))
 
     @Slot()
     def _on_banner_read(self) -> None:

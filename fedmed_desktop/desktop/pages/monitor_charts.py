@@ -159,13 +159,18 @@ class ChartColumn(Card):
 
     # -- a picture of it ---------------------------------------------------------------------------------------------
 
-    def write_picture(self, path: Path) -> None:
-        """All charts as PNG, at twice the resolution of the screen. Raises UserFacingError("desktop.not_written")."""
+    def picture(self) -> QImage:
+        """All charts, at twice the resolution of the screen."""
         size = QSize(round(self.width() * PICTURE_RATIO), round(self.height() * PICTURE_RATIO))
         image = QImage(size, QImage.Format.Format_ARGB32)
         image.setDevicePixelRatio(PICTURE_RATIO)
         image.fill(theme.active().color("card"))
         self.render(image)
-        writer = QImageWriter(str(path), b"png")
-        if not writer.write(image):
-            raise UserFacingError("desktop.not_written", path=str(path), reason=writer.errorString())
+        return image
+
+
+def write_picture(image: QImage, path: Path) -> None:
+    """As PNG; any thread. Raises UserFacingError("desktop.not_written")."""
+    writer = QImageWriter(str(path), b"png")
+    if not writer.write(image):
+        raise UserFacingError("desktop.not_written", path=str(path), reason=writer.errorString())

@@ -186,6 +186,12 @@ class Curves:
         """Whether there is nothing to draw."""
         return not len(self._steps) and not np.isfinite(self._measured()).any()
 
+    @property
+    def is_thinned(self) -> bool:
+        """Whether of some closed round only a selection of its steps is here."""
+        closed = self._rounds["round"] < (self.current[0] if self.current else 0)
+        return bool((self._rounds["steps"][closed] > MOST_STEPS).any())
+
     def _measured(self) -> Numbers:
         names = ("loss_before", "loss_after", "rank", *DRIFTS, *(f"own {name}" for name in DRIFTS))
         return np.concatenate([self._rounds[name] for name in names])
