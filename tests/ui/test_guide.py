@@ -12,8 +12,9 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from fedmed_desktop.desktop.dialogs import guide as guide_module
 from fedmed_desktop.desktop.dialogs.guide import PAGES, GuideDialog, guide_text, guide_title
-from fedmed_desktop.desktop.theme import Appearance
+from fedmed_desktop.desktop.theme import Appearance, sized
 from fedmed_desktop.resources import resource
 
 LINK = re.compile(r"\]\(([^)]+)\)")
@@ -98,6 +99,29 @@ def test_that_an_unknown_page_leads_to_the_first(guide: GuideDialog) -> None:
     guide.open_at("monitor")
     guide.open_at("settings")
     assert guide.page == PAGES[0]
+
+
+def test_that_nothing_is_read_before_it_is_wanted_and_each_page_once(
+    qtbot: QtBot, qapp: QApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    file = guide_module.resource
+    monkeypatch.setattr(guide_module, "resource", lambda name: (read.append(name), file(name))[1])
+    guide_text.cache_clear()
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = GuideDialog(parent)
+    dialog.setFont(sized(dialog.font(), 20))
+    qapp.processEvents()
+    assert read == []
+    for page in (*PAGES, *PAGES):
+        dialog.open_at(page)
+    assert sorted(read) == sorted(f"guide/{page}.md" for page in PAGES)
+    dialog.close()
+    dialog.setFont(sized(dialog.font(), 30))
+    dialog.open_at("rounds")
+    assert dialog.text.document().defaultFont() == dialog.font(), "letters that changed while it was closed"
+    dialog.close()
 
 
 def test_that_large_letters_put_the_contents_above_the_text(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from PySide6.QtCore import QEvent, QSize, Qt, QUrl, Slot
@@ -19,8 +20,9 @@ _SIZE: Final = (860, 640)  # at text scale 1
 _HEADINGS: Final = {1: 20, 2: 16}  # px by level
 
 
+@cache
 def guide_text(page: str) -> str:
-    """A page's Markdown. Raises FileNotFoundError for a name that is none of PAGES."""
+    """Read once. A page's Markdown. Raises FileNotFoundError for a name that is none of PAGES."""
     return resource(f"guide/{page}.md").read_text("utf-8")
 
 
@@ -37,6 +39,7 @@ class GuideDialog(QDialog):
         self.setWindowTitle(self.tr("Guide"))
         self.setModal(False)
         self._has_size = False
+        self._stale = False  # made for other letters than the window's
         self.contents = QListWidget()
         self.contents.setAccessibleName(self.tr("Pages of the guide"))
         self.contents.setFrameShape(QFrame.Shape.NoFrame)
@@ -55,10 +58,7 @@ class GuideDialog(QDialog):
         column.setContentsMargins(theme.gap(16), theme.gap(16), theme.gap(16), theme.gap(16))
         column.addWidget(both)
         self._page = ""
-        self.contents.addItems([guide_title(page) for page in PAGES])
-        self._fit()
         self.contents.currentRowChanged.connect(self._turn)
-        self.contents.setCurrentRow(0)
 
     @property
     def page(self) -> str:
@@ -67,7 +67,12 @@ class GuideDialog(QDialog):
     @Slot(str)
     def open_at(self, page: str) -> None:
         """Shows the window at this page, above its parent; a page that the guide has not leads to its first."""
+        if not self.contents.count():  # nothing is read before somebody wants it
+            self.contents.addItems([guide_title(page) for page in PAGES])
+            self._fit()
         self.contents.setCurrentRow(PAGES.index(page) if page in PAGES else 0)
+        if self._stale:
+            self._restyle()
         if not self._has_size:
             self._has_size = True
             self.resize(QSize(*map(theme.px, _SIZE)).boundedTo(self.screen().availableSize() * 0.9))
@@ -77,6 +82,8 @@ class GuideDialog(QDialog):
 
     @Slot(int)
     def _turn(self, number: int) -> None:
+        if number < 0:
+            return
         self._page = PAGES[number]
         self._write()
 
@@ -126,5 +133,12 @@ class GuideDialog(QDialog):
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() in (QEvent.Type.StyleChange, QEvent.Type.FontChange) and hasattr(self, "_page") and self._page:
-            self._fit()
-            self._write()
+            if self.isVisible():
+                self._restyle()
+            else:
+                self._stale = True
+
+    def _restyle(self) -> None:
+        self._stale = False
+        self._fit()
+        self._write()
