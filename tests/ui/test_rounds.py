@@ -14,9 +14,11 @@ from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
+from fedmed_desktop.desktop.pages.round_cards import ImprovedCard
 from fedmed_desktop.desktop.pages.rounds import RoundsPage
 from fedmed_desktop.desktop.theme import Appearance
 from fedmed_desktop.desktop.view.desk import Desk
+from fedmed_desktop.desktop.view.improved import Change, Improved
 from fedmed_desktop.desktop.view.status import LAST_STEPS, STEPS, State, status
 from fedmed_desktop.desktop.widgets import PrimaryButton
 from tests import desk_parts
@@ -124,11 +126,19 @@ def test_that_what_has_improved_is_told_with_its_difference(qtbot: QtBot, tmp_pa
     assert page.session.improved.rows() == [
         "Drug, on your notes: from 0.61 to 0.74, +0.13",
         "Problem, on your notes: from 0.55 to 0.66, +0.11",
-        "All 4 sites, round 2: from 0.32 to 0.42, +0.10",
-        "Common adapter, since round 1: from 0.26 to 0.32, +0.06",
+        "Combined model, all 4 sites, since round 1: from 0.26 to 0.32, +0.06",
+        "Before combining, all 4 sites, round 2: from 0.32 to 0.42, +0.10",
     ]
     page.show_desk(MAKERS["gathering"](tmp_path / "g"), NOW)
     assert page.session.improved.rows() == [] and "Not yet." in texts(page)
+
+
+@pytest.mark.parametrize(("more", "words"), [(1, "1 more type is in Monitor."), (3, "3 more types are in Monitor.")])
+def test_that_types_beyond_the_card_are_counted_in_words(qtbot: QtBot, more: int, words: str) -> None:
+    card = ImprovedCard()
+    qtbot.addWidget(card)
+    card.show_improved(Improved(2, (Change("Drug, on your notes", 0.1, 0.2),), (), more))
+    assert words in card._more.text()
 
 
 def test_that_the_sites_are_told_in_one_line(qtbot: QtBot, tmp_path: Path) -> None:
