@@ -22,13 +22,14 @@ def trained_step(step: int, steps: int = 100, seconds: float = 1.0, site: str = 
     )  # fmt: skip
 
 
-def test_that_a_session_starts_from_nothing_but_what_was_tried_out() -> None:
+def test_that_a_session_starts_from_nothing_but_what_was_tried_out_and_told() -> None:
     desk = Desk()
     shown = ReadingShown("left", "done")
-    desk.fold([shown, Problem("link.closed", {"address": "x"}), connection("connected")])
+    told = Problem("link.closed", {"address": "x"})
+    desk.fold([shown, told, connection("connected")])
     desk.fold([SessionStarted("site", SITE, ADDRESS, (SITE,), Path(), Path())])
     assert desk.readings == {"left": shown}
-    assert desk.problems == [] and desk.connection is None and desk.running
+    assert desk.problems == [told] and desk.connection is None and desk.running
 
 
 def test_that_after_the_end_nothing_is_connected_or_at_work(tmp_path: Path) -> None:

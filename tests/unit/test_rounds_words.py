@@ -98,8 +98,8 @@ def test_that_own_notes_come_by_type_and_the_federation_from_its_history(tmp_pat
         ("Problem, on your notes", "0.55", "0.66", "+0.11", "ok"),
     ]
     assert [(c.label, *c.texts) for c in found.federation] == [
-        ("All 4 sites, round 2", "0.32", "0.42", "+0.10"),
-        ("Common adapter, since round 1", "0.26", "0.32", "+0.06"),
+        ("Combined model, all 4 sites, since round 1", "0.26", "0.32", "+0.06"),
+        ("Before combining, all 4 sites, round 2", "0.32", "0.42", "+0.10"),
     ]
 
 
@@ -123,7 +123,7 @@ def test_that_a_federation_that_shares_no_scores_has_no_line(story: Story) -> No
     assert improved(story.desk).federation == ()
     assert improved(story.desk).own != ()
     story.tell(standing().model_copy(update={"history": (silent, closed(3, 0.1, 0.2, sent=1))}))
-    assert [c.label for c in improved(story.desk).federation] == ["One site, round 3"]
+    assert [c.label for c in improved(story.desk).federation] == ["Before combining, one site, round 3"]
 
 
 @pytest.mark.parametrize(

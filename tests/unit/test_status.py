@@ -59,7 +59,7 @@ def test_that_every_state_has_a_drawing_and_a_word_of_its_own() -> None:
         ("sent", 4),
         ("combining", 4),
         ("gathering", -1),
-        ("waiting", -1),
+        ("waiting", 1),
     ],
 )
 def test_that_the_stepper_stands_where_the_state_is(tmp_path: Path, state: State, at: int) -> None:

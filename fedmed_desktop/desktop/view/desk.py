@@ -18,6 +18,8 @@ from .items import DemoScored, Item, Measured, Paused, Problem, ReadingShown, Se
 from .progress import Work
 from .series import Curves
 
+# A paused site tells "paused" in place of these; its other phases go on.
+_COMPUTING = ("waiting", "scoring_before", "training", "scoring_after", "measuring", "evaluating")
 _NOTHING = Record(spec=None, entries=(), decisions=(), final=None)
 _OVER = ("expired", "kept", "refused")
 
@@ -130,6 +132,8 @@ class Desk:
         if event.phase == "paused":
             self._take(Paused(True))
             return
+        if event.phase in _COMPUTING:
+            self.paused = False
         if event.phase in ("downloading", "training", "scoring_before", "evaluating"):
             self.failure = None
         self.phase = event
