@@ -4,25 +4,37 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-import pyqtgraph
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from fedmed_desktop.desktop.pages.monitor import MonitorPage
+from fedmed_desktop.desktop.view.desk import Desk
+from fedmed_desktop.desktop.view.items import SessionStarted
+from tests.monitor_parts import SITE, run, step
+
 REPAINTS = 1_000
+MOST_DROPPED = 50
 
 
-def test_that_repaints_of_a_chart_drop_no_references_to_none(qapp: QApplication, qtbot: QtBot) -> None:
-    chart = pyqtgraph.PlotWidget()
-    qtbot.addWidget(chart)
-    curve = chart.plot([0.0, 1.0])
-    chart.resize(300, 200)
-    chart.show()
-    chart.grab()
-    before = sys.getrefcount(None)
-    for step in range(REPAINTS):
-        curve.setData([0.0, 1.0 + step % 7])
+def test_that_repaints_of_the_monitor_drop_no_references_to_none(qapp: QApplication, qtbot: QtBot) -> None:
+    page, desk = MonitorPage(), Desk()
+    qtbot.addWidget(page)
+    earlier = run(rounds=3, steps=300, last_step=10)
+    desk.fold([SessionStarted("site", SITE, "ws://127.0.0.1:1", (SITE,), Path(), Path()), *earlier])
+    page.resize(1280, 720)
+    page.show()
+    page.show_desk(desk)
+    qapp.processEvents()
+    before, drawn = sys.getrefcount(None), len(desk.curves)
+    for number in range(REPAINTS):
+        desk.fold([step(11 + number, 3, 2 * REPAINTS)])
+        page.show_desk(desk)
+        page.repaint()
         qapp.processEvents()
-    # The bad pair drops more than 20 at each repaint. PySide6 6.11 takes some too many, which costs no memory; what
-    # the rest of the process gives back meanwhile is far below one a repaint.
-    assert sys.getrefcount(None) - before > -REPAINTS
+    grown = sys.getrefcount(None) - before
+    assert page.charts.loss.data("raw")[0].size == drawn + REPAINTS, "each repaint had something new to draw"
+    # The bad pair drops more than 20 at each repaint. A rise is allowed: None is also what fields and arguments hold
+    # that came to life meanwhile, and what is taken too often costs no memory and ends no process.
+    assert grown >= -MOST_DROPPED
