@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt, QUrl
-from PySide6.QtWidgets import QApplication, QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.desktop import tasks
@@ -19,6 +20,7 @@ from fedmed_desktop.desktop.theme import Appearance
 from fedmed_desktop.desktop.view import joining
 from fedmed_desktop.desktop.view.joining import JoinRequest, NotesLook
 from fedmed_desktop.resources import resource
+from fedmed_desktop.storage import BlobStore, Outbox
 
 MODEL, NOTES = resource("demo_model"), resource("demo_notes") / "Lakeview"
 LEFT = Qt.MouseButton.LeftButton
@@ -250,3 +252,36 @@ def test_that_the_form_fits_a_small_screen_at_200_percent(qtbot: QtBot, qapp: QA
     assert page.widget().minimumSizeHint().width() <= page.viewport().width()
     look.set_text_scale(1.0)
     look.deleteLater()
+
+
+def test_that_an_address_without_an_answer_warns_and_lets_join(qtbot: QtBot, page: JoinPage) -> None:
+    fill(qtbot, page)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"ws://127.0.0.1:{listening.getsockname()[1]}"
+        type_in(qtbot, page, "address", address)
+        qtbot.waitUntil(lambda: "something answers" in page.fields["address"].sentence())
+    page.prefill(address)
+    qtbot.waitUntil(lambda: page.fields["address"].verdict.warns)
+    assert "this site keeps trying" in page.fields["address"].sentence() and page.join.isEnabled()
+    type_in(qtbot, page, "address", "ws://example.org:1")
+    assert not page.fields["address"].verdict.warns and page.fields["address"].verdict.state == "wrong"
+
+
+def test_that_the_corrected_form_takes_over_the_folder_of_the_try_before(
+    qtbot: QtBot, page: JoinPage, tmp_path: Path
+) -> None:
+    fill(qtbot, page)
+    before = page.form().request(tmp_path / "sites")
+    Outbox(before.data_dir / "site.sqlite", BlobStore(before.data_dir / "blobs")).close()
+    page.prefill_request(before, "It did not answer.")
+    type_in(qtbot, page, "address", "ws://127.0.0.1:8766")
+    with qtbot.waitSignal(page.join_requested) as asked:
+        qtbot.mouseClick(page.join, LEFT)
+    assert list((tmp_path / "sites").iterdir()) == [asked.args[0].data_dir]
+
+
+def test_that_the_form_says_what_leaves_and_leads_to_the_guide(qtbot: QtBot, page: JoinPage) -> None:
+    words = [label.text() for label in page.findChildren(QLabel)]
+    assert any("Nothing learned from your notes leaves before you approve it." in text for text in words)
+    with qtbot.waitSignal(page.guide_requested):
+        qtbot.mouseClick(page.guide, LEFT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,12 @@ from fedmed_desktop.desktop.view.joining import (
     look_at_model,
     look_at_name,
     look_at_notes,
-    site_folder,
+    reach_address,
 )
 from fedmed_desktop.desktop.view.preview import LONGEST, SHOWN, preview
+from fedmed_desktop.desktop.view.site_folders import carry_over, site_folder
 from fedmed_desktop.resources import resource
+from fedmed_desktop.storage import BlobStore, Outbox
 
 MAP = '[types.map]\nChemical = "drug"\nDisease = "problem"\n'
 
@@ -196,3 +199,60 @@ def test_that_each_site_at_each_coordinator_has_a_folder_of_its_own(tmp_path: Pa
     folders = {site_folder(tmp_path, address, name) for address, name in places}
     assert len(folders) == len({str(folder).lower() for folder in folders}) == 4
     assert all(folder.parent == tmp_path for folder in folders)
+
+
+def test_that_an_address_where_nobody_answers_is_a_warning_and_no_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"ws://127.0.0.1:{listening.getsockname()[1]}"
+        assert reach_address(f" {address} ").sentence.endswith("something answers there.")
+    silent = reach_address(address)
+    assert silent.state == "right" and silent.warns
+    assert silent.sentence == "Nothing answers there now. You can join anyway; this site keeps trying."
+    assert reach_address("ws://example.org:1").state == "wrong", "what is elsewhere is never called"
+
+
+@pytest.mark.parametrize(
+    ("written", "plain", "detail"),
+    [
+        ("not = [toml", "This file is not a types map. Details:", "not valid TOML"),
+        ("", "not a types map", "[types.map]"),
+    ],
+)
+def test_that_plain_words_come_before_details(tmp_path: Path, written: str, plain: str, detail: str) -> None:
+    path = tmp_path / "map.toml"
+    path.write_text(written, "utf-8")
+    said = look_at_notes("", str(path)).map_verdict.sentence
+    assert said.startswith("This file") and plain in said and detail in said.partition("Details:")[2]
+
+
+def opened(folder: Path) -> Outbox:
+    return Outbox(folder / "site.sqlite", BlobStore(folder / "blobs"))
+
+
+def test_that_a_corrected_try_takes_over_the_folder_of_one_that_never_joined(tmp_path: Path) -> None:
+    before, now = (site_folder(tmp_path, f"ws://127.0.0.1:{port}", "Lakeview") for port in (1, 2))
+    carry_over(before, now)
+    assert not now.exists(), "there is nothing yet"
+    opened(before).close()
+    (before / "token").write_text("secret")
+    carry_over(before, now)
+    assert not before.exists() and (now / "token").read_text() == "secret"
+    carry_over(now, now)
+    assert now.exists()
+
+
+def test_that_a_folder_that_joined_or_is_in_use_or_would_be_overwritten_stays(tmp_path: Path) -> None:
+    before, now = tmp_path / "before", tmp_path / "now"
+    outbox = opened(before)
+    carry_over(before, now)
+    assert before.exists() and not now.exists(), "an agent has it open"
+    outbox.close()
+    now.mkdir()
+    carry_over(before, now)
+    assert before.exists() and not any(now.iterdir())
+    now.rmdir()
+    outbox = opened(before)
+    outbox.remember("spec", "{}")
+    outbox.close()
+    carry_over(before, now)
+    assert before.exists() and not now.exists()

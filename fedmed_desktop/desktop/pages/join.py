@@ -13,7 +13,8 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from ..tasks import Task, run_task
 from ..view import joining
 from ..view.joining import CHECKING, EMPTY, NEEDED, JoinForm, JoinRequest, NotesLook, Verdict
-from ..widgets import Banner, Button, Caption, Card, Heading, PageBase, PrimaryButton, Row, Sentence
+from ..view.site_folders import carry_over
+from ..widgets import Banner, Button, Caption, Card, Heading, LinkButton, PageBase, PrimaryButton, Row, Sentence
 from ..widgets.field import Field
 from .join_preview import PreviewCard, SharedCard
 
@@ -26,10 +27,13 @@ class JoinPage(PageBase):
 
     join_requested = Signal(object)
     cancelled = Signal()
+    guide_requested = Signal()
 
     def __init__(self, root: Path, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._root = root
+        self._before: JoinRequest | None = None  # the try that is being corrected
+        self._address_task: Task | None = None
         self._model_task: Task | None = None
         self._notes_task: Task | None = None
         self._look: NotesLook | None = None
@@ -58,16 +62,18 @@ class JoinPage(PageBase):
                 "Riverside",
             ),
             "model": Field(
-                self.tr("Model folder"), self.tr("The federation's base model, as a Hugging Face folder."),
+                self.tr("Model folder"),
+                self.tr("The language model that the federation agreed on. Its host gives you this folder."),
                 browse="folder",
             ),
             "notes": Field(
-                self.tr("Notes folder"), self.tr("With train.jsonl, validation.jsonl and, if there, test.jsonl."),
+                self.tr("Notes folder"),
+                self.tr("Your marked notes: some to train on, others to score with. They are only read."),
                 browse="folder",
             ),
             "types_map": Field(
                 self.tr("Types map (optional)"),
-                self.tr("A TOML file that says which of your types is which of the federation's."), browse="file",
+                self.tr("A small file that says which of your types is which of the federation's."), browse="file",
             ),
         }  # fmt: skip
 
@@ -85,6 +91,9 @@ class JoinPage(PageBase):
         form.content.setSpacing(16)
         for field in self.fields.values():
             form.add(field)
+        self.guide = LinkButton(self.tr("How notes and models must look"), "help")
+        self.guide.clicked.connect(self.guide_requested)
+        form.content.addWidget(self.guide, 0, Qt.AlignmentFlag.AlignLeft)
         buttons = QHBoxLayout()
         buttons.addWidget(self.join)
         buttons.addWidget(self.back)
@@ -106,7 +115,11 @@ class JoinPage(PageBase):
         head.setSpacing(4)
         head.addWidget(Heading(self.tr("Join a federation")))
         head.addWidget(
-            Sentence(self.tr("Your notes stay in their folder. Nothing leaves this computer before you approve it."))
+            Sentence(
+                self.tr(
+                    "Your notes stay in their folder. Nothing learned from your notes leaves before you approve it."
+                )
+            )
         )
         self.column.content.addLayout(head)
         self.add(self.banner)
@@ -127,6 +140,7 @@ class JoinPage(PageBase):
 
     def prefill_request(self, request: JoinRequest, problem: str = "") -> None:
         """Everything as it was, each field looked at anew; `problem` is why it has to be changed."""
+        self._before = request
         form = JoinForm.of(request)
         for name, field in self.fields.items():
             field.fill(getattr(form, name))
@@ -143,7 +157,14 @@ class JoinPage(PageBase):
 
     @Slot(str)
     def _look_at_address(self, typed: str) -> None:
-        self._show("address", joining.look_at_address(typed))
+        """Its form at once; whether something answers there a moment later."""
+        verdict = joining.look_at_address(typed)
+        self._show("address", verdict)
+        if self._address_task is not None:
+            self._address_task.drop()
+            self._address_task = None
+        if verdict.state == "right":
+            self._address_task = run_task(self, partial(joining.reach_address, typed), self._address_seen, self._fault)
 
     @Slot(str)
     def _look_at_name(self, typed: str) -> None:
@@ -175,6 +196,11 @@ class JoinPage(PageBase):
         self._show("types_map", CHECKING if notes or types_map else EMPTY)
         look = partial(joining.look_at_notes, notes, types_map, self._look)
         self._notes_task = run_task(self, look, self._notes_seen, self._fault, self._notes_task)
+
+    @Slot(object)
+    def _address_seen(self, verdict: Verdict) -> None:
+        if not self.fields["address"].waiting:  # else another one is being typed
+            self._show("address", verdict)
 
     @Slot(object)
     def _model_seen(self, verdict: Verdict) -> None:
@@ -230,7 +256,11 @@ class JoinPage(PageBase):
     def _join(self) -> None:
         if self._is_right():
             self._forget()
-            self.join_requested.emit(self.form().request(self._root))
+            request = self.form().request(self._root)
+            if self._before is not None:
+                carry_over(self._before.data_dir, request.data_dir)
+                self._before = None
+            self.join_requested.emit(request)
 
     @Slot()
     def _cancel(self) -> None:
@@ -239,8 +269,8 @@ class JoinPage(PageBase):
 
     def _forget(self) -> None:
         """Whoever leaves the form does not want notes kept in memory, or a folder read to its end."""
-        for task in (self._model_task, self._notes_task):
+        for task in (self._address_task, self._model_task, self._notes_task):
             if task is not None:
                 task.drop()
-        self._model_task = self._notes_task = self._look = None
+        self._address_task = self._model_task = self._notes_task = self._look = None
         self.banner.show_message("")

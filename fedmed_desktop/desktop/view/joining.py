@@ -6,12 +6,12 @@ After Electrum's wizards: everything that can be wrong is decided here, so that 
 
 from __future__ import annotations
 
-import hashlib
-import re
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,8 +21,20 @@ from ...lora.base_model import decoder_linears, weight_files
 from ...protocol.messages import check_site_name
 from ...site.link import check_address
 from .preview import NotesPreview, preview
+from .site_folders import site_folder
 
 Field = Literal["address", "name", "model", "notes", "types_map"]
+CONNECT_S: Final = 1.0
+
+# What went wrong for those who do not know the files; the details follow for those who made them.
+_PLAINLY: Final = {
+    "clinical.types_file": "This file is not a types map.",
+    "clinical.notes_row": "One of the notes is not written as notes must be.",
+    "clinical.notes_unreadable": "The notes in this folder cannot be read.",
+    "clinical.notes_split_missing": "This is not a folder of notes, or some of them are missing.",
+    "model.no_file": "This is not the folder of a language model.",
+    "model.damaged": "This language model is damaged.",
+}
 NEEDED: tuple[Field, ...] = ("address", "name", "model", "notes")
 
 
@@ -75,10 +87,14 @@ class JoinForm:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a field is right, and the sentence below it: what is wrong and what to do, or what was found there."""
+    """Whether a field is right, and the sentence below it: what is wrong and what to do, or what was found there.
+
+    `warns`: right, but to be looked at.
+    """
 
     state: Literal["empty", "checking", "wrong", "right"]
     sentence: str = ""
+    warns: bool = False
 
 
 EMPTY = Verdict("empty")
@@ -104,15 +120,25 @@ def folder_of(typed: str) -> Path:
     return Path(typed).expanduser().absolute()
 
 
-def site_folder(root: Path, address: str, name: str) -> Path:
-    """One folder for each site at each coordinator: joining under the same name again goes on where it was left."""
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "site"
-    own = hashlib.sha256("\n".join((address, name)).encode()).hexdigest()[:12]
-    return root / f"{plain}-{own}"
-
-
 def look_at_address(typed: str) -> Verdict:
     return _judged(typed, _address)
+
+
+def reach_address(typed: str) -> Verdict:
+    """Whether something answers at a right address; a second at most, so not on the GUI thread.
+
+    Nothing is said to whoever answers. That nobody does is no mistake: a site may be there before its coordinator.
+    """
+    verdict = look_at_address(typed)
+    if verdict.state != "right":
+        return verdict
+    parts = urlsplit(typed.strip())
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 0), CONNECT_S):
+            return Verdict("right", "An address on this computer, and something answers there.")
+    except OSError:
+        sentence = "Nothing answers there now. You can join anyway; this site keeps trying."
+        return Verdict("right", sentence, warns=True)
 
 
 def look_at_name(typed: str) -> Verdict:
@@ -159,7 +185,8 @@ def _caught(typed: str, check: Callable[[str], str]) -> Verdict:
     try:
         return Verdict("right", check(typed))
     except UserFacingError as error:
-        return Verdict("wrong", str(error))
+        plainly = _PLAINLY.get(error.code)
+        return Verdict("wrong", f"{plainly} Details: {error}" if plainly else str(error))
     except OSError as error:  # a folder that may not be looked into, a share that has gone
         return Verdict("wrong", str(disk_fault(error, Path(typed))))
     except (ValueError, RuntimeError):  # no path at all, or the home of a user that does not exist

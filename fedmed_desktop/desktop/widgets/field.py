@@ -17,6 +17,7 @@ from .layout import Spaced
 
 PAUSE_MS = 300  # after the last key, before what was typed is looked at
 _ICONS = {"wrong": ("warning", "bad"), "right": ("check", "ok"), "checking": ("clock", "dim")}
+_WARNING = ("warning", "warn")
 
 
 class Field(Spaced):
@@ -92,10 +93,10 @@ class Field(Spaced):
     def show_verdict(self, verdict: Verdict) -> None:
         self.verdict = verdict
         self._sentence.setText(verdict.sentence or self._hint)
-        self._sentence.set_tone("bad" if verdict.state == "wrong" else "dim")
+        self._sentence.set_tone("bad" if verdict.state == "wrong" else "warn" if verdict.warns else "dim")
         self._icon.setVisible(verdict.state != "empty")
         if verdict.state != "empty":
-            self._icon.show_icon(*_ICONS[verdict.state])
+            self._icon.show_icon(*(_WARNING if verdict.warns else _ICONS[verdict.state]))
         set_tone(self.line, "fault", verdict.state == "wrong")
         self.line.setAccessibleDescription(self._sentence.text())
 
