@@ -159,3 +159,23 @@ def test_that_a_demonstration_tells_whose_turn_it_is_and_ends_with_its_scores(tm
 def test_that_a_session_that_was_stopped_can_go_on(tmp_path: Path) -> None:
     shown = status(desk_parts.stopped(tmp_path), NOW)
     assert (shown.headline, shown.action) == ("Stopped", "retry")
+
+
+@pytest.mark.parametrize(
+    ("here", "expected", "words"),
+    [
+        (1, 0, "1 site is here."),
+        (1, 4, "1 of 4 sites is here."),
+        (2, 4, "2 of 4 sites are here."),
+        (0, 1, "0 of 1 site"),
+    ],
+)
+def test_that_sites_that_are_here_are_counted_in_words(here: int, expected: int, words: str) -> None:
+    desk = Desk(
+        session=SessionStarted("site", desk_parts.SITE, "", (desk_parts.SITE,), Path(), Path()),
+        connection=desk_parts.connection("connected"),
+        joined=desk_parts.JOINED.model_copy(update={"sites": expected}) if expected else None,
+        prepared=desk_parts.PREPARED,
+        standing=desk_parts.standing("gathering", number=1, sites={"waiting": here}, connected=here),
+    )
+    assert status(desk, desk_parts.NOW).text.startswith(words)

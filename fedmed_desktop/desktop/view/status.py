@@ -280,8 +280,9 @@ def _idle(desk: Desk) -> Status:
     if desk.prepared is None:
         return Status("preparing", "Preparing", "Reading your notes and loading the base model.")
     if desk.standing and desk.standing.phase == "gathering":
-        expected = f" of {desk.joined.sites}" if desk.joined else ""
-        here = f"{desk.standing.connected}{expected} sites are here."
+        count, expected = desk.standing.connected, desk.joined.sites if desk.joined else 0
+        sites = "site" if (expected or count) == 1 else "sites"
+        here = f"{count}{f' of {expected}' if expected else ''} {sites} {'is' if count == 1 else 'are'} here."
         return Status("gathering", "Waiting for others", f"{here} The first round opens once all of them are.")
     busy = next((site for site, work in sorted(desk.others.items()) if work.busy), "")
     if busy:
