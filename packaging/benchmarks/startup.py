@@ -76,7 +76,7 @@ def main() -> int:
     options = parser.parse_args()
     runs: int = options.runs
     with tempfile.TemporaryDirectory() as home:
-        desktop = {"first paint": ("-c", FIRST_PAINT, home)}
+        desktop: dict[str, Arguments] = {"first paint": ("-c", FIRST_PAINT, home)}
         commands, window = compare(PEER, COMMANDS, runs), compare(QT_PEER, desktop, runs)
     print(json.dumps({"benchmark": "startup", "runs": runs, "groups": [commands, window]}, indent=1))
     ratio = window["ratio"]["first paint"]
