@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from PySide6.QtCore import Qt, QUrl
+from PySide6.QtCore import QPoint, QRect, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
@@ -139,3 +139,46 @@ def test_that_large_letters_put_the_contents_above_the_text(
         look.set_text_scale(1.0)
         look.setParent(None)
         look.deleteLater()
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_that_at_200_percent_nothing_is_cut_off_and_it_can_be_closed(
+    guide: GuideDialog, qapp: QApplication, qtbot: QtBot, before: bool
+) -> None:
+    look = Appearance(qapp, "light", 2.0 if before else 1.0)
+    try:
+        guide.open_at("rounds")
+        look.set_text_scale(2.0)
+        guide.resize(min(guide.width(), 860), 640)
+        for part in (guide.text, guide.contents, guide.close_button, guide.back):
+            qtbot.waitUntil(lambda part=part: guide.rect().contains(QRect(part.mapTo(guide, QPoint()), part.size())))  # type: ignore[misc]
+        qtbot.mouseClick(guide.close_button, Qt.MouseButton.LeftButton)
+        assert not guide.isVisible()
+    finally:
+        look.set_text_scale(1.0)
+        look.setParent(None)
+        look.deleteLater()
+
+
+def test_that_back_leads_through_the_pages_that_were_read(guide: GuideDialog, qtbot: QtBot) -> None:
+    guide.open_at("rounds")
+    assert not guide.back.isEnabled()
+    for link in ("join.md", "approvals.md"):
+        guide.text.anchorClicked.emit(QUrl(link))
+    qtbot.mouseClick(guide.back, Qt.MouseButton.LeftButton)
+    assert guide.page == "join"
+    guide.activateWindow()
+    guide.text.setFocus()
+    qtbot.waitUntil(guide.text.hasFocus)
+    qtbot.keyClick(guide.text, Qt.Key.Key_Left, Qt.KeyboardModifier.AltModifier)
+    assert guide.page == "rounds" and not guide.back.isEnabled()
+    guide.go_back()
+    assert guide.page == "rounds"
+
+
+def test_that_the_guide_explains_what_people_asked() -> None:
+    approvals, rounds = guide_text("approvals"), guide_text("rounds")
+    for words in ("Too few to tell", "The ten seconds", "The program was closed", "*Every number*"):
+        assert words in approvals
+    assert "close the window" in rounds and "starts over" in rounds
+    assert "How notes and models must look" in guide_text("join")

@@ -7,12 +7,12 @@ from functools import cache
 from typing import Final
 
 from PySide6.QtCore import QEvent, QSize, Qt, QUrl, Slot
-from PySide6.QtGui import QFont, QTextBlock, QTextBlockFormat, QTextCharFormat, QTextCursor
-from PySide6.QtWidgets import QDialog, QFrame, QListWidget, QTextBrowser, QVBoxLayout, QWidget
+from PySide6.QtGui import QFont, QKeySequence, QShortcut, QTextBlock, QTextBlockFormat, QTextCharFormat, QTextCursor
+from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QListWidget, QTextBrowser, QVBoxLayout, QWidget
 
 from ...resources import resource
 from .. import theme
-from ..widgets import Row
+from ..widgets import Button, Row
 
 PAGES: Final = ("rounds", "join", "monitor", "approvals", "try-it", "privacy")
 _LINE_PERCENT: Final = 125
@@ -32,13 +32,17 @@ def guide_title(page: str) -> str:
 
 
 class GuideDialog(QDialog):
-    """One per window, opened again and again. Links lead to other pages of the guide, and nowhere else."""
+    """One per window, opened again and again. Links lead to other pages of the guide, and nowhere else.
+
+    Back (Alt+Left) leads through the pages that were read since it was opened.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Guide"))
         self.setModal(False)
-        self._has_size = False
+        self._read: list[str] = []  # before this page, the latest last
+        self._sized_for = 0  # px of a letter that the window's size was made for
         self._stale = False  # made for other letters than the window's
         self.contents = QListWidget()
         self.contents.setAccessibleName(self.tr("Pages of the guide"))
@@ -56,9 +60,27 @@ class GuideDialog(QDialog):
         both.add(self.text, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(theme.gap(16), theme.gap(16), theme.gap(16), theme.gap(16))
-        column.addWidget(both)
+        column.setSpacing(theme.gap(8))
+        column.addWidget(both, 1)
+        column.addLayout(self._buttons())
         self._page = ""
         self.contents.currentRowChanged.connect(self._turn)
+
+    def _buttons(self) -> QHBoxLayout:
+        self.back = Button(self.tr("Back"))
+        self.back.clicked.connect(self.go_back)
+        self.back.setEnabled(False)
+        self.back.setAutoDefault(False)
+        self.close_button = Button(self.tr("Close"))
+        self.close_button.clicked.connect(self.reject)
+        self.close_button.setAutoDefault(False)
+        for key in QKeySequence.keyBindings(QKeySequence.StandardKey.Back):
+            QShortcut(key, self).activated.connect(self.go_back)
+        row = QHBoxLayout()
+        row.addWidget(self.back)
+        row.addStretch(1)
+        row.addWidget(self.close_button)
+        return row
 
     @property
     def page(self) -> str:
@@ -71,11 +93,12 @@ class GuideDialog(QDialog):
             self.contents.addItems([guide_title(page) for page in PAGES])
             self._fit()
         self.contents.setCurrentRow(PAGES.index(page) if page in PAGES else 0)
+        if not self.isVisible():
+            self._read.clear()
+            self.back.setEnabled(False)
         if self._stale:
             self._restyle()
-        if not self._has_size:
-            self._has_size = True
-            self.resize(QSize(*map(theme.px, _SIZE)).boundedTo(self.screen().availableSize() * 0.9))
+        self._size()
         self.show()
         self.activateWindow()
         self.text.setFocus()
@@ -84,8 +107,23 @@ class GuideDialog(QDialog):
     def _turn(self, number: int) -> None:
         if number < 0:
             return
+        if self._page:
+            self._read.append(self._page)
+            self.back.setEnabled(True)
         self._page = PAGES[number]
         self._write()
+
+    @Slot()
+    def go_back(self) -> None:
+        """The page that was read before this one."""
+        if not self._read:
+            return
+        before = self._read.pop()
+        self.contents.setCurrentRow(PAGES.index(before))
+        self._read.pop()  # going back is not reading on
+        self.back.setEnabled(bool(self._read))
+        if not self._read and not self.contents.hasFocus():
+            self.text.setFocus()
 
     @Slot(QUrl)
     def _follow(self, link: QUrl) -> None:
@@ -121,6 +159,12 @@ class GuideDialog(QDialog):
             cursor.movePosition(QTextCursor.MoveOperation.EndOfBlock, QTextCursor.MoveMode.KeepAnchor)
             cursor.setCharFormat(letters)
 
+    def _size(self) -> None:
+        """Once for each size of letters: what the person made of it else stays."""
+        if self._sized_for != theme.px(theme.TEXT_PX):
+            self._sized_for = theme.px(theme.TEXT_PX)
+            self.resize(QSize(*map(theme.px, _SIZE)).boundedTo(self.screen().availableSize() * 0.9))
+
     def _fit(self) -> None:
         """The list is as large as its titles; the text keeps a width that can be read."""
         widest = max(self.contents.fontMetrics().horizontalAdvance(guide_title(page)) for page in PAGES)
@@ -142,3 +186,5 @@ class GuideDialog(QDialog):
         self._stale = False
         self._fit()
         self._write()
+        if self.isVisible():
+            self._size()

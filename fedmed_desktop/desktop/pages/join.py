@@ -63,12 +63,12 @@ class JoinPage(PageBase):
             ),
             "model": Field(
                 self.tr("Model folder"),
-                self.tr("The language model that the federation agreed on. Its host gives you this folder."),
+                self.tr("The agreed language model; its host gives you this folder."),
                 browse="folder",
             ),
             "notes": Field(
                 self.tr("Notes folder"),
-                self.tr("Your marked notes: some to train on, others to score with. They are only read."),
+                self.tr("Your marked notes. They are only read, and stay there."),
                 browse="folder",
             ),
             "types_map": Field(
