@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from fedmed_desktop.desktop.widgets.buttons import Button, LinkButton, PrimaryButton
+from fedmed_desktop.desktop.widgets.buttons import Button, LinkButton, PrimaryButton, WaryButton
 from fedmed_desktop.desktop.widgets.facts import KeyValueRows, Pair
 from fedmed_desktop.desktop.widgets.flow import Flow
 from fedmed_desktop.desktop.widgets.icon import Icon
@@ -56,4 +56,5 @@ __all__ = [
     "Stepper",
     "Table",
     "Tag",
+    "WaryButton",
 ]

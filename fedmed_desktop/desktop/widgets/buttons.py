@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QRectF, Qt
-from PySide6.QtGui import QIcon, QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QEvent, QRectF, Qt, Signal
+from PySide6.QtGui import QIcon, QKeyEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QMenu, QPushButton, QSizePolicy, QWidget
 
 from fedmed_desktop.desktop import theme
 from fedmed_desktop.desktop.icons import icon as drawn
 from fedmed_desktop.desktop.icons import icon_size
 from fedmed_desktop.desktop.widgets.labels import set_tone
+
+ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
 class Button(QPushButton):
@@ -30,6 +32,21 @@ class Button(QPushButton):
         if name != self._drawing:
             self._drawing = name
             self._recolour()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter presses what has the focus, once however long it is held down."""
+        if event.key() not in ENTER:
+            super().keyPressEvent(event)
+            return
+        event.accept()
+        if not event.isAutoRepeat():
+            self._on_enter()
+
+    def _on_enter(self) -> None:
+        if self.menu() is not None:
+            self.showMenu()
+        else:
+            self.click()
 
     def setMenu(self, menu: QMenu | None) -> None:
         super().setMenu(menu)  # type: ignore[arg-type]  # Qt takes a null pointer, the stub forgets it
@@ -58,6 +75,15 @@ class PrimaryButton(Button):
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(QPen(theme.active().color("on_accent"), 2))
             painter.drawRoundedRect(QRectF(self.rect()).adjusted(4, 4, -4, -4), 3, 3)
+
+
+class WaryButton(PrimaryButton):
+    """For what cannot be undone: the mouse and the space bar press it, Enter never does, but it says so."""
+
+    enter_refused = Signal()
+
+    def _on_enter(self) -> None:
+        self.enter_refused.emit()
 
 
 class LinkButton(Button):

@@ -26,13 +26,16 @@ class StepState(Enum):
 
 
 class Stepper(QWidget):
-    """Circles with a word each and lines between. Where there is no room, only the step that is on keeps its word."""
+    """Circles with a word each and lines between. Where there is no room, only the step that is on (or the last that is
+    done) keeps its word; the tool tip has them all.
+    """
 
     def __init__(self, steps: Sequence[str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._steps = tuple(steps)
         self._at, self._failed = 0, False
         self.setAccessibleName(self.tr("Steps of this round"))
+        self.setToolTip(" · ".join(self._steps))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.show_step(0)
 
@@ -80,9 +83,9 @@ class Stepper(QWidget):
 
     def _widths(self) -> list[int]:
         """Width of each step's circle and word, words left out where they do not fit."""
-        all_fit = self._full_width() <= self.width()
+        all_fit, last = self._full_width() <= self.width(), len(self._steps) - 1
         return [
-            theme.px(CIRCLE_PX) + (self._advance(step) if all_fit or step == self._at else 0)
+            theme.px(CIRCLE_PX) + (self._advance(step) if all_fit or step == min(self._at, last) else 0)
             for step in range(len(self._steps))
         ]
 
