@@ -59,7 +59,8 @@ class Control:
 class Evidence(Frozen):
     """What the site's operator sees and what never leaves: how this update differs from what came before.
 
-    A value is None where there is nothing to compare with yet ("first round: no reference yet").
+    A value is None where there is nothing to compare with yet ("first round: no reference yet"). `validation_notes` is
+    the number of notes behind the scores of a training; None in records that do not tell it.
     """
 
     model_drift: float | None = None
@@ -67,6 +68,7 @@ class Evidence(Frozen):
     rank: int
     scores_before: Scores = Scores()
     scores_after: Scores = Scores()
+    validation_notes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,8 @@ class SiteTrainer:
         )
         part = Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob))
         update = Update(round=plan.round, parts={ADAPTER_PART: part}, report=self._shared(report))
-        return LocalResult(update, {ADAPTER_PART: blob}, evidence(plan, start, after, report))
+        found = evidence(plan, start, after, report, len(self._split("validation")))
+        return LocalResult(update, {ADAPTER_PART: blob}, found)
 
     def evaluate(self, plan: Plan, start: Adapter, emit: Emit, control: Control) -> LocalResult:
         """Scores `start` on the test notes, or on the validation notes where there are none; no blobs."""
@@ -230,7 +231,7 @@ def resized(adapter: Adapter, rank: int, seed: int) -> Adapter:
     return algebra.grow(smaller, rank, seed)
 
 
-def evidence(plan: Plan, start: Adapter, after: Adapter, report: Report) -> Evidence:
+def evidence(plan: Plan, start: Adapter, after: Adapter, report: Report, validation_notes: int) -> Evidence:
     """How an update differs from what came before, and what it is worth; the operator's, never sent."""
     references = plan.references
     model = performance = None
@@ -243,6 +244,7 @@ def evidence(plan: Plan, start: Adapter, after: Adapter, report: Report) -> Evid
         rank=max(after.ranks.values()),
         scores_before=report.scores_before,
         scores_after=report.scores_after,
+        validation_notes=validation_notes,
     )
 
 

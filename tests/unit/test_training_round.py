@@ -84,6 +84,7 @@ def test_that_a_round_lowers_the_loss_and_reports_what_it_did(
     assert report.update_norm == pytest.approx(algebra.distance(after, start))
     assert report.start_norm == 0
     assert result.evidence.rank == 4
+    assert result.evidence.validation_notes == 4
     assert (result.evidence.model_drift, result.evidence.performance_drift) == (None, None)
 
 
