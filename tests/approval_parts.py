@@ -70,6 +70,7 @@ class Site:
         after: Scores = AFTER,
         ask: bool = True,
         drift: float | None = 0.22,
+        notes: int | None = 330,
     ) -> Entry:
         """A training's update comes into the outbox, and the agent asks about it."""
         plan = plan_of(round_number)
@@ -82,8 +83,9 @@ class Site:
             | ({} if norm is None else {"update_norm": norm})
         )  # fmt: skip
         evidence = Evidence(
-            rank=plan.rank, model_drift=drift, performance_drift=drift, scores_before=before, scores_after=after
-        )
+            rank=plan.rank, model_drift=drift, performance_drift=drift, scores_before=before, scores_after=after,
+            validation_notes=notes,
+        )  # fmt: skip
         update = Update(round=round_number, parts=made.update.parts, report=report)
         return self.put(plan, LocalResult(update, made.blobs, evidence), ask=ask)
 
@@ -112,8 +114,8 @@ class Site:
         self._told(entry, "approved")
         return approved
 
-    def take_back(self, entry: Entry, now: datetime = NOW) -> None:
-        self.outbox.take_back(entry.sha256, "ada", "taken back", now)
+    def take_back(self, entry: Entry, now: datetime = NOW, reason: str = "taken back in time") -> None:
+        self.outbox.take_back(entry.sha256, "ada", reason, now)
         self.refresh()
         self.ask(entry)
 
@@ -139,9 +141,16 @@ class Site:
         self.outbox.refused(entry.sha256, code, NOW + 2 * TAKE_BACK)
         self.refresh()
 
-    def disconnect(self) -> None:
-        """The program starts again, or the line is down: nobody asks."""
+    def restart(self) -> None:
+        """The program starts again: what it takes back by itself, and nobody asks until the coordinator does."""
+        self.outbox.take_back_unreleased(NOW)
+        self.refresh()
         self.desk.asked = None
+
+    def disconnect(self, *, is_asked: bool = False) -> None:
+        """The program starts again, or the line is down: nobody asks, or the agent still waits for an answer."""
+        if not is_asked:
+            self.desk.asked = None
         self.desk.fold(
             [events.ConnectionChanged(site="north", state="lost", address=ADDRESS, code="link.closed", params={})]
         )

@@ -192,6 +192,8 @@ class Desktop:
         button = {"send": form.send, "keep": form.keep, "hold": form.hold}[answer]
         self.until(button.isEnabled)
         self.click(button)
+        if answer == "keep":
+            self.click(button)  # it asks once more
         return entry
 
     def send_all(self) -> str:

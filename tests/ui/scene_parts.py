@@ -231,7 +231,7 @@ class Lakeview:
         drift = None if number == 1 else 0.22
         evidence = Evidence(
             rank=16, model_drift=drift, performance_drift=drift and drift + 0.09, scores_before=before,
-            scores_after=after,
+            scores_after=after, validation_notes=330,
         )  # fmt: skip
         return self._put(number, "train", LocalResult(update, {"adapter": blob}, evidence), ask, now)
 

@@ -16,7 +16,15 @@ from pytestqt.qtbot import QtBot
 from fedmed_desktop import events
 from fedmed_desktop.desktop.pages.approvals import ApprovalsPage
 from fedmed_desktop.desktop.theme import Appearance
-from fedmed_desktop.desktop.view.deciding import HELD, NO_REASON
+from fedmed_desktop.desktop.view.deciding import (
+    AWAY,
+    ENTER_NEVER_SENDS,
+    HELD,
+    NO_REASON,
+    PROGRAM_CLOSED,
+    REALLY_KEEP,
+    TAKEN_BACK,
+)
 from fedmed_desktop.federation import Report
 from fedmed_desktop.storage import Entry
 from tests.approval_parts import AFTER, BEFORE, NOW, REASON, Site, site_in
@@ -140,6 +148,7 @@ def test_that_an_approval_can_be_taken_back_while_the_seconds_run(shown: Shown, 
     shown.site.take_back(entry, shown.now)
     shown.refresh()
     assert shown.page.decision.form.isVisible() and shown.page.decision.form.keep.isEnabled()
+    assert shown.message == TAKEN_BACK
 
 
 def test_that_nothing_can_be_taken_back_once_the_time_is_over(shown: Shown, entry: Entry) -> None:
@@ -188,6 +197,9 @@ def test_that_a_button_that_goes_out_hands_its_focus_to_hold(shown: Shown, entry
 def test_that_keeping_leaves_it_on_site(shown: Shown, entry: Entry) -> None:
     shown.write("too few notes")
     shown.click(shown.page.decision.form.keep)
+    assert shown.said == [] and shown.message == REALLY_KEEP
+    assert shown.page.decision.form.keep.text() == "Really keep it"
+    shown.click(shown.page.decision.form.keep)
     assert shown.said == [("keep", entry.sha256, "too few notes")]
     shown.site.keep(entry, "too few notes")
     shown.refresh()
@@ -211,6 +223,106 @@ def test_that_a_new_sheet_has_hold_in_focus_and_enter_only_holds(shown: Shown, e
 
 
 @pytest.mark.parametrize("key", ENTER)
+def test_that_enter_never_sends_and_says_so(shown: Shown, entry: Entry, key: Qt.Key) -> None:
+    shown.write(REASON)
+    send = shown.page.decision.form.send
+    send.setFocus()
+    shown.qtbot.keyClick(send, key)
+    assert shown.said == [] and shown.message == ENTER_NEVER_SENDS
+    shown.page.decision.form.reason.setFocus()
+    shown.write("!")
+    shown.refresh()
+    assert shown.message != ENTER_NEVER_SENDS
+
+
+@pytest.mark.parametrize("key", [*ENTER, Qt.Key.Key_Space])
+def test_that_keeping_by_keyboard_is_asked_once_more(shown: Shown, entry: Entry, key: Qt.Key) -> None:
+    shown.write(REASON)
+    keep = shown.page.decision.form.keep
+    keep.setFocus()
+    shown.qtbot.keyClick(keep, key)
+    assert shown.said == [] and keep.hasFocus()
+    shown.qtbot.keyClick(keep, key)
+    assert shown.said == [("keep", entry.sha256, REASON)]
+
+
+def test_that_keep_asks_for_some_seconds_only_and_a_double_click_is_one_press(shown: Shown, entry: Entry) -> None:
+    shown.write(REASON)
+    keep = shown.page.decision.form.keep
+    shown.click(keep)
+    shown.qtbot.mouseDClick(keep, Qt.MouseButton.LeftButton)
+    assert shown.said == []
+    keep._ceases.setInterval(1)
+    keep.calm()
+    keep.press()
+    shown.qtbot.waitUntil(lambda: not keep.is_asking)
+    assert keep.text() == "Keep on site" and shown.message != REALLY_KEEP
+
+
+def test_that_a_usual_reason_is_written_by_one_click(shown: Shown, entry: Entry) -> None:
+    form = shown.page.decision.form
+    assert [button.text() for button in form.usual.buttons] == [
+        "Scores improved", "As agreed for the pilot", "Test run",
+    ]  # fmt: skip
+    shown.write("abc")
+    shown.click(form.usual.buttons[2])
+    assert form.reason.text() == "Test run" and form.reason.hasFocus()
+    form.reason.undo()
+    assert form.reason.text() == "abc"
+    form.reason.redo()
+    shown.click(form.send)
+    assert shown.said == [("send", entry.sha256, "Test run")]
+
+
+def test_that_who_decides_while_the_coordinator_is_away_is_told_before(shown: Shown, entry: Entry) -> None:
+    shown.site.disconnect(is_asked=True)
+    shown.refresh()
+    assert shown.message == AWAY and shown.page.decision.form.send.isEnabled()
+    shown.site.approve(entry)
+    shown.refresh()
+    assert "is away" in shown.page.decision.countdown.text.text()
+
+
+def test_that_an_approval_taken_back_by_a_restart_is_told_with_its_reason(
+    qtbot: QtBot, shown: Shown, entry: Entry
+) -> None:
+    shown.site.approve(entry)
+    shown.site.restart()
+    shown.site.ask(entry)
+    page = ApprovalsPage(lambda: NOW)
+    qtbot.addWidget(page)
+    page.show_desk(shown.site.desk)
+    assert page.decision.form.reason.text() == REASON
+    assert page.decision.form.message.text() == PROGRAM_CLOSED
+
+
+def test_that_a_new_decision_opens_at_the_top(shown: Shown, qapp: QApplication, entry: Entry) -> None:
+    shown.window.resize(1104, 300)
+    qapp.processEvents()
+    bar = shown.page.verticalScrollBar()
+    bar.setValue(bar.maximum())
+    assert bar.value() > 0
+    shown.site.keep(entry)
+    shown.site.trained(4)
+    shown.refresh()
+    qapp.processEvents()
+    shown.refresh()
+    assert bar.value() == 0 and shown.page.view.head.title.text() == "Adapter for round 4"
+
+
+def test_that_what_is_for_specialists_is_folded_away_and_stays_as_it_was_left(shown: Shown, entry: Entry) -> None:
+    view = shown.page.view
+    assert not view.details.isVisible()
+    shown.click(view.specialists)
+    shown.site.keep(entry)
+    shown.site.trained(4)
+    shown.refresh()
+    assert view.details.isVisible() and "0.22" in view.details.rows.values()
+    shown.click(view.specialists)
+    assert not view.details.isVisible()
+
+
+@pytest.mark.parametrize("key", ENTER)
 def test_that_enter_in_the_reason_sends_nothing(shown: Shown, entry: Entry, key: Qt.Key) -> None:
     shown.write(REASON)
     shown.qtbot.keyClick(shown.page.decision.form.reason, key)
@@ -220,15 +332,15 @@ def test_that_enter_in_the_reason_sends_nothing(shown: Shown, entry: Entry, key:
 def test_that_a_decision_needs_a_reason_and_says_so_without_a_dialog(shown: Shown, entry: Entry) -> None:
     form = shown.page.decision.form
     for button in (form.send, form.keep):
-        form.reason.setText(" a ")
+        form.reason.setText("  ")
         shown.click(button)
         assert shown.said == [] and shown.message == NO_REASON
         assert form.reason.hasFocus() and form.reason.property("fault") is True
-    shown.write("bc")
+    shown.write("ok")
     shown.refresh()
     assert shown.message != NO_REASON and form.reason.property("fault") is False
     shown.click(form.send)
-    assert shown.said == [("send", entry.sha256, "a bc")]
+    assert shown.said == [("send", entry.sha256, "ok")]
 
 
 def test_that_nobody_can_decide_while_the_agent_does_not_ask(shown: Shown, entry: Entry) -> None:
@@ -313,6 +425,9 @@ def test_that_the_next_one_opens_by_itself_after_a_receipt(shown: Shown, entry: 
     shown.refresh()
     assert shown.page.view.head.title.text() == "Adapter for round 4"
     assert shown.page.decision.form.hold.hasFocus()
+    assert "Adapter for round 3: received" in shown.page.ended.text() and shown.page.ended.isVisible()
+    shown.click(shown.page.ended.button)
+    assert not shown.page.ended.isVisible()
 
 
 def test_that_who_comes_back_later_sees_that_nothing_waits(shown: Shown, entry: Entry) -> None:
@@ -383,7 +498,7 @@ def test_that_every_scalar_of_the_report_can_be_read(shown: Shown, entry: Entry)
     model = shown.page.view.numbers
     names = [model.index(row, 0).data() for row in range(model.rowCount())]
     for field in Report.model_fields:
-        assert any(name.startswith(field.replace("_", " ")) for name in names)
+        assert any(name.startswith({"kind": "what"}.get(field, field.replace("_", " "))) for name in names)
     assert entry.update.parts["adapter"].sha256 in [model.index(row, 1).data() for row in range(model.rowCount())]
 
 

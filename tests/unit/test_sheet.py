@@ -13,7 +13,8 @@ import pytest
 from fedmed_desktop.desktop.view import deciding
 from fedmed_desktop.desktop.view.receipts import receipts
 from fedmed_desktop.desktop.view.sheet import NO_REFERENCE, NOT_MEASURED, Line, expiry, grouped, last_norm, sheet
-from fedmed_desktop.federation import Report
+from fedmed_desktop.events import PhaseChanged
+from fedmed_desktop.federation import Evidence, Report
 from fedmed_desktop.scores import Counts, Scores
 from tests.approval_parts import ADDRESS, AFTER, BEFORE, NOW, REASON, Counted, Site, site_in
 
@@ -33,7 +34,12 @@ def test_that_every_scalar_of_the_report_is_on_the_sheet(site: Site, field: str)
     entry = site.trained()
     assert getattr(entry.update.report, field) is not None, "give the part a value, so that it can be looked for"
     names = [name for name, _ in sheet(entry, site.desk).numbers]
-    assert any(name.startswith(field.replace("_", " ")) for name in names)
+    assert any(name.startswith({"kind": "what"}.get(field, field.replace("_", " "))) for name in names)
+
+
+def test_that_what_an_update_is_is_told_in_words(site: Site) -> None:
+    assert ("what", "adapter after training") in sheet(site.trained(), site.desk).numbers
+    assert ("what", "scores of the final adapter") in sheet(site.scored(), site.desk).numbers
 
 
 def test_that_every_blob_is_on_the_sheet_by_its_hash_and_exact_size(site: Site) -> None:
@@ -44,15 +50,18 @@ def test_that_every_blob_is_on_the_sheet_by_its_hash_and_exact_size(site: Site) 
         "update": entry.sha256, "round": "3", "adapter, sha256": part.sha256, "adapter, bytes": f"{part.size:,}",
     } == dict(shown.numbers)  # fmt: skip
     assert shown.hash == part.sha256
-    assert lines(shown.leaves)["sha256"] == grouped(part.sha256) == shown.short_hash
+    assert shown.short_hash == grouped(part.sha256)
+    assert lines(shown.details)["sha256"].replace(" ", "") == part.sha256
+    assert lines(shown.details)["sha256 of the update"].replace(" ", "") == entry.sha256
 
 
 def test_that_the_sheet_says_where_to_and_that_it_is_a_test(site: Site) -> None:
     shown = sheet(site.trained(), site.desk)
     assert (shown.title, shown.destination, shown.environment) == ("Adapter for round 3", ADDRESS, "TEST")
     assert lines(shown.leaves) | {
-        "To": ADDRESS.removeprefix("ws://"), "Rank": "2 · 2 matrices", "Note text": "none", "Your reason": "never sent",
+        "To": ADDRESS.removeprefix("ws://"), "Note text": "none", "Your reason": "never sent",
     } == lines(shown.leaves)  # fmt: skip
+    assert lines(shown.details)["Rank"] == "2 · 2 matrices"
 
 
 def test_that_a_change_is_a_word_too(site: Site) -> None:
@@ -63,6 +72,33 @@ def test_that_a_change_is_a_word_too(site: Site) -> None:
     assert (worse["Drug F1"].word, worse["Drug F1"].tone) == ("worse", "warn")
     same = {row.name: row for row in sheet(site.trained(5, before=AFTER, after=AFTER), site.desk).worth}
     assert (same["Drug F1"].word, same["Drug F1"].tone) == ("same", "")
+
+
+@pytest.mark.parametrize(
+    ("notes", "on", "word"),
+    [
+        (30, "your 30 validation notes", "better"), (29, "29 of your notes: too few to tell", ""),
+        (2, "2 of your notes: too few to tell", ""), (None, "your validation notes", ""),
+    ],
+)  # fmt: skip
+def test_that_only_scores_of_enough_notes_are_called_better(site: Site, notes: int | None, on: str, word: str) -> None:
+    shown = sheet(site.trained(notes=notes), site.desk)
+    assert shown.worth_on == on
+    assert {row.word for row in shown.worth} == {word}
+    assert {row.tone for row in shown.worth} == {"ok" if word else ""}
+    worse = sheet(site.trained(4, before=AFTER, after=BEFORE, notes=notes), site.desk)
+    assert worse.worth[0].tone == "warn" and worse.findings, "a loss is told however few the notes"
+
+
+def test_that_evidence_of_an_earlier_version_is_still_read() -> None:
+    assert Evidence.model_validate_json('{"rank": 16}').validation_notes is None
+
+
+@pytest.mark.parametrize(
+    ("drift", "word"), [(None, NO_REFERENCE), (0.09, "little"), (0.1, "as usual"), (0.49, "as usual"), (0.5, "far")]
+)
+def test_that_the_change_is_told_in_a_word(site: Site, drift: float | None, word: str) -> None:
+    assert lines(sheet(site.trained(drift=drift), site.desk).differs) == {"The model moves": word}
 
 
 def test_that_scores_are_shown_where_the_federation_does_not_share_them(site: Site) -> None:
@@ -77,10 +113,10 @@ def test_that_scores_are_shown_where_the_federation_does_not_share_them(site: Si
 
 def test_that_what_is_not_measured_says_so(site: Site) -> None:
     shown = sheet(site.trained(1, drift=None), site.desk)
-    assert lines(shown.differs) == {
+    assert lines(shown.details) | {
         "Model drift": NO_REFERENCE, "Performance drift": NO_REFERENCE, "Semantic drift": NOT_MEASURED,
         "Cosine to the group": NOT_MEASURED, "Norm": NO_REFERENCE,
-    }  # fmt: skip
+    } == lines(shown.details)  # fmt: skip
     assert "Not measured in this version" in shown.reveals
 
 
@@ -90,7 +126,7 @@ def test_that_the_norm_is_told_against_the_round_before(site: Site) -> None:
     entry = site.trained(3, norm=2.2)
     site.trained(4, norm=7.0)
     assert last_norm(entry, site.desk) == 2.0
-    assert lines(sheet(entry, site.desk).differs)["Norm"] == "1.1x your last"
+    assert lines(sheet(entry, site.desk).details)["Norm"] == "1.1x your last"
 
 
 @pytest.mark.parametrize(("norm", "found"), [(6.0, []), (6.1, ["norm_far_out"])])
@@ -178,6 +214,45 @@ def test_that_nobody_decides_while_nobody_asks(site: Site) -> None:
     assert "closing" in deciding.why_not_now(entry, site.desk)
 
 
-@pytest.mark.parametrize(("reason", "will_do"), [("", False), ("  ", False), (" ok ", False), ("yes", True)])
-def test_that_a_reason_has_three_letters(reason: str, will_do: bool) -> None:
+@pytest.mark.parametrize(("reason", "will_do"), [("", False), ("  ", False), (" ok ", True), ("a", True)])
+def test_that_any_word_is_a_reason(reason: str, will_do: bool) -> None:
     assert (deciding.missing_reason(reason) == "") is will_do
+
+
+def test_that_an_approval_that_the_program_took_back_says_why_and_keeps_its_reason(site: Site) -> None:
+    entry = site.trained()
+    assert (deciding.taken_back(entry, site.desk), deciding.last_reason(entry, site.desk)) == ("", "")
+    site.approve(entry)
+    site.restart()
+    assert deciding.taken_back(entry, site.desk) == deciding.PROGRAM_CLOSED
+    assert deciding.last_reason(entry, site.desk) == REASON
+    site.approve(entry)
+    assert deciding.taken_back(entry, site.desk) == ""
+    site.take_back(entry, reason="the work was stopped")
+    assert deciding.taken_back(entry, site.desk) == deciding.WORK_STOPPED
+    site.approve(entry)
+    site.take_back(entry)
+    assert deciding.taken_back(entry, site.desk) == deciding.TAKEN_BACK
+
+
+def test_that_nothing_has_left_is_said_only_while_it_is_certain(site: Site) -> None:
+    entry = site.trained()
+    site.desk.fold([PhaseChanged(site="north", round=3, phase="approval")])
+    site.approve(entry)
+    site.disconnect()
+    site.release(entry)
+    (released,) = site.desk.record.entries
+    told = deciding.outcome(released, site.desk)
+    assert (told.headline, told.share) == ("Approved", None) and "nothing has left yet" in told.text
+    site.desk.fold([PhaseChanged(site="north", round=3, phase="uploading")])
+    assert deciding.outcome(released, site.desk).headline == "Sending"
+    site.desk.phase = None
+    told = deciding.outcome(released, site.desk)
+    assert told.headline == "Sending" and "nothing" not in told.text, "a restarted program does not know"
+
+
+def test_that_the_countdown_says_what_an_absent_coordinator_means(site: Site) -> None:
+    entry = site.approve(site.trained())
+    headline, text = deciding.countdown(entry, NOW, connected=False)
+    assert headline == "Final in 10 seconds" and "sent when it is back" in text
+    assert deciding.countdown(entry, NOW)[0] == "Leaves in 10 seconds"

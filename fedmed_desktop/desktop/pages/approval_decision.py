@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from ...site import TAKE_BACK
 from ...storage import Entry
@@ -15,7 +15,6 @@ from ..view import deciding
 from ..view.deciding import Outcome
 from ..view.sheet import Finding
 from ..widgets import (
-    Banner,
     Button,
     Caption,
     Card,
@@ -27,55 +26,18 @@ from ..widgets import (
     Row,
     Sentence,
     Spaced,
+    WaryButton,
 )
+from ..widgets.announce import announce
 from ..widgets.labels import set_tone
+from .approval_answers import FindingBox, KeepButton, SideBySide, UsualReasons
 
 MOST_REASON = 500
-
-
-class FindingBox(Spaced):
-    """One finding with its own check box."""
-
-    toggled = Signal(str, bool)  # the finding's code
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        column = QVBoxLayout(self)
-        self._lay(column, (0, 0, 0, 0), 6)
-        self._code = ""
-        self._banner = Banner()
-        self.box = QCheckBox(self.tr("I have seen this"))
-        self.box.toggled.connect(self._tell)
-        column.addWidget(self._banner)
-        column.addWidget(self.box)
-
-    def show_finding(self, finding: Finding, is_seen: bool) -> None:
-        if self._code != finding.code or self._banner.text() != finding.sentence:
-            self._code = finding.code
-            self._banner.show_message(finding.sentence, "warn")
-            self.box.setAccessibleName(self.tr("I have seen this: {finding}").format(finding=finding.sentence))
-        if self.box.isChecked() != is_seen:
-            self.box.setChecked(is_seen)
-
-    @Slot(bool)
-    def _tell(self, is_seen: bool) -> None:
-        self.toggled.emit(self._code, is_seen)
-
-
-class SideBySide(Spaced):
-    """The three answers, always in one line and at its right end."""
-
-    def __init__(self, *buttons: Button) -> None:
-        super().__init__()
-        row = QHBoxLayout(self)
-        self._lay(row, (0, 0, 0, 0), 8)
-        row.addStretch(1)
-        for button in buttons:
-            row.addWidget(button)
+ANNOUNCED_AT = (0, 5, 10)  # seconds left
 
 
 class ReasonForm(Spaced):
-    """Findings, reason, and the three buttons. Enter in the reason does nothing; Enter on Hold holds."""
+    """Findings, reason, and the three buttons. Enter in the reason does nothing, and Enter on Send does not send."""
 
     finding_seen = Signal(str, bool)
 
@@ -87,15 +49,16 @@ class ReasonForm(Spaced):
         self.reason = QLineEdit()
         self.reason.setMaxLength(MOST_REASON)
         self.reason.setAccessibleName(self.tr("Reason"))
-        label = Label(self.tr("&Reason (kept in this site's record, never sent)"), wrap=True)
+        label = Label(self.tr("&Reason (kept in this site's record, never sent)"))
         label.setBuddy(self.reason)
         self.message = Caption(wrap=True)
         self.try_out = Button(self.tr("Try it on a note"))
         self.hold = Button(self.tr("Hold"))
-        self.hold.setAutoDefault(True)
-        self.keep = Button(self.tr("Keep on site"))
-        self.send = PrimaryButton(self.tr("Send adapter"))
-        for widget in (label, self.reason, self._buttons()):
+        self.keep = KeepButton()
+        self.send = WaryButton(self.tr("Send adapter"))
+        self.usual = UsualReasons(label)
+        self.usual.chosen.connect(self._take_reason)
+        for widget in (self.usual, self.reason, self._buttons()):
             self._column.addWidget(widget)
 
     def _buttons(self) -> Row:
@@ -123,6 +86,13 @@ class ReasonForm(Spaced):
                 self.hold.setFocus(Qt.FocusReason.OtherFocusReason)
             button.setEnabled(is_enabled)
 
+    @Slot(str)
+    def _take_reason(self, reason: str) -> None:
+        """In place of what was written, which Ctrl+Z brings back."""
+        self.reason.selectAll()
+        self.reason.insert(reason)
+        self.reason.setFocus(Qt.FocusReason.OtherFocusReason)
+
     def show_reason(self, reason: str) -> None:
         if self.reason.text() != reason:
             self.reason.setText(reason)
@@ -136,10 +106,11 @@ class ReasonForm(Spaced):
 
 
 class Countdown(Spaced):
-    """Ten seconds in which an approval can be taken back. Enter takes it back."""
+    """Ten seconds in which an approval can be taken back. Enter takes it back. Read out at 10, 5 and 0."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._announced: object = None
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 10)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
@@ -148,24 +119,32 @@ class Countdown(Spaced):
         self.text = Sentence()
         self.bar = Progress(self.tr("Time left to take it back"))
         self.take_back = PrimaryButton(self.tr("Take back"))
-        self.take_back.setAutoDefault(True)
         last = Row(spacing=12)
         last.add(self.text, 1)
         last.add(self.take_back)
         for widget in (self.headline, self.bar, last):
             column.addWidget(widget)
 
-    def show_entry(self, entry: Entry, now: datetime, is_answering: bool) -> None:
-        headline, text = deciding.countdown(entry, now)
+    def show_entry(self, entry: Entry, now: datetime, *, is_answering: bool, connected: bool) -> None:
+        headline, text = deciding.countdown(entry, now, connected=connected)
         left = deciding.seconds_left(entry, now)
-        if self.headline.text() != headline:
+        if (self.headline.text(), self.text.text()) != (headline, text):
             self.headline.setText(headline)
             self.text.setText(text)
+        self._announce(entry, left)
         self.bar.set_share(left / TAKE_BACK.total_seconds())
         can_take_back = left > 0 and not is_answering
         if self.take_back.hasFocus() and not can_take_back:
             self.setFocus(Qt.FocusReason.OtherFocusReason)
         self.take_back.setEnabled(can_take_back)
+
+    def _announce(self, entry: Entry, left: float) -> None:
+        """Not each second: a screen reader would speak of nothing else."""
+        told = (entry.sha256, entry.effective, next((mark for mark in ANNOUNCED_AT if left <= mark), None))
+        if told == self._announced or told[2] is None:
+            return
+        if announce(self, f"{self.headline.text()}. {self.text.text()}"):
+            self._announced = told
 
 
 class OutcomeView(Spaced):

@@ -100,7 +100,7 @@ class SheetHead(Spaced):
         self.expiry = Label(tone="dim")
         self.hash = Label(weight=QFont.Weight.DemiBold)
         self.copy = LinkButton(self.tr("Copy"), "copy")
-        self.copy.setAccessibleName(self.tr("Copy the whole sha256"))
+        self.copy.setAccessibleName(self.tr("Copy the whole fingerprint (sha256)"))
         self._whole = ""
         self.copy.clicked.connect(self._copy_hash)
         column.addWidget(self.title)
@@ -109,7 +109,7 @@ class SheetHead(Spaced):
     def _line(self) -> Row:
         """Three things side by side, or below each other."""
         line = Row(spacing=16)
-        named_hash = (Label("sha256", tone="dim"), self.hash, self.copy)
+        named_hash = (Label(self.tr("Fingerprint"), tone="dim"), self.hash, self.copy)
         for part in ((self.destination, self.environment), (self.expiry,), named_hash):
             group = QWidget()
             row = QHBoxLayout(group)
@@ -152,16 +152,22 @@ class SheetView(Spaced):
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 16)
         self._sheet: Sheet | None = None
+        self._with_details = False
         self.head = SheetHead()
         self.more = LinkButton("", "chevron")
         self.more.clicked.connect(self._toggle_numbers)
         self.leaves = FactsCard(self.tr("What leaves"), self.more)
         self.worth = FactsCard(self.tr("What it is worth"))
-        self.differs = FactsCard(self.tr("How it differs"))
+        self.specialists = LinkButton(self.tr("For specialists"), "chevron")
+        self.specialists.clicked.connect(self._toggle_details)
+        self.differs = FactsCard(self.tr("How it differs"), self.specialists)
+        self.details = FactsCard(self.tr("For specialists"))
+        self.details.hide()
         self.reveals = RevealCard()
         self.numbers = Numbers(parent=self)
         self._numbers_card = self._table_card()
-        for widget in (self.head, Row(self.leaves, self.worth, self.differs), self._numbers_card, self.reveals):
+        cards = Row(self.leaves, self.worth, self.differs)
+        for widget in (self.head, cards, self.details, self._numbers_card, self.reveals):
             column.addWidget(widget)
 
     def _table_card(self) -> Card:
@@ -181,6 +187,8 @@ class SheetView(Spaced):
         self.leaves.show_lines(sheet.leaves)
         self.worth.show_lines((Line(self.tr("Scored on"), sheet.worth_on), *sheet.worth))
         self.differs.show_lines(sheet.differs)
+        self.details.rows.show_pairs([pair(line) for line in sheet.details])
+        self._show_details()
         self.reveals.text.setText(sheet.reveals)
         self.numbers.show_texts((self.tr("What leaves"), self.tr("Value")), sheet.numbers)
         self._name_more()
@@ -190,7 +198,19 @@ class SheetView(Spaced):
         self._numbers_card.setVisible(self._numbers_card.isHidden())
         self._name_more()
 
+    @Slot()
+    def _toggle_details(self) -> None:
+        """Stays as it is for the updates that follow."""
+        self._with_details = not self._with_details
+        self._show_details()
+
+    def _show_details(self) -> None:
+        """Only where there is something to compare; final scores have their fingerprint among every number."""
+        self.details.setVisible(self._with_details and bool(self._sheet and self._sheet.differs))
+        self.specialists.set_icon("chevron_up" if self._with_details else "chevron")
+
     def _name_more(self) -> None:
         hidden = self._numbers_card.isHidden()
+        self.more.set_icon("chevron" if hidden else "chevron_up")
         self.more.setText(self.tr("Every number") if hidden else self.tr("Fewer numbers"))
         self.more.setAccessibleName(self.tr("Every number that leaves") if hidden else self.tr("Hide every number"))

@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 
 from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QHideEvent
-from PySide6.QtWidgets import QButtonGroup, QWidget
+from PySide6.QtWidgets import QWidget
 
 from ...storage import Decision, Entry, Record
 from ..view import deciding
 from ..view.desk import Desk
 from ..view.receipts import COLUMNS, receipts
-from ..view.sheet import Sheet, expiry, sheet, title
-from ..widgets import Button, Card, EmptyState, Flow, PageBase, Table
+from ..view.sheet import Sheet, expiry, sheet
+from ..widgets import Banner, Card, EmptyState, PageBase, Table
 from .approval_decision import DecisionCard
+from .approval_queue import Queue
 from .approval_sheet import SheetView
 from .approval_tables import Receipts
 
@@ -25,45 +26,6 @@ _LASTING = ("pending", "approved", "released")  # what happens to these has not 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-class Queue(Flow):
-    """The updates that wait, one button each; hidden while there is one only."""
-
-    chosen = Signal(str)  # sha256
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent=parent)
-        self.setAccessibleName(self.tr("Updates that wait"))
-        self._group = QButtonGroup(self)
-        self._group.buttonClicked.connect(self._choose)
-        self.buttons: list[Button] = []
-        self.hide()
-
-    def show_entries(self, entries: Sequence[Entry], selected: str) -> None:
-        while len(self.buttons) < len(entries):
-            button = Button()
-            button.setCheckable(True)
-            self._group.addButton(button)
-            self.add(button)
-            self.buttons.append(button)
-        for number, button in enumerate(self.buttons):
-            button.setVisible(number < len(entries))
-            if number < len(entries):
-                self._show(button, entries[number], selected)
-        self.setVisible(len(entries) > 1)
-
-    def _show(self, button: Button, entry: Entry, selected: str) -> None:
-        text = f"{title(entry)} · {deciding.WORDS[deciding.stage(entry)]}"
-        if button.text() != text or button.property("sha256") != entry.sha256:
-            button.setText(text)
-            button.setProperty("sha256", entry.sha256)
-        if button.isChecked() != (entry.sha256 == selected):
-            button.setChecked(entry.sha256 == selected)
-
-    @Slot(object)
-    def _choose(self, button: Button) -> None:
-        self.chosen.emit(button.property("sha256"))
 
 
 class ApprovalsPage(PageBase):
@@ -86,13 +48,16 @@ class ApprovalsPage(PageBase):
         self._seen: dict[str, set[str]] = {}
         self._held: set[str] = set()
         self._answering: tuple[str, Record] | None = None  # sha256, and the record that was shown when it was answered
-        self._wants_reason = False
+        self._wants_reason = self._enter_was_refused = False
         self._scroll_there = False  # at the next turn, when the decision's new part has its size
+        self._told_of: tuple[Record, str] | None = None  # what `_back` was made of
+        self._back = ""
         self._decisions: tuple[Decision, ...] = ()
         self._build()
         self._connect()
 
     def _build(self) -> None:
+        self.ended = Banner()
         self.queue = Queue()
         self.empty = EmptyState(
             "approvals",
@@ -106,7 +71,7 @@ class ApprovalsPage(PageBase):
         self.history.setModel(self.history_model)
         self._history_card = Card(self.tr("Decisions and receipts"))
         self._history_card.add(self.history)
-        for widget in (self.queue, self.empty, self.view, self.decision, self._history_card):
+        for widget in (self.ended, self.queue, self.empty, self.view, self.decision, self._history_card):
             self.add(widget)
         self.finish()
         self._show_nothing()
@@ -119,7 +84,11 @@ class ApprovalsPage(PageBase):
         form.try_out.clicked.connect(self._try)
         form.hold.clicked.connect(self._hold)
         form.keep.clicked.connect(self._keep)
+        form.keep.asked.connect(self._show_again)
+        form.keep.confirmed.connect(self._keep_it)
         form.send.clicked.connect(self._send)
+        form.send.enter_refused.connect(self._refuse_enter)
+        self.ended.acted.connect(self._read)
         self.decision.countdown.take_back.clicked.connect(self._take_back)
 
     # -- what is shown -----------------------------------------------------------------------------------------------
@@ -139,16 +108,20 @@ class ApprovalsPage(PageBase):
             return
         is_new = entry.sha256 != self._selected
         if is_new:
+            self._tell_ended(desk.entry(self._selected))
             self._open(entry)
         self._show_entry(entry)
         if is_new and entry.state == "pending" and self.isVisible():
             self.decision.form.hold.setFocus(Qt.FocusReason.OtherFocusReason)
+        if is_new:
+            self.verticalScrollBar().setValue(0)  # to be read before it is decided on
 
     @Slot(str)
     def select(self, sha256: str) -> None:
         """Shows another update of the queue; what was typed for this one is kept."""
         entry = self._desk.entry(sha256)
         if entry is not None and sha256 != self._selected:
+            self._read()
             self._open(entry)
             self.show_desk(self._desk)
 
@@ -166,8 +139,14 @@ class ApprovalsPage(PageBase):
 
     def _open(self, entry: Entry) -> None:
         self._selected = entry.sha256
-        self._wants_reason = False
-        self.decision.form.show_reason(self._reasons.get(entry.sha256, ""))
+        self._wants_reason = self._enter_was_refused = False
+        self.decision.form.keep.calm()
+        reason = self._reasons.get(entry.sha256) or deciding.last_reason(entry, self._desk)
+        self.decision.form.show_reason(reason)
+
+    def _tell_ended(self, entry: Entry | None) -> None:
+        """The next one opens by itself; what has become of this one stays in sight above it."""
+        self.ended.show_message(deciding.ended(entry, self._desk) if entry else "", "ok", self.tr("Close"))
 
     def _show_nothing(self) -> None:
         self._selected = ""
@@ -181,7 +160,9 @@ class ApprovalsPage(PageBase):
         self.view.show_sheet(self._sheet)
         self.view.head.show_expiry(expiry(entry, self._desk, now))
         if self._answering and (self._answering[0] != entry.sha256 or self._answering[1] is not self._desk.record):
-            self._answering, self._scroll_there = None, True
+            if self._answering[0] == entry.sha256:
+                self._scroll_there = True
+            self._answering = None
         self._show_decision(entry, now)
         self.empty.hide()
         self.view.show()
@@ -193,7 +174,9 @@ class ApprovalsPage(PageBase):
             self._show_form(entry)
             self.decision.show_part(self.decision.form)
         elif stage == "countdown":
-            self.decision.countdown.show_entry(entry, now, self._answering is not None)
+            self.decision.countdown.show_entry(
+                entry, now, is_answering=self._answering is not None, connected=self._desk.connected
+            )
             self.decision.show_part(self.decision.countdown)
         else:
             self.decision.outcome.show_outcome(deciding.outcome(entry, self._desk))
@@ -217,10 +200,21 @@ class ApprovalsPage(PageBase):
             return deciding.ANSWERING, "dim"
         if self._wants_reason and (missing := deciding.missing_reason(self._reason())):
             return missing, "bad"
-        held = deciding.HELD if entry.sha256 in self._held else ""
-        rest = not_now or (deciding.TICK_FIRST if unseen else "")
+        if self._enter_was_refused:
+            return deciding.ENTER_NEVER_SENDS, "ink"
+        if self.decision.form.keep.is_asking:
+            return deciding.REALLY_KEEP, "warn"
+        held = deciding.HELD if entry.sha256 in self._held else self._taken_back(entry)
+        rest = not_now or (deciding.TICK_FIRST if unseen else "" if self._desk.connected else deciding.AWAY)
         said = " ".join(part for part in (held, rest) if part)
         return said or deciding.CONSEQUENCES, "ink" if said else "dim"
+
+    def _taken_back(self, entry: Entry) -> str:
+        """Read once for each record."""
+        if self._told_of is None or self._told_of[0] is not self._desk.record or self._told_of[1] != entry.sha256:
+            self._told_of = (self._desk.record, entry.sha256)
+            self._back = deciding.taken_back(entry, self._desk)
+        return self._back
 
     def _show_history(self, desk: Desk) -> None:
         if desk.record.decisions is not self._decisions:
@@ -232,6 +226,8 @@ class ApprovalsPage(PageBase):
         """Who comes back later sees what waits, not what ended before."""
         super().hideEvent(event)
         entry = self._desk.entry(self._selected)
+        if not event.spontaneous():
+            self._read()
         if not event.spontaneous() and entry is not None and entry.state not in _LASTING:
             self._selected = ""
 
@@ -242,6 +238,7 @@ class ApprovalsPage(PageBase):
 
     @Slot(str)
     def _reason_typed(self, text: str) -> None:
+        self._enter_was_refused = False
         if self._selected:
             self._reasons[self._selected] = text
 
@@ -260,24 +257,42 @@ class ApprovalsPage(PageBase):
         if self._answering:
             return
         self._held.add(self._selected)
-        self._wants_reason = False
+        self._wants_reason = self._enter_was_refused = False
+        self.decision.form.keep.calm()
         self.held.emit(self._selected)
         self._again()
 
     @Slot()
     def _keep(self) -> None:
+        if self._has_reason():
+            self.decision.form.keep.press()
+
+    @Slot()
+    def _keep_it(self) -> None:
         self._decide(self.keep_requested)
 
     @Slot()
     def _send(self) -> None:
-        self._decide(self.send_requested)
+        if self._has_reason():
+            self._decide(self.send_requested)
+
+    @Slot()
+    def _refuse_enter(self) -> None:
+        self._enter_was_refused = True
+        self._again()
+
+    def _has_reason(self) -> bool:
+        """Where there is none, it is asked for."""
+        self._enter_was_refused = False
+        if not deciding.missing_reason(self._reason()):
+            return True
+        self._wants_reason = True
+        self.decision.form.reason.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._again()
+        return False
 
     def _decide(self, signal: SignalInstance) -> None:
-        if deciding.missing_reason(self._reason()):
-            self._wants_reason = True
-            self.decision.form.reason.setFocus(Qt.FocusReason.OtherFocusReason)
-            self._again()
-            return
+        self._read()
         self._held.discard(self._selected)
         self._answering = (self._selected, self._desk.record)
         signal.emit(self._selected, self._reason())
@@ -288,6 +303,17 @@ class ApprovalsPage(PageBase):
         self._answering = (self._selected, self._desk.record)
         self.take_back_requested.emit(self._selected)
         self._again()
+
+    @Slot()
+    def _read(self) -> None:
+        """What ended before need not be told any longer."""
+        if self.ended.text():
+            self.ended.show_message("")
+
+    @Slot()
+    def _show_again(self) -> None:
+        if self._selected:
+            self._again()
 
     def _again(self) -> None:
         self.show_desk(self._desk)

@@ -12,9 +12,11 @@ from ...errors import sentence
 from ...events import UpdateRefused
 from ...storage import Entry
 from .desk import Desk
-from .sheet import grouped, shown_hash
+from .sheet import grouped, shown_hash, title
 
-LEAST_REASON: Final = 3  # letters; fewer say nothing to whoever reads the record later (inferred)
+# What most people write (inferred); they go into the reason as they stand.
+USUAL_REASONS: Final = ("Scores improved", "As agreed for the pilot", "Test run")
+NOT_LEFT: Final = "Nothing of this update has left."
 
 Stage = Literal["decide", "countdown", "sending", "received", "refused", "kept", "expired"]
 _STAGES: Final[dict[str, Stage]] = {
@@ -38,10 +40,17 @@ WORDS: Final[dict[Stage, str]] = {
 CONSEQUENCES: Final = (
     "Hold decides nothing. Keep leaves it here for this round. Send can be taken back for ten seconds."
 )
-HELD: Final = "Held. Nothing has left this computer."
+HELD: Final = f"Held. {NOT_LEFT}"
+TAKEN_BACK: Final = f"Taken back. {NOT_LEFT}"
+PROGRAM_CLOSED: Final = "Your approval was taken back because the program closed."
+WORK_STOPPED: Final = "Your approval was taken back because the work was stopped."
+_STOPPED_REASON: Final = "the work was stopped"  # as the record has it where a session ends within the ten seconds
+AWAY: Final = "The coordinator is away. You can decide now; it is sent when it is back."
+REALLY_KEEP: Final = "Press again to keep it here. It is then not sent in this round."
+ENTER_NEVER_SENDS: Final = "Enter never sends. Press the space bar, or click."
 ANSWERING: Final = "Your decision is being recorded."
 TICK_FIRST: Final = "Tick what you have seen above; then it can be sent."
-NO_REASON: Final = "Write a reason first, at least three letters, for whoever reads this record later."
+NO_REASON: Final = "Write a reason first, for whoever reads this record later."
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ def stage(entry: Entry) -> Stage:
 
 def missing_reason(reason: str) -> str:
     """The sentence for a reason that is none; "" for one that will do."""
-    return "" if len(reason.strip()) >= LEAST_REASON else NO_REASON
+    return "" if reason.strip() else NO_REASON
 
 
 def why_not_now(entry: Entry, desk: Desk) -> str:
@@ -77,18 +86,40 @@ def why_not_now(entry: Entry, desk: Desk) -> str:
     return "The coordinator does not ask for this one just now. You can decide once it does."
 
 
+def taken_back(entry: Entry, desk: Desk) -> str:
+    """That, and why, the approval of an update that waits again was taken back; "" where the last word is another."""
+    last = next((told for told in reversed(desk.record.decisions) if told.sha256 == entry.sha256), None)
+    if last is None or last.decision != "taken_back":
+        return ""
+    if last.by == "agent":
+        return PROGRAM_CLOSED
+    return WORK_STOPPED if last.reason == _STOPPED_REASON else TAKEN_BACK
+
+
+def last_reason(entry: Entry, desk: Desk) -> str:
+    """The reason of the latest approval of this update, so that nobody has to write it twice; "" without one."""
+    approvals = (told for told in reversed(desk.record.decisions) if told.decision == "approved")
+    return next((told.reason for told in approvals if told.sha256 == entry.sha256), "")
+
+
 def seconds_left(entry: Entry, now: datetime) -> float:
     """Until an approval is in effect; 0 once it is, or where there is none."""
     return max(0.0, (entry.effective - now).total_seconds()) if entry.effective else 0.0
 
 
-def countdown(entry: Entry, now: datetime) -> tuple[str, str]:
+def countdown(entry: Entry, now: datetime, *, connected: bool = True) -> tuple[str, str]:
     """Headline and sentence while an approval can be taken back."""
     left = math.ceil(seconds_left(entry, now))
+    unit = "second" if left == 1 else "seconds"
+    if not connected:
+        headline = f"Final in {left} {unit}" if left else "Final now"
+        return (
+            headline,
+            f"{NOT_LEFT} The coordinator is away: it is sent when it is back, and can then not be recalled.",
+        )
     if not left:
         return "Leaving now", "It can no longer be recalled."
-    unit = "second" if left == 1 else "seconds"
-    return f"Leaves in {left} {unit}", "Nothing has left this computer yet. After that it cannot be recalled."
+    return f"Leaves in {left} {unit}", f"{NOT_LEFT} After that it cannot be recalled."
 
 
 def outcome(entry: Entry, desk: Desk) -> Outcome:
@@ -104,7 +135,7 @@ def outcome(entry: Entry, desk: Desk) -> Outcome:
             text = f"{_why_refused(entry, desk)} {what} does not count in this round and stays on this computer."
             return Outcome("Refused by the coordinator", text, "warning", "bad")
         case "kept":
-            return Outcome("Kept on site", f"{what} stays on this computer. Nothing has left it.", "lock", "ink")
+            return Outcome("Kept on site", f"{what} stays on this computer. {NOT_LEFT}", "lock", "ink")
         case _:
             text = f"The round closed before it was sent. {what} stays on this computer."
             return Outcome("The round closed without it", text, "clock", "warn")
@@ -117,7 +148,27 @@ def _why_refused(entry: Entry, desk: Desk) -> str:
     return sentence(entry.code, {})
 
 
+def ended(entry: Entry, desk: Desk) -> str:
+    """What has become of it in one line, for when the next one is on the screen already; "" while it goes on."""
+    if stage(entry) not in ("received", "kept"):
+        return ""
+    told = outcome(entry, desk)
+    return f"{title(entry)}: {told.headline[0].lower()}{told.headline[1:]}. {told.text}"
+
+
+def _waits_for_coordinator(entry: Entry, desk: Desk) -> bool:
+    """Whether it is certain that nothing has left: the agent, which asked in this session, has not offered it yet.
+
+    A restarted program does not know, and neither does one whose agent has gone on to something else.
+    """
+    phase = desk.phase
+    return phase is not None and phase.phase == "approval" and phase.round == entry.plan.round
+
+
 def _sending(entry: Entry, desk: Desk) -> Outcome:
+    if _waits_for_coordinator(entry, desk):
+        text = "Waiting for the coordinator; nothing has left yet. It can no longer be taken back."
+        return Outcome("Approved", text, "clock", "accent")
     on_its_way = desk.work.phase == "uploading" and desk.work.round == entry.plan.round
     text = "It can no longer be recalled. The coordinator fetches exactly what you approved."
     if not desk.connected:

@@ -6,7 +6,7 @@ Everything is read off the outbox's entry: the very bytes and numbers that an ap
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
@@ -20,6 +20,11 @@ from .progress import duration, megabytes
 NORM_FAR_OUT: Final = 3.0
 # Scores are compared as they are shown: what differs in a later digit is no difference to a person; inferred.
 DIGITS: Final = 2
+# Scores on fewer notes are too uncertain to call a change one; inferred (as for a mean: about 30).
+ENOUGH_NOTES: Final = 30
+# Model drift is the update's size against what there was and what others did: 0.5 is as large as both; inferred.
+MOVES_LITTLE: Final = 0.1
+MOVES_FAR: Final = 0.5
 
 NOT_MEASURED: Final = "not measured"
 NO_REFERENCE: Final = "first round: no reference yet"
@@ -27,6 +32,12 @@ MAY_REVEAL: Final = (
     "Not measured in this version. An adapter can tell something about the notes that it was trained on."
 )
 SCORES_REVEAL: Final = "Counts and a loss over all these notes together. No adapter leaves."
+
+# Rows of a report that say nothing to whoever did not write the program.
+_NUMBER_NAMES: Final = {
+    ("kind", "train"): ("what", "adapter after training"),
+    ("kind", "evaluate"): ("what", "scores of the final adapter"),
+}
 
 Tone = Literal["", "ok", "warn"]
 Word = Literal["", "better", "same", "worse"]
@@ -64,7 +75,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Sheet:
-    """One update as it is shown. `numbers` is all that leaves, name by name; `worth_on` says on which notes."""
+    """One update as it is shown. `numbers` is all that leaves, name by name; `worth_on` says on which notes.
+
+    `details` are for specialists, who know what they mean.
+    """
 
     sha256: str
     title: str
@@ -75,6 +89,7 @@ class Sheet:
     worth_on: str
     worth: tuple[Line, ...]
     differs: tuple[Line, ...]
+    details: tuple[Line, ...]
     reveals: str
     numbers: tuple[tuple[str, str], ...]
     findings: tuple[Finding, ...]
@@ -89,6 +104,7 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
     report = entry.update.report
     last = last_norm(entry, desk)
     scored = report.kind == "evaluate"
+    notes = report.notes if scored else entry.evidence.validation_notes
     return Sheet(
         sha256=entry.sha256,
         title=title(entry),
@@ -96,9 +112,10 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
         environment=desk.spec.environment.upper() if desk.spec else "",
         hash=shown_hash(entry),
         leaves=_leaves(entry, desk),
-        worth_on=f"your {report.notes:,} test notes" if scored else "your validation notes",
-        worth=_worth(report, entry.evidence),
-        differs=() if scored else _differs(report, entry.evidence, last),
+        worth_on=_worth_on(notes, scored),
+        worth=_worth(report, entry.evidence, is_certain=notes is not None and notes >= ENOUGH_NOTES),
+        differs=() if scored else (Line("The model moves", moved(entry.evidence.model_drift)),),
+        details=_details(entry, desk, last),
         reveals=SCORES_REVEAL if scored else MAY_REVEAL,
         numbers=_numbers(entry),
         findings=tuple(_findings(report, entry.evidence, last)),
@@ -117,9 +134,9 @@ def shown_hash(entry: Entry) -> str:
     return parts[0].sha256 if len(parts) == 1 else entry.sha256
 
 
-def grouped(sha256: str) -> str:
-    """The first 16 digits in groups of four: short enough to be read out on the telephone."""
-    return " ".join(sha256[at : at + 4] for at in range(0, 16, 4))
+def grouped(sha256: str, digits: int = 16) -> str:
+    """The first digits in groups of four: 16 are short enough to be read out on the telephone."""
+    return " ".join(sha256[at : at + 4] for at in range(0, digits, 4))
 
 
 def expiry(entry: Entry, desk: Desk, now: datetime) -> str:
@@ -152,17 +169,7 @@ def _leaves(entry: Entry, desk: Desk) -> tuple[Line, ...]:
     address = desk.session.address if desk.session else "the coordinator"
     lines = [Line("To", _host(address), full=address)]
     if update.parts:
-        rank = f"{entry.evidence.rank}"
-        if desk.spec:
-            rank += f" · {len(desk.spec.base.modules):,} matrices"
-        lines += [
-            Line("Rank", rank),
-            Line("Size", megabytes(update.size), full=f"{update.size:,} bytes"),
-        ]
-        lines += [
-            Line("sha256" if len(update.parts) == 1 else f"sha256 of {name}", grouped(part.sha256), full=part.sha256)
-            for name, part in sorted(update.parts.items())
-        ]
+        lines.append(Line("Size", megabytes(update.size), full=f"{update.size:,} bytes"))
     else:
         lines.append(Line("Adapter", "none, scores only"))
     return (*lines, Line("Note text", "none"), Line("Your reason", "never sent"))
@@ -173,8 +180,26 @@ def _host(address: str) -> str:
     return address.partition("://")[2] or address
 
 
-def _worth(report: Report, evidence: Evidence) -> tuple[Line, ...]:
-    """Scores come from the evidence, which has them also where the federation does not share them."""
+def _worth_on(notes: int | None, is_final: bool) -> str:
+    """How many notes the scores are of, and whether that is enough to tell anything."""
+    kind = "test" if is_final else "validation"
+    if notes is None:
+        return f"your {kind} notes"
+    if notes >= ENOUGH_NOTES:
+        return f"your {notes:,} {kind} notes"
+    return f"{notes} of your notes: too few to tell"
+
+
+def _worth(report: Report, evidence: Evidence, *, is_certain: bool) -> tuple[Line, ...]:
+    """Scores come from the evidence, which has them also where the federation does not share them.
+
+    On too few notes, or nobody knows how many, nothing is called better.
+    """
+    lines = _changes(report, evidence)
+    return lines if is_certain else tuple(replace(line, word="") if line.word != "worse" else line for line in lines)
+
+
+def _changes(report: Report, evidence: Evidence) -> tuple[Line, ...]:
     before, after = evidence.scores_before, evidence.scores_after
     lines = []
     if after != Scores():
@@ -203,14 +228,34 @@ def _capital(kind: str) -> str:
     return kind.replace("_", " ").capitalize()
 
 
-def _differs(report: Report, evidence: Evidence, last: float | None) -> tuple[Line, ...]:
-    return (
-        Line("Model drift", _measured(evidence.model_drift)),
-        Line("Performance drift", _measured(evidence.performance_drift)),
-        Line("Semantic drift", NOT_MEASURED),
-        Line("Cosine to the group", NOT_MEASURED),
-        Line("Norm", NO_REFERENCE if last is None else f"{report.update_norm / last:.1f}x your last"),
-    )
+def moved(model_drift: float | None) -> str:
+    """How far this update moves the model, in words."""
+    if model_drift is None:
+        return NO_REFERENCE
+    if model_drift < MOVES_LITTLE:
+        return "little"
+    return "as usual" if model_drift < MOVES_FAR else "far"
+
+
+def _details(entry: Entry, desk: Desk, last: float | None) -> tuple[Line, ...]:
+    """Measures with their own names, and whole fingerprints."""
+    update, evidence, lines = entry.update, entry.evidence, []
+    if update.report.kind == "train":
+        rank = f"{evidence.rank}"
+        if desk.spec:
+            rank += f" · {len(desk.spec.base.modules):,} matrices"
+        norm = NO_REFERENCE if last is None else f"{update.report.update_norm / last:.1f}x your last"
+        lines = [
+            Line("Model drift", _measured(evidence.model_drift)),
+            Line("Performance drift", _measured(evidence.performance_drift)),
+            Line("Semantic drift", NOT_MEASURED),
+            Line("Cosine to the group", NOT_MEASURED),
+            Line("Norm", norm),
+            Line("Rank", rank),
+        ]
+    for name, part in sorted(update.parts.items()):
+        lines.append(Line("sha256" if len(update.parts) == 1 else f"sha256 of {name}", grouped(part.sha256, 64)))
+    return (*lines, Line("sha256 of the update", grouped(entry.sha256, 64)))
 
 
 def _measured(value: float | None) -> str:
@@ -221,7 +266,7 @@ def _numbers(entry: Entry) -> tuple[tuple[str, str], ...]:
     rows = [("update", entry.sha256), ("round", str(entry.update.round))]
     for name, part in sorted(entry.update.parts.items()):
         rows += [(f"{name}, bytes", f"{part.size:,}"), (f"{name}, sha256", part.sha256)]
-    return (*rows, *scalars(entry.update.report))
+    return (*rows, *(_NUMBER_NAMES.get(row, row) for row in scalars(entry.update.report)))
 
 
 def _findings(report: Report, evidence: Evidence, last: float | None) -> list[Finding]:
