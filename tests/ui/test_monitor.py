@@ -418,13 +418,14 @@ def test_that_the_table_is_made_anew_only_where_something_has_changed(
 
 def test_that_the_charts_are_saved_as_a_picture(page: MonitorPage, tmp_path: Path, qtbot: QtBot) -> None:
     show(page, desk_of([*run(2, 30), standing(2)]))
+    width = page.charts.width()
     page.controls.picture_action.trigger()
     dialog = dialog_of(page)
     dialog.fileSelected.emit(str(tmp_path / "run.png"))
     dialog.reject()
     qtbot.waitUntil(lambda: "run.png" in page.banner.text())
     image = QImage(str(tmp_path / "run.png"))
-    assert image.width() == 2 * page.charts.width()
+    assert image.width() == 2 * width
     colors = {image.pixel(x, y) for x in range(0, image.width(), 7) for y in range(0, image.height(), 7)}
     assert len(colors) > 4
 

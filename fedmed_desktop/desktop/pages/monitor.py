@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from PySide6.QtCore import QDir, Qt, Slot
+from PySide6.QtCore import QDir, Qt, QTimer, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFileDialog, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
@@ -24,6 +24,7 @@ from fedmed_desktop.desktop.view.series import Axis, Curves
 from fedmed_desktop.desktop.view.steps import WEIGHTS, Weight
 from fedmed_desktop.desktop.widgets import (
     Banner,
+    Caption,
     Card,
     EmptyState,
     Heading,
@@ -35,6 +36,7 @@ from fedmed_desktop.desktop.widgets import (
 from fedmed_desktop.errors import UserFacingError
 
 TABLE_EVERY_S = 1.0
+SAVED_MS = 10_000  # that something was saved is read by then (inferred); what went wrong stays until it is read
 
 
 class MonitorPage(PageBase):
@@ -69,6 +71,10 @@ class MonitorPage(PageBase):
         self.column.content.addStretch(0)  # takes what is left while there is no body
         self.empty.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.banner.acted.connect(self._on_banner_read)
+        self._saved_read = QTimer(self)
+        self._saved_read.setSingleShot(True)
+        self._saved_read.setInterval(SAVED_MS)
+        self._saved_read.timeout.connect(self._on_banner_read)
         self._wire()
         self._show_options()
         self._show_body(False)
@@ -81,6 +87,10 @@ class MonitorPage(PageBase):
         words._lay(column, (0, 0, 0, 0), 2)
         column.addWidget(Heading(self.tr("Monitor")))
         column.addWidget(self.subtitle)
+        self.hint = Caption(
+            self.tr("Loss should go down; drift should stay low; rank is how much can be learned."), wrap=True
+        )
+        column.addWidget(self.hint)
         header = Row(spacing=16)
         header.add(words, 1)
         header.add(self.controls)
@@ -127,7 +137,7 @@ class MonitorPage(PageBase):
             self._table_shown = time.monotonic()
 
     def _show_body(self, has_data: bool) -> None:
-        for widget in (self._body, self.controls):
+        for widget in (self._body, self.controls, self.hint):
             widget.setVisible(has_data)
         self.empty.setVisible(not has_data)
 
@@ -172,6 +182,7 @@ class MonitorPage(PageBase):
 
     @Slot(bool)
     def _on_follow(self, is_following: bool) -> None:
+        self._forget_saved()
         if is_following:
             self.charts.follow()
         else:
@@ -180,6 +191,7 @@ class MonitorPage(PageBase):
     def _show_options(self) -> None:
         """Buttons and menus say what holds, and the page shows it."""
         charts = self.charts
+        self._forget_saved()
         self.controls.show_options(charts.weight, charts.axis, charts.is_log, self.shows_table)
         self._sheet.setCurrentWidget(self._table_card if self.shows_table else charts)
         self._table_shown = 0.0
@@ -212,6 +224,7 @@ class MonitorPage(PageBase):
 
     def _ask(self, title: str, ending: str) -> QFileDialog:
         """Opens a dialog for the name of a new file; overwriting is asked about by the dialog."""
+        self._forget_saved()
         dialog = QFileDialog(self, title, QDir.homePath())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
@@ -247,12 +260,20 @@ class MonitorPage(PageBase):
         if path.suffix == ".csv" and self._desk and self._desk.curves.is_thinned:
             words += ". " + self.tr("Of long rounds that have closed, an even selection of steps is in it.")
         self.banner.show_message(words, "ok", self.tr("Close"))
+        self._saved_read.start()
 
     def _on_not_written(self, error: BaseException) -> None:
         if not isinstance(error, UserFacingError):
             raise error
+        self._saved_read.stop()
         self.banner.show_message(str(error), "bad", self.tr("Close"))
 
     @Slot()
     def _on_banner_read(self) -> None:
+        self._saved_read.stop()
         self.banner.show_message("")
+
+    def _forget_saved(self) -> None:
+        """At the next action it is no longer news."""
+        if self._saved_read.isActive():
+            self._on_banner_read()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtGui import QImage, QImageWriter
 from PySide6.QtWidgets import QWidget
@@ -122,7 +123,7 @@ class ChartColumn(Card):
         chart.draw("others", *curves.other_ranks(self.axis))
         chart.draw("own", *curves.rank(self.axis))
         for key, line in _RANK.items():
-            chart.show_line(key, line if chart.data(key)[0].size else replace(line, name=""))
+            chart.show_line(key, line if _is_seen(chart, key) else replace(line, name=""))
         change = monitor.rank_change(curves)
         chart.show_notes([change] if change else [])
         chart.show_nothing("" if chart.has_data else self.tr("Known once this site's first adapter is made"))
@@ -153,9 +154,12 @@ class ChartColumn(Card):
 
     @Slot(float)
     def _on_pointed(self, x: float) -> None:
-        place = monitor.place(self._curves, self.axis, x) if self._curves and x == x else ""
+        place = self._place(x) if x == x else ""
         for chart in self.charts:
-            chart.point_at(x, place if chart is self.loss else "")
+            chart.point_at(x, place if chart is self.loss else "", self._place)
+
+    def _place(self, x: float) -> str:
+        return monitor.place(self._curves, self.axis, x) if self._curves else ""
 
     # -- a picture of it ---------------------------------------------------------------------------------------------
 
@@ -174,3 +178,16 @@ def write_picture(image: QImage, path: Path) -> None:
     writer = QImageWriter(str(path), b"png")
     if not writer.write(image):
         raise UserFacingError("desktop.not_written", path=str(path), reason=writer.errorString())
+
+
+def _is_seen(chart: Chart, key: str) -> bool:
+    """Whether a rank's line has values, and not only those of this site's own line, which would lie over it."""
+    x, y = chart.data(key)
+    there = np.isfinite(y)
+    if key == "own" or not there.any():
+        return bool(there.any())
+    own_x, own_y = chart.data("own")
+    if not own_x.size or x[there].min() < own_x[0] or x[there].max() > own_x[-1]:
+        return True
+    mine = set(zip(own_x.tolist(), own_y.tolist(), strict=True))
+    return any(point not in mine for point in zip(x[there].tolist(), y[there].tolist(), strict=True))

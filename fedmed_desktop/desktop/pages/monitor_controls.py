@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QWidget
 
@@ -42,6 +42,12 @@ class MonitorControls(Row):
         self.follow.setChecked(True)
         self.follow.clicked.connect(self.follow_chosen)
 
+    def sizeHint(self) -> QSize:
+        """That of one line, also while there are two: it would never become one again."""
+        parts = [widget.sizeHint() for widget in self._widgets]
+        width = sum(part.width() for part in parts) + self.content.spacing() * (len(parts) - 1)
+        return QSize(width, super().sizeHint().height())
+
     def _name(self) -> None:
         self.view.setText(self.tr("View"))
         self.follow.setText(self.tr("Follow"))
@@ -63,7 +69,7 @@ class MonitorControls(Row):
         for axis, word in zip(AXES, (self.tr("By step"), self.tr("By time")), strict=True):
             _choice(menu, self.axes, word, axis)
         menu.addSeparator()
-        self.log_action = menu.addAction(self.tr("Logarithmic loss"))
+        self.log_action = menu.addAction(self.tr("Stretch small values (log)"))
         menu.addSeparator()
         self.table_action = menu.addAction(self.tr("Show as table"))
         self.log_action.setCheckable(True)

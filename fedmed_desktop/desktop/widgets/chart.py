@@ -10,8 +10,7 @@ from fedmed_desktop.desktop.widgets.chart_view import PlotView  # isort: skip  #
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QRectF, Qt, Signal, Slot
-from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QEvent, Qt, Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QFrame, QGridLayout, QVBoxLayout, QWidget
 
 from fedmed_desktop.desktop import theme
@@ -99,7 +98,6 @@ class Chart(QFrame):
         self.plot.pointed.connect(self.pointed)
         self.plot.moved.connect(self.moved)
         self.plot.home_asked.connect(self.home_asked)
-        self.plot.focus_changed.connect(self._on_focus)
         self.plot.box.sigXRangeChanged.connect(self._on_span)
 
     # -- what is drawn -----------------------------------------------------------------------------------------------
@@ -166,8 +164,9 @@ class Chart(QFrame):
         if sentence != self.placeholder.text():
             self.placeholder.setText(sentence)
             self.placeholder.setVisible(bool(sentence))
-            self.plot.values.setGrid(False if sentence else 255)
-            self.plot.values.setStyle(showValues=not sentence)
+            self.plot.values.show_axis(not sentence)
+            if sentence:
+                self._cross.hide()
 
     @property
     def has_data(self) -> bool:
@@ -211,18 +210,32 @@ class Chart(QFrame):
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def point_at(self, x: float, place: str = "") -> None:
-        """Marks an x and tells each line's value nearest to it in the legend, after `place`; NaN: none."""
-        is_read = x == x
+    def point_at(self, x: float, place: str = "", where: Callable[[float], str] | None = None) -> None:
+        """Marks an x and tells each line's value there in the legend, after `place`; NaN: none.
+
+        `where` gives words for the x at which a value was measured that is not of this very place.
+        """
+        is_read = x == x and not self.placeholder.text()
         self._cross.setVisible(is_read)
         if is_read:
             self._cross.setPos(x)
-        self.legend.show_values(({"": place} if place else {}) | self.values_at(x) if is_read else None)
+        self.legend.show_values(({"": place} if place else {}) | self.values_at(x, where) if is_read else None)
 
-    def values_at(self, x: float) -> dict[str, str]:
-        """By the names of the lines."""
-        near = {line.name: nearest(*self._data[key], x) for key, line in self._lines.items() if line.name}
-        return {name: self._word(value) for name, value in near.items() if value == value}
+    def values_at(self, x: float, where: Callable[[float], str] | None = None) -> dict[str, str]:
+        """By the names of the lines: of a long line the nearest value, of others the last at or before x."""
+        told = {}
+        for key, line in self._lines.items():
+            if not line.name:
+                continue
+            if line.is_long:
+                at, value = x, nearest(*self._data[key], x)
+            else:
+                at, value = last_before(*self._data[key], x)
+            if value != value:
+                continue
+            is_elsewhere = bool(line.marker) and where is not None and where(at) != where(x)
+            told[line.name] = f"{self._word(value)} ({where(at)})" if where and is_elsewhere else self._word(value)
+        return told
 
     def _word(self, value: float) -> str:
         return f"{value:.0f}" if self._scale == "rank" else number(value)
@@ -278,17 +291,15 @@ class Chart(QFrame):
         if event.type() == QEvent.Type.StyleChange and hasattr(self, "_cross"):
             self._restyle()
 
-    @Slot()
-    def _on_focus(self) -> None:
-        self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        super().paintEvent(event)
-        if self.plot.hasFocus():
-            painter = QPainter(self)
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setPen(QPen(theme.active().color("focus"), 2))
-            painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 4, 4)
+def last_before(x: Numbers, y: Numbers, at: float) -> tuple[float, float]:
+    """x and value of the last finite one at or before an x; NaN where there is none."""
+    rows = np.flatnonzero(np.isfinite(y) & (x <= at))
+    if not rows.size:
+        return float("nan"), float("nan")
+    # Lines that go back to the left, one after the other, have their latest x where it is greatest.
+    row = rows[np.argmax(x[rows] + rows * 1e-12)]
+    return float(x[row]), float(y[row])
 
 
 def _same(one: tuple[Numbers, Numbers], other: tuple[Numbers, Numbers]) -> bool:

@@ -45,6 +45,10 @@ class _ThemedAxis(pg.AxisItem):  # type: ignore[misc]
         self.setTickPen(QPen(theme.active().color("grid")))
 
 
+def _before(rect: QRectF, end: float) -> QRectF:
+    return rect.translated(min(0.0, end - rect.right()), 0)
+
+
 class ValueAxis(_ThemedAxis):
     """The left axis. `ticks`: exactly these values, rather than round numbers; in the scale's own unit."""
 
@@ -52,7 +56,18 @@ class ValueAxis(_ThemedAxis):
         super().__init__("left")
         self.scale_kind: Scale = "linear"
         self.ticks: tuple[float, ...] = ()
+        self._is_shown = True
         self.setStyle(hideOverlappingLabels=False)
+
+    def show_axis(self, is_shown: bool) -> None:
+        """Numbers and grid lines, or nothing: pyqtgraph would leave a dot of each line."""
+        self._is_shown = is_shown
+        self.setGrid(255 if is_shown else False)
+        self.setStyle(showValues=is_shown)
+
+    def generateDrawSpecs(self, painter: QPainter) -> Any:
+        specs = super().generateDrawSpecs(painter)
+        return specs if specs is None or self._is_shown else (specs[0], [], [])
 
     def show_scale(self, kind: Scale, ticks: tuple[float, ...] = ()) -> None:
         if (kind, ticks) != (self.scale_kind, self.ticks):
@@ -88,6 +103,15 @@ class PositionAxis(_ThemedAxis):
     def __init__(self) -> None:
         super().__init__("bottom")
         self.kind: Axis = "step"
+
+    def generateDrawSpecs(self, painter: QPainter) -> Any:
+        """No lines. A number at the very end stands a little to the left, rather than half beyond the edge."""
+        specs = super().generateDrawSpecs(painter)
+        if specs is None:
+            return None
+        axis, _, texts = specs
+        end = self.mapRectFromParent(self.geometry()).right()
+        return axis, [], [(_before(rect, end), flags, word) for rect, flags, word in texts]
 
     def boundingRect(self) -> QRectF:
         half = theme.px(24)  # of a number at the very end, as above

@@ -18,6 +18,7 @@ Dash = Literal["solid", "dash", "dot", "dashdot"]
 Marker = Literal["", "o", "s", "t", "d"]
 _DASHES: Final[dict[Dash, list[float]]] = {"dash": [4, 3], "dot": [1, 2.5], "dashdot": [5, 2.5, 1, 2.5]}
 FAINT: Final = 0.5  # share of a faint line's own colour
+FAINT_IN_CONTRAST: Final = 0.75
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Line:
 
     def ink(self) -> QColor:
         tokens = theme.active().tokens
-        return QColor(mixed(tokens[self.color], tokens["card"], FAINT) if self.is_faint else tokens[self.color])
+        share = FAINT_IN_CONTRAST if tokens.name == "contrast" else FAINT
+        return QColor(mixed(tokens[self.color], tokens["card"], share) if self.is_faint else tokens[self.color])
 
     def pen(self) -> QPen:
         if not self.width:

@@ -6,9 +6,11 @@ from __future__ import annotations
 from fedmed_desktop.desktop.widgets.chart_axis import PositionAxis, RoundAxis, ValueAxis  # isort: skip  # chooses PySide6
 
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QWheelEvent
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QPainter, QPaintEvent, QPen, QWheelEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QGraphicsGridLayout, QWidget
+
+from fedmed_desktop.desktop import theme
 
 pg.setConfigOptions(antialias=False, useOpenGL=False)  # OpenGL is missing on remote desktops, and not needed here
 
@@ -25,7 +27,6 @@ class PlotView(pg.GraphicsView):  # type: ignore[misc]
     pointed = Signal(float)  # x that is read; NaN when none is
     moved = Signal()  # by the person: panned or zoomed
     home_asked = Signal()
-    focus_changed = Signal()
 
     def __init__(self, is_labelled: bool, parent: QWidget | None = None) -> None:
         self.values, self.position, self.rounds = ValueAxis(), PositionAxis(), RoundAxis(is_labelled)
@@ -76,14 +77,23 @@ class PlotView(pg.GraphicsView):  # type: ignore[misc]
         super().leaveEvent(event)
         self._point(float("nan"))
 
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The frame of the focus lies over everything else: beneath it only parts would be seen."""
+        super().paintEvent(event)
+        if self.hasFocus():
+            painter = QPainter(self.viewport())
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QPen(theme.active().color("focus"), 2))
+            painter.drawRoundedRect(QRectF(self.viewport().rect()).adjusted(1, 1, -1, -1), 4, 4)
+
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
-        self.focus_changed.emit()
+        self.viewport().update()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
         self._point(float("nan"))
-        self.focus_changed.emit()
+        self.viewport().update()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         if self._page_scrolls() and not event.modifiers() & Qt.KeyboardModifier.ControlModifier:
