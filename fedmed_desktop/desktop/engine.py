@@ -170,11 +170,11 @@ class Engine(QObject):
             try:
                 self._backend.read(request, put, control)
             except Exception as error:
-                self._failed_to_read(left, error)
+                self.failed_to_read(left, error)
 
         self._training.submit(job)
 
-    def _failed_to_read(self, sides: Sequence[Side], error: Exception) -> None:
+    def failed_to_read(self, sides: Sequence[Side], error: Exception) -> None:
         """The side at work says why, and those after it that their turn never came; others keep their results."""
         problem = Problem.of(error, traceback.format_exc(), fatal=False)
         for number, side in enumerate(sides):

@@ -215,8 +215,8 @@ class Program(QObject):
     def _read(self, wish: TrialWish) -> None:
         try:
             self.engine.read_note(request_for(wish, self.desk, DemoOptions().model, self.engine.blob))
-        except UserFacingError as error:
-            self.engine.buffer.append(Problem.of(error, "", fatal=False))
+        except UserFacingError as error:  # the chosen adapter is no longer here; the left side is hardly ever one
+            self.engine.failed_to_read(("right", "left") if wish.right else ("left",), error)
 
     @Slot(str)
     def _choose_appearance(self, choice: str) -> None:

@@ -25,7 +25,10 @@ from fedmed_desktop.desktop.view.deciding import (
     REALLY_KEEP,
     TAKEN_BACK,
 )
+from fedmed_desktop.desktop.view.desk import Desk
+from fedmed_desktop.desktop.view.items import SessionStarted
 from fedmed_desktop.federation import Report
+from fedmed_desktop.site import Record
 from fedmed_desktop.storage import Entry
 from tests.approval_parts import AFTER, BEFORE, NOW, REASON, Site, site_in
 
@@ -589,3 +592,16 @@ def test_that_no_word_is_cut_off(shown: Shown, qapp: QApplication, scale: float)
         appearance.choose("system")
         appearance.set_text_scale(1.0)
         appearance.deleteLater()
+
+
+def test_that_nothing_is_said_to_wait_only_once_the_record_was_read(qtbot: QtBot, tmp_path: Path) -> None:
+    page = ApprovalsPage()
+    qtbot.addWidget(page)
+    page.show()
+    desk = Desk()
+    desk.fold([SessionStarted("site", "A", "ws://127.0.0.1:9", ("A",), tmp_path, tmp_path)])
+    page.show_desk(desk)
+    assert "Looking" in page.empty._title.text()
+    desk.fold([Record(spec=None, entries=(), decisions=(), final=None)])
+    page.show_desk(desk)
+    assert page.empty._title.text() == "Nothing waits for you"

@@ -59,11 +59,11 @@ class ApprovalsPage(PageBase):
     def _build(self) -> None:
         self.ended = Banner()
         self.queue = Queue()
-        self.empty = EmptyState(
-            "approvals",
+        self._nothing = (
             self.tr("Nothing waits for you"),
             self.tr("When an adapter is trained it is shown here first; nothing leaves this computer without you."),
         )
+        self.empty = EmptyState("approvals", *self._nothing)
         self.view = SheetView()
         self.decision = DecisionCard()
         self.history_model = Receipts(parent=self)
@@ -150,6 +150,10 @@ class ApprovalsPage(PageBase):
 
     def _show_nothing(self) -> None:
         self._selected = ""
+        if self._desk.running and not self._desk.looked:
+            self.empty.show_words(self.tr("Looking …"), self.tr("This site's record is being read."))
+        else:
+            self.empty.show_words(*self._nothing)
         self.empty.show()
         self.view.hide()
         self.decision.hide()
