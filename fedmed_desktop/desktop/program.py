@@ -315,6 +315,7 @@ class Program(QObject):
     def _closed(self) -> None:
         log.info("the desktop has closed")
         self._undo_hooks()
+        self.appearance.end()
         end_tasks()
         self._place.leave()
         self.window.end()

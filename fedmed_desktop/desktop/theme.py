@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
-from PySide6.QtCore import QObject, Qt, QTemporaryDir, Signal, Slot
+from PySide6.QtCore import QObject, Qt, QTemporaryDir, Signal, SignalInstance, Slot
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
@@ -136,6 +136,15 @@ def system_theme() -> str:
     return "dark" if hints.colorScheme() == Qt.ColorScheme.Dark else "light"
 
 
+def _told_by_the_system() -> list[SignalInstance]:
+    """Signals after which "system" may mean another theme."""
+    hints = QGuiApplication.styleHints()
+    told: list[SignalInstance] = [hints.colorSchemeChanged]
+    if hasattr(hints, "accessibility"):  # Qt 6.10 tells of the system's wish for more contrast
+        told.append(hints.accessibility().contrastPreferenceChanged)
+    return told
+
+
 class Appearance(QObject):
     """Applies the chosen theme and text scale to the application, and follows the system while "system" is chosen."""
 
@@ -156,11 +165,10 @@ class Appearance(QObject):
         self._app, self._system = app, system
         self._choice: Choice = choice if choice in CHOICES else "system"
         self._scale = min(max(text_scale, SCALES[0]), SCALES[1])
-        app.setStyle("Fusion")
-        hints = QGuiApplication.styleHints()
-        hints.colorSchemeChanged.connect(self._follow)
-        if hasattr(hints, "accessibility"):  # Qt 6.10 tells of the system's wish for more contrast
-            hints.accessibility().contrastPreferenceChanged.connect(self._follow)
+        if _Running.theme is None:
+            app.setStyle("Fusion")
+        for told in _told_by_the_system():
+            told.connect(self._follow)
         self._apply()
 
     @property
@@ -198,8 +206,18 @@ class Appearance(QObject):
         if self._choice == "system" and self.theme != _Running.theme:
             self._apply()
 
+    def end(self) -> None:
+        """Follows the system no longer; what is shown stays as it is."""
+        for told in _told_by_the_system():
+            told.disconnect(self._follow)
+        self.setParent(None)
+        self.deleteLater()
+
     def _apply(self) -> None:
-        _Running.theme, _Running.scale = self.theme, self._scale
+        shown = (self.theme, self._scale)
+        if shown == (_Running.theme, _Running.scale) and self._app.styleSheet():
+            return  # every widget there is would be polished anew
+        _Running.theme, _Running.scale = shown
         self._app.setPalette(palette_of(self.theme))
         self._app.setFont(base_font())
         template = resource("themes/style.qss").read_text("utf-8")

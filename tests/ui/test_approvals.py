@@ -591,7 +591,7 @@ def test_that_no_word_is_cut_off(shown: Shown, qapp: QApplication, scale: float)
     finally:
         appearance.choose("system")
         appearance.set_text_scale(1.0)
-        appearance.deleteLater()
+        appearance.end()
 
 
 def test_that_nothing_is_said_to_wait_only_once_the_record_was_read(qtbot: QtBot, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def look(qapp: QApplication) -> Iterator[Appearance]:
     look = Appearance(qapp, "light")
     yield look
     look.set_text_scale(1.0)
-    look.deleteLater()
+    look.end()
 
 
 @pytest.fixture

@@ -251,7 +251,7 @@ def test_that_the_form_fits_a_small_screen_at_200_percent(qtbot: QtBot, qapp: QA
     fill(qtbot, page)
     assert page.widget().minimumSizeHint().width() <= page.viewport().width()
     look.set_text_scale(1.0)
-    look.deleteLater()
+    look.end()
 
 
 def test_that_an_address_without_an_answer_warns_and_lets_join(qtbot: QtBot, page: JoinPage) -> None:

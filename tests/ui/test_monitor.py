@@ -56,7 +56,7 @@ def look(qapp: QApplication) -> Iterator[Appearance]:
     yield look
     look.choose("light")
     look.set_text_scale(1.0)
-    look.deleteLater()
+    look.end()
 
 
 def show(page: MonitorPage, desk: Desk) -> None:

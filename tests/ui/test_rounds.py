@@ -227,4 +227,4 @@ def test_that_nothing_is_wider_than_a_small_screen_at_200_percent(
     qtbot.waitExposed(page)
     assert page.widget().minimumSizeHint().width() <= page.viewport().width()
     look.set_text_scale(1.0)
-    look.deleteLater()
+    look.end()

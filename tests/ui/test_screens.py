@@ -39,7 +39,7 @@ def scale(request: pytest.FixtureRequest, qapp: QApplication) -> Iterator[float]
     look = Appearance(qapp, "light", request.param)
     yield request.param
     look.set_text_scale(1.0)
-    look.deleteLater()
+    look.end()
 
 
 @pytest.fixture(scope="module")

@@ -129,8 +129,7 @@ def appearance(qapp: QApplication, system: System) -> Iterator[Appearance]:
     yield made
     made.choose("light")
     made.set_text_scale(1.0)
-    made.setParent(None)
-    made.deleteLater()
+    made.end()
 
 
 def test_that_the_system_is_followed_while_the_program_runs(
@@ -169,8 +168,7 @@ def test_that_an_unknown_choice_is_refused_later_and_means_system_at_start(qapp:
     with pytest.raises(ValueError, match="mauve"):
         made.choose("mauve")
     made.choose("light")
-    made.setParent(None)
-    made.deleteLater()
+    made.end()
 
 
 def test_that_the_systems_own_font_is_taken_unless_it_is_a_stopgap() -> None:

@@ -639,5 +639,4 @@ def test_that_the_list_of_choices_shows_all_of_its_rows(
         box.hidePopup()
     finally:
         look.set_text_scale(1.0)
-        look.setParent(None)
-        look.deleteLater()
+        look.end()

@@ -50,8 +50,7 @@ def appearance(qapp: QApplication) -> Iterator[Appearance]:
     yield made
     made.choose("light")
     made.set_text_scale(1.0)
-    made.setParent(None)
-    made.deleteLater()
+    made.end()
 
 
 class EveryPart(PageBase):
