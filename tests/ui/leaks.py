@@ -50,8 +50,10 @@ class LeakWatch:
 
     def _new(self) -> list[QThread | QTimer | QWidget]:
         _settle()
-        if any(id(alive) not in self._before for alive in _alive()):
-            gc.collect()  # takes long: only where something may be garbage
+        for generation in range(3):  # the last looks at all that torch has made: only where something is still there
+            if all(id(alive) in self._before for alive in _alive()):
+                break
+            gc.collect(generation)
             _settle()
         return [alive for alive in _alive() if id(alive) not in self._before]
 
@@ -75,9 +77,14 @@ def _alive() -> Iterator[QThread | QTimer | QWidget]:
 
 def _qt_objects() -> list[QObject]:
     """All that Python made or has seen: a child's wrapper lives as long as its parent."""
-    # the type is asked, not isinstance: on a stranger that may run code
-    things = [thing for thing in gc.get_objects() if issubclass(type(thing), (QThread, QTimer))]
+    # The type is asked, not isinstance: on a stranger that may run code. A set, since torch has made a million objects.
+    watched = _with_subclasses(QThread) | _with_subclasses(QTimer)
+    things = [thing for thing in gc.get_objects() if type(thing) in watched]
     return [thing for thing in things if shiboken6.isValid(thing)]
+
+
+def _with_subclasses(kind: type) -> set[type]:
+    return {kind}.union(*(_with_subclasses(sub) for sub in kind.__subclasses__()))
 
 
 def _main_thread() -> QThread | None:
