@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
 from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QFileDialog, QWidget
@@ -27,6 +27,7 @@ from fedmed_desktop.desktop.view.figures import FIELDS, Table, write_csv
 from fedmed_desktop.desktop.view.items import SessionStarted
 from fedmed_desktop.desktop.view.series import Curves
 from fedmed_desktop.desktop.widgets.chart import Chart
+from fedmed_desktop.desktop.widgets.chart_axis import RoundAxis
 from fedmed_desktop.desktop.widgets.chart_legend import Legend, Line
 from fedmed_desktop.desktop.widgets.chart_view import PlotView
 from tests.monitor_parts import SITE, entry, record, run, standing, step
@@ -515,3 +516,12 @@ def test_that_a_change_of_theme_reaches_the_lines(page: MonitorPage, look: Appea
     look.choose("dark")
     after = page.charts.loss._items["smoothed"].opts["pen"].color().name()
     assert before != after and after.upper() == look.theme.tokens["series_1"]
+
+
+def test_that_an_axis_without_rounds_has_no_labels(look: Appearance) -> None:
+    """As for a moment when a new session begins while the charts are in sight."""
+    axis = RoundAxis(is_labelled=True)
+    bounds = QRectF(0, 0, 400, 20)
+    assert axis._labels(bounds, []) == []
+    axis.show_marks(((0.0, "Round 1"), (150.0, "Round 2")))
+    assert [label for _, _, label in axis._labels(bounds, [0.0, 200.0])] == ["Round 1", "Round 2"]

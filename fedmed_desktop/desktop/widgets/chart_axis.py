@@ -167,7 +167,7 @@ class RoundAxis(_ThemedAxis):
         """Each begins where its round does; the round that began before the left edge is told at that edge."""
         metrics = QFontMetricsF(self.style["tickFont"])
         specs: list[tuple[QRectF, Any, str]] = []
-        ends = [*places[1:], bounds.right()]
+        ends = [*places, bounds.right()][1:]
         free = bounds.left()
         for place, end, (_, label) in zip(places, ends, self.marks, strict=True):
             width = metrics.horizontalAdvance(label)
