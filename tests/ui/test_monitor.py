@@ -521,6 +521,7 @@ def test_that_a_change_of_theme_reaches_the_lines(page: MonitorPage, look: Appea
 def test_that_an_axis_without_rounds_has_no_labels(look: Appearance) -> None:
     """As for a moment when a new session begins while the charts are in sight."""
     axis = RoundAxis(is_labelled=True)
+    axis.restyle()
     bounds = QRectF(0, 0, 400, 20)
     assert axis._labels(bounds, []) == []
     axis.show_marks(((0.0, "Round 1"), (150.0, "Round 2")))
