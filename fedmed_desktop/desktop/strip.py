@@ -68,7 +68,7 @@ class WorkStrip(Bar):
     def _sentence(self, desk: Desk, status: Status, now: datetime, busy: bool) -> str:
         work = desk.computing
         if status.state in ("approval", "countdown"):
-            return self.tr("{headline} · nothing of it has left this computer").format(headline=status.headline)
+            return self.tr("{headline} · not sent").format(headline=status.headline)
         if desk.paused and desk.work.total:
             done, total = f"{desk.work.done:,}", f"{desk.work.total:,}"
             return self.tr("Paused · step {step} of {steps}").format(step=done, steps=total)
