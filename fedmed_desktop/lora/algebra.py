@@ -61,18 +61,27 @@ def module_truncate(module: Module, rank: int) -> tuple[Module, float]:
     Directions without energy get B = 0 and a row of A of a fresh one's size: with both at 0 they could never learn.
     """
     check_rank(rank)
-    rank = min(rank, *module.shape)
-    if module.rank <= rank:
+    if module.rank <= min(rank, *module.shape):
         return module, 0.0
-    q_b, r_b = np.linalg.qr(module.B.astype(np.float64))
-    q_a, r_a = np.linalg.qr(module.A.T.astype(np.float64))
-    u, sigma, vt = np.linalg.svd(r_b @ r_a.T)
-    dead = sigma[:rank] <= sigma[0] * max(module.shape) * np.finfo(np.float64).eps
-    root = np.sqrt(np.where(dead, 0.0, sigma[:rank]))
-    b = (q_b @ u[:, :rank]) * root
-    a = np.where(dead, _FRESH_ROW_NORM, root)[:, None] * (vt[:rank] @ q_a.T)
-    dropped = module.scale**2 * float(np.sum(sigma[rank:] ** 2))
-    return Module(to_float32(b), to_float32(a), module.scale), dropped
+    b, a = module.B.astype(np.float64), module.A.astype(np.float64)
+    smaller, dropped, _ = _split(b, a, module.scale, rank)
+    return smaller, dropped
+
+
+def module_truncated_sum(terms: Sequence[tuple[float, Module]], rank: int) -> tuple[Module, float, float]:
+    """The best module of rank min(rank, sum of ranks, d, k) for sum_i w_i delta W_i, with (energy dropped, energy).
+
+    Like `module_weighted_sum` and then `module_truncate`, but rounded to float32 only once, and always split in the
+    balanced way. Raises UserFacingError if shapes differ.
+    """
+    check_rank(rank)
+    return _split(*_stack(terms), rank)
+
+
+def module_sum_energy(terms: Sequence[tuple[float, Module]]) -> float:
+    """|sum_i w_i delta W_i|^2, as the core's norm. Raises UserFacingError if shapes differ."""
+    b, a, scale = _stack(terms)
+    return scale**2 * float(np.sum((_triangle(b) @ _triangle(a.T).T) ** 2))
 
 
 def module_grow(module: Module, rank: int, rng: np.random.Generator) -> Module:
@@ -176,6 +185,20 @@ def _stack(terms: Sequence[tuple[float, Module]]) -> tuple[Float64, Float64, flo
     b = np.concatenate([module.B for _, module in terms], axis=1, dtype=np.float64)
     a = np.concatenate([weight * (module.scale / scale) * module.A.astype(np.float64) for weight, module in terms])
     return b, a, scale
+
+
+def _split(b: Float64, a: Float64, scale: float, rank: int) -> tuple[Module, float, float]:
+    """scale b a at rank min(rank, d, k) with a balanced split, the energy dropped and that of the whole."""
+    q_b, r_b = np.linalg.qr(b)
+    q_a, r_a = np.linalg.qr(a.T)
+    u, sigma, vt = np.linalg.svd(r_b @ r_a.T)
+    rank = min(rank, b.shape[1], len(sigma))
+    dead = sigma[:rank] <= sigma[0] * max(b.shape[0], a.shape[1]) * np.finfo(np.float64).eps
+    root = np.sqrt(np.where(dead, 0.0, sigma[:rank]))
+    b = (q_b @ u[:, :rank]) * root
+    a = np.where(dead, _FRESH_ROW_NORM, root)[:, None] * (vt[:rank] @ q_a.T)
+    energy = scale**2 * sigma**2
+    return Module(to_float32(b), to_float32(a), scale), float(np.sum(energy[rank:])), float(np.sum(energy))
 
 
 def _core(module: Module) -> Float64:

@@ -168,14 +168,19 @@ class BlobReader:
             raise UserFacingError("lora.file_missing", name=self._path.name, reason=reason) from None
 
     def _read(self, file: BinaryIO, entry: TensorEntry) -> NDArray[np.float32]:
-        size, start = entry.end - entry.begin, self.header.file.data_start + entry.begin
-        file.seek(start)
-        data = file.read(size)
-        while 0 < len(data) < size and (more := file.read(size - len(data))):  # a raw read may stop early
-            data += more
-        if len(data) != size:
-            raise UserFacingError("lora.file_cut_off", size=start + len(data), expected=start + size)
-        return widen(entry, data)
+        return read_factor(file, self.header.file, entry)
+
+
+def read_factor(file: BinaryIO, header: TensorHeader, entry: TensorEntry) -> NDArray[np.float32]:
+    """One tensor's values from an open file. Raises UserFacingError where the file ends before it does."""
+    size, start = entry.end - entry.begin, header.data_start + entry.begin
+    file.seek(start)
+    data = file.read(size)
+    while 0 < len(data) < size and (more := file.read(size - len(data))):  # a raw read may stop early
+        data += more
+    if len(data) != size:
+        raise UserFacingError("lora.file_cut_off", size=start + len(data), expected=start + size)
+    return widen(entry, data)
 
 
 def _scales(metadata: Mapping[str, str]) -> dict[str, float]:

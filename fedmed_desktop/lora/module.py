@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,9 @@ from fedmed_desktop.errors import UserFacingError
 MAX_NAME_LENGTH: Final = 512
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", re.ASCII)
 _PEFT_PREFIX: Final = "base_model.model."
+
+
+Factor = Literal["A", "B"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,15 @@ class Module:
     def shape(self) -> tuple[int, int]:
         """(d, k): outputs and inputs of the adapted layer."""
         return int(self.B.shape[0]), int(self.A.shape[1])
+
+
+class ModuleSource(Protocol):
+    """An adapter whose modules are read one at a time (BlobReader, HalfReader, or Adapter itself)."""
+
+    @property
+    def names(self) -> Iterable[str]: ...
+
+    def module(self, name: str) -> Module: ...
 
 
 def kaiming_rows(rng: np.random.Generator, rank: int, k: int) -> NDArray[np.float32]:

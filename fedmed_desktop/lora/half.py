@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Half blobs: one factor of every module, for methods by which the other factor never leaves its place.
+
+A half blob is a safetensors file with `<name>.lora_A` (or `.lora_B`) in float32, in sorted order, and one metadata
+entry `fedmed_factor` with canonical JSON {"dtype": "float32", "factor": "A", "format": 1, "scales": {<name>: <scale>}}.
+Like a whole blob it has one canonical form, and its sha256 is what is approved and sent. It is read together with an
+adapter that gives the other factor: the round's start, whose bytes both ends have.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final
+
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.lora.adapter import Adapter
+from fedmed_desktop.lora.blob import BlobReader, read_factor
+from fedmed_desktop.lora.module import Factor, Module, ModuleSource, check_module_name, naming, shown
+from fedmed_desktop.lora.tensorfile import LENGTH_BYTES, TensorEntry, TensorHeader, read_tensor_header, strict_json
+
+FORMAT_VERSION: Final = 1
+METADATA_KEY: Final = "fedmed_factor"
+
+
+def half_blob(modules: Mapping[str, Module], factor: Factor) -> bytes:
+    """The exact wire bytes of one factor of every module."""
+    shapes = {name: _factor(module, factor).shape for name, module in modules.items()}
+    header = _header(factor, {name: module.scale for name, module in modules.items()}, shapes)
+    chunks = [len(header).to_bytes(LENGTH_BYTES, "little"), header]
+    chunks += [_factor(modules[name], factor).astype("<f4", copy=False).tobytes() for name in sorted(modules)]
+    return b"".join(chunks)
+
+
+class HalfReader:
+    """A half blob read module by module, each completed with the other factor of `rest`.
+
+    The header is read and checked once, at construction. Inside a `with` block the file stays open. Not for use by
+    several threads at once. Raises UserFacingError for a file that is missing or holds anything but this factor.
+    """
+
+    def __init__(self, path: Path, factor: Factor, rest: ModuleSource) -> None:
+        self._path, self._factor, self._rest = path, factor, rest
+        self._file: BinaryIO | None = None
+        with self._open() as file:
+            self._header, self._scales = _read_header(file, factor)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._scales)
+
+    def module(self, name: str) -> Module:
+        """One module. Raises UserFacingError if unknown, cut off, not finite or of another rank than the rest's."""
+        if name not in self._scales:
+            raise UserFacingError("lora.module_unknown", name=shown(name))
+        entry = self._header.tensors[f"{name}.lora_{self._factor}"]
+        with ExitStack() as opened:
+            file = self._file or opened.enter_context(self._open())
+            values = read_factor(file, self._header, entry)
+        other, scale = self._rest.module(name), self._scales[name]
+        with naming(name):
+            return Module(values, other.A, scale) if self._factor == "B" else Module(other.B, values, scale)
+
+    def __enter__(self) -> HalfReader:
+        self._file = self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> BinaryIO:
+        try:
+            return self._path.open("rb", buffering=0)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise UserFacingError("lora.file_missing", name=self._path.name, reason=reason) from None
+
+
+def open_update(path: Path, factors: tuple[Factor, ...], start: ModuleSource) -> BlobReader | HalfReader:
+    """The adapter part of an update that was to hold these factors; what it lacks is the start's."""
+    return BlobReader(path) if len(factors) == 2 else HalfReader(path, factors[0], start)
+
+
+def encode_update(adapter: Adapter, factors: tuple[Factor, ...]) -> bytes:
+    """What a site offers of its adapter where these factors are shared."""
+    return adapter.to_blob() if len(factors) == 2 else half_blob(adapter, factors[0])
+
+
+def _factor(module: Module, factor: Factor) -> Any:
+    return module.A if factor == "A" else module.B
+
+
+def _header(factor: Factor, scales: Mapping[str, float], shapes: Mapping[str, tuple[int, ...]]) -> bytes:
+    said = {"dtype": "float32", "factor": factor, "format": FORMAT_VERSION}
+    header: dict[str, Any] = {"__metadata__": {METADATA_KEY: _json(said | {"scales": dict(sorted(scales.items()))})}}
+    at = 0
+    for name in sorted(shapes):
+        end = at + 4 * shapes[name][0] * shapes[name][1]
+        header[f"{name}.lora_{factor}"] = {"dtype": "F32", "shape": list(shapes[name]), "data_offsets": [at, end]}
+        at = end
+    raw = _json(header).encode("ascii")
+    return raw + b" " * (-len(raw) % 8)
+
+
+def _read_header(file: BinaryIO, factor: Factor) -> tuple[TensorHeader, dict[str, float]]:
+    header = read_tensor_header(file)
+    if header.metadata.keys() != {METADATA_KEY}:
+        raise UserFacingError("lora.metadata", reason=f"{METADATA_KEY} must be their only entry")
+    said = strict_json(header.metadata[METADATA_KEY])
+    scales = said.get("scales")
+    if said != {"dtype": "float32", "factor": factor, "format": FORMAT_VERSION, "scales": scales}:
+        raise UserFacingError("lora.metadata", reason=f"they must say factor {factor} in float32, format 1, and scales")
+    if not isinstance(scales, dict) or not scales:
+        raise UserFacingError("lora.adapter_empty")
+    for name in sorted(scales):
+        check_module_name(name)
+        if type(scales[name]) is not float or not 0 < scales[name] < float("inf"):
+            raise UserFacingError("lora.scale", scale=shown(scales[name]), name=name)
+    wanted = {f"{name}.lora_{factor}": name for name in scales}
+    if foreign := sorted(header.tensors.keys() ^ wanted.keys()):
+        code = "lora.tensor_unknown" if foreign[0] in header.tensors else "lora.partner_missing"
+        raise UserFacingError(code, tensor=shown(foreign[0]))
+    shapes = {name: _shape(header.tensors[tensor]) for tensor, name in wanted.items()}
+    if header.raw != _header(factor, scales, shapes):
+        raise UserFacingError("lora.not_canonical")
+    return header, dict(sorted(scales.items()))
+
+
+def _shape(entry: TensorEntry) -> tuple[int, ...]:
+    if entry.dtype != "F32":
+        raise UserFacingError("lora.tensor_dtype", tensor=entry.name, dtype=entry.dtype, expected="F32")
+    if len(entry.shape) != 2 or 0 in entry.shape:
+        raise UserFacingError(
+            "lora.factor_shape", tensor=entry.name, shape=str(entry.shape), expected="a filled matrix"
+        )
+    return entry.shape
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turns an adapter's factors towards a reference without changing what it does (FedRot-LoRA, arXiv 2602.23638).
+
+Any rotation R leaves delta W = s (B R)(R^T A) as it is, but averaging factors depends on R. Each site takes the one
+that brings its factor nearest to the last global one, so that averages meet what the products say (methods 4.10;
+the paper's formulas at second hand).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmed_desktop.lora.adapter import Adapter
+from fedmed_desktop.lora.algebra import check_same_modules
+from fedmed_desktop.lora.module import Module, to_float32
+
+
+def rotated(adapter: Adapter, reference: Adapter, round_number: int, strength: float) -> Adapter:
+    """The same delta W with factors turned towards `reference`: by A in odd rounds, by B in even ones.
+
+    `strength` l in [0, 1]: R is the rotation nearest to (1 - l) I + l R*, R* the best one (orthogonal Procrustes
+    with determinant 1). The paper takes 0.4 to 0.6. `reference` must have the adapter's modules, shapes and ranks: the
+    start as the site resized it. Raises UserFacingError if modules differ, ValueError for other ranks or strengths.
+    """
+    if not 0 <= strength <= 1:
+        raise ValueError("the strength of a rotation is between 0 and 1")
+    check_same_modules(adapter, reference)
+    if adapter.ranks != reference.ranks:
+        raise ValueError("a rotation needs a reference of the same ranks")
+    return Adapter(
+        {name: _rotated(module, reference[name], round_number, strength) for name, module in adapter.items()}
+    )
+
+
+def _rotated(module: Module, reference: Module, round_number: int, strength: float) -> Module:
+    a, b = module.A.astype(np.float64), module.B.astype(np.float64)
+    towards = reference.A @ a.T if round_number % 2 else reference.B.T.astype(np.float64) @ b
+    best = _nearest_rotation(towards.T)
+    soft = _nearest_rotation((1 - strength) * np.eye(module.rank) + strength * best)
+    return Module(to_float32(b @ soft), to_float32(soft.T @ a), module.scale)
+
+
+def _nearest_rotation(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rotation R with the largest tr(R^T matrix); the identity where the matrix is zero."""
+    u, _, vt = np.linalg.svd(matrix)
+    u[:, -1] *= np.sign(np.linalg.det(u @ vt))  # -1 would be a reflection
+    nearest: NDArray[np.float64] = u @ vt
+    return nearest
