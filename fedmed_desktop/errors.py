@@ -34,8 +34,8 @@ SENTENCES: Final[dict[str, str]] = {
     "clinical.types_unknown": "None of the types in these notes is known to the federation. Found: {found}; the "
     "federation's types: {expected}. Add a types map.",
     # combine, spec, model, update (federation and base model)
-    "combine.mixed_ranks": "Module {module} has different ranks or scales at different sites, so factors cannot be "
-    "averaged. Choose one rank for all sites.",
+    "combine.mixed_scales": "Module {module} has different scales at different sites, so factors cannot be averaged. "
+    'Write combine = "product" in the federation\'s specification.',
     "model.changed": "Files of the model in {path} were changed while the program was about to load it. Start again; "
     "then the model is looked at anew.",
     "model.damaged": "The model file {path} is damaged: {reason}. Fetch the model again.",
@@ -59,6 +59,24 @@ SENTENCES: Final[dict[str, str]] = {
     "update.wrong_rank": "The update has rank {found} in {module}; the plan asked for {expected}.",
     "update.wrong_scale": "The update has scale {found} in {module}; the federation's is {expected}.",
     "update.wrong_shape": "The update has shape {found} in {module}; the base model needs {expected}.",
+    # methods
+    "methods.fedex_is_exact": "{path}: fedex averages factors and adds what that misses; a product or a stack leaves "
+    'nothing to add. Write combine = "factors", or choose flexlora or flora.',
+    "methods.fednova_needs_start": "{path}: fednova goes on from where the round began, but a stack starts afresh in "
+    'every round. Write combine = "factors" or "product".',
+    "methods.fedrot_needs_factors": "{path}: fedrot turns factors without changing their product, so only averaged "
+    'factors see it. Write combine = "factors", or choose fedavg.',
+    "methods.fedsa_has_no_product": "{path}: fedsa keeps B at the sites, so there is no product to combine or stack. "
+    'Write combine = "factors".',
+    "methods.ffa_keeps_a": "{path}: ffa keeps one A for good and is exact so; a product or a stack brings another. "
+    'Write combine = "factors".',
+    "methods.flexlora_is_product": '{path}: flexlora is the average of products. Write combine = "product", or choose '
+    "fedavg.",
+    "methods.flora_is_stack": '{path}: flora is the stack of the updates. Write combine = "stack", or choose fedavg.',
+    "methods.no_shared_loss": "The update's report lacks the loss on the federation's shared notes, which is its "
+    "weight. Give this site the shared notes.",
+    "methods.rolora_needs_factors": "{path}: rolora holds one factor in each round and is exact so; a product or a "
+    'stack would change both. Write combine = "factors".',
     # protocol, storage
     "protocol.bad_chunk": "A piece of an adapter cannot be taken: {reason}. The transfer begins again.",
     "protocol.not_understood": "The other side sent something that this version does not understand ({place}: "

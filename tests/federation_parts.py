@@ -70,6 +70,7 @@ def result_of(plan: Plan, start: Adapter, after: Adapter, notes: int = 10) -> Lo
         steps=4,
         loss_before=1.0,
         loss_after=0.5,
+        shared_loss=0.75,
         scores_before=scores,
         scores_after=scores,
         start_norm=algebra.norm(start),

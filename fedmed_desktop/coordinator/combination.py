@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
 from threadpoolctl import threadpool_limits
 
-from ..federation.combine import Term
+from ..federation import Plan, Update
+from ..federation.closing import close_round
 from ..federation.inputs import RoundCombined
 from ..federation.rounds import Combine, Rounds
 from ..lora import algebra
 from ..lora.blob import BlobReader
+from ..lora.half import open_update
+from ..lora.module import ModuleSource
 from ..storage import BlobStore
 
 
@@ -20,26 +23,27 @@ def combine(due: Combine, rounds: Rounds, blobs: BlobStore) -> RoundCombined:
 
     Pure in its inputs: carried out again after a crash it gives the same bytes. Runs off the event loop.
     """
-    method = rounds.spec.method
+    spec, plans = rounds.spec, rounds.state.plans
     with ExitStack() as readers:
-        terms = [
-            Term(
-                order=update.sha256,
-                weight=due.weights[site],
-                source=readers.enter_context(BlobReader(blobs.path(update.parts["adapter"].sha256))),
-            )
+        start = readers.enter_context(BlobReader(blobs.path(due.start)))
+        frozen = readers.enter_context(BlobReader(blobs.path(due.frozen))) if due.frozen else None
+        sources: dict[str, ModuleSource] = {
+            site: readers.enter_context(_opened(update, plans[site], start, blobs))
             for site, update in due.updates.items()
-        ]
-        combination = method.combiner(terms)
-    outcome = method.finish(combination.adapter, due.frozen, rounds.state.method)
+        }
+        outcome, residual = close_round(due, spec, sources, start, frozen, rounds.state.method)
     with threadpool_limits(limits=1):  # the ledger keeps these too: their bits must not depend on threads
         norm, effective_rank = algebra.norm(outcome.adapter), algebra.effective_rank(outcome.adapter)
     return RoundCombined(
         round=due.round,
         adapter=blobs.write(outcome.adapter.to_blob()),
-        frozen=outcome.frozen,
+        frozen=blobs.write(outcome.frozen.to_blob()) if outcome.frozen is not None else due.frozen,
         state=outcome.state,
-        residual=combination.residual,
+        residual=residual,
         norm=norm,
         effective_rank=effective_rank,
     )
+
+
+def _opened(update: Update, plan: Plan, start: ModuleSource, blobs: BlobStore) -> AbstractContextManager[ModuleSource]:
+    return open_update(blobs.path(update.parts["adapter"].sha256), plan.shared, start)

@@ -19,6 +19,7 @@ from ..federation.check import check_adapter, check_norm
 from ..federation.inputs import Input, Resumed, TimePassed, UpdateArrived
 from ..federation.rounds import Acknowledge, Action, Combine, Offer, Reject
 from ..lora.blob import BlobReader
+from ..lora.half import open_update
 from ..protocol.messages import Ask, Finished, Message, Receipt, Refused
 from ..storage import BlobStore, Ledger
 from .bulletin import Bulletin
@@ -172,9 +173,10 @@ class Host:
 
         The plan is the one that was in force when the update was offered: the round may have closed meanwhile.
         """
-        with BlobReader(path) as after, BlobReader(self.blobs.path(plan.start)) as start:
+        with BlobReader(self.blobs.path(plan.start)) as start, open_update(path, plan.shared, start) as after:
             check_adapter(after, self.spec, plan)
-            check_norm(start, after, update.report)
+            if not plan.own:  # the rest is the site's own, and so is what its norms are about
+                check_norm(start, after, update.report)
 
     async def accept(self, site: str, update: Update) -> None:
         """All parts are checked and durable."""

@@ -6,8 +6,8 @@ from __future__ import annotations
 import math
 
 from ..errors import UserFacingError
-from ..lora import algebra
-from .combine import ModuleSource
+from ..lora import Module, algebra
+from ..lora.module import ModuleSource
 from .plan import Plan
 from .spec import FederationSpec
 from .update import Report
@@ -42,8 +42,13 @@ def check_adapter(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> No
 def check_norm(start: ModuleSource, after: ModuleSource, report: Report) -> None:
     """The norm that the site's operator saw is the norm of what arrived; raises UserFacingError.
 
-    Module by module, so that memory holds one module of each, however many sites upload at once.
+    A site that was planned a smaller rank than the start's began from the start cut back to it, and so does this;
+    growing changes nothing. Module by module, so that memory holds one module of each, however many sites upload.
     """
-    found = math.hypot(*(algebra.module_distance(after.module(name), start.module(name)) for name in after.names))
+    found = math.hypot(*(_distance(after.module(name), start.module(name)) for name in after.names))
     if abs(found - report.update_norm) > _NORM_TOLERANCE * max(1.0, found):
         raise UserFacingError("update.wrong_norm", found=f"{found:.6g}", reported=f"{report.update_norm:.6g}")
+
+
+def _distance(after: Module, start: Module) -> float:
+    return algebra.module_distance(after, algebra.module_truncate(start, after.rank)[0])

@@ -1,35 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """How updates become one adapter: module by module, in float64, in the order of the updates' hashes.
 
-So the order of arrival changes no bit, and memory holds one module's factors of every site, never whole updates.
+So the order of arrival changes no bit, and memory holds one module's factors of every site, never whole updates. There
+are three ways, at any mix of ranks, and none forms a d x k matrix:
+
+- `factors` averages A and B separately (FedIT). Cheap and inexact (methods 4.1). Thinner updates are padded with zeros
+  to the largest rank, which is HeteroLoRA (methods 4.3; FlexLoRA's repository).
+- `product` averages delta W itself and keeps its best approximation of the planned rank (FlexLoRA, arXiv 2402.11505, in
+  the QR form; methods 4.2).
+- `stack` loses nothing (FLoRA, arXiv 2409.05976; methods 4.4): all sites' B side by side, their A below each other. It
+  grows, so it is no adapter to train on: it lies frozen beside the base, and sites go on with a fresh adapter.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Literal
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..errors import UserFacingError
-from ..lora import Adapter, Module
+from ..lora import Adapter, Module, algebra
+from ..lora.module import ModuleSource, kaiming_rows, naming
 
-
-class ModuleSource(Protocol):
-    """An adapter whose modules are read one at a time (lora.BlobReader, or lora.Adapter itself)."""
-
-    @property
-    def names(self) -> Iterable[str]: ...
-
-    def module(self, name: str) -> Module: ...
+Combining = Literal["factors", "product", "stack"]
+Weighted = tuple[float, Module]
 
 
 @dataclass(frozen=True)
 class Term:
-    """One update in a combination. `order` is the update's sha256."""
+    """One update in a combination. `order` is the update's sha256; weights may be negative."""
 
     order: str
     weight: float
@@ -37,55 +40,177 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """What a combination is to end in.
+
+    `rank`: that of the next global adapter (`product`, and the fresh one of `stack`); None for the updates' largest.
+    `frozen`: what lies beside the base already. What is added to it is cut back to `frozen_rank` per module.
+    `seed`: of a fresh adapter's A.
+    """
+
+    rank: int | None = None
+    frozen: ModuleSource | None = None
+    frozen_rank: int = 256
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Combination:
-    """The combined adapter; `residual` is |ideal - combined| / |ideal|, ideal = sum of w_k s B_k A_k (methods 4.1)."""
+    """The next global adapter, and what lies frozen beside the base from now on (None: as before).
+
+    `residual` is |ideal - combined| / |ideal| over what this round brought, ideal = sum of w_k s_k B_k A_k (methods
+    4.1). Where something is frozen, it counts as combined, and what cutting back dropped as missed.
+    """
 
     adapter: Adapter
     residual: float
+    frozen: Adapter | None = None
 
 
-Combiner = Callable[[Sequence[Term]], Combination]
+Combiner = Callable[[Sequence[Term], Goal], Combination]
 
 
-def combine_factors(terms: Sequence[Term]) -> Combination:
-    """Averages A and B separately (FedIT; methods 4.1), which needs one rank and one scale per module.
+@dataclass(frozen=True)
+class _Mixed:
+    """One module: squared norms of what was missed and of the ideal; `beside` is the module's frozen part."""
+
+    module: Module
+    missed: float
+    ideal: float
+    beside: Module | None = None
+
+
+_Mix = Callable[[str, list[Weighted], Module | None], _Mixed]
+
+
+def combine_factors(terms: Sequence[Term], goal: Goal | None = None) -> Combination:
+    """Averages A and B separately, padded to the largest rank; needs one scale per module, else UserFacingError.
 
     The residual in product space, sum of w_k (B_k - B)(A_k - A), is computed from the deviations: nothing cancels.
     """
+    return _combined(terms, goal or Goal(), lambda name, parts, _: _factors(name, parts))
+
+
+def combine_product(terms: Sequence[Term], goal: Goal | None = None) -> Combination:
+    """The best adapter of the goal's rank for the weighted sum of delta W, split evenly (sqrt(S) on both sides).
+
+    Takes any ranks and scales; of different scales the result has the largest. Costs O((d + k) R^2 + R^3) per module
+    for ranks that sum to R.
+    """
+    goal = goal or Goal()
+
+    def mix(name: str, parts: list[Weighted], _: Module | None) -> _Mixed:
+        return _Mixed(*algebra.module_truncated_sum(parts, _rank(goal, parts)))
+
+    return _combined(terms, goal, mix)
+
+
+def combine_stack(terms: Sequence[Term], goal: Goal | None = None) -> Combination:
+    """Adds the exact weighted sum to what is frozen, and gives a fresh adapter: A from the goal's seed, B = 0."""
+    goal = goal or Goal()
+    rng = np.random.Generator(np.random.PCG64(goal.seed))
+
+    def mix(name: str, parts: list[Weighted], frozen: Module | None) -> _Mixed:
+        d, k = parts[0][1].shape
+        rank, scale = min(_rank(goal, parts), d, k), max(part.scale for _, part in parts)
+        fresh = Module(np.zeros((d, rank), np.float32), kaiming_rows(rng, rank, k), scale)
+        beside, dropped = _accumulated(frozen, parts, goal.frozen_rank)
+        return _Mixed(fresh, dropped, algebra.module_sum_energy(parts), beside)
+
+    return _combined(terms, goal, mix)
+
+
+def combine_factors_exactly(terms: Sequence[Term], goal: Goal | None = None) -> Combination:
+    """`combine_factors`, with what it misses added to what is frozen (FedEx-LoRA, arXiv 2410.09432; methods 4.5).
+
+    The missed part is sum of w_k (B_k - B)(A_k - A), of rank at most (K - 1) r, kept as two thin factors: so it serves
+    bases in 4 bits too, which nothing can be added to.
+    """
+    goal = goal or Goal()
+
+    def mix(name: str, parts: list[Weighted], frozen: Module | None) -> _Mixed:
+        mixed = _factors(name, parts)
+        beside, dropped = _accumulated(frozen, _deviations(parts), goal.frozen_rank)
+        return _Mixed(mixed.module, dropped, mixed.ideal, beside)
+
+    return _combined(terms, goal, mix)
+
+
+COMBINERS: Final[dict[Combining, Combiner]] = {
+    "factors": combine_factors,
+    "product": combine_product,
+    "stack": combine_stack,
+}
+
+
+def _combined(terms: Sequence[Term], goal: Goal, mix: _Mix) -> Combination:
     # Two sites may hand in the same bytes; then the weight decides, so that arrival still changes no bit.
     ordered = sorted(terms, key=lambda term: (term.order, term.weight))
     modules: dict[str, Module] = {}
+    beside: dict[str, Module] = {}
     missed = ideal = 0.0
     with threadpool_limits(limits=1):
         for name in sorted(ordered[0].source.names):
-            parts = [term.source.module(name) for term in ordered]
-            weights = [term.weight for term in ordered]
-            if len({(part.rank, part.scale) for part in parts}) > 1:
-                raise UserFacingError("combine.mixed_ranks", module=name)
-            B = _mean([part.B for part in parts], weights)
-            A = _mean([part.A for part in parts], weights)
-            scale = parts[0].scale
-            missed += _square_norm(
-                np.hstack([w * (part.B - B) for w, part in zip(weights, parts, strict=True)]),
-                np.vstack([part.A - A for part in parts]),
-                scale,
-            )
-            ideal += _square_norm(
-                np.hstack([w * part.B.astype(np.float64) for w, part in zip(weights, parts, strict=True)]),
-                np.vstack([part.A.astype(np.float64) for part in parts]),
-                scale,
-            )
-            modules[name] = Module(B.astype(np.float32), A.astype(np.float32), scale)
-    return Combination(Adapter(modules), math.sqrt(missed / ideal) if ideal > 0 else 0.0)
+            parts = [(term.weight, term.source.module(name)) for term in ordered]
+            with naming(name):
+                mixed = mix(name, parts, goal.frozen.module(name) if goal.frozen is not None else None)
+            modules[name] = mixed.module
+            missed, ideal = missed + mixed.missed, ideal + mixed.ideal
+            if mixed.beside is not None:
+                beside[name] = mixed.beside
+    residual = math.sqrt(missed / ideal) if ideal > 0 else 0.0
+    return Combination(Adapter(modules), residual, Adapter(beside) if beside else None)
 
 
-def _mean(factors: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
-    total = np.zeros(factors[0].shape, dtype=np.float64)
-    for weight, factor in zip(weights, factors, strict=True):
-        total += weight * factor.astype(np.float64)  # a float times float32 stays float32
-    return total
+def _rank(goal: Goal, parts: Sequence[Weighted]) -> int:
+    return goal.rank or max(part.rank for _, part in parts)
 
 
-def _square_norm(B: np.ndarray, A: np.ndarray, scale: float) -> float:
-    """|scale B A|^2 by the trace identity, never forming d x k; not below zero."""
-    return max(0.0, scale * scale * float(np.sum((B.T @ B) * (A @ A.T))))
+def _factors(name: str, parts: Sequence[Weighted]) -> _Mixed:
+    if len({part.scale for _, part in parts}) > 1:
+        raise UserFacingError("combine.mixed_scales", module=name)
+    b, a, scale = _means(parts)
+    mixed = Module(b.astype(np.float32), a.astype(np.float32), scale)
+    missed = _energy(*_stacked(parts, b, a), scale)
+    ideal = _energy(*_stacked(parts, np.zeros_like(b), np.zeros_like(a)), scale)
+    return _Mixed(mixed, missed, ideal)
+
+
+def _means(parts: Sequence[Weighted]) -> tuple[np.ndarray, np.ndarray, float]:
+    rank = max(part.rank for _, part in parts)
+    d, k = parts[0][1].shape
+    b, a = np.zeros((d, rank)), np.zeros((rank, k))
+    for weight, part in parts:
+        b[:, : part.rank] += weight * part.B.astype(np.float64)  # a float times float32 stays float32
+        a[: part.rank] += weight * part.A.astype(np.float64)
+    return b, a, parts[0][1].scale
+
+
+def _stacked(parts: Sequence[Weighted], b: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All sites' deviations from (b, a): B side by side, weights on A alone."""
+    rank = b.shape[1]
+    left = np.hstack([np.pad(part.B.astype(np.float64), ((0, 0), (0, rank - part.rank))) - b for _, part in parts])
+    right = np.vstack(
+        [w * (np.pad(part.A.astype(np.float64), ((0, rank - part.rank), (0, 0))) - a) for w, part in parts]
+    )
+    return left, right
+
+
+def _energy(b: np.ndarray, a: np.ndarray, scale: float) -> float:
+    """|scale b a|^2 by the trace identity, never forming d x k; not below zero."""
+    return max(0.0, scale * scale * float(np.sum((b.T @ b) * (a @ a.T))))
+
+
+def _deviations(parts: Sequence[Weighted]) -> list[Weighted]:
+    b, a, scale = _means(parts)
+    left, right = _stacked(parts, b, a)
+    return [(1.0, Module(left.astype(np.float32), right.astype(np.float32), scale))]
+
+
+def _accumulated(frozen: Module | None, parts: Sequence[Weighted], limit: int) -> tuple[Module, float]:
+    """The frozen module with these added, at most of rank `limit`, and the energy that this dropped."""
+    terms = [*([(1.0, frozen)] if frozen is not None else []), *parts]
+    module, dropped, _ = algebra.module_truncated_sum(terms, limit)
+    used = np.flatnonzero(module.B.any(axis=0))
+    used = used if len(used) else np.array([0])  # a module has at least rank 1
+    return Module(module.B[:, used], module.A[used], module.scale), dropped

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from ..lora.module import Factor
+
+FACTORS: Final[tuple[Factor, ...]] = ("A", "B")
 
 # Names of blobs become names of files, so a plan that a hostile coordinator made must not hold any other text.
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -61,6 +65,11 @@ class Plan(Frozen):
 
     kind "train": train from `start` at `rank`, offer an update. kind "evaluate": score `start` on the site's test notes
     (validation notes where it has none) and offer a report without blobs.
+
+    `frozen`: an adapter that is active beside `start` in training and scoring, and never changes.
+    `freeze`: factors that are not trained. `own`: factors that a site takes from the end of its own last round instead
+    of from `start` (which it does in its first), and that never leave it. An update holds the others: `shared`.
+    `rotation`: turn the trained factors towards the start's before they are offered (lora.rotation), this strongly.
     """
 
     kind: Literal["train", "evaluate"] = "train"
@@ -69,6 +78,20 @@ class Plan(Frozen):
     frozen: Sha256 | None = None
     rank: PositiveInt
     training: TrainingSettings
-    freeze: tuple[Literal["A", "B"], ...] = ()
+    freeze: tuple[Factor, ...] = ()
+    own: tuple[Factor, ...] = ()
+    rotation: float | None = Field(None, ge=0, le=1)
     references: References | None = None
     seed: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _something_is_shared(self) -> Plan:
+        if not self.shared:
+            raise ValueError("at least one of the factors A and B must be trained and shared")
+        return self
+
+    @property
+    def shared(self) -> tuple[Factor, ...]:
+        """The factors that an update's adapter part holds, A before B; it lacks what is frozen or a site's own."""
+        kept = {*self.freeze, *self.own}
+        return tuple(factor for factor in FACTORS if factor not in kept)

@@ -23,7 +23,10 @@ class SiteRecord(Frozen):
 
 
 class RoundRecord(Frozen):
-    """A closed round. `residual` is that of methods 4.1; `norm` and `effective_rank` are the next global adapter's."""
+    """A closed round. `residual` is that of methods 4.1; `norm` and `effective_rank` are the next global adapter's.
+
+    The model that came out is the base with both `adapter` and, where there is one, `frozen`.
+    """
 
     round: int
     attempt: int
@@ -32,6 +35,7 @@ class RoundRecord(Frozen):
     reason: str
     start: Sha256
     adapter: Sha256
+    frozen: Sha256 | None = None
     sites: dict[str, SiteRecord]
     declined: dict[str, str]
     missing: tuple[str, ...]

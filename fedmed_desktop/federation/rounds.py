@@ -61,11 +61,12 @@ class Reject:
 
 @dataclass(frozen=True)
 class Combine:
-    """Combine these updates with these weights, then report RoundCombined."""
+    """Combine these updates with these weights, then report RoundCombined. `ranks` are those that were planned."""
 
     round: int
     updates: dict[str, Update]
     weights: dict[str, float]
+    ranks: dict[str, int]
     start: Sha256
     frozen: Sha256 | None
 
@@ -124,7 +125,9 @@ class Rounds:
         if state.phase != "combining":
             return None
         reports = {site: update.report for site, update in state.updates.items()}
-        return Combine(state.round, dict(state.updates), self.spec.method.weigh(reports), state.start, state.frozen)
+        ranks = {site: state.plans[site].rank for site in state.updates}
+        weights = self.spec.method.weigh(reports)
+        return Combine(state.round, dict(state.updates), weights, ranks, state.start, state.frozen)
 
     def receipt_for(self, site: str, round_number: int) -> Sha256 | None:
         """sha256 of the update of this site that counts in this round, if one does."""
@@ -202,7 +205,7 @@ class Rounds:
             return "update.wrong_parts"
         if _types(update) - set(self.spec.types):
             return "update.foreign_type"
-        return None
+        return self.spec.method.refusal(update.report) if plan.kind == "train" else None
 
     def _declined(self, given: SiteDeclined, now: datetime, step: Step) -> None:
         state = self.state
@@ -337,6 +340,7 @@ class Rounds:
             reason=state.reason,
             start=state.start,
             adapter=given.adapter,
+            frozen=given.frozen,
             sites=sites,
             declined=dict(state.declined),
             missing=tuple(state.unanswered()),

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
-from ..errors import UserFacingError
-from .methods import METHODS, AnyMethod, FedMedLora
+from ..errors import SENTENCES, UserFacingError
+from .combine import Combining
+from .methods import METHODS, AnyMethod, FedMedLora, refusal_of, usual
 from .plan import Frozen, Sha256, TrainingSettings
 
 FORMAT: Final = 1
@@ -32,11 +33,13 @@ class BaseModelSpec(Frozen):
 class LoraSettings(Frozen):
     """Rank of the first round and alpha (Fed-MedLoRA: 16, 64; methods 2.1).
 
-    The scale alpha / rank is constant through the federation, so that a change of rank never moves it.
+    The scale alpha / rank is constant through the federation, so that a change of rank never moves it. What is added
+    beside the base (`fedex`, `flora`, `combine = "stack"`) is cut back to `frozen_rank` per module.
     """
 
     rank: int = Field(16, ge=1, le=1024)
     alpha: PositiveFloat = 64.0
+    frozen_rank: int = Field(256, ge=1, le=4096)
 
     @property
     def scale(self) -> float:
@@ -84,7 +87,8 @@ class ShareSettings(Frozen):
 class FederationSpec(Frozen):
     """See the module; `load_spec` reads it, `dump_spec` writes it.
 
-    `environment` is what faces warn by: "production" for work that counts, "test" for anything else.
+    `environment` is what faces warn by: "production" for work that counts, "test" for anything else. `combine` is how
+    updates become one adapter (see that module); where it is not given, the first way that fits the method.
     """
 
     format: Literal[1] = FORMAT
@@ -96,6 +100,7 @@ class FederationSpec(Frozen):
     seed: int = Field(0, ge=0, lt=2**32)
     base: BaseModelSpec
     method: AnyMethod = FedMedLora()
+    combine: Combining = Field(default_factory=lambda values: usual(values["method"].name))
     lora: LoraSettings = LoraSettings()
     training: TrainingSettings = TrainingSettings(epochs=1)
     round: RoundSettings = RoundSettings()
@@ -109,6 +114,12 @@ class FederationSpec(Frozen):
         if len(set(types)) != len(types):
             raise ValueError("a type is named twice")
         return tuple(sorted(types))
+
+    @model_validator(mode="after")
+    def _combine_fits_the_method(self) -> FederationSpec:
+        if code := refusal_of(self.method.name, self.combine):
+            raise PydanticCustomError(code, SENTENCES[code], {"path": "the specification"})
+        return self
 
     def site_seed(self, site: str, round_number: int) -> int:
         """Seed of one site in one round: 64 bits of a hash over (seed, site, round)."""
@@ -133,6 +144,8 @@ def checked_spec(data: Mapping[str, object], where: str) -> FederationSpec:
         return FederationSpec.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
+        if (code := first["type"]) in SENTENCES:
+            raise UserFacingError(code, path=where) from None
         place = tuple(str(part) for part in first["loc"])
         if place[:1] == ("method",) and place[1:2] and place[1] in METHODS:
             place = place[:1] + place[2:]  # pydantic names the method too, which is no key of the file

@@ -30,6 +30,7 @@ class Report(Frozen):
 
     Losses are nats per supervised token on the site's own validation notes; norms are Frobenius norms of delta W.
     `supervised_tokens` counts the labels of one pass over the training notes (Fed-MedLoRA's weight, methods 2.1).
+    `shared_loss` is the site's own model's, after training, on the notes that the federation shares for this.
     """
 
     kind: Literal["train", "evaluate"] = "train"
@@ -39,6 +40,7 @@ class Report(Frozen):
     train_loss: Scalar | None = None
     loss_before: Scalar | None = None
     loss_after: Scalar | None = None
+    shared_loss: Scalar | None = None
     scores_before: Scores = Scores()
     scores_after: Scores = Scores()
     start_norm: Scalar = 0.0

@@ -8,11 +8,58 @@ from typing import Annotated
 from pydantic import Field
 
 from .fed_medlora import FedMedLora
+from .fed_medlora_plus import FedMedLoraPlus
 from .fedavg import FedAvg
-from .method import Assignment, Method, MethodState, Outcome
+from .fedex import FedEx
+from .fednova import FedNova
+from .fedrot import FedRot
+from .fedsa import FedSa
+from .ffa import Ffa
+from .fitting import REFUSED, refusal_of, usual
+from .flexlora import FlexLora
+from .flora import Flora
+from .method import Assignment, Closing, Method, MethodState, Outcome
+from .rolora import RoLora
 
-AnyMethod = Annotated[FedAvg | FedMedLora, Field(discriminator="name")]
+AnyMethod = Annotated[
+    FedAvg | FedMedLora | FedMedLoraPlus | FedNova | FlexLora | FedEx | Flora | Ffa | RoLora | FedSa | FedRot,
+    Field(discriminator="name"),
+]
 
-METHODS: dict[str, type[Method]] = {"fedavg": FedAvg, "fed_medlora": FedMedLora}
+METHODS: dict[str, type[Method]] = {
+    "fedavg": FedAvg,
+    "fed_medlora": FedMedLora,
+    "fed_medlora_plus": FedMedLoraPlus,
+    "fednova": FedNova,
+    "flexlora": FlexLora,
+    "fedex": FedEx,
+    "flora": Flora,
+    "ffa": Ffa,
+    "rolora": RoLora,
+    "fedsa": FedSa,
+    "fedrot": FedRot,
+}
 
-__all__ = ["METHODS", "AnyMethod", "Assignment", "FedAvg", "FedMedLora", "Method", "MethodState", "Outcome"]
+__all__ = [
+    "METHODS",
+    "REFUSED",
+    "AnyMethod",
+    "Assignment",
+    "Closing",
+    "FedAvg",
+    "FedEx",
+    "FedMedLora",
+    "FedMedLoraPlus",
+    "FedNova",
+    "FedRot",
+    "FedSa",
+    "Ffa",
+    "FlexLora",
+    "Flora",
+    "Method",
+    "MethodState",
+    "Outcome",
+    "RoLora",
+    "refusal_of",
+    "usual",
+]

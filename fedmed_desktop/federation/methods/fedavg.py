@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
-from ..update import Report
-from .method import Method, normalised
+from .method import WeighedByNotes
 
 
-class FedAvg(Method):
+class FedAvg(WeighedByNotes):
     """Averages A and B separately, weighted by training notes. Inexact: see the residual that each round logs."""
 
     name: Literal["fedavg"] = "fedavg"
-
-    def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
-        return normalised({site: float(r.notes) for site, r in reports.items()})

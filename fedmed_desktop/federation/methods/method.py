@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import JsonValue
 
 from ...lora import Adapter
-from ..combine import Combiner, combine_factors
+from ...lora.module import ModuleSource
+from ..combine import COMBINERS, Combination, Combiner, Combining
 from ..plan import Frozen, Plan, References, Sha256, TrainingSettings
 from ..update import Report
 
@@ -30,16 +32,32 @@ class Assignment:
 
 
 @dataclass(frozen=True)
+class Closing:
+    """What a method has at hand when a round closes; mappings by site. `start` is what this round started from."""
+
+    round: int
+    combination: Combination
+    reports: Mapping[str, Report]
+    weights: Mapping[str, float]
+    ranks: Mapping[str, int]
+    start: ModuleSource
+    state: MethodState
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """The next global adapter, what lies frozen beside the base from now on (sha256), and the method's state."""
+    """The next global adapter, what lies frozen beside the base from now on (None: as before), the method's state."""
 
     adapter: Adapter
-    frozen: Sha256 | None = None
+    frozen: Adapter | None = None
     state: MethodState = field(default_factory=dict)
 
 
 class Method(Frozen):
-    """One aggregation scheme. Subclasses give `name: Literal[...]`, their parameters as fields, and `weigh`."""
+    """One aggregation scheme. Subclasses give `name: Literal[...]`, their parameters as fields, and `weigh`.
+
+    Which ways of combining make sense with it stands in `fitting`.
+    """
 
     name: str
 
@@ -58,18 +76,35 @@ class Method(Frozen):
             for site, seed in sorted(assignment.seeds.items())
         }
 
+    def refusal(self, report: Report) -> str | None:
+        """The code of why an update with this report cannot count, if it lacks what the method needs."""
+        return None
+
     def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
         """Weights by site, non-negative, sum 1; only known once every report is there."""
         raise TypeError(f"{type(self).__name__} does not say how it weighs")
 
-    @property
-    def combiner(self) -> Combiner:
-        """How updates become one adapter."""
-        return combine_factors
+    def start_weight(self, reports: Mapping[str, Report]) -> float:
+        """Weight of the round's start adapter in the combination; those of the sites share the rest. By default none.
 
-    def finish(self, adapter: Adapter, frozen: Sha256 | None, state: MethodState) -> Outcome:
-        """What the next round starts from, given the combined adapter. By default the combination itself."""
-        return Outcome(adapter=adapter, frozen=frozen, state=state)
+        Below zero it goes further from the start than the sites' mean.
+        """
+        return 0.0
+
+    def combiner(self, combine: Combining) -> Combiner:
+        """How updates become one adapter, where the specification says `combine`."""
+        return COMBINERS[combine]
+
+    def finish(self, closing: Closing) -> Outcome:
+        """What the next round starts from. By default what the combination gave; the state stays as it was."""
+        return Outcome(closing.combination.adapter, closing.combination.frozen, closing.state)
+
+
+class WeighedByNotes(Method):
+    """Base of the methods whose weights are FedAvg's: the number of training notes."""
+
+    def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
+        return normalised({site: float(report.notes) for site, report in reports.items()})
 
 
 def normalised(weights: Mapping[str, float]) -> dict[str, float]:
@@ -78,3 +113,8 @@ def normalised(weights: Mapping[str, float]) -> dict[str, float]:
     if total <= 0:
         return {site: 1.0 / len(weights) for site in weights}
     return {site: weight / total for site, weight in weights.items()}
+
+
+def with_all(plans: Mapping[str, Plan], **changes: Any) -> dict[str, Plan]:
+    """The plans, each with these fields set."""
+    return {site: plan.model_copy(update=changes) for site, plan in plans.items()}

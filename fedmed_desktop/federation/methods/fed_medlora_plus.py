@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fed-MedLoRA+ (arXiv 2601.22124): sites whose model does better on shared notes weigh more, w ~ n^a exp(-L / tau).
+
+The released code (src/algorithm/loss_avg_algorithm.py) takes exp(1 - L), so a = 0 and tau = 1: the amount of data does
+not count at all. What the paper describes weighs both, which a = 1 renders (inferred). n is the supervised tokens,
+as in Fed-MedLoRA, which is a = 1 with tau without end. L is the loss of the base with this site's own adapter
+on the notes that the federation shares for this (methods 2.1), in nats per supervised token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from pydantic import Field, PositiveFloat
+
+from ..update import Report
+from .method import Method, normalised
+
+PRESETS: Final[dict[str, tuple[float, float]]] = {"released": (0.0, 1.0), "described": (1.0, 1.0)}
+
+
+class FedMedLoraPlus(Method):
+    """`a` and `tau`, where given, stand in for the preset's."""
+
+    name: Literal["fed_medlora_plus"] = "fed_medlora_plus"
+    preset: Literal["released", "described"] = "released"
+    a: float | None = Field(None, ge=0, le=4)
+    tau: PositiveFloat | None = None
+
+    def refusal(self, report: Report) -> str | None:
+        return "methods.no_shared_loss" if report.shared_loss is None else None
+
+    def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
+        a, tau = PRESETS[self.preset]
+        sizes = {site: float(report.supervised_tokens) for site, report in reports.items()}
+        losses = {site: report.shared_loss or 0.0 for site, report in reports.items()}
+        return weights(sizes, losses, a if self.a is None else self.a, tau if self.tau is None else self.tau)
+
+
+def weights(sizes: Mapping[str, float], losses: Mapping[str, float], a: float, tau: float) -> dict[str, float]:
+    """n^a exp(-L / tau) by site, as shares. Losses count from the least one, so that no sum vanishes."""
+    least = min(losses.values())
+    return normalised({site: size**a * math.exp(-(losses[site] - least) / tau) for site, size in sizes.items()})

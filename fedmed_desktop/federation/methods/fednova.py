@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FedNova (Wang et al. 2020, arXiv 2007.07481) on LoRA factors: who takes more steps does not pull harder for that.
+
+With start x, site i's factors y_i after t_i steps and shares p_i of the notes:
+
+    x' = x + t_eff sum_i p_i (y_i - x) / t_i,        t_eff = sum_i p_i t_i                            (methods 4.14)
+
+This is an average of the y_i with weights ~ p_i / t_i, and of x with the rest, 1 - t_eff sum_i p_i / t_i <= 0. t_i is
+the number of local optimiser steps, which is exact for SGD; for AdamW there is no closed form and it is common practice
+(inferred). Where all take the same number of steps it is FedAvg: give `training.epochs`, not `training.steps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from ..update import Report
+from .method import Method, normalised
+
+
+class FedNova(Method):
+    name: Literal["fednova"] = "fednova"
+
+    def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
+        steps = _steps(reports)
+        longest = max(steps.values())
+        return normalised({site: report.notes * (longest / steps[site]) for site, report in reports.items()})
+
+    def start_weight(self, reports: Mapping[str, Report]) -> float:
+        steps = _steps(reports)
+        if len(set(steps.values())) == 1 or not any(report.notes for report in reports.values()):
+            return 0.0
+        shares = normalised({site: float(report.notes) for site, report in reports.items()})
+        effective = sum(shares[site] * steps[site] for site in sorted(shares))
+        return 1 - effective * sum(shares[site] / steps[site] for site in sorted(shares))
+
+
+def _steps(reports: Mapping[str, Report]) -> dict[str, int]:
+    return {site: max(1, report.steps) for site, report in reports.items()}

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FFA-LoRA (arXiv 2403.12313): A stays what it was at the first start, at all sites; B alone is trained and averaged.
+
+So the average is exact, and an update is half as large: it holds B (methods 4.6). Weights by notes. It depends on the
+first A; the paper's remedy, an orthonormal one and a higher learning rate for B, is not part of it here.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ..plan import Plan
+from .method import Assignment, MethodState, WeighedByNotes, with_all
+
+
+class Ffa(WeighedByNotes):
+    name: Literal["ffa"] = "ffa"
+
+    def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:
+        return with_all(super().plan(assignment, state), freeze=("A",))

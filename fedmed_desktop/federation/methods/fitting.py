@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which ways of combining fit which method: one table, with the reason for each that does not.
+
+Codes are those of errors.SENTENCES. A method that is not named here runs in all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, get_args
+
+from ..combine import Combining
+
+REFUSED: Final[Mapping[str, Mapping[Combining, str]]] = {
+    "fedex": {"product": "methods.fedex_is_exact", "stack": "methods.fedex_is_exact"},
+    "fednova": {"stack": "methods.fednova_needs_start"},
+    "fedrot": {"product": "methods.fedrot_needs_factors", "stack": "methods.fedrot_needs_factors"},
+    "fedsa": {"product": "methods.fedsa_has_no_product", "stack": "methods.fedsa_has_no_product"},
+    "ffa": {"product": "methods.ffa_keeps_a", "stack": "methods.ffa_keeps_a"},
+    "flexlora": {"factors": "methods.flexlora_is_product", "stack": "methods.flexlora_is_product"},
+    "flora": {"factors": "methods.flora_is_stack", "product": "methods.flora_is_stack"},
+    "rolora": {"product": "methods.rolora_needs_factors", "stack": "methods.rolora_needs_factors"},
+}
+
+
+def refusal_of(method: str, combine: Combining) -> str | None:
+    """The code of why this method cannot combine so; None where it can."""
+    return REFUSED.get(method, {}).get(combine)
+
+
+def usual(method: str) -> Combining:
+    """How this method combines where the specification does not say: the first way that fits."""
+    ways: tuple[Combining, ...] = get_args(Combining)
+    return next(way for way in ways if refusal_of(method, way) is None)
