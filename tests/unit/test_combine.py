@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Averaging factors equals the dense formulas of methods 4.1, whatever the order of arrival; weights of the methods."""
+"""Every way of combining equals dense formulas in float64, whatever the order of arrival; weights of the methods."""
 
 from __future__ import annotations
 
 import itertools
 import math
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,16 @@ from hypothesis import strategies as st
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Report
-from fedmed_desktop.federation.combine import Term, combine_factors
+from fedmed_desktop.federation.combine import (
+    COMBINERS,
+    Combiner,
+    Goal,
+    Term,
+    combine_factors,
+    combine_factors_exactly,
+    combine_product,
+    combine_stack,
+)
 from fedmed_desktop.federation.methods import METHODS, FedAvg, FedMedLora
 from fedmed_desktop.lora import Adapter, BlobReader, Module
 
@@ -107,6 +117,210 @@ def test_that_blobs_on_disk_combine_to_the_same_bits(tmp_path: Path) -> None:
         path.write_bytes(source.to_blob())
         terms.append(Term(order=source.sha256, weight=weight, source=BlobReader(path)))
     assert combine_factors(terms).adapter.sha256 == combine_factors(terms_of(*weighted)).adapter.sha256
+
+
+# -- mixed ranks, and all the ways -----------------------------------------------------------------------------------
+
+MIXED = st.lists(
+    st.tuples(st.integers(0, 10**6), st.integers(1, 14), st.sampled_from([0.5, 1.0, 2.5]), st.floats(-0.5, 1)),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda drawn: drawn[0],
+).filter(lambda drawn: abs(sum(weight for *_, weight in drawn)) > 0.1)
+QUICK = settings(max_examples=40, deadline=None)
+
+
+def weighted_of(drawn: list[tuple[int, int, float, float]]) -> list[tuple[float, Adapter]]:
+    """Adapters of these (seed, rank, scale, weight), the weights made to sum to 1."""
+    total = sum(weight for *_, weight in drawn)
+    return [(weight / total, adapter(seed, rank, scale)) for seed, rank, scale, weight in drawn]
+
+
+def full(module: Module) -> np.ndarray:
+    return module.scale * (module.B.astype(np.float64) @ module.A.astype(np.float64))
+
+
+def ideal_of(weighted: list[tuple[float, Adapter]]) -> dict[str, np.ndarray]:
+    return {name: sum(weight * full(one[name]) for weight, one in weighted) for name in SHAPES}
+
+
+def size_of(matrices: dict[str, np.ndarray]) -> float:
+    return math.sqrt(sum(float(np.sum(matrix**2)) for matrix in matrices.values()))
+
+
+def close(found: np.ndarray, expected: np.ndarray, size: float) -> bool:
+    return bool(np.linalg.norm(found - expected) <= 1e-6 * size)
+
+
+@QUICK
+@given(MIXED, st.integers(1, 12))
+def test_that_the_product_is_the_best_adapter_of_its_rank_for_the_dense_sum(
+    drawn: list[tuple[int, int, float, float]], rank: int
+) -> None:
+    weighted = weighted_of(drawn)
+    ideal, scale = ideal_of(weighted), sum(abs(w) * size_of(ideal_of([(1.0, one)])) for w, one in weighted)
+    result = combine_product(terms_of(*weighted), Goal(rank=rank))
+    missed = {}
+    for name, (d, k) in SHAPES.items():
+        kept = min(rank, d, k, sum(one[name].rank for _, one in weighted))
+        u, sigma, vt = np.linalg.svd(ideal[name])
+        best = (u[:, :kept] * sigma[:kept]) @ vt[:kept]
+        module = result.adapter[name]
+        assert module.rank == kept
+        # Singular values that all but tie leave the best approximation open; its distance is not.
+        missed[name] = ideal[name] - full(module)
+        assert np.linalg.norm(missed[name]) <= np.linalg.norm(ideal[name] - best) + 1e-6 * scale
+    assert result.residual == pytest.approx(size_of(missed) / size_of(ideal), abs=1e-6 * scale / size_of(ideal))
+
+
+@QUICK
+@given(MIXED)
+def test_that_the_product_splits_evenly(drawn: list[tuple[int, int, float, float]]) -> None:
+    for module in combine_product(terms_of(*weighted_of(drawn)), Goal(rank=4)).adapter.values():
+        left, right = np.linalg.norm(module.B, axis=0), np.linalg.norm(module.A, axis=1)
+        used = left > 0
+        assert np.allclose(left[used], right[used], rtol=1e-4)
+
+
+@QUICK
+@given(MIXED)
+def test_that_a_stack_loses_nothing_and_sites_go_on_with_a_fresh_adapter(
+    drawn: list[tuple[int, int, float, float]],
+) -> None:
+    weighted = weighted_of(drawn)
+    ideal, scale = ideal_of(weighted), sum(abs(w) * size_of(ideal_of([(1.0, one)])) for w, one in weighted)
+    first = combine_stack(terms_of(*weighted), Goal(rank=3, seed=5))
+    assert first.frozen is not None and first.residual < 1e-6
+    second = combine_stack(terms_of(*weighted), Goal(rank=3, frozen=first.frozen, seed=6))
+    assert second.frozen is not None
+    for name in SHAPES:
+        assert close(full(first.frozen[name]), ideal[name], scale)
+        assert close(full(second.frozen[name]), 2 * ideal[name], 2 * scale)
+        assert not first.adapter[name].B.any()
+    scales = {one[name].scale for _, one in weighted for name in SHAPES}
+    assert first.adapter == Adapter.initial(SHAPES, 3, max(scales), seed=5)
+    assert first.adapter != second.adapter
+
+
+def test_that_weights_on_both_factors_of_a_stack_would_be_wrong() -> None:
+    weighted = [(0.5, adapter(1)), (0.5, adapter(2))]
+    twice = {name: sum(w * w * full(one[name]) for w, one in weighted) for name in SHAPES}
+    stacked = combine_stack(terms_of(*weighted)).frozen
+    assert stacked is not None
+    assert all(np.linalg.norm(full(stacked[name]) - twice[name]) > 0.1 for name in SHAPES)
+
+
+@QUICK
+@given(MIXED)
+def test_that_factors_of_mixed_ranks_are_padded_with_zeros(drawn: list[tuple[int, int, float, float]]) -> None:
+    """HeteroLoRA (methods 4.3)."""
+    weighted = weighted_of([(seed, rank, SCALE, weight) for seed, rank, _, weight in drawn])
+    largest = max(rank for _, rank, _, _ in drawn)
+    result = combine_factors(terms_of(*weighted))
+    scale = sum(abs(w) * size_of(ideal_of([(1.0, one)])) for w, one in weighted)
+    ideal, missed = ideal_of(weighted), {}
+    for name, (d, k) in SHAPES.items():
+        B, A = np.zeros((d, largest)), np.zeros((largest, k))
+        for weight, one in weighted:
+            B[:, : one[name].rank] += weight * one[name].B
+            A[: one[name].rank] += weight * one[name].A
+        assert np.allclose(result.adapter[name].B, B, rtol=1e-6, atol=1e-6)
+        assert np.allclose(result.adapter[name].A, A, rtol=1e-6, atol=1e-6)
+        missed[name] = ideal[name] - SCALE * B @ A
+    assert result.residual * size_of(ideal) == pytest.approx(size_of(missed), abs=1e-5 * scale)
+
+
+@QUICK
+@given(MIXED)
+def test_that_an_average_with_what_it_misses_beside_the_base_is_the_dense_sum(
+    drawn: list[tuple[int, int, float, float]],
+) -> None:
+    """FedEx: W0 + s B A + residual = W0 + sum of w_k s B_k A_k (methods 4.5)."""
+    weighted = weighted_of([(seed, rank, SCALE, weight) for seed, rank, _, weight in drawn])
+    result = combine_factors_exactly(terms_of(*weighted))
+    plain = combine_factors(terms_of(*weighted))
+    assert result.adapter == plain.adapter and result.frozen is not None and result.residual < 1e-6
+    # The mean's own product bounds what rounding to float32 may leave.
+    scale = sum(abs(w) * size_of(ideal_of([(1.0, one)])) for w, one in weighted) + size_of(
+        ideal_of([(1, plain.adapter)])
+    )
+    for name in SHAPES:
+        assert close(full(result.adapter[name]) + full(result.frozen[name]), ideal_of(weighted)[name], scale)
+        assert result.frozen[name].rank <= max(1, (len(weighted) - 1)) * max(one[name].rank for _, one in weighted)
+
+
+def test_that_what_lies_frozen_is_cut_back_and_the_residual_says_what_that_dropped() -> None:
+    weighted = [(0.5, adapter(1)), (0.3, adapter(2)), (0.2, adapter(3))]
+    for combiner in (combine_stack, combine_factors_exactly):
+        before = combiner(terms_of(*weighted), Goal(frozen_rank=2)).frozen
+        result = combiner(terms_of(*weighted), Goal(frozen=before, frozen_rank=2))
+        assert before is not None and result.frozen is not None
+        added = combiner(terms_of(*weighted), Goal()).frozen
+        assert added is not None
+        missed = {name: full(before[name]) + full(added[name]) - full(result.frozen[name]) for name in SHAPES}
+        for name in SHAPES:
+            sigma = np.linalg.svd(full(before[name]) + full(added[name]), compute_uv=False)
+            assert result.frozen[name].rank == 2
+            assert np.linalg.norm(missed[name]) == pytest.approx(np.linalg.norm(sigma[2:]), rel=1e-5)
+        assert result.residual == pytest.approx(size_of(missed) / size_of(ideal_of(weighted)), rel=1e-5)
+
+
+ALL = [*COMBINERS.values(), combine_factors_exactly]
+
+
+@pytest.mark.parametrize("combiner", ALL)
+def test_that_no_way_of_combining_depends_on_arrival_or_disk(combiner: Combiner, tmp_path: Path) -> None:
+    same, frozen = adapter(9, rank=4), adapter(8, rank=6)
+    terms = [Term(same.sha256, w, same) for w in (0.1, 1 / 3)]
+    terms += terms_of((0.2, adapter(2, rank=2)), (1 - 0.3 - 1 / 3, adapter(3, rank=7)))
+    on_disk = []
+    for number, term in enumerate(terms):
+        path = tmp_path / str(number)
+        path.write_bytes(term.source.to_blob())  # type: ignore[attr-defined]
+        on_disk.append(Term(term.order, term.weight, BlobReader(path)))
+    goal = Goal(rank=3, frozen=frozen, frozen_rank=5, seed=1)
+    results = [combiner(order, goal) for order in (*itertools.permutations(terms), on_disk)]
+    assert len({(r.adapter.sha256, r.frozen and r.frozen.sha256, r.residual) for r in results}) == 1
+
+
+@pytest.mark.parametrize("combiner", ALL)
+def test_that_updates_without_any_change_combine_to_no_change(combiner: Combiner) -> None:
+    zero = [Adapter.initial(SHAPES, 3, SCALE, seed) for seed in (0, 1)]
+    result = combiner(terms_of(*((0.5, one) for one in zero)), Goal(rank=3))
+    assert result.residual == 0.0
+    for made in (result.adapter, result.frozen):
+        assert made is None or all(not full(module).any() for module in made.values())
+    # with both factors at zero a direction could never learn
+    assert all(module.A.any(axis=1).all() for module in result.adapter.values())
+
+
+def test_that_combining_holds_one_module_of_each_site_at_a_time() -> None:
+    class Counting:
+        """Counts the modules that are alive at once."""
+
+        alive = most = 0
+
+        def __init__(self, inner: Adapter) -> None:
+            self.inner, self.names = inner, inner.names
+
+        def module(self, name: str) -> Module:
+            module = self.inner.module(name)
+            copy = Module(module.B.copy(), module.A.copy(), module.scale)
+            Counting.alive += 1
+            Counting.most = max(Counting.most, Counting.alive)
+            weakref.finalize(copy, Counting.gone)
+            return copy
+
+        @staticmethod
+        def gone() -> None:
+            Counting.alive -= 1
+
+    shapes = {f"layers.{number}": (6, 5) for number in range(8)}
+    sources = [Adapter.initial(shapes, 2, 1.0, seed) for seed in range(3)]
+    for combiner in ALL:
+        Counting.most = 0
+        combiner([Term(s.sha256, 1 / 3, Counting(s)) for s in sources], Goal(rank=2))
+        assert Counting.most <= 2 * len(sources)  # the one before goes once the next are there
 
 
 REPORTS = {

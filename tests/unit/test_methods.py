@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each method equals a dense float64 reference written out here, through the seam that the coordinator and lab use."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.federation import FederationSpec, Part, Report, Update
+from fedmed_desktop.federation.closing import close_round
+from fedmed_desktop.federation.combine import Combining
+from fedmed_desktop.federation.methods import (
+    METHODS,
+    REFUSED,
+    Assignment,
+    FedAvg,
+    FedMedLora,
+    FedMedLoraPlus,
+    FedNova,
+    FedRot,
+    FedSa,
+    Ffa,
+    Outcome,
+    RoLora,
+    refusal_of,
+    usual,
+)
+from fedmed_desktop.federation.plan import Plan, TrainingSettings
+from fedmed_desktop.federation.rounds import Combine
+from fedmed_desktop.federation.spec import checked_spec
+from fedmed_desktop.lora import Adapter, Module
+from tests.federation_parts import INITIAL, LORA, SHAPES, moved, small_spec
+
+SITES = "ABC"
+NOTES = {"A": 10, "B": 30, "C": 60}
+SHARES = {"A": 0.1, "B": 0.3, "C": 0.6}
+START = moved(INITIAL, 99, 0.3)
+
+
+def adapter(seed: int, rank: int) -> Adapter:
+    rng = np.random.default_rng(seed)
+    return Adapter(
+        {
+            name: Module(rng.normal(size=(d, rank)), rng.normal(size=(rank, k)), LORA.scale)
+            for name, (d, k) in SHAPES.items()
+        }
+    )
+
+
+def spec_of(method: str, **changes: object) -> FederationSpec:
+    return small_spec(method=METHODS[method](name=method), **changes)
+
+
+def closed(
+    spec: FederationSpec,
+    adapters: Mapping[str, Adapter],
+    reports: Mapping[str, Report] | None = None,
+    start: Adapter = START,
+    frozen: Adapter | None = None,
+) -> tuple[Outcome, float]:
+    """The end of a round in which these sites gave these adapters."""
+    reports = reports or {site: Report(notes=NOTES[site], supervised_tokens=NOTES[site], steps=4) for site in adapters}
+    updates = {
+        site: Update(round=1, parts={"adapter": Part(sha256=one.sha256, size=1)}, report=reports[site])
+        for site, one in adapters.items()
+    }
+    weights = spec.method.weigh(reports)
+    ranks = dict.fromkeys(adapters, LORA.rank)
+    due = Combine(1, updates, weights, ranks, start.sha256, None if frozen is None else frozen.sha256)
+    return close_round(due, spec, adapters, start, frozen, {})
+
+
+def full(module: Module) -> np.ndarray:
+    return module.scale * (module.B.astype(np.float64) @ module.A.astype(np.float64))
+
+
+def near(found: np.ndarray, expected: np.ndarray) -> bool:
+    return bool(np.abs(found - expected).max() <= 1e-6 * max(1.0, np.abs(expected).max()))
+
+
+def trained(rank: int = LORA.rank) -> dict[str, Adapter]:
+    return {site: adapter(seed, rank) for seed, site in enumerate(SITES)}
+
+
+MIXED = {"A": adapter(1, 4), "B": adapter(2, 2), "C": adapter(3, 7)}
+
+
+# -- what each gives ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("adapters", [trained(), MIXED], ids=["one rank", "mixed ranks"])
+def test_that_flexlora_is_the_truncated_dense_sum(adapters: dict[str, Adapter]) -> None:
+    outcome, _ = closed(spec_of("flexlora"), adapters)
+    for name in SHAPES:
+        u, sigma, vt = np.linalg.svd(sum(SHARES[site] * full(adapters[site][name]) for site in SITES))
+        assert near(full(outcome.adapter[name]), (u[:, : LORA.rank] * sigma[: LORA.rank]) @ vt[: LORA.rank])
+    assert outcome.frozen is None and set(outcome.adapter.ranks.values()) == {LORA.rank}
+
+
+@pytest.mark.parametrize("adapters", [trained(), MIXED], ids=["one rank", "mixed ranks"])
+@pytest.mark.parametrize("before", [None, adapter(7, 3)], ids=["first", "later"])
+def test_that_flora_adds_the_dense_sum_beside_the_base_and_starts_afresh(
+    adapters: dict[str, Adapter], before: Adapter | None
+) -> None:
+    outcome, residual = closed(spec_of("flora"), adapters, frozen=before)
+    assert outcome.frozen is not None and residual < 1e-6
+    for name in SHAPES:
+        expected = sum(SHARES[site] * full(adapters[site][name]) for site in SITES)
+        assert near(full(outcome.frozen[name]), expected + (0 if before is None else full(before[name])))
+        assert not outcome.adapter[name].B.any() and outcome.adapter[name].A.any()
+    assert outcome.adapter.ranks == INITIAL.ranks
+
+
+@pytest.mark.parametrize("adapters", [trained(), MIXED], ids=["one rank", "mixed ranks"])
+@pytest.mark.parametrize("before", [None, adapter(7, 3)], ids=["first", "later"])
+def test_that_fedex_is_the_dense_sum_though_it_averages_factors(
+    adapters: dict[str, Adapter], before: Adapter | None
+) -> None:
+    outcome, residual = closed(spec_of("fedex"), adapters, frozen=before)
+    averaged, missed = closed(spec_of("fedavg"), adapters)
+    assert outcome.adapter == averaged.adapter and outcome.frozen is not None
+    assert residual < 1e-6 < missed
+    for name in SHAPES:
+        expected = sum(SHARES[site] * full(adapters[site][name]) for site in SITES)
+        beside = full(outcome.frozen[name]) - (0 if before is None else full(before[name]))
+        assert near(full(outcome.adapter[name]) + beside, expected)
+
+
+def halves(live: str) -> dict[str, Adapter]:
+    """Updates that hold `live` alone, completed from the start."""
+    return {
+        site: Adapter(
+            {
+                name: Module(
+                    module.B if live == "B" else START[name].B, module.A if live == "A" else START[name].A, module.scale
+                )
+                for name, module in one.items()
+            }
+        )
+        for site, one in trained().items()
+    }
+
+
+@pytest.mark.parametrize(("method", "live"), [("ffa", "B"), ("rolora", "A"), ("rolora", "B"), ("fedsa", "A")])
+def test_that_averaging_one_factor_is_exact_and_leaves_the_other_to_the_bit(method: str, live: str) -> None:
+    adapters = halves(live)
+    outcome, residual = closed(spec_of(method), adapters)
+    assert residual < 1e-7
+    for name in SHAPES:
+        assert near(full(outcome.adapter[name]), sum(SHARES[site] * full(adapters[site][name]) for site in SITES))
+        held = "A" if live == "B" else "B"
+        assert np.array_equal(getattr(outcome.adapter[name], held), getattr(START[name], held))
+
+
+def nova(reports: dict[str, Report], adapters: dict[str, Adapter], name: str, factor: str) -> np.ndarray:
+    """x - t_eff sum_i p_i d_i with d_i = (x - y_i) / t_i (methods 4.14; the learning rate cancels)."""
+    x = getattr(START[name], factor).astype(np.float64)
+    effective = sum(SHARES[site] * reports[site].steps for site in SITES)
+    moves = (SHARES[site] * (x - getattr(adapters[site][name], factor)) / reports[site].steps for site in SITES)
+    return np.asarray(x - effective * sum(moves))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 500), min_size=3, max_size=3))
+def test_that_fednova_with_unequal_steps_is_its_formula(steps: list[int]) -> None:
+    adapters = trained()
+    reports = {site: Report(notes=NOTES[site], steps=n) for site, n in zip(SITES, steps, strict=True)}
+    outcome, _ = closed(spec_of("fednova"), adapters, reports)
+    for name in SHAPES:
+        for factor in "AB":
+            assert near(getattr(outcome.adapter[name], factor), nova(reports, adapters, name, factor))
+
+
+def test_that_fednova_with_equal_steps_is_fedavg_to_the_bit_and_else_is_not() -> None:
+    adapters = trained()
+    for combine in ("factors", "product"):
+        same, _ = closed(spec_of("fednova", combine=combine), adapters)
+        assert same.adapter == closed(spec_of("fedavg", combine=combine), adapters)[0].adapter
+    reports = {site: Report(notes=NOTES[site], steps=4 + (site == "A")) for site in SITES}
+    averaged, _ = closed(spec_of("fedavg"), adapters, reports)
+    assert closed(spec_of("fednova"), adapters, reports)[0].adapter != averaged.adapter
+
+
+def test_that_fednova_in_product_space_moves_delta_w_by_the_same_formula() -> None:
+    adapters = trained()
+    reports = {site: Report(notes=NOTES[site], steps=n) for site, n in zip(SITES, (3, 5, 11), strict=True)}
+    outcome, _ = closed(spec_of("fednova", combine="product"), adapters, reports)
+    effective = sum(SHARES[site] * reports[site].steps for site in SITES)
+    for name in SHAPES:
+        x = full(START[name])
+        moves = sum(SHARES[site] * (full(adapters[site][name]) - x) / reports[site].steps for site in SITES)
+        u, sigma, vt = np.linalg.svd(x + effective * moves)
+        assert near(full(outcome.adapter[name]), (u[:, : LORA.rank] * sigma[: LORA.rank]) @ vt[: LORA.rank])
+
+
+def test_that_no_hostile_number_of_steps_or_notes_breaks_fednova() -> None:
+    for steps, notes in itertools.product((0, 2**53), repeat=2):
+        reports = {"A": Report(notes=notes, steps=steps), "B": Report(notes=1, steps=1), "C": Report(notes=0, steps=0)}
+        weights = FedNova().weigh(reports)
+        assert math.fsum(weights.values()) == pytest.approx(1) and math.isfinite(FedNova().start_weight(reports))
+        assert FedNova().start_weight(reports) <= 1e-12
+
+
+# -- Fed-MedLoRA+ ------------------------------------------------------------------------------
+
+LOSSES = {"A": 0.30, "B": 0.35, "C": 0.50}
+PLUS = {
+    site: Report(notes=1, supervised_tokens=tokens, shared_loss=LOSSES[site])
+    for site, tokens in zip(SITES, (100, 300, 600), strict=True)
+}
+
+
+def test_that_the_released_weights_are_the_authors_own_and_size_does_not_count() -> None:
+    weights = FedMedLoraPlus().weigh(PLUS)
+    assert [round(weights[site], 3) for site in SITES] == [0.361, 0.343, 0.296]
+    exact = {site: math.exp(1 - loss) for site, loss in LOSSES.items()}
+    assert weights == pytest.approx({site: value / sum(exact.values()) for site, value in exact.items()})
+
+
+def test_that_the_described_weights_count_both() -> None:
+    weights = FedMedLoraPlus(preset="described").weigh(PLUS)
+    exact = {site: PLUS[site].supervised_tokens * math.exp(-loss) for site, loss in LOSSES.items()}
+    assert weights == pytest.approx({site: value / sum(exact.values()) for site, value in exact.items()})
+
+
+def test_that_parameters_stand_in_for_the_presets_and_without_loss_it_is_fed_medlora() -> None:
+    weights = FedMedLoraPlus(a=0.5, tau=0.1).weigh(PLUS)
+    exact = {site: PLUS[site].supervised_tokens ** 0.5 * math.exp(-loss / 0.1) for site, loss in LOSSES.items()}
+    assert weights == pytest.approx({site: value / sum(exact.values()) for site, value in exact.items()})
+    assert FedMedLoraPlus(a=1, tau=1e300).weigh(PLUS) == pytest.approx(FedMedLora().weigh(PLUS))
+
+
+@given(
+    st.dictionaries(st.sampled_from("ABCDE"), st.floats(0, 1e30), min_size=1), st.sampled_from([1e-300, 0.1, 1, 1e30])
+)
+def test_that_weights_fall_with_the_loss_whatever_a_site_says(losses: dict[str, float], tau: float) -> None:
+    reports = {site: Report(notes=1, supervised_tokens=2**53, shared_loss=loss) for site, loss in losses.items()}
+    weights = FedMedLoraPlus(a=4, tau=tau).weigh(reports)
+    assert math.fsum(weights.values()) == pytest.approx(1)
+    ordered = sorted(losses, key=lambda site: losses[site])
+    assert all(weights[x] >= weights[y] for x, y in itertools.pairwise(ordered))
+
+
+def test_that_an_update_without_the_loss_it_is_weighed_by_is_refused() -> None:
+    report = Report(notes=1)
+    assert FedMedLoraPlus().refusal(report) == "methods.no_shared_loss"
+    assert FedMedLoraPlus().refusal(PLUS["A"]) is None and FedAvg().refusal(report) is None
+
+
+# -- what sites are asked ------------------------------------------------------------------------------
+
+
+def plan(method: str, number: int) -> Plan:
+    given = Assignment(number, INITIAL.sha256, None, 2, TrainingSettings(steps=1), None, {"A": 1, "B": 2})
+    plans = METHODS[method](name=method).plan(given, {})
+    assert sorted(plans) == ["A", "B"] and plans["A"].model_copy(update={"seed": 2}) == plans["B"]
+    return plans["A"]
+
+
+def test_that_each_method_asks_for_the_factors_that_its_average_is_about() -> None:
+    for number in (1, 2, 3):
+        assert plan("ffa", number).freeze == ("A",) and plan("ffa", number).shared == ("B",)
+        held, live = ("A", "B") if number % 2 else ("B", "A")
+        assert plan("rolora", number).freeze == (held,) and plan("rolora", number).shared == (live,)
+        own = plan("fedsa", number)
+        assert (own.freeze, own.own, own.shared) == ((), ("B",), ("A",))
+        assert plan("fedrot", number).rotation == 0.5 and plan("fedrot", number).shared == ("A", "B")
+        for method in sorted(METHODS.keys() - {"ffa", "rolora", "fedsa", "fedrot"}):
+            assert plan(method, number).shared == ("A", "B") and plan(method, number).rotation is None
+
+
+def test_that_a_plan_that_shares_nothing_is_none() -> None:
+    with pytest.raises(ValueError, match="at least one of the factors"):
+        Plan(round=1, start="a" * 64, rank=1, training=TrainingSettings(steps=1), freeze=("A",), own=("B",), seed=0)
+
+
+# -- what is combined how ------------------------------------------------------------------------------
+
+WAYS: tuple[Combining, ...] = get_args(Combining)
+
+
+@pytest.mark.parametrize("combine", WAYS)
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_that_a_way_that_does_not_fit_is_refused_with_its_reason_and_any_other_runs(
+    method: str, combine: Combining
+) -> None:
+    data = spec_of(method).model_dump(mode="json") | {"combine": combine}
+    if code := refusal_of(method, combine):
+        with pytest.raises(UserFacingError) as caught:
+            checked_spec(data, "federation.toml")
+        assert caught.value.code == code
+        text = str(caught.value)
+        assert text.startswith("federation.toml: ") and method in text and f'combine = "{usual(method)}"' in text
+        with pytest.raises(ValueError, match="the specification"):
+            FederationSpec.model_validate(data)
+        return
+    spec = checked_spec(data, "federation.toml")
+    adapters = halves("B") if method in ("ffa", "rolora", "fedsa") else trained()
+    outcomes = [closed(spec, dict(order)) for order in itertools.permutations(adapters.items())]
+    assert len({(o.adapter, o.frozen, residual) for o, residual in outcomes}) == 1
+
+
+def test_that_a_specification_that_says_nothing_combines_as_the_method_does() -> None:
+    ways = {method: small_spec(method={"name": method}).combine for method in METHODS}
+    assert {method for method, way in ways.items() if way != "factors"} == {"flexlora", "flora"}
+    assert (ways["flexlora"], ways["flora"]) == ("product", "stack")
+    assert REFUSED.keys() <= METHODS.keys()
+    assert small_spec().combine == "factors" and small_spec(combine="stack").combine == "stack"
+
+
+def test_that_flexlora_and_flora_are_fedavg_in_another_space() -> None:
+    for method, way in (("flexlora", "product"), ("flora", "stack")):
+        named, _ = closed(spec_of(method), MIXED)
+        plain, _ = closed(spec_of("fedavg", combine=way), MIXED)
+        assert (named.adapter, named.frozen) == (plain.adapter, plain.frozen)
+
+
+def test_that_parameters_are_checked() -> None:
+    for wrong in ({"strength": 1.5}, {"strength": -0.1}):
+        with pytest.raises(ValueError, match="strength"):
+            FedRot.model_validate(wrong)
+    for wrong in ({"tau": 0}, {"a": -1}, {"preset": "paper"}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            FedMedLoraPlus.model_validate(wrong)
+    for method in (Ffa, FedSa, RoLora, FedNova):
+        with pytest.raises(ValueError, match="strength"):
+            method.model_validate({"strength": 0.5})

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every method through whole federations on disk: a restart at any moment changes nothing, and so does arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedmed_desktop.coordinator.combination import combine
+from fedmed_desktop.federation import FederationSpec, Part, Plan, Report, Rounds, Update
+from fedmed_desktop.federation.check import check_adapter, check_norm
+from fedmed_desktop.federation.inputs import Input, RoundCombined, SiteJoined, UpdateArrived
+from fedmed_desktop.federation.methods import METHODS, refusal_of
+from fedmed_desktop.federation.rounds import Reject, Step
+from fedmed_desktop.lora import Adapter, Module, algebra
+from fedmed_desktop.lora.half import encode_update, open_update
+from fedmed_desktop.lora.rotation import rotated
+from fedmed_desktop.storage import BlobStore
+from tests.federation_parts import INITIAL, LORA, moved, small_spec
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+CASES = [
+    (method, way)
+    for method in sorted(METHODS)
+    for way in ("factors", "product", "stack")
+    if refusal_of(method, way) is None  # type: ignore[arg-type]
+]
+
+
+def spec_of(method: str, way: str) -> FederationSpec:
+    lora = LORA.model_copy(update={"frozen_rank": 5})
+    return small_spec(rounds=3, method=METHODS[method](name=method), combine=way, lora=lora)
+
+
+class Site:
+    """Does what a plan says with numbers instead of notes, and keeps what the plan leaves to it."""
+
+    def __init__(self, name: str, blobs: BlobStore) -> None:
+        self.name, self.blobs = name, blobs
+        self.kept: Adapter | None = None
+
+    def train(self, plan: Plan) -> Update:
+        start = Adapter.from_blob(self.blobs.read(plan.start))
+        if plan.own and self.kept is not None:
+            start = _mixed(start, self.kept, plan.own)
+        after = _mixed(moved(start, plan.seed % 2**32), start, plan.freeze)
+        if plan.rotation is not None:
+            after = rotated(after, start, plan.round, plan.rotation)
+        self.kept = after
+        blob = encode_update(after, plan.shared)
+        sha256 = self.blobs.write(blob)
+        report = Report(
+            notes=10 + ord(self.name) % 7,
+            supervised_tokens=50 + ord(self.name),
+            steps=plan.seed % 9,
+            loss_before=1.0,
+            shared_loss=0.1 * (plan.seed % 10),
+            start_norm=algebra.norm(start),
+            update_norm=algebra.distance(after, start),
+        )
+        return Update(round=plan.round, parts={"adapter": Part(sha256=sha256, size=len(blob))}, report=report)
+
+
+def _mixed(adapter: Adapter, other: Adapter, factors: Sequence[str]) -> Adapter:
+    """The adapter with these factors of the other."""
+    modules = {}
+    for name, module in adapter.items():
+        B = other[name].B if "B" in factors else module.B
+        modules[name] = Module(B, other[name].A if "A" in factors else module.A, module.scale)
+    return Adapter(modules)
+
+
+class Federation:
+    """A coordinator without sockets. `restarts`: loaded from its dump before each input, combinations done twice."""
+
+    def __init__(self, spec: FederationSpec, folder: Path, arrival: str = "ABC", restarts: bool = False) -> None:
+        self.blobs = BlobStore(folder / "blobs")
+        self.blobs.write(INITIAL.to_blob())
+        self.spec, self.rounds, self.arrival, self.restarts = spec, Rounds(spec), arrival, restarts
+        self.sites = {name: Site(name, self.blobs) for name in arrival}
+        self.now = BEGIN
+
+    def give(self, given: Input) -> Step:
+        if self.restarts:
+            self.rounds = Rounds(self.spec, self.rounds.dump())
+        return self.rounds.handle(given, self.now)
+
+    def run(self) -> Rounds:
+        for name in sorted(self.arrival):
+            self.give(SiteJoined(site=name))
+        for number in range(1, self.spec.rounds + 1):
+            self.now = BEGIN + timedelta(minutes=number)
+            for name in self.arrival:
+                plan = self.rounds.plan_for(name)
+                assert plan is not None and plan.round == number
+                update = self.sites[name].train(plan)
+                self.check(plan, update)
+                step = self.give(UpdateArrived(site=name, update=update))
+                assert not any(isinstance(action, Reject) for action in step.actions)
+            assert self.give(self.combined()).changed
+        return self.rounds
+
+    def check(self, plan: Plan, update: Update) -> None:
+        """As the coordinator checks what arrives."""
+        start = Adapter.from_blob(self.blobs.read(plan.start))
+        after = open_update(self.blobs.path(update.parts["adapter"].sha256), plan.shared, start)
+        check_adapter(after, self.spec, plan)
+        if not plan.own:
+            check_norm(start, after, update.report)
+
+    def combined(self) -> RoundCombined:
+        due = self.rounds.due()
+        assert due is not None
+        result = combine(due, self.rounds, self.blobs)
+        if self.restarts:
+            again = Rounds(self.spec, self.rounds.dump())
+            due = again.due()
+            assert due is not None and combine(due, again, self.blobs) == result
+        return result
+
+
+@pytest.mark.parametrize(("method", "way"), CASES)
+def test_that_neither_a_restart_nor_the_order_of_arrival_changes_a_bit(method: str, way: str, tmp_path: Path) -> None:
+    spec = spec_of(method, way)
+    steady = Federation(spec, tmp_path / "steady").run()
+    assert steady.state.phase == "evaluating" and len(steady.state.history) == 3
+    restarted = Federation(spec, tmp_path / "restarted", restarts=True).run()
+    assert restarted.dump() == steady.dump()
+    arrived = Federation(spec, tmp_path / "arrived", arrival="CAB").run()
+    assert [(r.adapter, r.frozen, r.residual) for r in arrived.state.history] == [
+        (r.adapter, r.frozen, r.residual) for r in steady.state.history
+    ]
+
+
+@pytest.mark.parametrize(("method", "way"), CASES)
+def test_that_what_lies_frozen_is_in_every_plan_and_stays_within_its_rank(
+    method: str, way: str, tmp_path: Path
+) -> None:
+    federation = Federation(spec_of(method, way), tmp_path)
+    state = federation.run().state
+    beside = way == "stack" or method == "fedex"
+    for record in state.history:
+        assert (record.frozen is not None) == beside
+        if record.frozen is not None:
+            assert max(Adapter.from_blob(federation.blobs.read(record.frozen)).ranks.values()) <= 5
+    assert {plan.frozen for plan in state.plans.values()} == {state.frozen}
+    assert {plan.start for plan in state.plans.values()} == {state.history[-1].adapter}
+
+
+def test_that_no_byte_of_a_sites_own_factor_is_in_what_it_offers(tmp_path: Path) -> None:
+    federation = Federation(spec_of("fedsa", "factors"), tmp_path)
+    federation.run()
+    stored = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    for site in federation.sites.values():
+        assert site.kept is not None
+        for module in site.kept.values():
+            assert module.B.any() and not any(module.B.tobytes() in blob for blob in stored)
+            assert any(module.A.tobytes() in blob for blob in stored)
+    last = Adapter.from_blob(federation.blobs.read(federation.rounds.state.start))
+    assert not any(module.B.any() for module in last.values())
+
+
+def test_that_an_update_without_its_loss_does_not_count(tmp_path: Path) -> None:
+    federation = Federation(spec_of("fed_medlora_plus", "factors"), tmp_path)
+    for name in "ABC":
+        federation.give(SiteJoined(site=name))
+    plan = federation.rounds.plan_for("A")
+    assert plan is not None
+    update = federation.sites["A"].train(plan)
+    without = update.model_copy(update={"report": update.report.model_copy(update={"shared_loss": None})})
+    step = federation.give(UpdateArrived(site="A", update=without))
+    assert step.actions == [Reject("A", 1, without.sha256, "methods.no_shared_loss")] and not step.changed
+    assert federation.give(UpdateArrived(site="A", update=update)).changed
+
+
+def test_that_the_norm_of_a_site_that_began_from_a_smaller_start_is_checked_against_that() -> None:
+    rng = np.random.default_rng(1)
+    start = INITIAL.map(lambda module: Module(rng.normal(size=module.B.shape), module.A, module.scale))
+    smaller, dropped = algebra.truncate(start, 1)
+    assert dropped > 0.01
+    after = moved(smaller, 3)
+    check_norm(start, after, Report(notes=1, update_norm=algebra.distance(after, smaller)))
+    larger = algebra.grow(start, 4, seed=1)
+    after = moved(larger, 3)
+    check_norm(start, after, Report(notes=1, update_norm=algebra.distance(after, larger)))
