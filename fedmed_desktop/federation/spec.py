@@ -100,7 +100,9 @@ class FederationSpec(Frozen):
     seed: int = Field(0, ge=0, lt=2**32)
     base: BaseModelSpec
     method: AnyMethod = FedMedLora()
-    combine: Combining = Field(default_factory=lambda values: usual(values["method"].name))
+    combine: Combining = Field(
+        default_factory=lambda values: usual(values["method"].name if "method" in values else "")
+    )
     lora: LoraSettings = LoraSettings()
     training: TrainingSettings = TrainingSettings(epochs=1)
     round: RoundSettings = RoundSettings()

@@ -316,6 +316,16 @@ def test_that_a_specification_that_says_nothing_combines_as_the_method_does() ->
     assert small_spec().combine == "factors" and small_spec(combine="stack").combine == "stack"
 
 
+def test_that_a_wrong_method_is_named_where_the_specification_says_nothing_of_combining() -> None:
+    data = small_spec().model_dump(mode="json", exclude={"combine"})
+    with pytest.raises(UserFacingError) as caught:
+        checked_spec(data | {"method": {"name": "fedavgg"}}, "federation.toml")
+    assert caught.value.params["key"] == "method" and "'fedavg'" in str(caught.value)
+    with pytest.raises(UserFacingError) as caught:
+        checked_spec(data | {"combine": "sum"}, "federation.toml")
+    assert caught.value.params["key"] == "combine" and "'product'" in str(caught.value)
+
+
 def test_that_flexlora_and_flora_are_fedavg_in_another_space() -> None:
     for method, way in (("flexlora", "product"), ("flora", "stack")):
         named, _ = closed(spec_of(method), MIXED)

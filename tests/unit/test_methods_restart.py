@@ -151,6 +151,11 @@ def test_that_what_lies_frozen_is_in_every_plan_and_stays_within_its_rank(
     assert {plan.start for plan in state.plans.values()} == {state.history[-1].adapter}
 
 
+def test_that_a_stack_is_followed_by_another_fresh_adapter_in_every_round(tmp_path: Path) -> None:
+    history = Federation(spec_of("flora", "stack"), tmp_path).run().state.history
+    assert len({INITIAL.sha256, *(record.adapter for record in history)}) == 4
+
+
 def test_that_no_byte_of_a_sites_own_factor_is_in_what_it_offers(tmp_path: Path) -> None:
     federation = Federation(spec_of("fedsa", "factors"), tmp_path)
     federation.run()
