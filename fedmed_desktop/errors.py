@@ -73,6 +73,10 @@ SENTENCES: Final[dict[str, str]] = {
     "methods.flexlora_is_product": '{path}: flexlora is the average of products. Write combine = "product", or choose '
     "fedavg.",
     "methods.flora_is_stack": '{path}: flora is the stack of the updates. Write combine = "stack", or choose fedavg.',
+    "methods.needs_histogram": "{path}: this method weighs sites by what their notes are about. Write "
+    'share.histogram = "specialties" (or "types"), or set its semantic weight to 0.',
+    "methods.no_shared_notes": '{path}: with measured_by = "sites" every site measures its model on notes that all '
+    'may read. Add [[shared_notes]], or write measured_by = "coordinator" and start it with --score-with.',
     "methods.no_shared_loss": "The update's report lacks the loss on the federation's shared notes, which is its "
     "weight. Give this site the shared notes.",
     "methods.rolora_needs_factors": "{path}: rolora holds one factor in each round and is exact so; a product or a "
@@ -106,6 +110,8 @@ SENTENCES: Final[dict[str, str]] = {
     "Give the model folder that the federation was made with.",
     "join.other_federation": "This data folder belongs to the federation {known}, but the coordinator runs {found}. "
     "Choose another --data-dir.",
+    "join.rank_cap": "This federation's method needs the same rank at every site, {rank}, but this site bears only {cap}. "
+    "Free memory or take a smaller quantisation, or ask the coordinator for a method that mixes ranks.",
     "join.replaced": "Another connection under the name {site} took this one's place. Run each site once only.",
     "join.version": "The site speaks protocol version {site}, the coordinator {coordinator}. Use the same version of "
     "fedmed-desktop on both sides.",

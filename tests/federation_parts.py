@@ -23,7 +23,7 @@ from fedmed_desktop.federation import (
     Update,
 )
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings
-from fedmed_desktop.federation.work import Emit
+from fedmed_desktop.federation.work import Emit, Given
 from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.scores import Counts, Scores
 
@@ -41,6 +41,7 @@ def small_spec(rounds: int = 3, sites: int = 3, quorum: int = 2, **changes: obje
         "base": BaseModelSpec(fingerprint=FINGERPRINT, initial=INITIAL.sha256, modules=SHAPES),
         "lora": LORA,
         "training": TrainingSettings(steps=4),
+        "shared_notes": ({"text": "A note that everybody may read."},),
         "round": RoundSettings(sites=sites, quorum=quorum, training_minutes=10, approval_minutes=60),
     }
     return FederationSpec.model_validate(values | changes)
@@ -93,13 +94,13 @@ class NumpyTrainer:
         self.hold.set()
         self.trained: list[int] = []
 
-    def train_round(self, plan: Plan, start: Adapter, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
+    def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
         while not self.hold.wait(0.01):
             control.check()
         self.trained.append(plan.round)
-        after = moved(start, plan.seed % 2**32)
-        return result_of(plan, start, self.change(after) if self.change else after, self.notes)
+        after = moved(given.start, plan.seed % 2**32)
+        return result_of(plan, given.start, self.change(after) if self.change else after, self.notes)
 
-    def evaluate(self, plan: Plan, start: Adapter, emit: Emit, control: Control) -> LocalResult:
+    def evaluate(self, plan: Plan, given: Given, emit: Emit, control: Control) -> LocalResult:
         report = Report(kind="evaluate", notes=self.notes, scores_after=Scores(unified=Counts(tp=1)))
         return LocalResult(Update(round=plan.round, parts={}, report=report), {}, Evidence(rank=plan.rank))

@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager, ExitStack
 from threadpoolctl import threadpool_limits
 
 from ..federation import Plan, Update
+from ..federation.actions import Combine
 from ..federation.closing import close_round
 from ..federation.inputs import RoundCombined
-from ..federation.rounds import Combine, Rounds
+from ..federation.rounds import Rounds
 from ..lora import algebra
 from ..lora.blob import BlobReader
 from ..lora.half import open_update
@@ -31,14 +32,22 @@ def combine(due: Combine, rounds: Rounds, blobs: BlobStore) -> RoundCombined:
             site: readers.enter_context(_opened(update, plans[site], start, blobs))
             for site, update in due.updates.items()
         }
-        outcome, residual = close_round(due, spec, sources, start, frozen, rounds.state.method)
+        control = readers.enter_context(BlobReader(blobs.path(due.control))) if due.control else None
+        controls = {
+            site: readers.enter_context(BlobReader(blobs.path(update.parts["control"].sha256)))
+            for site, update in due.updates.items()
+            if "control" in update.parts
+        }
+        outcome, residual = close_round(due, spec, sources, start, frozen, control, controls, rounds.state)
     with threadpool_limits(limits=1):  # the ledger keeps these too: their bits must not depend on threads
         norm, effective_rank = algebra.norm(outcome.adapter), algebra.effective_rank(outcome.adapter)
     return RoundCombined(
         round=due.round,
         adapter=blobs.write(outcome.adapter.to_blob()),
         frozen=blobs.write(outcome.frozen.to_blob()) if outcome.frozen is not None else due.frozen,
+        control=blobs.write(outcome.control.to_blob()) if outcome.control is not None else due.control,
         state=outcome.state,
+        measures=dict(outcome.measures),
         residual=residual,
         norm=norm,
         effective_rank=effective_rank,

@@ -15,9 +15,9 @@ from typing import Protocol
 from .. import events
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Plan, Rounds, Update
+from ..federation.actions import Acknowledge, Action, Combine, Offer, Reject
 from ..federation.check import check_adapter, check_norm
 from ..federation.inputs import Input, Resumed, TimePassed, UpdateArrived
-from ..federation.rounds import Acknowledge, Action, Combine, Offer, Reject
 from ..lora.blob import BlobReader
 from ..lora.half import open_update
 from ..protocol.messages import Ask, Finished, Message, Receipt, Refused
@@ -158,7 +158,7 @@ class Host:
         """Blobs that any site may fetch: global adapters only, never another site's update."""
         state = self.rounds.state
         found = {self.spec.base.initial, state.start, *(record.adapter for record in state.history)}
-        return found | ({state.frozen} if state.frozen else set())
+        return found | {beside for beside in (state.frozen, state.control) if beside}
 
     def farewell(self) -> Finished:
         start = self.rounds.state.start

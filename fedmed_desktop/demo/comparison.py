@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import events
-from ..federation import Control, FederationSpec, Plan
+from ..federation import Control, FederationSpec, Given, Plan
 from ..federation.work import Emit
 from ..lora import Adapter
 from ..scores import Scores, pool
@@ -73,6 +73,6 @@ class Comparison:
             def emit(event: events.Event) -> None:
                 self._emit(event.model_copy(update={"site": f"{site.name} alone"}))
 
-            result = self._trainers[site.name].train_round(plan, adapter, alone, emit, control)
+            result = self._trainers[site.name].train_round(plan, Given(adapter), alone, emit, control)
             adapter = Adapter.from_blob(result.blobs["adapter"])
         return adapter

@@ -6,12 +6,13 @@ from .rounds import Rounds
 from .scalars import scalars
 from .spec import FederationSpec, dump_spec, load_spec
 from .update import Part, Report, Update
-from .work import Control, Evidence, LocalResult, Stopped, Trainer
+from .work import Control, Evidence, Given, LocalResult, Stopped, Trainer
 
 __all__ = [
     "Control",
     "Evidence",
     "FederationSpec",
+    "Given",
     "LocalResult",
     "Part",
     "Plan",

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..lora.module import ModuleSource
+from .actions import Combine
 from .combine import Goal, Term
-from .methods import Closing, MethodState, Outcome
-from .rounds import Combine
+from .drift import measure_drift
+from .methods import Closing, Outcome
+from .record import RoundsState
 from .spec import FederationSpec
 
 
@@ -21,15 +23,17 @@ def close_round(
     sources: Mapping[str, ModuleSource],
     start: ModuleSource,
     frozen: ModuleSource | None,
-    state: MethodState,
+    control: ModuleSource | None,
+    controls: Mapping[str, ModuleSource],
+    state: RoundsState,
 ) -> tuple[Outcome, float]:
     """What the next round starts from, and the residual (see combine.Combination).
 
-    `sources` holds each site's adapter part by site, completed with the start's factors where it is a half blob. Raises
-    UserFacingError where updates do not fit together.
+    `sources` holds each site's adapter part by site, completed with the start's factors where it is a half blob, and
+    `controls` its control part where the method has one. Raises UserFacingError where updates do not fit together.
     """
     method = spec.method
-    reports = {site: update.report for site, update in due.updates.items()}
+    reports = state.reports()
     kept = method.start_weight(reports)
     terms = [Term(update.sha256, (1 - kept) * due.weights[site], sources[site]) for site, update in due.updates.items()]
     if kept:
@@ -41,5 +45,20 @@ def close_round(
         seed=spec.site_seed("", due.round + 1),
     )
     combination = method.combiner(spec.combine)(terms, goal)
-    closing = Closing(due.round, combination, reports, due.weights, due.ranks, start, state)
+    closing = Closing(
+        round=due.round,
+        rounds=spec.rounds,
+        combination=combination,
+        reports=reports,
+        weights=due.weights,
+        ranks=due.ranks,
+        drifts=measure_drift(reports, due.weights, state.references)[0],
+        start=start,
+        sources=sources,
+        control=control,
+        controls=controls,
+        sites=len(state.sites),
+        caps=state.caps,
+        state=state.method,
+    )
     return method.finish(closing), combination.residual

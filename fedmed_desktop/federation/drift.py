@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Model and performance drift of sites, from the scalars of their reports (methods 1.2 a, b; all inferred).
+"""Model, performance and semantic drift of sites, from their reports (methods 1.2 a, b, c; all inferred).
 
 The same formulas serve twice: at a site before approval, against earlier rounds' references; at the coordinator when a
 round closes, against that round's own values, which is what the record keeps.
@@ -7,7 +7,8 @@ round closes, against that round's own values, which is what the record keeps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from statistics import median
 
 from .plan import Frozen, References
@@ -23,10 +24,13 @@ class Drift(Frozen):
     """`model`: size of the site's update against the global adapter and the median update, in [0, 1) or a little above.
 
     `performance`: how much worse the global model is here than for the federation, relative; 0 where it is better.
+    `semantic`: how far the site's notes are from the federation's by specialty (or entity type), in [0, 1]; None where
+    the federation does not share that.
     """
 
     model: float
     performance: float
+    semantic: float | None = None
 
 
 def model_drift(update_norm: float, start_norm: float, median_update_norm: float) -> float:
@@ -39,6 +43,41 @@ def performance_drift(loss: float, reference_loss: float) -> float:
     return max(0.0, loss - reference_loss) / (reference_loss + _EPS)
 
 
+def shares(histogram: Mapping[str, float], over: Collection[str]) -> dict[str, float]:
+    """A distribution over these keys: each counts one more than it was seen (Laplace), so that none is impossible."""
+    total = sum(histogram.get(key, 0) for key in over) + len(over)
+    return {key: (histogram.get(key, 0) + 1) / total for key in over}
+
+
+def divergence(p: Mapping[str, float], q: Mapping[str, float]) -> float:
+    """Jensen-Shannon divergence of two distributions to base 2, in [0, 1]; symmetric."""
+    total = 0.0
+    for key in sorted(p.keys() | q.keys()):
+        x, y = p.get(key, 0.0), q.get(key, 0.0)
+        middle = (x + y) / 2
+        total += sum(one * math.log2(one / middle) for one in (x, y) if one > 0) / 2
+    return min(1.0, max(0.0, total))
+
+
+def semantic_drift(histogram: Mapping[str, float], federation: Mapping[str, float]) -> float | None:
+    """Divergence of a site's counts from the federation's distribution; None where either is empty."""
+    if not histogram or not federation:
+        return None
+    keys = histogram.keys() | federation.keys()
+    return divergence(shares(histogram, keys), {key: federation.get(key, 0.0) for key in keys})
+
+
+def pooled_histogram(histograms: Mapping[str, Mapping[str, float]], weights: Mapping[str, float]) -> dict[str, float]:
+    """The federation's distribution: the weighted mean of the sites', each smoothed over all keys; empty if all are."""
+    keys = sorted({key for histogram in histograms.values() for key in histogram})
+    given = [site for site in sorted(histograms) if histograms[site]]
+    total = sum(weights[site] for site in given)
+    if not keys or total <= 0:
+        return {}
+    smoothed = {site: shares(histograms[site], keys) for site in given}
+    return {key: sum(weights[site] * smoothed[site][key] for site in given) / total for key in keys}
+
+
 def measure_drift(
     reports: Mapping[str, Report], weights: Mapping[str, float], previous: References | None
 ) -> tuple[dict[str, Drift], References]:
@@ -47,11 +86,14 @@ def measure_drift(
     losses = {site: report.loss_before or 0.0 for site, report in reports.items()}
     current = sum(weights[site] * losses[site] for site in sorted(losses))
     loss = current if previous is None else _LOSS_MEMORY * previous.loss + (1 - _LOSS_MEMORY) * current
+    histograms = {site: report.histogram for site, report in reports.items()}
+    histogram = pooled_histogram(histograms, weights)
     drifts = {
         site: Drift(
             model=model_drift(report.update_norm, report.start_norm, norm),
             performance=performance_drift(losses[site], loss),
+            semantic=semantic_drift(report.histogram, histogram),
         )
         for site, report in reports.items()
     }
-    return drifts, References(median_update_norm=norm, loss=loss)
+    return drifts, References(median_update_norm=norm, loss=loss, histogram=histogram)

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import Field, JsonValue, PositiveInt, TypeAdapter
 
 from .plan import Frozen, Sha256
-from .update import Update
+from .update import Scalar, Update
 
 
 class SiteJoined(Frozen):
-    """A site that may take part from the next round that opens."""
+    """A site that may take part from the next round that opens. `rank_cap`: the largest rank its hardware bears."""
 
     input: Literal["joined"] = "joined"
     site: str
+    rank_cap: PositiveInt | None = None
 
 
 class AwaitsApproval(Frozen):
@@ -27,11 +28,15 @@ class AwaitsApproval(Frozen):
 
 
 class UpdateArrived(Frozen):
-    """All parts of the update are checked and on disk."""
+    """All parts of the update are checked and on disk.
+
+    `shared_loss`: of this update's model on the federation's validation notes, where the coordinator measures it.
+    """
 
     input: Literal["update"] = "update"
     site: str
     update: Update
+    shared_loss: Scalar | None = None
 
 
 class SiteDeclined(Frozen):
@@ -54,7 +59,9 @@ class RoundCombined(Frozen):
     round: int
     adapter: Sha256
     frozen: Sha256 | None = None
+    control: Sha256 | None = None
     state: dict[str, JsonValue] = Field(default_factory=dict)
+    measures: dict[str, float] = Field(default_factory=dict)
     residual: float
     norm: float
     effective_rank: float

@@ -35,6 +35,7 @@ class TrainingSettings(Frozen):
     learning_rate: PositiveFloat = 2e-4
     warmup_share: float = Field(0.05, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
     clip_norm: PositiveFloat | None = 1.0
     max_tokens: int = Field(800, ge=32, le=131072)
     max_new_tokens: int = Field(512, ge=8, le=8192)
@@ -58,6 +59,48 @@ class References(Frozen):
 
     median_update_norm: float = Field(ge=0)
     loss: float = Field(ge=0)
+    histogram: dict[str, float] = Field(default_factory=dict)
+
+
+class Proximal(Frozen):
+    """Adds (mu / 2) |x - x_start|^2 to the loss: of the factors, or of delta W itself (FedProx; methods 4.14).
+
+    Parameter by parameter, so `mu` does not depend on the number of examples.
+    """
+
+    term: Literal["proximal"] = "proximal"
+    mu: PositiveFloat
+    on: Literal["factors", "product"] = "factors"
+
+
+class ControlVariate(Frozen):
+    """SCAFFOLD's correction c - c_i (arXiv 1910.06378; methods 4.14); c_i stays at the site and its change is shared.
+
+    `control` is the coordinator's c; None means zero, as in the first round. form "sgd": c_i from the way that local
+    SGD went, (x - y) / (steps x rate) + c_i - c. form "gradient": c_i is the mean gradient of the loss at the start,
+    which is right under AdamW too, whose steps are no multiples of gradients. In both it joins the gradient.
+    """
+
+    term: Literal["control"] = "control"
+    form: Literal["sgd", "gradient"]
+    control: Sha256 | None = None
+
+
+class Orthogonal(Frozen):
+    """Trains a personal adapter of rank `rank` beside the shared one and keeps the two apart (FedOPAL; methods 3).
+
+    Adds `weight` times their overlap, in [0, 1], a mean over modules. on "weights": |A_g A_p^T|^2 / min(r_g, r_p) of
+    unit rows; on "outputs": mean over tokens of cos^2(B_g A_g x, B_p A_p x). Both inferred. The personal adapter never
+    leaves the site.
+    """
+
+    term: Literal["orthogonal"] = "orthogonal"
+    weight: float = Field(ge=0)
+    on: Literal["weights", "outputs"] = "weights"
+    rank: PositiveInt
+
+
+Objective = Annotated[Proximal | ControlVariate | Orthogonal, Field(discriminator="term")]
 
 
 class Plan(Frozen):
@@ -69,6 +112,7 @@ class Plan(Frozen):
     `frozen`: an adapter that is active beside `start` in training and scoring, and never changes.
     `freeze`: factors that are not trained. `own`: factors that a site takes from the end of its own last round instead
     of from `start` (which it does in its first), and that never leave it. An update holds the others: `shared`.
+    `objective`: terms beside the loss of the task; each sort at most once.
     `rotation`: turn the trained factors towards the start's before they are offered (lora.rotation), this strongly.
     """
 
@@ -81,6 +125,7 @@ class Plan(Frozen):
     freeze: tuple[Factor, ...] = ()
     own: tuple[Factor, ...] = ()
     rotation: float | None = Field(None, ge=0, le=1)
+    objective: tuple[Objective, ...] = ()
     references: References | None = None
     seed: int = Field(ge=0)
 
@@ -88,6 +133,8 @@ class Plan(Frozen):
     def _something_is_shared(self) -> Plan:
         if not self.shared:
             raise ValueError("at least one of the factors A and B must be trained and shared")
+        if len({term.term for term in self.objective}) < len(self.objective):
+            raise ValueError("an objective term is given twice")
         return self
 
     @property
@@ -95,3 +142,28 @@ class Plan(Frozen):
         """The factors that an update's adapter part holds, A before B; it lacks what is frozen or a site's own."""
         kept = {*self.freeze, *self.own}
         return tuple(factor for factor in FACTORS if factor not in kept)
+
+    @property
+    def proximal(self) -> Proximal | None:
+        return next((term for term in self.objective if isinstance(term, Proximal)), None)
+
+    @property
+    def variate(self) -> ControlVariate | None:
+        return next((term for term in self.objective if isinstance(term, ControlVariate)), None)
+
+    @property
+    def orthogonal(self) -> Orthogonal | None:
+        return next((term for term in self.objective if isinstance(term, Orthogonal)), None)
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """Names of the blobs that an update to this plan has: `adapter`, and `control` for the change of c_i."""
+        if self.kind == "evaluate":
+            return frozenset()
+        return frozenset({"adapter", "control"} if self.variate else {"adapter"})
+
+    @property
+    def blobs(self) -> tuple[Sha256, ...]:
+        """Hashes of all blobs that a site needs for this plan."""
+        control = self.variate.control if self.variate else None
+        return tuple(sha256 for sha256 in (self.start, self.frozen, control) if sha256)

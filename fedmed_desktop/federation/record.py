@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from ..standing import FederationPhase
 from .drift import Drift
@@ -25,7 +25,8 @@ class SiteRecord(Frozen):
 class RoundRecord(Frozen):
     """A closed round. `residual` is that of methods 4.1; `norm` and `effective_rank` are the next global adapter's.
 
-    The model that came out is the base with both `adapter` and, where there is one, `frozen`.
+    The model that came out is the base with both `adapter` and, where there is one, `frozen`. `measures` are the
+    method's own figures of the round, by name.
     """
 
     round: int
@@ -36,6 +37,8 @@ class RoundRecord(Frozen):
     start: Sha256
     adapter: Sha256
     frozen: Sha256 | None = None
+    control: Sha256 | None = None
+    measures: dict[str, float] = Field(default_factory=dict)
     sites: dict[str, SiteRecord]
     declined: dict[str, str]
     missing: tuple[str, ...]
@@ -53,14 +56,17 @@ class RoundsState(BaseModel):
     round: int = 1
     attempt: int = 1
     sites: list[str] = []
+    caps: dict[str, int] = {}
     start: Sha256
     frozen: Sha256 | None = None
+    control: Sha256 | None = None
     rank: int
     method: dict[str, JsonValue] = {}
     references: References | None = None
     plans: dict[str, Plan] = {}
     awaiting: dict[str, AwareDatetime] = {}
     updates: dict[str, Update] = {}
+    shared_losses: dict[str, float] = {}
     declined: dict[str, str] = {}
     gathering_since: AwareDatetime | None = None
     opened: AwareDatetime | None = None
@@ -68,6 +74,14 @@ class RoundsState(BaseModel):
     reason: str = ""
     history: list[RoundRecord] = []
     evaluation: dict[str, Report] = {}
+
+    def reports(self) -> dict[str, Report]:
+        """Reports of the open round's updates by site, with the shared losses that the coordinator measured."""
+        reports = {site: update.report for site, update in self.updates.items()}
+        measured = {site: self.shared_losses[site] for site in reports if site in self.shared_losses}
+        return reports | {
+            site: reports[site].model_copy(update={"shared_loss": loss}) for site, loss in measured.items()
+        }
 
     def unanswered(self) -> list[str]:
         """Sites that were asked and have neither offered nor declined."""

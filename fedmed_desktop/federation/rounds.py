@@ -9,11 +9,11 @@ to one loaded from a dump, gives the same state to the last bit.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from .. import events
+from .actions import Acknowledge, Combine, Offer, Reject, Step
 from .drift import measure_drift
 from .inputs import (
     AwaitsApproval,
@@ -30,57 +30,6 @@ from .plan import Plan, Sha256
 from .record import RoundRecord, RoundsState, SiteRecord
 from .spec import FederationSpec
 from .update import Update
-
-
-@dataclass(frozen=True)
-class Offer:
-    """Ask a site to carry out a plan."""
-
-    site: str
-    plan: Plan
-
-
-@dataclass(frozen=True)
-class Acknowledge:
-    """The site's update counts; send a receipt."""
-
-    site: str
-    round: int
-    update: Sha256
-
-
-@dataclass(frozen=True)
-class Reject:
-    """The update does not count; `code` says why."""
-
-    site: str
-    round: int
-    update: Sha256
-    code: str
-
-
-@dataclass(frozen=True)
-class Combine:
-    """Combine these updates with these weights, then report RoundCombined. `ranks` are those that were planned."""
-
-    round: int
-    updates: dict[str, Update]
-    weights: dict[str, float]
-    ranks: dict[str, int]
-    start: Sha256
-    frozen: Sha256 | None
-
-
-Action = Offer | Acknowledge | Reject | Combine
-
-
-@dataclass
-class Step:
-    """What came of one input. `changed` means: write the input to the ledger before carrying out any action."""
-
-    changed: bool = False
-    actions: list[Action] = field(default_factory=list)
-    events: list[events.Event] = field(default_factory=list)
 
 
 class Rounds:
@@ -124,10 +73,9 @@ class Rounds:
         state = self.state
         if state.phase != "combining":
             return None
-        reports = {site: update.report for site, update in state.updates.items()}
         ranks = {site: state.plans[site].rank for site in state.updates}
-        weights = self.spec.method.weigh(reports)
-        return Combine(state.round, dict(state.updates), weights, ranks, state.start, state.frozen)
+        weights = self.spec.method.weigh(state.reports())
+        return Combine(state.round, dict(state.updates), weights, ranks, state.start, state.frozen, state.control)
 
     def receipt_for(self, site: str, round_number: int) -> Sha256 | None:
         """sha256 of the update of this site that counts in this round, if one does."""
@@ -154,9 +102,15 @@ class Rounds:
 
     def _joined(self, given: SiteJoined, now: datetime, step: Step) -> None:
         state = self.state
-        if given.site in state.sites:
+        if given.site in state.sites and state.caps.get(given.site) == given.rank_cap:
             return
         step.changed = True
+        if given.rank_cap is None:
+            state.caps.pop(given.site, None)
+        else:
+            state.caps[given.site] = given.rank_cap
+        if given.site in state.sites:
+            return
         state.sites = sorted([*state.sites, given.site])
         state.gathering_since = state.gathering_since or now
         step.events.append(events.SiteSeen(time=now, site=given.site, state="joined"))
@@ -177,19 +131,30 @@ class Rounds:
         if counted == sha256:
             step.actions.append(Acknowledge(site, update.round, sha256))
             return
-        if code := self.refusal(site, update):
+        if code := self.refusal(site, update, given.shared_loss):
             step.actions.append(Reject(site, update.round, sha256, code))
             return
         step.changed = True
         state.declined.pop(site, None)
         state.updates[site] = update
+        if given.shared_loss is not None:
+            state.shared_losses[site] = given.shared_loss
         step.actions.append(Acknowledge(site, update.round, sha256))
         step.events.append(events.SiteSeen(time=now, site=site, round=update.round, state="update"))
         if state.phase != "paused":
             self._close_if_answered(now, step)
 
-    def refusal(self, site: str, update: Update) -> str | None:
-        """Why this update would not count now, as an error code; None if it would (or does already)."""
+    def join_refusal(self, rank_cap: int | None) -> str | None:
+        """Why a site with this cap cannot take part, as an error code; None if it can."""
+        if rank_cap is not None and rank_cap < self.spec.lora.rank and not self.spec.method.mixes_ranks:
+            return "join.rank_cap"
+        return None
+
+    def refusal(self, site: str, update: Update, shared_loss: float | None = None) -> str | None:
+        """Why this update would not count now, as an error code; None if it would (or does already).
+
+        `shared_loss` where the coordinator has measured it, which it does last.
+        """
         state = self.state
         counted = self.receipt_for(site, update.round)
         if counted is not None:
@@ -200,12 +165,14 @@ class Rounds:
         if site not in state.plans:
             return "update.not_asked"
         plan = state.plans[site]
-        wanted = {"adapter"} if plan.kind == "train" else set()
-        if update.report.kind != plan.kind or set(update.parts) != wanted:
+        if update.report.kind != plan.kind or update.parts.keys() != plan.parts:
             return "update.wrong_parts"
         if _types(update) - set(self.spec.types):
             return "update.foreign_type"
-        return self.spec.method.refusal(update.report) if plan.kind == "train" else None
+        if plan.kind == "evaluate":
+            return None
+        report = update.report if shared_loss is None else update.report.model_copy(update={"shared_loss": shared_loss})
+        return self.spec.method.refusal(report)
 
     def _declined(self, given: SiteDeclined, now: datetime, step: Step) -> None:
         state = self.state
@@ -240,7 +207,8 @@ class Rounds:
         step.changed = True
         self._remember(given, due, now)
         state = self.state
-        state.start, state.frozen, state.method = given.adapter, given.frozen, given.state
+        state.start, state.frozen, state.control = given.adapter, given.frozen, given.control
+        state.method = given.state
         step.events.append(
             events.RoundCombined(
                 time=now, round=given.round, adapter=given.adapter, weights=due.weights, residual=given.residual
@@ -254,12 +222,23 @@ class Rounds:
 
     def _open(self, now: datetime, step: Step) -> None:
         state, spec = self.state, self.spec
-        state.updates, state.declined, state.awaiting = {}, {}, {}
+        state.updates, state.declined, state.awaiting, state.shared_losses = {}, {}, {}, {}
         state.opened, state.reason = now, ""
         final = state.round > spec.rounds
         seeds = {site: spec.site_seed(site, state.round) for site in state.sites}
         assignment = Assignment(
-            state.round, state.start, state.frozen, state.rank, spec.training, state.references, seeds
+            round=state.round,
+            rounds=spec.rounds,
+            start=state.start,
+            frozen=state.frozen,
+            control=state.control,
+            rank=state.rank,
+            training=spec.training,
+            references=state.references,
+            seeds=seeds,
+            caps=dict(state.caps),
+            clients=None if final else spec.round.clients,
+            seed=spec.site_seed("", state.round),
         )
         plans = spec.method.plan(assignment, state.method)
         if final:
@@ -319,7 +298,7 @@ class Rounds:
     def _remember(self, given: RoundCombined, due: Combine, now: datetime) -> None:
         state = self.state
         assert state.opened is not None
-        reports = {site: update.report for site, update in due.updates.items()}
+        reports = state.reports()
         drifts, state.references = measure_drift(reports, due.weights, state.references)
         sites = {
             site: SiteRecord(
@@ -341,6 +320,8 @@ class Rounds:
             start=state.start,
             adapter=given.adapter,
             frozen=given.frozen,
+            control=given.control,
+            measures=given.measures,
             sites=sites,
             declined=dict(state.declined),
             missing=tuple(state.unanswered()),

@@ -11,12 +11,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ..errors import SENTENCES, UserFacingError
 from .combine import Combining
-from .methods import METHODS, AnyMethod, FedMedLora, refusal_of, usual
+from .methods import METHODS, AnyMethod, FedMedLora, usual
+from .methods.method import HistogramOf, Setting
 from .plan import Frozen, Sha256, TrainingSettings
 
 FORMAT: Final = 1
@@ -51,11 +60,13 @@ class RoundSettings(Frozen):
 
     Round one opens once `sites` have joined, or `join_minutes` after the first if a quorum is there. A round closes
     when every asked site has answered; or at its deadline, if `quorum` updates are there. A site that waits for its
-    operator's decision at the deadline has until `approval_minutes` after it began to wait.
+    operator's decision at the deadline has until `approval_minutes` after it began to wait. Of the sites that are
+    there, `clients` are asked in a round (None: all).
     """
 
     sites: PositiveInt = 3
     quorum: PositiveInt = 2
+    clients: PositiveInt | None = None
     join_minutes: PositiveFloat = 60.0
     training_minutes: PositiveFloat = 240.0
     approval_minutes: PositiveFloat = 1440.0
@@ -64,6 +75,8 @@ class RoundSettings(Frozen):
     def _quorum_is_reachable(self) -> RoundSettings:
         if self.quorum > self.sites:
             raise ValueError(f"quorum {self.quorum} is more than the {self.sites} expected sites")
+        if self.clients is not None and self.quorum > self.clients:
+            raise ValueError(f"quorum {self.quorum} is more than the {self.clients} sites that are asked in a round")
         return self
 
     @property
@@ -79,9 +92,32 @@ class ShareSettings(Frozen):
     """What an update's report may hold beside what combining needs; every site sees it before it joins.
 
     `scores`: the counts behind F1 on a site's own notes. Without them the federation's score is not known.
+    `histogram`: how many training notes each specialty has, or how many entities each type; semantic drift needs it.
     """
 
     scores: bool = True
+    histogram: HistogramOf = "none"
+
+
+class SharedEntity(Frozen):
+    """One mention in a shared note; Python character offsets, half-open."""
+
+    start: NonNegativeInt
+    end: PositiveInt
+    type: str = Field(min_length=1, max_length=80)
+
+
+class SharedNote(Frozen):
+    """A note that everybody in the federation may read, for weighing updates by it. Never a patient's."""
+
+    text: str = Field(min_length=1, max_length=20_000)
+    entities: tuple[SharedEntity, ...] = ()
+
+    @model_validator(mode="after")
+    def _entities_lie_inside(self) -> SharedNote:
+        if wrong := [one for one in self.entities if not one.start < one.end <= len(self.text)]:
+            raise ValueError(f"the entity from {wrong[0].start} to {wrong[0].end} does not lie inside the text")
+        return self
 
 
 class FederationSpec(Frozen):
@@ -89,12 +125,20 @@ class FederationSpec(Frozen):
 
     `environment` is what faces warn by: "production" for work that counts, "test" for anything else. `combine` is how
     updates become one adapter (see that module); where it is not given, the first way that fits the method.
+
+    task "entities": notes are marked up with `types`. "text": the causal loss on the notes themselves, without labels.
+    score_on "loss": sites generate no answers, which is most of the time of a small round, and report losses alone.
+    `shared_notes`: public ones, on which methods that need it measure each site's model.
     """
 
     format: Literal[1] = FORMAT
     name: str = Field(min_length=1, max_length=80)
     environment: Literal["test", "production"] = "test"
-    types: tuple[str, ...] = Field(min_length=1)
+    task: Literal["entities", "text"] = "entities"
+    types: tuple[str, ...] = ()
+    score_on: Literal["answers", "loss"] = Field(
+        default_factory=lambda values: "loss" if values.get("task") == "text" else "answers"
+    )
     answer_form: Literal["html", "json"] = "html"
     rounds: int = Field(3, ge=1, le=10_000)
     seed: int = Field(0, ge=0, lt=2**32)
@@ -107,6 +151,7 @@ class FederationSpec(Frozen):
     training: TrainingSettings = TrainingSettings(epochs=1)
     round: RoundSettings = RoundSettings()
     share: ShareSettings = ShareSettings()
+    shared_notes: tuple[SharedNote, ...] = Field((), max_length=50)
 
     @field_validator("types")
     @classmethod
@@ -118,8 +163,25 @@ class FederationSpec(Frozen):
         return tuple(sorted(types))
 
     @model_validator(mode="after")
-    def _combine_fits_the_method(self) -> FederationSpec:
-        if code := refusal_of(self.method.name, self.combine):
+    def _types_fit_the_task(self) -> FederationSpec:
+        if self.task == "entities" and not self.types:
+            raise ValueError('name at least one type of entity, or set task = "text"')
+        if self.task == "text" and self.score_on == "answers":
+            raise ValueError('task = "text" has no answers to score: set score_on = "loss"')
+        if self.task == "text" and self.share.histogram == "types":
+            raise ValueError('task = "text" reads no entities: set share.histogram = "specialties" or "none"')
+        return self
+
+    @model_validator(mode="after")
+    def _method_fits(self) -> FederationSpec:
+        setting = Setting(
+            combine=self.combine,
+            training=self.training,
+            histogram=self.share.histogram,
+            shared_notes=bool(self.shared_notes),
+            clients=self.round.clients,
+        )
+        if code := self.method.misfit(setting):
             raise PydanticCustomError(code, SENTENCES[code], {"path": "the specification"})
         return self
 
@@ -195,8 +257,12 @@ def _toml_key(key: str) -> str:
 
 
 def _toml(value: object) -> str:
-    # JSON's strings, numbers, booleans and lists of these are TOML as they stand.
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml_key(key)} = {_toml(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    # JSON's strings, numbers and booleans are TOML as they stand, but for one character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 __all__ = [

@@ -31,6 +31,7 @@ class Report(Frozen):
     Losses are nats per supervised token on the site's own validation notes; norms are Frobenius norms of delta W.
     `supervised_tokens` counts the labels of one pass over the training notes (Fed-MedLoRA's weight, methods 2.1).
     `shared_loss` is the site's own model's, after training, on the notes that the federation shares for this.
+    `histogram` counts training notes by specialty, or entities by type, only where the federation shares that.
     """
 
     kind: Literal["train", "evaluate"] = "train"
@@ -41,6 +42,7 @@ class Report(Frozen):
     loss_before: Scalar | None = None
     loss_after: Scalar | None = None
     shared_loss: Scalar | None = None
+    histogram: dict[Annotated[str, Field(max_length=80)], Count] = Field({}, max_length=200)
     scores_before: Scores = Scores()
     scores_after: Scores = Scores()
     start_norm: Scalar = 0.0

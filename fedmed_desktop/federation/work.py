@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -65,6 +65,7 @@ class Evidence(Frozen):
 
     model_drift: float | None = None
     performance_drift: float | None = None
+    semantic_drift: float | None = None
     rank: int
     scores_before: Scores = Scores()
     scores_after: Scores = Scores()
@@ -72,22 +73,37 @@ class Evidence(Frozen):
 
 
 @dataclass(frozen=True)
+class Given:
+    """The adapters that a plan names by hash, and what the site kept of its last round under `own`.
+
+    `own` holds, where a method has use for them, "B" (the adapter with the site's own B), "control" (c_i, in the shape
+    of an adapter) and "personal". None of these ever leaves the site.
+    """
+
+    start: Adapter
+    frozen: Adapter | None = None
+    control: Adapter | None = None
+    own: Mapping[str, Adapter] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class LocalResult:
-    """An update, the exact bytes of its parts, and the evidence measured on those bytes."""
+    """An update, the exact bytes of its parts, the evidence measured on those bytes, and what the site itself keeps."""
 
     update: Update
     blobs: dict[str, bytes]
     evidence: Evidence
+    own: Mapping[str, Adapter] = field(default_factory=dict)
 
 
 class Trainer(Protocol):
     """A base model and one site's notes. Runs on one working thread at a time; emits events from that thread."""
 
-    def train_round(self, plan: Plan, start: Adapter, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
+    def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
         """Trains and measures; resumes from `checkpoints` if they are of the same plan.
 
         Raises Stopped, UserFacingError.
         """
 
-    def evaluate(self, plan: Plan, start: Adapter, emit: Emit, control: Control) -> LocalResult:
-        """Scores `start` on the site's test notes; the result has no blobs. Raises Stopped, UserFacingError."""
+    def evaluate(self, plan: Plan, given: Given, emit: Emit, control: Control) -> LocalResult:
+        """Scores what is given on the site's test notes; the result has no blobs. Raises Stopped, UserFacingError."""

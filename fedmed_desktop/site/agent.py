@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import events
 from ..errors import UserFacingError
-from ..federation import Control, FederationSpec, LocalResult, Plan, Trainer
+from ..federation import Control, FederationSpec, Given, LocalResult, Plan, Trainer
 from ..lora import Adapter
 from ..protocol.messages import (
     VERSION,
@@ -297,7 +297,7 @@ class SiteAgent:
         self._phases.enter(plan.round, "downloading")
         await self._downloads.fetch(plan.start, plan.round)
         start = await asyncio.to_thread(lambda: Adapter.from_blob(self._blobs.read(plan.start)))
-        return await self._computing.carry_out(plan, start, control)
+        return await self._computing.carry_out(plan, Given(start), control)
 
     async def _offer(self, entry: Entry) -> None:
         if entry.sha256 in self._offered or self._link.connection is None:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import events
-from ..federation import Control, FederationSpec, LocalResult, Plan, Trainer
-from ..lora import Adapter
+from ..federation import Control, FederationSpec, Given, LocalResult, Plan, Trainer
 from ..storage import Journal
 from .jobs import Jobs
 from .phases import Phases
@@ -44,7 +43,7 @@ class Computing:
             self.trainer = asyncio.ensure_future(self._jobs.run(lambda: self._make_trainer(spec)))
             self.trainer.add_done_callback(done)
 
-    async def carry_out(self, plan: Plan, start: Adapter, control: Control) -> LocalResult:
+    async def carry_out(self, plan: Plan, given: Given, control: Control) -> LocalResult:
         """Trains or evaluates. Cancelled, it ends the work at a checkpoint first. Raises UserFacingError."""
         assert self.trainer is not None
         trainer = await asyncio.shield(self.trainer)  # a round that ends must not take the trainer with it
@@ -55,8 +54,8 @@ class Computing:
             try:
                 control.check()
                 if plan.kind == "evaluate":
-                    return trainer.evaluate(plan, start, self._said, control)
-                return trainer.train_round(plan, start, folder, self._said, control)
+                    return trainer.evaluate(plan, given, self._said, control)
+                return trainer.train_round(plan, given, folder, self._said, control)
             finally:
                 self._journal.flush()
 

@@ -17,7 +17,7 @@ from ..federation.drift import model_drift, performance_drift
 from ..federation.plan import Plan, TrainingSettings
 from ..federation.spec import ShareSettings
 from ..federation.update import Part, Report, Update
-from ..federation.work import Control, Emit, Evidence, LocalResult
+from ..federation.work import Control, Emit, Evidence, Given, LocalResult
 from ..lora import Adapter, algebra
 from ..scores import Scores
 from .base import BaseModel
@@ -51,7 +51,7 @@ class SiteTrainer:
         self._share = share or ShareSettings()
         self._encoded: dict[tuple[str, int], Examples] = {}
 
-    def train_round(self, plan: Plan, start: Adapter, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
+    def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
         """Trains and measures; resumes from `checkpoints` where they are of the same plan, adapter and notes.
 
         Phases: scoring_before, training, scoring_after, measuring. Raises Stopped, UserFacingError.
@@ -64,8 +64,8 @@ class SiteTrainer:
         train, validation = self._examples("train", settings), self._examples("validation", settings)
         if not train.items:
             raise _no_notes("training")
-        key = self._key(plan, start, train, validation)
-        start = resized(start, plan.rank, plan.seed)
+        key = self._key(plan, given.start, train, validation)
+        start = resized(given.start, plan.rank, plan.seed)
 
         job.enter("scoring_before")
         self._base.lora.attach(start)
@@ -104,8 +104,9 @@ class SiteTrainer:
         found = evidence(plan, start, after, report, len(self._split("validation")))
         return LocalResult(update, {ADAPTER_PART: blob}, found)
 
-    def evaluate(self, plan: Plan, start: Adapter, emit: Emit, control: Control) -> LocalResult:
-        """Scores `start` on the test notes, or on the validation notes where there are none; no blobs."""
+    def evaluate(self, plan: Plan, given: Given, emit: Emit, control: Control) -> LocalResult:
+        """Scores what is given on the test notes, or on the validation notes where there are none; no blobs."""
+        start = given.start
         job = _Job(self._site, plan, emit, control)
         self._base.use_threads()
         split: Literal["test", "validation"] = "test" if self._notes.test else "validation"

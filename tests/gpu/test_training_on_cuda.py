@@ -10,7 +10,7 @@ import torch
 
 from fedmed_desktop.clinical import SiteNotes, apply_types, read_notes_folder, read_types_map
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
-from fedmed_desktop.federation.work import Control
+from fedmed_desktop.federation.work import Control, Given
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.lora.base_model import decoder_linears
 from fedmed_desktop.resources import resource
@@ -36,6 +36,6 @@ def test_that_a_round_on_cuda_lowers_the_loss(quantization: Quantization, tmp_pa
     settings = TrainingSettings(steps=20, batch_size=8, learning_rate=2e-3, max_new_tokens=128)
     plan = Plan(round=1, start=start.sha256, rank=16, training=settings, seed=0)
     trainer = SiteTrainer(base, "Riverside", SiteNotes(train, validation, None), types)
-    report = trainer.train_round(plan, start, tmp_path, lambda event: None, Control()).update.report
+    report = trainer.train_round(plan, Given(start), tmp_path, lambda event: None, Control()).update.report
     assert report.loss_before is not None and report.loss_after is not None
     assert report.loss_after < report.loss_before / 2

@@ -19,7 +19,7 @@ import pytest
 from fedmed_desktop import events
 from fedmed_desktop.coordinator import CoordinatorServer, Host
 from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.federation import Control, FederationSpec, LocalResult, Part, Plan, Report, Rounds, Update
+from fedmed_desktop.federation import Control, FederationSpec, Given, LocalResult, Part, Plan, Report, Rounds, Update
 from fedmed_desktop.federation.combine import Term, combine_factors
 from fedmed_desktop.federation.inputs import Input, SiteJoined, TimePassed, UpdateArrived
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings
@@ -96,8 +96,8 @@ class WrongTrainer(NumpyTrainer):
         super().__init__(change=None)
         self._wrong = wrong
 
-    def train_round(self, plan: Plan, start: Adapter, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
-        return self._wrong(super().train_round(plan, start, checkpoints, emit, control))
+    def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
+        return self._wrong(super().train_round(plan, given, checkpoints, emit, control))
 
 
 def changed_to(change: Callable[[Adapter], Adapter]) -> Callable[[LocalResult], LocalResult]:

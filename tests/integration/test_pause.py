@@ -8,9 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from fedmed_desktop import events
-from fedmed_desktop.federation import Control, LocalResult, Plan
+from fedmed_desktop.federation import Control, Given, LocalResult, Plan
 from fedmed_desktop.federation.work import Emit
-from fedmed_desktop.lora import Adapter
 from fedmed_desktop.site import Jobs, Verdict
 from fedmed_desktop.storage import Entry
 from tests.federation_parts import NumpyTrainer, small_spec
@@ -24,14 +23,14 @@ class PacedTrainer(NumpyTrainer):
         super().__init__(notes)
         self.steps = 0
 
-    def train_round(self, plan: Plan, start: Adapter, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
+    def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
         emit(events.PhaseChanged(site="A", round=plan.round, phase="training"))
         while not self.hold.wait(0.002):
             control.check()
             self.steps += 1
         control.check()
         emit(events.PhaseChanged(site="A", round=plan.round, phase="measuring"))
-        return super().train_round(plan, start, checkpoints, emit, control)
+        return super().train_round(plan, given, checkpoints, emit, control)
 
 
 class Asked:

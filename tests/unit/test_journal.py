@@ -13,9 +13,8 @@ import pytest
 
 from fedmed_desktop import events
 from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.federation import Control, LocalResult, Plan
+from fedmed_desktop.federation import Control, Given, LocalResult, Plan
 from fedmed_desktop.federation.work import Emit
-from fedmed_desktop.lora import Adapter
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import Journal
@@ -191,12 +190,12 @@ def test_that_a_row_of_another_version_is_passed_over(tmp_path: Path, faults: li
 
 
 class Measures(NumpyTrainer):
-    def train_round(self, plan: Plan, start: Adapter, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
+    def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
         emit(events.PhaseChanged(site="A", round=plan.round, phase="training"))
         for number in range(1, 5):
             emit(step(number, plan.round))
         emit(EVALUATED.model_copy(update={"round": plan.round}))
-        return super().train_round(plan, start, checkpoints, emit, control)
+        return super().train_round(plan, given, checkpoints, emit, control)
 
 
 @pytest.mark.parametrize("writable", [True, False])
@@ -228,10 +227,10 @@ def test_that_a_site_keeps_what_it_measured_and_finishes_where_it_cannot(writabl
 
 
 class MeasuresLong(NumpyTrainer):
-    def train_round(self, plan: Plan, start: Adapter, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
+    def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
         for number in range(1, 1001):
             emit(step(number, plan.round))
-        return super().train_round(plan, start, checkpoints, emit, control)
+        return super().train_round(plan, given, checkpoints, emit, control)
 
 
 def test_that_a_site_keeps_of_long_rounds_that_have_closed_a_selection(tmp_path: Path) -> None:

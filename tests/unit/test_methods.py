@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec, Part, Report, Update
+from fedmed_desktop.federation.actions import Combine
 from fedmed_desktop.federation.closing import close_round
 from fedmed_desktop.federation.combine import Combining
 from fedmed_desktop.federation.methods import (
@@ -34,7 +35,7 @@ from fedmed_desktop.federation.methods import (
     usual,
 )
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
-from fedmed_desktop.federation.rounds import Combine
+from fedmed_desktop.federation.record import RoundsState
 from fedmed_desktop.federation.spec import checked_spec
 from fedmed_desktop.lora import Adapter, Module
 from tests.federation_parts import INITIAL, LORA, SHAPES, moved, small_spec
@@ -74,8 +75,9 @@ def closed(
     }
     weights = spec.method.weigh(reports)
     ranks = dict.fromkeys(adapters, LORA.rank)
-    due = Combine(1, updates, weights, ranks, start.sha256, None if frozen is None else frozen.sha256)
-    return close_round(due, spec, adapters, start, frozen, {})
+    due = Combine(1, updates, weights, ranks, start.sha256, None if frozen is None else frozen.sha256, None)
+    state = RoundsState(start=start.sha256, rank=LORA.rank, sites=sorted(adapters), updates=updates)
+    return close_round(due, spec, adapters, start, frozen, None, {}, state)
 
 
 def full(module: Module) -> np.ndarray:
@@ -259,7 +261,20 @@ def test_that_an_update_without_the_loss_it_is_weighed_by_is_refused() -> None:
 
 
 def plan(method: str, number: int) -> Plan:
-    given = Assignment(number, INITIAL.sha256, None, 2, TrainingSettings(steps=1), None, {"A": 1, "B": 2})
+    given = Assignment(
+        round=number,
+        rounds=3,
+        start=INITIAL.sha256,
+        frozen=None,
+        control=None,
+        rank=2,
+        training=TrainingSettings(steps=1),
+        references=None,
+        seeds={"A": 1, "B": 2},
+        caps={},
+        clients=None,
+        seed=0,
+    )
     plans = METHODS[method](name=method).plan(given, {})
     assert sorted(plans) == ["A", "B"] and plans["A"].model_copy(update={"seed": 2}) == plans["B"]
     return plans["A"]

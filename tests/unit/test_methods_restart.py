@@ -12,10 +12,10 @@ import pytest
 
 from fedmed_desktop.coordinator.combination import combine
 from fedmed_desktop.federation import FederationSpec, Part, Plan, Report, Rounds, Update
+from fedmed_desktop.federation.actions import Reject, Step
 from fedmed_desktop.federation.check import check_adapter, check_norm
 from fedmed_desktop.federation.inputs import Input, RoundCombined, SiteJoined, UpdateArrived
 from fedmed_desktop.federation.methods import METHODS, refusal_of
-from fedmed_desktop.federation.rounds import Reject, Step
 from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.lora.half import encode_update, open_update
 from fedmed_desktop.lora.rotation import rotated

@@ -17,7 +17,7 @@ import pytest
 from fedmed_desktop.clinical import Entity, Note, Reading, ReadingSettings, SiteNotes, Span, parse_answer, split_note
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
-from fedmed_desktop.federation.work import Control, Stopped
+from fedmed_desktop.federation.work import Control, Given, Stopped
 from fedmed_desktop.lora import Adapter, Module
 from fedmed_desktop.lora.base_model import decoder_linears
 from fedmed_desktop.training import reading as reading_module
@@ -118,7 +118,7 @@ def test_that_a_trained_adapter_finds_its_entities(
     start = Adapter.initial(decoder_linears(tiny_model), rank=16, scale=2.0, seed=1)
     plan = Plan(round=1, start=start.sha256, rank=16, training=settings, seed=1)
     trainer = SiteTrainer(base, "Riverside", SiteNotes([note], [note], None), TYPES)
-    result = trainer.train_round(plan, start, tmp_path, lambda event: None, Control())
+    result = trainer.train_round(plan, Given(start), tmp_path, lambda event: None, Control())
     trained = Adapter.from_blob(result.blobs["adapter"])
     seen: list[Reading] = []
     end = reader.read(note.text, TYPES, trained, "html", SMALL, seen.append)
@@ -139,7 +139,7 @@ def test_that_what_a_reading_leaves_behind_changes_no_training(
     trained = []
     for number, left in enumerate((None, adapter, start)):
         reader.read(TEXT, TYPES, left, settings=SMALL)
-        result = trainer.train_round(plan, start, tmp_path / str(number), lambda event: None, Control())
+        result = trainer.train_round(plan, Given(start), tmp_path / str(number), lambda event: None, Control())
         trained.append(result.update.parts["adapter"].sha256)
         assert base.lora.read().sha256 == trained[-1]
         reader.read(TEXT, TYPES, left, settings=SMALL)

@@ -10,6 +10,7 @@ import pytest
 
 from fedmed_desktop import events
 from fedmed_desktop.federation import Part, Report, Rounds, Update
+from fedmed_desktop.federation.actions import Acknowledge, Combine, Offer, Reject, Step
 from fedmed_desktop.federation.inputs import (
     AwaitsApproval,
     Input,
@@ -20,7 +21,6 @@ from fedmed_desktop.federation.inputs import (
     TimePassed,
     UpdateArrived,
 )
-from fedmed_desktop.federation.rounds import Acknowledge, Combine, Offer, Reject, Step
 from fedmed_desktop.scores import Counts, Scores
 from tests.federation_parts import INITIAL, small_spec
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from fedmed_desktop.federation import Part, Report, Rounds, Update
+from fedmed_desktop.federation.actions import Acknowledge, Combine, Offer, Reject, Step
 from fedmed_desktop.federation.inputs import (
     INPUT,
     AwaitsApproval,
@@ -22,7 +23,6 @@ from fedmed_desktop.federation.inputs import (
     TimePassed,
     UpdateArrived,
 )
-from fedmed_desktop.federation.rounds import Acknowledge, Combine, Offer, Reject, Step
 from tests.federation_parts import small_spec
 
 SPEC = small_spec(rounds=2)

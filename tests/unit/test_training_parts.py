@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fedmed_desktop.clinical import Entity, Note, SiteNotes
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
-from fedmed_desktop.federation.work import Control, Stopped
+from fedmed_desktop.federation.work import Control, Given, Stopped
 from fedmed_desktop.lora import Adapter, Module
 from fedmed_desktop.lora.base_model import decoder_linears
 from fedmed_desktop.training.base import BaseModel, resolve_model
@@ -294,7 +294,9 @@ def test_that_a_4_bit_base_trains_on_the_cpu(tiny_model: Path, tmp_path: Path) -
     start = Adapter.initial(decoder_linears(tiny_model), rank=4, scale=2.0, seed=1)
     settings = TrainingSettings(steps=2, batch_size=4, learning_rate=0.05, max_new_tokens=8)
     plan = Plan(round=1, start=start.sha256, rank=4, training=settings, seed=1)
-    result = SiteTrainer(base, "s", notes, TYPES).train_round(plan, start, tmp_path, lambda event: None, Control())
+    result = SiteTrainer(base, "s", notes, TYPES).train_round(
+        plan, Given(start), tmp_path, lambda event: None, Control()
+    )
     report = result.update.report
     assert report.loss_before is not None and report.loss_after is not None
     assert report.loss_after < report.loss_before

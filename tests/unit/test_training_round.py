@@ -14,7 +14,7 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.events import Evaluated, Event, GenerationProgress, PhaseChanged, TrainingStep
 from fedmed_desktop.federation.plan import Plan, References, TrainingSettings
 from fedmed_desktop.federation.spec import ShareSettings
-from fedmed_desktop.federation.work import Control, LocalResult, Stopped
+from fedmed_desktop.federation.work import Control, Given, LocalResult, Stopped
 from fedmed_desktop.lora import Adapter, algebra
 from fedmed_desktop.lora.base_model import decoder_linears
 from fedmed_desktop.scores import Scores
@@ -64,7 +64,7 @@ def plan_of(start: Adapter, settings: TrainingSettings = SETTINGS, **changes: ob
 
 
 def train(trainer: SiteTrainer, start: Adapter, folder: Path, plan: Plan | None = None) -> LocalResult:
-    return trainer.train_round(plan or plan_of(start), start, folder, lambda event: None, Control())
+    return trainer.train_round(plan or plan_of(start), Given(start), folder, lambda event: None, Control())
 
 
 def test_that_a_round_lowers_the_loss_and_reports_what_it_did(
@@ -150,9 +150,9 @@ def test_that_a_resumed_round_gives_the_same_bits(
     control = Control()
     stop = StopAt(control, lambda e: isinstance(e, TrainingStep) and e.step == stop_after)
     with pytest.raises(Stopped):
-        trainer.train_round(plan_of(start), start, tmp_path / "cut", stop, control)
+        trainer.train_round(plan_of(start), Given(start), tmp_path / "cut", stop, control)
     seen: list[Event] = []
-    resumed = trainer.train_round(plan_of(start), start, tmp_path / "cut", seen.append, Control())
+    resumed = trainer.train_round(plan_of(start), Given(start), tmp_path / "cut", seen.append, Control())
     assert resumed.blobs == whole.blobs
     assert resumed.update.report.model_dump(exclude={"seconds"}) == whole.update.report.model_dump(exclude={"seconds"})
     assert [e.step for e in seen if isinstance(e, TrainingStep)] == list(range(stop_after + 1, 7))
@@ -213,7 +213,7 @@ def test_that_a_damaged_checkpoint_means_a_new_start(trainer: SiteTrainer, start
 
 def test_that_events_come_in_order(trainer: SiteTrainer, start: Adapter, tmp_path: Path) -> None:
     events: list[Event] = []
-    trainer.train_round(plan_of(start), start, tmp_path, events.append, Control())
+    trainer.train_round(plan_of(start), Given(start), tmp_path, events.append, Control())
     kinds: list[object] = []
     for event in events:
         assert getattr(event, "site") == "Riverside" and getattr(event, "round") == 3  # noqa: B009
@@ -248,7 +248,7 @@ def test_that_a_pause_holds_the_work_and_a_resume_continues_it(
 
     results: list[LocalResult] = []
     worker = threading.Thread(
-        target=lambda: results.append(trainer.train_round(plan_of(start), start, tmp_path / "p", emit, control))
+        target=lambda: results.append(trainer.train_round(plan_of(start), Given(start), tmp_path / "p", emit, control))
     )
     worker.start()
     assert paused_at.wait(30)
@@ -300,11 +300,11 @@ def test_that_an_evaluation_has_no_blobs_and_prefers_test_notes(base: BaseModel,
     notes = SiteNotes(NOTES.train, NOTES.validation, [note(i) for i in range(40, 46)])
     events: list[Event] = []
     plan = plan_of(start, kind="evaluate")
-    result = SiteTrainer(base, "s", notes, TYPES).evaluate(plan, start, events.append, Control())
+    result = SiteTrainer(base, "s", notes, TYPES).evaluate(plan, Given(start), events.append, Control())
     assert result.blobs == {} and result.update.parts == {}
     assert (result.update.report.kind, result.update.report.notes) == ("evaluate", 6)
     assert [e.moment for e in events if isinstance(e, Evaluated)] == ["final"]
-    without = SiteTrainer(base, "s", NOTES, TYPES).evaluate(plan, start, events.append, Control())
+    without = SiteTrainer(base, "s", NOTES, TYPES).evaluate(plan, Given(start), events.append, Control())
     assert without.update.report.notes == 4
 
 
@@ -312,7 +312,7 @@ def test_that_a_stop_while_scoring_is_heard(trainer: SiteTrainer, start: Adapter
     control = Control()
     stop = StopAt(control, lambda e: isinstance(e, PhaseChanged) and e.phase == "scoring_before")
     with pytest.raises(Stopped):
-        trainer.train_round(plan_of(start), start, tmp_path, stop, control)
+        trainer.train_round(plan_of(start), Given(start), tmp_path, stop, control)
     assert len(stop.events) == 1
 
 
@@ -356,7 +356,7 @@ def test_that_scores_stay_at_the_site_where_the_federation_does_not_share_them(
 ) -> None:
     silent = SiteTrainer(base, "s", NOTES, TYPES, share=ShareSettings(scores=False))
     trained = train(silent, start, tmp_path)
-    final = silent.evaluate(plan_of(start, kind="evaluate"), start, lambda event: None, Control())
+    final = silent.evaluate(plan_of(start, kind="evaluate"), Given(start), lambda event: None, Control())
     for result in (trained, final):
         assert result.update.report.scores_before == result.update.report.scores_after == Scores()
         assert result.evidence.scores_after.strict.keys() == {"drug", "problem"}  # the operator still sees them

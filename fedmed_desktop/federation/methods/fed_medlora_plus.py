@@ -16,18 +16,32 @@ from typing import Final, Literal
 from pydantic import Field, PositiveFloat
 
 from ..update import Report
-from .method import Method, normalised
+from .method import Method, Setting, normalised
 
 PRESETS: Final[dict[str, tuple[float, float]]] = {"released": (0.0, 1.0), "described": (1.0, 1.0)}
 
 
 class FedMedLoraPlus(Method):
-    """`a` and `tau`, where given, stand in for the preset's."""
+    """`a` and `tau`, where given, stand in for the preset's.
+
+    measured_by "sites": each measures its own model on the specification's `shared_notes` and reports the loss.
+    "coordinator": it measures every update itself, on notes that it alone has, with `--score-with`.
+    """
 
     name: Literal["fed_medlora_plus"] = "fed_medlora_plus"
     preset: Literal["released", "described"] = "released"
     a: float | None = Field(None, ge=0, le=4)
     tau: PositiveFloat | None = None
+    measured_by: Literal["sites", "coordinator"] = "sites"
+
+    @property
+    def scored_by(self) -> Literal["sites", "coordinator"]:
+        return self.measured_by
+
+    def misfit(self, setting: Setting) -> str | None:
+        if self.measured_by == "sites" and not setting.shared_notes:
+            return "methods.no_shared_notes"
+        return super().misfit(setting)
 
     def refusal(self, report: Report) -> str | None:
         return "methods.no_shared_loss" if report.shared_loss is None else None
