@@ -110,7 +110,7 @@ SENTENCES: Final[dict[str, str]] = {
     "Give the model folder that the federation was made with.",
     "join.other_federation": "This data folder belongs to the federation {known}, but the coordinator runs {found}. "
     "Choose another --data-dir.",
-    "join.rank_cap": "This federation's method needs rank {rank} at every site, but this one bears only {cap}. Take away "
+    "join.rank_cap": "This federation's method needs rank {rank} at every site; this one bears only {cap}. Leave out "
     "--rank-cap, or ask the coordinator for a method that mixes ranks, such as flexlora.",
     "join.replaced": "Another connection under the name {site} took this one's place. Run each site once only.",
     "join.version": "The site speaks protocol version {site}, the coordinator {coordinator}. Use the same version of "

@@ -13,8 +13,9 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.desktop.dialogs import guide as guide_module
-from fedmed_desktop.desktop.dialogs.guide import PAGES, GuideDialog, guide_text, guide_title
+from fedmed_desktop.desktop.dialogs.guide import METHOD_PAGES, PAGES, GuideDialog, guide_text, guide_title
 from fedmed_desktop.desktop.theme import Appearance, sized
+from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.resources import resource
 
 LINK = re.compile(r"\]\(([^)]+)\)")
@@ -29,28 +30,28 @@ def guide(qtbot: QtBot) -> Iterator[GuideDialog]:
     dialog.close()
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *METHOD_PAGES])
 def test_that_every_page_opens(guide: GuideDialog, page: str) -> None:
     guide.open_at(page)
     assert guide.isVisible() and guide.page == page
-    assert guide.contents.currentItem().text() == guide_title(page)
+    assert guide.contents.currentItem().text() == guide_title(page if page in PAGES else "methods")
     assert guide.text.toPlainText().startswith(guide_title(page))
     assert guide.text.verticalScrollBar().value() == 0
     assert guide_title(page) in guide.text.accessibleName()
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *METHOD_PAGES])
 def test_that_links_resolve_to_pages_and_pages_are_short(page: str) -> None:
     text = guide_text(page)
     assert text.startswith("# ") and len(text.splitlines()) < 60
     links = LINK.findall(text)
     assert links
     for link in links:
-        assert link.removesuffix(".md") in PAGES, f"{page}.md links to {link}"
+        assert link.removesuffix(".md") in (*PAGES, *METHOD_PAGES), f"{page}.md links to {link}"
 
 
 def test_that_no_page_is_left_out() -> None:
-    assert {path.stem for path in resource("guide").glob("*.md")} == set(PAGES)
+    assert {path.stem for path in resource("guide").glob("*.md")} == {*PAGES, *METHOD_PAGES}
 
 
 @pytest.mark.parametrize("page", ["monitor", "approvals", "privacy"])
@@ -61,6 +62,33 @@ def test_that_what_is_inferred_is_called_so(page: str) -> None:
 @pytest.mark.parametrize("page", ["rounds", "join", "monitor", "approvals", "try-it"])
 def test_that_pages_say_what_to_do_when_something_is_wrong(page: str) -> None:
     assert "## When something is wrong" in guide_text(page)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_that_a_method_s_page_says_what_when_how_and_whence(name: str) -> None:
+    text = guide_text(f"method-{name}")
+    for heading in ("What it does", "When to use it", "Formula", "Source"):
+        assert f"## {heading}\n" in text
+    settings = METHODS[name].model_fields.keys() - {"name"}
+    assert {field for field in settings if f"`{field}`" not in text} == set()
+    assert f"(method-{name}.md)" in guide_text("methods")
+
+
+@pytest.mark.parametrize("name", ["adaptive_fedlora", "fedopal", "sa_fedlora"])
+def test_that_a_method_whose_paper_gives_no_formula_is_called_a_re_design(name: str) -> None:
+    text = guide_text(f"method-{name}")
+    assert "**inferred**" in text and "comparable" in text
+
+
+def test_that_the_contents_lead_from_a_method_back_to_all_methods(guide: GuideDialog, qtbot: QtBot) -> None:
+    guide.open_at("methods")
+    guide.text.anchorClicked.emit(QUrl("method-fedavg.md"))
+    assert guide.page == "method-fedavg" and guide.contents.currentRow() == PAGES.index("methods")
+    place = guide.contents.visualItemRect(guide.contents.currentItem()).center()
+    qtbot.mouseClick(guide.contents.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert guide.page == "methods"
+    guide.go_back()
+    assert guide.page == "method-fedavg"
 
 
 def test_that_a_link_turns_the_page(guide: GuideDialog) -> None:
@@ -114,9 +142,9 @@ def test_that_nothing_is_read_before_it_is_wanted_and_each_page_once(
     dialog.setFont(sized(dialog.font(), 20))
     qapp.processEvents()
     assert read == []
-    for page in (*PAGES, *PAGES):
+    for page in (*PAGES, *METHOD_PAGES, *PAGES):
         dialog.open_at(page)
-    assert sorted(read) == sorted(f"guide/{page}.md" for page in PAGES)
+    assert sorted(read) == sorted(f"guide/{page}.md" for page in (*PAGES, *METHOD_PAGES))
     dialog.close()
     dialog.setFont(sized(dialog.font(), 30))
     dialog.open_at("rounds")

@@ -1,20 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guide: a short page for each page of the window, in a window of its own that may stay open beside it."""
+"""The guide: a short page for each page of the window and each method, in a window that may stay open beside it."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Final
 
-from PySide6.QtCore import QEvent, QSize, Qt, QUrl, Slot
+from PySide6.QtCore import QEvent, QSignalBlocker, QSize, Qt, QUrl, Slot
 from PySide6.QtGui import QFont, QKeySequence, QShortcut, QTextBlock, QTextBlockFormat, QTextCharFormat, QTextCursor
-from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QListWidget, QTextBrowser, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDialog,
+    QFrame,
+    QHBoxLayout,
+    QListWidget,
+    QListWidgetItem,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
 
+from ...federation.methods import METHODS
 from ...resources import resource
 from .. import theme
 from ..widgets import Button, Row
 
-PAGES: Final = ("rounds", "join", "monitor", "approvals", "try-it", "privacy")
+PAGES: Final = ("rounds", "join", "monitor", "approvals", "try-it", "methods", "privacy")
+# One page for each method, reached from "methods" and from where a method is chosen; too many for the list of contents.
+METHOD_PAGES: Final = tuple(f"method-{name}" for name in METHODS)
 _LINE_PERCENT: Final = 125
 _SIZE: Final = (860, 640)  # at text scale 1
 _HEADINGS: Final = {1: 20, 2: 16}  # px by level
@@ -22,7 +34,7 @@ _HEADINGS: Final = {1: 20, 2: 16}  # px by level
 
 @cache
 def guide_text(page: str) -> str:
-    """Read once. A page's Markdown. Raises FileNotFoundError for a name that is none of PAGES."""
+    """Read once. A page's Markdown. Raises FileNotFoundError for a name that is none of the guide's."""
     return resource(f"guide/{page}.md").read_text("utf-8")
 
 
@@ -64,7 +76,8 @@ class GuideDialog(QDialog):
         column.addWidget(both, 1)
         column.addLayout(self._buttons())
         self._page = ""
-        self.contents.currentRowChanged.connect(self._turn)
+        self.contents.currentRowChanged.connect(self._chosen)
+        self.contents.itemClicked.connect(self._clicked)
 
     def _buttons(self) -> QHBoxLayout:
         self.back = Button(self.tr("Back"))
@@ -92,7 +105,7 @@ class GuideDialog(QDialog):
         if not self.contents.count():  # nothing is read before somebody wants it
             self.contents.addItems([guide_title(page) for page in PAGES])
             self._fit()
-        self.contents.setCurrentRow(PAGES.index(page) if page in PAGES else 0)
+        self._turn(page if page in (*PAGES, *METHOD_PAGES) else PAGES[0])
         if not self.isVisible():
             self._read.clear()
             self.back.setEnabled(False)
@@ -104,23 +117,36 @@ class GuideDialog(QDialog):
         self.text.setFocus()
 
     @Slot(int)
-    def _turn(self, number: int) -> None:
-        if number < 0:
+    def _chosen(self, number: int) -> None:
+        if number >= 0:
+            self._turn(PAGES[number])
+
+    @Slot(QListWidgetItem)
+    def _clicked(self, item: QListWidgetItem) -> None:
+        """Its row may be the current one already, with one of its pages on show."""
+        self._chosen(self.contents.row(item))
+
+    def _turn(self, page: str) -> None:
+        """Shows a page; one that is shown already stays as it is."""
+        if page == self._page:
             return
         if self._page:
             self._read.append(self._page)
             self.back.setEnabled(True)
-        self._page = PAGES[number]
+        self._show(page)
+
+    def _show(self, page: str) -> None:
+        self._page = page
         self._write()
+        with QSignalBlocker(self.contents):  # a method's page stands under that of all methods
+            self.contents.setCurrentRow(PAGES.index(page if page in PAGES else "methods"))
 
     @Slot()
     def go_back(self) -> None:
         """The page that was read before this one."""
         if not self._read:
             return
-        before = self._read.pop()
-        self.contents.setCurrentRow(PAGES.index(before))
-        self._read.pop()  # going back is not reading on
+        self._show(self._read.pop())
         self.back.setEnabled(bool(self._read))
         if not self._read and not self.contents.hasFocus():
             self.text.setFocus()
@@ -128,8 +154,8 @@ class GuideDialog(QDialog):
     @Slot(QUrl)
     def _follow(self, link: QUrl) -> None:
         page = link.path().removesuffix(".md")
-        if link.isRelative() and page in PAGES:
-            self.contents.setCurrentRow(PAGES.index(page))
+        if link.isRelative() and page in (*PAGES, *METHOD_PAGES):
+            self._turn(page)
 
     def _write(self) -> None:
         self.text.setAccessibleName(self.tr("Guide: {page}").format(page=guide_title(self._page)))
