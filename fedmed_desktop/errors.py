@@ -147,6 +147,14 @@ SENTENCES: Final[dict[str, str]] = {
     "desktop.types_ignored": "None of the types in these notes ({found}) can be a federation's, so nothing could be "
     'learned. Give a types map with rows such as Chemical = "drug".',
     "desktop.types_many": "More than {limit} types cannot be looked for at once. Name fewer.",
+    # lab, results
+    "results.damaged": "{path} is damaged in line {line}: {reason}. Remove this line and run the lab again with the "
+    "same --out, or choose another folder.",
+    "results.format": "The experiment in {path} has format {found}; this program reads format {known}. Open it with "
+    "the version of fedmed-desktop that wrote it.",
+    "results.no_experiment": "{path} holds no experiment. Choose a folder that fedmed-desktop --lab has written.",
+    "results.other_experiment": "{path} holds the results of another experiment ({found}), or of an earlier state of "
+    "this one. Choose another --out.",
     # link, site
     "link.address": "{address} is no coordinator address. Give one such as ws://127.0.0.1:8765.",
     "link.closed": "The coordinator at {address} closed the connection.",

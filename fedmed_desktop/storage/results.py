@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An experiment's folder: what the lab found, cell by cell, as later programs and the desktop read it.
+
+`experiment.json` says what was run and on what; `cells.jsonl` has one line per finished cell, forced to disk, so that a
+lab that is killed leaves whole cells: a last line without its end is dropped. The tables are made from these.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, BinaryIO, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+
+from ..errors import UserFacingError, disk_fault
+from ..files import make_folder, sync_folder, write_durably
+from ..scores import Counts
+
+FORMAT: Final = 1
+HEAD_FILE: Final = "experiment.json"
+CELLS_FILE: Final = "cells.jsonl"
+
+# A folder may come from anybody: far above any experiment, and small enough for a desktop's memory.
+_HEAD_BYTES: Final = 2**20
+_LINE_BYTES: Final = 2**25
+_CELLS_BYTES: Final = 2**28
+
+Name = Annotated[str, Field(max_length=200)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Kind = Literal["federation", "base", "alone", "centralised"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SiteRow(_Value):
+    """One site in one row. `loss` and `counts` (strict, None where nothing was scored) are of its own notes.
+
+    `notes` are its training notes. Steps, drifts, rank, weight and bytes are of this round alone; a site that was not
+    asked has none.
+    """
+
+    site: Name
+    notes: NonNegativeInt
+    steps: NonNegativeInt = 0
+    loss: float
+    counts: Counts | None = None
+    model_drift: float | None = None
+    performance_drift: float | None = None
+    semantic_drift: float | None = None
+    rank: PositiveInt | None = None
+    weight: float | None = None
+    bytes_up: NonNegativeInt = 0
+    bytes_down: NonNegativeInt = 0
+
+    @property
+    def f1(self) -> float | None:
+        return None if self.counts is None else self.counts.f1
+
+
+class ResultRow(_Value):
+    """One method, site count and seed after one round (0: before training), on one split of all sites' notes.
+
+    `label` tells methods of an experiment apart, `method` is the program's name for it. `loss` is nats per supervised
+    token over all sites' notes, `f1` strict over pooled counts, None where nothing was scored; `worst_*` are those of
+    the site that is worst off. `bytes` all sites moved until then, up and down; the last round's rows include fetching
+    the final model. `residual` and `measures` as in the federation's record of the round. The row of the last round is
+    there for the validation and for the test notes. `seconds` the cell took until then.
+    """
+
+    cell: Name
+    label: Name
+    method: Name
+    combine: Name = ""
+    kind: Kind = "federation"
+    sites_count: PositiveInt
+    clients: PositiveInt | None = None
+    seed: NonNegativeInt
+    round: NonNegativeInt
+    split: Literal["validation", "test"] = "validation"
+    loss: float
+    f1: float | None = None
+    worst_loss: float
+    worst_f1: float | None = None
+    bytes: NonNegativeInt = 0
+    residual: float | None = None
+    measures: dict[Name, float] = Field({}, max_length=200)
+    adapter: Sha256 | None = None
+    seconds: float = 0.0
+    sites: tuple[SiteRow, ...] = Field((), max_length=1000)
+
+
+class Failure(_Value):
+    """Why a cell has no result: training that diverged is one too, and does not end the others."""
+
+    code: Name
+    sentence: Annotated[str, Field(max_length=2000)]
+
+
+class CellResult(_Value):
+    """One line of `cells.jsonl`: all rows of a cell, or why it has none."""
+
+    cell: Name
+    rows: tuple[ResultRow, ...] = Field((), max_length=100_000)
+    failure: Failure | None = None
+
+
+class ResultsHead(_Value):
+    """What was run: the experiment and the hash of all that decides its results; and on what."""
+
+    format: Literal[1] = FORMAT
+    experiment: Name
+    sha256: Sha256
+    cells: NonNegativeInt = 0
+    threads: PositiveInt = 1
+    machine: dict[Name, Name] = Field({}, max_length=50)
+    versions: dict[Name, Name] = Field({}, max_length=50)
+
+
+class Results(ResultsHead):
+    """A whole folder. `failed`: why a cell has no rows, by cell. `cells` is how many the experiment has in all."""
+
+    rows: tuple[ResultRow, ...] = ()
+    failed: dict[Name, Failure] = {}
+    done: tuple[Name, ...] = ()
+
+
+def begin_results(folder: Path, head: ResultsHead) -> Results:
+    """Makes the folder, or takes one up again; returns what is there. Raises UserFacingError for another's folder."""
+    make_folder(folder)
+    if not (folder / HEAD_FILE).exists() and not (folder / CELLS_FILE).exists():
+        write_durably(folder / HEAD_FILE, head.model_dump_json(indent=1).encode())
+    found = read_results(folder)
+    if found.sha256 != head.sha256:
+        raise UserFacingError("results.other_experiment", path=str(folder), found=found.experiment)
+    return found
+
+
+def append_cell(folder: Path, cell: CellResult) -> None:
+    """Adds a finished cell; durable on return. Raises UserFacingError (disk full)."""
+    path = folder / CELLS_FILE
+    try:
+        with path.open("ab+") as file:
+            _drop_torn_line(file)
+            file.write(cell.model_dump_json().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(folder)
+    except OSError as error:
+        raise disk_fault(error, path) from error
+
+
+def _drop_torn_line(file: BinaryIO) -> None:
+    """What a killed lab left behind the last whole line is cut off."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - 65536)
+        file.seek(start)
+        at = file.read(end - start).rfind(b"\n")
+        if at >= 0:
+            end = start + at + 1
+            break
+        end = start
+    file.truncate(end)
+    file.seek(end)
+
+
+def read_results(folder: Path) -> Results:
+    """All that the folder holds; a cell that is there twice counts as it was last.
+
+    Raises UserFacingError where it is no experiment's folder, of another format, or damaged.
+    """
+    head = _read_head(folder)
+    cells: dict[str, CellResult] = {}
+    path = folder / CELLS_FILE
+    for number, line in enumerate(_lines(path) if path.exists() else (), start=1):
+        try:
+            cell = CellResult.model_validate_json(line)
+        except ValidationError as error:
+            raise _damaged(path, number, _first(error)) from None
+        cells[cell.cell] = cell
+    rows = tuple(row for cell in cells.values() for row in cell.rows)
+    failed = {name: cell.failure for name, cell in cells.items() if cell.failure}
+    return Results(**head.model_dump(), rows=rows, failed=failed, done=tuple(cells))
+
+
+class _Format(BaseModel):
+    format: int
+
+
+def _read_head(folder: Path) -> ResultsHead:
+    path = folder / HEAD_FILE
+    if not path.is_file():
+        raise UserFacingError("results.no_experiment", path=str(folder))
+    try:
+        with path.open("rb") as file:
+            data = file.read(_HEAD_BYTES + 1)
+    except OSError as error:
+        raise disk_fault(error, path) from error
+    if len(data) > _HEAD_BYTES:
+        raise _damaged(path, 1, "it is too long")
+    try:
+        found = _Format.model_validate_json(data).format
+        if found != FORMAT:
+            raise UserFacingError("results.format", path=str(folder), found=found, known=FORMAT)
+        return ResultsHead.model_validate_json(data)
+    except ValidationError as error:
+        raise _damaged(path, 1, _first(error)) from None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Whole lines, bounded; the last one only if it has its end."""
+    if not path.is_file():
+        raise UserFacingError("results.no_experiment", path=str(path.parent))
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(path.open("rb"))
+            if os.fstat(file.fileno()).st_size > _CELLS_BYTES:
+                raise _damaged(path, 1, "the file is too long")
+            number = 0
+            while line := file.readline(_LINE_BYTES + 1):
+                number += 1
+                if len(line) > _LINE_BYTES:
+                    raise _damaged(path, number, "the line is too long")
+                if line.endswith(b"\n"):
+                    yield line
+        except OSError as error:
+            raise disk_fault(error, path) from error
+
+
+def _first(error: ValidationError) -> str:
+    """The first fault, without what the file says there."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}"[:300] if place else first["msg"][:300]
+
+
+def _damaged(path: Path, line: int, reason: str) -> UserFacingError:
+    return UserFacingError("results.damaged", path=str(path), line=line, reason=reason)
+
+
+_COLUMNS: Final = tuple(name for name in ResultRow.model_fields if name not in ("sites", "measures", "seconds"))
+
+
+def write_tables(folder: Path) -> list[Path]:
+    """`results.csv` (a line per row, without sites) and `results.json` (everything); returns their paths."""
+    results = read_results(folder)
+    rows = sorted(results.rows, key=_order)
+    written = [folder / "results.csv", folder / "results.json"]
+    write_durably(written[0], _csv(rows).encode())
+    write_durably(
+        written[1], (results.model_copy(update={"rows": tuple(rows)}).model_dump_json(indent=1) + "\n").encode()
+    )
+    return written
+
+
+def _order(row: ResultRow) -> tuple[object, ...]:
+    return (row.sites_count, row.label, row.seed, row.round, row.split != "validation")
+
+
+def _csv(rows: Sequence[ResultRow]) -> str:
+    measures = sorted({name for row in rows for name in row.measures})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_COLUMNS, *measures])
+    for row in rows:
+        writer.writerow([*_cells(getattr(row, name) for name in _COLUMNS), *_cells(map(row.measures.get, measures))])
+    return text.getvalue()
+
+
+def _cells(values: Iterable[object]) -> list[str]:
+    return ["" if value is None else str(value) for value in values]
