@@ -118,6 +118,9 @@ def click_through(folder: Path, out: Path, chosen: dict[str, Path]) -> int:
         xdotool("windowfocus", "--sync", str(int(window.winId())))
         yield from picture("1-first-start")
         yield from click(window.rounds.empty.buttons[1])
+        yield lambda: program.demonstration.isVisible()
+        yield from picture("1-which-method")
+        xdotool("mousemove", *place(program.demonstration.start), "click", "1")
         yield lambda: not desk().curves.is_empty
         xdotool("key", "ctrl+2")
         yield lambda: window.page == "monitor"

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import cast
 
 from pydantic import JsonValue
-from PySide6.QtCore import QByteArray, QObject, QTimer, QUrl, Signal, Slot
+from PySide6.QtCore import QByteArray, QObject, Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QApplication
 
@@ -20,6 +21,7 @@ from ..demo.settings import DemoOptions
 from ..errors import UserFacingError, sentence
 from ..site import Record
 from .dialogs.ask import Question
+from .dialogs.demonstration import DemonstrationDialog
 from .engine import Engine
 from .log import catch_faults, log, log_event
 from .place import Place
@@ -100,7 +102,7 @@ class Program(QObject):
         window.leave_requested.connect(self._ask_leave)
         window.rounds.action_requested.connect(self._act)
         window.rounds.join_requested.connect(window.show_join)
-        window.rounds.demo_requested.connect(self.start_demo)
+        window.rounds.demo_requested.connect(self.ask_demo)
         window.rounds.try_requested.connect(window.show_trial)
         window.join.join_requested.connect(self.join)
         window.join.cancelled.connect(window.show_rounds)
@@ -165,6 +167,20 @@ class Program(QObject):
         if self._wanted and not self.engine.occupied:
             request, self._wanted = self._wanted, None
             self.engine.join(request)
+
+    @Slot()
+    def ask_demo(self) -> None:
+        """By which method; the window of that question is `demonstration`."""
+        self.demonstration = DemonstrationDialog(self.window, self.demo_options.method)
+        self.demonstration.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.demonstration.started.connect(self._start_demo_by)
+        self.demonstration.guide_requested.connect(self.window.show_guide_at)
+        self.demonstration.open()
+
+    @Slot(str)
+    def _start_demo_by(self, method: str) -> None:
+        self.demo_options = replace(self.demo_options, method=method)
+        self.start_demo()
 
     @Slot()
     def start_demo(self) -> None:

@@ -207,6 +207,10 @@ class Window(QMainWindow):
         joining = self.page == "rounds" and self._home.currentWidget() is self.join
         self._guide.open_at("join" if joining else {"trial": "try-it"}.get(self.page, self.page))
 
+    @Slot(str)
+    def show_guide_at(self, page: str) -> None:
+        self._guide.open_at(page)
+
     # -- what is shown -----------------------------------------------------------------------------------------------
 
     def show_desk(self, desk: Desk, now: datetime) -> None:

@@ -32,6 +32,7 @@ def test_that_two_clicks_start_one_demonstration(desktop: Opened, tmp_path: Path
     (tmp_path / "none" / SITE).mkdir(parents=True)
     button = one.window.rounds.empty.buttons[1]
     one.click(button)
+    one.click(one.program.demonstration.start)
     first = one.program.engine._session
     assert one.desk.session is not None, "the click shows at once"
     one.program.start_demo()

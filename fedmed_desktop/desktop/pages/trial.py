@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 from fedmed_desktop.clinical import Example, Span, examples
 from fedmed_desktop.desktop.pages.trial_model import ModelCard
 from fedmed_desktop.desktop.pages.trial_note import NoteCard
-from fedmed_desktop.desktop.pages.trial_side import ChoiceBox, SideCard
+from fedmed_desktop.desktop.pages.trial_side import SideCard
 from fedmed_desktop.desktop.tasks import Task, run_task
 from fedmed_desktop.desktop.view.asked_note import note_of_file
 from fedmed_desktop.desktop.view.desk import Desk
@@ -25,6 +25,7 @@ from fedmed_desktop.desktop.view.items import Side
 from fedmed_desktop.desktop.view.reading_state import SIDES, Run, shown, waits_for
 from fedmed_desktop.desktop.view.trial import BASE, FOLDER, Choice, TrialWish, choices
 from fedmed_desktop.desktop.widgets import Banner, Button, Heading, PageBase, PrimaryButton, Row
+from fedmed_desktop.desktop.widgets.choice_box import ChoiceBox
 from fedmed_desktop.desktop.widgets.entity_legend import EntityLegend
 from fedmed_desktop.errors import UserFacingError
 

@@ -6,65 +6,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from PySide6.QtCore import QMimeData, Signal, Slot
-from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
+from PySide6.QtWidgets import QWidget
 
 from fedmed_desktop.clinical import Reading, Span
 from fedmed_desktop.desktop.view.differences import MARKS, WORDS, Difference, marked_type, told
 from fedmed_desktop.desktop.view.entities import in_words
 from fedmed_desktop.desktop.view.reading_state import Shown, numbers
-from fedmed_desktop.desktop.view.trial import Choice
 from fedmed_desktop.desktop.widgets import Button, Caption, Card, Progress, Row, Sentence, StateLabel
+from fedmed_desktop.desktop.widgets.choice_box import ChoiceBox
 from fedmed_desktop.desktop.widgets.marked_text import MarkedText
 
 WATERMARK = "Research demonstration, not for diagnosis or treatment"
-
-
-class ChoiceBox(QComboBox):
-    """Models to choose from by key. What is chosen stays chosen while the list changes; the wheel scrolls the page."""
-
-    chosen = Signal()
-
-    def __init__(self, name: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._choices: tuple[Choice, ...] = ()
-        self.setAccessibleName(name)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(18)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.activated.connect(self._tell)
-
-    def show_choices(self, choices: Sequence[Choice], default: str) -> None:
-        """`default` is chosen where nothing was. A list that is open at this moment stays as it is."""
-        if tuple(choices) == self._choices or self.view().isVisible():
-            return
-        kept = self.key() or default
-        self._choices = tuple(choices)
-        self.clear()
-        for choice in choices:
-            self.addItem(choice.label, choice.key)
-        self.choose(kept)
-
-    def choose(self, key: str) -> bool:
-        """False where there is no such choice."""
-        place = self.findData(key)
-        if place >= 0:
-            self.setCurrentIndex(place)
-        return place >= 0
-
-    def key(self) -> str:
-        """Of what is chosen; "" for nothing."""
-        return str(self.currentData() or "")
-
-    def choice(self) -> Choice | None:
-        return next((choice for choice in self._choices if choice.key == self.key()), None)
-
-    @Slot()
-    def _tell(self) -> None:
-        self.chosen.emit()
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        event.ignore()
 
 
 class ComparedText(MarkedText):

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Before a demonstration starts, a person may choose its method, and read what that does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from fedmed_desktop.demo.settings import DemoOptions
+from fedmed_desktop.federation.methods import METHODS
+from tests.ui.parts import SITE, Desktop
+
+
+def opened(desktop: Callable[..., Desktop], folder: Path) -> Desktop:
+    one = desktop().begin()
+    (folder / "none" / SITE).mkdir(parents=True)  # a site without notes: it starts, and says what is missing
+    one.program.demo_options = DemoOptions(report=folder / "report", notes=folder / "none")
+    one.click(one.window.rounds.empty.buttons[1])
+    return one
+
+
+def test_that_every_method_is_offered_with_its_name_and_what_it_does(
+    desktop: Callable[..., Desktop], tmp_path: Path
+) -> None:
+    dialog = opened(desktop, tmp_path).program.demonstration
+    assert dialog.isVisible() and dialog.methods.key() == "fed_medlora"
+    keys = {str(dialog.methods.itemData(row)) for row in range(dialog.methods.count())}
+    assert keys == set(METHODS)
+    before = dialog.summary.text()
+    dialog.methods.choose("fedopal")
+    assert dialog.methods.currentText() == "FedOPAL"
+    assert "personal" in dialog.summary.text() != before
+
+
+def test_that_the_guide_opens_at_the_chosen_method(desktop: Callable[..., Desktop], tmp_path: Path) -> None:
+    one = opened(desktop, tmp_path)
+    one.program.demonstration.methods.choose("scaffold")
+    one.click(one.program.demonstration.about)
+    guide = one.window._guide
+    assert guide.isVisible() and guide.page == "method-scaffold"
+    assert one.program.demonstration.isVisible()
+
+
+def test_that_the_demonstration_runs_by_what_was_chosen(desktop: Callable[..., Desktop], tmp_path: Path) -> None:
+    one = opened(desktop, tmp_path)
+    one.program.demonstration.methods.choose("flexlora")
+    one.click(one.program.demonstration.start)
+    assert one.program.demo_options.method == "flexlora" and one.desk.session is not None
+    one.until(lambda: one.desk.ended is not None)
+
+
+def test_that_escape_starts_nothing(desktop: Callable[..., Desktop], tmp_path: Path, qtbot: QtBot) -> None:
+    one = opened(desktop, tmp_path)
+    qtbot.keyClick(one.program.demonstration, Qt.Key.Key_Escape)
+    assert one.desk.session is None
