@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import cast
 
 from pydantic import JsonValue
-from PySide6.QtCore import QByteArray, QObject, Qt, QTimer, QUrl, Signal, Slot
+from PySide6.QtCore import QByteArray, QObject, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QApplication
 
@@ -170,12 +170,13 @@ class Program(QObject):
 
     @Slot()
     def ask_demo(self) -> None:
-        """By which method; the window of that question is `demonstration`."""
-        self.demonstration = DemonstrationDialog(self.window, self.demo_options.method)
-        self.demonstration.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.demonstration.started.connect(self._start_demo_by)
-        self.demonstration.guide_requested.connect(self.window.show_guide_at)
-        self.demonstration.open()
+        """By which method; a modal window would keep the guide from being read beside it."""
+        if not hasattr(self, "demonstration"):
+            self.demonstration = DemonstrationDialog(self.window, self.demo_options.method)
+            self.demonstration.started.connect(self._start_demo_by)
+            self.demonstration.guide_requested.connect(self.window.show_guide_at)
+        self.demonstration.show()
+        self.demonstration.activateWindow()
 
     @Slot(str)
     def _start_demo_by(self, method: str) -> None:

@@ -42,6 +42,8 @@ def test_that_the_guide_opens_at_the_chosen_method(desktop: Callable[..., Deskto
     guide = one.window._guide
     assert guide.isVisible() and guide.page == "method-scaffold"
     assert one.program.demonstration.isVisible()
+    one.click(guide.close_button)  # a modal window would not let it be read or closed
+    assert not guide.isVisible()
 
 
 def test_that_the_demonstration_runs_by_what_was_chosen(desktop: Callable[..., Desktop], tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def test_that_a_method_s_page_says_what_when_how_and_whence(name: str) -> None:
     text = guide_text(f"method-{name}")
     for heading in ("What it does", "When to use it", "Formula", "Source"):
         assert f"## {heading}\n" in text
+    assert max(map(len, text.split("```")[1].splitlines())) <= 56, "a formula that has to be scrolled"
     settings = METHODS[name].model_fields.keys() - {"name"}
     assert {field for field in settings if f"`{field}`" not in text} == set()
     assert f"(method-{name}.md)" in guide_text("methods")
