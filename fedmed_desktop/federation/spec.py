@@ -16,15 +16,15 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from ..errors import SENTENCES, UserFacingError
+from .checked import checked
 from .combine import Combining
-from .methods import METHODS, AnyMethod, FedMedLora, usual
+from .methods import AnyMethod, FedMedLora, usual
 from .methods.method import HistogramOf, Setting
 from .plan import Frozen, Sha256, TrainingSettings
 
@@ -204,35 +204,7 @@ def load_spec(path: Path) -> FederationSpec:
 
 def checked_spec(data: Mapping[str, object], where: str) -> FederationSpec:
     """The specification of these values; raises UserFacingError with `where` and the key that is wrong."""
-    try:
-        return FederationSpec.model_validate(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        if (code := first["type"]) in SENTENCES:
-            raise UserFacingError(code, path=where) from None
-        place = tuple(str(part) for part in first["loc"])
-        if place[:1] == ("method",) and place[1:2] and place[1] in METHODS:
-            place = place[:1] + place[2:]  # pydantic names the method too, which is no key of the file
-        key = ".".join(place) or "(whole file)"
-        raise UserFacingError("spec.wrong_key", path=where, key=key, reason=_reason(first, place)) from None
-
-
-def _reason(error: ErrorDetails, place: tuple[str, ...]) -> str:
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(place[:-1])
-        return f"{place[-1]!r} is no key of a specification" + (f"; known here: {', '.join(known)}" if known else "")
-    return error["msg"].removeprefix("Value error, ")
-
-
-def _known_keys(section: tuple[str, ...]) -> list[str]:
-    model: type[Frozen] = FederationSpec
-    for part in section:
-        field = model.model_fields.get(part)
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, Frozen)):
-            return []
-        model = annotation
-    return sorted(model.model_fields)
+    return checked(FederationSpec, data, where, "a specification")
 
 
 def dump_spec(spec: FederationSpec) -> str:

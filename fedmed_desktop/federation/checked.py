@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values from a file, checked: the first key that is wrong becomes a sentence that names it.
+
+For specifications and for all else that is written by hand and holds a `method` table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, get_args
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from ..errors import SENTENCES, UserFacingError
+from .methods import METHODS
+from .plan import Frozen
+
+Value = TypeVar("Value", bound=Frozen)
+
+
+def checked(model: type[Value], data: Mapping[str, object], where: str, kind: str) -> Value:
+    """The value of these data; raises UserFacingError with `where` and the key that is wrong.
+
+    `kind` is what the file holds, with its article. A validator names a sentence of its own by raising a
+    PydanticCustomError with its code; `part` in its context says which part of the file it is about.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if (code := first["type"]) in SENTENCES:
+            context = dict(first.get("ctx", {}))
+            part = context.pop("part", "")
+            raise UserFacingError(code, **{**context, "path": f"{where}, {part}" if part else where}) from None
+        reason = _reason(first, model, kind)
+        raise UserFacingError("spec.wrong_key", path=where, key=_key(first["loc"]), reason=reason) from None
+
+
+def _key(place: Sequence[str | int]) -> str:
+    """The key as it stands in the file; entries of a list are counted from 1."""
+    shown = [str(part + 1) if isinstance(part, int) else part for part in place if not _is_tag(part, place)]
+    return ".".join(shown) or "(whole file)"
+
+
+def _is_tag(part: str | int, place: Sequence[str | int]) -> bool:
+    """Pydantic names the method behind its table, which is no key of the file."""
+    return part in METHODS and "method" in place and place[place.index(part) - 1] == "method"
+
+
+def _reason(error: ErrorDetails, model: type[Frozen], kind: str) -> str:
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(model, error["loc"][:-1])
+        return f"{error['loc'][-1]!r} is no key of {kind}" + (f"; known here: {', '.join(known)}" if known else "")
+    return error["msg"].removeprefix("Value error, ")
+
+
+def _known_keys(model: type[Frozen], section: Sequence[str | int]) -> list[str]:
+    for part in section:
+        if isinstance(part, int) or part not in model.model_fields:
+            found = METHODS.get(part) if isinstance(part, str) else model
+        else:
+            found = _model_in(model.model_fields[part].annotation)
+        if found is None:
+            return []
+        model = found
+    return sorted(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[Frozen] | None:
+    """The model that a field holds, be it alone, optional or in a tuple."""
+    choices = (annotation, *get_args(annotation))
+    found = [one for one in choices if isinstance(one, type) and issubclass(one, Frozen)]
+    return found[0] if found else None
