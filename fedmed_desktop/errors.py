@@ -60,6 +60,9 @@ SENTENCES: Final[dict[str, str]] = {
     "update.wrong_scale": "The update has scale {found} in {module}; the federation's is {expected}.",
     "update.wrong_shape": "The update has shape {found} in {module}; the base model needs {expected}.",
     # methods
+    "methods.adaptive_needs_product": "{path}: adaptive_fedlora has sites of different ranks, each of which begins from "
+    "a start cut to its rank in another basis, so averaging factors would mix what does not belong together. Write "
+    'combine = "product" or "stack".',
     "methods.fedex_is_exact": "{path}: fedex averages factors and adds what that misses; a product or a stack leaves "
     'nothing to add. Write combine = "factors", or choose flexlora or flora.',
     "methods.fednova_needs_start": "{path}: fednova goes on from where the round began, but a stack starts afresh in "
@@ -75,6 +78,8 @@ SENTENCES: Final[dict[str, str]] = {
     "methods.flora_is_stack": '{path}: flora is the stack of the updates. Write combine = "stack", or choose fedavg.',
     "methods.needs_histogram": "{path}: this method weighs sites by what their notes are about. Write "
     'share.histogram = "specialties" (or "types"), or set its semantic weight to 0.',
+    "methods.no_histogram": "The update's report does not say how many notes of each specialty (or entities of each "
+    "type) the site has, which the method needs. Give the site's notes their specialties, or leave the federation.",
     "methods.no_shared_notes": '{path}: with measured_by = "sites" every site measures its model on notes that all '
     'may read. Add [[shared_notes]], or write measured_by = "coordinator" and start it with --score-with.',
     "methods.no_shared_loss": "The update's report lacks the loss on the federation's shared notes, which is its "
@@ -204,6 +209,8 @@ SENTENCES: Final[dict[str, str]] = {
     # training
     "training.context_too_short": "The base model reads only {context} tokens at once, too few for the task and a "
     "line of text. Choose another base model.",
+    "training.control_shape": "The control variate does not have the adapter's modules and ranks. Start the federation "
+    "anew, with one rank for all sites.",
     "training.diverged": "Training failed at step {step}: the loss is no longer a number at learning rate {rate}. Ask "
     "the coordinator's host for a smaller learning rate.",
     "training.frozen_adapter": "The plan asks for a second, frozen adapter beside the base model, which this version "

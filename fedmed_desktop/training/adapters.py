@@ -1,83 +1,135 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An adapter value put onto the base model through PEFT, and read back.
+"""Adapter values put onto the base model through PEFT, and read back.
 
-One slot per base model: demo sites and rounds share it. Where the next adapter has the same modules and rank, only its
-numbers are copied in; the base's own weights are never written.
+One slot per base model: demo sites and rounds share it. Where the next adapters have the same modules and ranks, only
+their numbers are copied in; the base's own weights are never written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
 from peft import LoraConfig
 from peft.tuners.lora import LoraModel
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import UserFacingError
 from ..lora import Adapter, Module
+from ..lora.module import Factor
 
-_SLOT = "default"
+_SHARED, _FROZEN, _PERSONAL = "default", "frozen", "personal"
+
+
+@dataclass(frozen=True)
+class LayerFactors:
+    """An adapter's pair on one layer: x -> scale * B(A(x)). `rank` is that of the value, without the zero padding."""
+
+    A: nn.Linear
+    B: nn.Linear
+    scale: float
+    rank: int
+
+    @property
+    def a(self) -> nn.Parameter:
+        return cast(nn.Parameter, self.A.weight)
+
+    @property
+    def b(self) -> nn.Parameter:
+        return cast(nn.Parameter, self.B.weight)
 
 
 class LoraSlot:
-    """The place for one adapter on a base model."""
+    """The place for the adapters on a base model: a shared one and, where asked for, a frozen and a personal one.
+
+    All that are attached act together, h = W x + sum of s B A x (methods: 3), each with its own modules, ranks and
+    scales. Nothing is merged into the base, which may have 4 bits.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._tuner: Any = None
         self._layers: dict[str, Any] = {}
-        self._modules: dict[str, Module] = {}
+        self._adapters: dict[str, Adapter] = {}
 
-    def attach(self, adapter: Adapter) -> None:
-        """Sets the factors, trainable. Thinner modules are padded with zeros, which stay zero in training.
+    def attach(self, adapter: Adapter, frozen: Adapter | None = None, personal: Adapter | None = None) -> None:
+        """Sets the factors: of `adapter` and `personal` trainable, of `frozen` never. What was attached before is gone.
 
+        Thinner modules are padded with zeros, which stay zero in training.
         Raises UserFacingError where the base has no such linear layer.
         """
-        rank = max(adapter.ranks.values())
+        given = {_SHARED: adapter, _FROZEN: frozen, _PERSONAL: personal}
+        adapters = {slot: value for slot, value in given.items() if value is not None}
         # Another base's adapter may have the same names and rank, but not the same shapes.
-        if self._rank != rank or {name: module.shape for name, module in self._modules.items()} != adapter.shapes:
+        if _layout(adapters) != _layout(self._adapters):
             self.detach()
-            self._inject(adapter, rank)
-        for name, module in adapter.items():
-            layer = self._layers[name]
-            _copy(layer.lora_A[_SLOT].weight, _padded(module.A, rank, axis=0))
-            _copy(layer.lora_B[_SLOT].weight, _padded(module.B, rank, axis=1))
-            # PEFT computes the scale from alpha and rank; ours stands in the adapter and may differ by module.
-            layer.scaling[_SLOT] = module.scale
-        self._modules = dict(adapter)
+            self._inject(adapters)
+        self._adapters = adapters
+        for slot, value in adapters.items():
+            for name, module in value.items():
+                layer = self._layers[name]
+                _copy(layer.lora_A[slot].weight, module.A)
+                _copy(layer.lora_B[slot].weight, module.B)
+                # PEFT computes the scale from alpha and rank; ours stands in the adapter and may differ by module.
+                layer.scaling[slot] = module.scale
         self.freeze(())
 
-    def freeze(self, factors: Collection[Literal["A", "B"]]) -> None:
-        """Makes all factors trainable but the named ones."""
-        for layer in self._layers.values():
-            layer.lora_A[_SLOT].weight.requires_grad_("A" not in factors)
-            layer.lora_B[_SLOT].weight.requires_grad_("B" not in factors)
+    def freeze(self, factors: Collection[Factor]) -> None:
+        """Makes all factors of the shared adapter trainable but the named ones; the personal one always is."""
+        frozen = {_SHARED: frozenset(factors), _FROZEN: frozenset("AB"), _PERSONAL: frozenset()}
+        for slot, adapter in self._adapters.items():
+            for name in adapter:
+                self._layers[name].lora_A[slot].weight.requires_grad_("A" not in frozen[slot])
+                self._layers[name].lora_B[slot].weight.requires_grad_("B" not in frozen[slot])
+
+    def shared(self) -> dict[str, LayerFactors]:
+        """The shared adapter's factors on the model by module, sorted; empty where nothing is attached."""
+        return self._factors(_SHARED)
+
+    def personal(self) -> dict[str, LayerFactors]:
+        """The personal adapter's factors by module, sorted; empty where there is none."""
+        return self._factors(_PERSONAL)
 
     def parameters(self) -> dict[str, nn.Parameter]:
-        """`<module>.lora_A` and `.lora_B` in sorted order, frozen ones too."""
-        found: dict[str, nn.Parameter] = {}
-        for name in sorted(self._layers):
-            found[f"{name}.lora_A"] = self._layers[name].lora_A[_SLOT].weight
-            found[f"{name}.lora_B"] = self._layers[name].lora_B[_SLOT].weight
-        return found
+        """`<module>.lora_A` and `.lora_B` of the shared adapter in sorted order, frozen factors too.
+
+        After them `personal/<module>.lora_A` and `.lora_B` of the personal one. None of the frozen adapter.
+        """
+        return {**_named(self.shared()), **_named(self.personal(), "personal/")}
 
     def read(self) -> Adapter:
-        """The factors as they are now, at the ranks that were attached. Raises UserFacingError if not finite."""
-        modules = {}
-        for name, was in self._modules.items():
-            layer = self._layers[name]
-            a = layer.lora_A[_SLOT].weight.detach().float().cpu().numpy()[: was.rank]
-            b = layer.lora_B[_SLOT].weight.detach().float().cpu().numpy()[:, : was.rank]
-            modules[name] = Module(b.copy(), a.copy(), was.scale)
-        return Adapter(modules)
+        """The shared factors as they are now, at the ranks that were attached. Raises UserFacingError if not finite."""
+        return self.gathered(_named(self.shared()))
+
+    def read_personal(self) -> Adapter:
+        """The personal factors likewise. Raises LookupError where none are attached."""
+        return _gathered(self._adapters[_PERSONAL], _named(self.personal()))
+
+    def placed(self, values: Adapter) -> dict[str, Tensor]:
+        """Values in the shape of the shared adapter as padded float32 tensors, by the names of `parameters()`.
+
+        Raises UserFacingError where modules or ranks are not those of the shared adapter.
+        """
+        shared = self._adapters[_SHARED]
+        if (values.shapes, values.ranks) != (shared.shapes, shared.ranks):
+            raise UserFacingError("training.control_shape")
+        tensors = {name: torch.zeros_like(parameter) for name, parameter in _named(self.shared()).items()}
+        for name, module in values.items():
+            _copy(tensors[f"{name}.lora_A"], module.A)
+            _copy(tensors[f"{name}.lora_B"], module.B)
+        return tensors
+
+    def gathered(self, tensors: Mapping[str, Tensor]) -> Adapter:
+        """Inverse of `placed`, with the shared adapter's scales. Raises UserFacingError if not finite."""
+        return _gathered(self._adapters[_SHARED], tensors)
 
     @contextmanager
     def folded(self) -> Iterator[None]:
-        """The adapter added into copies of the base's weights while inside, so that each layer is one product again.
+        """The adapters added into copies of the base's weights while inside, so that each layer is one product again.
 
         The weights themselves are set aside and put back, never written: adding and subtracting would lose bits. For
         bases that are not quantised, with memory for a second copy of the adapted layers.
@@ -86,16 +138,20 @@ class LoraSlot:
             yield
             return
         originals = {name: layer.base_layer.weight.data for name, layer in self._layers.items()}
+        trainable = [p for layer in self._layers.values() for p in layer.parameters() if p.requires_grad]
         self._tuner.disable_adapter_layers()
         try:
             with torch.no_grad():
                 for name, layer in self._layers.items():
-                    a, b = layer.lora_A[_SLOT].weight, layer.lora_B[_SLOT].weight
-                    folded = torch.addmm(originals[name].float(), b, a, alpha=layer.scaling[_SLOT])
+                    folded = originals[name].float()
+                    for slot in layer.lora_A:
+                        a, b = layer.lora_A[slot].weight, layer.lora_B[slot].weight
+                        folded = torch.addmm(folded, b, a, alpha=layer.scaling[slot])
                     layer.base_layer.weight.data = folded.to(originals[name].dtype)
             yield
         finally:
             self._tuner.enable_adapter_layers()
+            self._only_trainable(trainable)  # PEFT makes all factors trainable when it enables a layer
             for name, weight in originals.items():
                 self._layers[name].base_layer.weight.data = weight
 
@@ -103,18 +159,35 @@ class LoraSlot:
         """Gives the model its own layers back."""
         if self._tuner is not None:
             self._tuner.unload()
-        self._tuner, self._layers, self._modules = None, {}, {}
+        self._tuner, self._layers, self._adapters = None, {}, {}
 
-    @property
-    def _rank(self) -> int:
-        return next((layer.r[_SLOT] for layer in self._layers.values()), 0)
+    def _factors(self, slot: str) -> dict[str, LayerFactors]:
+        found = {}
+        for name, module in self._adapters.get(slot, {}).items():
+            layer = self._layers[name]
+            found[name] = LayerFactors(layer.lora_A[slot], layer.lora_B[slot], module.scale, module.rank)
+        return found
 
-    def _inject(self, adapter: Adapter, rank: int) -> None:
-        self._check(adapter)
-        config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(adapter), init_lora_weights=False)
-        self._tuner = LoraModel(self._model, {_SLOT: config}, _SLOT)
+    def _only_trainable(self, trainable: Collection[nn.Parameter]) -> None:
+        chosen = set(map(id, trainable))
+        for layer in self._layers.values():
+            for parameter in layer.parameters():
+                parameter.requires_grad_(id(parameter) in chosen)
+
+    def _inject(self, adapters: Mapping[str, Adapter]) -> None:
+        for adapter in adapters.values():
+            self._check(adapter)
+        for slot, adapter in adapters.items():
+            rank = max(adapter.ranks.values())
+            config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(adapter), init_lora_weights=False)
+            if self._tuner is None:
+                self._tuner = LoraModel(self._model, {slot: config}, slot)
+            else:
+                self._tuner.peft_config[slot] = config
+                self._tuner.inject_adapter(self._model, slot)
+        self._tuner.set_adapter(list(adapters))
         modules = dict(self._model.named_modules())
-        self._layers = {name: modules[name] for name in adapter}
+        self._layers = {name: modules[name] for name in sorted({n for adapter in adapters.values() for n in adapter})}
         for layer in self._layers.values():
             layer.lora_A.float()
             layer.lora_B.float()
@@ -132,12 +205,30 @@ class LoraSlot:
                 )
 
 
-def _padded(factor: np.ndarray[Any, np.dtype[np.float32]], rank: int, axis: int) -> torch.Tensor:
-    widths = [(0, 0), (0, 0)]
-    widths[axis] = (0, rank - factor.shape[axis])
-    return torch.from_numpy(np.pad(factor, widths))
+def _layout(adapters: Mapping[str, Adapter]) -> dict[str, tuple[int, dict[str, tuple[int, int]]]]:
+    return {slot: (max(adapter.ranks.values()), adapter.shapes) for slot, adapter in adapters.items()}
+
+
+def _named(factors: Mapping[str, LayerFactors], prefix: str = "") -> dict[str, nn.Parameter]:
+    found: dict[str, nn.Parameter] = {}
+    for name, pair in factors.items():
+        found[f"{prefix}{name}.lora_A"] = pair.a
+        found[f"{prefix}{name}.lora_B"] = pair.b
+    return found
+
+
+def _gathered(like: Adapter, tensors: Mapping[str, Tensor]) -> Adapter:
+    modules = {}
+    for name, was in like.items():
+        a = tensors[f"{name}.lora_A"].detach().float().cpu().numpy()[: was.rank]
+        b = tensors[f"{name}.lora_B"].detach().float().cpu().numpy()[:, : was.rank]
+        modules[name] = Module(b.copy(), a.copy(), was.scale)
+    return Adapter(modules)
 
 
 @torch.no_grad()
-def _copy(parameter: nn.Parameter, values: torch.Tensor) -> None:
-    parameter.copy_(values)
+def _copy(target: Tensor, factor: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+    """Into the upper left corner; the rest, where the value is thinner, becomes zero."""
+    target.zero_()
+    # A copy, since torch warns of memory that it may not write to.
+    target[: factor.shape[0], : factor.shape[1]] = torch.from_numpy(factor.copy())
