@@ -60,7 +60,7 @@ SENTENCES: Final[dict[str, str]] = {
     "update.wrong_scale": "The update has scale {found} in {module}; the federation's is {expected}.",
     "update.wrong_shape": "The update has shape {found} in {module}; the base model needs {expected}.",
     # methods
-    "methods.adaptive_needs_product": "{path}: adaptive_fedlora has sites of different ranks, each of which begins from "
+    "methods.adaptive_needs_product": "{path}: adaptive_fedlora has sites of different ranks, each beginning from "
     "a start cut to its rank in another basis, so averaging factors would mix what does not belong together. Write "
     'combine = "product" or "stack".',
     "methods.fedex_is_exact": "{path}: fedex averages factors and adds what that misses; a product or a stack leaves "
@@ -153,6 +153,10 @@ SENTENCES: Final[dict[str, str]] = {
     'learned. Give a types map with rows such as Chemical = "drug".',
     "desktop.types_many": "More than {limit} types cannot be looked for at once. Name fewer.",
     # lab, results
+    "lab.missing": "There is no experiment at {path}. Give a TOML file; resources/experiments has some.",
+    "lab.rank_over_cap": "{path}: {method} gives all sites one rank, and rank {rank} is over the smallest cap, {cap}. "
+    'Write rank = "smallest_cap" for this method, or raise hardware.caps.',
+    "lab.unreadable": "The experiment {path} cannot be read: {reason}. Correct the file, which must be TOML.",
     "results.damaged": "{path} is damaged in line {line}: {reason}. Remove this line and run the lab again with the "
     "same --out, or choose another folder.",
     "results.format": "The experiment in {path} has format {found}; this program reads format {known}. Open it with "

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cells of an experiment: one method (or baseline), one count of sites, one seed, on its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..storage.results import Kind
+from .choices import MethodChoice
+from .experiment import BASELINES, Experiment
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`choice` is the method of a federation; a baseline (see `kind`) has none, and its label is its kind."""
+
+    kind: Kind
+    label: str
+    sites: int
+    seed: int
+    choice: MethodChoice | None = None
+
+    @property
+    def id(self) -> str:
+        """The same in every run, and different from all others of its experiment, whose labels differ."""
+        return f"{self.label}, {self.sites} sites, seed {self.seed}"
+
+
+def cells(experiment: Experiment, tuning: bool = False) -> list[Cell]:
+    """All cells, seed after seed, so that a comparison is whole as early as can be; `tuning`: on the seeds for that."""
+    seeds = experiment.tuning_seeds if tuning else experiment.seeds
+    return [cell for seed in seeds for sites in experiment.sites for cell in _side_by_side(experiment, sites, seed)]
+
+
+def _side_by_side(experiment: Experiment, sites: int, seed: int) -> list[Cell]:
+    baselines = [Cell(kind, kind, sites, seed) for kind in BASELINES if kind in experiment.baselines]
+    return baselines + [Cell("federation", choice.label, sites, seed, choice) for choice in experiment.methods]

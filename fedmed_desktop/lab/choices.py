@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an experiment chooses: corpora, how they become sites, what the sites bear, and the methods."""
+
+from __future__ import annotations
+
+from itertools import cycle, islice
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+
+from ..federation import TrainingSettings
+from ..federation.combine import Combining
+from ..federation.methods import AnyMethod, usual
+from ..federation.plan import Frozen
+
+CorpusName = Literal["bundled", "mtsamples", "maccrobat", "bc5cdr", "ncbi_disease", "chia", "phee", "codiesp"]
+Type = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=80)]
+Of = Literal["specialties", "types", "chapters"]
+
+WITH_SPECIALTIES: Final[frozenset[str]] = frozenset({"mtsamples", "codiesp"})
+"""A CodiEsp note's specialty is its ICD-10-CM chapter."""
+
+UNLABELLED: Final[frozenset[str]] = frozenset({"mtsamples", "codiesp"})
+"""No entities: for the task "text" alone."""
+
+
+class CorpusChoice(Frozen):
+    """One corpus. `notes`: at most so many, always the same ones. `types`: a map of its own types to the experiment's
+    in place of the usual one (of the bundled notes: of all three sites'). `characters`: longer texts are cut between
+    sentences into notes of at most so many; the cuts of one text stay together.
+    """
+
+    name: CorpusName
+    notes: PositiveInt | None = None
+    types: dict[str, Type] | None = None
+    characters: int | None = Field(None, ge=40)
+
+
+class SplitSettings(Frozen):
+    """How the notes become sites.
+
+    by "corpus": corpora are dealt out to the sites in turn (bundled notes count as the three corpora of their sites);
+    with more sites than corpora a corpus is shared at random. "specialty", "icd_chapter": each goes whole to the site
+    that has the fewest notes for its share. "dirichlet": every site's mix of `over` is drawn from
+    Dirichlet(alpha x the mix of all notes). "iid": at random.
+
+    `sizes` "skewed": each site has `ratio` times as many notes as the next one; it guides the greedy splits only as
+    far as whole specialties can. Official splits are kept; `validation_share` and `test_share` are taken from what is
+    for training where there is none (0: no test notes). `notes`, `validation_notes` and `test_notes` are the most that
+    a site keeps. `lacking`: types that a site does not annotate, site after site, from the first again at the end.
+    """
+
+    by: Literal["corpus", "specialty", "icd_chapter", "dirichlet", "iid"] = "corpus"
+    over: Of | None = None
+    alpha: PositiveFloat | None = None
+    sizes: Literal["equal", "skewed"] = "equal"
+    ratio: float | None = Field(None, gt=1, le=100)
+    notes: PositiveInt | None = None
+    validation_notes: PositiveInt | None = None
+    test_notes: PositiveInt | None = None
+    validation_share: float = Field(0.1, gt=0, lt=1)
+    test_share: float = Field(0.1, ge=0, lt=1)
+    lacking: tuple[tuple[Type, ...], ...] = ()
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> SplitSettings:
+        if self.by == "dirichlet" and (self.alpha is None or self.over is None):
+            raise ValueError('by = "dirichlet" needs alpha and over, such as alpha = 0.3 and over = "specialties"')
+        if self.by != "dirichlet" and (self.alpha is not None or self.over is not None):
+            raise ValueError('alpha and over mean something with by = "dirichlet" alone: leave them out')
+        if (self.sizes == "skewed") != (self.ratio is not None):
+            raise ValueError('sizes = "skewed" and ratio go together, such as ratio = 2')
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share and test_share leave nothing to train on: lower them")
+        return self
+
+    @property
+    def of(self) -> Of | None:
+        """What of a note decides where it goes, besides chance."""
+        named: dict[str, Of] = {"specialty": "specialties", "icd_chapter": "chapters"}
+        return self.over if self.by == "dirichlet" else named.get(self.by)
+
+    def site_shares(self, sites: int) -> list[float]:
+        """Which part of the notes each site is to have."""
+        sizes = [(self.ratio or 1.0) ** -number for number in range(sites)]
+        return [size / sum(sizes) for size in sizes]
+
+
+class Hardware(Frozen):
+    """What the sites' computers bear, site after site, from the first again at the end of a list.
+
+    `caps`: largest ranks. `speeds`: a site takes this part of the steps that a round asks for.
+    """
+
+    caps: tuple[PositiveInt, ...] = ()
+    speeds: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
+
+    def caps_of(self, sites: int) -> tuple[int, ...]:
+        """By site; empty where there are none."""
+        return tuple(islice(cycle(self.caps), sites)) if self.caps else ()
+
+    def speeds_of(self, sites: int) -> tuple[float, ...]:
+        return tuple(islice(cycle(self.speeds or (1.0,)), sites))
+
+
+class MethodChoice(Frozen):
+    """A method with its parameters (`method`, as in a federation's specification), under a label of its own.
+
+    `combine`: the specification's; where it is left out, the first way that fits. `rank`: its own first rank;
+    "smallest_cap" is what a method needs that cannot mix ranks. `training`: keys that stand in for the experiment's,
+    such as an optimiser or a learning rate of its own.
+    """
+
+    method: AnyMethod
+    label: str = Field(
+        default_factory=lambda values: values["method"].name if "method" in values else "", min_length=1, max_length=60
+    )
+    combine: Combining = Field(
+        default_factory=lambda values: usual(values["method"].name if "method" in values else "")
+    )
+    rank: Annotated[int, Field(ge=1, le=1024)] | Literal["smallest_cap"] | None = None
+    training: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @field_validator("training")
+    @classmethod
+    def _is_training(cls, training: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        try:
+            _merged(TrainingSettings(epochs=1), training)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(map(str, first["loc"])) or "together"
+            raise ValueError(f"{key}: {first['msg'].removeprefix('Value error, ')}") from None
+        return training
+
+    def trained(self, usual: TrainingSettings) -> TrainingSettings:
+        """The experiment's training settings with this method's own."""
+        return _merged(usual, self.training)
+
+
+def _merged(usual: TrainingSettings, own: dict[str, JsonValue]) -> TrainingSettings:
+    lengths = {"epochs", "steps"}
+    kept = {key: value for key, value in usual if not (key in lengths and own.keys() & lengths)}
+    return TrainingSettings.model_validate(kept | own)

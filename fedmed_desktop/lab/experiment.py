@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An experiment: what is compared with what, on which notes, how often; one TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from ..clinical import AnswerForm
+from ..errors import SENTENCES, UserFacingError
+from ..federation import TrainingSettings
+from ..federation.checked import checked
+from ..federation.methods.method import HistogramOf, Setting
+from ..federation.plan import Frozen
+from ..federation.spec import LoraSettings
+from ..resources import resource
+from .choices import UNLABELLED, WITH_SPECIALTIES, CorpusChoice, Hardware, MethodChoice, SplitSettings, Type
+
+BUNDLED: Final = "bundled"
+Baseline = Literal["base", "alone", "centralised"]
+BASELINES: Final[tuple[Baseline, ...]] = ("base", "alone", "centralised")
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Experiment(Frozen):
+    """See the module; `load_experiment` reads it. Everything that is left out has the default that stands here.
+
+    `cost`: what it takes on two cores, for people. `model`: "bundled", or a folder, from where the lab is started.
+    `seeds` are those reported; settings are tuned on `tuning_seeds` alone. `sites`: every cell runs with each of these
+    counts; `clients`: how many of them a round asks (None: all). `threads` decide the last bits of a result.
+    `max_tokens_per_site`: training tokens that a site sees in a round at most, whatever `training` says.
+    histogram "auto": specialties where every note has one, else entity types. `shared_notes`: how many validation
+    notes are shared for the methods that weigh by them. `baselines`: "base" trains nothing, "alone" trains every site
+    for itself, "centralised" trains one site on everybody's notes; each for as many steps as a federation.
+    """
+
+    name: str = Field(min_length=1, max_length=80)
+    cost: str = Field("", max_length=300)
+    model: str = Field(BUNDLED, min_length=1)
+    task: Literal["entities", "text"] = "entities"
+    score_on: Literal["answers", "loss"] = Field(
+        default_factory=lambda values: "loss" if values.get("task") == "text" else "answers"
+    )
+    types: tuple[Type, ...] = Field((), validate_default=True)
+    answer_form: AnswerForm = "html"
+    rounds: int = Field(3, ge=1, le=10_000)
+    seeds: tuple[Seed, ...] = Field((1,), min_length=1)
+    tuning_seeds: tuple[Seed, ...] = ()
+    sites: tuple[PositiveInt, ...] = Field((3,), min_length=1)
+    clients: PositiveInt | None = None
+    threads: PositiveInt = 1
+    training: TrainingSettings = TrainingSettings(epochs=1)
+    max_tokens_per_site: PositiveInt | None = None
+    lora: LoraSettings = LoraSettings()
+    histogram: Literal["auto", "none", "specialties", "types"] = "auto"
+    shared_notes: int = Field(5, ge=0, le=50)
+    corpora: tuple[CorpusChoice, ...] = Field((CorpusChoice(name="bundled"),), min_length=1)
+    split: SplitSettings = Field(SplitSettings(), validate_default=True)
+    hardware: Hardware = Hardware()
+    methods: tuple[MethodChoice, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+
+    @field_validator("types")
+    @classmethod
+    def _types_fit_the_task(cls, types: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if len(set(types)) != len(types):
+            raise ValueError("a type is named twice")
+        if info.data.get("task") == "entities" and not types:
+            raise ValueError('name at least one type of entity, or set task = "text"')
+        if info.data.get("task") == "text" and types:
+            raise ValueError('task = "text" reads no entities: leave types out, or set task = "entities"')
+        return tuple(sorted(types))
+
+    @field_validator("score_on")
+    @classmethod
+    def _text_has_no_answers(cls, score_on: str, info: ValidationInfo) -> str:
+        if info.data.get("task") == "text" and score_on == "answers":
+            raise ValueError('task = "text" has no answers to score: set score_on = "loss"')
+        return score_on
+
+    @field_validator("tuning_seeds")
+    @classmethod
+    def _tuning_is_apart(cls, tuning: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        if both := set(tuning) & set(info.data.get("seeds", ())):
+            raise ValueError(f"seed {min(both)} is among the reported seeds too: what is tuned on is never reported")
+        return tuning
+
+    @field_validator("seeds", "tuning_seeds", "sites", "baselines")
+    @classmethod
+    def _each_once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
+        if len(set(values)) != len(values):
+            raise ValueError("a value stands here twice")
+        return values
+
+    @field_validator("sites")
+    @classmethod
+    def _more_than_one_site(cls, sites: tuple[int, ...]) -> tuple[int, ...]:
+        if 1 in sites:
+            raise ValueError('one site is no federation: give 2 or more, and baselines = ["centralised"] for one alone')
+        return sites
+
+    @field_validator("clients")
+    @classmethod
+    def _clients_are_there(cls, clients: int | None, info: ValidationInfo) -> int | None:
+        fewest = min(info.data.get("sites", (clients or 0,)))
+        if clients is not None and clients > fewest:
+            raise ValueError(f"{clients} sites cannot be asked in a round where sites has {fewest}: ask fewer")
+        return clients
+
+    @field_validator("histogram")
+    @classmethod
+    def _text_has_no_types(cls, histogram: str, info: ValidationInfo) -> str:
+        if info.data.get("task") == "text" and histogram == "types":
+            raise ValueError('task = "text" reads no entities: write "specialties", "none" or "auto"')
+        return histogram
+
+    @field_validator("corpora")
+    @classmethod
+    def _corpora_fit_the_task(cls, corpora: tuple[CorpusChoice, ...], info: ValidationInfo) -> tuple[CorpusChoice, ...]:
+        names = [corpus.name for corpus in corpora]
+        if len(set(names)) != len(names):
+            raise ValueError("a corpus is named twice")
+        bare = UNLABELLED.intersection(names)
+        if info.data.get("task") == "entities" and bare:
+            raise ValueError(f'{min(bare)} has no entities: set task = "text", or name other corpora')
+        known = info.data.get("types")
+        foreign = sorted({target for corpus in corpora for target in (corpus.types or {}).values()} - set(known or ()))
+        if known is not None and foreign:
+            raise ValueError(f"the map of types leads to {foreign[0]!r}, which is not among types")
+        return corpora
+
+    @field_validator("split")
+    @classmethod
+    def _split_fits_the_corpora(cls, split: SplitSettings, info: ValidationInfo) -> SplitSettings:
+        names = {corpus.name for corpus in info.data.get("corpora", ())}
+        if split.of == "specialties" and (without := names - WITH_SPECIALTIES):
+            raise ValueError(f"the notes of {min(without)} have no specialty: split otherwise, or leave it out")
+        if split.of == "chapters" and (without := names - {"codiesp"}):
+            raise ValueError(f"the notes of {min(without)} have no ICD-10 codes; only codiesp's have")
+        if split.of == "types" and info.data.get("task") == "text":
+            raise ValueError('task = "text" reads no entities: choose over = "specialties"')
+        types = set(info.data.get("types", ()))
+        for lacking in split.lacking:
+            if unknown := sorted(set(lacking) - types):
+                raise ValueError(f"{unknown[0]!r} cannot be lacking, since it is not among types")
+            if lacking and set(lacking) == types:
+                raise ValueError("a site cannot lack every type: leave it one")
+        return split
+
+    @model_validator(mode="after")
+    def _something_is_compared(self) -> Experiment:
+        if not self.methods and not self.baselines:
+            raise ValueError("there is nothing to run: add [[methods]] or baselines")
+        labels = [choice.label for choice in self.methods]
+        if twice := sorted({one for one in labels if labels.count(one) > 1}):
+            raise ValueError(f"two methods are labelled {twice[0]!r}: give each a label of its own")
+        if taken := sorted(set(labels) & set(BASELINES)):
+            raise ValueError(f"a method is labelled {taken[0]!r}, which is a baseline's name: give it another label")
+        return self
+
+    @model_validator(mode="after")
+    def _methods_fit(self) -> Experiment:
+        for choice in self.methods:
+            setting = Setting(
+                combine=choice.combine,
+                training=choice.trained(self.training),
+                histogram=self.histogram_of,
+                shared_notes=bool(self.shared_notes),
+                clients=self.clients,
+            )
+            if code := choice.method.misfit(setting):
+                raise PydanticCustomError(code, SENTENCES[code], {"part": choice.label})
+            self._check_rank(choice)
+        return self
+
+    def _check_rank(self, choice: MethodChoice) -> None:
+        for sites in self.sites:
+            caps = self.hardware.caps_of(sites)
+            rank = self.lora_of(choice, sites).rank
+            if caps and not choice.method.mixes_ranks and rank > min(caps):
+                code = "lab.rank_over_cap"
+                context = {"part": choice.label, "method": choice.method.name, "rank": rank, "cap": min(caps)}
+                raise PydanticCustomError(code, SENTENCES[code], context)
+
+    @property
+    def histogram_of(self) -> HistogramOf:
+        """What sites tell of their notes, "auto" resolved."""
+        if self.histogram != "auto":
+            return self.histogram
+        if all(corpus.name in WITH_SPECIALTIES for corpus in self.corpora):
+            return "specialties"
+        return "types" if self.task == "entities" else "none"
+
+    @property
+    def model_folder(self) -> Path:
+        return resource("demo_model") if self.model == BUNDLED else Path(self.model).expanduser()
+
+    def lora_of(self, choice: MethodChoice, sites: int) -> LoraSettings:
+        """The LoRA settings of a method at so many sites. A rank of its own keeps the scale of [lora]."""
+        caps = self.hardware.caps_of(sites)
+        smallest = min((*caps, self.lora.rank))
+        rank = smallest if choice.rank == "smallest_cap" else choice.rank or self.lora.rank
+        return self.lora.model_copy(update={"rank": rank, "alpha": self.lora.scale * rank})
+
+
+def load_experiment(path: Path) -> Experiment:
+    """Reads a TOML experiment; raises UserFacingError naming the file and, for a wrong value, its key."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserFacingError("lab.missing", path=str(path)) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserFacingError("lab.unreadable", path=str(path), reason=str(error)) from error
+    return checked(Experiment, data, path.name, "an experiment")
