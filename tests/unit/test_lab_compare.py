@@ -179,7 +179,7 @@ def test_that_intervals_are_those_of_all_resamples(values: list[float]) -> None:
     for found, exact in ((absolute, change), (relative, change / base)):
         for end, level in zip(found, (0.025, 0.975), strict=True):
             levels = (max(0.0, level - slack), min(1.0, level + slack))
-                low, high = np.quantile(exact, levels, method="inverted_cdf")
+            low, high = np.quantile(exact, levels, method="inverted_cdf")
             assert low - 1e-12 <= end <= high + 1e-12
 
 
