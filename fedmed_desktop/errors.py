@@ -99,6 +99,8 @@ SENTENCES: Final[dict[str, str]] = {
     "storage.no_wal": "{path} lies on a file system that cannot keep a safe journal (a network share?). Choose a local "
     "disk.",
     "storage.not_possible_now": "This update is {state}, so it cannot be {decision} any more.",
+    "storage.own_damaged": "{path}, which this site keeps of an earlier round and never sends, is damaged. Restore it from "
+    "a backup; or remove the folder {folder}, and the site goes on without what it had learnt for itself.",
     "storage.other_spec": "The folder {path} belongs to a federation with another specification. Choose another "
     "--data-dir, or give the specification it was begun with.",
     "storage.not_released": "The blob {sha256} does not belong to an approved update and may not leave.",

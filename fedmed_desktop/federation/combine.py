@@ -7,7 +7,8 @@ are three ways, at any mix of ranks, and none forms a d x k matrix:
 - `factors` averages A and B separately (FedIT). Cheap and inexact (methods 4.1). Thinner updates are padded with zeros
   to the largest rank, which is HeteroLoRA (methods 4.3; FlexLoRA's repository).
 - `product` averages delta W itself and keeps its best approximation of the planned rank (FlexLoRA, arXiv 2402.11505, in
-  the QR form; methods 4.2).
+  the QR form; methods 4.2). At mixed ranks the directions that few sites reach fade from round to round;
+  `combine_product_by_level` is the guard against that.
 - `stack` loses nothing (FLoRA, arXiv 2409.05976; methods 4.4): all sites' B side by side, their A below each other. It
   grows, so it is no adapter to train on: it lies frozen beside the base, and sites go on with a fresh adapter.
 """
@@ -105,6 +106,27 @@ def combine_product(terms: Sequence[Term], goal: Goal | None = None) -> Combinat
     return _combined(terms, goal, mix)
 
 
+def combine_product_by_level(terms: Sequence[Term], goal: Goal | None = None) -> Combination:
+    """`combine_product`, guarded against rank collapse (raFLoRA, arXiv 2602.13486, at second hand; methods 1.2).
+
+    The round's distinct ranks r_1 < r_2 < .. cut each update's components, in order of size, into levels; weights of
+    the components r_(h-1) + 1 .. r_h count among those sites alone whose rank is at least r_h. So what only the larger
+    ranks hold keeps its size, instead of being averaged with zeros again in every round. Where all ranks are equal
+    this is `combine_product`, to the last bit. Components are those of delta W, so a change of basis changes nothing.
+    The residual is still against the plain weighted sum, so it shows what the guard adds, too.
+    """
+    goal = goal or Goal()
+
+    def mix(name: str, parts: list[Weighted], _: Module | None) -> _Mixed:
+        rank, levels = _rank(goal, parts), sorted({_reach(part) for _, part in parts})
+        if len(levels) == 1:
+            return _Mixed(*algebra.module_truncated_sum(parts, rank))
+        module = algebra.module_truncated_sum(_by_level(parts, levels), rank)[0]
+        return _Mixed(module, algebra.module_sum_energy([*parts, (-1.0, module)]), algebra.module_sum_energy(parts))
+
+    return _combined(terms, goal, mix)
+
+
 def combine_stack(terms: Sequence[Term], goal: Goal | None = None) -> Combination:
     """Adds the exact weighted sum to what is frozen, and gives a fresh adapter: A from the goal's seed, B = 0."""
     goal = goal or Goal()
@@ -164,6 +186,25 @@ def _combined(terms: Sequence[Term], goal: Goal, mix: _Mix) -> Combination:
 
 def _rank(goal: Goal, parts: Sequence[Weighted]) -> int:
     return goal.rank or max(part.rank for _, part in parts)
+
+
+def _reach(part: Module) -> int:
+    return min(part.rank, *part.shape)
+
+
+def _by_level(parts: Sequence[Weighted], levels: Sequence[int]) -> list[Weighted]:
+    """Each update's components level by level, with the weights that hold there; the lowest keeps those given."""
+    whole = sum(weight for weight, _ in parts)
+    reaching = {level: sum(weight for weight, part in parts if _reach(part) >= level) for level in levels}
+    cut: list[Weighted] = []
+    for weight, part in parts:
+        ordered, _, _ = algebra.module_truncated_sum([(1.0, part)], part.rank)
+        begin = 0
+        for level in levels[: levels.index(_reach(part)) + 1]:
+            share = weight * (whole / reaching[level]) if reaching[level] else 0.0
+            cut.append((share, Module(ordered.B[:, begin:level], ordered.A[begin:level], part.scale)))
+            begin = level
+    return cut
 
 
 def _factors(name: str, parts: Sequence[Weighted]) -> _Mixed:

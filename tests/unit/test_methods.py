@@ -36,7 +36,7 @@ from fedmed_desktop.federation.methods import (
 )
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
 from fedmed_desktop.federation.record import RoundsState
-from fedmed_desktop.federation.spec import checked_spec
+from fedmed_desktop.federation.spec import ShareSettings, checked_spec
 from fedmed_desktop.lora import Adapter, Module
 from tests.federation_parts import INITIAL, LORA, SHAPES, moved, small_spec
 
@@ -57,7 +57,7 @@ def adapter(seed: int, rank: int) -> Adapter:
 
 
 def spec_of(method: str, **changes: object) -> FederationSpec:
-    return small_spec(method=METHODS[method](name=method), **changes)
+    return small_spec(method=METHODS[method](name=method), share=ShareSettings(histogram="specialties"), **changes)
 
 
 def closed(
@@ -324,9 +324,10 @@ def test_that_a_way_that_does_not_fit_is_refused_with_its_reason_and_any_other_r
 
 
 def test_that_a_specification_that_says_nothing_combines_as_the_method_does() -> None:
-    ways = {method: small_spec(method={"name": method}).combine for method in METHODS}
-    assert {method for method, way in ways.items() if way != "factors"} == {"flexlora", "flora"}
-    assert (ways["flexlora"], ways["flora"]) == ("product", "stack")
+    share = ShareSettings(histogram="specialties")
+    ways = {method: small_spec(method={"name": method}, share=share).combine for method in METHODS}
+    others = {"flexlora": "product", "adaptive_fedlora": "product", "flora": "stack"}
+    assert {method: way for method, way in ways.items() if way != "factors"} == others
     assert REFUSED.keys() <= METHODS.keys()
     assert small_spec().combine == "factors" and small_spec(combine="stack").combine == "stack"
 

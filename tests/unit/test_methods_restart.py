@@ -16,6 +16,7 @@ from fedmed_desktop.federation.actions import Reject, Step
 from fedmed_desktop.federation.check import check_adapter, check_norm
 from fedmed_desktop.federation.inputs import Input, RoundCombined, SiteJoined, UpdateArrived
 from fedmed_desktop.federation.methods import METHODS, refusal_of
+from fedmed_desktop.federation.spec import ShareSettings
 from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.lora.half import encode_update, open_update
 from fedmed_desktop.lora.rotation import rotated
@@ -33,7 +34,8 @@ CASES = [
 
 def spec_of(method: str, way: str) -> FederationSpec:
     lora = LORA.model_copy(update={"frozen_rank": 5})
-    return small_spec(rounds=3, method=METHODS[method](name=method), combine=way, lora=lora)
+    share = ShareSettings(histogram="specialties")
+    return small_spec(rounds=3, method=METHODS[method](name=method), combine=way, lora=lora, share=share)
 
 
 class Site:
@@ -45,6 +47,7 @@ class Site:
 
     def train(self, plan: Plan) -> Update:
         start = Adapter.from_blob(self.blobs.read(plan.start))
+        start = algebra.grow(algebra.truncate(start, plan.rank)[0], plan.rank, plan.seed)
         if plan.own and self.kept is not None:
             start = _mixed(start, self.kept, plan.own)
         after = _mixed(moved(start, plan.seed % 2**32), start, plan.freeze)
@@ -59,6 +62,7 @@ class Site:
             steps=plan.seed % 9,
             loss_before=1.0,
             shared_loss=0.1 * (plan.seed % 10),
+            histogram={"cardiology": 3, self.name: plan.seed % 5},
             start_norm=algebra.norm(start),
             update_norm=algebra.distance(after, start),
         )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from .adaptive_fedlora import AdaptiveFedLora
 from .fed_medlora import FedMedLora
 from .fed_medlora_plus import FedMedLoraPlus
 from .fedavg import FedAvg
@@ -22,7 +23,18 @@ from .method import Assignment, Closing, Method, MethodState, Outcome
 from .rolora import RoLora
 
 AnyMethod = Annotated[
-    FedAvg | FedMedLora | FedMedLoraPlus | FedNova | FlexLora | FedEx | Flora | Ffa | RoLora | FedSa | FedRot,
+    AdaptiveFedLora
+    | FedAvg
+    | FedMedLora
+    | FedMedLoraPlus
+    | FedNova
+    | FlexLora
+    | FedEx
+    | Flora
+    | Ffa
+    | RoLora
+    | FedSa
+    | FedRot,
     Field(discriminator="name"),
 ]
 
@@ -38,11 +50,13 @@ METHODS: dict[str, type[Method]] = {
     "rolora": RoLora,
     "fedsa": FedSa,
     "fedrot": FedRot,
+    "adaptive_fedlora": AdaptiveFedLora,
 }
 
 __all__ = [
     "METHODS",
     "REFUSED",
+    "AdaptiveFedLora",
     "AnyMethod",
     "Assignment",
     "Closing",

@@ -12,6 +12,7 @@ from typing import Final, get_args
 from ..combine import Combining
 
 REFUSED: Final[Mapping[str, Mapping[Combining, str]]] = {
+    "adaptive_fedlora": {"factors": "methods.adaptive_needs_product"},
     "fedex": {"product": "methods.fedex_is_exact", "stack": "methods.fedex_is_exact"},
     "fednova": {"stack": "methods.fednova_needs_start"},
     "fedrot": {"product": "methods.fedrot_needs_factors", "stack": "methods.fedrot_needs_factors"},

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AdaptiveFedLoRA (Yu, medRxiv, doi 10.64898/2026.01.18.26344237), a re-design under that name's description.
+
+Its public abstract names the parts (drift of model, performance and semantics; LoRA rank that follows drift; client
+selection; aggregation by Jensen-Shannon divergence) and publishes no formula. So every formula and constant here is
+inferred (methods 1.2), is a setting, and none of its numbers is comparable to ours. Not even the direction is stated:
+`sign` "more" gives a site that drifts more rank, "less" gives it less.
+
+- Drift: each of the three by its running quantile, weighted, smoothed per site.        (federation.rank)
+- Rank: a step on the grid with hysteresis, within the site's cap. The scale is constant, so no step moves delta W.
+- Selection, where not all sites can take part.                                          (federation.selection)
+- Weights: p_k ~ n_k exp(-JSD_2(P_k || Pbar) / tau), Pbar by notes; so at most e^(1 / tau) apart for equal n.
+- Combining: in product space, guarded against rank collapse (combine.combine_product_by_level); or a stack, which is
+  exact, begins each round afresh, and which the guard does not concern.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from threadpoolctl import threadpool_limits
+
+from ...lora import algebra
+from ..combine import Combiner, Combining, combine_product_by_level
+from ..drift import pooled_histogram, semantic_drift
+from ..plan import Frozen
+from ..rank import Sign, Steps, components, continuous_rank, drift_number, smoothed, snapped
+from ..selection import Seen, Selection
+from ..update import Report
+from .method import Assignment, Closing, Method, MethodState, Outcome, Setting, normalised
+
+Share = Field(ge=0, le=1)
+
+
+class SiteState(Frozen):
+    """One site: the rank for its next round and the first round that it held for; smoothed drift; its last report."""
+
+    rank: int
+    since: int
+    drift: float | None
+    round: int
+    notes: int
+    loss: float
+    seconds: float = 0.0
+    histogram: dict[str, int] = Field(default_factory=dict)
+
+
+class AdaptiveState(Frozen):
+    """What goes from round to round, as JSON. `recent`: the last values of the three drifts, of all sites in turn."""
+
+    recent: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] = ((), (), ())
+    sites: dict[str, SiteState] = Field(default_factory=dict)
+
+
+class AdaptiveFedLora(Method):
+    """The settings; guide/method-adaptive_fedlora.md says what they do.
+
+    `weights` of model, performance and semantic drift. `window`: how many values the quantile of each is over.
+    A rank holds for at least `hold` rounds, the first one too; rule "continuous" takes
+    r_min + (r_max - r_min) D^gamma, snapped up, in every round. With a semantic weight of 0 no histogram is needed;
+    sites then weigh by notes, unless all of them share one.
+
+    `slowness`, Oort's penalty for slow sites, is 0: how long a training took differs from run to run, and so would
+    the selection, which must come out of the seed alone for two runs to be compared.
+
+    Measures of a round: `drift.<site>` (smoothed), `rank.<site>` (of its next round), `mean_drift` of those that took
+    part, and, but for stacks, `energy_above_smallest_rank`: the new adapter's share of energy above the smallest rank
+    of the round.
+    """
+
+    name: Literal["adaptive_fedlora"] = "adaptive_fedlora"
+    weights: tuple[float, float, float] = (0.4, 0.3, 0.3)
+    quantile: float = Field(0.95, gt=0, le=1)
+    window: PositiveInt = Field(200, le=10_000)
+    memory: float = Field(0.7, ge=0, lt=1)
+    grid: tuple[PositiveInt, ...] = Field((4, 8, 16, 32), min_length=1)
+    rule: Literal["hysteresis", "continuous"] = "hysteresis"
+    sign: Sign = "more"
+    raise_above: float = Field(0.6, ge=0, le=1)
+    lower_below: float = Field(0.3, ge=0, le=1)
+    hold: PositiveInt = 2
+    gamma: PositiveFloat = 1.0
+    tau: PositiveFloat = 0.5
+    guard: bool = True
+    coverage: float = Field(0.5, ge=0)
+    explore: float = Field(0.9, ge=0, le=1)
+    explore_decay: float = Field(0.98, gt=0, le=1)
+    explore_least: float = Field(0.2, ge=0, le=1)
+    slowness: float = Field(0.0, ge=0, le=8)
+
+    @model_validator(mode="after")
+    def _settings_agree(self) -> Self:
+        if min(self.weights) < 0 or sum(self.weights) <= 0:
+            raise ValueError("weights must not be negative, and not all 0")
+        if list(self.grid) != sorted(set(self.grid)) or self.grid[-1] > 1024:
+            raise ValueError("grid must be ranks from the smallest to the largest, of 1024 at most")
+        if self.lower_below > self.raise_above:
+            raise ValueError("lower_below must not be above raise_above")
+        return self
+
+    def misfit(self, setting: Setting) -> str | None:
+        if self.weights[2] > 0 and setting.histogram == "none":
+            return "methods.needs_histogram"
+        return super().misfit(setting)
+
+    def refusal(self, report: Report) -> str | None:
+        return "methods.no_histogram" if self.weights[2] > 0 and not report.histogram else None
+
+    def select(self, assignment: Assignment, state: MethodState) -> list[str]:
+        if assignment.clients is None or len(assignment.seeds) <= assignment.clients:
+            return sorted(assignment.seeds)
+        selection = Selection(self.coverage, self.explore, self.explore_decay, self.explore_least, self.slowness)
+        seen = {
+            name: Seen(one.round, one.notes, one.loss, one.seconds, one.histogram)
+            for name, one in AdaptiveState.model_validate(state).sites.items()
+        }
+        return selection.choose(assignment.seeds, seen, assignment.clients, assignment.round, assignment.seed)
+
+    def rank(self, site: str, assignment: Assignment, state: MethodState) -> int:
+        known = AdaptiveState.model_validate(state).sites.get(site)
+        return snapped(known.rank if known else assignment.rank, self.grid, assignment.caps.get(site))
+
+    def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
+        return normalised(specialty_weights(reports, self.tau))
+
+    def combiner(self, combine: Combining) -> Combiner:
+        return combine_product_by_level if self.guard and combine == "product" else super().combiner(combine)
+
+    def finish(self, closing: Closing) -> Outcome:
+        state = self._next_state(closing)
+        drifts = {site: one.drift for site, one in state.sites.items() if one.drift is not None}
+        measures = {f"drift.{site}": drift for site, drift in drifts.items()}
+        measures |= {f"rank.{site}": float(one.rank) for site, one in state.sites.items()}
+        if now := [drift for site, drift in drifts.items() if site in closing.reports]:
+            measures["mean_drift"] = sum(now) / len(now)
+        result = closing.combination
+        if result.frozen is None:
+            with threadpool_limits(limits=1):  # the last bits must not depend on the machine's load
+                _, above = algebra.shrink(result.adapter, min(closing.ranks.values()))
+            measures["energy_above_smallest_rank"] = above
+        return Outcome(result.adapter, result.frozen, state=state.model_dump(mode="json"), measures=measures)
+
+    def _next_state(self, closing: Closing) -> AdaptiveState:
+        before = AdaptiveState.model_validate(closing.state)
+        drifts = [components(closing.drifts[site]) for site in sorted(closing.drifts)]
+        model, performance, semantic = (
+            (*past, *(one for one in now if one is not None))[-self.window :]
+            for past, now in zip(before.recent, zip(*drifts, strict=True), strict=True)
+        )
+        after = AdaptiveState(recent=(model, performance, semantic), sites=before.sites)
+        sites = before.sites | {site: self._next_site(site, closing, after) for site in closing.reports}
+        return after.model_copy(update={"sites": dict(sorted(sites.items()))})
+
+    def _next_site(self, site: str, closing: Closing, state: AdaptiveState) -> SiteState:
+        report, known, rank = closing.reports[site], state.sites.get(site), closing.ranks[site]
+        now = drift_number(closing.drifts[site], state.recent, self.weights, self.quantile)
+        before = known.drift if known else None
+        drift = before if now is None else smoothed(before, now, self.memory)
+        # The plan may have had less than the state's rank, where the site's cap had become smaller meanwhile.
+        since = known.since if known and known.rank == rank else closing.round
+        planned = self._next_rank(rank, drift, closing.round + 1 - since, closing.caps.get(site))
+        return SiteState(
+            rank=planned,
+            since=since if planned == rank else closing.round + 1,
+            drift=drift,
+            round=closing.round,
+            notes=report.notes,
+            loss=report.loss_before or 0.0,
+            seconds=report.seconds if self.slowness else 0.0,
+            histogram=report.histogram,
+        )
+
+    def _next_rank(self, rank: int, drift: float | None, held: int, cap: int | None) -> int:
+        if drift is None:
+            return rank
+        if self.rule == "continuous":
+            return continuous_rank(drift, self.grid, self.gamma, self.sign, cap)
+        if held < self.hold:
+            return rank
+        return Steps(self.grid, self.raise_above, self.lower_below, self.sign).next_rank(rank, drift, cap)
+
+
+def specialty_weights(reports: Mapping[str, Report], tau: float) -> dict[str, float]:
+    """n_k exp(-JSD_2(P_k || Pbar) / tau), not normalised; n_k alone where a site does not say what its notes are about.
+
+    Pbar is the sites' distributions weighted by notes.
+    """
+    notes = {site: float(report.notes) for site, report in reports.items()}
+    histograms = {site: report.histogram for site, report in reports.items()}
+    pooled = pooled_histogram(histograms, notes)
+    apart = {site: semantic_drift(histogram, pooled) for site, histogram in histograms.items()}
+    if None in apart.values():
+        return notes
+    return {site: notes[site] * math.exp(-(apart[site] or 0.0) / tau) for site in notes}
