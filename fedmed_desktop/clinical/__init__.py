@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from fedmed_desktop.clinical.answers import parse_answer
 from fedmed_desktop.clinical.examples import Example, examples
+from fedmed_desktop.clinical.histogram import histogram
 from fedmed_desktop.clinical.notes import Entity, Note, Relation, Span
 from fedmed_desktop.clinical.prompts import AnswerForm, Window, build_answer, build_prompt, split_note
 from fedmed_desktop.clinical.reader import SiteNotes, read_notes, read_notes_folder
@@ -28,6 +29,7 @@ __all__ = [
     "build_answer",
     "build_prompt",
     "examples",
+    "histogram",
     "parse_answer",
     "read_notes",
     "read_notes_folder",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, field_validator, model_validator
 
 
 def _whole(text: str) -> str:
@@ -65,12 +65,22 @@ class Relation(_Record):
 
 
 class Note(_Record):
-    """A clinical text with its entities and relations. Raises pydantic.ValidationError where they do not fit."""
+    """A clinical text with its entities and relations. Raises pydantic.ValidationError where they do not fit.
+
+    A note without annotations serves a federation whose task is the text itself. `specialty`: the medical one, where
+    the corpus tells it.
+    """
 
     id: Name
     text: Text
-    entities: tuple[Entity, ...]
+    entities: tuple[Entity, ...] = ()
     relations: tuple[Relation, ...] = ()
+    specialty: Name | None = None
+
+    @field_validator("specialty", mode="before")
+    @classmethod
+    def _blank_is_none(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

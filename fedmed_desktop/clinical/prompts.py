@@ -133,7 +133,8 @@ def _part(note: Note, start: int, end: int) -> Note:
     entities = tuple(_moved(e, start) for e in note.entities if start <= e.start and e.end <= end)
     ids = {entity.id for entity in entities}
     relations = tuple(r for r in note.relations if r.head in ids and r.tail in ids)
-    return Note(id=f"{note.id[:180]}@{start}", text=text, entities=entities, relations=relations)
+    name = f"{note.id[:180]}@{start}"
+    return Note(id=name, text=text, entities=entities, relations=relations, specialty=note.specialty)
 
 
 def _moved(entity: Entity, by: int) -> Entity:

@@ -23,7 +23,7 @@ from fedmed_desktop.errors import UserFacingError
 
 MAX_ROW_BYTES: Final = 16 * 2**20
 SUFFIXES: Final = (".jsonl", ".jsonl.gz")
-_REQUIRED: Final = ("id", "text", "entities")
+_REQUIRED: Final = ("id", "text")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _SHOWN_KEYS: Final = 10
 _SHOWN_KEY_LENGTH: Final = 30

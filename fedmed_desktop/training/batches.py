@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -15,13 +15,18 @@ from torch import Tensor
 
 from ..clinical import AnswerForm, Note, build_answer, build_prompt, split_note
 
-_SORTED_BATCHES = 32
+Task = Literal["entities", "text"]
+
+_SORTED_BATCHES: Final = 32
 """Batches whose rows are sorted by length together: enough to leave 3 % padding, few enough for a random order."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One piece of a note: prompt and answer as tokens; the answer ends with the end of text."""
+    """One piece of a note: prompt and answer as tokens; the last piece's answer ends with the end of text.
+
+    The first token of an answer without a prompt is no label: nothing stands before it that could tell it.
+    """
 
     note: Note
     prompt: tuple[int, ...]
@@ -29,6 +34,10 @@ class Example:
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.answer)
+
+    def labels(self, loss_on: Literal["answer", "all"]) -> int:
+        """Tokens that are predicted, each from those before it."""
+        return len(self.answer) if loss_on == "answer" and self.prompt else len(self) - 1
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class Examples:
 
     def supervised(self, loss_on: Literal["answer", "all"]) -> int:
         """Labels of one pass."""
-        return sum(len(e.answer) if loss_on == "answer" else len(e) - 1 for e in self.items)
+        return sum(e.labels(loss_on) for e in self.items)
 
     @cached_property
     def sha256(self) -> str:
@@ -53,11 +62,14 @@ class Examples:
 
 
 class Encoder:
-    """Tokenises prompt and answer apart, so that training and generation see the same prompt tokens."""
+    """Tokenises prompt and answer apart, so that training and generation see the same prompt tokens.
 
-    def __init__(self, tokenizer: Any, types: Sequence[str], form: AnswerForm) -> None:
+    In the task "text" there is no prompt: the note itself is what is learnt, to the last token.
+    """
+
+    def __init__(self, tokenizer: Any, types: Sequence[str], form: AnswerForm, task: Task = "entities") -> None:
         self._tokenizer = tokenizer
-        self._types, self._form = types, form
+        self._types, self._form, self._task = types, form, task
         self._end = tokenizer.eos_token_id
         start = tokenizer.bos_token_id
         # Only where the tokenizer puts it there itself: Llama's does, Qwen's does not.
@@ -72,12 +84,15 @@ class Encoder:
         return len(self._tokens(text))
 
     def encode(self, notes: Iterable[Note], max_tokens: int) -> Examples:
-        """Examples of at most `max_tokens`; longer notes are cut into windows between sentences."""
+        """Examples of at most `max_tokens`; longer notes are cut into windows.
+
+        For entities between sentences, for the text itself between tokens, so that no token is lost.
+        """
         items: list[Example] = []
         left_out: list[Note] = []
         split = 0
         for note in notes:
-            pieces = self._pieces(note, max_tokens)
+            pieces = self._text(note, max_tokens) if self._task == "text" else self._pieces(note, max_tokens)
             fitting = [piece for piece in pieces if len(piece) <= max_tokens]
             items += fitting
             split += len(pieces) > 1
@@ -93,6 +108,23 @@ class Encoder:
             room //= 2
             pieces = [self._example(window.note) for window in split_note(note, room)]
         return pieces
+
+    def _text(self, note: Note, max_tokens: int) -> list[Example]:
+        """Windows of even length, each with the token before it as its prompt: a note's very first has the start token.
+
+        So every token of the note is a label exactly once, and the loss on the answer is the loss on all. Where the
+        tokenizer puts no start token before texts the note's first token is none.
+        """
+        tokens = (*self._start, *self._tokens(note.text), self._end)
+        total = len(tokens) - 1
+        pieces = max(1, -(-total // (max_tokens - 1)))
+        labels = max(1, -(-total // pieces))
+        examples = []
+        for first in range(0, total, labels):
+            known = 1 if first else len(self._start)
+            window = tokens[first : first + labels + 1]
+            examples.append(Example(note, window[:known], window[known:]))
+        return examples
 
     def _example(self, note: Note) -> Example:
         answer = self._tokens(build_answer(note, self._types, self._form))
@@ -154,7 +186,7 @@ def collate(examples: Sequence[Example], loss_on: Literal["answer", "all"], devi
     predicts = np.zeros((len(examples), length), bool)
     for row, example in enumerate(examples):
         tokens[row, : len(example)] = example.prompt + example.answer
-        first = len(example.prompt) - 1 if loss_on == "answer" else 0
+        first = len(example) - 1 - example.labels(loss_on)
         predicts[row, first : len(example) - 1] = True
     labels = np.roll(tokens, -1, axis=1)[predicts]
     place = torch.from_numpy

@@ -22,10 +22,10 @@ _ROWS = {"cpu": 64, "cuda": 128}
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`loss` is in nats per supervised token."""
+    """`loss` is in nats per supervised token; `scores` are empty where none are asked for."""
 
     loss: float
-    scores: Scores
+    scores: Scores = Scores()
 
 
 class Evaluator:

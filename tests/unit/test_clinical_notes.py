@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fedmed_desktop.clinical import Note, apply_types, read_notes, read_notes_folder, read_types_map
+from fedmed_desktop.clinical import Note, apply_types, histogram, read_notes, read_notes_folder, read_types_map
 from fedmed_desktop.errors import UserFacingError
 
 TEXT = "Aspirin helped; Mr. Secret felt pain."
@@ -45,6 +45,13 @@ def test_that_notes_are_read_with_the_corpora_s_own_keys_passed_over(tmp_path: P
     assert notes[0].entities[1].span == (32, 36, "Disease")
     assert notes[0].relations[0].type == "treats"
     assert "split" not in notes[0].model_dump()
+
+
+def test_that_a_note_without_annotations_is_read_with_its_specialty(tmp_path: Path) -> None:
+    rows = [{"id": "a", "text": TEXT, "specialty": "Urology"}, {"id": "b", "text": TEXT, "specialty": " "}]
+    first, second = read_notes(write(tmp_path / "n.jsonl", *rows))
+    assert (first.entities, first.relations, first.specialty) == ((), (), "Urology")
+    assert second.specialty is None
 
 
 def test_that_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> None:
@@ -104,8 +111,8 @@ def entity(**changes: Any) -> dict[str, Any]:
         ("[" * 100_000, "not valid JSON"),
         ('{"id": ' + "1" * 5000 + "}", "not valid JSON"),
         ('["Secret"]', "not a JSON object"),
-        ({"id": "n2", "content": "Secret"}, "missing 'text', 'entities'; found 'content', 'id'"),
-        ({}, "missing 'id', 'text', 'entities'; found no keys"),
+        ({"id": "n2", "content": "Secret"}, "missing 'text'; found 'content', 'id'"),
+        ({}, "missing 'id', 'text'; found no keys"),
         (record(text="  "), "the text is empty"),
         (record(text=17), "text: Input should be a valid string"),
         (record(text="half \ud800 of a pair"), "text: holds half a surrogate pair"),
@@ -120,6 +127,7 @@ def entity(**changes: Any) -> dict[str, Any]:
         (record(entities=[entity(start=7, end=8, text=" ")]), "entity 1, offsets 7 to 8: only blanks"),
         (record(entities=[entity(fragments=[[0, 2], [5, 9]])]), "fragment 5 to 9 does not lie inside"),
         (record(entities=[entity(), entity(type="Drug")]), "two entities have the same id"),
+        (record(specialty=7), "specialty: Input should be a valid string"),
         (record(relations=[{"head": "T1", "tail": "T9", "type": "x"}]), "relation 1 points to an entity id"),
         (record("n1"), "its id is the id of row 1 too"),
         ("\x00\x00", "zero bytes"),
@@ -295,3 +303,25 @@ def test_that_a_map_to_a_type_the_federation_has_not_is_an_error() -> None:
         apply_types([note("pain", (0, 4, "Disease"))], ["drug", "problem"], {"Disease": "problm"})
     assert caught.value.code == "clinical.types_map_target"
     assert "sends Disease to problm" in str(caught.value)
+
+
+def test_that_specialties_are_counted_by_note_and_types_by_entity() -> None:
+    notes = [
+        note("pain and rash", (0, 4, "problem"), (9, 13, "problem"), specialty=" Urology "),
+        note("aspirin", (0, 7, "drug"), specialty="Urology"),
+        note("nothing", specialty="Neurology"),
+        note("nothing"),
+    ]
+    assert histogram(notes, "specialties") == {"Neurology": 1, "Urology": 2}
+    assert histogram(notes, "types") == {"drug": 1, "problem": 2}
+    assert histogram(notes[3:], "specialties") == histogram(notes[3:], "types") == {}
+
+
+def test_that_a_histogram_fits_a_report() -> None:
+    from fedmed_desktop.federation import Report
+
+    many = [note("x", specialty=f"{i:03d}" + "s" * 100) for i in range(250)] + [note("x", specialty="249" + "s" * 100)]
+    counts = histogram(many, "specialties")
+    assert Report(notes=1, histogram=counts).histogram == counts
+    assert (len(counts), max(map(len, counts))) == (200, 80)
+    assert counts["249" + "s" * 77] == 2
