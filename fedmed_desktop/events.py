@@ -28,6 +28,7 @@ Phase = Literal[
     "sent",
     "kept",
     "missed",
+    "not_asked",
     "evaluating",
     "paused",
     "finished",
@@ -191,11 +192,15 @@ class RoundClosed(_Event):
 
 
 class RoundCombined(_Event):
+    """`weights` and planned `ranks` by site; `measures` are the method's own figures, by name."""
+
     type: Literal["round_combined"] = "round_combined"
     round: int
     adapter: str
     weights: dict[str, float]
     residual: float
+    ranks: dict[str, int] = {}
+    measures: dict[str, float] = {}
 
 
 class FederationPaused(_Event):

@@ -19,6 +19,7 @@ PHASES: dict[str, str] = {
     "sent": "sent",
     "kept": "kept on site",
     "missed": "round closed without it",
+    "not_asked": "not asked in this round",
     "evaluating": "final scoring",
     "paused": "paused",
     "finished": "finished",
@@ -70,9 +71,10 @@ def line(event: events.Event) -> str | None:
         case events.RoundClosed():
             return f"round {event.round} closed ({event.reason}) with {event.updates} updates"
         case events.RoundCombined():
-            weights = ", ".join(f"{site} {weight:.2f}" for site, weight in sorted(event.weights.items()))
+            figures = "".join(f"; {name} {value:.4g}" for name, value in sorted(event.measures.items()))
             return (
-                f"round {event.round} combined: {event.adapter[:12]} (weights {weights}; residual {event.residual:.4f})"
+                f"round {event.round} combined: {event.adapter[:12]} (weights {_shares(event)}; residual "
+                f"{event.residual:.4f}{figures})"
             )
         case events.FederationPaused():
             return f"round {event.round} paused: {event.reason}. Start again with --resume to ask the sites once more."
@@ -82,6 +84,15 @@ def line(event: events.Event) -> str | None:
             return f"{event.site}: round {event.round}: {sentence(event.code, event.params)}"
         case _:
             return None
+
+
+def _shares(event: events.RoundCombined) -> str:
+    """Each site's weight; with its rank where they differ."""
+    mixed = len(set(event.ranks.values())) > 1
+    return ", ".join(
+        f"{site} {weight:.2f}" + (f" at rank {event.ranks[site]}" if mixed and site in event.ranks else "")
+        for site, weight in sorted(event.weights.items())
+    )
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -6,7 +6,7 @@ from .rounds import Rounds
 from .scalars import scalars
 from .spec import FederationSpec, dump_spec, load_spec
 from .update import Part, Report, Update
-from .work import Control, Evidence, Given, LocalResult, Stopped, Trainer
+from .work import Control, Evidence, Given, LocalResult, Scorer, Stopped, Trainer
 
 __all__ = [
     "Control",
@@ -18,6 +18,7 @@ __all__ = [
     "Plan",
     "Report",
     "Rounds",
+    "Scorer",
     "Stopped",
     "Trainer",
     "TrainingSettings",

@@ -211,7 +211,13 @@ class Rounds:
         state.method = given.state
         step.events.append(
             events.RoundCombined(
-                time=now, round=given.round, adapter=given.adapter, weights=due.weights, residual=given.residual
+                time=now,
+                round=given.round,
+                adapter=given.adapter,
+                weights=due.weights,
+                residual=given.residual,
+                ranks=due.ranks,
+                measures=given.measures,
             )
         )
         state.round += 1

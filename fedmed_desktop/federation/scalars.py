@@ -22,6 +22,9 @@ def scalars(report: Report) -> Iterator[tuple[str, str]]:
                     yield f"{words}, {sort}, {kind}", _counted(count)
             if value != Scores():
                 yield f"{words}, any type", _counted(value.unified)
+        elif isinstance(value, dict):
+            for kind, number in sorted(value.items()):
+                yield f"{words}, {kind}", str(number)
         elif value is not None:
             yield words, f"{value:.4f}" if isinstance(value, float) else str(value)
 

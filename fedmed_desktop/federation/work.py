@@ -96,6 +96,13 @@ class LocalResult:
     own: Mapping[str, Adapter] = field(default_factory=dict)
 
 
+class Scorer(Protocol):
+    """Notes that the coordinator alone has, and a base model: for methods that weigh sites by them. One at a time."""
+
+    def loss(self, adapter: Adapter, frozen: Adapter | None = None) -> float:
+        """Nats per supervised token of the base with these adapters. On any thread. Raises UserFacingError."""
+
+
 class Trainer(Protocol):
     """A base model and one site's notes. Runs on one working thread at a time; emits events from that thread."""
 

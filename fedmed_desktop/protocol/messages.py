@@ -25,7 +25,7 @@ from ..federation import FederationSpec, Plan, Update
 from ..federation.plan import Sha256
 from ..standing import FederationStanding
 
-VERSION = 2
+VERSION = 3
 
 # A message holds names, hashes and scalars; the specification of a large model's modules is the longest.
 MAX_MESSAGE_BYTES = 4 * 2**20
@@ -41,13 +41,17 @@ class _Message(BaseModel):
 
 
 class Hello(_Message):
-    """Site: first message. `token` proves that the site is the one that first joined under this name."""
+    """Site: first message. `token` proves that the site is the one that first joined under this name.
+
+    `rank_cap`: the largest rank that its hardware bears; None for any.
+    """
 
     type: Literal["hello"] = "hello"
     version: int
     site: SiteName
     token: str = Field(min_length=32, max_length=128)
     base: Sha256
+    rank_cap: PositiveInt | None = None
 
 
 class Welcome(_Message):
@@ -81,6 +85,13 @@ class Ask(_Message):
     type: Literal["ask"] = "ask"
     plan: Plan
     attempt: PositiveInt = 1
+
+
+class NotAsked(_Message):
+    """Coordinator: this round goes on without this site, which owes nothing more for earlier ones either."""
+
+    type: Literal["not_asked"] = "not_asked"
+    round: PositiveInt
 
 
 class Progress(_Message):
@@ -141,11 +152,15 @@ class Refused(_Message):
 
 
 class Finished(_Message):
-    """Coordinator: no more rounds; the final adapter can be had under this hash."""
+    """Coordinator: no more rounds; the final adapter can be had under this hash.
+
+    `frozen`: the adapter that belongs beside it, where the method leaves one; the model is the base with both.
+    """
 
     type: Literal["finished"] = "finished"
     adapter: Sha256
     size: PositiveInt
+    frozen: Sha256 | None = None
 
 
 Message = (
@@ -154,6 +169,7 @@ Message = (
     | Goodbye
     | Standing
     | Ask
+    | NotAsked
     | Progress
     | OfferUpdate
     | Decline

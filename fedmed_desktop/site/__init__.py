@@ -4,6 +4,7 @@
 from ..storage import Record
 from .agent import SiteAgent
 from .approval import TAKE_BACK, Approver, RuleApprover, Verdict, operating_user
+from .holdings import as_one
 from .jobs import Jobs
 from .link import Backoff
 
@@ -16,5 +17,6 @@ __all__ = [
     "RuleApprover",
     "SiteAgent",
     "Verdict",
+    "as_one",
     "operating_user",
 ]

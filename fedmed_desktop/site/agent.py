@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import events
 from ..errors import UserFacingError
-from ..federation import Control, FederationSpec, Given, LocalResult, Plan, Trainer
+from ..federation import Control, FederationSpec, LocalResult, Plan, Trainer
 from ..lora import Adapter
 from ..protocol.messages import (
     VERSION,
@@ -27,6 +27,7 @@ from ..protocol.messages import (
     Hello,
     Message,
     Missing,
+    NotAsked,
     OfferUpdate,
     Progress,
     Receipt,
@@ -35,11 +36,12 @@ from ..protocol.messages import (
     Want,
     Welcome,
 )
-from ..storage import BlobStore, Decision, Entry, Journal, Outbox, Record
+from ..storage import BlobStore, Decision, Entry, Journal, Outbox, OwnStore, Record
 from .approval import Approver
 from .computing import Computing
 from .decisions import Decisions
 from .download import Downloads
+from .holdings import Holdings
 from .jobs import Jobs
 from .link import Backoff, Link
 from .phases import Phases
@@ -59,7 +61,8 @@ class SiteAgent:
     """One site in one federation. `run` on an event loop; `emit` is called from that loop and from the working thread.
 
     `make_trainer` is called on the working thread once the federation's specification is known; it may raise
-    UserFacingError (notes without a known type, another base model), which ends `run`.
+    UserFacingError (notes without a known type, another base model), which ends `run`. `rank_cap`: the largest rank
+    that this site's hardware bears; None for any.
     """
 
     def __init__(
@@ -73,16 +76,19 @@ class SiteAgent:
         approver: Approver,
         jobs: Jobs,
         emit: Emit,
+        rank_cap: int | None = None,
         backoff: Backoff | None = None,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self.name = name
         self._base = base_fingerprint
+        self._rank_cap = rank_cap
         self._emit = emit
         self._clock = clock
         self._link = Link(address, self._hello, self._receive, emit, backoff or Backoff())
         self._blobs = BlobStore(data_dir / "blobs")
         self.outbox = Outbox(data_dir / "site.sqlite", self._blobs)
+        self.holdings = Holdings(self._blobs, self.outbox, OwnStore(data_dir / "own"))
         self._token = own_token(data_dir / "token")
         self._downloads = Downloads(name, self._blobs, self._link.send, emit)
         self._uploads = Uploads(name, self.outbox, self._link, emit)
@@ -93,6 +99,7 @@ class SiteAgent:
         self._attempt = 1
         self._work: asyncio.Task[None] | None = None
         self._offered: set[str] = set()
+        self._answered = asyncio.Event()
         self._done: asyncio.Future[str] | None = None
         self._decisions = Decisions(name, self.outbox, approver, emit, self._phases.enter, clock)
         self._last: Record | None = None  # of a closed outbox
@@ -156,7 +163,8 @@ class SiteAgent:
         return self._blobs.path(sha256) if sha256 in self._blobs else None
 
     def final_adapter(self, sha256: str) -> Adapter:
-        return Adapter.from_blob(self._blobs.read(sha256))
+        """The federation's final model as one adapter; `holdings` has the site's own. Raises UserFacingError."""
+        return self.holdings.final(sha256, self.record().final_frozen)
 
     def take_back(self, sha256: str, by: str, reason: str) -> None:
         """Undoes an approval that is not yet in effect; on the agent's loop. Raises UserFacingError if it is."""
@@ -181,7 +189,7 @@ class SiteAgent:
     # -- messages --------------------------------------------------------------------------------------------------
 
     def _hello(self) -> Hello:
-        return Hello(version=VERSION, site=self.name, token=self._token, base=self._base)
+        return Hello(version=VERSION, site=self.name, token=self._token, base=self._base, rank_cap=self._rank_cap)
 
     async def _receive(self, message: Message | bytes) -> None:
         if self._computing.trainer is None and not isinstance(message, Welcome):
@@ -196,15 +204,17 @@ class SiteAgent:
                 self._emit(events.StandingChanged(site=self.name, **told))
             case Ask(plan=plan, attempt=attempt):
                 await self._asked(plan, attempt)
+            case NotAsked(round=round_number):
+                await self._not_asked(round_number)
             case Want(sha256=sha256, offset=offset):
                 self._uploads.wanted(sha256, offset)
             case Missing(sha256=sha256):
                 self._downloads.missing(sha256)
             case Receipt() | Refused():
                 await self._verdict_of_coordinator(message)
-            case Finished(adapter=adapter):
+            case Finished(adapter=adapter, frozen=frozen):
                 await self._end_work()
-                self._work = asyncio.create_task(self._take_final(adapter))
+                self._work = asyncio.create_task(self._take_final(adapter, frozen))
                 self._work.add_done_callback(self._pass_on_fault)
             case _:
                 raise UserFacingError("protocol.not_understood", place=message.type, reason="not for a site")
@@ -216,10 +226,12 @@ class SiteAgent:
             return
         if isinstance(message, Receipt):
             await asyncio.to_thread(self.outbox.acknowledged, message.update, self._clock())
+            self._answered.set()
             self._emit(events.ReceiptReceived(site=self.name, round=message.round, update=message.update))
             self._phases.enter(message.round, "sent")
             return
         await asyncio.to_thread(self.outbox.refused, message.update, message.code, self._clock())
+        self._answered.set()
         self._emit(
             events.UpdateRefused(
                 site=self.name, round=message.round, update=message.update, code=message.code, params=message.params
@@ -247,14 +259,23 @@ class SiteAgent:
             self._phases.tell_again(plan.round)
             return
         if plan != self._plan:
-            await self._end_work()
-            self._decisions.expire_before(plan.round)
-            await self._computing.forget_checkpoints_before(plan.round)
-            await asyncio.to_thread(self._journal.thin_before, plan.round)
+            await self._close_rounds_before(plan.round)
         self._plan = plan
         control = self._phases.new_control()
         self._work = asyncio.create_task(self._answer(plan, control), name=f"round {plan.round} of {self.name}")
         self._work.add_done_callback(self._pass_on_fault)
+
+    async def _not_asked(self, round_number: int) -> None:
+        """The round goes on without this site: what still ran or waited for an earlier one is over."""
+        if self._plan is None or self._plan.round < round_number:
+            await self._close_rounds_before(round_number)
+            self._phases.enter(round_number, "not_asked")
+
+    async def _close_rounds_before(self, round_number: int) -> None:
+        await self._end_work()
+        self._decisions.expire_before(round_number)
+        await self._computing.forget_checkpoints_before(round_number)
+        await asyncio.to_thread(self._journal.thin_before, round_number)
 
     def _warn(self, fault: UserFacingError) -> None:
         self._emit(events.Warned(site=self.name, code=fault.code, params=fault.params))
@@ -286,6 +307,7 @@ class SiteAgent:
         entry = await asyncio.to_thread(self.outbox.for_plan, plan)
         if entry is None:
             result = await self._carry_out(plan, control)
+            await asyncio.to_thread(self.holdings.keep, plan, result)
             entry = await asyncio.to_thread(self.outbox.put, plan, result, self._clock())
             await self._computing.forget_checkpoints(plan)
         entry = await self._decisions.made(self._decisions.reopened(entry, self._attempt))
@@ -295,9 +317,24 @@ class SiteAgent:
 
     async def _carry_out(self, plan: Plan, control: Control) -> LocalResult:
         self._phases.enter(plan.round, "downloading")
-        await self._downloads.fetch(plan.start, plan.round)
-        start = await asyncio.to_thread(lambda: Adapter.from_blob(self._blobs.read(plan.start)))
-        return await self._computing.carry_out(plan, Given(start), control)
+        for sha256 in plan.blobs:
+            await self._downloads.fetch(sha256, plan.round)
+        if plan.variate:
+            await self._all_answered(plan.round)
+        given = await asyncio.to_thread(self.holdings.given, plan)
+        return await self._computing.carry_out(plan, given, control)
+
+    async def _all_answered(self, round_number: int) -> None:
+        """Until the coordinator has said of each earlier update whether it counts: c_i moves only with those.
+
+        A receipt that a cut has swallowed is told again after the next welcome, perhaps after the round's plan.
+        """
+        while True:
+            self._answered.clear()
+            released = await asyncio.to_thread(self.outbox.in_state, "released")
+            if all(entry.plan.round >= round_number for entry in released):
+                return
+            await self._answered.wait()
 
     async def _offer(self, entry: Entry) -> None:
         if entry.sha256 in self._offered or self._link.connection is None:
@@ -306,10 +343,14 @@ class SiteAgent:
         self._phases.enter(entry.plan.round, "uploading")
         await self._link.send(OfferUpdate(update=entry.update))
 
-    async def _take_final(self, adapter: str) -> None:
-        await self._downloads.fetch(adapter, 0)
+    async def _take_final(self, adapter: str, frozen: str | None) -> None:
+        for sha256 in (adapter, frozen):
+            if sha256:
+                await self._downloads.fetch(sha256, 0)
         self._decisions.expire_before(_AFTER_ALL_ROUNDS)
         await asyncio.to_thread(self._journal.thin_before, _AFTER_ALL_ROUNDS)
+        if frozen:  # first: who finds the one finds the other
+            await asyncio.to_thread(self.outbox.remember, "final frozen", frozen)
         await asyncio.to_thread(self.outbox.remember, "final", adapter)
         self._emit(events.FederationFinished(site=self.name, adapter=adapter))
         if self._done and not self._done.done():

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What survives a crash: the coordinator's ledger, a site's outbox, blobs."""
+"""What survives a crash: the coordinator's ledger, a site's outbox, blobs, what a site keeps for itself."""
 
 from .blobs import BlobStore
 from .journal import Journal
 from .ledger import Ledger
 from .outbox import Decision, Entry, Outbox, Record
+from .own import OwnStore
 
-__all__ = ["BlobStore", "Decision", "Entry", "Journal", "Ledger", "Outbox", "Record"]
+__all__ = ["BlobStore", "Decision", "Entry", "Journal", "Ledger", "Outbox", "OwnStore", "Record"]

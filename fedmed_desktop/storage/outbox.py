@@ -68,14 +68,15 @@ class Decision:
 class Record:
     """All that a site's outbox says at one moment: the federation it has joined, its updates, its decisions in order.
 
-    `final` is the sha256 of the federation's final adapter once it is on this disk. A face that shows a Record shows
-    the same after a restart.
+    `final` is the sha256 of the federation's final adapter once it is on this disk, `final_frozen` of the one that
+    belongs beside it, if one does. A face that shows a Record shows the same after a restart.
     """
 
     spec: FederationSpec | None
     entries: tuple[Entry, ...]
     decisions: tuple[Decision, ...]
     final: str | None
+    final_frozen: str | None = None
 
 
 class Outbox:
@@ -136,6 +137,10 @@ class Outbox:
     def in_state(self, *states: State) -> list[Entry]:
         """Entries in one of these states, in order of their rounds."""
         return self._entries(f"state IN ({','.join('?' * len(states))})", *states)
+
+    def counted_rounds(self) -> frozenset[int]:
+        """Rounds in which an update of this site counted, as the coordinator has acknowledged."""
+        return frozenset(entry.plan.round for entry in self.in_state("acknowledged"))
 
     def _entries(self, where: str, *values: object) -> list[Entry]:
         rows = self._database.rows(
@@ -320,4 +325,5 @@ class Outbox:
                 entries=tuple(self.entries()),
                 decisions=self._all_decisions(),
                 final=self.recall("final"),
+                final_frozen=self.recall("final frozen") or None,
             )
