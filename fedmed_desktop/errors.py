@@ -50,6 +50,8 @@ SENTENCES: Final[dict[str, str]] = {
     "update.foreign_type": "The update's report scores types that are not the federation's.",
     "update.foreign_module": "The update adapts {module}, which is not part of this federation.",
     "update.missing_module": "The update does not adapt {module}, which is part of this federation.",
+    "update.no_shared_loss": "The update's model has no finite loss on the coordinator's notes, so it cannot be weighed. "
+    "Training may have diverged; lower the learning rate and train again.",
     "update.not_asked": "This site was not asked for an update in this round.",
     "update.round_closed": "The round had closed before the update arrived; the adapter stays at the site.",
     "update.second": "An update of this site already counts in this round; a second one is not taken.",
@@ -107,10 +109,14 @@ SENTENCES: Final[dict[str, str]] = {
     # coordinator, join (site)
     "coordinator.no_initial": "The first adapter {sha256} of this federation is not in {path}. Copy the .safetensors "
     "file that --new-federation wrote beside the specification.",
+    "coordinator.no_scorer": "{method} has the coordinator measure each update, so it needs a base model and notes. Start "
+    "it with --score-with MODEL NOTES, or choose a method that needs none.",
     "coordinator.no_status": "No coordinator answers on {address}. Start one, or give its --host and --port.",
     "coordinator.not_loopback": "The address {address} is not this computer's own. Until sites have keys and the "
     "connection is encrypted, the coordinator listens on 127.0.0.1 only; for sites elsewhere use an SSH tunnel.",
     "coordinator.port": "Port {port} on {address} cannot be used; another program holds it. Choose another --port.",
+    "coordinator.scorer_unused": "{method} does not ask for measurements by the coordinator. Leave out --score-with, or "
+    'set measured_by = "coordinator" where the method has it.',
     "join.name_taken": "Another site has joined under the name {site}. Choose another --name, or use the data folder "
     "that the site joined with.",
     "join.other_base": "This site's base model is not the federation's (fingerprint {found}, expected {expected}). "
@@ -156,6 +162,8 @@ SENTENCES: Final[dict[str, str]] = {
     "desktop.types_many": "More than {limit} types cannot be looked for at once. Name fewer.",
     # lab, results
     "lab.missing": "There is no experiment at {path}. Give a TOML file; resources/experiments has some.",
+    "lab.no_matplotlib": "The results and the table are in {path}, but matplotlib, which draws the pictures, is not "
+    "installed. Get it with pip install 'fedmed-desktop[lab]', then run the lab again with the same --out: it only draws.",
     "lab.rank_over_cap": "{path}: {method} gives all sites one rank, and rank {rank} is over the smallest cap, {cap}. "
     'Write rank = "smallest_cap" for this method, or raise hardware.caps.',
     "lab.unreadable": "The experiment {path} cannot be read: {reason}. Correct the file, which must be TOML.",

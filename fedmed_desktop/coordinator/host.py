@@ -7,6 +7,7 @@ Sockets live in `server`; a session is known here only as something that can be 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,16 +15,17 @@ from typing import Protocol
 
 from .. import events
 from ..errors import UserFacingError
-from ..federation import FederationSpec, Plan, Rounds, Update
+from ..federation import FederationSpec, Plan, Rounds, Scorer, Update
 from ..federation.actions import Acknowledge, Action, Combine, Offer, Reject
 from ..federation.check import check_adapter, check_norm
 from ..federation.inputs import Input, Resumed, TimePassed, UpdateArrived
 from ..lora.blob import BlobReader
 from ..lora.half import open_update
-from ..protocol.messages import Ask, Finished, Message, Receipt, Refused
+from ..protocol.messages import Ask, Finished, Message, NotAsked, Receipt, Refused
 from ..storage import BlobStore, Ledger
 from .bulletin import Bulletin
 from .combination import combine
+from .measuring import Measuring, check_scorer
 
 # Blob headers grow with the number of modules; this is far above what any adapter of the right rank can need.
 _HEADER_ALLOWANCE = 2**20
@@ -49,8 +51,13 @@ class Host:
         data_dir: Path,
         emit: Callable[[events.Event], None],
         clock: Callable[[], datetime] = _now,
+        scorer: Scorer | None = None,
     ) -> None:
-        """Opens the data folder; raises UserFacingError (in use, other specification, initial adapter missing)."""
+        """Opens the data folder; raises UserFacingError (in use, other specification, initial adapter missing).
+
+        `scorer` where the method has the coordinator measure each update, and only there.
+        """
+        check_scorer(spec, scorer is not None)
         self.spec = spec
         self.blobs = BlobStore(data_dir / "blobs")
         if spec.base.initial not in self.blobs:
@@ -59,6 +66,7 @@ class Host:
         self.rounds: Rounds = self._ledger.load_rounds(spec)
         self.sessions: dict[str, Session] = {}
         self.bulletin = Bulletin(spec, lambda: self.rounds.state, lambda: self.sessions.keys(), self.settled)
+        self._measuring = Measuring(scorer, self.blobs) if scorer else None
         self._emit = emit
         self._clock = clock
         self._order = asyncio.Lock()
@@ -110,6 +118,10 @@ class Host:
                 self._carry_out(action, now)
             if self.rounds.state.phase == "finished" and step.changed:
                 self._tell_all(self.farewell())
+            if any(isinstance(event, events.RoundOpened) for event in step.events):
+                for site in sorted(self.sessions):
+                    if rest := self.rest(site):
+                        self._tell(site, rest)
         self._set_alarm()
         if step.changed:
             self.bulletin.changed()
@@ -155,32 +167,65 @@ class Host:
         return self._ledger.admit(site, token, self._clock())
 
     def published(self) -> set[str]:
-        """Blobs that any site may fetch: global adapters only, never another site's update."""
+        """Blobs that any site may fetch: what came out of rounds, and what plans name; never another site's update."""
         state = self.rounds.state
-        found = {self.spec.base.initial, state.start, *(record.adapter for record in state.history)}
-        return found | {beside for beside in (state.frozen, state.control) if beside}
+        found = {self.spec.base.initial, state.start, state.frozen, state.control}
+        for record in state.history:
+            found |= {record.adapter, record.frozen, record.control}
+        for plan in state.plans.values():
+            found |= set(plan.blobs)
+        return {sha256 for sha256 in found if sha256}
 
     def farewell(self) -> Finished:
-        start = self.rounds.state.start
-        return Finished(adapter=start, size=self.blobs.size(start))
+        state = self.rounds.state
+        return Finished(adapter=state.start, size=self.blobs.size(state.start), frozen=state.frozen)
+
+    def rest(self, site: str) -> NotAsked | None:
+        """What a site is told that the open round goes on without."""
+        state = self.rounds.state
+        if state.phase in ("open", "combining", "evaluating") and site in state.sites and site not in state.plans:
+            return NotAsked(round=state.round)
+        return None
 
     def largest_blob(self, rank: int) -> int:
-        """Bytes that an adapter of this rank can need at most."""
+        """Bytes that a part of this rank can need at most."""
         return sum((d + k) * rank * 4 for d, k in self.spec.base.modules.values()) + _HEADER_ALLOWANCE
 
-    def check_part(self, plan: Plan, update: Update, path: Path) -> None:
+    def check_part(self, name: str, plan: Plan, update: Update, path: Path) -> None:
         """Everything that can be wrong with what arrived; raises UserFacingError. File work: off the event loop.
 
         The plan is the one that was in force when the update was offered: the round may have closed meanwhile.
         """
+        if name == "control":
+            with BlobReader(path) as change:
+                check_adapter(change, self.spec, plan)
+            return
         with BlobReader(self.blobs.path(plan.start)) as start, open_update(path, plan.shared, start) as after:
             check_adapter(after, self.spec, plan)
             if not plan.own:  # the rest is the site's own, and so is what its norms are about
                 check_norm(start, after, update.report)
 
+    def refusal(self, site: str, update: Update) -> str | None:
+        """Why an offered update need not even be fetched; what the coordinator measures is not known yet."""
+        return self.rounds.refusal(site, update, 0.0 if self._measuring else None)
+
     async def accept(self, site: str, update: Update) -> None:
-        """All parts are checked and durable."""
-        await self.apply(UpdateArrived(site=site, update=update))
+        """All parts are checked and durable. What the coordinator measures itself it measures now, once.
+
+        Raises UserFacingError("update.no_shared_loss") where nothing could be measured.
+        """
+        plan = self.rounds.state.plans.get(site)
+        counted = self.rounds.receipt_for(site, update.round) == update.sha256
+        loss = None
+        if self._measuring and plan and plan.kind == "train" and not counted:
+            try:
+                loss = await self._measuring.loss(plan, update)
+            except Exception as error:  # the coordinator's own trouble (memory, a damaged blob): no site's fault
+                self._fail(error)
+                return
+            if not math.isfinite(loss):
+                raise UserFacingError("update.no_shared_loss")
+        await self.apply(UpdateArrived(site=site, update=update, shared_loss=loss))
 
     # -- background ------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from websockets.http11 import Request, Response
 from .. import __version__, events
 from ..errors import UserFacingError
 from ..federation.inputs import SiteJoined
+from ..federation.record import RoundRecord
 from ..protocol import wire
 from ..protocol.messages import VERSION, Goodbye, Hello, Welcome, decode, encode
 from .host import Host
@@ -103,6 +104,7 @@ class CoordinatorServer:
                 }
                 for site in state.sites
             },
+            "last": _closed(state.history[-1]) if state.history else None,
         }
 
     # -- sites -------------------------------------------------------------------------------------------------------
@@ -124,7 +126,7 @@ class CoordinatorServer:
         except UserFacingError as error:
             await _part(connection, error, _CLOSE_REFUSED)
             return
-        await self._serve(hello.site, connection)
+        await self._serve(hello, connection)
 
     def _admit(self, hello: Hello) -> None:
         spec = self._host.spec
@@ -132,17 +134,20 @@ class CoordinatorServer:
             raise UserFacingError("join.version", site=hello.version, coordinator=VERSION)
         if hello.base != spec.base.fingerprint:
             raise UserFacingError("join.other_base", found=hello.base[:12], expected=spec.base.fingerprint[:12])
+        if hello.rank_cap is not None and (code := self._host.rounds.join_refusal(hello.rank_cap)):
+            raise UserFacingError(code, rank=spec.lora.rank, cap=hello.rank_cap)
         if not self._host.admit(hello.site, hello.token):
             raise UserFacingError("join.name_taken", site=hello.site)
 
-    async def _serve(self, site: str, connection: ServerConnection) -> None:
+    async def _serve(self, hello: Hello, connection: ServerConnection) -> None:
+        site = hello.site
         session = SiteSession(site, connection, self._host, self._emit)
         before, self._sessions[site] = self._sessions.get(site), session
         try:
             if before:
                 await self._replace(before)
             if self._sessions.get(site) is session:  # and no newer one has come meanwhile
-                await self._attend(session)
+                await self._attend(session, hello.rank_cap)
         except UserFacingError as error:
             await _part(connection, error, _CLOSE_NOT_UNDERSTOOD)
         except ConnectionClosed:
@@ -164,14 +169,34 @@ class CoordinatorServer:
         await _part(before.connection, UserFacingError("join.replaced", site=before.site), _CLOSE_REFUSED)
         await before.ended.wait()
 
-    async def _attend(self, session: SiteSession) -> None:
+    async def _attend(self, session: SiteSession, rank_cap: int | None) -> None:
         state = self._host.rounds.state
         session.send(Welcome(version=VERSION, spec=self._host.spec, round=state.round, phase=state.phase))
-        await self._host.apply(SiteJoined(site=session.site))
+        await self._host.apply(SiteJoined(site=session.site, rank_cap=rank_cap))
         self._host.sessions[session.site] = session
         self._host.bulletin.changed()
         self._emit(events.SiteSeen(site=session.site, round=self._host.rounds.state.round, state="connected"))
         await session.serve()
+
+
+def _closed(record: RoundRecord) -> dict[str, object]:
+    """What weighed how much in a closed round, and why."""
+    return {
+        "round": record.round,
+        "adapter": record.adapter,
+        "frozen": record.frozen,
+        "residual": record.residual,
+        "measures": record.measures,
+        "sites": {
+            site: {
+                "weight": one.weight,
+                "rank": one.rank,
+                "drift": one.drift.model_dump(mode="json"),
+                "shared_loss": one.shared_loss,
+            }
+            for site, one in record.sites.items()
+        },
+    }
 
 
 async def _part(connection: ServerConnection, error: UserFacingError, code: int) -> None:

@@ -51,6 +51,7 @@ class SiteSession:
         self._update: Update | None = None
         self._plan: Plan | None = None
         self._reception: Reception | None = None
+        self._receiving = ""  # the name of the part that is
         self._checked: set[str] = set()
         self.ended = asyncio.Event()
 
@@ -80,6 +81,8 @@ class SiteSession:
             self.send(Ask(plan=plan, attempt=self._host.rounds.state.attempt))
         elif self._host.rounds.state.phase == "finished":
             self.send(self._host.farewell())
+        elif rest := self._host.rest(self.site):
+            self.send(rest)
         try:
             async for frame in self.connection:
                 if isinstance(frame, bytes):
@@ -119,13 +122,13 @@ class SiteSession:
             # Not answered from here: it may count already, but not be in the ledger yet.
             await self._host.accept(self.site, update)
             return
-        if code := rounds.refusal(self.site, update):
+        if code := self._host.refusal(self.site, update):
             self._refuse(update, UserFacingError(code))
             return
         plan = rounds.state.plans[self.site]
         limit = self._host.largest_blob(plan.rank)
-        if update.size > limit:
-            self._refuse(update, UserFacingError("update.too_large", size=update.size, limit=limit))
+        if (largest := max((part.size for part in update.parts.values()), default=0)) > limit:
+            self._refuse(update, UserFacingError("update.too_large", size=largest, limit=limit))
             return
         self._update, self._plan = update, plan
         self._checked.clear()
@@ -134,18 +137,22 @@ class SiteSession:
     async def _want_next(self) -> None:
         """Asks for the first part that is not there yet; hands the update over once all are there and checked."""
         assert self._update is not None
-        for part in self._update.parts.values():
+        for name, part in sorted(self._update.parts.items()):
             if part.sha256 not in self._host.blobs:
-                await self._want(part)
+                await self._want(name, part)
                 return
-            if part.sha256 not in self._checked and not await self._check(
-                part.sha256, self._host.blobs.path(part.sha256)
-            ):
+            if name not in self._checked and not await self._check(name, self._host.blobs.path(part.sha256)):
                 return
         update, self._update = self._update, None
-        await self._host.accept(self.site, update)
+        try:
+            await self._host.accept(self.site, update)
+        except UserFacingError as error:
+            if not error.code.startswith("update."):
+                raise
+            self._refuse(update, error)
 
-    async def _want(self, part: Part) -> None:
+    async def _want(self, name: str, part: Part) -> None:
+        self._receiving = name
         self._host.blobs.forget_parts(self.site, part.sha256)
         path = self._host.blobs.part_file(part.sha256, self.site)
         self._reception = Reception(part.sha256, path, part.size)
@@ -184,22 +191,22 @@ class SiteSession:
             else:
                 raise
             return
-        if not await self._check(reception.sha256, path):
+        if not await self._check(self._receiving, path):
             path.unlink()
             return
         await asyncio.to_thread(self._host.blobs.adopt, path, reception.sha256)
         await self._want_next()
 
-    async def _check(self, sha256: str, path: Path) -> bool:
+    async def _check(self, name: str, path: Path) -> bool:
         """Whether a part is what the plan asked for. Also asked of bytes that were here before: a site may name any."""
         update, plan = self._update, self._plan
         assert update is not None and plan is not None
         try:
-            await asyncio.to_thread(self._host.check_part, plan, update, path)
+            await asyncio.to_thread(self._host.check_part, name, plan, update, path)
         except UserFacingError as error:
             self._refuse(update, error)
             return False
-        self._checked.add(sha256)
+        self._checked.add(name)
         return True
 
     def _refuse(self, update: Update, error: UserFacingError) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the coordinator demands of an update's adapter before it may count."""
+"""What the coordinator demands of an update's parts before they may count."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _NORM_TOLERANCE = 1e-4
 def check_adapter(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> None:
     """Names, shapes, rank and scale are those of the federation; raises UserFacingError naming the module.
 
-    Finiteness and layout were checked when the blob was opened.
+    Layout was checked when the blob was opened; each module is read, so that one that is not finite is named too.
+    A control part is checked like this as well: c_i has the shape of an adapter.
     """
     names = set(adapter.names)
     if missing := sorted(spec.base.modules.keys() - names):

@@ -12,7 +12,7 @@ from .update import Report, Update
 
 
 class SiteRecord(Frozen):
-    """One site's part in one closed round, as the coordinator knows it."""
+    """One site's part in one closed round, as the coordinator knows it; `shared_loss` as the site or it measured it."""
 
     update: Update
     sha256: Sha256
@@ -20,6 +20,7 @@ class SiteRecord(Frozen):
     drift: Drift
     rank: int
     effective_rank: float
+    shared_loss: float | None = None
 
 
 class RoundRecord(Frozen):

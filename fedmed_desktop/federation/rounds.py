@@ -314,6 +314,7 @@ class Rounds:
                 drift=drifts[site],
                 rank=state.plans[site].rank,
                 effective_rank=update.report.effective_rank,
+                shared_loss=reports[site].shared_loss,
             )
             for site, update in sorted(due.updates.items())
         }
