@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An experiment's results for people: `table.md` with every comparison, and pictures.
+
+Where an interval holds 0, the words are "no difference shown"; where there is one seed, none is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from ..files import write_durably
+from ..storage.results import Results, read_results
+from .compare import FEW_SEEDS, RESAMPLES, Comparison, Difference, Line, Setting, Split, Spread, compare
+from .plots import draw_plots
+
+TABLE_FILE: Final = "table.md"
+_PICTURES: Final = {
+    "loss.png": "Loss on validation notes after each round",
+    "drift_and_rank.png": "Drift and rank in each round",
+    "bytes_and_score.png": "Score against bytes moved",
+}
+# Methods whose papers print no formula: what runs here was designed after their descriptions.
+_REDESIGNED: Final = {"adaptive_fedlora": "AdaptiveFedLoRA", "fedopal": "FedOPAL", "sa_fedlora": "SA-FedLoRA"}
+_NONE: Final = "–"
+
+
+def write_report(folder: Path) -> list[Path]:
+    """`table.md`, then the pictures as PNG and SVG; returns their paths.
+
+    Raises UserFacingError: no experiment, a full disk, or matplotlib missing; the table is there by then.
+    """
+    results = read_results(folder)
+    path = folder / TABLE_FILE
+    write_durably(path, table(results).encode())
+    return [path, *draw_plots(folder, results.rows)]
+
+
+def table(results: Results) -> str:
+    """The whole of `table.md`."""
+    parts = [f"# {results.experiment}", *_state(results)]
+    compared = compare(results.rows)
+    on_test = {found.setting: found for found in compare(results.rows, "test")}
+    for found in compared:
+        parts.append(f"## {title(found.setting)}")
+        parts += _tables(found)
+        if test := on_test.get(found.setting):
+            parts += ["### The same models on the test notes", *_tables(test)]
+    if compared:
+        parts += ["## Pictures", *(f"![{words}]({name})" for name, words in _PICTURES.items())]
+        parts.append("Lines are means over seeds, bands one standard deviation on either side.")
+        parts += ["## How to read it", _bullets(_notes(results, compared))]
+    return "\n\n".join(parts) + "\n"
+
+
+def title(setting: Setting) -> str:
+    """Such as "5 sites" or "5 sites, 3 asked per round"."""
+    words = f"{setting.sites} sites"
+    return words if setting.clients is None else f"{words}, {setting.clients} asked per round"
+
+
+def _state(results: Results) -> list[str]:
+    """What is not there, before any number."""
+    parts = []
+    if missing := max(0, results.cells - len(results.done)):
+        parts.append(
+            f"**Not finished:** {missing} of {results.cells} cells are still to run; means are over those there."
+        )
+    if results.failed:
+        failed = (f"`{name}`: {failure.sentence}" for name, failure in sorted(results.failed.items()))
+        parts += ["**Without a result**, and in no mean below:", _bullets(failed)]
+    if not results.rows:
+        parts.append("There is no result yet.")
+    return parts
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+
+def _tables(found: Comparison) -> list[str]:
+    parts = [_grid(_headings(found.split), [_cells(line, found.split) for line in found.lines])]
+    if any(line.f1 for line in found.lines):
+        heading = ("method", "strict F1", "difference to the best baseline", "worst site's F1")
+        parts.append(_grid(heading, [_f1_cells(line) for line in found.lines]))
+    return parts
+
+
+def _headings(split: Split) -> tuple[str, ...]:
+    common = (f"{split} loss", "difference to the best baseline", "worst site's loss")
+    return ("method", *common) if split == "test" else ("method", *common, "drift", "rank mean / last", "MB moved")
+
+
+def _cells(line: Line, split: Split) -> tuple[str, ...]:
+    cells = (_name(line), spread(line.loss), told(line.loss_difference), spread(line.worst_loss))
+    return cells if split == "test" else (*cells, spread(line.drift, 2), rank(line), megabytes(line.bytes))
+
+
+def _f1_cells(line: Line) -> tuple[str, ...]:
+    return _name(line), spread(line.f1), told(line.f1_difference), spread(line.worst_f1)
+
+
+def _name(line: Line) -> str:
+    return line.label if line.kind == "federation" else f"*{line.label}*"
+
+
+def spread(found: Spread | None, digits: int = 3) -> str:
+    """Such as "1.083 ± 0.021"; without a deviation where there is one seed."""
+    if found is None:
+        return _NONE
+    return f"{found.mean:.{digits}f}" if found.sd is None else f"{found.mean:.{digits}f} ± {found.sd:.{digits}f}"
+
+
+def rank(line: Line) -> str:
+    """Mean over sites and rounds, and that of the last round."""
+    if line.rank is None or line.last_rank is None:
+        return _NONE
+    return f"{line.rank.mean:.1f} / {line.last_rank.mean:.1f}"
+
+
+def megabytes(found: Spread) -> str:
+    """Of 10^6 bytes."""
+    return f"{found.mean / 1e6:,.1f}" if found.mean else _NONE
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """With a sign that is as wide as a digit; a zero has none."""
+    words = f"{abs(value):.{digits}f}"
+    return words if not float(words) else ("−" if value < 0 else "+") + words
+
+
+def percent(value: float) -> str:
+    return f"{signed(100 * value, 1)} %"
+
+
+def told(found: Difference | None) -> str:
+    """The difference, its interval and what that shows, such as
+    "−0.121 (−10.2 %) [−0.150, −0.093] to sa_fedlora: lower"."""
+    if found is None:
+        return _NONE
+    words = signed(found.absolute)
+    if found.relative is not None:
+        words += f" ({percent(found.relative)})"
+    if found.interval is not None:
+        words += f" [{signed(found.interval[0])}, {signed(found.interval[1])}]"
+    return f"{words} to {found.baseline}: {shown(found)}"
+
+
+def shown(found: Difference) -> str:
+    """What the interval says, in words."""
+    if found.interval is None:
+        return "one seed, no interval"
+    if found.is_better is None:
+        return "no difference shown"
+    return "lower" if found.interval[1] < 0 else "higher"
+
+
+def _grid(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heading, ["---", *["---:"] * (len(heading) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+# -- notes -------------------------------------------------------------------------------------------------------------
+
+
+def _notes(results: Results, compared: Sequence[Comparison]) -> list[str]:
+    seeds = sorted({row.seed for row in results.rows})
+    return [
+        f"Seeds {', '.join(map(str, seeds))}; ± is the standard deviation over them. Losses are nats per supervised "
+        "token on the validation notes of all sites, after the last round; lower is better. F1 is strict, over pooled "
+        "counts. The worst site is the one that is worst off after the last round.",
+        *_how_compared(compared),
+        "Drift is the mean of the drifts that were measured (model, performance, semantic), over sites and rounds; how "
+        "it is computed is inferred, no paper prints it. Rank is over sites and rounds. MB are of 10^6 bytes that all "
+        "sites sent and fetched, the final model included.",
+        *_baselines(compared),
+        *_inferred(results),
+        _conditions(results),
+    ]
+
+
+def _how_compared(compared: Sequence[Comparison]) -> list[str]:
+    found = [d for one in compared for line in one.lines if (d := line.loss_difference)]
+    notes = [
+        "The best baseline of a method is the best of the other federated methods in its table, on the same seeds. "
+        "It is chosen on the rows that are compared, which favours the baseline. The differences stand for themselves: "
+        "intervals are not widened for the number of methods compared."
+    ]
+    if any(one.interval is None for one in found):
+        notes.append("With one seed there is no interval: how much another seed would change is not known.")
+    if any(one.interval is not None for one in found):
+        notes.append(
+            f"Intervals are 95 % percentile intervals of the paired bootstrap, {RESAMPLES:,} resamples. An interval "
+            'that holds 0 is told as "no difference shown", which is no proof that there is none.'
+        )
+    if any(one.interval is not None and one.paired_by == "seed and site" for one in found):
+        notes.append(
+            f"With fewer than {FEW_SEEDS} seeds the pairs are of the same site in the same seed, and the difference is "
+            "the mean over these pairs: every site counts alike, so that it may be a little off the difference of the "
+            "means in the table. Sites of one seed share a model, so these intervals are rather too narrow."
+        )
+    return notes
+
+
+def _baselines(compared: Sequence[Comparison]) -> list[str]:
+    words = {
+        "centralised": "*centralised*: one training on the notes of all sites in one place, which no federation may do",
+        "alone": "*alone*: every site trains by itself, and is judged as all are",
+        "base": "*base*: the model before any training",
+    }
+    kinds = {line.kind for one in compared for line in one.lines}
+    told_of = [text for kind, text in words.items() if kind in kinds]
+    return [f"{'; '.join(told_of)}."] if told_of else []
+
+
+def _inferred(results: Results) -> list[str]:
+    found = sorted({row.method for row in results.rows if row.kind == "federation"} & _REDESIGNED.keys())
+    if not found:
+        return []
+    names = ", ".join(f"`{name}` ({_REDESIGNED[name]})" for name in found)
+    return [
+        f"Inferred: {names}. The authors publish no formulas; what ran here was designed after their descriptions, and "
+        "no number here is comparable to theirs."
+    ]
+
+
+def _conditions(results: Results) -> str:
+    machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
+    versions = ", ".join(f"{name} {value}" for name, value in results.versions.items())
+    threads = f"{results.threads} thread{'s' if results.threads > 1 else ''}"
+    return "; ".join(part for part in (f"Ran with {threads}", machine, versions) if part) + "."
