@@ -163,14 +163,14 @@ SENTENCES: Final[dict[str, str]] = {
     # lab, results
     "lab.corpus_missing": "{path} is not there. Give the folder of the evaluation data with --data.",
     "lab.corpus_row": "Row {row} of {path} is no note as this corpus has them ({reason}). Give the corpus unchanged.",
-    "lab.corpus_types": "{corpus} annotates none of the experiment's types. It has: {found}. Add one of these to types, "
-    "or leave the corpus out.",
+    "lab.corpus_types": "{corpus} annotates none of the experiment's types. It has: {found}. Add one of these to "
+    "types, or leave the corpus out.",
     "lab.corpus_unreadable": "{path} cannot be read ({reason}). Give the corpus unchanged, as gzip'd JSON lines.",
     "lab.data_needed": "The corpus {corpus} is not bundled. Give the folder that holds it with --data.",
     "lab.empty_split": "{site} has no {split} notes left ({sites} sites, seed {seed}). Ask for fewer sites or more "
     'notes, raise split.validation_share, or split otherwise, such as by = "iid".',
-    "lab.few_labels": 'With split.by = "{by}" the notes have {found} different ones, too few for {sites} sites. Ask for '
-    'fewer sites, or write by = "dirichlet".',
+    "lab.few_labels": 'With split.by = "{by}" the notes have {found} different ones, too few for {sites} sites. Ask '
+    'for fewer sites, or write by = "dirichlet".',
     "lab.few_notes": "There are {groups} groups of notes for {sites} sites. Ask for fewer sites or more notes.",
     "lab.few_shared": "The sites can spare {found} validation notes, but shared_notes is {wanted}. Lower it, or raise "
     "split.validation_share.",
@@ -179,11 +179,13 @@ SENTENCES: Final[dict[str, str]] = {
     "lab.missing": "There is no experiment at {path}. Give a TOML file; resources/experiments has some.",
     "lab.no_matplotlib": "The results and the table are in {path}, but matplotlib, which draws the pictures, is not "
     "installed. Get it with pip install 'fedmed-desktop[lab]', then run the lab again with the same --out.",
-    "lab.no_common_type": "No type of the experiment is marked up in all corpora of {site}. Add a type that all have, or "
-    'split by "corpus" with as many sites as corpora.',
+    "lab.no_common_type": "No type of the experiment is marked up in all corpora of {site}. Add a type that all have, "
+    'or split by "corpus" with as many sites as corpora.',
     "lab.no_label": "A note of {corpus} has no {what}, so it cannot be split by that. Choose another split.by.",
     "lab.rank_over_cap": "{path}: {method} gives all sites one rank, and rank {rank} is over the smallest cap, {cap}. "
     'Write rank = "smallest_cap" for this method, or raise hardware.caps.',
+    "lab.type_nowhere": "No site annotates {type}, since each has notes of a corpus that does not, or lacks it. Leave "
+    'it out of types, or split by "corpus" with as many sites as corpora.',
     "lab.unreadable": "The experiment {path} cannot be read: {reason}. Correct the file, which must be TOML.",
     "results.damaged": "{path} is damaged in line {line}: {reason}. Remove this line and run the lab again with the "
     "same --out, or choose another folder.",

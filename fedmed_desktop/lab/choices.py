@@ -41,13 +41,16 @@ class SplitSettings(Frozen):
 
     by "corpus": corpora are dealt out to the sites in turn (bundled notes count as the three corpora of their sites);
     with more sites than corpora a corpus is shared at random. "specialty", "icd_chapter": each goes whole to the site
-    that has the fewest notes for its share. "dirichlet": every site's mix of `over` is drawn from
-    Dirichlet(alpha x the mix of all notes). "iid": at random.
+    that has the fewest notes for its share. "dirichlet": for each value of `over` (of types, the most frequent one of
+    a note) the sites' shares are drawn from Dirichlet(alpha), then evened so that sizes hold. "iid": at random.
 
-    `sizes` "skewed": each site has `ratio` times as many notes as the next one; it guides the greedy splits only as
-    far as whole specialties can. Official splits are kept; `validation_share` and `test_share` are taken from what is
-    for training where there is none (0: no test notes). `notes`, `validation_notes` and `test_notes` are the most that
-    a site keeps. `lacking`: types that a site does not annotate, site after site, from the first again at the end.
+    `sizes` "skewed": each site has `ratio` times as many notes as the next one, as far as whole specialties can. Of
+    corpora it tells only how those are shared that go to several sites.
+
+    Official splits are kept; `validation_share` and `test_share` are taken from what is for training where there is
+    none (0: no test notes). `notes`, `validation_notes` and `test_notes` are the most that a site keeps; of skewed
+    sites `notes` is that of the largest. `lacking`: types that a site does not annotate, site after site, from the
+    first again at the end.
     """
 
     by: Literal["corpus", "specialty", "icd_chapter", "dirichlet", "iid"] = "corpus"

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an experiment's notes to its sites, as a function of the experiment, the count of sites and a seed alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..clinical import Note, SiteNotes, apply_types
+from ..errors import UserFacingError
+from ..federation.spec import SharedEntity, SharedNote
+from .choices import SplitSettings
+from .corpora import LabNote, Split
+from .dealing import Group, dealt, grouped
+from .experiment import Experiment
+
+_LONGEST_SHARED = 20_000  # characters; what a specification takes
+
+
+@dataclass(frozen=True)
+class LabSite:
+    """One site: its notes in the types that it annotates, the largest rank it bears, and its part of a round's steps."""
+
+    name: str
+    notes: SiteNotes
+    types: tuple[str, ...] = ()
+    rank_cap: int | None = None
+    speed: float = 1.0
+
+
+def split_into_sites(notes: Sequence[LabNote], experiment: Experiment, sites: int, seed: int) -> list[LabSite]:
+    """So many sites, "Site 1" first; each note is at most at one, and in one of its splits.
+
+    Groups never part, neither between sites nor between splits (only `notes` and the like may leave some out). A site
+    annotates the types that all of its corpora do, but for those that the experiment lets it lack: what is not marked
+    up in all of its notes, it can neither teach nor test.
+
+    Raises UserFacingError: `lab.few_notes`, `lab.few_labels`, `lab.no_label`, `lab.empty_split`, `lab.no_common_type`,
+    `lab.type_nowhere`.
+    """
+    rng = _generator("sites", sites, seed)
+    groups = grouped(notes, experiment.split)
+    order = {id(one): at for at, one in enumerate(notes)}
+    found = dealt(groups, experiment.split, sites, rng)
+    caps, speeds = experiment.hardware.caps_of(sites), experiment.hardware.speeds_of(sites)
+    shares = experiment.split.site_shares(sites)
+    made: list[LabSite] = []
+    for number, own in enumerate(found):
+        name = f"Site {number + 1}"
+        splits = _splits(own, experiment.split, shares[number] / shares[0], rng)
+        for split in ("train", "validation"):
+            if not splits[split]:
+                raise UserFacingError("lab.empty_split", site=name, split=split, sites=sites, seed=seed)
+        types = _types(name, own, experiment, number)
+        kept = {split: _typed(sorted(there, key=lambda one: order[id(one)]), types) for split, there in splits.items()}
+        notes_here = SiteNotes(kept["train"], kept["validation"], kept["test"] or None)
+        made.append(LabSite(name, notes_here, types, caps[number] if caps else None, speeds[number]))
+    if nowhere := sorted(set(experiment.types).difference(*(site.types for site in made))):
+        raise UserFacingError("lab.type_nowhere", type=nowhere[0])
+    return made
+
+
+def share_notes(sites: Sequence[LabSite], count: int, seed: int) -> tuple[list[LabSite], tuple[SharedNote, ...]]:
+    """Takes so many validation notes from the sites for everybody to read; the sites then score without them.
+
+    In turn from the sites that annotate most types, each of which keeps at least one. Raises UserFacingError
+    `lab.few_shared` where there are too few.
+    """
+    rng = _generator("shared", len(sites), seed)
+    most = max((len(site.types) for site in sites), default=0)
+    left = {site.name: list(site.notes.validation) for site in sites}
+    drawn: list[Note] = []
+    givers = [site.name for site in sites if len(site.types) == most]
+    while len(drawn) < count:
+        before = len(drawn)
+        for name in givers[: count - before]:
+            short = [at for at, note in enumerate(left[name]) if len(note.text) <= _LONGEST_SHARED]
+            if len(left[name]) > 1 and short:
+                drawn.append(left[name].pop(int(rng.choice(short))))
+        if len(drawn) == before:
+            raise UserFacingError("lab.few_shared", found=len(drawn), wanted=count)
+    kept = [replace(site, notes=replace(site.notes, validation=left[site.name])) for site in sites]
+    return kept, tuple(map(_shared, drawn))
+
+
+def _generator(use: str, sites: int, seed: int) -> np.random.Generator:
+    digest = hashlib.sha256(json.dumps([use, sites, seed]).encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:8], "big")))
+
+
+def _splits(
+    groups: Iterable[Group], split: SplitSettings, size: float, rng: np.random.Generator
+) -> dict[Split, list[LabNote]]:
+    """A site's notes by split: the official ones where its corpus has them, else shares of what is for training.
+
+    `size` of the site against the largest one: skewed sites stay so where `notes` bounds them.
+    """
+    by_corpus: defaultdict[str, dict[Split, list[Group]]] = defaultdict(
+        lambda: {"train": [], "validation": [], "test": []}
+    )
+    for group in groups:
+        by_corpus[group.notes[0].corpus][group.split or "train"].append(group)
+    found: dict[Split, list[LabNote]] = {"train": [], "validation": [], "test": []}
+    for corpus in sorted(by_corpus):
+        parts = by_corpus[corpus]
+        shares: tuple[tuple[Split, float], ...] = (("test", split.test_share), ("validation", split.validation_share))
+        notes = sum(len(group.notes) for group in parts["train"])
+        parts["train"] = [parts["train"][at] for at in rng.permutation(len(parts["train"]))]
+        for name, share in shares:
+            if not parts[name]:
+                _take(parts["train"], parts[name], share * notes)
+        for name, there in parts.items():
+            found[name] += [one for group in there for one in group.notes]
+    largest = None if split.notes is None else max(1, round(split.notes * size))
+    most = {"train": largest, "validation": split.validation_notes, "test": split.test_notes}
+    return {name: _some(there, most[name], rng) for name, there in found.items()}
+
+
+def _take(pile: list[Group], into: list[Group], notes: float) -> None:
+    """Groups off the end of the pile, till they are about so many notes; at least one where any are wanted."""
+    while pile and notes > 0:
+        into.append(pile.pop())
+        notes -= len(into[-1].notes)
+
+
+def _some(notes: list[LabNote], most: int | None, rng: np.random.Generator) -> list[LabNote]:
+    if most is None or len(notes) <= most:
+        return notes
+    return [notes[at] for at in rng.choice(len(notes), most, replace=False)]
+
+
+def _types(name: str, groups: Iterable[Group], experiment: Experiment, number: int) -> tuple[str, ...]:
+    types = set(experiment.types)
+    for group in groups:
+        for one in group.notes:
+            types &= set(one.types)
+    lacking = experiment.split.lacking
+    types -= set(lacking[number % len(lacking)] if lacking else ())
+    if experiment.types and not types:
+        raise UserFacingError("lab.no_common_type", site=name)
+    return tuple(sorted(types))
+
+
+def _typed(notes: Iterable[LabNote], types: Collection[str]) -> list[Note]:
+    """With these types only, and nothing overlapping. What is not among them hides nothing that is."""
+    kept = []
+    for one in notes:
+        entities = tuple(entity for entity in one.note.entities if entity.type in types)
+        kept.append(one.note.model_copy(update={"entities": entities}))
+    return apply_types(kept, types, {name: name for name in types})[0] if types else kept
+
+
+def _shared(note: Note) -> SharedNote:
+    entities = tuple(SharedEntity(start=e.start, end=e.end, type=e.type) for e in note.entities)
+    return SharedNote(text=note.text, entities=entities)
