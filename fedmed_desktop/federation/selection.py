@@ -80,8 +80,8 @@ class Selection:
 
 def _apart(name: str, chosen: Collection[str], seen: Mapping[str, Seen]) -> float:
     """How far this site's notes are from those of the sites chosen so far, in [0, 1]; 0 where that is not known."""
-    known = {one: seen[one] for one in chosen if one in seen}
-    pooled = pooled_histogram(
-        {one: each.histogram for one, each in known.items()}, {one: float(each.notes) for one, each in known.items()}
-    )
+    keys = {key for one in seen.values() for key in one.histogram}  # all, so that each is smoothed over the same
+    known = {one: seen[one] for one in chosen if one in seen and seen[one].histogram}
+    counts = {one: {key: each.histogram.get(key, 0) for key in keys} for one, each in known.items()}
+    pooled = pooled_histogram(counts, {one: float(each.notes) for one, each in known.items()})
     return semantic_drift(seen[name].histogram, pooled) or 0.0

@@ -23,10 +23,12 @@ from fedmed_desktop.federation.combine import (
     combine_factors,
     combine_factors_exactly,
     combine_product,
+    combine_product_by_level,
     combine_stack,
 )
 from fedmed_desktop.federation.methods import METHODS, FedAvg, FedMedLora
-from fedmed_desktop.lora import Adapter, BlobReader, Module
+from fedmed_desktop.lora import Adapter, BlobReader, Module, algebra
+from tests.federation_parts import moved
 
 SHAPES = {"layers.0.q_proj": (9, 7), "layers.1.up_proj": (12, 5)}
 SCALE = 2.5
@@ -265,7 +267,7 @@ def test_that_what_lies_frozen_is_cut_back_and_the_residual_says_what_that_dropp
         assert result.residual == pytest.approx(size_of(missed) / size_of(ideal_of(weighted)), rel=1e-5)
 
 
-ALL = [*COMBINERS.values(), combine_factors_exactly]
+ALL = [*COMBINERS.values(), combine_factors_exactly, combine_product_by_level]
 
 
 @pytest.mark.parametrize("combiner", ALL)
@@ -321,6 +323,104 @@ def test_that_combining_holds_one_module_of_each_site_at_a_time() -> None:
         Counting.most = 0
         combiner([Term(s.sha256, 1 / 3, Counting(s)) for s in sources], Goal(rank=2))
         assert Counting.most <= 2 * len(sources)  # the one before goes once the next are there
+
+
+# -- the guard against rank collapse -----------------------------------------------------------------------------------
+
+POSITIVE = st.lists(
+    st.tuples(
+        st.integers(0, 10**6), st.integers(1, 14), st.sampled_from([0.5, 1.0, 2.5]), st.sampled_from([0, 0.1, 0.5, 1])
+    ),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda drawn: drawn[0],
+).filter(lambda drawn: sum(weight for *_, weight in drawn) > 0)
+
+
+def dense_by_level(weighted: list[tuple[float, Adapter]], name: str) -> np.ndarray:
+    """Component i of a site counts with its weight over the sites that reach the level that i lies in."""
+    d, k = SHAPES[name]
+    reach = [min(one[name].rank, d, k) for _, one in weighted]
+    total = np.zeros((d, k))
+    for (weight, one), own in zip(weighted, reach, strict=True):
+        u, sigma, vt = np.linalg.svd(full(one[name]))
+        for i in range(own):
+            level = min(rank for rank in reach if rank > i)
+            reaching = sum(w for (w, _), rank in zip(weighted, reach, strict=True) if rank >= level)
+            if reaching > 0:
+                total += weight / reaching * sigma[i] * np.outer(u[:, i], vt[i])
+    return total
+
+
+@QUICK
+@given(POSITIVE, st.integers(1, 12))
+def test_that_the_guard_weighs_each_level_of_rank_over_the_sites_that_reach_it(
+    drawn: list[tuple[int, int, float, float]], rank: int
+) -> None:
+    weighted = weighted_of(drawn)
+    scale = sum(size_of(ideal_of([(1.0, one)])) for _, one in weighted)
+    whole = combine_product_by_level(terms_of(*weighted), Goal(rank=100))
+    cut = combine_product_by_level(terms_of(*weighted), Goal(rank=rank))
+    missed = {}
+    for name, shape in SHAPES.items():
+        expected = dense_by_level(weighted, name)
+        assert close(full(whole.adapter[name]), expected, scale)
+        sigma = np.linalg.svd(expected, compute_uv=False)
+        assert cut.adapter[name].rank == min(rank, *shape, sum(min(one[name].rank, *shape) for _, one in weighted))
+        assert np.linalg.norm(expected - full(cut.adapter[name])) <= np.linalg.norm(sigma[rank:]) + 1e-6 * scale
+        missed[name] = ideal_of(weighted)[name] - full(cut.adapter[name])
+    ideal = size_of(ideal_of(weighted))
+    assert cut.residual == pytest.approx(size_of(missed) / ideal, abs=1e-6 * scale / ideal)
+
+
+def test_that_the_guard_changes_no_bit_where_all_ranks_are_equal() -> None:
+    terms = terms_of((0.2, adapter(1)), (0.3, adapter(2)), (0.5, adapter(3)))
+    assert combine_product_by_level(terms, Goal(rank=4)) == combine_product(terms, Goal(rank=4))
+
+
+def test_that_the_guard_does_not_see_in_which_basis_factors_are() -> None:
+    rng = np.random.default_rng(0)
+    wide, thin = adapter(1, rank=5), adapter(2, rank=2)
+    turn = np.linalg.qr(rng.normal(size=(5, 5)))[0] @ np.diag([1.0, 2.0, 0.5, 1.5, 3.0])
+    turned = wide.map(lambda module: Module(module.B @ turn, np.linalg.inv(turn) @ module.A, module.scale))
+    results = [combine_product_by_level(terms_of((0.5, one), (0.5, thin)), Goal(rank=5)) for one in (wide, turned)]
+    for name in SHAPES:
+        assert close(full(results[0].adapter[name]), full(results[1].adapter[name]), size_of(ideal_of([(1.0, wide)])))
+
+
+def of_singular_values(sigma: list[float]) -> Adapter:
+    rng = np.random.default_rng(3)
+    modules = {}
+    for name, (d, k) in SHAPES.items():
+        u, v = (np.linalg.qr(rng.normal(size=(size, len(sigma))))[0] for size in (d, k))
+        modules[name] = Module(u * sigma, v.T, 1.0)
+    return Adapter(modules)
+
+
+def shares_above(combiner: Combiner, ranks: list[int], training: float = 0.0) -> list[float]:
+    """The share of energy above rank 2 after each of 5 rounds of sites of these ranks, all alike in weight."""
+    given, shares = of_singular_values([5.0, 4.0, 3.0, 2.0, 1.0]), []
+    for number in range(5):
+        starts = [algebra.truncate(given, rank)[0] for rank in ranks]
+        after = [moved(start, 10 * number + at, training) for at, start in enumerate(starts)]
+        given = combiner(terms_of(*((1 / len(ranks), one) for one in after)), Goal(rank=5)).adapter
+        shares.append(algebra.shrink(given, 2)[1])
+    return shares
+
+
+def test_that_what_only_a_large_rank_holds_fades_geometrically_without_the_guard_and_stays_with_it() -> None:
+    # Sites of rank 2, 2 and 5 that do not train: a third of the singular values above 2 is left after each round, so
+    # 9 + 4 + 1 = 14 of energy becomes 14 / 9, 14 / 81, .., against 25 + 16 = 41 that stays.
+    tail = [14 / 9**number for number in range(1, 6)]
+    assert shares_above(combine_product, [2, 2, 5]) == pytest.approx([one / (41 + one) for one in tail], rel=1e-4)
+    assert shares_above(combine_product_by_level, [2, 2, 5]) == pytest.approx([14 / 55] * 5, rel=1e-5)
+
+
+def test_that_the_guard_holds_up_what_sites_train_there() -> None:
+    plain, guarded = (
+        shares_above(one, [2, 2, 5], training=0.05) for one in (combine_product, combine_product_by_level)
+    )
+    assert plain[-1] < 0.02 and guarded[-1] > 0.2
 
 
 REPORTS = {

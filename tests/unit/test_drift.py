@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drift, worked by hand from methods 1.2 (a) and (b)."""
+"""Drift, worked by hand from methods 1.2 (a) to (e)."""
 
 from __future__ import annotations
 
 import pytest
 
 from fedmed_desktop.federation import Report
-from fedmed_desktop.federation.drift import measure_drift, model_drift, performance_drift
+from fedmed_desktop.federation.drift import Drift, divergence, measure_drift, model_drift, performance_drift
 from fedmed_desktop.federation.plan import References
+from fedmed_desktop.federation.rank import Steps, continuous_rank, drift_number, quantile_share, smoothed, snapped
 
 
 def report(update_norm: float, start_norm: float, loss: float | None) -> Report:
@@ -49,3 +50,73 @@ def test_that_the_reference_loss_remembers_earlier_rounds_and_the_median_does_no
 def test_that_a_site_without_a_loss_counts_as_zero_loss() -> None:
     drifts, references = measure_drift({"A": report(1.0, 1.0, None)}, {"A": 1.0}, None)
     assert references.loss == 0.0 and drifts["A"].performance == 0.0
+
+
+# -- one number of three, and its rank (methods 1.2 c, d and e) --------------------------------------------------------
+
+
+def test_that_the_divergence_is_jensen_and_shannons_to_base_two() -> None:
+    assert divergence({"a": 1.0}, {"b": 1.0}) == 1.0
+    assert divergence({"a": 0.3, "b": 0.7}, {"a": 0.3, "b": 0.7}) == 0.0
+    # M = (3/4, 1/4): half of (log2(2/3) + log2(2)) / 2 = 0.2075, and half of log2(4/3) = 0.4150
+    half = {"a": 0.5, "b": 0.5}
+    assert divergence(half, {"a": 1.0}) == pytest.approx(0.1038 + 0.2075, abs=1e-4)
+    assert divergence({"a": 1.0}, half) == divergence(half, {"a": 1.0})
+
+
+def test_that_a_drift_is_divided_by_its_past_quantile() -> None:
+    # 95 % of 4 intervals lie at 3.8, between 4 and 5
+    assert quantile_share(2.4, [5, 1, 4, 2, 3], 0.95) == pytest.approx(2.4 / 4.8)
+    assert quantile_share(4.9, [5, 1, 4, 2, 3], 0.95) == 1.0
+    assert quantile_share(0.0, [0.0, 0.0], 0.95) == 0.0
+    assert quantile_share(0.1, [0.0] * 99 + [0.1], 0.95) == 1.0  # the first that moves at all
+
+
+def test_that_the_number_is_the_weighted_mean_of_what_is_known() -> None:
+    past = [[1, 2, 3, 4, 5], [0, 0, 0.5], [1.0]]
+    weights = (0.4, 0.3, 0.3)
+    # 2.4 / 4.8 = 0.5; 95 % of 2 intervals lie at 1.9: 0.45, and 0.09 / 0.45 = 0.2; 0.8 / 1
+    drift = Drift(model=2.4, performance=0.09, semantic=0.8)
+    assert drift_number(drift, past, weights, 0.95) == pytest.approx(0.4 * 0.5 + 0.3 * 0.2 + 0.3 * 0.8)
+    unknown = Drift(model=2.4, performance=0.09)
+    assert drift_number(unknown, [*past[:2], []], weights, 0.95) == pytest.approx((0.4 * 0.5 + 0.3 * 0.2) / 0.7)
+    assert drift_number(unknown, [*past[:2], []], (0, 0, 1), 0.95) is None
+
+
+def test_that_smoothing_begins_with_the_first_value() -> None:
+    values, smooth = [0.5, 1.0, 0.0], None
+    worked = [0.5, 0.7 * 0.5 + 0.3 * 1.0, 0.7 * 0.65]  # 0.5, 0.65, 0.455
+    for value, expected in zip(values, worked, strict=True):
+        smooth = smoothed(smooth, value, 0.7)
+        assert smooth == pytest.approx(expected)
+
+
+GRID = (4, 8, 16, 32)
+
+
+@pytest.mark.parametrize(
+    ("rank", "cap", "expected"),
+    [(16, None, 16), (12, None, 16), (1, None, 4), (64, None, 32), (32, 16, 16), (32, 12, 8), (4, 3, 3), (16, 64, 16)],
+)
+def test_that_a_rank_lies_on_the_grid_and_within_the_cap(rank: int, cap: int | None, expected: int) -> None:
+    assert snapped(rank, GRID, cap) == expected
+
+
+def test_that_a_step_needs_a_drift_beyond_either_threshold() -> None:
+    steps = Steps(GRID, raise_above=0.6, lower_below=0.3)
+    assert [steps.next_rank(8, drift) for drift in (0.61, 0.6, 0.3, 0.29)] == [16, 8, 8, 4]
+    assert (steps.next_rank(32, 1.0), steps.next_rank(4, 0.0)) == (32, 4)
+    assert (steps.next_rank(16, 1.0, cap=16), steps.next_rank(3, 1.0, cap=3), steps.next_rank(32, 0.5, cap=8)) == (
+        16,
+        3,
+        8,
+    )
+    less = Steps(GRID, 0.6, 0.3, "less")
+    assert [less.next_rank(8, drift) for drift in (0.61, 0.5, 0.29)] == [4, 8, 16]
+
+
+def test_that_the_continuous_rule_snaps_up() -> None:
+    # 4 + 28 D: 4, 4.28, 18, 32; with gamma 2 a half is 4 + 28 / 4 = 11
+    assert [continuous_rank(drift, GRID, 1.0) for drift in (0.0, 0.01, 0.5, 1.0)] == [4, 8, 32, 32]
+    assert continuous_rank(0.5, GRID, 2.0) == 16
+    assert continuous_rank(0.9, GRID, 1.0, "less") == 8 and continuous_rank(1.0, GRID, 1.0, cap=20) == 16

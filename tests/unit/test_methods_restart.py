@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from fedmed_desktop.federation import FederationSpec, Part, Plan, Report, Rounds
 from fedmed_desktop.federation.actions import Reject, Step
 from fedmed_desktop.federation.check import check_adapter, check_norm
 from fedmed_desktop.federation.inputs import Input, RoundCombined, SiteJoined, UpdateArrived
-from fedmed_desktop.federation.methods import METHODS, refusal_of
-from fedmed_desktop.federation.spec import ShareSettings
+from fedmed_desktop.federation.methods import METHODS, AdaptiveFedLora, refusal_of
+from fedmed_desktop.federation.spec import RoundSettings, ShareSettings
 from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.lora.half import encode_update, open_update
 from fedmed_desktop.lora.rotation import rotated
@@ -81,12 +81,19 @@ def _mixed(adapter: Adapter, other: Adapter, factors: Sequence[str]) -> Adapter:
 class Federation:
     """A coordinator without sockets. `restarts`: loaded from its dump before each input, combinations done twice."""
 
-    def __init__(self, spec: FederationSpec, folder: Path, arrival: str = "ABC", restarts: bool = False) -> None:
+    def __init__(
+        self,
+        spec: FederationSpec,
+        folder: Path,
+        arrival: str = "ABC",
+        restarts: bool = False,
+        caps: Mapping[str, int] | None = None,
+    ) -> None:
         self.blobs = BlobStore(folder / "blobs")
         self.blobs.write(INITIAL.to_blob())
         self.spec, self.rounds, self.arrival, self.restarts = spec, Rounds(spec), arrival, restarts
         self.sites = {name: Site(name, self.blobs) for name in arrival}
-        self.now = BEGIN
+        self.now, self.caps = BEGIN, caps or {}
 
     def give(self, given: Input) -> Step:
         if self.restarts:
@@ -95,11 +102,13 @@ class Federation:
 
     def run(self) -> Rounds:
         for name in sorted(self.arrival):
-            self.give(SiteJoined(site=name))
+            self.give(SiteJoined(site=name, rank_cap=self.caps.get(name)))
         for number in range(1, self.spec.rounds + 1):
             self.now = BEGIN + timedelta(minutes=number)
             for name in self.arrival:
                 plan = self.rounds.plan_for(name)
+                if plan is None and self.spec.round.clients is not None:
+                    continue
                 assert plan is not None and plan.round == number
                 update = self.sites[name].train(plan)
                 self.check(plan, update)
@@ -138,6 +147,32 @@ def test_that_neither_a_restart_nor_the_order_of_arrival_changes_a_bit(method: s
     assert [(r.adapter, r.frozen, r.residual) for r in arrived.state.history] == [
         (r.adapter, r.frozen, r.residual) for r in steady.state.history
     ]
+
+
+@pytest.mark.parametrize("clients", [None, 2])
+@pytest.mark.parametrize("way", ["product", "stack"])
+def test_that_ranks_that_drift_with_the_rounds_survive_a_restart_and_any_order_of_arrival(
+    way: str, clients: int | None, tmp_path: Path
+) -> None:
+    caps = {"A": 3, "B": 2}
+    method = AdaptiveFedLora(grid=(1, 2, 4, 7), rule="continuous", memory=0.0)
+    spec = spec_of("adaptive_fedlora", way).model_copy(
+        update={"method": method, "rounds": 6, "round": RoundSettings(sites=3, quorum=2, clients=clients)}
+    )
+    steady = Federation(spec, tmp_path / "steady", caps=caps).run()
+    restarted = Federation(spec, tmp_path / "restarted", restarts=True, caps=caps).run()
+    assert restarted.dump() == steady.dump()
+    arrived = Federation(spec, tmp_path / "arrived", arrival="CAB", caps=caps).run()
+    assert arrived.state.method == steady.state.method
+    assert [(r.adapter, r.measures) for r in arrived.state.history] == [
+        (r.adapter, r.measures) for r in steady.state.history
+    ]
+    ranks = [{name: site.rank for name, site in record.sites.items()} for record in steady.state.history]
+    assert any(len(set(one.values())) > 1 for one in ranks)
+    assert len({one["C"] for one in ranks if "C" in one}) > 1
+    assert all(one.get("A", 0) <= 2 and one.get("B", 0) <= 2 for one in ranks)  # of the grid, 3 reaches 2
+    if clients:
+        assert all(len(one) == clients for one in ranks) and len({tuple(sorted(one)) for one in ranks}) > 1
 
 
 @pytest.mark.parametrize(("method", "way"), CASES)
