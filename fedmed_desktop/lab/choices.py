@@ -26,14 +26,20 @@ UNLABELLED: Final[frozenset[str]] = frozenset({"mtsamples", "codiesp"})
 
 class CorpusChoice(Frozen):
     """One corpus. `notes`: at most so many, always the same ones. `types`: a map of its own types to the experiment's
-    in place of the usual one (of the bundled notes: of all three sites'). `characters`: longer texts are cut between
-    sentences into notes of at most so many; the cuts of one text stay together.
+    in place of the usual one. `characters`: longer texts are cut between sentences into notes of at most so many; the
+    cuts of one text stay together.
     """
 
     name: CorpusName
     notes: PositiveInt | None = None
     types: dict[str, Type] | None = None
     characters: int | None = Field(None, ge=40)
+
+    @model_validator(mode="after")
+    def _map_fits(self) -> CorpusChoice:
+        if self.types is not None and self.name in {"bundled", *UNLABELLED}:
+            raise ValueError(f"the notes of {self.name} take no map of types: leave types out of this corpus")
+        return self
 
 
 class SplitSettings(Frozen):
@@ -111,7 +117,7 @@ class MethodChoice(Frozen):
 
     `combine`: the specification's; where it is left out, the first way that fits. `rank`: its own first rank;
     "smallest_cap" is what a method needs that cannot mix ranks. `training`: keys that stand in for the experiment's,
-    such as an optimiser or a learning rate of its own.
+    such as an optimiser or a learning rate of its own. `shared_notes`: stands in for the experiment's.
     """
 
     method: AnyMethod
@@ -123,6 +129,7 @@ class MethodChoice(Frozen):
     )
     rank: Annotated[int, Field(ge=1, le=1024)] | Literal["smallest_cap"] | None = None
     training: dict[str, JsonValue] = Field(default_factory=dict)
+    shared_notes: int | None = Field(None, ge=0, le=50)
 
     @field_validator("training")
     @classmethod

@@ -86,7 +86,7 @@ def _read(choice: CorpusChoice, types: set[str], data: Path | None) -> Iterator[
 
 def _bundled(choice: CorpusChoice, types: set[str]) -> Iterator[tuple[LabNote, Mapping[str, str]]]:
     for folder in sorted(path for path in resource("demo_notes").iterdir() if path.is_dir()):
-        local = _known(choice.types or read_types_map(folder / "types.toml"), types, folder.name) if types else {}
+        local = _known(read_types_map(folder / "types.toml"), types, folder.name) if types else {}
         notes = read_notes_folder(folder)
         of: dict[Split, list[Note]] = {"train": notes.train, "validation": notes.validation, "test": notes.test or []}
         for split, there in of.items():

@@ -169,7 +169,7 @@ class Experiment(Frozen):
                 combine=choice.combine,
                 training=choice.trained(self.training),
                 histogram=self.histogram_of,
-                shared_notes=bool(self.shared_notes),
+                shared_notes=bool(self.shared_by(choice)),
                 clients=self.clients,
             )
             if code := choice.method.misfit(setting):
@@ -198,6 +198,17 @@ class Experiment(Frozen):
     @property
     def model_folder(self) -> Path:
         return resource("demo_model") if self.model == BUNDLED else Path(self.model).expanduser()
+
+    def shared_by(self, choice: MethodChoice) -> int:
+        """How many notes are shared for this method, if it asks for any."""
+        if choice.method.scored_by == "nobody":
+            return 0
+        return self.shared_notes if choice.shared_notes is None else choice.shared_notes
+
+    @property
+    def set_aside(self) -> int:
+        """How many validation notes no cell scores on: those that some method shares. It shares the first of them."""
+        return max(map(self.shared_by, self.methods), default=0)
 
     def lora_of(self, choice: MethodChoice, sites: int) -> LoraSettings:
         """The LoRA settings of a method at so many sites. A rank of its own keeps the scale of [lora]."""

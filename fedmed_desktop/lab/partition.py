@@ -24,7 +24,7 @@ _LONGEST_SHARED = 20_000  # characters; what a specification takes
 
 @dataclass(frozen=True)
 class LabSite:
-    """One site: its notes in the types that it annotates, the largest rank it bears, and its part of a round's steps."""
+    """A site: its notes in the types that it annotates, the largest rank it bears, and its part of a round's steps."""
 
     name: str
     notes: SiteNotes
