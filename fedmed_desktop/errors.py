@@ -114,6 +114,8 @@ SENTENCES: Final[dict[str, str]] = {
     "coordinator.no_status": "No coordinator answers on {address}. Start one, or give its --host and --port.",
     "coordinator.not_loopback": "The address {address} is not this computer's own. Until sites have keys and the "
     "connection is encrypted, the coordinator listens on 127.0.0.1 only; for sites elsewhere use an SSH tunnel.",
+    "coordinator.other_base": "The model given with --score-with is not the federation's base (fingerprint {found}, "
+    "expected {expected}). Give the model folder that the federation was made with.",
     "coordinator.port": "Port {port} on {address} cannot be used; another program holds it. Choose another --port.",
     "coordinator.scorer_unused": "{method} does not ask for measurements by the coordinator. Leave out --score-with, or "
     'set measured_by = "coordinator" where the method has it.',
@@ -247,8 +249,6 @@ SENTENCES: Final[dict[str, str]] = {
     "anew, with one rank for all sites.",
     "training.diverged": "Training failed at step {step}: the loss is no longer a number at learning rate {rate}. Ask "
     "the coordinator's host for a smaller learning rate.",
-    "training.frozen_adapter": "The plan asks for a second, frozen adapter beside the base model, which this version "
-    "cannot hold yet. Use the coordinator's version of fedmed-desktop.",
     "training.layer_shape": "The adapter's module {name} is {found}, but the base model's layer is {expected}. Use the "
     "base model that the adapter was made for.",
     "training.model_not_cached": "The model {model} is neither a folder nor in this machine's cache. Fetch it once "

@@ -9,7 +9,8 @@ from typing import Literal
 
 import torch
 
-from ..clinical import AnswerForm, parse_answer, score
+from ..clinical import AnswerForm, Note, parse_answer, score
+from ..errors import UserFacingError
 from ..scores import Scores
 from .base import BaseModel
 from .batches import Encoder, Examples, by_length, collate
@@ -25,7 +26,7 @@ class Evaluation:
     """`loss` is in nats per supervised token; `scores` are empty where none are asked for."""
 
     loss: float
-    scores: Scores = Scores()
+    scores: Scores
 
 
 class Evaluator:
@@ -45,6 +46,15 @@ class Evaluator:
             total += float(label_losses(self._base, batch))
             labels += len(batch.labels)
         return total / labels if labels else 0.0
+
+    def loss_of(
+        self, notes: Sequence[Note], max_tokens: int, loss_on: Literal["answer", "all"], check: Callable[[], None]
+    ) -> float:
+        """The same on notes that are shared. Raises UserFacingError where none fits."""
+        examples = self._encoder.encode(notes, max_tokens)
+        if not examples.items:
+            raise UserFacingError("training.no_notes", split="shared")
+        return self.loss(examples, loss_on, check)
 
     def scores(
         self,

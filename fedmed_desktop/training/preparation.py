@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a model folder and a notes folder to a trainer: one base per process, notes in the federation's types.
 
-All of it runs on the working thread; the base is loaded at first need and kept.
+All of it runs on the working thread.
 """
 
 from __future__ import annotations
@@ -10,55 +10,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..clinical import Note, NotesReport, SiteNotes, apply_types, read_types_map
-from ..errors import UserFacingError
 from ..events import Prepared
 from ..federation import FederationSpec
 from ..federation.work import Emit
-from ..lora.base_model import FileState, file_state
-from .base import BaseModel
-from .device import Quantization, choose_device
+from .loading import LoadedBase
+from .scoring import without_entities
 from .trainer import SiteTrainer
 
-
-class LoadedBase:
-    """A base model that is loaded when it is first asked for, then shared by all sites of the process.
-
-    `state`: what the files must be when they are loaded; whoever took the model's fingerprint took it before.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        quantization: Quantization | None = None,
-        threads: int | None = None,
-        state: FileState | None = None,
-    ) -> None:
-        self.folder = folder
-        self._quantization: Quantization | None = quantization
-        self._threads = threads
-        self._state = state
-        self._base: BaseModel | None = None
-
-    def get(self) -> BaseModel:
-        """Raises UserFacingError where the model cannot be loaded, or is another by now. On the working thread."""
-        if self._base is None:
-            base = BaseModel.load(self.folder, choose_device(self._quantization), self._threads)
-            if self._state is not None and file_state(self.folder) != self._state:
-                raise UserFacingError("model.changed", path=str(self.folder))
-            self._base = base
-        return self._base
-
-    def use_threads(self, threads: int) -> None:
-        """How many the next job computes with, also where the model is loaded already."""
-        self._threads = threads
-        if self._base is not None:
-            self._base.threads = threads
+__all__ = ["LoadedBase", "site_types_map", "trainer_factory", "typed_notes"]
 
 
 def typed_notes(
     spec: FederationSpec, notes: SiteNotes, types_map: dict[str, str] | None
 ) -> tuple[SiteNotes, NotesReport]:
-    """The site's notes in the federation's types, and the report on its training notes."""
+    """The site's notes in the federation's types, and the report on its training notes.
+
+    Where the task is the text itself, the notes without what is annotated in them: types are not needed.
+    """
+    if spec.task == "text":
+        splits = [without_entities(split) for split in (notes.train, notes.validation, notes.test or ())]
+        return SiteNotes(splits[0], splits[1], splits[2] or None), NotesReport(notes=len(notes.train), entities={})
 
     train, report = apply_types(notes.train, spec.types, types_map)
     # What training notes annotate, the others do too, also where none of them happens to hold an entity of it.
@@ -95,7 +66,8 @@ def trainer_factory(
     """
 
     def make(spec: FederationSpec) -> SiteTrainer:
-        typed, report = typed_notes(spec, notes, site_types_map(folder, types_file))
+        types_map = None if spec.task == "text" else site_types_map(folder, types_file)
+        typed, report = typed_notes(spec, notes, types_map)
         loaded = base.get()
         emit(
             Prepared(
@@ -108,6 +80,6 @@ def trainer_factory(
                 threads=loaded.threads,
             )
         )
-        return SiteTrainer(loaded, site, typed, report.annotated_types, spec.answer_form, spec.share)
+        return SiteTrainer.for_spec(spec, loaded, site, typed, report.annotated_types)
 
     return make

@@ -22,7 +22,7 @@ from ..lora import Adapter
 from .base import BaseModel
 from .batches import Encoder
 from .generation import Request, TokenText, answer_limit, folded_if_small, stream
-from .preparation import LoadedBase
+from .loading import LoadedBase
 
 _LEAST_CHARACTERS = 40
 """A window of a few words: less makes no sense."""
@@ -46,8 +46,12 @@ class NoteReader:
         progress: Progress = lambda reading: None,
         control: Control | None = None,
         text_tokens: int | None = None,
+        frozen: Adapter | None = None,
+        personal: Adapter | None = None,
     ) -> Reading:
         """Entities of `types` in the note, by the base (adapter None) or with the adapter.
+
+        `frozen` and `personal` act beside an adapter; the base alone is read without them.
 
         A note longer than `settings` allow is read in windows, cut between sentences; `text_tokens` bounds the note's
         own words in one (clinical.reading.SENTENCE_TOKENS).
@@ -64,7 +68,7 @@ class NoteReader:
         try:
             control.check()
             base = self._base.get()
-            _prepare(base, adapter)
+            _prepare(base, adapter, frozen, personal)
             with folded_if_small(base):
                 job = _Job(base, types, form, settings or ReadingSettings(), text_tokens, account, control.check)
                 job.read(text)
@@ -75,12 +79,12 @@ class NoteReader:
             raise UserFacingError("training.out_of_memory", device=self._base.get().device.name) from None
 
 
-def _prepare(base: BaseModel, adapter: Adapter | None) -> None:
+def _prepare(base: BaseModel, adapter: Adapter | None, frozen: Adapter | None, personal: Adapter | None) -> None:
     base.use_threads()
     if adapter is None:
         base.lora.detach()
     else:
-        base.lora.attach(adapter)
+        base.lora.attach(adapter, frozen, personal)
 
 
 class _Account:

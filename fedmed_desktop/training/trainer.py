@@ -5,35 +5,58 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal
 
-from ..clinical import AnswerForm, Note, SiteNotes
+from ..clinical import AnswerForm, Note, SiteNotes, histogram
 from ..errors import UserFacingError
-from ..events import Evaluated, GenerationProgress, Phase, PhaseChanged, TrainingStep
-from ..federation.drift import model_drift, performance_drift
-from ..federation.plan import Plan, TrainingSettings
-from ..federation.spec import ShareSettings
+from ..events import Evaluated, GenerationProgress
+from ..federation.plan import FACTORS, Plan, TrainingSettings
+from ..federation.spec import FederationSpec, ShareSettings
 from ..federation.update import Part, Report, Update
 from ..federation.work import Control, Emit, Evidence, Given, LocalResult
 from ..lora import Adapter, algebra
+from ..lora.half import encode_update
+from ..lora.rotation import rotated
 from ..scores import Scores
 from .base import BaseModel
-from .batches import Encoder, Examples
+from .batches import Encoder, Examples, Task
 from .checkpoints import Checkpoint
 from .evaluation import Evaluation, Evaluator
-from .loop import StepDone, Training
+from .evidence import evidence
+from .job import Job
+from .loop import Training
+from .scoring import shared_notes
+from .starting import PERSONAL, SiteAdapters, for_scoring, for_training, resized
+
+__all__ = ["SiteTrainer", "Split", "resized"]
 
 ADAPTER_PART = "adapter"
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What came out of a training: the adapters as they act now, what is offered and what the site keeps."""
+
+    adapters: SiteAdapters
+    blobs: dict[str, bytes]
+    own: dict[str, Adapter]
+    steps: int
+    mean_loss: float | None
 
 
 class SiteTrainer:
     """A base model and one site's notes, which have the federation's types already (clinical.apply_types).
 
-    `types` are those that the site is asked for and scored on. Implements federation.work.Trainer: one job at a time,
-    events from the calling thread. Several trainers may share a base, but not at the same time.
+    `types` are those that the site is asked for and scored on; none are needed for the task "text". With `score_on`
+    "loss" no answers are generated and all scores are empty. On the notes `shared`, asked for `all_types`, the site
+    measures its model after training; without any it does not.
+    Implements federation.work.Trainer: one job at a time, events from the calling thread. Several trainers may share a
+    base, but not at the same time.
     """
 
     def __init__(
@@ -44,75 +67,105 @@ class SiteTrainer:
         types: Sequence[str],
         form: AnswerForm = "html",
         share: ShareSettings | None = None,
+        *,
+        task: Task = "entities",
+        score_on: Literal["answers", "loss"] = "answers",
+        shared: Sequence[Note] = (),
+        all_types: Sequence[str] = (),
     ) -> None:
         self._base, self._site, self._notes = base, site, notes
-        self._encoder = Encoder(base.tokenizer, tuple(types), form)
+        self._encoder = Encoder(base.tokenizer, tuple(types), form, task)
         self._evaluator = Evaluator(base, self._encoder, tuple(types), form)
         self._share = share or ShareSettings()
-        self._encoded: dict[tuple[str, int], Examples] = {}
+        self._answers = score_on == "answers"
+        self._shared = tuple(shared)
+        everything = Encoder(base.tokenizer, tuple(all_types or types), form, task)
+        self._shared_evaluator = Evaluator(base, everything, tuple(all_types or types), form)
+        self._encoded: dict[tuple[Split, int], Examples] = {}
+
+    @classmethod
+    def for_spec(
+        cls, spec: FederationSpec, base: BaseModel, site: str, notes: SiteNotes, types: Sequence[str]
+    ) -> SiteTrainer:
+        """A trainer for this federation; `types` are those that the site annotates. Raises UserFacingError."""
+        return cls(
+            base,
+            site,
+            notes,
+            types,
+            spec.answer_form,
+            spec.share,
+            task=spec.task,
+            score_on=spec.score_on,
+            shared=shared_notes(spec) if spec.method.scored_by == "sites" and spec.shared_notes else (),
+            all_types=spec.types,
+        )
 
     def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
-        """Trains and measures; resumes from `checkpoints` where they are of the same plan, adapter and notes.
+        """Trains and measures; resumes from `checkpoints` where they are of the same plan, adapters and notes.
 
-        Phases: scoring_before, training, scoring_after, measuring. Raises Stopped, UserFacingError.
+        The report's norms are of the shared adapter, from the site's own start: where a factor is the site's own or is
+        frozen, that of the start completes what is offered. Evidence and later scores are of the bytes that are
+        offered. Phases: scoring_before, training, scoring_after, measuring.
+        Raises Stopped, UserFacingError; ValueError where the plan names an adapter that is not given.
         """
-        if plan.frozen is not None:
-            raise UserFacingError("training.frozen_adapter")
-        job = _Job(self._site, plan, emit, control)
+        job = Job(self._site, plan, emit, control)
         self._base.use_threads()
-        settings = plan.training
-        train, validation = self._examples("train", settings), self._examples("validation", settings)
+        train, validation = self.examples("train", plan.training), self.examples("validation", plan.training)
         if not train.items:
             raise _no_notes("training")
-        key = self._key(plan, given.start, train, validation)
-        start = resized(given.start, plan.rank, plan.seed)
+        key = self._key(plan, given, train, validation)
+        begun = for_training(plan, given)
 
         job.enter("scoring_before")
-        self._base.lora.attach(start)
+        self._attach(begun)
         before = self._before(job, validation, Checkpoint(checkpoints, "before", key))
 
         job.enter("training")
-        self._base.lora.attach(start)
-        training = Training(
-            self._base, train, settings, plan.freeze, plan.seed, Checkpoint(checkpoints, "training", key)
-        )
-        training.run(lambda done: job.step(done, training.steps, self._base.device.peak_memory_mib()), job.control)
-        blob = self._base.lora.read().to_blob()
+        self._attach(begun)
+        trained = self._train(job, given, begun, train, Checkpoint(checkpoints, "training", key))
 
         job.enter("scoring_after")
-        after = Adapter.from_blob(blob)
-        self._base.lora.attach(after)
-        evaluated = self._evaluate(job, validation, "after")
+        self._attach(trained.adapters)
+        after = self._evaluate(job, validation, "after")
+        shared_loss = self._shared_loss(job)
 
         job.enter("measuring")
         report = Report(
             notes=len(self._notes.train),
-            supervised_tokens=train.supervised(settings.loss_on),
-            steps=training.progress.step,
-            train_loss=training.progress.mean_loss,
+            supervised_tokens=train.supervised(plan.training.loss_on),
+            steps=trained.steps,
+            train_loss=trained.mean_loss,
             loss_before=before.loss,
-            loss_after=evaluated.loss,
+            loss_after=after.loss,
+            shared_loss=shared_loss,
+            histogram=self._histogram(),
             scores_before=before.scores,
-            scores_after=evaluated.scores,
-            start_norm=algebra.norm(start),
-            update_norm=algebra.distance(after, start),
-            effective_rank=algebra.effective_rank(after),
+            scores_after=after.scores,
+            start_norm=algebra.norm(begun.shared),
+            update_norm=algebra.distance(trained.adapters.shared, begun.shared),
+            effective_rank=algebra.effective_rank(trained.adapters.shared),
             seconds=round(job.seconds, 3),
         )
-        part = Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob))
-        update = Update(round=plan.round, parts={ADAPTER_PART: part}, report=self._shared(report))
-        found = evidence(plan, start, after, report, len(self._split("validation")))
-        return LocalResult(update, {ADAPTER_PART: blob}, found)
+        parts = {
+            name: Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob)) for name, blob in trained.blobs.items()
+        }
+        update = Update(round=plan.round, parts=parts, report=self._told(report))
+        found = evidence(plan, trained.adapters.shared, report, len(self._split("validation")))
+        return LocalResult(update, trained.blobs, found, trained.own)
 
     def evaluate(self, plan: Plan, given: Given, emit: Emit, control: Control) -> LocalResult:
-        """Scores what is given on the test notes, or on the validation notes where there are none; no blobs."""
-        start = given.start
-        job = _Job(self._site, plan, emit, control)
+        """Scores what is given on the test notes, or on the validation notes where there are none; no blobs.
+
+        The site's own factors and its personal adapter take part. Raises like train_round.
+        """
+        job = Job(self._site, plan, emit, control)
         self._base.use_threads()
-        split: Literal["test", "validation"] = "test" if self._notes.test else "validation"
-        examples = self._examples(split, plan.training)
+        split: Split = "test" if self._notes.test else "validation"
+        examples = self.examples(split, plan.training)
         job.enter("evaluating")
-        self._base.lora.attach(start)
+        adapters = for_scoring(plan, given)
+        self._attach(adapters)
         final = self._evaluate(job, examples, "final")
         report = Report(
             kind="evaluate",
@@ -120,18 +173,23 @@ class SiteTrainer:
             supervised_tokens=examples.supervised(plan.training.loss_on),
             loss_after=final.loss,
             scores_after=final.scores,
-            start_norm=algebra.norm(start),
-            effective_rank=algebra.effective_rank(start),
+            start_norm=algebra.norm(adapters.shared),
+            effective_rank=algebra.effective_rank(adapters.shared),
             seconds=round(job.seconds, 3),
         )
-        update = Update(round=plan.round, parts={}, report=self._shared(report))
-        return LocalResult(update, {}, Evidence(rank=max(start.ranks.values()), scores_after=final.scores))
+        update = Update(round=plan.round, parts={}, report=self._told(report))
+        rank = max(adapters.shared.ranks.values())
+        return LocalResult(update, {}, Evidence(rank=rank, scores_after=final.scores))
 
-    def _shared(self, report: Report) -> Report:
-        """The report without what the federation does not share."""
-        if self._share.scores:
-            return report
-        return report.model_copy(update={"scores_before": Scores(), "scores_after": Scores()})
+    def measure(self, plan: Plan, given: Given, split: Split, control: Control) -> Evaluation:
+        """Loss, and scores where they are asked for, of what is given, on one split; no training and no events.
+
+        Raises Stopped, UserFacingError (no notes there that fit), ValueError like train_round.
+        """
+        job = Job(self._site, plan, lambda event: None, control)
+        self._base.use_threads()
+        self._attach(for_scoring(plan, given))
+        return self._evaluate(job, self.examples(split, plan.training), "final")
 
     def score_adapter(
         self, adapter: Adapter | None, notes: Sequence[Note], settings: TrainingSettings, control: Control | None = None
@@ -146,7 +204,52 @@ class SiteTrainer:
             self._base.lora.attach(adapter)
         return self._evaluator.scores(examples, settings.max_new_tokens, check=control.check)
 
-    def _before(self, job: _Job, validation: Examples, kept: Checkpoint) -> Evaluation:
+    def examples(self, split: Split, settings: TrainingSettings) -> Examples:
+        """The notes of a split as tokens; made once."""
+        key = (split, settings.max_tokens)
+        if key not in self._encoded:
+            self._encoded[key] = self._encoder.encode(self._split(split), settings.max_tokens)
+        return self._encoded[key]
+
+    def _attach(self, adapters: SiteAdapters) -> None:
+        self._base.lora.attach(adapters.shared, adapters.frozen, adapters.personal)
+
+    def _train(
+        self, job: Job, given: Given, begun: SiteAdapters, examples: Examples, checkpoint: Checkpoint
+    ) -> _Trained:
+        plan, slot = job.plan, self._base.lora
+        training = Training(self._base, examples, plan.training, plan.freeze, plan.seed, checkpoint)
+        training.run(lambda done: job.step(done, training.steps, self._base.device.peak_memory_mib()), job.control)
+        shared, personal = slot.read(), slot.read_personal() if begun.personal else None
+        if plan.rotation is not None:
+            shared = rotated(shared, begun.shared, plan.round, plan.rotation)
+        blobs = {ADAPTER_PART: encode_update(shared, plan.shared)}
+        if plan.shared == FACTORS:
+            shared = Adapter.from_blob(blobs[ADAPTER_PART])
+        own: dict[str, Adapter] = dict.fromkeys(plan.own, shared)
+        if personal is not None:
+            own[PERSONAL] = personal
+        adapters = SiteAdapters(shared, begun.frozen, personal)
+        return _Trained(adapters, blobs, own, training.progress.step, training.progress.mean_loss)
+
+    def _told(self, report: Report) -> Report:
+        """The report without what the federation does not share."""
+        if self._share.scores:
+            return report
+        return report.model_copy(update={"scores_before": Scores(), "scores_after": Scores()})
+
+    def _histogram(self) -> dict[str, int]:
+        of = self._share.histogram
+        return {} if of == "none" else histogram(self._notes.train, of)
+
+    def _shared_loss(self, job: Job) -> float | None:
+        """Of what is attached, on the notes that the federation shares for this."""
+        if not self._shared:
+            return None
+        settings = job.plan.training
+        return self._shared_evaluator.loss_of(self._shared, settings.max_tokens, settings.loss_on, job.control.check)
+
+    def _before(self, job: Job, validation: Examples, kept: Checkpoint) -> Evaluation:
         """Scores of the start; kept on disk, so that a resume goes straight on with training."""
         if (found := kept.read()) is not None:
             before = Evaluation(found[0]["loss"], Scores.model_validate(found[0]["scores"]))
@@ -156,97 +259,33 @@ class SiteTrainer:
         kept.write({"loss": before.loss, "scores": before.scores.model_dump()}, {})
         return before
 
-    def _evaluate(self, job: _Job, examples: Examples, moment: Literal["before", "after", "final"]) -> Evaluation:
+    def _evaluate(self, job: Job, examples: Examples, moment: Literal["before", "after", "final"]) -> Evaluation:
         settings, total = job.plan.training, len(examples.items)
         if not total:
             raise _no_notes("validation" if moment != "final" else "test")
         loss = self._evaluator.loss(examples, settings.loss_on, job.control.check)
-        scores = self._evaluator.scores(
-            examples,
-            settings.max_new_tokens,
-            lambda done: job.emit(GenerationProgress(done=done, total=total, **job.where)),
-            job.control.check,
-        )
+        scores = Scores()
+        if self._answers:
+            scores = self._evaluator.scores(
+                examples,
+                settings.max_new_tokens,
+                lambda done: job.emit(GenerationProgress(done=done, total=total, **job.where)),
+                job.control.check,
+            )
         job.emit(Evaluated(moment=moment, loss=loss, scores=scores, **job.where))
         return Evaluation(loss, scores)
 
-    def _examples(self, split: Literal["train", "validation", "test"], settings: TrainingSettings) -> Examples:
-        key = (split, settings.max_tokens)
-        if key not in self._encoded:
-            self._encoded[key] = self._encoder.encode(self._split(split), settings.max_tokens)
-        return self._encoded[key]
-
-    def _split(self, split: Literal["train", "validation", "test"]) -> Sequence[Note]:
+    def _split(self, split: Split) -> Sequence[Note]:
         notes: Sequence[Note] | None = getattr(self._notes, split)
         return notes or ()
 
-    def _key(self, plan: Plan, start: Adapter, train: Examples, validation: Examples) -> str:
+    def _key(self, plan: Plan, given: Given, train: Examples, validation: Examples) -> str:
         """Identity of a round's work: where it differs, a checkpoint is of something else."""
-        content = [plan.model_dump(mode="json"), start.sha256, train.sha256, validation.sha256]
+        beside = [adapter.sha256 if adapter else None for adapter in (given.start, given.frozen, given.control)]
+        own = {name: adapter.sha256 for name, adapter in given.own.items()}
+        content = [plan.model_dump(mode="json"), beside, own, train.sha256, validation.sha256, self._answers]
         content += [str(self._base.folder.resolve()), str(self._base.device.dtype), self._base.device.quantization]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-class _Where(TypedDict):
-    site: str
-    round: int
-
-
-class _Job:
-    """One call: where its events come from, its clock, and a pause that can be seen."""
-
-    def __init__(self, site: str, plan: Plan, emit: Emit, control: Control) -> None:
-        self.plan, self.emit, self.control = plan, emit, control
-        self._site = site
-        self._started = time.monotonic()
-
-    @property
-    def where(self) -> _Where:
-        return {"site": self._site, "round": self.plan.round}
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._started
-
-    def enter(self, phase: Phase) -> None:
-        self.control.check()
-        self.emit(PhaseChanged(phase=phase, **self.where))
-
-    def step(self, done: StepDone, steps: int, memory_mib: float) -> None:
-        self.emit(
-            TrainingStep(
-                step=done.step,
-                steps=steps,
-                loss=done.loss,
-                learning_rate=done.learning_rate,
-                tokens_per_second=done.tokens / max(done.seconds, 1e-9),
-                memory_mib=memory_mib,
-                **self.where,
-            )
-        )
-
-
-def resized(adapter: Adapter, rank: int, seed: int) -> Adapter:
-    """The adapter at a plan's rank: larger modules truncated, smaller ones grown with fresh rows from `seed`."""
-    smaller, _ = algebra.shrink(adapter, rank)
-    return algebra.grow(smaller, rank, seed)
-
-
-def evidence(plan: Plan, start: Adapter, after: Adapter, report: Report, validation_notes: int) -> Evidence:
-    """How an update differs from what came before, and what it is worth; the operator's, never sent."""
-    references = plan.references
-    model = performance = None
-    if references is not None:
-        model = model_drift(report.update_norm, report.start_norm, references.median_update_norm)
-        performance = performance_drift(report.loss_before or 0.0, references.loss)
-    return Evidence(
-        model_drift=model,
-        performance_drift=performance,
-        rank=max(after.ranks.values()),
-        scores_before=report.scores_before,
-        scores_after=report.scores_after,
-        validation_notes=validation_notes,
-    )
 
 
 def _no_notes(split: str) -> UserFacingError:

@@ -17,6 +17,7 @@ from fedmed_desktop.federation.spec import ShareSettings
 from fedmed_desktop.federation.work import Control, Given, LocalResult, Stopped
 from fedmed_desktop.lora import Adapter, algebra
 from fedmed_desktop.lora.base_model import decoder_linears
+from fedmed_desktop.lora.half import open_update
 from fedmed_desktop.scores import Scores
 from fedmed_desktop.training.base import BaseModel
 from fedmed_desktop.training.device import choose_device
@@ -261,15 +262,23 @@ def test_that_a_pause_holds_the_work_and_a_resume_continues_it(
 
 
 @pytest.mark.parametrize(("freeze", "kept", "moved"), [(("A",), "A", "B"), (("B",), "B", "A")])
-def test_that_a_frozen_factor_stays(
+def test_that_a_frozen_factor_stays_and_does_not_travel(
     trainer: SiteTrainer, start: Adapter, tmp_path: Path, freeze: tuple[str, ...], kept: str, moved: str
 ) -> None:
     begun = Adapter.from_blob(train(trainer, start, tmp_path / "first").blobs["adapter"])
-    after = Adapter.from_blob(
-        train(trainer, begun, tmp_path / "second", plan_of(begun, freeze=freeze)).blobs["adapter"]
-    )
+    plan = plan_of(begun, freeze=freeze)
+    result = train(trainer, begun, tmp_path / "second", plan)
+    path = tmp_path / "update"
+    path.write_bytes(result.blobs["adapter"])
+    assert path.stat().st_size < 0.7 * len(begun.to_blob())
+    with open_update(path, plan.shared, begun) as reader:
+        after = Adapter({name: reader.module(name) for name in reader.names})
     assert all((getattr(after[n], kept) == getattr(begun[n], kept)).all() for n in begun)
     assert all((getattr(after[n], moved) != getattr(begun[n], moved)).any() for n in begun)
+    # What was scored and measured at the site is what arrives.
+    assert result.update.report.update_norm == algebra.distance(after, begun)
+    measured = trainer.measure(plan, Given(after), "validation", Control())
+    assert measured.loss == result.update.report.loss_after
 
 
 @pytest.mark.parametrize("rank", [2, 8])
@@ -362,10 +371,10 @@ def test_that_scores_stay_at_the_site_where_the_federation_does_not_share_them(
         assert result.evidence.scores_after.strict.keys() == {"drug", "problem"}  # the operator still sees them
 
 
-def test_that_a_plan_with_a_frozen_adapter_is_refused_not_ignored(
+def test_that_a_plan_whose_frozen_adapter_is_not_given_is_an_error_of_the_program(
     trainer: SiteTrainer, start: Adapter, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserFacingError, match="frozen adapter"):
+    with pytest.raises(ValueError, match="frozen adapter that was not given"):
         train(trainer, start, tmp_path, plan_of(start, frozen=start.sha256))
 
 

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the operator is shown before anything leaves: an update against the rounds before it."""
+
+from __future__ import annotations
+
+from ..federation.drift import model_drift, performance_drift, semantic_drift
+from ..federation.plan import Plan
+from ..federation.update import Report
+from ..federation.work import Evidence
+from ..lora import Adapter
+
+
+def evidence(plan: Plan, after: Adapter, report: Report, validation_notes: int) -> Evidence:
+    """How an update differs from what came before, and what it is worth; the operator's, never sent."""
+    references = plan.references
+    model = performance = semantic = None
+    if references is not None:
+        model = model_drift(report.update_norm, report.start_norm, references.median_update_norm)
+        performance = performance_drift(report.loss_before or 0.0, references.loss)
+        semantic = semantic_drift(report.histogram, references.histogram)
+    return Evidence(
+        model_drift=model,
+        performance_drift=performance,
+        semantic_drift=semantic,
+        rank=max(after.ranks.values()),
+        scores_before=report.scores_before,
+        scores_after=report.scores_after,
+        validation_notes=validation_notes,
+    )

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One base model per process, loaded on the working thread at first need and kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import UserFacingError
+from ..lora.base_model import FileState, file_state
+from .base import BaseModel
+from .device import Quantization, choose_device
+
+
+class LoadedBase:
+    """A base model that is loaded when it is first asked for, then shared by all sites of the process.
+
+    `state`: what the files must be when they are loaded; whoever took the model's fingerprint took it before.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        quantization: Quantization | None = None,
+        threads: int | None = None,
+        state: FileState | None = None,
+    ) -> None:
+        self.folder = folder
+        self._quantization: Quantization | None = quantization
+        self._threads = threads
+        self._state = state
+        self._base: BaseModel | None = None
+
+    def get(self) -> BaseModel:
+        """Raises UserFacingError where the model cannot be loaded, or is another by now. On the working thread."""
+        if self._base is None:
+            base = BaseModel.load(self.folder, choose_device(self._quantization), self._threads)
+            if self._state is not None and file_state(self.folder) != self._state:
+                raise UserFacingError("model.changed", path=str(self.folder))
+            self._base = base
+        return self._base
+
+    def use_threads(self, threads: int) -> None:
+        """How many the next job computes with, also where the model is loaded already."""
+        self._threads = threads
+        if self._base is not None:
+            self._base.threads = threads

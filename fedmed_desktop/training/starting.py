@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which adapters act at a site in a round: what the plan names, and what the site kept of its last round."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..federation.plan import Plan
+from ..federation.work import Given
+from ..lora import Adapter, Module, algebra
+
+PERSONAL, CONTROL = "personal", "control"
+
+
+@dataclass(frozen=True)
+class SiteAdapters:
+    """What is attached together: the one that is shared, one that never changes, and one that never leaves."""
+
+    shared: Adapter
+    frozen: Adapter | None = None
+    personal: Adapter | None = None
+
+
+def for_training(plan: Plan, given: Given) -> SiteAdapters:
+    """The round's start at the planned rank, with the site's own factors where the plan says so, and what is beside.
+
+    Own factors and a personal adapter are those of the site's last round. In its first, or where own factors are of
+    other ranks by now, the start's own stand in; a first personal adapter has B = 0, fresh rows of A and the start's
+    scales. Raises ValueError where the plan names a frozen adapter that is not given.
+    """
+    shared = _with_own(resized(given.start, plan.rank, plan.seed), plan, given.own)
+    return SiteAdapters(shared, _frozen(plan, given), _personal(plan, given.own, shared))
+
+
+def for_scoring(plan: Plan, given: Given) -> SiteAdapters:
+    """The same without a change of ranks; no personal adapter where the site has none yet. Raises ValueError."""
+    personal = given.own.get(PERSONAL) if plan.orthogonal else None
+    return SiteAdapters(_with_own(given.start, plan, given.own), _frozen(plan, given), personal)
+
+
+def controls(plan: Plan, given: Given, start: Adapter) -> tuple[Adapter, Adapter] | None:
+    """SCAFFOLD's c and c_i in the shape of `start`; None where the plan has no control variates.
+
+    Both are zero in the first round, and c_i also where it is of other ranks than this plan's: factors at different
+    ranks have nothing in common. Raises ValueError where the plan names a control that is not given.
+    """
+    if plan.variate is None:
+        return None
+    if plan.variate.control is not None and given.control is None:
+        raise ValueError("the plan names a control that was not given")
+    zero = start.map(lambda m: Module(np.zeros_like(m.B), np.zeros_like(m.A), m.scale))
+    own = given.own.get(CONTROL)
+    return given.control or zero, own if own is not None and _alike(own, start) else zero
+
+
+def resized(adapter: Adapter, rank: int, seed: int) -> Adapter:
+    """The adapter at a plan's rank: larger modules truncated, smaller ones grown with fresh rows from `seed`."""
+    smaller, _ = algebra.shrink(adapter, rank)
+    return algebra.grow(smaller, rank, seed)
+
+
+def _with_own(start: Adapter, plan: Plan, own: Mapping[str, Adapter]) -> Adapter:
+    kept = {factor: own[factor] for factor in plan.own if factor in own and _alike(own[factor], start)}
+    if not kept:
+        return start
+    a, b = kept.get("A", start), kept.get("B", start)
+    return Adapter({name: Module(b[name].B, a[name].A, module.scale) for name, module in start.items()})
+
+
+def _frozen(plan: Plan, given: Given) -> Adapter | None:
+    if plan.frozen is None:
+        return None
+    if given.frozen is None:
+        raise ValueError("the plan names a frozen adapter that was not given")
+    return given.frozen
+
+
+def _personal(plan: Plan, own: Mapping[str, Adapter], shared: Adapter) -> Adapter | None:
+    if plan.orthogonal is None:
+        return None
+    # Not the plan's own seed: rows that the shared adapter grows by it would be the same ones.
+    seed = int.from_bytes(hashlib.sha256(f"personal {plan.seed}".encode()).digest()[:8], "big")
+    if kept := own.get(PERSONAL):
+        return resized(kept, plan.orthogonal.rank, seed)
+    fresh = Adapter.initial(shared.shapes, plan.orthogonal.rank, 1.0, seed)
+    return Adapter({name: Module(module.B, module.A, shared[name].scale) for name, module in fresh.items()})
+
+
+def _alike(left: Adapter, right: Adapter) -> bool:
+    return left.shapes == right.shapes and left.ranks == right.ranks
