@@ -26,6 +26,7 @@ MODES: Final[dict[str, tuple[str, str]]] = {
         "fedmed_desktop.cli.site:run",
     ),
     "--demo": ("a coordinator and three sites on this machine, with bundled notes", "fedmed_desktop.cli.demo:run"),
+    "--lab": ("compare methods on the same notes: tables and plots", "fedmed_desktop.cli.lab:run"),
     "--new-federation": ("write a federation's spec and first adapter", "fedmed_desktop.cli.new_federation:run"),
 }
 

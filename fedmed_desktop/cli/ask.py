@@ -103,6 +103,8 @@ def evidence_table(entry: Entry, destination: str) -> Table:
     if update.parts:
         table.add_row("model drift", _measured(evidence.model_drift))
         table.add_row("performance drift", _measured(evidence.performance_drift))
+        if evidence.semantic_drift is not None:
+            table.add_row("semantic drift", _measured(evidence.semantic_drift))
         table.add_row("rank", str(evidence.rank))
     return table
 

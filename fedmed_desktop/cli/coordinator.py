@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`--coordinator`: host a federation. No torch, no Qt."""
+"""`--coordinator`: host a federation. No Qt; torch only where it measures updates itself (`--score-with`)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import json
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from ..errors import UserFacingError
+from .scoring import DEFAULT_NOTES, make_scorer
 
 DEFAULT_PORT = 8765
 
@@ -36,6 +38,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="ledger and adapters; kept between starts")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (this computer's own, for now)")
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help=f"port to listen on (default {DEFAULT_PORT})")
+    parser.add_argument(
+        "--score-with",
+        nargs=2,
+        metavar=("MODEL", "NOTES"),
+        help="measure each update on these notes (.jsonl, .jsonl.gz or a folder) with the federation's base model, "
+        "for methods that weigh updates so; loads torch",
+    )
+    parser.add_argument(
+        "--score-notes", type=_positive, default=DEFAULT_NOTES, metavar="N", help="the first N of them (default 5)"
+    )
     parser.add_argument("--resume", action="store_true", help="let a paused federation ask its sites again")
     parser.add_argument("--status", action="store_true", help="say where the coordinator on --host and --port stands")
     parser.add_argument("--json", action="store_true", help="with --status: as JSON")
@@ -49,18 +61,31 @@ def _port(text: str) -> int:
     return value
 
 
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
 async def _serve(options: argparse.Namespace) -> None:
     from ..coordinator import CoordinatorServer, Host
     from ..coordinator.founding import adopt_initial
+    from ..coordinator.measuring import check_scorer
     from ..federation import load_spec
     from .console import face_for
     from .signals import stop_event
 
     spec = load_spec(options.config)
+    check_scorer(spec, options.score_with is not None)  # before torch is loaded for nothing
+    scorer = None
+    if options.score_with:
+        model, notes = options.score_with
+        scorer = make_scorer(spec, model, Path(notes), options.score_notes)
     adopt_initial(options.config, spec, options.data_dir)
     face = face_for(f"{spec.name}: coordinator on {options.host}:{options.port}")
     stopped = stop_event()
-    host = Host(spec, options.data_dir, face.emit)
+    host = Host(spec, options.data_dir, face.emit, scorer=scorer)
     try:
         async with CoordinatorServer(host, options.host, options.port, face.emit) as server:
             print(f"{spec.name}: ws://{options.host}:{server.port}, data in {options.data_dir}", flush=True)
@@ -91,5 +116,18 @@ def _print_status(options: argparse.Namespace) -> int:
     print(f"{status['name']}: {status['phase']}, round {status['round']} of {status['rounds']}")
     for site, state in status["sites"].items():
         words = [word for word in ("connected", "sent", "awaits_approval", "declined") if state[word]]
+        words += [] if state["asked"] or status["phase"] == "gathering" else ["not asked in this round"]
         print(f"  {site}: {', '.join(words).replace('_', ' ') or 'away'}")
+    if last := status["last"]:
+        _print_closed(last)
     return 0
+
+
+def _print_closed(last: dict[str, Any]) -> None:
+    """The last closed round: what each site weighed, and by what."""
+    measures = "".join(f", {name} {value:.4g}" for name, value in sorted(last["measures"].items()))
+    print(f"round {last['round']} closed: adapter {last['adapter'][:12]}, residual {last['residual']:.4f}{measures}")
+    for site, one in sorted(last["sites"].items()):
+        drifts = ", ".join(f"{name} {value:.3f}" for name, value in one["drift"].items() if value is not None)
+        loss = "" if one["shared_loss"] is None else f", loss on shared notes {one['shared_loss']:.4f}"
+        print(f"  {site}: weight {one['weight']:.4f}, rank {one['rank']}, drift: {drifts}{loss}")

@@ -5,6 +5,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
+
+from .scoring import DEFAULT_NOTES, typed
+
+# As many as a specification may hold.
+MOST_SHARED = 50
 
 
 def run(argv: list[str]) -> int:
@@ -17,22 +23,47 @@ def run(argv: list[str]) -> int:
         from ..training.base import resolve_model
 
         model = resolve_model(str(options.model))
+    types = tuple(options.notes_types.replace(" ", "").split(","))
+    shared = _shared_notes(options.shared_notes, types, options.shared_count) if options.shared_notes else ()
     spec, adapter = found_federation(
         model,
         {"rank": options.rank, "alpha": options.alpha},
         options.seed,
         name=options.name,
         environment=options.environment,
-        types=tuple(options.notes_types.replace(" ", "").split(",")),
+        types=types,
         rounds=options.rounds,
         method={"name": options.method},
         training={"steps": options.steps} if options.steps else {"epochs": options.epochs},
         round={"sites": options.sites, "quorum": options.quorum or max(1, options.sites - 1)},
+        shared_notes=shared,
     )
     path = write_federation(spec, adapter, options.out)
     print(f"Wrote {path} and the first adapter beside it. Look through the file: it is what all sites agree on.")
+    if shared:
+        print(
+            f"The file holds the words of {len(shared)} shared notes, for all sites to read. None may be a patient's."
+        )
     print(f"Next: fedmed-desktop --coordinator --config {path} --data-dir DIR")
     return 0
+
+
+def _shared_notes(path: Path, types: tuple[str, ...], most: int) -> tuple[dict[str, Any], ...]:
+    """The first notes of a file as the specification holds them, in the federation's types."""
+    return tuple(
+        {
+            "text": note.text,
+            "entities": tuple({"start": one.start, "end": one.end, "type": one.type} for one in note.entities),
+        }
+        for note in typed(path, types, most)[0]
+    )
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= MOST_SHARED:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {MOST_SHARED}")
+    return value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,6 +83,15 @@ def _parser() -> argparse.ArgumentParser:
         help="what sites are told they take part in (default test)",
     )
     parser.add_argument("--method", default="fed_medlora")
+    parser.add_argument(
+        "--shared-notes",
+        type=Path,
+        metavar="FILE",
+        help="public notes (.jsonl, .jsonl.gz) that every site may read, for methods that weigh updates by them",
+    )
+    parser.add_argument(
+        "--shared-count", type=_count, default=DEFAULT_NOTES, metavar="N", help="the first N of them (default 5)"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sites", type=int, default=3, help="sites that are expected")
     parser.add_argument("--quorum", type=int, help="updates that a round needs (default: one fewer than sites)")

@@ -44,8 +44,21 @@ def _parser() -> argparse.ArgumentParser:
         metavar="REASON",
         help="approve every update by rule, recorded with this reason, instead of asking",
     )
+    parser.add_argument(
+        "--rank-cap",
+        type=_positive,
+        metavar="N",
+        help="the largest rank that this site's hardware bears (default: any)",
+    )
     parser.add_argument("--nf4", action="store_true", help="hold the base model in 4 bits (bitsandbytes)")
     return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
 
 
 async def _take_part(options: argparse.Namespace) -> int:
@@ -84,6 +97,7 @@ async def _take_part(options: argparse.Namespace) -> int:
             else TerminalApprover(face, options.join),
             jobs=jobs,
             emit=face.emit,
+            rank_cap=options.rank_cap,
         )
         with face.shown():
             work = asyncio.create_task(agent.run())
@@ -95,10 +109,11 @@ async def _take_part(options: argparse.Namespace) -> int:
                 await asyncio.gather(work, return_exceptions=True)
                 print("stopped; start again with the same --data-dir to go on", flush=True)
                 return 0
-        final = work.result()
+        work.result()
     finally:
         jobs.close()
-    folder = options.data_dir / "final"
-    agent.final_adapter(final).save_peft(folder, str(options.model))
-    print(f"The federation has finished. Its adapter is in {folder} (PEFT format).", flush=True)
+    written = agent.holdings.save_final(agent.record(), options.data_dir, str(options.model))
+    print(f"The federation has finished. Its adapter is in {written['final']} (PEFT format).", flush=True)
+    if own := written.get("this-site"):
+        print(f"With this site's own part, which never left it: {own}.", flush=True)
     return 0

@@ -9,6 +9,7 @@ import io
 import os
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from rich.console import Console
 
 from fedmed_desktop.cli.ask import TerminalApprover, evidence_table
 from fedmed_desktop.cli.console import LineFace
-from fedmed_desktop.federation import Plan, TrainingSettings
+from fedmed_desktop.federation import Part, Plan, TrainingSettings
 from fedmed_desktop.site import Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
 from tests.federation_parts import INITIAL, LORA, moved, result_of
@@ -38,8 +39,20 @@ def test_that_every_blob_and_every_scalar_is_shown(entry: Entry) -> None:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert entry.update.parts["adapter"].sha256[:16] in shown
     for name, value in entry.update.report:
-        assert value is None or name.replace("_", " ") in shown
+        assert value in (None, {}) or name.replace("_", " ") in shown
     assert "10 found, 0 invented, 0 missed" in shown
+
+
+def test_that_each_part_each_count_of_a_histogram_and_the_shared_loss_are_shown(entry: Entry) -> None:
+    parts = {**entry.update.parts, "control": Part(sha256="c" * 64, size=1234)}
+    report = entry.update.report.model_copy(update={"histogram": {"Cardiology": 31, "Urology": 7}})
+    update = entry.update.model_copy(update={"parts": parts, "report": report})
+    console = Console(file=io.StringIO(), width=160)
+    console.print(evidence_table(replace(entry, update=update), "ws://127.0.0.1:1"))
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert "leaves control: 1,234 bytes, sha256 cccccccccccccccc.." in lines
+    assert "leaves: histogram, Cardiology 31" in lines and "leaves: histogram, Urology 7" in lines
+    assert "leaves: shared loss 0.7500" in lines
 
 
 def test_that_a_decision_records_the_hash_of_all_that_was_shown(tmp_path: Path, entry: Entry) -> None:

@@ -134,7 +134,7 @@ class Desk:
             return
         if event.phase in _COMPUTING:
             self.paused = False
-        if event.phase in ("downloading", "training", "scoring_before", "evaluating"):
+        if event.phase in ("downloading", "not_asked", "training", "scoring_before", "evaluating"):
             self.failure = None
         self.phase = event
         self.work.fold(event)

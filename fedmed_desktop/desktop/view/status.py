@@ -271,6 +271,12 @@ def _answered(desk: Desk) -> Status | None:
         return Status("kept", "Kept on this computer", "You decided not to send this one. Waiting for the next round.")
     if phase == "missed":
         return Status("missed", "The round closed without it", "The adapter stays here. Waiting for the next round.")
+    if phase == "not_asked":
+        return Status(
+            "waiting",
+            "Not asked in this round",
+            "It goes on with other sites. There is nothing to do here until this one is asked again.",
+        )
     return None
 
 

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notes for weighing updates: the coordinator's own (`--score-with`), or public ones (`--shared-notes`)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from ..clinical import Note, apply_types, read_notes, read_types_map
+from ..clinical.reader import SUFFIXES
+from ..errors import UserFacingError
+from ..federation import FederationSpec, Scorer
+
+# How many notes Fed-MedLoRA+ weighs by (methods 2.1).
+DEFAULT_NOTES = 5
+
+
+def typed(path: Path, types: Collection[str], most: int) -> tuple[list[Note], tuple[str, ...]]:
+    """The first `most` notes in these types, and which of the types they annotate.
+
+    `path`: a file of JSON lines, or a folder whose validation notes are meant; a `types.toml` beside the notes says
+    what their types are called in the federation. Raises UserFacingError.
+    """
+    file = _file(path)
+    notes = read_notes(file)[:most]
+    map_file = file.parent / "types.toml"
+    found, report = apply_types(notes, types, read_types_map(map_file) if map_file.exists() else None)
+    return found, tuple(report.annotated_types)
+
+
+def plain(path: Path, most: int) -> list[Note]:
+    """The first `most` notes as texts, for federations that learn from the text itself."""
+    return read_notes(_file(path))[:most]
+
+
+def _file(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    names = [f"validation{suffix}" for suffix in SUFFIXES]
+    return next((path / name for name in names if (path / name).exists()), path / names[0])
+
+
+def make_scorer(spec: FederationSpec, model: str, notes: Path, most: int) -> Scorer:
+    """What `--coordinator --score-with` measures by; torch is loaded here. Raises UserFacingError."""
+    from ..lora.base_model import file_state, fingerprint
+    from ..training.base import resolve_model
+    from ..training.loading import LoadedBase
+    from ..training.scoring import SharedNotesScorer
+
+    folder = resolve_model(model)
+    state = file_state(folder)
+    if (found := fingerprint(folder)) != spec.base.fingerprint:
+        raise UserFacingError("coordinator.other_base", found=found[:12], expected=spec.base.fingerprint[:12])
+    if spec.task == "text":
+        chosen, types = plain(notes, most), spec.types
+    else:
+        chosen, types = typed(notes, spec.types, most)
+    settings = spec.training
+    return SharedNotesScorer(
+        LoadedBase(folder, state=state),
+        chosen,
+        types,
+        spec.answer_form,
+        spec.task,
+        settings.max_tokens,
+        settings.loss_on,
+    )
