@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from fedmed_desktop.lora import Adapter, Module
 from tests.federation_parts import INITIAL, small_spec
 
 # Drift is then the model drift of the round itself, as long as one site has 1 in each.
-PLAIN = {"weights": (1.0, 0.0, 0.0), "quantile": 1.0, "memory": 0.0}
+PLAIN: dict[str, Any] = {"weights": (1.0, 0.0, 0.0), "quantile": 1.0, "memory": 0.0}
 
 
 def assigned(
@@ -114,7 +115,8 @@ def test_that_no_rank_is_beyond_the_sites_hardware() -> None:
 
 
 def test_that_a_cap_that_shrinks_takes_the_rank_with_it_and_the_new_rank_holds() -> None:
-    method, state = AdaptiveFedLora(**PLAIN), {}
+    method = AdaptiveFedLora(**PLAIN)
+    state: MethodState = {}
     for number in (1, 2):
         state = closed(method, number, {"A": 0.9, "Z": 1.0}, state).state
     assert method.plan(assigned(number=3), state)["A"].rank == 16
@@ -154,7 +156,9 @@ def test_that_drift_is_smoothed_per_site_over_quantiles_of_all() -> None:
 
 
 def test_that_the_quantile_is_over_a_window_of_the_last_values() -> None:
-    method, state, found = AdaptiveFedLora(**PLAIN, window=3), {}, []
+    method = AdaptiveFedLora(**PLAIN, window=3)
+    state: MethodState = {}
+    found = []
     for number, drift in enumerate([4.0, 1.0, 1.0, 1.0], start=1):
         outcome = closed(method, number, {"A": drift}, state)
         state = outcome.state
@@ -171,8 +175,8 @@ def test_that_no_order_of_arrival_changes_the_state() -> None:
 
 
 def test_that_the_share_of_energy_above_the_smallest_rank_is_told_but_for_stacks() -> None:
-    sigma, q = np.sqrt([5.0, 2.0, 2.0, 1.0] + [0.5] * 4), np.eye(8)
-    adapter = Adapter({"m": Module(np.eye(9)[:, :8] * sigma, q, 1.0)})
+    sigma = np.sqrt([5.0, 2.0, 2.0, 1.0] + [0.5] * 4)
+    adapter = Adapter({"m": Module((np.eye(9)[:, :8] * sigma).astype(np.float32), np.eye(8, dtype=np.float32), 1.0)})
     result = Combination(adapter, 0.0)
     method = AdaptiveFedLora()
     # of 12 in all, 2 lie above rank 4
@@ -240,9 +244,9 @@ def test_that_what_sites_notes_are_about_must_be_shared_unless_it_counts_nothing
         {"tau": 0},
     ],
 )
-def test_that_settings_without_sense_are_refused(wrong: dict[str, object]) -> None:
+def test_that_settings_without_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
-        AdaptiveFedLora(**wrong)  # type: ignore[arg-type]
+        AdaptiveFedLora(**wrong)
 
 
 def test_that_a_specification_with_all_settings_is_written_and_read_again(
