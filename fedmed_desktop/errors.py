@@ -189,9 +189,9 @@ SENTENCES: Final[dict[str, str]] = {
     "lab.type_nowhere": "No site annotates {type}, since each has notes of a corpus that does not, or lacks it. Leave "
     'it out of types, or split by "corpus" with as many sites as corpora.',
     "lab.unreadable": "The experiment {path} cannot be read: {reason}. Correct the file, which must be TOML.",
-    "lab.no_ray": "The Ray engine needs Ray, which is not installed: pip install 'fedmed-desktop[cluster]'. Or leave out "
-    "--engine ray.",
-    "lab.no_scorer": "{label}: the lab has no coordinator with notes of its own. Write measured_by = \"sites\"; then the "
+    "lab.no_ray": "The Ray engine needs Ray, which is not installed: pip install 'fedmed-desktop[cluster]'. Or leave "
+    "out --engine ray.",
+    "lab.no_scorer": '{label}: the lab has no coordinator with notes of its own. Write measured_by = "sites"; then the '
     "experiment's shared notes are used.",
     "lab.no_such_method": "The experiment has no method or baseline {label}. It has: {known}. Correct --only.",
     "lab.no_tuning_seeds": "The experiment names no tuning_seeds. Add some to its file, or leave out --tuning.",

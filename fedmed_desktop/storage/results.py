@@ -132,14 +132,17 @@ class Results(ResultsHead):
 
 
 def begin_results(folder: Path, head: ResultsHead) -> Results:
-    """Makes the folder, or takes one up again; returns what is there. Raises UserFacingError for another's folder."""
+    """Makes the folder, or takes one up again; returns what is there.
+
+    Raises UserFacingError where it holds cells of another experiment.
+    """
     make_folder(folder)
-    if not (folder / HEAD_FILE).exists() and not (folder / CELLS_FILE).exists():
-        write_durably(folder / HEAD_FILE, head.model_dump_json(indent=1).encode())
-    found = read_results(folder)
-    if found.sha256 != head.sha256:
-        raise UserFacingError("results.other_experiment", path=str(folder), found=found.experiment)
-    return found
+    if (folder / HEAD_FILE).exists() or (folder / CELLS_FILE).exists():
+        found = read_results(folder)
+        if found.sha256 != head.sha256 and found.done:
+            raise UserFacingError("results.other_experiment", path=str(folder), found=found.experiment)
+    write_durably(folder / HEAD_FILE, head.model_dump_json(indent=1).encode())
+    return read_results(folder)
 
 
 def append_cell(folder: Path, cell: CellResult) -> None:

@@ -84,7 +84,9 @@ def test_that_a_cell_that_failed_is_told_with_its_reason(tmp_path: Path) -> None
 
 
 def test_that_another_experiments_folder_is_refused(tmp_path: Path) -> None:
+    begin_results(tmp_path, HEAD.model_copy(update={"sha256": "c" * 64}))  # which has not begun: nothing is lost
     begin_results(tmp_path, HEAD)
+    append_cell(tmp_path, cell("a"))
     with pytest.raises(UserFacingError, match="another experiment") as refused:
         begin_results(tmp_path, HEAD.model_copy(update={"sha256": "b" * 64}))
     assert refused.value.code == "results.other_experiment"

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One cell of an experiment, run: a federation by one method, or one of the baselines that it is held against.
+
+"base": the base model as it is. "alone": every site trains for itself, in a federation of one. "centralised": one site
+has everybody's training notes and does as many steps in a round as the sites do together. All are measured on the same
+notes of the same sites.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserFacingError
+from ..federation import FederationSpec
+from ..federation.spec import SharedNote, checked_spec
+from ..lora import Adapter
+from ..lora.base_model import decoder_linears, fingerprint
+from ..storage import BlobStore
+from ..storage.results import ResultRow
+from .budget import steps_of
+from .cells import Cell
+from .choices import MethodChoice
+from .corpora import LabNote
+from .engines import SPLITS, Engine, Split
+from .everybody import EVERYBODY, pooled_site
+from .experiment import Experiment
+from .partition import LabSite, share_notes, split_into_sites
+from .rows import pooled_f1, pooled_loss, row_of, together
+from .simulate import Simulation, Snapshot
+
+Measurement = tuple[Snapshot, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class BaseFacts:
+    """What a federation's specification says of the base model; the files are read once for all cells."""
+
+    fingerprint: str
+    modules: dict[str, tuple[int, int]]
+
+    @classmethod
+    def of(cls, model: Path) -> BaseFacts:
+        """Raises UserFacingError where the folder is no model folder."""
+        return cls(fingerprint(model), decoder_linears(model))
+
+
+class CellRun:
+    """Runs cells of one experiment on one engine. `told` hears each row as it comes."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        notes: Sequence[LabNote],
+        base: BaseFacts,
+        engine: Engine,
+        told: Callable[[ResultRow], None] = lambda row: None,
+    ) -> None:
+        self._experiment, self._notes, self._base = experiment, notes, base
+        self._engine, self._told = engine, told
+        self._shared: tuple[SharedNote, ...] = ()
+
+    def run(self, cell: Cell) -> list[ResultRow]:
+        """All rows of the cell. Raises UserFacingError."""
+        began = time.monotonic()
+        sites = split_into_sites(self._notes, self._experiment, cell.sites, cell.seed)
+        if any(choice.method.scored_by == "sites" for choice in self._experiment.methods):
+            # Taken from every cell's sites, so that all are judged on the same notes.
+            sites, self._shared = share_notes(sites, self._experiment.shared_notes, cell.seed)
+        snapshots = {
+            "federation": self._federation,
+            "base": self._untrained,
+            "alone": self._alone,
+            "centralised": self._centralised,
+        }[cell.kind]
+        rows = []
+        with tempfile.TemporaryDirectory(prefix="fedmed-lab-") as folder:
+            for snapshot, measures in snapshots(cell, sites, Path(folder)):
+                scored = self._experiment.score_on == "answers"
+                clients = self._experiment.clients if cell.kind == "federation" else None
+                row = row_of(cell, snapshot, scored, clients, time.monotonic() - began)
+                rows.append(row.model_copy(update={"measures": row.measures | measures}))
+                self._told(rows[-1])
+        return rows
+
+    # -- each kind ---------------------------------------------------------------------------------------------------
+
+    def _federation(self, cell: Cell, sites: list[LabSite], folder: Path) -> Iterator[Measurement]:
+        choice = cell.choice
+        assert choice is not None
+        if choice.method.scored_by == "coordinator":
+            raise UserFacingError("lab.no_scorer", label=cell.label)
+        simulation = self._simulation(cell, self._spec(cell, sites, choice), sites, folder, sites)
+        return ((snapshot, {}) for snapshot in simulation.run())
+
+    def _untrained(self, cell: Cell, sites: list[LabSite], folder: Path) -> Iterator[Measurement]:
+        simulation = self._simulation(cell, self._spec(cell, sites), sites, folder, sites)
+        return ((snapshot, {}) for snapshot in simulation.untrained())
+
+    def _alone(self, cell: Cell, sites: list[LabSite], folder: Path) -> Iterator[Measurement]:
+        """A row is of every site's own model on its own notes; the last ones tell of them on everybody's too."""
+        found: dict[tuple[int, Split], list[Snapshot]] = {}
+        everywhere: dict[Split, list[tuple[float, float]]] = {}
+        for site in sites:
+            simulation = self._simulation(cell, self._spec(cell, [site]), [site], folder / site.name, sites)
+            for snapshot in simulation.run():
+                found.setdefault((snapshot.round, snapshot.split), []).append(snapshot)
+            for split in SPLITS:
+                if measured := simulation.measure(split, sites):
+                    everywhere.setdefault(split, []).append((pooled_loss(measured), pooled_f1(measured)))
+        for (number, split), snapshots in found.items():
+            last = number == self._experiment.rounds and split in everywhere
+            yield together(snapshots), self._on_all_notes(everywhere[split]) if last else {}
+
+    def _on_all_notes(self, found: Sequence[tuple[float, float]]) -> dict[str, float]:
+        """Means over the sites' own models, each on the notes of all sites."""
+        loss, f1 = (sum(values) / len(found) for values in zip(*found, strict=True))
+        told = {"loss_on_all_notes": loss}
+        return told | {"f1_on_all_notes": f1} if self._experiment.score_on == "answers" else told
+
+    def _centralised(self, cell: Cell, sites: list[LabSite], folder: Path) -> Iterator[Measurement]:
+        everybody = pooled_site(sites)
+        spec = self._spec(cell, [everybody])
+        simulation = self._simulation(cell, spec, [everybody], folder, sites)
+        return ((replace(snapshot, traffic=0), {}) for snapshot in simulation.run())
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    def _spec(self, cell: Cell, sites: Sequence[LabSite], choice: MethodChoice | None = None) -> FederationSpec:
+        """The specification that the product would be given; a baseline averages, which of one site is the site."""
+        experiment = self._experiment
+        settings: dict[str, Any] = {"method": {"name": "fedavg"}, "combine": "product"}
+        lora, training = experiment.lora, experiment.training
+        shared: tuple[SharedNote, ...] = ()
+        if choice is not None:
+            settings = {"method": choice.method, "combine": choice.combine}
+            lora, training = experiment.lora_of(choice, cell.sites), choice.trained(experiment.training)
+            if choice.method.scored_by == "sites":
+                shared = self._shared
+        initial = Adapter.initial(self._base.modules, lora.rank, lora.scale, cell.seed).sha256
+        base = {"fingerprint": self._base.fingerprint, "initial": initial, "modules": self._base.modules}
+        clients = experiment.clients if choice is not None else None
+        return checked_spec(
+            settings
+            | {
+                "name": experiment.name,
+                "task": experiment.task,
+                "score_on": experiment.score_on,
+                "types": experiment.types,
+                "answer_form": experiment.answer_form,
+                "rounds": experiment.rounds,
+                "seed": cell.seed,
+                "base": base,
+                "lora": lora,
+                "training": training,
+                "round": {"sites": len(sites), "quorum": 1, "clients": clients},
+                "share": {"histogram": experiment.histogram_of},
+                "shared_notes": shared,
+            },
+            cell.label,
+        )
+
+    def _simulation(
+        self, cell: Cell, spec: FederationSpec, sites: Sequence[LabSite], folder: Path, judges: Sequence[LabSite]
+    ) -> Simulation:
+        self._engine.open(spec, judges)
+        lora = spec.lora
+        initial = Adapter.initial(self._base.modules, lora.rank, lora.scale, cell.seed)
+        steps = self._steps(spec, sites, judges)
+        own_judges = judges if cell.kind != "alone" else sites
+        return Simulation(spec, initial, sites, self._engine, BlobStore(folder), own_judges, steps)
+
+    def _steps(self, spec: FederationSpec, sites: Sequence[LabSite], judges: Sequence[LabSite]) -> dict[str, int]:
+        """Steps of a round by site, where they are not what the specification says."""
+        budget = self._experiment.max_tokens_per_site
+        if budget is None and all(site.speed == 1.0 for site in judges) and spec.training.epochs:
+            return {}
+        steps = {
+            site.name: steps_of(self._engine.size(site.name), spec.training, site.speed, budget) for site in judges
+        }
+        if [site.name for site in sites] == [EVERYBODY]:
+            return {EVERYBODY: sum(steps.values())}
+        return steps

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everybody's notes in one place, which no federation may have: what the centralised baseline trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ..clinical import SiteNotes
+from .partition import LabSite
+
+EVERYBODY: Final = "everybody"
+"""The name of that site: an engine knows it beside those that are open."""
+
+
+def pooled_site(sites: Sequence[LabSite]) -> LabSite:
+    """What it learns is measured at the sites, so that for its own report one validation note is enough."""
+    return LabSite(
+        name=EVERYBODY,
+        notes=SiteNotes([note for site in sites for note in site.notes.train], sites[0].notes.validation[:1], None),
+        types=tuple(sorted({name for site in sites for name in site.types})),
+    )

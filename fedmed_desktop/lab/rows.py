@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what was measured on every site's notes to one row of the results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ..scores import pool
+from ..storage.results import ResultRow
+from .cells import Cell
+from .engines import Measured
+from .simulate import Snapshot
+
+
+def row_of(cell: Cell, snapshot: Snapshot, scored: bool, clients: int | None = None, seconds: float = 0.0) -> ResultRow:
+    """A snapshot as a row; F1 only where answers were `scored`."""
+    record = snapshot.record
+    measures = dict(record.measures) | {"norm": record.norm, "effective_rank": record.effective_rank} if record else {}
+    f1s = [site.counts.f1 for site in snapshot.sites if site.counts is not None]
+    return ResultRow(
+        cell=cell.id,
+        label=cell.label,
+        method=cell.choice.method.name if cell.choice else cell.kind,
+        combine=cell.choice.combine if cell.choice else "",
+        kind=cell.kind,
+        sites_count=cell.sites,
+        clients=clients,
+        seed=cell.seed,
+        round=snapshot.round,
+        split=snapshot.split,
+        loss=pooled_loss(snapshot.measured),
+        f1=pooled_f1(snapshot.measured) if scored else None,
+        worst_loss=max(site.loss for site in snapshot.sites),
+        worst_f1=min(f1s) if scored else None,
+        bytes=snapshot.traffic,
+        residual=record.residual if record else None,
+        measures=measures,
+        adapter=snapshot.adapter,
+        seconds=round(seconds, 3),
+        sites=snapshot.sites,
+    )
+
+
+def pooled_loss(measured: Mapping[str, Measured]) -> float:
+    """Nats per supervised token over all sites' notes."""
+    tokens = sum(one.tokens for one in measured.values())
+    return sum(measured[site].loss * measured[site].tokens for site in sorted(measured)) / max(1, tokens)
+
+
+def pooled_f1(measured: Mapping[str, Measured]) -> float:
+    return pool(measured[site].scores for site in sorted(measured)).f1_strict
+
+
+def together(snapshots: Sequence[Snapshot]) -> Snapshot:
+    """Federations of one site each, after the same round, as one: nothing has moved between them."""
+    return replace(
+        snapshots[0],
+        measured={site: found for one in snapshots for site, found in one.measured.items()},
+        record=None,
+        adapter=None,
+        traffic=0,
+        sites=tuple(
+            site.model_copy(update={"bytes_up": 0, "bytes_down": 0}) for one in snapshots for site in one.sites
+        ),
+    )

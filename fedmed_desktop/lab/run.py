@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All cells of an experiment into a folder, one after the other; what is there already is not run again."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import psutil
+
+from ..errors import UserFacingError
+from ..storage.results import (
+    CellResult,
+    Failure,
+    ResultRow,
+    Results,
+    ResultsHead,
+    append_cell,
+    begin_results,
+    read_results,
+    write_tables,
+)
+from .cell import BaseFacts, CellRun
+from .cells import Cell, cells
+from .corpora import read_corpora
+from .engines import Engine
+from .experiment import Experiment
+
+# What belongs to a cell and cannot be run again to another end; anything else ends the lab.
+_RESULTS_OF_TRAINING: Final = frozenset({"training.diverged", "lora.tensor_not_finite"})
+_PACKAGES: Final = ("fedmed-desktop", "torch", "transformers", "peft", "numpy")
+
+
+class Watcher(Protocol):
+    """Who follows a lab, on its thread."""
+
+    def cell(self, cell: Cell) -> None: ...
+    def row(self, row: ResultRow) -> None: ...
+    def finished(self, result: CellResult) -> None: ...
+
+
+@dataclass(frozen=True)
+class LabOptions:
+    """What is run and where. `only`: labels of the methods and baselines to run now; empty for all.
+
+    `tuning`: on the tuning seeds, which are never reported; such results need a folder of their own.
+    """
+
+    experiment: Experiment
+    out: Path
+    data: Path | None = None
+    only: tuple[str, ...] = ()
+    tuning: bool = False
+
+
+class Lab:
+    """One experiment and its folder. Raises UserFacingError where they do not belong together."""
+
+    def __init__(self, options: LabOptions) -> None:
+        experiment = options.experiment
+        everything = cells(experiment, options.tuning)
+        if not everything:
+            raise UserFacingError("lab.no_tuning_seeds")
+        labels = {cell.label for cell in everything}
+        if unknown := sorted(set(options.only) - labels):
+            raise UserFacingError("lab.no_such_method", label=unknown[0], known=", ".join(sorted(labels)))
+        self.options = options
+        self.base = BaseFacts.of(experiment.model_folder)
+        head = _head(options, self.base, len(everything))
+        done = set(begin_results(options.out, head).done)
+        chosen = [cell for cell in everything if not options.only or cell.label in options.only]
+        self.total = len(chosen)
+        self.left = [cell for cell in chosen if cell.id not in done]
+
+    def run(self, engine: Engine, watcher: Watcher) -> Results:
+        """Runs what is left and writes the tables. A KeyboardInterrupt leaves whole cells, as a crash does.
+
+        Raises UserFacingError for what more cells would meet too; training that diverges is a cell's result.
+        """
+        if self.left:
+            notes = read_corpora(self.options.experiment, self.options.data)
+            run = CellRun(self.options.experiment, notes, self.base, engine, watcher.row)
+            for cell in self.left:
+                watcher.cell(cell)
+                result = _result(run, cell)
+                append_cell(self.options.out, result)
+                watcher.finished(result)
+        write_tables(self.options.out)
+        return read_results(self.options.out)
+
+
+def _result(run: CellRun, cell: Cell) -> CellResult:
+    try:
+        return CellResult(cell=cell.id, rows=tuple(run.run(cell)))
+    except UserFacingError as error:
+        if error.code not in _RESULTS_OF_TRAINING:
+            raise
+        return CellResult(cell=cell.id, failure=Failure(code=error.code, sentence=str(error)))
+
+
+def identity(experiment: Experiment, base: BaseFacts, tuning: bool) -> str:
+    """sha256 of all that decides a cell's results, besides its own method, sites and seed being among them.
+
+    More seeds, or other words about the cost, leave what was run as it is.
+    """
+    told = experiment.model_dump(mode="json", exclude={"cost", "seeds", "tuning_seeds", "model"})
+    told |= {"base": base.fingerprint, "tuning": tuning}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _head(options: LabOptions, base: BaseFacts, count: int) -> ResultsHead:
+    experiment = options.experiment
+    return ResultsHead(
+        experiment=experiment.name + (" (tuning)" if options.tuning else ""),
+        sha256=identity(experiment, base, options.tuning),
+        cells=count,
+        threads=experiment.threads,
+        machine=machine(),
+        versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES},
+    )
+
+
+def machine() -> dict[str, str]:
+    """What the numbers' speed and last bits depend on; nothing that names this computer."""
+    from ..training.device import choose_device
+
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": str(psutil.cpu_count(logical=False) or psutil.cpu_count() or 0),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "device": choose_device(None).reason,
+    }

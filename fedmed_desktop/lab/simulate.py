@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One federation without its sockets: the product's rounds, methods, combination and training, in simulated time.
+
+What is left out are links, approvals and databases. Updates are encoded, kept as blobs, checked and read back as at the
+coordinator, so that bytes are those that would have travelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from ..coordinator.combination import combine
+from ..errors import UserFacingError
+from ..federation import FederationSpec, Given, LocalResult, Plan
+from ..federation.actions import Reject
+from ..federation.check import check_adapter
+from ..federation.inputs import SiteJoined, UpdateArrived
+from ..federation.record import RoundRecord
+from ..federation.rounds import Rounds
+from ..lora import Adapter
+from ..lora.blob import BlobReader
+from ..lora.half import open_update
+from ..scores import total
+from ..storage import BlobStore
+from ..storage.results import SiteRow
+from .engines import SPLITS, Engine, Measured, SiteJob, Split
+from .partition import LabSite
+
+# The rounds are told the time; in the lab nobody is ever late.
+_NOW: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The federation's model after a round (0: before the first) on one split of the judges' notes.
+
+    `traffic` is what sites sent and fetched until then. `record` is the round's, None for round 0.
+    """
+
+    round: int
+    split: Split
+    measured: Mapping[str, Measured]
+    record: RoundRecord | None
+    adapter: str | None
+    traffic: int
+    sites: tuple[SiteRow, ...]
+
+
+@dataclass
+class _Traffic:
+    up: dict[str, int] = field(default_factory=dict)
+    down: dict[str, int] = field(default_factory=dict)
+
+
+class Simulation:
+    """A federation of these sites, which begins with this adapter.
+
+    `judges` are the sites on whose notes its models are measured: the federation's own, if not others. Its engine must
+    have been opened for both. `steps`: of a round, of those sites that do not do what the plan says. Adapters lie in
+    `blobs`; those of rounds that are over are deleted.
+    """
+
+    def __init__(
+        self,
+        spec: FederationSpec,
+        initial: Adapter,
+        sites: Sequence[LabSite],
+        engine: Engine,
+        blobs: BlobStore,
+        judges: Sequence[LabSite] | None = None,
+        steps: Mapping[str, int] | None = None,
+    ) -> None:
+        self._spec, self._engine, self._blobs = spec, engine, blobs
+        self._sites = {site.name: site for site in sites}
+        self._judges = {site.name: site for site in judges or sites}
+        self._steps = steps or {}
+        self._rounds = Rounds(spec)
+        self._own: dict[str, dict[str, Adapter]] = {}
+        self._held: dict[str, set[str]] = {site: set() for site in self._sites}
+        self._total = 0
+        self._traffic = _Traffic()
+        blobs.write(initial.to_blob())
+
+    def run(self) -> Iterator[Snapshot]:
+        """The model before training and after each round on validation notes, then the last one on test notes.
+
+        Raises UserFacingError where the federation cannot go on, as the product would.
+        """
+        state = self._rounds.state
+        self._join()
+        while state.phase == "open":
+            before, total, self._traffic = self._traffic, self._total, _Traffic()
+            given = {site: self._given(site, plan) for site, plan in state.plans.items()}
+            jobs = [SiteJob(site, self._limited(site, plan), given[site]) for site, plan in state.plans.items()]
+            results = dict(zip(state.plans, self._engine.train(jobs), strict=True))
+            yield self._snapshot("validation", self._before(results), before, total)
+            self._take(results)
+            self._combine()
+        for site, plan in state.plans.items():
+            self._fetch(site, plan)
+        yield from self._standing()
+
+    def untrained(self) -> Iterator[Snapshot]:
+        """The first adapter, which changes nothing about the base, on validation and on test notes."""
+        self._join()
+        yield from self._standing()
+
+    def measure(self, split: Split, judges: Sequence[LabSite]) -> dict[str, Measured]:
+        """The model as it stands on the notes of these sites; only of those that have such notes."""
+        state = self._rounds.state
+        some = next(iter(state.plans.values()))
+        start = self._adapter(state.start)
+        frozen = self._adapter(state.frozen) if state.frozen else None
+        changes = {"kind": "evaluate", "rank": max(start.ranks.values()), "start": state.start, "frozen": state.frozen}
+        plan = some.model_copy(update=changes)
+        there = [site.name for site in judges if split == "validation" or site.notes.test]
+        jobs = [SiteJob(site, plan, Given(start, frozen, own=self._own.get(site, {}))) for site in there]
+        return dict(zip(there, self._engine.measure(jobs, split), strict=True))
+
+    def _join(self) -> None:
+        for site in self._sites.values():
+            if code := self._rounds.join_refusal(site.rank_cap):
+                raise UserFacingError(code, rank=self._spec.lora.rank, cap=site.rank_cap or 0)
+            self._rounds.handle(SiteJoined(site=site.name, rank_cap=site.rank_cap), _NOW)
+
+    # -- what sites do -----------------------------------------------------------------------------------------------
+
+    def _given(self, site: str, plan: Plan) -> Given:
+        self._fetch(site, plan)
+        control = plan.variate.control if plan.variate else None
+        return Given(
+            start=self._adapter(plan.start),
+            frozen=self._adapter(plan.frozen) if plan.frozen else None,
+            control=self._adapter(control) if control else None,
+            own=self._own.get(site, {}),
+        )
+
+    def _fetch(self, site: str, plan: Plan) -> None:
+        """Counts what the site lacks of the plan's blobs; it keeps them, as in the product."""
+        for sha256 in plan.blobs:
+            if sha256 not in self._held[site]:
+                self._held[site].add(sha256)
+                self._traffic.down[site] = self._traffic.down.get(site, 0) + self._blobs.size(sha256)
+                self._total += self._blobs.size(sha256)
+
+    def _adapter(self, sha256: str) -> Adapter:
+        return Adapter.from_blob(self._blobs.read(sha256))
+
+    def _limited(self, site: str, plan: Plan) -> Plan:
+        """The plan with the steps that this site has the time and the budget for."""
+        if site not in self._steps:
+            return plan
+        training = plan.training.model_copy(update={"steps": self._steps[site], "epochs": None})
+        return plan.model_copy(update={"training": training})
+
+    def _take(self, results: Mapping[str, LocalResult]) -> None:
+        """Every update as the coordinator takes it: encoded, kept, checked, counted."""
+        plans = dict(self._rounds.state.plans)
+        for site, result in results.items():
+            update = result.update
+            for name, blob in result.blobs.items():
+                if self._blobs.write(blob) != update.parts[name].sha256:
+                    raise UserFacingError("update.wrong_parts")
+            self._check(plans[site], update.parts["adapter"].sha256)
+            self._traffic.up[site] = update.size
+            self._total += update.size
+            self._own.setdefault(site, {}).update(result.own)
+            step = self._rounds.handle(UpdateArrived(site=site, update=update), _NOW)
+            for action in step.actions:
+                if isinstance(action, Reject):
+                    raise UserFacingError(action.code, site=site)
+
+    def _check(self, plan: Plan, sha256: str) -> None:
+        with (
+            BlobReader(self._blobs.path(plan.start)) as start,
+            open_update(self._blobs.path(sha256), plan.shared, start) as adapter,
+        ):
+            check_adapter(adapter, self._spec, plan)
+
+    def _combine(self) -> None:
+        due = self._rounds.due()
+        assert due is not None  # all that were asked have answered, and a lab's quorum is one
+        self._rounds.handle(combine(due, self._rounds, self._blobs), _NOW)
+        state = self._rounds.state
+        over = {part.sha256 for update in due.updates.values() for part in update.parts.values()}
+        over |= {sha256 for sha256 in (due.start, due.frozen, due.control) if sha256}
+        for sha256 in over - {state.start, state.frozen, state.control}:
+            self._blobs.path(sha256).unlink()
+
+    # -- what the model is worth -------------------------------------------------------------------------------------
+
+    def _before(self, results: Mapping[str, LocalResult]) -> dict[str, Measured]:
+        """On validation notes, before the round: what sites measured themselves, where that is of this very model.
+
+        Where not all judges take part, or some train at a rank that cuts the model back, all are measured anew.
+        """
+        state = self._rounds.state
+        rank = max(self._adapter(state.start).ranks.values())
+        told = results.keys() == self._judges.keys() and all(plan.rank >= rank for plan in state.plans.values())
+        if not told:
+            return self.measure("validation", list(self._judges.values()))
+        measured = {}
+        for site, result in results.items():
+            report = result.update.report
+            tokens = self._engine.size(site).supervised["validation"]
+            measured[site] = Measured(report.loss_before or 0.0, result.evidence.scores_before, tokens)
+        return measured
+
+    def _standing(self) -> Iterator[Snapshot]:
+        for split in SPLITS:
+            if measured := self.measure(split, list(self._judges.values())):
+                yield self._snapshot(split, measured, self._traffic, self._total)
+
+    def _snapshot(self, split: Split, measured: Mapping[str, Measured], traffic: _Traffic, total: int) -> Snapshot:
+        state = self._rounds.state
+        record = state.history[-1] if state.history else None
+        return Snapshot(
+            round=len(state.history),
+            split=split,
+            measured=measured,
+            record=record,
+            adapter=state.start,
+            traffic=total,
+            sites=tuple(
+                _site_row(self._judges[site], found, record, traffic, self._spec.score_on == "answers")
+                for site, found in measured.items()
+            ),
+        )
+
+
+def _site_row(site: LabSite, found: Measured, record: RoundRecord | None, traffic: _Traffic, scored: bool) -> SiteRow:
+    row = SiteRow(
+        site=site.name,
+        notes=len(site.notes.train),
+        loss=found.loss,
+        counts=total(found.scores.strict.values()) if scored else None,
+        bytes_up=traffic.up.get(site.name, 0),
+        bytes_down=traffic.down.get(site.name, 0),
+    )
+    part = record.sites.get(site.name) if record else None
+    if part is None:
+        return row
+    return row.model_copy(
+        update={
+            "steps": part.update.report.steps,
+            "model_drift": part.drift.model,
+            "performance_drift": part.drift.performance,
+            "semantic_drift": part.drift.semantic,
+            "rank": part.rank,
+            "weight": part.weight,
+        }
+    )
