@@ -47,8 +47,8 @@ class SplitSettings(Frozen):
 
     by "corpus": corpora are dealt out to the sites in turn (bundled notes count as the three corpora of their sites);
     with more sites than corpora a corpus is shared at random. "specialty", "icd_chapter": each goes whole to the site
-    that has the fewest notes for its share. "dirichlet": for each value of `over` (of types, the most frequent one of
-    a note) the sites' shares are drawn from Dirichlet(alpha), then evened so that sizes hold. "iid": at random.
+    that has the fewest notes for its share. "dirichlet": each site draws its mix of `over` (of types, a note's most
+    frequent one) from Dirichlet(alpha x values x their shares of all notes), and fills itself by it. "iid": at random.
 
     `sizes` "skewed": each site has `ratio` times as many notes as the next one, as far as whole specialties can. Of
     corpora it tells only how those are shared that go to several sites.

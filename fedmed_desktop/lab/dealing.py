@@ -16,9 +16,8 @@ from .corpora import LabNote, Split
 
 Numbers = NDArray[np.float64]
 
-# A Dirichlet draw may be 0 to the last bit, and nothing could be evened then.
-_LEAST_SHARE = 1e-6
-_EVENING = 1000  # passes at most; ten do unless alpha is tiny
+_LEAST_SHARE = 1e-6  # a Dirichlet draw may be 0 to the last bit, and such a label must have some taker too
+_NOTHING = 1e-9  # notes
 
 
 @dataclass(frozen=True)
@@ -110,10 +109,7 @@ def _shares(
     labels = sorted(counts)
     if split.by == "dirichlet":
         assert split.alpha is not None
-        drawn = rng.dirichlet(np.full(sites, split.alpha), len(labels))
-        return dict(
-            zip(labels, _evened(drawn, np.array([float(counts[label]) for label in labels]), wanted), strict=True)
-        )
+        return _mixed(labels, np.array([float(counts[label]) for label in labels]), wanted, split.alpha, rng)
     if len(labels) < sites:
         raise UserFacingError("lab.few_labels", by=split.by, found=len(labels), sites=sites)
     return _whole([labels[at] for at in rng.permutation(len(labels))], counts, wanted)
@@ -140,17 +136,26 @@ def _whole(labels: Sequence[str], counts: Mapping[str, int], wanted: Numbers) ->
     return shares
 
 
-def _evened(drawn: Numbers, counts: Numbers, wanted: Numbers) -> Numbers:
-    """Shares (labels x sites) near the drawn ones in the ratio of their odds, under which sites have the wanted sizes.
+def _mixed(
+    labels: Sequence[str], counts: Numbers, wanted: Numbers, alpha: float, rng: np.random.Generator
+) -> dict[str, Numbers]:
+    """Each site draws a mix of labels, and fills itself by it while there are any (Hsu et al. 2019, arXiv 1909.06335).
 
-    Rows and columns are scaled in turn (iterative proportional fitting) till both fit.
+    Where a label has run out, the rest of the mix stands in; so all sites have their sizes, and the last what is left.
     """
-    notes = np.maximum(drawn, _LEAST_SHARE) * counts[:, None]
-    sizes = wanted * counts.sum()
-    for _ in range(_EVENING):
-        notes *= sizes / notes.sum(axis=0)
-        excess = notes.sum(axis=1) / counts
-        notes /= excess[:, None]
-        if np.abs(excess - 1).max() < 1e-6:
-            break
-    return np.asarray(notes / notes.sum(axis=1, keepdims=True))
+    taken = np.zeros((len(labels), len(wanted)))
+    left = counts.copy()
+    for site in rng.permutation(len(wanted)):
+        mix = np.maximum(rng.dirichlet(alpha * len(labels) * counts / counts.sum()), _LEAST_SHARE)
+        room = wanted[site] * counts.sum()
+        # Every pass fills the site or empties a label.
+        for _ in labels:
+            there = mix * (left > _NOTHING)
+            if room < _NOTHING or not there.any():
+                break
+            now = np.minimum(left, there / there.sum() * room)
+            taken[:, site] += now
+            left -= now
+            room -= now.sum()
+    taken /= taken.sum(axis=1, keepdims=True)
+    return dict(zip(labels, taken, strict=True))
