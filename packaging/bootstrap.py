@@ -3,6 +3,7 @@
 
     python3 packaging/bootstrap.py desktop       open the desktop
     python3 packaging/bootstrap.py demo          see a federation work
+    python3 packaging/bootstrap.py lab quick     compare methods
     python3 packaging/bootstrap.py test          run the tests
     python3 packaging/bootstrap.py coordinator   host a federation: no torch, no screen
 
@@ -36,14 +37,15 @@ DEFAULT_FOLDER = ROOT / ".venv"
 MODES = {
     "desktop": ("desktop", ["-m", "fedmed_desktop"]),
     "demo": ("desktop", ["-m", "fedmed_desktop", "--demo"]),
+    "lab": ("lab", ["-m", "fedmed_desktop", "--lab"]),
     "test": ("dev", ["-m", "pytest"]),
     "coordinator": ("base", ["-m", "fedmed_desktop", "--coordinator"]),
 }
-LAYERS = ["build", "base", "site", "desktop", "dev"]  # of pin files, each on top of the one before
+LAYERS = ["build", "base", "site", "desktop", "lab", "dev"]  # of pin files, each on top of the one before
 TORCH_DOWNLOAD = "torch alone is 0.2 GB for CPU, several GB with CUDA; Qt is 0.1 GB"
-DOWNLOADS = {"base": "about 50 MB", "desktop": TORCH_DOWNLOAD, "dev": TORCH_DOWNLOAD}
+DOWNLOADS = {"base": "about 50 MB", "desktop": TORCH_DOWNLOAD, "lab": TORCH_DOWNLOAD, "dev": TORCH_DOWNLOAD}
 # The least room that the installed packages take (torch for CPU on Linux); running out later is explained as well.
-ROOM_GB = {"base": 0.4, "desktop": 1.8, "dev": 2.3}
+ROOM_GB = {"base": 0.4, "desktop": 1.8, "lab": 1.9, "dev": 2.7}
 
 FAULTS = [
     # (what pip says, our sentence); the first match wins: without network pip ends with "no matching distribution"

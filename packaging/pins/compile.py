@@ -4,7 +4,7 @@
     .venv/bin/python packaging/pins/compile.py [--upgrade]
 
 pip resolves for this machine; what only other systems or Python versions need is found by walking the metadata.
-One file per need, each on top of the one before: build, base (coordinator), site, desktop, dev. A version that is
+One file per need, each on top of the one before: build, base (coordinator), site, desktop, lab, dev. A version that is
 pinned already stays while the ranges allow it; --upgrade takes the newest of everything that is not held.
 """
 
@@ -63,7 +63,7 @@ def main() -> None:
             "pip",
         ],  # editables: what hatchling -e installs with
         "base": project["project"]["dependencies"],
-        **{extra: with_inner_extras(extra, extras) for extra in ("site", "desktop", "dev")},
+        **{extra: with_inner_extras(extra, extras) for extra in ("site", "desktop", "lab", "dev")},
     }
     packages = resolve([*itertools.chain(*roots.values()), *HELD], kept)
     written: Needs = {}
