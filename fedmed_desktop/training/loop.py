@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop: LoRA factors by AdamW, exact resume, a look at the control at every micro-step."""
+"""The training loop: LoRA factors by AdamW or SGD, exact resume, a look at the control at every micro-step."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import UserFacingError
-from ..federation.plan import TrainingSettings
+from ..federation.plan import Plan
 from ..federation.work import Control, Stopped
+from ..lora import Adapter
 from .base import BaseModel
 from .batches import Batch, Example, Examples, Schedule, collate
 from .checkpoints import Checkpoint
+from .objectives import Correction, Penalties, Variate
 
 CPU_MICRO_TOKENS = 1024
 """Padded tokens of a micro-batch on the CPU where the plan names no size: more fall out of the caches (measured: a
 batch of 16 notes is a fifth faster in two halves)."""
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,13 @@ class StepDone:
 
 @dataclass
 class Progress:
-    """What has been done so far in this round; written into checkpoints."""
+    """What has been done so far in this round; written into checkpoints. The loss is the task's alone."""
 
     step: int = 0
     loss_sum: float = 0.0
     labels: int = 0
     seconds: float = 0.0
+    rate_sum: float = 0.0
 
     @property
     def mean_loss(self) -> float | None:
@@ -51,29 +56,35 @@ class Progress:
 
 
 class Training:
-    """One round's training of the adapter in the base's slot. Runs in one thread; same seed, same bits (CPU)."""
+    """One round's training of the adapters in the base's slot. Runs in one thread; same seed, same bits (CPU).
+
+    `start` is the shared adapter that was attached; a personal one beside it is trained with it, in both
+    factors. `variate` is for a plan with a ControlVariate. Raises UserFacingError where it is not of the start's shape.
+    """
 
     def __init__(
         self,
         base: BaseModel,
         examples: Examples,
-        settings: TrainingSettings,
-        freeze: tuple[Literal["A", "B"], ...],
-        seed: int,
+        plan: Plan,
+        start: Adapter,
         checkpoint: Checkpoint,
+        variate: Variate | None = None,
     ) -> None:
-        self._base, self._examples, self._settings = base, examples.items, settings
+        self._base, self._examples, self._settings, self._plan = base, examples.items, plan.training, plan
         self._checkpoint = checkpoint
-        self._schedule = Schedule([len(e) for e in examples.items], settings.batch_size, seed)
-        self.steps = settings.steps or max(1, round((settings.epochs or 0) * self._schedule.steps_per_epoch))
-        base.lora.freeze(freeze)
+        self._schedule = Schedule([len(e) for e in examples.items], plan.training.batch_size, plan.seed)
+        self.steps = plan.training.steps or max(1, round((plan.training.epochs or 0) * self._schedule.steps_per_epoch))
+        base.lora.freeze(plan.freeze)
         self._trained = {n: p for n, p in base.lora.parameters().items() if p.requires_grad}
         for parameter in self._trained.values():
             parameter.grad = None  # a training on the same base that ended in a fault may have left some
-        self._optimizer = torch.optim.AdamW(
-            list(self._trained.values()), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
-        self._micro = settings.micro_batch_size
+        placed = base.lora.placed(start) if plan.proximal or plan.variate else {}
+        self._penalties = Penalties(base.lora, plan.objective, placed)
+        self._correction = Correction(base.lora, variate or Variate(), placed) if plan.variate else None
+        self._start_gradient: dict[str, Tensor] = {}
+        self._optimizer = self._new_optimizer()
+        self._micro = plan.training.micro_batch_size
         self.progress = Progress()
         self._restore()
 
@@ -81,6 +92,8 @@ class Training:
         """All remaining steps. On Stopped the last whole step lies in the checkpoint."""
         written = self.progress.step
         try:
+            if self._needs_start_gradient:
+                self._start_gradient = self._mean_gradient(control)
             while self.progress.step < self.steps:
                 done(self._step(control))
                 if self.progress.step % self._settings.checkpoint_steps == 0 or self.progress.step == self.steps:
@@ -91,6 +104,45 @@ class Training:
                 self._save()
             raise
 
+    def kept_control(self) -> tuple[Adapter, Adapter]:
+        """(new c_i, its change) after `run`, of a plan with a ControlVariate; LookupError for any other.
+
+        Values stand in B and A, with the start's scales. They are zeros where a factor was frozen from the first round.
+        """
+        if self._correction is None or self._plan.variate is None:
+            raise LookupError("the plan has no control variate")
+        if self._plan.variate.form == "gradient":
+            return self._correction.kept_of_gradient(self._start_gradient)
+        return self._correction.kept_of_way(self.progress.rate_sum)
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        parameters, settings = list(self._trained.values()), self._settings
+        if settings.optimizer == "sgd":
+            return torch.optim.SGD(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+
+    @property
+    def _needs_start_gradient(self) -> bool:
+        variate = self._plan.variate
+        return variate is not None and variate.form == "gradient" and not self._start_gradient
+
+    def _mean_gradient(self, control: Control) -> dict[str, Tensor]:
+        """Mean of the task's raw gradients, by batch, at the start: no penalty, no clipping, no correction.
+
+        Over one pass of the site's examples, or over the batches of this round where those are fewer.
+        """
+        batches = min(self.steps, self._schedule.steps_per_epoch)
+        sums = {name: torch.zeros_like(parameter) for name, parameter in self._trained.items()}
+        task_alone = Penalties(self._base.lora, (), {})
+        for step in range(batches):
+            examples = [self._examples[i] for i in self._schedule.batch(step)]
+            self._gradients(examples, control, task_alone)
+            for name, parameter in self._trained.items():
+                if parameter.grad is not None:
+                    sums[name] += parameter.grad
+            self._optimizer.zero_grad()
+        return {name: total / batches for name, total in sums.items()}
+
     def _step(self, control: Control) -> StepDone:
         started = time.perf_counter()
         step = self.progress.step
@@ -98,11 +150,15 @@ class Training:
         rate = self._settings.learning_rate * learning_rate_share(step, self.steps, self._settings.warmup_share)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        loss_sum, labels, tokens, waited = self._gradients(examples, control)
+        loss_sum, labels, tokens, waited = self._gradients(examples, control, self._penalties)
         if not math.isfinite(loss_sum):
             raise UserFacingError("training.diverged", step=step + 1, rate=rate)
+        if (penalty := self._penalties.of_factors()) is not None:
+            penalty.backward()  # type: ignore[no-untyped-call]
         if self._settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(list(self._trained.values()), self._settings.clip_norm)
+        if self._correction is not None:
+            self._correction.apply()
         self._optimizer.step()
         self._optimizer.zero_grad()
         seconds = time.perf_counter() - started - waited
@@ -110,16 +166,19 @@ class Training:
         self.progress.loss_sum += loss_sum
         self.progress.labels += labels
         self.progress.seconds += seconds
+        self.progress.rate_sum += rate
         return StepDone(step + 1, loss_sum / labels, rate, tokens, seconds)
 
-    def _gradients(self, examples: list[Example], control: Control) -> tuple[float, int, int, float]:
+    def _gradients(
+        self, examples: list[Example], control: Control, penalties: Penalties
+    ) -> tuple[float, int, int, float]:
         """Gradients of the whole effective batch; halves the micro-batch as often as memory demands.
 
         Returns the summed loss, labels, tokens and the seconds that a pause took.
         """
         while True:
             try:
-                return self._accumulate(examples, control)
+                return self._accumulate(examples, control, penalties)
             except torch.OutOfMemoryError:
                 self._optimizer.zero_grad()
                 rows = max(map(len, self._micro_batches(examples)))
@@ -128,24 +187,29 @@ class Training:
                 self._micro = rows // 2
                 torch.cuda.empty_cache()
 
-    def _accumulate(self, examples: list[Example], control: Control) -> tuple[float, int, int, float]:
-        batches = [
-            collate(rows, self._settings.loss_on, self._base.device.torch) for rows in self._micro_batches(examples)
-        ]
-        labels = sum(len(batch.labels) for batch in batches)
+    def _accumulate(
+        self, examples: list[Example], control: Control, penalties: Penalties
+    ) -> tuple[float, int, int, float]:
+        micro = list(self._micro_batches(examples))
+        batches = [collate(rows, self._settings.loss_on, self._base.device.torch) for rows in micro]
+        labels, tokens = sum(len(batch.labels) for batch in batches), sum(batch.count for batch in batches)
         loss_sum = waited = 0.0
         try:
-            for batch in batches:
+            for rows, batch in zip(micro, batches, strict=True):
                 waiting = time.perf_counter()
                 control.check()
                 waited += time.perf_counter() - waiting
-                loss = label_losses(self._base, batch)
-                (loss / labels).backward()  # type: ignore[no-untyped-call]
-                loss_sum += loss.item()
+                with penalties.watching() as seen:
+                    task = label_losses(self._base, batch)
+                loss = task / labels
+                if (penalty := penalties.of_outputs(seen, list(map(len, rows)))) is not None:
+                    loss = loss + penalty / tokens
+                loss.backward()  # type: ignore[no-untyped-call]
+                loss_sum += task.item()
         except Stopped:
             self._optimizer.zero_grad()
             raise
-        return loss_sum, labels, sum(batch.count for batch in batches), waited
+        return loss_sum, labels, tokens, waited
 
     def _micro_batches(self, examples: list[Example]) -> Iterator[list[Example]]:
         rows = self._micro or len(examples)
@@ -154,30 +218,34 @@ class Training:
         return (examples[i : i + rows] for i in range(0, len(examples), rows))
 
     def _save(self) -> None:
-        tensors: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {f"control/{name}": total for name, total in self._start_gradient.items()}
         for name, parameter in self._trained.items():
             tensors[name] = parameter
             state = self._optimizer.state.get(parameter, {})
-            for moment in ("exp_avg", "exp_avg_sq"):
+            for moment in _MOMENTS:
                 if moment in state:
                     tensors[f"{moment}/{name}"] = state[moment]
         self._checkpoint.write(asdict(self.progress), tensors)
 
     def _restore(self) -> None:
         found = self._checkpoint.read()
-        if found is None or not self._trained.keys() <= found[1].keys():
+        if found is None:
             return
         account, tensors = found
+        if not (self._trained.keys() <= tensors.keys() and asdict(self.progress).keys() <= account.keys()):
+            return
         self.progress = Progress(**{name: account[name] for name in asdict(self.progress)})
         for name, parameter in self._trained.items():
             with torch.no_grad():
                 parameter.copy_(tensors[name])
-            if self.progress.step:
+            if f"{_MOMENTS[0]}/{name}" in tensors:
                 self._optimizer.state[parameter] = self._moments(parameter, tensors, name)
+            if (gradient := tensors.get(f"control/{name}")) is not None:
+                self._start_gradient[name] = gradient.to(parameter.device)
 
     def _moments(self, parameter: nn.Parameter, tensors: dict[str, Tensor], name: str) -> dict[str, Any]:
         device = parameter.device
-        moments: dict[str, Any] = {m: tensors[f"{m}/{name}"].to(device) for m in ("exp_avg", "exp_avg_sq")}
+        moments: dict[str, Any] = {moment: tensors[f"{moment}/{name}"].to(device) for moment in _MOMENTS}
         return {"step": torch.tensor(float(self.progress.step), device=device), **moments}
 
 
