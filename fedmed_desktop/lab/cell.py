@@ -68,9 +68,9 @@ class CellRun:
         """All rows of the cell. Raises UserFacingError."""
         began = time.monotonic()
         sites = split_into_sites(self._notes, self._experiment, cell.sites, cell.seed)
-        if any(choice.method.scored_by == "sites" for choice in self._experiment.methods):
+        if self._experiment.set_aside:
             # Taken from every cell's sites, so that all are judged on the same notes.
-            sites, self._shared = share_notes(sites, self._experiment.shared_notes, cell.seed)
+            sites, self._shared = share_notes(sites, self._experiment.set_aside, cell.seed)
         snapshots = {
             "federation": self._federation,
             "base": self._untrained,
@@ -139,8 +139,7 @@ class CellRun:
         if choice is not None:
             settings = {"method": choice.method, "combine": choice.combine}
             lora, training = experiment.lora_of(choice, cell.sites), choice.trained(experiment.training)
-            if choice.method.scored_by == "sites":
-                shared = self._shared
+            shared = self._shared[: experiment.shared_by(choice)]
         initial = Adapter.initial(self._base.modules, lora.rank, lora.scale, cell.seed).sha256
         base = {"fingerprint": self._base.fingerprint, "initial": initial, "modules": self._base.modules}
         clients = experiment.clients if choice is not None else None
