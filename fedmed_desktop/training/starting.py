@@ -7,11 +7,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..federation.plan import Plan
 from ..federation.work import Given
 from ..lora import Adapter, Module, algebra
+from .objectives import Variate
 
 PERSONAL, CONTROL = "personal", "control"
 
@@ -42,7 +41,7 @@ def for_scoring(plan: Plan, given: Given) -> SiteAdapters:
     return SiteAdapters(_with_own(given.start, plan, given.own), _frozen(plan, given), personal)
 
 
-def controls(plan: Plan, given: Given, start: Adapter) -> tuple[Adapter, Adapter] | None:
+def variate(plan: Plan, given: Given, start: Adapter) -> Variate | None:
     """SCAFFOLD's c and c_i in the shape of `start`; None where the plan has no control variates.
 
     Both are zero in the first round, and c_i also where it is of other ranks than this plan's: factors at different
@@ -52,9 +51,8 @@ def controls(plan: Plan, given: Given, start: Adapter) -> tuple[Adapter, Adapter
         return None
     if plan.variate.control is not None and given.control is None:
         raise ValueError("the plan names a control that was not given")
-    zero = start.map(lambda m: Module(np.zeros_like(m.B), np.zeros_like(m.A), m.scale))
     own = given.own.get(CONTROL)
-    return given.control or zero, own if own is not None and _alike(own, start) else zero
+    return Variate(given.control, own if own is not None and _alike(own, start) else None)
 
 
 def resized(adapter: Adapter, rank: int, seed: int) -> Adapter:

@@ -29,11 +29,11 @@ from .evidence import evidence
 from .job import Job
 from .loop import Training
 from .scoring import shared_notes
-from .starting import PERSONAL, SiteAdapters, for_scoring, for_training, resized
+from .starting import CONTROL, PERSONAL, SiteAdapters, for_scoring, for_training, resized, variate
 
 __all__ = ["SiteTrainer", "Split", "resized"]
 
-ADAPTER_PART = "adapter"
+ADAPTER_PART, CONTROL_PART = "adapter", "control"
 
 Split = Literal["train", "validation", "test"]
 
@@ -218,10 +218,13 @@ class SiteTrainer:
         self, job: Job, given: Given, begun: SiteAdapters, examples: Examples, checkpoint: Checkpoint
     ) -> _Trained:
         plan, slot = job.plan, self._base.lora
-        training = Training(self._base, examples, plan.training, plan.freeze, plan.seed, checkpoint)
+        corrected = variate(plan, given, begun.shared)
+        training = Training(self._base, examples, plan, begun.shared, checkpoint, corrected)
         training.run(lambda done: job.step(done, training.steps, self._base.device.peak_memory_mib()), job.control)
         shared, personal = slot.read(), slot.read_personal() if begun.personal else None
         if plan.rotation is not None:
+            if plan.shared != FACTORS:
+                raise ValueError("a rotation needs both factors: it would turn the one that is held too")
             shared = rotated(shared, begun.shared, plan.round, plan.rotation)
         blobs = {ADAPTER_PART: encode_update(shared, plan.shared)}
         if plan.shared == FACTORS:
@@ -229,6 +232,9 @@ class SiteTrainer:
         own: dict[str, Adapter] = dict.fromkeys(plan.own, shared)
         if personal is not None:
             own[PERSONAL] = personal
+        if corrected is not None:
+            own[CONTROL], change = training.kept_control()
+            blobs[CONTROL_PART] = change.to_blob()
         adapters = SiteAdapters(shared, begun.frozen, personal)
         return _Trained(adapters, blobs, own, training.progress.step, training.progress.mean_loss)
 

@@ -311,3 +311,18 @@ def test_that_windows_of_a_note_without_entities_cover_its_words() -> None:
     windows = split_note(Note(id="n", text=text, entities=()), 40)
     assert "".join("".join(w.note.text.split()) for w in windows) == "".join(text.split())
     assert all(text[w.offset :].startswith(w.note.text) for w in windows)
+
+
+def test_that_a_personal_and_a_frozen_adapter_act_beside_the_chosen_one(
+    reader: NoteReader, base: BaseModel, adapter: Adapter
+) -> None:
+    nothing = adapter.map(lambda module: Module(np.zeros_like(module.B), module.A, module.scale))
+
+    def answer(chosen: Adapter | None, **beside: Any) -> list[int]:
+        reader.read(TEXT, TYPES, chosen, settings=SMALL, **beside)
+        return list(stream(base, Request(Encoder(base.tokenizer, TYPES, "html").prompt(TEXT), 12)))
+
+    alone, bare = answer(adapter), answer(None)
+    assert alone != bare == answer(nothing)
+    assert answer(nothing, personal=adapter) == answer(nothing, frozen=adapter) == alone
+    assert answer(None, personal=adapter, frozen=adapter) == bare

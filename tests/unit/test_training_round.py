@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedmed_desktop.clinical import Entity, Note, SiteNotes
+from fedmed_desktop.clinical import SiteNotes
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.events import Evaluated, Event, GenerationProgress, PhaseChanged, TrainingStep
-from fedmed_desktop.federation.plan import Plan, References, TrainingSettings
+from fedmed_desktop.federation.plan import References, TrainingSettings
 from fedmed_desktop.federation.spec import ShareSettings
 from fedmed_desktop.federation.work import Control, Given, LocalResult, Stopped
 from fedmed_desktop.lora import Adapter, algebra
@@ -22,26 +22,7 @@ from fedmed_desktop.scores import Scores
 from fedmed_desktop.training.base import BaseModel
 from fedmed_desktop.training.device import choose_device
 from fedmed_desktop.training.trainer import SiteTrainer, resized
-
-TYPES = ("drug", "problem")
-DRUGS = ("aspirin", "insulin", "heparin", "warfarin", "digoxin")
-PROBLEMS = ("pain", "fever", "rash", "stroke", "anaemia")
-
-
-def note(number: int) -> Note:
-    drug, problem = DRUGS[number % 5], PROBLEMS[number // 5 % 5]
-    text = f"Patient {number} took {drug} and had {problem}" + " again" * (number % 4) + "."
-    entities = tuple(
-        Entity(id=f"T{i}", start=text.index(word), end=text.index(word) + len(word), type=type_, text=word)
-        for i, (word, type_) in enumerate([(drug, "drug"), (problem, "problem")])
-    )
-    return Note(id=f"n{number}", text=text, entities=entities)
-
-
-NOTES = SiteNotes([note(i) for i in range(12)], [note(i) for i in range(30, 34)], None)
-SETTINGS = TrainingSettings(
-    steps=6, batch_size=4, micro_batch_size=2, learning_rate=5e-3, max_new_tokens=8, checkpoint_steps=2
-)
+from tests.training_parts import NOTES, SETTINGS, TYPES, note, plan_of, train
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +38,6 @@ def start(tiny_model: Path) -> Adapter:
 @pytest.fixture
 def trainer(base: BaseModel) -> SiteTrainer:
     return SiteTrainer(base, "Riverside", NOTES, TYPES)
-
-
-def plan_of(start: Adapter, settings: TrainingSettings = SETTINGS, **changes: object) -> Plan:
-    values: dict[str, object] = {"round": 3, "start": start.sha256, "rank": 4, "training": settings, "seed": 11}
-    return Plan.model_validate(values | changes)
-
-
-def train(trainer: SiteTrainer, start: Adapter, folder: Path, plan: Plan | None = None) -> LocalResult:
-    return trainer.train_round(plan or plan_of(start), Given(start), folder, lambda event: None, Control())
 
 
 def test_that_a_round_lowers_the_loss_and_reports_what_it_did(
@@ -185,7 +157,7 @@ def test_that_a_stop_between_micro_steps_loses_only_the_unfinished_step(
 
     def training(folder: str) -> Training:
         base.lora.attach(start)
-        return Training(base, examples, SETTINGS, (), 5, Checkpoint(tmp_path / folder, "training", "key"))
+        return Training(base, examples, plan_of(start), start, Checkpoint(tmp_path / folder, "training", "key"))
 
     training("whole").run(lambda done: None, Control())
     whole = base.lora.read()
