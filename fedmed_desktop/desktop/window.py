@@ -29,6 +29,7 @@ from .view.trial import BLOB
 from .widgets import Banner, NavigationBar, NavigationButton
 
 if TYPE_CHECKING:
+    from .pages.experiment import ExperimentPage
     from .pages.monitor import MonitorPage
 
 PAGES: Final = ("rounds", "monitor", "approvals", "trial")
@@ -55,7 +56,7 @@ class Window(QMainWindow):
         super().__init__()
         self._clock = clock
         self._desk = Desk()
-        self._ended = False
+        self._ended = self._shows_experiment = False
         self.setWindowTitle(APP_NAME)
         self.setWindowIcon(app_icon())
         self.resize(*SIZE)
@@ -97,6 +98,7 @@ class Window(QMainWindow):
         menu.add(self.tr("Guide to this page"), QKeySequence.StandardKey.HelpContents).triggered.connect(
             self.show_guide
         )
+        menu.add(self.tr("Open experiment…"), QKeySequence.StandardKey.Open).triggered.connect(self.ask_experiment)
         menu.add(self.tr("Open the log file")).triggered.connect(self._ask_log)
         menu.add(self.tr("About and licences")).triggered.connect(self._show_about)
         menu.add_separator()
@@ -137,6 +139,19 @@ class Window(QMainWindow):
         from .pages.monitor import MonitorPage
 
         page = MonitorPage()
+        page.experiment_asked.connect(self.ask_experiment)
+        self._stack.addWidget(page)
+        return page
+
+    @cached_property
+    def experiment(self) -> ExperimentPage:
+        """Made when somebody first wants to see one; it stands in the Monitor's place until it is closed."""
+        from .pages.experiment import ExperimentPage
+
+        page = ExperimentPage()
+        page.opened.connect(self._show_experiment)
+        page.refused.connect(self._say_refused)
+        page.closed.connect(self._close_experiment)
         self._stack.addWidget(page)
         return page
 
@@ -164,7 +179,7 @@ class Window(QMainWindow):
     def _pages(self, number: int) -> QWidget:
         match PAGES[number]:
             case "monitor":
-                return self.monitor
+                return self.experiment if self._shows_experiment else self.monitor
             case "approvals":
                 return self.approvals
             case "trial":
@@ -201,6 +216,33 @@ class Window(QMainWindow):
         self.go("trial")
         if entry and (part := entry.update.parts.get("adapter")):
             self.trial.choose(f"{BLOB}{part.sha256}")
+
+    @Slot()
+    def ask_experiment(self) -> None:
+        """For the folder of an experiment; the page is turned to once one was read."""
+        self.experiment.ask()
+
+    @Slot()
+    def _show_experiment(self) -> None:
+        self._shows_experiment = True
+        self._turn_to_monitor()
+        self.experiment.table.setFocus()
+
+    @Slot()
+    def _close_experiment(self) -> None:
+        self._shows_experiment = False
+        self._turn_to_monitor()
+        self._navigation.button(PAGES.index("monitor")).setFocus()
+
+    def _turn_to_monitor(self) -> None:
+        if self.page == "monitor":
+            self._turn_to(PAGES.index("monitor"))
+        else:
+            self.go("monitor")
+
+    @Slot(str)
+    def _say_refused(self, sentence: str) -> None:
+        self.say(sentence)
 
     @Slot()
     def show_guide(self) -> None:

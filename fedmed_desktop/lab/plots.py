@@ -246,7 +246,7 @@ def _level_out(axes: Sequence[Axes]) -> None:
 def _draw_courses(panel: Axes, curves: Sequence[Curve], looks: dict[str, _Look], *, takes_turns: bool = False) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    last = max((curve.rounds[-1] for curve in curves), default=1.0)
+    last = max([1.0, *(float(curve.rounds[-1]) for curve in curves)])  # before any training there is but round 0
     for number, curve in enumerate(curves):
         look = looks[curve.label]
         if len(curve.rounds) == 1 and curve.kind != "federation":

@@ -135,7 +135,7 @@ def percent(value: float) -> str:
 
 def told(found: Difference | None) -> str:
     """The difference, its interval and what that shows, such as
-    "−0.121 (−10.2 %) [−0.150, −0.093] to sa_fedlora: lower"."""
+    "−0.121 (−10.2 %) [−0.150, −0.093] against sa_fedlora: lower"."""
     if found is None:
         return _NONE
     words = signed(found.absolute)
@@ -143,7 +143,7 @@ def told(found: Difference | None) -> str:
         words += f" ({percent(found.relative)})"
     if found.interval is not None:
         words += f" [{signed(found.interval[0])}, {signed(found.interval[1])}]"
-    return f"{words} to {found.baseline}: {shown(found)}"
+    return f"{words} against {found.baseline}: {shown(found)}"
 
 
 def shown(found: Difference) -> str:

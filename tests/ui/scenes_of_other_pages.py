@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PySide6.QtWidgets import QDialog
 
@@ -15,10 +16,12 @@ from fedmed_desktop.desktop.dialogs.fault import FaultDialog
 from fedmed_desktop.desktop.dialogs.guide import GuideDialog
 from fedmed_desktop.desktop.view import joining
 from fedmed_desktop.desktop.view.desk import Desk
+from fedmed_desktop.desktop.view.experiment import open_experiment
 from fedmed_desktop.desktop.view.items import Problem, ReadingShown, Side
 from fedmed_desktop.desktop.window import Window
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.resources import resource
+from tests.results_parts import write_experiment
 from tests.ui.scene_parts import ADDRESS, Lakeview, course, phase, standing, steps
 from tests.ui.scenes import Scene
 from tests.ui.scenes_of_rounds import nobody, told, training
@@ -85,6 +88,22 @@ def _log(window: Window, desk: Desk) -> QDialog | None:
     return None
 
 
+def _experiment(*, chosen: int | None = None, **more: object) -> Act:
+    """What was opened, and perhaps a method that was chosen in it."""
+
+    def act(window: Window, desk: Desk) -> QDialog | None:
+        del desk
+        with TemporaryDirectory() as folder:
+            found = open_experiment(write_experiment(Path(folder), **more))  # type: ignore[arg-type]
+        window.experiment.show_experiment(found)
+        window.experiment.opened.emit()
+        if chosen is not None:
+            window.experiment.table.selectRow(chosen)
+        return None
+
+    return act
+
+
 def monitor() -> list[Scene]:
     return [
         Scene("monitor", "not-joined", nobody),
@@ -94,6 +113,12 @@ def monitor() -> list[Scene]:
         Scene("monitor", "log", _live, _log),
         Scene("monitor", "table", _live, _table),
         Scene("monitor", "approval-waits", _waits),
+        Scene("monitor", "experiment", _live, _experiment()),
+        Scene("monitor", "experiment-chosen", _live, _experiment(chosen=5)),
+        Scene(
+            "monitor", "experiment-lacks", nobody, _experiment(seeds=1, sites=(3,), failed=2, missing=4, scored=False)
+        ),
+        Scene("monitor", "experiment-empty", nobody, _experiment(sites=(), missing=4)),
     ]
 
 

@@ -54,7 +54,7 @@ def test_that_numbers_have_signs_and_deviations() -> None:
 
 def test_that_one_seed_gives_no_interval_and_says_so() -> None:
     text = table(results(row("fedavg", 1, 2.0), row("fedprox", 1, 1.0)))
-    assert cells_of(text, "fedprox")[2] == "−1.000 (−50.0 %) to fedavg: one seed, no interval"
+    assert cells_of(text, "fedprox")[2] == "−1.000 (−50.0 %) against fedavg: one seed, no interval"
     assert "With one seed there is no interval" in text and "[" not in cells_of(text, "fedavg")[2]
 
 
@@ -62,15 +62,15 @@ def test_that_an_interval_that_holds_zero_is_no_difference_shown() -> None:
     rows = [row("fedavg", seed, loss) for seed, loss in enumerate((1.0, 2.0))]
     rows += [row("fedprox", seed, loss) for seed, loss in enumerate((2.0, 1.0))]
     text = table(results(*rows))
-    assert cells_of(text, "fedprox")[2] == "0.000 (0.0 %) [−1.000, +1.000] to fedavg: no difference shown"
+    assert cells_of(text, "fedprox")[2] == "0.000 (0.0 %) [−1.000, +1.000] against fedavg: no difference shown"
     assert "no proof that there is none" in text
 
 
 def test_that_a_clear_difference_is_told_with_its_direction() -> None:
     rows = [row(label, seed, loss + seed) for label, loss in (("fedavg", 2.0), ("fedprox", 1.5)) for seed in (0, 1)]
     text = table(results(*rows))
-    assert cells_of(text, "fedprox")[2] == "−0.500 (−20.0 %) [−0.500, −0.500] to fedavg: lower"
-    assert cells_of(text, "fedavg")[2].endswith("to fedprox: higher")
+    assert cells_of(text, "fedprox")[2] == "−0.500 (−20.0 %) [−0.500, −0.500] against fedavg: lower"
+    assert cells_of(text, "fedavg")[2].endswith("against fedprox: higher")
 
 
 def test_that_what_is_not_there_is_told_before_any_number(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from PySide6.QtCore import QDir, Qt, QTimer, Slot
+from PySide6.QtCore import QDir, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFileDialog, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
@@ -45,6 +45,8 @@ class MonitorPage(PageBase):
     Measured on two shared cores with 20,000 steps: 1.5 ms for a tick (3.5 ms by time), 3.5 ms to paint it at 1280x720.
     """
 
+    experiment_asked = Signal()
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._desk: Desk | None = None
@@ -53,7 +55,7 @@ class MonitorPage(PageBase):
         self.charts, self.table = ChartColumn(), CurvesView()
         self.subtitle = Sentence()
         self.banner = Banner()
-        self.empty = EmptyState("monitor", *monitor.waiting(Desk()))
+        self.empty = EmptyState("monitor", *monitor.waiting(Desk()), secondary=(self.tr("Open experiment…"),))
         self.controls, self.cards = MonitorControls(), MonitorCards()
         self.add(self._header())
         self.add(self.banner)
@@ -156,8 +158,14 @@ class MonitorPage(PageBase):
         controls.log_chosen.connect(self._on_log)
         controls.table_chosen.connect(self._on_table)
         controls.follow_chosen.connect(self._on_follow)
+        controls.experiment_asked.connect(self.experiment_asked)
+        self.empty.chosen.connect(self._on_empty_chosen)
         controls.picture_asked.connect(self._on_picture)
         controls.numbers_asked.connect(self._on_numbers)
+
+    @Slot(int)
+    def _on_empty_chosen(self, _button: int) -> None:
+        self.experiment_asked.emit()
 
     @Slot(str)
     def _on_smoothing(self, weight: str) -> None:

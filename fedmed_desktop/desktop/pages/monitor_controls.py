@@ -26,6 +26,7 @@ class MonitorControls(Row):
     follow_chosen = Signal(bool)
     picture_asked = Signal()
     numbers_asked = Signal()
+    experiment_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self.smoothing, self.view = Button(), Button()
@@ -76,6 +77,9 @@ class MonitorControls(Row):
         self.table_action.setCheckable(True)
         self.log_action.triggered.connect(self.log_chosen)
         self.table_action.triggered.connect(self.table_chosen)
+        menu.addSeparator()
+        self.experiment_action = menu.addAction(self.tr("Open experiment…"))
+        self.experiment_action.triggered.connect(self._on_experiment)
         return menu
 
     def _export_menu(self) -> QMenu:
@@ -93,6 +97,10 @@ class MonitorControls(Row):
     @Slot(QAction)
     def _on_axis(self, action: QAction) -> None:
         self.axis_chosen.emit(action.data())
+
+    @Slot()
+    def _on_experiment(self) -> None:
+        self.experiment_asked.emit()
 
     @Slot()
     def _on_picture(self) -> None:
