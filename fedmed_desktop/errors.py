@@ -88,6 +88,10 @@ SENTENCES: Final[dict[str, str]] = {
     "weight. Give this site the shared notes.",
     "methods.rolora_needs_factors": "{path}: rolora holds one factor in each round and is exact so; a product or a "
     'stack would change both. Write combine = "factors".',
+    "methods.scaffold_needs_factors": "{path}: scaffold's control variates are directions of A and B, which a product "
+    'or a stack replaces by others. Write combine = "factors".',
+    "methods.scaffold_needs_sgd": '{path}: scaffold\'s form = "sgd" reads gradients off the steps, which only SGD '
+    'allows. Write form = "gradient", or training.optimizer = "sgd".',
     # protocol, storage
     "protocol.bad_chunk": "A piece of an adapter cannot be taken: {reason}. The transfer begins again.",
     "protocol.not_understood": "The other side sent something that this version does not understand ({place}: "

@@ -48,6 +48,7 @@ def close_round(
     closing = Closing(
         round=due.round,
         rounds=spec.rounds,
+        rank=state.rank,
         combination=combination,
         reports=reports,
         weights=due.weights,

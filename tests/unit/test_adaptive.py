@@ -60,6 +60,7 @@ def closed(
         Closing(
             round=number,
             rounds=20,
+            rank=8,
             combination=combination or Combination(INITIAL, 0.0),
             reports=reports or {site: Report(notes=10, loss_before=1.0) for site in drifts},
             weights={site: 1 / len(drifts) for site in drifts},

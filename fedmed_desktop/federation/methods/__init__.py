@@ -13,6 +13,8 @@ from .fed_medlora_plus import FedMedLoraPlus
 from .fedavg import FedAvg
 from .fedex import FedEx
 from .fednova import FedNova
+from .fedopal import FedOpal
+from .fedprox import FedProx
 from .fedrot import FedRot
 from .fedsa import FedSa
 from .ffa import Ffa
@@ -21,13 +23,19 @@ from .flexlora import FlexLora
 from .flora import Flora
 from .method import Assignment, Closing, Method, MethodState, Outcome
 from .rolora import RoLora
+from .sa_fedlora import SaFedLora
+from .scaffold import Scaffold
 
 AnyMethod = Annotated[
     AdaptiveFedLora
     | FedAvg
     | FedMedLora
     | FedMedLoraPlus
+    | FedProx
     | FedNova
+    | Scaffold
+    | SaFedLora
+    | FedOpal
     | FlexLora
     | FedEx
     | Flora
@@ -42,7 +50,10 @@ METHODS: dict[str, type[Method]] = {
     "fedavg": FedAvg,
     "fed_medlora": FedMedLora,
     "fed_medlora_plus": FedMedLoraPlus,
+    "fedprox": FedProx,
     "fednova": FedNova,
+    "scaffold": Scaffold,
+    "sa_fedlora": SaFedLora,
     "flexlora": FlexLora,
     "fedex": FedEx,
     "flora": Flora,
@@ -51,6 +62,7 @@ METHODS: dict[str, type[Method]] = {
     "fedsa": FedSa,
     "fedrot": FedRot,
     "adaptive_fedlora": AdaptiveFedLora,
+    "fedopal": FedOpal,
 }
 
 __all__ = [
@@ -65,6 +77,8 @@ __all__ = [
     "FedMedLora",
     "FedMedLoraPlus",
     "FedNova",
+    "FedOpal",
+    "FedProx",
     "FedRot",
     "FedSa",
     "Ffa",
@@ -74,6 +88,8 @@ __all__ = [
     "MethodState",
     "Outcome",
     "RoLora",
+    "SaFedLora",
+    "Scaffold",
     "refusal_of",
     "usual",
 ]

@@ -7,7 +7,7 @@ coordinator averages factors as FedAvg does (methods 4.10, at second hand; stren
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,10 @@ from .method import Assignment, MethodState, WeighedByNotes, with_all
 
 
 class FedRot(WeighedByNotes):
+    """All sites need one rank: the factors that they turn towards must be the same ones at every site."""
+
+    mixes_ranks: ClassVar[bool] = False
+
     name: Literal["fedrot"] = "fedrot"
     strength: float = Field(0.5, ge=0, le=1)
 

@@ -8,13 +8,17 @@ has it as a baseline, averages B once after the last round; here B never leaves.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ..plan import Plan
 from .method import Assignment, MethodState, WeighedByNotes, with_all
 
 
 class FedSa(WeighedByNotes):
+    """All sites need one rank: a site's own B belongs to the basis of the common A, which cutting it back changes."""
+
+    mixes_ranks: ClassVar[bool] = False
+
     name: Literal["fedsa"] = "fedsa"
 
     def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:

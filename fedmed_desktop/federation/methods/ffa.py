@@ -7,13 +7,17 @@ first A; the paper's remedy, an orthonormal one and a higher learning rate for B
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ..plan import Plan
 from .method import Assignment, MethodState, WeighedByNotes, with_all
 
 
 class Ffa(WeighedByNotes):
+    """All sites need one rank: a start that is cut back to a smaller one has another A, and A is to stay."""
+
+    mixes_ranks: ClassVar[bool] = False
+
     name: Literal["ffa"] = "ffa"
 
     def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:

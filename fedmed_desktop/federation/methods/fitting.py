@@ -21,6 +21,7 @@ REFUSED: Final[Mapping[str, Mapping[Combining, str]]] = {
     "flexlora": {"factors": "methods.flexlora_is_product", "stack": "methods.flexlora_is_product"},
     "flora": {"factors": "methods.flora_is_stack", "product": "methods.flora_is_stack"},
     "rolora": {"product": "methods.rolora_needs_factors", "stack": "methods.rolora_needs_factors"},
+    "scaffold": {"product": "methods.scaffold_needs_factors", "stack": "methods.scaffold_needs_factors"},
 }
 
 

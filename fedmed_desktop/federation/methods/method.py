@@ -67,11 +67,12 @@ class Closing:
     """What a method has at hand when a round closes; mappings by site. `start` is what this round started from.
 
     `sources` are the updates' adapters, `controls` the changes of c_i, `control` the c of this round (None: zero).
-    `sites` counts all that ever joined. `caps` as in Assignment.
+    `sites` counts all that ever joined. `rank` and `caps` as in Assignment; `ranks` are those that were planned.
     """
 
     round: int
     rounds: int
+    rank: int
     combination: Combination
     reports: Mapping[str, Report]
     weights: Mapping[str, float]

@@ -7,13 +7,17 @@ Weights by notes. In few rounds each factor moves once or twice only.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ..plan import Plan
 from .method import Assignment, MethodState, WeighedByNotes, with_all
 
 
 class RoLora(WeighedByNotes):
+    """All sites need one rank: a start that is cut back to a smaller one has another held factor than the others'."""
+
+    mixes_ranks: ClassVar[bool] = False
+
     name: Literal["rolora"] = "rolora"
 
     def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:

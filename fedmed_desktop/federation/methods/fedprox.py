@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FedProx (Li et al. 2020, arXiv 1812.06127) on LoRA: a term beside the loss holds each site near the round's start.
+
+    loss + (mu / 2) |x - x_start|^2                                                                   (methods 4.14)
+
+on "factors": x is all numbers of A and B, as in OpenFedLLM's code, so mu acts unevenly on the two. on "product":
+x = s B A, by the trace identity, which no change of basis alters (inferred). mu = 0.01 is that code's. A site of a
+smaller rank is held near the start cut back to it. Weights by notes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import PositiveFloat
+
+from ..plan import Plan, Proximal
+from .method import Assignment, MethodState, WeighedByNotes, with_all
+
+
+class FedProx(WeighedByNotes):
+    name: Literal["fedprox"] = "fedprox"
+    mu: PositiveFloat = 0.01
+    on: Literal["factors", "product"] = "factors"
+
+    def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:
+        return with_all(super().plan(assignment, state), objective=(Proximal(mu=self.mu, on=self.on),))

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SA-FedLoRA (arXiv 2405.09394): a rank that falls by the calendar, after a stage that holds sites to the common model.
+
+No formula of theirs is public, so all of ours are inferred (methods 4.15). The schedule is AdaLoRA's cubic one. Of T
+rounds T_i are initiating, T_h hold the first rank r_0 (the specification's `lora.rank`) and T_f have the last, r_T:
+
+    r(t) = r_0                                                                    t <= T_i + T_h
+    r(t) = r_T                                                                    t >= T - T_f
+    r(t) = floor(r_T + (r_0 - r_T) (1 - (t - T_i - T_h) / (T - T_i - T_h - T_f))^3)   in between
+
+In the initiating stage the paper trains the whole model with a penalty; here FedProx's term stands for it. Weights by
+notes, and any way of combining: the coordinator cuts the next start back, so that all sites begin from the same factors
+(signs of an SVD differ between machines); a fresh adapter, after a stack, is cut back likewise.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from threadpoolctl import threadpool_limits
+
+from ...lora import algebra
+from ..plan import Plan, Proximal
+from .method import Assignment, Closing, MethodState, Outcome, WeighedByNotes, with_all
+
+
+class SaFedLora(WeighedByNotes):
+    """`initiating`, `hold` and `final` are shares of all rounds, in whole rounds: the first is rounded up, for a
+    federation of few rounds has that stage too, the others down. A `rank_last` above `lora.rank` is that.
+
+    All sites have the round's rank, which is what is meant by a rank by time: so none may have a cap below it.
+    """
+
+    mixes_ranks: ClassVar[bool] = False
+
+    name: Literal["sa_fedlora"] = "sa_fedlora"
+    rank_last: PositiveInt = 4
+    initiating: float = Field(0.1, gt=0, le=1)
+    hold: float = Field(0.1, ge=0, le=1)
+    final: float = Field(0.2, ge=0, le=1)
+    mu: PositiveFloat = 0.01
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Self:
+        if _exact(self.initiating) + _exact(self.hold) + _exact(self.final) > 1:
+            raise ValueError("initiating, hold and final are shares of all rounds; together they must not exceed 1")
+        return self
+
+    def rank(self, site: str, assignment: Assignment, state: MethodState) -> int:
+        return self.rank_at(assignment.round, assignment.rounds, assignment.rank)
+
+    def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:
+        plans = super().plan(assignment, state)
+        if assignment.round > self._stages(assignment.rounds)[0]:
+            return plans
+        return with_all(plans, objective=(Proximal(mu=self.mu),))
+
+    def finish(self, closing: Closing) -> Outcome:
+        rank = self.rank_at(closing.round + 1, closing.rounds, closing.rank)
+        result = closing.combination
+        with threadpool_limits(limits=1):  # the last bits must not depend on threads
+            adapter, lost = algebra.shrink(result.adapter, rank)
+        return Outcome(adapter, result.frozen, state=closing.state, measures={"energy_cut": lost})
+
+    def rank_at(self, number: int, rounds: int, first: int) -> int:
+        """r(t), from `first` down; after the last round its rank stays."""
+        initiating, held, final = self._stages(rounds)
+        number, last, held = min(number, rounds), min(self.rank_last, first), initiating + held
+        if number <= held:
+            return first
+        if number >= rounds - final:
+            return last
+        left = 1 - Fraction(number - held, rounds - held - final)
+        return math.floor(last + (first - last) * left**3)
+
+    def _stages(self, rounds: int) -> tuple[int, int, int]:
+        """Rounds of the initiating stage, of the hold behind it and of the end."""
+        shares = (self.initiating, self.hold, self.final)
+        initiating, hold, final = (_exact(share) * rounds for share in shares)
+        return math.ceil(initiating), math.floor(hold), math.floor(final)
+
+
+def _exact(share: float) -> Fraction:
+    """The share as it is written: 0.29 of 100 rounds are 29, which floats do not give."""
+    return Fraction(repr(share))

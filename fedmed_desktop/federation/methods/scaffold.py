@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SCAFFOLD (Karimireddy et al. 2020, arXiv 1910.06378) on LoRA factors: control variates against a site's own bias.
+
+    site     g + c - c_k in every step; what changed of its c_k leaves with the update          (plan.ControlVariate)
+    server   c <- c + sum over answering sites of (c_k+ - c_k) / N,   x <- mean by notes              (methods 4.14)
+
+N counts all sites that ever joined, as in the paper's partial participation; c and all c_k begin at zero. The mean by
+notes is OpenFedLLM's. form "sgd" is the published c_k+ = c_k - c + (x - y_k) / (sum of rates), which presumes that
+steps are multiples of gradients; "gradient" takes the mean gradient of the loss at x (their option I), which is right
+under any optimiser, so it is the default. Which form goes with which optimiser is our choice (inferred).
+
+A variate is a direction in the factors' own basis. So all sites need one rank, and a product or a stack, which give
+factors in another basis, are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Final, Literal
+
+import numpy as np
+
+from ...lora import Adapter, Module
+from ...lora.module import ModuleSource
+from ..plan import ControlVariate, Plan
+from .method import Assignment, Closing, MethodState, Outcome, Setting, WeighedByNotes, with_all
+
+_LARGEST: Final = float(np.finfo(np.float32).max)
+
+
+class Scaffold(WeighedByNotes):
+    mixes_ranks: ClassVar[bool] = False
+
+    name: Literal["scaffold"] = "scaffold"
+    form: Literal["gradient", "sgd"] = "gradient"
+
+    def misfit(self, setting: Setting) -> str | None:
+        if self.form == "sgd" and setting.training.optimizer != "sgd":
+            return "methods.scaffold_needs_sgd"
+        return super().misfit(setting)
+
+    def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:
+        term = ControlVariate(form=self.form, control=assignment.control)
+        return with_all(super().plan(assignment, state), objective=(term,))
+
+    def finish(self, closing: Closing) -> Outcome:
+        changes = [closing.controls[site] for site in sorted(closing.controls)]
+        outcome = super().finish(closing)
+        control = next_control(outcome.adapter, closing.control, changes, closing.sites)
+        return Outcome(outcome.adapter, outcome.frozen, control, outcome.state)
+
+
+def next_control(shape: Adapter, control: ModuleSource | None, changes: Sequence[ModuleSource], sites: int) -> Adapter:
+    """c + sum of changes / sites, factor by factor in float64, with the modules, ranks and scales of `shape`.
+
+    `control` None is zero. The order of `changes` decides the last bits. What float32 cannot hold is held at its
+    largest, so that no site's absurd numbers stop the federation.
+    """
+    modules = {}
+    for name, like in shape.items():
+        b, a = np.zeros(like.B.shape), np.zeros(like.A.shape)
+        for change in changes:
+            part = change.module(name)
+            b, a = b + part.B, a + part.A
+        b, a = b / sites, a / sites
+        if control is not None:
+            before = control.module(name)
+            b, a = b + before.B, a + before.A
+        modules[name] = Module(b.clip(-_LARGEST, _LARGEST), a.clip(-_LARGEST, _LARGEST), like.scale)
+    return Adapter(modules)
