@@ -71,13 +71,14 @@ class Site:
         ask: bool = True,
         drift: float | None = 0.22,
         notes: int | None = 330,
+        histogram: dict[str, int] | None = None,
     ) -> Entry:
         """A training's update comes into the outbox, and the agent asks about it."""
         plan = plan_of(round_number)
         made = result_of(plan, INITIAL, moved(INITIAL, round_number))
         report = made.update.report.model_copy(
             update={
-                "notes": 2310, "train_loss": 1.21, "loss_before": 1.42, "loss_after": 1.07,
+                "notes": 2310, "histogram": histogram or {}, "train_loss": 1.21, "loss_before": 1.42, "loss_after": 1.07,
                 "scores_before": before, "scores_after": after,
             }
             | ({} if norm is None else {"update_norm": norm})

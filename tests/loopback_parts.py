@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from fedmed_desktop import events
 from fedmed_desktop.coordinator import CoordinatorServer, Host
-from fedmed_desktop.federation import FederationSpec, LocalResult, Plan
+from fedmed_desktop.federation import FederationSpec, LocalResult, Plan, Scorer
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.protocol.messages import (
     VERSION,
@@ -41,10 +41,15 @@ E = TypeVar("E", bound=events.Event)
 
 @asynccontextmanager
 async def coordinator(
-    folder: Path, spec: FederationSpec, seen: list[events.Event], port: int = 0, initial: Adapter = INITIAL
+    folder: Path,
+    spec: FederationSpec,
+    seen: list[events.Event],
+    port: int = 0,
+    initial: Adapter = INITIAL,
+    scorer: Scorer | None = None,
 ) -> AsyncIterator[tuple[Host, int]]:
     BlobStore(folder / "blobs").write(initial.to_blob())
-    host = Host(spec, folder, seen.append)
+    host = Host(spec, folder, seen.append, scorer=scorer)
     try:
         async with CoordinatorServer(host, "127.0.0.1", port, seen.append) as server:
             await host.start()
@@ -62,6 +67,7 @@ def agent(
     trainer: NumpyTrainer | None = None,
     approver: Approver | None = None,
     base: str = FINGERPRINT,
+    rank_cap: int | None = None,
 ) -> SiteAgent:
     worker = trainer or NumpyTrainer(ord(name[0]))
     return SiteAgent(
@@ -74,6 +80,7 @@ def agent(
         jobs=jobs,
         emit=seen.append,
         backoff=QUICK,
+        rank_cap=rank_cap,
     )
 
 
@@ -165,6 +172,7 @@ class CuttingProxy:
         self._cuts = {"up": list(cuts_up), "down": list(cuts_down)}
         self.bytes = {"up": 0, "down": 0}
         self.connections = 0
+        self.recorded: bytearray | None = None  # what went up, where a test sets it
         self.hold_up_at: int | None = None
         self.held = asyncio.Event()
         self._released = asyncio.Event()
@@ -222,6 +230,8 @@ class CuttingProxy:
                     cuts.pop(0)
                     return
                 self.bytes[direction] += len(data)
+                if direction == "up" and self.recorded is not None:
+                    self.recorded += data
                 if direction == "up" and self.hold_up_at is not None and self.bytes["up"] >= self.hold_up_at:
                     self.held.set()
                     await self._released.wait()

@@ -172,6 +172,8 @@ def _leaves(entry: Entry, desk: Desk) -> tuple[Line, ...]:
         lines.append(Line("Size", megabytes(update.size), full=f"{update.size:,} bytes"))
     else:
         lines.append(Line("Adapter", "none, scores only"))
+    if kinds := update.report.histogram:
+        lines.append(Line("Counts of your notes", "1 kind" if len(kinds) == 1 else f"{len(kinds)} kinds"))
     return (*lines, Line("Note text", "none"), Line("Your reason", "never sent"))
 
 
@@ -244,11 +246,12 @@ def _details(entry: Entry, desk: Desk, last: float | None) -> tuple[Line, ...]:
         rank = f"{evidence.rank}"
         if desk.spec:
             rank += f" · {len(desk.spec.base.modules):,} matrices"
+        semantic = evidence.semantic_drift
         norm = NO_REFERENCE if last is None else f"{update.report.update_norm / last:.1f}x your last"
         lines = [
             Line("Model drift", _measured(evidence.model_drift)),
             Line("Performance drift", _measured(evidence.performance_drift)),
-            Line("Semantic drift", NOT_MEASURED),
+            Line("Semantic drift", NOT_MEASURED if semantic is None else _measured(semantic)),
             Line("Cosine to the group", NOT_MEASURED),
             Line("Norm", norm),
             Line("Rank", rank),
