@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from ..clinical import AnswerForm, Note, SiteNotes, histogram
 from ..errors import UserFacingError
@@ -84,9 +84,7 @@ class SiteTrainer:
         self._encoded: dict[tuple[Split, int], Examples] = {}
 
     @classmethod
-    def for_spec(
-        cls, spec: FederationSpec, base: BaseModel, site: str, notes: SiteNotes, types: Sequence[str]
-    ) -> SiteTrainer:
+    def for_spec(cls, spec: FederationSpec, base: BaseModel, site: str, notes: SiteNotes, types: Sequence[str]) -> Self:
         """A trainer for this federation; `types` are those that the site annotates. Raises UserFacingError."""
         return cls(
             base,
@@ -113,7 +111,7 @@ class SiteTrainer:
         self._base.use_threads()
         train, validation = self.examples("train", plan.training), self.examples("validation", plan.training)
         if not train.items:
-            raise _no_notes("training")
+            raise _no_notes("train")
         key = self._key(plan, given, train, validation)
         begun = for_training(plan, given)
 
@@ -166,7 +164,7 @@ class SiteTrainer:
         job.enter("evaluating")
         adapters = for_scoring(plan, given)
         self._attach(adapters)
-        final = self._evaluate(job, examples, "final")
+        final = self._evaluate(job, examples, "final", split)
         report = Report(
             kind="evaluate",
             notes=len(self._split(split)),
@@ -189,7 +187,7 @@ class SiteTrainer:
         job = Job(self._site, plan, lambda event: None, control)
         self._base.use_threads()
         self._attach(for_scoring(plan, given))
-        return self._evaluate(job, self.examples(split, plan.training), "final")
+        return self._evaluate(job, self.examples(split, plan.training), "final", split)
 
     def score_adapter(
         self, adapter: Adapter | None, notes: Sequence[Note], settings: TrainingSettings, control: Control | None = None
@@ -265,10 +263,12 @@ class SiteTrainer:
         kept.write({"loss": before.loss, "scores": before.scores.model_dump()}, {})
         return before
 
-    def _evaluate(self, job: Job, examples: Examples, moment: Literal["before", "after", "final"]) -> Evaluation:
+    def _evaluate(
+        self, job: Job, examples: Examples, moment: Literal["before", "after", "final"], split: Split = "validation"
+    ) -> Evaluation:
         settings, total = job.plan.training, len(examples.items)
         if not total:
-            raise _no_notes("validation" if moment != "final" else "test")
+            raise _no_notes(split)
         loss = self._evaluator.loss(examples, settings.loss_on, job.control.check)
         scores = Scores()
         if self._answers:
@@ -294,5 +294,5 @@ class SiteTrainer:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _no_notes(split: str) -> UserFacingError:
-    return UserFacingError("training.no_notes", split=split)
+def _no_notes(split: Split) -> UserFacingError:
+    return UserFacingError("training.no_notes", split="training" if split == "train" else split)
