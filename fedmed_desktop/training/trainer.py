@@ -216,13 +216,13 @@ class SiteTrainer:
         self, job: Job, given: Given, begun: SiteAdapters, examples: Examples, checkpoint: Checkpoint
     ) -> _Trained:
         plan, slot = job.plan, self._base.lora
+        if plan.rotation is not None and plan.shared != FACTORS:
+            raise ValueError("a rotation needs both factors: it would turn the one that is held too")
         corrected = variate(plan, given, begun.shared)
         training = Training(self._base, examples, plan, begun.shared, checkpoint, corrected)
         training.run(lambda done: job.step(done, training.steps, self._base.device.peak_memory_mib()), job.control)
         shared, personal = slot.read(), slot.read_personal() if begun.personal else None
         if plan.rotation is not None:
-            if plan.shared != FACTORS:
-                raise ValueError("a rotation needs both factors: it would turn the one that is held too")
             shared = rotated(shared, begun.shared, plan.round, plan.rotation)
         blobs = {ADAPTER_PART: encode_update(shared, plan.shared)}
         if plan.shared == FACTORS:
