@@ -169,3 +169,25 @@ def test_that_values_of_the_shared_shape_go_in_and_out(base: BaseModel, shapes: 
     assert base.lora.gathered(base.lora.placed(values)) == values
     with pytest.raises(UserFacingError, match="modules and ranks"):
         base.lora.placed(filled(shapes, 3, 9))
+
+
+def test_that_three_adapters_act_on_a_base_of_four_bits_and_leave_every_bit_of_it(
+    tiny_model: Path, shapes: dict[str, tuple[int, int]]
+) -> None:
+    base = BaseModel.load(tiny_model, choose_device("nf4", prefer="cpu"), threads=1)
+    weights = {name: value.clone() for name, value in base.model.state_dict().items()}
+    shared, frozen, personal = (filled(shapes, rank, rank, scale=1.0) for rank in (4, 3, 2))
+    name = next(iter(shapes))
+    x = torch.randn(5, shapes[name][1], generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = base.model.get_submodule(name)(x)
+        for adapter in (shared, frozen, personal):
+            module = adapter[name]
+            expected = expected + module.scale * x @ torch.from_numpy(module.A.T @ module.B.T)
+        base.lora.attach(shared, frozen, personal)
+        assert torch.allclose(base.model.get_submodule(name)(x), expected, atol=1e-5)
+    base.model(input_ids=TOKENS, use_cache=False).logits.square().mean().backward()
+    assert all(parameter.grad is not None for parameter in base.lora.parameters().values())
+    base.lora.detach()
+    now = base.model.state_dict()
+    assert now.keys() == weights.keys() and all(torch.equal(now[name], weights[name]) for name in now)
