@@ -77,12 +77,21 @@ class RoundsState(BaseModel):
     evaluation: dict[str, Report] = {}
 
     def reports(self) -> dict[str, Report]:
-        """Reports of the open round's updates by site, with the shared losses that the coordinator measured."""
-        reports = {site: update.report for site, update in self.updates.items()}
-        measured = {site: self.shared_losses[site] for site in reports if site in self.shared_losses}
-        return reports | {
-            site: reports[site].model_copy(update={"shared_loss": loss}) for site, loss in measured.items()
-        }
+        """Reports of the open round's updates by site, as they count.
+
+        With the shared losses that the coordinator measured; and where a plan says how many steps to take, none counts
+        for more, whatever a site says.
+        """
+        return {site: self._counted(site, update.report) for site, update in self.updates.items()}
+
+    def _counted(self, site: str, report: Report) -> Report:
+        changes: dict[str, float] = {}
+        if site in self.shared_losses:
+            changes["shared_loss"] = self.shared_losses[site]
+        asked = self.plans[site].training.steps if site in self.plans else None
+        if asked is not None and report.steps > asked:
+            changes["steps"] = asked
+        return report.model_copy(update=changes)
 
     def unanswered(self) -> list[str]:
         """Sites that were asked and have neither offered nor declined."""

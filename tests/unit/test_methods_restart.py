@@ -16,6 +16,7 @@ from fedmed_desktop.federation.actions import Reject, Step
 from fedmed_desktop.federation.check import check_adapter, check_norm
 from fedmed_desktop.federation.inputs import Input, RoundCombined, SiteJoined, UpdateArrived
 from fedmed_desktop.federation.methods import METHODS, AdaptiveFedLora, refusal_of
+from fedmed_desktop.federation.plan import TrainingSettings
 from fedmed_desktop.federation.spec import RoundSettings, ShareSettings
 from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.lora.half import encode_update, open_update
@@ -34,8 +35,9 @@ CASES = [
 
 def spec_of(method: str, way: str) -> FederationSpec:
     lora = LORA.model_copy(update={"frozen_rank": 5})
-    share = ShareSettings(histogram="specialties")
-    return small_spec(rounds=3, method=METHODS[method](name=method), combine=way, lora=lora, share=share)
+    share, training = ShareSettings(histogram="specialties"), TrainingSettings(epochs=1)
+    one = METHODS[method](name=method)
+    return small_spec(rounds=3, method=one, combine=way, lora=lora, share=share, training=training)
 
 
 class Site:
@@ -44,6 +46,7 @@ class Site:
     def __init__(self, name: str, blobs: BlobStore) -> None:
         self.name, self.blobs = name, blobs
         self.kept: Adapter | None = None
+        self.control: Adapter | None = None
 
     def train(self, plan: Plan) -> Update:
         start = Adapter.from_blob(self.blobs.read(plan.start))
@@ -54,8 +57,9 @@ class Site:
         if plan.rotation is not None:
             after = rotated(after, start, plan.round, plan.rotation)
         self.kept = after
-        blob = encode_update(after, plan.shared)
-        sha256 = self.blobs.write(blob)
+        parts = {"adapter": self._stored(encode_update(after, plan.shared))}
+        if plan.variate is not None:
+            parts["control"] = self._stored(self._change(plan, after).to_blob())
         report = Report(
             notes=10 + ord(self.name) % 7,
             supervised_tokens=50 + ord(self.name),
@@ -66,7 +70,23 @@ class Site:
             start_norm=algebra.norm(start),
             update_norm=algebra.distance(after, start),
         )
-        return Update(round=plan.round, parts={"adapter": Part(sha256=sha256, size=len(blob))}, report=report)
+        return Update(round=plan.round, parts=parts, report=report)
+
+    def _stored(self, blob: bytes) -> Part:
+        return Part(sha256=self.blobs.write(blob), size=len(blob))
+
+    def _change(self, plan: Plan, after: Adapter) -> Adapter:
+        """Of c_i, which becomes half of what was there, c's and a step."""
+        assert plan.variate is not None
+        before = self.control or _half(after, after)
+        shared = Adapter.from_blob(self.blobs.read(plan.variate.control)) if plan.variate.control else before
+        self.control = moved(_half(before, shared), plan.seed % 2**32)
+        return _half(self.control, before)
+
+
+def _half(x: Adapter, y: Adapter) -> Adapter:
+    """(x - y) / 2, factor by factor."""
+    return Adapter({name: Module((m.B - y[name].B) / 2, (m.A - y[name].A) / 2, m.scale) for name, m in x.items()})
 
 
 def _mixed(adapter: Adapter, other: Adapter, factors: Sequence[str]) -> Adapter:
@@ -124,6 +144,8 @@ class Federation:
         check_adapter(after, self.spec, plan)
         if not plan.own:
             check_norm(start, after, update.report)
+        if "control" in update.parts:
+            check_adapter(Adapter.from_blob(self.blobs.read(update.parts["control"].sha256)), self.spec, plan)
 
     def combined(self) -> RoundCombined:
         due = self.rounds.due()
@@ -144,9 +166,25 @@ def test_that_neither_a_restart_nor_the_order_of_arrival_changes_a_bit(method: s
     restarted = Federation(spec, tmp_path / "restarted", restarts=True).run()
     assert restarted.dump() == steady.dump()
     arrived = Federation(spec, tmp_path / "arrived", arrival="CAB").run()
-    assert [(r.adapter, r.frozen, r.residual) for r in arrived.state.history] == [
-        (r.adapter, r.frozen, r.residual) for r in steady.state.history
-    ]
+    assert _closed(arrived) == _closed(steady)
+
+
+@pytest.mark.parametrize(("method", "way"), CASES)
+def test_that_neither_does_where_few_take_part_and_one_bears_less_rank(method: str, way: str, tmp_path: Path) -> None:
+    few = RoundSettings(sites=4, quorum=2, clients=2)
+    spec = spec_of(method, way).model_copy(update={"round": few, "rounds": 4})
+    caps = {"B": 1} if spec.method.mixes_ranks else {}
+    steady = Federation(spec, tmp_path / "steady", "ABCD", caps=caps).run()
+    asked = [frozenset(record.sites) for record in steady.state.history]
+    assert all(len(one) == 2 for one in asked) and len(set(asked)) > 1
+    assert all(record.sites["B"].rank == 1 for record in steady.state.history if caps and "B" in record.sites)
+    restarted = Federation(spec, tmp_path / "restarted", "ABCD", restarts=True, caps=caps).run()
+    assert restarted.dump() == steady.dump()
+    assert _closed(Federation(spec, tmp_path / "arrived", "DBCA", caps=caps).run()) == _closed(steady)
+
+
+def _closed(rounds: Rounds) -> list[tuple[object, ...]]:
+    return [(r.adapter, r.frozen, r.control, r.measures, r.residual) for r in rounds.state.history]
 
 
 @pytest.mark.parametrize("clients", [None, 2])
@@ -219,6 +257,39 @@ def test_that_an_update_without_its_loss_does_not_count(tmp_path: Path) -> None:
     step = federation.give(UpdateArrived(site="A", update=without))
     assert step.actions == [Reject("A", 1, without.sha256, "methods.no_shared_loss")] and not step.changed
     assert federation.give(UpdateArrived(site="A", update=update)).changed
+
+
+def test_that_an_update_without_its_change_of_control_does_not_count(tmp_path: Path) -> None:
+    federation = Federation(spec_of("scaffold", "factors"), tmp_path)
+    for name in "ABC":
+        federation.give(SiteJoined(site=name))
+    plan = federation.rounds.plan_for("A")
+    assert plan is not None
+    update = federation.sites["A"].train(plan)
+    without = update.model_copy(update={"parts": {"adapter": update.parts["adapter"]}})
+    step = federation.give(UpdateArrived(site="A", update=without))
+    assert step.actions == [Reject("A", 1, without.sha256, "update.wrong_parts")] and not step.changed
+    assert federation.give(UpdateArrived(site="A", update=update)).changed
+
+
+def test_that_no_more_steps_count_than_were_asked_for(tmp_path: Path) -> None:
+    weights = {}
+    for said in (4, 2**53):
+        spec = spec_of("fednova", "factors").model_copy(update={"training": TrainingSettings(steps=4)})
+        federation = Federation(spec, tmp_path / str(said))
+        for name in "ABC":
+            federation.give(SiteJoined(site=name))
+        for name in "ABC":
+            plan = federation.rounds.plan_for(name)
+            assert plan is not None
+            update = federation.sites[name].train(plan)
+            report = update.report.model_copy(update={"steps": said if name == "A" else 4})
+            federation.give(UpdateArrived(site=name, update=update.model_copy(update={"report": report})))
+        due = federation.rounds.due()
+        assert due is not None
+        assert spec.method.start_weight(federation.rounds.state.reports()) == 0
+        weights[said] = due.weights
+    assert weights[4] == weights[2**53]
 
 
 def test_that_the_norm_of_a_site_that_began_from_a_smaller_start_is_checked_against_that() -> None:

@@ -7,7 +7,9 @@ With start x, site i's factors y_i after t_i steps and shares p_i of the notes:
 
 This is an average of the y_i with weights ~ p_i / t_i, and of x with the rest, 1 - t_eff sum_i p_i / t_i <= 0. t_i is
 the number of local optimiser steps, which is exact for SGD; for AdamW there is no closed form and it is common practice
-(inferred). Where all take the same number of steps it is FedAvg: give `training.epochs`, not `training.steps`.
+(inferred). Where all take the same number of steps it is FedAvg: give `training.epochs`, not `training.steps`. What a
+site says of its steps counts up to the plan's number, where the plan has one; with epochs it is taken as said, as its
+notes are.
 """
 
 from __future__ import annotations
