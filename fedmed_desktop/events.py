@@ -154,6 +154,14 @@ class TransferProgress(_SiteEvent):
     total: int
 
 
+class PlanFetched(_SiteEvent):
+    """All adapters that the round's plan names are here and checked; the model it begins with is the base with both."""
+
+    type: Literal["fetched"] = "fetched"
+    start: str
+    frozen: str | None = None
+
+
 class ReceiptReceived(_SiteEvent):
     type: Literal["receipt"] = "receipt"
     update: str
@@ -242,6 +250,7 @@ Event = (
     | UpdatePending
     | DecisionRecorded
     | TransferProgress
+    | PlanFetched
     | ReceiptReceived
     | UpdateRefused
     | SiteSeen

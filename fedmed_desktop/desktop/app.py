@@ -32,6 +32,7 @@ from .program import Program
 from .sessions import Put
 from .view.items import DemoScored, ReadingShown, Side
 from .view.joining import JoinRequest
+from .view.reads import load
 from .view.trial import TrialRequest, in_plain_words
 
 if TYPE_CHECKING:
@@ -78,10 +79,8 @@ class Workshop:
         )
 
     def export(self, agent: SiteAgent, request: JoinRequest, adapter: str) -> Path:
-        """The federation's final adapter as a PEFT folder in the site's own folder."""
-        folder = request.data_dir / "final"
-        agent.final_adapter(adapter).save_peft(folder, str(request.model))
-        return folder
+        """The federation's final adapter as a PEFT folder in the site's own folder, beside it this site's own model."""
+        return agent.holdings.save_final(agent.record(), request.data_dir, str(request.model))["final"]
 
     def prepare_demo(self) -> None:
         """On the training thread: the import of torch takes seconds."""
@@ -112,23 +111,25 @@ class Workshop:
 
     def read(self, request: TrialRequest, put: Put, control: Control) -> None:
         """On the training thread: one side after the other; stops between two tokens. Raises UserFacingError."""
-        from ..lora import load_adapter
         from ..training.base import resolve_model
         from ..training.reading import NoteReader
 
         reader = NoteReader(self._base(resolve_model(str(request.model))))
-        for side, path in request.sides.items():
+        for side, reads in request.sides.items():
             put(ReadingShown(side, "loading"))
             try:
+                loaded = load(reads) if reads else None
                 reading = reader.read(
                     request.text,
                     request.types,
-                    load_adapter(path) if path else None,
+                    loaded.adapter if loaded else None,
                     request.form,
                     request.lengths,
                     _now_and_then(side, put),
                     control,
                     request.text_tokens,
+                    loaded.frozen if loaded else None,
+                    loaded.personal if loaded else None,
                 )
             except UserFacingError as error:
                 plain = in_plain_words(error)

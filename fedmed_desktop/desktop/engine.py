@@ -194,6 +194,11 @@ class Engine(QObject):
         agent = self._session.agent if self._session else None
         return agent.blob_path(sha256) if agent else None
 
+    def own(self) -> dict[str, Path]:
+        """Files of the parts of the model that this site keeps for itself."""
+        agent = self._session.agent if self._session else None
+        return agent.holdings.own_paths() if agent else {}
+
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:

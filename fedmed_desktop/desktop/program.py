@@ -231,7 +231,7 @@ class Program(QObject):
     @Slot(object)
     def _read(self, wish: TrialWish) -> None:
         try:
-            self.engine.read_note(request_for(wish, self.desk, DemoOptions().model, self.engine.blob))
+            self.engine.read_note(request_for(wish, self.desk, DemoOptions().model, self.engine.blob, self.engine.own))
         except UserFacingError as error:  # the chosen adapter is no longer here; the left side is hardly ever one
             self.engine.failed_to_read(("right", "left") if wish.right else ("left",), error)
 

@@ -4,7 +4,7 @@
 from ..storage import Record
 from .agent import SiteAgent
 from .approval import TAKE_BACK, Approver, RuleApprover, Verdict, operating_user
-from .holdings import as_one
+from .holdings import as_one, with_own_b
 from .jobs import Jobs
 from .link import Backoff
 
@@ -19,4 +19,5 @@ __all__ = [
     "Verdict",
     "as_one",
     "operating_user",
+    "with_own_b",
 ]

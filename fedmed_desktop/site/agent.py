@@ -319,6 +319,7 @@ class SiteAgent:
         self._phases.enter(plan.round, "downloading")
         for sha256 in plan.blobs:
             await self._downloads.fetch(sha256, plan.round)
+        self._emit(events.PlanFetched(site=self.name, round=plan.round, start=plan.start, frozen=plan.frozen))
         if plan.variate:
             await self._all_answered(plan.round)
         given = await asyncio.to_thread(self.holdings.given, plan)

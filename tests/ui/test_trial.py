@@ -311,22 +311,25 @@ def test_that_the_adapter_of_the_round_before_is_offered_once_it_is_here(alone: 
     def phase(name: events.Phase, number: int = 2) -> events.PhaseChanged:
         return events.PhaseChanged(site="Riverside", round=number, phase=name)
 
-    def fetched(sha256: str, done: int, number: int) -> events.TransferProgress:
+    def coming(sha256: str, done: int, number: int) -> events.TransferProgress:
         return events.TransferProgress(
             site="Riverside", round=number, direction="down", blob=sha256, bytes=done, total=9
         )
+
+    def fetched(sha256: str, number: int) -> events.PlanFetched:
+        return events.PlanFetched(site="Riverside", round=number, start=sha256)
 
     def offered() -> list[tuple[str, str]]:
         return [(choice.key, choice.label) for choice in choices(alone.desk)][1:]
 
     alone.come(SessionStarted("site", "Riverside", "here", ("Riverside",), tmp_path, tmp_path))
-    alone.come(phase("downloading", 1), fetched("a" * 64, 9, 1), phase("training", 1))
+    alone.come(phase("downloading", 1), coming("a" * 64, 9, 1), fetched("a" * 64, 1), phase("training", 1))
     assert offered() == [], "what round one starts from has learned nothing"
-    alone.come(phase("downloading"), fetched("b" * 64, 4, 2))
+    alone.come(phase("downloading"), coming("b" * 64, 4, 2))
     assert offered() == []
-    alone.come(fetched("b" * 64, 9, 2))
+    alone.come(coming("b" * 64, 9, 2))
     assert offered() == [], "its file is not checked yet"
-    alone.come(phase("training"))
+    alone.come(fetched("b" * 64, 2))
     assert offered() == [(f"{BLOB}{'b' * 64}", "Federation, round 1")]
     assert alone.page.sides["right"].box.key() == f"{BLOB}{'b' * 64}"
 

@@ -29,7 +29,7 @@ class Desk:
     """The state of the desktop. Changed by `fold` only, in the GUI thread.
 
     `asked`: sha256 of the update that the agent waits for an answer to; a pending one that is not asked for waits for
-    the coordinator. `fetched`: the end of the latest download. `others`: work of other sites in this process (a
+    the coordinator. `fetched`: what the latest plan begins with. `others`: work of other sites in this process (a
     demonstration).
     """
 
@@ -39,7 +39,7 @@ class Desk:
     joined: events.Joined | None = None
     prepared: events.Prepared | None = None
     phase: events.PhaseChanged | None = None
-    fetched: events.TransferProgress | None = None
+    fetched: events.PlanFetched | None = None
     standing: events.StandingChanged | None = None
     record: Record = _NOTHING
     asked: str | None = None
@@ -116,9 +116,8 @@ class Desk:
                 self.curves.fold_standing(event)
             case events.PhaseChanged():
                 self._entered(event)
-            case events.TransferProgress(direction="down", bytes=done, total=total) if done == total:
+            case events.PlanFetched():
                 self.fetched = event
-                self.work.fold(event)
             case events.UpdatePending():
                 self.asked = event.update
             case events.DecisionRecorded(decision="kept" | "expired" | "approved", update=self.asked):

@@ -15,16 +15,18 @@ from ...lora import load_adapter
 from ...lora.base_model import decoder_linears
 from .desk import Desk
 from .items import Side
+from .reads import Reads, has_own, is_own_update, reads_of
 
 BASE = "base"
 FOLDER = "folder:"
 BLOB = "blob:"
+OWN = "own:"
 _DOES_NOT_FIT = ("training.no_such_layer", "training.layer_shape")
 
 
 @dataclass(frozen=True)
 class TrialRequest:
-    """Read `text` with the model in `model`: on each side with an adapter (a PEFT folder or a blob) or without one.
+    """Read `text` with the model in `model`: on each side with an adapter and what acts beside it, or without one.
 
     `types` are looked for; `form` and `lengths` are the federation's, or the usual ones. `text_tokens`: how much of the
     note is read at once, where that should be less than fits.
@@ -33,7 +35,7 @@ class TrialRequest:
     text: str
     types: tuple[str, ...]
     model: Path
-    sides: dict[Side, Path | None]
+    sides: dict[Side, Reads | None]
     form: AnswerForm
     lengths: Lengths
     text_tokens: int | None
@@ -41,7 +43,9 @@ class TrialRequest:
 
 @dataclass(frozen=True)
 class Choice:
-    """One way to read a note. `key`: "base", "blob:SHA256" of an adapter held here, or "folder:PATH"."""
+    """One way to read a note. `key`: "base", "blob:SHA256" of an adapter held here, "own:SHA256" of one that is read
+    with this site's own part, or "folder:PATH".
+    """
 
     key: str
     label: str
@@ -66,22 +70,26 @@ def choices(desk: Desk, adapter: Path | None = None) -> list[Choice]:
     if desk.scored:
         found.append(Choice(f"{FOLDER}{desk.scored.report.parent / 'adapter'}", "Federation, final"))
     elif desk.record.final:
-        found.append(Choice(f"{BLOB}{desk.record.final}", "Federation, final"))
+        found += _of_federation(desk, desk.record.final, "final")
     elif newest := _newest(desk):
         number, sha256 = newest
-        found.append(Choice(f"{BLOB}{sha256}", f"Federation, round {number}"))
+        found += _of_federation(desk, sha256, f"round {number}")
     if (entry := desk.pending or desk.counting_down) and (part := entry.update.parts.get("adapter")):
         found.append(Choice(f"{BLOB}{part.sha256}", "Waiting for your approval"))
     return found
 
 
+def _of_federation(desk: Desk, sha256: str, when: str) -> list[Choice]:
+    """The federation's model, and this site's where it keeps a part for itself."""
+    found = [Choice(f"{BLOB}{sha256}", f"Federation, {when}")]
+    return [*found, Choice(f"{OWN}{sha256}", f"This site's model, {when}")] if has_own(desk) else found
+
+
 def _newest(desk: Desk) -> tuple[int, str] | None:
     """The latest round whose combined adapter is here, and its sha256: what the round after it starts from."""
     starts = [(entry.plan.round, entry.plan.start) for entry in desk.record.entries if entry.plan.round > 1]
-    phase, fetched = desk.phase, desk.fetched
-    # Whole bytes are not yet a checked file: that is certain once the round does something else with it.
-    if fetched and fetched.round > 1 and phase and (phase.phase, phase.round) != ("downloading", fetched.round):
-        starts.append((fetched.round, fetched.blob))
+    if desk.fetched and desk.fetched.round > 1:
+        starts.append((desk.fetched.round, desk.fetched.start))
     if not starts:
         return None
     number, sha256 = max(starts)
@@ -123,20 +131,30 @@ def in_plain_words(error: UserFacingError) -> UserFacingError:
     return plain
 
 
-def request_for(wish: TrialWish, desk: Desk, bundled_model: Path, blob: Callable[[str], Path | None]) -> TrialRequest:
-    """The wish with its files; `blob` says where an adapter with a hash lies. Raises UserFacingError: not here."""
+def request_for(
+    wish: TrialWish,
+    desk: Desk,
+    bundled_model: Path,
+    blob: Callable[[str], Path | None],
+    own: Callable[[], Mapping[str, Path]] = dict,
+) -> TrialRequest:
+    """The wish with its files; `blob` says where an adapter with a hash lies, `own` where the site's own parts do.
 
-    def path(key: str) -> Path | None:
+    Raises UserFacingError: not here.
+    """
+
+    def reads(key: str) -> Reads | None:
+        if key.startswith(OWN):
+            return reads_of(key.removeprefix(OWN), desk, blob, own())
         if key.startswith(BLOB):
             sha256 = key.removeprefix(BLOB)
-            if (found := blob(sha256)) is None:
-                raise UserFacingError("storage.no_blob", sha256=sha256)
-            return found
-        return Path(key.removeprefix(FOLDER)) if key.startswith(FOLDER) else None
+            # What waits for approval was trained with the site's own parts; the federation's model is without them.
+            return reads_of(sha256, desk, blob, own() if is_own_update(sha256, desk) else {})
+        return Reads(Path(key.removeprefix(FOLDER))) if key.startswith(FOLDER) else None
 
-    sides: dict[Side, Path | None] = {"left": path(wish.left)}
+    sides: dict[Side, Reads | None] = {"left": reads(wish.left)}
     if wish.right is not None:
-        sides["right"] = path(wish.right)
+        sides["right"] = reads(wish.right)
     model = wish.model or (desk.session.model if desk.session else bundled_model)
     spec = desk.spec
     return TrialRequest(
