@@ -10,7 +10,8 @@ from typing import Final, Literal
 import numpy as np
 
 from ..storage.results import ResultRow
-from .compare import Numbers, Setting, drift_of, labels_of, rank_of
+from .compare import Setting, drift_of, labels_of, rank_of
+from .differences import Numbers
 
 Quantity = Literal["loss", "f1", "drift", "rank", "bytes"]
 

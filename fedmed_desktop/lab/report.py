@@ -10,9 +10,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from ..files import write_durably
-from ..storage.results import Results, read_results
-from .compare import FEW_SEEDS, RESAMPLES, Comparison, Difference, Line, Setting, Split, Spread, compare
+from ..storage.results import ResultRow, Results, read_results
+from .compare import Comparison, Line, Setting, Split, Spread, compare, labels_of
+from .differences import FEW_SEEDS, RESAMPLES, Difference
 from .plots import draw_plots
 
 TABLE_FILE: Final = "table.md"
@@ -23,6 +26,7 @@ _PICTURES: Final = {
 }
 # Methods whose papers print no formula: what runs here was designed after their descriptions.
 _REDESIGNED: Final = {"adaptive_fedlora": "AdaptiveFedLoRA", "fedopal": "FedOPAL", "sa_fedlora": "SA-FedLoRA"}
+_MOST_SITES: Final = 10  # as columns of a table
 _NONE: Final = "–"
 
 
@@ -45,6 +49,7 @@ def table(results: Results) -> str:
     for found in compared:
         parts.append(f"## {title(found.setting)}")
         parts += _tables(found)
+        parts += by_site([row for row in results.rows if found.setting.holds(row)])
         if test := on_test.get(found.setting):
             parts += ["### The same models on the test notes", *_tables(test)]
     if compared:
@@ -86,14 +91,28 @@ def _tables(found: Comparison) -> list[str]:
     return parts
 
 
+def by_site(rows: Sequence[ResultRow]) -> list[str]:
+    """Each site's own validation loss, mean over seeds; only where the sites are the same in every seed."""
+    last = {(row.label, row.seed): row for row in sorted(rows, key=lambda r: r.round) if row.split == "validation"}
+    splits = {tuple((site.site, site.notes) for site in row.sites) for row in last.values()}
+    if len(splits) != 1 or not 0 < len(names := [name for name, _ in splits.pop()]) <= _MOST_SITES:
+        return []
+    lines = []
+    for label in labels_of(rows):
+        losses = np.array([[site.loss for site in row.sites] for (one, _), row in last.items() if one == label])
+        lines.append([label, *(f"{loss:.3f}" for loss in losses.mean(axis=0))])
+    return ["Loss on each site's own validation notes:", _grid(["method", *names], lines)]
+
+
 def _headings(split: Split) -> tuple[str, ...]:
     common = (f"{split} loss", "difference to the best baseline", "worst site's loss")
-    return ("method", *common) if split == "test" else ("method", *common, "drift", "rank mean / last", "MB moved")
+    more = ("sites worse off than alone", "drift", "rank mean / last", "MB moved")
+    return ("method", *common) if split == "test" else ("method", *common, *more)
 
 
 def _cells(line: Line, split: Split) -> tuple[str, ...]:
     cells = (_name(line), spread(line.loss), told(line.loss_difference), spread(line.worst_loss))
-    return cells if split == "test" else (*cells, spread(line.drift, 2), rank(line), megabytes(line.bytes))
+    return cells if split == "test" else (*cells, worse(line), spread(line.drift, 2), rank(line), megabytes(line))
 
 
 def _f1_cells(line: Line) -> tuple[str, ...]:
@@ -118,9 +137,15 @@ def rank(line: Line) -> str:
     return f"{line.rank.mean:.1f} / {line.last_rank.mean:.1f}"
 
 
-def megabytes(found: Spread) -> str:
-    """Of 10^6 bytes."""
-    return f"{found.mean / 1e6:,.1f}" if found.mean else _NONE
+def megabytes(line: Line) -> str:
+    """Of 10^6 bytes; what is not federated moves nothing."""
+    return f"{line.bytes.mean / 1e6:,.1f}" if line.kind == "federation" else _NONE
+
+
+def worse(line: Line) -> str:
+    """Such as "1 of 9": of three sites in three seeds."""
+    found = line.worse_than_alone
+    return _NONE if found is None else f"{found[0]} of {found[1]}"
 
 
 def signed(value: float, digits: int = 3) -> str:
@@ -172,7 +197,8 @@ def _notes(results: Results, compared: Sequence[Comparison]) -> list[str]:
     return [
         f"Seeds {', '.join(map(str, seeds))}; ± is the standard deviation over them. Losses are nats per supervised "
         "token on the validation notes of all sites, after the last round; lower is better. F1 is strict, over pooled "
-        "counts. The worst site is the one that is worst off after the last round.",
+        "counts. The worst site is the one that is worst off after the last round; worse off than alone counts sites "
+        "of every seed whose loss is above what they reach by training alone.",
         *_how_compared(compared),
         "Drift is the mean of the drifts that were measured (model, performance, semantic), over sites and rounds; how "
         "it is computed is inferred, no paper prints it. Rank is over sites and rounds. MB are of 10^6 bytes that all "

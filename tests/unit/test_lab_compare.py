@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedmed_desktop.lab.compare import RESAMPLES, Line, Setting, bootstrap, compare, labels_of, settings_of
+from fedmed_desktop.lab.compare import Line, Setting, compare, labels_of, settings_of
 from fedmed_desktop.lab.curves import curves_of
+from fedmed_desktop.lab.differences import RESAMPLES, bootstrap
 from fedmed_desktop.scores import Counts
 from fedmed_desktop.storage.results import ResultRow, SiteRow, read_results
 from tests.results_parts import METHODS, ROUNDS, write_experiment

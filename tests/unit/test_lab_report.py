@@ -16,7 +16,7 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lab import plots
 from fedmed_desktop.lab.compare import Spread
 from fedmed_desktop.lab.report import percent, signed, spread, table, write_report
-from fedmed_desktop.storage.results import ResultRow, Results, read_results
+from fedmed_desktop.storage.results import ResultRow, Results, SiteRow, read_results
 from tests.results_parts import METHODS, write_experiment
 
 needs_matplotlib = pytest.mark.skipif(
@@ -103,7 +103,7 @@ def test_that_the_table_has_all_settings_methods_references_and_conditions(tmp_p
     assert "Seeds 0, 1, 2" in text
     assert "pairs are of the same site in the same seed" in text
     widths = {line.count("|") for line in text.partition("## 2 sites")[2].splitlines() if "validation loss" in line}
-    assert widths == {8}
+    assert widths == {9}
 
 
 def test_that_every_table_is_whole(tmp_path: Path) -> None:
@@ -115,6 +115,24 @@ def test_that_every_table_is_whole(tmp_path: Path) -> None:
 def test_that_f1_has_its_own_table_only_where_it_was_measured(tmp_path: Path) -> None:
     assert "strict F1" in table(read_results(write_experiment(tmp_path / "a", sites=(2,), seeds=2)))
     assert "strict F1" not in table(read_results(write_experiment(tmp_path / "b", sites=(2,), seeds=2, scored=False)))
+
+
+def test_that_sites_worse_off_than_alone_are_counted(tmp_path: Path) -> None:
+    text = table(read_results(write_experiment(tmp_path, sites=(3,), seeds=2)))
+    assert cells_of(text, "fedavg")[4] == "0 of 6" and cells_of(text, "*base*")[4] == "6 of 6"
+    assert cells_of(text, "*alone*")[4] == "–"
+    bare = table(read_results(write_experiment(tmp_path / "bare", sites=(3,), seeds=2, references=False)))
+    assert cells_of(bare, "fedavg")[4] == "–"
+
+
+def test_that_sites_have_their_own_table_where_they_are_the_same_in_every_seed() -> None:
+    def sites(first: float, notes: int = 10) -> tuple[SiteRow, ...]:
+        return tuple(SiteRow(site=name, notes=notes, loss=first + n) for n, name in enumerate(("Harbor", "Mesa")))
+
+    same = table(results(row("fedavg", 1, 1.0, sites=sites(1.0)), row("fedavg", 2, 2.0, sites=sites(2.0))))
+    assert "| method | Harbor | Mesa |" in same and "| fedavg | 1.500 | 2.500 |" in same
+    other = table(results(row("fedavg", 1, 1.0, sites=sites(1.0)), row("fedavg", 2, 2.0, sites=sites(2.0, notes=11))))
+    assert "Harbor" not in other
 
 
 # -- files

@@ -162,18 +162,19 @@ def _sheet(found: Comparison, test: Comparison | None, results: Results) -> Shee
 
 def _columns(lines: Sequence[Result], test: dict[str, Result]) -> dict[str, list[str]]:
     """Heading -> a word for each method; what nobody measured has no column."""
-    from ...lab.report import megabytes, rank, spread
+    from ...lab.report import megabytes, rank, spread, worse
 
     columns = {
         "Method": [short(line.label) for line in lines],
         "Loss": [spread(line.loss) for line in lines],
         **dict(zip(("Against", "Difference", "95 % interval", "What it shows"), _differences(lines), strict=True)),
         "Worst site": [spread(line.worst_loss) for line in lines],
+        "Worse than alone": [worse(line) for line in lines],
         "F1": [spread(line.f1) for line in lines],
         "Worst site's F1": [spread(line.worst_f1) for line in lines],
         "Drift": [spread(line.drift, 2) for line in lines],
         "Rank, mean / last": [rank(line) for line in lines],
-        "MB moved": [megabytes(line.bytes) for line in lines],
+        "MB moved": [megabytes(line) for line in lines],
         "Test loss": [spread(test[line.label].loss) if line.label in test else _NONE for line in lines],
     }
     return {name: words for name, words in columns.items() if name == "Method" or set(words) != {_NONE}}
