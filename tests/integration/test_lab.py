@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab end to end at toy size: a real (random) language model, bundled notes, every method, a kill in the middle."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fedmed_desktop.cli import main
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.federation.methods import METHODS
+from fedmed_desktop.lab.cells import Cell, cells
+from fedmed_desktop.lab.engines.local import LocalEngine
+from fedmed_desktop.lab.experiment import Experiment, load_experiment
+from fedmed_desktop.lab.run import Lab, LabOptions
+from fedmed_desktop.resources import resource
+from fedmed_desktop.storage.results import CELLS_FILE, CellResult, ResultRow, Results, read_results
+
+FILE = """\
+name = "toy"
+model = "{model}"
+types = ["problem"]
+rounds = 2
+seeds = [3]
+tuning_seeds = [8]
+sites = [2]
+score_on = "loss"
+baselines = ["base", "alone", "centralised"]
+[lora]
+rank = 2
+alpha = 4
+[training]
+steps = 2
+batch_size = 2
+max_tokens = 256
+[split]
+by = "corpus"
+notes = 5
+validation_notes = 2
+test_notes = 2
+[[methods]]
+method = {{ name = "fedavg" }}
+[[methods]]
+method = {{ name = "fedsa" }}
+"""
+
+
+class Quiet:
+    """Follows a lab and remembers which cells it began."""
+
+    def __init__(self, stop_at_row: int | None = None) -> None:
+        self.began: list[str] = []
+        self.rows: list[ResultRow] = []
+        self._stop = stop_at_row
+
+    def cell(self, cell: Cell) -> None:
+        self.began.append(cell.id)
+
+    def row(self, row: ResultRow) -> None:
+        self.rows.append(row)
+        if len(self.rows) == self._stop:
+            raise KeyboardInterrupt
+
+    def finished(self, result: CellResult) -> None: ...
+
+
+@pytest.fixture
+def file(tiny_model: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "toy.toml"
+    path.write_text(FILE.format(model=tiny_model.as_posix()), encoding="utf-8")
+    return path
+
+
+def run(experiment: Experiment, out: Path, watcher: Quiet | None = None, **options: object) -> Results:
+    engine = LocalEngine(experiment.model_folder, experiment.threads)
+    return Lab(LabOptions(experiment, out, **options)).run(engine, watcher or Quiet())  # type: ignore[arg-type]
+
+
+def comparable(results: Results) -> dict[tuple[object, ...], object]:
+    """Everything but how long it took."""
+    return {(row.cell, row.round, row.split): row.model_copy(update={"seconds": 0.0}) for row in results.rows}
+
+
+def test_that_a_killed_lab_continues_to_the_same_results(file: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fedmed_desktop", "--lab", str(file), "--out", str(tmp_path / "killed")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        journal, deadline = tmp_path / "killed" / CELLS_FILE, time.monotonic() + 120
+        while not (journal.exists() and journal.read_bytes().count(b"\n") >= 2) and process.poll() is None:
+            assert time.monotonic() < deadline, "no cell was finished"
+            time.sleep(0.01)
+        process.kill()
+        assert process.stderr is not None
+        told = process.stderr.read().decode()
+    assert process.returncode != 0, told
+    experiment = load_experiment(file)
+    before = read_results(tmp_path / "killed").done
+    assert 2 <= len(before) < len(cells(experiment)), told
+
+    watcher = Quiet()
+    continued = run(experiment, tmp_path / "killed", watcher)
+    whole = run(experiment, tmp_path / "whole")
+
+    assert set(watcher.began) == {cell.id for cell in cells(experiment)} - set(before)
+    assert comparable(continued) == comparable(whole)
+    assert len(continued.done) == 5
+
+
+def test_that_ctrl_c_leaves_whole_cells_and_another_experiment_does_not_go_on_there(file: Path, tmp_path: Path) -> None:
+    experiment = load_experiment(file)
+    with pytest.raises(KeyboardInterrupt):
+        run(experiment, tmp_path / "out", Quiet(stop_at_row=4))
+    assert read_results(tmp_path / "out").done == ("base, 2 sites, seed 3",)
+
+    other = experiment.model_copy(update={"rounds": 1})
+    with pytest.raises(UserFacingError, match="results of another experiment"):
+        run(other, tmp_path / "out")
+    with pytest.raises(UserFacingError, match="results of another experiment"):
+        run(experiment, tmp_path / "out", tuning=True)
+    more = experiment.model_copy(update={"seeds": (3, 4)})
+    assert [cell.id for cell in Lab(LabOptions(more, tmp_path / "out", only=("base",))).left] == [
+        "base, 2 sites, seed 4"
+    ]
+
+
+def test_that_one_and_the_same_model_is_judged_on_the_same_notes_whatever_the_cell(file: Path, tmp_path: Path) -> None:
+    experiment = load_experiment(file).model_copy(update={"rounds": 1})
+    found = run(experiment, tmp_path / "out")
+    start = {row.label: row.loss for row in found.rows if row.round == 0 and row.split == "validation"}
+    assert start.keys() == {"base", "alone", "centralised", "fedavg", "fedsa"}
+    assert max(start.values()) == pytest.approx(min(start.values()), rel=1e-6)
+    by_label = {(row.label, row.round, row.split): row for row in found.rows}
+    alone, fedavg = by_label["alone", 1, "validation"], by_label["fedavg", 1, "validation"]
+    assert {site.site: site.notes for site in alone.sites} == {site.site: site.notes for site in fedavg.sites}
+    assert [site.steps for site in by_label["centralised", 1, "validation"].sites] == [0, 0]  # it trains elsewhere
+    assert (alone.bytes, by_label["centralised", 1, "test"].bytes, by_label["base", 0, "test"].bytes) == (0, 0, 0)
+    assert set(alone.measures) == {"loss_on_all_notes"}
+
+
+def test_that_bytes_are_those_of_the_blobs_that_would_travel(file: Path, tmp_path: Path) -> None:
+    experiment = load_experiment(file)
+    rows = [
+        row for row in run(experiment, tmp_path / "out", only=("fedavg", "fedsa")).rows if row.split == "validation"
+    ]
+    fedavg, fedsa = ([row for row in rows if row.label == label] for label in ("fedavg", "fedsa"))
+    one = fedavg[1].sites[0].bytes_up
+    # Every round each site fetches one adapter and offers one; in the end it fetches the final one.
+    assert [row.bytes / one for row in fedavg] == pytest.approx([0, 4, 10], rel=1e-3)
+    assert fedsa[1].sites[0].bytes_up < 0.6 * one
+    assert sum(site.weight or 0 for site in fedavg[1].sites) == pytest.approx(1)
+
+
+def test_that_every_method_runs_in_the_lab(tiny_model: Path, tmp_path: Path) -> None:
+    quick = load_experiment(resource("experiments") / "quick.toml")
+    assert {choice.method.name for choice in quick.methods} == set(METHODS)
+    changes = {"notes": 4, "validation_notes": 3, "test_notes": 1}
+    experiment = quick.model_copy(
+        update={
+            "model": str(tiny_model),
+            "rounds": 2,
+            "shared_notes": 1,
+            "split": quick.split.model_copy(update=changes),
+            "lora": quick.lora.model_copy(update={"rank": 4}),
+            "training": quick.training.model_copy(update={"max_tokens": 256}),
+        }
+    )
+    found = run(experiment, tmp_path / "out")
+    assert not found.failed
+    last = {row.label: row for row in found.rows if row.split == "test"}
+    assert last.keys() == {cell.label for cell in cells(experiment)}
+    assert all(row.loss < 20 for row in last.values())
+
+
+def test_that_sites_of_other_speeds_and_budgets_do_other_numbers_of_steps(file: Path, tmp_path: Path) -> None:
+    text = file.read_text(encoding="utf-8").replace("steps = 2", "steps = 6") + "[hardware]\nspeeds = [1.0, 0.5]\n"
+    file.write_text(text, encoding="utf-8")
+    experiment = load_experiment(file).model_copy(update={"rounds": 1})
+    steps = [site.steps for site in run(experiment, tmp_path / "a", only=("fedavg",)).rows[1].sites]
+    assert steps == [6, 3]
+    few = experiment.model_copy(update={"max_tokens_per_site": 1})
+    steps = [site.steps for site in run(few, tmp_path / "b", only=("fedavg",)).rows[1].sites]
+    assert steps == [1, 1]
+
+
+def test_that_the_command_line_writes_tables_and_says_what_is_wrong(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out")
+    assert main(["--lab", str(file), "--out", out, "--only", "nobody"]) == 2
+    assert "has no method or baseline nobody. It has: alone, base" in capsys.readouterr().err
+    assert main(["--lab", str(tmp_path / "none.toml"), "--out", out]) == 2
+    assert main(["--lab", str(file), "--out", out, "--only", "base"]) == 0
+    assert {"table.md", "results.csv", "results.json", "loss.png"} <= {path.name for path in Path(out).iterdir()}
+    assert "1/1 base, 2 sites, seed 3: loss" in capsys.readouterr().out
+    assert main(["--lab", str(file), "--out", str(tmp_path / "t"), "--only", "base", "--tuning"]) == 0
+    assert {row.seed for row in read_results(tmp_path / "t").rows} == {8}
