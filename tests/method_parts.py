@@ -1,78 +1,104 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trainer that does in numpy all that a plan can ask for."""
+"""Parts for tests of methods: adapters, the end of a round, and what a method plans, without sites or disks."""
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 
-from fedmed_desktop.federation import Control, LocalResult, Part, Plan, Update
-from fedmed_desktop.federation.work import Emit, Given
-from fedmed_desktop.lora import Adapter, Module, algebra
-from fedmed_desktop.lora.half import encode_update
-from tests.federation_parts import NumpyTrainer, moved, result_of
+from fedmed_desktop.federation import FederationSpec, Part, Report, Update
+from fedmed_desktop.federation.actions import Combine
+from fedmed_desktop.federation.closing import close_round
+from fedmed_desktop.federation.methods import METHODS, Assignment, Outcome
+from fedmed_desktop.federation.plan import TrainingSettings
+from fedmed_desktop.federation.record import RoundsState
+from fedmed_desktop.federation.spec import ShareSettings
+from fedmed_desktop.lora import Adapter, Module
+from tests.federation_parts import INITIAL, LORA, SHAPES, moved, small_spec
+
+SITES = "ABC"
+NOTES = {"A": 10, "B": 30, "C": 60}
+SHARES = {"A": 0.1, "B": 0.3, "C": 0.6}
+START = moved(INITIAL, 99, 0.3)
 
 
-class MethodTrainer(NumpyTrainer):
-    """Keeps what it was given, by round. Deterministic in the plan's seed and in what it was given."""
-
-    def __init__(self, notes: int = 10) -> None:
-        super().__init__(notes)
-        self.given: dict[int, Given] = {}
-        self.results: dict[int, LocalResult] = {}
-        self.evaluated: Given | None = None
-
-    def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
-        while not self.hold.wait(0.01):
-            control.check()
-        self.trained.append(plan.round)
-        self.given[plan.round] = given
-        seed = plan.seed % 2**32
-        start = algebra.grow(algebra.shrink(given.start, plan.rank)[0], plan.rank, seed)
-        if "B" in plan.own and "B" in given.own:
-            start = _joined(start, given.own["B"])
-        after = moved(start, seed)
-        if "A" in plan.freeze:
-            after = _joined(start, after)
-        result = result_of(plan, start, after, self.notes)
-        blobs = {"adapter": encode_update(after, plan.shared)}
-        own: dict[str, Adapter] = {}
-        if plan.own:
-            own["B"] = after
-        if plan.orthogonal:
-            before = given.own.get("personal") or Adapter.initial(start.shapes, plan.orthogonal.rank, 1.0, seed)
-            own["personal"] = moved(before, seed + 1)
-        if plan.variate:
-            change = moved(zero(start), seed + 2)
-            own["control"] = added(given.own.get("control") or zero(start), change)
-            blobs["control"] = change.to_blob()
-        parts = {name: Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob)) for name, blob in blobs.items()}
-        update = Update(round=plan.round, parts=parts, report=result.update.report)
-        self.results[plan.round] = LocalResult(update, blobs, result.evidence, own)
-        return self.results[plan.round]
-
-    def evaluate(self, plan: Plan, given: Given, emit: Emit, control: Control) -> LocalResult:
-        self.evaluated = given
-        return super().evaluate(plan, given, emit, control)
+def adapter(seed: int, rank: int, scale: float = LORA.scale) -> Adapter:
+    rng = np.random.default_rng(seed)
+    return Adapter(
+        {name: Module(rng.normal(size=(d, rank)), rng.normal(size=(rank, k)), scale) for name, (d, k) in SHAPES.items()}
+    )
 
 
-def _joined(a: Adapter, b: Adapter) -> Adapter:
-    return Adapter({name: Module(b[name].B, module.A, module.scale) for name, module in a.items()})
+def trained(rank: int = LORA.rank) -> dict[str, Adapter]:
+    return {site: adapter(seed, rank) for seed, site in enumerate(SITES)}
 
 
-def zero(shape: Adapter) -> Adapter:
-    return shape.map(lambda m: Module(np.zeros_like(m.B), np.zeros_like(m.A), m.scale))
+MIXED = {"A": adapter(1, 4), "B": adapter(2, 2), "C": adapter(3, 7)}
 
 
-def added(left: Adapter, right: Adapter, weight: float = 1.0) -> Adapter:
-    """Factor by factor, which is how control variates add up."""
-    pairs = ((name, module, right[name]) for name, module in left.items())
-    share = np.float32(weight)
-    return Adapter({name: Module(x.B + share * y.B, x.A + share * y.A, x.scale) for name, x, y in pairs})
+def spec_of(method: str, parameters: Mapping[str, object] | None = None, **changes: object) -> FederationSpec:
+    one = METHODS[method].model_validate({"name": method, **(parameters or {})})
+    return small_spec(method=one, share=ShareSettings(histogram="specialties"), **changes)
 
 
-def dense(adapter: Adapter) -> dict[str, np.ndarray]:
-    """delta W of each module, d x k."""
-    return {name: m.scale * m.B.astype(np.float64) @ m.A.astype(np.float64) for name, m in adapter.items()}
+def closed(
+    spec: FederationSpec,
+    adapters: Mapping[str, Adapter],
+    reports: Mapping[str, Report] | None = None,
+    start: Adapter = START,
+    frozen: Adapter | None = None,
+    control: Adapter | None = None,
+    controls: Mapping[str, Adapter] | None = None,
+    sites: str = SITES,
+    number: int = 1,
+) -> tuple[Outcome, float]:
+    """The end of a round in which these sites gave these adapters, of all `sites`."""
+    reports = reports or {site: Report(notes=NOTES[site], supervised_tokens=NOTES[site], steps=4) for site in adapters}
+    updates = {
+        site: Update(round=number, parts={"adapter": Part(sha256=one.sha256, size=1)}, report=reports[site])
+        for site, one in adapters.items()
+    }
+    due = Combine(
+        round=number,
+        updates=updates,
+        weights=spec.method.weigh(reports),
+        ranks=dict.fromkeys(adapters, spec.lora.rank),
+        start=start.sha256,
+        frozen=None if frozen is None else frozen.sha256,
+        control=None if control is None else control.sha256,
+    )
+    state = RoundsState(start=start.sha256, rank=spec.lora.rank, sites=sorted(sites), updates=updates)
+    return close_round(due, spec, adapters, start, frozen, control, controls or {}, state)
+
+
+def assigned(number: int = 1, **changes: object) -> Assignment:
+    values: dict[str, object] = {
+        "round": number,
+        "rounds": 3,
+        "start": INITIAL.sha256,
+        "frozen": None,
+        "control": None,
+        "rank": LORA.rank,
+        "training": TrainingSettings(steps=1),
+        "references": None,
+        "seeds": {"A": 1, "B": 2},
+        "caps": {},
+        "clients": None,
+        "seed": 0,
+    }
+    return Assignment(**(values | changes))  # type: ignore[arg-type]
+
+
+def full(module: Module) -> np.ndarray:
+    return module.scale * (module.B.astype(np.float64) @ module.A.astype(np.float64))
+
+
+def cut(dense: np.ndarray, rank: int) -> np.ndarray:
+    """The best approximation of this rank."""
+    u, sigma, vt = np.linalg.svd(dense)
+    return np.asarray((u[:, :rank] * sigma[:rank]) @ vt[:rank])
+
+
+def near(found: np.ndarray, expected: np.ndarray) -> bool:
+    return bool(np.abs(found - expected).max() <= 1e-6 * max(1.0, np.abs(expected).max()))

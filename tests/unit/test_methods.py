@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import get_args
 
 import numpy as np
@@ -14,14 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.federation import FederationSpec, Part, Report, Update
-from fedmed_desktop.federation.actions import Combine
-from fedmed_desktop.federation.closing import close_round
+from fedmed_desktop.federation import FederationSpec, Report, Rounds
 from fedmed_desktop.federation.combine import Combining
+from fedmed_desktop.federation.inputs import SiteJoined
 from fedmed_desktop.federation.methods import (
     METHODS,
     REFUSED,
-    Assignment,
     FedAvg,
     FedMedLora,
     FedMedLoraPlus,
@@ -29,71 +27,30 @@ from fedmed_desktop.federation.methods import (
     FedRot,
     FedSa,
     Ffa,
-    Outcome,
     RoLora,
     refusal_of,
     usual,
 )
+from fedmed_desktop.federation.methods.method import drawn
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
-from fedmed_desktop.federation.record import RoundsState
 from fedmed_desktop.federation.spec import ShareSettings, checked_spec
 from fedmed_desktop.lora import Adapter, Module
-from tests.federation_parts import INITIAL, LORA, SHAPES, moved, small_spec
-
-SITES = "ABC"
-NOTES = {"A": 10, "B": 30, "C": 60}
-SHARES = {"A": 0.1, "B": 0.3, "C": 0.6}
-START = moved(INITIAL, 99, 0.3)
-
-
-def adapter(seed: int, rank: int) -> Adapter:
-    rng = np.random.default_rng(seed)
-    return Adapter(
-        {
-            name: Module(rng.normal(size=(d, rank)), rng.normal(size=(rank, k)), LORA.scale)
-            for name, (d, k) in SHAPES.items()
-        }
-    )
-
-
-def spec_of(method: str, **changes: object) -> FederationSpec:
-    return small_spec(method=METHODS[method](name=method), share=ShareSettings(histogram="specialties"), **changes)
-
-
-def closed(
-    spec: FederationSpec,
-    adapters: Mapping[str, Adapter],
-    reports: Mapping[str, Report] | None = None,
-    start: Adapter = START,
-    frozen: Adapter | None = None,
-) -> tuple[Outcome, float]:
-    """The end of a round in which these sites gave these adapters."""
-    reports = reports or {site: Report(notes=NOTES[site], supervised_tokens=NOTES[site], steps=4) for site in adapters}
-    updates = {
-        site: Update(round=1, parts={"adapter": Part(sha256=one.sha256, size=1)}, report=reports[site])
-        for site, one in adapters.items()
-    }
-    weights = spec.method.weigh(reports)
-    ranks = dict.fromkeys(adapters, LORA.rank)
-    due = Combine(1, updates, weights, ranks, start.sha256, None if frozen is None else frozen.sha256, None)
-    state = RoundsState(start=start.sha256, rank=LORA.rank, sites=sorted(adapters), updates=updates)
-    return close_round(due, spec, adapters, start, frozen, None, {}, state)
-
-
-def full(module: Module) -> np.ndarray:
-    return module.scale * (module.B.astype(np.float64) @ module.A.astype(np.float64))
-
-
-def near(found: np.ndarray, expected: np.ndarray) -> bool:
-    return bool(np.abs(found - expected).max() <= 1e-6 * max(1.0, np.abs(expected).max()))
-
-
-def trained(rank: int = LORA.rank) -> dict[str, Adapter]:
-    return {site: adapter(seed, rank) for seed, site in enumerate(SITES)}
-
-
-MIXED = {"A": adapter(1, 4), "B": adapter(2, 2), "C": adapter(3, 7)}
-
+from tests.federation_parts import INITIAL, LORA, SHAPES, small_spec
+from tests.method_parts import (
+    MIXED,
+    NOTES,
+    SHARES,
+    SITES,
+    START,
+    adapter,
+    assigned,
+    closed,
+    cut,
+    full,
+    near,
+    spec_of,
+    trained,
+)
 
 # -- what each gives ------------------------------------------------------------------------------
 
@@ -102,8 +59,8 @@ MIXED = {"A": adapter(1, 4), "B": adapter(2, 2), "C": adapter(3, 7)}
 def test_that_flexlora_is_the_truncated_dense_sum(adapters: dict[str, Adapter]) -> None:
     outcome, _ = closed(spec_of("flexlora"), adapters)
     for name in SHAPES:
-        u, sigma, vt = np.linalg.svd(sum(SHARES[site] * full(adapters[site][name]) for site in SITES))
-        assert near(full(outcome.adapter[name]), (u[:, : LORA.rank] * sigma[: LORA.rank]) @ vt[: LORA.rank])
+        expected = sum(SHARES[site] * full(adapters[site][name]) for site in SITES)
+        assert near(full(outcome.adapter[name]), cut(np.asarray(expected), LORA.rank))
     assert outcome.frozen is None and set(outcome.adapter.ranks.values()) == {LORA.rank}
 
 
@@ -134,6 +91,41 @@ def test_that_fedex_is_the_dense_sum_though_it_averages_factors(
         expected = sum(SHARES[site] * full(adapters[site][name]) for site in SITES)
         beside = full(outcome.frozen[name]) - (0 if before is None else full(before[name]))
         assert near(full(outcome.adapter[name]) + beside, expected)
+
+
+def padded(factor: np.ndarray, rank: int, axis: int) -> np.ndarray:
+    missing = [(0, 0), (0, 0)]
+    missing[axis] = (0, rank - factor.shape[axis])
+    return np.pad(factor.astype(np.float64), missing)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.integers(0, 10**6), min_size=3, max_size=3).filter(any),
+    st.lists(st.integers(1, 7), min_size=3, max_size=3),
+    st.lists(st.sampled_from([0.5, 2.0]), min_size=3, max_size=3),
+    st.permutations(SITES),
+)
+@pytest.mark.parametrize("method", ["fedavg", "fedprox", "fedopal"])
+def test_that_an_average_by_notes_is_the_dense_one_in_each_way(
+    method: str, notes: list[int], ranks: list[int], scales: list[float], order: list[str]
+) -> None:
+    reports = {site: Report(notes=n) for site, n in zip(SITES, notes, strict=True)}
+    shares = {site: n / sum(notes) for site, n in zip(SITES, notes, strict=True)}
+    given = {site: adapter(ord(site), rank, scale) for site, rank, scale in zip(SITES, ranks, scales, strict=True)}
+    arrived, asked = {site: given[site] for site in order}, {site: reports[site] for site in order}
+    product, _ = closed(spec_of(method, combine="product"), arrived, asked)
+    stack, _ = closed(spec_of(method, combine="stack"), arrived, asked)
+    level = {site: adapter(ord(site), rank) for site, rank in zip(SITES, ranks, strict=True)}
+    factors, _ = closed(spec_of(method, combine="factors"), {site: level[site] for site in order}, asked)
+    assert stack.frozen is not None
+    for name in SHAPES:
+        expected = np.asarray(sum(shares[site] * full(given[site][name]) for site in SITES))
+        assert near(full(product.adapter[name]), cut(expected, LORA.rank))
+        assert near(full(stack.frozen[name]), expected)
+        b = sum(shares[site] * padded(level[site][name].B, max(ranks), 1) for site in SITES)
+        a = sum(shares[site] * padded(level[site][name].A, max(ranks), 0) for site in SITES)
+        assert near(factors.adapter[name].B, np.asarray(b)) and near(factors.adapter[name].A, np.asarray(a))
 
 
 def halves(live: str) -> dict[str, Adapter]:
@@ -199,8 +191,7 @@ def test_that_fednova_in_product_space_moves_delta_w_by_the_same_formula() -> No
     for name in SHAPES:
         x = full(START[name])
         moves = sum(SHARES[site] * (full(adapters[site][name]) - x) / reports[site].steps for site in SITES)
-        u, sigma, vt = np.linalg.svd(x + effective * moves)
-        assert near(full(outcome.adapter[name]), (u[:, : LORA.rank] * sigma[: LORA.rank]) @ vt[: LORA.rank])
+        assert near(full(outcome.adapter[name]), cut(x + effective * moves, LORA.rank))
 
 
 def test_that_no_hostile_number_of_steps_or_notes_breaks_fednova() -> None:
@@ -261,21 +252,7 @@ def test_that_an_update_without_the_loss_it_is_weighed_by_is_refused() -> None:
 
 
 def plan(method: str, number: int) -> Plan:
-    given = Assignment(
-        round=number,
-        rounds=3,
-        start=INITIAL.sha256,
-        frozen=None,
-        control=None,
-        rank=2,
-        training=TrainingSettings(steps=1),
-        references=None,
-        seeds={"A": 1, "B": 2},
-        caps={},
-        clients=None,
-        seed=0,
-    )
-    plans = METHODS[method](name=method).plan(given, {})
+    plans = METHODS[method](name=method).plan(assigned(number), {})
     assert sorted(plans) == ["A", "B"] and plans["A"].model_copy(update={"seed": 2}) == plans["B"]
     return plans["A"]
 
@@ -290,6 +267,28 @@ def test_that_each_method_asks_for_the_factors_that_its_average_is_about() -> No
         assert plan("fedrot", number).rotation == 0.5 and plan("fedrot", number).shared == ("A", "B")
         for method in sorted(METHODS.keys() - {"ffa", "rolora", "fedsa", "fedrot"}):
             assert plan(method, number).shared == ("A", "B") and plan(method, number).rotation is None
+
+
+def test_that_each_method_adds_its_own_terms_to_the_loss_and_no_other() -> None:
+    asked = {method: {term.term for term in plan(method, 1).objective} for method in METHODS}
+    assert {method: terms for method, terms in asked.items() if terms} == {
+        "fedprox": {"proximal"},
+        "sa_fedlora": {"proximal"},
+        "scaffold": {"control"},
+        "fedopal": {"orthogonal"},
+    }
+
+
+def test_that_sites_are_drawn_by_the_seed_alone_and_all_take_part_where_there_are_no_more() -> None:
+    names = dict.fromkeys("ABCDEFG", 0)
+    for clients in (None, 7, 8):
+        assert drawn(assigned(seeds=names, clients=clients)) == sorted(names)
+    chosen = [drawn(assigned(seeds=names, clients=3, seed=seed)) for seed in range(50)]
+    backwards = dict(reversed(names.items()))
+    assert chosen == [drawn(assigned(seeds=backwards, clients=3, seed=seed)) for seed in range(50)]
+    assert all(one == sorted(set(one)) and len(one) == 3 for one in chosen)
+    often = [sum(site in one for one in chosen) for site in names]
+    assert min(often) > 10 and len({tuple(one) for one in chosen}) > 20
 
 
 def test_that_a_plan_that_shares_nothing_is_none() -> None:
@@ -321,6 +320,29 @@ def test_that_a_way_that_does_not_fit_is_refused_with_its_reason_and_any_other_r
     adapters = halves("B") if method in ("ffa", "rolora", "fedsa") else trained()
     outcomes = [closed(spec, dict(order)) for order in itertools.permutations(adapters.items())]
     assert len({(o.adapter, o.frozen, residual) for o, residual in outcomes}) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "combine"), [(m, w) for m in sorted(METHODS) for w in WAYS if refusal_of(m, w) is None]
+)
+def test_that_a_site_that_bears_less_takes_part_at_its_rank_or_is_told_that_it_cannot(
+    method: str, combine: Combining
+) -> None:
+    spec = spec_of(method, combine=combine)
+    rounds = Rounds(spec)
+    assert rounds.join_refusal(None) is rounds.join_refusal(spec.lora.rank) is None
+    if not spec.method.mixes_ranks:
+        assert rounds.join_refusal(1) == "join.rank_cap"
+        assert method in {"fedrot", "fedsa", "ffa", "rolora", "sa_fedlora", "scaffold"}
+        return
+    assert rounds.join_refusal(1) is None
+    for site, cap in {"A": None, "B": 1, "C": 5}.items():
+        rounds.handle(SiteJoined(site=site, rank_cap=cap), datetime(2026, 1, 1, tzinfo=UTC))
+    ranks = {site: one.rank for site, one in rounds.state.plans.items()}
+    assert ranks["B"] == 1 < ranks["A"] and ranks["C"] <= 5
+    adapters = {site: adapter(ord(site), rank) for site, rank in ranks.items()}
+    results = [closed(spec, dict(order)) for order in itertools.permutations(adapters.items())]
+    assert len({(outcome.adapter, outcome.frozen, residual) for outcome, residual in results}) == 1
 
 
 def test_that_a_specification_that_says_nothing_combines_as_the_method_does() -> None:
