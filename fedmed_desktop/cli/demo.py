@@ -162,9 +162,11 @@ def _print_outcome(result: DemoResult) -> None:
     table.add_row("Federation", *_cells(result, result.federation), style="bold")
     console = Console()
     console.print(table)
+    shared = len(result.finished.spec.shared_notes)
+    notes = f"Beside {shared} bundled, public ones that all sites share, no" if shared else "No"
     console.print(
         "F1 is 1 when every drug and problem is found with exact borders and nothing else is marked. "
-        "No note left its site; each update was approved first."
+        f"{notes} note left its site; each update was approved first."
     )
     console.print(f"Took {result.seconds:,.0f} s. Report and adapter: {result.report.parent}", highlight=False)
 

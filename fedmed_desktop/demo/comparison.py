@@ -38,13 +38,18 @@ class Comparison:
         typed = {s.name: typed_notes(spec, s.notes, site_types_map(s.folder))[0] for s in sites}
         self._test = {name: notes.test or notes.validation for name, notes in typed.items()}
 
-    def score(self, adapter: Adapter | None, who: str, control: Control) -> TestScores:
-        """Test scores of an adapter, or of the base where there is none; `who` is whose row shows the progress."""
+    def score(
+        self, adapter: Adapter | None, who: str, control: Control, at_site: Mapping[str, Adapter] | None = None
+    ) -> TestScores:
+        """Test scores of an adapter, or of the base where there is none; `who` is whose row shows the progress.
+
+        `at_site`: adapters of those sites that have one of their own.
+        """
         found = {}
         for number, site in enumerate(self._sites, start=1):
             self._emit(events.PhaseChanged(site=who, round=self._spec.rounds + 1, phase="evaluating"))
             found[site.name] = self._trainers[site.name].score_adapter(
-                adapter, self._test[site.name], self._spec.training, control
+                (at_site or {}).get(site.name, adapter), self._test[site.name], self._spec.training, control
             )
             self._emit(events.GenerationProgress(site=who, done=number, total=len(self._sites)))
         return TestScores(found)
@@ -54,7 +59,8 @@ class Comparison:
         told = {site: report.scores_after for site, report in finished.state.evaluation.items()}
         if told.keys() == self._trainers.keys():
             return TestScores(told)
-        return TestScores({**self.score(finished.adapter, "federation", control).by_site, **told})
+        measured = self.score(finished.adapter, "federation", control, finished.at_site)
+        return TestScores({**measured.by_site, **told})
 
     def train_alone(self, site: DemoSite, initial: Adapter, folder: Path, control: Control) -> Adapter:
         """The site's own adapter after the same rounds, steps, seeds and optimiser restarts, combining only itself."""

@@ -4,25 +4,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from .. import events
-from ..clinical import SiteNotes, read_notes_folder
+from ..clinical import SiteNotes, apply_types, read_notes_folder
 from ..coordinator import CoordinatorServer, Host
 from ..coordinator.founding import found_federation
 from ..errors import UserFacingError
 from ..federation import FederationSpec
+from ..federation.methods import METHODS, usual
+from ..federation.methods.method import Setting
 from ..federation.record import RoundsState
 from ..lora import Adapter
 from ..protocol.messages import check_site_name
 from ..site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
 from ..storage import BlobStore, Decision
-from ..training.preparation import LoadedBase, trainer_factory
-from .settings import DEMO_RULE, LORA, TRAINING, TYPES, DemoOptions, site_folders
+from ..training.preparation import LoadedBase, site_types_map, trainer_factory
+from .settings import DEMO_RULE, LORA, SHARED_NOTES, TRAINING, TYPES, DemoOptions, site_folders
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,17 @@ class DemoSite:
 
 @dataclass(frozen=True)
 class Finished:
-    """What a federation leaves: its state, its final adapter and each site's record of decisions."""
+    """What a federation leaves: its state, its final model, each site's record of decisions.
+
+    `adapter` is all that the federation added to the base, as one adapter; `at_site` the same with a site's own part,
+    of those sites that keep one.
+    """
 
     spec: FederationSpec
     state: RoundsState
     adapter: Adapter
     decisions: dict[str, list[Decision]]
+    at_site: dict[str, Adapter]
 
 
 def demo_sites(options: DemoOptions) -> list[DemoSite]:
@@ -65,7 +73,31 @@ def demo_spec(options: DemoOptions, sites: list[DemoSite]) -> tuple[FederationSp
         method={"name": options.method},
         training=TRAINING,
         round={"sites": len(sites), "quorum": max(1, len(sites) - 1)},
+        **_asked_for(options, sites),
     )
+
+
+def _asked_for(options: DemoOptions, sites: list[DemoSite]) -> dict[str, Any]:
+    """What the chosen method asks of a specification beyond its name. Of notes, only the bundled ones are shared."""
+    known = METHODS.get(options.method)
+    if known is None:
+        return {}  # the specification says so
+    method = known(name=options.method)
+    setting = Setting(usual(options.method), TRAINING, histogram="none", shared_notes=False, clients=None)
+    misfit = method.misfit(setting)
+    if misfit == "methods.needs_histogram":
+        return {"share": {"histogram": "types"}}
+    if misfit == "methods.no_shared_notes" and options.notes == DemoOptions().notes:
+        return {"shared_notes": tuple(_public_notes(sites))}
+    return {}
+
+
+def _public_notes(sites: list[DemoSite]) -> Iterator[dict[str, Any]]:
+    """The first validation notes of each site in turn, in the demonstration's types."""
+    typed = [apply_types(site.notes.validation, TYPES, site_types_map(site.folder))[0] for site in sites]
+    for note in islice(chain.from_iterable(zip(*typed, strict=False)), SHARED_NOTES):
+        entities = [{"start": one.start, "end": one.end, "type": one.type} for one in note.entities]
+        yield {"text": note.text, "entities": entities}
 
 
 async def run_federation(
@@ -108,8 +140,11 @@ async def run_federation(
                 joined(agents[0])
                 await _all_finished([asyncio.ensure_future(host.wait_for_fault()), paused], [a.run() for a in agents])
             decisions = {agent.name: agent.decisions for agent in agents}
-            final = host.rounds.state.start
-            return Finished(spec, host.rounds.state, Adapter.from_blob(blobs.read(final)), decisions)
+            state = host.rounds.state
+            final = agents[0].final_adapter(state.start)
+            own = {agent.name: agent.holdings.own_final(state.start, state.frozen) for agent in agents}
+            at_site = {name: adapter for name, adapter in own.items() if adapter is not None}
+            return Finished(spec, state, final, decisions, at_site)
     finally:
         await host.stop()
 

@@ -51,9 +51,14 @@ def write_report(
     federation: TestScores,
     alone: dict[str, TestScores],
 ) -> Path:
-    """Writes the final adapter as a PEFT folder and `report.json`; returns the latter's path."""
+    """Writes the final model as a PEFT folder, that of sites with a part of their own too, and `report.json`.
+
+    Returns the latter's path. PEFT knows one adapter at a time, so what lies frozen beside the final one is in it.
+    """
     options.report.mkdir(parents=True, exist_ok=True)
     finished.adapter.save_peft(options.report / "adapter", str(options.model))
+    for site, adapter in finished.at_site.items():
+        adapter.save_peft(options.report / f"adapter-{site}", str(options.model))
     history = finished.state.history
     rounds = [_round(record, _after(record, finished), finished, traffic) for record in history]
     test: dict[str, Any] = {"base": _overall(base), "federation": _overall(federation)}
@@ -73,6 +78,7 @@ def write_report(
         "versions": _versions(),
         "spec": finished.spec.model_dump(mode="json", exclude={"base": {"modules"}}),
         "adapter": finished.state.start,
+        "frozen": finished.state.frozen,
         "rounds": rounds,
         "test": test,
     }
@@ -108,6 +114,8 @@ def _round(record: RoundRecord, after: Scores, finished: Finished, traffic: Traf
         "federation": {
             "adapter": record.adapter,
             "residual": round(record.residual, 6),
+            "frozen": record.frozen,
+            "measures": record.measures,
             "norm": round(record.norm, 4),
             "effective_rank": round(record.effective_rank, 3),
             "scored_on": "test notes (validation where a site has none)" if last else "validation notes",
@@ -129,7 +137,8 @@ def _site(site: str, entry: SiteRecord, record: RoundRecord, finished: Finished,
         "loss_after": report.loss_after,
         "scores_before": report.scores_before.summary(),
         "scores_after": report.scores_after.summary(),
-        "drift": {"model": round(entry.drift.model, 4), "performance": round(entry.drift.performance, 4)},
+        "drift": {name: round(value, 4) for name, value in entry.drift if value is not None},
+        "shared_loss": entry.shared_loss,
         "rank": entry.rank,
         "effective_rank": round(entry.effective_rank, 3),
         "update_norm": round(report.update_norm, 4),

@@ -13,6 +13,8 @@ from ..resources import resource
 
 DEMO_RULE = "demo rule: partners approve everything at once"
 TYPES = ("drug", "problem")
+# Notes that all sites measure their models on, where the method weighs by that (methods 2.1).
+SHARED_NOTES = 5
 LORA = LoraSettings(rank=16, alpha=32)
 TRAINING = TrainingSettings(
     epochs=1,

@@ -19,11 +19,12 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop import events
-from fedmed_desktop.demo.federation import demo_sites
+from fedmed_desktop.demo.federation import demo_sites, demo_spec
 from fedmed_desktop.demo.run import DemoResult, run_demo
-from fedmed_desktop.demo.settings import DemoOptions
+from fedmed_desktop.demo.settings import LORA, SHARED_NOTES, DemoOptions
 from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.lora import Adapter
+from fedmed_desktop.federation.methods import METHODS
+from fedmed_desktop.lora import Adapter, algebra
 from fedmed_desktop.site import Jobs, Record, SiteAgent, Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
 from fedmed_desktop.training.preparation import LoadedBase
@@ -102,6 +103,35 @@ def test_that_a_demonstration_reports_every_round_and_compares_on_test_notes(
     prepared = {event.site: event for event in seen if isinstance(event, events.Prepared)}
     assert prepared["North"].notes == 6 and prepared["North"].entities == {"drug": 6, "problem": 6}
     assert "CPU in float32" in prepared["North"].device
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_that_every_method_that_can_be_chosen_has_a_demonstration(method: str) -> None:
+    options = DemoOptions(method=method)
+    spec, _ = demo_spec(options, demo_sites(options))
+    assert spec.method.name == method
+    assert (len(spec.shared_notes) == SHARED_NOTES) == (spec.method.scored_by == "sites")
+
+
+@pytest.mark.parametrize("method", ["fedex", "fedopal", "fedsa", "scaffold"])
+def test_that_a_report_has_whole_models_whatever_lies_beside_the_adapter(
+    method: str, notes: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    options = DemoOptions(rounds=2, method=method, model=tiny_model, notes=notes, report=tmp_path / "report", threads=1)
+    result, _ = demonstrate(options)
+    finished = result.finished
+    own = {"North", "South"} if method in ("fedopal", "fedsa") else set()
+    assert finished.at_site.keys() == own
+    assert {path.name for path in options.report.iterdir() if path.is_dir()} == {
+        "adapter",
+        *(f"adapter-{site}" for site in own),
+    }
+    assert (finished.state.frozen is not None) == (method == "fedex")
+    if method == "fedex":
+        report = json.loads(result.report.read_text())
+        assert report["frozen"] == finished.state.frozen and max(finished.adapter.ranks.values()) > LORA.rank
+    for adapter in finished.at_site.values():
+        assert algebra.distance(adapter, finished.adapter) > 0
 
 
 def test_that_the_same_seed_gives_the_same_adapter_and_another_seed_another(

@@ -20,13 +20,13 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Control, FederationSpec, Given, LocalResult, Part, Plan
 from fedmed_desktop.federation.work import Emit
 from fedmed_desktop.lora import Adapter, Module, algebra
-from fedmed_desktop.protocol.messages import Goodbye, NotAsked, Want
+from fedmed_desktop.protocol.messages import Goodbye, Message, NotAsked, Receipt, Want
 from fedmed_desktop.protocol.transfer import CHUNK
 from fedmed_desktop.site import Jobs, SiteAgent, Verdict
 from fedmed_desktop.storage import Entry, OwnStore
 from tests.federation_parts import FINGERPRINT, INITIAL, NumpyTrainer, small_spec
 from tests.loopback_parts import PATIENCE, CuttingProxy, RawSite, agent, all_of, coordinator, running, until
-from tests.method_parts import MethodTrainer, dense
+from tests.plan_parts import MethodTrainer, dense
 
 pytestmark = pytest.mark.integration
 
@@ -333,6 +333,39 @@ def test_that_a_control_variate_moves_only_with_updates_that_counted(tmp_path: P
         assert "control" not in trainers["A"].given[2].own, "what was kept never reached c"
         assert trainers["B"].given[2].own["control"] == trainers["B"].results[1].own["control"]
         assert trainers["A"].given[3].own["control"] == trainers["A"].results[2].own["control"]
+
+    jobs = Jobs()
+    try:
+        asyncio.run(scenario())
+    finally:
+        jobs.close()
+
+
+def test_that_a_receipt_that_a_cut_has_swallowed_is_waited_for_before_the_next_round_goes_on_from_it(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        seen: list[events.Event] = []
+        trainer = MethodTrainer()
+        async with coordinator(tmp_path / "c", control_spec(sites=1, quorum=1), seen) as (host, port):
+            tell = host._tell
+            receipts = 0
+
+            def losing(site: str, message: Message) -> None:
+                nonlocal receipts
+                if not isinstance(message, Receipt) or message.round != 1:
+                    tell(site, message)
+                    return
+                receipts += 1
+                if receipts == 1:
+                    host.sessions["A"].connection.transport.abort()  # type: ignore[attr-defined]
+                else:  # long after the next round's plan
+                    asyncio.get_running_loop().call_later(0.3, tell, site, message)
+
+            host._tell = losing  # type: ignore[method-assign]
+            await asyncio.wait_for(agent(tmp_path, "A", port, jobs, seen, trainer).run(), PATIENCE)
+            assert receipts >= 2
+        assert trainer.given[2].own["control"] == trainer.results[1].own["control"]
 
     jobs = Jobs()
     try:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import LocalResult, Plan, Rounds, TrainingSettings
 from fedmed_desktop.federation.inputs import SiteDeclined, SiteJoined, TimePassed, UpdateArrived
-from fedmed_desktop.storage import BlobStore, Ledger, Outbox
+from fedmed_desktop.storage import BlobStore, Ledger, Outbox, OwnStore
 from fedmed_desktop.storage.database import Database
 from tests.federation_parts import INITIAL, moved, result_of, small_spec
 
@@ -464,3 +465,65 @@ def test_that_what_was_rolled_back_is_not_remembered(outbox: Outbox) -> None:
         assert outbox.entry(entry.sha256).state == "released"
         raise ZeroDivisionError
     assert outbox.entry(entry.sha256).state == "pending" and outbox.in_state("released") == []
+
+
+# -- what a site keeps for itself --------------------------------------------------------------------------------------
+
+
+def test_that_own_parts_come_back_in_later_rounds_and_control_only_of_rounds_that_counted(tmp_path: Path) -> None:
+    own = OwnStore(tmp_path / "own")
+    rounds = {n: {name: moved(INITIAL, 10 * n + i) for i, name in enumerate(("B", "control"))} for n in (1, 2, 3)}
+    for number, parts in rounds.items():
+        own.keep(number, parts)
+    again = OwnStore(tmp_path / "own")
+    assert again.before(1, {1, 2}) == {}
+    assert again.before(3, {1}) == {"B": rounds[2]["B"], "control": rounds[1]["control"]}
+    assert again.before(4, ()) == {"B": rounds[3]["B"]}
+    assert again.before(3, {3}) == {"B": rounds[2]["B"]}, "a round does not go on from itself"
+    assert again.paths_before(4).keys() == {"B"}
+
+
+def test_that_what_no_later_round_needs_is_forgotten_and_all_else_stays(tmp_path: Path) -> None:
+    own = OwnStore(tmp_path / "own")
+    for number in range(1, 6):
+        own.keep(number, {"control": moved(INITIAL, number), "personal": moved(INITIAL, -number % 97)})
+    before = own.before(5, {1, 2})
+    own.forget_before(5, {1, 2})
+    assert {path.name for path in (tmp_path / "own").iterdir()} == {"round-2", "round-4", "round-5"}
+    assert own.before(5, {1, 2}) == before
+    own.keep(6, {})
+    assert not (tmp_path / "own" / "round-6").exists()
+
+
+def test_that_a_round_trained_anew_replaces_what_was_kept_of_it_and_a_half_written_one_does_not_count(
+    tmp_path: Path,
+) -> None:
+    own = OwnStore(tmp_path / "own")
+    own.keep(1, {"B": moved(INITIAL, 1), "personal": moved(INITIAL, 2)})
+    own.keep(1, {"B": moved(INITIAL, 3)})
+    assert own.before(2, ()) == {"B": moved(INITIAL, 3)}
+    half = tmp_path / "own" / "round-2.new"
+    half.mkdir()
+    (half / f"B.{'0' * 64}.safetensors").write_bytes(b"half")
+    assert own.before(3, ()) == {"B": moved(INITIAL, 3)}
+    own.keep(2, {"B": moved(INITIAL, 4)})
+    assert own.before(3, ()) == {"B": moved(INITIAL, 4)} and not half.exists()
+
+
+def test_that_a_damaged_own_part_is_a_sentence_and_never_taken_for_nothing(tmp_path: Path) -> None:
+    own = OwnStore(tmp_path / "own")
+    own.keep(1, {"control": moved(INITIAL, 1)})
+    (path,) = (tmp_path / "own" / "round-1").iterdir()
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(UserFacingError, match="remove the folder") as damaged:
+        own.before(2, {1})
+    assert damaged.value.code == "storage.own_damaged"
+    assert own.before(2, ()) == {}, "who does not need it does not meet it"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_that_own_parts_can_be_read_by_nobody_else(tmp_path: Path) -> None:
+    OwnStore(tmp_path / "own").keep(1, {"personal": moved(INITIAL, 1)})
+    (path,) = (tmp_path / "own" / "round-1").iterdir()
+    assert path.stat().st_mode & 0o077 == 0
