@@ -195,6 +195,8 @@ SENTENCES: Final[dict[str, str]] = {
     "lab.unreadable": "The experiment {path} cannot be read: {reason}. Correct the file, which must be TOML.",
     "lab.no_ray": "The Ray engine needs Ray, which is not installed: pip install 'fedmed-desktop[cluster]'. Or leave "
     "out --engine ray.",
+    "lab.ray_room": "The Ray cluster has {cores} cores, too few for {workers} workers of {threads} threads each. Ask for "
+    "fewer --workers.",
     "lab.no_scorer": '{label}: the lab has no coordinator with notes of its own. Write measured_by = "sites"; then the '
     "experiment's shared notes are used.",
     "lab.no_such_method": "The experiment has no method or baseline {label}. It has: {known}. Correct --only.",

@@ -30,15 +30,16 @@ class RayEngine:
         except ImportError:
             raise UserFacingError("lab.no_ray") from None
         self._ray: Any = ray
-        self._ray.init(
-            address=os.environ.get("RAY_ADDRESS"),
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,
-        )
-        gpus = min(1.0, self._ray.cluster_resources().get("GPU", 0) / workers)
+        cluster = os.environ.get("RAY_ADDRESS")
+        # A cluster of its own has as many cores as the workers use, so that they always find room.
+        own = {} if cluster else {"num_cpus": workers * threads}
+        self._ray.init(address=cluster, include_dashboard=False, log_to_driver=False, configure_logging=False, **own)
+        there = self._ray.cluster_resources()
+        if there.get("CPU", 0) < workers * threads:
+            self.close()
+            raise UserFacingError("lab.ray_room", workers=workers, threads=threads, cores=int(there.get("CPU", 0)))
         actor = self._ray.remote(Worker)
-        options = {"num_cpus": threads, "num_gpus": gpus}
+        options = {"num_cpus": threads, "num_gpus": min(1.0, there.get("GPU", 0) / workers)}
         self._workers: list[Any] = [actor.options(**options).remote(model, threads) for _ in range(workers)]
 
     def open(self, spec: FederationSpec, sites: Sequence[LabSite]) -> None:
