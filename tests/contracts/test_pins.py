@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PINS = ROOT / "packaging" / "pins"
-LAYERS = ("build", "base", "site", "desktop", "dev")
+LAYERS = ("build", "base", "site", "desktop", "lab", "dev")
 
 
 def lines(layer: str) -> list[str]:
@@ -41,6 +41,7 @@ def test_that_the_pins_are_within_the_ranges() -> None:
         "base": project["project"]["dependencies"],
         **{extra: [text for text in extras[extra] if not text.startswith("fedmed-desktop[")] for extra in LAYERS[2:]},
     }
+    wanted["dev"] += [text for text in extras["cluster"] if not text.startswith("fedmed-desktop[")]
     known: dict[str, Requirement] = {}
     for layer in LAYERS:
         known |= pins(layer)
@@ -54,7 +55,13 @@ def test_that_the_pins_are_within_the_ranges() -> None:
 def test_that_an_extra_that_takes_in_another_is_pinned_on_top_of_it() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     inner = {extra: [text for text in extras[extra] if text.startswith("fedmed-desktop[")] for extra in LAYERS[2:]}
-    assert inner == {"site": [], "desktop": ["fedmed-desktop[site]"], "dev": ["fedmed-desktop[desktop]"]}
+    assert inner == {
+        "site": [],
+        "desktop": ["fedmed-desktop[site]"],
+        "lab": ["fedmed-desktop[site]"],
+        "dev": ["fedmed-desktop[cluster,desktop]"],
+    }
+    assert "fedmed-desktop[lab]" in extras["cluster"]
 
 
 def test_that_qt_is_one_version_that_does_not_crash_python_3_11() -> None:
