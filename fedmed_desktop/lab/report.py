@@ -26,6 +26,7 @@ _PICTURES: Final = {
 }
 # Methods whose papers print no formula: what runs here was designed after their descriptions.
 _REDESIGNED: Final = {"adaptive_fedlora": "AdaptiveFedLoRA", "fedopal": "FedOPAL", "sa_fedlora": "SA-FedLoRA"}
+_KEEPING: Final = frozenset({"fedopal", "fedsa"})  # a site's model is not the federation's alone
 _MOST_SITES: Final = 10  # as columns of a table
 _NONE: Final = "–"
 
@@ -195,7 +196,7 @@ def _bullets(lines: Iterable[str]) -> str:
 def _notes(results: Results, compared: Sequence[Comparison]) -> list[str]:
     seeds = sorted({row.seed for row in results.rows})
     return [
-        f"Seeds {', '.join(map(str, seeds))}; ± is the standard deviation over them. Losses are nats per supervised "
+        f"{_seeds(seeds)} Losses are nats per supervised "
         "token on the validation notes of all sites, after the last round; lower is better. F1 is strict, over pooled "
         "counts. The worst site is the one that is worst off after the last round; worse off than alone counts sites "
         "of every seed whose loss is above what they reach by training alone.",
@@ -204,6 +205,7 @@ def _notes(results: Results, compared: Sequence[Comparison]) -> list[str]:
         "it is computed is inferred, no paper prints it. Rank is over sites and rounds. MB are of 10^6 bytes that all "
         "sites sent and fetched, the final model included.",
         *_baselines(compared),
+        *_kept(results),
         *_inferred(results),
         _conditions(results),
     ]
@@ -243,6 +245,22 @@ def _baselines(compared: Sequence[Comparison]) -> list[str]:
     return [f"{'; '.join(told_of)}."] if told_of else []
 
 
+def _seeds(seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return f"One seed, {seeds[0]}."
+    return f"Seeds {', '.join(map(str, seeds))}; ± is the standard deviation over them."
+
+
+def _kept(results: Results) -> list[str]:
+    found = sorted({row.method for row in results.rows if row.kind == "federation"} & _KEEPING)
+    if not found:
+        return []
+    names = " and ".join(f"`{name}`" for name in found)
+    return [
+        f"With {names} each site is judged with what it keeps for itself; elsewhere one model is judged everywhere."
+    ]
+
+
 def _inferred(results: Results) -> list[str]:
     found = sorted({row.method for row in results.rows if row.kind == "federation"} & _REDESIGNED.keys())
     if not found:
@@ -255,7 +273,7 @@ def _inferred(results: Results) -> list[str]:
 
 
 def _conditions(results: Results) -> str:
-    machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
+    machine = ", ".join(f"{name} {value.rstrip('.')}" for name, value in results.machine.items())
     versions = ", ".join(f"{name} {value}" for name, value in results.versions.items())
     threads = f"{results.threads} thread{'s' if results.threads > 1 else ''}"
     return "; ".join(part for part in (f"Ran with {threads}", machine, versions) if part) + "."

@@ -178,6 +178,12 @@ def test_that_a_chosen_method_stands_out_in_every_chart_until_escape(page: Exper
     assert not any(line.is_faint for chart in page.charts.charts for line in chart._lines.values())
 
 
+def test_that_of_one_seed_no_deviation_is_promised(page: ExperimentPage, tmp_path: Path) -> None:
+    page.show_experiment(open_experiment(write_experiment(tmp_path / "one", sites=(2,), seeds=1)))
+    page.table.selectRow(0)
+    assert page.hint.text() == "fedavg stands out." and "±" not in page.remarks.text()
+
+
 def test_that_coming_to_the_table_by_keyboard_chooses_nothing_and_arrows_do(page: ExperimentPage) -> None:
     page.activateWindow()
     page.back.setFocus()

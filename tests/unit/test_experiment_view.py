@@ -26,7 +26,7 @@ def course(courses: tuple[Course, ...], label: str) -> Course:
 
 def test_that_each_setting_has_a_sheet_with_the_methods_in_order(tmp_path: Path) -> None:
     experiment = open_experiment(write_experiment(tmp_path))
-    assert experiment.name == "adaptive" and experiment.subtitle == "6 methods · 3 seeds · 1 thread · cpu"
+    assert experiment.name == "adaptive" and experiment.subtitle == "6 methods · 3 seeds · 1 thread"
     assert [sheet.title for sheet in experiment.sheets] == ["2 sites", "3 sites", "5 sites"]
     for sheet in experiment.sheets:
         assert sheet.labels == (*METHODS, "centralised", "alone", "base")

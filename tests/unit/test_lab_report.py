@@ -92,6 +92,13 @@ def test_that_a_method_without_formulas_is_marked_as_inferred(tmp_path: Path) ->
     assert "publish no formulas" not in plain
 
 
+def test_that_methods_that_keep_something_at_a_site_are_named() -> None:
+    text = table(results(row("fedsa", 1, 2.0), row("fedopal", 1, 1.0)))
+    assert "With `fedopal` and `fedsa` each site is judged with what it keeps for itself" in text
+    assert "One seed, 1." in text
+    assert "keeps for itself" not in table(results(row("fedavg", 1, 2.0)))
+
+
 def test_that_the_table_has_all_settings_methods_references_and_conditions(tmp_path: Path) -> None:
     text = table(read_results(write_experiment(tmp_path)))
     for count in (2, 3, 5):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from PySide6.QtCore import QItemSelection, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup, QKeyEvent
 from PySide6.QtWidgets import QFileDialog, QMenu, QVBoxLayout, QWidget
@@ -16,7 +17,7 @@ from fedmed_desktop.desktop.pages.experiment_charts import ExperimentCharts
 from fedmed_desktop.desktop.pages.tables import TextTable
 from fedmed_desktop.desktop.tasks import Task, run_task
 from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.experiment import Experiment, open_experiment
+from fedmed_desktop.desktop.view.experiment import Experiment, open_experiment, short
 from fedmed_desktop.desktop.widgets import (
     Banner,
     Button,
@@ -34,7 +35,7 @@ from fedmed_desktop.desktop.widgets import (
 )
 from fedmed_desktop.errors import UserFacingError
 
-MOST_ROWS = 14
+MOST_ROWS = 20
 
 
 class ExperimentPage(PageBase):
@@ -217,15 +218,19 @@ class ExperimentPage(PageBase):
     def _show_chosen(self) -> None:
         label = self.chosen
         self.alike.setVisible(bool(label))
-        self.hint.setText(
-            self.tr("{method} stands out; the dotted lines beside it are one standard deviation over seeds.").format(
-                method=label
-            )
-            if label
-            else self.tr("Lines are means over seeds. Choose a method in the table to see it apart.")
-        )
+        self.hint.setText(self._hint(label))
         if self.charts is not None:
             self.charts.choose(label)
+
+    def _hint(self, label: str) -> str:
+        if not label:
+            return self.tr("Lines are means over seeds. Choose a method in the table to see it apart.")
+        sheet = self.experiment.sheets[self._sheet] if self.experiment else None
+        if sheet and any(np.isfinite(course.sd).any() for course in sheet.loss if course.label == label):
+            words = self.tr("{method} stands out; the dotted lines beside it are one standard deviation over seeds.")
+        else:
+            words = self.tr("{method} stands out.")
+        return words.format(method=short(label))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape and self.chosen:

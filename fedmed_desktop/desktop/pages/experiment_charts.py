@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QWidget
 
 from fedmed_desktop.desktop import theme
@@ -156,6 +156,7 @@ class ExperimentCharts(Row):
                 chart.show_span(*home)
                 chart.say()
             self.add(card, 1)
+            self.content.setAlignment(card, Qt.AlignmentFlag.AlignTop)
         return tuple(charts)
 
     def choose(self, label: str) -> None:

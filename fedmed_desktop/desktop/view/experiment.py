@@ -96,10 +96,7 @@ def short(label: str) -> str:
 def _subtitle(results: Results) -> str:
     seeds = len({row.seed for row in results.rows})
     methods = len({row.label for row in results.rows if row.kind == "federation"})
-    return " · ".join(
-        [_counted(methods, "method"), _counted(seeds, "seed"), _counted(results.threads, "thread")]
-        + ([device] if (device := results.machine.get("device", "")) else [])
-    )
+    return " · ".join((_counted(methods, "method"), _counted(seeds, "seed"), _counted(results.threads, "thread")))
 
 
 def _counted(number: int, word: str) -> str:
@@ -122,9 +119,11 @@ def _lacks(results: Results) -> str:
 def _remarks(compared: Sequence[Comparison]) -> tuple[str, ...]:
     found = [line.loss_difference for one in compared for line in one.lines if line.loss_difference]
     remarks = [
-        "Loss is after the last round, on the validation notes of all sites; lower is better. ± is the standard "
-        "deviation over seeds. Each method is set against the best of the other federated ones."
+        "Loss is after the last round, on the validation notes of all sites; lower is better. Each method is set "
+        "against the best of the other federated ones."
     ]
+    if any(line.loss.sd is not None for one in compared for line in one.lines):
+        remarks.append("± is the standard deviation over seeds.")
     if any(one.interval for one in found):
         remarks.append("An interval that holds 0 shows no difference, which is no proof that there is none.")
     if any(one.interval is None for one in found):
