@@ -84,7 +84,7 @@ class Host:
         self._set_alarm()
 
     async def stop(self) -> None:
-        """Ends background work; a combination that is cut off is done again at the next start."""
+        """Ends background work; a combination that goes on meanwhile comes to its end, and is done again next time."""
         tasks = [*self._tasks, *([self._alarm] if self._alarm else [])]
         for task in tasks:
             task.cancel()
@@ -235,9 +235,13 @@ class Host:
         task.add_done_callback(self._tasks.discard)
 
     async def _combine(self, due: Combine) -> None:
+        work = asyncio.ensure_future(asyncio.to_thread(combine, due, self.rounds, self.blobs))
         try:
-            combined = await asyncio.to_thread(combine, due, self.rounds, self.blobs)
-            await self.apply(combined)
+            await self.apply(await asyncio.shield(work))
+        except asyncio.CancelledError:
+            # No thread can be cut off: who stops waits for it, else the next start in this process would meet it.
+            await asyncio.gather(work, return_exceptions=True)
+            raise
         except Exception as error:
             self._fail(error)
 

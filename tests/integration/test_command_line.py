@@ -12,6 +12,8 @@ import pytest
 
 from fedmed_desktop.cli import main
 from fedmed_desktop.federation import load_spec
+from fedmed_desktop.lora import Adapter
+from tests.federation_parts import moved
 
 NOTE = {"id": "1", "text": "Lithium caused tremor .", "relations": []}
 ENTITY = {"id": "e", "start": 0, "end": 7, "type": "Chemical", "text": "Lithium"}
@@ -254,3 +256,59 @@ def test_that_keys_of_the_specification_are_named_as_the_file_has_them(
         federation.write_text(wrong)
         status, said = run(capsys, "--coordinator", "--config", federation, "--data-dir", tmp_path / "data")
         assert status == 2 and words in said
+
+
+# -- notes that updates are weighed by ---------------------------------------------------------------------------------
+
+SHARED = NOTE | {"entities": [ENTITY | {"type": "drug"}]}
+
+
+@pytest.fixture
+def weighed(tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A federation whose sites measure their models on notes that all may read."""
+    notes, out = write_notes(tmp_path / "shared", SHARED, SHARED | {"id": "2"}), tmp_path / "weighed"
+    made = ["--new-federation", "--model", tiny_model, "--notes-types", "drug,problem", "--method", "fed_medlora_plus"]
+    status, said = run(capsys, *made, "--out", out)
+    assert status == 2 and "[[shared_notes]]" in said and not out.exists()
+    status, _ = run(capsys, *made, "--out", out, "--shared-notes", notes / "train.jsonl", "--shared-count", "1")
+    assert status == 0
+    return out / "federation.toml"
+
+
+def test_that_shared_notes_go_into_the_specification_in_the_federations_types(weighed: Path) -> None:
+    (note,) = load_spec(weighed).shared_notes
+    assert note.text == NOTE["text"] and [(one.start, one.end, one.type) for one in note.entities] == [(0, 7, "drug")]
+
+
+def test_that_a_coordinator_says_whether_it_needs_something_to_score_with(
+    weighed: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = ["--coordinator", "--config", weighed, "--data-dir", tmp_path / "c", "--port", "0"]
+    scoring = ["--score-with", tiny_model, tmp_path / "shared"]
+    status, said = run(capsys, *start, *scoring)
+    assert status == 2 and "Leave out --score-with" in said
+    weighed.write_text(weighed.read_text().replace('measured_by = "sites"', 'measured_by = "coordinator"'))
+    status, said = run(capsys, *start)
+    assert status == 2 and "--score-with MODEL NOTES" in said
+    status, said = run(capsys, *start, "--score-with", tiny_model, tmp_path / "nowhere.jsonl")
+    assert status == 2 and "nowhere.jsonl does not exist" in said
+    (tmp_path / "other").mkdir()
+    for file in tiny_model.iterdir():
+        (tmp_path / "other" / file.name).write_bytes(file.read_bytes())
+    config = tmp_path / "other" / "config.json"
+    config.write_text(config.read_text() + " ")
+    status, said = run(capsys, *start, "--score-with", tmp_path / "other", tmp_path / "shared")
+    assert status == 2 and "is not the federation's base" in said
+
+
+def test_that_a_coordinators_scorer_measures_adapters_with_the_federations_base(
+    weighed: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    from fedmed_desktop.cli.scoring import make_scorer
+
+    spec = load_spec(weighed)
+    initial = Adapter.from_blob((weighed.parent / f"{spec.base.initial}.safetensors").read_bytes())
+    scorer = make_scorer(spec, str(tiny_model), tmp_path / "shared", 5)
+    base, other = scorer.loss(initial), moved(initial, 1)
+    assert 0 < base < 100 and scorer.loss(other) != base
+    assert scorer.loss(initial, frozen=other) == pytest.approx(scorer.loss(other), rel=1e-4)

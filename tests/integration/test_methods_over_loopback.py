@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,14 +18,17 @@ import pytest
 
 from fedmed_desktop import events
 from fedmed_desktop.coordinator import Host
+from fedmed_desktop.coordinator.combination import combine
 from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.federation import Control, FederationSpec, Given, LocalResult, Part, Plan
+from fedmed_desktop.federation import Control, FederationSpec, Given, LocalResult, Part, Plan, Rounds
+from fedmed_desktop.federation.actions import Combine
+from fedmed_desktop.federation.inputs import RoundCombined
 from fedmed_desktop.federation.work import Emit
 from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.protocol.messages import Goodbye, Message, NotAsked, Receipt, Want
 from fedmed_desktop.protocol.transfer import CHUNK
 from fedmed_desktop.site import Jobs, SiteAgent, Verdict
-from fedmed_desktop.storage import Entry, OwnStore
+from fedmed_desktop.storage import BlobStore, Entry, OwnStore
 from tests.federation_parts import FINGERPRINT, INITIAL, NumpyTrainer, small_spec
 from tests.loopback_parts import PATIENCE, CuttingProxy, RawSite, agent, all_of, coordinator, running, until
 from tests.plan_parts import MethodTrainer, dense
@@ -242,7 +247,7 @@ async def restarted(folder: Path, spec: FederationSpec, stops: frozenset[str]) -
         async with coordinator(folder / "c", spec, seen) as (host, port):
             sites = [agent(folder, name, port, jobs, seen, trainer) for name, trainer in trainers.items()]
             async with running(*sites) as tasks:
-                await until(lambda: host.rounds.state.round == 2 and bool(host.rounds.state.updates))
+                await until(lambda: host.rounds.state.round > 1 and bool(host.rounds.state.updates))
                 if not stops:
                     await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
                     return host.rounds.state.start, host.rounds.state.history[-1].control
@@ -266,6 +271,36 @@ def test_that_a_restart_of_sites_or_of_all_in_mid_round_changes_no_bit_of_adapte
     assert whole[1] is not None
     assert asyncio.run(restarted(tmp_path / "sites", spec, frozenset({"site"}))) == whole
     assert asyncio.run(restarted(tmp_path / "all", spec, frozenset({"site-and-coordinator"}))) == whole
+
+
+def test_that_a_coordinator_that_stops_leaves_no_combination_running_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, ended = threading.Event(), threading.Event()
+
+    def slow(due: Combine, rounds: Rounds, blobs: BlobStore) -> RoundCombined:
+        began.set()
+        time.sleep(0.3)
+        try:
+            return combine(due, rounds, blobs)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("fedmed_desktop.coordinator.host.combine", slow)
+
+    async def scenario() -> None:
+        async with (
+            coordinator(tmp_path / "c", control_spec(sites=1, quorum=1), []) as (_, port),
+            running(agent(tmp_path, "A", port, jobs, [], MethodTrainer())),
+        ):
+            await until(began.is_set)
+        assert ended.is_set(), "the next start would write the same files beside it"
+
+    jobs = Jobs()
+    try:
+        asyncio.run(scenario())
+    finally:
+        jobs.close()
 
 
 def test_that_a_site_killed_between_keeping_its_own_and_its_outbox_trains_again_from_the_same(tmp_path: Path) -> None:
