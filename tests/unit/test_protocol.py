@@ -25,6 +25,7 @@ from fedmed_desktop.protocol.messages import (
     Hello,
     Message,
     Missing,
+    NotAsked,
     OfferUpdate,
     Progress,
     Receipt,
@@ -47,6 +48,7 @@ MESSAGES: list[Message] = [
     Welcome(version=VERSION, spec=small_spec(), round=1, phase="open"),
     Goodbye(code="join.version", params={"site": 1, "coordinator": 2}, final=True),
     Ask(plan=Plan(round=1, start=SHA, rank=2, training=TrainingSettings(steps=1), seed=2**64 - 1)),
+    NotAsked(round=2),
     Progress(round=1, phase="training"),
     OfferUpdate(update=UPDATE),
     Decline(round=1, code="kept"),
@@ -55,6 +57,7 @@ MESSAGES: list[Message] = [
     Receipt(round=1, update=SHA, time=datetime(2026, 1, 1, tzinfo=UTC)),
     Refused(round=1, update=SHA, code="update.wrong_rank", params={"module": "m", "found": 1, "expected": 2}),
     Finished(adapter=SHA, size=7),
+    Finished(adapter=SHA, size=7, frozen=SHA),
     Standing(
         round=2,
         rounds=3,

@@ -37,7 +37,7 @@ class Site:
         for adapter in (INITIAL, SECOND, FROZEN):
             self.blobs.write(adapter.to_blob())
         training = TrainingSettings(steps=1)
-        plan = Plan(round=1, start=INITIAL.sha256, rank=2, training=training, seed=1, **changes)  # type: ignore[arg-type]
+        plan = Plan(round=1, start=INITIAL.sha256, rank=2, training=training, seed=1, **changes)
         self.result = MethodTrainer().train_round(plan, Given(INITIAL), folder, lambda event: None, Control())
         self.own.keep(1, self.result.own)
         self.outbox.put(plan, self.result, NOW)

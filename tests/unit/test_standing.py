@@ -51,6 +51,7 @@ def scored(site: str, round_number: int, before: int, after: int) -> UpdateArriv
         ("sent", "waiting"),
         ("kept", "waiting"),
         ("missed", "waiting"),
+        ("not_asked", "waiting"),
         ("finished", "waiting"),
     ],
 )

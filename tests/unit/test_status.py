@@ -13,7 +13,7 @@ from fedmed_desktop import events
 from fedmed_desktop.desktop.view.desk import Desk
 from fedmed_desktop.desktop.view.items import SessionStarted
 from fedmed_desktop.desktop.view.rounds import steps
-from fedmed_desktop.desktop.view.status import LAST_STEPS, LOOKS, STEPS, State, phase_of, status
+from fedmed_desktop.desktop.view.status import LAST_STEPS, LOOKS, STEPS, State, phase_of, status, step
 from fedmed_desktop.resources import resource
 from tests import desk_parts
 from tests.approval_parts import ADDRESS, NOW
@@ -179,3 +179,15 @@ def test_that_sites_that_are_here_are_counted_in_words(here: int, expected: int,
         standing=desk_parts.standing("gathering", number=1, sites={"waiting": here}, connected=here),
     )
     assert status(desk, desk_parts.NOW).text.startswith(words)
+
+
+def test_that_a_round_that_goes_on_without_this_site_is_said_so_and_shows_no_step(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.tell(events.Failed(site=SITE, round=2, code="training.no_notes", params={"split": "training"}))
+    story.tell(phase("not_asked"))
+    shown = status(story.desk, NOW)
+    assert (shown.state, shown.headline) == ("waiting", "Not asked in this round")
+    assert step(story.desk, shown.state) == (-1, False)
+    story.tell(phase("downloading"))
+    assert status(story.desk, NOW).headline != "Not asked in this round"
+    story.site.outbox.close()
