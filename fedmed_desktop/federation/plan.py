@@ -89,9 +89,9 @@ class ControlVariate(Frozen):
 class Orthogonal(Frozen):
     """Trains a personal adapter of rank `rank` beside the shared one and keeps the two apart (FedOPAL; methods 3).
 
-    Adds `weight` times their overlap, in [0, 1], a mean over modules. on "weights": |A_g A_p^T|^2 / min(r_g, r_p) of
-    unit rows; on "outputs": mean over tokens of cos^2(B_g A_g x, B_p A_p x). Both inferred. The personal adapter never
-    leaves the site.
+    Adds `weight` times their overlap, a mean over modules: 0 where they are orthogonal. on "weights": |A_g A_p^T|^2 /
+    min(r_g, r_p) of unit rows, 1 where orthonormal rows span the same; on "outputs": mean over tokens of
+    cos^2(B_g A_g x, B_p A_p x). Both inferred. The personal adapter never leaves the site.
     """
 
     term: Literal["orthogonal"] = "orthogonal"
