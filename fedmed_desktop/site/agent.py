@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A site's agent: joins, downloads, has a training done, asks for approval, lets approved updates be fetched.
+"""A site's agent: joins, hears the coordinator, has each plan answered, takes the final adapter.
 
 Everything that must survive is in the outbox and the checkpoints; whatever was lost with a connection or a crash is
 told again after the next welcome, and every message means the same when it comes twice.
@@ -17,18 +17,16 @@ from typing import Any
 
 from .. import events
 from ..errors import UserFacingError
-from ..federation import Control, FederationSpec, LocalResult, Plan, Trainer
+from ..federation import FederationSpec, Trainer
 from ..lora import Adapter
 from ..protocol.messages import (
     VERSION,
     Ask,
-    Decline,
     Finished,
     Hello,
     Message,
     Missing,
     NotAsked,
-    OfferUpdate,
     Progress,
     Receipt,
     Refused,
@@ -36,7 +34,8 @@ from ..protocol.messages import (
     Want,
     Welcome,
 )
-from ..storage import BlobStore, Decision, Entry, Journal, Outbox, OwnStore, Record
+from ..storage import BlobStore, Decision, Journal, Outbox, OwnStore, Record
+from .answering import Answering
 from .approval import Approver
 from .computing import Computing
 from .decisions import Decisions
@@ -84,7 +83,6 @@ class SiteAgent:
         self._base = base_fingerprint
         self._rank_cap = rank_cap
         self._emit = emit
-        self._clock = clock
         self._link = Link(address, self._hello, self._receive, emit, backoff or Backoff())
         self._blobs = BlobStore(data_dir / "blobs")
         self.outbox = Outbox(data_dir / "site.sqlite", self._blobs)
@@ -95,13 +93,22 @@ class SiteAgent:
         self._phases = Phases(name, emit, self._tell_phase)
         self._journal = Journal(data_dir / "metrics.sqlite", self._warn)
         self._computing = Computing(data_dir, make_trainer, jobs, self._phases, self._journal, emit)
-        self._plan: Plan | None = None
-        self._attempt = 1
-        self._work: asyncio.Task[None] | None = None
-        self._offered: set[str] = set()
-        self._answered = asyncio.Event()
         self._done: asyncio.Future[str] | None = None
         self._decisions = Decisions(name, self.outbox, approver, emit, self._phases.enter, clock)
+        self._answering = Answering(
+            name,
+            outbox=self.outbox,
+            holdings=self.holdings,
+            downloads=self._downloads,
+            computing=self._computing,
+            decisions=self._decisions,
+            phases=self._phases,
+            journal=self._journal,
+            link=self._link,
+            emit=emit,
+            clock=clock,
+            done=self._pass_on_fault,
+        )
         self._last: Record | None = None  # of a closed outbox
         self._closing = threading.Lock()
 
@@ -121,7 +128,7 @@ class SiteAgent:
             return self._done.result()
         finally:
             link.cancel()
-            await self._end_work()
+            await self._answering.end()
             left = [link, *(task for task in (self._uploads.task, self._computing.trainer) if task)]
             for task in left:
                 task.cancel()
@@ -203,41 +210,19 @@ class SiteAgent:
                 told = {name: value for name, value in message if name != "type"}
                 self._emit(events.StandingChanged(site=self.name, **told))
             case Ask(plan=plan, attempt=attempt):
-                await self._asked(plan, attempt)
+                await self._answering.asked(plan, attempt)
             case NotAsked(round=round_number):
-                await self._not_asked(round_number)
+                await self._answering.not_asked(round_number)
             case Want(sha256=sha256, offset=offset):
                 self._uploads.wanted(sha256, offset)
             case Missing(sha256=sha256):
                 self._downloads.missing(sha256)
             case Receipt() | Refused():
-                await self._verdict_of_coordinator(message)
+                await self._answering.verdict(message)
             case Finished(adapter=adapter, frozen=frozen):
-                await self._end_work()
-                self._work = asyncio.create_task(self._take_final(adapter, frozen))
-                self._work.add_done_callback(self._pass_on_fault)
+                await self._answering.instead(lambda: self._take_final(adapter, frozen))
             case _:
                 raise UserFacingError("protocol.not_understood", place=message.type, reason="not for a site")
-
-    async def _verdict_of_coordinator(self, message: Receipt | Refused) -> None:
-        """A receipt or a refusal for something that was sent; repeated or unknown ones change nothing."""
-        released = await asyncio.to_thread(self.outbox.in_state, "released")
-        if message.update not in {entry.sha256 for entry in released}:
-            return
-        if isinstance(message, Receipt):
-            await asyncio.to_thread(self.outbox.acknowledged, message.update, self._clock())
-            self._answered.set()
-            self._emit(events.ReceiptReceived(site=self.name, round=message.round, update=message.update))
-            self._phases.enter(message.round, "sent")
-            return
-        await asyncio.to_thread(self.outbox.refused, message.update, message.code, self._clock())
-        self._answered.set()
-        self._emit(
-            events.UpdateRefused(
-                site=self.name, round=message.round, update=message.update, code=message.code, params=message.params
-            )
-        )
-        await self._link.send(Decline(round=message.round, code="failed"))
 
     async def _welcome(self, welcome: Welcome) -> None:
         known = self.outbox.recall("spec")
@@ -247,35 +232,8 @@ class SiteAgent:
             raise UserFacingError("join.other_federation", known=before.name, found=welcome.spec.name)
         self._computing.prepare(welcome.spec, self._pass_on_fault)
         self._emit(_joined(self.name, welcome))
-        self._offered.clear()
-        for entry in await asyncio.to_thread(self.outbox.in_state, "released"):
-            await self._offer(entry)
+        await self._answering.offer_again()
         await self._downloads.ask_again()
-
-    async def _asked(self, plan: Plan, attempt: int) -> None:
-        self._attempt = attempt
-        if plan == self._plan and self._work and not self._work.done():
-            # The coordinator may have missed it, or begun to count anew; an operator's time depends on it.
-            self._phases.tell_again(plan.round)
-            return
-        if plan != self._plan:
-            await self._close_rounds_before(plan.round)
-        self._plan = plan
-        control = self._phases.new_control()
-        self._work = asyncio.create_task(self._answer(plan, control), name=f"round {plan.round} of {self.name}")
-        self._work.add_done_callback(self._pass_on_fault)
-
-    async def _not_asked(self, round_number: int) -> None:
-        """The round goes on without this site: what still ran or waited for an earlier one is over."""
-        if self._plan is None or self._plan.round < round_number:
-            await self._close_rounds_before(round_number)
-            self._phases.enter(round_number, "not_asked")
-
-    async def _close_rounds_before(self, round_number: int) -> None:
-        await self._end_work()
-        self._decisions.expire_before(round_number)
-        await self._computing.forget_checkpoints_before(round_number)
-        await asyncio.to_thread(self._journal.thin_before, round_number)
 
     def _warn(self, fault: UserFacingError) -> None:
         self._emit(events.Warned(site=self.name, code=fault.code, params=fault.params))
@@ -283,66 +241,6 @@ class SiteAgent:
     def _pass_on_fault(self, work: asyncio.Future[Any]) -> None:
         if not work.cancelled() and (error := work.exception()) and self._done and not self._done.done():
             self._done.set_exception(error)
-
-    # -- a round -----------------------------------------------------------------------------------------------------
-
-    async def _answer(self, plan: Plan, control: Control) -> None:
-        try:
-            entry = await self._decided(plan, control)
-        except UserFacingError as error:
-            # A full disk, for one. This round has failed here; nothing that was not written counts as done, and the
-            # site goes on with what is on disk when it is asked again.
-            self._emit(events.Failed(site=self.name, round=plan.round, code=error.code, params=error.params))
-            await self._link.send(Decline(round=plan.round, code="failed"))
-            return
-        if entry.state == "released":
-            await self._offer(entry)
-        elif entry.state in ("kept", "expired"):
-            await self._link.send(Decline(round=plan.round, code="kept" if entry.state == "kept" else "expired"))
-        elif entry.state == "refused":
-            await self._link.send(Decline(round=plan.round, code="failed"))
-
-    async def _decided(self, plan: Plan, control: Control) -> Entry:
-        """The plan's update, made if need be, and decided on. Raises UserFacingError."""
-        entry = await asyncio.to_thread(self.outbox.for_plan, plan)
-        if entry is None:
-            result = await self._carry_out(plan, control)
-            await asyncio.to_thread(self.holdings.keep, plan, result)
-            entry = await asyncio.to_thread(self.outbox.put, plan, result, self._clock())
-            await self._computing.forget_checkpoints(plan)
-        entry = await self._decisions.made(self._decisions.reopened(entry, self._attempt))
-        if entry.state == "kept":
-            self._decisions.remember_attempt(entry, self._attempt)
-        return entry
-
-    async def _carry_out(self, plan: Plan, control: Control) -> LocalResult:
-        self._phases.enter(plan.round, "downloading")
-        for sha256 in plan.blobs:
-            await self._downloads.fetch(sha256, plan.round)
-        self._emit(events.PlanFetched(site=self.name, round=plan.round, start=plan.start, frozen=plan.frozen))
-        if plan.variate:
-            await self._all_answered(plan.round)
-        given = await asyncio.to_thread(self.holdings.given, plan)
-        return await self._computing.carry_out(plan, given, control)
-
-    async def _all_answered(self, round_number: int) -> None:
-        """Until the coordinator has said of each earlier update whether it counts: c_i moves only with those.
-
-        A receipt that a cut has swallowed is told again after the next welcome, perhaps after the round's plan.
-        """
-        while True:
-            self._answered.clear()
-            released = await asyncio.to_thread(self.outbox.in_state, "released")
-            if all(entry.plan.round >= round_number for entry in released):
-                return
-            await self._answered.wait()
-
-    async def _offer(self, entry: Entry) -> None:
-        if entry.sha256 in self._offered or self._link.connection is None:
-            return
-        self._offered.add(entry.sha256)
-        self._phases.enter(entry.plan.round, "uploading")
-        await self._link.send(OfferUpdate(update=entry.update))
 
     async def _take_final(self, adapter: str, frozen: str | None) -> None:
         for sha256 in (adapter, frozen):
@@ -361,13 +259,6 @@ class SiteAgent:
 
     def _tell_phase(self, round_number: int, phase: events.Phase) -> None:
         self._link.post(Progress(round=round_number, phase=phase))
-
-    async def _end_work(self) -> None:
-        self._phases.control.stop()
-        if self._work:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
-            self._work = None
 
 
 def _joined(site: str, welcome: Welcome) -> events.Joined:
