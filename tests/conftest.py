@@ -133,6 +133,12 @@ def _same_umask_after() -> Iterator[None]:
     os.umask(umask)
 
 
+@pytest.fixture
+def no_wait_for_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that write thousands of files and in which nothing is killed: none waits until the disk has it."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a random causal language model of 2 layers and width 32, with the demo model's tokenizer."""

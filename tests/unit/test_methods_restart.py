@@ -24,6 +24,8 @@ from fedmed_desktop.lora.rotation import rotated
 from fedmed_desktop.storage import BlobStore
 from tests.federation_parts import INITIAL, LORA, moved, small_spec
 
+pytestmark = pytest.mark.usefixtures("no_wait_for_disk")
+
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 CASES = [
     (method, way)
