@@ -92,6 +92,7 @@ SENTENCES: Final[dict[str, str]] = {
     'or a stack replaces by others. Write combine = "factors".',
     "methods.scaffold_needs_sgd": '{path}: scaffold\'s form = "sgd" reads gradients off the steps, which only SGD '
     'allows. Write form = "gradient", or training.optimizer = "sgd".',
+    "methods.unknown": "There is no method {method}. Choose one of {known}.",
     # protocol, storage
     "protocol.bad_chunk": "A piece of an adapter cannot be taken: {reason}. The transfer begins again.",
     "protocol.not_understood": "The other side sent something that this version does not understand ({place}: "

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserFacingError
+from .numbers import positive, whole
 from .scoring import DEFAULT_NOTES, make_scorer
 
 DEFAULT_PORT = 8765
@@ -37,7 +38,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, metavar="FILE", help="specification written by --new-federation")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="ledger and adapters; kept between starts")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (this computer's own, for now)")
-    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help=f"port to listen on (default {DEFAULT_PORT})")
+    parser.add_argument(
+        "--port",
+        type=whole(0, 2**16 - 1),
+        default=DEFAULT_PORT,
+        help=f"port to listen on, 0 for any free one (default {DEFAULT_PORT})",
+    )
     parser.add_argument(
         "--score-with",
         nargs=2,
@@ -46,26 +52,12 @@ def _parser() -> argparse.ArgumentParser:
         "for methods that weigh updates so; loads torch",
     )
     parser.add_argument(
-        "--score-notes", type=_positive, default=DEFAULT_NOTES, metavar="N", help="the first N of them (default 5)"
+        "--score-notes", type=positive, default=DEFAULT_NOTES, metavar="N", help="the first N of them (default 5)"
     )
     parser.add_argument("--resume", action="store_true", help="let a paused federation ask its sites again")
     parser.add_argument("--status", action="store_true", help="say where the coordinator on --host and --port stands")
     parser.add_argument("--json", action="store_true", help="with --status: as JSON")
     return parser
-
-
-def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**16:
-        raise argparse.ArgumentTypeError("must be from 0 (any free one) to 65535")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
 
 
 async def _serve(options: argparse.Namespace) -> None:

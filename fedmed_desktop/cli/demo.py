@@ -11,6 +11,8 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .numbers import positive, whole
+
 if TYPE_CHECKING:
     from ..demo.comparison import TestScores
     from ..demo.run import DemoResult
@@ -71,9 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         description="A coordinator and three sites on this computer: real clinical text, real websockets, real rounds.",
         allow_abbrev=False,
     )
-    parser.add_argument("--rounds", type=_positive, help="rounds of training (default 3)")
-    parser.add_argument("--sites", type=_positive, help="how many of the sites in the notes folder (default: all)")
-    parser.add_argument("--seed", type=_seed, help="seed of everything random (default 0)")
+    parser.add_argument("--rounds", type=positive, help="rounds of training (default 3)")
+    parser.add_argument("--sites", type=positive, help="how many of the sites in the notes folder (default: all)")
+    parser.add_argument("--seed", type=whole(0, 2**32 - 1), help="seed of everything random (default 0)")
     parser.add_argument("--method", help="how updates are combined (default fed_medlora)")
     parser.add_argument("--model", metavar="PATH_OR_ID", help="another base model than the bundled one")
     parser.add_argument(
@@ -91,22 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         "--offscreen", action="store_true", help="draw the windows unseen and ask nobody: a recorded rule approves"
     )
     face.add_argument("--terminal", action="store_true", help="no windows: lines or a table, approvals asked for here")
-    parser.add_argument("--threads", type=_positive, help="threads for training (default: all cores)")
+    parser.add_argument("--threads", type=positive, help="threads for training (default: all cores)")
     return parser
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**32:
-        raise argparse.ArgumentTypeError("must be from 0 to 4294967295")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
 
 
 def _in_windows(chosen: argparse.Namespace, offscreen: bool) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..resources import resource
+from .numbers import positive
 
 if TYPE_CHECKING:
     from ..lab.engines import Engine
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         "--engine", choices=("local", "ray"), default="local", help="train here, or as Ray tasks (default local)"
     )
     parser.add_argument(
-        "--workers", type=_positive, default=2, help="Ray actors that train at the same time (default 2)"
+        "--workers", type=positive, default=2, help="Ray actors that train at the same time (default 2)"
     )
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="METHOD", help="run only these methods or baselines, by their labels"
@@ -79,10 +80,3 @@ def _parser() -> argparse.ArgumentParser:
         help="run on the seeds for tuning, which are never reported; needs its own --out",
     )
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value

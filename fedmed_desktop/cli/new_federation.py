@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from .scoring import DEFAULT_NOTES, typed
+from ..federation import FederationSpec
+from ..federation.spec import SharedNote
+from .numbers import positive, whole
+from .scoring import DEFAULT_NOTES, plain, typed
 
 # As many as a specification may hold.
 MOST_SHARED = 50
@@ -16,54 +19,103 @@ MOST_SHARED = 50
 def run(argv: list[str]) -> int:
     """Writes the two files that a coordinator needs, and says what to do with them."""
     options = _parser().parse_args(argv)
+    types = _types(options)
+    needs = _needed(options)
     from ..coordinator.founding import found_federation, write_federation
 
-    model = options.model
-    if not model.is_dir():
-        from ..training.base import resolve_model
-
-        model = resolve_model(str(options.model))
-    types = tuple(options.notes_types.replace(" ", "").split(","))
-    shared = _shared_notes(options.shared_notes, types, options.shared_count) if options.shared_notes else ()
+    shared = _shared_notes(options, types) if options.shared_notes else ()
     spec, adapter = found_federation(
-        model,
+        _model_folder(options.model),
         {"rank": options.rank, "alpha": options.alpha},
         options.seed,
         name=options.name,
         environment=options.environment,
+        task=options.task,
         types=types,
         rounds=options.rounds,
-        method={"name": options.method},
+        method={"name": options.method} | needs.method,
         training={"steps": options.steps} if options.steps else {"epochs": options.epochs},
-        round={"sites": options.sites, "quorum": options.quorum or max(1, options.sites - 1)},
+        round=_who_takes_part(options),
+        share=needs.share,
         shared_notes=shared,
+        **({"combine": options.combine} if options.combine else {}),
     )
     path = write_federation(spec, adapter, options.out)
-    print(f"Wrote {path} and the first adapter beside it. Look through the file: it is what all sites agree on.")
-    if shared:
-        print(
-            f"The file holds the words of {len(shared)} shared notes, for all sites to read. None may be a patient's."
-        )
-    print(f"Next: fedmed-desktop --coordinator --config {path} --data-dir DIR")
+    _print_outcome(path, spec, needs)
     return 0
 
 
-def _shared_notes(path: Path, types: tuple[str, ...], most: int) -> tuple[dict[str, Any], ...]:
-    """The first notes of a file as the specification holds them, in the federation's types."""
-    return tuple(
-        {
-            "text": note.text,
-            "entities": tuple({"start": one.start, "end": one.end, "type": one.type} for one in note.entities),
-        }
-        for note in typed(path, types, most)[0]
-    )
+def _model_folder(model: Path) -> Path:
+    if model.is_dir():
+        return model
+    from ..training.base import resolve_model
+
+    return resolve_model(str(model))
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= MOST_SHARED:
-        raise argparse.ArgumentTypeError(f"must be from 1 to {MOST_SHARED}")
-    return value
+def _print_outcome(path: Path, spec: FederationSpec, needs: _Needs) -> None:
+    print(f"Wrote {path} and the first adapter beside it. Look through the file: it is what all sites agree on.")
+    print(f"The settings of the method {spec.method.name} are in it, under [method].")
+    for note in needs.notes:
+        print(note)
+    if count := len(spec.shared_notes):
+        print(f"The file holds the words of {count} shared notes, for all sites to read. None may be a patient's.")
+    scoring = " --score-with MODEL NOTES" if spec.method.scored_by == "coordinator" else ""
+    print(f"Next: fedmed-desktop --coordinator --config {path} --data-dir DIR{scoring}")
+
+
+def _types(options: argparse.Namespace) -> tuple[str, ...]:
+    if options.task == "text" and options.notes_types:
+        _parser().error("--task text reads no entities: leave out --notes-types")
+    if options.task == "entities" and not options.notes_types:
+        _parser().error("--notes-types is needed, such as drug,problem; without entities, --task text")
+    return tuple(options.notes_types.replace(" ", "").split(",")) if options.notes_types else ()
+
+
+def _who_takes_part(options: argparse.Namespace) -> dict[str, int]:
+    """The specification's [round]."""
+    asked = min(options.sites, options.clients or options.sites)
+    chosen = {"sites": options.sites, "quorum": options.quorum or max(1, asked - 1)}
+    return chosen | ({"clients": options.clients} if options.clients else {})
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What a method needs set that is not set by default, and what a host should know of it."""
+
+    method: dict[str, str] = field(default_factory=dict)
+    share: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def _needed(options: argparse.Namespace) -> _Needs:
+    """Raises UserFacingError where there is no such method."""
+    from ..coordinator.founding import lacking
+
+    misfit = lacking(options.method, options.shared_notes is not None)
+    if misfit == "methods.needs_histogram":
+        counted, words = _HISTOGRAMS[options.task]
+        return _Needs(share={"histogram": counted}, notes=(f"{options.method} needs share.histogram: {words}.",))
+    if misfit == "methods.no_shared_notes":
+        told = "Without --shared-notes the coordinator measures each update, on notes that it alone has."
+        return _Needs(method={"measured_by": "coordinator"}, notes=(told,))
+    return _Needs()
+
+
+_HISTOGRAMS = {
+    "entities": ("types", "each site reports how many entities of each type its training notes have"),
+    "text": ("specialties", "each site reports how many training notes each specialty has"),
+}
+
+
+def _shared_notes(options: argparse.Namespace, types: tuple[str, ...]) -> tuple[SharedNote, ...]:
+    """The first notes of a file, in the federation's types; the texts alone where it learns from those."""
+    from ..coordinator.founding import shared_note
+
+    path, most = options.shared_notes, options.shared_count
+    if options.task == "text":
+        return tuple(SharedNote(text=note.text) for note in plain(path, most))
+    return tuple(shared_note(note) for note in typed(path, types, most)[0])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,7 +125,13 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--model", required=True, type=Path, metavar="PATH", help="base model folder")
-    parser.add_argument("--notes-types", required=True, metavar="A,B", help="entity types, such as drug,problem")
+    parser.add_argument("--notes-types", metavar="A,B", help="entity types, such as drug,problem")
+    parser.add_argument(
+        "--task",
+        choices=["entities", "text"],
+        default="entities",
+        help="mark entities in notes, or learn the notes' own text, which needs no labels (default entities)",
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
     parser.add_argument("--name", default="New federation")
     parser.add_argument(
@@ -82,7 +140,14 @@ def _parser() -> argparse.ArgumentParser:
         default="test",
         help="what sites are told they take part in (default test)",
     )
-    parser.add_argument("--method", default="fed_medlora")
+    parser.add_argument(
+        "--method", default="fed_medlora", metavar="NAME", help="how updates are weighed and combined (see the guide)"
+    )
+    parser.add_argument(
+        "--combine",
+        choices=["factors", "product", "stack"],
+        help="how updates become one adapter (default: the first of these that fits the method)",
+    )
     parser.add_argument(
         "--shared-notes",
         type=Path,
@@ -90,11 +155,21 @@ def _parser() -> argparse.ArgumentParser:
         help="public notes (.jsonl, .jsonl.gz) that every site may read, for methods that weigh updates by them",
     )
     parser.add_argument(
-        "--shared-count", type=_count, default=DEFAULT_NOTES, metavar="N", help="the first N of them (default 5)"
+        "--shared-count",
+        type=whole(1, MOST_SHARED),
+        default=DEFAULT_NOTES,
+        metavar="N",
+        help="the first N of them (default 5)",
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sites", type=int, default=3, help="sites that are expected")
-    parser.add_argument("--quorum", type=int, help="updates that a round needs (default: one fewer than sites)")
+    parser.add_argument(
+        "--clients",
+        type=positive,
+        metavar="N",
+        help="sites that the method draws for a round (default: all)",
+    )
+    parser.add_argument("--quorum", type=int, help="updates that a round needs (default: one fewer than are asked)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=float, default=1.0, help="passes over a site's notes in a round")
     length.add_argument("--steps", type=int, help="optimiser steps in a round")

@@ -8,6 +8,7 @@ import asyncio
 from pathlib import Path
 
 from ..errors import UserFacingError
+from .numbers import positive
 
 
 def run(argv: list[str]) -> int:
@@ -46,19 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--rank-cap",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="the largest rank that this site's hardware bears (default: any)",
     )
     parser.add_argument("--nf4", action="store_true", help="hold the base model in 4 bits (bitsandbytes)")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
 
 
 async def _take_part(options: argparse.Namespace) -> int:

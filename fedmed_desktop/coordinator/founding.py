@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..clinical import Note
 from ..errors import UserFacingError
 from ..federation import FederationSpec, dump_spec
-from ..federation.spec import LoraSettings, checked_spec
+from ..federation.methods import METHODS, usual
+from ..federation.methods.method import Setting
+from ..federation.plan import TrainingSettings
+from ..federation.spec import LoraSettings, SharedEntity, SharedNote, checked_spec
 from ..files import make_folder, write_durably
 from ..lora import Adapter
 from ..lora.base_model import decoder_linears, fingerprint
@@ -31,6 +35,25 @@ def found_federation(
     spec = checked_spec({"base": base, "lora": lora, "seed": seed, **settings}, "settings")
     adapter = Adapter.initial(modules, spec.lora.rank, spec.lora.scale, spec.seed)
     return spec.model_copy(update={"base": spec.base.model_copy(update={"initial": adapter.sha256})}), adapter
+
+
+def lacking(method: str, shared_notes: bool = False) -> str | None:
+    """The code of what a specification lacks that says no more of its method than the name; None where it is enough.
+
+    `shared_notes`: whether it has any. Raises UserFacingError where there is no such method.
+    """
+    known = METHODS.get(method)
+    if known is None:
+        raise UserFacingError("methods.unknown", method=method, known=", ".join(sorted(METHODS)))
+    usually = TrainingSettings(epochs=1)
+    setting = Setting(usual(method), usually, histogram="none", shared_notes=shared_notes, clients=None)
+    return known(name=method).misfit(setting)
+
+
+def shared_note(note: Note) -> SharedNote:
+    """The note as a specification holds it."""
+    entities = tuple(SharedEntity(start=one.start, end=one.end, type=one.type) for one in note.entities)
+    return SharedNote(text=note.text, entities=entities)
 
 
 def write_federation(spec: FederationSpec, adapter: Adapter, folder: Path) -> Path:

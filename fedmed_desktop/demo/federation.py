@@ -14,12 +14,11 @@ from typing import Any
 from .. import events
 from ..clinical import SiteNotes, apply_types, read_notes_folder
 from ..coordinator import CoordinatorServer, Host
-from ..coordinator.founding import found_federation
+from ..coordinator.founding import found_federation, lacking, shared_note
 from ..errors import UserFacingError
 from ..federation import FederationSpec
-from ..federation.methods import METHODS, usual
-from ..federation.methods.method import Setting
 from ..federation.record import RoundsState
+from ..federation.spec import SharedNote
 from ..lora import Adapter
 from ..protocol.messages import check_site_name
 from ..site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
@@ -79,12 +78,7 @@ def demo_spec(options: DemoOptions, sites: list[DemoSite]) -> tuple[FederationSp
 
 def _asked_for(options: DemoOptions, sites: list[DemoSite]) -> dict[str, Any]:
     """What the chosen method asks of a specification beyond its name. Of notes, only the bundled ones are shared."""
-    known = METHODS.get(options.method)
-    if known is None:
-        return {}  # the specification says so
-    method = known(name=options.method)
-    setting = Setting(usual(options.method), TRAINING, histogram="none", shared_notes=False, clients=None)
-    misfit = method.misfit(setting)
+    misfit = lacking(options.method)
     if misfit == "methods.needs_histogram":
         return {"share": {"histogram": "types"}}
     if misfit == "methods.no_shared_notes" and options.notes == DemoOptions().notes:
@@ -92,12 +86,10 @@ def _asked_for(options: DemoOptions, sites: list[DemoSite]) -> dict[str, Any]:
     return {}
 
 
-def _public_notes(sites: list[DemoSite]) -> Iterator[dict[str, Any]]:
+def _public_notes(sites: list[DemoSite]) -> Iterator[SharedNote]:
     """The first validation notes of each site in turn, in the demonstration's types."""
     typed = [apply_types(site.notes.validation, TYPES, site_types_map(site.folder))[0] for site in sites]
-    for note in islice(chain.from_iterable(zip(*typed, strict=False)), SHARED_NOTES):
-        entities = [{"start": one.start, "end": one.end, "type": one.type} for one in note.entities]
-        yield {"text": note.text, "entities": entities}
+    return map(shared_note, islice(chain.from_iterable(zip(*typed, strict=False)), SHARED_NOTES))
 
 
 async def run_federation(

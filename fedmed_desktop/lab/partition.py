@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..clinical import Note, SiteNotes, apply_types
+from ..coordinator.founding import shared_note
 from ..errors import UserFacingError
-from ..federation.spec import SharedEntity, SharedNote
+from ..federation.spec import SharedNote
 from .choices import SplitSettings
 from .corpora import LabNote, Split
 from .dealing import Group, dealt, grouped
@@ -85,7 +86,7 @@ def share_notes(sites: Sequence[LabSite], count: int, seed: int) -> tuple[list[L
         if len(drawn) == before:
             raise UserFacingError("lab.few_shared", found=len(drawn), wanted=count)
     kept = [replace(site, notes=replace(site.notes, validation=left[site.name])) for site in sites]
-    return kept, tuple(map(_shared, drawn))
+    return kept, tuple(map(shared_note, drawn))
 
 
 def _generator(use: str, sites: int, seed: int) -> np.random.Generator:
@@ -153,8 +154,3 @@ def _typed(notes: Iterable[LabNote], types: Collection[str]) -> list[Note]:
         entities = tuple(entity for entity in one.note.entities if entity.type in types)
         kept.append(one.note.model_copy(update={"entities": entities}))
     return apply_types(kept, types, {name: name for name in types})[0] if types else kept
-
-
-def _shared(note: Note) -> SharedNote:
-    entities = tuple(SharedEntity(start=e.start, end=e.end, type=e.type) for e in note.entities)
-    return SharedNote(text=note.text, entities=entities)

@@ -12,6 +12,7 @@ import pytest
 
 from fedmed_desktop.cli import main
 from fedmed_desktop.federation import load_spec
+from fedmed_desktop.federation.methods import METHODS, usual
 from fedmed_desktop.lora import Adapter
 from tests.federation_parts import moved
 
@@ -19,7 +20,7 @@ NOTE = {"id": "1", "text": "Lithium caused tremor .", "relations": []}
 ENTITY = {"id": "e", "start": 0, "end": 7, "type": "Chemical", "text": "Lithium"}
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
     status = main([str(argument) for argument in arguments])
     return status, capsys.readouterr().err
 
@@ -79,8 +80,10 @@ def test_that_a_federation_is_never_written_over(
     ("arguments", "words"),
     [
         (("--notes-types", "Drug!"), "not a lower-case word"),
-        (("--notes-types", "drug", "--method", "fedmagic"), "method"),
+        (("--notes-types", "drug", "--method", "fedmagic"), "no method fedmagic. Choose one of adaptive_fedlora, fed_"),
+        (("--notes-types", "drug", "--method", "scaffold", "--combine", "stack"), 'Write combine = "factors"'),
         (("--notes-types", "drug", "--quorum", "9"), "quorum 9 is more than"),
+        (("--notes-types", "drug", "--quorum", "3", "--clients", "2"), "more than the 2 sites that are asked"),
         (("--notes-types", "drug", "--rounds", "0"), "rounds"),
     ],
 )
@@ -90,6 +93,37 @@ def test_that_a_wrong_setting_of_a_new_federation_is_named(
     status, said = run(capsys, "--new-federation", "--model", tiny_model, "--out", tmp_path / "f", *arguments)
     assert status == 2 and words in said and "Traceback" not in said
     assert not (tmp_path / "f").exists()
+
+
+@pytest.mark.parametrize("task", ["entities", "text"])
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_that_every_method_can_be_founded_with_all_its_settings_in_the_file(
+    method: str, task: str, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    types = ["--notes-types", "drug"] if task == "entities" else []
+    made = ["--new-federation", "--model", tiny_model, "--task", task, *types, "--method", method]
+    assert main([str(one) for one in (*made, "--out", tmp_path)]) == 0
+    said, spec = capsys.readouterr().out, load_spec(tmp_path / "federation.toml")
+    settings = METHODS[method](name=method).model_dump(mode="json", exclude_none=True)
+    measured = {"measured_by": "coordinator"} if method == "fed_medlora_plus" else {}
+    written = tomllib.loads((tmp_path / "federation.toml").read_text())
+    assert written["method"] == settings | measured and spec.combine == usual(method) and spec.task == task
+    assert ("--score-with MODEL NOTES" in said) == bool(measured)
+    counted = "types" if task == "entities" else "specialties"
+    assert spec.share.histogram == (counted if method == "adaptive_fedlora" else "none")
+    assert ("share.histogram" in said) == (method == "adaptive_fedlora")
+
+
+def test_that_a_new_federation_says_how_updates_combine_and_how_many_sites_are_asked(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ["--new-federation", "--model", tiny_model, "--notes-types", "drug", "--method", "fedavg"]
+    few = ["--combine", "product", "--sites", "6", "--clients", "3"]
+    assert run(capsys, *made, "--out", tmp_path / "few", *few) == (0, "")
+    spec = load_spec(tmp_path / "few" / "federation.toml")
+    assert (spec.combine, spec.round.sites, spec.round.clients, spec.round.quorum) == ("product", 6, 3, 2)
+    assert run(capsys, *made, "--out", tmp_path / "all") == (0, "")
+    assert load_spec(tmp_path / "all" / "federation.toml").round.clients is None
 
 
 def test_that_a_folder_without_a_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,6 +250,9 @@ def test_that_a_wrong_option_of_the_demonstration_is_refused_before_it_begins(
         ("--demo", "--seed", str(2**32)),
         ("--demo", "--rounds", "0"),
         ("--coordinator", "--port", "70000"),
+        ("--coordinator", "--score-notes", "several"),
+        ("--new-federation", "--clients", "0"),
+        ("--new-federation", "--shared-count", "51"),
     ],
 )
 def test_that_a_number_out_of_range_is_named_with_its_option(
@@ -224,6 +261,23 @@ def test_that_a_number_out_of_range_is_named_with_its_option(
     with pytest.raises(SystemExit):
         main(list(arguments))
     assert arguments[1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("task", "types", "words"),
+    [
+        ((), (), "--notes-types is needed"),
+        (("--task", "text"), ("--notes-types", "drug"), "leave out --notes-types"),
+        (("--task", "images"), ("--notes-types", "drug"), "choose from"),
+        (("--combine", "magic"), ("--notes-types", "drug"), "choose from"),
+    ],
+)
+def test_that_options_that_do_not_go_together_are_named(
+    task: tuple[str, ...], types: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--new-federation", "--model", "nowhere", "--out", str(tmp_path / "f"), *task, *types])
+    assert left.value.code == 2 and words in capsys.readouterr().err and not (tmp_path / "f").exists()
 
 
 def test_that_a_data_folder_that_cannot_be_made_is_named(
@@ -268,8 +322,6 @@ def weighed(tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
     """A federation whose sites measure their models on notes that all may read."""
     notes, out = write_notes(tmp_path / "shared", SHARED, SHARED | {"id": "2"}), tmp_path / "weighed"
     made = ["--new-federation", "--model", tiny_model, "--notes-types", "drug,problem", "--method", "fed_medlora_plus"]
-    status, said = run(capsys, *made, "--out", out)
-    assert status == 2 and "[[shared_notes]]" in said and not out.exists()
     status, _ = run(capsys, *made, "--out", out, "--shared-notes", notes / "train.jsonl", "--shared-count", "1")
     assert status == 0
     return out / "federation.toml"
@@ -278,6 +330,25 @@ def weighed(tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 def test_that_shared_notes_go_into_the_specification_in_the_federations_types(weighed: Path) -> None:
     (note,) = load_spec(weighed).shared_notes
     assert note.text == NOTE["text"] and [(one.start, one.end, one.type) for one in note.entities] == [(0, 7, "drug")]
+
+
+def test_that_texts_are_shared_without_their_entities(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes = write_notes(tmp_path / "shared", SHARED) / "train.jsonl"
+    made = ["--new-federation", "--model", tiny_model, "--task", "text", "--method", "fed_medlora_plus"]
+    assert run(capsys, *made, "--out", tmp_path / "text", "--shared-notes", notes) == (0, "")
+    spec = load_spec(tmp_path / "text" / "federation.toml")
+    assert spec.method.scored_by == "sites" and spec.types == ()
+    assert [(note.text, note.entities) for note in spec.shared_notes] == [(NOTE["text"], ())]
+
+
+def test_that_a_specification_whose_sites_measure_needs_notes_for_that(
+    weighed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weighed.write_text("\n".join(line for line in weighed.read_text().splitlines() if "shared_notes" not in line))
+    status, said = run(capsys, "--coordinator", "--config", weighed, "--data-dir", tmp_path / "c")
+    assert status == 2 and "[[shared_notes]]" in said and 'measured_by = "coordinator"' in said
 
 
 def test_that_a_coordinator_says_whether_it_needs_something_to_score_with(

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole numbers as options: what is out of range is said with the option's name."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """An argparse type for the whole numbers from `least` to `most` (None: without end)."""
+    span = f"{least} or more" if most is None else f"from {least} to {most}"
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, {span}") from None
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"must be {span}")
+        return value
+
+    return read
+
+
+positive = whole(1)
