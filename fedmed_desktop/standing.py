@@ -15,10 +15,12 @@ from .scores import Scores
 
 FederationPhase = Literal["gathering", "open", "combining", "evaluating", "paused", "finished"]
 
-SiteWord = Literal["waiting", "training", "paused", "approval", "sending", "sent", "kept", "missing", "offline"]
-"""How far a site is with the round: "waiting" also where it is not asked, "training" also while it scores, "sent" once
-its update counts, "kept" by its operator's decision, "missing" where it failed or was late, "offline" where it owes an
-answer and is not connected."""
+SiteWord = Literal[
+    "waiting", "not_asked", "training", "paused", "approval", "sending", "sent", "kept", "missing", "offline"
+]
+"""How far a site is with the round: "not_asked" where the round goes on without it, "training" also while it scores,
+"sent" once its update counts, "kept" by its operator's decision, "missing" where it failed or was late, "offline" where
+it is not connected and has not answered."""
 
 
 class ClosedRound(BaseModel):

@@ -60,7 +60,7 @@ def site_word(site: str, state: RoundsState, told: tuple[int, Phase] | None, con
     if not connected:
         return "offline"
     if not asked:
-        return "waiting"
+        return "waiting" if state.phase in ("gathering", "finished") else "not_asked"
     if told is not None and told[0] == state.round:
         return _WORDS.get(told[1], "waiting")
     return "approval" if site in state.awaiting else "waiting"

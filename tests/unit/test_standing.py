@@ -12,7 +12,7 @@ from fedmed_desktop.coordinator.bulletin import MOST_ROUNDS, Bulletin, fitting
 from fedmed_desktop.events import Phase
 from fedmed_desktop.federation.inputs import AwaitsApproval, SiteDeclined, SiteJoined, TimePassed, UpdateArrived
 from fedmed_desktop.federation.record import RoundRecord
-from fedmed_desktop.federation.spec import ShareSettings
+from fedmed_desktop.federation.spec import RoundSettings, ShareSettings
 from fedmed_desktop.federation.standing import closed_round, pooled_scores, site_word, standing
 from fedmed_desktop.protocol.messages import Standing, decode
 from fedmed_desktop.scores import Counts, Scores
@@ -79,17 +79,30 @@ def test_that_the_rounds_say_who_has_sent_kept_waits_or_is_missing() -> None:
     drive.opened()
     drive(SiteJoined(site="D"), 1)  # too late for round one
     drive(AwaitsApproval(site="B", round=1), 2)
-    assert words(drive) == {"A": "waiting", "B": "approval", "C": "waiting", "D": "waiting"}
+    assert words(drive) == {"A": "waiting", "B": "approval", "C": "waiting", "D": "not_asked"}
     drive(scored("A", 1, 1, 2), 3)
     drive(SiteDeclined(site="B", round=1, code="kept"), 4)
     assert words(drive, "") == {"A": "sent", "B": "kept", "C": "offline", "D": "offline"}
     drive(TimePassed(), 11)  # under quorum: asked again
     assert drive.rounds.state.attempt == 2
-    assert words(drive) == {"A": "sent", "B": "waiting", "C": "waiting", "D": "waiting"}
+    assert words(drive) == {"A": "sent", "B": "waiting", "C": "waiting", "D": "not_asked"}
     drive(SiteDeclined(site="C", round=1, code="failed"), 12)
     drive(TimePassed(), 22)
     assert drive.phase == "paused"
-    assert words(drive, "D") == {"A": "sent", "B": "missing", "C": "missing", "D": "waiting"}
+    assert words(drive, "D") == {"A": "sent", "B": "missing", "C": "missing", "D": "not_asked"}
+
+
+def test_that_sites_that_a_round_goes_on_without_are_counted_apart_until_they_are_asked() -> None:
+    drive = Driver(round=RoundSettings(sites=3, quorum=2, clients=2)).opened()
+    left_out, asked = set(NAMES) - set(drive.rounds.state.plans), sorted(drive.rounds.state.plans)
+    assert len(left_out) == 1 and words(drive) == dict.fromkeys(asked, "waiting") | dict.fromkeys(left_out, "not_asked")
+    now = standing(drive.rounds.spec, drive.rounds.state, {}, NAMES, [])
+    assert now.sites == {"waiting": 2, "not_asked": 1}
+    for site in asked:
+        drive(scored(site, 1, 1, 2), 1)
+    assert drive.phase == "combining" and words(drive) == dict.fromkeys(asked, "sent") | dict.fromkeys(
+        left_out, "not_asked"
+    )
 
 
 def after_two_rounds(**spec: object) -> Driver:

@@ -18,6 +18,7 @@ _WORDS: Final[dict[SiteWord, tuple[str, str]]] = {
     "approval": ("waits for approval", "wait for approval"),
     "training": ("is training", "are training"),
     "waiting": ("waits", "wait"),
+    "not_asked": ("is not asked", "are not asked"),
     "paused": ("has paused", "have paused"),
     "kept": ("keeps its adapter", "keep their adapters"),
     "missing": ("sent nothing", "sent nothing"),
