@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from typing import TypeVar
 from fedmed_desktop import events
 from fedmed_desktop.desktop.view.desk import Desk
 from fedmed_desktop.desktop.view.items import SessionStarted
-from fedmed_desktop.federation import Evidence, LocalResult, Plan, Report, TrainingSettings, Update
+from fedmed_desktop.federation import Evidence, LocalResult, Part, Plan, Report, TrainingSettings, Update
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.site import TAKE_BACK
 from fedmed_desktop.storage import BlobStore, Entry, Outbox, Record
@@ -72,23 +73,33 @@ class Site:
         drift: float | None = 0.22,
         notes: int | None = 330,
         histogram: dict[str, int] | None = None,
+        semantic: float | None = None,
+        **plan_has: object,
     ) -> Entry:
-        """A training's update comes into the outbox, and the agent asks about it."""
-        plan = plan_of(round_number)
+        """A training's update comes into the outbox, and the agent asks about it; `plan_has` more than a usual plan."""
+        plan = plan_of(round_number).model_copy(update=plan_has)
         made = result_of(plan, INITIAL, moved(INITIAL, round_number))
         report = made.update.report.model_copy(
             update={
-                "notes": 2310, "histogram": histogram or {}, "train_loss": 1.21, "loss_before": 1.42, "loss_after": 1.07,
-                "scores_before": before, "scores_after": after,
+                "notes": 2310, "histogram": histogram or {}, "train_loss": 1.21, "loss_before": 1.42,
+                "loss_after": 1.07, "scores_before": before, "scores_after": after,
             }
             | ({} if norm is None else {"update_norm": norm})
         )  # fmt: skip
         evidence = Evidence(
-            rank=plan.rank, model_drift=drift, performance_drift=drift, scores_before=before, scores_after=after,
-            validation_notes=notes,
+            rank=plan.rank, model_drift=drift, performance_drift=drift, semantic_drift=semantic, scores_before=before,
+            scores_after=after, validation_notes=notes,
         )  # fmt: skip
-        update = Update(round=round_number, parts=made.update.parts, report=report)
-        return self.put(plan, LocalResult(update, made.blobs, evidence), ask=ask)
+        blobs = {name: made.blobs["adapter"] + name.encode() * (name != "adapter") for name in plan.parts}
+        parts = {n: Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob)) for n, blob in blobs.items()}
+        update = Update(round=round_number, parts=parts, report=report)
+        return self.put(plan, LocalResult(update, blobs, evidence), ask=ask)
+
+    def shares(self, histogram: str) -> None:
+        """The federation's specification lets sites count their notes, or its entities, and share that."""
+        share = self.spec.share.model_copy(update={"histogram": histogram})
+        self.spec = self.spec.model_copy(update={"share": share})
+        self.refresh()
 
     def scored(self, round_number: int = 4, *, ask: bool = True) -> Entry:
         """The last plan of a federation: a report without blobs."""

@@ -20,7 +20,17 @@ from fedmed_desktop import events
 from fedmed_desktop.desktop.view.desk import Desk
 from fedmed_desktop.desktop.view.items import Item, SessionStarted
 from fedmed_desktop.federation import Evidence, LocalResult, Part, Plan, Report, TrainingSettings, Update
-from fedmed_desktop.federation.spec import BaseModelSpec, FederationSpec, LoraSettings, RoundSettings
+from fedmed_desktop.federation.methods import AnyMethod, FedMedLora
+from fedmed_desktop.federation.methods.method import HistogramOf
+from fedmed_desktop.federation.plan import Objective
+from fedmed_desktop.federation.spec import (
+    BaseModelSpec,
+    FederationSpec,
+    LoraSettings,
+    RoundSettings,
+    SharedNote,
+    ShareSettings,
+)
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.site import Record
 from fedmed_desktop.standing import ClosedRound, FederationPhase, SiteWord
@@ -58,7 +68,13 @@ def scores(f1: tuple[float, float, float]) -> Scores:
     return Scores(strict=strict, lenient=lenient, unified=sum(strict.values(), Counts()))
 
 
-def spec() -> FederationSpec:
+SPECIALTIES: Final = {
+    "Cardiology": 612, "Dermatology": 3, "Gastroenterology": 301, "General medicine": 704, "Neurology": 188,
+    "Oncology": 97, "Orthopaedics": 244, "Urology": 161,
+}  # fmt: skip
+
+
+def spec(method: AnyMethod | None = None, histogram: HistogramOf = "none") -> FederationSpec:
     modules = {
         f"model.layers.{layer}.{name}": (1536, 1536)
         for layer in range(28)
@@ -68,7 +84,8 @@ def spec() -> FederationSpec:
         name="Riverside federation", types=("drug", "problem", "test"), rounds=10,
         base=BaseModelSpec(fingerprint=_hash("base"), initial=_hash("initial"), modules=modules),
         lora=LoraSettings(rank=16, alpha=64), training=TrainingSettings(steps=STEPS),
-        round=RoundSettings(sites=5, quorum=4),
+        round=RoundSettings(sites=5, quorum=4), method=method or FedMedLora(), share=ShareSettings(histogram=histogram),
+        shared_notes=(SharedNote(text="A note that everybody may read."),),
     )  # fmt: skip
 
 
@@ -182,8 +199,20 @@ def course(last: int = 812) -> Iterator[events.Event]:
 class Lakeview:
     """The site's outbox on disk, and the desk as it stands after all that was told and done."""
 
-    def __init__(self, folder: Path, *, earlier: int = 2) -> None:
-        """`earlier` rounds are over, Lakeview's adapters sent. Blobs are shared by all that lie in `folder`."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        earlier: int = 2,
+        method: AnyMethod | None = None,
+        term: Objective | None = None,
+        histogram: HistogramOf = "none",
+    ) -> None:
+        """`earlier` rounds are over, Lakeview's adapters sent. Blobs are shared by all that lie in `folder`.
+
+        `method` and what it adds to every plan; `histogram`: what the federation lets sites count and share.
+        """
+        self.spec, self._objective = spec(method, histogram), (term,) if term else ()
         self.outbox = Outbox(folder / f"{len(list(folder.glob('*.sqlite')))}.sqlite", BlobStore(folder / "blobs"))
         self.final: str | None = None
         self.desk = Desk()
@@ -205,7 +234,7 @@ class Lakeview:
 
     def refresh(self) -> Lakeview:
         decisions = tuple(self.outbox.decisions())
-        return self.tell(Record(spec(), tuple(self.outbox.entries()), decisions, self.final))
+        return self.tell(Record(self.spec, tuple(self.outbox.entries()), decisions, self.final))
 
     def close(self) -> Desk:
         self.outbox.close()
@@ -215,40 +244,47 @@ class Lakeview:
         self, number: int = ROUND, *, ask: bool = True, now: datetime = NOW, norm: float = 1.0, worse: bool = False
     ) -> Entry:
         """A training's update lies in the outbox; `norm` times as large as usual."""
-        blob, sha256 = _blob(number)
+        plan = self._plan(number, "train")
+        made = {name: _blob(number + 100 * (name != "adapter")) for name in plan.parts}
         before, after = (scores(f1) for f1 in F1[number])
         if worse:
             before, after = after, before
+        counted = {} if self.spec.share.histogram == "none" else SPECIALTIES
         update = Update(
             round=number,
-            parts={"adapter": Part(sha256=sha256, size=len(blob))},
+            parts={name: Part(sha256=sha256, size=len(blob)) for name, (blob, sha256) in made.items()},
             report=Report(
                 notes=2310, supervised_tokens=148_230, steps=STEPS, train_loss=1.21, loss_before=LOSS[number][0],
                 loss_after=LOSS[number][1], scores_before=before, scores_after=after, start_norm=3.12,
                 update_norm=norm * (0.82 + 0.03 * number), effective_rank=11.4, seconds=2460.0 + 90 * number,
+                histogram=counted, shared_loss=1.31 if counted else None,
             ),
         )  # fmt: skip
         drift = None if number == 1 else 0.22
         evidence = Evidence(
-            rank=16, model_drift=drift, performance_drift=drift and drift + 0.09, scores_before=before,
-            scores_after=after, validation_notes=330,
+            rank=16, model_drift=drift, performance_drift=drift and drift + 0.09,
+            semantic_drift=drift and 0.05 * number if counted else None, scores_before=before, scores_after=after,
+            validation_notes=330,
         )  # fmt: skip
-        return self._put(number, "train", LocalResult(update, {"adapter": blob}, evidence), ask, now)
+        blobs = {name: blob for name, (blob, _) in made.items()}
+        return self._put(plan, LocalResult(update, blobs, evidence), ask, now)
 
     def scored(self, *, ask: bool = True) -> Entry:
         """The report after the last round, without a blob."""
         after = scores(F1[4][1])
         report = Report(kind="evaluate", notes=330, supervised_tokens=21_480, loss_after=0.91, scores_after=after)
         update = Update(round=10, parts={}, report=report)
-        return self._put(10, "evaluate", LocalResult(update, {}, Evidence(rank=16, scores_after=after)), ask, NOW)
+        result = LocalResult(update, {}, Evidence(rank=16, scores_after=after))
+        return self._put(self._plan(10, "evaluate"), result, ask, NOW)
 
-    def _put(
-        self, number: int, kind: Literal["train", "evaluate"], result: LocalResult, ask: bool, now: datetime
-    ) -> Entry:
-        plan = Plan(
+    def _plan(self, number: int, kind: Literal["train", "evaluate"]) -> Plan:
+        return Plan(
             kind=kind, round=number, start=_hash(f"global {number}"), rank=16, training=TrainingSettings(steps=STEPS),
-            seed=number,
+            objective=self._objective, seed=number,
         )  # fmt: skip
+
+    def _put(self, plan: Plan, result: LocalResult, ask: bool, now: datetime) -> Entry:
+        number = plan.round
         entry = self.outbox.put(plan, result, now)
         self.refresh()
         if ask:

@@ -11,6 +11,9 @@ from PySide6.QtWidgets import QCheckBox, QDialog
 
 from fedmed_desktop.desktop.view.desk import Desk
 from fedmed_desktop.desktop.window import Window
+from fedmed_desktop.federation.methods import AnyMethod, FedOpal, Scaffold
+from fedmed_desktop.federation.methods.method import HistogramOf
+from fedmed_desktop.federation.plan import ControlVariate, Objective, Orthogonal
 from tests.ui.scene_parts import NOW, REASON, Lakeview, connection, standing, transfer
 from tests.ui.scenes import Scene
 from tests.ui.scenes_of_rounds import nobody
@@ -23,6 +26,27 @@ def _after(act: Callable[[Lakeview], None], earlier: int = 2) -> Callable[[Path]
         return site.close()
 
     return make
+
+
+def _by(
+    act: Callable[[Lakeview], None], method: AnyMethod, term: Objective, histogram: HistogramOf = "none"
+) -> Callable[[Path], Desk]:
+    """In a federation with this method."""
+
+    def make(folder: Path) -> Desk:
+        site = Lakeview(folder, method=method, term=term, histogram=histogram)
+        act(site)
+        return site.close()
+
+    return make
+
+
+def _every_number(window: Window, desk: Desk) -> QDialog | None:
+    """Opened, with what is for specialists."""
+    del desk
+    window.approvals.view.more.click()
+    window.approvals.view.specialists.click()
+    return None
 
 
 def _nothing(site: Lakeview) -> None:
@@ -158,6 +182,15 @@ def approvals() -> list[Scene]:
         _AtFirst(_pending, _expire).scene("expired"),
         scene("offline", _offline),
         scene("final-scores", _final_scores),
+        Scene("approvals", "two-parts", _by(_pending, Scaffold(), ControlVariate(form="gradient"), "specialties")),
+        Scene(
+            "approvals",
+            "two-parts-numbers",
+            _by(_pending, Scaffold(), ControlVariate(form="gradient"), "specialties"),
+            _every_number,
+        ),
+        Scene("approvals", "personal", _by(_pending, FedOpal(), Orthogonal(weight=0.5, rank=8))),
+        Scene("approvals", "personal-final", _by(_final_scores, FedOpal(), Orthogonal(weight=0.5, rank=8))),
     ]
 
 

@@ -26,8 +26,10 @@ from fedmed_desktop.desktop.view.deciding import (
     TAKEN_BACK,
 )
 from fedmed_desktop.desktop.view.desk import Desk
+from fedmed_desktop.desktop.view.differing import NOT_SHARED
 from fedmed_desktop.desktop.view.items import SessionStarted
 from fedmed_desktop.federation import Report
+from fedmed_desktop.federation.plan import Orthogonal
 from fedmed_desktop.site import Record
 from fedmed_desktop.storage import Entry
 from tests.approval_parts import AFTER, BEFORE, NOW, REASON, Site, site_in
@@ -321,6 +323,7 @@ def test_that_what_is_for_specialists_is_folded_away_and_stays_as_it_was_left(sh
     shown.site.trained(4)
     shown.refresh()
     assert view.details.isVisible() and "0.22" in view.details.rows.values()
+    QApplication.processEvents()  # the sheet of another update is laid out with the next turn
     shown.click(view.specialists)
     assert not view.details.isVisible()
 
@@ -494,15 +497,41 @@ def test_that_each_finding_must_be_ticked_by_itself(shown: Shown) -> None:
     assert shown.said == [("send", entry.sha256, REASON)]
 
 
-def test_that_every_scalar_of_the_report_can_be_read(shown: Shown, entry: Entry) -> None:
+def test_that_every_scalar_of_the_report_can_be_read(shown: Shown) -> None:
+    entry = shown.site.trained(histogram={"Urology": 7})
+    shown.refresh()
     assert not shown.page.view.table.isVisible()
     shown.click(shown.page.view.more)
     assert shown.page.view.table.isVisible()
     model = shown.page.view.numbers
     names = [model.index(row, 0).data() for row in range(model.rowCount())]
+    said = {"kind": "what", "histogram": "count of", "shared_loss": "loss on shared notes"}
     for field in Report.model_fields:
-        assert any(name.startswith({"kind": "what"}.get(field, field.replace("_", " "))) for name in names)
+        assert any(name.startswith(said.get(field, field.replace("_", " "))) for name in names)
     assert entry.update.parts["adapter"].sha256 in [model.index(row, 1).data() for row in range(model.rowCount())]
+
+
+def test_that_what_the_method_keeps_here_and_what_is_not_measured_is_said(shown: Shown, entry: Entry) -> None:
+    view = shown.page.view
+    assert not view.stays.isVisible() and view.unmeasured.text() == NOT_SHARED and view.unmeasured.isVisible()
+    shown.site.keep(entry)
+    shown.site.shares("specialties")
+    shown.site.trained(4, histogram={"Urology": 7}, semantic=0.3, objective=(Orthogonal(weight=0.5, rank=4),))
+    shown.refresh()
+    assert view.stays.isVisible() and "personal adapter" in view.stays.text.text()
+    assert not view.unmeasured.isVisible() and view.differs.rows.values() == ["as\u00a0usual", "much"]
+
+
+def test_that_two_hundred_counts_can_all_be_read(shown: Shown) -> None:
+    shown.site.shares("specialties")
+    shown.site.trained(histogram={f"Specialty {n:03}": n + 5 for n in range(200)})
+    shown.refresh()
+    shown.click(shown.page.view.more)
+    numbers = dict(shown.page._sheet.numbers)
+    assert [numbers[f"notes of specialty Specialty {n:03}"] for n in (0, 199)] == ["5", "204"]
+    QApplication.processEvents()
+    table = shown.page.view.table
+    assert table.height() >= table.verticalHeader().length(), "the page scrolls, not a table within it"
 
 
 def test_that_the_head_repeats_where_to_and_that_it_is_a_test(shown: Shown, entry: Entry) -> None:

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop.desktop.view import deciding
+from fedmed_desktop.desktop.view.differing import NO_REFERENCE, NONE_MARKED, NOT_MEASURED, NOT_NAMED, NOT_SHARED
+from fedmed_desktop.desktop.view.line import Line
 from fedmed_desktop.desktop.view.receipts import receipts
-from fedmed_desktop.desktop.view.sheet import NO_REFERENCE, NOT_MEASURED, Line, expiry, grouped, last_norm, sheet
+from fedmed_desktop.desktop.view.sheet import expiry, grouped, last_norm, sheet
 from fedmed_desktop.events import PhaseChanged
 from fedmed_desktop.federation import Evidence, Report
+from fedmed_desktop.federation.plan import ControlVariate, Orthogonal
 from fedmed_desktop.scores import Counts, Scores
 from tests.approval_parts import ADDRESS, AFTER, BEFORE, NOW, REASON, Counted, Site, site_in
 
@@ -34,7 +37,8 @@ def test_that_every_scalar_of_the_report_is_on_the_sheet(site: Site, field: str)
     entry = site.trained(histogram={"Cardiology": 31, "Urology": 7})
     assert getattr(entry.update.report, field) not in (None, {}), "give the part a value, so that it can be looked for"
     names = [name for name, _ in sheet(entry, site.desk).numbers]
-    assert any(name.startswith({"kind": "what"}.get(field, field.replace("_", " "))) for name in names)
+    said = {"kind": "what", "histogram": "count of", "shared_loss": "loss on shared notes"}
+    assert any(name.startswith(said.get(field, field.replace("_", " "))) for name in names)
 
 
 def test_that_what_an_update_is_is_told_in_words(site: Site) -> None:
@@ -98,7 +102,88 @@ def test_that_evidence_of_an_earlier_version_is_still_read() -> None:
     ("drift", "word"), [(None, NO_REFERENCE), (0.09, "little"), (0.1, "as usual"), (0.49, "as usual"), (0.5, "far")]
 )
 def test_that_the_change_is_told_in_a_word(site: Site, drift: float | None, word: str) -> None:
-    assert lines(sheet(site.trained(drift=drift), site.desk).differs) == {"The model moves": word}
+    assert lines(sheet(site.trained(drift=drift), site.desk).differs)["The model moves"] == word
+
+
+@pytest.mark.parametrize(
+    ("drift", "word", "number"),
+    [(0.049, "little", "0.05"), (0.05, "somewhat", "0.05"), (0.24, "somewhat", "0.24"), (0.25, "much", "0.25")],
+)
+def test_that_what_the_notes_are_about_is_told_against_the_federation_s(
+    site: Site, drift: float, word: str, number: str
+) -> None:
+    site.shares("specialties")
+    shown = sheet(site.trained(histogram={"Urology": 7}, semantic=drift), site.desk)
+    assert lines(shown.differs)["Your notes differ"] == word
+    assert lines(shown.details)["Semantic drift"] == number
+    assert shown.unmeasured == ""
+
+
+@pytest.mark.parametrize(
+    ("shared", "histogram", "word", "why"),
+    [
+        ("none", {}, NOT_MEASURED, NOT_SHARED),
+        ("specialties", {}, NOT_MEASURED, NOT_NAMED),
+        ("types", {}, NOT_MEASURED, NONE_MARKED),
+        ("types", {"drug": 9}, NO_REFERENCE, ""),
+    ],
+)
+def test_that_a_drift_that_nobody_can_measure_says_why(
+    site: Site, shared: str, histogram: dict[str, int], word: str, why: str
+) -> None:
+    site.shares(shared)
+    shown = sheet(site.trained(1, histogram=histogram), site.desk)
+    assert lines(shown.differs)["Your notes differ"] == lines(shown.details)["Semantic drift"] == word
+    assert shown.unmeasured == why
+
+
+def test_that_final_scores_are_not_compared_with_anything(site: Site) -> None:
+    shown = sheet(site.scored(), site.desk)
+    assert (shown.differs, shown.unmeasured, shown.stays) == ((), "", "")
+
+
+@pytest.mark.parametrize(
+    ("shared", "card", "row"),
+    [("specialties", "2 specialties", "notes of specialty Urology"), ("types", "2 types", "entities of type Urology")],
+)
+def test_that_every_count_is_listed_by_what_it_counts(site: Site, shared: str, card: str, row: str) -> None:
+    site.shares(shared)
+    shown = sheet(site.trained(histogram={"Cardiology": 31, "Urology": 7}), site.desk)
+    assert lines(shown.leaves)["Counts of your notes"] == card
+    assert dict(shown.numbers)[row] == "7"
+    assert "below 5" not in shown.reveals
+
+
+def test_that_a_count_of_few_is_warned_of(site: Site) -> None:
+    site.shares("specialties")
+    one = sheet(site.trained(3, histogram={"Cardiology": 31, "Urology": 4, "Dental": 5}), site.desk)
+    assert "One of your counts is below 5" in one.reveals
+    two = sheet(site.trained(4, histogram={"Cardiology": 1, "Urology": 4}), site.desk)
+    assert "2 of your counts are below 5" in two.reveals
+
+
+def test_that_a_loss_on_shared_notes_is_on_the_card_and_among_the_numbers(site: Site) -> None:
+    shown = sheet(site.trained(), site.desk)
+    assert lines(shown.leaves)["Loss on shared notes"] == "0.75"
+    assert dict(shown.numbers)["loss on shared notes"] == "0.7500"
+
+
+def test_that_each_part_is_named_and_what_the_method_keeps_here_is_said(site: Site) -> None:
+    usual = sheet(site.trained(2), site.desk)
+    assert usual.stays == "" and "Size" in lines(usual.leaves)
+    scaffold = site.trained(3, objective=(ControlVariate(form="gradient"),))
+    shown = sheet(scaffold, site.desk)
+    assert {"Adapter", "Change of control variate"} < lines(shown.leaves).keys()
+    assert dict(shown.numbers)["change of control variate, sha256"] == scaffold.update.parts["control"].sha256
+    assert shown.hash == scaffold.sha256, "of two parts, the fingerprint is over both"
+    assert "control variate" in shown.stays and "add up to it" in shown.stays
+    own_b = sheet(site.trained(4, own=("B",)), site.desk)
+    assert lines(own_b.leaves)["Adapter"].startswith("factor A only, ")
+    assert own_b.stays.startswith("Factor B of your adapter")
+    opal = site.trained(5, objective=(Orthogonal(weight=0.5, rank=4),))
+    assert sheet(opal, site.desk).stays.startswith("Your personal adapter")
+    plan = opal.plan.model_copy(update={"kind": "evaluate"})
+    assert "scores are of the model with it" in sheet(replace(opal, plan=plan), site.desk).stays
 
 
 def test_that_scores_are_shown_where_the_federation_does_not_share_them(site: Site) -> None:

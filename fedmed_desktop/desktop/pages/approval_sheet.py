@@ -10,7 +10,8 @@ from PySide6.QtGui import QFont, QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from .. import theme
-from ..view.sheet import Line, Sheet
+from ..view.line import Line
+from ..view.sheet import Sheet
 from ..widgets import (
     Caption,
     Card,
@@ -65,18 +66,23 @@ class FactsCard(Card):
         self.setVisible(bool(lines))
 
 
-class RevealCard(Card):
-    """One sentence beside its title."""
+class SentenceCard(Card):
+    """A sentence or two beside the title."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent)
         self._lay(self.content, (20, 14, 20, 14), 8)
         self.text = Sentence(tone="ink")
         row = Row(spacing=24)
-        row.add(Overline(self.tr("What it may reveal")))
+        row.add(Overline(title))
         row.add(self.text, 1)
         self.add(row)
-        self.setAccessibleName(self.tr("What it may reveal"))
+        self.setAccessibleName(title)
+
+    def show_words(self, words: str) -> None:
+        """Hidden where there is nothing to say."""
+        self.text.setText(words)
+        self.setVisible(bool(words))
 
 
 class Address(ElidedLabel):
@@ -161,13 +167,16 @@ class SheetView(Spaced):
         self.specialists = LinkButton(self.tr("For specialists"), "chevron")
         self.specialists.clicked.connect(self._toggle_details)
         self.differs = FactsCard(self.tr("How it differs"), self.specialists)
+        self.unmeasured = Caption(wrap=True)
+        self.differs.content.insertWidget(self.differs.content.indexOf(self.differs.rows) + 1, self.unmeasured)
         self.details = FactsCard(self.tr("For specialists"))
         self.details.hide()
-        self.reveals = RevealCard()
+        self.stays = SentenceCard(self.tr("What stays here"))
+        self.reveals = SentenceCard(self.tr("What it may reveal"))
         self.numbers = Numbers(parent=self)
         self._numbers_card = self._table_card()
         cards = Row(self.leaves, self.worth, self.differs)
-        for widget in (self.head, cards, self.details, self._numbers_card, self.reveals):
+        for widget in (self.head, cards, self.details, self._numbers_card, self.stays, self.reveals):
             column.addWidget(widget)
 
     def _table_card(self) -> Card:
@@ -175,7 +184,9 @@ class SheetView(Spaced):
         self.table = Table(self.tr("Every number that leaves"), most_rows=10_000)
         self.table.setModel(self.numbers)
         card.add(self.table)
-        card.add(Caption(self.tr("Nothing else: no note text, no labels, no names, no reason."), wrap=True))
+        card.add(
+            Caption(self.tr("Nothing else: no note text, no marked words, no person's name, no reason."), wrap=True)
+        )
         card.hide()
         return card
 
@@ -187,9 +198,12 @@ class SheetView(Spaced):
         self.leaves.show_lines(sheet.leaves)
         self.worth.show_lines((Line(self.tr("Scored on"), sheet.worth_on), *sheet.worth))
         self.differs.show_lines(sheet.differs)
+        self.unmeasured.setText(sheet.unmeasured)
+        self.unmeasured.setVisible(bool(sheet.unmeasured))
         self.details.rows.show_pairs([pair(line) for line in sheet.details])
         self._show_details()
-        self.reveals.text.setText(sheet.reveals)
+        self.stays.show_words(sheet.stays)
+        self.reveals.show_words(sheet.reveals)
         self.numbers.show_texts((self.tr("What leaves"), self.tr("Value")), sheet.numbers)
         self._name_more()
 

@@ -10,11 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
-from ...federation import Evidence, Report, scalars
+from ...federation import Evidence, Report
 from ...scores import Scores
 from ...storage import Entry
 from .desk import Desk
-from .progress import duration, megabytes
+from .differing import NO_REFERENCE, NOT_MEASURED, differs, semantic, unmeasured
+from .leaving import few, leaves, numbers, part_name, stays
+from .line import Line, Word
+from .progress import duration
 
 # An update so many times as large as the site's last one must be acknowledged by itself; inferred.
 NORM_FAR_OUT: Final = 3.0
@@ -22,47 +25,10 @@ NORM_FAR_OUT: Final = 3.0
 DIGITS: Final = 2
 # Scores on fewer notes are too uncertain to call a change one; inferred (as for a mean: about 30).
 ENOUGH_NOTES: Final = 30
-# Model drift is the update's size against what there was and what others did: 0.5 is as large as both; inferred.
-MOVES_LITTLE: Final = 0.1
-MOVES_FAR: Final = 0.5
-
-NOT_MEASURED: Final = "not measured"
-NO_REFERENCE: Final = "first round: no reference yet"
 MAY_REVEAL: Final = (
     "Not measured in this version. An adapter can tell something about the notes that it was trained on."
 )
 SCORES_REVEAL: Final = "Counts and a loss over all these notes together. No adapter leaves."
-
-# Rows of a report that say nothing to whoever did not write the program.
-_NUMBER_NAMES: Final = {
-    ("kind", "train"): ("what", "adapter after training"),
-    ("kind", "evaluate"): ("what", "scores of the final adapter"),
-}
-
-Tone = Literal["", "ok", "warn"]
-Word = Literal["", "better", "same", "worse"]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row of a card: `value`, or `before` -> `value` with a word for the change. `full` is the value unabridged."""
-
-    name: str
-    value: str
-    before: str = ""
-    word: Word = ""
-    full: str = ""
-
-    @property
-    def tone(self) -> Tone:
-        tones: dict[Word, Tone] = {"better": "ok", "worse": "warn"}
-        return tones.get(self.word, "")
-
-    @property
-    def spoken(self) -> str:
-        """The row as one phrase, for whoever does not see it."""
-        change = f"{self.before}, now {self.value}, {self.word}" if self.before else self.full or self.value
-        return f"{self.name}: {change}"
 
 
 @dataclass(frozen=True)
@@ -77,6 +43,7 @@ class Finding:
 class Sheet:
     """One update as it is shown. `numbers` is all that leaves, name by name; `worth_on` says on which notes.
 
+    `stays`: what the method leaves here, "" where nothing. `unmeasured`: why a line of `differs` has no word.
     `details` are for specialists, who know what they mean.
     """
 
@@ -86,9 +53,11 @@ class Sheet:
     environment: str
     hash: str
     leaves: tuple[Line, ...]
+    stays: str
     worth_on: str
     worth: tuple[Line, ...]
     differs: tuple[Line, ...]
+    unmeasured: str
     details: tuple[Line, ...]
     reveals: str
     numbers: tuple[tuple[str, str], ...]
@@ -105,19 +74,23 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
     last = last_norm(entry, desk)
     scored = report.kind == "evaluate"
     notes = report.notes if scored else entry.evidence.validation_notes
+    address = desk.session.address if desk.session else "the coordinator"
+    reveals = SCORES_REVEAL if scored else MAY_REVEAL
     return Sheet(
         sha256=entry.sha256,
         title=title(entry),
-        destination=desk.session.address if desk.session else "the coordinator",
+        destination=address,
         environment=desk.spec.environment.upper() if desk.spec else "",
         hash=shown_hash(entry),
-        leaves=_leaves(entry, desk),
+        leaves=leaves(entry, desk.spec, address),
+        stays=stays(entry.plan),
         worth_on=_worth_on(notes, scored),
         worth=_worth(report, entry.evidence, is_certain=notes is not None and notes >= ENOUGH_NOTES),
-        differs=() if scored else (Line("The model moves", moved(entry.evidence.model_drift)),),
+        differs=differs(entry, desk.spec),
+        unmeasured=unmeasured(entry, desk.spec),
         details=_details(entry, desk, last),
-        reveals=SCORES_REVEAL if scored else MAY_REVEAL,
-        numbers=_numbers(entry),
+        reveals=f"{reveals} {few(report)}".strip(),
+        numbers=numbers(entry, desk.spec),
         findings=tuple(_findings(report, entry.evidence, last)),
     )
 
@@ -162,24 +135,6 @@ def last_norm(entry: Entry, desk: Desk) -> float | None:
         if other.plan.round < entry.plan.round and other.update.report.kind == "train"
     ]
     return earlier[-1] if earlier and earlier[-1] > 0 else None
-
-
-def _leaves(entry: Entry, desk: Desk) -> tuple[Line, ...]:
-    update = entry.update
-    address = desk.session.address if desk.session else "the coordinator"
-    lines = [Line("To", _host(address), full=address)]
-    if update.parts:
-        lines.append(Line("Size", megabytes(update.size), full=f"{update.size:,} bytes"))
-    else:
-        lines.append(Line("Adapter", "none, scores only"))
-    if kinds := update.report.histogram:
-        lines.append(Line("Counts of your notes", "1 kind" if len(kinds) == 1 else f"{len(kinds)} kinds"))
-    return (*lines, Line("Note text", "none"), Line("Your reason", "never sent"))
-
-
-def _host(address: str) -> str:
-    """Without the scheme, which says nothing to most people; the whole address stands in the sheet's head."""
-    return address.partition("://")[2] or address
 
 
 def _worth_on(notes: int | None, is_final: bool) -> str:
@@ -230,15 +185,6 @@ def _capital(kind: str) -> str:
     return kind.replace("_", " ").capitalize()
 
 
-def moved(model_drift: float | None) -> str:
-    """How far this update moves the model, in words."""
-    if model_drift is None:
-        return NO_REFERENCE
-    if model_drift < MOVES_LITTLE:
-        return "little"
-    return "as usual" if model_drift < MOVES_FAR else "far"
-
-
 def _details(entry: Entry, desk: Desk, last: float | None) -> tuple[Line, ...]:
     """Measures with their own names, and whole fingerprints."""
     update, evidence, lines = entry.update, entry.evidence, []
@@ -246,30 +192,23 @@ def _details(entry: Entry, desk: Desk, last: float | None) -> tuple[Line, ...]:
         rank = f"{evidence.rank}"
         if desk.spec:
             rank += f" · {len(desk.spec.base.modules):,} matrices"
-        semantic = evidence.semantic_drift
         norm = NO_REFERENCE if last is None else f"{update.report.update_norm / last:.1f}x your last"
         lines = [
             Line("Model drift", _measured(evidence.model_drift)),
             Line("Performance drift", _measured(evidence.performance_drift)),
-            Line("Semantic drift", NOT_MEASURED if semantic is None else _measured(semantic)),
+            Line("Semantic drift", semantic(entry, desk.spec)),
             Line("Cosine to the group", NOT_MEASURED),
             Line("Norm", norm),
             Line("Rank", rank),
         ]
     for name, part in sorted(update.parts.items()):
-        lines.append(Line("sha256" if len(update.parts) == 1 else f"sha256 of {name}", grouped(part.sha256, 64)))
+        of = "" if len(update.parts) == 1 else f" of {part_name(name)}"
+        lines.append(Line(f"sha256{of}", grouped(part.sha256, 64)))
     return (*lines, Line("sha256 of the update", grouped(entry.sha256, 64)))
 
 
 def _measured(value: float | None) -> str:
     return NO_REFERENCE if value is None else f"{value:.{DIGITS}f}"
-
-
-def _numbers(entry: Entry) -> tuple[tuple[str, str], ...]:
-    rows = [("update", entry.sha256), ("round", str(entry.update.round))]
-    for name, part in sorted(entry.update.parts.items()):
-        rows += [(f"{name}, bytes", f"{part.size:,}"), (f"{name}, sha256", part.sha256)]
-    return (*rows, *(_NUMBER_NAMES.get(row, row) for row in scalars(entry.update.report)))
 
 
 def _findings(report: Report, evidence: Evidence, last: float | None) -> list[Finding]:
