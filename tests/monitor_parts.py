@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from fedmed_desktop import events
-from fedmed_desktop.federation import Evidence, Part, Plan, Report, TrainingSettings, Update
+from fedmed_desktop.federation import Evidence, FederationSpec, Part, Plan, Report, TrainingSettings, Update
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.site import Record
 from fedmed_desktop.standing import ClosedRound
@@ -99,18 +99,25 @@ def standing(
     )  # fmt: skip
 
 
-def entry(round_number: int, state: str = "acknowledged", model: float | None = 0.3, steps: int = 150) -> Entry:
+def entry(
+    round_number: int,
+    state: str = "acknowledged",
+    model: float | None = 0.3,
+    steps: int = 150,
+    semantic: float | None = None,
+) -> Entry:
     plan = Plan(round=round_number, start="0" * 64, rank=16, training=TrainingSettings(steps=steps), seed=round_number)
     losses = {f"loss_{when}": scored(round_number, when, steps).loss for when in ("before", "after")}
     report = Report(notes=2310, steps=steps, **losses)
     update = Update(
         round=round_number, parts={"adapter": Part(sha256=f"{round_number + 100:064x}", size=16_830_000)}, report=report
     )
-    evidence = Evidence(model_drift=model, performance_drift=None if model is None else 0.4, rank=16)
+    performance = None if model is None else 0.4
+    evidence = Evidence(model_drift=model, performance_drift=performance, semantic_drift=semantic, rank=16)
     return Entry(
         sha256=update.sha256, plan=plan, update=update, evidence=evidence, state=state, effective=None, code=""  # type: ignore[arg-type]
     )  # fmt: skip
 
 
-def record(*entries: Entry) -> Record:
-    return Record(spec=None, entries=entries, decisions=(), final=None)
+def record(*entries: Entry, spec: FederationSpec | None = None) -> Record:
+    return Record(spec=spec, entries=entries, decisions=(), final=None)

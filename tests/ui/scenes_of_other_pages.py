@@ -20,6 +20,7 @@ from fedmed_desktop.desktop.view.experiment import open_experiment
 from fedmed_desktop.desktop.view.items import Problem, ReadingShown, Side
 from fedmed_desktop.desktop.window import Window
 from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.federation.methods import AdaptiveFedLora
 from fedmed_desktop.resources import resource
 from tests.results_parts import write_experiment
 from tests.ui.scene_parts import ADDRESS, Lakeview, course, phase, standing, steps
@@ -76,6 +77,15 @@ def _live(folder: Path) -> Desk:
     return told(phase("training"), *course())(folder)
 
 
+def _counting(folder: Path) -> Desk:
+    """A federation whose sites share what their notes are about; the method changes ranks."""
+    site = Lakeview(folder, method=AdaptiveFedLora(), histogram="specialties")
+    told = standing()
+    ranked = (told.history[0].model_copy(update={"rank": 8}), *told.history[1:])
+    site.tell(phase("training"), *course(), told.model_copy(update={"history": ranked}))
+    return site.close()
+
+
 def _table(window: Window, desk: Desk) -> QDialog | None:
     del desk
     window.monitor.restore({"table": True})
@@ -110,6 +120,7 @@ def monitor() -> list[Scene]:
         Scene("monitor", "waiting", told(phase("downloading", 1), standing(number=1), earlier=0)),
         Scene("monitor", "first-steps", told(phase("training", 1), standing(number=1), *steps(1, last=24), earlier=0)),
         Scene("monitor", "live", _live),
+        Scene("monitor", "semantic", _counting),
         Scene("monitor", "log", _live, _log),
         Scene("monitor", "table", _live, _table),
         Scene("monitor", "approval-waits", _waits),

@@ -25,11 +25,13 @@ from fedmed_desktop.desktop.theme import Appearance
 from fedmed_desktop.desktop.view.desk import Desk
 from fedmed_desktop.desktop.view.figures import FIELDS, Table, write_csv
 from fedmed_desktop.desktop.view.items import SessionStarted
+from fedmed_desktop.desktop.view.monitor import drift_sentence
 from fedmed_desktop.desktop.view.series import Curves
 from fedmed_desktop.desktop.widgets.chart import Chart
 from fedmed_desktop.desktop.widgets.chart_axis import RoundAxis
 from fedmed_desktop.desktop.widgets.chart_legend import Legend, Line
 from fedmed_desktop.desktop.widgets.chart_view import PlotView
+from tests.federation_parts import small_spec
 from tests.monitor_parts import SITE, entry, record, run, standing, step
 
 MANY = 20_000
@@ -117,11 +119,26 @@ def test_that_closed_rounds_bring_drift_and_rank(page: MonitorPage) -> None:
     assert charts.drift.data("model")[0].tolist() == [150, 300]
     assert charts.rank.data("own")[1].tolist() == [8, 8, 16, 16]
     assert not charts.drift.placeholder.isVisible() and not charts.rank.placeholder.isVisible()
-    assert charts.drift.legend.text() == "model · performance · semantic, combined: not measured"
+    assert charts.drift.legend.text() == "model · performance · semantic not measured, as no counts are shared"
     assert charts.rank.legend.text() == "your site · other sites · raised in round 2: 8 to 16"
     assert [label for _, label in charts.loss.plot.rounds.marks] == ["Round 1", "Round 2", "Round 3"]
     assert page.subtitle.text() == f"Round 3 of 10 · {SITE}"
     assert page.cards.f1.values()[0] == "0.71"
+
+
+def test_that_semantic_drift_is_drawn_where_the_federation_shares_counts(page: MonitorPage) -> None:
+    spec = small_spec(share={"histogram": "specialties"})
+    desk = desk_of(run(2, 150))
+    desk.fold([record(entry(1, model=None), spec=spec)])
+    show(page, desk)
+    desk.fold([standing(1)])
+    show(page, desk)
+    assert page.charts.drift.legend.text() == "model · performance · semantic not measured yet"
+    desk.fold([record(entry(1, model=None), entry(2, semantic=0.14), spec=spec)])
+    show(page, desk)
+    assert [values.tolist() for values in page.charts.drift.data("semantic")] == [[300], [0.14]]
+    assert page.charts.drift.legend.text() == "model · performance · semantic"
+    assert "semantic 0.14" in drift_sentence(desk.curves)
 
 
 def test_that_thresholds_are_drawn_only_where_there_are_any(page: MonitorPage) -> None:

@@ -255,6 +255,14 @@ def test_that_drift_is_the_sites_own_until_the_coordinator_has_recorded_it() -> 
     assert (x.tolist(), drift.tolist()) == ([5, 10], pytest.approx([0.42, 0.37]))
 
 
+def test_that_semantic_drift_is_the_site_s_own() -> None:
+    curves = folded(*run(rounds=2, steps=5))
+    curves.fold_record(record(entry(1, model=None, steps=5), entry(2, steps=5, semantic=0.14)))
+    curves.fold_standing(standing(rounds=2))
+    x, drift = curves.drift("semantic", "step")
+    assert (x.tolist(), drift.tolist()) == ([10.0], [0.14])
+
+
 def test_that_what_no_method_measures_has_no_points() -> None:
     curves = folded(*run(rounds=2, steps=5))
     curves.fold_standing(standing())

@@ -124,15 +124,20 @@ def loss_sentence(curves: Curves) -> str:
 def drift_sentence(curves: Curves) -> str:
     """The last known value of each."""
     last = {name: curves.drift(name, "step")[1] for name in DRIFTS}
-    return "Drift: " + ", ".join(
-        f"{name} {number(float(v[-1])) if v.size else 'not measured'}" for name, v in last.items()
-    )
+    known = [f"{name} {number(float(v[-1]))}" for name, v in last.items() if v.size]
+    return "Drift: " + ", ".join([*known, *_unmeasured(curves)])
 
 
 def unmeasured(curves: Curves) -> str:
-    """The drifts that nobody has measured, such as "semantic, combined: not measured"; "" where all are."""
-    names = [name for name in DRIFTS if not curves.drift(name, "step")[1].size]
-    return f"{', '.join(names)}: not measured" if names else ""
+    """The drifts of this site that are not known, and why; "" where all are."""
+    return " · ".join(_unmeasured(curves))
+
+
+def _unmeasured(curves: Curves) -> list[str]:
+    """The combined one is a method's own number, that the coordinator keeps: no site measures it."""
+    missing = [name for name in DRIFTS if name != "combined" and not curves.drift(name, "step")[1].size]
+    reasons = {"semantic": "not measured yet" if curves.shares_counts else "not measured, as no counts are shared"}
+    return [f"{name} {reasons.get(name, 'not measured yet')}" for name in missing]
 
 
 def rank_sentence(curves: Curves) -> str:

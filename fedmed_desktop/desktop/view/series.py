@@ -30,12 +30,14 @@ class Curves:
     """Folded by `Desk`. `version` rises with every change, so that a page need not draw what it has drawn.
 
     `thresholds`: drifts at which the federation's method changes a rank; empty while no method has them.
+    `shares_counts`: whether sites tell what their notes are about, without which nobody can measure semantic drift.
     `current`: (round, step, steps) of the last training step, None before the first.
     """
 
     def __init__(self) -> None:
         self.version = 0
         self.thresholds: tuple[float, ...] = ()
+        self.shares_counts = False
         self.current: tuple[int, int, int] | None = None
         self._steps = Steps()
         self._rounds = Columns(
@@ -85,6 +87,7 @@ class Curves:
 
     def fold_record(self, record: Record) -> None:
         """What the site's own outbox holds: evidence of each training, and what was really sent."""
+        self.shares_counts = record.spec is not None and record.spec.share.histogram != "none"
         for entry in record.entries:
             if entry.update.report.kind == "train":
                 self._evidence(entry)
@@ -143,7 +146,8 @@ class Curves:
         row = self._row(entry.plan.round)
         self._lengthen(row, max(report.steps, self._length(row)))
         known = {
-            "own model": evidence.model_drift, "own performance": evidence.performance_drift, "rank": evidence.rank,
+            "own model": evidence.model_drift, "own performance": evidence.performance_drift,
+            "own semantic": evidence.semantic_drift, "rank": evidence.rank,
             "loss_before": report.loss_before, "loss_after": report.loss_after,
         }  # fmt: skip
         for moment, scores in (("before", evidence.scores_before), ("after", evidence.scores_after)):
