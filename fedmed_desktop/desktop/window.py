@@ -64,6 +64,7 @@ class Window(QMainWindow):
         self.approvals, self.trial = ApprovalsPage(clock), TrialPage(clock)
         self._guide = GuideDialog(self)
         self.join.guide_requested.connect(self.show_guide)
+        self.rounds.guide_requested.connect(self.show_guide_at)
         self._about = AboutDialog(self)
         self._menu = self._make_menu()
         self._header = Header(self._menu.widget)

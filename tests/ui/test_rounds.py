@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, Qt
@@ -24,6 +25,7 @@ from fedmed_desktop.desktop.widgets import PrimaryButton
 from tests import desk_parts
 from tests.approval_parts import NOW, Counted
 from tests.desk_parts import MAKERS, STATES, Story, decided, phase, standing
+from tests.federation_parts import small_spec
 
 
 def page_of(qtbot: QtBot, desk: Desk) -> RoundsPage:
@@ -228,3 +230,35 @@ def test_that_nothing_is_wider_than_a_small_screen_at_200_percent(
     assert page.widget().minimumSizeHint().width() <= page.viewport().width()
     look.set_text_scale(1.0)
     look.end()
+
+
+def test_that_the_method_is_named_and_leads_to_its_page(qtbot: QtBot, tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.site.spec = small_spec(method={"name": "fedopal"})
+    story.site.refresh()
+    page = page_of(qtbot, story.desk)
+    assert page.session.method.text() == "About FedOPAL" and page.session.method.isVisible()
+    with qtbot.waitSignal(page.guide_requested) as asked:
+        qtbot.keyClick(page.session.method, Qt.Key.Key_Return)
+    assert asked.args == ["method-fedopal"]
+    story.site.outbox.close()
+
+
+def test_that_a_method_that_the_guide_does_not_know_has_no_link(qtbot: QtBot, tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    page = page_of(qtbot, story.desk)
+    assert page.session.method.isVisible()
+    story.site.spec = story.site.spec.model_copy(update={"method": SimpleNamespace(name="fed_of_tomorrow")})
+    story.site.refresh()
+    page.show_desk(story.desk, NOW)
+    assert not page.session.method.isVisible()
+    story.site.outbox.close()
+
+
+def test_that_a_round_without_this_site_does_not_look_stuck(qtbot: QtBot, tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.tell(phase("not_asked"))
+    page = page_of(qtbot, story.desk)
+    assert "All is well here" in texts(page) and not any(s.isVisible() for s in page.session.steppers.values())
+    assert not [button for button in page.findChildren(PrimaryButton) if button.isVisible()]
+    story.site.outbox.close()

@@ -9,11 +9,12 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ...site import Record
+from ..dialogs.guide import METHOD_PAGES, guide_title
 from ..view.desk import Desk
 from ..view.history import past_rounds
 from ..view.improved import improved
 from ..view.progress import elapsed
-from ..view.rounds import caption, sites_line, steps, title
+from ..view.rounds import caption, method, sites_line, steps, title
 from ..view.status import LAST_STEPS, STEPS, status
 from ..widgets import Caption, Card, EmptyState, Heading, LinkButton, PageBase, Row, Sentence, Spaced, Stepper, Table
 from .round_cards import ImprovedCard, SitesCard, StatusCard
@@ -21,12 +22,15 @@ from .tables import DemoScores, PastRounds
 
 
 class RoundsPage(PageBase):
-    """Shows a Desk. `action_requested` carries the status's NextStep; the others are what there is before a session."""
+    """Shows a Desk. `action_requested` carries the status's NextStep, `guide_requested` the page about the method; the
+    others are what there is before a session.
+    """
 
     action_requested = Signal(str)
     join_requested = Signal()
     demo_requested = Signal()
     try_requested = Signal()
+    guide_requested = Signal(str)  # a page of the guide
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -42,6 +46,7 @@ class RoundsPage(PageBase):
         self._session.status.chosen.connect(self.action_requested)
         self._session.join.clicked.connect(self.join_requested)
         self._session.demo.clicked.connect(self.demo_requested)
+        self._session.method.clicked.connect(self._explain)
         self.add(self.empty)
         self.add(self._session)
         self.finish()
@@ -58,6 +63,10 @@ class RoundsPage(PageBase):
     def session(self) -> _Session:
         return self._session
 
+    @Slot()
+    def _explain(self) -> None:
+        self.guide_requested.emit(self._session.method_page)
+
     @Slot(int)
     def _chosen(self, number: int) -> None:
         (self.join_requested, self.demo_requested, self.try_requested)[number].emit()
@@ -71,12 +80,7 @@ class _Session(Spaced):
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 16)
         self.title = Heading()
-        self.caption = Sentence()
-        head = QVBoxLayout()
-        head.setSpacing(4)
-        head.addWidget(self.title)
-        head.addWidget(self.caption)
-        column.addLayout(head)
+        column.addLayout(self._head())
         self.steppers = {words: Stepper(words) for words in (STEPS, LAST_STEPS)}
         for stepper in self.steppers.values():
             column.addWidget(stepper)
@@ -91,6 +95,19 @@ class _Session(Spaced):
         column.addWidget(self.sites)
         self._add_scores(column)
         self._add_past(column)
+
+    def _head(self) -> QVBoxLayout:
+        """The title, and below it when the round closes and by which method it is combined."""
+        self.caption = Sentence()
+        self.method, self.method_page = LinkButton(), ""
+        line = Row(spacing=16)
+        line.add(self.caption, 1)
+        line.add(self.method)
+        head = QVBoxLayout()
+        head.setSpacing(4)
+        head.addWidget(self.title)
+        head.addWidget(line)
+        return head
 
     def _elsewhere(self) -> QWidget:
         """What else can be done once a session is over; links, since the card has the one button."""
@@ -135,6 +152,7 @@ class _Session(Spaced):
         when = caption(desk, now)
         self.caption.setText(when)
         self.caption.setVisible(bool(when))
+        self._show_method(method(desk))
         words, at, failed = steps(desk, shown.state)
         for own, stepper in self.steppers.items():
             stepper.setVisible(own == words and at >= 0)
@@ -145,6 +163,14 @@ class _Session(Spaced):
         self.sites.show_sites(*(("", "") if desk.ended else sites_line(desk, shown.state)))
         self._show_past(desk.record)
         self._show_scores(desk)
+
+    def _show_method(self, name: str) -> None:
+        """Nothing of one that this version's guide does not know."""
+        page = f"method-{name}"
+        self.method.setVisible(page in METHOD_PAGES)
+        if page in METHOD_PAGES and page != self.method_page:
+            self.method_page = page
+            self.method.setText(self.tr("About {method}").format(method=guide_title(page)))
 
     def _show_past(self, record: Record) -> None:
         """A record never changes, and there may be hundreds of rounds in it: read once."""

@@ -76,6 +76,11 @@ def caption(desk: Desk, now: datetime) -> str:
     return line[:1].upper() + line[1:]
 
 
+def method(desk: Desk) -> str:
+    """By which the federation combines, as its specification names it; "" before that is known."""
+    return desk.spec.method.name if desk.spec else desk.joined.method if desk.joined else ""
+
+
 def round_line(desk: Desk, now: datetime) -> str:
     """In short, for where there is one line: "Round 3 of 10 · closes 11:00"; "" before the first round."""
     standing = desk.standing

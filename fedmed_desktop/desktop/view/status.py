@@ -275,7 +275,8 @@ def _answered(desk: Desk) -> Status | None:
         return Status(
             "waiting",
             "Not asked in this round",
-            "It goes on with other sites. There is nothing to do here until this one is asked again.",
+            "It goes on with other sites: not every one is asked in each round, and who joins late waits for the next. "
+            "All is well here, and there is nothing to do.",
         )
     return None
 
