@@ -14,7 +14,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora.module import Module, check_module_name, naming, shown
+from fedmed_desktop.lora.part_reader import PartReader
 from fedmed_desktop.lora.tensorfile import (
     LENGTH_BYTES,
     TensorEntry,
@@ -112,18 +112,16 @@ def decode_blob(blob: bytes | memoryview) -> dict[str, Module]:
     return modules
 
 
-class BlobReader:
+class BlobReader(PartReader):
     """A blob file read module by module, so that combining many adapters holds one module of each.
 
-    The header is read and checked once, at construction. Inside a `with` block the file stays open; outside one,
-    each `module` opens and closes it. Not for use by several threads at once. Raises UserFacingError for a file that
-    is missing or not a blob.
+    The header is read and checked once, at construction. Raises UserFacingError for a file that is missing or not a
+    blob.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: BinaryIO | None = None
-        with self._open() as file:
+        super().__init__(path)
+        with self.reading() as file:
             self.header = read_blob_header(file)
 
     @property
@@ -141,34 +139,10 @@ class BlobReader:
     def module(self, name: str) -> Module:
         """One module; reads only its bytes. Raises UserFacingError if unknown, cut off or not finite."""
         b, a = self.header.entries(name)
-        if self._file is None:
-            with self._open() as file:
-                factors = self._read(file, b), self._read(file, a)
-        else:
-            factors = self._read(self._file, b), self._read(self._file, a)
+        with self.reading() as file:
+            factors = read_factor(file, self.header.file, b), read_factor(file, self.header.file, a)
         with naming(name):
             return Module(*factors, self.header.scales[name])
-
-    def __enter__(self) -> BlobReader:
-        self._file = self._open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _open(self) -> BinaryIO:
-        try:
-            return self._path.open("rb", buffering=0)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise UserFacingError("lora.file_missing", name=self._path.name, reason=reason) from None
-
-    def _read(self, file: BinaryIO, entry: TensorEntry) -> NDArray[np.float32]:
-        return read_factor(file, self.header.file, entry)
 
 
 def read_factor(file: BinaryIO, header: TensorHeader, entry: TensorEntry) -> NDArray[np.float32]:

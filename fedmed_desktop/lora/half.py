@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, Final
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora.adapter import Adapter
 from fedmed_desktop.lora.blob import BlobReader, read_factor
 from fedmed_desktop.lora.module import Factor, Module, ModuleSource, check_module_name, naming, shown
+from fedmed_desktop.lora.part_reader import PartReader
 from fedmed_desktop.lora.tensorfile import LENGTH_BYTES, TensorEntry, TensorHeader, read_tensor_header, strict_json
 
 FORMAT_VERSION: Final = 1
@@ -35,17 +34,17 @@ def half_blob(modules: Mapping[str, Module], factor: Factor) -> bytes:
     return b"".join(chunks)
 
 
-class HalfReader:
+class HalfReader(PartReader):
     """A half blob read module by module, each completed with the other factor of `rest`.
 
-    The header is read and checked once, at construction. Inside a `with` block the file stays open. Not for use by
-    several threads at once. Raises UserFacingError for a file that is missing or holds anything but this factor.
+    The header is read and checked once, at construction. Raises UserFacingError for a file that is missing or holds
+    anything but this factor.
     """
 
     def __init__(self, path: Path, factor: Factor, rest: ModuleSource) -> None:
-        self._path, self._factor, self._rest = path, factor, rest
-        self._file: BinaryIO | None = None
-        with self._open() as file:
+        super().__init__(path)
+        self._factor, self._rest = factor, rest
+        with self.reading() as file:
             self._header, self._scales = _read_header(file, factor)
 
     @property
@@ -57,30 +56,11 @@ class HalfReader:
         if name not in self._scales:
             raise UserFacingError("lora.module_unknown", name=shown(name))
         entry = self._header.tensors[f"{name}.lora_{self._factor}"]
-        with ExitStack() as opened:
-            file = self._file or opened.enter_context(self._open())
+        with self.reading() as file:
             values = read_factor(file, self._header, entry)
         other, scale = self._rest.module(name), self._scales[name]
         with naming(name):
             return Module(values, other.A, scale) if self._factor == "B" else Module(other.B, values, scale)
-
-    def __enter__(self) -> HalfReader:
-        self._file = self._open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _open(self) -> BinaryIO:
-        try:
-            return self._path.open("rb", buffering=0)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise UserFacingError("lora.file_missing", name=self._path.name, reason=reason) from None
 
 
 def open_update(path: Path, factors: tuple[Factor, ...], start: ModuleSource) -> BlobReader | HalfReader:
