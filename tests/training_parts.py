@@ -52,6 +52,20 @@ def silent(event: Event) -> None:
     """Nobody listens."""
 
 
+class StopAtLook(Control):
+    """Is told to stop just before its n-th look: there are several in each step."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def check(self) -> None:
+        self.looks -= 1
+        if self.looks == 0:
+            self.stop()
+        super().check()
+
+
 def random_adapter(shapes: dict[str, tuple[int, int]], rank: int, seed: int, size: float = 0.1) -> Adapter:
     rng = np.random.Generator(np.random.PCG64(seed))
 

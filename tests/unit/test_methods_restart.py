@@ -122,9 +122,18 @@ class Federation:
             self.rounds = Rounds(self.spec, self.rounds.dump())
         return self.rounds.handle(given, self.now)
 
-    def run(self) -> Rounds:
+    def gather(self) -> Federation:
         for name in sorted(self.arrival):
             self.give(SiteJoined(site=name, rank_cap=self.caps.get(name)))
+        return self
+
+    def trained(self, name: str) -> Update:
+        plan = self.rounds.plan_for(name)
+        assert plan is not None
+        return self.sites[name].train(plan)
+
+    def run(self) -> Rounds:
+        self.gather()
         for number in range(1, self.spec.rounds + 1):
             self.now = BEGIN + timedelta(minutes=number)
             for name in self.arrival:
@@ -250,11 +259,7 @@ def test_that_no_byte_of_a_sites_own_factor_is_in_what_it_offers(tmp_path: Path)
 
 def test_that_an_update_without_its_loss_does_not_count(tmp_path: Path) -> None:
     federation = Federation(spec_of("fed_medlora_plus", "factors"), tmp_path)
-    for name in "ABC":
-        federation.give(SiteJoined(site=name))
-    plan = federation.rounds.plan_for("A")
-    assert plan is not None
-    update = federation.sites["A"].train(plan)
+    update = federation.gather().trained("A")
     without = update.model_copy(update={"report": update.report.model_copy(update={"shared_loss": None})})
     step = federation.give(UpdateArrived(site="A", update=without))
     assert step.actions == [Reject("A", 1, without.sha256, "methods.no_shared_loss")] and not step.changed
@@ -263,11 +268,7 @@ def test_that_an_update_without_its_loss_does_not_count(tmp_path: Path) -> None:
 
 def test_that_an_update_without_its_change_of_control_does_not_count(tmp_path: Path) -> None:
     federation = Federation(spec_of("scaffold", "factors"), tmp_path)
-    for name in "ABC":
-        federation.give(SiteJoined(site=name))
-    plan = federation.rounds.plan_for("A")
-    assert plan is not None
-    update = federation.sites["A"].train(plan)
+    update = federation.gather().trained("A")
     without = update.model_copy(update={"parts": {"adapter": update.parts["adapter"]}})
     step = federation.give(UpdateArrived(site="A", update=without))
     assert step.actions == [Reject("A", 1, without.sha256, "update.wrong_parts")] and not step.changed
@@ -279,12 +280,9 @@ def test_that_no_more_steps_count_than_were_asked_for(tmp_path: Path) -> None:
     for said in (4, 2**53):
         spec = spec_of("fednova", "factors").model_copy(update={"training": TrainingSettings(steps=4)})
         federation = Federation(spec, tmp_path / str(said))
+        federation.gather()
         for name in "ABC":
-            federation.give(SiteJoined(site=name))
-        for name in "ABC":
-            plan = federation.rounds.plan_for(name)
-            assert plan is not None
-            update = federation.sites[name].train(plan)
+            update = federation.trained(name)
             report = update.report.model_copy(update={"steps": said if name == "A" else 4})
             federation.give(UpdateArrived(site=name, update=update.model_copy(update={"report": report})))
         due = federation.rounds.due()

@@ -34,11 +34,6 @@ SMALL = ReadingSettings(max_tokens=200, max_new_tokens=40)
 
 
 @pytest.fixture(scope="module")
-def loaded(tiny_model: Path) -> LoadedBase:
-    return LoadedBase(tiny_model, threads=1)
-
-
-@pytest.fixture(scope="module")
 def reader(loaded: LoadedBase) -> NoteReader:
     return NoteReader(loaded)
 

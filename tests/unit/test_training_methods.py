@@ -18,7 +18,6 @@ from fedmed_desktop.federation.plan import ControlVariate, Orthogonal, Reference
 from fedmed_desktop.federation.spec import ShareSettings
 from fedmed_desktop.federation.work import Control, Given, LocalResult, Stopped
 from fedmed_desktop.lora import Adapter, Module, algebra
-from fedmed_desktop.lora.base_model import decoder_linears
 from fedmed_desktop.lora.half import open_update
 from fedmed_desktop.scores import Scores
 from fedmed_desktop.training.base import BaseModel
@@ -36,18 +35,8 @@ FAST = SETTINGS.model_copy(update={"learning_rate": 0.03})
 
 
 @pytest.fixture(scope="module")
-def loaded(tiny_model: Path) -> LoadedBase:
-    return LoadedBase(tiny_model, threads=1)
-
-
-@pytest.fixture(scope="module")
 def base(loaded: LoadedBase) -> BaseModel:
     return loaded.get()
-
-
-@pytest.fixture(scope="module")
-def shapes(tiny_model: Path) -> dict[str, tuple[int, int]]:
-    return dict(decoder_linears(tiny_model))
 
 
 @pytest.fixture(scope="module")

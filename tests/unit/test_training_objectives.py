@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import given
@@ -14,10 +12,8 @@ from torch import Tensor
 from fedmed_desktop.federation.plan import Orthogonal, Proximal
 from fedmed_desktop.federation.work import Stopped
 from fedmed_desktop.lora import Adapter, algebra
-from fedmed_desktop.lora.base_model import decoder_linears
 from fedmed_desktop.training.base import BaseModel
 from fedmed_desktop.training.batches import Encoder, Examples, collate
-from fedmed_desktop.training.device import choose_device
 from fedmed_desktop.training.loop import label_losses
 from fedmed_desktop.training.objectives import (
     Penalties,
@@ -28,16 +24,6 @@ from fedmed_desktop.training.objectives import (
 from tests.training_parts import NOTES, TYPES, random_adapter
 
 seeds = st.integers(0, 2**32 - 1)
-
-
-@pytest.fixture(scope="module")
-def base(tiny_model: Path) -> BaseModel:
-    return BaseModel.load(tiny_model, choose_device(prefer="cpu"), threads=1)
-
-
-@pytest.fixture(scope="module")
-def shapes(tiny_model: Path) -> dict[str, tuple[int, int]]:
-    return decoder_linears(tiny_model)
 
 
 @pytest.fixture(scope="module")

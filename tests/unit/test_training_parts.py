@@ -31,11 +31,6 @@ TYPES = ("drug",)
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def base(tiny_model: Path) -> BaseModel:
-    return BaseModel.load(tiny_model, choose_device(prefer="cpu"), threads=1)
-
-
 def note(words: int, name: str = "n") -> Note:
     text = "Aspirin was given" + "".join(f" and dose {i} was noted." for i in range(words))
     return Note(id=name, text=text, entities=(Entity(id="T1", start=0, end=7, type="drug", text="Aspirin"),))

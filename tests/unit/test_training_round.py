@@ -20,14 +20,8 @@ from fedmed_desktop.lora.base_model import decoder_linears
 from fedmed_desktop.lora.half import open_update
 from fedmed_desktop.scores import Scores
 from fedmed_desktop.training.base import BaseModel
-from fedmed_desktop.training.device import choose_device
 from fedmed_desktop.training.trainer import SiteTrainer, resized
-from tests.training_parts import NOTES, SETTINGS, TYPES, note, plan_of, train
-
-
-@pytest.fixture(scope="module")
-def base(tiny_model: Path) -> BaseModel:
-    return BaseModel.load(tiny_model, choose_device(prefer="cpu"), threads=1)
+from tests.training_parts import NOTES, SETTINGS, TYPES, StopAtLook, note, plan_of, train
 
 
 @pytest.fixture(scope="module")
@@ -131,20 +125,6 @@ def test_that_a_resumed_round_gives_the_same_bits(
     assert [e.step for e in seen if isinstance(e, TrainingStep)] == list(range(stop_after + 1, 7))
 
 
-class StopInside(Control):
-    """Is told to stop just before its n-th look: inside an effective batch of two micro-steps."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    def check(self) -> None:
-        self.looks -= 1
-        if self.looks == 0:
-            self.stop()
-        super().check()
-
-
 @pytest.mark.parametrize("looks", [1, 2, 3, 4, 9, 12])
 def test_that_a_stop_between_micro_steps_loses_only_the_unfinished_step(
     base: BaseModel, start: Adapter, tmp_path: Path, looks: int
@@ -163,7 +143,7 @@ def test_that_a_stop_between_micro_steps_loses_only_the_unfinished_step(
     whole = base.lora.read()
     cut = training("cut")
     with pytest.raises(Stopped):
-        cut.run(lambda done: None, StopInside(looks))
+        cut.run(lambda done: None, StopAtLook(looks))
     assert cut.progress.step == (looks - 1) // 2
     resumed = training("cut")
     assert resumed.progress.step == cut.progress.step

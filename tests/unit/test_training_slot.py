@@ -12,21 +12,10 @@ from torch import Tensor
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora import Adapter, Module
-from fedmed_desktop.lora.base_model import decoder_linears
 from fedmed_desktop.training.base import BaseModel
 from fedmed_desktop.training.device import choose_device
 
 TOKENS = torch.arange(3, 27).reshape(2, 12)
-
-
-@pytest.fixture(scope="module")
-def base(tiny_model: Path) -> BaseModel:
-    return BaseModel.load(tiny_model, choose_device(prefer="cpu"), threads=1)
-
-
-@pytest.fixture(scope="module")
-def shapes(tiny_model: Path) -> dict[str, tuple[int, int]]:
-    return decoder_linears(tiny_model)
 
 
 def filled(shapes: dict[str, tuple[int, int]], rank: int, seed: int, scale: float = 2.0) -> Adapter:

@@ -40,11 +40,6 @@ def note(text: str, name: str = "n") -> Note:
 
 
 @pytest.fixture(scope="module")
-def loaded(tiny_model: Path) -> LoadedBase:
-    return LoadedBase(tiny_model, threads=1)
-
-
-@pytest.fixture(scope="module")
 def base(loaded: LoadedBase) -> BaseModel:
     return loaded.get()
 

@@ -17,14 +17,12 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.plan import ControlVariate, Orthogonal, Plan, Proximal, TrainingSettings
 from fedmed_desktop.federation.work import Control, Stopped
 from fedmed_desktop.lora import Adapter, algebra
-from fedmed_desktop.lora.base_model import decoder_linears
 from fedmed_desktop.training.base import BaseModel
 from fedmed_desktop.training.batches import Encoder, Examples, collate
 from fedmed_desktop.training.checkpoints import Checkpoint
-from fedmed_desktop.training.device import choose_device
 from fedmed_desktop.training.loop import StepDone, Training, label_losses
 from fedmed_desktop.training.objectives import Penalties, Variate
-from tests.training_parts import NOTES, TYPES, plan_of, random_adapter
+from tests.training_parts import NOTES, TYPES, StopAtLook, plan_of, random_adapter
 
 SGD = TrainingSettings(
     steps=4, batch_size=4, micro_batch_size=2, learning_rate=0.5, optimizer="sgd", clip_norm=None, warmup_share=0.0,
@@ -39,16 +37,6 @@ TERMS = {
     "weights": Orthogonal(weight=0.5, on="weights", rank=2),
     "outputs": Orthogonal(weight=0.5, on="outputs", rank=2),
 }
-
-
-@pytest.fixture(scope="module")
-def base(tiny_model: Path) -> BaseModel:
-    return BaseModel.load(tiny_model, choose_device(prefer="cpu"), threads=1)
-
-
-@pytest.fixture(scope="module")
-def shapes(tiny_model: Path) -> dict[str, tuple[int, int]]:
-    return decoder_linears(tiny_model)
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +232,7 @@ def test_that_a_resumed_training_gives_the_same_bits(
     whole, done = site.train("whole", plan, variate)
     state, kept = site.state(), whole.kept_control() if plan.variate else None
     cut = site.begin("cut", plan, variate)
-    control = StopAt(looks)
+    control = StopAtLook(looks)
     with pytest.raises(Stopped):
         cut.run(lambda step: None, control)
     resumed, after = site.train("cut", plan, variate)
@@ -252,20 +240,6 @@ def test_that_a_resumed_training_gives_the_same_bits(
     assert (resumed.kept_control() if plan.variate else None) == kept
     assert resumed.progress.rate_sum == whole.progress.rate_sum > 0
     assert [step.loss for step in after] == [step.loss for step in done[cut.progress.step :]]
-
-
-class StopAt(Control):
-    """Is told to stop just before its n-th look."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    def check(self) -> None:
-        self.looks -= 1
-        if self.looks == 0:
-            self.stop()
-        super().check()
 
 
 @pytest.mark.parametrize("freeze", [(), ("A",), ("B",)])
