@@ -20,6 +20,8 @@ from fedmed_desktop.lab.run import Lab, LabOptions
 from fedmed_desktop.resources import resource
 from fedmed_desktop.storage.results import CELLS_FILE, CellResult, ResultRow, Results, read_results
 
+pytestmark = pytest.mark.usefixtures("no_wait_for_disk")
+
 FILE = """\
 name = "toy"
 model = "{model}"
@@ -85,6 +87,7 @@ def comparable(results: Results) -> dict[tuple[object, ...], object]:
     return {(row.cell, row.round, row.split): row.model_copy(update={"seconds": 0.0}) for row in results.rows}
 
 
+@pytest.mark.slow
 def test_that_a_killed_lab_continues_to_the_same_results(file: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fedmed_desktop", "--lab", str(file), "--out", str(tmp_path / "killed")]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
@@ -109,12 +112,21 @@ def test_that_a_killed_lab_continues_to_the_same_results(file: Path, tmp_path: P
     assert len(continued.done) == 5
 
 
-def test_that_ctrl_c_leaves_whole_cells_and_another_experiment_does_not_go_on_there(file: Path, tmp_path: Path) -> None:
-    experiment = load_experiment(file)
+def test_that_what_ctrl_c_ended_in_mid_cell_continues_to_the_same_results(file: Path, tmp_path: Path) -> None:
+    experiment = load_experiment(file).model_copy(update={"rounds": 1})
+    whole = run(experiment, tmp_path / "whole", only=("base", "fedavg", "fedsa"))
     with pytest.raises(KeyboardInterrupt):
-        run(experiment, tmp_path / "out", Quiet(stop_at_row=4))
+        run(experiment, tmp_path / "out", Quiet(stop_at_row=4), only=("base", "fedavg", "fedsa"))
     assert read_results(tmp_path / "out").done == ("base, 2 sites, seed 3",)
+    watcher = Quiet()
+    continued = run(experiment, tmp_path / "out", watcher, only=("base", "fedavg", "fedsa"))
+    assert watcher.began == ["fedavg, 2 sites, seed 3", "fedsa, 2 sites, seed 3"]
+    assert comparable(continued) == comparable(whole)
 
+
+def test_that_another_experiment_does_not_go_on_in_the_folder_of_one(file: Path, tmp_path: Path) -> None:
+    experiment = load_experiment(file)
+    run(experiment, tmp_path / "out", only=("base",))
     other = experiment.model_copy(update={"rounds": 1})
     with pytest.raises(UserFacingError, match="results of another experiment"):
         run(other, tmp_path / "out")
@@ -156,15 +168,16 @@ def test_that_bytes_are_those_of_the_blobs_that_would_travel(file: Path, tmp_pat
 def test_that_every_method_runs_in_the_lab(tiny_model: Path, tmp_path: Path) -> None:
     quick = load_experiment(resource("experiments") / "quick.toml")
     assert {choice.method.name for choice in quick.methods} == set(METHODS)
-    changes = {"notes": 4, "validation_notes": 3, "test_notes": 1}
+    changes = {"notes": 3, "validation_notes": 3, "test_notes": 1}
     experiment = quick.model_copy(
         update={
             "model": str(tiny_model),
             "rounds": 2,
+            "sites": (2,),
             "shared_notes": 1,
             "split": quick.split.model_copy(update=changes),
             "lora": quick.lora.model_copy(update={"rank": 4}),
-            "training": quick.training.model_copy(update={"max_tokens": 256}),
+            "training": quick.training.model_copy(update={"steps": 2, "max_tokens": 128}),
         }
     )
     found = run(experiment, tmp_path / "out")
