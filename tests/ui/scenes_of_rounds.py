@@ -171,7 +171,7 @@ def rounds() -> list[Scene]:
         "training-begins": told(phase("training"), *steps(last=6)),
         "training": training,
         "scoring-after": told(phase("scoring_after"), generating(212)),
-        "not-asked": told(phase("not_asked"), standing(sites={"training": 3, "waiting": 2})),
+        "not-asked": told(phase("not_asked"), standing(sites={"training": 4, "not_asked": 1})),
         "measuring": told(phase("measuring")),
         "approval": _decided(_asked),
         "countdown": _decided(_counting),

@@ -57,6 +57,16 @@ def test_that_the_federations_name_is_known_as_soon_as_it_is_joined(show: Stage)
     assert words(part(show, Header))[:2] == ["Riverside federation", "Test"]
 
 
+@pytest.mark.parametrize("show", ["rounds-not-asked"], indirect=True)
+def test_that_the_method_leads_to_its_page_of_the_guide(show: Stage, qtbot: QtBot) -> None:
+    method = show.window.rounds.session.method
+    assert method.text() == "About Fed-MedLoRA"
+    qtbot.mouseClick(method, Qt.MouseButton.LeftButton)
+    guide = show.window._guide
+    assert guide.isVisible() and guide.page == "method-fed_medlora"
+    guide.close()
+
+
 @pytest.mark.parametrize("show", ["rounds-training"], indirect=True)
 def test_that_the_strip_tells_all_of_the_work_also_at_200_percent(show: Stage, look: Appearance) -> None:
     strip = part(show, WorkStrip)

@@ -85,6 +85,9 @@ def test_that_this_sites_model_is_read_with_its_personal_adapter_and_the_federat
     assert site.load(keys["Federation, round 1"]) == (SECOND, None, None)
     update = Adapter.from_blob(site.result.blobs["adapter"])
     assert site.load(keys["Waiting for your approval"]) == (update, None, personal)
+    site.outbox.remember("final", SECOND.sha256)
+    site.desk.fold([site.outbox.record()])
+    assert site.load(site.keys()["This site's model, final"]) == (SECOND, None, personal)
 
 
 def test_that_a_sites_own_b_stands_in_and_half_an_update_is_completed(tmp_path: Path) -> None:

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from fedmed_desktop.desktop.view.desk import Desk
 from fedmed_desktop.desktop.view.history import past_rounds
 from fedmed_desktop.desktop.view.improved import MOST_TYPES, improved, signed
-from fedmed_desktop.desktop.view.rounds import caption, sites_line, title
+from fedmed_desktop.desktop.view.rounds import caption, method, sites_line, title
 from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.standing import SiteWord
 from tests import desk_parts
 from tests.approval_parts import NOW, Counted
 from tests.desk_parts import MAKERS, Story, closed, decided, scores, standing
@@ -75,6 +77,15 @@ def test_that_the_sites_are_one_sentence(story: Story) -> None:
     assert sites_line(story.desk, "approval")[1] == "2 wait for approval · 1 is offline"
     story.tell(desk_parts.connection("lost", "link.closed"))
     assert sites_line(story.desk, "offline") == ("Other sites", "not known while the coordinator is away")
+
+
+def test_that_no_site_is_left_out_of_the_line_whatever_its_word(story: Story) -> None:
+    words = get_args(SiteWord)
+    story.tell(standing(sites=dict.fromkeys(words, 2)))
+    told = sites_line(story.desk, "waiting")[1].split(" · ")
+    assert len(told) == len(words) == len(set(told))
+    story.tell(standing(sites={"training": 3, "not_asked": 1}))
+    assert sites_line(story.desk, "waiting")[1] == "3 are training · 1 is not asked"
 
 
 def test_that_before_the_first_round_it_tells_who_is_still_missing(tmp_path: Path) -> None:
@@ -161,3 +172,18 @@ def test_that_the_scores_after_the_last_round_are_a_row_without_a_blob(story: St
     story.site.receive(entry)
     texts = past_rounds(story.desk.record)[0].texts
     assert (texts[0], texts[1], texts[3:6]) == ("Final scores", "Sent", ("0.70", "–", "scores only"))
+
+
+def test_that_a_site_that_alone_is_not_asked_finds_itself_among_the_sites(story: Story) -> None:
+    story.tell(desk_parts.phase("not_asked"), standing(sites={"training": 3, "not_asked": 1}))
+    assert sites_line(story.desk, "waiting") == ("4 sites take part", "3 are training · 1 is not asked (you)")
+    story.tell(standing(sites={"training": 2, "not_asked": 2}))
+    assert sites_line(story.desk, "waiting")[1] == "2 are training · 2 are not asked"
+
+
+def test_that_the_method_is_that_of_the_specification_or_of_the_welcome(tmp_path: Path, story: Story) -> None:
+    assert method(story.desk) == story.desk.spec.method.name
+    assert method(MAKERS["not_joined"](tmp_path)) == ""
+    story.desk.fold([replace(story.desk.record, spec=None)])
+    story.tell(desk_parts.JOINED)
+    assert method(story.desk) == desk_parts.JOINED.method

@@ -9,7 +9,7 @@ from typing import Final
 from ...standing import FederationStanding, SiteWord
 from .desk import Desk
 from .progress import elapsed
-from .status import LAST_STEPS, STEPS, State, step
+from .status import LAST_STEPS, STEPS, State, phase_of, step
 
 # One and many, in the order in which a reader wants them: those who are done first.
 _WORDS: Final[dict[SiteWord, tuple[str, str]]] = {
@@ -103,9 +103,13 @@ def sites_line(desk: Desk, state: State) -> tuple[str, str]:
     parts = []
     for word, (one, many) in _WORDS.items():
         if count := standing.sites.get(word, 0):
-            you = " (you)" if count == 1 and _OWN.get(state) == word else ""
+            you = " (you)" if count == 1 and _own_word(desk, state) == word else ""
             parts.append(f"{count} {one if count == 1 else many}{you}")
     return ("1 site takes part" if known == 1 else f"{known} sites take part"), " · ".join(parts)
+
+
+def _own_word(desk: Desk, state: State) -> SiteWord | None:
+    return "not_asked" if state == "waiting" and phase_of(desk) == "not_asked" else _OWN.get(state)
 
 
 def _gathering(standing: FederationStanding, expected: int) -> tuple[str, str]:
