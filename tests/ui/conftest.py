@@ -18,6 +18,7 @@ from tests.ui.leaks import LeakWatch
 
 if TYPE_CHECKING:  # the whole desktop, which most tests of a page or widget do without
     from fedmed_desktop.desktop.sessions import Backend
+    from fedmed_desktop.desktop.theme import Appearance
     from tests.ui.hosting import Coordinator, Partner
     from tests.ui.parts import Desktop
 
@@ -53,6 +54,18 @@ def _refuse(what: str) -> Callable[..., None]:
         raise AssertionError(f"{what} blocks: use open() and its signals")
 
     return refuse
+
+
+@pytest.fixture
+def look(qapp: QApplication) -> Iterator[Appearance]:
+    """The program's own look, which a test may change."""
+    from fedmed_desktop.desktop.theme import Appearance
+
+    look = Appearance(qapp, "light")
+    yield look
+    look.choose("light")
+    look.set_text_scale(1.0)
+    look.end()
 
 
 @pytest.fixture

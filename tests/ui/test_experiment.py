@@ -29,15 +29,6 @@ NAMES = list(METHODS)
 
 
 @pytest.fixture
-def look(qapp: QApplication) -> Iterator[Appearance]:
-    look = Appearance(qapp, "light")
-    yield look
-    look.choose("light")
-    look.set_text_scale(1.0)
-    look.end()
-
-
-@pytest.fixture
 def live(look: Appearance, tmp_path: Path, qtbot: QtBot) -> Iterator[Stage]:
     """A site that trains, on its Monitor."""
     with shown(LIVE, tmp_path, (1280, 720)) as stage:

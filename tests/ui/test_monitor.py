@@ -8,7 +8,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,15 +51,6 @@ def page(qtbot: QtBot) -> MonitorPage:
     page.show()
     QApplication.processEvents()
     return page
-
-
-@pytest.fixture
-def look(qapp: QApplication) -> Iterator[Appearance]:
-    look = Appearance(qapp, "light")
-    yield look
-    look.choose("light")
-    look.set_text_scale(1.0)
-    look.end()
 
 
 def show(page: MonitorPage, desk: Desk) -> None:
