@@ -276,7 +276,7 @@ def _answered(desk: Desk) -> Status | None:
             "waiting",
             "Not asked in this round",
             "It goes on with other sites: not every one is asked in each round, and who joins late waits for the next. "
-            "All is well here, and there is nothing to do.",
+            "All is well; there is nothing to do here.",
         )
     return None
 
