@@ -30,7 +30,8 @@ class MethodTrainer(NumpyTrainer):
         self.trained.append(plan.round)
         self.given[plan.round] = given
         seed = plan.seed % 2**32
-        start = algebra.grow(algebra.shrink(given.start, plan.rank)[0], plan.rank, seed)
+        cut = given.start.map(lambda module: algebra.module_cut(module, plan.rank, plan.cut))
+        start = algebra.grow(cut, plan.rank, seed)
         if "B" in plan.own and "B" in given.own:
             start = _joined(start, given.own["B"])
         after = moved(start, seed)

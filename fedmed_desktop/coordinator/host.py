@@ -203,7 +203,7 @@ class Host:
         with BlobReader(self.blobs.path(plan.start)) as start, open_update(path, plan.shared, start) as after:
             check_adapter(after, self.spec, plan)
             if not plan.own:  # the rest is the site's own, and so is what its norms are about
-                check_norm(start, after, update.report)
+                check_norm(start, after, update.report, plan.cut)
 
     def refusal(self, site: str, update: Update) -> str | None:
         """Why an offered update need not even be fetched; what the coordinator measures is not known yet."""

@@ -40,16 +40,17 @@ def check_adapter(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> No
             raise UserFacingError("update.wrong_scale", module=name, found=module.scale, expected=spec.lora.scale)
 
 
-def check_norm(start: ModuleSource, after: ModuleSource, report: Report) -> None:
+def check_norm(start: ModuleSource, after: ModuleSource, report: Report, cut: algebra.Cut = "best") -> None:
     """The norm that the site's operator saw is the norm of what arrived; raises UserFacingError.
 
-    A site that was planned a smaller rank than the start's began from the start cut back to it, and so does this;
-    growing changes nothing. Module by module, so that memory holds one module of each, however many sites upload.
+    A site that was planned a smaller rank than the start's began from the start cut back to it, in the plan's way (`cut`),
+    and so does this; growing changes nothing. Module by module, so that memory holds one module of each, however many
+    sites upload.
     """
-    found = math.hypot(*(_distance(after.module(name), start.module(name)) for name in after.names))
+    found = math.hypot(*(_distance(after.module(name), start.module(name), cut) for name in after.names))
     if abs(found - report.update_norm) > _NORM_TOLERANCE * max(1.0, found):
         raise UserFacingError("update.wrong_norm", found=f"{found:.6g}", reported=f"{report.update_norm:.6g}")
 
 
-def _distance(after: Module, start: Module) -> float:
-    return algebra.module_distance(after, algebra.module_truncate(start, after.rank)[0])
+def _distance(after: Module, start: Module, cut: algebra.Cut) -> float:
+    return algebra.module_distance(after, algebra.module_cut(start, after.rank, cut))

@@ -5,7 +5,8 @@ So the order of arrival changes no bit, and memory holds one module's factors of
 are three ways, at any mix of ranks, and none forms a d x k matrix:
 
 - `factors` averages A and B separately (FedIT). Cheap and inexact (methods 4.1). Thinner updates are padded with zeros
-  to the largest rank, which is HeteroLoRA (methods 4.3; FlexLoRA's repository).
+  to the largest rank, and began from the start's first directions (plan.cut): HeteroLoRA (methods 4.3; FlexLoRA's
+  repository). What only the largest ranks hold is averaged with zeros, and fades.
 - `product` averages delta W itself and keeps its best approximation of the planned rank (FlexLoRA, arXiv 2402.11505, in
   the QR form; methods 4.2). At mixed ranks the directions that few sites reach fade from round to round;
   `combine_product_by_level` is the guard against that.

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from ..lora.algebra import Cut
 from ..lora.module import Factor
 
 FACTORS: Final[tuple[Factor, ...]] = ("A", "B")
@@ -109,6 +110,8 @@ class Plan(Frozen):
     kind "train": train from `start` at `rank`, offer an update. kind "evaluate": score `start` on the site's test notes
     (validation notes where it has none) and offer a report without blobs.
 
+    `cut`: how a start of a larger rank is brought to `rank`. Where factors are averaged it keeps its first directions,
+    since the best ones stand in a basis of the site's own, which no other site's factors are in (lora.algebra).
     `frozen`: an adapter that is active beside `start` in training and scoring, and never changes.
     `freeze`: factors that are not trained. `own`: factors that a site takes from the end of its own last round instead
     of from `start` (which it does in its first), and that never leave it. An update holds the others: `shared`.
@@ -121,6 +124,7 @@ class Plan(Frozen):
     start: Sha256
     frozen: Sha256 | None = None
     rank: PositiveInt
+    cut: Cut = "best"
     training: TrainingSettings
     freeze: tuple[Factor, ...] = ()
     own: tuple[Factor, ...] = ()

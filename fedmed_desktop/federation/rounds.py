@@ -247,9 +247,10 @@ class Rounds:
             seed=spec.site_seed("", state.round),
         )
         plans = spec.method.plan(assignment, state.method)
-        if final:
-            plans = {site: plan.model_copy(update={"kind": "evaluate"}) for site, plan in plans.items()}
-        state.plans = plans
+        changes: dict[str, object] = {"kind": "evaluate"} if final else {}
+        if spec.combine == "factors":
+            changes["cut"] = "first"
+        state.plans = {site: plan.model_copy(update=changes) for site, plan in plans.items()}
         self._ask(now, step)
 
     def _ask(self, now: datetime, step: Step) -> None:

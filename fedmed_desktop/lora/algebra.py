@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from fedmed_desktop.lora.adapter import Adapter
 from fedmed_desktop.lora.module import Module, check_rank, kaiming_rows, naming, to_float32
 
 Float64 = NDArray[np.float64]
+
+Cut = Literal["best", "first"]
+"""How a module is brought to a smaller rank: its best approximation, or its first directions as they stand."""
 
 # Norm of a fresh Kaiming row of A: k draws from U(-1/sqrt(k), 1/sqrt(k)) have a mean square sum of 1/3.
 _FRESH_ROW_NORM: Final = math.sqrt(1 / 3)
@@ -66,6 +69,19 @@ def module_truncate(module: Module, rank: int) -> tuple[Module, float]:
     b, a = module.B.astype(np.float64), module.A.astype(np.float64)
     smaller, dropped, _ = _split(b, a, module.scale, rank)
     return smaller, dropped
+
+
+def module_cut(module: Module, rank: int, how: Cut) -> Module:
+    """A module of rank min(rank, d, k) by `module_truncate`; or by its first columns of B and rows of A alone.
+
+    The latter loses more, but stays in the same basis: averages of factors at mixed ranks need that (HeteroLoRA's
+    distribution, methods 4.3). A module of no larger rank comes back itself.
+    """
+    if how == "best":
+        return module_truncate(module, rank)[0]
+    check_rank(rank)
+    rank = min(rank, *module.shape)
+    return module if module.rank <= rank else Module(module.B[:, :rank], module.A[:rank], module.scale)
 
 
 def module_truncated_sum(terms: Sequence[tuple[float, Module]], rank: int) -> tuple[Module, float, float]:

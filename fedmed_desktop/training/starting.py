@@ -31,7 +31,7 @@ def for_training(plan: Plan, given: Given) -> SiteAdapters:
     other ranks by now, the start's own stand in; a first personal adapter has B = 0, fresh rows of A and the start's
     scales. Raises ValueError where the plan names a frozen adapter that is not given.
     """
-    shared = _with_own(resized(given.start, plan.rank, plan.seed), plan, given.own)
+    shared = _with_own(resized(given.start, plan.rank, plan.seed, plan.cut), plan, given.own)
     return SiteAdapters(shared, _frozen(plan, given), _personal(plan, given.own, shared))
 
 
@@ -55,9 +55,9 @@ def variate(plan: Plan, given: Given, start: Adapter) -> Variate | None:
     return Variate(given.control, own if own is not None and _alike(own, start) else None)
 
 
-def resized(adapter: Adapter, rank: int, seed: int) -> Adapter:
-    """The adapter at a plan's rank: larger modules truncated, smaller ones grown with fresh rows from `seed`."""
-    smaller, _ = algebra.shrink(adapter, rank)
+def resized(adapter: Adapter, rank: int, seed: int, cut: algebra.Cut = "best") -> Adapter:
+    """The adapter at a plan's rank: larger modules cut, smaller ones grown with fresh rows from `seed`."""
+    smaller = adapter.map(lambda module: algebra.module_cut(module, rank, cut))
     return algebra.grow(smaller, rank, seed)
 
 
