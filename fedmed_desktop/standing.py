@@ -29,6 +29,7 @@ class ClosedRound(BaseModel):
     `scores_before` and `scores_after`: counts on validation notes, pooled over the sites that sent: of the adapter that
     the round began with, and of each site's own training; None where the specification does not share scores.
     `weight`, the drifts and `rank` are this site's own, None where it took no part; `other_ranks` ascend.
+    `semantic_drift` is None too where the federation shares no counts, `combined_drift` where the method forms none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -42,6 +43,8 @@ class ClosedRound(BaseModel):
     weight: float | None
     model_drift: float | None
     performance_drift: float | None
+    semantic_drift: float | None = None
+    combined_drift: float | None = None
     rank: int | None
     other_ranks: tuple[int, ...]
 

@@ -88,6 +88,8 @@ def closed_round(record: RoundRecord, site: str, pooled: Pooled | None) -> Close
         weight=own.weight if own else None,
         model_drift=own.drift.model if own else None,
         performance_drift=own.drift.performance if own else None,
+        semantic_drift=own.drift.semantic if own else None,
+        combined_drift=record.measures.get(f"drift.{site}") if own else None,
         rank=own.rank if own else None,
         other_ranks=tuple(sorted(other.rank for name, other in record.sites.items() if name != site)),
     )

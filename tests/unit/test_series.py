@@ -263,6 +263,15 @@ def test_that_semantic_drift_is_the_site_s_own() -> None:
     assert (x.tolist(), drift.tolist()) == ([10.0], [0.14])
 
 
+def test_that_what_the_coordinator_recorded_of_meaning_and_of_all_three_drifts_is_drawn() -> None:
+    curves = folded(*run(rounds=1, steps=5))
+    told = standing(rounds=1)
+    closed = told.history[0].model_copy(update={"semantic_drift": 0.2, "combined_drift": 0.5})
+    curves.fold_standing(told.model_copy(update={"history": (closed,)}))
+    assert curves.drift("semantic", "step")[1].tolist() == [0.2]
+    assert curves.drift("combined", "step")[1].tolist() == [0.5]
+
+
 def test_that_what_no_method_measures_has_no_points() -> None:
     curves = folded(*run(rounds=2, steps=5))
     curves.fold_standing(standing())

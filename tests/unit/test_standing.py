@@ -149,6 +149,9 @@ def test_that_a_closed_round_has_pooled_scores_and_this_sites_own_numbers() -> N
     assert mine.model_drift == first.sites["B"].drift.model
     assert mine.performance_drift == first.sites["B"].drift.performance
     assert mine.other_ranks == (2, 2)
+    assert mine.semantic_drift is None and mine.combined_drift is None
+    told = first.model_copy(update={"measures": {"drift.B": 0.4, "drift.C": 0.9}})
+    assert closed_round(told, "B", None).combined_drift == 0.4
     kept = closed_round(second, "C", pooled_scores(second))
     assert (kept.weight, kept.rank, kept.model_drift, kept.performance_drift) == (None, None, None, None)
     assert kept.sent == 2 and kept.other_ranks == (2, 2)

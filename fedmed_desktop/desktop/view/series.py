@@ -103,7 +103,8 @@ class Curves:
             row = self._row(closed.round)
             if np.isnan(self._rounds["ended"][row]):
                 self._saw(row, closed.closed.timestamp())
-            known = {"model": closed.model_drift, "performance": closed.performance_drift, "rank": closed.rank}
+            drifts = (closed.model_drift, closed.performance_drift, closed.semantic_drift, closed.combined_drift)
+            known = dict(zip(DRIFTS, drifts, strict=True)) | {"rank": closed.rank}
             self._rounds.set(row, **{name: value for name, value in known.items() if value is not None})
         self.version += 1
 
