@@ -43,9 +43,9 @@ def check_adapter(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> No
 def check_norm(start: ModuleSource, after: ModuleSource, report: Report, cut: algebra.Cut = "best") -> None:
     """The norm that the site's operator saw is the norm of what arrived; raises UserFacingError.
 
-    A site that was planned a smaller rank than the start's began from the start cut back to it, in the plan's way (`cut`),
-    and so does this; growing changes nothing. Module by module, so that memory holds one module of each, however many
-    sites upload.
+    A site that was planned a smaller rank than the start's began from the start cut back to it, in the plan's way
+    (`cut`), and so does this; growing changes nothing. Module by module, so that memory holds one module of
+    each, however many sites upload.
     """
     found = math.hypot(*(_distance(after.module(name), start.module(name), cut) for name in after.names))
     if abs(found - report.update_norm) > _NORM_TOLERANCE * max(1.0, found):

@@ -159,6 +159,11 @@ class Plan(Frozen):
     def orthogonal(self) -> Orthogonal | None:
         return next((term for term in self.objective if isinstance(term, Orthogonal)), None)
 
+    def evaluation(self) -> Plan:
+        """This plan as one that scores: without what corrects training alone, which a site need not even fetch."""
+        scored = tuple(term for term in self.objective if not isinstance(term, ControlVariate))
+        return self.model_copy(update={"kind": "evaluate", "objective": scored})
+
     @property
     def parts(self) -> frozenset[str]:
         """Names of the blobs that an update to this plan has: `adapter`, and `control` for the change of c_i."""

@@ -167,7 +167,7 @@ class Rounds:
         plan = state.plans[site]
         if update.report.kind != plan.kind or update.parts.keys() != plan.parts:
             return "update.wrong_parts"
-        if _types(update) - set(self.spec.types):
+        if self._types(update) - set(self.spec.types):
             return "update.foreign_type"
         if plan.kind == "evaluate":
             return None
@@ -247,10 +247,9 @@ class Rounds:
             seed=spec.site_seed("", state.round),
         )
         plans = spec.method.plan(assignment, state.method)
-        changes: dict[str, object] = {"kind": "evaluate"} if final else {}
         if spec.combine == "factors":
-            changes["cut"] = "first"
-        state.plans = {site: plan.model_copy(update=changes) for site, plan in plans.items()}
+            plans = {site: plan.model_copy(update={"cut": "first"}) for site, plan in plans.items()}
+        state.plans = {site: plan.evaluation() for site, plan in plans.items()} if final else plans
         self._ask(now, step)
 
     def _ask(self, now: datetime, step: Step) -> None:
@@ -356,8 +355,9 @@ class Rounds:
             return None
         return state.gathering_since + timedelta(minutes=self.spec.round.join_minutes)
 
-
-def _types(update: Update) -> set[str]:
-    """Entity types that the report scores."""
-    scores = (update.report.scores_before, update.report.scores_after)
-    return {name for one in scores for name in (*one.strict, *one.lenient)}
+    def _types(self, update: Update) -> set[str]:
+        """Entity types that the report scores or counts: invented ones would move every other site's drift."""
+        report = update.report
+        counted = report.histogram if self.spec.share.histogram == "types" else {}
+        scores = (report.scores_before, report.scores_after)
+        return {*counted, *(name for one in scores for name in (*one.strict, *one.lenient))}

@@ -21,6 +21,8 @@ from fedmed_desktop.federation.inputs import (
     TimePassed,
     UpdateArrived,
 )
+from fedmed_desktop.federation.methods import Scaffold
+from fedmed_desktop.federation.spec import ShareSettings
 from fedmed_desktop.scores import Counts, Scores
 from tests.federation_parts import INITIAL, small_spec
 
@@ -294,6 +296,28 @@ def test_that_an_update_without_the_planned_parts_or_with_foreign_types_is_refus
             step = drive(UpdateArrived(site="A", update=given), 1)
             assert [action.code for action in step.actions if isinstance(action, Reject)] == [code]
             assert not step.changed
+
+
+def test_that_a_histogram_counts_the_federations_types_alone() -> None:
+    shared = Driver(share=ShareSettings(histogram="types")).opened()
+    step = shared(UpdateArrived(site="A", update=update("A", 1, histogram={"drug": 3, "invented": 1})), 1)
+    assert [action.code for action in step.actions if isinstance(action, Reject)] == ["update.foreign_type"]
+    assert shared(UpdateArrived(site="A", update=update("A", 1, histogram={"drug": 3})), 1).changed
+    free = Driver(share=ShareSettings(histogram="specialties")).opened()
+    assert free(UpdateArrived(site="A", update=update("A", 1, histogram={"Cardiology": 3})), 1).changed
+
+
+def test_that_an_evaluation_fetches_no_control_variate() -> None:
+    drive = Driver(rounds=1, method=Scaffold()).opened()
+    for site in "ABC":
+        given = update(site, 1)
+        part = Part(sha256=digest(f"control of {site}"), size=100)
+        given = given.model_copy(update={"parts": given.parts | {"control": part}})
+        drive(UpdateArrived(site=site, update=given), 1)
+    step = drive(combined(1).model_copy(update={"control": digest("c")}), 2)
+    plans = [action.plan for action in step.actions if isinstance(action, Offer)]
+    assert {(plan.kind, plan.blobs) for plan in plans} == {("evaluate", (digest("global 1"),))}
+    assert drive.rounds.state.control == digest("c")
 
 
 def run_training_rounds(drive: Driver, rounds: int) -> Step:
