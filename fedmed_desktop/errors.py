@@ -50,8 +50,8 @@ SENTENCES: Final[dict[str, str]] = {
     "update.foreign_type": "The update's report scores types that are not the federation's.",
     "update.foreign_module": "The update adapts {module}, which is not part of this federation.",
     "update.missing_module": "The update does not adapt {module}, which is part of this federation.",
-    "update.no_shared_loss": "The update's model has no finite loss on the coordinator's notes, so it cannot be weighed. "
-    "Training may have diverged; lower the learning rate and train again.",
+    "update.no_shared_loss": "The update's model has no finite loss on the coordinator's notes, so it cannot be "
+    "weighed. Training may have diverged; lower the learning rate and train again.",
     "update.not_asked": "This site was not asked for an update in this round.",
     "update.round_closed": "The round had closed before the update arrived; the adapter stays at the site.",
     "update.second": "An update of this site already counts in this round; a second one is not taken.",
@@ -106,24 +106,24 @@ SENTENCES: Final[dict[str, str]] = {
     "storage.no_wal": "{path} lies on a file system that cannot keep a safe journal (a network share?). Choose a local "
     "disk.",
     "storage.not_possible_now": "This update is {state}, so it cannot be {decision} any more.",
-    "storage.own_damaged": "{path}, which this site keeps of an earlier round and never sends, is damaged. Restore it from "
-    "a backup; or remove the folder {folder}, and the site goes on without what it had learnt for itself.",
+    "storage.own_damaged": "{path}, which this site keeps of an earlier round and never sends, is damaged. Restore it "
+    "from a backup; or remove the folder {folder}, and the site goes on without what it had learnt for itself.",
     "storage.other_spec": "The folder {path} belongs to a federation with another specification. Choose another "
     "--data-dir, or give the specification it was begun with.",
     "storage.not_released": "The blob {sha256} does not belong to an approved update and may not leave.",
     # coordinator, join (site)
     "coordinator.no_initial": "The first adapter {sha256} of this federation is not in {path}. Copy the .safetensors "
     "file that --new-federation wrote beside the specification.",
-    "coordinator.no_scorer": "{method} has the coordinator measure each update, so it needs a base model and notes. Start "
-    "it with --score-with MODEL NOTES, or choose a method that needs none.",
+    "coordinator.no_scorer": "{method} has the coordinator measure each update, so it needs a base model and notes. "
+    "Start it with --score-with MODEL NOTES, or choose a method that needs none.",
     "coordinator.no_status": "No coordinator answers on {address}. Start one, or give its --host and --port.",
     "coordinator.not_loopback": "The address {address} is not this computer's own. Until sites have keys and the "
     "connection is encrypted, the coordinator listens on 127.0.0.1 only; for sites elsewhere use an SSH tunnel.",
     "coordinator.other_base": "The model given with --score-with is not the federation's base (fingerprint {found}, "
     "expected {expected}). Give the model folder that the federation was made with.",
     "coordinator.port": "Port {port} on {address} cannot be used; another program holds it. Choose another --port.",
-    "coordinator.scorer_unused": "{method} does not ask for measurements by the coordinator. Leave out --score-with, or "
-    'set measured_by = "coordinator" where the method has it.',
+    "coordinator.scorer_unused": "{method} does not ask for measurements by the coordinator. Leave out --score-with, "
+    'or set measured_by = "coordinator" where the method has it.',
     "join.name_taken": "Another site has joined under the name {site}. Choose another --name, or use the data folder "
     "that the site joined with.",
     "join.other_base": "This site's base model is not the federation's (fingerprint {found}, expected {expected}). "
@@ -196,8 +196,8 @@ SENTENCES: Final[dict[str, str]] = {
     "lab.unreadable": "The experiment {path} cannot be read: {reason}. Correct the file, which must be TOML.",
     "lab.no_ray": "The Ray engine needs Ray, which is not installed: pip install 'fedmed-desktop[cluster]'. Or leave "
     "out --engine ray.",
-    "lab.ray_room": "The Ray cluster has {cores} cores, too few for {workers} workers of {threads} threads each. Ask for "
-    "fewer --workers.",
+    "lab.ray_room": "The Ray cluster has {cores} cores, too few for {workers} workers of {threads} threads each. Ask "
+    "for fewer --workers.",
     "lab.no_scorer": '{label}: the lab has no coordinator with notes of its own. Write measured_by = "sites"; then the '
     "experiment's shared notes are used.",
     "lab.no_such_method": "The experiment has no method or baseline {label}. It has: {known}. Correct --only.",
