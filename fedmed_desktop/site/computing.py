@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import events
 from ..federation import Control, FederationSpec, Given, LocalResult, Plan, Trainer
+from ..federation.consent import check_plan
 from ..storage import Journal
 from .jobs import Jobs
 from .phases import Phases
@@ -34,18 +35,24 @@ class Computing:
         self._phases = phases
         self._journal = journal
         self._emit = emit
+        self._spec: FederationSpec | None = None
         self.trainer: asyncio.Future[Trainer] | None = None
 
     def prepare(self, spec: FederationSpec, done: Callable[[asyncio.Future[Any]], None]) -> None:
         """Has the trainer made, once; `done` is told how that came out."""
+        self._spec = spec
         if self.trainer is None:
             # On the working thread, not here: the line stays alive while another site of this process trains.
             self.trainer = asyncio.ensure_future(self._jobs.run(lambda: self._make_trainer(spec)))
             self.trainer.add_done_callback(done)
 
     async def carry_out(self, plan: Plan, given: Given, control: Control) -> LocalResult:
-        """Trains or evaluates. Cancelled, it ends the work at a checkpoint first. Raises UserFacingError."""
-        assert self.trainer is not None
+        """Trains or evaluates. Cancelled, it ends the work at a checkpoint first.
+
+        Raises UserFacingError, also for a plan that is not one of the specification's method.
+        """
+        assert self.trainer is not None and self._spec is not None
+        check_plan(plan, self._spec)
         trainer = await asyncio.shield(self.trainer)  # a round that ends must not take the trainer with it
         folder = self._checkpoints(plan)
         folder.mkdir(parents=True, exist_ok=True)

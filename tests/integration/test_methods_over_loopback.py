@@ -25,7 +25,7 @@ from fedmed_desktop.federation.actions import Combine
 from fedmed_desktop.federation.inputs import RoundCombined
 from fedmed_desktop.federation.work import Emit
 from fedmed_desktop.lora import Adapter, Module, algebra
-from fedmed_desktop.protocol.messages import Goodbye, Message, NotAsked, Receipt, Want
+from fedmed_desktop.protocol.messages import Ask, Goodbye, Message, NotAsked, Receipt, Want
 from fedmed_desktop.protocol.transfer import CHUNK
 from fedmed_desktop.site import Jobs, SiteAgent, Verdict
 from fedmed_desktop.storage import BlobStore, Entry, OwnStore
@@ -100,6 +100,39 @@ def test_that_what_lies_frozen_reaches_every_site_and_is_part_of_its_final_model
 
     for name in ("fedex", "flora"):
         asyncio.run(scenario(name))
+
+
+def test_that_a_site_carries_out_no_plan_that_its_specification_does_not_know(tmp_path: Path) -> None:
+    """A coordinator that asks for what FedSA-LoRA says is a site's own."""
+
+    async def scenario() -> None:
+        seen: list[events.Event] = []
+        jobs, trainer = Jobs(), MethodTrainer()
+        try:
+            async with coordinator(tmp_path / "c", method_spec("fedsa", sites=1, quorum=1), seen) as (host, port):
+                tell, plan_for = host._tell, host.rounds.plan_for
+
+                def greedy(plan: Plan) -> Plan:
+                    return plan.model_copy(update={"own": ()})
+
+                def at_connection(site: str) -> Plan | None:
+                    return greedy(plan) if (plan := plan_for(site)) else None
+
+                def later(site: str, message: Message) -> None:
+                    if isinstance(message, Ask):
+                        message = message.model_copy(update={"plan": greedy(message.plan)})
+                    tell(site, message)
+
+                host._tell, host.rounds.plan_for = later, at_connection  # type: ignore[method-assign]
+                one = agent(tmp_path, "A", port, jobs, seen, trainer)
+                async with running(one):
+                    await until(lambda: bool(all_of(seen, events.Failed)))
+                assert {event.code for event in all_of(seen, events.Failed)} == {"plan.not_of_spec"}
+                assert not trainer.trained and not one.record().entries
+        finally:
+            jobs.close()
+
+    asyncio.run(scenario())
 
 
 def test_that_one_factor_alone_travels_where_the_other_is_frozen_or_a_sites_own(tmp_path: Path) -> None:
