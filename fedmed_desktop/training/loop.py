@@ -155,10 +155,7 @@ class Training:
             raise UserFacingError("training.diverged", step=step + 1, rate=rate)
         if (penalty := self._penalties.of_factors()) is not None:
             penalty.backward()  # type: ignore[no-untyped-call]
-        if self._settings.clip_norm is not None:
-            nn.utils.clip_grad_norm_(list(self._trained.values()), self._settings.clip_norm)
-        if self._correction is not None:
-            self._correction.apply()
+        self._clip_and_correct()
         self._optimizer.step()
         self._optimizer.zero_grad()
         seconds = time.perf_counter() - started - waited
@@ -168,6 +165,16 @@ class Training:
         self.progress.seconds += seconds
         self.progress.rate_sum += rate
         return StepDone(step + 1, loss_sum / labels, rate, tokens, seconds)
+
+    def _clip_and_correct(self) -> None:
+        """A correction by raw gradients goes with the raw gradient; one by the way gone with what steps took."""
+        raw = self._plan.variate is not None and self._plan.variate.form == "gradient"
+        if self._correction is not None and raw:
+            self._correction.apply()
+        if self._settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(list(self._trained.values()), self._settings.clip_norm)
+        if self._correction is not None and not raw:
+            self._correction.apply()
 
     def _gradients(
         self, examples: list[Example], control: Control, penalties: Penalties

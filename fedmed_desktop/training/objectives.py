@@ -2,7 +2,8 @@
 """A plan's objective in torch: what is added to the loss of the task, and what corrects its gradient.
 
 Proximal and Orthogonal are losses: their gradients are clipped with the task's. A control variate corrects the gradient
-after clipping, so that c - c_i stays what the sites' mean says it is, however long the task's gradient was.
+in the unit that it was measured in: of form "gradient" the raw one, and both are clipped together; of form "sgd" what
+the steps took, which is after clipping. Else a clipped gradient would be outweighed by a correction that was not.
 """
 
 from __future__ import annotations

@@ -153,7 +153,23 @@ def test_that_equal_variates_leave_every_bit_of_plain_sgd(site: Site, shapes: di
     assert not equal(site.state(), plain)
 
 
-def test_that_the_correction_is_added_after_clipping(site: Site, shapes: dict[str, tuple[int, int]]) -> None:
+def test_that_a_correction_by_gradients_is_clipped_with_the_gradient_that_it_corrects(
+    site: Site, shapes: dict[str, tuple[int, int]]
+) -> None:
+    c, own = random_adapter(shapes, 4, 7), random_adapter(shapes, 4, 8)
+    for name, clip in (("raw", None), ("clipped", 1e-3)):
+        settings = SGD.model_copy(update={"clip_norm": clip, "steps": 1})
+        training = site.begin(name, site.planned(settings, TERMS["gradient"]), Variate(c, own))
+        with seen_gradients(site.base.lora.parameters()) as steps:  # type: ignore[arg-type]
+            training.run(lambda done: None, Control())
+        whole = torch.cat([steps[0][1][parameter].flatten() for parameter in sorted(steps[0][1])])
+        if clip is None:
+            raw = whole
+    assert whole.norm().item() == pytest.approx(1e-3, rel=1e-2)
+    assert torch.cosine_similarity(whole, raw, dim=0).item() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_that_a_correction_by_the_way_is_added_after_clipping(site: Site, shapes: dict[str, tuple[int, int]]) -> None:
     clipped = SGD.model_copy(update={"clip_norm": 1e-3, "steps": 1})
     c = random_adapter(shapes, 4, 7)
     training = site.begin("clipped", site.planned(clipped, TERMS["sgd"]), Variate(c, None))
