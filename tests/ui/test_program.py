@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,13 +31,15 @@ def test_that_two_clicks_start_one_demonstration(desktop: Opened, tmp_path: Path
     one = desktop().begin()
     one.program.demo_options = DemoOptions(report=tmp_path / "report", notes=tmp_path / "none")
     (tmp_path / "none" / SITE).mkdir(parents=True)
-    button = one.window.rounds.empty.buttons[1]
-    one.click(button)
+    busy = threading.Event()
+    one.program.engine._training.submit(busy.wait, 60)  # so that the first cannot have failed before the second click
+    one.click(one.window.rounds.empty.buttons[1])
     one.click(one.program.demonstration.start)
     first = one.program.engine._session
     assert one.desk.session is not None, "the click shows at once"
     one.program.start_demo()
     assert one.program.engine._session is first is not None
+    busy.set()
     one.until(lambda: one.desk.ended is not None)
     assert len([p for p in one.desk.problems if p.fatal]) == 1
 
