@@ -138,9 +138,9 @@ def _loss(rows: Sequence[ResultRow], settings: Sequence[Setting]) -> Figure:
 
 def _drift_and_rank(rows: Sequence[ResultRow], settings: Sequence[Setting]) -> Figure | None:
     known: list[Quantity] = [q for q in ("drift", "rank") if any(curves_of(rows, s, q) for s in settings)]
-    if not known:
-        return None
     looks = {label: look for label, look in _looks(rows).items() if _was(rows, label, "federation")}
+    if not known or not looks:  # sites that train alone have drifts too, which say nothing
+        return None
     figure, axes = _panels(settings, known, looks)
     for line, quantity in zip(axes, known, strict=True):
         for column, setting in enumerate(settings):

@@ -178,6 +178,16 @@ def test_that_references_alone_have_a_picture_of_their_loss(tmp_path: Path) -> N
 
 
 @needs_matplotlib
+def test_that_sites_that_train_alone_need_no_picture_of_drift_and_rank(tmp_path: Path) -> None:
+    rows = read_results(write_experiment(tmp_path, sites=(2,), seeds=1, methods=())).rows
+    told = {"rank": 8, "model_drift": 0.5}
+    rows = tuple(
+        row.model_copy(update={"sites": tuple(site.model_copy(update=told) for site in row.sites)}) for row in rows
+    )
+    assert {path.name for path in plots.draw_plots(tmp_path, rows)} == {"loss.png", "loss.svg"}
+
+
+@needs_matplotlib
 def test_that_drawing_leaves_the_settings_of_matplotlib_alone(tmp_path: Path) -> None:
     import matplotlib as mpl
 
