@@ -44,8 +44,8 @@ SENTENCES: Final[dict[str, str]] = {
     "model.no_folder": "There is no model folder at {path}. Check the path.",
     "model.no_linears": "The model in {path} has no linear layers inside decoder blocks that could be adapted.",
     "plan.not_of_spec": "What the coordinator asks for in round {round} is not what the federation's specification "
-    "says of {method}, so nothing is trained and nothing leaves. Ask the host of the federation why; both need the same "
-    "program.",
+    "says of {method}, so nothing is trained and nothing leaves. Ask the host of the federation why; both need the "
+    "same program.",
     "spec.exists": "{path} exists already. Choose another --out folder; a federation is never written over.",
     "spec.missing": "There is no federation specification at {path}. Write one with --new-federation.",
     "spec.unreadable": "The federation specification {path} cannot be read: {reason}.",
