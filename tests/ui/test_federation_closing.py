@@ -250,6 +250,7 @@ def test_that_a_demonstration_is_approved_by_hand_and_its_adapter_tried(
     )
     one.program.engine.take_back_time = timedelta(0)
     one.click(one.window.rounds.empty.buttons[1])
+    one.click(one.program.demonstration.start)
     for _ in range(2):
         one.until_left(one.decide("send").sha256)
     one.until(lambda: one.desk.record.final is not None or one.desk.asked is not None)
