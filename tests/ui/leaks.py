@@ -14,6 +14,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, QObject, QThread, QTimer
 from PySide6.QtWidgets import QApplication, QWidget
 
 THREAD_GRACE_MS = 2_000
+MANY = 200_000
 QTS_OWN = {"QTipLabel"}  # Qt keeps the last tooltip's window for a while
 
 
@@ -21,6 +22,7 @@ class LeakWatch:
     """Compares what lives now with what lived when it was made. Use in the GUI thread, with a QApplication."""
 
     def __init__(self) -> None:
+        _set_aside()
         self._before = {id(alive): alive for alive in _alive()}  # kept, so that no id is given out again
 
     def found(self) -> list[str]:
@@ -56,6 +58,13 @@ class LeakWatch:
             gc.collect(generation)
             _settle()
         return [alive for alive in _alive() if id(alive) not in self._before]
+
+
+def _set_aside() -> None:
+    """What torch and matplotlib have made stays for good: once set aside, no later look goes through a million of it."""
+    if len(gc.get_objects()) > MANY:
+        gc.collect()
+        gc.freeze()
 
 
 def _settle() -> None:
