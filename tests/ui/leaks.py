@@ -61,7 +61,7 @@ class LeakWatch:
 
 
 def _set_aside() -> None:
-    """What torch and matplotlib have made stays for good: once set aside, no later look goes through a million of it."""
+    """What torch and matplotlib have made stays for good: set aside, no later look goes through a million of it."""
     if len(gc.get_objects()) > MANY:
         gc.collect()
         gc.freeze()
