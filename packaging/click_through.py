@@ -89,6 +89,9 @@ def click_through(folder: Path, out: Path, chosen: dict[str, Path]) -> int:
     def xdotool(*words: str) -> None:
         subprocess.run(["xdotool", *words], check=True)
 
+    def focus_window() -> None:
+        xdotool("windowfocus", "--sync", str(int(window.winId())))
+
     def place(widget: QWidget) -> tuple[str, str]:
         centre = widget.mapToGlobal(QPoint(widget.width() // 2, widget.height() // 2))
         return str(centre.x()), str(centre.y())
@@ -115,12 +118,14 @@ def click_through(folder: Path, out: Path, chosen: dict[str, Path]) -> int:
 
     def person() -> Iterator[Wait]:
         yield window.isVisible
-        xdotool("windowfocus", "--sync", str(int(window.winId())))
+        focus_window()
         yield from picture("1-first-start")
         yield from click(window.rounds.empty.buttons[1])
         yield lambda: program.demonstration.isVisible()
         yield from picture("1-which-method")
         xdotool("mousemove", *place(program.demonstration.start), "click", "1")
+        yield lambda: not program.demonstration.isVisible()
+        focus_window()  # no window manager gives it back once the dialog has gone
         yield lambda: not desk().curves.is_empty
         xdotool("key", "ctrl+2")
         yield lambda: window.page == "monitor"
