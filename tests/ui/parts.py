@@ -45,6 +45,7 @@ class Held(Workshop):
     def __init__(self) -> None:
         super().__init__()
         self._there, self._go = threading.Event(), threading.Event()
+        self._agent: SiteAgent | None = None
 
     def make_agent(
         self, request: JoinRequest, approver: Approver, jobs: Jobs, emit: Callable[[events.Event], None]
@@ -55,10 +56,15 @@ class Held(Workshop):
                 self._there.set()
                 self._go.wait(PATIENCE_MS / 1000)
 
-        return super().make_agent(request, approver, jobs, hold)
+        self._agent = super().make_agent(request, approver, jobs, hold)
+        return self._agent
 
     def is_held(self) -> bool:
         return self._there.is_set()
+
+    def is_told_to_stop(self) -> bool:
+        """Whether it would end at its next step: the word comes by way of the network thread, after the click."""
+        return self._agent is not None and self._agent._phases.control.stopping
 
     def let_go(self) -> None:
         self._go.set()

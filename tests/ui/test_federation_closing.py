@@ -39,6 +39,7 @@ def test_that_training_is_stopped_saved_and_gone_on_with(
     one.leave()
     one.window.show_now()
     assert one.headline() == "Closing"
+    one.until(held.is_told_to_stop)
     held.let_go()
     one.close()
     assert any((request.data_dir / "checkpoints" / "round-1").iterdir())
