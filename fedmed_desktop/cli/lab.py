@@ -62,7 +62,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Compares methods on the same notes, sites and seeds. A lab that was ended goes on where it was.",
         allow_abbrev=False,
     )
-    parser.add_argument("experiment", metavar="FILE", help="an experiment (.toml), or the name of a bundled one: quick")
+    bundled = ", ".join(sorted(path.stem for path in resource("experiments").glob("*.toml")))
+    parser.add_argument(
+        "experiment", metavar="FILE", help=f"an experiment (.toml), or the name of a bundled one: {bundled}"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
     parser.add_argument("--data", type=Path, metavar="DIR", help="where corpora that are not bundled lie")
     parser.add_argument(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fedmed_desktop.cli import main
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.lab.cells import cells
@@ -44,6 +45,13 @@ def test_that_every_experiment_that_comes_with_the_program_can_be_read(path: Pat
 
 def test_that_the_experiments_of_the_papers_are_there() -> None:
     assert {"adaptive", "medlora", "fedopal", "quick"} <= {path.stem for path in EXPERIMENTS}
+
+
+def test_that_the_help_names_every_experiment_that_comes_with_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--lab", "--help"])
+    told = capsys.readouterr().out
+    assert EXPERIMENTS and all(path.stem in told for path in EXPERIMENTS)
 
 
 @pytest.mark.parametrize(
