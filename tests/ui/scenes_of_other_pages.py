@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QDialog
 from fedmed_desktop.clinical import Reading, Span, examples
 from fedmed_desktop.desktop.dialogs.about import AboutDialog
 from fedmed_desktop.desktop.dialogs.ask import Question
+from fedmed_desktop.desktop.dialogs.demonstration import DemonstrationDialog
 from fedmed_desktop.desktop.dialogs.fault import FaultDialog
 from fedmed_desktop.desktop.dialogs.guide import GuideDialog
 from fedmed_desktop.desktop.view import joining
@@ -24,7 +25,7 @@ from fedmed_desktop.federation.methods import AdaptiveFedLora
 from fedmed_desktop.resources import resource
 from tests.results_parts import write_experiment
 from tests.ui.scene_parts import ADDRESS, Lakeview, course, phase, standing, steps
-from tests.ui.scenes import Scene
+from tests.ui.scenes import Scene, settle
 from tests.ui.scenes_of_rounds import nobody, told, training
 
 Act = Callable[[Window, Desk], QDialog | None]
@@ -261,6 +262,18 @@ def _guide(window: Window, desk: Desk) -> QDialog:
     return dialog
 
 
+def _asks_method(window: Window, desk: Desk) -> QDialog:
+    """Opened at a method that one line tells of, then one that needs more."""
+    del desk
+    dialog = DemonstrationDialog(window, "fed_medlora")
+    dialog.show()
+    settle(dialog)
+    dialog.methods.choose("adaptive_fedlora")
+    settle(dialog)
+    dialog.methods.choose("fedex")
+    return dialog
+
+
 def _said(window: Window, desk: Desk) -> QDialog | None:
     del desk
     window.say(str(UserFacingError("update.round_closed")))
@@ -280,5 +293,6 @@ def dialogs() -> list[Scene]:
         Scene("rounds", "fault-details", training, _fault_details),
         Scene("rounds", "about", training, _about),
         Scene("rounds", "guide", training, _guide),
+        Scene("rounds", "asks-method", nobody, _asks_method),
         Scene("rounds", "said", _waits, _said),
     ]
