@@ -71,6 +71,7 @@ class Program(QObject):
         self._watch = watch
         self._closing = self._prepared = False
         self.question: Question | None = None
+        self.demonstration: DemonstrationDialog | None = None
         self._wanted: JoinRequest | None = None
         self.demo_options = DemoOptions(report=folder / "demo-report")
         self._place = Place(folder)
@@ -171,7 +172,7 @@ class Program(QObject):
     @Slot()
     def ask_demo(self) -> None:
         """By which method; a modal window would keep the guide from being read beside it."""
-        if not hasattr(self, "demonstration"):
+        if self.demonstration is None:
             self.demonstration = DemonstrationDialog(self.window, self.demo_options.method)
             self.demonstration.started.connect(self._start_demo_by)
             self.demonstration.guide_requested.connect(self.window.show_guide_at)
@@ -291,6 +292,8 @@ class Program(QObject):
             case SessionEnded():
                 log.info("the session has ended: %s", item.reason)
                 self._join_wanted()
+            case SessionStarted() if self.demonstration:
+                self.demonstration.hide()  # nothing else can begin now
             case Record() | Measured() | ReadingShown() | DemoScored() | SessionStarted() | Paused():
                 pass
             case _:

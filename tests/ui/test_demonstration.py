@@ -58,3 +58,11 @@ def test_that_escape_starts_nothing(desktop: Callable[..., Desktop], tmp_path: P
     one = opened(desktop, tmp_path)
     qtbot.keyClick(one.program.demonstration, Qt.Key.Key_Escape)
     assert one.desk.session is None
+
+
+def test_that_nothing_is_chosen_any_more_once_something_else_has_begun(
+    desktop: Callable[..., Desktop], tmp_path: Path, tiny_model: Path, notes: Path
+) -> None:
+    one = opened(desktop, tmp_path)
+    one.join("ws://127.0.0.1:9", tiny_model, notes)
+    one.until(lambda: not one.program.demonstration.isVisible())
