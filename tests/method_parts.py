@@ -52,8 +52,9 @@ def closed(
     controls: Mapping[str, Adapter] | None = None,
     sites: str = SITES,
     number: int = 1,
+    ranks: Mapping[str, int] | None = None,
 ) -> tuple[Outcome, float]:
-    """The end of a round in which these sites gave these adapters, of all `sites`."""
+    """The end of a round in which these sites gave these adapters, of all `sites`. `ranks` are those planned."""
     reports = reports or {site: Report(notes=NOTES[site], supervised_tokens=NOTES[site], steps=4) for site in adapters}
     updates = {
         site: Update(round=number, parts={"adapter": Part(sha256=one.sha256, size=1)}, report=reports[site])
@@ -63,7 +64,7 @@ def closed(
         round=number,
         updates=updates,
         weights=spec.method.weigh(reports),
-        ranks=dict.fromkeys(adapters, spec.lora.rank),
+        ranks=dict(ranks or dict.fromkeys(adapters, spec.lora.rank)),
         start=start.sha256,
         frozen=None if frozen is None else frozen.sha256,
         control=None if control is None else control.sha256,

@@ -6,8 +6,10 @@ The coordinator and the lab run this. Pure in its inputs: carried out again afte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
+from ..lora.algebra import CutSource
 from ..lora.module import ModuleSource
 from .actions import Combine
 from .combine import Goal, Term
@@ -34,10 +36,12 @@ def close_round(
     """
     method = spec.method
     reports = state.reports()
-    kept = method.start_weight(reports)
-    terms = [Term(update.sha256, (1 - kept) * due.weights[site], sources[site]) for site, update in due.updates.items()]
-    if kept:
-        terms.append(Term(due.start, kept, start))
+    kept = method.start_weights(reports)
+    rest = 1 - math.fsum(kept.values())
+    terms = [Term(update.sha256, rest * due.weights[site], sources[site]) for site, update in due.updates.items()]
+    for rank in sorted({due.ranks[site] for site in kept}):
+        weight = math.fsum(kept[site] for site in sorted(kept) if due.ranks[site] == rank)
+        terms.append(Term(due.start, weight, CutSource(start, rank, spec.cut)))
     goal = Goal(
         rank=max(due.ranks.values()),
         frozen=frozen,

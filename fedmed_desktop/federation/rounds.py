@@ -26,6 +26,7 @@ from .inputs import (
     UpdateArrived,
 )
 from .methods import Assignment
+from .methods.method import with_all
 from .plan import Plan, Sha256
 from .record import RoundRecord, RoundsState, SiteRecord
 from .spec import FederationSpec
@@ -247,8 +248,7 @@ class Rounds:
             seed=spec.site_seed("", state.round),
         )
         plans = spec.method.plan(assignment, state.method)
-        if spec.combine == "factors":
-            plans = {site: plan.model_copy(update={"cut": "first"}) for site, plan in plans.items()}
+        plans = with_all(plans, cut=spec.cut)
         state.plans = {site: plan.evaluation() for site, plan in plans.items()} if final else plans
         self._ask(now, step)
 

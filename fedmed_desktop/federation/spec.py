@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ..errors import SENTENCES, UserFacingError
+from ..lora.algebra import Cut
 from .checked import checked
 from .combine import Combining
 from .methods import AnyMethod, FedMedLora, usual
@@ -184,6 +185,11 @@ class FederationSpec(Frozen):
         if code := self.method.misfit(setting):
             raise PydanticCustomError(code, SENTENCES[code], {"path": "the specification"})
         return self
+
+    @property
+    def cut(self) -> Cut:
+        """How a start is brought to a site's smaller rank; see Plan."""
+        return "first" if self.combine == "factors" else "best"
 
     def site_seed(self, site: str, round_number: int) -> int:
         """Seed of one site in one round: 64 bits of a hash over (seed, site, round)."""

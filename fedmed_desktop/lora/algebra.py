@@ -11,7 +11,8 @@ Identities: FlexLoRA (arXiv 2402.11505) in its QR form, FLoRA stacking (arXiv 24
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora.adapter import Adapter
-from fedmed_desktop.lora.module import Module, check_rank, kaiming_rows, naming, to_float32
+from fedmed_desktop.lora.module import Module, ModuleSource, check_rank, kaiming_rows, naming, to_float32
 
 Float64 = NDArray[np.float64]
 
@@ -82,6 +83,22 @@ def module_cut(module: Module, rank: int, how: Cut) -> Module:
     check_rank(rank)
     rank = min(rank, *module.shape)
     return module if module.rank <= rank else Module(module.B[:, :rank], module.A[:rank], module.scale)
+
+
+@dataclass(frozen=True)
+class CutSource:
+    """An adapter by `module_cut`, module by module as they are asked for."""
+
+    source: ModuleSource
+    rank: int
+    how: Cut
+
+    @property
+    def names(self) -> Iterable[str]:
+        return self.source.names
+
+    def module(self, name: str) -> Module:
+        return module_cut(self.source.module(name), self.rank, self.how)
 
 
 def module_truncated_sum(terms: Sequence[tuple[float, Module]], rank: int) -> tuple[Module, float, float]:

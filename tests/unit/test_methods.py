@@ -34,7 +34,7 @@ from fedmed_desktop.federation.methods import (
 from fedmed_desktop.federation.methods.method import drawn
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
 from fedmed_desktop.federation.spec import ShareSettings, checked_spec
-from fedmed_desktop.lora import Adapter, Module
+from fedmed_desktop.lora import Adapter, Module, algebra
 from tests.federation_parts import INITIAL, LORA, SHAPES, small_spec
 from tests.method_parts import (
     MIXED,
@@ -194,12 +194,52 @@ def test_that_fednova_in_product_space_moves_delta_w_by_the_same_formula() -> No
         assert near(full(outcome.adapter[name]), cut(x + effective * moves, LORA.rank))
 
 
+@pytest.mark.parametrize("combine", ["factors", "product"])
+def test_that_fednova_at_mixed_ranks_divides_each_sites_own_way(combine: Combining) -> None:
+    """By notes as FedAvg's, plus each way from what the site itself began from, times t_eff / t_i - 1."""
+    ranks = {"A": LORA.rank, "B": 1, "C": 2}
+    adapters = {site: adapter(ord(site), rank) for site, rank in ranks.items()}
+    reports = {site: Report(notes=NOTES[site], steps=n) for site, n in zip(SITES, (3, 5, 11), strict=True)}
+    outcome, _ = closed(spec_of("fednova", combine=combine), adapters, reports, ranks=ranks)
+    effective = sum(SHARES[site] * reports[site].steps for site in SITES)
+    more = {site: SHARES[site] * (effective / reports[site].steps - 1) for site in SITES}
+    for name in SHAPES:
+        if combine == "product":
+            average = sum(SHARES[site] * full(adapters[site][name]) for site in SITES)
+            ways = sum(
+                more[site] * (full(adapters[site][name]) - cut(full(START[name]), ranks[site])) for site in SITES
+            )
+            assert near(full(outcome.adapter[name]), cut(np.asarray(average + ways), LORA.rank))
+            continue
+        for factor, axis in (("B", 1), ("A", 0)):
+            expected = np.zeros(getattr(START[name], factor).shape)
+            for site in SITES:
+                own = padded(getattr(adapters[site][name], factor), LORA.rank, axis)
+                begun = getattr(algebra.module_cut(START[name], ranks[site], "first"), factor)
+                expected += SHARES[site] * own + more[site] * (own - padded(begun, LORA.rank, axis))
+            assert near(getattr(outcome.adapter[name], factor), expected)
+
+
+@pytest.mark.parametrize("combine", ["factors", "product"])
+def test_that_fednova_grows_nothing_where_small_sites_of_small_rank_learn_nothing(combine: Combining) -> None:
+    ranks = {"A": LORA.rank} | dict.fromkeys("BCDEF", 1)
+    notes = {"A": 4000} | dict.fromkeys("BCDEF", 40)
+    reports = {site: Report(notes=n, steps=n // 4) for site, n in notes.items()}
+    spec, start = spec_of("fednova", combine=combine), START
+    for _ in range(4):
+        begun = {site: start.map(lambda m, r=rank: algebra.module_cut(m, r, spec.cut)) for site, rank in ranks.items()}
+        outcome, _ = closed(spec, begun, reports, start=start, ranks=ranks, sites="ABCDEF")
+        assert algebra.norm(outcome.adapter) <= algebra.norm(start) * (1 + 1e-6)
+        start = outcome.adapter
+
+
 def test_that_no_hostile_number_of_steps_or_notes_breaks_fednova() -> None:
     for steps, notes in itertools.product((0, 2**53), repeat=2):
         reports = {"A": Report(notes=notes, steps=steps), "B": Report(notes=1, steps=1), "C": Report(notes=0, steps=0)}
         weights = FedNova().weigh(reports)
-        assert math.fsum(weights.values()) == pytest.approx(1) and math.isfinite(FedNova().start_weight(reports))
-        assert FedNova().start_weight(reports) <= 1e-12
+        of_start = math.fsum(FedNova().start_weights(reports).values())
+        assert math.fsum(weights.values()) == pytest.approx(1) and math.isfinite(of_start)
+        assert of_start <= 1e-12
 
 
 # -- Fed-MedLoRA+ ------------------------------------------------------------------------------

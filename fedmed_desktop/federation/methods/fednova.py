@@ -5,11 +5,12 @@ With start x, site i's factors y_i after t_i steps and shares p_i of the notes:
 
     x' = x + t_eff sum_i p_i (y_i - x) / t_i,        t_eff = sum_i p_i t_i                            (methods 4.14)
 
-This is an average of the y_i with weights ~ p_i / t_i, and of x with the rest, 1 - t_eff sum_i p_i / t_i <= 0. t_i is
-the number of local optimiser steps, which is exact for SGD; for AdamW there is no closed form and it is common practice
-(inferred). Where all take the same number of steps it is FedAvg: give `training.epochs`, not `training.steps`. What a
-site says of its steps counts up to the plan's number, where the plan has one; with epochs it is taken as said, as its
-notes are.
+This is an average of the y_i with weights t_eff p_i / t_i, and of x with the rest, sum_i p_i (1 - t_eff / t_i) <= 0. Of
+a site of a smaller rank, x is what it began from, the start cut back (inferred): else what it never had would count as
+unlearned, and grow from round to round. t_i is the number of local optimiser steps, which is exact for SGD; for AdamW
+there is no closed form and it is common practice (inferred). Where all take the same number of steps it is FedAvg: give
+`training.epochs`, not `training.steps`. What a site says of its steps counts up to the plan's number, where the plan
+has one; with epochs it is taken as said, as its notes are.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ class FedNova(Method):
         longest = max(steps.values())
         return normalised({site: report.notes * (longest / steps[site]) for site, report in reports.items()})
 
-    def start_weight(self, reports: Mapping[str, Report]) -> float:
+    def start_weights(self, reports: Mapping[str, Report]) -> Mapping[str, float]:
         steps = _steps(reports)
         if len(set(steps.values())) == 1 or not any(report.notes for report in reports.values()):
-            return 0.0
+            return {}
         shares = normalised({site: float(report.notes) for site, report in reports.items()})
         effective = sum(shares[site] * steps[site] for site in sorted(shares))
-        return 1 - effective * sum(shares[site] / steps[site] for site in sorted(shares))
+        return {site: shares[site] * (1 - effective / steps[site]) for site in sorted(shares)}
 
 
 def _steps(reports: Mapping[str, Report]) -> dict[str, int]:

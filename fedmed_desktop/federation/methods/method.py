@@ -151,12 +151,13 @@ class Method(Frozen):
         """Weights by site, non-negative, sum 1; only known once every report is there."""
         raise TypeError(f"{type(self).__name__} does not say how it weighs")
 
-    def start_weight(self, reports: Mapping[str, Report]) -> float:
-        """Weight of the round's start adapter in the combination; those of the sites share the rest. By default none.
+    def start_weights(self, reports: Mapping[str, Report]) -> Mapping[str, float]:
+        """Weights, in the combination, of what each site began from; those of the updates share the rest. None: empty.
 
-        Below zero it goes further from the start than the sites' mean.
+        Below zero it goes further from there than the site's update. What a site of a smaller rank began from is the
+        start cut back to it.
         """
-        return 0.0
+        return {}
 
     def combiner(self, combine: Combining) -> Combiner:
         """How updates become one adapter, where the specification says `combine`."""
