@@ -46,6 +46,8 @@ SENTENCES: Final[dict[str, str]] = {
     "plan.not_of_spec": "What the coordinator asks for in round {round} is not what the federation's specification "
     "says of {method}, so nothing is trained and nothing leaves. Ask the host of the federation why; both need the "
     "same program.",
+    "plan.rank_over_cap": "The coordinator asks for rank {rank} in round {round}, more than the {cap} that this site "
+    "said it bears (--rank-cap). The site takes part again once it is asked for less.",
     "spec.exists": "{path} exists already. Choose another --out folder; a federation is never written over.",
     "spec.missing": "There is no federation specification at {path}. Write one with --new-federation.",
     "spec.unreadable": "The federation specification {path} cannot be read: {reason}.",
@@ -58,6 +60,10 @@ SENTENCES: Final[dict[str, str]] = {
     "update.not_asked": "This site was not asked for an update in this round.",
     "update.round_closed": "The round had closed before the update arrived; the adapter stays at the site.",
     "update.second": "An update of this site already counts in this round; a second one is not taken.",
+    "update.unshared_histogram": "The update's report counts notes by specialty or type, which this federation does "
+    "not share. Use the same program as the coordinator.",
+    "update.wild": "The update has values beyond {largest} in {module}, so training has gone astray. Ask the "
+    "coordinator's host for a smaller learning rate.",
     "update.wrong_hash": "What arrived is not what was approved: its sha256 is {found}, not {expected}.",
     "update.wrong_norm": "The update's norm is {found}, but its report says {reported}.",
     "update.wrong_parts": "The update does not have the parts that the plan asked for.",
@@ -265,6 +271,8 @@ SENTENCES: Final[dict[str, str]] = {
     "anew, with one rank for all sites.",
     "training.diverged": "Training failed at step {step}: the loss is no longer a number at learning rate {rate}. Ask "
     "the coordinator's host for a smaller learning rate.",
+    "training.no_loss": "The model's loss {moment} is no number: training has gone astray, here or at another site. "
+    "Ask the coordinator's host for a smaller learning rate.",
     "training.layer_shape": "The adapter's module {name} is {found}, but the base model's layer is {expected}. Use the "
     "base model that the adapter was made for.",
     "training.model_not_cached": "The model {model} is neither a folder nor in this machine's cache. Fetch it once "

@@ -10,7 +10,7 @@ import numpy as np
 from fedmed_desktop.federation import FederationSpec, Part, Report, Update
 from fedmed_desktop.federation.actions import Combine
 from fedmed_desktop.federation.closing import close_round
-from fedmed_desktop.federation.methods import METHODS, Assignment, Outcome
+from fedmed_desktop.federation.methods import METHODS, Assignment, MethodState, Outcome
 from fedmed_desktop.federation.plan import TrainingSettings
 from fedmed_desktop.federation.record import RoundsState
 from fedmed_desktop.federation.spec import ShareSettings
@@ -53,6 +53,7 @@ def closed(
     sites: str = SITES,
     number: int = 1,
     ranks: Mapping[str, int] | None = None,
+    method_state: MethodState | None = None,
 ) -> tuple[Outcome, float]:
     """The end of a round in which these sites gave these adapters, of all `sites`. `ranks` are those planned."""
     reports = reports or {site: Report(notes=NOTES[site], supervised_tokens=NOTES[site], steps=4) for site in adapters}
@@ -69,7 +70,9 @@ def closed(
         frozen=None if frozen is None else frozen.sha256,
         control=None if control is None else control.sha256,
     )
-    state = RoundsState(start=start.sha256, rank=spec.lora.rank, sites=sorted(sites), updates=updates)
+    state = RoundsState(
+        start=start.sha256, rank=spec.lora.rank, sites=sorted(sites), updates=updates, method=method_state or {}
+    )
     return close_round(due, spec, adapters, start, frozen, control, controls or {}, state)
 
 

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import math
+from typing import Final
+
+import numpy as np
 
 from ..errors import UserFacingError
 from ..lora import Module, algebra
@@ -15,11 +18,16 @@ from .update import Report
 # A report's norm is computed in float64 from the very same bytes; other BLAS builds differ in the last bits only.
 _NORM_TOLERANCE = 1e-4
 
+# Far above what any training gives, and so small that no weighted sum of factors leaves float32: what has passed these
+# checks can always be combined.
+_LARGEST_VALUE: Final = 1e9
+
 
 def check_adapter(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> None:
     """Names, shapes, rank and scale are those of the federation; raises UserFacingError naming the module.
 
-    Layout was checked when the blob was opened; each module is read, so that one that is not finite is named too.
+    Layout was checked when the blob was opened; each module is read, so that one that is not finite is named too, and
+    one that is too large to be combined.
     A control part is checked like this as well: c_i has the shape of an adapter.
     """
     names = set(adapter.names)
@@ -38,6 +46,15 @@ def check_adapter(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> No
             raise UserFacingError("update.wrong_rank", module=name, found=module.rank, expected=rank)
         if module.scale != spec.lora.scale:
             raise UserFacingError("update.wrong_scale", module=name, found=module.scale, expected=spec.lora.scale)
+    check_values(adapter)
+
+
+def check_values(adapter: ModuleSource) -> None:
+    """Raises UserFacingError naming the first module with a value that no working training gives."""
+    for name in adapter.names:
+        module = adapter.module(name)
+        if max(float(np.abs(module.B).max()), float(np.abs(module.A).max())) > _LARGEST_VALUE:
+            raise UserFacingError("update.wild", module=name, largest=f"{_LARGEST_VALUE:g}")
 
 
 def check_norm(start: ModuleSource, after: ModuleSource, report: Report, cut: algebra.Cut = "best") -> None:

@@ -202,7 +202,7 @@ def _by_level(parts: Sequence[Weighted], levels: Sequence[int]) -> list[Weighted
         ordered, _, _ = algebra.module_truncated_sum([(1.0, part)], part.rank)
         begin = 0
         for level in levels[: levels.index(_reach(part)) + 1]:
-            share = weight * (whole / reaching[level]) if reaching[level] else 0.0
+            share = weight / reaching[level] * whole if reaching[level] else 0.0  # weights may be denormal
             cut.append((share, Module(ordered.B[:, begin:level], ordered.A[begin:level], part.scale)))
             begin = level
     return cut

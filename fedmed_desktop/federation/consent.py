@@ -13,11 +13,13 @@ from .plan import ControlVariate, Objective, Orthogonal, Plan
 from .spec import FederationSpec
 
 
-def check_plan(plan: Plan, spec: FederationSpec) -> None:
+def check_plan(plan: Plan, spec: FederationSpec, rank_cap: int | None = None) -> None:
     """Raises UserFacingError where the plan trains, keeps, shares or corrects otherwise than the method does.
 
-    Adapters, ranks, seeds and references are the coordinator's to choose.
+    Adapters, ranks, seeds and references are the coordinator's to choose, within the site's own `rank_cap`.
     """
+    if rank_cap is not None and plan.rank > rank_cap:
+        raise UserFacingError("plan.rank_over_cap", round=plan.round, rank=plan.rank, cap=rank_cap)
     expected = _usual(plan, spec)
     if _asked(plan) != _asked(expected):
         raise UserFacingError("plan.not_of_spec", round=plan.round, method=spec.method.name)

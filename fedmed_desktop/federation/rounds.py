@@ -170,6 +170,8 @@ class Rounds:
             return "update.wrong_parts"
         if self._types(update) - set(self.spec.types):
             return "update.foreign_type"
+        if update.report.histogram and self.spec.share.histogram == "none":
+            return "update.unshared_histogram"
         if plan.kind == "evaluate":
             return None
         report = update.report if shared_loss is None else update.report.model_copy(update={"shared_loss": shared_loss})

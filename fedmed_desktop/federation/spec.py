@@ -114,6 +114,13 @@ class SharedNote(Frozen):
     text: str = Field(min_length=1, max_length=20_000)
     entities: tuple[SharedEntity, ...] = ()
 
+    @field_validator("text")
+    @classmethod
+    def _is_not_blank(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("a shared note is blank")
+        return text
+
     @model_validator(mode="after")
     def _entities_lie_inside(self) -> SharedNote:
         if wrong := [one for one in self.entities if not one.start < one.end <= len(self.text)]:

@@ -32,7 +32,9 @@ from .engines import Engine
 from .experiment import Experiment
 
 # What belongs to a cell and cannot be run again to another end; anything else ends the lab.
-_RESULTS_OF_TRAINING: Final = frozenset({"training.diverged", "lora.tensor_not_finite"})
+_RESULTS_OF_TRAINING: Final = frozenset(
+    {"training.diverged", "training.no_loss", "lora.tensor_not_finite", "update.wild"}
+)
 _PACKAGES: Final = ("fedmed-desktop", "torch", "transformers", "peft", "numpy")
 
 

@@ -92,7 +92,7 @@ class SiteAgent:
         self._uploads = Uploads(name, self.outbox, self._link, emit)
         self._phases = Phases(name, emit, self._tell_phase)
         self._journal = Journal(data_dir / "metrics.sqlite", self._warn)
-        self._computing = Computing(data_dir, make_trainer, jobs, self._phases, self._journal, emit)
+        self._computing = Computing(data_dir, make_trainer, jobs, self._phases, self._journal, emit, rank_cap)
         self._done: asyncio.Future[str] | None = None
         self._decisions = Decisions(name, self.outbox, approver, emit, self._phases.enter, clock)
         self._answering = Answering(

@@ -28,6 +28,7 @@ class Computing:
         phases: Phases,
         journal: Journal,
         emit: Callable[[events.Event], None],
+        rank_cap: int | None = None,
     ) -> None:
         self._folder = folder
         self._make_trainer = make_trainer
@@ -35,6 +36,7 @@ class Computing:
         self._phases = phases
         self._journal = journal
         self._emit = emit
+        self._rank_cap = rank_cap
         self._spec: FederationSpec | None = None
         self.trainer: asyncio.Future[Trainer] | None = None
 
@@ -49,10 +51,10 @@ class Computing:
     async def carry_out(self, plan: Plan, given: Given, control: Control) -> LocalResult:
         """Trains or evaluates. Cancelled, it ends the work at a checkpoint first.
 
-        Raises UserFacingError, also for a plan that is not one of the specification's method.
+        Raises UserFacingError, also for a plan that is not one of the specification's method or is above `rank_cap`.
         """
         assert self.trainer is not None and self._spec is not None
-        check_plan(plan, self._spec)
+        check_plan(plan, self._spec, self._rank_cap)
         trainer = await asyncio.shield(self.trainer)  # a round that ends must not take the trainer with it
         folder = self._checkpoints(plan)
         folder.mkdir(parents=True, exist_ok=True)

@@ -54,11 +54,9 @@ class SharedNotesScorer:
 
 
 def shared_notes(spec: FederationSpec) -> list[Note]:
-    """The notes of a specification, in its types; none of blanks only."""
+    """The notes of a specification, in its types; entities of blanks only are left out."""
     notes = []
     for number, shared in enumerate(spec.shared_notes, start=1):
-        if not shared.text.strip():
-            continue
         entities = [
             Entity(id=f"T{i}", start=one.start, end=one.end, type=one.type, text=words)
             for i, one in enumerate(shared.entities, start=1)

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from ..clinical import AnswerForm, Note, SiteNotes, histogram
 from ..errors import UserFacingError
 from ..events import Evaluated, GenerationProgress
+from ..federation.check import check_values
 from ..federation.plan import FACTORS, Plan, TrainingSettings
 from ..federation.spec import FederationSpec, ShareSettings
-from ..federation.update import Part, Report, Update
+from ..federation.update import LARGEST_SCALAR, Part, Report, Update
 from ..federation.work import Control, Emit, Evidence, Given, LocalResult
 from ..lora import Adapter, algebra
 from ..lora.half import encode_update
@@ -36,6 +37,13 @@ __all__ = ["SiteTrainer", "Split", "resized"]
 ADAPTER_PART, CONTROL_PART = "adapter", "control"
 
 Split = Literal["train", "validation", "test"]
+Moment = Literal["before", "after", "final"]
+
+_MOMENTS: Final[Mapping[Moment, str]] = {
+    "before": "before training",
+    "after": "after training",
+    "final": "in the end",
+}
 
 
 @dataclass(frozen=True)
@@ -222,6 +230,7 @@ class SiteTrainer:
         training = Training(self._base, examples, plan, begun.shared, checkpoint, corrected)
         training.run(lambda done: job.step(done, training.steps, self._base.device.peak_memory_mib()), job.control)
         shared, personal = slot.read(), slot.read_personal() if begun.personal else None
+        check_values(shared)
         if plan.rotation is not None:
             shared = rotated(shared, begun.shared, plan.round, plan.rotation)
         blobs = {ADAPTER_PART: encode_update(shared, plan.shared)}
@@ -251,7 +260,9 @@ class SiteTrainer:
         if not self._shared:
             return None
         settings = job.plan.training
-        return self._shared_evaluator.loss_of(self._shared, settings.max_tokens, settings.loss_on, job.control.check)
+        check = job.control.check
+        loss = self._shared_evaluator.loss_of(self._shared, settings.max_tokens, settings.loss_on, check)
+        return _told_of(loss, "on the notes that the federation shares")
 
     def _before(self, job: Job, validation: Examples, kept: Checkpoint) -> Evaluation:
         """Scores of the start; kept on disk, so that a resume goes straight on with training."""
@@ -263,13 +274,11 @@ class SiteTrainer:
         kept.write({"loss": before.loss, "scores": before.scores.model_dump()}, {})
         return before
 
-    def _evaluate(
-        self, job: Job, examples: Examples, moment: Literal["before", "after", "final"], split: Split = "validation"
-    ) -> Evaluation:
+    def _evaluate(self, job: Job, examples: Examples, moment: Moment, split: Split = "validation") -> Evaluation:
         settings, total = job.plan.training, len(examples.items)
         if not total:
             raise _no_notes(split)
-        loss = self._evaluator.loss(examples, settings.loss_on, job.control.check)
+        loss = _told_of(self._evaluator.loss(examples, settings.loss_on, job.control.check), _MOMENTS[moment])
         scores = Scores()
         if self._answers:
             scores = self._evaluator.scores(
@@ -292,6 +301,13 @@ class SiteTrainer:
         content = [plan.model_dump(mode="json"), beside, own, train.sha256, validation.sha256, self._answers]
         content += [str(self._base.folder.resolve()), str(self._base.device.dtype), self._base.device.quantization]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _told_of(loss: float, moment: str) -> float:
+    """The loss, if a report can tell it."""
+    if not loss <= LARGEST_SCALAR:
+        raise UserFacingError("training.no_loss", moment=moment)
+    return loss
 
 
 def _no_notes(split: Split) -> UserFacingError:

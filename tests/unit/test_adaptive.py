@@ -68,7 +68,7 @@ def closed(
             drifts={
                 site: one if isinstance(one, Drift) else Drift(model=one, performance=0) for site, one in drifts.items()
             },
-            start=INITIAL,
+            start=combination.adapter if combination else INITIAL,
             sources={},
             control=None,
             controls={},

@@ -49,6 +49,14 @@ def all_plans(spec: FederationSpec) -> list[Plan]:
         )
 
 
+def test_that_no_more_rank_is_borne_than_the_site_has_named() -> None:
+    spec = spec_of("fedavg")
+    plan = all_plans(spec)[0].model_copy(update={"rank": 8})
+    check_plan(plan, spec, 8)
+    with pytest.raises(UserFacingError, match="rank 8 in round 1, more than the 4"):
+        check_plan(plan, spec, 4)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_that_every_plan_of_the_method_itself_is_answered(method: str) -> None:
     spec = spec_of(method, rounds=4)

@@ -106,18 +106,27 @@ def padded(factor: np.ndarray, rank: int, axis: int) -> np.ndarray:
     st.lists(st.sampled_from([0.5, 2.0]), min_size=3, max_size=3),
     st.permutations(SITES),
 )
-@pytest.mark.parametrize("method", ["fedavg", "fedprox", "fedopal"])
-def test_that_an_average_by_notes_is_the_dense_one_in_each_way(
+@pytest.mark.parametrize("method", ["fedavg", "fedprox", "fedopal", "fed_medlora", "fed_medlora_plus"])
+def test_that_an_average_is_the_dense_one_in_each_way(
     method: str, notes: list[int], ranks: list[int], scales: list[float], order: list[str]
 ) -> None:
+    """`notes` are tokens where those weigh; Fed-MedLoRA+ as its paper describes it, so that both of its parts count."""
     reports = {site: Report(notes=n) for site, n in zip(SITES, notes, strict=True)}
     shares = {site: n / sum(notes) for site, n in zip(SITES, notes, strict=True)}
+    parameters: dict[str, object] = {}
+    if method.startswith("fed_medlora"):
+        reports = {site: Report(notes=1, supervised_tokens=n) for site, n in zip(SITES, notes, strict=True)}
+    if method == "fed_medlora_plus":
+        parameters = {"preset": "described", "measured_by": "coordinator"}
+        reports = {site: one.model_copy(update={"shared_loss": LOSSES[site]}) for site, one in reports.items()}
+        worth = {site: n * math.exp(-LOSSES[site]) for site, n in zip(SITES, notes, strict=True)}
+        shares = {site: one / sum(worth.values()) for site, one in worth.items()}
     given = {site: adapter(ord(site), rank, scale) for site, rank, scale in zip(SITES, ranks, scales, strict=True)}
     arrived, asked = {site: given[site] for site in order}, {site: reports[site] for site in order}
-    product, _ = closed(spec_of(method, combine="product"), arrived, asked)
-    stack, _ = closed(spec_of(method, combine="stack"), arrived, asked)
+    product, _ = closed(spec_of(method, parameters, combine="product"), arrived, asked)
+    stack, _ = closed(spec_of(method, parameters, combine="stack"), arrived, asked)
     level = {site: adapter(ord(site), rank) for site, rank in zip(SITES, ranks, strict=True)}
-    factors, _ = closed(spec_of(method, combine="factors"), {site: level[site] for site in order}, asked)
+    factors, _ = closed(spec_of(method, parameters, combine="factors"), {site: level[site] for site in order}, asked)
     assert stack.frozen is not None
     for name in SHAPES:
         expected = np.asarray(sum(shares[site] * full(given[site][name]) for site in SITES))
@@ -126,6 +135,75 @@ def test_that_an_average_by_notes_is_the_dense_one_in_each_way(
         b = sum(shares[site] * padded(level[site][name].B, max(ranks), 1) for site in SITES)
         a = sum(shares[site] * padded(level[site][name].A, max(ranks), 0) for site in SITES)
         assert near(factors.adapter[name].B, np.asarray(b)) and near(factors.adapter[name].A, np.asarray(a))
+
+
+def test_that_fedrot_averages_the_turned_factors_by_notes() -> None:
+    outcome, _ = closed(spec_of("fedrot"), trained())
+    for name in SHAPES:
+        for factor in "AB":
+            expected = sum(SHARES[site] * getattr(trained()[site][name], factor).astype(np.float64) for site in SITES)
+            assert near(getattr(outcome.adapter[name], factor), np.asarray(expected))
+
+
+def dense_by_level(adapters: dict[str, Adapter], name: str, shares: dict[str, float]) -> np.ndarray:
+    """raFLoRA's guard: components r_(h-1) + 1 .. r_h of each delta W, weighed among those whose rank reaches r_h."""
+    reach = {site: min(one[name].rank, *one[name].shape) for site, one in adapters.items()}
+    total, below = np.zeros(SHAPES[name]), 0
+    for level in sorted(set(reach.values())):
+        there = [site for site in adapters if reach[site] >= level]
+        for site in there:
+            dense = full(adapters[site][name])
+            part = cut(dense, level) - (cut(dense, below) if below else 0)
+            total += shares[site] / sum(shares[one] for one in there) * part
+        below = level
+    return total
+
+
+HISTOGRAMS = {"A": {"heart": 8, "lung": 1}, "B": {"lung": 9}, "C": {"heart": 3, "lung": 3, "skin": 3}}
+
+
+@pytest.mark.parametrize("ranks", [(2, 2, 2), (4, 2, 7)], ids=["one rank", "mixed ranks"])
+@pytest.mark.parametrize("guard", [True, False])
+@pytest.mark.parametrize("combine", ["product", "stack"])
+def test_that_adaptive_fedlora_is_the_dense_sum_weighed_by_divergence(
+    ranks: tuple[int, ...], guard: bool, combine: Combining
+) -> None:
+    adapters = {site: adapter(ord(site), rank) for site, rank in zip(SITES, ranks, strict=True)}
+    reports = {site: Report(notes=NOTES[site], histogram=HISTOGRAMS[site]) for site in SITES}
+    keys = ("heart", "lung", "skin")
+    smooth = {
+        site: np.array([(HISTOGRAMS[site].get(key, 0) + 1) / (sum(HISTOGRAMS[site].values()) + 3) for key in keys])
+        for site in SITES
+    }
+    pooled = np.asarray(sum(SHARES[site] * smooth[site] for site in SITES))
+    worth = {}
+    for site in SITES:
+        middle = (smooth[site] + pooled) / 2
+        apart = (smooth[site] @ np.log2(smooth[site] / middle) + pooled @ np.log2(pooled / middle)) / 2
+        worth[site] = NOTES[site] * math.exp(-apart / 0.5)
+    shares = {site: one / sum(worth.values()) for site, one in worth.items()}
+    spec = spec_of("adaptive_fedlora", {"guard": guard}, combine=combine)
+    outcome, _ = closed(spec, adapters, reports, start=START, ranks=dict(zip(SITES, ranks, strict=True)))
+    for name in SHAPES:
+        plain = np.asarray(sum(shares[site] * full(adapters[site][name]) for site in SITES))
+        if combine == "stack":
+            assert outcome.frozen is not None and near(full(outcome.frozen[name]), plain)
+            continue
+        summed = dense_by_level(adapters, name, shares) if guard else plain
+        assert near(full(outcome.adapter[name]), cut(summed, max(ranks)))
+
+
+@pytest.mark.parametrize("guard", [True, False])
+def test_that_a_round_of_small_sites_alone_forgets_nothing_of_the_large_ones_where_it_is_guarded(guard: bool) -> None:
+    """Nobody trains: each small site gives back what it began from, the start cut to rank 1."""
+    start = adapter(5, 3)
+    begun = algebra.truncate(start, 1)[0]
+    reports = {site: Report(notes=5, histogram=HISTOGRAMS[site]) for site in "BC"}
+    spec = spec_of("adaptive_fedlora", {"guard": guard})
+    outcome, _ = closed(spec, dict.fromkeys("BC", begun), reports, start=start, ranks={"B": 1, "C": 1})
+    for name in SHAPES:
+        assert near(full(outcome.adapter[name]), full(start[name]) if guard else cut(full(start[name]), 1))
+    assert (outcome.measures["energy_above_smallest_rank"] > 0.1) == guard
 
 
 def halves(live: str) -> dict[str, Adapter]:
@@ -262,6 +340,14 @@ def test_that_the_described_weights_count_both() -> None:
     weights = FedMedLoraPlus(preset="described").weigh(PLUS)
     exact = {site: PLUS[site].supervised_tokens * math.exp(-loss) for site, loss in LOSSES.items()}
     assert weights == pytest.approx({site: value / sum(exact.values()) for site, value in exact.items()})
+
+
+def test_that_the_loss_of_a_site_that_does_not_weigh_hides_no_other() -> None:
+    reports = {
+        "A": Report(notes=1, supervised_tokens=0, shared_loss=0.0),
+        "B": Report(notes=1, supervised_tokens=100, shared_loss=800.0),
+    }
+    assert FedMedLoraPlus(preset="described").weigh(reports) == {"A": 0.0, "B": 1.0}
 
 
 def test_that_parameters_stand_in_for_the_presets_and_without_loss_it_is_fed_medlora() -> None:

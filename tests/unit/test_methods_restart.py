@@ -52,7 +52,8 @@ class Site:
 
     def train(self, plan: Plan) -> Update:
         start = Adapter.from_blob(self.blobs.read(plan.start))
-        start = algebra.grow(algebra.truncate(start, plan.rank)[0], plan.rank, plan.seed)
+        start = start.map(lambda module: algebra.module_cut(module, plan.rank, plan.cut))
+        start = algebra.grow(start, plan.rank, plan.seed)
         if plan.own and self.kept is not None:
             start = _mixed(start, self.kept, plan.own)
         after = _mixed(moved(start, plan.seed % 2**32), start, plan.freeze)
@@ -154,7 +155,7 @@ class Federation:
         after = open_update(self.blobs.path(update.parts["adapter"].sha256), plan.shared, start)
         check_adapter(after, self.spec, plan)
         if not plan.own:
-            check_norm(start, after, update.report)
+            check_norm(start, after, update.report, plan.cut)
         if "control" in update.parts:
             check_adapter(Adapter.from_blob(self.blobs.read(update.parts["control"].sha256)), self.spec, plan)
 

@@ -68,6 +68,23 @@ def test_that_c_is_a_plain_loops_over_rounds_in_which_few_of_all_sites_answer(
         assert control.ranks == outcome.adapter.ranks and control.shapes == outcome.adapter.shapes
 
 
+def test_that_c_stays_the_mean_of_all_c_k_when_a_site_joins_late() -> None:
+    """Each site's c_k is the sum of its changes; D and E join after the second round, and have given nothing before."""
+    spec, kept = spec_of("scaffold"), {site: np.zeros(vector(INITIAL).shape) for site in ALL}
+    control, state = None, {}
+    for number, joined in enumerate(("ABC", "ABC", ALL, ALL), start=1):
+        changes = {site: adapter(100 * number + ord(site), LORA.rank) for site in joined}
+        kept |= {site: kept[site] + vector(change) for site, change in changes.items()}
+        given = {site: adapter(number + ord(site), LORA.rank) for site in joined}
+        outcome, _ = closed(
+            spec, given, control=control, controls=changes, sites=joined, number=number, method_state=state,
+            reports=dict.fromkeys(joined, Report(notes=1)),
+        )  # fmt: skip
+        control, state = outcome.control, outcome.state
+        assert control is not None
+        assert near(vector(control), np.asarray(sum(kept[site] for site in joined) / len(joined)))
+
+
 def test_that_no_order_of_arrival_changes_a_bit_of_c() -> None:
     given = {site: adapter(ord(site), LORA.rank) for site in "ABC"}
     changes = {site: adapter(10 * ord(site), LORA.rank) for site in "ABC"}

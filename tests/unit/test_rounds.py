@@ -307,6 +307,12 @@ def test_that_a_histogram_counts_the_federations_types_alone() -> None:
     assert free(UpdateArrived(site="A", update=update("A", 1, histogram={"Cardiology": 3})), 1).changed
 
 
+def test_that_counts_which_the_federation_does_not_share_are_refused() -> None:
+    given = update("A", 1, histogram={"Mrs. Smith": 1})
+    step = Driver().opened()(UpdateArrived(site="A", update=given), 1)
+    assert [action.code for action in step.actions if isinstance(action, Reject)] == ["update.unshared_histogram"]
+
+
 def test_that_an_evaluation_fetches_no_control_variate() -> None:
     drive = Driver(rounds=1, method=Scaffold()).opened()
     for site in "ABC":

@@ -355,3 +355,9 @@ def test_that_a_split_without_notes_is_named(base: BaseModel, start: Adapter, sp
     trainer = SiteTrainer(base, "s", SiteNotes([], [], None), TYPES)
     with pytest.raises(UserFacingError, match=f"no {name} notes"):
         trainer.measure(plan_of(start), Given(start), split, Control())  # type: ignore[arg-type]
+
+
+def test_that_a_round_without_training_notes_says_so(base: BaseModel, start: Adapter, tmp_path: Path) -> None:
+    trainer = SiteTrainer(base, "s", SiteNotes([], [note(30)], None), TYPES)
+    with pytest.raises(UserFacingError, match="no training notes"):
+        train(trainer, start, tmp_path)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,13 +16,13 @@ from fedmed_desktop.events import Evaluated, Event, GenerationProgress, PhaseCha
 from fedmed_desktop.federation.plan import References, TrainingSettings
 from fedmed_desktop.federation.spec import ShareSettings
 from fedmed_desktop.federation.work import Control, Given, LocalResult, Stopped
-from fedmed_desktop.lora import Adapter, algebra
+from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.lora.base_model import decoder_linears
 from fedmed_desktop.lora.half import open_update
 from fedmed_desktop.scores import Scores
 from fedmed_desktop.training.base import BaseModel
 from fedmed_desktop.training.trainer import SiteTrainer, resized
-from tests.training_parts import NOTES, SETTINGS, TYPES, StopAtLook, note, plan_of, train
+from tests.training_parts import NOTES, SETTINGS, TYPES, StopAtLook, note, plan_of, silent, train
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,21 @@ class StopAt:
         self.events.append(event)
         if self.matches(event):
             self.control.stop()
+
+
+def test_that_a_last_step_that_goes_astray_is_a_sentence(trainer: SiteTrainer, start: Adapter, tmp_path: Path) -> None:
+    """Before each step the loss is looked at; after the last one nothing but what came out of it can tell."""
+    changes = {"steps": 1, "warmup_share": 0.0, "optimizer": "sgd", "learning_rate": 1e30, "clip_norm": None}
+    with pytest.raises(UserFacingError, match=r"values beyond 1e.09 in .* smaller learning rate"):
+        train(trainer, start, tmp_path, plan_of(start, SETTINGS.model_copy(update=changes)))
+
+
+def test_that_an_adapter_without_a_loss_is_a_sentence(trainer: SiteTrainer, start: Adapter, tmp_path: Path) -> None:
+    astray = start.map(lambda m: Module(np.full_like(m.B, 9e8), np.full_like(m.A, 9e8), m.scale))
+    with pytest.raises(UserFacingError, match="loss before training is no number"):
+        train(trainer, astray, tmp_path)
+    with pytest.raises(UserFacingError, match="loss in the end is no number"):
+        trainer.evaluate(plan_of(astray).evaluation(), Given(astray), silent, Control())
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3, 5, 6])

@@ -10,8 +10,8 @@ inferred (methods 1.2), is a setting, and none of its numbers is comparable to o
 - Rank: a step on the grid with hysteresis, within the site's cap. The scale is constant, so no step moves delta W.
 - Selection, where not all sites can take part.                                          (federation.selection)
 - Weights: p_k ~ n_k exp(-JSD_2(P_k || Pbar) / tau), Pbar by notes; so at most e^(1 / tau) apart for equal n.
-- Combining: in product space, guarded against rank collapse (combine.combine_product_by_level); or a stack, which is
-  exact, begins each round afresh, and which the guard does not concern.
+- Combining: in product space, guarded against rank collapse (combine.combine_product_by_level, and what no site of the
+  round reached stays as it was); or a stack, which begins each round afresh, and which the guard does not concern.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from typing import Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from threadpoolctl import threadpool_limits
 
-from ...lora import algebra
+from ...lora import Adapter, Module, algebra
+from ...lora.module import ModuleSource
 from ..combine import Combiner, Combining, combine_product_by_level
 from ..drift import pooled_histogram, semantic_drift
 from ..plan import Frozen
@@ -136,12 +137,14 @@ class AdaptiveFedLora(Method):
         measures |= {f"rank.{site}": float(one.rank) for site, one in state.sites.items()}
         if now := [drift for site, drift in drifts.items() if site in closing.reports]:
             measures["mean_drift"] = sum(now) / len(now)
-        result = closing.combination
-        if result.frozen is None:
+        adapter, frozen = closing.combination.adapter, closing.combination.frozen
+        if frozen is None:
             with threadpool_limits(limits=1):  # the last bits must not depend on the machine's load
-                _, above = algebra.shrink(result.adapter, min(closing.ranks.values()))
+                if self.guard:
+                    adapter = with_unreached(adapter, closing.start, max(closing.ranks.values()))
+                _, above = algebra.shrink(adapter, min(closing.ranks.values()))
             measures["energy_above_smallest_rank"] = above
-        return Outcome(result.adapter, result.frozen, state=state.model_dump(mode="json"), measures=measures)
+        return Outcome(adapter, frozen, state=state.model_dump(mode="json"), measures=measures)
 
     def _next_state(self, closing: Closing) -> AdaptiveState:
         before = AdaptiveState.model_validate(closing.state)
@@ -181,6 +184,22 @@ class AdaptiveFedLora(Method):
         if held < self.hold:
             return rank
         return Steps(self.grid, self.raise_above, self.lower_below, self.sign).next_rank(rank, drift, cap)
+
+
+def with_unreached(adapter: Adapter, start: ModuleSource, reach: int) -> Adapter:
+    """The adapter, and what of the start lies above the largest rank that any site of the round had, added to it.
+
+    Nobody could change that; without it, a round of small sites alone would forget all that the large ones hold.
+    """
+
+    def whole(name: str, module: Module) -> Module:
+        before = start.module(name)
+        if before.rank <= min(reach, *before.shape):
+            return module
+        seen = algebra.module_cut(before, reach, "best")
+        return algebra.module_truncated_sum([(1.0, module), (1.0, before), (-1.0, seen)], before.rank)[0]
+
+    return Adapter({name: whole(name, module) for name, module in adapter.items()})
 
 
 def specialty_weights(reports: Mapping[str, Report], tau: float) -> dict[str, float]:

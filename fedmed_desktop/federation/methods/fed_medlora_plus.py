@@ -54,6 +54,9 @@ class FedMedLoraPlus(Method):
 
 
 def weights(sizes: Mapping[str, float], losses: Mapping[str, float], a: float, tau: float) -> dict[str, float]:
-    """n^a exp(-L / tau) by site, as shares. Losses count from the least one, so that no sum vanishes."""
-    least = min(losses.values())
-    return normalised({site: size**a * math.exp(-(losses[site] - least) / tau) for site, size in sizes.items()})
+    """n^a exp(-L / tau) by site, as shares. Losses count from the least that weighs, so that no sum vanishes."""
+    scaled = {site: size**a for site, size in sizes.items()}
+    least = min((losses[site] for site, size in scaled.items() if size), default=0.0)
+    return normalised(
+        {site: size * math.exp(-(losses[site] - least) / tau) if size else 0.0 for site, size in scaled.items()}
+    )

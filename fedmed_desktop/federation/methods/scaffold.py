@@ -4,10 +4,11 @@
     site     g + c - c_k in every step; what changed of its c_k leaves with the update          (plan.ControlVariate)
     server   c <- c + sum over answering sites of (c_k+ - c_k) / N,   x <- mean by notes              (methods 4.14)
 
-N counts all sites that ever joined, as in the paper's partial participation; c and all c_k begin at zero. The mean by
-notes is OpenFedLLM's. form "sgd" is the published c_k+ = c_k - c + (x - y_k) / (sum of rates), which presumes that
-steps are multiples of gradients; "gradient" takes the mean gradient of the loss at x (their option I), which is right
-under any optimiser, so it is the default. Which form goes with which optimiser is our choice (inferred).
+N counts all sites that ever joined, as in the paper's partial participation; c and all c_k begin at zero, and when
+sites join, c is spread over all of them, so that it stays the mean of the c_k. The mean by notes is OpenFedLLM's. form
+"sgd" is the published c_k+ = c_k - c + (x - y_k) / (sum of rates), which presumes that steps are multiples of
+gradients; "gradient" takes the mean gradient of the loss at x (their option I), which is right under any optimiser, so
+it is the default. Which form goes with which optimiser is our choice (inferred).
 
 A variate is a direction in the factors' own basis. So all sites need one rank, and a product or a stack, which give
 factors in another basis, are refused.
@@ -22,10 +23,16 @@ import numpy as np
 
 from ...lora import Adapter, Module
 from ...lora.module import ModuleSource
-from ..plan import ControlVariate, Plan
+from ..plan import ControlVariate, Frozen, Plan
 from .method import Assignment, Closing, MethodState, Outcome, Setting, WeighedByNotes, with_all
 
 _LARGEST: Final = float(np.finfo(np.float32).max)
+
+
+class ScaffoldState(Frozen):
+    """How many sites had joined when c was last formed; None before that."""
+
+    sites: int | None = None
 
 
 class Scaffold(WeighedByNotes):
@@ -46,16 +53,22 @@ class Scaffold(WeighedByNotes):
     def finish(self, closing: Closing) -> Outcome:
         changes = [closing.controls[site] for site in sorted(closing.controls)]
         outcome = super().finish(closing)
-        control = next_control(outcome.adapter, closing.control, changes, closing.sites)
-        return Outcome(outcome.adapter, outcome.frozen, control, outcome.state)
+        sites = closing.sites
+        before = ScaffoldState.model_validate(closing.state).sites or sites
+        control = next_control(outcome.adapter, closing.control, changes, sites, before)
+        return Outcome(outcome.adapter, outcome.frozen, control, ScaffoldState(sites=sites).model_dump(mode="json"))
 
 
-def next_control(shape: Adapter, control: ModuleSource | None, changes: Sequence[ModuleSource], sites: int) -> Adapter:
-    """c + sum of changes / sites, factor by factor in float64, with the modules, ranks and scales of `shape`.
+def next_control(
+    shape: Adapter, control: ModuleSource | None, changes: Sequence[ModuleSource], sites: int, before: int
+) -> Adapter:
+    """c before / sites + sum of changes / sites, factor by factor in float64, with the modules of `shape`.
 
-    `control` None is zero. The order of `changes` decides the last bits. What float32 cannot hold is held at its
-    largest, so that no site's absurd numbers stop the federation.
+    c is the mean of all c_k; of sites that have joined since, of which there were `before`, they are zero. `control`
+    None is zero. The order of `changes` decides the last bits. What float32 cannot hold is held at its largest, so that
+    no site's absurd numbers stop the federation.
     """
+    share = before / sites
     modules = {}
     for name, like in shape.items():
         b, a = np.zeros(like.B.shape), np.zeros(like.A.shape)
@@ -64,7 +77,7 @@ def next_control(shape: Adapter, control: ModuleSource | None, changes: Sequence
             b, a = b + part.B, a + part.A
         b, a = b / sites, a / sites
         if control is not None:
-            before = control.module(name)
-            b, a = b + before.B, a + before.A
+            earlier = control.module(name)
+            b, a = b + share * earlier.B.astype(np.float64), a + share * earlier.A.astype(np.float64)
         modules[name] = Module(b.clip(-_LARGEST, _LARGEST), a.clip(-_LARGEST, _LARGEST), like.scale)
     return Adapter(modules)
