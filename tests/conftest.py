@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 THREAD_GRACE_S = 5.0
 
@@ -40,6 +41,9 @@ os.environ |= {
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",
 }
+
+settings.register_profile("without a clock", deadline=None)  # a machine that is busy is no fault of the example
+settings.load_profile("without a clock")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -61,7 +61,7 @@ def dense_residual(weighted: list[tuple[float, Adapter]]) -> float:
     return math.sqrt(missed / ideal)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.floats(0.01, 1)), min_size=1, max_size=5, unique_by=lambda t: t[0]))
 def test_that_factors_and_residual_are_the_dense_ones(drawn: list[tuple[int, float]]) -> None:
     total = sum(weight for _, weight in drawn)
@@ -129,7 +129,7 @@ MIXED = st.lists(
     max_size=4,
     unique_by=lambda drawn: drawn[0],
 ).filter(lambda drawn: abs(sum(weight for *_, weight in drawn)) > 0.1)
-QUICK = settings(max_examples=40, deadline=None)
+QUICK = settings(max_examples=40)
 
 
 def weighted_of(drawn: list[tuple[int, int, float, float]]) -> list[tuple[float, Adapter]]:

@@ -62,7 +62,7 @@ SPLITS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(notes=LAB_NOTES, chosen=SPLITS, sites=st.integers(2, 6), seed=st.integers(0, 2**32 - 1))
 def test_that_sites_are_a_partition_or_a_refusal(
     notes: list[LabNote], chosen: dict[str, Any], sites: int, seed: int

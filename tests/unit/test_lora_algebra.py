@@ -12,7 +12,7 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora import Adapter, Module, algebra
 
 SHAPES = {"layers.0.q_proj": (9, 7), "layers.0.v_proj": (4, 7), "layers.1.down_proj": (5, 12)}
-QUICK = settings(max_examples=60, deadline=None)
+QUICK = settings(max_examples=60)
 
 
 @st.composite

@@ -110,7 +110,7 @@ def test_that_tensors_begin_at_a_multiple_of_eight_bytes() -> None:
         assert (8 + int.from_bytes(blob[:8], "little")) % 8 == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.dictionaries(
         st.from_regex(r"[A-Za-z0-9_-]{1,8}(\.[A-Za-z0-9_-]{1,8}){0,3}", fullmatch=True),
@@ -229,7 +229,7 @@ def test_that_too_large_a_header_is_refused_before_it_is_read() -> None:
     assert refused(b"\xff" * 8).code == "lora.file_header_size"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_that_a_blob_cut_anywhere_or_with_bytes_behind_is_refused(data: st.DataObject) -> None:
     blob = example().to_blob()
@@ -238,7 +238,7 @@ def test_that_a_blob_cut_anywhere_or_with_bytes_behind_is_refused(data: st.DataO
     assert refused(blob + b"\0" * data.draw(st.integers(1, 9))).code == "lora.file_size"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_that_a_damaged_byte_is_refused_or_gives_another_hash(data: st.DataObject) -> None:
     blob = bytearray(example().to_blob())

@@ -36,7 +36,7 @@ def dense(one: Adapter) -> np.ndarray:
     return SCALE * one[NAME].B.astype(np.float64) @ one[NAME].A.astype(np.float64)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 1000), st.integers(1, 4), st.floats(0, 1))
 def test_that_delta_w_stays_what_it_is(seed: int, number: int, strength: float) -> None:
     one = adapter(seed)

@@ -99,7 +99,7 @@ def padded(factor: np.ndarray, rank: int, axis: int) -> np.ndarray:
     return np.pad(factor.astype(np.float64), missing)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.lists(st.integers(0, 10**6), min_size=3, max_size=3).filter(any),
     st.lists(st.integers(1, 7), min_size=3, max_size=3),
@@ -240,7 +240,7 @@ def nova(reports: dict[str, Report], adapters: dict[str, Adapter], name: str, fa
     return np.asarray(x - effective * sum(moves))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 500), min_size=3, max_size=3))
 def test_that_fednova_with_unequal_steps_is_its_formula(steps: list[int]) -> None:
     adapters = trained()

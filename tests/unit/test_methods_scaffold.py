@@ -41,7 +41,7 @@ def as_adapter(numbers: np.ndarray) -> Adapter:
     return Adapter(modules)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.sets(st.sampled_from(ALL), min_size=1), min_size=1, max_size=5), st.data())
 def test_that_c_is_a_plain_loops_over_rounds_in_which_few_of_all_sites_answer(
     answering: list[set[str]], data: st.DataObject

@@ -128,7 +128,7 @@ def test_that_what_is_no_message_is_refused_in_words(text: str) -> None:
     assert "same version" in str(caught.value) and len(str(caught.value)) < 800
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text() | st.recursive(st.none() | st.floats() | st.text(), st.lists).map(json.dumps))
 def test_that_no_text_does_anything_but_that(text: str) -> None:
     with pytest.raises(UserFacingError):
@@ -140,7 +140,7 @@ MUTATIONS = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(MUTATIONS)
 def test_that_a_damaged_message_is_refused_or_another_message(mutation: tuple[str, int, str]) -> None:
     text, at, letter = mutation
@@ -240,7 +240,7 @@ def test_that_repeated_and_overlapping_chunks_are_taken_once(part: Path) -> None
     assert reception.complete and reception.finish().read_bytes() == BLOB
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     ranges=st.lists(st.tuples(st.integers(0, 1023), st.integers(1, 600)), max_size=30),
     restarts=st.sets(st.integers(0, 30)),

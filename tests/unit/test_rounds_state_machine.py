@@ -196,6 +196,6 @@ class AnyFederation(RuleBasedStateMachine):
 
 
 AnyFederation.TestCase.settings = settings(
-    max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=120, stateful_step_count=40, suppress_health_check=list(HealthCheck)
 )
 TestAnyFederation = AnyFederation.TestCase

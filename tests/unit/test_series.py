@@ -108,7 +108,6 @@ TOLD = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(TOLD, st.integers(0, 60))
 def test_that_many_at_once_are_as_one_after_the_other(told: list[events.Event], cut: int) -> None:
     one, many = folded(*told), folded(*told[:cut])
@@ -226,7 +225,7 @@ def test_that_a_loss_that_is_no_number_is_a_gap_and_spoils_no_average() -> None:
     assert curves.training("step", "0.6")[1] == pytest.approx(plain_ema(losses, 0.6), nan_ok=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.one_of(st.floats(0, 100), st.just(NAN)), min_size=1, max_size=60), st.sampled_from(["0.6", "0.9"]))
 def test_that_smoothing_is_the_bias_corrected_average(losses: list[float], weight: str) -> None:
     curves = folded(*(step(n + 1, loss=loss) for n, loss in enumerate(losses)))

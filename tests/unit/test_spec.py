@@ -58,7 +58,7 @@ SPECS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spec=SPECS)
 def test_that_what_is_written_is_read_back(spec: FederationSpec, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("spec") / "federation.toml"

@@ -371,7 +371,7 @@ def test_that_of_a_release_and_a_taking_back_at_once_one_is_refused(tmp_path: Pa
 OPERATIONS = st.lists(st.tuples(st.sampled_from([*MOVES, "put", "reopen"]), st.integers(0, 2)), min_size=1, max_size=25)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(operations=OPERATIONS)
 def test_that_no_sequence_of_operations_opens_the_door_without_a_recorded_approval_in_effect(
     operations: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory
