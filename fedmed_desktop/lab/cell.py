@@ -50,7 +50,7 @@ class BaseFacts:
 
 
 class CellRun:
-    """Runs cells of one experiment on one engine. `told` hears each row as it comes."""
+    """Runs cells of one experiment on one engine. `told` hears each row as it comes. Tuning sees no test note."""
 
     def __init__(
         self,
@@ -59,7 +59,10 @@ class CellRun:
         base: BaseFacts,
         engine: Engine,
         told: Callable[[ResultRow], None] = lambda row: None,
+        *,
+        tuning: bool = False,
     ) -> None:
+        self._splits: tuple[Split, ...] = ("validation",) if tuning else SPLITS
         self._experiment, self._notes, self._base = experiment, notes, base
         self._engine, self._told = engine, told
         self._shared: tuple[SharedNote, ...] = ()
@@ -109,7 +112,7 @@ class CellRun:
             simulation = self._simulation(cell, self._spec(cell, [site]), [site], folder / site.name, sites)
             for snapshot in simulation.run():
                 found.setdefault((snapshot.round, snapshot.split), []).append(snapshot)
-            for split in SPLITS:
+            for split in self._splits:
                 if measured := simulation.measure(split, sites):
                     everywhere.setdefault(split, []).append((pooled_loss(measured), pooled_f1(measured)))
         for (number, split), snapshots in found.items():
@@ -169,17 +172,24 @@ class CellRun:
         self._engine.open(spec, judges)
         lora = spec.lora
         initial = Adapter.initial(self._base.modules, lora.rank, lora.scale, cell.seed)
-        steps = self._steps(spec, sites, judges)
+        steps = self._steps(cell, spec, sites, judges)
         own_judges = judges if cell.kind != "alone" else sites
-        return Simulation(spec, initial, sites, self._engine, BlobStore(folder), own_judges, steps)
+        return Simulation(spec, initial, sites, self._engine, BlobStore(folder), own_judges, steps, self._splits)
 
-    def _steps(self, spec: FederationSpec, sites: Sequence[LabSite], judges: Sequence[LabSite]) -> dict[str, int]:
-        """Steps of a round by site, where they are not what the specification says."""
-        budget = self._experiment.max_tokens_per_site
-        if budget is None and all(site.speed == 1.0 for site in judges) and spec.training.epochs:
+    def _steps(
+        self, cell: Cell, spec: FederationSpec, sites: Sequence[LabSite], judges: Sequence[LabSite]
+    ) -> dict[str, int]:
+        """Steps of a round by site, where they are not what the specification says.
+
+        Where a federation asks some sites only, a baseline's sites do that part of the steps, so that all do as many.
+        """
+        budget, asked = self._experiment.max_tokens_per_site, self._experiment.clients
+        share = asked / len(judges) if asked and cell.kind != "federation" else 1.0
+        if share == 1.0 and budget is None and all(site.speed == 1.0 for site in judges) and spec.training.epochs:
             return {}
         steps = {
-            site.name: steps_of(self._engine.size(site.name), spec.training, site.speed, budget) for site in judges
+            site.name: max(1, round(share * steps_of(self._engine.size(site.name), spec.training, site.speed, budget)))
+            for site in judges
         }
         if [site.name for site in sites] == [EVERYBODY]:
             return {EVERYBODY: sum(steps.values())}

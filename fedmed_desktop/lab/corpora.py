@@ -24,6 +24,7 @@ from ..errors import UserFacingError
 from ..resources import resource
 from .chapters import main_chapter
 from .choices import UNLABELLED, CorpusChoice
+from .duplicates import joined
 from .experiment import Experiment
 
 Split = Literal["train", "validation", "test"]
@@ -57,12 +58,16 @@ def read_corpora(experiment: Experiment, data: Path | None) -> list[LabNote]:
     Raises UserFacingError: `lab.data_needed`, `lab.corpus_missing`, `lab.corpus_row`, `lab.corpus_types` (none of the
     experiment's types is annotated there).
     """
-    notes: list[LabNote] = []
-    for choice in experiment.corpora:
-        found = [_typed(one, types) for one, types in _read(choice, set(experiment.types), data)]
-        cut = [piece for one in found for piece in _pieces(one, choice.characters)]
-        notes += _fewer(cut, choice.notes)
-    return notes
+    found = [
+        (choice, _typed(one, types))
+        for choice in experiment.corpora
+        for one, types in _read(choice, set(experiment.types), data)
+    ]
+    groups = joined([one.group for _, one in found], [one.note.text for _, one in found])
+    of: dict[str, list[LabNote]] = {choice.name: [] for choice in experiment.corpora}
+    for (choice, one), group in zip(found, groups, strict=True):
+        of[choice.name] += _pieces(replace(one, group=group), choice.characters)
+    return [one for choice in experiment.corpora for one in _fewer(of[choice.name], choice.notes)]
 
 
 def _read(choice: CorpusChoice, types: set[str], data: Path | None) -> Iterator[tuple[LabNote, Mapping[str, str]]]:

@@ -86,7 +86,7 @@ class Lab:
         """
         if self.left:
             notes = read_corpora(self.options.experiment, self.options.data)
-            run = CellRun(self.options.experiment, notes, self.base, engine, watcher.row)
+            run = CellRun(self.options.experiment, notes, self.base, engine, watcher.row, tuning=self.options.tuning)
             for cell in self.left:
                 watcher.cell(cell)
                 result = _result(run, cell)

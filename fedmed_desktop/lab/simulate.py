@@ -59,8 +59,8 @@ class Simulation:
     """A federation of these sites, which begins with this adapter.
 
     `judges` are the sites on whose notes its models are measured: the federation's own, if not others. Its engine must
-    have been opened for both. `steps`: of a round, of those sites that do not do what the plan says. Adapters lie in
-    `blobs`; those of rounds that are over are deleted.
+    have been opened for both. `steps`: of a round, of those sites that do not do what the plan says. `splits` are those
+    that the last model is measured on. Adapters lie in `blobs`; those of rounds that are over are deleted.
     """
 
     def __init__(
@@ -72,11 +72,13 @@ class Simulation:
         blobs: BlobStore,
         judges: Sequence[LabSite] | None = None,
         steps: Mapping[str, int] | None = None,
+        splits: Sequence[Split] = SPLITS,
     ) -> None:
         self._spec, self._engine, self._blobs = spec, engine, blobs
         self._sites = {site.name: site for site in sites}
         self._judges = {site.name: site for site in judges or sites}
         self._steps = steps or {}
+        self._splits = splits
         self._rounds = Rounds(spec)
         self._own: dict[str, dict[str, Adapter]] = {}
         self._held: dict[str, set[str]] = {site: set() for site in self._sites}
@@ -210,7 +212,7 @@ class Simulation:
         return measured
 
     def _standing(self) -> Iterator[Snapshot]:
-        for split in SPLITS:
+        for split in self._splits:
             if measured := self.measure(split, list(self._judges.values())):
                 yield self._snapshot(split, measured, self._traffic, self._total)
 

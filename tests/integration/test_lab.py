@@ -6,14 +6,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from fedmed_desktop.cli import main
 from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.federation import LocalResult
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.lab.cells import Cell, cells
+from fedmed_desktop.lab.engines import SiteJob
 from fedmed_desktop.lab.engines.local import LocalEngine
 from fedmed_desktop.lab.experiment import Experiment, load_experiment
 from fedmed_desktop.lab.run import Lab, LabOptions
@@ -196,6 +199,33 @@ def test_that_sites_of_other_speeds_and_budgets_do_other_numbers_of_steps(file: 
     few = experiment.model_copy(update={"max_tokens_per_site": 1})
     steps = [site.steps for site in run(few, tmp_path / "b", only=("fedavg",)).rows[1].sites]
     assert steps == [1, 1]
+
+
+def test_that_baselines_train_no_longer_than_a_federation_that_asks_few_of_its_sites(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = load_experiment(file).model_copy(update={"clients": 1, "rounds": 1})
+    trained: dict[str, list[int]] = {}
+    train = LocalEngine.train
+
+    def watched(self: LocalEngine, jobs: Sequence[SiteJob]) -> list[LocalResult]:
+        results = train(self, jobs)
+        trained.setdefault(watcher.began[-1].split(",")[0], []).extend(one.update.report.steps for one in results)
+        return results
+
+    monkeypatch.setattr(LocalEngine, "train", watched)
+    watcher = Quiet()
+    run(experiment, tmp_path / "a", watcher, only=("fedavg", "alone", "centralised"))
+    assert trained == {"alone": [1, 1], "centralised": [2], "fedavg": [2]}
+
+
+def test_that_tuning_sees_no_test_note(file: Path, tmp_path: Path) -> None:
+    results = run(load_experiment(file), tmp_path / "tuned", tuning=True)
+    assert {row.split for row in results.rows} == {"validation"}
+    assert {row.split for row in run(load_experiment(file), tmp_path / "a", only=("base",)).rows} == {
+        "validation",
+        "test",
+    }
 
 
 def test_that_the_command_line_writes_tables_and_says_what_is_wrong(

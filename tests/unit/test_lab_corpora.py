@@ -96,6 +96,21 @@ def test_that_a_bound_keeps_whole_groups_and_the_same_ones(data: Path) -> None:
     assert notes == [one for one in read_corpora(experiment(corpora=[{"name": "phee"}]), data) if one in notes]
 
 
+def test_that_documents_which_say_nearly_the_same_are_one_group_in_all_corpora(data: Path) -> None:
+    criteria = "Adults between eighteen and eighty years who have had heart failure for longer than three months now ."
+    rows = [{**PHEE[0], "id": f"phee-{n}_1", "split": split, "entities": [], "text": f"{criteria} {n}"}
+            for n, split in ((1, "train"), (2, "test"))]  # fmt: skip
+    write(data / "ner_re" / "phee.jsonl.gz", rows)
+    write(
+        data / "ner_re" / "chia.jsonl.gz",
+        [{**rows[0], "id": "NCT01_inc"}, {**rows[0], "id": "NCT02", "text": "Other."}],
+    )
+    labels = {"entity": dict.fromkeys(("phee", "chia"), LABEL_MAP["entity"]["phee"])}
+    (data / "ner_re" / "label_map.json").write_text(json.dumps(labels), "utf-8")
+    notes = read_corpora(experiment(corpora=[{"name": "phee"}, {"name": "chia"}]), data)
+    assert [one.group for one in notes] == ["pubmed-1", "pubmed-1", "pubmed-1", "NCT02"]
+
+
 def test_that_text_corpora_have_specialties_and_groups_of_alike_notes(data: Path) -> None:
     notes = read_corpora(text_experiment(), data)
     assert {(one.note.specialty, one.group, one.split, one.note.entities) for one in notes} == {

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notes that are nearly the same stay together, or a method would be tested on what it was trained on."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Final
+
+RUN: Final = 8
+"""Words; notes are compared by their runs of so many, whatever stands between the words."""
+
+ALIKE: Final = 0.35
+"""Share of the shorter note's runs that both have: MTSamples' own `dup_group` is made by the same rule."""
+
+LEAST: Final = 10
+"""Runs that both must have in any case: one stock phrase in two sentences is no copy (inferred)."""
+
+_WORD: Final = re.compile(r"\w+")
+_COMMON: Final = 40  # notes: a run that more have is a form's, and counts for nothing
+
+
+def joined(groups: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """The group of each text, those that hold near-duplicates made one, under the name of the first.
+
+    Links go on: what is like a copy of a copy is in the same group. The time goes with the number of words.
+    """
+    root = {group: group for group in groups}
+
+    def first(group: str) -> str:
+        while root[group] != group:
+            group = root[group]
+        return group
+
+    order = {group: at for at, group in reversed(list(enumerate(groups)))}
+    for one, other in near_duplicates(texts):
+        early, late = sorted((first(groups[one]), first(groups[other])), key=lambda group: order[group])
+        root[late] = early
+    return [first(group) for group in groups]
+
+
+def near_duplicates(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Places of each two texts that share enough of their runs; in no order that matters."""
+    having: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for place, text in enumerate(texts):
+        for run in _runs(text):
+            having[run].append(place)
+    telling = [places for places in having.values() if len(places) <= _COMMON]
+    lengths = Counter(place for places in telling for place in places)
+    shared = Counter((one, other) for places in telling for one, other in combinations(places, 2))
+    for (one, other), count in shared.items():
+        if count >= max(LEAST, ALIKE * min(lengths[one], lengths[other])):
+            yield one, other
+
+
+def _runs(text: str) -> set[tuple[str, ...]]:
+    words = _WORD.findall(text.lower())
+    return set(zip(*(words[at:] for at in range(RUN)), strict=False))
