@@ -13,7 +13,7 @@ from typing import Final, Literal
 import numpy as np
 
 from ..storage.results import ResultRow, SiteRow
-from .differences import Difference, difference, site_pairs
+from .differences import Difference, Rows, difference, site_pairs
 
 Split = Literal["validation", "test"]
 
@@ -97,7 +97,8 @@ def labels_of(rows: Iterable[ResultRow]) -> tuple[str, ...]:
 def _comparison(setting: Setting, rows: Sequence[ResultRow], split: Split) -> Comparison:
     here = [row for row in rows if setting.holds(row)]
     final = {label: last for label in labels_of(here) if (last := _final(here, label, split))}
-    lines = tuple(_line(label, final, here) for label in final)
+    chosen_on = {label: last for label in labels_of(here) if (last := _final(here, label, "validation"))}
+    lines = tuple(_line(label, final, chosen_on, here) for label in final)
     return Comparison(setting, split, lines)
 
 
@@ -110,7 +111,7 @@ def _final(rows: Iterable[ResultRow], label: str, split: Split) -> dict[int, Res
     return found
 
 
-def _line(label: str, final: dict[str, dict[int, ResultRow]], rows: Sequence[ResultRow]) -> Line:
+def _line(label: str, final: Rows, chosen_on: Rows, rows: Sequence[ResultRow]) -> Line:
     last = list(final[label].values())
     course = [row for row in rows if row.label == label and row.split == "validation"]
     return Line(
@@ -124,13 +125,13 @@ def _line(label: str, final: dict[str, dict[int, ResultRow]], rows: Sequence[Res
         drift=_spread(_drift(seed) for seed in _by_seed(course)),
         rank=_spread(_rank(seed) for seed in _by_seed(course)),
         last_rank=_spread(_last_rank(seed) for seed in _by_seed(course)),
-        loss_difference=difference(label, final, "loss"),
-        f1_difference=difference(label, final, "f1"),
+        loss_difference=difference(label, final, "loss", chosen_on),
+        f1_difference=difference(label, final, "f1", chosen_on),
         worse_than_alone=_worse_than_alone(final[label], final),
     )
 
 
-def _worse_than_alone(own: dict[int, ResultRow], final: dict[str, dict[int, ResultRow]]) -> tuple[int, int] | None:
+def _worse_than_alone(own: dict[int, ResultRow], final: Rows) -> tuple[int, int] | None:
     alone = next((rows for rows in final.values() if next(iter(rows.values())).kind == "alone"), {})
     if alone is own:
         return None

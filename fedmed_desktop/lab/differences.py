@@ -2,8 +2,13 @@
 """What a method differs from the best of the others, with an interval of the paired bootstrap.
 
 The best baseline of a method is the other federated method with the best mean on the seeds that both have; of what is
-not federated (the base, each site alone, all notes in one place) it is the best of all federated methods. That choice
-is made on the very rows that are then compared, so it favours the baseline: a lead that remains is rather too small.
+not federated (the base, each site alone, all notes in one place) it is the best of all federated methods. For test
+notes it is chosen on validation notes; else on the very rows that are then compared, which favours it: a lead that
+remains is rather too small, a lag rather too large.
+
+A bootstrap of few seeds is much too narrow. So a difference is called one only where a paired t-test over seeds finds
+it as well: of two methods that are alike, with 3 seeds of 3 sites, the bootstrap's interval leaves out 0 in a third of
+all cases, and both together call it a difference in one of twenty (tests/unit/test_lab_compare.py).
 """
 
 from __future__ import annotations
@@ -23,6 +28,12 @@ RESAMPLES: Final = 10_000
 LEVEL: Final = 0.95
 FEW_SEEDS: Final = 5  # below, pairs are of (seed, site): three pairs have ten resamples in all
 
+# Student's t that 2.5 % lie above, for 1 degree of freedom and more; from ten on the last serves, which is too large.
+_T: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+
+Rows = dict[str, dict[int, ResultRow]]
+"""By label and seed."""
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -30,7 +41,8 @@ class Difference:
 
     `relative` is that sum over the baseline's, None where the latter is 0. Intervals are 95 % percentile intervals of
     the paired bootstrap; None with one seed, where nothing is known of how much another seed would have changed.
-    `is_better`: None where the interval holds 0 or there is none.
+    `beyond_chance`: a paired t-test over seeds, two-sided at 5 %, finds a difference. `is_better`: None where it does
+    not, or where the interval holds 0.
     """
 
     measure: Measure
@@ -41,22 +53,27 @@ class Difference:
     relative_interval: tuple[float, float] | None
     pairs: int
     paired_by: Literal["seed", "seed and site"]
+    beyond_chance: bool
 
     @property
     def is_better(self) -> bool | None:
-        if self.interval is None or self.interval[0] <= 0 <= self.interval[1]:
+        if not self.beyond_chance or self.interval is None or self.interval[0] <= 0 <= self.interval[1]:
             return None
         return (self.interval[1] < 0) == (self.measure == "loss")
 
 
-def difference(label: str, final: dict[str, dict[int, ResultRow]], measure: Measure) -> Difference | None:
-    """Against the best baseline; `final`: rows of the last round by label and seed. None: nothing to compare with."""
-    baseline = _best_baseline(label, final, measure)
-    if baseline is None:
+def difference(label: str, final: Rows, measure: Measure, chosen_on: Rows | None = None) -> Difference | None:
+    """Against the best baseline; `final`: rows of the last round. None: nothing to compare with.
+
+    `chosen_on`: the rows that decide which one is the best, where these shall not.
+    """
+    baseline = _best_baseline(label, chosen_on or final, measure)
+    if baseline is None or label not in final or baseline not in final:
         return None
     own, other = final[label], final[baseline]
     seeds = sorted(own.keys() & other.keys())
     by_seed = np.array([(_value(own[seed], measure), _value(other[seed], measure)) for seed in seeds], np.float64)
+    beyond_chance = is_beyond_chance(by_seed[:, 0] - by_seed[:, 1])
     paired_by: Literal["seed", "seed and site"] = "seed"
     if 1 < len(seeds) < FEW_SEEDS:
         by_site = [pair for seed in seeds for pair in site_pairs(own[seed], other[seed], measure)]
@@ -73,7 +90,16 @@ def difference(label: str, final: dict[str, dict[int, ResultRow]], measure: Meas
         relative_interval=ends[1] if ends else None,
         pairs=len(by_seed),
         paired_by=paired_by,
+        beyond_chance=beyond_chance,
     )
+
+
+def is_beyond_chance(changes: Numbers) -> bool:
+    """Whether a t-test, two-sided at 5 %, finds that the mean of these is not 0; never of a single one."""
+    if len(changes) < 2:
+        return False
+    widest = _T[min(len(changes) - 1, len(_T)) - 1] * float(changes.std(ddof=1)) / len(changes) ** 0.5
+    return bool(abs(changes.mean()) > widest)
 
 
 def bootstrap(pairs: Numbers) -> tuple[tuple[float, float], tuple[float, float] | None]:
@@ -93,7 +119,7 @@ def _ends(values: Numbers) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _best_baseline(label: str, final: dict[str, dict[int, ResultRow]], measure: Measure) -> str | None:
+def _best_baseline(label: str, final: Rows, measure: Measure) -> str | None:
     """The one that shares most seeds, of several the best on those seeds: the first in the experiment's order."""
     own = final[label]
     sign = 1 if measure == "loss" else -1

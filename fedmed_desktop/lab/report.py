@@ -178,7 +178,7 @@ def shown(found: Difference) -> str:
         return "one seed, no interval"
     if found.is_better is None:
         return "no difference shown"
-    return "lower" if found.interval[1] < 0 else "higher"
+    return "lower" if found.absolute < 0 else "higher"
 
 
 def _grid(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -214,22 +214,24 @@ def _notes(results: Results, compared: Sequence[Comparison]) -> list[str]:
 def _how_compared(compared: Sequence[Comparison]) -> list[str]:
     found = [d for one in compared for line in one.lines if (d := line.loss_difference)]
     notes = [
-        "The best baseline of a method is the best of the other federated methods in its table, on the same seeds. "
-        "It is chosen on the rows that are compared, which favours the baseline. The differences stand for themselves: "
-        "intervals are not widened for the number of methods compared."
+        "The best baseline of a method is the best of the other federated methods, on the validation notes of the same "
+        "seeds, of test notes too. On validation notes that favours the baseline: a lead that remains is rather too "
+        "small, a lag rather too large. Nothing is corrected for the number of methods compared."
     ]
     if any(one.interval is None for one in found):
         notes.append("With one seed there is no interval: how much another seed would change is not known.")
     if any(one.interval is not None for one in found):
         notes.append(
-            f"Intervals are 95 % percentile intervals of the paired bootstrap, {RESAMPLES:,} resamples. An interval "
-            'that holds 0 is told as "no difference shown", which is no proof that there is none.'
+            f"Intervals are 95 % percentile intervals of the paired bootstrap, {RESAMPLES:,} resamples; of few seeds "
+            'they are much too narrow. So "lower" and "higher" stand only where the interval leaves out 0 and a paired '
+            't-test over seeds, at 5 %, finds a difference as well. "No difference shown" is no proof that there is '
+            "none."
         )
     if any(one.interval is not None and one.paired_by == "seed and site" for one in found):
         notes.append(
             f"With fewer than {FEW_SEEDS} seeds the pairs are of the same site in the same seed, and the difference is "
             "the mean over these pairs: every site counts alike, so that it may be a little off the difference of the "
-            "means in the table. Sites of one seed share a model, so these intervals are rather too narrow."
+            "means in the table. Sites of one seed share a model, which these intervals do not know of."
         )
     return notes
 

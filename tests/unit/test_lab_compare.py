@@ -13,7 +13,7 @@ import pytest
 
 from fedmed_desktop.lab.compare import Line, Setting, compare, labels_of, settings_of
 from fedmed_desktop.lab.curves import curves_of
-from fedmed_desktop.lab.differences import RESAMPLES, bootstrap
+from fedmed_desktop.lab.differences import RESAMPLES, bootstrap, is_beyond_chance
 from fedmed_desktop.scores import Counts
 from fedmed_desktop.storage.results import ResultRow, SiteRow, read_results
 from tests.results_parts import METHODS, ROUNDS, write_experiment
@@ -151,6 +151,46 @@ def test_that_many_seeds_are_paired_by_seed() -> None:
     found = lines(*rows)["a"].loss_difference
     assert found is not None and (found.paired_by, found.pairs) == ("seed", 5)
     assert found.interval == (0.0, 0.0) and found.is_better is None
+
+
+def test_that_few_seeds_which_disagree_on_how_much_decide_nothing_though_the_interval_leaves_out_zero() -> None:
+    rows = [row("a", 0, 1.0), row("a", 1, 1.0), row("b", 0, 1.1), row("b", 1, 2.0)]
+    found = lines(*rows)["a"].loss_difference
+    assert found is not None and found.interval == (-1.0, pytest.approx(-0.1)) and found.is_better is None
+
+
+@pytest.mark.parametrize("changes", [[0.5], [0.1, 1.0], [1.0, 1.2, 0.2], [-1.0, 1.0] * 20])
+def test_that_changes_which_chance_may_give_are_not_beyond_it(changes: list[float]) -> None:
+    assert not is_beyond_chance(np.array(changes))
+
+
+@pytest.mark.parametrize("changes", [[1.0, 1.1], [-1.0, -1.2, -0.8], [0.2, 0.1] * 10])
+def test_that_changes_which_chance_hardly_gives_are_beyond_it(changes: list[float]) -> None:
+    assert is_beyond_chance(np.array(changes))
+
+
+def test_that_methods_which_are_alike_are_called_different_in_one_of_twenty() -> None:
+    """Three seeds of three sites; half of what differs is common to the sites of a seed."""
+    rng, wrong, bare = np.random.default_rng(1), 0, 0
+    for _ in range(300):
+        losses = 0.25 + 0.005 * (rng.normal(size=(2, 3, 1)) + rng.normal(size=(2, 3, 3)))
+        rows = [
+            row(label, seed, float(own.mean()), sites=tuple(site(name, float(x)) for name, x in zip("xyz", own, strict=True)))
+            for label, seeds in zip("ab", losses, strict=True)
+            for seed, own in enumerate(seeds)
+        ]  # fmt: skip
+        found = lines(*rows)["a"].loss_difference
+        assert found is not None and found.interval is not None
+        wrong += found.is_better is not None
+        bare += not found.interval[0] <= 0 <= found.interval[1]
+    assert wrong <= 25 and bare > 3 * wrong, (wrong, bare)
+
+
+def test_that_on_test_notes_the_baseline_is_the_one_that_was_best_on_validation_notes() -> None:
+    rows = [row("a", 0, 3.0), row("b", 0, 1.0), row("c", 0, 2.0)]
+    rows += [row(label, 0, loss, split="test") for label, loss in (("a", 3.0), ("b", 2.0), ("c", 1.0))]
+    (found,) = compare(rows, "test")
+    assert [line.loss_difference.baseline for line in found.lines if line.loss_difference] == ["b", "c", "b"]
 
 
 def test_that_an_interval_that_holds_zero_decides_nothing() -> None:

@@ -125,7 +125,10 @@ def _remarks(compared: Sequence[Comparison]) -> tuple[str, ...]:
     if any(line.loss.sd is not None for one in compared for line in one.lines):
         remarks.append("± is the standard deviation over seeds.")
     if any(one.interval for one in found):
-        remarks.append("An interval that holds 0 shows no difference, which is no proof that there is none.")
+        remarks.append(
+            "Intervals of few seeds are much too narrow: lower and higher stand only where a paired t-test over seeds "
+            "finds a difference as well. No difference shown is no proof that there is none."
+        )
     if any(one.interval is None for one in found):
         remarks.append("With one seed there is no interval: how much another seed would change is not known.")
     if any(len(one.lines) > MOST_LINES for one in compared):
