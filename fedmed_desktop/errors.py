@@ -184,7 +184,7 @@ SENTENCES: Final[dict[str, str]] = {
     "lab.corpus_unreadable": "{path} cannot be read ({reason}). Give the corpus unchanged, as gzip'd JSON lines.",
     "lab.data_needed": "The corpus {corpus} is not bundled. Give the folder that holds it with --data.",
     "lab.empty_split": "{site} has no {split} notes left ({sites} sites, seed {seed}). Ask for fewer sites or more "
-    'notes, raise split.validation_share, or split otherwise, such as by = "iid".',
+    "notes, raise split.validation_share, lower split.ratio, or split by something else.",
     "lab.few_labels": 'With split.by = "{by}" the notes have {found} different ones, too few for {sites} sites. Ask '
     'for fewer sites, or write by = "dirichlet".',
     "lab.few_notes": "There are {groups} groups of notes for {sites} sites. Ask for fewer sites or more notes.",
@@ -205,12 +205,17 @@ SENTENCES: Final[dict[str, str]] = {
     "lab.unreadable": "The experiment {path} cannot be read: {reason}. Correct the file, which must be TOML.",
     "lab.no_ray": "The Ray engine needs Ray, which is not installed: pip install 'fedmed-desktop[cluster]'. Or leave "
     "out --engine ray.",
-    "lab.ray_room": "The Ray cluster has {cores} cores, too few for {workers} workers of {threads} threads each. Ask "
+    "lab.ray_room": "There are {cores} cores for Ray, too few for {workers} workers of {threads} threads each. Ask "
     "for fewer --workers.",
-    "lab.no_scorer": '{label}: the lab has no coordinator with notes of its own. Write measured_by = "sites"; then the '
+    "lab.no_scorer": '{path}: the lab has no coordinator with notes of its own. Write measured_by = "sites"; then the '
     "experiment's shared notes are used.",
     "lab.no_such_method": "The experiment has no method or baseline {label}. It has: {known}. Correct --only.",
     "lab.no_tuning_seeds": "The experiment names no tuning_seeds. Add some to its file, or leave out --tuning.",
+    "results.damaged_head": "{path} is damaged: {reason}. Choose another --out; or delete this file and cells.jsonl "
+    "beside it, and run the lab again.",
+    "results.foreign": "{path} has a {file}, but no experiment that it is of. Choose another folder as --out.",
+    "results.other_label": "{path} holds results of {label} with other settings. Give the method a label of its own, "
+    "or choose another --out.",
     "results.damaged": "{path} is damaged in line {line}: {reason}. Remove this line and run the lab again with the "
     "same --out, or choose another folder.",
     "results.format": "The experiment in {path} has format {found}; this program reads format {known}. Open it with "

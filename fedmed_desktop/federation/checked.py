@@ -7,7 +7,7 @@ For specifications and for all else that is written by hand and holds a `method`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -17,6 +17,16 @@ from .methods import METHODS
 from .plan import Frozen
 
 Value = TypeVar("Value", bound=Frozen)
+
+# What pydantic says in the words of Python, in those of the file.
+_PLAIN: Final[Mapping[str, str]] = {
+    "tuple_type": "give a list, in [ ]",
+    "dict_type": "give a table, in { } or under a heading of its own",
+    "model_type": "give a table, in { } or under a heading of its own",
+    "model_attributes_type": 'give a table, in { }, such as { name = "fedavg" }',
+    "union_tag_not_found": 'the table needs a name, such as name = "fedavg"',
+    "union_tag_invalid": "there is no {tag!r}; known here: {expected_tags}",
+}
 
 
 def checked(model: type[Value], data: Mapping[str, object], where: str, kind: str) -> Value:
@@ -52,6 +62,8 @@ def _reason(error: ErrorDetails, model: type[Frozen], kind: str) -> str:
     if error["type"] == "extra_forbidden":
         known = _known_keys(model, error["loc"][:-1])
         return f"{error['loc'][-1]!r} is no key of {kind}" + (f"; known here: {', '.join(known)}" if known else "")
+    if (found := _PLAIN.get(error["type"])) is not None:
+        return found.format(**error.get("ctx", {}))
     return error["msg"].removeprefix("Value error, ")
 
 

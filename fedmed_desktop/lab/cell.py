@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserFacingError
 from ..federation import FederationSpec
 from ..federation.spec import SharedNote, checked_spec
 from ..lora import Adapter
@@ -70,10 +69,7 @@ class CellRun:
     def run(self, cell: Cell) -> list[ResultRow]:
         """All rows of the cell. Raises UserFacingError."""
         began = time.monotonic()
-        sites = split_into_sites(self._notes, self._experiment, cell.sites, cell.seed)
-        if self._experiment.set_aside:
-            # Taken from every cell's sites, so that all are judged on the same notes.
-            sites, self._shared = share_notes(sites, self._experiment.set_aside, cell.seed)
+        sites, self._shared = self.sites(cell.sites, cell.seed)
         snapshots = {
             "federation": self._federation,
             "base": self._untrained,
@@ -90,13 +86,19 @@ class CellRun:
                 self._told(rows[-1])
         return rows
 
+    def sites(self, count: int, seed: int) -> tuple[list[LabSite], tuple[SharedNote, ...]]:
+        """The sites of a cell, and the notes that are shared. Raises UserFacingError where there are too few notes."""
+        sites = split_into_sites(self._notes, self._experiment, count, seed)
+        if not self._experiment.set_aside:
+            return sites, ()
+        # Taken from every cell's sites, so that all are judged on the same notes.
+        return share_notes(sites, self._experiment.set_aside, seed)
+
     # -- each kind ---------------------------------------------------------------------------------------------------
 
     def _federation(self, cell: Cell, sites: list[LabSite], folder: Path) -> Iterator[Measurement]:
         choice = cell.choice
         assert choice is not None
-        if choice.method.scored_by == "coordinator":
-            raise UserFacingError("lab.no_scorer", label=cell.label)
         simulation = self._simulation(cell, self._spec(cell, sites, choice), sites, folder, sites)
         return ((snapshot, {}) for snapshot in simulation.run())
 

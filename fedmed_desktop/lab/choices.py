@@ -122,7 +122,10 @@ class MethodChoice(Frozen):
 
     method: AnyMethod
     label: str = Field(
-        default_factory=lambda values: values["method"].name if "method" in values else "", min_length=1, max_length=60
+        default_factory=lambda values: values["method"].name if "method" in values else "",
+        min_length=1,
+        max_length=60,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
     )
     combine: Combining = Field(
         default_factory=lambda values: usual(values["method"].name if "method" in values else "")

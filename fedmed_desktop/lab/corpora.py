@@ -70,6 +70,21 @@ def read_corpora(experiment: Experiment, data: Path | None) -> list[LabNote]:
     return [one for choice in experiment.corpora for one in _fewer(of[choice.name], choice.notes)]
 
 
+def check_data(experiment: Experiment, data: Path | None) -> None:
+    """Whether the corpora that are not bundled are there; raises UserFacingError, as `read_corpora` does later."""
+    for choice in experiment.corpora:
+        if choice.name == "bundled":
+            continue
+        if data is None:
+            raise UserFacingError("lab.data_needed", corpus=choice.name)
+        if not (path := _path(choice, data)).is_file():
+            raise UserFacingError("lab.corpus_missing", path=str(path))
+
+
+def _path(choice: CorpusChoice, data: Path) -> Path:
+    return data / _FILES.get(choice.name, f"ner_re/{choice.name}.jsonl.gz")
+
+
 def _read(choice: CorpusChoice, types: set[str], data: Path | None) -> Iterator[tuple[LabNote, Mapping[str, str]]]:
     """Notes as they are in the corpus, each with the map of its types to the experiment's."""
     if choice.name == "bundled":
@@ -77,7 +92,7 @@ def _read(choice: CorpusChoice, types: set[str], data: Path | None) -> Iterator[
         return
     if data is None:
         raise UserFacingError("lab.data_needed", corpus=choice.name)
-    path = data / _FILES.get(choice.name, f"ner_re/{choice.name}.jsonl.gz")
+    path = _path(choice, data)
     local: Mapping[str, str] = {}
     if types and choice.name not in UNLABELLED:
         local = _known(choice.types or _label_map(data, choice.name), types, choice.name)

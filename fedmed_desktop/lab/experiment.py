@@ -52,7 +52,7 @@ class Experiment(Frozen):
     tuning_seeds: tuple[Seed, ...] = ()
     sites: tuple[PositiveInt, ...] = Field((3,), min_length=1)
     clients: PositiveInt | None = None
-    threads: PositiveInt = 1
+    threads: int = Field(1, ge=1, le=256)
     training: TrainingSettings = TrainingSettings(epochs=1)
     max_tokens_per_site: PositiveInt | None = None
     lora: LoraSettings = LoraSettings()
@@ -172,7 +172,8 @@ class Experiment(Frozen):
                 shared_notes=bool(self.shared_by(choice)),
                 clients=self.clients,
             )
-            if code := choice.method.misfit(setting):
+            code = "lab.no_scorer" if choice.method.scored_by == "coordinator" else choice.method.misfit(setting)
+            if code:
                 raise PydanticCustomError(code, SENTENCES[code], {"part": choice.label})
             self._check_rank(choice)
         return self

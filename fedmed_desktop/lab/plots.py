@@ -37,6 +37,7 @@ _STYLE: Final[dict[str, Any]] = {
     "svg.hashsalt": "fedmed-desktop",
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
     "font.size": 9.5,
+    "text.parse_math": False,  # labels are anybody's
     "axes.titlesize": 10.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
@@ -263,6 +264,9 @@ def _draw_courses(panel: Axes, curves: Sequence[Curve], looks: dict[str, _Look],
             panel.fill_between(curve.rounds, low, high, color=look.color, alpha=0.13, linewidth=0, zorder=2)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     if takes_turns:
+        bottom, top = panel.get_ylim()
+        if top - bottom < 1:  # one rank throughout
+            panel.set_ylim(bottom - 0.5, top + 0.5)
         panel.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     panel.set_xlim(-0.02 * last, 1.02 * last)
 

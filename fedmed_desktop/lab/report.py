@@ -24,7 +24,7 @@ _PICTURES: Final = {
     "drift_and_rank.png": "Drift and rank in each round",
     "bytes_and_score.png": "Score against bytes moved",
 }
-# Methods whose papers print no formula: what runs here was designed after their descriptions.
+# Methods of which no formula could be read: what runs here was designed after their descriptions.
 _REDESIGNED: Final = {"adaptive_fedlora": "AdaptiveFedLoRA", "fedopal": "FedOPAL", "sa_fedlora": "SA-FedLoRA"}
 _KEEPING: Final = frozenset({"fedopal", "fedsa"})  # a site's model is not the federation's alone
 _MOST_SITES: Final = 10  # as columns of a table
@@ -54,7 +54,9 @@ def table(results: Results) -> str:
         if test := on_test.get(found.setting):
             parts += ["### The same models on the test notes", *_tables(test)]
     if compared:
-        parts += ["## Pictures", *(f"![{words}]({name})" for name, words in _PICTURES.items())]
+        federated = any(row.kind == "federation" for row in results.rows)
+        drawn = [one for one in _PICTURES.items() if federated or one[0] == "loss.png"]
+        parts += ["## Pictures", *(f"![{words}]({name})" for name, words in drawn)]
         parts.append("Lines are means over seeds, bands one standard deviation on either side.")
         parts += ["## How to read it", _bullets(_notes(results, compared))]
     return "\n\n".join(parts) + "\n"
@@ -204,9 +206,9 @@ def _notes(results: Results, compared: Sequence[Comparison]) -> list[str]:
         "Drift is the mean of the drifts that were measured (model, performance, semantic), over sites and rounds; how "
         "it is computed is inferred, no paper prints it. Rank is over sites and rounds. MB are of 10^6 bytes that all "
         "sites sent and fetched, the final model included.",
-        *_baselines(compared),
-        *_kept(results),
-        *_inferred(results),
+        *baselines(compared),
+        *kept(results),
+        *inferred(results),
         _conditions(results),
     ]
 
@@ -236,7 +238,8 @@ def _how_compared(compared: Sequence[Comparison]) -> list[str]:
     return notes
 
 
-def _baselines(compared: Sequence[Comparison]) -> list[str]:
+def baselines(compared: Sequence[Comparison]) -> list[str]:
+    """What the words for that which is not federated mean, where they stand in a table."""
     words = {
         "centralised": "*centralised*: one training on the notes of all sites in one place, which no federation may do",
         "alone": "*alone*: every site trains by itself, and is judged as all are",
@@ -253,7 +256,8 @@ def _seeds(seeds: Sequence[int]) -> str:
     return f"Seeds {', '.join(map(str, seeds))}; ± is the standard deviation over them."
 
 
-def _kept(results: Results) -> list[str]:
+def kept(results: Results) -> list[str]:
+    """That some methods are judged with what a site keeps, where there are such."""
     found = sorted({row.method for row in results.rows if row.kind == "federation"} & _KEEPING)
     if not found:
         return []
@@ -263,14 +267,15 @@ def _kept(results: Results) -> list[str]:
     ]
 
 
-def _inferred(results: Results) -> list[str]:
+def inferred(results: Results) -> list[str]:
+    """Which methods were designed after descriptions, where there are such."""
     found = sorted({row.method for row in results.rows if row.kind == "federation"} & _REDESIGNED.keys())
     if not found:
         return []
     names = ", ".join(f"`{name}` ({_REDESIGNED[name]})" for name in found)
     return [
-        f"Inferred: {names}. The authors publish no formulas; what ran here was designed after their descriptions, and "
-        "no number here is comparable to theirs."
+        f"Inferred: {names}. In what of these papers could be read there are no formulas; what ran here was designed "
+        "after their descriptions, and no number here is comparable to theirs."
     ]
 
 

@@ -27,7 +27,7 @@ from ..storage.results import (
 )
 from .cell import BaseFacts, CellRun
 from .cells import Cell, cells
-from .corpora import read_corpora
+from .corpora import check_data, read_corpora
 from .engines import Engine
 from .experiment import Experiment
 
@@ -72,28 +72,36 @@ class Lab:
         if unknown := sorted(set(options.only) - labels):
             raise UserFacingError("lab.no_such_method", label=unknown[0], known=", ".join(sorted(labels)))
         self.options = options
+        check_data(experiment, options.data)
         self.base = BaseFacts.of(experiment.model_folder)
-        head = _head(options, self.base, len(everything))
-        done = set(begin_results(options.out, head).done)
+        done = set(begin_results(options.out, _head(options, self.base), [cell.id for cell in everything]).done)
         chosen = [cell for cell in everything if not options.only or cell.label in options.only]
         self.total = len(chosen)
         self.left = [cell for cell in chosen if cell.id not in done]
 
     def run(self, engine: Engine, watcher: Watcher) -> Results:
-        """Runs what is left and writes the tables. A KeyboardInterrupt leaves whole cells, as a crash does.
+        """Runs what is left and writes the tables, also where it ends early. A KeyboardInterrupt leaves whole cells.
 
-        Raises UserFacingError for what more cells would meet too; training that diverges is a cell's result.
+        Raises UserFacingError for what more cells would meet too; training that diverges is a cell's result. Notes
+        that do not become the sites of some cell are told before the first one runs.
         """
-        if self.left:
-            notes = read_corpora(self.options.experiment, self.options.data)
-            run = CellRun(self.options.experiment, notes, self.base, engine, watcher.row, tuning=self.options.tuning)
-            for cell in self.left:
-                watcher.cell(cell)
-                result = _result(run, cell)
-                append_cell(self.options.out, result)
-                watcher.finished(result)
-        write_tables(self.options.out)
+        try:
+            if self.left:
+                self._run_cells(engine, watcher)
+        finally:
+            write_tables(self.options.out)
         return read_results(self.options.out)
+
+    def _run_cells(self, engine: Engine, watcher: Watcher) -> None:
+        notes = read_corpora(self.options.experiment, self.options.data)
+        run = CellRun(self.options.experiment, notes, self.base, engine, watcher.row, tuning=self.options.tuning)
+        for count, seed in dict.fromkeys((cell.sites, cell.seed) for cell in self.left):
+            run.sites(count, seed)
+        for cell in self.left:
+            watcher.cell(cell)
+            result = _result(run, cell)
+            append_cell(self.options.out, result)
+            watcher.finished(result)
 
 
 def _result(run: CellRun, cell: Cell) -> CellResult:
@@ -106,21 +114,25 @@ def _result(run: CellRun, cell: Cell) -> CellResult:
 
 
 def identity(experiment: Experiment, base: BaseFacts, tuning: bool) -> str:
-    """sha256 of all that decides a cell's results, besides its own method, sites and seed being among them.
+    """sha256 of all that decides a cell's results, besides its own method, count of sites and seed.
 
-    More seeds, or other words about the cost, leave what was run as it is.
+    More of these, or other words about the cost, leave what was run as it is.
     """
-    told = experiment.model_dump(mode="json", exclude={"cost", "seeds", "tuning_seeds", "model"})
-    told |= {"base": base.fingerprint, "tuning": tuning}
+    elsewhere = {"cost", "seeds", "tuning_seeds", "model", "sites", "methods", "baselines"}
+    told = experiment.model_dump(mode="json", exclude=elsewhere)
+    return _sha256(told | {"base": base.fingerprint, "tuning": tuning, "set_aside": experiment.set_aside})
+
+
+def _sha256(told: object) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def _head(options: LabOptions, base: BaseFacts, count: int) -> ResultsHead:
+def _head(options: LabOptions, base: BaseFacts) -> ResultsHead:
     experiment = options.experiment
     return ResultsHead(
         experiment=experiment.name + (" (tuning)" if options.tuning else ""),
         sha256=identity(experiment, base, options.tuning),
-        cells=count,
+        labels={choice.label: _sha256(choice.model_dump(mode="json")) for choice in experiment.methods},
         threads=experiment.threads,
         machine=machine(),
         versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES},

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final, Literal
@@ -24,6 +24,7 @@ from ..scores import Counts
 FORMAT: Final = 1
 HEAD_FILE: Final = "experiment.json"
 CELLS_FILE: Final = "cells.jsonl"
+CSV_FILE, JSON_FILE = "results.csv", "results.json"
 
 # A folder may come from anybody: far above any experiment, and small enough for a desktop's memory.
 _HEAD_BYTES: Final = 2**20
@@ -112,35 +113,48 @@ class CellResult(_Value):
 
 
 class ResultsHead(_Value):
-    """What was run: the experiment and the hash of all that decides its results; and on what."""
+    """What was run: the experiment and the hash of all that decides its results; and on what.
+
+    `cells` is how many there are to be in all, `labels` the hash of each method's own settings by its label.
+    """
 
     format: Literal[1] = FORMAT
     experiment: Name
     sha256: Sha256
     cells: NonNegativeInt = 0
+    labels: dict[Name, Sha256] = Field({}, max_length=1000)
     threads: PositiveInt = 1
     machine: dict[Name, Name] = Field({}, max_length=50)
     versions: dict[Name, Name] = Field({}, max_length=50)
 
 
 class Results(ResultsHead):
-    """A whole folder. `failed`: why a cell has no rows, by cell. `cells` is how many the experiment has in all."""
+    """A whole folder. `failed`: why a cell has no rows, by cell."""
 
     rows: tuple[ResultRow, ...] = ()
     failed: dict[Name, Failure] = {}
     done: tuple[Name, ...] = ()
 
 
-def begin_results(folder: Path, head: ResultsHead) -> Results:
-    """Makes the folder, or takes one up again; returns what is there.
+def begin_results(folder: Path, head: ResultsHead, cells: Collection[str] = ()) -> Results:
+    """Makes the folder, or takes one up again, for these cells; returns what is there.
 
-    Raises UserFacingError where it holds cells of another experiment.
+    Raises UserFacingError where it holds cells of another experiment, or of a method with other settings.
     """
     make_folder(folder)
+    labels, done = dict(head.labels), set(cells)
     if (folder / HEAD_FILE).exists() or (folder / CELLS_FILE).exists():
         found = read_results(folder)
         if found.sha256 != head.sha256 and found.done:
             raise UserFacingError("results.other_experiment", path=str(folder), found=found.experiment)
+        run = {row.label for row in found.rows} & found.labels.keys() & labels.keys()
+        if other := sorted(label for label in run if found.labels[label] != labels[label]):
+            raise UserFacingError("results.other_label", path=str(folder), label=other[0])
+        if found.done:
+            labels, done = found.labels | labels, done | set(found.done)
+    elif foreign := next((name for name in (CSV_FILE, JSON_FILE) if (folder / name).exists()), None):
+        raise UserFacingError("results.foreign", path=str(folder), file=foreign)
+    head = head.model_copy(update={"labels": labels, "cells": len(done) if cells else head.cells})
     write_durably(folder / HEAD_FILE, head.model_dump_json(indent=1).encode())
     return read_results(folder)
 
@@ -207,14 +221,14 @@ def _read_head(folder: Path) -> ResultsHead:
     except OSError as error:
         raise disk_fault(error, path) from error
     if len(data) > _HEAD_BYTES:
-        raise _damaged(path, 1, "it is too long")
+        raise UserFacingError("results.damaged_head", path=str(path), reason="it is too long")
     try:
         found = _Format.model_validate_json(data).format
         if found != FORMAT:
             raise UserFacingError("results.format", path=str(folder), found=found, known=FORMAT)
         return ResultsHead.model_validate_json(data)
     except ValidationError as error:
-        raise _damaged(path, 1, _first(error)) from None
+        raise UserFacingError("results.damaged_head", path=str(path), reason=_first(error)) from None
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -251,11 +265,14 @@ def _damaged(path: Path, line: int, reason: str) -> UserFacingError:
 _COLUMNS: Final = tuple(name for name in ResultRow.model_fields if name not in ("sites", "measures", "seconds"))
 
 
+_MEANS: Final = ("rank", "steps", "model_drift", "performance_drift", "semantic_drift")
+
+
 def write_tables(folder: Path) -> list[Path]:
-    """`results.csv` (a line per row, without sites) and `results.json` (everything); returns their paths."""
+    """`results.csv` (a line per row; of its sites means) and `results.json` (everything); returns their paths."""
     results = read_results(folder)
     rows = sorted(results.rows, key=_order)
-    written = [folder / "results.csv", folder / "results.json"]
+    written = [folder / CSV_FILE, folder / JSON_FILE]
     write_durably(written[0], _csv(rows).encode())
     write_durably(
         written[1], (results.model_copy(update={"rows": tuple(rows)}).model_dump_json(indent=1) + "\n").encode()
@@ -271,10 +288,18 @@ def _csv(rows: Sequence[ResultRow]) -> str:
     measures = sorted({name for row in rows for name in row.measures})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *measures])
+    writer.writerow([*_COLUMNS, *_MEANS, *measures])
     for row in rows:
-        writer.writerow([*_cells(getattr(row, name) for name in _COLUMNS), *_cells(map(row.measures.get, measures))])
+        own = (getattr(row, name) for name in _COLUMNS)
+        writer.writerow([*_cells(own), *_cells(_means(row)), *_cells(map(row.measures.get, measures))])
     return text.getvalue()
+
+
+def _means(row: ResultRow) -> Iterator[float | None]:
+    """Over the sites that trained in the row's round."""
+    for name in _MEANS:
+        found = [value for site in row.sites if site.steps and (value := getattr(site, name)) is not None]
+        yield sum(found) / len(found) if found else None
 
 
 def _cells(values: Iterable[object]) -> list[str]:

@@ -127,6 +127,35 @@ def test_that_what_ctrl_c_ended_in_mid_cell_continues_to_the_same_results(file: 
     assert comparable(continued) == comparable(whole)
 
 
+def test_that_notes_which_do_not_become_sites_are_told_before_the_first_cell(file: Path, tmp_path: Path) -> None:
+    experiment = load_experiment(file)
+    split = experiment.split.model_copy(update={"by": "iid", "sizes": "skewed", "ratio": 90.0})
+    watcher = Quiet()
+    with pytest.raises(UserFacingError, match=r"\(9 sites, seed 3\).*split.ratio"):
+        run(experiment.model_copy(update={"sites": (2, 9), "split": split}), tmp_path / "out", watcher)
+    assert watcher.began == []
+
+
+def test_that_a_lab_which_ends_early_leaves_the_tables_of_what_it_has(file: Path, tmp_path: Path) -> None:
+    experiment = load_experiment(file)
+    with pytest.raises(KeyboardInterrupt):
+        run(experiment, tmp_path / "out", Quiet(stop_at_row=4), only=("base", "alone"))
+    assert "base,base," in (tmp_path / "out" / "results.csv").read_text("utf-8")
+
+
+def test_that_a_method_and_a_count_of_sites_are_added_to_what_was_run(file: Path, tmp_path: Path) -> None:
+    experiment = load_experiment(file).model_copy(update={"rounds": 1})
+    fedavg, fedsa = experiment.methods
+    run(experiment.model_copy(update={"methods": (fedavg,), "baselines": ()}), tmp_path / "out")
+    watcher = Quiet()
+    more = experiment.model_copy(update={"sites": (2, 3), "baselines": ()})
+    run(more, tmp_path / "out", watcher)
+    assert watcher.began == ["fedsa, 2 sites, seed 3", "fedavg, 3 sites, seed 3", "fedsa, 3 sites, seed 3"]
+    other = fedavg.model_copy(update={"rank": 1})
+    with pytest.raises(UserFacingError, match="results of fedavg with other settings"):
+        run(more.model_copy(update={"methods": (other, fedsa)}), tmp_path / "out")
+
+
 def test_that_another_experiment_does_not_go_on_in_the_folder_of_one(file: Path, tmp_path: Path) -> None:
     experiment = load_experiment(file)
     run(experiment, tmp_path / "out", only=("base",))

@@ -39,6 +39,13 @@ def test_that_two_ray_workers_train_the_same_adapters_as_one_process(tiny_model:
     assert found[0] == found[1]
 
 
+def test_that_more_workers_than_cores_are_refused_before_they_fill_the_memory(tiny_model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "toy.toml"
+    file.write_text(FILE.format(model=tiny_model.as_posix()), encoding="utf-8")
+    done = lab(file, tmp_path / "out", "--engine", "ray", "--workers", "500")
+    assert done.returncode == 2 and "fewer --workers" in done.stderr
+
+
 def test_that_without_ray_a_sentence_says_how_to_get_it(tiny_model: Path, tmp_path: Path) -> None:
     file = tmp_path / "toy.toml"
     file.write_text(FILE.format(model=tiny_model.as_posix()), encoding="utf-8")

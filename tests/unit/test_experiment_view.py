@@ -12,7 +12,7 @@ import pytest
 
 from fedmed_desktop.desktop.view.experiment import MOST_LINES, Course, Sheet, open_experiment, short
 from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.storage.results import CellResult, ResultRow, ResultsHead, append_cell, begin_results
+from fedmed_desktop.storage.results import CellResult, ResultRow, ResultsHead, append_cell, begin_results, read_results
 from tests.results_parts import METHODS, ROUNDS, write_experiment
 
 
@@ -85,7 +85,20 @@ def test_that_bytes_are_in_a_unit_that_fits(tmp_path: Path) -> None:
 def test_that_failures_and_cells_to_come_are_told(tmp_path: Path) -> None:
     lacks = open_experiment(write_experiment(tmp_path, sites=(2,), failed=3, missing=4)).lacks
     assert lacks.startswith("4 of 34 cells are still to run")
-    assert "fedrot-0 has no result: The loss was no number in round 2." in lacks and "with 2 more" in lacks
+    assert "fedrot-0 has no result and is in no mean: The loss was no number in round 2." in lacks
+    assert lacks.endswith("Nor have: fedrot-1; fedrot-2.")
+
+
+def test_that_a_reader_is_told_what_the_words_of_the_table_mean(tmp_path: Path) -> None:
+    remarks = " ".join(open_experiment(write_experiment(tmp_path, sites=(2,))).remarks)
+    for words in ("Inferred: adaptive_fedlora", "base: the model before any training", "Worse than alone counts"):
+        assert words in remarks
+    assert "`" not in remarks and "*" not in remarks
+    rows = [row for row in read_results(tmp_path).rows if row.kind == "base"]
+    begin_results(tmp_path / "base", ResultsHead(experiment="base", sha256="0" * 64))
+    append_cell(tmp_path / "base", CellResult(cell=rows[0].cell, rows=tuple(rows)))
+    alone = " ".join(open_experiment(tmp_path / "base").remarks)
+    assert "set against" not in alone and "Inferred" not in alone
 
 
 def test_that_an_experiment_that_has_just_begun_has_no_sheets(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_that_methods_which_are_alike_are_called_different_in_one_of_twenty() ->
     for _ in range(300):
         losses = 0.25 + 0.005 * (rng.normal(size=(2, 3, 1)) + rng.normal(size=(2, 3, 3)))
         rows = [
-            row(label, seed, float(own.mean()), sites=tuple(site(name, float(x)) for name, x in zip("xyz", own, strict=True)))
+            row(label, seed, float(own.mean()), sites=tuple(map(site, "xyz", own.tolist())))
             for label, seeds in zip("ab", losses, strict=True)
             for seed, own in enumerate(seeds)
         ]  # fmt: skip

@@ -89,6 +89,8 @@ def test_that_the_help_names_every_experiment_that_comes_with_the_program(capsys
         ("", "(whole file)", "add [[methods]] or baselines"),
         (METHOD + "training = { learning_rat = 1 }\n", "methods.1.training", "learning_rat"),
         (METHOD + "training = { steps = 2, epochs = 1 }\n", "methods.1.training", "either epochs or steps"),
+        ('[[methods]]\nlabel = "a\\nb"\nmethod = { name = "fedavg" }\n', "methods.1.label", "match pattern"),
+        ("threads = 100000\n" + METHOD, "threads", "less than or equal to 256"),
         (METHOD + "[hardware]\nspeeds = [2.0]\n", "hardware.speeds.1", "less than or equal to 1"),
         (METHOD + "[hardware]\ncaps = [0]\n", "hardware.caps.1", "greater than 0"),
     ],
@@ -240,3 +242,9 @@ def test_that_the_bundled_model_is_the_usual_one() -> None:
     assert experiment().model_folder == resource("demo_model")
     assert experiment(model="elsewhere/model").model_folder == Path("elsewhere/model")
     assert isinstance(experiment(), Experiment)
+
+
+def test_that_a_method_which_only_a_coordinator_can_score_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    text = HEAD + '[[methods]]\nmethod = { name = "fed_medlora_plus", measured_by = "coordinator" }\n'
+    error = refused(tmp_path, text)
+    assert error.code == "lab.no_scorer" and 'measured_by = "sites"' in str(error)

@@ -175,6 +175,17 @@ def test_that_a_single_seed_without_scores_or_references_is_drawn(tmp_path: Path
 def test_that_references_alone_have_a_picture_of_their_loss(tmp_path: Path) -> None:
     folder = write_experiment(tmp_path, sites=(2,), seeds=2, methods=())
     assert {path.name for path in write_report(folder)} == {"table.md", "loss.png", "loss.svg"}
+    told = (folder / "table.md").read_text("utf-8")
+    assert "(loss.png)" in told and "(bytes_and_score.png)" not in told and "(drift_and_rank.png)" not in told
+
+
+@needs_matplotlib
+@pytest.mark.parametrize("label", ["$\\frac$", "a $5 and $6", "x_1^2", "_hidden"])
+def test_that_a_label_is_drawn_as_it_is_written(tmp_path: Path, label: str) -> None:
+    rows = read_results(write_experiment(tmp_path, sites=(2,), seeds=1)).rows
+    labelled = tuple(row.model_copy(update={"label": label}) if row.label == "fedavg" else row for row in rows)
+    assert {path.name for path in plots.draw_plots(tmp_path, labelled)} == set(PICTURES)
+    assert label in (tmp_path / "loss.svg").read_text("utf-8").replace("&amp;", "&")
 
 
 @needs_matplotlib

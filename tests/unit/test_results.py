@@ -142,7 +142,42 @@ def test_that_a_huge_folder_is_refused_before_it_fills_the_memory(tmp_path: Path
     os.truncate(tmp_path / CELLS_FILE, 2**27)  # one line of zeros
     assert code_of(tmp_path) == "results.damaged"
     os.truncate(tmp_path / HEAD_FILE, 2**40)
-    assert code_of(tmp_path) == "results.damaged"
+    assert code_of(tmp_path) == "results.damaged_head"
+
+
+def test_that_a_damaged_head_is_told_with_what_helps(tmp_path: Path) -> None:
+    begin_results(tmp_path, HEAD)
+    (tmp_path / HEAD_FILE).write_text('{"format": 1,', "utf-8")
+    with pytest.raises(UserFacingError, match=r"experiment.json is damaged: .* delete this file and cells.jsonl"):
+        begin_results(tmp_path, HEAD)
+
+
+def test_that_a_folder_of_something_else_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text("mine", "utf-8")
+    with pytest.raises(UserFacingError, match=r"has a results.csv.*another folder"):
+        begin_results(tmp_path, HEAD)
+    assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
+
+
+def test_that_a_method_may_come_to_a_folder_but_not_with_other_settings(tmp_path: Path) -> None:
+    old, new = HEAD.model_copy(update={"labels": {"a": "1" * 64}}), {"b": "2" * 64}
+    begin_results(tmp_path, old, ["a-0"])
+    append_cell(tmp_path, CellResult(cell="a-0", rows=(row("a", 1),)))
+    found = begin_results(tmp_path, HEAD.model_copy(update={"labels": new}), ["b-0", "b-1"])
+    assert (found.cells, found.labels) == (3, old.labels | new)
+    with pytest.raises(UserFacingError, match="results of a with other settings"):
+        begin_results(tmp_path, HEAD.model_copy(update={"labels": {"a": "3" * 64}}), ["a-0"])
+
+
+def test_that_the_table_has_means_over_the_sites_that_trained(tmp_path: Path) -> None:
+    sites = [SiteRow(site=name, notes=1, loss=1.0, steps=steps, rank=rank, model_drift=drift)
+             for name, steps, rank, drift in (("x", 4, 8, 0.2), ("y", 2, 16, 0.4), ("z", 0, None, None))]  # fmt: skip
+    begin_results(tmp_path, HEAD)
+    append_cell(tmp_path, CellResult(cell="a-0", rows=(row("a", 1, sites=tuple(sites)),)))
+    with write_tables(tmp_path)[0].open(encoding="utf-8") as file:
+        (found,) = csv.DictReader(file)
+    assert [found[name] for name in ("rank", "steps", "semantic_drift")] == ["12.0", "3.0", ""]
+    assert float(found["model_drift"]) == pytest.approx(0.3)
 
 
 def test_that_the_tables_have_one_line_per_round(tmp_path: Path) -> None:

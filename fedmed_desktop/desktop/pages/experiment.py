@@ -64,9 +64,7 @@ class ExperimentPage(PageBase):
         self._settings = QActionGroup(self)
         self._settings.triggered.connect(self._on_setting)
         self.lacks = Banner()
-        self.empty = EmptyState(
-            "monitor", self.tr("No result yet"), self.tr("The first cell of this experiment is still to be finished.")
-        )
+        self.empty = EmptyState("monitor", self.tr("No result"), self.tr("No cell of this experiment has one."))
         self.model = TextTable(parent=self)
         self.table = Table(self.tr("Methods compared"), MOST_ROWS)
         self.table.setModel(self.model)
@@ -141,7 +139,7 @@ class ExperimentPage(PageBase):
         self.heading.setText(self.tr("Experiment: {name}").format(name=experiment.name))
         self.subtitle.setText(experiment.subtitle)
         self.lacks.show_message(experiment.lacks, "warn")
-        self.remarks.setText(" ".join(experiment.remarks))
+        self.remarks.setText("\n".join(experiment.remarks))
         has_rows = bool(experiment.sheets)
         for part in (self._card, self._below, self._place, self.subtitle):
             part.setVisible(has_rows)

@@ -83,7 +83,7 @@ def open_experiment(folder: Path) -> Experiment:
         name=results.experiment,
         subtitle=_subtitle(results),
         lacks=_lacks(results),
-        remarks=_remarks(compared),
+        remarks=_remarks(results, compared),
         sheets=tuple(_sheet(found, on_test.get(found.setting), results) for found in compared),
     )
 
@@ -109,19 +109,22 @@ def _lacks(results: Results) -> str:
         parts.append(f"{missing:,} of {results.cells:,} cells are still to run; means are over those that are there.")
     if results.failed:
         name, failure = min(results.failed.items())
-        more = len(results.failed) - 1
-        parts.append(
-            f"{short(name)} has no result: {failure.sentence}" + (f" So it is with {more:,} more." if more else "")
-        )
+        others = [short(other) for other in sorted(results.failed)[1:]]
+        more = f" and {len(others) - 2:,} more" if len(others) > 2 else ""
+        parts.append(f"{short(name)} has no result and is in no mean: {failure.sentence}")
+        if others:
+            parts.append(f"Nor have: {'; '.join(others[:2])}{more}.")
     return " ".join(parts)
 
 
-def _remarks(compared: Sequence[Comparison]) -> tuple[str, ...]:
+def _remarks(results: Results, compared: Sequence[Comparison]) -> tuple[str, ...]:
+    from ...lab.report import baselines, inferred, kept
+
     found = [line.loss_difference for one in compared for line in one.lines if line.loss_difference]
-    remarks = [
-        "Loss is after the last round, on the validation notes of all sites; lower is better. Each method is set "
-        "against the best of the other federated ones."
-    ]
+    remarks = ["Loss is after the last round, on the validation notes of all sites; lower is better."]
+    if found:
+        remarks.append("Each method is set against the best of the other federated ones.")
+    remarks += [words.replace("`", "").replace("*", "") for words in (*kept(results), *baselines(compared))]
     if any(line.loss.sd is not None for one in compared for line in one.lines):
         remarks.append("± is the standard deviation over seeds.")
     if any(one.interval for one in found):
@@ -133,6 +136,11 @@ def _remarks(compared: Sequence[Comparison]) -> tuple[str, ...]:
         remarks.append("With one seed there is no interval: how much another seed would change is not known.")
     if any(len(one.lines) > MOST_LINES for one in compared):
         remarks.append(f"The charts have the first {MOST_LINES} methods only.")
+    if any(line.worse_than_alone for one in compared for line in one.lines):
+        remarks.append("Worse than alone counts the sites of all seeds whose loss is above that of training by itself.")
+    if any(line.drift for one in compared for line in one.lines):
+        remarks.append("Drift is computed in this project's own way.")
+    remarks += [words.replace("`", "") for words in inferred(results)]
     return tuple(remarks)
 
 

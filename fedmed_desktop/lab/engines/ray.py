@@ -31,7 +31,9 @@ class RayEngine:
             raise UserFacingError("lab.no_ray") from None
         self._ray: Any = ray
         cluster = os.environ.get("RAY_ADDRESS")
-        # A cluster of its own has as many cores as the workers use, so that they always find room.
+        if not cluster and workers > (cores := os.cpu_count() or 1):
+            raise UserFacingError("lab.ray_room", workers=workers, threads=threads, cores=cores)
+        # A cluster of its own has as many cores as the workers use: threads may be more, as they may be in one process.
         own = {} if cluster else {"num_cpus": workers * threads}
         self._ray.init(address=cluster, include_dashboard=False, log_to_driver=False, configure_logging=False, **own)
         there = self._ray.cluster_resources()
