@@ -176,6 +176,7 @@ class GuideDialog(QDialog):
         cursor = QTextCursor(block)
         form = QTextBlockFormat()
         form.setLineHeight(_LINE_PERCENT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+        form.setNonBreakableLines(False)  # of a formula: its end must be seen with large letters too
         form.setTopMargin(theme.gap(16) if level > 1 else 0)
         form.setBottomMargin(theme.gap(4) if level or block.textList() else theme.gap(8))
         cursor.mergeBlockFormat(form)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """AdaptiveFedLoRA (Yu, medRxiv, doi 10.64898/2026.01.18.26344237), a re-design under that name's description.
 
-Its public abstract names the parts (drift of model, performance and semantics; LoRA rank that follows drift; client
-selection; aggregation by Jensen-Shannon divergence) and publishes no formula. So every formula and constant here is
-inferred (methods 1.2), is a setting, and none of its numbers is comparable to ours. Not even the direction is stated:
-`sign` "more" gives a site that drifts more rank, "less" gives it less.
+Its abstract, which is all that could be read, names the parts (drift of model, performance and semantics; LoRA rank
+that follows drift; client selection; aggregation by Jensen-Shannon divergence) and has no formula. So every formula and
+constant here is inferred (methods 1.2), is a setting, and none of its numbers is comparable to ours. Not even the
+direction is stated: `sign` "more" gives a site that drifts more rank, "less" gives it less.
 
 - Drift: each of the three by its running quantile, weighted, smoothed per site.        (federation.rank)
 - Rank: a step on the grid with hysteresis, within the site's cap. The scale is constant, so no step moves delta W.

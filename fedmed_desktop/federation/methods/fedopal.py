@@ -3,10 +3,10 @@
 
     h = W x + s_g B_g A_g x + s_p B_p A_p x,      loss + weight * overlap(g, p)                          (methods 3)
 
-They describe it for images and publish neither the overlap nor its weight, so both of ours (plan.Orthogonal) are
-inferred; 0.5 is O-LoRA's start value. The common adapter is averaged by notes, in any way of combining; after a stack
-the personal one is held apart from the fresh adapter, not from what lies frozen. The personal one is the site's alone:
-no plan asks for it, and the coordinator knows of it no more than its rank.
+They describe it for images; the abstract, which is all that could be read, gives neither the overlap nor its weight, so
+both of ours (plan.Orthogonal) are inferred; 0.5 is O-LoRA's start value. The common adapter is averaged by notes, in
+any way of combining; after a stack the personal one is held apart from the fresh adapter, not from what lies frozen.
+The personal one is the site's alone: no plan asks for it, and the coordinator knows of it no more than its rank.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """SA-FedLoRA (arXiv 2405.09394): a rank that falls by the calendar, after a stage that holds sites to the common model.
 
-No formula of theirs is public, so all of ours are inferred (methods 4.15). The schedule is AdaLoRA's cubic one. Of T
-rounds T_i are initiating, T_h hold the first rank r_0 (the specification's `lora.rank`) and T_f have the last, r_T:
+No formula of theirs could be read, so all of ours are inferred (methods 4.15). The schedule is AdaLoRA's cubic one. Of
+T rounds T_i are initiating, T_h hold the first rank r_0 (the specification's `lora.rank`) and T_f have the last, r_T:
 
     r(t) = r_0                                                                    t <= T_i + T_h
     r(t) = r_T                                                                    t >= T - T_f
