@@ -51,7 +51,7 @@ def test_that_every_blob_is_on_the_sheet_by_its_hash_and_exact_size(site: Site) 
     part = entry.update.parts["adapter"]
     shown = sheet(entry, site.desk)
     assert dict(shown.numbers) | {
-        "update": entry.sha256, "round": "3", "adapter, sha256": part.sha256, "adapter, bytes": f"{part.size:,}",
+        "update": entry.sha256, "round": "3", "sha256 of adapter": part.sha256, "bytes of adapter": f"{part.size:,}",
     } == dict(shown.numbers)  # fmt: skip
     assert shown.hash == part.sha256
     assert shown.short_hash == grouped(part.sha256)
@@ -174,7 +174,7 @@ def test_that_each_part_is_named_and_what_the_method_keeps_here_is_said(site: Si
     scaffold = site.trained(3, objective=(ControlVariate(form="gradient"),))
     shown = sheet(scaffold, site.desk)
     assert {"Adapter", "Change of control variate"} < lines(shown.leaves).keys()
-    assert dict(shown.numbers)["change of control variate, sha256"] == scaffold.update.parts["control"].sha256
+    assert dict(shown.numbers)["sha256 of change of control variate"] == scaffold.update.parts["control"].sha256
     assert shown.hash == scaffold.sha256, "of two parts, the fingerprint is over both"
     assert "control variate" in shown.stays and "add up to it" in shown.stays
     own_b = sheet(site.trained(4, own=("B",)), site.desk)

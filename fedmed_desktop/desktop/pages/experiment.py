@@ -81,7 +81,7 @@ class ExperimentPage(PageBase):
         column.addWidget(self.heading)
         column.addWidget(self.subtitle)
         header = Row(spacing=16)
-        header.add(words, 1)
+        header.add(words, 1, least=300)
         buttons = Flow(self.setting, self.another, self.back)
         header.add(buttons)
         for part in (words, buttons):

@@ -94,7 +94,7 @@ class MonitorPage(PageBase):
         )
         column.addWidget(self.hint)
         header = Row(spacing=16)
-        header.add(words, 1)
+        header.add(words, 1, least=200)
         header.add(self.controls)
         for part in (words, self.controls):
             header.content.setAlignment(part, Qt.AlignmentFlag.AlignTop)

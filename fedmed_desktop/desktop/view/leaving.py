@@ -97,7 +97,7 @@ def numbers(entry: Entry, spec: FederationSpec | None) -> tuple[tuple[str, str],
     rows = [("update", entry.sha256), ("round", str(entry.update.round))]
     for name, part in sorted(entry.update.parts.items()):
         words = part_name(name)
-        rows += [(f"{words}, bytes", f"{part.size:,}"), (f"{words}, sha256", part.sha256)]
+        rows += [(f"bytes of {words}", f"{part.size:,}"), (f"sha256 of {words}", part.sha256)]
     counted = _COUNTED[spec.share.histogram if spec else "none"][0]
     return (*rows, *(_plainly(row, counted) for row in scalars(entry.update.report)))
 

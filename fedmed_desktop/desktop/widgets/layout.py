@@ -85,12 +85,13 @@ class Row(Spaced):
         super().__init__(parent)
         self.content = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
         self._lay(self.content, (0, 0, 0, 0), spacing)
-        self._widgets: list[QWidget] = []
+        self._widgets: dict[QWidget, int] = {}  # with the widths that they need
         for widget in widgets:
             self.add(widget, 1)
 
-    def add(self, widget: QWidget, stretch: int = 0) -> None:
-        self._widgets.append(widget)
+    def add(self, widget: QWidget, stretch: int = 0, least: int = 0) -> None:
+        """`least`: the width in px at text scale 1 that it needs beside others, where its minimum is too little."""
+        self._widgets[widget] = least
         self.content.addWidget(widget, stretch)
 
     def is_stacked(self) -> bool:
@@ -98,7 +99,9 @@ class Row(Spaced):
 
     def _needed(self) -> int:
         shown = [widget for widget in self._widgets if not widget.isHidden()]
-        least = sum(max(widget.minimumSizeHint().width(), widget.minimumWidth()) for widget in shown)
+        least = sum(
+            max(one.minimumSizeHint().width(), one.minimumWidth(), theme.px(self._widgets[one])) for one in shown
+        )
         return least + self.content.spacing() * max(0, len(shown) - 1)
 
     def _turn(self) -> None:
