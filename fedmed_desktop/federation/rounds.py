@@ -110,6 +110,7 @@ class Rounds:
             state.caps.pop(given.site, None)
         else:
             state.caps[given.site] = given.rank_cap
+            self._lower(given.site, given.rank_cap)
         if given.site in state.sites:
             return
         state.sites = sorted([*state.sites, given.site])
@@ -117,6 +118,12 @@ class Rounds:
         step.events.append(events.SiteSeen(time=now, site=given.site, state="joined"))
         if state.phase == "gathering" and len(state.sites) >= self.spec.round.sites:
             self._open(now, step)
+
+    def _lower(self, site: str, cap: int) -> None:
+        """A plan that is still to be answered asks for no more than the site bears now."""
+        plan = self.state.plans.get(site)
+        if plan is not None and plan.rank > cap and site in self.state.unanswered():
+            self.state.plans[site] = plan.model_copy(update={"rank": cap})
 
     def _awaits_approval(self, given: AwaitsApproval, now: datetime, step: Step) -> None:
         state = self.state

@@ -442,6 +442,29 @@ def test_that_a_receipt_that_a_cut_has_swallowed_is_waited_for_before_the_next_r
         jobs.close()
 
 
+def test_that_a_site_which_bears_less_in_the_middle_of_a_round_trains_no_more_than_that(tmp_path: Path) -> None:
+    """It is started again with a smaller --rank-cap while it is to answer a plan of before."""
+    spec = small_spec(rounds=2, round={"sites": 1, "quorum": 1})
+
+    async def scenario() -> None:
+        seen: list[events.Event] = []
+        async with coordinator(tmp_path / "c", spec, seen) as (host, port):
+            held, small = NumpyTrainer(), MethodTrainer()
+            held.hold.clear()
+            async with running(agent(tmp_path, "A", port, jobs, seen, held)):
+                await until(lambda: host.rounds.state.phase == "open")
+            async with running(agent(tmp_path, "A", port, jobs, seen, small, rank_cap=1)) as tasks:
+                await tasks[0]
+            assert [record.sites["A"].rank for record in host.rounds.state.history] == [1, 1]
+            assert small.trained == [1, 2] and not all_of(seen, events.Failed)
+
+    jobs = Jobs()
+    try:
+        asyncio.run(scenario())
+    finally:
+        jobs.close()
+
+
 # -- what never leaves -------------------------------------------------------------------------------------------------
 
 
