@@ -120,10 +120,10 @@ class Rounds:
             self._open(now, step)
 
     def _lower(self, site: str, cap: int) -> None:
-        """A plan that is still to be answered asks for no more than the site bears now."""
-        plan = self.state.plans.get(site)
-        if plan is not None and plan.rank > cap and site in self.state.unanswered():
-            self.state.plans[site] = plan.model_copy(update={"rank": cap})
+        """A plan that is still to be carried out asks for no more than the site bears now."""
+        state, plan = self.state, self.state.plans.get(site)
+        if plan is not None and plan.rank > cap and site in state.unanswered() and site not in state.awaiting:
+            state.plans[site] = plan.model_copy(update={"rank": cap})
 
     def _awaits_approval(self, given: AwaitsApproval, now: datetime, step: Step) -> None:
         state = self.state

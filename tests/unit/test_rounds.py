@@ -307,14 +307,16 @@ def test_that_a_histogram_counts_the_federations_types_alone() -> None:
     assert free(UpdateArrived(site="A", update=update("A", 1, histogram={"Cardiology": 3})), 1).changed
 
 
-def test_that_a_plan_to_be_answered_falls_to_what_the_site_bears_and_an_answered_one_stays() -> None:
+def test_that_a_plan_to_be_carried_out_falls_to_what_the_site_bears_and_others_stay() -> None:
     drive = Driver().opened()
     before = drive.rounds.state.plans["A"]
     assert drive(SiteJoined(site="A", rank_cap=1), 1).changed
     assert drive.rounds.plan_for("A") == before.model_copy(update={"rank": 1})
     drive(UpdateArrived(site="B", update=update("B", 1)), 1)
-    drive(SiteJoined(site="B", rank_cap=1), 1)
-    assert drive.rounds.state.plans["B"].rank == before.rank
+    drive(AwaitsApproval(site="C", round=1), 1)
+    for site in "BC":  # what was trained is not lost
+        drive(SiteJoined(site=site, rank_cap=1), 1)
+        assert drive.rounds.state.plans[site].rank == before.rank
 
 
 def test_that_counts_which_the_federation_does_not_share_are_refused() -> None:
