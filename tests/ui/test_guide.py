@@ -190,20 +190,15 @@ def test_that_at_200_percent_nothing_is_cut_off_and_it_can_be_closed(
 
 
 def test_that_at_200_percent_no_page_scrolls_sideways_and_hides_the_ends_of_its_formulas(
-    guide: GuideDialog, qapp: QApplication, qtbot: QtBot
+    guide: GuideDialog, look: Appearance, qtbot: QtBot
 ) -> None:
-    look = Appearance(qapp, "light", 2.0)
-    try:
-        guide.open_at("rounds")
-        guide.resize(720, 648)
-        for page in (*PAGES, *METHOD_PAGES):
-            guide.open_at(page)
-            qtbot.wait(1)
-            assert guide.text.horizontalScrollBar().maximum() == 0, page
-    finally:
-        look.set_text_scale(1.0)
-        look.setParent(None)
-        look.deleteLater()
+    look.set_text_scale(2.0)
+    guide.open_at("rounds")
+    guide.resize(720, 648)
+    for page in (*PAGES, *METHOD_PAGES):
+        guide.open_at(page)
+        qtbot.wait(1)
+        assert guide.text.horizontalScrollBar().maximum() == 0, page
 
 
 def test_that_back_leads_through_the_pages_that_were_read(guide: GuideDialog, qtbot: QtBot) -> None:
