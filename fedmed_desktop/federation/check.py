@@ -18,8 +18,8 @@ from .update import Report
 # A report's norm is computed in float64 from the very same bytes; other BLAS builds differ in the last bits only.
 _NORM_TOLERANCE = 1e-4
 
-# Far above what any training gives, and so small that no weighted sum of factors leaves float32: what has passed these
-# checks can always be combined.
+# Far above what any training gives, and so small that no sum of factors leaves float32 whatever notes and steps a plan
+# can ask for: what has passed these checks must be something that can be combined.
 _LARGEST_VALUE: Final = 1e9
 
 

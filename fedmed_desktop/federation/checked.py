@@ -21,9 +21,9 @@ Value = TypeVar("Value", bound=Frozen)
 # What pydantic says in the words of Python, in those of the file.
 _PLAIN: Final[Mapping[str, str]] = {
     "tuple_type": "give a list, in [ ]",
-    "dict_type": "give a table, in { } or under a heading of its own",
-    "model_type": "give a table, in { } or under a heading of its own",
-    "model_attributes_type": 'give a table, in { }, such as { name = "fedavg" }',
+    "dict_type": "give a table, in {{ }} or under a heading of its own",
+    "model_type": "give a table, in {{ }} or under a heading of its own",
+    "model_attributes_type": 'give a table, in {{ }}, such as {{ name = "fedavg" }}',
     "union_tag_not_found": 'the table needs a name, such as name = "fedavg"',
     "union_tag_invalid": "there is no {tag!r}; known here: {expected_tags}",
 }

@@ -122,7 +122,8 @@ class Rounds:
     def _lower(self, site: str, cap: int) -> None:
         """A plan that is still to be carried out asks for no more than the site bears now."""
         state, plan = self.state, self.state.plans.get(site)
-        if plan is not None and plan.rank > cap and site in state.unanswered() and site not in state.awaiting:
+        trained = site in state.updates or site in state.awaiting or state.declined.get(site, "failed") != "failed"
+        if plan is not None and plan.rank > cap and not trained:
             state.plans[site] = plan.model_copy(update={"rank": cap})
 
     def _awaits_approval(self, given: AwaitsApproval, now: datetime, step: Step) -> None:

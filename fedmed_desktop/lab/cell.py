@@ -190,9 +190,9 @@ class CellRun:
         if share == 1.0 and budget is None and all(site.speed == 1.0 for site in judges) and spec.training.epochs:
             return {}
         steps = {
-            site.name: max(1, round(share * steps_of(self._engine.size(site.name), spec.training, site.speed, budget)))
+            site.name: share * steps_of(self._engine.size(site.name), spec.training, site.speed, budget)
             for site in judges
         }
         if [site.name for site in sites] == [EVERYBODY]:
-            return {EVERYBODY: sum(steps.values())}
-        return steps
+            steps = {EVERYBODY: sum(steps.values())}
+        return {name: max(1, round(many)) for name, many in steps.items()}

@@ -68,19 +68,20 @@ def difference(label: str, final: Rows, measure: Measure, chosen_on: Rows | None
     `chosen_on`: the rows that decide which one is the best, where these shall not.
     """
     baseline = _best_baseline(label, chosen_on or final, measure)
-    if baseline is None or label not in final or baseline not in final:
-        return None
-    own, other = final[label], final[baseline]
+    own, other = final.get(label, {}), final.get(baseline or "", {})
     seeds = sorted(own.keys() & other.keys())
-    by_seed = np.array([(_value(own[seed], measure), _value(other[seed], measure)) for seed in seeds], np.float64)
-    beyond_chance = is_beyond_chance(by_seed[:, 0] - by_seed[:, 1])
+    if baseline is None or not seeds:
+        return None
+    pairs = [np.array([(_value(own[seed], measure), _value(other[seed], measure))], np.float64) for seed in seeds]
     paired_by: Literal["seed", "seed and site"] = "seed"
     if 1 < len(seeds) < FEW_SEEDS:
-        by_site = [pair for seed in seeds for pair in site_pairs(own[seed], other[seed], measure)]
-        if by_site:
-            by_seed, paired_by = np.array(by_site, np.float64), "seed and site"
-    ends = bootstrap(by_seed) if len(seeds) > 1 else None
-    change, base = float((by_seed[:, 0] - by_seed[:, 1]).mean()), float(by_seed[:, 1].mean())
+        by_site = [np.array(site_pairs(own[seed], other[seed], measure), np.float64) for seed in seeds]
+        if all(map(len, by_site)):
+            pairs, paired_by = by_site, "seed and site"
+    by_seed = np.array([float((one[:, 0] - one[:, 1]).mean()) for one in pairs])
+    together = np.concatenate(pairs)
+    ends = bootstrap(together) if len(seeds) > 1 else None
+    change, base = float((together[:, 0] - together[:, 1]).mean()), float(together[:, 1].mean())
     return Difference(
         measure=measure,
         baseline=baseline,
@@ -88,9 +89,9 @@ def difference(label: str, final: Rows, measure: Measure, chosen_on: Rows | None
         relative=change / base if base else None,
         interval=ends[0] if ends else None,
         relative_interval=ends[1] if ends else None,
-        pairs=len(by_seed),
+        pairs=len(together),
         paired_by=paired_by,
-        beyond_chance=beyond_chance,
+        beyond_chance=is_beyond_chance(by_seed),
     )
 
 
@@ -121,7 +122,7 @@ def _ends(values: Numbers) -> tuple[float, float]:
 
 def _best_baseline(label: str, final: Rows, measure: Measure) -> str | None:
     """The one that shares most seeds, of several the best on those seeds: the first in the experiment's order."""
-    own = final[label]
+    own = final.get(label, {})
     sign = 1 if measure == "loss" else -1
     found: list[tuple[int, float, str]] = []
     for other, rows in final.items():

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notes that are nearly the same stay together, or a method would be tested on what it was trained on."""
+"""Notes that are nearly the same stay together, or a method would be tested on what it was trained on.
+
+Those are notes of the same words, and notes that share a third of their runs of words; see ALIKE. What is shorter than
+RUN + LEAST - 1 words is a phrase, not a copy.
+"""
 
 from __future__ import annotations
 
@@ -42,10 +46,15 @@ def joined(groups: Sequence[str], texts: Sequence[str]) -> list[str]:
 
 
 def near_duplicates(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Places of each two texts that share enough of their runs; in no order that matters."""
+    """Places of two texts each: of the same words, or sharing enough of their runs; in no order that matters."""
     having: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    whole: dict[tuple[str, ...], int] = {}
     for place, text in enumerate(texts):
-        for run in _runs(text):
+        words = tuple(_WORD.findall(text.lower()))
+        if len(words) >= RUN + LEAST - 1 and (first := whole.setdefault(words, place)) != place:
+            yield first, place
+            continue
+        for run in set(zip(*(words[at:] for at in range(RUN)), strict=False)):
             having[run].append(place)
     telling = [places for places in having.values() if len(places) <= _COMMON]
     lengths = Counter(place for places in telling for place in places)
@@ -53,8 +62,3 @@ def near_duplicates(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     for (one, other), count in shared.items():
         if count >= max(LEAST, ALIKE * min(lengths[one], lengths[other])):
             yield one, other
-
-
-def _runs(text: str) -> set[tuple[str, ...]]:
-    words = _WORD.findall(text.lower())
-    return set(zip(*(words[at:] for at in range(RUN)), strict=False))

@@ -101,7 +101,8 @@ class Answering:
     async def verdict(self, message: Receipt | Refused) -> None:
         """The coordinator's, on something that was sent; repeated or unknown ones change nothing."""
         released = await asyncio.to_thread(self._outbox.in_state, "released")
-        if message.update not in {entry.sha256 for entry in released}:
+        entry = next((entry for entry in released if entry.sha256 == message.update), None)
+        if entry is None:
             return
         if isinstance(message, Receipt):
             await asyncio.to_thread(self._outbox.acknowledged, message.update, self._clock())
@@ -116,7 +117,8 @@ class Answering:
                 site=self._site, round=message.round, update=message.update, code=message.code, params=message.params
             )
         )
-        await self._link.send(Decline(round=message.round, code="failed"))
+        if self._plan in (None, entry.plan):  # else another plan of the round is being answered
+            await self._link.send(Decline(round=message.round, code="failed"))
 
     async def _close_before(self, round_number: int) -> None:
         await self.end()

@@ -105,7 +105,7 @@ class Failure(_Value):
 
 
 class CellResult(_Value):
-    """One line of `cells.jsonl`: all rows of a cell, or why it has none."""
+    """One line of `cells.jsonl`: all rows of a cell, or why it has none. `cell` is "label, N sites, seed S"."""
 
     cell: Name
     rows: tuple[ResultRow, ...] = Field((), max_length=100_000)
@@ -147,7 +147,7 @@ def begin_results(folder: Path, head: ResultsHead, cells: Collection[str] = ()) 
         found = read_results(folder)
         if found.sha256 != head.sha256 and found.done:
             raise UserFacingError("results.other_experiment", path=str(folder), found=found.experiment)
-        run = {row.label for row in found.rows} & found.labels.keys() & labels.keys()
+        run = {cell.rsplit(", ", 2)[0] for cell in found.done} & found.labels.keys() & labels.keys()  # failed ones too
         if other := sorted(label for label in run if found.labels[label] != labels[label]):
             raise UserFacingError("results.other_label", path=str(folder), label=other[0])
         if found.done:

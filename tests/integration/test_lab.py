@@ -234,6 +234,7 @@ def test_that_baselines_train_no_longer_than_a_federation_that_asks_few_of_its_s
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = load_experiment(file).model_copy(update={"clients": 1, "rounds": 1})
+    experiment = experiment.model_copy(update={"training": experiment.training.model_copy(update={"steps": 3})})
     trained: dict[str, list[int]] = {}
     train = LocalEngine.train
 
@@ -245,7 +246,7 @@ def test_that_baselines_train_no_longer_than_a_federation_that_asks_few_of_its_s
     monkeypatch.setattr(LocalEngine, "train", watched)
     watcher = Quiet()
     run(experiment, tmp_path / "a", watcher, only=("fedavg", "alone", "centralised"))
-    assert trained == {"alone": [1, 1], "centralised": [2], "fedavg": [2]}
+    assert trained == {"alone": [2, 2], "centralised": [3], "fedavg": [3]}
 
 
 def test_that_tuning_sees_no_test_note(file: Path, tmp_path: Path) -> None:

@@ -45,6 +45,12 @@ def test_that_a_forms_words_link_nobody_but_what_is_written_into_it_does() -> No
     assert pairs(*filled, filled[7] + " end") == {frozenset({7, 60})}
 
 
+def test_that_the_same_words_are_found_however_often_where_they_are_more_than_a_phrase() -> None:
+    note, phrase = other(17), other(16)
+    copies = [note, note.upper(), phrase] * 30
+    assert {place for pair in pairs(*copies) for place in pair} == {at for at in range(90) if at % 3 < 2}
+
+
 def test_that_a_copy_of_a_copy_is_in_the_same_group_under_the_first_name() -> None:
     words = other(90).split()
     chain = [" ".join(words[at : at + 50]) for at in (0, 20, 40)]

@@ -161,12 +161,14 @@ def test_that_a_folder_of_something_else_is_not_written_over(tmp_path: Path) -> 
 
 def test_that_a_method_may_come_to_a_folder_but_not_with_other_settings(tmp_path: Path) -> None:
     old, new = HEAD.model_copy(update={"labels": {"a": "1" * 64}}), {"b": "2" * 64}
-    begin_results(tmp_path, old, ["a-0"])
-    append_cell(tmp_path, CellResult(cell="a-0", rows=(row("a", 1),)))
-    found = begin_results(tmp_path, HEAD.model_copy(update={"labels": new}), ["b-0", "b-1"])
+    begin_results(tmp_path, old, ["a, 2 sites, seed 1"])
+    append_cell(tmp_path, CellResult(cell="a, 2 sites, seed 1", failure=Failure(code="x", sentence="It diverged.")))
+    found = begin_results(
+        tmp_path, HEAD.model_copy(update={"labels": new}), ["b, 2 sites, seed 1", "b, 3 sites, seed 1"]
+    )
     assert (found.cells, found.labels) == (3, old.labels | new)
     with pytest.raises(UserFacingError, match="results of a with other settings"):
-        begin_results(tmp_path, HEAD.model_copy(update={"labels": {"a": "3" * 64}}), ["a-0"])
+        begin_results(tmp_path, HEAD.model_copy(update={"labels": {"a": "3" * 64}}))
 
 
 def test_that_the_table_has_means_over_the_sites_that_trained(tmp_path: Path) -> None:

@@ -313,6 +313,8 @@ def test_that_a_plan_to_be_carried_out_falls_to_what_the_site_bears_and_others_s
     assert drive(SiteJoined(site="A", rank_cap=1), 1).changed
     assert drive.rounds.plan_for("A") == before.model_copy(update={"rank": 1})
     drive(UpdateArrived(site="B", update=update("B", 1)), 1)
+    drive(SiteDeclined(site="A", round=1, code="failed"), 1)
+    drive(SiteJoined(site="A", rank_cap=None), 1)
     drive(AwaitsApproval(site="C", round=1), 1)
     for site in "BC":  # what was trained is not lost
         drive(SiteJoined(site=site, rank_cap=1), 1)
