@@ -209,6 +209,7 @@ SENTENCES: Final[dict[str, str]] = {
     "for fewer --workers.",
     "lab.no_scorer": '{path}: the lab has no coordinator with notes of its own. Write measured_by = "sites"; then the '
     "experiment's shared notes are used.",
+    "lab.no_shared_notes": "{path}: the sites are weighed by notes that all may read. Set shared_notes to 1 or more.",
     "lab.no_such_method": "The experiment has no method or baseline {label}. It has: {known}. Correct --only.",
     "lab.no_tuning_seeds": "The experiment names no tuning_seeds. Add some to its file, or leave out --tuning.",
     "results.damaged_head": "{path} is damaged: {reason}. Choose another --out; or delete this file and cells.jsonl "

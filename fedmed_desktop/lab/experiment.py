@@ -173,6 +173,8 @@ class Experiment(Frozen):
                 clients=self.clients,
             )
             code = "lab.no_scorer" if choice.method.scored_by == "coordinator" else choice.method.misfit(setting)
+            if code == "methods.no_shared_notes":
+                code = "lab.no_shared_notes"
             if code:
                 raise PydanticCustomError(code, SENTENCES[code], {"part": choice.label})
             self._check_rank(choice)

@@ -146,7 +146,7 @@ def test_that_a_combination_without_sense_is_refused_with_the_reason_and_the_met
 
 def test_that_a_method_without_its_shared_notes_is_refused(tmp_path: Path) -> None:
     error = refused(tmp_path, HEAD + "shared_notes = 0\n" + METHOD.replace("fedavg", "fed_medlora_plus"))
-    assert error.code == "methods.no_shared_notes"
+    assert error.code == "lab.no_shared_notes" and "Set shared_notes to 1 or more" in str(error)
 
 
 def test_that_a_rank_over_the_cap_is_refused_where_ranks_cannot_be_mixed(
