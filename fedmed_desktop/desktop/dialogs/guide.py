@@ -7,7 +7,16 @@ from functools import cache
 from typing import Final
 
 from PySide6.QtCore import QEvent, QSignalBlocker, QSize, Qt, QUrl, Slot
-from PySide6.QtGui import QFont, QKeySequence, QShortcut, QTextBlock, QTextBlockFormat, QTextCharFormat, QTextCursor
+from PySide6.QtGui import (
+    QFont,
+    QKeySequence,
+    QShortcut,
+    QTextBlock,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextCursor,
+    QTextFormat,
+)
 from PySide6.QtWidgets import (
     QDialog,
     QFrame,
@@ -41,6 +50,11 @@ def guide_text(page: str) -> str:
 def guide_title(page: str) -> str:
     """Its heading, as the list of contents names it."""
     return guide_text(page).partition("\n")[0].removeprefix("#").strip()
+
+
+def _is_code(block: QTextBlock) -> bool:
+    """Whether it is a line between fences: of a formula."""
+    return block.isValid() and block.blockFormat().hasProperty(QTextFormat.Property.BlockCodeFence.value)
 
 
 class GuideDialog(QDialog):
@@ -178,7 +192,8 @@ class GuideDialog(QDialog):
         form.setLineHeight(_LINE_PERCENT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
         form.setNonBreakableLines(False)  # of a formula: its end must be seen with large letters too
         form.setTopMargin(theme.gap(16) if level > 1 else 0)
-        form.setBottomMargin(theme.gap(4) if level or block.textList() else theme.gap(8))
+        close = level or block.textList()
+        form.setBottomMargin(0 if _is_code(block.next()) and _is_code(block) else theme.gap(4 if close else 8))
         cursor.mergeBlockFormat(form)
         if level:
             letters = QTextCharFormat()
