@@ -36,11 +36,11 @@ def close_round(
     """
     method = spec.method
     reports = state.reports()
-    kept = method.start_weights(reports)
-    rest = 1 - math.fsum(kept.values())
+    of_starts = method.start_weights(reports)
+    rest = 1 - math.fsum(of_starts.values())
     terms = [Term(update.sha256, rest * due.weights[site], sources[site]) for site, update in due.updates.items()]
-    for rank in sorted({due.ranks[site] for site in kept}):
-        weight = math.fsum(kept[site] for site in sorted(kept) if due.ranks[site] == rank)
+    for rank in sorted({due.ranks[site] for site in of_starts}):
+        weight = math.fsum(one for site, one in of_starts.items() if due.ranks[site] == rank)
         terms.append(Term(due.start, weight, CutSource(start, rank, spec.cut)))
     goal = Goal(
         rank=max(due.ranks.values()),

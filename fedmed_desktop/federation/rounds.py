@@ -110,7 +110,7 @@ class Rounds:
             state.caps.pop(given.site, None)
         else:
             state.caps[given.site] = given.rank_cap
-            self._lower(given.site, given.rank_cap)
+            self._lower_plan(given.site, given.rank_cap)
         if given.site in state.sites:
             return
         state.sites = sorted([*state.sites, given.site])
@@ -119,7 +119,7 @@ class Rounds:
         if state.phase == "gathering" and len(state.sites) >= self.spec.round.sites:
             self._open(now, step)
 
-    def _lower(self, site: str, cap: int) -> None:
+    def _lower_plan(self, site: str, cap: int) -> None:
         """A plan that is still to be carried out asks for no more than the site bears now."""
         state, plan = self.state, self.state.plans.get(site)
         trained = site in state.updates or site in state.awaiting or state.declined.get(site, "failed") != "failed"

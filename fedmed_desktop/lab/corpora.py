@@ -73,15 +73,13 @@ def read_corpora(experiment: Experiment, data: Path | None) -> list[LabNote]:
 def check_data(experiment: Experiment, data: Path | None) -> None:
     """Whether the corpora that are not bundled are there; raises UserFacingError, as `read_corpora` does later."""
     for choice in experiment.corpora:
-        if choice.name == "bundled":
-            continue
-        if data is None:
-            raise UserFacingError("lab.data_needed", corpus=choice.name)
-        if not (path := _path(choice, data)).is_file():
+        if choice.name != "bundled" and not (path := _path(choice, data)).is_file():
             raise UserFacingError("lab.corpus_missing", path=str(path))
 
 
-def _path(choice: CorpusChoice, data: Path) -> Path:
+def _path(choice: CorpusChoice, data: Path | None) -> Path:
+    if data is None:
+        raise UserFacingError("lab.data_needed", corpus=choice.name)
     return data / _FILES.get(choice.name, f"ner_re/{choice.name}.jsonl.gz")
 
 
@@ -90,12 +88,10 @@ def _read(choice: CorpusChoice, types: set[str], data: Path | None) -> Iterator[
     if choice.name == "bundled":
         yield from _bundled(choice, types)
         return
-    if data is None:
-        raise UserFacingError("lab.data_needed", corpus=choice.name)
     path = _path(choice, data)
     local: Mapping[str, str] = {}
     if types and choice.name not in UNLABELLED:
-        local = _known(choice.types or _label_map(data, choice.name), types, choice.name)
+        local = _known(choice.types or _label_map(path.parent, choice.name), types, choice.name)
     for row, record in _rows(path):
         try:
             yield _lab_note(choice.name, record), local
@@ -128,8 +124,8 @@ def _document(name: str) -> str:
     return f"pubmed-{found[1]}" if found else _PART.sub("", name)
 
 
-def _label_map(data: Path, corpus: str) -> Mapping[str, str]:
-    path = data / "ner_re" / "label_map.json"
+def _label_map(folder: Path, corpus: str) -> Mapping[str, str]:
+    path = folder / "label_map.json"
     try:
         return dict(json.loads(path.read_text("utf-8"))["entity"][corpus])
     except FileNotFoundError:

@@ -230,7 +230,8 @@ class SiteTrainer:
         training = Training(self._base, examples, plan, begun.shared, checkpoint, corrected)
         training.run(lambda done: job.step(done, training.steps, self._base.device.peak_memory_mib()), job.control)
         shared, personal = slot.read(), slot.read_personal() if begun.personal else None
-        check_values(shared)
+        for name, module in shared.items():
+            check_values(name, module)
         if plan.rotation is not None:
             shared = rotated(shared, begun.shared, plan.round, plan.rotation)
         blobs = {ADAPTER_PART: encode_update(shared, plan.shared)}
@@ -262,7 +263,7 @@ class SiteTrainer:
         settings = job.plan.training
         check = job.control.check
         loss = self._shared_evaluator.loss_of(self._shared, settings.max_tokens, settings.loss_on, check)
-        return _told_of(loss, "on the notes that the federation shares")
+        return _reportable(loss, "on the notes that the federation shares")
 
     def _before(self, job: Job, validation: Examples, kept: Checkpoint) -> Evaluation:
         """Scores of the start; kept on disk, so that a resume goes straight on with training."""
@@ -278,7 +279,7 @@ class SiteTrainer:
         settings, total = job.plan.training, len(examples.items)
         if not total:
             raise _no_notes(split)
-        loss = _told_of(self._evaluator.loss(examples, settings.loss_on, job.control.check), _MOMENTS[moment])
+        loss = _reportable(self._evaluator.loss(examples, settings.loss_on, job.control.check), _MOMENTS[moment])
         scores = Scores()
         if self._answers:
             scores = self._evaluator.scores(
@@ -303,8 +304,8 @@ class SiteTrainer:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _told_of(loss: float, moment: str) -> float:
-    """The loss, if a report can tell it."""
+def _reportable(loss: float, moment: str) -> float:
+    """The loss, where a report can hold it; else UserFacingError."""
     if not loss <= LARGEST_SCALAR:
         raise UserFacingError("training.no_loss", moment=moment)
     return loss

@@ -119,5 +119,7 @@ def test_that_a_test_which_leaks_fails(body: str, fault: str, tmp_path: Path) ->
 
 
 def test_that_daemon_threads_are_not_a_leak() -> None:
-    stop = threading.Event()
-    threading.Thread(target=stop.wait, args=(0.2,), daemon=True).start()
+    """It is there for longer than the guard waits for others, and the guard is what would fail."""
+    thread = threading.Thread(target=threading.Event().wait, args=(30,), daemon=True)
+    thread.start()
+    assert thread.is_alive()

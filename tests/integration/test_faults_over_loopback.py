@@ -727,28 +727,30 @@ def test_that_a_cut_transfer_resumes_by_offset(direction: str, tmp_path: Path) -
 def test_that_a_download_whose_last_byte_was_written_before_a_crash_is_finished(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path / "A" / "blobs")
     blobs.part_file(INITIAL.sha256, "coordinator").write_bytes(INITIAL.to_blob())
-    asyncio.run(finish_alone(tmp_path))
+    assert asyncio.run(finish_alone(tmp_path)) == 1, "its end is told, and nothing is fetched again"
 
 
 def test_that_a_part_file_with_holes_is_fetched_once_more(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path / "A" / "blobs")
     blobs.part_file(INITIAL.sha256, "coordinator").write_bytes(bytes(300))
-    asyncio.run(finish_alone(tmp_path))
+    assert asyncio.run(finish_alone(tmp_path)) == 2
 
 
 def test_that_a_part_file_that_is_too_long_is_fetched_once_more(tmp_path: Path) -> None:
     blobs = BlobStore(tmp_path / "A" / "blobs")
     blobs.part_file(INITIAL.sha256, "coordinator").write_bytes(INITIAL.to_blob() + b"x")
-    asyncio.run(finish_alone(tmp_path))
+    assert asyncio.run(finish_alone(tmp_path)) == 1, "the first piece shows that it is too long, and begins it anew"
 
 
-async def finish_alone(tmp_path: Path) -> None:
+async def finish_alone(tmp_path: Path) -> int:
+    """A federation of one site, to its end; how many pieces of the first adapter the site was sent."""
     jobs, seen = Jobs(), list[events.Event]()
     try:
         async with coordinator(tmp_path / "c", ONE, []) as (host, port):
             await asyncio.wait_for(agent(tmp_path, "A", port, jobs, seen).run(), PATIENCE)
             assert sorted(host.rounds.state.history[0].sites) == ["A"]
             assert not all_of(seen, events.Failed)
+            return [e.blob for e in all_of(seen, events.TransferProgress)].count(INITIAL.sha256)
     finally:
         jobs.close()
 

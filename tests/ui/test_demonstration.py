@@ -64,5 +64,19 @@ def test_that_nothing_is_chosen_any_more_once_something_else_has_begun(
     desktop: Callable[..., Desktop], tmp_path: Path, tiny_model: Path, notes: Path
 ) -> None:
     one = opened(desktop, tmp_path)
+    assert one.program.demonstration.isVisible()
     one.join("ws://127.0.0.1:9", tiny_model, notes)
     one.until(lambda: not one.program.demonstration.isVisible())
+
+
+def test_that_the_dialog_grows_with_its_letters_while_it_is_open(
+    desktop: Callable[..., Desktop], tmp_path: Path
+) -> None:
+    one = opened(desktop, tmp_path)
+    dialog, before = one.program.demonstration, one.program.demonstration.height()
+    for _ in range(4):
+        one.program._scale_text(1)
+    try:
+        one.until(lambda: dialog.height() > before and dialog.about.height() >= dialog.about.sizeHint().height())
+    finally:
+        one.program._scale_text(0)

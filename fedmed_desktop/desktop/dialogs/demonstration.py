@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal, Slot
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtCore import QEvent, Signal, Slot
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
 from ...federation.methods import METHODS
@@ -64,16 +63,13 @@ class DemonstrationDialog(QDialog):
     @Slot()
     def _summarise(self) -> None:
         self.summary.setText(guide_text(f"method-{self.methods.key()}").split("\n\n")[1].replace("\n", " "))
-        self._fit()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._fit()
-
-    def _fit(self) -> None:
+    def event(self, event: QEvent) -> bool:
         """As tall as its words: a window of its own keeps the height that it opened with, whatever wraps anew."""
-        if layout := self.layout():
+        handled = super().event(event)
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize) and (layout := self.layout()):
             self.setFixedHeight(layout.totalHeightForWidth(self.width()))
+        return handled
 
     @Slot()
     def _explain(self) -> None:
