@@ -21,7 +21,7 @@ import pytest
 from fedmed_desktop.coordinator.founding import found_federation, write_federation
 from fedmed_desktop.federation import TrainingSettings
 from fedmed_desktop.federation.spec import LoraSettings, RoundSettings
-from tests.loopback_parts import CuttingProxy
+from tests.parts.loopback import CuttingProxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 

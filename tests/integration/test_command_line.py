@@ -14,7 +14,7 @@ from fedmed_desktop.cli import main
 from fedmed_desktop.federation import load_spec
 from fedmed_desktop.federation.methods import METHODS, usual
 from fedmed_desktop.lora import Adapter
-from tests.federation_parts import moved
+from tests.parts.federation import moved
 
 NOTE = {"id": "1", "text": "Lithium caused tremor .", "relations": []}
 ENTITY = {"id": "e", "start": 0, "end": 7, "type": "Chemical", "text": "Lithium"}

@@ -41,8 +41,8 @@ from fedmed_desktop.protocol.messages import (
 from fedmed_desktop.protocol.transfer import MAX_FRAME_BYTES, Chunk, decode_chunk
 from fedmed_desktop.site import Jobs, RuleApprover, SiteAgent, Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Ledger
-from tests.federation_parts import INITIAL, NumpyTrainer, moved, result_of, small_spec
-from tests.loopback_parts import (
+from tests.parts.federation import INITIAL, NumpyTrainer, moved, result_of, small_spec
+from tests.parts.loopback import (
     PATIENCE,
     QUICK,
     CuttingProxy,

@@ -11,8 +11,8 @@ from fedmed_desktop import events
 from fedmed_desktop.federation import FederationSpec
 from fedmed_desktop.site import Jobs, Verdict
 from fedmed_desktop.storage import Entry
-from tests.federation_parts import INITIAL, NumpyTrainer, small_spec
-from tests.loopback_parts import agent, coordinator
+from tests.parts.federation import INITIAL, NumpyTrainer, small_spec
+from tests.parts.loopback import agent, coordinator
 
 
 async def run_federation(folder: Path, spec: FederationSpec, names: list[str]) -> tuple[str, list[events.Event]]:

@@ -29,9 +29,9 @@ from fedmed_desktop.protocol.messages import Ask, Goodbye, Message, NotAsked, Re
 from fedmed_desktop.protocol.transfer import CHUNK
 from fedmed_desktop.site import Jobs, SiteAgent, Verdict
 from fedmed_desktop.storage import BlobStore, Entry, OwnStore
-from tests.federation_parts import FINGERPRINT, INITIAL, NumpyTrainer, small_spec
-from tests.loopback_parts import PATIENCE, CuttingProxy, RawSite, agent, all_of, coordinator, running, until
-from tests.plan_parts import MethodTrainer, dense
+from tests.parts.federation import FINGERPRINT, INITIAL, NumpyTrainer, small_spec
+from tests.parts.loopback import PATIENCE, CuttingProxy, RawSite, agent, all_of, coordinator, running, until
+from tests.parts.plan import MethodTrainer, dense
 
 pytestmark = pytest.mark.integration
 

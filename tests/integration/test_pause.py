@@ -12,8 +12,8 @@ from fedmed_desktop.federation import Control, Given, LocalResult, Plan
 from fedmed_desktop.federation.work import Emit
 from fedmed_desktop.site import Jobs, Verdict
 from fedmed_desktop.storage import Entry
-from tests.federation_parts import NumpyTrainer, small_spec
-from tests.loopback_parts import agent, all_of, coordinator, running, until
+from tests.parts.federation import NumpyTrainer, small_spec
+from tests.parts.loopback import agent, all_of, coordinator, running, until
 
 
 class PacedTrainer(NumpyTrainer):

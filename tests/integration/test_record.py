@@ -11,8 +11,8 @@ from pathlib import Path
 from fedmed_desktop import events
 from fedmed_desktop.site import Jobs, Record, Verdict
 from fedmed_desktop.storage import Entry
-from tests.federation_parts import small_spec
-from tests.loopback_parts import agent, all_of, coordinator, running, until
+from tests.parts.federation import small_spec
+from tests.parts.loopback import agent, all_of, coordinator, running, until
 
 NOWHERE = 1  # a port that nobody listens on
 

@@ -13,8 +13,8 @@ from fedmed_desktop import events
 from fedmed_desktop.coordinator import Host
 from fedmed_desktop.protocol.messages import Decline, Finished, Message, Progress, Standing, Welcome
 from fedmed_desktop.site import Jobs
-from tests.federation_parts import INITIAL, NumpyTrainer, moved, result_of, small_spec
-from tests.loopback_parts import RawSite, agent, all_of, coordinator, running, until
+from tests.parts.federation import INITIAL, NumpyTrainer, moved, result_of, small_spec
+from tests.parts.loopback import RawSite, agent, all_of, coordinator, running, until
 
 
 async def finish(site: RawSite) -> list[Message]:

@@ -19,8 +19,8 @@ from tests.ui.leaks import LeakWatch
 if TYPE_CHECKING:  # the whole desktop, which most tests of a page or widget do without
     from fedmed_desktop.desktop.sessions import Backend
     from fedmed_desktop.desktop.theme import Appearance
+    from tests.parts.ui import Desktop
     from tests.ui.hosting import Coordinator, Partner
-    from tests.ui.parts import Desktop
 
 BLOCKING = {
     QDialog: ("exec",),
@@ -70,8 +70,8 @@ def look(qapp: QApplication) -> Iterator[Appearance]:
 
 @pytest.fixture
 def notes(tmp_path: Path) -> Path:
+    from tests.parts.ui import SITE
     from tests.ui.hosting import write_notes
-    from tests.ui.parts import SITE
 
     return write_notes(tmp_path / "notes" / SITE)
 
@@ -126,7 +126,7 @@ def partner(tmp_path: Path, tiny_model: Path) -> Iterator[Callable[[Coordinator]
 @pytest.fixture
 def desktop(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Callable[..., Desktop]]:
     """Opens desktops, one after the other, on one folder; closed at the end. A fault that nobody looked at fails."""
-    from tests.ui.parts import Desktop
+    from tests.parts.ui import Desktop
 
     opened: list[Desktop] = []
 

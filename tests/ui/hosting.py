@@ -20,7 +20,7 @@ from fedmed_desktop.federation import TrainingSettings
 from fedmed_desktop.federation.spec import LoraSettings, RoundSettings
 from fedmed_desktop.lora.base_model import fingerprint
 from fedmed_desktop.site import Backoff, Jobs, RuleApprover, SiteAgent
-from tests.federation_parts import NumpyTrainer
+from tests.parts.federation import NumpyTrainer
 
 
 def write_notes(folder: Path, drug: str = "Aspirin") -> Path:

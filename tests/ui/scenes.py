@@ -21,7 +21,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QWidget
 from fedmed_desktop.desktop.view.desk import Desk
 from fedmed_desktop.desktop.view.status import status
 from fedmed_desktop.desktop.window import Window
-from tests.ui.scene_parts import NOW
+from tests.parts.scene import NOW
 
 Page = Literal["rounds", "join", "monitor", "approvals", "trial"]
 _MOST_TURNS: Final = 200

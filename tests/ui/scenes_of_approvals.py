@@ -14,7 +14,7 @@ from fedmed_desktop.desktop.window import Window
 from fedmed_desktop.federation.methods import AnyMethod, FedOpal, Scaffold
 from fedmed_desktop.federation.methods.method import HistogramOf
 from fedmed_desktop.federation.plan import ControlVariate, Objective, Orthogonal
-from tests.ui.scene_parts import NOW, REASON, Lakeview, connection, standing, transfer
+from tests.parts.scene import NOW, REASON, Lakeview, connection, standing, transfer
 from tests.ui.scenes import Scene
 from tests.ui.scenes_of_rounds import nobody
 

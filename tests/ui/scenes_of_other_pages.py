@@ -23,8 +23,8 @@ from fedmed_desktop.desktop.window import Window
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.methods import AdaptiveFedLora
 from fedmed_desktop.resources import resource
-from tests.results_parts import write_experiment
-from tests.ui.scene_parts import ADDRESS, Lakeview, course, phase, standing, steps
+from tests.parts.results import write_experiment
+from tests.parts.scene import ADDRESS, Lakeview, course, phase, standing, steps
 from tests.ui.scenes import Scene, settle
 from tests.ui.scenes_of_rounds import nobody, told, training
 

@@ -10,7 +10,7 @@ from fedmed_desktop import events
 from fedmed_desktop.desktop.view.desk import Desk
 from fedmed_desktop.desktop.view.items import DemoScored, Item, Problem, SessionEnded, SessionStarted
 from fedmed_desktop.errors import UserFacingError
-from tests.ui.scene_parts import (
+from tests.parts.scene import (
     ADDRESS,
     JOINED,
     MODEL,

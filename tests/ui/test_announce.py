@@ -16,7 +16,7 @@ from fedmed_desktop.desktop.pages.round_cards import StatusCard
 from fedmed_desktop.desktop.view.status import Status
 from fedmed_desktop.desktop.widgets import Banner
 from fedmed_desktop.desktop.widgets import announce as announcing
-from tests.monitor_parts import START, entry
+from tests.parts.monitor import START, entry
 
 
 @pytest.fixture

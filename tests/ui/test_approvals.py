@@ -32,7 +32,7 @@ from fedmed_desktop.federation import Report
 from fedmed_desktop.federation.plan import Orthogonal
 from fedmed_desktop.site import Record
 from fedmed_desktop.storage import Entry
-from tests.approval_parts import AFTER, BEFORE, NOW, REASON, Site, site_in
+from tests.parts.approval import AFTER, BEFORE, NOW, REASON, Site, site_in
 
 ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.demo.settings import DemoOptions
 from fedmed_desktop.federation.methods import METHODS
-from tests.ui.parts import SITE, Desktop
+from tests.parts.ui import SITE, Desktop
 
 
 def opened(desktop: Callable[..., Desktop], folder: Path) -> Desktop:

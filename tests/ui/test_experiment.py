@@ -20,7 +20,7 @@ from fedmed_desktop.desktop.pages.experiment_charts import ExperimentCharts, loo
 from fedmed_desktop.desktop.theme import Appearance
 from fedmed_desktop.desktop.view.experiment import Experiment, open_experiment
 from fedmed_desktop.desktop.window import Window
-from tests.results_parts import METHODS, ROUNDS, write_experiment
+from tests.parts.results import METHODS, ROUNDS, write_experiment
 from tests.ui.scenes import Stage, scenes, settle, shown
 
 LIVE = next(scene for scene in scenes() if scene.name == "monitor-live")

@@ -13,8 +13,8 @@ from fedmed_desktop.demo.settings import DemoOptions
 from fedmed_desktop.desktop.app import Workshop
 from fedmed_desktop.desktop.view.joining import JoinRequest
 from fedmed_desktop.site import SiteAgent
+from tests.parts.ui import REASON, Desktop, Held, without_times
 from tests.ui.hosting import Coordinator, Partner, write_notes
-from tests.ui.parts import REASON, Desktop, Held, without_times
 
 pytestmark = pytest.mark.integration
 Hosted = Callable[..., Coordinator]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts.ui import REASON, Desktop
 from tests.ui.hosting import Coordinator, Partner
-from tests.ui.parts import REASON, Desktop
 
 pytestmark = pytest.mark.integration
 Hosted = Callable[..., Coordinator]

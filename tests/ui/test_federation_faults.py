@@ -19,8 +19,8 @@ from fedmed_desktop.desktop.view.joining import JoinRequest
 from fedmed_desktop.desktop.view.trial import TrialRequest, TrialWish
 from fedmed_desktop.federation import Control
 from fedmed_desktop.site import Approver, Jobs, SiteAgent
+from tests.parts.ui import Desktop, Held
 from tests.ui.hosting import Coordinator
-from tests.ui.parts import Desktop, Held
 
 pytestmark = pytest.mark.integration
 Hosted = Callable[..., Coordinator]

@@ -12,9 +12,9 @@ import pytest
 
 from fedmed_desktop.desktop.view.joining import Field
 from fedmed_desktop.lora.base_model import fingerprint
-from tests.loopback_parts import RawSite
+from tests.parts.loopback import RawSite
+from tests.parts.ui import SITE, Desktop
 from tests.ui.hosting import Coordinator, found
-from tests.ui.parts import SITE, Desktop
 
 pytestmark = pytest.mark.integration
 Hosted = Callable[..., Coordinator]

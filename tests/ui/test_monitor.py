@@ -31,8 +31,8 @@ from fedmed_desktop.desktop.widgets.chart import Chart
 from fedmed_desktop.desktop.widgets.chart_axis import RoundAxis
 from fedmed_desktop.desktop.widgets.chart_legend import Legend, Line
 from fedmed_desktop.desktop.widgets.chart_view import PlotView
-from tests.federation_parts import small_spec
-from tests.monitor_parts import SITE, entry, record, run, standing, step
+from tests.parts.federation import small_spec
+from tests.parts.monitor import SITE, entry, record, run, standing, step
 
 MANY = 20_000
 

@@ -18,7 +18,7 @@ from fedmed_desktop.desktop.view.items import SessionStarted
 from fedmed_desktop.desktop.view.tokens import contrast
 from fedmed_desktop.desktop.widgets.chart_legend import Line
 from fedmed_desktop.events import Event
-from tests.monitor_parts import SITE, run, standing
+from tests.parts.monitor import SITE, run, standing
 
 
 def desk_of(told: list[Event]) -> Desk:

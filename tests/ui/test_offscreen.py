@@ -25,9 +25,9 @@ from fedmed_desktop.desktop.window import PAGES, Window
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.site import Approver, Jobs, Record, SiteAgent, Verdict
 from fedmed_desktop.storage import Decision
-from tests.monitor_parts import entry
+from tests.parts.monitor import entry
+from tests.parts.ui import Desktop
 from tests.ui.hosting import write_notes
-from tests.ui.parts import Desktop
 
 PICTURES = ("rounds", "monitor", "approvals")
 NAMES = ("Harbour", "Hillcrest")

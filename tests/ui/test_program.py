@@ -18,7 +18,7 @@ from fedmed_desktop.desktop.network import NetworkThread
 from fedmed_desktop.desktop.sessions import Session
 from fedmed_desktop.desktop.settings import SettingsFile
 from fedmed_desktop.desktop.view.items import Paused, Problem, SessionEnded, SessionStarted
-from tests.ui.parts import SITE, Desktop
+from tests.parts.ui import SITE, Desktop
 
 Opened = Callable[..., Desktop]
 

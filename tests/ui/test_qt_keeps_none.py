@@ -21,7 +21,7 @@ from PySide6.QtWidgets import QApplication
 from fedmed_desktop.desktop.pages.monitor import MonitorPage
 from fedmed_desktop.desktop.view.desk import Desk
 from fedmed_desktop.desktop.view.items import SessionStarted
-from tests.monitor_parts import SITE, run, step
+from tests.parts.monitor import SITE, run, step
 
 repaints = int(sys.argv[1])
 app = QApplication([])

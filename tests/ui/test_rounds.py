@@ -22,10 +22,10 @@ from fedmed_desktop.desktop.view.desk import Desk
 from fedmed_desktop.desktop.view.improved import Change, Improved
 from fedmed_desktop.desktop.view.status import LAST_STEPS, STEPS, State, status
 from fedmed_desktop.desktop.widgets import PrimaryButton
-from tests import desk_parts
-from tests.approval_parts import NOW, Counted
-from tests.desk_parts import MAKERS, STATES, Story, decided, phase, standing
-from tests.federation_parts import small_spec
+from tests.parts import desks
+from tests.parts.approval import NOW, Counted
+from tests.parts.desks import MAKERS, STATES, Story, decided, phase, standing
+from tests.parts.federation import small_spec
 
 
 def page_of(qtbot: QtBot, desk: Desk) -> RoundsPage:
@@ -178,7 +178,7 @@ def test_that_a_chosen_row_stays_chosen_while_nothing_changes(qtbot: QtBot, tmp_
 
 
 def test_that_a_finished_demonstration_shows_what_it_came_to(qtbot: QtBot, tmp_path: Path) -> None:
-    page = page_of(qtbot, desk_parts.finished_demo(tmp_path))
+    page = page_of(qtbot, desks.finished_demo(tmp_path))
     model = page.session.scores_model
     assert model.headings == ("Model", "All sites", "Hillcrest", "Lakeview", "Riverside")
     assert rows(model)[-1] == ["Federation", "0.460", "0.417", "0.450", "0.491"]
@@ -191,7 +191,7 @@ def test_that_a_finished_demonstration_shows_what_it_came_to(qtbot: QtBot, tmp_p
 def test_that_other_ways_are_offered_only_once_a_session_is_over(qtbot: QtBot, tmp_path: Path) -> None:
     page = page_of(qtbot, MAKERS["training"](tmp_path))
     assert not page.session.join.isVisible()
-    page.show_desk(desk_parts.stopped(tmp_path / "s"), NOW)
+    page.show_desk(desks.stopped(tmp_path / "s"), NOW)
     assert page.session.join.isVisible() and page.session.sites.isHidden()
 
 

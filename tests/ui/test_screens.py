@@ -23,8 +23,8 @@ from pytestqt.qtbot import QtBot
 from fedmed_desktop.desktop.theme import Appearance
 from fedmed_desktop.desktop.view.status import status
 from fedmed_desktop.desktop.widgets import Column, ElidedLabel, Label, Sentence
-from tests.desk_parts import STATES
-from tests.ui.scene_parts import NOW
+from tests.parts.desks import STATES
+from tests.parts.scene import NOW
 from tests.ui.scenes import Stage, scenes, settle, shown
 
 SCENES = scenes()

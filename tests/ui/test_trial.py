@@ -25,7 +25,7 @@ from fedmed_desktop.lora import Adapter, Module
 from fedmed_desktop.lora.base_model import decoder_linears
 from fedmed_desktop.resources import resource
 from fedmed_desktop.site import Record
-from tests.approval_parts import Site
+from tests.parts.approval import Site
 
 TEXT = "Warfarin and ciprofloxacin caused melena. 😀 Endoscopy was normal; warfarin was stopped."
 N = len(TEXT)

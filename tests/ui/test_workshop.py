@@ -8,7 +8,7 @@ import weakref
 from pathlib import Path
 
 from fedmed_desktop.desktop.app import Workshop
-from tests.model_parts import copied, replace_weights
+from tests.parts.model import copied, replace_weights
 
 
 def test_that_a_model_replaced_in_place_is_loaded_anew(tiny_model: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from fedmed_desktop.federation.methods.adaptive_fedlora import AdaptiveFedLora
 from fedmed_desktop.federation.plan import TrainingSettings
 from fedmed_desktop.federation.spec import ShareSettings, checked_spec, dump_spec, load_spec
 from fedmed_desktop.lora import Adapter, Module
-from tests.federation_parts import INITIAL, small_spec
+from tests.parts.federation import INITIAL, small_spec
 
 # Drift is then the model drift of the round itself, as long as one site has 1 in each.
 PLAIN: dict[str, Any] = {"weights": (1.0, 0.0, 0.0), "quantile": 1.0, "memory": 0.0}

@@ -21,7 +21,7 @@ from fedmed_desktop.cli.console import LineFace
 from fedmed_desktop.federation import Part, Plan, TrainingSettings
 from fedmed_desktop.site import Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
-from tests.federation_parts import INITIAL, LORA, moved, result_of
+from tests.parts.federation import INITIAL, LORA, moved, result_of
 
 
 @pytest.fixture

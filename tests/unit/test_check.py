@@ -13,8 +13,8 @@ from fedmed_desktop.federation import Plan, Report
 from fedmed_desktop.federation.check import check_adapter
 from fedmed_desktop.federation.methods import METHODS, usual
 from fedmed_desktop.lora import Adapter, Module
-from tests.federation_parts import INITIAL, LORA
-from tests.method_parts import SITES, closed, spec_of
+from tests.parts.federation import INITIAL, LORA
+from tests.parts.method import SITES, closed, spec_of
 
 PLAN = Plan.model_validate(
     {"round": 1, "start": INITIAL.sha256, "rank": LORA.rank, "training": {"steps": 9}, "seed": 1}

@@ -28,7 +28,7 @@ from fedmed_desktop.federation.combine import (
 )
 from fedmed_desktop.federation.methods import METHODS, FedAvg, FedMedLora
 from fedmed_desktop.lora import Adapter, BlobReader, Module, algebra
-from tests.federation_parts import moved
+from tests.parts.federation import moved
 
 SHAPES = {"layers.0.q_proj": (9, 7), "layers.1.up_proj": (12, 5)}
 SCALE = 2.5

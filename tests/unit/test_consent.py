@@ -15,7 +15,7 @@ from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.federation.plan import ControlVariate
 from fedmed_desktop.federation.spec import FederationSpec
 from fedmed_desktop.federation.update import Part, Report, Update
-from tests.method_parts import spec_of
+from tests.parts.method import spec_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HASH = "a" * 64

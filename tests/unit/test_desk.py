@@ -11,8 +11,8 @@ from fedmed_desktop.desktop.view.desk import Desk
 from fedmed_desktop.desktop.view.items import Measured, Problem, ReadingShown, SessionEnded, SessionStarted
 from fedmed_desktop.desktop.view.progress import STEPS_BEFORE_ETA, Work, duration, elapsed, megabytes
 from fedmed_desktop.desktop.view.status import status
-from tests.approval_parts import ADDRESS, NOW
-from tests.desk_parts import MAKERS, SITE, Story, connection, phase, standing
+from tests.parts.approval import ADDRESS, NOW
+from tests.parts.desks import MAKERS, SITE, Story, connection, phase, standing
 
 
 def trained_step(step: int, steps: int = 100, seconds: float = 1.0, site: str = SITE) -> events.TrainingStep:

@@ -13,7 +13,7 @@ import pytest
 from fedmed_desktop.desktop.view.experiment import MOST_LINES, Course, Sheet, open_experiment, short
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.storage.results import CellResult, ResultRow, ResultsHead, append_cell, begin_results, read_results
-from tests.results_parts import METHODS, ROUNDS, write_experiment
+from tests.parts.results import METHODS, ROUNDS, write_experiment
 
 
 def column(sheet: Sheet, heading: str) -> list[str]:

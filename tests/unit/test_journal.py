@@ -19,8 +19,8 @@ from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import Journal
 from fedmed_desktop.storage.journal import MOST_STEPS, Measured
-from tests.federation_parts import NumpyTrainer, small_spec
-from tests.loopback_parts import agent, all_of, coordinator
+from tests.parts.federation import NumpyTrainer, small_spec
+from tests.parts.loopback import agent, all_of, coordinator
 
 
 def step(number: int, round_number: int = 1, loss: float = 0.5) -> events.TrainingStep:

@@ -16,7 +16,7 @@ from fedmed_desktop.lab.curves import curves_of
 from fedmed_desktop.lab.differences import RESAMPLES, bootstrap, is_beyond_chance
 from fedmed_desktop.scores import Counts
 from fedmed_desktop.storage.results import ResultRow, SiteRow, read_results
-from tests.results_parts import METHODS, ROUNDS, write_experiment
+from tests.parts.results import METHODS, ROUNDS, write_experiment
 
 
 def row(label: str, seed: int, loss: float, **more: object) -> ResultRow:

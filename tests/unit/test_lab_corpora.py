@@ -13,7 +13,7 @@ import pytest
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lab.chapters import CHAPTERS, chapter, main_chapter
 from fedmed_desktop.lab.corpora import LabNote, read_corpora
-from tests.lab_parts import experiment, text_experiment
+from tests.parts.lab import experiment, text_experiment
 
 PHEE = [
     {

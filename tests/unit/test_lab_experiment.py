@@ -15,7 +15,7 @@ from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.lab.cells import cells
 from fedmed_desktop.lab.experiment import Experiment, load_experiment
 from fedmed_desktop.resources import resource
-from tests.lab_parts import experiment, text_experiment
+from tests.parts.lab import experiment, text_experiment
 
 EXPERIMENTS = sorted(resource("experiments").glob("*.toml"))
 

@@ -17,7 +17,7 @@ from fedmed_desktop.federation.drift import divergence
 from fedmed_desktop.lab.corpora import LabNote, read_corpora
 from fedmed_desktop.lab.partition import LabSite, share_notes, split_into_sites
 from fedmed_desktop.resources import resource
-from tests.lab_parts import experiment, lab_note, text_experiment
+from tests.parts.lab import experiment, lab_note, text_experiment
 
 SPECIALTIES = ("Cardiology", "Neurology", "Surgery", "Urology")
 NOTES = [lab_note(number, specialty=SPECIALTIES[number % 4]) for number in range(400)]

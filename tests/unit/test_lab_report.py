@@ -17,7 +17,7 @@ from fedmed_desktop.lab import plots
 from fedmed_desktop.lab.compare import Spread
 from fedmed_desktop.lab.report import percent, signed, spread, table, write_report
 from fedmed_desktop.storage.results import ResultRow, Results, SiteRow, read_results
-from tests.results_parts import METHODS, write_experiment
+from tests.parts.results import METHODS, write_experiment
 
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="the extra `lab` is not installed"

@@ -35,8 +35,8 @@ from fedmed_desktop.federation.methods.method import drawn
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
 from fedmed_desktop.federation.spec import ShareSettings, checked_spec
 from fedmed_desktop.lora import Adapter, Module, algebra
-from tests.federation_parts import INITIAL, LORA, SHAPES, small_spec
-from tests.method_parts import (
+from tests.parts.federation import INITIAL, LORA, SHAPES, small_spec
+from tests.parts.method import (
     MIXED,
     NOTES,
     SHARES,

@@ -7,7 +7,7 @@ import pytest
 
 from fedmed_desktop.federation.methods import FedOpal
 from fedmed_desktop.federation.plan import Orthogonal
-from tests.method_parts import MIXED, assigned, closed, spec_of
+from tests.parts.method import MIXED, assigned, closed, spec_of
 
 
 def test_that_a_personal_adapter_is_trained_beside_and_no_part_of_an_update_is_for_it() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from fedmed_desktop.federation.methods import FedProx
 from fedmed_desktop.federation.plan import Proximal
-from tests.method_parts import MIXED, assigned, closed, spec_of
+from tests.parts.method import MIXED, assigned, closed, spec_of
 
 
 def test_that_every_site_is_held_near_the_start_in_every_round_by_the_strength_that_is_set() -> None:

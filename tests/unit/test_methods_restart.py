@@ -22,7 +22,7 @@ from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.lora.half import encode_update, open_update
 from fedmed_desktop.lora.rotation import rotated
 from fedmed_desktop.storage import BlobStore
-from tests.federation_parts import INITIAL, LORA, moved, small_spec
+from tests.parts.federation import INITIAL, LORA, moved, small_spec
 
 pytestmark = pytest.mark.usefixtures("no_wait_for_disk")
 

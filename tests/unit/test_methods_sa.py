@@ -18,8 +18,8 @@ from fedmed_desktop.federation.methods import SaFedLora
 from fedmed_desktop.federation.plan import Proximal
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, checked_spec
 from fedmed_desktop.lora import Adapter, algebra
-from tests.federation_parts import FINGERPRINT, SHAPES, moved
-from tests.method_parts import assigned, closed, cut, full, near, spec_of, trained
+from tests.parts.federation import FINGERPRINT, SHAPES, moved
+from tests.parts.method import assigned, closed, cut, full, near, spec_of, trained
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

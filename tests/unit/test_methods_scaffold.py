@@ -17,8 +17,8 @@ from fedmed_desktop.federation.methods import Outcome, Scaffold
 from fedmed_desktop.federation.plan import ControlVariate, TrainingSettings
 from fedmed_desktop.federation.spec import checked_spec
 from fedmed_desktop.lora import Adapter, Module
-from tests.federation_parts import INITIAL, LORA
-from tests.method_parts import START, adapter, assigned, closed, near, spec_of
+from tests.parts.federation import INITIAL, LORA
+from tests.parts.method import START, adapter, assigned, closed, near, spec_of
 
 ALL = "ABCDE"
 

@@ -15,8 +15,8 @@ from fedmed_desktop.federation.inputs import SiteJoined
 from fedmed_desktop.federation.work import Given
 from fedmed_desktop.lora import Adapter, algebra
 from fedmed_desktop.training.starting import for_training
-from tests.federation_parts import LORA, SHAPES, moved, result_of
-from tests.method_parts import closed, spec_of
+from tests.parts.federation import LORA, SHAPES, moved, result_of
+from tests.parts.method import closed, spec_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RANK = 4

@@ -14,8 +14,8 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.events import Event, Prepared
 from fedmed_desktop.lora.base_model import file_state, fingerprint
 from fedmed_desktop.training.preparation import LoadedBase, site_types_map, trainer_factory
-from tests.federation_parts import small_spec
-from tests.model_parts import copied, replace_weights
+from tests.parts.federation import small_spec
+from tests.parts.model import copied, replace_weights
 
 TEXT = "Lithium caused tremor ."
 SPANS = (("Chemical", "Lithium"), ("Disease", "tremor"))

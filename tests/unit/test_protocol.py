@@ -39,7 +39,7 @@ from fedmed_desktop.protocol.messages import (
 from fedmed_desktop.protocol.transfer import CHUNK, MAX_BLOB_BYTES, MAX_FRAME_BYTES, Chunk, Reception, decode_chunk
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.standing import ClosedRound
-from tests.federation_parts import small_spec
+from tests.parts.federation import small_spec
 
 SHA = "ab" * 32
 UPDATE = Update(round=1, parts={"adapter": Part(sha256=SHA, size=3)}, report=Report(notes=1, loss_before=0.1))

@@ -20,8 +20,8 @@ from fedmed_desktop.federation import Control, Given, Plan, TrainingSettings
 from fedmed_desktop.federation.plan import Orthogonal
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.storage import BlobStore, Outbox, OwnStore
-from tests.federation_parts import INITIAL, moved
-from tests.plan_parts import MethodTrainer
+from tests.parts.federation import INITIAL, moved
+from tests.parts.plan import MethodTrainer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND, FROZEN = moved(INITIAL, 7), moved(INITIAL, 8)

@@ -24,7 +24,7 @@ from fedmed_desktop.federation.inputs import (
 from fedmed_desktop.federation.methods import Scaffold
 from fedmed_desktop.federation.spec import ShareSettings
 from fedmed_desktop.scores import Counts, Scores
-from tests.federation_parts import INITIAL, small_spec
+from tests.parts.federation import INITIAL, small_spec
 
 BEGIN = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)
 

@@ -23,7 +23,7 @@ from fedmed_desktop.federation.inputs import (
     TimePassed,
     UpdateArrived,
 )
-from tests.federation_parts import small_spec
+from tests.parts.federation import small_spec
 
 SPEC = small_spec(rounds=2)
 SITES = st.sampled_from(["A", "B", "C", "D"])

@@ -18,9 +18,9 @@ from fedmed_desktop.desktop.view.improved import MOST_TYPES, improved, signed
 from fedmed_desktop.desktop.view.rounds import caption, method, sites_line, title
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.standing import SiteWord
-from tests import desk_parts
-from tests.approval_parts import NOW, Counted
-from tests.desk_parts import MAKERS, Story, closed, decided, scores, standing
+from tests.parts import desks
+from tests.parts.approval import NOW, Counted
+from tests.parts.desks import MAKERS, Story, closed, decided, scores, standing
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def test_that_the_sites_are_one_sentence(story: Story) -> None:
     )
     story.tell(standing(sites={"approval": 2, "offline": 1}))
     assert sites_line(story.desk, "approval")[1] == "2 wait for approval · 1 is offline"
-    story.tell(desk_parts.connection("lost", "link.closed"))
+    story.tell(desks.connection("lost", "link.closed"))
     assert sites_line(story.desk, "offline") == ("Other sites", "not known while the coordinator is away")
 
 
@@ -175,7 +175,7 @@ def test_that_the_scores_after_the_last_round_are_a_row_without_a_blob(story: St
 
 
 def test_that_a_site_that_alone_is_not_asked_finds_itself_among_the_sites(story: Story) -> None:
-    story.tell(desk_parts.phase("not_asked"), standing(sites={"training": 3, "not_asked": 1}))
+    story.tell(desks.phase("not_asked"), standing(sites={"training": 3, "not_asked": 1}))
     assert sites_line(story.desk, "waiting") == ("4 sites take part", "3 are training · 1 is not asked (you)")
     story.tell(standing(sites={"training": 2, "not_asked": 2}))
     assert sites_line(story.desk, "waiting")[1] == "2 are training · 2 are not asked"
@@ -185,5 +185,5 @@ def test_that_the_method_is_that_of_the_specification_or_of_the_welcome(tmp_path
     assert method(story.desk) == story.desk.spec.method.name
     assert method(MAKERS["not_joined"](tmp_path)) == ""
     story.desk.fold([replace(story.desk.record, spec=None)])
-    story.tell(desk_parts.JOINED)
-    assert method(story.desk) == desk_parts.JOINED.method
+    story.tell(desks.JOINED)
+    assert method(story.desk) == desks.JOINED.method

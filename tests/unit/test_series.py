@@ -30,7 +30,7 @@ from fedmed_desktop.desktop.view.scales import (
 )
 from fedmed_desktop.desktop.view.series import Curves
 from fedmed_desktop.errors import UserFacingError
-from tests.monitor_parts import entry, moment, record, run, scored, standing, step
+from tests.parts.monitor import entry, moment, record, run, scored, standing, step
 
 NAN = float("nan")
 

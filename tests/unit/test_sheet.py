@@ -19,7 +19,7 @@ from fedmed_desktop.events import PhaseChanged
 from fedmed_desktop.federation import Evidence, Report
 from fedmed_desktop.federation.plan import ControlVariate, Orthogonal
 from fedmed_desktop.scores import Counts, Scores
-from tests.approval_parts import ADDRESS, AFTER, BEFORE, NOW, REASON, Counted, Site, site_in
+from tests.parts.approval import ADDRESS, AFTER, BEFORE, NOW, REASON, Counted, Site, site_in
 
 
 @pytest.fixture

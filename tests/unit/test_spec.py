@@ -13,7 +13,7 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec, TrainingSettings, dump_spec, load_spec
 from fedmed_desktop.federation.methods import FedAvg
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings
-from tests.federation_parts import small_spec
+from tests.parts.federation import small_spec
 
 
 def refused(tmp_path: Path, text: str) -> UserFacingError:

@@ -15,9 +15,9 @@ from fedmed_desktop.desktop.view.items import SessionStarted
 from fedmed_desktop.desktop.view.rounds import steps
 from fedmed_desktop.desktop.view.status import LAST_STEPS, LOOKS, STEPS, State, phase_of, status, step
 from fedmed_desktop.resources import resource
-from tests import desk_parts
-from tests.approval_parts import ADDRESS, NOW
-from tests.desk_parts import MAKERS, SITE, STATES, Story, connection, phase, standing
+from tests.parts import desks
+from tests.parts.approval import ADDRESS, NOW
+from tests.parts.desks import MAKERS, SITE, STATES, Story, connection, phase, standing
 
 ACTIONS = {
     "not_joined": "join",
@@ -67,7 +67,7 @@ def test_that_the_stepper_stands_where_the_state_is(tmp_path: Path, state: State
 
 
 def test_that_a_failed_step_is_the_one_that_failed(tmp_path: Path) -> None:
-    desk = desk_parts.failed_round(tmp_path)
+    desk = desks.failed_round(tmp_path)
     assert status(desk, NOW).state == "failed"
     assert "learning rate" in status(desk, NOW).text
     assert steps(desk, "failed") == (STEPS, 1, True)
@@ -75,13 +75,13 @@ def test_that_a_failed_step_is_the_one_that_failed(tmp_path: Path) -> None:
 
 
 def test_that_a_failure_is_forgotten_once_the_next_round_has_begun(tmp_path: Path) -> None:
-    desk = desk_parts.failed_round(tmp_path)
+    desk = desks.failed_round(tmp_path)
     desk.fold([phase("downloading", 4), phase("training", 4)])
     assert status(desk, NOW).state == "training"
 
 
 def test_that_a_refusal_says_why_and_that_the_adapter_stays(tmp_path: Path) -> None:
-    shown = status(desk_parts.refused(tmp_path), NOW)
+    shown = status(desks.refused(tmp_path), NOW)
     assert shown.state == "failed"
     assert "norm" in shown.text and "stays on this computer" in shown.text
 
@@ -96,11 +96,11 @@ def test_that_the_steps_after_the_last_round_are_those_of_scoring(tmp_path: Path
 
 @pytest.mark.parametrize(("act", "state"), [("sent", "sent"), ("keep", "kept"), ("release", "uploading")])
 def test_that_a_restart_shows_the_same_from_the_record_alone(tmp_path: Path, act: str, state: State) -> None:
-    before = desk_parts.decided(act)(tmp_path)
+    before = desks.decided(act)(tmp_path)
     assert status(before, NOW).state == state
     assert before.session
     after = Desk()
-    after.fold([before.session, connection("connected"), desk_parts.JOINED, before.record, standing()])
+    after.fold([before.session, connection("connected"), desks.JOINED, before.record, standing()])
     assert phase_of(after) == phase_of(before)
     assert status(after, NOW) == status(before, NOW)
 
@@ -138,14 +138,14 @@ def test_that_loading_the_model_is_not_called_fetching_the_adapter(tmp_path: Pat
     assert status(desk, NOW).state == "downloading"
     desk.fold([blob.model_copy(update={"bytes": 10})])
     assert status(desk, NOW).state == "preparing"
-    desk.fold([desk_parts.PREPARED, phase("waiting", 1), standing(number=1)])
+    desk.fold([desks.PREPARED, phase("waiting", 1), standing(number=1)])
     assert status(desk, NOW).headline == "Waiting for its turn"
 
 
 def test_that_a_demonstration_tells_whose_turn_it_is_and_ends_with_its_scores(tmp_path: Path) -> None:
     desk = Desk()
     desk.fold([SessionStarted("demo", SITE, ADDRESS, (SITE, "south"), tmp_path, tmp_path)])
-    desk.fold([connection("connected"), desk_parts.JOINED, desk_parts.PREPARED, phase("waiting", 1)])
+    desk.fold([connection("connected"), desks.JOINED, desks.PREPARED, phase("waiting", 1)])
     desk.fold([events.PhaseChanged(site="south", round=1, phase="training")])
     assert status(desk, NOW).text.startswith("south computes first")
     assert desk.computing.site == "south"
@@ -157,7 +157,7 @@ def test_that_a_demonstration_tells_whose_turn_it_is_and_ends_with_its_scores(tm
 
 
 def test_that_a_session_that_was_stopped_can_go_on(tmp_path: Path) -> None:
-    shown = status(desk_parts.stopped(tmp_path), NOW)
+    shown = status(desks.stopped(tmp_path), NOW)
     assert (shown.headline, shown.action) == ("Stopped", "retry")
 
 
@@ -172,13 +172,13 @@ def test_that_a_session_that_was_stopped_can_go_on(tmp_path: Path) -> None:
 )
 def test_that_sites_that_are_here_are_counted_in_words(here: int, expected: int, words: str) -> None:
     desk = Desk(
-        session=SessionStarted("site", desk_parts.SITE, "", (desk_parts.SITE,), Path(), Path()),
-        connection=desk_parts.connection("connected"),
-        joined=desk_parts.JOINED.model_copy(update={"sites": expected}) if expected else None,
-        prepared=desk_parts.PREPARED,
-        standing=desk_parts.standing("gathering", number=1, sites={"waiting": here}, connected=here),
+        session=SessionStarted("site", desks.SITE, "", (desks.SITE,), Path(), Path()),
+        connection=desks.connection("connected"),
+        joined=desks.JOINED.model_copy(update={"sites": expected}) if expected else None,
+        prepared=desks.PREPARED,
+        standing=desks.standing("gathering", number=1, sites={"waiting": here}, connected=here),
     )
-    assert status(desk, desk_parts.NOW).text.startswith(words)
+    assert status(desk, NOW).text.startswith(words)
 
 
 def test_that_a_round_that_goes_on_without_this_site_is_said_so_and_shows_no_step(tmp_path: Path) -> None:

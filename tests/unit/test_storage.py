@@ -21,7 +21,7 @@ from fedmed_desktop.federation import LocalResult, Plan, Rounds, TrainingSetting
 from fedmed_desktop.federation.inputs import SiteDeclined, SiteJoined, TimePassed, UpdateArrived
 from fedmed_desktop.storage import BlobStore, Ledger, Outbox, OwnStore
 from fedmed_desktop.storage.database import Database
-from tests.federation_parts import INITIAL, moved, result_of, small_spec
+from tests.parts.federation import INITIAL, moved, result_of, small_spec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SOON = timedelta(seconds=10)

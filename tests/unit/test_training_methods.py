@@ -26,9 +26,9 @@ from fedmed_desktop.training.preparation import LoadedBase
 from fedmed_desktop.training.scoring import SharedNotesScorer, shared_notes
 from fedmed_desktop.training.starting import for_training
 from fedmed_desktop.training.trainer import SiteTrainer
-from tests.federation_parts import small_spec
-from tests.model_parts import copied
-from tests.training_parts import NOTES, SETTINGS, TYPES, note, plan_of, random_adapter, silent, train
+from tests.parts.federation import small_spec
+from tests.parts.model import copied
+from tests.parts.training import NOTES, SETTINGS, TYPES, note, plan_of, random_adapter, silent, train
 
 PERSONAL = (Orthogonal(weight=0.1, rank=2),)
 FAST = SETTINGS.model_copy(update={"learning_rate": 0.03})

@@ -21,7 +21,7 @@ from fedmed_desktop.training.objectives import (
     squared_cosines,
     squared_product_distance,
 )
-from tests.training_parts import NOTES, TYPES, random_adapter
+from tests.parts.training import NOTES, TYPES, random_adapter
 
 seeds = st.integers(0, 2**32 - 1)
 

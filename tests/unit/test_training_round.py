@@ -22,7 +22,7 @@ from fedmed_desktop.lora.half import open_update
 from fedmed_desktop.scores import Scores
 from fedmed_desktop.training.base import BaseModel
 from fedmed_desktop.training.trainer import SiteTrainer, resized
-from tests.training_parts import NOTES, SETTINGS, TYPES, StopAtLook, note, plan_of, silent, train
+from tests.parts.training import NOTES, SETTINGS, TYPES, StopAtLook, note, plan_of, silent, train
 
 
 @pytest.fixture(scope="module")

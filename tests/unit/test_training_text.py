@@ -27,9 +27,9 @@ from fedmed_desktop.training.batches import Encoder, Examples, collate
 from fedmed_desktop.training.loop import label_losses
 from fedmed_desktop.training.preparation import LoadedBase, trainer_factory
 from fedmed_desktop.training.trainer import SiteTrainer
-from tests.federation_parts import small_spec
-from tests.training_parts import note as marked
-from tests.training_parts import plan_of, train
+from tests.parts.federation import small_spec
+from tests.parts.training import note as marked
+from tests.parts.training import plan_of, train
 
 LONG = "PAST HISTORY:\n  She has difficulty climbing stairs , tying shoes.\n\n" * 8
 SETTINGS = TrainingSettings(steps=12, batch_size=4, learning_rate=0.02, max_tokens=64)

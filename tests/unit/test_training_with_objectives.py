@@ -22,7 +22,7 @@ from fedmed_desktop.training.batches import Encoder, Examples, collate
 from fedmed_desktop.training.checkpoints import Checkpoint
 from fedmed_desktop.training.loop import StepDone, Training, label_losses
 from fedmed_desktop.training.objectives import Penalties, Variate
-from tests.training_parts import NOTES, TYPES, StopAtLook, plan_of, random_adapter
+from tests.parts.training import NOTES, TYPES, StopAtLook, plan_of, random_adapter
 
 SGD = TrainingSettings(
     steps=4, batch_size=4, micro_batch_size=2, learning_rate=0.5, optimizer="sgd", clip_norm=None, warmup_share=0.0,

@@ -31,7 +31,7 @@ from fedmed_desktop.protocol.messages import (
 from fedmed_desktop.protocol.transfer import Chunk
 from fedmed_desktop.site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
 from fedmed_desktop.storage import BlobStore
-from tests.federation_parts import FINGERPRINT, INITIAL, NumpyTrainer
+from tests.parts.federation import FINGERPRINT, INITIAL, NumpyTrainer
 
 QUICK = Backoff(first=0.02, most=0.1)
 PATIENCE = 20.0

@@ -12,7 +12,7 @@ from fedmed_desktop.federation import Control, LocalResult, Part, Plan, Update
 from fedmed_desktop.federation.work import Emit, Given
 from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.lora.half import encode_update
-from tests.federation_parts import NumpyTrainer, moved, result_of
+from tests.parts.federation import NumpyTrainer, moved, result_of
 
 
 class MethodTrainer(NumpyTrainer):

@@ -15,7 +15,7 @@ from fedmed_desktop.federation.plan import TrainingSettings
 from fedmed_desktop.federation.record import RoundsState
 from fedmed_desktop.federation.spec import ShareSettings
 from fedmed_desktop.lora import Adapter, Module
-from tests.federation_parts import INITIAL, LORA, SHAPES, moved, small_spec
+from tests.parts.federation import INITIAL, LORA, SHAPES, moved, small_spec
 
 SITES = "ABC"
 NOTES = {"A": 10, "B": 30, "C": 60}

@@ -17,7 +17,7 @@ from fedmed_desktop.desktop.view.status import State
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.standing import ClosedRound, FederationPhase, SiteWord
-from tests.approval_parts import ADDRESS, AFTER, BEFORE, NOW, Site
+from tests.parts.approval import ADDRESS, AFTER, BEFORE, NOW, Site
 
 SITE = "north"
 OPENED, CLOSES = NOW - timedelta(minutes=34), NOW + timedelta(minutes=72)

@@ -17,7 +17,7 @@ from fedmed_desktop.federation import Evidence, LocalResult, Part, Plan, Report,
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.site import TAKE_BACK
 from fedmed_desktop.storage import BlobStore, Entry, Outbox, Record
-from tests.federation_parts import INITIAL, LORA, moved, result_of, small_spec
+from tests.parts.federation import INITIAL, LORA, moved, result_of, small_spec
 
 NOW = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
 ADDRESS = "ws://coordinator.riverside.example:8765"
