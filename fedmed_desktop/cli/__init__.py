@@ -13,8 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
-from fedmed_desktop.errors import UserFacingError
-
+from ..errors import UserFacingError
 from . import desktop
 from .desktop import USER_ERROR
 

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from fedmed_desktop.clinical.answers import parse_answer
-from fedmed_desktop.clinical.examples import Example, examples
-from fedmed_desktop.clinical.histogram import histogram
-from fedmed_desktop.clinical.notes import Entity, Note, Relation, Span
-from fedmed_desktop.clinical.prompts import AnswerForm, Window, build_answer, build_prompt, split_note
-from fedmed_desktop.clinical.reader import SiteNotes, read_notes, read_notes_folder
-from fedmed_desktop.clinical.reading import Reading, ReadingSettings
-from fedmed_desktop.clinical.scoring import score
-from fedmed_desktop.clinical.types import NotesReport, apply_types, read_types_map
+from .answers import parse_answer
+from .examples import Example, examples
+from .histogram import histogram
+from .notes import Entity, Note, Relation, Span
+from .prompts import AnswerForm, Window, build_answer, build_prompt, split_note
+from .reader import SiteNotes, read_notes, read_notes_folder
+from .reading import Reading, ReadingSettings
+from .scoring import score
+from .types import NotesReport, apply_types, read_types_map
 
 __all__ = [
     "AnswerForm",

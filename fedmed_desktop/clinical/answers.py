@@ -12,9 +12,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from fedmed_desktop.clinical.alignment import Token, align, tokenise
-from fedmed_desktop.clinical.notes import Span
-from fedmed_desktop.clinical.prompts import AnswerForm, shown
+from .alignment import Token, align, tokenise
+from .notes import Span
+from .prompts import AnswerForm, shown
 
 TAG: Final = re.compile(r"<\s*(?:(?P<close>/)\s*span\s*|span\b(?P<attributes>[^<>]{0,300}))>", re.IGNORECASE)
 _CLASS: Final = re.compile(r"class\s*=\s*[\"']?\s*(?P<name>[^\"'\s]+)", re.IGNORECASE)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 
-from fedmed_desktop.resources import resource
+from ..resources import resource
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from fedmed_desktop.clinical.notes import Note
+from .notes import Note
 
 LONGEST_KEY: Final = 80
 MOST_KEYS: Final = 200

@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
-from fedmed_desktop.clinical.alignment import Alignment, Token, tokenise
-from fedmed_desktop.clinical.answers import OBJECT, TAG, Lookup, Marks, longest_answer, mapped, outermost
-from fedmed_desktop.clinical.notes import Span
-from fedmed_desktop.clinical.prompts import AnswerForm, shown
+from .alignment import Alignment, Token, tokenise
+from .answers import OBJECT, TAG, Lookup, Marks, longest_answer, mapped, outermost
+from .notes import Span
+from .prompts import AnswerForm, shown
 
 # What may yet become a tag, at the end of what has come.
 _TAG_BEGUN: Final = re.compile(

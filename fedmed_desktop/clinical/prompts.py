@@ -22,8 +22,8 @@ from collections.abc import Collection, Iterable
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
-from fedmed_desktop.clinical.notes import Entity, Note, Span
-from fedmed_desktop.clinical.sentences import sentence_ends
+from .notes import Entity, Note, Span
+from .sentences import sentence_ends
 
 AnswerForm = Literal["html", "json"]
 

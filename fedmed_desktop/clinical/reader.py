@@ -18,8 +18,8 @@ from typing import BinaryIO, Final, cast
 
 from pydantic import ValidationError
 
-from fedmed_desktop.clinical.notes import Note
-from fedmed_desktop.errors import UserFacingError
+from ..errors import UserFacingError
+from .notes import Note
 
 MAX_ROW_BYTES: Final = 16 * 2**20
 SUFFIXES: Final = (".jsonl", ".jsonl.gz")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from fedmed_desktop.clinical.notes import Span
+from .notes import Span
 
 SENTENCE_TOKENS: Final = 48
 """A sentence or two of a note: what a small model that was trained on sentences reads best at a time (the bundled

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fedmed_desktop.clinical.notes import Span
-from fedmed_desktop.scores import Counts, Scores
+from ..scores import Counts, Scores
+from .notes import Span
 
 
 def score(gold: Iterable[Span], predicted: Iterable[Span], types: Iterable[str]) -> Scores:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
-from fedmed_desktop.clinical.notes import Entity, Note
-from fedmed_desktop.errors import UserFacingError
+from ..errors import UserFacingError
+from .notes import Entity, Note
 
 
 class NotesReport(BaseModel):

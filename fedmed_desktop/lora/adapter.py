@@ -11,10 +11,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.lora.blob import blob_chunks, decode_blob
-from fedmed_desktop.lora.module import Module, check_module_name, check_rank, kaiming_rows, shown
-from fedmed_desktop.lora.peft_folder import read_peft_folder, write_peft_folder
+from ..errors import UserFacingError
+from .blob import blob_chunks, decode_blob
+from .module import Module, check_module_name, check_rank, kaiming_rows, shown
+from .peft_folder import read_peft_folder, write_peft_folder
 
 
 class Adapter(Mapping[str, Module]):

@@ -18,9 +18,9 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.lora.adapter import Adapter
-from fedmed_desktop.lora.module import Module, ModuleSource, check_rank, kaiming_rows, naming, to_float32
+from ..errors import UserFacingError
+from .adapter import Adapter
+from .module import Module, ModuleSource, check_rank, kaiming_rows, naming, to_float32
 
 Float64 = NDArray[np.float64]
 

@@ -19,10 +19,10 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.lora.module import Module, check_module_name, naming, shown
-from fedmed_desktop.lora.part_reader import PartReader
-from fedmed_desktop.lora.tensorfile import (
+from ..errors import UserFacingError
+from .module import Module, check_module_name, naming, shown
+from .part_reader import PartReader
+from .tensorfile import (
     LENGTH_BYTES,
     TensorEntry,
     TensorHeader,

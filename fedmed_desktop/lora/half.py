@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.lora.adapter import Adapter
-from fedmed_desktop.lora.blob import BlobReader, read_factor
-from fedmed_desktop.lora.module import Factor, Module, ModuleSource, check_module_name, naming, shown
-from fedmed_desktop.lora.part_reader import PartReader
-from fedmed_desktop.lora.tensorfile import LENGTH_BYTES, TensorEntry, TensorHeader, read_tensor_header, strict_json
+from ..errors import UserFacingError
+from .adapter import Adapter
+from .blob import BlobReader, read_factor
+from .module import Factor, Module, ModuleSource, check_module_name, naming, shown
+from .part_reader import PartReader
+from .tensorfile import LENGTH_BYTES, TensorEntry, TensorHeader, read_tensor_header, strict_json
 
 FORMAT_VERSION: Final = 1
 METADATA_KEY: Final = "fedmed_factor"

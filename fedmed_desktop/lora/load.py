@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.lora.adapter import Adapter
-from fedmed_desktop.lora.blob import METADATA_KEY, read_blob_header
-from fedmed_desktop.lora.tensorfile import read_tensor_header
+from ..errors import UserFacingError
+from .adapter import Adapter
+from .blob import METADATA_KEY, read_blob_header
+from .tensorfile import read_tensor_header
 
 _PEFT_FILES: Final = ("adapter_config.json", "adapter_model.safetensors")
 _NO_TENSOR_FILE: Final = {"lora.file_header", "lora.file_header_size"}

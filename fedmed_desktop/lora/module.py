@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fedmed_desktop.errors import UserFacingError
+from ..errors import UserFacingError
 
 MAX_NAME_LENGTH: Final = 512
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", re.ASCII)

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from fedmed_desktop.errors import UserFacingError
+from ..errors import UserFacingError
 
 
 class PartReader:

@@ -20,9 +20,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.lora.module import Module, check_module_name, naming, shown
-from fedmed_desktop.lora.tensorfile import TensorEntry, TensorHeader, read_tensor_header, strict_json, widen
+from ..errors import UserFacingError
+from .module import Module, check_module_name, naming, shown
+from .tensorfile import TensorEntry, TensorHeader, read_tensor_header, strict_json, widen
 
 _CONFIG: Final = "adapter_config.json"
 _WEIGHTS: Final = "adapter_model.safetensors"

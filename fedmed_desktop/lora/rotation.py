@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmed_desktop.lora.adapter import Adapter
-from fedmed_desktop.lora.algebra import check_same_modules
-from fedmed_desktop.lora.module import Module, to_float32
+from .adapter import Adapter
+from .algebra import check_same_modules
+from .module import Module, to_float32
 
 
 def rotated(adapter: Adapter, reference: Adapter, round_number: int, strength: float) -> Adapter:

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.lora.module import shown, to_float32
+from ..errors import UserFacingError
+from .module import shown, to_float32
 
 LENGTH_BYTES: Final = 8
 MAX_HEADER_BYTES: Final = 8 * 2**20
