@@ -23,8 +23,8 @@ from ..lora.blob import BlobReader
 from ..lora.half import open_update
 from ..protocol.messages import Ask, Finished, Message, NotAsked, Receipt, Refused
 from ..storage import BlobStore, Ledger
+from ..storage.adapters import combine_stored
 from .bulletin import Bulletin
-from .combination import combine
 from .measuring import Measuring, check_scorer
 
 # Blob headers grow with the number of modules; this is far above what any adapter of the right rank can need.
@@ -235,7 +235,7 @@ class Host:
         task.add_done_callback(self._tasks.discard)
 
     async def _combine(self, due: Combine) -> None:
-        work = asyncio.ensure_future(asyncio.to_thread(combine, due, self.rounds, self.blobs))
+        work = asyncio.ensure_future(asyncio.to_thread(combine_stored, due, self.spec, self.blobs))
         try:
             await self.apply(await asyncio.shield(work))
         except asyncio.CancelledError:

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the rounds ask for: every action is idempotent by (site, round, sha256)."""
+"""Actions that the rounds ask for; each is idempotent by (site, round, sha256)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pydantic import Field, JsonValue
+
 from .. import events
-from .plan import Plan, Sha256
-from .update import Update
+from .drift import Drift
+from .plan import Frozen, Plan, References, Sha256
+from .update import Report, Update
 
 
 @dataclass(frozen=True)
@@ -37,17 +40,35 @@ class Reject:
     code: str
 
 
-@dataclass(frozen=True)
-class Combine:
-    """Combine these updates with these weights, then report RoundCombined. `ranks` are those that were planned."""
+class Combine(Frozen):
+    """Combine the updates of a closed round, then report RoundCombined.
+
+    Holds every value that combining needs, as it was when the round closed: sites that join later, or come back with
+    another cap, change nothing here. Mappings are by site. `updates`, `reports` (as they count), `plans`, `weights` and
+    `drifts` have the sites that sent an update; `caps` has every site that named one. `sites` counts all that have ever
+    joined, `rank` is the federation's first, `references` are for the next round, and `state` is the method's own.
+    """
 
     round: int
-    updates: dict[str, Update]
-    weights: dict[str, float]
-    ranks: dict[str, int]
+    rounds: int
+    rank: int
     start: Sha256
-    frozen: Sha256 | None
-    control: Sha256 | None
+    frozen: Sha256 | None = None
+    control: Sha256 | None = None
+    updates: dict[str, Update]
+    reports: dict[str, Report]
+    plans: dict[str, Plan]
+    weights: dict[str, float]
+    drifts: dict[str, Drift]
+    references: References
+    sites: int
+    caps: dict[str, int] = Field(default_factory=dict)
+    state: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """The ranks that were planned, by site."""
+        return {site: plan.rank for site, plan in self.plans.items()}
 
 
 Action = Offer | Acknowledge | Reject | Combine
@@ -55,7 +76,7 @@ Action = Offer | Acknowledge | Reject | Combine
 
 @dataclass
 class Step:
-    """What came of one input. `changed` means: write the input to the ledger before carrying out any action."""
+    """Result of one input. `changed` means: write the input to the ledger before carrying out any action."""
 
     changed: bool = False
     actions: list[Action] = field(default_factory=list)

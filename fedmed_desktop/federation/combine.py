@@ -17,11 +17,12 @@ are three ways, at any mix of ranks, and none forms a d x k matrix:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
+from pydantic import JsonValue
 from threadpoolctl import threadpool_limits
 
 from ..errors import UserFacingError
@@ -30,6 +31,21 @@ from ..lora.module import ModuleSource, kaiming_rows, naming
 
 Combining = Literal["factors", "product", "stack"]
 Weighted = tuple[float, Module]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The adapters of a closed round, each read module by module; mappings are by site.
+
+    `start` and `frozen` are what the round started from. `control` and `controls` are SCAFFOLD's c and the changes of
+    the c_i. A half update is completed with the factors of `start`.
+    """
+
+    start: ModuleSource
+    updates: Mapping[str, ModuleSource]
+    frozen: ModuleSource | None = None
+    control: ModuleSource | None = None
+    controls: Mapping[str, ModuleSource] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,15 +74,19 @@ class Goal:
 
 @dataclass(frozen=True)
 class Combination:
-    """The next global adapter, and what lies frozen beside the base from now on (None: as before).
+    """The next round's start: the global adapter and what lies frozen beside the base (None: as before).
 
-    `residual` is |ideal - combined| / |ideal| over what this round brought, ideal = sum of w_k s_k B_k A_k (methods
-    4.1). Where something is frozen, it counts as combined, and what cutting back dropped as missed.
+    `residual` is |ideal - combined| / |ideal| over what this round brought, ideal = sum of w_k s_k B_k A_k. Where
+    something is frozen, it counts as combined, and what cutting back dropped as missed. A method may add the control
+    (None: as before), its own state for the next round and its own figures of this one.
     """
 
     adapter: Adapter
     residual: float
     frozen: Adapter | None = None
+    control: Adapter | None = None
+    state: dict[str, JsonValue] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 Combiner = Callable[[Sequence[Term], Goal], Combination]

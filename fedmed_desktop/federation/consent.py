@@ -8,7 +8,7 @@ could else have a factor offered that is a site's own (FedSA-LoRA's B), or a gra
 from __future__ import annotations
 
 from ..errors import UserFacingError
-from .methods import Assignment
+from .methods import Opening
 from .plan import ControlVariate, Objective, Orthogonal, Plan
 from .spec import FederationSpec
 
@@ -27,21 +27,15 @@ def check_plan(plan: Plan, spec: FederationSpec, rank_cap: int | None = None) ->
 
 def _usual(plan: Plan, spec: FederationSpec) -> Plan:
     """The method's plan for any site in this round."""
-    assignment = Assignment(
+    opening = Opening(
         round=plan.round,
         rounds=spec.rounds,
         start=plan.start,
-        frozen=None,
-        control=None,
         rank=spec.lora.rank,
         training=spec.training,
-        references=None,
         seeds={"": plan.seed},
-        caps={},
-        clients=None,
-        seed=0,
     )
-    usual = spec.method.plan(assignment, {})[""]
+    usual = spec.method.plan(opening)[""]
     return usual.evaluation() if plan.round > spec.rounds else usual
 
 

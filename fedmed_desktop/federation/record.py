@@ -6,6 +6,7 @@ from __future__ import annotations
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from ..standing import FederationPhase
+from .actions import Combine
 from .drift import Drift
 from .plan import Frozen, Plan, References, Sha256
 from .update import Report, Update
@@ -49,7 +50,10 @@ class RoundRecord(Frozen):
 
 
 class RoundsState(BaseModel):
-    """Working state of the rounds; all of it is in a dump. Only `Rounds` changes it."""
+    """Working state of the rounds; all of it is in a dump. Only `Rounds` changes it.
+
+    `due` is the combination that is outstanding, while the phase is "combining".
+    """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=False)
 
@@ -75,6 +79,7 @@ class RoundsState(BaseModel):
     reason: str = ""
     history: list[RoundRecord] = []
     evaluation: dict[str, Report] = {}
+    due: Combine | None = None
 
     def reports(self) -> dict[str, Report]:
         """Reports of the open round's updates by site, as they count.

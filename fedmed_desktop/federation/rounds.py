@@ -8,13 +8,10 @@ to one loaded from a dump, gives the same state to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 from .. import events
 from .actions import Acknowledge, Combine, Offer, Reject, Step
-from .drift import measure_drift
 from .inputs import (
     AwaitsApproval,
     Input,
@@ -25,10 +22,10 @@ from .inputs import (
     TimePassed,
     UpdateArrived,
 )
-from .methods import Assignment
 from .methods.method import with_all
 from .plan import Plan, Sha256
-from .record import RoundRecord, RoundsState, SiteRecord
+from .record import RoundsState
+from .round_values import closed, opening, record
 from .spec import FederationSpec
 from .update import Update
 
@@ -51,16 +48,21 @@ class Rounds:
     def handle(self, given: Input, now: datetime) -> Step:
         """Takes one input at UTC time `now`."""
         step = Step()
-        handlers: dict[type, Callable[[Any, datetime, Step], None]] = {
-            SiteJoined: self._joined,
-            AwaitsApproval: self._awaits_approval,
-            UpdateArrived: self._update,
-            SiteDeclined: self._declined,
-            TimePassed: self._time,
-            RoundCombined: self._combined,
-            Resumed: self._resumed,
-        }
-        handlers[type(given)](given, now, step)
+        match given:
+            case SiteJoined():
+                self._joined(given, now, step)
+            case AwaitsApproval():
+                self._awaits_approval(given, now, step)
+            case UpdateArrived():
+                self._update(given, now, step)
+            case SiteDeclined():
+                self._declined(given, now, step)
+            case TimePassed():
+                self._time(now, step)
+            case RoundCombined():
+                self._combined(given, now, step)
+            case Resumed():
+                self._resumed(now, step)
         return step
 
     def plan_for(self, site: str) -> Plan | None:
@@ -71,20 +73,15 @@ class Rounds:
 
     def due(self) -> Combine | None:
         """The combination that is outstanding; asked for after a restart."""
-        state = self.state
-        if state.phase != "combining":
-            return None
-        ranks = {site: state.plans[site].rank for site in state.updates}
-        weights = self.spec.method.weigh(state.reports())
-        return Combine(state.round, dict(state.updates), weights, ranks, state.start, state.frozen, state.control)
+        return self.state.due
 
     def receipt_for(self, site: str, round_number: int) -> Sha256 | None:
         """sha256 of the update of this site that counts in this round, if one does."""
         if round_number == self.state.round and site in self.state.updates:
             return self.state.updates[site].sha256
-        for record in self.state.history:
-            if record.round == round_number and site in record.sites:
-                return record.sites[site].sha256
+        for past in self.state.history:
+            if past.round == round_number and site in past.sites:
+                return past.sites[site].sha256
         return None
 
     @property
@@ -195,7 +192,7 @@ class Rounds:
         step.events.append(events.SiteSeen(time=now, site=given.site, round=given.round, state="declined"))
         self._close_if_answered(now, step)
 
-    def _time(self, given: TimePassed, now: datetime, step: Step) -> None:
+    def _time(self, now: datetime, step: Step) -> None:
         due = self.wake_at
         if due is None or now < due:
             return
@@ -205,21 +202,20 @@ class Rounds:
         else:
             self._close(now, "deadline", step)
 
-    def _resumed(self, given: Resumed, now: datetime, step: Step) -> None:
+    def _resumed(self, now: datetime, step: Step) -> None:
         if self.state.phase == "paused":
             step.changed = True
             self._reopen(now, step)
             self._close_if_answered(now, step)
 
     def _combined(self, given: RoundCombined, now: datetime, step: Step) -> None:
-        due = self.due()
+        state, due = self.state, self.state.due
         if due is None or given.round != due.round:
             return
         step.changed = True
-        self._remember(given, due, now)
-        state = self.state
+        state.history = [*state.history, record(state, due, given, now)]
         state.start, state.frozen, state.control = given.adapter, given.frozen, given.control
-        state.method = given.state
+        state.method, state.references, state.due = given.state, due.references, None
         step.events.append(
             events.RoundCombined(
                 time=now,
@@ -241,24 +237,8 @@ class Rounds:
         state, spec = self.state, self.spec
         state.updates, state.declined, state.awaiting, state.shared_losses = {}, {}, {}, {}
         state.opened, state.reason = now, ""
+        plans = with_all(spec.method.plan(opening(spec, state)), cut=spec.cut)
         final = state.round > spec.rounds
-        seeds = {site: spec.site_seed(site, state.round) for site in state.sites}
-        assignment = Assignment(
-            round=state.round,
-            rounds=spec.rounds,
-            start=state.start,
-            frozen=state.frozen,
-            control=state.control,
-            rank=state.rank,
-            training=spec.training,
-            references=state.references,
-            seeds=seeds,
-            caps=dict(state.caps),
-            clients=None if final else spec.round.clients,
-            seed=spec.site_seed("", state.round),
-        )
-        plans = spec.method.plan(assignment, state.method)
-        plans = with_all(plans, cut=spec.cut)
         state.plans = {site: plan.evaluation() for site, plan in plans.items()} if final else plans
         self._ask(now, step)
 
@@ -296,9 +276,8 @@ class Rounds:
             step.events.append(
                 events.RoundClosed(time=now, round=state.round, reason=reason, updates=len(state.updates))
             )
-            due = self.due()
-            assert due is not None
-            step.actions.append(due)
+            state.due = closed(self.spec, state)
+            step.actions.append(state.due)
         elif state.attempt == 1:
             self._reopen(now, step)
         else:
@@ -310,43 +289,6 @@ class Rounds:
         state.phase = "finished"
         state.evaluation = {site: update.report for site, update in sorted(state.updates.items())}
         step.events.append(events.FederationFinished(time=now, site="", round=state.round, adapter=state.start))
-
-    def _remember(self, given: RoundCombined, due: Combine, now: datetime) -> None:
-        state = self.state
-        assert state.opened is not None
-        reports = state.reports()
-        drifts, state.references = measure_drift(reports, due.weights, state.references)
-        sites = {
-            site: SiteRecord(
-                update=update,
-                sha256=update.sha256,
-                weight=due.weights[site],
-                drift=drifts[site],
-                rank=state.plans[site].rank,
-                effective_rank=update.report.effective_rank,
-                shared_loss=reports[site].shared_loss,
-            )
-            for site, update in sorted(due.updates.items())
-        }
-        record = RoundRecord(
-            round=state.round,
-            attempt=state.attempt,
-            opened=state.opened,
-            closed=now,
-            reason=state.reason,
-            start=state.start,
-            adapter=given.adapter,
-            frozen=given.frozen,
-            control=given.control,
-            measures=given.measures,
-            sites=sites,
-            declined=dict(state.declined),
-            missing=tuple(state.unanswered()),
-            residual=given.residual,
-            norm=given.norm,
-            effective_rank=given.effective_rank,
-        )
-        state.history = [*state.history, record]
 
     # -- deadlines -----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from ..coordinator.combination import combine
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Given, LocalResult, Plan
 from ..federation.actions import Reject
@@ -25,6 +24,7 @@ from ..lora.blob import BlobReader
 from ..lora.half import open_update
 from ..scores import total
 from ..storage import BlobStore
+from ..storage.adapters import combine_stored
 from ..storage.results import SiteRow
 from .engines import SPLITS, Engine, Measured, SiteJob, Split
 from .partition import LabSite
@@ -185,7 +185,7 @@ class Simulation:
     def _combine(self) -> None:
         due = self._rounds.due()
         assert due is not None  # all that were asked have answered, and a lab's quorum is one
-        self._rounds.handle(combine(due, self._rounds, self._blobs), _NOW)
+        self._rounds.handle(combine_stored(due, self._spec, self._blobs), _NOW)
         state = self._rounds.state
         over = {part.sha256 for update in due.updates.values() for part in update.parts.values()}
         over |= {sha256 for sha256 in (due.start, due.frozen, due.control) if sha256}

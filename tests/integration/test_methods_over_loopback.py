@@ -18,9 +18,8 @@ import pytest
 
 from fedmed_desktop import events
 from fedmed_desktop.coordinator import Host
-from fedmed_desktop.coordinator.combination import combine
 from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.federation import Control, FederationSpec, Given, LocalResult, Part, Plan, Rounds
+from fedmed_desktop.federation import Control, FederationSpec, Given, LocalResult, Part, Plan
 from fedmed_desktop.federation.actions import Combine
 from fedmed_desktop.federation.inputs import RoundCombined
 from fedmed_desktop.federation.work import Emit
@@ -29,6 +28,7 @@ from fedmed_desktop.protocol.messages import Ask, Goodbye, Message, NotAsked, Re
 from fedmed_desktop.protocol.transfer import CHUNK
 from fedmed_desktop.site import Jobs, SiteAgent, Verdict
 from fedmed_desktop.storage import BlobStore, Entry, OwnStore
+from fedmed_desktop.storage.adapters import combine_stored
 from tests.parts.federation import FINGERPRINT, INITIAL, NumpyTrainer, small_spec
 from tests.parts.loopback import PATIENCE, CuttingProxy, RawSite, agent, all_of, coordinator, running, until
 from tests.parts.plan import MethodTrainer, dense
@@ -311,15 +311,15 @@ def test_that_a_coordinator_that_stops_leaves_no_combination_running_behind(
 ) -> None:
     began, ended = threading.Event(), threading.Event()
 
-    def slow(due: Combine, rounds: Rounds, blobs: BlobStore) -> RoundCombined:
+    def slow(due: Combine, spec: FederationSpec, blobs: BlobStore) -> RoundCombined:
         began.set()
         time.sleep(0.3)
         try:
-            return combine(due, rounds, blobs)
+            return combine_stored(due, spec, blobs)
         finally:
             ended.set()
 
-    monkeypatch.setattr("fedmed_desktop.coordinator.host.combine", slow)
+    monkeypatch.setattr("fedmed_desktop.coordinator.host.combine_stored", slow)
 
     async def scenario() -> None:
         async with (

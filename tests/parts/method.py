@@ -9,10 +9,12 @@ import numpy as np
 
 from fedmed_desktop.federation import FederationSpec, Part, Report, Update
 from fedmed_desktop.federation.actions import Combine
-from fedmed_desktop.federation.closing import close_round
-from fedmed_desktop.federation.methods import METHODS, Assignment, MethodState, Outcome
-from fedmed_desktop.federation.plan import TrainingSettings
-from fedmed_desktop.federation.record import RoundsState
+from fedmed_desktop.federation.aggregation import combine
+from fedmed_desktop.federation.combine import Combination, Sources
+from fedmed_desktop.federation.drift import measure_drift
+from fedmed_desktop.federation.methods import METHODS, Opening
+from fedmed_desktop.federation.methods.method import MethodState
+from fedmed_desktop.federation.plan import Plan, TrainingSettings
 from fedmed_desktop.federation.spec import ShareSettings
 from fedmed_desktop.lora import Adapter, Module
 from tests.parts.federation import INITIAL, LORA, SHAPES, moved, small_spec
@@ -54,44 +56,47 @@ def closed(
     number: int = 1,
     ranks: Mapping[str, int] | None = None,
     method_state: MethodState | None = None,
-) -> tuple[Outcome, float]:
+) -> tuple[Combination, float]:
     """The end of a round in which these sites gave these adapters, of all `sites`. `ranks` are those planned."""
     reports = reports or {site: Report(notes=NOTES[site], supervised_tokens=NOTES[site], steps=4) for site in adapters}
-    updates = {
-        site: Update(round=number, parts={"adapter": Part(sha256=one.sha256, size=1)}, report=reports[site])
-        for site, one in adapters.items()
-    }
+    weights = spec.method.weigh(reports)
+    drifts, references = measure_drift(reports, weights, None)
     due = Combine(
         round=number,
-        updates=updates,
-        weights=spec.method.weigh(reports),
-        ranks=dict(ranks or dict.fromkeys(adapters, spec.lora.rank)),
+        rounds=spec.rounds,
+        rank=spec.lora.rank,
         start=start.sha256,
         frozen=None if frozen is None else frozen.sha256,
         control=None if control is None else control.sha256,
+        updates={
+            site: Update(round=number, parts={"adapter": Part(sha256=one.sha256, size=1)}, report=reports[site])
+            for site, one in adapters.items()
+        },
+        reports=reports,
+        plans={
+            site: Plan(round=number, start=start.sha256, rank=rank, training=spec.training, seed=0)
+            for site, rank in (ranks or dict.fromkeys(adapters, spec.lora.rank)).items()
+        },
+        weights=weights,
+        drifts=drifts,
+        references=references,
+        sites=len(sites),
+        state=method_state or {},
     )
-    state = RoundsState(
-        start=start.sha256, rank=spec.lora.rank, sites=sorted(sites), updates=updates, method=method_state or {}
-    )
-    return close_round(due, spec, adapters, start, frozen, control, controls or {}, state)
+    found = combine(due, spec, Sources(start, adapters, frozen, control, controls or {}))
+    return found, found.residual
 
 
-def assigned(number: int = 1, **changes: object) -> Assignment:
+def opening(number: int = 1, **changes: object) -> Opening:
     values: dict[str, object] = {
         "round": number,
         "rounds": 3,
         "start": INITIAL.sha256,
-        "frozen": None,
-        "control": None,
         "rank": LORA.rank,
         "training": TrainingSettings(steps=1),
-        "references": None,
         "seeds": {"A": 1, "B": 2},
-        "caps": {},
-        "clients": None,
-        "seed": 0,
     }
-    return Assignment(**(values | changes))  # type: ignore[arg-type]
+    return Opening(**(values | changes))  # type: ignore[arg-type]
 
 
 def full(module: Module) -> np.ndarray:

@@ -13,11 +13,13 @@ import pytest
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec, Report
-from fedmed_desktop.federation.combine import Combination, combine_product, combine_product_by_level
+from fedmed_desktop.federation.actions import Combine
+from fedmed_desktop.federation.combine import Combination, Sources, combine_product, combine_product_by_level
 from fedmed_desktop.federation.drift import Drift
-from fedmed_desktop.federation.methods import Assignment, Closing, MethodState, Outcome
+from fedmed_desktop.federation.methods import Opening
 from fedmed_desktop.federation.methods.adaptive_fedlora import AdaptiveFedLora
-from fedmed_desktop.federation.plan import TrainingSettings
+from fedmed_desktop.federation.methods.method import MethodState
+from fedmed_desktop.federation.plan import References, TrainingSettings
 from fedmed_desktop.federation.spec import ShareSettings, checked_spec, dump_spec, load_spec
 from fedmed_desktop.lora import Adapter, Module
 from tests.parts.federation import INITIAL, small_spec
@@ -26,22 +28,23 @@ from tests.parts.federation import INITIAL, small_spec
 PLAIN: dict[str, Any] = {"weights": (1.0, 0.0, 0.0), "quantile": 1.0, "memory": 0.0}
 
 
-def assigned(
-    names: str = "AZ", number: int = 1, caps: Mapping[str, int] | None = None, clients: int | None = None, seed: int = 0
-) -> Assignment:
-    return Assignment(
+def opening(
+    names: str = "AZ",
+    number: int = 1,
+    caps: Mapping[str, int] | None = None,
+    clients: int | None = None,
+    state: MethodState | None = None,
+) -> Opening:
+    return Opening(
         round=number,
         rounds=20,
         start=INITIAL.sha256,
-        frozen=None,
-        control=None,
         rank=8,
         training=TrainingSettings(steps=1),
-        references=None,
         seeds={name: ord(name) for name in names},
         caps=caps or {},
         clients=clients,
-        seed=seed,
+        state=state or {},
     )
 
 
@@ -53,30 +56,27 @@ def closed(
     caps: Mapping[str, int] | None = None,
     combination: Combination | None = None,
     reports: Mapping[str, Report] | None = None,
-) -> Outcome:
+) -> Combination:
     """The end of a round in which these sites drifted so; its plans are the method's own. A number is model drift."""
-    plans = method.plan(assigned("".join(drifts), number, caps), state)
-    return method.finish(
-        Closing(
-            round=number,
-            rounds=20,
-            rank=8,
-            combination=combination or Combination(INITIAL, 0.0),
-            reports=reports or {site: Report(notes=10, loss_before=1.0) for site in drifts},
-            weights={site: 1 / len(drifts) for site in drifts},
-            ranks={site: plans[site].rank for site in drifts},
-            drifts={
-                site: one if isinstance(one, Drift) else Drift(model=one, performance=0) for site, one in drifts.items()
-            },
-            start=combination.adapter if combination else INITIAL,
-            sources={},
-            control=None,
-            controls={},
-            sites=len(drifts),
-            caps=caps or {},
-            state=state,
-        )
+    combination = combination or Combination(INITIAL, 0.0)
+    due = Combine(
+        round=number,
+        rounds=20,
+        rank=8,
+        start=INITIAL.sha256,
+        updates={},
+        reports=reports or {site: Report(notes=10, loss_before=1.0) for site in drifts},
+        plans=method.plan(opening("".join(drifts), number, caps, state=state)),
+        weights={site: 1 / len(drifts) for site in drifts},
+        drifts={
+            site: one if isinstance(one, Drift) else Drift(model=one, performance=0) for site, one in drifts.items()
+        },
+        references=References(median_update_norm=1, loss=1),
+        sites=len(drifts),
+        caps=caps or {},
+        state=state,
     )
+    return method.finish(due, Sources(combination.adapter, {}), combination)
 
 
 def ranks_of(method: AdaptiveFedLora, drifts: list[float], caps: Mapping[str, int] | None = None) -> list[int]:
@@ -84,11 +84,11 @@ def ranks_of(method: AdaptiveFedLora, drifts: list[float], caps: Mapping[str, in
     state: MethodState = {}
     ranks = []
     for number, drift in enumerate(drifts, start=1):
-        ranks.append(method.plan(assigned(number=number, caps=caps), state)["A"].rank)
+        ranks.append(method.plan(opening(number=number, caps=caps, state=state))["A"].rank)
         outcome = closed(method, number, {"A": drift, "Z": 1.0}, state, caps)
         state = json.loads(json.dumps(outcome.state))
         assert state == outcome.state
-    return [*ranks, method.plan(assigned(number=len(drifts) + 1, caps=caps), state)["A"].rank]
+    return [*ranks, method.plan(opening(number=len(drifts) + 1, caps=caps, state=state))["A"].rank]
 
 
 # -- drift and rank from round to round --------------------------------------------------------------------------------
@@ -120,14 +120,14 @@ def test_that_a_cap_that_shrinks_takes_the_rank_with_it_and_the_new_rank_holds()
     state: MethodState = {}
     for number in (1, 2):
         state = closed(method, number, {"A": 0.9, "Z": 1.0}, state).state
-    assert method.plan(assigned(number=3), state)["A"].rank == 16
+    assert method.plan(opening(number=3, state=state))["A"].rank == 16
     caps = {"A": 8}
-    assert method.plan(assigned(number=3, caps=caps), state)["A"].rank == 8
+    assert method.plan(opening(number=3, caps=caps, state=state))["A"].rank == 8
     for number in (3, 4):
         state = closed(method, number, {"A": 0.9, "Z": 1.0}, state, caps).state
-    assert method.plan(assigned(number=5), state)["A"].rank == 8
+    assert method.plan(opening(number=5, state=state))["A"].rank == 8
     state = closed(method, 5, {"A": 0.9, "Z": 1.0}, state).state
-    assert method.plan(assigned(number=6), state)["A"].rank == 16
+    assert method.plan(opening(number=6, state=state))["A"].rank == 16
 
 
 def test_that_the_continuous_rule_plans_anew_in_every_round() -> None:
@@ -266,8 +266,8 @@ def test_that_a_specification_with_all_settings_is_written_and_read_again(
 def test_that_all_take_part_unless_the_federation_asks_for_fewer() -> None:
     method = AdaptiveFedLora()
     for clients in (None, 4, 5):
-        assert method.select(assigned("DBCA", clients=clients), {}) == ["A", "B", "C", "D"]
-    assert len(method.select(assigned("DBCA", clients=2), {})) == 2
+        assert method.select(opening("DBCA", clients=clients)) == ["A", "B", "C", "D"]
+    assert len(method.select(opening("DBCA", clients=2))) == 2
 
 
 def test_that_last_reports_decide_who_takes_part() -> None:
@@ -277,11 +277,10 @@ def test_that_last_reports_decide_who_takes_part() -> None:
         for site, loss, about in (("A", 3.0, "x"), ("B", 2.9, "x"), ("C", 2.2, "y"), ("D", 0.1, "y"))
     }
     state = closed(method, 1, drifts, {}, reports=reports).state
-    assert method.select(assigned("ABCD", 2, clients=2), state) == ["A", "C"]
-    assert sorted(method.plan(assigned("ABCD", 2, clients=2), state)) == ["A", "C"]
-    assert AdaptiveFedLora(explore=0.0, explore_least=0.0, coverage=0.0).select(
-        assigned("ABCD", 2, clients=2), state
-    ) == ["A", "B"]
+    assert method.select(opening("ABCD", 2, clients=2, state=state)) == ["A", "C"]
+    assert sorted(method.plan(opening("ABCD", 2, clients=2, state=state))) == ["A", "C"]
+    apart = AdaptiveFedLora(explore=0.0, explore_least=0.0, coverage=0.0)
+    assert apart.select(opening("ABCD", 2, clients=2, state=state)) == ["A", "B"]
 
 
 def test_that_how_long_a_training_took_leaves_no_trace_unless_it_counts() -> None:

@@ -43,11 +43,11 @@ from tests.parts.method import (
     SITES,
     START,
     adapter,
-    assigned,
     closed,
     cut,
     full,
     near,
+    opening,
     spec_of,
     trained,
 )
@@ -378,7 +378,7 @@ def test_that_an_update_without_the_loss_it_is_weighed_by_is_refused() -> None:
 
 
 def plan(method: str, number: int) -> Plan:
-    plans = METHODS[method](name=method).plan(assigned(number), {})
+    plans = METHODS[method](name=method).plan(opening(number))
     assert sorted(plans) == ["A", "B"] and plans["A"].model_copy(update={"seed": 2}) == plans["B"]
     return plans["A"]
 
@@ -408,10 +408,10 @@ def test_that_each_method_adds_its_own_terms_to_the_loss_and_no_other() -> None:
 def test_that_sites_are_drawn_by_the_seed_alone_and_all_take_part_where_there_are_no_more() -> None:
     names = dict.fromkeys("ABCDEFG", 0)
     for clients in (None, 7, 8):
-        assert drawn(assigned(seeds=names, clients=clients)) == sorted(names)
-    chosen = [drawn(assigned(seeds=names, clients=3, seed=seed)) for seed in range(50)]
+        assert drawn(opening(seeds=names, clients=clients)) == sorted(names)
+    chosen = [drawn(opening(seeds=names, clients=3, seed=seed)) for seed in range(50)]
     backwards = dict(reversed(names.items()))
-    assert chosen == [drawn(assigned(seeds=backwards, clients=3, seed=seed)) for seed in range(50)]
+    assert chosen == [drawn(opening(seeds=backwards, clients=3, seed=seed)) for seed in range(50)]
     assert all(one == sorted(set(one)) and len(one) == 3 for one in chosen)
     often = [sum(site in one for one in chosen) for site in names]
     assert min(often) > 10 and len({tuple(one) for one in chosen}) > 20

@@ -7,20 +7,20 @@ import pytest
 
 from fedmed_desktop.federation.methods import FedOpal
 from fedmed_desktop.federation.plan import Orthogonal
-from tests.parts.method import MIXED, assigned, closed, spec_of
+from tests.parts.method import MIXED, closed, opening, spec_of
 
 
 def test_that_a_personal_adapter_is_trained_beside_and_no_part_of_an_update_is_for_it() -> None:
     for number in (1, 3):
-        plan = FedOpal().plan(assigned(number), {})["A"]
+        plan = FedOpal().plan(opening(number))["A"]
         assert plan.objective == (Orthogonal(weight=0.5, on="weights", rank=8),)
         assert plan.parts == {"adapter"} and plan.shared == ("A", "B") and not plan.own
-    term = FedOpal(weight=0, on="outputs", personal_rank=3).plan(assigned(), {})["A"].orthogonal
+    term = FedOpal(weight=0, on="outputs", personal_rank=3).plan(opening())["A"].orthogonal
     assert term == Orthogonal(weight=0, on="outputs", rank=3)
 
 
 def test_that_neither_adapter_is_larger_than_a_site_bears() -> None:
-    plans = FedOpal().plan(assigned(rank=16, caps={"A": 4, "B": 12}), {})
+    plans = FedOpal().plan(opening(rank=16, caps={"A": 4, "B": 12}))
     ranks = {site: (plan.rank, plan.orthogonal.rank) for site, plan in plans.items() if plan.orthogonal}
     assert ranks == {"A": (4, 4), "B": (12, 8)}
 

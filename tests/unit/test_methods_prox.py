@@ -7,15 +7,15 @@ import pytest
 
 from fedmed_desktop.federation.methods import FedProx
 from fedmed_desktop.federation.plan import Proximal
-from tests.parts.method import MIXED, assigned, closed, spec_of
+from tests.parts.method import MIXED, closed, opening, spec_of
 
 
 def test_that_every_site_is_held_near_the_start_in_every_round_by_the_strength_that_is_set() -> None:
     for number in (1, 2, 3):
-        plans = FedProx().plan(assigned(number, caps={"B": 1}), {})
+        plans = FedProx().plan(opening(number, caps={"B": 1}))
         assert {plan.objective for plan in plans.values()} == {(Proximal(mu=0.01, on="factors"),)}
         assert {site: plan.rank for site, plan in plans.items()} == {"A": 2, "B": 1}
-    plan = FedProx(mu=0.5, on="product").plan(assigned(), {})["A"]
+    plan = FedProx(mu=0.5, on="product").plan(opening())["A"]
     assert plan.proximal == Proximal(mu=0.5, on="product")
     assert plan.parts == {"adapter"} and plan.shared == ("A", "B")
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedmed_desktop.coordinator.combination import combine
 from fedmed_desktop.federation import FederationSpec, Part, Plan, Report, Rounds, Update
 from fedmed_desktop.federation.actions import Reject, Step
 from fedmed_desktop.federation.check import check_adapter, check_norm
@@ -22,6 +21,7 @@ from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.lora.half import encode_update, open_update
 from fedmed_desktop.lora.rotation import rotated
 from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage.adapters import combine_stored
 from tests.parts.federation import INITIAL, LORA, moved, small_spec
 
 pytestmark = pytest.mark.usefixtures("no_wait_for_disk")
@@ -162,11 +162,11 @@ class Federation:
     def combined(self) -> RoundCombined:
         due = self.rounds.due()
         assert due is not None
-        result = combine(due, self.rounds, self.blobs)
+        result = combine_stored(due, self.spec, self.blobs)
         if self.restarts:
             again = Rounds(self.spec, self.rounds.dump())
             due = again.due()
-            assert due is not None and combine(due, again, self.blobs) == result
+            assert due is not None and combine_stored(due, self.spec, self.blobs) == result
         return result
 
 
@@ -193,6 +193,42 @@ def test_that_neither_does_where_few_take_part_and_one_bears_less_rank(method: s
     restarted = Federation(spec, tmp_path / "restarted", "ABCD", restarts=True, caps=caps).run()
     assert restarted.dump() == steady.dump()
     assert _closed(Federation(spec, tmp_path / "arrived", "DBCA", caps=caps).run()) == _closed(steady)
+
+
+class WhileJoining(BlobStore):
+    """Blobs that are read while sites come: the coordinator's loop goes on while a thread combines."""
+
+    def __init__(self, folder: Path, federation: Federation, comers: Sequence[SiteJoined]) -> None:
+        super().__init__(folder)
+        self._federation, self._comers = federation, list(comers)
+
+    def path(self, sha256: str) -> Path:
+        while self._comers:
+            assert self._federation.give(self._comers.pop()).changed
+        return super().path(sha256)
+
+
+@pytest.mark.parametrize(("method", "way"), CASES)
+def test_that_a_site_that_joins_while_updates_are_combined_changes_no_bit(
+    method: str, way: str, tmp_path: Path
+) -> None:
+    """Neither a new site nor one that comes back and bears less rank, and no restart after they came."""
+    spec = spec_of(method, way)
+    if method == "adaptive_fedlora":  # whose next ranks are within the caps
+        adaptive = AdaptiveFedLora(grid=(1, 2, 4, 7), rule="continuous", memory=0.0)
+        spec = spec.model_copy(update={"method": adaptive})
+    cap = 1 if spec.method.mixes_ranks else spec.lora.rank
+    comers = [SiteJoined(site="A", rank_cap=cap), SiteJoined(site="D")]
+    federation = Federation(spec, tmp_path).gather()
+    for name in "ABC":
+        federation.give(UpdateArrived(site=name, update=federation.trained(name)))
+    expected, due = federation.combined(), federation.rounds.due()
+    assert due is not None
+    blobs = WhileJoining(tmp_path / "blobs", federation, comers)
+    assert combine_stored(due, spec, blobs) == expected
+    assert "D" in federation.rounds.state.sites and federation.rounds.state.caps == {"A": cap}
+    assert federation.combined() == expected
+    assert Rounds(spec, federation.rounds.dump()).due() == due
 
 
 def _closed(rounds: Rounds) -> list[tuple[object, ...]]:

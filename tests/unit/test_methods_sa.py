@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec, Part, Report, Rounds, Update
-from fedmed_desktop.federation.closing import close_round
-from fedmed_desktop.federation.inputs import RoundCombined, SiteJoined, UpdateArrived
+from fedmed_desktop.federation.aggregation import combine, combined
+from fedmed_desktop.federation.combine import Sources
+from fedmed_desktop.federation.inputs import SiteJoined, UpdateArrived
 from fedmed_desktop.federation.methods import SaFedLora
 from fedmed_desktop.federation.plan import Proximal
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, checked_spec
 from fedmed_desktop.lora import Adapter, algebra
 from tests.parts.federation import FINGERPRINT, SHAPES, moved
-from tests.parts.method import assigned, closed, cut, full, near, spec_of, trained
+from tests.parts.method import closed, cut, full, near, opening, spec_of, trained
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -59,16 +60,16 @@ def test_that_ranks_never_rise_begin_with_the_first_and_stay_at_the_end(
 
 def test_that_sites_are_held_in_the_initiating_stage_alone() -> None:
     for number in range(1, 12):
-        plans = SaFedLora(initiating=0.3, mu=0.2).plan(assigned(number, rounds=10, rank=32), {})
+        plans = SaFedLora(initiating=0.3, mu=0.2).plan(opening(number, rounds=10, rank=32))
         expected = (Proximal(mu=0.2, on="factors"),) if number <= 3 else ()
         assert {plan.objective for plan in plans.values()} == {expected}
         assert len({plan.rank for plan in plans.values()}) == 1
 
 
-@pytest.mark.parametrize("combine", ["factors", "product"])
-def test_that_the_next_start_is_the_dense_average_cut_to_the_next_rank(combine: str) -> None:
+@pytest.mark.parametrize("way", ["factors", "product"])
+def test_that_the_next_start_is_the_dense_average_cut_to_the_next_rank(way: str) -> None:
     # Of 3 rounds the second has floor(1 + 5 (1/2)^3) = 1.
-    spec = spec_of("sa_fedlora", {"rank_last": 1}, combine=combine, lora=LoraSettings(rank=6, alpha=12))
+    spec = spec_of("sa_fedlora", {"rank_last": 1}, combine=way, lora=LoraSettings(rank=6, alpha=12))
     adapters, shares = trained(6), {"A": 0.1, "B": 0.3, "C": 0.6}
     outcome, _ = closed(spec, adapters)
     assert set(outcome.adapter.ranks.values()) == {1}
@@ -93,16 +94,16 @@ FIRST = LoraSettings(rank=8, alpha=16)
 BEGINNING = Adapter.initial(SHAPES, FIRST.rank, FIRST.scale, seed=0)
 
 
-def federation(combine: str) -> FederationSpec:
+def federation(way: str) -> FederationSpec:
     base = BaseModelSpec(fingerprint=FINGERPRINT, initial=BEGINNING.sha256, modules=SHAPES)
-    return spec_of("sa_fedlora", {"rank_last": 2}, combine=combine, rounds=6, lora=FIRST, base=base)
+    return spec_of("sa_fedlora", {"rank_last": 2}, combine=way, rounds=6, lora=FIRST, base=base)
 
 
-@pytest.mark.parametrize("combine", ["factors", "product", "stack"])
+@pytest.mark.parametrize("way", ["factors", "product", "stack"])
 def test_that_in_every_round_all_sites_begin_from_a_start_of_just_the_rank_that_they_are_asked_for(
-    combine: str,
+    way: str,
 ) -> None:
-    spec = federation(combine)
+    spec = federation(way)
     rounds, stored, ranks = Rounds(spec), {BEGINNING.sha256: BEGINNING}, []
     for site in "ABC":
         rounds.handle(SiteJoined(site=site), NOW)
@@ -121,20 +122,9 @@ def test_that_in_every_round_all_sites_begin_from_a_start_of_just_the_rank_that_
         ranks.append(plan.rank)
         due, frozen = rounds.due(), stored.get(rounds.state.frozen or "")
         assert due is not None
-        outcome, residual = close_round(due, spec, sources, start, frozen, None, {}, rounds.state)
-        stored |= {one.sha256: one for one in (outcome.adapter, outcome.frozen) if one is not None}
-        rounds.handle(
-            RoundCombined(
-                round=number,
-                adapter=outcome.adapter.sha256,
-                frozen=outcome.frozen.sha256 if outcome.frozen else None,
-                measures=dict(outcome.measures),
-                residual=residual,
-                norm=0,
-                effective_rank=0,
-            ),
-            NOW,
-        )
+        combination = combine(due, spec, Sources(start, sources, frozen))
+        stored |= {one.sha256: one for one in (combination.adapter, combination.frozen) if one is not None}
+        rounds.handle(combined(due, combination), NOW)
     # T = 6: T_i = 1, T_f = 1; from 5 on 2, and 2 + 6 (3/4)^3 = 4.5, 2 + 6 (2/4)^3 = 2.75, 2 + 6 (1/4)^3 = 2.1.
     assert ranks == [8, 4, 2, 2, 2, 2]
     # The evaluation comes after the last round, at its rank.

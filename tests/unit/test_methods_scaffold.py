@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Report
-from fedmed_desktop.federation.methods import Outcome, Scaffold
+from fedmed_desktop.federation.combine import Combination
+from fedmed_desktop.federation.methods import Scaffold
 from fedmed_desktop.federation.plan import ControlVariate, TrainingSettings
 from fedmed_desktop.federation.spec import checked_spec
 from fedmed_desktop.lora import Adapter, Module
 from tests.parts.federation import INITIAL, LORA
-from tests.parts.method import START, adapter, assigned, closed, near, spec_of
+from tests.parts.method import START, adapter, closed, near, opening, spec_of
 
 ALL = "ABCDE"
 
@@ -124,7 +125,7 @@ def federated(method: str, form: str, rounds: int) -> np.ndarray:
     training = TrainingSettings(steps=STEPS, optimizer="sgd")
     spec = spec_of(method, parameters, training=training)
     kept = {site: np.zeros(vector(INITIAL).shape) for site in CURVATURES}
-    outcome = Outcome(INITIAL)
+    outcome = Combination(INITIAL, 0.0)
     for number in range(1, rounds + 1):
         x = vector(outcome.adapter)
         c = vector(outcome.control) if outcome.control is not None else 0 * x
@@ -154,10 +155,10 @@ def test_that_it_reaches_the_common_optimum_that_fedavg_misses_where_sites_diffe
 
 
 def test_that_a_change_is_asked_for_and_c_travels_from_the_second_round_on() -> None:
-    first = Scaffold().plan(assigned(1), {})["A"]
+    first = Scaffold().plan(opening(1))["A"]
     assert first.objective == (ControlVariate(form="gradient", control=None),)
     assert first.parts == {"adapter", "control"} and first.blobs == (INITIAL.sha256,)
-    later = Scaffold(form="sgd").plan(assigned(2, control=START.sha256), {})["A"]
+    later = Scaffold(form="sgd").plan(opening(2, control=START.sha256))["A"]
     assert later.variate == ControlVariate(form="sgd", control=START.sha256)
     assert set(later.blobs) == {INITIAL.sha256, START.sha256}
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
@@ -21,57 +21,38 @@ from .ffa import Ffa
 from .fitting import REFUSED, refusal_of, usual
 from .flexlora import FlexLora
 from .flora import Flora
-from .method import Assignment, Closing, Method, MethodState, Outcome
+from .method import Method, Opening
 from .rolora import RoLora
 from .sa_fedlora import SaFedLora
 from .scaffold import Scaffold
 
 AnyMethod = Annotated[
-    AdaptiveFedLora
-    | FedAvg
+    FedAvg
     | FedMedLora
     | FedMedLoraPlus
     | FedProx
     | FedNova
     | Scaffold
     | SaFedLora
-    | FedOpal
     | FlexLora
     | FedEx
     | Flora
     | Ffa
     | RoLora
     | FedSa
-    | FedRot,
+    | FedRot
+    | AdaptiveFedLora
+    | FedOpal,
     Field(discriminator="name"),
 ]
 
-METHODS: dict[str, type[Method]] = {
-    "fedavg": FedAvg,
-    "fed_medlora": FedMedLora,
-    "fed_medlora_plus": FedMedLoraPlus,
-    "fedprox": FedProx,
-    "fednova": FedNova,
-    "scaffold": Scaffold,
-    "sa_fedlora": SaFedLora,
-    "flexlora": FlexLora,
-    "fedex": FedEx,
-    "flora": Flora,
-    "ffa": Ffa,
-    "rolora": RoLora,
-    "fedsa": FedSa,
-    "fedrot": FedRot,
-    "adaptive_fedlora": AdaptiveFedLora,
-    "fedopal": FedOpal,
-}
+METHODS: dict[str, type[Method]] = {one.model_fields["name"].default: one for one in get_args(get_args(AnyMethod)[0])}
 
 __all__ = [
     "METHODS",
     "REFUSED",
     "AdaptiveFedLora",
     "AnyMethod",
-    "Assignment",
-    "Closing",
     "FedAvg",
     "FedEx",
     "FedMedLora",
@@ -85,8 +66,7 @@ __all__ = [
     "FlexLora",
     "Flora",
     "Method",
-    "MethodState",
-    "Outcome",
+    "Opening",
     "RoLora",
     "SaFedLora",
     "Scaffold",

@@ -18,22 +18,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
-from threadpoolctl import threadpool_limits
 
 from ...lora import Adapter, Module, algebra
 from ...lora.module import ModuleSource
-from ..combine import Combiner, Combining, combine_product_by_level
+from ..actions import Combine
+from ..combine import Combination, Combiner, Combining, Sources, combine_product_by_level
 from ..drift import pooled_histogram, semantic_drift
 from ..plan import Frozen
 from ..rank import Sign, Steps, components, continuous_rank, drift_number, smoothed, snapped
 from ..selection import Seen, Selection
 from ..update import Report
-from .method import Assignment, Closing, Method, MethodState, Outcome, Setting, normalised
-
-Share = Field(ge=0, le=1)
+from .method import Method, Opening, Setting, normalised
 
 
 class SiteState(Frozen):
@@ -110,19 +109,19 @@ class AdaptiveFedLora(Method):
     def refusal(self, report: Report) -> str | None:
         return "methods.no_histogram" if self.weights[2] > 0 and not report.histogram else None
 
-    def select(self, assignment: Assignment, state: MethodState) -> list[str]:
-        if assignment.clients is None or len(assignment.seeds) <= assignment.clients:
-            return sorted(assignment.seeds)
+    def select(self, opening: Opening) -> list[str]:
+        if opening.clients is None or len(opening.seeds) <= opening.clients:
+            return sorted(opening.seeds)
         selection = Selection(self.coverage, self.explore, self.explore_decay, self.explore_least, self.slowness)
         seen = {
             name: Seen(one.round, one.notes, one.loss, one.seconds, one.histogram)
-            for name, one in AdaptiveState.model_validate(state).sites.items()
+            for name, one in AdaptiveState.model_validate(opening.state).sites.items()
         }
-        return selection.choose(assignment.seeds, seen, assignment.clients, assignment.round, assignment.seed)
+        return selection.choose(opening.seeds, seen, opening.clients, opening.round, opening.seed)
 
-    def rank(self, site: str, assignment: Assignment, state: MethodState) -> int:
-        known = AdaptiveState.model_validate(state).sites.get(site)
-        return snapped(known.rank if known else assignment.rank, self.grid, assignment.caps.get(site))
+    def rank(self, site: str, opening: Opening) -> int:
+        known = AdaptiveState.model_validate(opening.state).sites.get(site)
+        return snapped(known.rank if known else opening.rank, self.grid, opening.caps.get(site))
 
     def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
         return normalised(specialty_weights(reports, self.tau))
@@ -130,46 +129,45 @@ class AdaptiveFedLora(Method):
     def combiner(self, combine: Combining) -> Combiner:
         return combine_product_by_level if self.guard and combine == "product" else super().combiner(combine)
 
-    def finish(self, closing: Closing) -> Outcome:
-        state = self._next_state(closing)
+    def finish(self, closed: Combine, sources: Sources, combination: Combination) -> Combination:
+        state = self._next_state(closed)
         drifts = {site: one.drift for site, one in state.sites.items() if one.drift is not None}
         measures = {f"drift.{site}": drift for site, drift in drifts.items()}
         measures |= {f"rank.{site}": float(one.rank) for site, one in state.sites.items()}
-        if now := [drift for site, drift in drifts.items() if site in closing.reports]:
+        if now := [drift for site, drift in drifts.items() if site in closed.reports]:
             measures["mean_drift"] = sum(now) / len(now)
-        adapter, frozen = closing.combination.adapter, closing.combination.frozen
-        if frozen is None:
-            with threadpool_limits(limits=1):  # the last bits must not depend on the machine's load
-                if self.guard:
-                    adapter = with_unreached(adapter, closing.start, max(closing.ranks.values()))
-                _, above = algebra.shrink(adapter, min(closing.ranks.values()))
+        adapter = combination.adapter
+        if combination.frozen is None:
+            if self.guard:
+                adapter = with_unreached(adapter, sources.start, max(closed.ranks.values()))
+            _, above = algebra.shrink(adapter, min(closed.ranks.values()))
             measures["energy_above_smallest_rank"] = above
-        return Outcome(adapter, frozen, state=state.model_dump(mode="json"), measures=measures)
+        return replace(combination, adapter=adapter, state=state.model_dump(mode="json"), measures=measures)
 
-    def _next_state(self, closing: Closing) -> AdaptiveState:
-        before = AdaptiveState.model_validate(closing.state)
-        drifts = [components(closing.drifts[site]) for site in sorted(closing.drifts)]
+    def _next_state(self, closed: Combine) -> AdaptiveState:
+        before = AdaptiveState.model_validate(closed.state)
+        drifts = [components(closed.drifts[site]) for site in sorted(closed.drifts)]
         model, performance, semantic = (
             (*past, *(one for one in now if one is not None))[-self.window :]
             for past, now in zip(before.recent, zip(*drifts, strict=True), strict=True)
         )
         after = AdaptiveState(recent=(model, performance, semantic), sites=before.sites)
-        sites = before.sites | {site: self._next_site(site, closing, after) for site in closing.reports}
+        sites = before.sites | {site: self._next_site(site, closed, after) for site in closed.reports}
         return after.model_copy(update={"sites": dict(sorted(sites.items()))})
 
-    def _next_site(self, site: str, closing: Closing, state: AdaptiveState) -> SiteState:
-        report, known, rank = closing.reports[site], state.sites.get(site), closing.ranks[site]
-        now = drift_number(closing.drifts[site], state.recent, self.weights, self.quantile)
+    def _next_site(self, site: str, closed: Combine, state: AdaptiveState) -> SiteState:
+        report, known, rank = closed.reports[site], state.sites.get(site), closed.ranks[site]
+        now = drift_number(closed.drifts[site], state.recent, self.weights, self.quantile)
         before = known.drift if known else None
         drift = before if now is None else smoothed(before, now, self.memory)
         # The plan may have had less than the state's rank, where the site's cap had become smaller meanwhile.
-        since = known.since if known and known.rank == rank else closing.round
-        planned = self._next_rank(rank, drift, closing.round + 1 - since, closing.caps.get(site))
+        since = known.since if known and known.rank == rank else closed.round
+        planned = self._next_rank(rank, drift, closed.round + 1 - since, closed.caps.get(site))
         return SiteState(
             rank=planned,
-            since=since if planned == rank else closing.round + 1,
+            since=since if planned == rank else closed.round + 1,
             drift=drift,
-            round=closing.round,
+            round=closed.round,
             notes=report.notes,
             loss=report.loss_before or 0.0,
             seconds=report.seconds if self.slowness else 0.0,

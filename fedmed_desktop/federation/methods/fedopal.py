@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import Field
 
 from ..plan import Orthogonal, Plan
-from .method import Assignment, MethodState, WeighedByNotes
+from .method import Opening, WeighedByNotes
 
 
 class FedOpal(WeighedByNotes):
@@ -27,11 +27,11 @@ class FedOpal(WeighedByNotes):
     on: Literal["weights", "outputs"] = "weights"
     personal_rank: int = Field(8, ge=1, le=1024)
 
-    def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:
-        plans = super().plan(assignment, state)
+    def plan(self, opening: Opening) -> dict[str, Plan]:
+        plans = super().plan(opening)
         return {
-            site: plan.model_copy(update={"objective": (self._term(site, assignment),)}) for site, plan in plans.items()
+            site: plan.model_copy(update={"objective": (self._term(site, opening),)}) for site, plan in plans.items()
         }
 
-    def _term(self, site: str, assignment: Assignment) -> Orthogonal:
-        return Orthogonal(weight=self.weight, on=self.on, rank=assignment.capped(site, self.personal_rank))
+    def _term(self, site: str, opening: Opening) -> Orthogonal:
+        return Orthogonal(weight=self.weight, on=self.on, rank=opening.capped(site, self.personal_rank))

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import PositiveFloat
 
 from ..plan import Plan, Proximal
-from .method import Assignment, MethodState, WeighedByNotes, with_all
+from .method import Opening, WeighedByNotes, with_all
 
 
 class FedProx(WeighedByNotes):
@@ -23,5 +23,5 @@ class FedProx(WeighedByNotes):
     mu: PositiveFloat = 0.01
     on: Literal["factors", "product"] = "factors"
 
-    def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:
-        return with_all(super().plan(assignment, state), objective=(Proximal(mu=self.mu, on=self.on),))
+    def plan(self, opening: Opening) -> dict[str, Plan]:
+        return with_all(super().plan(opening), objective=(Proximal(mu=self.mu, on=self.on),))

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ..plan import Plan
-from .method import Assignment, MethodState, WeighedByNotes, with_all
+from .method import Opening, WeighedByNotes, with_all
 
 
 class FedRot(WeighedByNotes):
@@ -23,5 +23,5 @@ class FedRot(WeighedByNotes):
     name: Literal["fedrot"] = "fedrot"
     strength: float = Field(0.5, ge=0, le=1)
 
-    def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:
-        return with_all(super().plan(assignment, state), rotation=self.strength)
+    def plan(self, opening: Opening) -> dict[str, Plan]:
+        return with_all(super().plan(opening), rotation=self.strength)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from ..plan import Plan
-from .method import Assignment, MethodState, WeighedByNotes, with_all
+from .method import Opening, WeighedByNotes, with_all
 
 
 class FedSa(WeighedByNotes):
@@ -21,5 +21,5 @@ class FedSa(WeighedByNotes):
 
     name: Literal["fedsa"] = "fedsa"
 
-    def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:
-        return with_all(super().plan(assignment, state), own=("B",))
+    def plan(self, opening: Opening) -> dict[str, Plan]:
+        return with_all(super().plan(opening), own=("B",))

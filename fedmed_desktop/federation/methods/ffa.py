@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from ..plan import Plan
-from .method import Assignment, MethodState, WeighedByNotes, with_all
+from .method import Opening, WeighedByNotes, with_all
 
 
 class Ffa(WeighedByNotes):
@@ -20,5 +20,5 @@ class Ffa(WeighedByNotes):
 
     name: Literal["ffa"] = "ffa"
 
-    def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:
-        return with_all(super().plan(assignment, state), freeze=("A",))
+    def plan(self, opening: Opening) -> dict[str, Plan]:
+        return with_all(super().plan(opening), freeze=("A",))

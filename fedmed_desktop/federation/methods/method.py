@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import JsonValue
 
-from ...lora import Adapter
-from ...lora.module import ModuleSource
-from ..combine import COMBINERS, Combination, Combiner, Combining
-from ..drift import Drift
+from ..actions import Combine
+from ..combine import COMBINERS, Combination, Combiner, Combining, Sources
 from ..plan import Frozen, Plan, References, Sha256, TrainingSettings
 from ..update import Report
 from .fitting import refusal_of
@@ -36,69 +34,31 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Assignment:
-    """What the rounds hand to a method when a round opens.
+class Opening:
+    """A round that opens, as a method plans it.
 
     `seeds` names the sites that are there, with their seeds; `caps` the largest rank of those that named one. Of these
     sites `clients` take part (None: all); `seed` is the round's own, for drawing them. `rounds` is how many there will
-    be; round `rounds` + 1 only evaluates.
+    be; round `rounds` + 1 only evaluates. `rank` is the federation's first, `state` the method's own.
     """
 
     round: int
     rounds: int
     start: Sha256
-    frozen: Sha256 | None
-    control: Sha256 | None
     rank: int
     training: TrainingSettings
-    references: References | None
     seeds: Mapping[str, int]
-    caps: Mapping[str, int]
-    clients: int | None
-    seed: int
+    seed: int = 0
+    frozen: Sha256 | None = None
+    control: Sha256 | None = None
+    references: References | None = None
+    caps: Mapping[str, int] = field(default_factory=dict)
+    clients: int | None = None
+    state: MethodState = field(default_factory=dict)
 
     def capped(self, site: str, rank: int) -> int:
-        """This rank, or what the site's hardware bears."""
+        """This rank, or the largest that the site's hardware allows."""
         return min(rank, self.caps.get(site, rank))
-
-
-@dataclass(frozen=True)
-class Closing:
-    """What a method has at hand when a round closes; mappings by site. `start` is what this round started from.
-
-    `sources` are the updates' adapters, `controls` the changes of c_i, `control` the c of this round (None: zero).
-    `sites` counts all that ever joined. `rank` and `caps` as in Assignment; `ranks` are those that were planned.
-    """
-
-    round: int
-    rounds: int
-    rank: int
-    combination: Combination
-    reports: Mapping[str, Report]
-    weights: Mapping[str, float]
-    ranks: Mapping[str, int]
-    drifts: Mapping[str, Drift]
-    start: ModuleSource
-    sources: Mapping[str, ModuleSource]
-    control: ModuleSource | None
-    controls: Mapping[str, ModuleSource]
-    sites: int
-    caps: Mapping[str, int]
-    state: MethodState
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The next global adapter, what lies frozen beside the base and what the control is from now on (None: as before).
-
-    With the method's state for the next round, and its own figures of this one, by name.
-    """
-
-    adapter: Adapter
-    frozen: Adapter | None = None
-    control: Adapter | None = None
-    state: MethodState = field(default_factory=dict)
-    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 class Method(Frozen):
@@ -120,27 +80,27 @@ class Method(Frozen):
         """The code of why this method cannot run in such a federation; None where it can."""
         return refusal_of(self.name, setting.combine)
 
-    def select(self, assignment: Assignment, state: MethodState) -> list[str]:
+    def select(self, opening: Opening) -> list[str]:
         """The sites that take part in this round, in sorted order: by default drawn at random where not all can."""
-        return drawn(assignment)
+        return drawn(opening)
 
-    def rank(self, site: str, assignment: Assignment, state: MethodState) -> int:
+    def rank(self, site: str, opening: Opening) -> int:
         """The rank that this site trains at, before its hardware's cap."""
-        return assignment.rank
+        return opening.rank
 
-    def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:
+    def plan(self, opening: Opening) -> dict[str, Plan]:
         """A plan for each selected site (the keys are the selection)."""
         return {
             site: Plan(
-                round=assignment.round,
-                start=assignment.start,
-                frozen=assignment.frozen,
-                rank=assignment.capped(site, self.rank(site, assignment, state)),
-                training=assignment.training,
-                references=assignment.references,
-                seed=assignment.seeds[site],
+                round=opening.round,
+                start=opening.start,
+                frozen=opening.frozen,
+                rank=opening.capped(site, self.rank(site, opening)),
+                training=opening.training,
+                references=opening.references,
+                seed=opening.seeds[site],
             )
-            for site in self.select(assignment, state)
+            for site in self.select(opening)
         }
 
     def refusal(self, report: Report) -> str | None:
@@ -163,9 +123,12 @@ class Method(Frozen):
         """How updates become one adapter, where the specification says `combine`."""
         return COMBINERS[combine]
 
-    def finish(self, closing: Closing) -> Outcome:
-        """What the next round starts from. By default what the combination gave; the state stays as it was."""
-        return Outcome(closing.combination.adapter, closing.combination.frozen, state=closing.state)
+    def finish(self, closed: Combine, sources: Sources, combination: Combination) -> Combination:
+        """The next round's start, from a combination that has no control, state or measures yet.
+
+        By default the combination itself, and the state as it was. Runs with one BLAS thread.
+        """
+        return replace(combination, state=closed.state)
 
 
 class WeighedByNotes(Method):
@@ -175,13 +138,13 @@ class WeighedByNotes(Method):
         return normalised({site: float(report.notes) for site, report in reports.items()})
 
 
-def drawn(assignment: Assignment) -> list[str]:
+def drawn(opening: Opening) -> list[str]:
     """`clients` of the sites, without replacement, by the round's seed; all where there are no more."""
-    sites = sorted(assignment.seeds)
-    if assignment.clients is None or len(sites) <= assignment.clients:
+    sites = sorted(opening.seeds)
+    if opening.clients is None or len(sites) <= opening.clients:
         return sites
-    rng = np.random.Generator(np.random.PCG64(assignment.seed))
-    return sorted(sites[i] for i in rng.choice(len(sites), assignment.clients, replace=False))
+    rng = np.random.Generator(np.random.PCG64(opening.seed))
+    return sorted(sites[i] for i in rng.choice(len(sites), opening.clients, replace=False))
 
 
 def normalised(weights: Mapping[str, float]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from ..plan import Plan
-from .method import Assignment, MethodState, WeighedByNotes, with_all
+from .method import Opening, WeighedByNotes, with_all
 
 
 class RoLora(WeighedByNotes):
@@ -20,6 +20,6 @@ class RoLora(WeighedByNotes):
 
     name: Literal["rolora"] = "rolora"
 
-    def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:
-        held = "A" if assignment.round % 2 else "B"
-        return with_all(super().plan(assignment, state), freeze=(held,))
+    def plan(self, opening: Opening) -> dict[str, Plan]:
+        held = "A" if opening.round % 2 else "B"
+        return with_all(super().plan(opening), freeze=(held,))

@@ -16,15 +16,17 @@ notes, and any way of combining: the coordinator cuts the next start back, so th
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
-from threadpoolctl import threadpool_limits
 
 from ...lora import algebra
+from ..actions import Combine
+from ..combine import Combination, Sources
 from ..plan import Plan, Proximal
-from .method import Assignment, Closing, MethodState, Outcome, WeighedByNotes, with_all
+from .method import Opening, WeighedByNotes, with_all
 
 
 class SaFedLora(WeighedByNotes):
@@ -49,21 +51,19 @@ class SaFedLora(WeighedByNotes):
             raise ValueError("initiating, hold and final are shares of all rounds; together they must not exceed 1")
         return self
 
-    def rank(self, site: str, assignment: Assignment, state: MethodState) -> int:
-        return self.rank_at(assignment.round, assignment.rounds, assignment.rank)
+    def rank(self, site: str, opening: Opening) -> int:
+        return self.rank_at(opening.round, opening.rounds, opening.rank)
 
-    def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:
-        plans = super().plan(assignment, state)
-        if assignment.round > self._stages(assignment.rounds)[0]:
+    def plan(self, opening: Opening) -> dict[str, Plan]:
+        plans = super().plan(opening)
+        if opening.round > self._stages(opening.rounds)[0]:
             return plans
         return with_all(plans, objective=(Proximal(mu=self.mu),))
 
-    def finish(self, closing: Closing) -> Outcome:
-        rank = self.rank_at(closing.round + 1, closing.rounds, closing.rank)
-        result = closing.combination
-        with threadpool_limits(limits=1):  # the last bits must not depend on threads
-            adapter, lost = algebra.shrink(result.adapter, rank)
-        return Outcome(adapter, result.frozen, state=closing.state, measures={"energy_cut": lost})
+    def finish(self, closed: Combine, sources: Sources, combination: Combination) -> Combination:
+        rank = self.rank_at(closed.round + 1, closed.rounds, closed.rank)
+        adapter, lost = algebra.shrink(combination.adapter, rank)
+        return replace(combination, adapter=adapter, state=closed.state, measures={"energy_cut": lost})
 
     def rank_at(self, number: int, rounds: int, first: int) -> int:
         """r(t), from `first` down; after the last round its rank stays."""

@@ -17,14 +17,17 @@ factors in another basis, are refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, Final, Literal
 
 import numpy as np
 
 from ...lora import Adapter, Module
 from ...lora.module import ModuleSource
+from ..actions import Combine
+from ..combine import Combination, Sources
 from ..plan import ControlVariate, Frozen, Plan
-from .method import Assignment, Closing, MethodState, Outcome, Setting, WeighedByNotes, with_all
+from .method import Opening, Setting, WeighedByNotes, with_all
 
 _LARGEST: Final = float(np.finfo(np.float32).max)
 
@@ -46,17 +49,16 @@ class Scaffold(WeighedByNotes):
             return "methods.scaffold_needs_sgd"
         return super().misfit(setting)
 
-    def plan(self, assignment: Assignment, state: MethodState) -> dict[str, Plan]:
-        term = ControlVariate(form=self.form, control=assignment.control)
-        return with_all(super().plan(assignment, state), objective=(term,))
+    def plan(self, opening: Opening) -> dict[str, Plan]:
+        term = ControlVariate(form=self.form, control=opening.control)
+        return with_all(super().plan(opening), objective=(term,))
 
-    def finish(self, closing: Closing) -> Outcome:
-        changes = [closing.controls[site] for site in sorted(closing.controls)]
-        outcome = super().finish(closing)
-        sites = closing.sites
-        before = ScaffoldState.model_validate(closing.state).sites or sites
-        control = next_control(outcome.adapter, closing.control, changes, sites, before)
-        return Outcome(outcome.adapter, outcome.frozen, control, ScaffoldState(sites=sites).model_dump(mode="json"))
+    def finish(self, closed: Combine, sources: Sources, combination: Combination) -> Combination:
+        changes = [sources.controls[site] for site in sorted(sources.controls)]
+        before = ScaffoldState.model_validate(closed.state).sites or closed.sites
+        control = next_control(combination.adapter, sources.control, changes, closed.sites, before)
+        state = ScaffoldState(sites=closed.sites).model_dump(mode="json")
+        return replace(combination, control=control, state=state)
 
 
 def next_control(

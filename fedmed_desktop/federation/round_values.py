@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values of a round that opens, closes or is over, derived from the rounds' state. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from .actions import Combine
+from .drift import measure_drift
+from .inputs import RoundCombined
+from .methods import Opening
+from .record import RoundRecord, RoundsState, SiteRecord
+from .spec import FederationSpec
+
+
+def opening(spec: FederationSpec, state: RoundsState) -> Opening:
+    """The round that opens now, for the method to plan."""
+    return Opening(
+        round=state.round,
+        rounds=spec.rounds,
+        start=state.start,
+        rank=state.rank,
+        training=spec.training,
+        seeds={site: spec.site_seed(site, state.round) for site in state.sites},
+        seed=spec.site_seed("", state.round),
+        frozen=state.frozen,
+        control=state.control,
+        references=state.references,
+        caps=state.caps,
+        clients=None if state.round > spec.rounds else spec.round.clients,
+        state=state.method,
+    )
+
+
+def closed(spec: FederationSpec, state: RoundsState) -> Combine:
+    """The round that closes now, with everything that combining it needs."""
+    reports = state.reports()
+    weights = spec.method.weigh(reports)
+    drifts, references = measure_drift(reports, weights, state.references)
+    return Combine(
+        round=state.round,
+        rounds=spec.rounds,
+        rank=state.rank,
+        start=state.start,
+        frozen=state.frozen,
+        control=state.control,
+        updates=state.updates,
+        reports=reports,
+        plans={site: state.plans[site] for site in state.updates},
+        weights=weights,
+        drifts=drifts,
+        references=references,
+        sites=len(state.sites),
+        caps=state.caps,
+        state=state.method,
+    )
+
+
+def record(state: RoundsState, due: Combine, given: RoundCombined, now: datetime) -> RoundRecord:
+    """The record of a round that has just been combined."""
+    assert state.opened is not None
+    sites = {
+        site: SiteRecord(
+            update=update,
+            sha256=update.sha256,
+            weight=due.weights[site],
+            drift=due.drifts[site],
+            rank=due.ranks[site],
+            effective_rank=update.report.effective_rank,
+            shared_loss=due.reports[site].shared_loss,
+        )
+        for site, update in sorted(due.updates.items())
+    }
+    return RoundRecord(
+        round=due.round,
+        attempt=state.attempt,
+        opened=state.opened,
+        closed=now,
+        reason=state.reason,
+        start=due.start,
+        adapter=given.adapter,
+        frozen=given.frozen,
+        control=given.control,
+        measures=given.measures,
+        sites=sites,
+        declined=dict(state.declined),
+        missing=tuple(state.unanswered()),
+        residual=given.residual,
+        norm=given.norm,
+        effective_rank=given.effective_rank,
+    )
