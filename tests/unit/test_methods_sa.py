@@ -75,7 +75,7 @@ def test_that_the_next_start_is_the_dense_average_cut_to_the_next_rank(way: str)
     assert set(outcome.adapter.ranks.values()) == {1}
     kept = whole = 0.0
     for name in SHAPES:
-        if combine == "product":
+        if way == "product":
             average = np.asarray(sum(share * full(adapters[site][name]) for site, share in shares.items()))
         else:
             b = sum(share * adapters[site][name].B.astype(np.float64) for site, share in shares.items())
