@@ -32,7 +32,7 @@ from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPixmap  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
 from fedmed_desktop.desktop.app import application  # noqa: E402
-from fedmed_desktop.desktop.theme import Appearance  # noqa: E402
+from fedmed_desktop.desktop.look.theme import Appearance  # noqa: E402
 from tests.ui.scenes import Scene, scenes, shown  # noqa: E402
 
 THEMES: Final = ("light", "dark", "contrast")

@@ -85,6 +85,6 @@ def _tell(text: str) -> None:
         print(text, file=sys.stderr)  # Qt cannot show it
         return
     preflight.prepare()
-    from ..desktop.notice import show
+    from ..desktop.frame.notice import show
 
     show(text)

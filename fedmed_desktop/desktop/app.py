@@ -26,14 +26,14 @@ from ..federation import Control
 from ..lora.base_model import FileState, file_state, fingerprint
 from ..site import Approver, Jobs, SiteAgent
 from .interrupt import quit_on_interrupt
+from .join.form import JoinRequest
 from .offscreen import Recorder
 from .options import DesktopOptions
 from .program import Program
-from .sessions import Put
-from .view.items import DemoScored, ReadingShown, Side
-from .view.joining import JoinRequest
-from .view.reads import load
-from .view.trial import TrialRequest, in_plain_words
+from .trial.adapters import load
+from .trial.choices import TrialRequest, in_plain_words
+from .work.news import DemoScored, ReadingShown, Side
+from .work.sessions import Put
 
 if TYPE_CHECKING:
     from ..demo.comparison import TestScores

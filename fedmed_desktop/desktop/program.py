@@ -20,18 +20,20 @@ from .. import events
 from ..demo.settings import DemoOptions
 from ..errors import UserFacingError, sentence
 from ..site import Record
-from .dialogs.ask import Question
-from .dialogs.demonstration import DemonstrationDialog
-from .engine import Engine
-from .log import catch_faults, log, log_event
-from .place import Place
-from .sessions import Backend
-from .settings import SettingsFile
-from .tasks import end as end_tasks
-from .telling import Teller
-from .theme import Appearance
-from .view.desk import Desk
-from .view.items import (
+from .frame.ask import Question
+from .frame.place import Place
+from .frame.questions import Words, about_closing, about_leaving
+from .frame.settings import SettingsFile
+from .frame.telling import Teller
+from .frame.window import Window
+from .join.form import JoinRequest
+from .look.theme import Appearance
+from .rounds.demonstration import DemonstrationDialog
+from .trial.choices import TrialWish, request_for
+from .work.desk import Desk
+from .work.engine import Engine
+from .work.log import catch_faults, log, log_event
+from .work.news import (
     DemoScored,
     Item,
     Measured,
@@ -41,10 +43,8 @@ from .view.items import (
     SessionEnded,
     SessionStarted,
 )
-from .view.joining import JoinRequest
-from .view.questions import Words, about_closing, about_leaving
-from .view.trial import TrialWish, request_for
-from .window import Window
+from .work.sessions import Backend
+from .work.tasks import end as end_tasks
 
 SCALE_STEP = 0.25
 AFTER_PAINT_MS = 100

@@ -45,7 +45,7 @@ from fedmed_desktop import events  # noqa: E402
 from fedmed_desktop.demo.settings import DemoOptions  # noqa: E402
 from fedmed_desktop.desktop.app import Workshop, application  # noqa: E402
 from fedmed_desktop.desktop.program import Program  # noqa: E402
-from fedmed_desktop.desktop.view.items import SessionStarted  # noqa: E402
+from fedmed_desktop.desktop.work.news import SessionStarted  # noqa: E402
 
 TICK_MS = 16
 P99_MS, WORST_MS = 17.0, 100.0

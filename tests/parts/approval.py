@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from fedmed_desktop import events
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.items import SessionStarted
+from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import SessionStarted
 from fedmed_desktop.federation import Evidence, LocalResult, Part, Plan, Report, TrainingSettings, Update
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.site import TAKE_BACK

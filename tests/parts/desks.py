@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import get_args
 
 from fedmed_desktop import events
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.items import DemoScored, Item, Problem, SessionEnded, SessionStarted
-from fedmed_desktop.desktop.view.status import State
+from fedmed_desktop.desktop.rounds.status import State
+from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import DemoScored, Item, Problem, SessionEnded, SessionStarted
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.standing import ClosedRound, FederationPhase, SiteWord

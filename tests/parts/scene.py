@@ -17,8 +17,8 @@ from typing import Final, Literal
 import numpy as np
 
 from fedmed_desktop import events
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.items import Item, SessionStarted
+from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import Item, SessionStarted
 from fedmed_desktop.federation import Evidence, LocalResult, Part, Plan, Report, TrainingSettings, Update
 from fedmed_desktop.federation.methods import AnyMethod, FedMedLora
 from fedmed_desktop.federation.methods.method import HistogramOf

@@ -24,12 +24,12 @@ from pytestqt.qtbot import QtBot
 
 from fedmed_desktop import events
 from fedmed_desktop.desktop.app import Workshop
-from fedmed_desktop.desktop.dialogs.fault import FaultDialog
+from fedmed_desktop.desktop.frame.fault import FaultDialog
+from fedmed_desktop.desktop.join.form import JoinForm, JoinRequest
 from fedmed_desktop.desktop.program import Program
-from fedmed_desktop.desktop.sessions import Backend
-from fedmed_desktop.desktop.view.items import Problem
-from fedmed_desktop.desktop.view.joining import JoinForm, JoinRequest
-from fedmed_desktop.desktop.view.status import Status, status
+from fedmed_desktop.desktop.rounds.status import Status, status
+from fedmed_desktop.desktop.work.news import Problem
+from fedmed_desktop.desktop.work.sessions import Backend
 from fedmed_desktop.site import Approver, Jobs, SiteAgent
 from fedmed_desktop.storage import Entry
 

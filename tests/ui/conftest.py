@@ -17,8 +17,8 @@ from pytestqt.qtbot import QtBot
 from tests.ui.leaks import LeakWatch
 
 if TYPE_CHECKING:  # the whole desktop, which most tests of a page or widget do without
-    from fedmed_desktop.desktop.sessions import Backend
-    from fedmed_desktop.desktop.theme import Appearance
+    from fedmed_desktop.desktop.look.theme import Appearance
+    from fedmed_desktop.desktop.work.sessions import Backend
     from tests.parts.ui import Desktop
     from tests.ui.hosting import Coordinator, Partner
 
@@ -59,7 +59,7 @@ def _refuse(what: str) -> Callable[..., None]:
 @pytest.fixture
 def look(qapp: QApplication) -> Iterator[Appearance]:
     """The program's own look, which a test may change."""
-    from fedmed_desktop.desktop.theme import Appearance
+    from fedmed_desktop.desktop.look.theme import Appearance
 
     look = Appearance(qapp, "light")
     yield look

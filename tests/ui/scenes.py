@@ -18,9 +18,9 @@ from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QRect, QSize
 from PySide6.QtGui import QColor, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.status import status
-from fedmed_desktop.desktop.window import Window
+from fedmed_desktop.desktop.frame.window import Window
+from fedmed_desktop.desktop.rounds.status import status
+from fedmed_desktop.desktop.work.desk import Desk
 from tests.parts.scene import NOW
 
 Page = Literal["rounds", "join", "monitor", "approvals", "trial"]

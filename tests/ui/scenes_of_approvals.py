@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QCheckBox, QDialog
 
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.window import Window
+from fedmed_desktop.desktop.frame.window import Window
+from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.federation.methods import AnyMethod, FedOpal, Scaffold
 from fedmed_desktop.federation.methods.method import HistogramOf
 from fedmed_desktop.federation.plan import ControlVariate, Objective, Orthogonal

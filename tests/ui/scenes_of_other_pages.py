@@ -10,16 +10,16 @@ from tempfile import TemporaryDirectory
 from PySide6.QtWidgets import QDialog
 
 from fedmed_desktop.clinical import Reading, Span, examples
-from fedmed_desktop.desktop.dialogs.about import AboutDialog
-from fedmed_desktop.desktop.dialogs.ask import Question
-from fedmed_desktop.desktop.dialogs.demonstration import DemonstrationDialog
-from fedmed_desktop.desktop.dialogs.fault import FaultDialog
-from fedmed_desktop.desktop.dialogs.guide import GuideDialog
-from fedmed_desktop.desktop.view import joining
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.experiment import open_experiment
-from fedmed_desktop.desktop.view.items import Problem, ReadingShown, Side
-from fedmed_desktop.desktop.window import Window
+from fedmed_desktop.desktop.experiment.comparison import open_experiment
+from fedmed_desktop.desktop.frame.about import AboutDialog
+from fedmed_desktop.desktop.frame.ask import Question
+from fedmed_desktop.desktop.frame.fault import FaultDialog
+from fedmed_desktop.desktop.frame.window import Window
+from fedmed_desktop.desktop.guide.window import GuideDialog
+from fedmed_desktop.desktop.join import form as joining
+from fedmed_desktop.desktop.rounds.demonstration import DemonstrationDialog
+from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import Problem, ReadingShown, Side
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.methods import AdaptiveFedLora
 from fedmed_desktop.resources import resource

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedmed_desktop import events
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.items import DemoScored, Item, Problem, SessionEnded, SessionStarted
+from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import DemoScored, Item, Problem, SessionEnded, SessionStarted
 from fedmed_desktop.errors import UserFacingError
 from tests.parts.scene import (
     ADDRESS,

@@ -11,9 +11,9 @@ from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QAccessible
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.desktop.pages.approval_decision import Countdown
-from fedmed_desktop.desktop.pages.round_cards import StatusCard
-from fedmed_desktop.desktop.view.status import Status
+from fedmed_desktop.desktop.approvals.decision_panel import Countdown
+from fedmed_desktop.desktop.rounds.cards import StatusCard
+from fedmed_desktop.desktop.rounds.status import Status
 from fedmed_desktop.desktop.widgets import Banner
 from fedmed_desktop.desktop.widgets import announce as announcing
 from tests.parts.monitor import START, entry

@@ -14,9 +14,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QMainWindow
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop import events
-from fedmed_desktop.desktop.pages.approvals import ApprovalsPage
-from fedmed_desktop.desktop.theme import Appearance
-from fedmed_desktop.desktop.view.deciding import (
+from fedmed_desktop.desktop.approvals.decision import (
     AWAY,
     ENTER_NEVER_SENDS,
     HELD,
@@ -25,9 +23,11 @@ from fedmed_desktop.desktop.view.deciding import (
     REALLY_KEEP,
     TAKEN_BACK,
 )
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.differing import NOT_SHARED
-from fedmed_desktop.desktop.view.items import SessionStarted
+from fedmed_desktop.desktop.approvals.drift import NOT_SHARED
+from fedmed_desktop.desktop.approvals.page import ApprovalsPage
+from fedmed_desktop.desktop.look.theme import Appearance
+from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import SessionStarted
 from fedmed_desktop.federation import Report
 from fedmed_desktop.federation.plan import Orthogonal
 from fedmed_desktop.site import Record

@@ -14,12 +14,12 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QFileDialog
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.desktop.pages import experiment as page_module
-from fedmed_desktop.desktop.pages.experiment import ExperimentPage
-from fedmed_desktop.desktop.pages.experiment_charts import ExperimentCharts, looks
-from fedmed_desktop.desktop.theme import Appearance
-from fedmed_desktop.desktop.view.experiment import Experiment, open_experiment
-from fedmed_desktop.desktop.window import Window
+from fedmed_desktop.desktop.experiment import page as page_module
+from fedmed_desktop.desktop.experiment.charts import ExperimentCharts, looks
+from fedmed_desktop.desktop.experiment.comparison import Experiment, open_experiment
+from fedmed_desktop.desktop.experiment.page import ExperimentPage
+from fedmed_desktop.desktop.frame.window import Window
+from fedmed_desktop.desktop.look.theme import Appearance
 from tests.parts.results import METHODS, ROUNDS, write_experiment
 from tests.ui.scenes import Stage, scenes, settle, shown
 

@@ -14,9 +14,9 @@ import pytest
 
 from fedmed_desktop import events
 from fedmed_desktop.desktop.app import Workshop
-from fedmed_desktop.desktop.sessions import Put
-from fedmed_desktop.desktop.view.joining import JoinRequest
-from fedmed_desktop.desktop.view.trial import TrialRequest, TrialWish
+from fedmed_desktop.desktop.join.form import JoinRequest
+from fedmed_desktop.desktop.trial.choices import TrialRequest, TrialWish
+from fedmed_desktop.desktop.work.sessions import Put
 from fedmed_desktop.federation import Control
 from fedmed_desktop.site import Approver, Jobs, SiteAgent
 from tests.parts.ui import Desktop, Held

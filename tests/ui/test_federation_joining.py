@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fedmed_desktop.desktop.view.joining import Field
+from fedmed_desktop.desktop.join.form import Field
 from fedmed_desktop.lora.base_model import fingerprint
 from tests.parts.loopback import RawSite
 from tests.parts.ui import SITE, Desktop

@@ -11,9 +11,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.desktop.header import Header
-from fedmed_desktop.desktop.strip import WorkStrip
-from fedmed_desktop.desktop.theme import Appearance
+from fedmed_desktop.desktop.frame.header import Header
+from fedmed_desktop.desktop.frame.strip import WorkStrip
+from fedmed_desktop.desktop.look.theme import Appearance
 from fedmed_desktop.desktop.widgets import ElidedLabel, NavigationButton, Progress
 from tests.ui.scenes import Stage, scenes, settle, shown
 

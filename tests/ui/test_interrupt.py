@@ -9,9 +9,9 @@ import threading
 import pytest
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.desktop.bridge import EventBuffer
 from fedmed_desktop.desktop.interrupt import quit_on_interrupt
-from fedmed_desktop.desktop.view.items import SessionEnded
+from fedmed_desktop.desktop.work.bridge import EventBuffer
+from fedmed_desktop.desktop.work.news import SessionEnded
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -14,11 +14,11 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.desktop import tasks
-from fedmed_desktop.desktop.pages.join import JoinPage
-from fedmed_desktop.desktop.theme import Appearance
-from fedmed_desktop.desktop.view import joining
-from fedmed_desktop.desktop.view.joining import JoinRequest, NotesLook
+from fedmed_desktop.desktop.join import form as joining
+from fedmed_desktop.desktop.join.form import JoinRequest, NotesLook
+from fedmed_desktop.desktop.join.page import JoinPage
+from fedmed_desktop.desktop.look.theme import Appearance
+from fedmed_desktop.desktop.work import tasks
 from fedmed_desktop.resources import resource
 from fedmed_desktop.storage import BlobStore, Outbox
 

@@ -106,7 +106,7 @@ def test_window():
     left.append(QWidget())
 
 def test_whole_desktop(tmp_path):
-    from fedmed_desktop.desktop.window import Window
+    from fedmed_desktop.desktop.frame.window import Window
 
     left.append(Window(tmp_path))
     left[-1].show()

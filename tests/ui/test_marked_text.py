@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.clinical import Span
-from fedmed_desktop.desktop.theme import Appearance, load_theme
-from fedmed_desktop.desktop.view.entities import count_types
+from fedmed_desktop.desktop.look.entities import count_types
+from fedmed_desktop.desktop.look.theme import Appearance, load_theme
 from fedmed_desktop.desktop.widgets.entity_legend import EntityLegend
 from fedmed_desktop.desktop.widgets.marked_text import MarkedText
 

@@ -20,17 +20,17 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QFileDialog, QWidge
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop import events
-from fedmed_desktop.desktop.pages.monitor import MonitorPage
-from fedmed_desktop.desktop.theme import Appearance
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.figures import FIELDS, Table, write_csv
-from fedmed_desktop.desktop.view.items import SessionStarted
-from fedmed_desktop.desktop.view.monitor import drift_sentence
-from fedmed_desktop.desktop.view.series import Curves
-from fedmed_desktop.desktop.widgets.chart import Chart
-from fedmed_desktop.desktop.widgets.chart_axis import RoundAxis
-from fedmed_desktop.desktop.widgets.chart_legend import Legend, Line
-from fedmed_desktop.desktop.widgets.chart_view import PlotView
+from fedmed_desktop.desktop.charts.axis import RoundAxis
+from fedmed_desktop.desktop.charts.chart import Chart
+from fedmed_desktop.desktop.charts.legend import Legend, Line
+from fedmed_desktop.desktop.charts.plot import PlotView
+from fedmed_desktop.desktop.look.theme import Appearance
+from fedmed_desktop.desktop.monitor.figures import FIELDS, Table, write_csv
+from fedmed_desktop.desktop.monitor.page import MonitorPage
+from fedmed_desktop.desktop.monitor.summary import drift_sentence
+from fedmed_desktop.desktop.work.curves import Curves
+from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import SessionStarted
 from tests.parts.federation import small_spec
 from tests.parts.monitor import SITE, entry, record, run, standing, step
 
@@ -398,7 +398,7 @@ def test_that_a_long_run_is_written_off_the_screens_thread_and_says_what_was_lef
         threads.append(threading.current_thread())
         write_csv(table, path)
 
-    monkeypatch.setattr("fedmed_desktop.desktop.pages.monitor.write_csv", seen)
+    monkeypatch.setattr("fedmed_desktop.desktop.monitor.page.write_csv", seen)
     show(page, desk_of([*run(1, 1000), step(1, 2)]))
     page._on_numbers_named(str(tmp_path / "run.csv"))
     qtbot.waitUntil(lambda: "selection of steps" in page.banner.text())
@@ -411,7 +411,7 @@ def test_that_the_table_is_made_anew_only_where_something_has_changed(
     made: list[int] = []
     table = Curves.table
     monkeypatch.setattr(Curves, "table", lambda curves: (made.append(curves.version), table(curves))[1])
-    monkeypatch.setattr("fedmed_desktop.desktop.pages.monitor.TABLE_EVERY_S", 0.0)
+    monkeypatch.setattr("fedmed_desktop.desktop.monitor.page.TABLE_EVERY_S", 0.0)
     desk = desk_of(run(1, 5))
     show(page, desk)
     page.controls.table_action.trigger()

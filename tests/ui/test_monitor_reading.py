@@ -11,12 +11,12 @@ from PySide6.QtCore import QPoint
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.desktop.pages.monitor import MonitorPage
-from fedmed_desktop.desktop.theme import Appearance, active
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.items import SessionStarted
-from fedmed_desktop.desktop.view.tokens import contrast
-from fedmed_desktop.desktop.widgets.chart_legend import Line
+from fedmed_desktop.desktop.charts.legend import Line
+from fedmed_desktop.desktop.look.theme import Appearance, active
+from fedmed_desktop.desktop.look.tokens import contrast
+from fedmed_desktop.desktop.monitor.page import MonitorPage
+from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import SessionStarted
 from fedmed_desktop.events import Event
 from tests.parts.monitor import SITE, run, standing
 

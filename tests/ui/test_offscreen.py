@@ -17,11 +17,11 @@ from pytestqt.qtbot import QtBot
 
 from fedmed_desktop import events
 from fedmed_desktop.demo.settings import DEMO_RULE, DemoOptions
-from fedmed_desktop.desktop import theme
 from fedmed_desktop.desktop.app import Workshop, run_demo
+from fedmed_desktop.desktop.frame.window import PAGES, Window
+from fedmed_desktop.desktop.look import theme
 from fedmed_desktop.desktop.offscreen import SIZE, Recorder
-from fedmed_desktop.desktop.view.items import DemoScored
-from fedmed_desktop.desktop.window import PAGES, Window
+from fedmed_desktop.desktop.work.news import DemoScored
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.site import Approver, Jobs, Record, SiteAgent, Verdict
 from fedmed_desktop.storage import Decision

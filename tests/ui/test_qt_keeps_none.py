@@ -18,9 +18,9 @@ from pathlib import Path
 from fedmed_desktop.desktop import preflight
 preflight.prepare()
 from PySide6.QtWidgets import QApplication
-from fedmed_desktop.desktop.pages.monitor import MonitorPage
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.items import SessionStarted
+from fedmed_desktop.desktop.monitor.page import MonitorPage
+from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import SessionStarted
 from tests.parts.monitor import SITE, run, step
 
 repaints = int(sys.argv[1])

@@ -15,13 +15,13 @@ from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.desktop.pages.round_cards import ImprovedCard
-from fedmed_desktop.desktop.pages.rounds import RoundsPage
-from fedmed_desktop.desktop.theme import Appearance
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.improved import Change, Improved
-from fedmed_desktop.desktop.view.status import LAST_STEPS, STEPS, State, status
+from fedmed_desktop.desktop.look.theme import Appearance
+from fedmed_desktop.desktop.rounds.cards import ImprovedCard
+from fedmed_desktop.desktop.rounds.improvement import Change, Improved
+from fedmed_desktop.desktop.rounds.page import RoundsPage
+from fedmed_desktop.desktop.rounds.status import LAST_STEPS, STEPS, State, status
 from fedmed_desktop.desktop.widgets import PrimaryButton
+from fedmed_desktop.desktop.work.desk import Desk
 from tests.parts import desks
 from tests.parts.approval import NOW, Counted
 from tests.parts.desks import MAKERS, STATES, Story, decided, phase, standing

@@ -20,8 +20,8 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.desktop.theme import Appearance
-from fedmed_desktop.desktop.view.status import status
+from fedmed_desktop.desktop.look.theme import Appearance
+from fedmed_desktop.desktop.rounds.status import status
 from fedmed_desktop.desktop.widgets import Column, ElidedLabel, Label, Sentence
 from tests.parts.desks import STATES
 from tests.parts.scene import NOW

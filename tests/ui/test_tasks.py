@@ -14,8 +14,8 @@ import shiboken6
 from PySide6.QtCore import QObject, Slot
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.desktop import tasks
-from fedmed_desktop.desktop.tasks import run_task
+from fedmed_desktop.desktop.work import tasks
+from fedmed_desktop.desktop.work.tasks import run_task
 
 
 class Owner(QObject):
@@ -145,7 +145,7 @@ DEAD_SHARE = """
 import os, sys, threading
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
-from fedmed_desktop.desktop import tasks
+from fedmed_desktop.desktop.work import tasks
 
 app = QApplication([])
 owner = QObject()

@@ -14,10 +14,10 @@ from PySide6.QtGui import QColor, QGuiApplication, QIcon, QImage, QPalette
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.desktop import theme
-from fedmed_desktop.desktop.icons import app_icon, icon, icon_size
-from fedmed_desktop.desktop.theme import Appearance, chosen_family, load_theme
-from fedmed_desktop.desktop.view.tokens import (
+from fedmed_desktop.desktop.look import theme
+from fedmed_desktop.desktop.look.icons import app_icon, icon, icon_size
+from fedmed_desktop.desktop.look.theme import Appearance, chosen_family, load_theme
+from fedmed_desktop.desktop.look.tokens import (
     ENTITIES,
     MARKS_ON,
     TEXT_ON,
@@ -29,7 +29,7 @@ from fedmed_desktop.desktop.view.tokens import (
 )
 from fedmed_desktop.resources import resource
 
-DESKTOP = Path(theme.__file__).parent
+DESKTOP = Path(theme.__file__).parents[1]
 DRAWINGS = sorted(path.stem for path in resource("icons").glob("*.svg"))
 LINES = [name for name in DRAWINGS if name != "app"]
 

@@ -13,10 +13,10 @@ from PySide6.QtCore import QObject, QThread
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop import events
-from fedmed_desktop.desktop.bridge import EventBuffer, Pump
-from fedmed_desktop.desktop.network import NetworkThread
-from fedmed_desktop.desktop.view.items import Item, Problem
-from fedmed_desktop.desktop.worker import TrainingThread
+from fedmed_desktop.desktop.work.bridge import EventBuffer, Pump
+from fedmed_desktop.desktop.work.network import NetworkThread
+from fedmed_desktop.desktop.work.news import Item, Problem
+from fedmed_desktop.desktop.work.worker import TrainingThread
 from fedmed_desktop.site import Jobs
 
 

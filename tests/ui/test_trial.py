@@ -13,13 +13,13 @@ from pytestqt.qtbot import QtBot
 
 from fedmed_desktop import events
 from fedmed_desktop.clinical import Reading, Span, examples
-from fedmed_desktop.desktop.pages.trial import TrialPage
-from fedmed_desktop.desktop.pages.trial_side import WATERMARK
-from fedmed_desktop.desktop.theme import Appearance
-from fedmed_desktop.desktop.view.asked_note import MOST_CHARACTERS
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.items import Item, ReadingShown, SessionStarted
-from fedmed_desktop.desktop.view.trial import BLOB, FOLDER, Choice, TrialWish, choices, request_for
+from fedmed_desktop.desktop.look.theme import Appearance
+from fedmed_desktop.desktop.trial.asked_note import MOST_CHARACTERS
+from fedmed_desktop.desktop.trial.choices import BLOB, FOLDER, Choice, TrialWish, choices, request_for
+from fedmed_desktop.desktop.trial.page import TrialPage
+from fedmed_desktop.desktop.trial.side_panel import WATERMARK
+from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import Item, ReadingShown, SessionStarted
 from fedmed_desktop.federation import Control
 from fedmed_desktop.lora import Adapter, Module
 from fedmed_desktop.lora.base_model import decoder_linears
@@ -607,7 +607,7 @@ def test_that_a_wrong_adapter_fails_its_own_side_only_and_in_plain_words(
     scene: Scene, qtbot: QtBot, tiny_model: Path, tmp_path: Path
 ) -> None:
     from fedmed_desktop.desktop.app import Workshop
-    from fedmed_desktop.desktop.engine import Engine
+    from fedmed_desktop.desktop.work.engine import Engine
 
     scene.page.offer_model(tiny_model, adapter_for(resource("demo_model"), tmp_path / "adapter"))
     scene.ask("Lithium caused tremor.")  # before the look at it has come to its end

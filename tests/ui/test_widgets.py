@@ -11,8 +11,8 @@ from PySide6.QtGui import QImage, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.desktop.theme import Appearance, active, px
-from fedmed_desktop.desktop.view.tokens import THEMES, contrast
+from fedmed_desktop.desktop.look.theme import Appearance, active, px
+from fedmed_desktop.desktop.look.tokens import THEMES, contrast
 from fedmed_desktop.desktop.widgets import (
     Badge,
     Banner,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fedmed_desktop.desktop.view.asked_note import (
+from fedmed_desktop.desktop.trial.asked_note import (
     MOST_BYTES,
     MOST_CHARACTERS,
     MOST_TYPES,

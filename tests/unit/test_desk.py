@@ -7,10 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from fedmed_desktop import events
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.items import Measured, Problem, ReadingShown, SessionEnded, SessionStarted
-from fedmed_desktop.desktop.view.progress import STEPS_BEFORE_ETA, Work, duration, elapsed, megabytes
-from fedmed_desktop.desktop.view.status import status
+from fedmed_desktop.desktop.rounds.status import status
+from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import Measured, Problem, ReadingShown, SessionEnded, SessionStarted
+from fedmed_desktop.desktop.work.progress import STEPS_BEFORE_ETA, Work, duration, elapsed, megabytes
 from tests.parts.approval import ADDRESS, NOW
 from tests.parts.desks import MAKERS, SITE, Story, connection, phase, standing
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedmed_desktop.clinical import Span
-from fedmed_desktop.desktop.view.differences import differences, marked_type, told
+from fedmed_desktop.desktop.trial.unmatched import differences, marked_type, told
 
 TEXT = "Warfarin and ciprofloxacin caused melena; warfarin was stopped."
 WARFARIN = Span(0, 8, "drug")

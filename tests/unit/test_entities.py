@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedmed_desktop.clinical import Span
-from fedmed_desktop.desktop.view.entities import Piece, colors, count_types, in_words, pieces
-from fedmed_desktop.desktop.view.tokens import ENTITIES
+from fedmed_desktop.desktop.look.entities import Piece, colors, count_types, in_words, pieces
+from fedmed_desktop.desktop.look.tokens import ENTITIES
 
 TEXT = "On warfarin for atrial fibrillation."
 SPANS = (Span(3, 11, "drug"), Span(16, 35, "problem"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedmed_desktop.desktop.view.experiment import MOST_LINES, Course, Sheet, open_experiment, short
+from fedmed_desktop.desktop.experiment.comparison import MOST_LINES, Course, Sheet, open_experiment, short
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.storage.results import CellResult, ResultRow, ResultsHead, append_cell, begin_results, read_results
 from tests.parts.results import METHODS, ROUNDS, write_experiment
@@ -131,7 +131,8 @@ def test_that_a_folder_without_an_experiment_is_a_sentence(tmp_path: Path) -> No
 def test_that_the_lab_is_loaded_when_a_folder_is_opened_and_torch_never(tmp_path: Path) -> None:
     folder = write_experiment(tmp_path, sites=(2,), seeds=1)
     code = (
-        "import sys; from pathlib import Path; from fedmed_desktop.desktop.view.experiment import open_experiment\n"
+        "import sys; from pathlib import Path\n"
+        "from fedmed_desktop.desktop.experiment.comparison import open_experiment\n"
         "print('fedmed_desktop.lab' in sys.modules)\n"
         f"open_experiment(Path({str(folder)!r}))\n"
         "print('fedmed_desktop.lab' in sys.modules, 'torch' in sys.modules, 'matplotlib' in sys.modules)"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop.clinical import Note, SiteNotes, Span
-from fedmed_desktop.desktop.view.joining import (
+from fedmed_desktop.desktop.join.form import (
     JoinForm,
     JoinRequest,
     look_at_address,
@@ -20,8 +20,8 @@ from fedmed_desktop.desktop.view.joining import (
     look_at_notes,
     reach_address,
 )
-from fedmed_desktop.desktop.view.preview import LONGEST, SHOWN, preview
-from fedmed_desktop.desktop.view.site_folders import carry_over, site_folder
+from fedmed_desktop.desktop.join.preview import LONGEST, SHOWN, preview
+from fedmed_desktop.desktop.join.site_folders import carry_over, site_folder
 from fedmed_desktop.resources import resource
 from fedmed_desktop.storage import BlobStore, Outbox
 

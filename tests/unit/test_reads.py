@@ -11,10 +11,10 @@ import pytest
 
 from fedmed_desktop import events
 from fedmed_desktop.demo.settings import DemoOptions
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.items import SessionStarted
-from fedmed_desktop.desktop.view.reads import load
-from fedmed_desktop.desktop.view.trial import BASE, BLOB, OWN, TrialWish, choices, request_for
+from fedmed_desktop.desktop.trial.adapters import load
+from fedmed_desktop.desktop.trial.choices import BASE, BLOB, OWN, TrialWish, choices, request_for
+from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import SessionStarted
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Control, Given, Plan, TrainingSettings
 from fedmed_desktop.federation.plan import Orthogonal

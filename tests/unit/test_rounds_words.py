@@ -12,10 +12,10 @@ from typing import get_args
 
 import pytest
 
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.history import past_rounds
-from fedmed_desktop.desktop.view.improved import MOST_TYPES, improved, signed
-from fedmed_desktop.desktop.view.rounds import caption, method, sites_line, title
+from fedmed_desktop.desktop.rounds.heading import caption, method, sites_line, title
+from fedmed_desktop.desktop.rounds.history import past_rounds
+from fedmed_desktop.desktop.rounds.improvement import MOST_TYPES, improved, signed
+from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.standing import SiteWord
 from tests.parts import desks

@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedmed_desktop import events
-from fedmed_desktop.desktop.view.columns import Columns
-from fedmed_desktop.desktop.view.figures import FIELDS, HEADING, write_csv
-from fedmed_desktop.desktop.view.scales import (
+from fedmed_desktop.desktop.charts.columns import Columns
+from fedmed_desktop.desktop.charts.scales import (
     linear_ticks,
     log_ticks,
     mapped,
@@ -28,7 +27,8 @@ from fedmed_desktop.desktop.view.scales import (
     time_ticks,
     time_words,
 )
-from fedmed_desktop.desktop.view.series import Curves
+from fedmed_desktop.desktop.monitor.figures import FIELDS, HEADING, write_csv
+from fedmed_desktop.desktop.work.curves import Curves
 from fedmed_desktop.errors import UserFacingError
 from tests.parts.monitor import entry, moment, record, run, scored, standing, step
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from fedmed_desktop.desktop.view import deciding
-from fedmed_desktop.desktop.view.differing import NO_REFERENCE, NONE_MARKED, NOT_MEASURED, NOT_NAMED, NOT_SHARED
-from fedmed_desktop.desktop.view.line import Line
-from fedmed_desktop.desktop.view.receipts import receipts
-from fedmed_desktop.desktop.view.sheet import expiry, grouped, last_norm, sheet
+from fedmed_desktop.desktop.approvals import decision as deciding
+from fedmed_desktop.desktop.approvals.card_row import Line
+from fedmed_desktop.desktop.approvals.drift import NO_REFERENCE, NONE_MARKED, NOT_MEASURED, NOT_NAMED, NOT_SHARED
+from fedmed_desktop.desktop.approvals.receipts import receipts
+from fedmed_desktop.desktop.approvals.sheet import expiry, grouped, last_norm, sheet
 from fedmed_desktop.events import PhaseChanged
 from fedmed_desktop.federation import Evidence, Report
 from fedmed_desktop.federation.plan import ControlVariate, Orthogonal

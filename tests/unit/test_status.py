@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop import events
-from fedmed_desktop.desktop.view.desk import Desk
-from fedmed_desktop.desktop.view.items import SessionStarted
-from fedmed_desktop.desktop.view.rounds import steps
-from fedmed_desktop.desktop.view.status import LAST_STEPS, LOOKS, STEPS, State, phase_of, status, step
+from fedmed_desktop.desktop.rounds.heading import steps
+from fedmed_desktop.desktop.rounds.status import LAST_STEPS, LOOKS, STEPS, State, phase_of, status, step
+from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import SessionStarted
 from fedmed_desktop.resources import resource
 from tests.parts import desks
 from tests.parts.approval import ADDRESS, NOW

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from fedmed_desktop.desktop.widgets.buttons import Button, LinkButton, PrimaryButton, WaryButton
-from fedmed_desktop.desktop.widgets.facts import KeyValueRows, Pair
-from fedmed_desktop.desktop.widgets.flow import Flow
-from fedmed_desktop.desktop.widgets.icon import Icon
-from fedmed_desktop.desktop.widgets.labels import (
+from .buttons import Button, LinkButton, PrimaryButton, WaryButton
+from .facts import KeyValueRows, Pair
+from .flow import Flow
+from .icon import Icon
+from .labels import (
     Badge,
     Caption,
     ElidedLabel,
@@ -18,12 +18,12 @@ from fedmed_desktop.desktop.widgets.labels import (
     StateLabel,
     Tag,
 )
-from fedmed_desktop.desktop.widgets.layout import Bar, Card, Column, PageBase, Row, Spaced
-from fedmed_desktop.desktop.widgets.navigation import NavigationBar, NavigationButton
-from fedmed_desktop.desktop.widgets.notices import Banner, EmptyState
-from fedmed_desktop.desktop.widgets.progress import Progress
-from fedmed_desktop.desktop.widgets.stepper import Stepper, StepState
-from fedmed_desktop.desktop.widgets.table import Table
+from .layout import Bar, Card, Column, PageBase, Row, Spaced
+from .navigation import NavigationBar, NavigationButton
+from .notices import Banner, EmptyState
+from .progress import Progress
+from .stepper import Stepper, StepState
+from .table import Table
 
 __all__ = [
     "Badge",

@@ -7,10 +7,10 @@ from PySide6.QtCore import QEvent, QRectF, Qt, Signal
 from PySide6.QtGui import QIcon, QKeyEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QMenu, QPushButton, QSizePolicy, QWidget
 
-from fedmed_desktop.desktop import theme
-from fedmed_desktop.desktop.icons import icon as drawn
-from fedmed_desktop.desktop.icons import icon_size
-from fedmed_desktop.desktop.widgets.labels import set_tone
+from ..look import theme
+from ..look.icons import icon as drawn
+from ..look.icons import icon_size
+from .labels import set_tone
 
 ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 

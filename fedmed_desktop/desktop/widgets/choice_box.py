@@ -9,7 +9,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 
-from ..view.trial import Choice
+from ..trial.choices import Choice
 
 
 class ChoiceBox(QComboBox):

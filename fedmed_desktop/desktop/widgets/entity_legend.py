@@ -9,8 +9,8 @@ from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
-from fedmed_desktop.desktop import theme
-from fedmed_desktop.desktop.icons import paint_icon
+from ..look import theme
+from ..look.icons import paint_icon
 
 
 class TypeButton(QAbstractButton):

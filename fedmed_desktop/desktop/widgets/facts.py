@@ -10,9 +10,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from fedmed_desktop.desktop.widgets.icon import Icon
-from fedmed_desktop.desktop.widgets.labels import Label, set_tone
-from fedmed_desktop.desktop.widgets.layout import Spaced
+from .icon import Icon
+from .labels import Label, set_tone
+from .layout import Spaced
 
 _STEPS = {int(Qt.Key.Key_Up): -1, int(Qt.Key.Key_Down): 1}
 _MARKS = {"ok": "check", "warn": "warning", "bad": "warning"}

@@ -6,9 +6,9 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
-from fedmed_desktop.desktop import theme
-from fedmed_desktop.desktop.widgets.labels import Caption, Label, Weight
-from fedmed_desktop.desktop.widgets.layout import Card, Spaced
+from ..look import theme
+from .labels import Caption, Label, Weight
+from .layout import Card, Spaced
 
 MOST_PX = 92  # of height, where there is room to spare
 

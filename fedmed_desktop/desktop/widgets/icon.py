@@ -7,8 +7,8 @@ from PySide6.QtCore import QEvent, QRectF, QSize
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from fedmed_desktop.desktop import theme
-from fedmed_desktop.desktop.icons import ICON_PX, paint_icon
+from ..look import theme
+from ..look.icons import ICON_PX, paint_icon
 
 
 class Icon(QWidget):

@@ -7,8 +7,8 @@ from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
-from fedmed_desktop.desktop import theme
-from fedmed_desktop.desktop.widgets.icon import Icon
+from ..look import theme
+from .icon import Icon
 
 Weight = QFont.Weight
 TONE_ICONS = {"ok": "check", "warn": "warning", "bad": "warning", "dim": "clock", "accent": "info", "ink": "info"}

@@ -7,8 +7,8 @@ from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
-from fedmed_desktop.desktop import theme
-from fedmed_desktop.desktop.widgets.labels import Overline
+from ..look import theme
+from .labels import Overline
 
 MAX_WIDTH = 1200  # of a page's content, at text scale 1: lines stay readable on wide screens
 

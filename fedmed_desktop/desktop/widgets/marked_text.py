@@ -21,9 +21,9 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextEdit, QWidget
 
-from fedmed_desktop.clinical import Span
-from fedmed_desktop.desktop import theme
-from fedmed_desktop.desktop.view.entities import Piece, colors, in_words, pieces
+from ...clinical import Span
+from ..look import theme
+from ..look.entities import Piece, colors, in_words, pieces
 
 LABEL_PX = 11
 LINE_PERCENT = 150  # room for the grounds of two lines, one above the other

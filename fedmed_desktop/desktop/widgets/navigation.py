@@ -6,11 +6,11 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, QSize, Signal, Slot
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from fedmed_desktop.desktop import theme
-from fedmed_desktop.desktop.icons import icon as drawn
-from fedmed_desktop.desktop.icons import icon_size
-from fedmed_desktop.desktop.widgets.labels import Badge
-from fedmed_desktop.desktop.widgets.layout import Spaced
+from ..look import theme
+from ..look.icons import icon as drawn
+from ..look.icons import icon_size
+from .labels import Badge
+from .layout import Spaced
 
 
 class NavigationButton(QPushButton):

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QVBoxLayout, QWidget
 
-from fedmed_desktop.desktop.widgets.announce import announce
-from fedmed_desktop.desktop.widgets.buttons import Button, PrimaryButton
-from fedmed_desktop.desktop.widgets.icon import Icon
-from fedmed_desktop.desktop.widgets.labels import Heading, Sentence, set_tone
-from fedmed_desktop.desktop.widgets.layout import Row, Spaced
+from .announce import announce
+from .buttons import Button, PrimaryButton
+from .icon import Icon
+from .labels import Heading, Sentence, set_tone
+from .layout import Row, Spaced
 
 _KINDS = {"info": ("info", "accent"), "ok": ("check", "ok"), "warn": ("warning", "warn"), "bad": ("warning", "bad")}
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QProgressBar, QSizePolicy, QWidget
 
-from fedmed_desktop.desktop import theme
+from ..look import theme
 
 
 class Progress(QProgressBar):

@@ -10,8 +10,8 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from fedmed_desktop.desktop import theme
-from fedmed_desktop.desktop.icons import paint_icon
+from ..look import theme
+from ..look.icons import paint_icon
 
 CIRCLE_PX = 20
 

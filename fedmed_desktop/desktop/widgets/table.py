@@ -9,8 +9,8 @@ from PySide6.QtCore import QAbstractItemModel, QEvent, QRect, QSize, Qt, Slot
 from PySide6.QtGui import QHelpEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableView, QToolTip, QWidget
 
-from fedmed_desktop.desktop import theme
-from fedmed_desktop.desktop.icons import icon_size
+from ..look import theme
+from ..look.icons import icon_size
 
 ROW_PX = 35
 LEAST_PX = 170  # a column that needs less is never shortened

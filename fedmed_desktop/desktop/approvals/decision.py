@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far the decision on one update is, and what may be done about it just now."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from ...errors import sentence
+from ...events import UpdateRefused
+from ...storage import Entry
+from ..work.desk import Desk
+from .sheet import grouped, shown_hash, title
+
+# What most people write (inferred); they go into the reason as they stand.
+USUAL_REASONS: Final = ("Scores improved", "As agreed for the pilot", "Test run")
+NOT_LEFT: Final = "Nothing of this update has left."
+
+Stage = Literal["decide", "countdown", "sending", "received", "refused", "kept", "expired"]
+_STAGES: Final[dict[str, Stage]] = {
+    "pending": "decide",
+    "approved": "countdown",
+    "released": "sending",
+    "acknowledged": "received",
+    "refused": "refused",
+    "kept": "kept",
+    "expired": "expired",
+}
+WORDS: Final[dict[Stage, str]] = {
+    "decide": "waiting",
+    "countdown": "sending soon",
+    "sending": "sending",
+    "received": "received",
+    "refused": "refused",
+    "kept": "kept",
+    "expired": "round closed",
+}
+CONSEQUENCES: Final = (
+    "Hold decides nothing. Keep leaves it here for this round. Send can be taken back for ten seconds."
+)
+HELD: Final = f"Held. {NOT_LEFT}"
+TAKEN_BACK: Final = f"Taken back. {NOT_LEFT}"
+PROGRAM_CLOSED: Final = "Your approval was taken back because the program closed."
+WORK_STOPPED: Final = "Your approval was taken back because the work was stopped."
+_STOPPED_REASON: Final = "the work was stopped"  # as the record has it where a session ends within the ten seconds
+AWAY: Final = "The coordinator is away. You can decide now; it is sent when it is back."
+REALLY_KEEP: Final = "Press again to keep it here. It is then not sent in this round."
+ENTER_NEVER_SENDS: Final = "Enter never sends. Press the space bar, or click."
+ANSWERING: Final = "Your decision is being recorded."
+TICK_FIRST: Final = "Tick what you have seen above; then it can be sent."
+NO_REASON: Final = "Write a reason first, for whoever reads this record later."
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What has become of it: a word with its icon and tone, one or two sentences, and how much is sent (0 to 1)."""
+
+    headline: str
+    text: str
+    icon: str
+    tone: Literal["accent", "ok", "warn", "bad", "ink"]
+    share: float | None = None
+
+
+def stage(entry: Entry) -> Stage:
+    return _STAGES[entry.state]
+
+
+def missing_reason(reason: str) -> str:
+    """The sentence for a reason that is none; "" for one that will do."""
+    return "" if reason.strip() else NO_REASON
+
+
+def why_not_now(entry: Entry, desk: Desk) -> str:
+    """Why nobody takes a decision on it at this moment; "" where the agent waits for one."""
+    if desk.closing:
+        return "The program is closing. It will wait here at the next start."
+    if not desk.running:
+        return "The work has stopped. Go on with it on the page Rounds; then you can decide."
+    if desk.asked == entry.sha256:
+        return ""
+    if not desk.connected:
+        return "The coordinator does not answer. You can decide once it does."
+    return "The coordinator does not ask for this one just now. You can decide once it does."
+
+
+def taken_back(entry: Entry, desk: Desk) -> str:
+    """That, and why, the approval of an update that waits again was taken back; "" where the last word is another."""
+    last = next((told for told in reversed(desk.record.decisions) if told.sha256 == entry.sha256), None)
+    if last is None or last.decision != "taken_back":
+        return ""
+    if last.by == "agent":
+        return PROGRAM_CLOSED
+    return WORK_STOPPED if last.reason == _STOPPED_REASON else TAKEN_BACK
+
+
+def last_reason(entry: Entry, desk: Desk) -> str:
+    """The reason of the latest approval of this update, so that nobody has to write it twice; "" without one."""
+    approvals = (told for told in reversed(desk.record.decisions) if told.decision == "approved")
+    return next((told.reason for told in approvals if told.sha256 == entry.sha256), "")
+
+
+def seconds_left(entry: Entry, now: datetime) -> float:
+    """Until an approval is in effect; 0 once it is, or where there is none."""
+    return max(0.0, (entry.effective - now).total_seconds()) if entry.effective else 0.0
+
+
+def countdown(entry: Entry, now: datetime, *, connected: bool = True) -> tuple[str, str]:
+    """Headline and sentence while an approval can be taken back."""
+    left = math.ceil(seconds_left(entry, now))
+    unit = "second" if left == 1 else "seconds"
+    if not connected:
+        headline = f"Final in {left} {unit}" if left else "Final now"
+        return (
+            headline,
+            f"{NOT_LEFT} The coordinator is away: it is sent when it is back, and can then not be recalled.",
+        )
+    if not left:
+        return "Leaving now", "It can no longer be recalled."
+    return f"Leaves in {left} {unit}", f"{NOT_LEFT} After that it cannot be recalled."
+
+
+def outcome(entry: Entry, desk: Desk) -> Outcome:
+    """For an entry that is past its countdown."""
+    what = "The adapter" if entry.update.parts else "The report"
+    match stage(entry):
+        case "sending":
+            return _sending(entry, desk)
+        case "received":
+            text = f"The coordinator has exactly what you approved. Receipt: {grouped(shown_hash(entry))}."
+            return Outcome("Received", text, "check", "ok")
+        case "refused":
+            text = f"{_why_refused(entry, desk)} {what} does not count in this round and stays on this computer."
+            return Outcome("Refused by the coordinator", text, "warning", "bad")
+        case "kept":
+            return Outcome("Kept on site", f"{what} stays on this computer. {NOT_LEFT}", "lock", "ink")
+        case _:
+            text = f"The round closed before it was sent. {what} stays on this computer."
+            return Outcome("The round closed without it", text, "clock", "warn")
+
+
+def _why_refused(entry: Entry, desk: Desk) -> str:
+    """With its numbers as long as this program has heard them: the record keeps the code alone."""
+    if isinstance(desk.failure, UpdateRefused) and desk.failure.update == entry.sha256:
+        return sentence(desk.failure.code, desk.failure.params)
+    return sentence(entry.code, {})
+
+
+def ended(entry: Entry, desk: Desk) -> str:
+    """What has become of it in one line, for when the next one is on the screen already; "" while it goes on."""
+    if stage(entry) not in ("received", "kept"):
+        return ""
+    told = outcome(entry, desk)
+    return f"{title(entry)}: {told.headline[0].lower()}{told.headline[1:]}. {told.text}"
+
+
+def _waits_for_coordinator(entry: Entry, desk: Desk) -> bool:
+    """Whether it is certain that nothing has left: the agent, which asked in this session, has not offered it yet.
+
+    A restarted program does not know, and neither does one whose agent has gone on to something else.
+    """
+    phase = desk.phase
+    return phase is not None and phase.phase == "approval" and phase.round == entry.plan.round
+
+
+def _sending(entry: Entry, desk: Desk) -> Outcome:
+    if _waits_for_coordinator(entry, desk):
+        text = "Waiting for the coordinator; nothing has left yet. It can no longer be taken back."
+        return Outcome("Approved", text, "clock", "accent")
+    on_its_way = desk.work.phase == "uploading" and desk.work.round == entry.plan.round
+    text = "It can no longer be recalled. The coordinator fetches exactly what you approved."
+    if not desk.connected:
+        text = "It can no longer be recalled. The coordinator does not answer; sending goes on once it does."
+    share = (desk.work.share if on_its_way else None) or 0.0
+    return Outcome("Sending", text, "upload", "accent", share if entry.update.parts else None)

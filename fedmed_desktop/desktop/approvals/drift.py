@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an update and the notes behind it differ from the federation's, in words; what is not known says why. No Qt."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ...federation.spec import FederationSpec
+from ...storage import Entry
+from .card_row import Line
+
+# Model drift is the update's size against what there was and what others did: 0.5 is as large as both; inferred.
+MOVES_LITTLE: Final = 0.1
+MOVES_FAR: Final = 0.5
+# Semantic drift is a divergence in [0, 1]. Halves against three quarters and a quarter differ by 0.05; three sites of
+# one specialty each, from all of them together, by 0.46, of which 0.25 is about the half. Inferred.
+DIFFER_LITTLE: Final = 0.05
+DIFFER_MUCH: Final = 0.25
+
+NOT_MEASURED: Final = "not measured"
+NO_REFERENCE: Final = "first round: no reference yet"
+NOT_SHARED: Final = "That needs counts of specialties or types, which this federation does not share."
+NOT_NAMED: Final = "That needs training notes that say their specialty; none of yours does."
+NONE_MARKED: Final = "That needs marked entities; your training notes have none."
+
+
+def differs(entry: Entry, spec: FederationSpec | None) -> tuple[Line, ...]:
+    """A word for each; nothing where only scores leave."""
+    if entry.update.report.kind == "evaluate":
+        return ()
+    return (
+        Line("The model moves", _moved(entry.evidence.model_drift)),
+        Line("Your notes differ", _notes_differ(entry, spec)),
+    )
+
+
+def unmeasured(entry: Entry, spec: FederationSpec | None) -> str:
+    """Why nobody can tell how the notes differ; "" where it is measured or will be in the next round."""
+    if entry.update.report.kind == "evaluate" or entry.evidence.semantic_drift is not None:
+        return ""
+    shared = spec.share.histogram if spec else "none"
+    if shared == "none":
+        return NOT_SHARED
+    if entry.update.report.histogram:
+        return ""
+    return NOT_NAMED if shared == "specialties" else NONE_MARKED
+
+
+def semantic(entry: Entry, spec: FederationSpec | None) -> str:
+    """The measure itself, to two decimals."""
+    drift = entry.evidence.semantic_drift
+    if drift is None:
+        return NOT_MEASURED if unmeasured(entry, spec) else NO_REFERENCE
+    return f"{drift:.2f}"
+
+
+def _moved(model_drift: float | None) -> str:
+    if model_drift is None:
+        return NO_REFERENCE
+    if model_drift < MOVES_LITTLE:
+        return "little"
+    return "as usual" if model_drift < MOVES_FAR else "far"
+
+
+def _notes_differ(entry: Entry, spec: FederationSpec | None) -> str:
+    drift = entry.evidence.semantic_drift
+    if drift is None:
+        return semantic(entry, spec)
+    if drift < DIFFER_LITTLE:
+        return "little"
+    return "somewhat" if drift < DIFFER_MUCH else "much"

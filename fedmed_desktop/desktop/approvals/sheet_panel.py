@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One update as a person sees it before deciding: head, cards, and the table of every number that leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtGui import QFont, QGuiApplication
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+
+from ..look import theme
+from ..widgets import (
+    Caption,
+    Card,
+    ElidedLabel,
+    Heading,
+    KeyValueRows,
+    Label,
+    LinkButton,
+    Overline,
+    Pair,
+    Row,
+    Sentence,
+    Spaced,
+    Table,
+    Tag,
+)
+from .card_row import Line
+from .sheet import Sheet
+from .tables import Numbers
+
+CARD_PX = 296  # three fit beside the navigation of a window of 1280; at 200 % text they stand below each other
+ADDRESS_PX = 320  # an address may be longer than any window; from here on it is shortened
+UNBROKEN = 40  # letters; a shorter value stays on one line
+_NO_BREAK = "\u00a0"
+
+
+def pair(line: Line) -> Pair:
+    """A line of the sheet as a row of a card: what has changed says so by a word and an icon too."""
+    value = f"{line.before} → {line.value} {line.word}" if line.before else line.value
+    if len(value) < UNBROKEN:
+        value = value.replace(" ", _NO_BREAK)
+    return Pair(line.name, value, line.tone or "ink")
+
+
+class FactsCard(Card):
+    """A card of names and values; a link may stand beside its title."""
+
+    def __init__(self, title: str, link: LinkButton | None = None, parent: QWidget | None = None) -> None:
+        super().__init__(title, CARD_PX, parent)
+        self._lay(self.content, (20, 14, 20, 14), 8)
+        self.title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        head = QHBoxLayout()
+        head.addWidget(self.title, 1)
+        if link:
+            head.addWidget(link)
+        head.addStrut(LinkButton("X", "chevron").sizeHint().height())  # titles side by side stand at one height
+        self.content.insertLayout(0, head)
+        self.rows = KeyValueRows()
+        self.add(self.rows)
+        self.content.addStretch(1)
+
+    def show_lines(self, lines: Sequence[Line]) -> None:
+        self.rows.show_pairs([pair(line) for line in lines])
+        self.setVisible(bool(lines))
+
+
+class SentenceCard(Card):
+    """A sentence or two beside the title."""
+
+    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent)
+        self._lay(self.content, (20, 14, 20, 14), 8)
+        self.text = Sentence(tone="ink")
+        row = Row(spacing=24)
+        row.add(Overline(title))
+        row.add(self.text, 1)
+        self.add(row)
+        self.setAccessibleName(title)
+
+    def show_words(self, words: str) -> None:
+        """Hidden where there is nothing to say."""
+        self.text.setText(words)
+        self.setVisible(bool(words))
+
+
+class Address(ElidedLabel):
+    """Where it goes; as wide as it is, unless that is very wide."""
+
+    def minimumSizeHint(self) -> QSize:
+        hint = self.sizeHint()
+        return QSize(min(hint.width(), theme.px(ADDRESS_PX)), hint.height())
+
+
+class SheetHead(Spaced):
+    """What it is, where it goes, until when, and the hash that a person can compare."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        column = QVBoxLayout(self)
+        self._lay(column, (0, 0, 0, 0), 6)
+        self.title = Heading()
+        self.destination = Address(mode=Qt.TextElideMode.ElideMiddle)
+        self.environment = Tag()
+        self.expiry = Label(tone="dim")
+        self.hash = Label(weight=QFont.Weight.DemiBold)
+        self.copy = LinkButton(self.tr("Copy"), "copy")
+        self.copy.setAccessibleName(self.tr("Copy the whole fingerprint (sha256)"))
+        self._whole = ""
+        self.copy.clicked.connect(self._copy_hash)
+        column.addWidget(self.title)
+        column.addWidget(self._line())
+
+    def _line(self) -> Row:
+        """Three things side by side, or below each other."""
+        line = Row(spacing=16)
+        named_hash = (Label(self.tr("Fingerprint"), tone="dim"), self.hash, self.copy)
+        for part in ((self.destination, self.environment), (self.expiry,), named_hash):
+            group = QWidget()
+            row = QHBoxLayout(group)
+            row.setContentsMargins(0, 0, 0, 0)
+            row.setSpacing(8)
+            for widget in part:
+                row.addWidget(widget)
+            row.addStretch(1)
+            line.add(group)
+            line.content.setAlignment(group, Qt.AlignmentFlag.AlignVCenter)
+        line.content.addStretch(1)
+        return line
+
+    def show_sheet(self, sheet: Sheet) -> None:
+        self.title.setText(sheet.title)
+        self.destination.setText(self.tr("To {address}").format(address=sheet.destination))
+        self.environment.setText(sheet.environment)
+        self.hash.setText(sheet.short_hash)
+        self.hash.setToolTip(sheet.hash)
+        self._whole = sheet.hash
+        self.copy.setText(self.tr("Copy"))
+
+    def show_expiry(self, text: str) -> None:
+        if text != self.expiry.text():
+            self.expiry.setText(text)
+        if group := self.expiry.parentWidget():
+            group.setVisible(bool(text))
+
+    @Slot()
+    def _copy_hash(self) -> None:
+        QGuiApplication.clipboard().setText(self._whole)
+        self.copy.setText(self.tr("Copied"))
+
+
+class SheetView(Spaced):
+    """Everything about one update but the decision. `show_sheet` does nothing where nothing has changed."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        column = QVBoxLayout(self)
+        self._lay(column, (0, 0, 0, 0), 16)
+        self._sheet: Sheet | None = None
+        self._with_details = False
+        self.head = SheetHead()
+        self.more = LinkButton("", "chevron")
+        self.more.clicked.connect(self._toggle_numbers)
+        self.leaves = FactsCard(self.tr("What leaves"), self.more)
+        self.worth = FactsCard(self.tr("What it is worth"))
+        self.specialists = LinkButton(self.tr("For specialists"), "chevron")
+        self.specialists.clicked.connect(self._toggle_details)
+        self.differs = FactsCard(self.tr("How it differs"), self.specialists)
+        self.unmeasured = Caption(wrap=True)
+        self.differs.content.insertWidget(self.differs.content.indexOf(self.differs.rows) + 1, self.unmeasured)
+        self.details = FactsCard(self.tr("For specialists"))
+        self.details.hide()
+        self.stays = SentenceCard(self.tr("What stays here"))
+        self.reveals = SentenceCard(self.tr("What it may reveal"))
+        self.numbers = Numbers(parent=self)
+        self._numbers_card = self._table_card()
+        cards = Row(self.leaves, self.worth, self.differs)
+        for widget in (self.head, cards, self.details, self._numbers_card, self.stays, self.reveals):
+            column.addWidget(widget)
+
+    def _table_card(self) -> Card:
+        card = Card(self.tr("Every number that leaves"))
+        self.table = Table(self.tr("Every number that leaves"), most_rows=10_000)
+        self.table.setModel(self.numbers)
+        card.add(self.table)
+        card.add(
+            Caption(self.tr("Nothing else: no note text, no marked words, no person's name, no reason."), wrap=True)
+        )
+        card.hide()
+        return card
+
+    def show_sheet(self, sheet: Sheet) -> None:
+        if sheet == self._sheet:
+            return
+        self._sheet = sheet
+        self.head.show_sheet(sheet)
+        self.leaves.show_lines(sheet.leaves)
+        self.worth.show_lines((Line(self.tr("Scored on"), sheet.worth_on), *sheet.worth))
+        self.differs.show_lines(sheet.differs)
+        self.unmeasured.setText(sheet.unmeasured)
+        self.unmeasured.setVisible(bool(sheet.unmeasured))
+        self.details.rows.show_pairs([pair(line) for line in sheet.details])
+        self._show_details()
+        self.stays.show_words(sheet.stays)
+        self.reveals.show_words(sheet.reveals)
+        self.numbers.show_texts((self.tr("What leaves"), self.tr("Value")), sheet.numbers)
+        self._name_more()
+
+    @Slot()
+    def _toggle_numbers(self) -> None:
+        self._numbers_card.setVisible(self._numbers_card.isHidden())
+        self._name_more()
+
+    @Slot()
+    def _toggle_details(self) -> None:
+        """Stays as it is for the updates that follow."""
+        self._with_details = not self._with_details
+        self._show_details()
+
+    def _show_details(self) -> None:
+        """Only where there is something to compare; final scores have their fingerprint among every number."""
+        self.details.setVisible(self._with_details and bool(self._sheet and self._sheet.differs))
+        self.specialists.set_icon("chevron_up" if self._with_details else "chevron")
+
+    def _name_more(self) -> None:
+        hidden = self._numbers_card.isHidden()
+        self.more.set_icon("chevron" if hidden else "chevron_up")
+        self.more.setText(self.tr("Every number") if hidden else self.tr("Fewer numbers"))
+        self.more.setAccessibleName(self.tr("Every number that leaves") if hidden else self.tr("Hide every number"))

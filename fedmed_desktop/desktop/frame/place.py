@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The desktop's own folder: settings, log, sites. One desktop at a time writes there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QLockFile
+
+from ...errors import UserFacingError
+from ...files import make_folder
+from ..work.log import start_log, stop_log
+
+
+class Place:
+    """Taken until `leave`. A second desktop on the same folder works, but keeps no settings and writes no log; so does
+    one whose folder cannot be written. `trouble` says which.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.log_path = folder / "log" / "fedmed-desktop.log"
+        self.trouble: UserFacingError | None = None
+        self.is_ours = False
+        self._lock = QLockFile(str(folder / "desktop.lock"))
+        self._lock.setStaleLockTime(0)  # a lock is stale when its process is gone, however long it has held it
+        try:
+            make_folder(folder)
+            if not self._lock.tryLock(0):
+                raise UserFacingError("desktop.second", path=str(folder))
+            self.is_ours = True
+            start_log(self.log_path)
+        except UserFacingError as error:
+            self.trouble = error
+
+    def leave(self) -> None:
+        stop_log()
+        if self.is_ours:
+            self._lock.unlock()

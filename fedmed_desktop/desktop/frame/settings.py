@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the desktop remembers between starts: one JSON file, written whole or not at all.
+
+Not QSettings: its ini files give strings back, so that a stored False is true at the next start.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from ...errors import UserFacingError, disk_fault
+from ...files import make_folder, write_durably
+from ..join.form import JoinRequest
+
+FILE = "settings.json"
+
+
+class Settings(BaseModel):
+    """`joined`: the federation that this computer takes part in, gone on with at the next start if `rejoin`."""
+
+    model_config = ConfigDict(extra="ignore", validate_assignment=True)
+
+    appearance: Literal["system", "light", "dark", "contrast"] = "system"
+    text_scale: float = Field(1.0, ge=1.0, le=2.0)
+    geometry: str = ""
+    page: str = "rounds"
+    monitor: dict[str, JsonValue] = {}
+    joined: JoinRequest | None = None
+    rejoin: bool = False
+
+
+class SettingsFile:
+    """The settings in a folder. `load` before anything else; `save` as often as something changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE
+        self.values = Settings()
+
+    def load(self) -> UserFacingError | None:
+        """Reads them. A value that this version does not understand is forgotten by itself; a file that is none is put
+        aside. What is returned says what could not be read.
+        """
+        try:
+            text = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return disk_fault(error, self.path)
+        try:
+            found = json.loads(text)
+            self.values = _understood(found if isinstance(found, dict) else {})
+        except ValueError:
+            aside = self.path.with_suffix(".broken")
+            self.path.replace(aside)
+            return UserFacingError("desktop.settings_broken", path=str(aside))
+        return None
+
+    def save(self) -> None:
+        """Raises UserFacingError (disk full, no right to write)."""
+        make_folder(self.path.parent)
+        write_durably(self.path, self.values.model_dump_json(indent=2).encode())
+
+
+def _understood(found: dict[str, JsonValue]) -> Settings:
+    try:
+        return Settings.model_validate(found)
+    except ValidationError as error:
+        wrong = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
+        return Settings.model_validate({key: value for key, value in found.items() if key not in wrong})

@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The window: header, navigation, pages, work strip. It shows the desk and says by signals what a person wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+
+from ..approvals.page import ApprovalsPage
+from ..guide.window import GuideDialog
+from ..join.page import JoinPage
+from ..look.icons import app_icon
+from ..rounds.page import RoundsPage
+from ..rounds.status import status
+from ..trial.choices import BLOB
+from ..trial.page import TrialPage
+from ..widgets import Banner, NavigationBar, NavigationButton
+from ..work.desk import Desk
+from .about import AboutDialog
+from .header import APP_NAME, Header
+from .menu import Menu
+from .strip import WorkStrip
+
+if TYPE_CHECKING:
+    from ..experiment.page import ExperimentPage
+    from ..monitor.page import MonitorPage
+
+PAGES: Final = ("rounds", "monitor", "approvals", "trial")
+SIZE: Final = (1280, 720)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Window(QMainWindow):
+    """One per program. `page` is the name of the page that is shown; the join form stands in Rounds' place."""
+
+    closing = Signal()
+    pause_requested = Signal()
+    resume_requested = Signal()
+    appearance_chosen = Signal(str)
+    text_scaled = Signal(int)
+    log_requested = Signal()
+    leave_requested = Signal()
+
+    def __init__(self, folder: Path, clock: Callable[[], datetime] = _now) -> None:
+        """`folder` is the program's own: sites' folders are made in it."""
+        super().__init__()
+        self._clock = clock
+        self._desk = Desk()
+        self._ended = self._shows_experiment = False
+        self.setWindowTitle(APP_NAME)
+        self.setWindowIcon(app_icon())
+        self.resize(*SIZE)
+        self.rounds, self.join = RoundsPage(), JoinPage(folder / "sites")
+        self.approvals, self.trial = ApprovalsPage(clock), TrialPage(clock)
+        self._guide = GuideDialog(self)
+        self.join.guide_requested.connect(self.show_guide)
+        self.rounds.guide_requested.connect(self.show_guide_at)
+        self._about = AboutDialog(self)
+        self._menu = self._make_menu()
+        self._header = Header(self._menu.widget)
+        self._said = Banner(kind="warn", action="")
+        self._said.acted.connect(self._unsay)
+        self._sayings: list[str] = []
+        self._navigation = self._make_navigation()
+        self._home, self._stack = QStackedWidget(), QStackedWidget()
+        self.strip = WorkStrip()
+        self.strip.pause_requested.connect(self.pause_requested)
+        self.strip.resume_requested.connect(self.resume_requested)
+        self.strip.action_requested.connect(self.rounds.action_requested)
+        self._lay_out()
+        self._navigation.button(0).setFocus()
+
+    def _make_navigation(self) -> NavigationBar:
+        bar = NavigationBar()
+        words = (self.tr("Rounds"), self.tr("Monitor"), self.tr("Approvals"), self.tr("Try it"))
+        for drawing, word in zip(("rounds", "monitor", "approvals", "try"), words, strict=True):
+            bar.add_page(drawing, word)
+        bar.chosen.connect(self._turn_to)
+        for number in range(len(PAGES)):
+            shortcut = QShortcut(QKeySequence(f"Ctrl+{number + 1}"), self)
+            shortcut.setProperty("page", number)
+            shortcut.activated.connect(self._keyed)
+        return bar
+
+    def _make_menu(self) -> Menu:
+        menu = Menu(self)
+        menu.appearance_chosen.connect(self.appearance_chosen)
+        menu.text_scaled.connect(self.text_scaled)
+        menu.add(self.tr("Guide to this page"), QKeySequence.StandardKey.HelpContents).triggered.connect(
+            self.show_guide
+        )
+        menu.add(self.tr("Open experiment…"), QKeySequence.StandardKey.Open).triggered.connect(self.ask_experiment)
+        menu.add(self.tr("Open the log file")).triggered.connect(self._ask_log)
+        menu.add(self.tr("About and licences")).triggered.connect(self._show_about)
+        menu.add_separator()
+        self._leave = menu.add(self.tr("Stop taking part…"))
+        self._leave.triggered.connect(self._ask_leave)
+        menu.add(self.tr("Quit"), "Ctrl+Q").triggered.connect(self.close)
+        return menu
+
+    def _lay_out(self) -> None:
+        self._home.addWidget(self.rounds)
+        self._home.addWidget(self.join)
+        for page in (self._home, self.approvals, self.trial):
+            self._stack.addWidget(page)
+        content = QVBoxLayout()
+        content.setContentsMargins(0, 0, 0, 0)
+        content.setSpacing(0)
+        content.addWidget(self._said)
+        content.addWidget(self._stack, 1)
+        middle = QHBoxLayout()
+        middle.setContentsMargins(0, 0, 0, 0)
+        middle.setSpacing(0)
+        middle.addWidget(self._navigation)
+        middle.addLayout(content, 1)
+        whole = QWidget()
+        column = QVBoxLayout(whole)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self._header)
+        column.addLayout(middle, 1)
+        column.addWidget(self.strip)
+        self.setCentralWidget(whole)
+
+    # -- pages -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def monitor(self) -> MonitorPage:
+        """Made at the first need: its charts' library takes a tenth of a second that the first paint can spare."""
+        from ..monitor.page import MonitorPage
+
+        page = MonitorPage()
+        page.experiment_asked.connect(self.ask_experiment)
+        self._stack.addWidget(page)
+        return page
+
+    @cached_property
+    def experiment(self) -> ExperimentPage:
+        """Made when somebody first wants to see one; it stands in the Monitor's place until it is closed."""
+        from ..experiment.page import ExperimentPage
+
+        page = ExperimentPage()
+        page.opened.connect(self._show_experiment)
+        page.refused.connect(self._say_refused)
+        page.closed.connect(self._close_experiment)
+        self._stack.addWidget(page)
+        return page
+
+    @Slot()
+    def prepare(self) -> None:
+        """Makes what the first paint did without."""
+        self.monitor.ensurePolished()
+
+    @property
+    def page(self) -> str:
+        return PAGES[self._navigation.current()]
+
+    def go(self, page: str) -> None:
+        """Turns to a page by its name; an unknown one (of another version's settings) changes nothing."""
+        if page in PAGES:
+            self._navigation.choose(PAGES.index(page))
+
+    @Slot(int)
+    def _turn_to(self, number: int) -> None:
+        if isinstance(self.focusWidget(), NavigationButton):
+            self._navigation.button(number).setFocus()  # who turns pages by keys goes on from there
+        self._stack.setCurrentWidget(self._pages(number))
+        self.show_now()
+
+    def _pages(self, number: int) -> QWidget:
+        match PAGES[number]:
+            case "monitor":
+                return self.experiment if self._shows_experiment else self.monitor
+            case "approvals":
+                return self.approvals
+            case "trial":
+                return self.trial
+            case _:
+                return self._home
+
+    @Slot()
+    def _keyed(self) -> None:
+        shortcut = self.sender()
+        if shortcut is not None:
+            self._navigation.choose(int(shortcut.property("page")))
+
+    @Slot()
+    def show_rounds(self) -> None:
+        self._home.setCurrentWidget(self.rounds)
+        self.go("rounds")
+        self.show_now()
+
+    @Slot()
+    def show_join(self) -> None:
+        self._home.setCurrentWidget(self.join)
+        self.go("rounds")
+        self.join.begin()
+
+    @Slot()
+    def show_trial(self) -> None:
+        self.go("trial")
+
+    @Slot(str)
+    def show_trial_of(self, update: str) -> None:
+        """Try it, with the adapter of a waiting update on the right side."""
+        entry = self._desk.entry(update)
+        self.go("trial")
+        if entry and (part := entry.update.parts.get("adapter")):
+            self.trial.choose(f"{BLOB}{part.sha256}")
+
+    @Slot()
+    def ask_experiment(self) -> None:
+        """For the folder of an experiment; the page is turned to once one was read."""
+        self.experiment.ask()
+
+    @Slot()
+    def _show_experiment(self) -> None:
+        self._shows_experiment = True
+        self._turn_to_monitor()
+        self.experiment.table.setFocus()
+
+    @Slot()
+    def _close_experiment(self) -> None:
+        self._shows_experiment = False
+        self._turn_to_monitor()
+        self._navigation.button(PAGES.index("monitor")).setFocus()
+
+    def _turn_to_monitor(self) -> None:
+        if self.page == "monitor":
+            self._turn_to(PAGES.index("monitor"))
+        else:
+            self.go("monitor")
+
+    @Slot(str)
+    def _say_refused(self, sentence: str) -> None:
+        self.say(sentence)
+
+    @Slot()
+    def show_guide(self) -> None:
+        joining = self.page == "rounds" and self._home.currentWidget() is self.join
+        self._guide.open_at("join" if joining else {"trial": "try-it"}.get(self.page, self.page))
+
+    @Slot(str)
+    def show_guide_at(self, page: str) -> None:
+        self._guide.open_at(page)
+
+    # -- what is shown -----------------------------------------------------------------------------------------------
+
+    def show_desk(self, desk: Desk, now: datetime) -> None:
+        """Ten times a second: the frame and the page that is seen; other pages wait until they are."""
+        self._desk = desk
+        state = status(desk, now)
+        self._header.show_desk(desk)
+        self.strip.show_desk(desk, state, now, offers=self.page not in ("rounds", "approvals"))
+        self._navigation.set_count(PAGES.index("approvals"), sum(e.state == "pending" for e in desk.queue))
+        self._leave.setEnabled(desk.running)
+        self._leave.setText(self.tr("End the demonstration…") if desk.is_demo else self.tr("Stop taking part…"))
+        page = self._stack.currentWidget()
+        shown = self._home.currentWidget() if page is self._home else page
+        if shown is self.rounds:
+            self.rounds.show_desk(desk, now)
+        elif shown is not self.join:
+            shown.show_desk(desk)  # type: ignore[union-attr]
+
+    @Slot()
+    def show_now(self) -> None:
+        """The desk as it was shown last, on the page that is seen now."""
+        self.show_desk(self._desk, self._clock())
+
+    def say(self, sentence: str) -> None:
+        """One sentence above the page, until it is dismissed; then the next one, if there is one."""
+        if sentence not in self._sayings:
+            self._sayings.append(sentence)
+            self._said.show_message(self._sayings[0], "warn", self.tr("Dismiss"))
+
+    @Slot()
+    def _unsay(self) -> None:
+        del self._sayings[:1]
+        self._said.show_message(self._sayings[0] if self._sayings else "", "warn", self.tr("Dismiss"))
+
+    def mark_appearance(self, choice: str) -> None:
+        self._menu.mark_appearance(choice)
+
+    # -- the menu, the end -------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _ask_log(self) -> None:
+        self.log_requested.emit()
+
+    @Slot()
+    def _ask_leave(self) -> None:
+        self.leave_requested.emit()
+
+    @Slot()
+    def _show_about(self) -> None:
+        self._about.open()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """The window stays until everything that runs has ended: `end` then closes it for good."""
+        if self._ended:
+            event.accept()
+            return
+        event.ignore()
+        self.closing.emit()
+
+    def end(self) -> None:
+        self._ended = True
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.close()

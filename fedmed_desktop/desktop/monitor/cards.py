@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The small cards beside the charts: what training costs, what was moved, and what it is worth."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from ..look import theme
+from ..widgets import Caption, Card, KeyValueRows, Spaced
+from ..widgets.figure import FigureCard
+from .summary import Figures
+
+WIDTH_PX = 216
+
+
+class MonitorCards(Spaced):
+    """As narrow as a number may be, so that the charts have the room."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.speed = FigureCard(self.tr("Tokens per second"))
+        self.memory = FigureCard(self.tr("Peak memory"))
+        self.moved = FigureCard(self.tr("Sent / received"))
+        self.rate = FigureCard(self.tr("Learning rate"))
+        self._f1_name, self.f1 = Caption(), KeyValueRows()
+        self.f1_card = Card()
+        self.f1_card._lay(self.f1_card.content, (20, 12, 20, 8), 4)
+        self.f1_card.add(self._f1_name)
+        self.f1_card.add(self.f1)
+        self.f1_card.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        column = QVBoxLayout(self)
+        self._lay(column, (0, 0, 0, 0), 12)
+        for card in (self.speed, self.memory, self.moved, self.rate):
+            column.addWidget(card, 1)
+        column.addWidget(self.f1_card)
+        column.addStretch(0)
+
+    def show_figures(self, found: Figures) -> None:
+        """Texts that have not changed are left alone: setting them would lay out the page again."""
+        self.speed.show_value(*found.speed)
+        self.memory.show_value(*found.memory)
+        self.moved.show_value(*found.moved)
+        self.rate.show_value(*found.rate)
+        self.f1_card.setVisible(bool(found.f1))
+        name = self.tr("F1 by type, round {n}").format(n=found.f1_round)
+        if found.f1 and (self._f1_name.text() != name or self.f1.values() != [value for _, value in found.f1]):
+            self._f1_name.setText(name)
+            self.f1.show_pairs(found.f1)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(theme.px(WIDTH_PX), super().minimumSizeHint().height())
+
+    def sizeHint(self) -> QSize:
+        return QSize(theme.px(WIDTH_PX), super().sizeHint().height())

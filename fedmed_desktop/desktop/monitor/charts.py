@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loss, drift and rank in one column with one x axis, drawn from `Curves`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from PySide6.QtCore import QSize, Signal, Slot
+from PySide6.QtGui import QImage, QImageWriter
+from PySide6.QtWidgets import QWidget
+
+from ...errors import UserFacingError
+from ..charts.chart import Chart
+from ..charts.legend import Line
+from ..look import theme
+from ..widgets.layout import Card
+from ..work.curves import Axis, Curves
+from ..work.steps import Weight
+from . import summary as monitor
+from .figures import DRIFTS
+
+PICTURE_RATIO = 2.0  # pixels of a saved picture per pixel of the screen
+_RAW = Line("training", "series_1", width=1, is_long=True)
+_LOSS: Final[Mapping[str, Line]] = {
+    "raw": replace(_RAW, is_faint=True),
+    "smoothed": Line("smoothed", "series_1", is_long=True, is_smooth=True),
+    "validation": Line("validation", "series_2", "dash", "o"),
+}
+_DRIFT: Final[Mapping[str, Line]] = {
+    "combined": Line("combined", "series_1", "solid", "o"),
+    "model": Line("model", "series_3", "dash", "s"),
+    "performance": Line("performance", "series_2", "dot", "t"),
+    "semantic": Line("semantic", "series_4", "dashdot", "d"),
+}
+_RANK: Final[Mapping[str, Line]] = {
+    "own": Line("your site", "series_1", width=2),
+    "others": Line("other sites", "faint", width=1),
+}
+
+
+class ChartColumn(Card):
+    """The charts. `weight`, `axis`, `is_log` and `is_following` are set by the page, then `show_curves` draws."""
+
+    following_changed = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent)
+        self._lay(self.content, (16, 12, 20, 8), 8)
+        self.weight: Weight = "0.9"
+        self.axis: Axis = "step"
+        self.is_log = False
+        self.is_following = True
+        self.loss = Chart(self.tr("Loss"), _LOSS, labels_rounds=True)
+        self.drift = Chart(self.tr("Drift"), _DRIFT, starts_at_zero=True)
+        self.rank = Chart(self.tr("Rank"), _RANK, shows_position=True)
+        self.charts = (self.loss, self.drift, self.rank)
+        self._curves: Curves | None = None
+        self._drawn: object = None
+        for chart, share in zip(self.charts, (7, 6, 6), strict=True):
+            self.add(chart, share)
+            chart.pointed.connect(self._on_pointed)
+            chart.spanned.connect(self._on_spanned)
+            chart.moved.connect(self._on_moved)
+            chart.home_asked.connect(self.follow)
+
+    def show_curves(self, curves: Curves) -> None:
+        """Draws what has changed since the last call; nothing where nothing has."""
+        told = (id(curves), curves.version, self.weight, self.axis, self.is_log)
+        if told != self._drawn or curves is not self._curves:
+            self._curves, self._drawn = curves, told
+            self._draw(curves)
+        self.loss.describe(monitor.loss_sentence(curves))
+        self.drift.describe(monitor.drift_sentence(curves))
+        self.rank.describe(monitor.rank_sentence(curves))
+
+    def _draw(self, curves: Curves) -> None:
+        self._draw_loss(curves)
+        self._draw_drift(curves)
+        self._draw_rank(curves)
+        marks = tuple((x, self.tr("Round {n}").format(n=n)) for n, x in curves.boundaries(self.axis))
+        low, high = monitor.span(curves, self.axis)
+        for chart in self.charts:
+            chart.show_axis(self.axis)
+            chart.show_marks(marks)
+            chart.limit(low, high)
+            if self.is_following:
+                chart.show_span(low, high)
+            chart.fit()
+
+    def _draw_loss(self, curves: Curves) -> None:
+        chart, is_smooth = self.loss, self.weight != "0"
+        chart.show_scale("log" if self.is_log else "linear")
+        chart.show_line("raw", _LOSS["raw"] if is_smooth else _RAW)
+        chart.show_line("smoothed", _LOSS["smoothed"] if is_smooth else replace(_LOSS["smoothed"], name=""))
+        x, loss = curves.training(self.axis)
+        chart.draw("raw", x, loss)
+        chart.draw("smoothed", *(curves.training(self.axis, self.weight) if is_smooth else (x[:0], loss[:0])))
+        chart.draw("validation", *curves.validation(self.axis))
+        chart.show_nothing("" if chart.has_data else self.tr("Waiting for the first step"))
+
+    def _draw_drift(self, curves: Curves) -> None:
+        chart = self.drift
+        for name in DRIFTS:
+            x, drift = curves.drift(name, self.axis)
+            chart.draw(name, x, drift)
+            chart.show_line(name, _DRIFT[name] if drift.size else replace(_DRIFT[name], name=""))
+        has_data = chart.has_data
+        levels = curves.thresholds if has_data else ()
+        notes = [monitor.unmeasured(curves)] if has_data else []
+        if levels:
+            notes.append(self.tr("thresholds {values}").format(values=", ".join(f"{level:g}" for level in levels)))
+        chart.show_notes([note for note in notes if note])
+        chart.show_levels(levels)
+        chart.show_nothing("" if has_data else self.tr("Known once a round has been combined"))
+
+    def _draw_rank(self, curves: Curves) -> None:
+        chart = self.rank
+        chart.show_scale("rank", tuple(float(rank) for rank in curves.ranks()))
+        chart.draw("others", *curves.other_ranks(self.axis))
+        chart.draw("own", *curves.rank(self.axis))
+        for key, line in _RANK.items():
+            chart.show_line(key, line if _is_seen(chart, key) else replace(line, name=""))
+        change = monitor.rank_change(curves)
+        chart.show_notes([change] if change else [])
+        chart.show_nothing("" if chart.has_data else self.tr("Known once this site's first adapter is made"))
+
+    # -- one x axis --------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def follow(self) -> None:
+        """Shows all there is, and what comes, until the person pans or zooms."""
+        self.set_following(True)
+        if self._curves:
+            for chart in self.charts:
+                chart.show_span(*monitor.span(self._curves, self.axis))
+
+    def set_following(self, is_following: bool) -> None:
+        if is_following != self.is_following:
+            self.is_following = is_following
+            self.following_changed.emit(is_following)
+
+    @Slot()
+    def _on_moved(self) -> None:
+        self.set_following(False)
+
+    @Slot(float, float)
+    def _on_spanned(self, low: float, high: float) -> None:
+        for chart in self.charts:
+            chart.show_span(low, high)
+
+    @Slot(float)
+    def _on_pointed(self, x: float) -> None:
+        place = self._place(x) if x == x else ""
+        for chart in self.charts:
+            chart.point_at(x, place if chart is self.loss else "", self._place)
+
+    def _place(self, x: float) -> str:
+        return monitor.place(self._curves, self.axis, x) if self._curves else ""
+
+    # -- a picture of it ---------------------------------------------------------------------------------------------
+
+    def picture(self) -> QImage:
+        """All charts, at twice the resolution of the screen."""
+        size = QSize(round(self.width() * PICTURE_RATIO), round(self.height() * PICTURE_RATIO))
+        image = QImage(size, QImage.Format.Format_ARGB32)
+        image.setDevicePixelRatio(PICTURE_RATIO)
+        image.fill(theme.active().color("card"))
+        self.render(image)
+        return image
+
+
+def write_picture(image: QImage, path: Path) -> None:
+    """As PNG; any thread. Raises UserFacingError("desktop.not_written")."""
+    writer = QImageWriter(str(path), b"png")
+    if not writer.write(image):
+        raise UserFacingError("desktop.not_written", path=str(path), reason=writer.errorString())
+
+
+def _is_seen(chart: Chart, key: str) -> bool:
+    """Whether a rank's line has values, and not only those of this site's own line, which would lie over it."""
+    x, y = chart.data(key)
+    there = np.isfinite(y)
+    if key == "own" or not there.any():
+        return bool(there.any())
+    own_x, own_y = chart.data("own")
+    if not own_x.size or x[there].min() < own_x[0] or x[there].max() > own_x[-1]:
+        return True
+    mine = set(zip(own_x.tolist(), own_y.tolist(), strict=True))
+    return any(point not in mine for point in zip(x[there].tolist(), y[there].tolist(), strict=True))

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the charts show as rows of numbers: for the table beside them and for a CSV file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import UserFacingError
+from ..charts.columns import NAN, Numbers
+
+DRIFTS: Final = ("model", "performance", "semantic", "combined")
+FIELDS: Final = (
+    "round", "step", "time", "training_loss", "learning_rate", "tokens_per_second", "memory_mib", "validation_loss",
+    "f1_strict", *(f"drift_{name}" for name in DRIFTS), "rank",
+)  # fmt: skip
+MOMENTS: Final = ("before training", "training", "after training")
+_COUNTS: Final = ("round", "step", "rank")
+
+
+@dataclass(frozen=True)
+class Table:
+    """`values` (rows, FIELDS), NaN where not measured; `moments` (rows,) number MOMENTS; `time`: seconds since 1970."""
+
+    values: Numbers
+    moments: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def as_rows(self) -> Iterator[list[str]]:
+        """The rows as they are written to a file: exact numbers, times in UTC, empty where nothing was measured."""
+        for moment, row in zip(self.moments.tolist(), self.values.tolist(), strict=True):
+            cells = [_exact(name, value) for name, value in zip(FIELDS, row, strict=True)]
+            yield [cells[0], cells[1], MOMENTS[moment], *cells[2:]]
+
+
+HEADING: Final = ("round", "step", "moment", *FIELDS[2:])
+
+
+def write_csv(table: Table, path: Path) -> None:
+    """HEADING and all rows. Raises UserFacingError("desktop.not_written")."""
+    try:
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(HEADING)
+            writer.writerows(table.as_rows())
+    except OSError as error:
+        raise UserFacingError("desktop.not_written", path=str(path), reason=error.strerror or str(error)) from error
+
+
+def _exact(name: str, value: float) -> str:
+    if value != value:
+        return ""
+    if name == "time":
+        return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds")
+    return str(int(value)) if name in _COUNTS else repr(value)
+
+
+class TableRows:
+    """A table in the making: the steps, and of each round a row before and one after its training."""
+
+    def __init__(self, steps: int, rounds: int) -> None:
+        self._values = np.full((steps + 2 * rounds, len(FIELDS)), NAN)
+        self._moments = np.repeat(np.array([0, 1, 2], np.int8), (rounds, steps, rounds))
+
+    def put(self, moment: int, **columns: Numbers) -> None:
+        rows = self._moments == moment
+        for name, column in columns.items():
+            self._values[rows, FIELDS.index(name)] = column
+
+    def table(self, kept_steps: NDArray[np.bool_]) -> Table:
+        """In order, without rows that tell nothing; `kept_steps`: which of the steps count."""
+        told = np.isfinite(self._values[:, FIELDS.index("validation_loss") :]).any(axis=1)
+        told[self._moments == 1] = kept_steps
+        values, moments = self._values[told], self._moments[told]
+        order = np.lexsort((values[:, 1], moments, values[:, 0]))
+        return Table(values[order], moments[order])

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the Monitor says in words and small numbers, and which part of the run it shows while it follows."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ..charts.scales import number
+from ..work.curves import Axis, Curves
+from ..work.desk import Desk
+from .figures import DRIFTS
+
+_TREND_OVER = 50  # steps
+_STEADY = 0.02  # a smaller relative change of the smoothed loss is no trend; inferred
+
+
+class Figure(NamedTuple):
+    """A number on a card: `unit` and `note` may be empty."""
+
+    value: str
+    unit: str = ""
+    note: str = ""
+
+
+class Figures(NamedTuple):
+    """The cards beside the charts. `f1`: (type, before and after) of round `f1_round`; None where not known."""
+
+    speed: Figure
+    memory: Figure
+    moved: Figure
+    rate: Figure
+    f1_round: int
+    f1: tuple[tuple[str, str], ...]
+
+
+def subtitle(desk: Desk) -> str:
+    """Such as "Round 3 of 10 · Riverside"."""
+    parts = []
+    if desk.round:
+        rounds = desk.standing.rounds if desk.standing else (desk.spec.rounds if desk.spec else 0)
+        parts.append(f"Round {desk.round} of {rounds}" if rounds else f"Round {desk.round}")
+    if desk.session:
+        parts.append(desk.session.site)
+    return " · ".join(parts)
+
+
+def waiting(desk: Desk) -> tuple[str, str]:
+    """Headline and sentence while there is nothing to draw."""
+    if desk.session is None:
+        return (
+            "Nothing to show yet",
+            "Loss, drift and rank are drawn here once this computer takes part in a federation.",
+        )
+    return "Waiting for the first step", "Loss, drift and rank are drawn here as soon as training begins on your notes."
+
+
+def figures(curves: Curves) -> Figures:
+    speed, memory, rate = (curves.latest(n) for n in ("tokens_per_second", "memory_mib", "learning_rate"))
+    up, down = curves.bytes_moved()
+    f1_round, types = curves.f1_by_type()
+    return Figures(
+        speed=Figure(f"{speed:,.0f}") if math.isfinite(speed) else Figure("–"),
+        memory=Figure(f"{memory * 2**20 / 1e9:,.1f}", "GB") if math.isfinite(memory) else Figure("–"),
+        moved=Figure(f"{up / 1e6:,.1f} / {down / 1e6:,.1f}", "MB"),
+        rate=Figure(number(rate)) if math.isfinite(rate) else Figure("–"),
+        f1_round=f1_round,
+        f1=tuple((kind.capitalize(), _gain(before, after)) for kind, (before, after) in types.items()),
+    )
+
+
+def _gain(before: float, after: float) -> str:
+    if math.isnan(after):
+        return f"{before:.2f}"
+    return f"{after:.2f}" if math.isnan(before) else f"{before:.2f} → {after:.2f}"
+
+
+def span(curves: Curves, axis: Axis) -> tuple[float, float]:
+    """What is seen while following: all there is, and room up to the next quarter of the round that is on.
+
+    The axis then moves four times in a round rather than at every step.
+    """
+    end = curves.extent(axis)
+    if axis == "step" and curves.current:
+        _, step, steps = curves.current
+        quarter = math.ceil(4 * step / steps) * steps / 4
+        end = max(end, end - step + quarter)
+    end = max(end, 1.0)
+    return -0.01 * end, 1.01 * end  # markers at the ends are not cut in half
+
+
+def place(curves: Curves, axis: Axis, x: float) -> str:
+    """Which step an x is, such as "round 2, step 48"."""
+    found = curves.step_at(axis, x)
+    return f"round {found[0]}, step {found[1]:,}" if found else ""
+
+
+def trend(curves: Curves) -> str:
+    """ "falling", "rising" or "steady": the smoothed loss against that of fifty steps before; "" with too few steps."""
+    values = curves.training("step", "0.9")[1][-_TREND_OVER:]
+    values = values[np.isfinite(values)]
+    if values.size < 2:
+        return ""
+    change = float(values[-1] - values[0])
+    if abs(change) <= _STEADY * abs(float(values[0])):
+        return "steady"
+    return "falling" if change < 0 else "rising"
+
+
+def loss_sentence(curves: Curves) -> str:
+    """Such as "Training loss, round 2 step 812, 1.24, falling"."""
+    if curves.current is None:
+        return "Waiting for the first step"
+    round_number, step, _ = curves.current
+    parts = ["Training loss", f"round {round_number} step {step:,}", number(curves.latest("loss")), trend(curves)]
+    x, loss = curves.validation("step")
+    if x.size:
+        parts.append(f"validation loss {number(float(loss[-1]))}")
+    return ", ".join(part for part in parts if part)
+
+
+def drift_sentence(curves: Curves) -> str:
+    """The last known value of each."""
+    last = {name: curves.drift(name, "step")[1] for name in DRIFTS}
+    known = [f"{name} {number(float(v[-1]))}" for name, v in last.items() if v.size]
+    return "Drift: " + ", ".join([*known, *_unmeasured(curves)])
+
+
+def unmeasured(curves: Curves) -> str:
+    """The drifts of this site that are not known, and why; "" where all are."""
+    return " · ".join(_unmeasured(curves))
+
+
+def _unmeasured(curves: Curves) -> list[str]:
+    """The combined one is a method's own number, that the coordinator keeps: no site measures it."""
+    missing = [name for name in DRIFTS if name != "combined" and not curves.drift(name, "step")[1].size]
+    reasons = {"semantic": "not measured yet" if curves.shares_counts else "not measured, as no counts are shared"}
+    return [f"{name} {reasons.get(name, 'not measured yet')}" for name in missing]
+
+
+def rank_sentence(curves: Curves) -> str:
+    _, rank = curves.rank("step")
+    if not rank.size:
+        return "Rank: not known yet"
+    change = rank_change(curves)
+    return f"Rank {rank[-1]:.0f} at this site" + (f", {change}" if change else "")
+
+
+def rank_change(curves: Curves) -> str:
+    """The last change of this site's rank, such as "raised in round 2: 8 to 16"."""
+    found = curves.rank_change()
+    if found is None:
+        return ""
+    round_number, before, after = found
+    return f"{'raised' if after > before else 'lowered'} in round {round_number}: {before} to {after}"

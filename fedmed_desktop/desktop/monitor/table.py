@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the charts show, as a table: every step, and what was measured before and after each round's training."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+from PySide6.QtCore import QAbstractTableModel, QEvent, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+
+from ..charts.columns import NAN, Numbers
+from ..charts.scales import number
+from ..look import theme
+from ..widgets.table import ROW_PX
+from .figures import FIELDS, MOMENTS, Table
+
+Index = QModelIndex | QPersistentModelIndex
+# field -> (heading, digits after the point; None: as `number` writes it)
+_COLUMNS: Final[dict[str, tuple[str, int | None]]] = {
+    "round": ("Round", 0),
+    "step": ("Step", 0),
+    "moment": ("Moment", None),
+    "time": ("Time", None),
+    "training_loss": ("Training loss", 4),
+    "validation_loss": ("Validation loss", 4),
+    "f1_strict": ("F1", 3),
+    "drift_model": ("Model drift", 3),
+    "drift_performance": ("Performance drift", 3),
+    "drift_semantic": ("Semantic drift", 3),
+    "drift_combined": ("Combined drift", 3),
+    "rank": ("Rank", 0),
+    "learning_rate": ("Learning rate", None),
+    "tokens_per_second": ("Tokens/s", 0),
+    "memory_mib": ("Memory, MiB", 0),
+}
+_NAMES: Final = tuple(_COLUMNS)
+
+
+class CurvesModel(QAbstractTableModel):
+    """Rows are added where only rows were added, so that whoever reads in the table keeps the place."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._table = Table(np.empty((0, len(FIELDS))), np.empty(0, np.int8))
+
+    def show_table(self, table: Table) -> None:
+        old, count = self._table, len(self._table)
+        grew = len(table) >= count and np.array_equal(table.moments[:count], old.moments)
+        if grew and np.array_equal(table.values[:count], old.values, equal_nan=True):
+            if len(table) > count:
+                self.beginInsertRows(QModelIndex(), count, len(table) - 1)
+                self._table = table
+                self.endInsertRows()
+            return
+        self.beginResetModel()
+        self._table = table
+        self.endResetModel()
+
+    def column(self, field: str) -> Numbers:
+        """All values of a field, NaN where not measured."""
+        values: Numbers = self._table.values[:, FIELDS.index(field)]
+        return values
+
+    def is_unmeasured(self, column: int) -> bool:
+        name = _NAMES[column]
+        return name != "moment" and not np.isfinite(self.column(name)).any()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self._table)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(_NAMES)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
+            return self.tr(_COLUMNS[_NAMES[section]][0])
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _alignment(_NAMES[section])
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        name = _NAMES[index.column()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._word(name, index.row())
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _alignment(name)
+        if role == Qt.ItemDataRole.UserRole:
+            return NAN if name == "moment" else float(self.column(name)[index.row()])
+        return None
+
+    def _word(self, name: str, row: int) -> str:
+        if name == "moment":
+            return self.tr(MOMENTS[int(self._table.moments[row])])
+        value, digits = float(self.column(name)[row]), _COLUMNS[name][1]
+        if value != value:
+            return "–"
+        if name == "time":
+            return datetime.fromtimestamp(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return number(value) if digits is None else f"{value:,.{digits}f}"
+
+
+def _alignment(name: str) -> Qt.AlignmentFlag:
+    side = Qt.AlignmentFlag.AlignLeft if name in ("round", "step", "moment", "time") else Qt.AlignmentFlag.AlignRight
+    return side | Qt.AlignmentFlag.AlignVCenter
+
+
+class CurvesView(QTableView):
+    """The table. Scrolls both ways; columns that nobody has measured are left out."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.curves_model = CurvesModel(self)
+        self.setModel(self.curves_model)
+        self.setAccessibleName(self.tr("Numbers of the charts"))
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.verticalHeader().hide()
+        self.horizontalHeader().setHighlightSections(False)
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        self._restyle()
+
+    def show_table(self, table: Table, is_following: bool) -> None:
+        self.curves_model.show_table(table)
+        for column in range(self.curves_model.columnCount()):
+            self.setColumnHidden(column, self.curves_model.is_unmeasured(column))
+        if is_following:
+            self.scrollToBottom()
+
+    def _restyle(self) -> None:
+        self.verticalHeader().setMinimumSectionSize(1)
+        self.verticalHeader().setDefaultSectionSize(theme.px(ROW_PX - 5))
+        metrics, heading = self.fontMetrics(), self.horizontalHeader()
+        samples = {"moment": max(MOMENTS, key=len), "time": "2026-00-00 00:00:00"}
+        for column, name in enumerate(_NAMES):
+            least = metrics.horizontalAdvance(samples.get(name, "0,000.0")) + theme.gap(24)
+            self.setColumnWidth(column, max(least, heading.sectionSizeHint(column) + theme.gap(12)))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange and hasattr(self, "curves_model"):
+            self._restyle()

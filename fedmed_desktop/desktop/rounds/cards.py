@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cards of the Rounds page: what is going on and the next step; what has improved; the sites of this round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, Qt, Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from ..widgets import Caption, Card, Heading, Icon, Label, PrimaryButton, Sentence, Spaced
+from ..widgets.announce import announce
+from ..widgets.labels import set_tone
+from .improvement import Change, Improved
+from .status import Status
+
+
+class StatusCard(Card):
+    """The one answer to "what is going on, and what do I do now?"; `chosen` carries the status's next step."""
+
+    chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent)
+        self._action = ""
+        self._announced = ""
+        self._icon = Icon("clock", "dim", 20)
+        self.headline = Heading(level=2)
+        self.text = Sentence()
+        self.button = PrimaryButton()
+        self.button.clicked.connect(self._press)
+        head = QHBoxLayout()
+        head.setSpacing(10)
+        head.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignVCenter)
+        head.addWidget(self.headline, 1)
+        self.content.addLayout(head)
+        self.add(self.text)
+        self.content.addSpacing(4)
+        self.add(self.button)
+        self.content.addStretch(1)
+
+    def show_status(self, status: Status) -> None:
+        self._action = status.action or ""
+        self._icon.show_icon(status.icon, status.tone or "dim")
+        self.headline.setText(status.headline)
+        self.text.setText(status.text)
+        self.button.setText(status.action_label)
+        self.button.setVisible(bool(status.action))
+        self.setAccessibleName(status.headline)
+        self.setAccessibleDescription(status.text)
+        if status.headline != self._announced and announce(self, status.headline):
+            self._announced = status.headline
+
+    @Slot()
+    def _press(self) -> None:
+        self.chosen.emit(self._action)
+
+
+class ChangeRow(Spaced):
+    """One line: what, before and after, by how much."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        row = QHBoxLayout(self)
+        self._lay(row, (0, 7, 0, 7), 16)
+        self._what = Label(wrap=True)
+        self._scores = Label()
+        self._delta = Label()
+        for label in (self._scores, self._delta):
+            label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self._what, 1)
+        row.addWidget(self._scores)
+        row.addWidget(self._delta)
+        self._measure()
+
+    def show_change(self, change: Change, last: bool) -> None:
+        before, after, delta = change.texts
+        self._what.setText(change.label)
+        self._scores.setText(f"{before}  →  {after}")
+        self._delta.setText(delta)
+        self._delta.set_tone(change.way or "dim")
+        self.setAccessibleName(
+            self.tr("{what}: from {before} to {after}, {delta}").format(
+                what=change.label, before=before, after=after, delta=delta
+            )
+        )
+        set_tone(self, "last", last)
+
+    def _measure(self) -> None:
+        """Differences stand below each other, whatever their sign."""
+        self._delta.setMinimumWidth(self._delta.fontMetrics().horizontalAdvance("±0.00"))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange and hasattr(self, "_delta"):
+            self._measure()
+
+
+class ImprovedCard(Card):
+    """F1 before and after; says so while there is nothing to compare."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(self.tr("What has changed"), parent=parent)
+        self._rows: list[ChangeRow] = []
+        self._column = QVBoxLayout()
+        self._column.setSpacing(0)
+        self._none = Sentence(
+            self.tr("Not yet. Scores on your own notes appear here once the adapter of this round has been trained.")
+        )
+        self._more = Caption(wrap=True)
+        self.content.setSpacing(4)
+        self.content.addLayout(self._column)
+        self.add(self._none)
+        self.add(self._more)
+        self.content.addStretch(1)
+
+    def show_improved(self, found: Improved) -> None:
+        changes = (*found.own, *found.federation)
+        self._fill(changes)
+        self._none.setVisible(not changes)
+        f1 = self.tr("F1 of round {n}: 1 is perfect, 0 is nothing found.")
+        words = [f1.format(n=found.round)] if found.own else []
+        if found.more_types:
+            more = self.tr("1 more type is in Monitor."), self.tr("{n} more types are in Monitor.")
+            words.append(more[found.more_types > 1].format(n=found.more_types))
+        self._more.setText(" ".join(words))
+        self._more.setVisible(bool(words))
+
+    def rows(self) -> list[str]:
+        return [row.accessibleName() for row in self._rows]
+
+    def _fill(self, changes: Sequence[Change]) -> None:
+        while len(self._rows) < len(changes):
+            self._rows.append(ChangeRow())
+            self._column.addWidget(self._rows[-1])
+        while len(self._rows) > len(changes):
+            row = self._rows.pop()
+            self._column.removeWidget(row)
+            row.hide()
+            row.deleteLater()
+        for number, (row, change) in enumerate(zip(self._rows, changes, strict=True)):
+            row.show_change(change, number == len(changes) - 1)
+
+
+class SitesCard(Card):
+    """The sites of this round in one line."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent)
+        self._lay(self.content, (20, 14, 20, 14), 0)
+        self._how_many = Label()
+        self._words = Sentence()
+        row = QHBoxLayout()
+        row.setSpacing(0)
+        row.addWidget(self._how_many)
+        row.addWidget(self._words, 1)
+        self.content.addLayout(row)
+
+    def show_sites(self, how_many: str, words: str) -> None:
+        """Hidden where nothing is known."""
+        self.setVisible(bool(how_many))
+        self._how_many.setText(how_many)
+        self._words.setText(f" · {words}" if words else "")
+        self.setAccessibleName(self.text())
+
+    def text(self) -> str:
+        return self._how_many.text() + self._words.text()

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Before a demonstration: how its updates are to be combined. What each method does, the guide says."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Signal, Slot
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout, QWidget
+
+from ...federation.methods import METHODS
+from ..guide.window import guide_text, guide_title
+from ..look import theme
+from ..trial.choices import Choice
+from ..widgets import Button, Caption, Heading, Label, LinkButton, PrimaryButton, Sentence
+from ..widgets.choice_box import ChoiceBox
+
+
+class DemonstrationDialog(QDialog):
+    """`started` carries the method's name; `guide_requested` the page of the guide about it."""
+
+    started = Signal(str)
+    guide_requested = Signal(str)
+
+    def __init__(self, parent: QWidget, method: str) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("See a demonstration"))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(theme.gap(24), theme.gap(24), theme.gap(24), theme.gap(24))
+        column.setSpacing(theme.gap(12))
+        sentence = Sentence(
+            self.tr(
+                "Three sites learn together on this computer, from bundled public notes. You decide about the updates "
+                "of one of them. It takes some minutes."
+            )
+        )
+        sentence.setMinimumWidth(theme.px(420))
+        label = Label(self.tr("Method"))
+        self.methods = ChoiceBox(self.tr("Method"))
+        label.setBuddy(self.methods)
+        choices = [Choice(name, guide_title(f"method-{name}")) for name in METHODS]
+        self.methods.show_choices(sorted(choices, key=lambda choice: choice.label.lower()), method)
+        self.summary = Caption(wrap=True)
+        self.about = LinkButton(self.tr("About this method"))
+        for widget in (Heading(self.tr("See a demonstration"), 2), sentence, label, self.methods, self.summary):
+            column.addWidget(widget)
+        column.addWidget(self.about)
+        column.addWidget(self._buttons())
+        self.methods.currentIndexChanged.connect(self._summarise)
+        self.about.clicked.connect(self._explain)
+        self._summarise()
+        self.start.setFocus()
+
+    def _buttons(self) -> QDialogButtonBox:
+        box = QDialogButtonBox()
+        self.start, self.cancel = PrimaryButton(self.tr("Start")), Button(self.tr("Cancel"))
+        box.addButton(self.start, QDialogButtonBox.ButtonRole.AcceptRole)
+        box.addButton(self.cancel, QDialogButtonBox.ButtonRole.RejectRole)
+        self.start.setDefault(True)
+        box.accepted.connect(self.accept)
+        box.rejected.connect(self.reject)
+        self.accepted.connect(self._begin)
+        return box
+
+    @Slot()
+    def _summarise(self) -> None:
+        self.summary.setText(guide_text(f"method-{self.methods.key()}").split("\n\n")[1].replace("\n", " "))
+
+    def event(self, event: QEvent) -> bool:
+        """As tall as its words: a window of its own keeps the height that it opened with, whatever wraps anew."""
+        handled = super().event(event)
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize) and (layout := self.layout()):
+            self.setFixedHeight(layout.totalHeightForWidth(self.width()))
+        return handled
+
+    @Slot()
+    def _explain(self) -> None:
+        self.guide_requested.emit(f"method-{self.methods.key()}")
+
+    @Slot()
+    def _begin(self) -> None:
+        self.started.emit(self.methods.key())

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The head of the Rounds page and its line about the sites, in words. No Qt."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from ...standing import FederationStanding, SiteWord
+from ..work.desk import Desk
+from ..work.progress import elapsed
+from .status import LAST_STEPS, STEPS, State, phase_of, step
+
+# One and many, in the order in which a reader wants them: those who are done first.
+_WORDS: Final[dict[SiteWord, tuple[str, str]]] = {
+    "sent": ("has sent", "have sent"),
+    "sending": ("is sending", "are sending"),
+    "approval": ("waits for approval", "wait for approval"),
+    "training": ("is training", "are training"),
+    "waiting": ("waits", "wait"),
+    "not_asked": ("is not asked", "are not asked"),
+    "paused": ("has paused", "have paused"),
+    "kept": ("keeps its adapter", "keep their adapters"),
+    "missing": ("sent nothing", "sent nothing"),
+    "offline": ("is offline", "are offline"),
+}
+_OWN: Final[dict[State, SiteWord]] = {
+    "training": "training", "scoring": "training", "approval": "approval", "countdown": "approval",
+    "uploading": "sending", "sent": "sent", "kept": "kept", "paused": "paused", "missed": "missing",
+}  # fmt: skip
+
+
+def title(desk: Desk) -> str:
+    """ "Round 3 of 10", or what there is to say before the first round and after the last."""
+    standing = desk.standing
+    rounds = standing.rounds if standing else desk.spec.rounds if desk.spec else 0
+    if desk.record.final or (standing and standing.phase == "finished"):
+        return f"All {rounds} rounds are done" if rounds > 1 else "The round is done"
+    if standing and standing.phase == "evaluating":
+        return "Final scores"
+    if not desk.round or (standing and standing.phase == "gathering" and standing.round <= 1):
+        return desk.federation or (desk.joined.federation if desk.joined else "") or "Rounds"
+    return f"Round {desk.round} of {rounds}" if rounds else f"Round {desk.round}"
+
+
+def is_last(desk: Desk) -> bool:
+    """Whether the rounds are over and the final adapter is being scored at the sites."""
+    if desk.standing and desk.standing.phase in ("evaluating", "finished"):
+        return True
+    last = desk.last_entry
+    return bool(desk.record.final or (last and last.plan.kind == "evaluate"))
+
+
+def steps(desk: Desk, state: State) -> tuple[tuple[str, ...], int, bool]:
+    """The stepper's words, the step that is on (-1: no round is on) and whether it has failed."""
+    if state in ("finished", "not_joined", "connecting", "preparing", "gathering") or desk.ended:
+        return STEPS, -1, False
+    at, failed = step(desk, state)
+    return LAST_STEPS if is_last(desk) else STEPS, at, failed
+
+
+def caption(desk: Desk, now: datetime) -> str:
+    """When the round began and closes, in the computer's own time; only what is known."""
+    standing = desk.standing
+    if standing is None or standing.phase == "finished" or desk.ended:
+        return ""
+    parts = []
+    if standing.attempt > 1:
+        parts.append(f"attempt {standing.attempt}")
+    if standing.opened:
+        parts.append(f"started {_clock(standing.opened, now)}")
+    if standing.closes:
+        left = (standing.closes - now).total_seconds()
+        parts.append(f"closes {_clock(standing.closes, now)}, in {elapsed(left)}" if left > 0 else "closes now")
+    line = " · ".join(parts)
+    return line[:1].upper() + line[1:]
+
+
+def method(desk: Desk) -> str:
+    """By which the federation combines, as its specification names it; "" before that is known."""
+    return desk.spec.method.name if desk.spec else desk.joined.method if desk.joined else ""
+
+
+def round_line(desk: Desk, now: datetime) -> str:
+    """In short, for where there is one line: "Round 3 of 10 · closes 11:00"; "" before the first round."""
+    standing = desk.standing
+    if not desk.round or standing is None or standing.phase == "gathering":
+        return ""
+    closes = f" · closes {_clock(standing.closes, now)}" if standing.closes and standing.closes > now else ""
+    return f"{title(desk)}{closes}"
+
+
+def sites_line(desk: Desk, state: State) -> tuple[str, str]:
+    """How many take part, and how far they are: "4 sites take part", "2 have sent · 1 is training (you)"."""
+    standing = desk.standing
+    if standing is None:
+        return "", ""
+    if standing.phase == "gathering":
+        return _gathering(standing, desk.joined.sites if desk.joined else 0)
+    known = sum(standing.sites.values())
+    if not known:
+        return "Other sites", "not known while the coordinator is away" if not desk.connected else "none yet"
+    parts = []
+    for word, (one, many) in _WORDS.items():
+        if count := standing.sites.get(word, 0):
+            you = " (you)" if count == 1 and _own_word(desk, state) == word else ""
+            parts.append(f"{count} {one if count == 1 else many}{you}")
+    return ("1 site takes part" if known == 1 else f"{known} sites take part"), " · ".join(parts)
+
+
+def _own_word(desk: Desk, state: State) -> SiteWord | None:
+    return "not_asked" if state == "waiting" and phase_of(desk) == "not_asked" else _OWN.get(state)
+
+
+def _gathering(standing: FederationStanding, expected: int) -> tuple[str, str]:
+    here = f"{standing.connected} {'site is' if standing.connected == 1 else 'sites are'} here"
+    return here, f"{expected} are expected before round {standing.round}" if expected else ""
+
+
+def _clock(time: datetime, now: datetime) -> str:
+    """09:14 today, "Mon 09:14" within a week, else with the date."""
+    local, today = time.astimezone(), now.astimezone().date()
+    days = abs((local.date() - today).days)
+    if days == 0:
+        return f"{local:%H:%M}"
+    return f"{local:%a %H:%M}" if days < 7 else f"{local:%d %b %H:%M}"

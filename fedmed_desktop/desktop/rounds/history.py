@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Earlier rounds as the site's own record has them, so that a restarted desktop shows the same rows. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ...storage import Decision, Entry, Record
+from ..work.progress import elapsed, megabytes
+from .improvement import own_scores
+from .status import LOOKS, Tone
+
+# A pending or approved update is the card's matter, not the past's.
+_PARTS: Final[dict[str, tuple[str, str, Tone]]] = {
+    "acknowledged": LOOKS["sent"],
+    "released": LOOKS["uploading"],
+    "kept": LOOKS["kept"],
+    "expired": ("clock", "Missed", "warn"),
+    "refused": ("warning", "Refused", "bad"),
+}
+COLUMNS: Final = ("Round", "Your part", "Decided by", "F1 on your notes", "Rank", "Sent", "Took")
+
+
+@dataclass(frozen=True)
+class PastRound:
+    """One row; `texts` in the order of COLUMNS. `icon` and `tone` go with the site's part."""
+
+    sha256: str
+    round: int
+    icon: str
+    tone: Tone
+    texts: tuple[str, ...]
+
+
+def past_rounds(record: Record) -> list[PastRound]:
+    """Every update that was decided on or that ran out of time; the newest first. Time grows with the record."""
+    answers = _answers(record.decisions)
+    rows = [_row(entry, answers) for entry in record.entries if entry.state in _PARTS]
+    return rows[::-1]
+
+
+def _answers(decisions: Iterable[Decision]) -> dict[str, Decision]:
+    """The last answer to each update: approved, kept or taken back; the program itself is no decider."""
+    return {d.sha256: d for d in decisions if d.decision in ("approved", "kept", "taken_back")}
+
+
+def _row(entry: Entry, answers: Mapping[str, Decision]) -> PastRound:
+    icon, part, tone = _PARTS[entry.state]
+    report = entry.update.report
+    final = entry.plan.kind == "evaluate"
+    before, after = own_scores(entry)
+    scores = f"{after.f1_strict:.2f}" if final else f"{before.f1_strict:.2f} → {after.f1_strict:.2f}"
+    texts = (
+        "Final scores" if final else str(entry.plan.round),
+        part,
+        _decided_by(entry, answers.get(entry.sha256)),
+        scores if after.strict else "–",
+        "–" if final else str(entry.plan.rank),
+        (megabytes(entry.update.size) if entry.update.parts else "scores only")
+        if entry.state == "acknowledged"
+        else "–",
+        elapsed(report.seconds) if report.seconds else "–",
+    )
+    return PastRound(entry.sha256, entry.plan.round, icon, tone, texts)
+
+
+def _decided_by(entry: Entry, answer: Decision | None) -> str:
+    """Who approved it or kept it."""
+    if answer is None or answer.decision == "taken_back":
+        return "nobody in time" if entry.state == "expired" else "–"
+    return {"rule": "a rule"}.get(answer.by, answer.by)

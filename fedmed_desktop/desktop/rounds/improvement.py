@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has changed: F1 before and after, on the site's own notes by type and for the whole federation. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ...scores import Scores, total
+from ...standing import ClosedRound
+from ...storage import Entry
+from ..work.desk import Desk
+
+MOST_TYPES = 5  # the Monitor shows all of them
+
+Way = Literal["ok", "bad", ""]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One line: strict F1 in [0, 1] before and after."""
+
+    label: str
+    before: float
+    after: float
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """Before, after and the difference of the two as they are shown, so that nobody finds the sum wrong."""
+        return f"{self.before:.2f}", f"{self.after:.2f}", signed(self.delta)
+
+    @property
+    def delta(self) -> float:
+        return round(round(self.after, 2) - round(self.before, 2), 2)
+
+    @property
+    def way(self) -> Way:
+        """Up, down or neither; told by the sign, the colour only follows."""
+        return "ok" if self.delta > 0 else "bad" if self.delta < 0 else ""
+
+
+@dataclass(frozen=True)
+class Improved:
+    """`round` is that of the lines on the site's own notes; 0 before the first scores."""
+
+    round: int
+    own: tuple[Change, ...]
+    federation: tuple[Change, ...]
+    more_types: int = 0
+
+
+def improved(desk: Desk) -> Improved:
+    """From the site's record and the coordinator's history; empty before the first score."""
+    history = desk.standing.history if desk.standing else ()
+    federation = _federation(history)
+    entry = _last_scored(desk.record.entries)
+    if entry is None:
+        return Improved(0, (), federation)
+    before, after = own_scores(entry)
+    types = _by_support(before, after)
+    own = tuple(
+        Change(f"{name.capitalize()}, on your notes", _f1(before, name), _f1(after, name))
+        for name in types[:MOST_TYPES]
+    )
+    return Improved(entry.plan.round, own, federation, max(0, len(types) - MOST_TYPES))
+
+
+def own_scores(entry: Entry) -> tuple[Scores, Scores]:
+    """Before and after, on the site's own notes: the evidence has them also where the federation shares no scores."""
+    source = entry.evidence if entry.evidence.scores_after.strict else entry.update.report
+    return source.scores_before, source.scores_after
+
+
+def signed(value: float) -> str:
+    """Two decimals with a real minus sign: "+0.13", "−0.02", "±0.00"."""
+    shown = f"{abs(value):.2f}"
+    return f"±{shown}" if float(shown) == 0 else f"{'+' if value > 0 else '−'}{shown}"
+
+
+def _last_scored(entries: Iterable[Entry]) -> Entry | None:
+    found = [e for e in entries if e.plan.kind == "train" and own_scores(e)[1].strict]
+    return found[-1] if found else None
+
+
+def _by_support(before: Scores, after: Scores) -> list[str]:
+    """Types that occur in the notes, the most frequent first; what is only ever invented comes last."""
+    names = before.strict.keys() | after.strict.keys()
+    counts = {name: total(s.strict[name] for s in (before, after) if name in s.strict) for name in names}
+    seen = [name for name in names if counts[name].tp + counts[name].fn + counts[name].fp]
+    return sorted(seen, key=lambda name: (-(counts[name].tp + counts[name].fn), name))
+
+
+def _f1(scores: Scores, name: str) -> float:
+    return scores.strict[name].f1 if name in scores.strict else 0.0
+
+
+def _federation(history: Iterable[ClosedRound]) -> tuple[Change, ...]:
+    """The combined adapter from the first known round on, and the sites' own ones in the latest closed round."""
+    known = [(at, at.scores_before, at.scores_after) for at in history]
+    scored = [(at, before, after) for at, before, after in known if before and after]
+    if not scored:
+        return ()
+    last, before, after = scored[-1]
+    sites = "one site" if last.sent == 1 else f"all {last.sent} sites"
+    changes = [Change(f"Before combining, {sites}, round {last.round}", before.f1_strict, after.f1_strict)]
+    first = scored[0]
+    if len(scored) > 1:  # each round is scored with the adapter that the one before it was combined to
+        combined = f"Combined model, {sites}, since round {first[0].round}"
+        changes.insert(0, Change(combined, first[1].f1_strict, before.f1_strict))
+    return tuple(changes)

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Home: the round that is on, the one next step, what has improved, and the rounds before."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from ...site import Record
+from ..guide.window import METHOD_PAGES, guide_title
+from ..widgets import Caption, Card, EmptyState, Heading, LinkButton, PageBase, Row, Sentence, Spaced, Stepper, Table
+from ..work.desk import Desk
+from ..work.progress import elapsed
+from .cards import ImprovedCard, SitesCard, StatusCard
+from .heading import caption, method, sites_line, steps, title
+from .history import past_rounds
+from .improvement import improved
+from .status import LAST_STEPS, STEPS, status
+from .tables import DemoScores, PastRounds
+
+
+class RoundsPage(PageBase):
+    """Shows a Desk. `action_requested` carries the status's NextStep, `guide_requested` the page about the method; the
+    others are what there is before a session.
+    """
+
+    action_requested = Signal(str)
+    join_requested = Signal()
+    demo_requested = Signal()
+    try_requested = Signal()
+    guide_requested = Signal(str)  # a page of the guide
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.empty = EmptyState(
+            "rounds",
+            self.tr("No federation yet"),
+            self.tr("Train one model together with other sites. Your notes stay on this computer."),
+            primary=self.tr("Join a federation"),
+            secondary=(self.tr("See a demonstration"), self.tr("Try a model")),
+        )
+        self.empty.chosen.connect(self._chosen)
+        self._session = _Session()
+        self._session.status.chosen.connect(self.action_requested)
+        self._session.join.clicked.connect(self.join_requested)
+        self._session.demo.clicked.connect(self.demo_requested)
+        self._session.method.clicked.connect(self._explain)
+        self.add(self.empty)
+        self.add(self._session)
+        self.finish()
+        self.show_desk(Desk())
+
+    def show_desk(self, desk: Desk, now: datetime | None = None) -> None:
+        """Sets texts only, so that it may be called ten times a second."""
+        self.empty.setVisible(desk.session is None)
+        self._session.setVisible(desk.session is not None)
+        if desk.session is not None:
+            self._session.show_desk(desk, now or datetime.now(UTC))
+
+    @property
+    def session(self) -> _Session:
+        return self._session
+
+    @Slot()
+    def _explain(self) -> None:
+        self.guide_requested.emit(self._session.method_page)
+
+    @Slot(int)
+    def _chosen(self, number: int) -> None:
+        (self.join_requested, self.demo_requested, self.try_requested)[number].emit()
+
+
+class _Session(Spaced):
+    """All that there is to see while a site takes part, or a demonstration runs."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        column = QVBoxLayout(self)
+        self._lay(column, (0, 0, 0, 0), 16)
+        self.title = Heading()
+        column.addLayout(self._head())
+        self.steppers = {words: Stepper(words) for words in (STEPS, LAST_STEPS)}
+        for stepper in self.steppers.values():
+            column.addWidget(stepper)
+        self.status = StatusCard()
+        self.improved = ImprovedCard()
+        cards = Row()
+        cards.add(self.status, 11)
+        cards.add(self.improved, 9)
+        column.addWidget(cards)
+        column.addWidget(self._elsewhere())
+        self.sites = SitesCard()
+        column.addWidget(self.sites)
+        self._add_scores(column)
+        self._add_past(column)
+
+    def _head(self) -> QVBoxLayout:
+        """The title, and below it when the round closes and by which method it is combined."""
+        self.caption = Sentence()
+        self.method, self.method_page = LinkButton(), ""
+        line = Row(spacing=16)
+        line.add(self.caption, 1)
+        line.add(self.method)
+        head = QVBoxLayout()
+        head.setSpacing(4)
+        head.addWidget(self.title)
+        head.addWidget(line)
+        return head
+
+    def _elsewhere(self) -> QWidget:
+        """What else can be done once a session is over; links, since the card has the one button."""
+        self.over = QWidget()
+        row = QHBoxLayout(self.over)
+        row.setContentsMargins(0, 0, 0, 0)
+        self.join = LinkButton(self.tr("Join a federation"))
+        self.demo = LinkButton(self.tr("See a demonstration"))
+        row.addWidget(self.join)
+        row.addWidget(self.demo)
+        row.addStretch(1)
+        return self.over
+
+    def _add_scores(self, column: QVBoxLayout) -> None:
+        self.scores = Card(self.tr("How it came out"))
+        self.scores_model = DemoScores(parent=self)
+        self.scores_table = Table(self.tr("Scores of the demonstration"))
+        self.scores_table.setModel(self.scores_model)
+        self._scores_words = Sentence(
+            self.tr(
+                "Strict F1 on test notes that no training saw, of one model on all sites' notes and on each site's."
+            )
+        )
+        self._scores_from = Caption(wrap=True)
+        for widget in (self._scores_words, self.scores_table, self._scores_from):
+            self.scores.add(widget)
+        column.addWidget(self.scores)
+
+    def _add_past(self, column: QVBoxLayout) -> None:
+        self.past = Card(self.tr("Your rounds so far"))
+        self.past_model = PastRounds(self)
+        self.past_table = Table(self.tr("Your rounds so far"), most_rows=20)
+        self.past_table.setModel(self.past_model)
+        self.past.add(self.past_table)
+        self.past.hide()
+        self._record: Record | None = None  # what the table shows
+        column.addWidget(self.past)
+
+    def show_desk(self, desk: Desk, now: datetime) -> None:
+        shown = status(desk, now)
+        self.title.setText(title(desk))
+        when = caption(desk, now)
+        self.caption.setText(when)
+        self.caption.setVisible(bool(when))
+        self._show_method(method(desk))
+        words, at, failed = steps(desk, shown.state)
+        for own, stepper in self.steppers.items():
+            stepper.setVisible(own == words and at >= 0)
+            stepper.show_step(at, failed)
+        self.status.show_status(shown)
+        self.improved.show_improved(improved(desk))
+        self.over.setVisible(desk.ended is not None)
+        self.sites.show_sites(*(("", "") if desk.ended else sites_line(desk, shown.state)))
+        self._show_past(desk.record)
+        self._show_scores(desk)
+
+    def _show_method(self, name: str) -> None:
+        """Nothing of one that this version's guide does not know."""
+        page = f"method-{name}"
+        self.method.setVisible(page in METHOD_PAGES)
+        if page in METHOD_PAGES and page != self.method_page:
+            self.method_page = page
+            self.method.setText(self.tr("About {method}").format(method=guide_title(page)))
+
+    def _show_past(self, record: Record) -> None:
+        """A record never changes, and there may be hundreds of rounds in it: read once."""
+        if record is self._record:
+            return
+        self._record = record
+        rounds = past_rounds(record)
+        self.past_model.show_rounds(rounds)
+        self.past.setVisible(bool(rounds))
+
+    def _show_scores(self, desk: Desk) -> None:
+        self.scores.setVisible(desk.scored is not None)
+        if desk.scored:
+            self.scores_model.show_scores(desk.scored)
+            self._scores_from.setText(
+                self.tr("It took {time}. The whole report is {path}.").format(
+                    time=elapsed(desk.scored.seconds), path=desk.scored.report
+                )
+            )

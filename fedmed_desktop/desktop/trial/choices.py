@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Try it: which models a note can be read with, and what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...clinical import AnswerForm
+from ...clinical.reading import SENTENCE_TOKENS, Lengths, ReadingSettings
+from ...demo.settings import TYPES
+from ...errors import UserFacingError
+from ...lora import load_adapter
+from ...lora.base_model import decoder_linears
+from ..work.desk import Desk
+from ..work.news import Side
+from .adapters import Reads, has_own, is_own_update, reads_of
+
+BASE = "base"
+FOLDER = "folder:"
+BLOB = "blob:"
+OWN = "own:"
+_DOES_NOT_FIT = ("training.no_such_layer", "training.layer_shape")
+
+
+@dataclass(frozen=True)
+class TrialRequest:
+    """Read `text` with the model in `model`: on each side with an adapter and what acts beside it, or without one.
+
+    `types` are looked for; `form` and `lengths` are the federation's, or the usual ones. `text_tokens`: how much of the
+    note is read at once, where that should be less than fits.
+    """
+
+    text: str
+    types: tuple[str, ...]
+    model: Path
+    sides: dict[Side, Reads | None]
+    form: AnswerForm
+    lengths: Lengths
+    text_tokens: int | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to read a note. `key`: "base", "blob:SHA256" of an adapter held here, "own:SHA256" of one that is read
+    with this site's own part, or "folder:PATH".
+    """
+
+    key: str
+    label: str
+
+
+@dataclass(frozen=True)
+class TrialWish:
+    """What the page asks for: by key on each side (None: this side is not used). `model` None: the session's."""
+
+    text: str
+    types: tuple[str, ...]
+    left: str
+    right: str | None
+    model: Path | None = None
+
+
+def choices(desk: Desk, adapter: Path | None = None) -> list[Choice]:
+    """Base first, then what this desktop has: a given adapter, the federation's newest, the one that waits."""
+    found = [Choice(BASE, "Base model")]
+    if adapter:
+        found.append(Choice(f"{FOLDER}{adapter}", f"Adapter {adapter.parent.name}/{adapter.name}"))
+    if desk.scored:
+        found.append(Choice(f"{FOLDER}{desk.scored.report.parent / 'adapter'}", "Federation, final"))
+    elif desk.record.final:
+        found += _of_federation(desk, desk.record.final, "final")
+    elif newest := _newest(desk):
+        number, sha256 = newest
+        found += _of_federation(desk, sha256, f"round {number}")
+    if (entry := desk.pending or desk.counting_down) and (part := entry.update.parts.get("adapter")):
+        found.append(Choice(f"{BLOB}{part.sha256}", "Waiting for your approval"))
+    return found
+
+
+def _of_federation(desk: Desk, sha256: str, when: str) -> list[Choice]:
+    """The federation's model, and this site's where it keeps a part for itself."""
+    found = [Choice(f"{BLOB}{sha256}", f"Federation, {when}")]
+    return [*found, Choice(f"{OWN}{sha256}", f"This site's model, {when}")] if has_own(desk) else found
+
+
+def _newest(desk: Desk) -> tuple[int, str] | None:
+    """The latest round whose combined adapter is here, and its sha256: what the round after it starts from."""
+    starts = [(entry.plan.round, entry.plan.start) for entry in desk.record.entries if entry.plan.round > 1]
+    if desk.fetched and desk.fetched.round > 1:
+        starts.append((desk.fetched.round, desk.fetched.start))
+    if not starts:
+        return None
+    number, sha256 = max(starts)
+    return number - 1, sha256
+
+
+def check_adapter(adapter: Path, model: Path) -> None:
+    """Whether an adapter fits a model, from its files alone; a model that is no folder here is not looked into.
+
+    Reads files, not for the GUI thread. Raises UserFacingError: no adapter, no model, or `desktop.other_model`, caused
+    by one that names the layer.
+    """
+    modules = load_adapter(adapter)
+    if not model.is_dir():
+        return
+    layers = decoder_linears(model)
+    for name, module in modules.items():
+        shape = layers.get(name) or _same_layer(name, layers)
+        if shape is None:
+            raise UserFacingError("desktop.other_model") from UserFacingError("training.no_such_layer", name=name)
+        if shape != module.shape:
+            found, expected = (f"{d} x {k}" for d, k in (module.shape, shape))
+            raise UserFacingError("desktop.other_model") from UserFacingError(
+                "training.layer_shape", name=name, found=found, expected=expected
+            )
+
+
+def _same_layer(name: str, layers: Mapping[str, tuple[int, int]]) -> tuple[int, int] | None:
+    """Some models' files leave out the first part of the names that their layers have once they are loaded."""
+    return next((shape for other, shape in layers.items() if name.endswith(f".{other}")), None)
+
+
+def in_plain_words(error: UserFacingError) -> UserFacingError:
+    """What reading met, as the person is told: which layer it was is for the log."""
+    if error.code not in _DOES_NOT_FIT:
+        return error
+    plain = UserFacingError("desktop.other_model")
+    plain.__cause__ = error
+    return plain
+
+
+def request_for(
+    wish: TrialWish,
+    desk: Desk,
+    bundled_model: Path,
+    blob: Callable[[str], Path | None],
+    own: Callable[[], Mapping[str, Path]] = dict,
+) -> TrialRequest:
+    """The wish with its files; `blob` says where an adapter with a hash lies, `own` where the site's own parts do.
+
+    Raises UserFacingError: not here.
+    """
+
+    def reads(key: str) -> Reads | None:
+        if key.startswith(OWN):
+            return reads_of(key.removeprefix(OWN), desk, blob, own())
+        if key.startswith(BLOB):
+            sha256 = key.removeprefix(BLOB)
+            # What waits for approval was trained with the site's own parts; the federation's model is without them.
+            return reads_of(sha256, desk, blob, own() if is_own_update(sha256, desk) else {})
+        return Reads(Path(key.removeprefix(FOLDER))) if key.startswith(FOLDER) else None
+
+    sides: dict[Side, Reads | None] = {"left": reads(wish.left)}
+    if wish.right is not None:
+        sides["right"] = reads(wish.right)
+    model = wish.model or (desk.session.model if desk.session else bundled_model)
+    spec = desk.spec
+    return TrialRequest(
+        text=wish.text,
+        types=wish.types or (tuple(spec.types) if spec else TYPES),
+        model=model,
+        sides=sides,
+        form=spec.answer_form if spec else "html",
+        lengths=spec.training if spec else ReadingSettings(),
+        # The bundled model was trained on sentences.
+        text_tokens=SENTENCE_TOKENS if model == bundled_model else None,
+    )

@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Try it: a note read by the base model and by an adapter, side by side, on this computer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+from PySide6.QtCore import QKeyCombination, Qt, Signal, Slot
+from PySide6.QtGui import QAction, QKeySequence, QShortcut
+from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
+
+from ...clinical import Example, Span, examples
+from ...errors import UserFacingError
+from ..look.entities import colors, count_types
+from ..widgets import Banner, Button, Heading, PageBase, PrimaryButton, Row
+from ..widgets.choice_box import ChoiceBox
+from ..widgets.entity_legend import EntityLegend
+from ..work.desk import Desk
+from ..work.news import Side
+from ..work.tasks import Task, run_task
+from .asked_note import note_of_file
+from .choices import BASE, FOLDER, Choice, TrialWish, choices
+from .model_panel import ModelCard
+from .note_panel import NoteCard
+from .reading_state import SIDES, Run, shown, waits_for
+from .side_panel import SideCard
+from .unmatched import Difference, differences
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class TrialPage(PageBase):
+    """`read_requested(TrialWish)` and `stop_requested` are what the person wants; what comes of it is in the desk."""
+
+    read_requested = Signal(object)
+    stop_requested = Signal()
+
+    def __init__(self, clock: Callable[[], datetime] = _now, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._clock = clock
+        self._desk = Desk()
+        self._run: Run | None = None
+        self._seen: object = None
+        self._picked = False
+        self._wanted = ""
+        self._task: Task | None = None
+        self._examples: list[Example] = []
+        self.dialog: QFileDialog | None = None
+        self.note, self.model = NoteCard(), ModelCard()
+        self.note.changed.connect(self._note_changed)
+        self.note.unfolded.connect(self._show_model)
+        self.note.file_dropped.connect(self.open_file)
+        self.model.changed.connect(self._model_changed)
+        self.model.adapter_chosen.connect(self._adapter_chosen)
+        self.model.told.connect(self._show_offer)
+        self.waits = Banner()
+        self.legend = EntityLegend()
+        self.sides: dict[Side, SideCard] = {
+            "left": SideCard(self.tr("Left side"), self.tr("What this model finds is shown here.")),
+            "right": SideCard(self.tr("Right side"), self.tr("What this adapter finds is shown here.")),
+        }
+        self.sides["left"].chosen.connect(self._chosen)
+        self.sides["right"].chosen.connect(self._chosen_right)
+        self.sides["right"].choose.clicked.connect(self.model.ask_adapter)
+        for side in self.sides.values():
+            self.legend.hidden_changed.connect(side.text.hide_types)
+        self._lay_out()
+        self._make_shortcuts()
+        self._show_choices()
+        self._show_run()
+
+    def _lay_out(self) -> None:
+        self.add(Banner(self.tr("Research demonstration. Not for diagnosis or treatment.")))
+        self.add(self._head())
+        for widget in (self.model, self.note, self.waits, self.legend):
+            self.add(widget)
+        self.add(Row(*self.sides.values()))
+        self.finish()
+        order: list[QWidget] = [self.open, self.examples, self.read, self.model.choose_model, self.model.choose_adapter]
+        order += [self.note.editor, self.note.types_line, self.note.edit]
+        for side in self.sides.values():
+            order += [side.box, side.text, side.choose]
+        for first, then in pairwise(order):
+            self.setTabOrder(first, then)
+
+    def _head(self) -> Row:
+        self.open = Button(self.tr("Open note…"))
+        self.open.clicked.connect(self._open)
+        self.examples = Button(self.tr("Examples"))
+        self._menu = QMenu(self.examples)
+        self._menu.aboutToShow.connect(self._fill_menu)
+        self._menu.triggered.connect(self._take_example)
+        self.examples.setMenu(self._menu)
+        self.read = PrimaryButton(self.tr("Read note"))
+        self.read.setToolTip(self.tr("Ctrl+Enter"))
+        self.read.clicked.connect(self._read_or_stop)
+        head = Row(spacing=8)
+        head.add(Heading(self.tr("Try it")), 1)
+        for button in (self.open, self.examples, self.read):
+            head.add(button)
+        return head
+
+    def _make_shortcuts(self) -> None:
+        control = Qt.KeyboardModifier.ControlModifier
+        keys = [QKeyCombination(control, key) for key in (Qt.Key.Key_Return, Qt.Key.Key_Enter)]
+        self._keys = [QShortcut(QKeySequence(key), self) for key in keys]
+        for shortcut in self._keys:
+            shortcut.activated.connect(self.read_note)
+        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
+        self._escape.activated.connect(self.stop)
+        for shortcut in (*self._keys, self._escape):
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+
+    # -- what others ask of the page ---------------------------------------------------------------------------------
+
+    def show_desk(self, desk: Desk) -> None:
+        """Ten times a second while the page is seen: changes what has changed, never the note or the caret."""
+        if desk.session is not self._desk.session and self._run and not self._is_running():
+            self._drop_run()
+        self._desk = desk
+        self.model.show_base(desk.session.model if desk.session else None)
+        self._show_model()
+        self.note.show_types(desk.spec.types if desk.spec else None)
+        self._show_choices()
+        if self._run:
+            self._run.fold(desk)
+        self._show_run()
+
+    def offer_model(self, model: Path, adapter: Path | None) -> None:
+        """Reads with this model, and with the adapter beside it, while there is no session."""
+        self.model.offer(model, adapter)
+        self._model_changed()
+
+    def choose(self, key: str) -> None:
+        """Reads with this choice on the right side; one that is not known yet is chosen as soon as it is."""
+        self._wanted, self._picked = key, True
+        self._show_choices()
+        self._seen = None
+        self._show_run()
+
+    @Slot()
+    def _show_model(self) -> None:
+        """A session has its own model; and what the note is read with is not changed while results are looked at."""
+        self.model.setVisible(self._desk.session is None and not self.note.is_folded())
+        self._show_offer()
+
+    @Slot()
+    def _show_offer(self) -> None:
+        """An adapter's folder can be chosen on the right side wherever the row of the model does not offer that."""
+        has_result = self._run is not None and "right" in self._run.keys and self.note.is_folded()
+        self.sides["right"].show_offer(self.model.isHidden() and not has_result, self.model.fault.text())
+
+    # -- choices -----------------------------------------------------------------------------------------------------
+
+    def _show_choices(self) -> None:
+        found = choices(self._desk, self.model.adapter)
+        left, right = self.sides["left"].box, self.sides["right"].box
+        left.show_choices(_with(found, left, self._is_shown("left")), BASE)
+        adapters = [choice for choice in found if choice.key != BASE]
+        best = adapters[0].key if adapters else ""
+        if not self._picked and not self._is_shown("right") and best and right.key() in ("", BASE):
+            right.show_choices(found, best)
+            right.choose(best)
+        right.show_choices(_with(found, right, self._is_shown("right")), best or BASE)
+        if self._wanted and right.choose(self._wanted):
+            self._wanted = ""
+        self.sides["right"].set_choosable(bool(adapters) or right.key() not in ("", BASE))
+
+    def _is_shown(self, side: Side) -> bool:
+        return self._run is not None and side in self._run.keys
+
+    @Slot()
+    def _chosen(self) -> None:
+        self._seen = None
+        self._show_run()
+
+    @Slot()
+    def _chosen_right(self) -> None:
+        self._picked = True
+        self._chosen()
+
+    @Slot()
+    def _model_changed(self) -> None:
+        self._picked = False
+        if not self._is_running():
+            self._drop_run()
+        self._show_choices()
+        self._show_run()
+
+    @Slot()
+    def _adapter_chosen(self) -> None:
+        """It is what the person wants to see on the right; what the left side has found stays beside it."""
+        assert self.model.adapter
+        self.choose(f"{FOLDER}{self.model.adapter}")
+
+    # -- the note ----------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _open(self) -> None:
+        if self.dialog:
+            self.dialog.deleteLater()
+        self.dialog = QFileDialog(self, self.tr("Open a note"))
+        self.dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        self.dialog.setNameFilters([self.tr("Text files (*.txt *.text *.md)"), self.tr("All files (*)")])
+        self.dialog.fileSelected.connect(self._file_chosen)
+        self.dialog.open()
+
+    @Slot(str)
+    def _file_chosen(self, path: str) -> None:
+        self.open_file(Path(path))
+
+    @Slot(object)
+    def open_file(self, path: Path) -> None:
+        """Reads the file beside the GUI thread, since it may lie on a share; then it is the note."""
+        self.note.show_fault("")
+        self._task = run_task(self, lambda: note_of_file(path), self._opened, self._not_opened, self._task)
+
+    @Slot(object)
+    def _opened(self, text: str) -> None:
+        if not self._is_running():
+            self.note.set_text(text)
+
+    @Slot(object)
+    def _not_opened(self, error: BaseException) -> None:
+        if not isinstance(error, UserFacingError):
+            raise error
+        self.note.set_folded(False)
+        self.note.show_fault(str(error))
+
+    @Slot()
+    def _fill_menu(self) -> None:
+        if not self._examples:
+            self._examples = examples()
+            for number, example in enumerate(self._examples):
+                self._menu.addAction(example.title).setData(number)
+
+    @Slot(QAction)
+    def _take_example(self, action: QAction) -> None:
+        self.note.set_text(self._examples[action.data()].text)
+
+    @Slot()
+    def _note_changed(self) -> None:
+        """What was found belongs to another note."""
+        if self._run and not self._is_running():
+            self._drop_run()
+            self._show_run()
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def _is_running(self) -> bool:
+        return self._run is not None and not self._run.is_over
+
+    @Slot()
+    def _read_or_stop(self) -> None:
+        if self._is_running():
+            self.stop()
+        else:
+            self.read_note()
+
+    @Slot()
+    def read_note(self) -> None:
+        """Asks for the note to be read, or says under the field what is missing."""
+        if self._is_running() or (checked := self.note.checked()) is None:
+            return
+        text, types = checked
+        left, right = (self.sides[side].box.key() for side in SIDES)
+        keys: dict[Side, str] = {"left": left}
+        if not self._is_alone():
+            keys["right"] = right
+        self._run = Run(text, types, keys, dict(self._desk.readings))
+        self._seen = None
+        tokens = colors(types)
+        for side in self.sides.values():
+            side.text.color_types(tokens)
+        self.note.set_folded(True, self._about(text, types))
+        self._show_model()
+        self._show_run()
+        self.read.setFocus()
+        model = self.model.model if self._desk.session is None else None
+        self.read_requested.emit(TrialWish(text, types, left, keys.get("right"), model))
+
+    def _is_alone(self) -> bool:
+        """There is no adapter to read with."""
+        return self.sides["right"].box.isHidden()
+
+    @Slot()
+    def stop(self) -> None:
+        """Asks to stop between two tokens; what was found stays. Nothing where nothing is read."""
+        if self._run and self._is_running() and not self._run.stopping:
+            self._run.stop()
+            self.stop_requested.emit()
+            self._show_run()
+
+    def _drop_run(self) -> None:
+        self._run = None
+        self._seen = None
+        self.note.set_folded(False)
+        self._show_model()
+
+    def _about(self, text: str, types: tuple[str, ...]) -> str:
+        what = self.tr("{n} characters · looks for {types}").format(n=f"{len(text):,}", types=", ".join(types))
+        if self._desk.session is None and self.model.model:
+            return f"{self.model.model.name} · {what}"
+        return what
+
+    # -- what is shown -----------------------------------------------------------------------------------------------
+
+    def _show_run(self) -> None:
+        run = self._run
+        waits = waits_for(self._desk, self._clock()) if run and run.is_waiting and not run.is_over else ""
+        if waits != self.waits.text():
+            self.waits.show_message(waits)
+        now = (run and (dict(run.states), dict(run.readings), dict(run.failures), run.stopping), self._is_alone())
+        if now == self._seen:
+            return
+        self._seen = now
+        self._show_buttons()
+        for side in SIDES:
+            self._show_side(side)
+        self._show_offer()
+        found = {span for reading in run.readings.values() for span in reading.spans} if run else set()
+        counts = count_types(found)
+        self.legend.show_types(counts, colors(run.types if run else ()))
+
+    def _show_buttons(self) -> None:
+        runs = self._is_running()
+        self.read.setMinimumWidth(self.read.width() if runs and self.read.isVisible() else 0)
+        self.read.setText(self.tr("Stop") if runs else self.tr("Read note"))
+        stopping = runs and self._run is not None and self._run.stopping
+        if stopping:
+            self.read.setText(self.tr("Stopping…"))
+        self.read.setEnabled(not stopping)
+        self.read.setToolTip(self.tr("Escape") if runs else self.tr("Ctrl+Enter"))
+        for button in (
+            self.open,
+            self.examples,
+            self.note.edit,
+            self.model.choose_model,
+            self.model.choose_adapter,
+            self.sides["right"].choose,
+        ):
+            button.setEnabled(not runs)
+        for side in self.sides.values():
+            side.box.setEnabled(not runs)
+        self.note.editor.setReadOnly(runs)
+
+    def _show_side(self, side: Side) -> None:
+        card, run = self.sides[side], self._run
+        if run is None:
+            card.show_hint(self._no_adapter() if side == "right" and self._is_alone() else "")
+        elif side not in run.keys:
+            card.show_hint(self._no_adapter() if self._is_alone() else self.tr("Not read with this one yet."))
+        elif run.keys[side] != card.box.key():
+            card.show_unread(run.text)
+        else:
+            card.show_run(run.text, shown(run, side), run.readings.get(side), self._lacked(side))
+
+    def _no_adapter(self) -> str:
+        if self._desk.session is None:
+            where = "" if self.model.isHidden() else " " + self.tr("Choose one above.")
+            return self.tr("With an adapter, what it finds is shown here, beside the model.") + where
+        return self.tr(
+            "The federation has no adapter yet. After its first round it is shown here, beside the base. "
+            "Until then you can choose one from a folder."
+        )
+
+    def _lacked(self, side: Side) -> dict[Span, Difference]:
+        """Spans of this side that the other lacks, as far as both have come."""
+        run = self._run
+        other: Side = "left" if side == "right" else "right"
+        if run is None or any(run.keys.get(at) != self.sides[at].box.key() for at in SIDES):
+            return {}
+        if side not in run.readings or other not in run.readings:
+            return {}
+        return differences(run.readings[side].spans, run.readings[other].spans, run.reached)
+
+
+def _with(found: list[Choice], box: ChoiceBox, is_shown: bool) -> list[Choice]:
+    """What can be chosen; what has gone (the adapter that waited was sent) stays while its result is shown."""
+    kept = box.choice()
+    if is_shown and kept and all(choice.key != kept.key for choice in found):
+        return [*found, kept]
+    return found

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One side of Try it: which model reads, how far it is, the note with what it found, and what the other side lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from PySide6.QtCore import QMimeData, Signal, Slot
+from PySide6.QtWidgets import QWidget
+
+from ...clinical import Reading, Span
+from ..look.entities import in_words
+from ..widgets import Button, Caption, Card, Progress, Row, Sentence, StateLabel
+from ..widgets.choice_box import ChoiceBox
+from ..widgets.marked_text import MarkedText
+from .reading_state import Shown, numbers
+from .unmatched import MARKS, WORDS, Difference, marked_type, told
+
+WATERMARK = "Research demonstration, not for diagnosis or treatment"
+
+
+class ComparedText(MarkedText):
+    """The note with entities, and a mark behind the type of each that the other side lacks. Copies bear a watermark."""
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(name, grows=True, parent=parent)
+        self._found: tuple[Span, ...] = ()
+        self._lacked: dict[Span, Difference] = {}
+        self._off: frozenset[str] = frozenset()
+        self._note = ""
+
+    def show_found(self, text: str, spans: Sequence[Span], lacked: Mapping[Span, Difference]) -> None:
+        self._note, self._found, self._lacked = text, tuple(spans), dict(lacked)
+        self.show_text(text, [span._replace(type=marked_type(span.type, lacked.get(span))) for span in spans])
+        self._describe()
+
+    def color_types(self, tokens: Mapping[str, str]) -> None:
+        """Type -> token of its colour; a difference does not change it."""
+        self.set_colors(_with_marks(tokens))
+
+    @Slot(object)
+    def hide_types(self, types: Collection[str]) -> None:
+        self._off = frozenset(types)
+        self.set_hidden(_with_marks(dict.fromkeys(types, "")).keys())
+        self._describe()
+
+    def _describe(self) -> None:
+        """For those who do not see the marks."""
+
+        def words(span: Span) -> Span:
+            difference = self._lacked.get(span)
+            return span._replace(type=f"{span.type}, {WORDS[difference]}") if difference else span
+
+        self.setAccessibleDescription(in_words(self._note, [words(s) for s in self._found if s.type not in self._off]))
+
+    def createMimeDataFromSelection(self) -> QMimeData:
+        data = super().createMimeDataFromSelection()
+        data.setText(f"{WATERMARK}\n\n{data.text()}")
+        return data
+
+
+class SideCard(Card):
+    """`chosen`: the person has chosen another model. `name` is what a screen reader calls this side.
+
+    `choose`, where it is shown, stands below the words of an empty side; what comes of it is said below it.
+    """
+
+    chosen = Signal()
+
+    def __init__(self, name: str, hint: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent)
+        self._hint = hint
+        self.setAccessibleName(name)
+        self.box = ChoiceBox(self.tr("{side}: read with").format(side=name))
+        self.box.chosen.connect(self.chosen)
+        self.state = StateLabel()
+        self.progress = Progress(self.tr("{side}: part of the note that is read").format(side=name))
+        self.text = ComparedText(self.tr("{side}: what was found").format(side=name))
+        self.sentence = Sentence()
+        self.choose = Button(self.tr("Choose adapter…"), "folder")
+        self.choose.hide()
+        self.fault = Sentence(tone="bad")
+        self.fault.hide()
+        self.differs = Sentence(tone="ink")
+        self.numbers = Caption(wrap=True)
+        self._head = Row(spacing=12)
+        self._head.add(self.box, 1)
+        self._head.add(self.state, 1)
+        for widget in (self._head, self.progress, self.text, self.sentence, self.differs, self.numbers):
+            self.add(widget)
+        offer = Row(spacing=8)
+        offer.add(self.choose)
+        offer.content.addStretch(1)
+        self.add(offer)
+        self.add(self.fault)
+        self.content.addStretch(1)
+        self.show_hint()
+
+    def set_choosable(self, is_choosable: bool) -> None:
+        """Whether there is anything to choose: without an adapter the base would stand beside itself."""
+        self.box.setVisible(is_choosable)
+        self._head.setVisible(is_choosable or not self.state.isHidden())
+
+    def show_offer(self, is_offered: bool, fault: str = "") -> None:
+        """Whether an adapter can be chosen from here, and what was wrong with the one that was."""
+        self.choose.setVisible(is_offered)
+        self.fault.setText(fault)
+        self.fault.setVisible(is_offered and bool(fault))
+        self.choose.setAccessibleDescription(fault)
+
+    def show_hint(self, hint: str = "") -> None:
+        """Nothing is read yet."""
+        self._show_state(None)
+        self.text.hide()
+        self._say(hint or self._hint)
+        _set(self.differs, "")
+        _set(self.numbers, "")
+
+    def show_unread(self, text: str) -> None:
+        """The note was read, but not with what is chosen now."""
+        self._show_state(None)
+        self._show_text(text, (), {})
+        self._say(self.tr("Not read with this one yet."))
+        _set(self.numbers, "")
+
+    def show_run(self, text: str, shown: Shown, reading: Reading | None, lacked: Mapping[Span, Difference]) -> None:
+        self._show_state(shown)
+        self._show_text(text, reading.spans if reading else (), lacked)
+        self._say(shown.text)
+        self.sentence.set_tone("ink" if shown.tone == "bad" else "dim")
+        _set(self.numbers, numbers(reading))
+
+    def _show_text(self, text: str, spans: Sequence[Span], lacked: Mapping[Span, Difference]) -> None:
+        self.text.show_found(text, spans, lacked)
+        self.text.show()
+        _set(self.differs, "\n".join(told(text, lacked)))
+
+    def _show_state(self, shown: Shown | None) -> None:
+        self.state.setVisible(shown is not None)
+        self._head.setVisible(shown is not None or not self.box.isHidden())
+        self.progress.setVisible(shown is not None and shown.share is not None)
+        if shown is not None:
+            self.state.show_state(shown.word, shown.tone, shown.icon)
+            if shown.share is not None:
+                self.progress.set_share(shown.share)
+
+    def _say(self, sentence: str) -> None:
+        _set(self.sentence, sentence)
+
+
+def _with_marks(tokens: Mapping[str, str]) -> dict[str, str]:
+    differences: Iterable[Difference | None] = (None, *MARKS)
+    return {marked_type(kind, difference): token for difference in differences for kind, token in tokens.items()}
+
+
+def _set(label: Sentence | Caption, text: str) -> None:
+    if label.text() != text:
+        label.setText(text)
+    label.setVisible(bool(text))

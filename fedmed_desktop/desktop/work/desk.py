@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All that the desktop knows, in one place, folded from what other threads told it. Pages read this and nothing else.
+
+What was decided and sent is never counted up from events: it is the site's own record (`Record`, read from its
+outbox), so that a restarted desktop shows the same state as one that was there all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ... import events
+from ...federation import FederationSpec
+from ...site import Record
+from ...storage import Entry
+from .curves import Curves
+from .news import DemoScored, Item, Measured, Paused, Problem, ReadingShown, SessionEnded, SessionStarted, Side
+from .progress import Work
+
+# A paused site tells "paused" in place of these; its other phases go on.
+_COMPUTING = ("waiting", "scoring_before", "training", "scoring_after", "measuring", "evaluating")
+_NOTHING = Record(spec=None, entries=(), decisions=(), final=None)
+_OVER = ("expired", "kept", "refused")
+
+
+@dataclass
+class Desk:
+    """The state of the desktop. Changed by `fold` only, in the GUI thread.
+
+    `asked`: sha256 of the update that the agent waits for an answer to; a pending one that is not asked for waits for
+    the coordinator. `fetched`: what the latest plan begins with. `others`: work of other sites in this process (a
+    demonstration).
+    """
+
+    session: SessionStarted | None = None
+    ended: SessionEnded | None = None
+    connection: events.ConnectionChanged | None = None
+    joined: events.Joined | None = None
+    prepared: events.Prepared | None = None
+    phase: events.PhaseChanged | None = None
+    fetched: events.PlanFetched | None = None
+    standing: events.StandingChanged | None = None
+    record: Record = _NOTHING
+    asked: str | None = None
+    failure: events.Failed | events.UpdateRefused | None = None
+    paused: bool = False
+    closing: bool = False
+    work: Work = field(default_factory=Work)
+    others: dict[str, Work] = field(default_factory=dict)
+    curves: Curves = field(default_factory=Curves)
+    problems: list[Problem] = field(default_factory=list)
+    scored: DemoScored | None = None
+    readings: dict[Side, ReadingShown] = field(default_factory=dict)
+
+    def fold(self, items: Iterable[Item]) -> None:
+        for item in items:
+            self._take(item)
+
+    def _take(self, item: Item) -> None:
+        match item:
+            case SessionStarted():
+                self._begin(item)
+            case Paused():
+                self.paused = item.value
+                if self.paused:
+                    self.work.rest()
+            case SessionEnded():
+                self.ended, self.asked, self.connection = item, None, None
+                self.paused = False
+                self.work, self.others = Work(), {}
+            case Measured():
+                self.curves.fold_many(item.events)
+            case Record():
+                self._recorded(item)
+            case Problem():
+                self.problems.append(item)
+            case ReadingShown():
+                self.readings[item.side] = item
+            case DemoScored():
+                self.scored = item
+            case _:
+                self._happened(item)
+
+    def _begin(self, started: SessionStarted) -> None:
+        """A session starts from nothing; what the person tries out beside it stays, and what was told."""
+        fresh = Desk(session=started, readings=self.readings, problems=self.problems, closing=self.closing)
+        self.__dict__.update(fresh.__dict__)
+
+    def _recorded(self, record: Record) -> None:
+        self.record = record
+        self.curves.fold_record(record)
+        if self.asked and self.entry(self.asked) is None:
+            self.asked = None
+
+    def _happened(self, event: events.Event) -> None:
+        site = getattr(event, "site", "")
+        if self.session is None or site != self.session.site:
+            if site and self.session and site in self.session.sites:
+                self.others.setdefault(site, Work()).fold(event)
+            elif isinstance(event, events.PhaseChanged | events.GenerationProgress):
+                self.work.fold(event)  # the scoring at a demonstration's end belongs to no site
+            return
+        self.curves.fold(event)
+        match event:
+            case events.ConnectionChanged():
+                self.connection = event
+                if event.state == "lost":
+                    self.standing = None if self.standing is None else self.standing.model_copy(update={"sites": {}})
+            case events.Joined():
+                self.joined = event
+            case events.Prepared():
+                self.prepared = event
+            case events.StandingChanged():
+                self.standing = event
+                self.curves.fold_standing(event)
+            case events.PhaseChanged():
+                self._entered(event)
+            case events.PlanFetched():
+                self.fetched = event
+            case events.UpdatePending():
+                self.asked = event.update
+            case events.DecisionRecorded(decision="kept" | "expired" | "approved", update=self.asked):
+                self.asked = None
+            case events.Failed() | events.UpdateRefused():
+                self.failure, self.work = event, Work()
+            case _:
+                self.work.fold(event)
+
+    def _entered(self, event: events.PhaseChanged) -> None:
+        if event.phase == "paused":
+            self._take(Paused(True))
+            return
+        if event.phase in _COMPUTING:
+            self.paused = False
+        if event.phase in ("downloading", "not_asked", "training", "scoring_before", "evaluating"):
+            self.failure = None
+        self.phase = event
+        self.work.fold(event)
+
+    # -- what pages ask for ------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        return self.session is not None and self.ended is None
+
+    @property
+    def looked(self) -> bool:
+        """Whether the site's own record has been read, so that "nothing" means nothing."""
+        return self.record is not _NOTHING
+
+    @property
+    def is_demo(self) -> bool:
+        return self.session is not None and self.session.kind == "demo"
+
+    @property
+    def spec(self) -> FederationSpec | None:
+        return self.record.spec
+
+    @property
+    def federation(self) -> str:
+        """Its name, or "" while that is not known."""
+        return self.record.spec.name if self.record.spec else ""
+
+    @property
+    def connected(self) -> bool:
+        return self.connection is not None and self.connection.state == "connected"
+
+    @property
+    def round(self) -> int:
+        """The round that is on, as far as this site knows; 0 before the first."""
+        known = [entry.plan.round for entry in self.record.entries]
+        known.append(self.phase.round if self.phase else 0)
+        if self.standing:  # told once a second at most, so that the site's own plan may be ahead of it
+            known = [self.standing.round, *(number for number in known if number <= self.standing.rounds)]
+        return max(known)
+
+    @property
+    def queue(self) -> list[Entry]:
+        """Updates that wait for a decision, or whose approval can still be taken back; the oldest first."""
+        return [entry for entry in self.record.entries if entry.state in ("pending", "approved")]
+
+    @property
+    def pending(self) -> Entry | None:
+        return next((entry for entry in self.queue if entry.state == "pending"), None)
+
+    @property
+    def counting_down(self) -> Entry | None:
+        return next((entry for entry in self.queue if entry.state == "approved"), None)
+
+    def entry(self, sha256: str) -> Entry | None:
+        return next((entry for entry in self.record.entries if entry.sha256 == sha256), None)
+
+    @property
+    def last_entry(self) -> Entry | None:
+        return self.record.entries[-1] if self.record.entries else None
+
+    @property
+    def computing(self) -> Work:
+        """What this computer is busy with: the own site's work, else that of another site in this process."""
+        if self.work.busy:
+            return self.work
+        return next((work for work in self.others.values() if work.busy), self.work)

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine room of the desktop: its threads, the session that runs, and every command that a page can give.
+
+Everything here is called in the GUI thread and returns at once; what comes of it arrives as items through the pump.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from ...demo.settings import DemoOptions, site_folders
+from ...errors import UserFacingError
+from ...federation import Control
+from ...site import TAKE_BACK, Jobs, SiteAgent, Verdict, operating_user
+from ..join.form import JoinRequest
+from ..trial.choices import TrialRequest
+from .bridge import EventBuffer, Pump
+from .log import log
+from .network import NetworkThread
+from .news import Item, Paused, Problem, ReadingShown, SessionStarted, Side
+from .operator import Operator
+from .sessions import Backend, Session
+from .worker import TrainingThread
+
+DEMO_ADDRESS = "this computer"
+
+
+class Engine(QObject):
+    """Owns the threads from `start` to `close`; `closed` is emitted once nothing runs any more.
+
+    `take` is handed, ten times a second in the GUI thread, whatever has happened since the last time.
+    """
+
+    closed = Signal()
+
+    def __init__(self, backend: Backend, take: Callable[[Sequence[Item]], None], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._backend = backend
+        self._take = take
+        self.buffer = EventBuffer()
+        self._pump = Pump(self.buffer, self._arrived, self)
+        self._network = NetworkThread(self._fault)
+        self._training = TrainingThread()
+        self._jobs = Jobs(self._training)
+        self._operator = Operator()
+        self._session: Session | None = None
+        self._reading = Control()
+        self._started = self._closing = self._ended = False
+        self.take_back_time = TAKE_BACK
+
+    def start(self) -> None:
+        """Nothing where `close` came first."""
+        if self._closing or self._ended:
+            return
+        self._started = True
+        self._network.start()
+        self._training.start()
+        self._pump.start()
+
+    # -- sessions ----------------------------------------------------------------------------------------------------
+
+    @property
+    def occupied(self) -> bool:
+        """Whether a session runs, or everything ends: nothing else can begin then."""
+        return self._closing or self._ended or (self._session is not None and not self._session.over)
+
+    def join(self, request: JoinRequest) -> None:
+        """Takes part as a site. Nothing while another session runs, as where a button is pressed twice."""
+        if self.occupied:
+            return
+        folder = request.data_dir / "final"
+        self._put(
+            SessionStarted("site", request.name, request.address, (request.name,), request.notes, request.model, folder)
+        )
+        session = self._session = Session(self._backend, self._jobs, self._operator, self._put)
+        self._begin(session, session.site(request))
+
+    def start_demo(self, options: DemoOptions) -> None:
+        """A whole federation on this computer; the person decides for its first site. See `join`."""
+        if self.occupied:
+            return
+        try:
+            names = tuple(folder.name for folder in site_folders(options))
+        except UserFacingError as error:
+            self._put(Problem.of(error, "", fatal=False))
+            return
+        folder = options.report / "adapter"
+        self._put(
+            SessionStarted("demo", names[0], DEMO_ADDRESS, names, options.notes / names[0], options.model, folder)
+        )
+        session = self._session = Session(self._backend, self._jobs, self._operator, self._put)
+        self._begin(session, session.demo(options))
+
+    def _begin(self, session: Session, work: Coroutine[Any, Any, None]) -> None:
+        self._network.call(session.begin, work)
+        if self._started:
+            self._pump.empty()  # the page that was clicked shows at once that it was
+
+    @Slot()
+    def end_session(self) -> None:
+        """Stops at the next step, with a checkpoint; an approval that is not in effect yet is taken back."""
+        if self._session:
+            self._network.call(self._session.stop)
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    @Slot(str, str)
+    def send(self, sha256: str, reason: str) -> None:
+        """Approves: in effect after the time in which it can be taken back."""
+        self.decide(sha256, Verdict(True, operating_user(), reason, self.take_back_time))
+
+    @Slot(str, str)
+    def keep(self, sha256: str, reason: str) -> None:
+        self.decide(sha256, Verdict(False, operating_user(), reason))
+
+    def decide(self, sha256: str, verdict: Verdict) -> None:
+        """The answer to the agent's question; a problem is told where it is no longer asked."""
+        self._on_network(lambda agent: self._operator.answer(sha256, verdict))
+
+    @Slot(str)
+    def take_back(self, sha256: str) -> None:
+        self._on_network(lambda agent: agent.take_back(sha256, operating_user(), "taken back in time"))
+
+    @Slot()
+    def pause(self) -> None:
+        self._on_network(SiteAgent.pause, Paused(True))
+
+    @Slot()
+    def resume(self) -> None:
+        self._on_network(SiteAgent.resume, Paused(False))
+
+    def _on_network(self, command: Callable[[SiteAgent], None], *then: Item) -> None:
+        """A command for the agent, on its own thread, and what is told once it is done; what the agent refuses comes
+        back as a problem, once.
+        """
+        session = self._session
+
+        def call() -> None:
+            if session is None or session.agent is None:
+                return
+            try:
+                command(session.agent)
+                for item in then:
+                    self._put(item)
+            except Exception as error:
+                self._put(Problem.of(error, traceback.format_exc(), fatal=False))
+                self._put(session.agent.record())
+
+        self._network.call(call)
+
+    def read_note(self, request: TrialRequest) -> None:
+        """Reads a note with each side's model, one after the other, when the training thread has time for it."""
+        self.stop_reading()
+        control = self._reading = Control()
+        left = list(request.sides)
+        for side in left:
+            self._put(ReadingShown(side, "waiting"))
+
+        def put(item: Item) -> None:
+            if isinstance(item, ReadingShown) and item.state in ("done", "stopped"):
+                left.remove(item.side)
+            self._put(item)
+
+        def job() -> None:
+            try:
+                self._backend.read(request, put, control)
+            except Exception as error:
+                self.failed_to_read(left, error)
+
+        self._training.submit(job)
+
+    def failed_to_read(self, sides: Sequence[Side], error: Exception) -> None:
+        """The side at work says why, and those after it that their turn never came; others keep their results."""
+        problem = Problem.of(error, traceback.format_exc(), fatal=False)
+        for number, side in enumerate(sides):
+            sentence = "Not read, since the other side could not be." if number else problem.sentence
+            self._put(ReadingShown(side, "failed", sentence=sentence))
+        if isinstance(error, UserFacingError):  # the page says it; nobody needs to be told twice
+            log.error("%s", error.__cause__ or error)
+        else:
+            self._put(problem)
+
+    @Slot()
+    def stop_reading(self) -> None:
+        self._reading.stop()
+
+    def blob(self, sha256: str) -> Path | None:
+        """Path of an adapter that this site holds, or None."""
+        agent = self._session.agent if self._session else None
+        return agent.blob_path(sha256) if agent else None
+
+    def own(self) -> dict[str, Path]:
+        """Files of the parts of the model that this site keeps for itself."""
+        agent = self._session.agent if self._session else None
+        return agent.holdings.own_paths() if agent else {}
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Begins the end: work stops at its next step and is saved. `closed` follows; nothing here waits for it."""
+        self._closing = True
+        self.stop_reading()
+        self.end_session()
+        if not self._started:
+            QTimer.singleShot(0, self._end)  # not from within: a window cannot be closed while it asks to be
+
+    @property
+    def busy(self) -> bool:
+        """Whether something still runs that has to be waited for."""
+        return self._training.busy or (self._session is not None and not self._session.over)
+
+    def _put(self, item: Item) -> None:
+        self.buffer.append(item)
+
+    def _fault(self, error: BaseException) -> None:
+        """What nobody caught on the network thread."""
+        self._put(Problem.of(error, "".join(traceback.format_exception(error)), fatal=False))
+
+    def _arrived(self, items: Sequence[Item]) -> None:
+        try:
+            self._take(items)
+        finally:  # whatever a page has met, the program can be closed
+            if self._closing and not self.busy:
+                self._end()
+
+    @Slot()
+    def _end(self) -> None:
+        self._closing, self._ended = False, True
+        self._pump.stop()
+        self._network.stop()
+        self._training.shutdown()
+        try:
+            self._take(self.buffer.drain())
+        finally:
+            self.closed.emit()
