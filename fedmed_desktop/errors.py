@@ -107,9 +107,17 @@ SENTENCES: Final[dict[str, str]] = {
     "protocol.not_understood": "The other side sent something that this version does not understand ({place}: "
     "{reason}). Use the same version of fedmed-desktop on both sides.",
     "storage.disk_full": "The disk is full; {path} cannot grow. Free some space; nothing acknowledged is lost.",
+    "storage.damaged": "{path} is damaged: {reason}. Restore the folder {folder} from a backup; without one, begin in "
+    "another folder.",
+    "storage.damaged_row": "{path} is damaged: row {row} of its table {table} {reason}. Restore the folder {folder} "
+    "from a backup; without one, begin in another folder.",
     "storage.fault": "The file {path} cannot be used: {reason}.",
     "storage.in_use": "The folder {path} is in use by another fedmed-desktop. Close that one, or choose another "
     "--data-dir.",
+    "storage.lost": "{path} is missing or empty, but {folder} holds adapters of a federation that has begun. "
+    "Restore {path} from a backup, or choose another --data-dir to begin again.",
+    "storage.newer": "{path} was written by a newer version of fedmed-desktop (schema {found}; this one knows "
+    "{known}). Use that version or a later one.",
     "storage.no_blob": "The adapter {sha256} is not on this disk.",
     "storage.no_update": "There is no update {sha256} in the outbox.",
     "storage.no_wal": "{path} lies on a file system that cannot keep a safe journal (a network share?). Choose a local "
@@ -119,6 +127,10 @@ SENTENCES: Final[dict[str, str]] = {
     "from a backup; or remove the folder {folder}, and the site goes on without what it had learnt for itself.",
     "storage.other_spec": "The folder {path} belongs to a federation with another specification. Choose another "
     "--data-dir, or give the specification it was begun with.",
+    "storage.read_only": "{path} is on a disk that is read-only, as a disk is after a fault. Make it writable again; "
+    "nothing acknowledged is lost.",
+    "storage.row_out_of_bounds": "Row {row} of the table {table} in {path} has a value that is not allowed any more: "
+    "{place}. The nearest allowed value counts in its place.",
     "storage.not_released": "The blob {sha256} does not belong to an approved update and may not leave.",
     # coordinator, join (site)
     "coordinator.no_initial": "The first adapter {sha256} of this federation is not in {path}. Copy the .safetensors "
@@ -338,4 +350,6 @@ def disk_fault(error: OSError, path: os.PathLike[str]) -> UserFacingError:
     """What a failed file operation means to the user; nothing was acknowledged before it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserFacingError("storage.disk_full", path=str(path), retryable=True)
+    if error.errno == errno.EROFS:
+        return UserFacingError("storage.read_only", path=str(path), retryable=True)
     return UserFacingError("storage.fault", path=str(path), reason=error.strerror or type(error).__name__)

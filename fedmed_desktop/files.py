@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -14,10 +15,20 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
-            raise PermissionError(13, "permission denied")
+            if is_read_only(path):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            raise PermissionError(errno.EACCES, "permission denied")
     except OSError as error:
         raise disk_fault(error, path) from error
     return path
+
+
+def is_read_only(path: Path) -> bool:
+    """Whether the path lies on a file system that is mounted read-only; False where the system cannot say."""
+    if not hasattr(os, "statvfs"):
+        return False
+    place = path if path.exists() else path.parent
+    return place.exists() and bool(os.statvfs(place).f_flag & os.ST_RDONLY)
 
 
 def write_durably(path: Path, data: bytes) -> None:

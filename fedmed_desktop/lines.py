@@ -80,6 +80,8 @@ def line(event: events.Event) -> str | None:
             return f"round {event.round} paused: {event.reason}. Start again with --resume to ask the sites once more."
         case events.FederationFinished():
             return f"{event.site or 'federation'}: finished with {event.adapter[:12]}"
+        case events.Warned(site=""):
+            return sentence(event.code, event.params)
         case events.Failed() | events.Warned():
             return f"{event.site}: round {event.round}: {sentence(event.code, event.params)}"
         case _:

@@ -58,17 +58,22 @@ class Host:
         `scorer` where the method has the coordinator measure each update, and only there.
         """
         check_scorer(spec, scorer is not None)
+        self._emit = emit
+        self._clock = clock
         self.spec = spec
         self.blobs = BlobStore(data_dir / "blobs")
         if spec.base.initial not in self.blobs:
             raise UserFacingError("coordinator.no_initial", sha256=spec.base.initial, path=str(data_dir))
-        self._ledger = Ledger(data_dir / "coordinator.sqlite", spec)
-        self.rounds: Rounds = self._ledger.load_rounds(spec)
+        under_way = not self.blobs.is_empty(but=spec.base.initial)
+        self._ledger = Ledger(data_dir / "coordinator.sqlite", spec, self._warn, under_way)
+        try:
+            self.rounds: Rounds = self._ledger.load_rounds(spec)
+        except BaseException:
+            self._ledger.close()
+            raise
         self.sessions: dict[str, Session] = {}
         self.bulletin = Bulletin(spec, lambda: self.rounds.state, lambda: self.sessions.keys(), self.settled)
         self._measuring = Measuring(scorer, self.blobs) if scorer else None
-        self._emit = emit
-        self._clock = clock
         self._order = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.Task[None] | None = None
@@ -138,9 +143,7 @@ class Host:
         self.rounds = self._ledger.load_rounds(self.spec)
 
     def _record(self, given: Input, now: datetime) -> None:
-        self._ledger.append(given, now)
-        if given.input == "combined":
-            self._ledger.save_dump(self.rounds)
+        self._ledger.append(given, now, self.rounds.dump() if given.input == "combined" else None)
 
     def _carry_out(self, action: Action, now: datetime) -> None:
         match action:
@@ -260,6 +263,9 @@ class Host:
             await self.apply(TimePassed())
         except Exception as error:
             self._fail(error)
+
+    def _warn(self, fault: UserFacingError) -> None:
+        self._emit(events.Warned(site="", code=fault.code, params=fault.params))
 
     def _fail(self, error: Exception) -> None:
         if self._fault is not None and not self._fault.done():

@@ -31,6 +31,10 @@ class BlobStore:
     def __contains__(self, sha256: str) -> bool:
         return _SHA256.fullmatch(sha256) is not None and (self._folder / sha256).is_file()
 
+    def is_empty(self, but: str = "") -> bool:
+        """Whether no blob lies here, or none but this one."""
+        return not any(_SHA256.fullmatch(path.name) and path.name != but for path in self._folder.iterdir())
+
     def size(self, sha256: str) -> int:
         return self.path(sha256).stat().st_size
 

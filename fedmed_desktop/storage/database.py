@@ -3,15 +3,23 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import UserFacingError, disk_fault
-from ..files import make_folder
+from ..files import is_read_only, make_folder
+
+_LOG = logging.getLogger(__name__)
+
+Step = str | Callable[[sqlite3.Connection], None]
+Migrations = Sequence[Sequence[Step]]
+"""The steps (statements or functions) that lead to schema 1, from there to schema 2, and so on. Append only: files of
+every earlier schema are out there. Files from before schemas were numbered count as 0 and have the tables of 1."""
 
 
 class Database:
@@ -20,22 +28,24 @@ class Database:
     `synchronous="NORMAL"`: a power cut may cost the last commits, and none of them waits for the disk.
     One connection, usable from any thread by one at a time (a lock sees to it).
 
-    Raises UserFacingError where the file is no database, is held by another process, or the disk is full.
+    Raises UserFacingError where the file is damaged, was written by a newer version, is held by another process, or the
+    disk is full or read-only.
     """
 
-    def __init__(self, path: Path, schema: str, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> None:
+    def __init__(self, path: Path, migrations: Migrations, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> None:
         self.path = path
         self._lock = threading.RLock()
         make_folder(path.parent)
         with self._faults():
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.0)
             try:
-                self._prepare(schema, synchronous)
+                self._prepare(synchronous)
+                self._migrate(migrations)
             except BaseException:
                 self._connection.close()
                 raise
 
-    def _prepare(self, schema: str, synchronous: str) -> None:
+    def _prepare(self, synchronous: str) -> None:
         try:
             self.path.chmod(0o600)
         except OSError as error:
@@ -44,10 +54,26 @@ class Database:
         if mode != "wal":
             raise UserFacingError("storage.no_wal", path=str(self.path))
         self._connection.execute(f"PRAGMA synchronous={synchronous}")
+        if synchronous == "FULL":  # each commit reaches the database itself, so that a damaged WAL file costs none
+            self._connection.execute("PRAGMA wal_autocheckpoint=1")
         self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._connection.execute("BEGIN EXCLUSIVE")
         self._connection.execute("COMMIT")
-        self._connection.executescript(schema)
+
+    def _migrate(self, migrations: Migrations) -> None:
+        """Brings the file to the newest schema, one transaction for each."""
+        ((found,),) = self.rows("PRAGMA user_version")
+        if found > len(migrations):
+            raise UserFacingError("storage.newer", path=str(self.path), found=found, known=len(migrations))
+        for version, steps in enumerate(migrations[found:], found + 1):
+            with self.transaction() as connection:
+                for step in steps:
+                    if isinstance(step, str):
+                        connection.execute(step)
+                    else:
+                        step(connection)
+                connection.execute(f"PRAGMA user_version = {version}")
+            _LOG.info("%s now has schema %d", self.path, version)
 
     def close(self) -> None:
         """Waits for a transaction of another thread."""
@@ -75,12 +101,19 @@ class Database:
     def _faults(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
-            code = getattr(error, "sqlite_errorname", "")
-            if code.startswith("SQLITE_FULL"):
-                raise UserFacingError("storage.disk_full", path=str(self.path), retryable=True) from error
-            if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-                raise UserFacingError("storage.in_use", path=str(self.path.parent)) from error
-            raise UserFacingError("storage.fault", path=str(self.path), reason=str(error)) from error
         except sqlite3.DatabaseError as error:
-            raise UserFacingError("storage.fault", path=str(self.path), reason=str(error)) from error
+            raise self._fault(error, getattr(error, "sqlite_errorname", "")) from error
+
+    def _fault(self, error: sqlite3.DatabaseError, name: str) -> UserFacingError:
+        path = str(self.path)
+        if name.startswith("SQLITE_FULL"):
+            return UserFacingError("storage.disk_full", path=path, retryable=True)
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return UserFacingError("storage.in_use", path=str(self.path.parent))
+        if name.startswith("SQLITE_READONLY") or (name.startswith("SQLITE_CANTOPEN") and is_read_only(self.path)):
+            return UserFacingError("storage.read_only", path=path, retryable=True)
+        undecodable = isinstance(error, sqlite3.OperationalError) and not name  # a text that is not UTF-8
+        if undecodable or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            return UserFacingError("storage.damaged", path=path, folder=str(self.path.parent), reason=str(error))
+        retryable = name.startswith("SQLITE_IOERR")  # a disk that failed once may be there again
+        return UserFacingError("storage.fault", path=path, reason=str(error), retryable=retryable)

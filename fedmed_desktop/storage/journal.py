@@ -12,16 +12,20 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from ..errors import UserFacingError
 from ..events import Evaluated, Event, TrainingStep, parse_event
-from .database import Database
+from .database import Database, Migrations
 
 Measured = TrainingStep | Evaluated
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, round INTEGER NOT NULL, body TEXT NOT NULL);
-"""
+_MIGRATIONS: Final[Migrations] = (
+    (
+        "CREATE TABLE IF NOT EXISTS events "
+        "(seq INTEGER PRIMARY KEY AUTOINCREMENT, round INTEGER NOT NULL, body TEXT NOT NULL)",
+    ),
+)
 # Seconds between two transactions (design, section 5).
 _INTERVAL = 1.0
 # Rows that wait for a disk that takes none; the oldest are given up beyond it.
@@ -149,7 +153,7 @@ class Journal:
 
     def _opened(self) -> Database:
         if self._database is None:
-            self._database = Database(self._path, _SCHEMA, synchronous="NORMAL")
+            self._database = Database(self._path, _MIGRATIONS, synchronous="NORMAL")
         return self._database
 
     def _let_go(self) -> None:

@@ -1,77 +1,167 @@
 # SPDX-License-Identifier: Apache-2.0
 """The coordinator's ledger: accepted inputs in order, a dump of the rounds at each close, and the known sites.
 
-Append-only but for what is derived (dumps). After a restart the last dump is loaded and the inputs after it are fed
-again, which gives the same state to the last bit.
+Inputs and sites are chained rows. Dumps are derived: after a restart the last one that is whole is loaded and the
+inputs after it are fed again, which gives the same state to the last bit.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
+import sqlite3
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter
 
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Rounds
 from ..federation.inputs import INPUT, Input
-from .database import Database
+from ..federation.record import RoundsState
+from .chain import Chain, linked
+from .database import Database, Migrations
+from .reading import moment, parsed
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS spec (body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS inputs (seq INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS dumps (seq INTEGER PRIMARY KEY, body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS sites (name TEXT PRIMARY KEY, token_sha256 TEXT NOT NULL, joined TEXT NOT NULL);
-"""
+_LOG = logging.getLogger(__name__)
+
+_SPEC: Final = TypeAdapter(FederationSpec)
+_STATE: Final = TypeAdapter(RoundsState)
+
+
+def _sites_and_chains(connection: sqlite3.Connection) -> None:
+    """Schema 2: rows are chained, beginning with the specification; a dump's hash covers the input it follows."""
+    sites = connection.execute("SELECT name, token_sha256, joined FROM sites ORDER BY rowid").fetchall()
+    connection.execute("DROP TABLE sites")
+    connection.execute(
+        "CREATE TABLE sites (seq INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, "
+        "token_sha256 TEXT NOT NULL, joined TEXT NOT NULL, hash TEXT NOT NULL)"
+    )
+    spec = connection.execute("SELECT body FROM spec").fetchone()
+    if spec is None:
+        return
+    inputs, admitted = _chains(spec[0])
+    inputs.link_all(connection)
+    for site in sites:
+        admitted.append(connection, *site)
+    for seq, body in connection.execute("SELECT seq, body FROM dumps").fetchall():
+        connection.execute("UPDATE dumps SET hash = ? WHERE seq = ?", (_dump_hash(connection, seq, body), seq))
+
+
+_MIGRATIONS: Final[Migrations] = (
+    (
+        "CREATE TABLE IF NOT EXISTS spec (body TEXT NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS inputs "
+        "(seq INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, body TEXT NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS dumps (seq INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS sites (name TEXT PRIMARY KEY, token_sha256 TEXT NOT NULL, joined TEXT NOT NULL)",
+    ),
+    (
+        "ALTER TABLE inputs ADD COLUMN hash TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE dumps ADD COLUMN hash TEXT NOT NULL DEFAULT ''",
+        _sites_and_chains,
+    ),
+)
+
+
+def _chains(spec: str) -> tuple[Chain, Chain]:
+    """Those of inputs and sites; both begin with the specification."""
+    first = hashlib.sha256(spec.encode()).hexdigest()
+    return Chain("inputs", "time, body", first), Chain("sites", "name, token_sha256, joined", first)
+
+
+def _dump_hash(connection: sqlite3.Connection, seq: int, body: str) -> str:
+    row = connection.execute("SELECT hash FROM inputs WHERE seq = ?", (seq,)).fetchone()
+    return linked(row[0] if row else "", body)
 
 
 class Ledger:
     """All of a coordinator's durable state but its blobs."""
 
-    def __init__(self, path: Path, spec: FederationSpec) -> None:
-        """Opens or begins a ledger; raises UserFacingError if it belongs to another specification."""
-        self._database = Database(path, _SCHEMA)
-        body = spec.model_dump_json()
-        stored = self._database.rows("SELECT body FROM spec")
-        if not stored:
-            with self._database.transaction() as connection:
-                connection.execute("INSERT INTO spec VALUES (?)", (body,))
-        elif FederationSpec.model_validate_json(stored[0][0]) != spec:
+    def __init__(
+        self,
+        path: Path,
+        spec: FederationSpec,
+        warn: Callable[[UserFacingError], None] = lambda fault: None,
+        under_way: bool = False,
+    ) -> None:
+        """Opens or begins a ledger. `warn` is told of rows that count only in part.
+
+        `under_way`: what lies beside it belongs to a federation that has begun, so a new ledger would be a lost one.
+
+        Raises UserFacingError if it is damaged, lost, or belongs to another specification.
+        """
+        self._database = Database(path, _MIGRATIONS)
+        self._path = path
+        self._warn = warn
+        try:
+            self._inputs, self._sites = _chains(self._stored_spec(spec, under_way))
+            self._sites.rows(self._database)
+        except BaseException:
             self._database.close()
-            raise UserFacingError("storage.other_spec", path=str(path.parent))
+            raise
+
+    def _stored_spec(self, spec: FederationSpec, under_way: bool) -> str:
+        stored = self._database.rows("SELECT body FROM spec")
+        if stored:
+            body = str(stored[0][0])
+            if parsed(_SPEC, body, self._path, "spec", 1) != spec:
+                raise UserFacingError("storage.other_spec", path=str(self._path.parent))
+            return body
+        rows = self._database.rows("SELECT (SELECT COUNT(*) FROM inputs) + (SELECT COUNT(*) FROM sites)")
+        if under_way or rows != [(0,)]:
+            raise UserFacingError("storage.lost", path=str(self._path), folder=str(self._path.parent))
+        body = spec.model_dump_json()
+        with self._database.transaction() as connection:
+            connection.execute("INSERT INTO spec VALUES (?)", (body,))
+        _LOG.info("%s: a new ledger for %s", self._path, spec.name)
+        return body
 
     def close(self) -> None:
         self._database.close()
 
-    def append(self, given: Input, now: datetime) -> None:
-        """Durable on return; only then may the input be acknowledged."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO inputs (time, body) VALUES (?, ?)",
-                (now.astimezone(UTC).isoformat(), given.model_dump_json()),
-            )
+    def append(self, given: Input, now: datetime, dump: str | None = None) -> None:
+        """Durable on return; only then may the input be acknowledged.
 
-    def save_dump(self, rounds: Rounds) -> None:
-        """Keeps the state after the last input, so that a restart need not begin at the first."""
+        `dump`: the state after it, so that a restart need not begin at the first input.
+        """
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO dumps SELECT COALESCE(MAX(seq), 0), ? FROM inputs", (rounds.dump(),)
-            )
+            self._inputs.append(connection, now.astimezone(UTC).isoformat(), given.model_dump_json())
+            if dump is not None:
+                ((seq,),) = connection.execute("SELECT MAX(seq) FROM inputs").fetchall()
+                values = (seq, dump, _dump_hash(connection, seq, dump))
+                connection.execute("INSERT INTO dumps (seq, body, hash) VALUES (?, ?, ?)", values)
 
     def load_rounds(self, spec: FederationSpec) -> Rounds:
-        """The rounds as they stood after the last accepted input."""
-        last = self._database.rows("SELECT seq, body FROM dumps ORDER BY seq DESC LIMIT 1")
-        seq, dump = last[0] if last else (0, None)
-        rounds = Rounds(spec, dump)
-        for time, body in self._database.rows("SELECT time, body FROM inputs WHERE seq > ? ORDER BY seq", seq):
-            rounds.handle(INPUT.validate_json(body), datetime.fromisoformat(time))
+        """The rounds as they stood after the last accepted input. Raises UserFacingError (damaged)."""
+        rows = self._inputs.rows(self._database)
+        rounds = Rounds(spec)
+        seq, state = self._last_dump(rows)
+        if state is not None:
+            rounds.state = state
+        for number, time, body, _ in rows[seq:]:
+            given = parsed(INPUT, body, self._path, "inputs", number, self._warn)
+            rounds.handle(given, moment(time, self._path, "inputs", number))
         return rounds
+
+    def _last_dump(self, inputs: list[tuple[Any, ...]]) -> tuple[int, RoundsState | None]:
+        """The last dump that is whole, and the input it follows; a damaged one costs time, nothing else."""
+        for seq, body, digest in self._database.rows("SELECT seq, body, hash FROM dumps ORDER BY seq DESC"):
+            if seq in range(len(inputs) + 1) and digest == linked(inputs[seq - 1][-1] if seq else "", body):
+                return seq, parsed(_STATE, body, self._path, "dumps", seq, self._warn)
+            _LOG.warning("%s: dump %s is damaged and is passed over", self._path, seq)
+        return 0, None
 
     def admit(self, site: str, token: str, now: datetime) -> bool:
         """True for a new name, which the token then owns, or for the owner's token; False for any other token."""
         digest = hashlib.sha256(token.encode()).hexdigest()
-        with self._database.transaction() as connection:
-            # One statement decides who was first, also when two come at once.
-            connection.execute("INSERT OR IGNORE INTO sites VALUES (?, ?, ?)", (site, digest, now.isoformat()))
-            owner = connection.execute("SELECT token_sha256 FROM sites WHERE name = ?", (site,)).fetchone()[0]
-        return hmac.compare_digest(str(owner), digest)
+        with self._database.transaction() as connection:  # one at a time: of two who come at once, one is first
+            owner = connection.execute("SELECT token_sha256 FROM sites WHERE name = ?", (site,)).fetchone()
+            if owner is None:
+                self._sites.append(connection, site, digest, now.isoformat())
+                _LOG.info("%s is a site now", site)
+                return True
+        return hmac.compare_digest(str(owner[0]), digest)

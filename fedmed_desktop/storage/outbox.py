@@ -12,30 +12,48 @@ code's only access to blobs: it answers for nothing but parts of updates whose a
 from __future__ import annotations
 
 import hashlib
+import logging
 import sqlite3
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+
+from pydantic import TypeAdapter
 
 from ..errors import UserFacingError
 from ..federation import Evidence, FederationSpec, LocalResult, Plan, Update
 from .blobs import BlobStore
-from .database import Database
+from .chain import Chain, damaged_row
+from .database import Database, Migrations
+from .reading import moment, parsed
+
+_LOG = logging.getLogger(__name__)
 
 State = Literal["pending", "approved", "released", "acknowledged", "refused", "kept", "expired"]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS outbox (
-    sha256 TEXT PRIMARY KEY, round INTEGER NOT NULL, plan TEXT NOT NULL, body TEXT NOT NULL, evidence TEXT NOT NULL,
-    state TEXT NOT NULL, effective TEXT, made TEXT NOT NULL, code TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE IF NOT EXISTS decisions (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, sha256 TEXT NOT NULL, round INTEGER NOT NULL,
-    decision TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, content TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, body TEXT NOT NULL);
-"""
+_DECISIONS: Final = Chain("decisions", "time, sha256, round, decision, by, reason, content")
+# The state in which each decision leaves an update, where it is not called the same.
+_LEAVES: Final = {"taken_back": "pending", "asked_again": "pending"}
+_PLAN, _UPDATE, _EVIDENCE = TypeAdapter(Plan), TypeAdapter(Update), TypeAdapter(Evidence)
+_SPEC: Final = TypeAdapter(FederationSpec)
+
+_MIGRATIONS: Final[Migrations] = (
+    (
+        "CREATE TABLE IF NOT EXISTS outbox (sha256 TEXT PRIMARY KEY, round INTEGER NOT NULL, plan TEXT NOT NULL, "
+        "body TEXT NOT NULL, evidence TEXT NOT NULL, state TEXT NOT NULL, effective TEXT, made TEXT NOT NULL, "
+        "code TEXT NOT NULL DEFAULT '')",
+        "CREATE TABLE IF NOT EXISTS decisions (seq INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, "
+        "sha256 TEXT NOT NULL, round INTEGER NOT NULL, decision TEXT NOT NULL, by TEXT NOT NULL, "
+        "reason TEXT NOT NULL, content TEXT NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, body TEXT NOT NULL)",
+    ),
+    ("ALTER TABLE decisions ADD COLUMN hash TEXT NOT NULL DEFAULT ''", _DECISIONS.link_all),
+)
+
+
+def _warn(fault: UserFacingError) -> None:
+    _LOG.warning("%s", fault)
 
 
 @dataclass(frozen=True)
@@ -87,10 +105,31 @@ class Outbox:
     """
 
     def __init__(self, path: Path, blobs: BlobStore) -> None:
-        self._database = Database(path, _SCHEMA)
+        """Opens or begins an outbox. Raises UserFacingError if it is damaged or was lost, is in use, or cannot be."""
+        self._database = Database(path, _MIGRATIONS)
+        self._path = path
         self._blobs = blobs
         self._parsed: dict[str, Entry] = {}
         self._decided: tuple[int, tuple[Decision, ...]] = 0, ()  # number of the last one, and all; replaced as a whole
+        try:
+            self._check()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _check(self) -> None:
+        """Every update is in the state in which its last decision left it; nothing is approved that nobody approved."""
+        decided = {row[2]: row[4] for row in _DECISIONS.rows(self._database)}
+        found = self._database.rows("SELECT rowid, sha256, state FROM outbox ORDER BY rowid")
+        for row, sha256, state in found:
+            decision = decided.pop(sha256, "asked_again")
+            if state != _LEAVES.get(decision, decision):
+                raise damaged_row(self._path, "outbox", row, f"says {state}, but the last decision was {decision}")
+        if decided:
+            reason = f"is missing: the decisions name an update {next(iter(decided))[:12]} that is not there"
+            raise damaged_row(self._path, "outbox", len(found) + 1, reason)
+        if not found and not self._database.rows("SELECT 1 FROM facts") and not self._blobs.is_empty():
+            raise UserFacingError("storage.lost", path=str(self._path), folder=str(self._path.parent))
 
     def close(self) -> None:
         self._database.close()
@@ -144,30 +183,30 @@ class Outbox:
 
     def _entries(self, where: str, *values: object) -> list[Entry]:
         rows = self._database.rows(
-            f"SELECT sha256, state, effective, code FROM outbox WHERE {where} ORDER BY round, made", *values
+            f"SELECT rowid, sha256, state, effective, code FROM outbox WHERE {where} ORDER BY round, made", *values
         )
         return [self._entry(*row) for row in rows]
 
-    def _entry(self, sha256: str, state: State, effective: str | None, code: str) -> Entry:
+    def _entry(self, row: int, sha256: str, state: State, effective: str | None, code: str) -> Entry:
         """The row as an entry; another thread may do the same at this moment, and comes to the same."""
-        at = datetime.fromisoformat(effective) if effective else None
+        at = moment(effective, self._path, "outbox", row) if effective else None
         known = self._parsed.get(sha256)
         if known is None:
-            known = self._parse(sha256, state, at, code)
+            known = self._parse(row, sha256, state, at, code)
         elif (known.state, known.effective, known.code) != (state, at, code):
             known = replace(known, state=state, effective=at, code=code)
         self._parsed[sha256] = known
         return known
 
-    def _parse(self, sha256: str, state: State, effective: datetime | None, code: str) -> Entry:
+    def _parse(self, row: int, sha256: str, state: State, effective: datetime | None, code: str) -> Entry:
         ((plan, body, evidence),) = self._database.rows(
             "SELECT plan, body, evidence FROM outbox WHERE sha256 = ?", sha256
         )
         return Entry(
             sha256=sha256,
-            plan=Plan.model_validate_json(plan),
-            update=Update.model_validate_json(body),
-            evidence=Evidence.model_validate_json(evidence),
+            plan=parsed(_PLAN, plan, self._path, "outbox", row, _warn),
+            update=parsed(_UPDATE, body, self._path, "outbox", row, _warn),
+            evidence=parsed(_EVIDENCE, evidence, self._path, "outbox", row, _warn),
             state=state,
             effective=effective,
             code=code,
@@ -237,7 +276,7 @@ class Outbox:
             last,
         )
         if rows:
-            known += tuple(Decision(datetime.fromisoformat(row[1]), *row[2:]) for row in rows)
+            known += tuple(Decision(moment(row[1], self._path, "decisions", row[0]), *row[2:]) for row in rows)
             self._decided = rows[-1][0], known
         return known
 
@@ -274,17 +313,9 @@ class Outbox:
         effective: datetime | None,
         code: str = "",
     ) -> None:
-        connection.execute(
-            "INSERT INTO decisions (time, sha256, round, decision, by, reason, content) VALUES (?,?,?,?,?,?,?)",
-            (
-                now.astimezone(UTC).isoformat(),
-                entry.sha256,
-                entry.plan.round,
-                decision,
-                by,
-                reason,
-                hashlib.sha256(entry.update.model_dump_json().encode()).hexdigest(),
-            ),
+        content = hashlib.sha256(entry.update.model_dump_json().encode()).hexdigest()
+        _DECISIONS.append(
+            connection, now.astimezone(UTC).isoformat(), entry.sha256, entry.plan.round, decision, by, reason, content
         )
         connection.execute(
             "UPDATE outbox SET state = ?, effective = ?, code = ? WHERE sha256 = ?",
@@ -321,7 +352,7 @@ class Outbox:
         with self._database.transaction():
             spec = self.recall("spec")
             return Record(
-                spec=FederationSpec.model_validate_json(spec) if spec else None,
+                spec=parsed(_SPEC, spec, self._path, "facts", 1, _warn) if spec else None,
                 entries=tuple(self.entries()),
                 decisions=self._all_decisions(),
                 final=self.recall("final"),

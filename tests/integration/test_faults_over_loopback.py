@@ -1139,7 +1139,7 @@ def test_that_a_disk_that_takes_nothing_costs_a_site_the_round_and_not_its_place
                 lock_disk(one, False)
                 two.hold.set()
                 await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
-            assert [e.code for e in all_of(seen, events.Failed)] == ["storage.fault"]
+            assert [e.code for e in all_of(seen, events.Failed)] == ["storage.read_only"]
             assert host.rounds.state.history[0].declined == {"A": "failed"}
             assert {e.round for e in all_of(seen, events.ReceiptReceived)} == {2, 3}, "and the scores at the end"
 

@@ -50,9 +50,7 @@ def test_that_a_reopened_ledger_gives_the_same_rounds(tmp_path: Path) -> None:
     for minute, given_input in enumerate(inputs):
         now = NOW + timedelta(minutes=4 * minute, microseconds=minute)
         assert rounds.handle(given_input, now).changed
-        ledger.append(given_input, now)
-        if minute == 2:
-            ledger.save_dump(rounds)
+        ledger.append(given_input, now, rounds.dump() if minute == 2 else None)
     ledger.close()
     again = Ledger(tmp_path / "l.sqlite", SPEC)
     assert again.load_rounds(SPEC).dump() == rounds.dump()
@@ -124,7 +122,10 @@ def test_that_what_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "l.sqlite").write_bytes(b"no database at all " * 100)
     with pytest.raises(UserFacingError) as caught:
         Ledger(tmp_path / "l.sqlite", SPEC)
-    assert caught.value.code == "storage.fault"
+    assert caught.value.code == "storage.damaged" and "backup" in str(caught.value)
+
+
+ONE_TABLE = [["CREATE TABLE t (body TEXT)"]]
 
 
 def fill(database: Database) -> None:
@@ -135,7 +136,7 @@ def fill(database: Database) -> None:
 
 
 def test_that_a_full_disk_loses_nothing_and_mends_itself(tmp_path: Path) -> None:
-    database = Database(tmp_path / "d.sqlite", "CREATE TABLE t (body TEXT)")
+    database = Database(tmp_path / "d.sqlite", ONE_TABLE)
     with database.transaction() as connection:
         connection.execute("INSERT INTO t VALUES ('first')")
     fill(database)
@@ -150,13 +151,13 @@ def test_that_a_full_disk_loses_nothing_and_mends_itself(tmp_path: Path) -> None
     with database.transaction() as connection:
         connection.execute("INSERT INTO t VALUES (?)", ("x" * 100_000,))
     database.close()
-    again = Database(tmp_path / "d.sqlite", "")
+    again = Database(tmp_path / "d.sqlite", ONE_TABLE)
     assert [len(body) for (body,) in again.rows("SELECT body FROM t")] == [5, 100_000]
     again.close()
 
 
 def test_that_a_block_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    database = Database(tmp_path / "d.sqlite", "CREATE TABLE t (body TEXT)")
+    database = Database(tmp_path / "d.sqlite", ONE_TABLE)
     with pytest.raises(ZeroDivisionError), database.transaction() as connection:
         connection.execute("INSERT INTO t VALUES ('half')")
         1 / 0  # noqa: B018
@@ -165,7 +166,7 @@ def test_that_a_block_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_that_files_are_the_owners_only(tmp_path: Path) -> None:
-    database = Database(tmp_path / "d.sqlite", "CREATE TABLE t (body TEXT)")
+    database = Database(tmp_path / "d.sqlite", ONE_TABLE)
     assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
     database.close()
 

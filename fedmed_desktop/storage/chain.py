@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Append-only tables whose rows are chained: a row that was changed, lost or slipped in is found when they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserFacingError
+from .database import Database
+
+
+def linked(before: str, *content: object) -> str:
+    """sha256 over the hash before and a row's content, which is what the row's own hash must be."""
+    text = json.dumps([before, *content], separators=(",", ":"), default=repr)  # repr: damage may make bytes of a text
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Chain:
+    """One table with `seq INTEGER PRIMARY KEY AUTOINCREMENT`, these columns, and `hash`.
+
+    Each row's hash covers the hash of the row before it (`first` for row 1) and its own content. SQLite remembers the
+    highest number that AUTOINCREMENT gave, so rows missing at the end are noticed too. This finds damage and lost rows;
+    whoever can write the file can also write a new chain.
+    """
+
+    def __init__(self, table: str, columns: str, first: str = "") -> None:
+        self._table = table
+        self._columns = columns
+        self._first = first
+
+    def append(self, connection: sqlite3.Connection, *values: object) -> str:
+        """Adds a row inside the caller's transaction; returns its hash."""
+        last = connection.execute(f"SELECT hash FROM {self._table} ORDER BY seq DESC LIMIT 1").fetchone()
+        digest = linked(last[0] if last else self._first, *values)
+        marks = ",".join("?" * (len(values) + 1))
+        connection.execute(
+            f"INSERT INTO {self._table} ({self._columns}, hash) VALUES ({marks})",
+            (*values, digest),
+        )
+        return digest
+
+    def link_all(self, connection: sqlite3.Connection) -> None:
+        """Gives every row of an older schema its hash, as it stands."""
+        before = self._first
+        query = f"SELECT seq, {self._columns} FROM {self._table} ORDER BY seq"
+        for seq, *values in connection.execute(query).fetchall():
+            before = linked(before, *values)
+            connection.execute(f"UPDATE {self._table} SET hash = ? WHERE seq = ?", (before, seq))
+
+    def rows(self, database: Database) -> list[tuple[Any, ...]]:
+        """All rows as (seq, *columns, hash), checked. Raises UserFacingError naming the first that is wrong."""
+        found = database.rows(f"SELECT seq, {self._columns}, hash FROM {self._table} ORDER BY seq")
+        before = self._first
+        for number, (seq, *values, digest) in enumerate(found, 1):
+            if seq != number:
+                raise damaged_row(database.path, self._table, number, "is missing")
+            if digest != linked(before, *values):
+                raise damaged_row(database.path, self._table, number, "is not as it was written")
+            before = digest
+        given = database.rows("SELECT seq FROM sqlite_sequence WHERE name = ?", self._table)
+        if given and given[0][0] != len(found):
+            raise damaged_row(database.path, self._table, len(found) + 1, "is missing")
+        return found
+
+
+def damaged_row(path: Path, table: str, row: int, reason: str) -> UserFacingError:
+    """The sentence for a row that cannot be used."""
+    return UserFacingError(
+        "storage.damaged_row", path=str(path), folder=str(path.parent), table=table, row=row, reason=reason
+    )

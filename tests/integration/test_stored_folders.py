@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders that earlier versions of the program wrote: they are opened, brought to the newest schema, and gone on with.
+
+`tests/fixtures/make_folders.py` makes such folders, run in a checkout of the version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import zipfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fedmed_desktop import events
+from fedmed_desktop.coordinator import Host
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.federation.inputs import SiteJoined, UpdateArrived
+from fedmed_desktop.site import Jobs
+from fedmed_desktop.storage import BlobStore, Journal, Ledger, Outbox
+from tests.fixtures.make_folders import SPEC
+from tests.parts.federation import INITIAL, moved, result_of
+from tests.parts.loopback import PATIENCE, agent, coordinator, running
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+MADE = sorted(FIXTURES.glob("folders-of-*.zip"))
+
+
+@pytest.fixture(params=MADE, ids=lambda path: path.stem)
+def folders(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    with zipfile.ZipFile(request.param) as archive:
+        archive.extractall(tmp_path)
+    return tmp_path
+
+
+async def to_the_end(folder: Path, jobs: list[Jobs]) -> set[str]:
+    """Runs both sites until the federation has finished; what it ended with."""
+    async with coordinator(folder / "coordinator", SPEC, []) as (_, port):
+        agents = [agent(folder, name, port, one, []) for name, one in zip("AB", jobs, strict=True)]
+        async with running(*agents) as tasks:
+            return set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE))
+
+
+def schema(file: Path) -> int:
+    with closing(sqlite3.connect(file)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def test_that_there_are_folders() -> None:
+    assert MADE[0].name == "folders-of-schema-1.zip"
+
+
+def test_that_a_federation_of_an_earlier_version_goes_on_and_ends_the_same(folders: Path) -> None:
+    async def scenario() -> tuple[set[str], set[str]]:
+        return await to_the_end(folders, jobs), await to_the_end(folders / "undisturbed", jobs)
+
+    before = schema(folders / "coordinator" / "coordinator.sqlite")
+    jobs = [Jobs(), Jobs()]
+    try:
+        went_on, undisturbed = asyncio.run(scenario())
+    finally:
+        for one in jobs:
+            one.close()
+    assert went_on == undisturbed and len(went_on) == 1
+    assert schema(folders / "coordinator" / "coordinator.sqlite") == 2 > before
+    assert schema(folders / "A" / "site.sqlite") == 2 > before
+
+
+def test_that_rows_of_an_earlier_version_are_chained(folders: Path) -> None:
+    file = folders / "coordinator" / "coordinator.sqlite"
+    first = Ledger(file, SPEC)
+    rounds = first.load_rounds(SPEC)
+    first.close()
+    assert rounds.state.round == 2 and list(rounds.state.updates) == ["A"] and rounds.state.sites == ["A", "B"]
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("DELETE FROM inputs WHERE seq = 2")
+        connection.commit()
+    again = Ledger(file, SPEC)
+    with pytest.raises(UserFacingError, match="row 2 of its table inputs is missing"):
+        again.load_rounds(SPEC)
+    again.close()
+
+
+def test_that_names_and_decisions_of_an_earlier_version_still_count(folders: Path) -> None:
+    ledger = Ledger(folders / "coordinator" / "coordinator.sqlite", SPEC)
+    outbox = Outbox(folders / "A" / "site.sqlite", BlobStore(folders / "A" / "blobs"))
+    token = (folders / "A" / "token").read_text()
+    now = outbox.decisions()[-1].time
+    assert ledger.admit("A", token, now) and not ledger.admit("A", "x" * 40, now)
+    assert [(d.round, d.decision) for d in outbox.decisions()] == [
+        (number, word) for number in (1, 2) for word in ("approved", "released", "acknowledged")
+    ]
+    ledger.close()
+    outbox.close()
+    journal = Journal(folders / "B" / "metrics.sqlite", lambda fault: pytest.fail(str(fault)))
+    assert [event.step for event in journal.events() if isinstance(event, events.TrainingStep)] == [1, 2, 3]
+    journal.close()
+
+
+@pytest.mark.parametrize("file", ["coordinator/coordinator.sqlite", "A/site.sqlite"])
+def test_that_a_schema_of_a_later_version_is_refused_and_left_as_it_is(file: str, folders: Path) -> None:
+    path = folders / file
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 77")
+    before = path.read_bytes()
+    with pytest.raises(UserFacingError, match=r"newer version .* \(schema 77; this one knows 2\)") as caught:
+        if path.parent.name == "A":
+            Outbox(path, BlobStore(path.parent / "blobs"))
+        else:
+            Ledger(path, SPEC)
+    assert caught.value.code == "storage.newer" and path.read_bytes() == before
+
+
+def test_that_a_migration_that_is_cut_off_is_made_again(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fedmed_desktop.storage import ledger as module
+
+    file = folders / "coordinator" / "coordinator.sqlite"
+
+    def cut(connection: sqlite3.Connection) -> None:
+        connection.execute("DROP TABLE sites")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        first, second = module._MIGRATIONS
+        patch.setattr(module, "_MIGRATIONS", (first, (*second[:-1], cut)))
+        with pytest.raises(KeyboardInterrupt):
+            Ledger(file, SPEC)
+    assert schema(file) == 1
+    whole = Ledger(file, SPEC)
+    assert whole.load_rounds(SPEC).state.round == 2
+    whole.close()
+
+
+def test_that_a_value_that_an_earlier_version_let_through_locks_nobody_out(tmp_path: Path) -> None:
+    path, blobs = tmp_path / "coordinator.sqlite", BlobStore(tmp_path / "blobs")
+    blobs.write(INITIAL.to_blob())
+    seen: list[events.Event] = []
+    first = Host(SPEC, tmp_path, seen.append)
+    ledger, now = first._ledger, first._clock()
+    for site in "AB":
+        first.rounds.handle(SiteJoined(site=site), now)
+        ledger.append(SiteJoined(site=site), now)
+    update = result_of(first.rounds.state.plans["A"], INITIAL, moved(INITIAL, 1)).update
+    report = update.report.model_copy(update={"notes": 10**400, "seconds": 1e300})
+    ledger.append(UpdateArrived(site="A", update=update.model_copy(update={"report": report})), now)
+    ledger.close()
+    again = Host(SPEC, tmp_path, seen.append)
+    report = again.rounds.state.updates["A"].report
+    again._ledger.close()
+    (warned,) = [event for event in seen if isinstance(event, events.Warned)]
+    assert warned.code == "storage.row_out_of_bounds"
+    assert (warned.params["row"], warned.params["path"]) == (3, str(path))
+    assert (report.notes, report.seconds) == (2**53, 1e30)
