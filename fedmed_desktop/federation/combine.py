@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 from threadpoolctl import threadpool_limits
 
@@ -31,6 +32,7 @@ from ..lora.module import ModuleSource, kaiming_rows, naming
 
 Combining = Literal["factors", "product", "stack"]
 Weighted = tuple[float, Module]
+Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ class Goal:
     seed: int = 0
 
 
+PLAIN: Final = Goal()
+
+
 @dataclass(frozen=True)
 class Combination:
     """The next round's start: the global adapter and what lies frozen beside the base (None: as before).
@@ -105,21 +110,20 @@ class _Mixed:
 _Mix = Callable[[str, list[Weighted], Module | None], _Mixed]
 
 
-def combine_factors(terms: Sequence[Term], goal: Goal | None = None) -> Combination:
+def combine_factors(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
     """Averages A and B separately, padded to the largest rank; needs one scale per module, else UserFacingError.
 
     The residual in product space, sum of w_k (B_k - B)(A_k - A), is computed from the deviations: nothing cancels.
     """
-    return _combined(terms, goal or Goal(), lambda name, parts, _: _factors(name, parts))
+    return _combined(terms, goal, lambda name, parts, _: _factors(name, parts)[0])
 
 
-def combine_product(terms: Sequence[Term], goal: Goal | None = None) -> Combination:
+def combine_product(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
     """The best adapter of the goal's rank for the weighted sum of delta W, split evenly (sqrt(S) on both sides).
 
     Takes any ranks and scales; of different scales the result has the largest. Costs O((d + k) R^2 + R^3) per module
     for ranks that sum to R.
     """
-    goal = goal or Goal()
 
     def mix(name: str, parts: list[Weighted], _: Module | None) -> _Mixed:
         return _Mixed(*algebra.module_truncated_sum(parts, _rank(goal, parts)))
@@ -127,7 +131,7 @@ def combine_product(terms: Sequence[Term], goal: Goal | None = None) -> Combinat
     return _combined(terms, goal, mix)
 
 
-def combine_product_by_level(terms: Sequence[Term], goal: Goal | None = None) -> Combination:
+def combine_product_by_level(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
     """`combine_product`, guarded against rank collapse (raFLoRA, arXiv 2602.13486, at second hand; methods 1.2).
 
     The round's distinct ranks r_1 < r_2 < .. cut each update's components, in order of size, into levels; weights of
@@ -136,7 +140,6 @@ def combine_product_by_level(terms: Sequence[Term], goal: Goal | None = None) ->
     this is `combine_product`, to the last bit. Components are those of delta W, so a change of basis changes nothing.
     The residual is still against the plain weighted sum, so it shows what the guard adds, too.
     """
-    goal = goal or Goal()
 
     def mix(name: str, parts: list[Weighted], _: Module | None) -> _Mixed:
         rank, levels = _rank(goal, parts), sorted({_reach(part) for _, part in parts})
@@ -148,9 +151,8 @@ def combine_product_by_level(terms: Sequence[Term], goal: Goal | None = None) ->
     return _combined(terms, goal, mix)
 
 
-def combine_stack(terms: Sequence[Term], goal: Goal | None = None) -> Combination:
+def combine_stack(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
     """Adds the exact weighted sum to what is frozen, and gives a fresh adapter: A from the goal's seed, B = 0."""
-    goal = goal or Goal()
     rng = np.random.Generator(np.random.PCG64(goal.seed))
 
     def mix(name: str, parts: list[Weighted], frozen: Module | None) -> _Mixed:
@@ -163,17 +165,17 @@ def combine_stack(terms: Sequence[Term], goal: Goal | None = None) -> Combinatio
     return _combined(terms, goal, mix)
 
 
-def combine_factors_exactly(terms: Sequence[Term], goal: Goal | None = None) -> Combination:
+def combine_factors_exactly(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
     """`combine_factors`, with what it misses added to what is frozen (FedEx-LoRA, arXiv 2410.09432; methods 4.5).
 
     The missed part is sum of w_k (B_k - B)(A_k - A), of rank at most (K - 1) r, kept as two thin factors: so it serves
     bases in 4 bits too, which nothing can be added to.
     """
-    goal = goal or Goal()
 
     def mix(name: str, parts: list[Weighted], frozen: Module | None) -> _Mixed:
-        mixed = _factors(name, parts)
-        beside, dropped = _accumulated(frozen, _deviations(parts), goal.frozen_rank)
+        mixed, (b, a) = _factors(name, parts)
+        missed = Module(b.astype(np.float32), a.astype(np.float32), mixed.module.scale)
+        beside, dropped = _accumulated(frozen, [(1.0, missed)], goal.frozen_rank)
         return _Mixed(mixed.module, dropped, mixed.ideal, beside)
 
     return _combined(terms, goal, mix)
@@ -228,45 +230,41 @@ def _by_level(parts: Sequence[Weighted], levels: Sequence[int]) -> list[Weighted
     return cut
 
 
-def _factors(name: str, parts: Sequence[Weighted]) -> _Mixed:
-    if len({part.scale for _, part in parts}) > 1:
+def _factors(name: str, parts: Sequence[Weighted]) -> tuple[_Mixed, tuple[Matrix, Matrix]]:
+    """The averaged factors, and the stacked factors of what their product misses: sum of w_k (B_k - B)(A_k - A)."""
+    scale = parts[0][1].scale
+    if any(part.scale != scale for _, part in parts):
         raise UserFacingError("combine.mixed_scales", module=name)
-    b, a, scale = _means(parts)
+    padded = _padded(parts)
+    b, a = np.zeros_like(padded[0][1]), np.zeros_like(padded[0][2])
+    for weight, its_b, its_a in padded:
+        b, a = b + weight * its_b, a + weight * its_a
+    apart = _stacked([(weight, its_b - b, its_a - a) for weight, its_b, its_a in padded])
     mixed = Module(b.astype(np.float32), a.astype(np.float32), scale)
-    missed = _energy(*_stacked(parts, b, a), scale)
-    ideal = _energy(*_stacked(parts, np.zeros_like(b), np.zeros_like(a)), scale)
-    return _Mixed(mixed, missed, ideal)
+    return _Mixed(mixed, _energy(*apart, scale), _energy(*_stacked(padded), scale)), apart
 
 
-def _means(parts: Sequence[Weighted]) -> tuple[np.ndarray, np.ndarray, float]:
+def _padded(parts: Sequence[Weighted]) -> list[tuple[float, Matrix, Matrix]]:
+    """(weight, B, A) in float64, with zeros up to the largest rank."""
     rank = max(part.rank for _, part in parts)
-    d, k = parts[0][1].shape
-    b, a = np.zeros((d, rank)), np.zeros((rank, k))
-    for weight, part in parts:
-        b[:, : part.rank] += weight * part.B.astype(np.float64)  # a float times float32 stays float32
-        a[: part.rank] += weight * part.A.astype(np.float64)
-    return b, a, parts[0][1].scale
+    return [
+        (
+            weight,
+            np.pad(part.B.astype(np.float64), ((0, 0), (0, rank - part.rank))),
+            np.pad(part.A.astype(np.float64), ((0, rank - part.rank), (0, 0))),
+        )
+        for weight, part in parts
+    ]
 
 
-def _stacked(parts: Sequence[Weighted], b: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All sites' deviations from (b, a): B side by side, weights on A alone."""
-    rank = b.shape[1]
-    left = np.hstack([np.pad(part.B.astype(np.float64), ((0, 0), (0, rank - part.rank))) - b for _, part in parts])
-    right = np.vstack(
-        [w * (np.pad(part.A.astype(np.float64), ((0, rank - part.rank), (0, 0))) - a) for w, part in parts]
-    )
-    return left, right
+def _stacked(terms: Sequence[tuple[float, Matrix, Matrix]]) -> tuple[Matrix, Matrix]:
+    """Factors of the weighted sum: every B side by side, every A below the other; weights on A alone."""
+    return np.hstack([b for _, b, _ in terms]), np.vstack([weight * a for weight, _, a in terms])
 
 
-def _energy(b: np.ndarray, a: np.ndarray, scale: float) -> float:
+def _energy(b: Matrix, a: Matrix, scale: float) -> float:
     """|scale b a|^2 by the trace identity, never forming d x k; not below zero."""
     return max(0.0, scale * scale * float(np.sum((b.T @ b) * (a @ a.T))))
-
-
-def _deviations(parts: Sequence[Weighted]) -> list[Weighted]:
-    b, a, scale = _means(parts)
-    left, right = _stacked(parts, b, a)
-    return [(1.0, Module(left.astype(np.float32), right.astype(np.float32), scale))]
 
 
 def _accumulated(frozen: Module | None, parts: Sequence[Weighted], limit: int) -> tuple[Module, float]:

@@ -2,8 +2,8 @@
 """Low-rank adapters as values: Module and Adapter, their wire bytes (`blob`) and their algebra (`algebra`)."""
 
 from .adapter import Adapter
-from .blob import BlobHeader, BlobReader, read_blob_header
+from .blob import BlobReader
 from .load import load_adapter
 from .module import Module
 
-__all__ = ["Adapter", "BlobHeader", "BlobReader", "Module", "load_adapter", "read_blob_header"]
+__all__ = ["Adapter", "BlobReader", "Module", "load_adapter"]

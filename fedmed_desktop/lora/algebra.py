@@ -31,13 +31,6 @@ Cut = Literal["best", "first"]
 _FRESH_ROW_NORM: Final = math.sqrt(1 / 3)
 
 
-def module_inner(x: Module, y: Module) -> float:
-    """Frobenius inner product <delta W_x, delta W_y> = s_x s_y tr((B_x^T B_y)(A_y A_x^T))."""
-    outer = x.B.T.astype(np.float64) @ y.B
-    inside = x.A.astype(np.float64) @ y.A.T
-    return x.scale * y.scale * float(np.vdot(outer, inside))
-
-
 def module_norm(x: Module) -> float:
     """Frobenius norm of delta W, from its core: no square root of a cancelled difference."""
     return float(np.linalg.norm(_core(x)))
@@ -135,20 +128,9 @@ def singular_values(module: Module) -> Float64:
     return np.asarray(np.linalg.svd(_core(module), compute_uv=False), dtype=np.float64)
 
 
-def inner(x: Adapter, y: Adapter) -> float:
-    """Frobenius inner product over all modules. Raises UserFacingError if modules or shapes differ."""
-    return math.fsum(module_inner(a, b) for a, b in _pairs(x, y))
-
-
 def norm(x: Adapter) -> float:
     """Frobenius norm over all modules."""
     return math.hypot(*(module_norm(module) for module in x.values()))
-
-
-def cosine(x: Adapter, y: Adapter) -> float:
-    """Cosine between two updates, in [-1, 1]; 0 where either is zero. Raises UserFacingError like `inner`."""
-    product, size = inner(x, y), norm(x) * norm(y)
-    return min(1.0, max(-1.0, product / size)) if size else 0.0
 
 
 def distance(x: Adapter, y: Adapter) -> float:

@@ -10,7 +10,6 @@ hashes, and a blob that parses encodes to itself.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,8 @@ from .tensorfile import (
     LENGTH_BYTES,
     TensorEntry,
     TensorHeader,
+    header_bytes,
+    matrix_shape,
     read_tensor_header,
     strict_json,
     widen,
@@ -60,7 +61,7 @@ class BlobHeader:
 
 def blob_chunks(modules: Mapping[str, Module]) -> Iterator[bytes | memoryview]:
     """The blob's bytes piece by piece, for hashing or writing without a second copy of every factor."""
-    header = _header_bytes(
+    header = _header(
         {name: module.scale for name, module in modules.items()},
         {name: (module.shape, module.rank) for name, module in modules.items()},
     )
@@ -82,7 +83,7 @@ def read_blob_header(source: bytes | memoryview | BinaryIO) -> BlobHeader:
         stem, dot, kind = tensor.rpartition(".")
         if stem not in scales or dot + kind not in (_A, _B):
             raise UserFacingError("lora.tensor_unknown", tensor=shown(tensor))
-    if file.raw != _header_bytes(scales, layout):
+    if file.raw != _header(scales, layout):
         raise UserFacingError("lora.not_canonical")
     return BlobHeader(
         scales=scales,
@@ -172,10 +173,11 @@ def _scales(metadata: Mapping[str, str]) -> dict[str, float]:
         raise UserFacingError("lora.tensor_dtype", tensor="*", dtype=shown(said["dtype"]), expected="float32")
     if not said["scales"]:
         raise UserFacingError("lora.adapter_empty")
-    return {check_module_name(name): _scale(name, said["scales"][name]) for name in sorted(said["scales"])}
+    return {check_module_name(name): scale_of(name, said["scales"][name]) for name in sorted(said["scales"])}
 
 
-def _scale(name: str, value: Any) -> float:
+def scale_of(name: str, value: Any) -> float:
+    """A module's scale from metadata, checked. Raises UserFacingError for anything but a number above 0."""
     if type(value) is not float or not 0 < value < float("inf"):
         raise UserFacingError("lora.scale", scale=shown(value), name=name)
     return value
@@ -186,32 +188,16 @@ def _layout(name: str, tensors: Mapping[str, TensorEntry]) -> tuple[tuple[int, i
     for suffix in (_A, _B):
         if name + suffix not in tensors:
             raise UserFacingError("lora.partner_missing", tensor=name + suffix)
-        entry = tensors[name + suffix]
-        if entry.dtype != "F32":
-            raise UserFacingError("lora.tensor_dtype", tensor=entry.name, dtype=entry.dtype, expected="F32")
-        if len(entry.shape) != 2 or 0 in entry.shape:
-            raise UserFacingError(
-                "lora.factor_shape", tensor=entry.name, shape=str(entry.shape), expected="a filled matrix"
-            )
-    a, b = tensors[name + _A].shape, tensors[name + _B].shape
+    a, b = matrix_shape(tensors[name + _A]), matrix_shape(tensors[name + _B])
     if a[0] != b[1]:
         raise UserFacingError("lora.factor_shape", tensor=name + _A, shape=str(a), expected=f"({b[1]}, inputs)")
     return (b[0], a[1]), a[0]
 
 
-def _header_bytes(scales: Mapping[str, float], layout: Mapping[str, tuple[tuple[int, int], int]]) -> bytes:
-    said = {"dtype": "float32", "format": FORMAT_VERSION, "scales": {name: scales[name] for name in sorted(scales)}}
-    header: dict[str, Any] = {"__metadata__": {METADATA_KEY: _json(said)}}
-    at = 0
+def _header(scales: Mapping[str, float], layout: Mapping[str, tuple[tuple[int, int], int]]) -> bytes:
+    shapes: dict[str, tuple[int, ...]] = {}
     for name in sorted(layout):
         (d, k), rank = layout[name]
-        for suffix, shape in ((_A, (rank, k)), (_B, (d, rank))):
-            end = at + 4 * shape[0] * shape[1]
-            header[name + suffix] = {"dtype": "F32", "shape": list(shape), "data_offsets": [at, end]}
-            at = end
-    raw = _json(header).encode("ascii")
-    return raw + b" " * (-len(raw) % 8)  # so that the tensors begin at a multiple of 8
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        shapes |= {name + _A: (rank, k), name + _B: (d, rank)}
+    said = {"dtype": "float32", "format": FORMAT_VERSION, "scales": dict(sorted(scales.items()))}
+    return header_bytes(METADATA_KEY, said, shapes)

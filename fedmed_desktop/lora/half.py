@@ -9,17 +9,16 @@ adapter that gives the other factor: the round's start, whose bytes both ends ha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from ..errors import UserFacingError
 from .adapter import Adapter
-from .blob import BlobReader, read_factor
+from .blob import BlobReader, read_factor, scale_of
 from .module import Factor, Module, ModuleSource, check_module_name, naming, shown
 from .part_reader import PartReader
-from .tensorfile import LENGTH_BYTES, TensorEntry, TensorHeader, read_tensor_header, strict_json
+from .tensorfile import LENGTH_BYTES, TensorHeader, header_bytes, matrix_shape, read_tensor_header, strict_json
 
 FORMAT_VERSION: Final = 1
 METADATA_KEY: Final = "fedmed_factor"
@@ -78,15 +77,8 @@ def _factor(module: Module, factor: Factor) -> Any:
 
 
 def _header(factor: Factor, scales: Mapping[str, float], shapes: Mapping[str, tuple[int, ...]]) -> bytes:
-    said = {"dtype": "float32", "factor": factor, "format": FORMAT_VERSION}
-    header: dict[str, Any] = {"__metadata__": {METADATA_KEY: _json(said | {"scales": dict(sorted(scales.items()))})}}
-    at = 0
-    for name in sorted(shapes):
-        end = at + 4 * shapes[name][0] * shapes[name][1]
-        header[f"{name}.lora_{factor}"] = {"dtype": "F32", "shape": list(shapes[name]), "data_offsets": [at, end]}
-        at = end
-    raw = _json(header).encode("ascii")
-    return raw + b" " * (-len(raw) % 8)
+    said = {"dtype": "float32", "factor": factor, "format": FORMAT_VERSION, "scales": dict(sorted(scales.items()))}
+    return header_bytes(METADATA_KEY, said, {f"{name}.lora_{factor}": shapes[name] for name in sorted(shapes)})
 
 
 def _read_header(file: BinaryIO, factor: Factor) -> tuple[TensorHeader, dict[str, float]]:
@@ -99,29 +91,12 @@ def _read_header(file: BinaryIO, factor: Factor) -> tuple[TensorHeader, dict[str
         raise UserFacingError("lora.metadata", reason=f"they must say factor {factor} in float32, format 1, and scales")
     if not isinstance(scales, dict) or not scales:
         raise UserFacingError("lora.adapter_empty")
-    for name in sorted(scales):
-        check_module_name(name)
-        if type(scales[name]) is not float or not 0 < scales[name] < float("inf"):
-            raise UserFacingError("lora.scale", scale=shown(scales[name]), name=name)
+    scales = {check_module_name(name): scale_of(name, scales[name]) for name in sorted(scales)}
     wanted = {f"{name}.lora_{factor}": name for name in scales}
     if foreign := sorted(header.tensors.keys() ^ wanted.keys()):
         code = "lora.tensor_unknown" if foreign[0] in header.tensors else "lora.partner_missing"
         raise UserFacingError(code, tensor=shown(foreign[0]))
-    shapes = {name: _shape(header.tensors[tensor]) for tensor, name in wanted.items()}
+    shapes = {name: matrix_shape(header.tensors[tensor]) for tensor, name in wanted.items()}
     if header.raw != _header(factor, scales, shapes):
         raise UserFacingError("lora.not_canonical")
-    return header, dict(sorted(scales.items()))
-
-
-def _shape(entry: TensorEntry) -> tuple[int, ...]:
-    if entry.dtype != "F32":
-        raise UserFacingError("lora.tensor_dtype", tensor=entry.name, dtype=entry.dtype, expected="F32")
-    if len(entry.shape) != 2 or 0 in entry.shape:
-        raise UserFacingError(
-            "lora.factor_shape", tensor=entry.name, shape=str(entry.shape), expected="a filled matrix"
-        )
-    return entry.shape
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return header, scales

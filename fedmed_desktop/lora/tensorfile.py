@@ -79,6 +79,32 @@ def read_tensor_header(source: bytes | memoryview | BinaryIO) -> TensorHeader:
     return TensorHeader({entry.name: entry for entry in entries}, metadata, raw)
 
 
+def header_bytes(key: str, said: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> bytes:
+    """The one canonical header of float32 tensors that lie back to back in this order.
+
+    `said` becomes the only metadata entry, under `key`, as canonical JSON.
+    """
+    header: dict[str, Any] = {"__metadata__": {key: _json(said)}}
+    at = 0
+    for name, shape in shapes.items():
+        end = at + 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [at, end]}
+        at = end
+    raw = _json(header).encode("ascii")
+    return raw + b" " * (-len(raw) % 8)  # so that the tensors begin at a multiple of 8
+
+
+def matrix_shape(entry: TensorEntry) -> tuple[int, int]:
+    """(rows, columns) of a float32 matrix that is not empty. Raises UserFacingError for any other tensor."""
+    if entry.dtype != "F32":
+        raise UserFacingError("lora.tensor_dtype", tensor=entry.name, dtype=entry.dtype, expected="F32")
+    if len(entry.shape) != 2 or 0 in entry.shape:
+        raise UserFacingError(
+            "lora.factor_shape", tensor=entry.name, shape=str(entry.shape), expected="a filled matrix"
+        )
+    return entry.shape[0], entry.shape[1]
+
+
 def strict_json(text: bytes | str) -> dict[str, Any]:
     """A JSON object without repeated keys, NaN or infinities; UserFacingError says what is wrong otherwise."""
     try:
@@ -137,6 +163,10 @@ def _check_contiguous(entries: list[TensorEntry], data_bytes: int) -> None:
         at = entry.end
     if at != data_bytes:
         raise UserFacingError("lora.file_size", size=data_bytes, expected=at)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
