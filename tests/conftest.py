@@ -51,11 +51,12 @@ def pytest_configure() -> None:
     """Where Qt cannot start the run ends in one sentence, before pytest-qt tries: what is skipped looks like passed."""
     from fedmed_desktop.desktop import preflight
     from fedmed_desktop.errors import UserFacingError
+    from fedmed_desktop.wording import told
 
     try:
         preflight.check()
     except UserFacingError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(told(error)) from None
     preflight.prepare()
 
 

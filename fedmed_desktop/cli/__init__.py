@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 from ..errors import UserFacingError
+from ..wording import told
 from . import desktop
 from .desktop import USER_ERROR
 
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.remove(flag)
         return _handler(flag)(arguments)
     except UserFacingError as error:
-        print(f"fedmed-desktop: {error}", file=sys.stderr)
+        print(f"fedmed-desktop: {told(error)}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("fedmed-desktop: stopped", file=sys.stderr)

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .. import events
-from ..lines import PHASES, line
+from ..wording.lines import PHASES, line
 
 
 class LineFace:

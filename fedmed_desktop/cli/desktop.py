@@ -13,6 +13,7 @@ from pathlib import Path
 from .. import __version__
 from ..desktop.options import DesktopOptions
 from ..errors import UserFacingError
+from ..wording import told
 
 USER_ERROR = 2
 
@@ -72,7 +73,7 @@ def run_without_terminal(arguments: Sequence[str]) -> int:
             raise
         _tell(said.getvalue().strip())
     except UserFacingError as error:
-        _tell(str(error))
+        _tell(told(error))
     return USER_ERROR
 
 

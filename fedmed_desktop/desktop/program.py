@@ -18,8 +18,9 @@ from PySide6.QtWidgets import QApplication
 
 from .. import events
 from ..demo.settings import DemoOptions
-from ..errors import UserFacingError, sentence
+from ..errors import UserFacingError
 from ..site import Record
+from ..wording import sentence
 from .frame.ask import Question
 from .frame.place import Place
 from .frame.questions import Words, about_closing, about_leaving

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ..errors import SENTENCES, UserFacingError
+from ..errors import UserFacingError
 from .methods import METHODS
 from .plan import Frozen
 
@@ -32,14 +32,14 @@ _PLAIN: Final[Mapping[str, str]] = {
 def checked(model: type[Value], data: Mapping[str, object], where: str, kind: str) -> Value:
     """The value of these data; raises UserFacingError with `where` and the key that is wrong.
 
-    `kind` is what the file holds, with its article. A validator names a sentence of its own by raising a
+    `kind` is what the file holds, with its article. A validator gives an error of its own by raising a
     PydanticCustomError with its code; `part` in its context says which part of the file it is about.
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        if (code := first["type"]) in SENTENCES:
+        if "." in (code := first["type"]):  # one of ours: pydantic's own have no dot
             context = dict(first.get("ctx", {}))
             part = context.pop("part", "")
             raise UserFacingError(code, **{**context, "path": f"{where}, {part}" if part else where}) from None

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from ..errors import SENTENCES, UserFacingError
+from ..errors import UserFacingError
 from ..lora.algebra import Cut
 from .checked import checked
 from .combine import Combining
@@ -190,7 +190,7 @@ class FederationSpec(Frozen):
             clients=self.round.clients,
         )
         if code := self.method.misfit(setting):
-            raise PydanticCustomError(code, SENTENCES[code], {"path": "the specification"})
+            raise PydanticCustomError(code, code)
         return self
 
     @property

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_
 from pydantic_core import PydanticCustomError
 
 from ..clinical import AnswerForm
-from ..errors import SENTENCES, UserFacingError
+from ..errors import UserFacingError
 from ..federation import TrainingSettings
 from ..federation.checked import checked
 from ..federation.methods.method import HistogramOf, Setting
@@ -176,7 +176,7 @@ class Experiment(Frozen):
             if code == "methods.no_shared_notes":
                 code = "lab.no_shared_notes"
             if code:
-                raise PydanticCustomError(code, SENTENCES[code], {"part": choice.label})
+                raise PydanticCustomError(code, code, {"part": choice.label})
             self._check_rank(choice)
         return self
 
@@ -187,7 +187,7 @@ class Experiment(Frozen):
             if caps and not choice.method.mixes_ranks and rank > min(caps):
                 code = "lab.rank_over_cap"
                 context = {"part": choice.label, "method": choice.method.name, "rank": rank, "cap": min(caps)}
-                raise PydanticCustomError(code, SENTENCES[code], context)
+                raise PydanticCustomError(code, code, context)
 
     @property
     def histogram_of(self) -> HistogramOf:

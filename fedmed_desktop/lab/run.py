@@ -25,6 +25,7 @@ from ..storage.results import (
     read_results,
     write_tables,
 )
+from ..wording import told
 from .cell import BaseFacts, CellRun
 from .cells import Cell, cells
 from .corpora import check_data, read_corpora
@@ -110,7 +111,7 @@ def _result(run: CellRun, cell: Cell) -> CellResult:
     except UserFacingError as error:
         if error.code not in _RESULTS_OF_TRAINING:
             raise
-        return CellResult(cell=cell.id, failure=Failure(code=error.code, sentence=str(error)))
+        return CellResult(cell=cell.id, failure=Failure(code=error.code, sentence=told(error)))
 
 
 def identity(experiment: Experiment, base: BaseFacts, tuning: bool) -> str:

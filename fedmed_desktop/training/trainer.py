@@ -42,7 +42,7 @@ Moment = Literal["before", "after", "final"]
 _MOMENTS: Final[Mapping[Moment, str]] = {
     "before": "before training",
     "after": "after training",
-    "final": "in the end",
+    "final": "at the end",
 }
 
 

@@ -15,14 +15,15 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "fedmed_desktop"
 
 FLOORS = {
-    "errors": 0, "events": 0, "files": 0, "lines": 0, "resources": 0, "scores": 0, "standing": 0,
+    "errors": 0, "events": 0, "files": 0, "resources": 0, "scores": 0, "standing": 0,
     "lora": 1, "clinical": 1, "federation": 1,
     "training": 2, "protocol": 2, "storage": 2,
     "site": 3, "coordinator": 3,
-    "demo": 4, "lab": 4,
-    "desktop": 5,
-    "cli": 6,
-    "__main__": 7,
+    "wording": 4,
+    "demo": 5, "lab": 5,
+    "desktop": 6,
+    "cli": 7,
+    "__main__": 8,
 }  # fmt: skip
 SAME_FLOOR = {
     ("federation", "lora"),
@@ -30,8 +31,6 @@ SAME_FLOOR = {
     ("events", "standing"),
     ("standing", "scores"),
     ("files", "errors"),
-    ("lines", "errors"),
-    ("lines", "events"),
 }
 
 TORCH = frozenset({"torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers"})

@@ -11,7 +11,7 @@ from string import Formatter
 
 import pytest
 
-from fedmed_desktop.errors import SENTENCES
+from fedmed_desktop.wording import SENTENCES
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "fedmed_desktop"
@@ -112,5 +112,5 @@ def test_that_a_sentence_is_a_sentence_and_is_used(code: str) -> None:
     assert re.fullmatch(r"[a-z_]+(\.[a-z_0-9]+)+", code)
     end = SENTENCES[code].rstrip(")\"'")
     assert end.endswith((".", "?")) or ": " in end, "a sentence ends with a full stop, or with a command to run"
-    used = (path for path in MODULES if path != PACKAGE / "errors.py" and f'"{code}"' in path.read_text("utf-8"))
+    used = (path for path in MODULES if path.parent != PACKAGE / "wording" and f'"{code}"' in path.read_text("utf-8"))
     assert any(used), f"no module says {code}"

@@ -72,7 +72,7 @@ def test_that_a_federation_is_never_written_over(
     status, said = run(
         capsys, "--new-federation", "--model", tiny_model, "--notes-types", "drug", "--out", federation.parent
     )
-    assert status == 2 and "exists already" in said
+    assert status == 2 and "already exists" in said
     assert federation.read_bytes() == before
 
 
@@ -230,7 +230,7 @@ def test_that_a_wrong_option_of_a_site_is_refused_in_words(
     ("arguments", "words"),
     [
         (("--demo", "--method", "fedmagic"), "method"),
-        (("--demo", "--sites", "9"), "9 are wanted"),
+        (("--demo", "--sites", "9"), "9 are needed"),
         (("--demo", "--report", "/proc/nowhere"), "/proc/nowhere"),
         (("--demo", "--model", "/nowhere"), "/nowhere"),
     ],

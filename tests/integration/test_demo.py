@@ -22,12 +22,12 @@ from fedmed_desktop import events
 from fedmed_desktop.demo.federation import demo_sites, demo_spec
 from fedmed_desktop.demo.run import DemoResult, run_demo
 from fedmed_desktop.demo.settings import LORA, SHARED_NOTES, DemoOptions
-from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.lora import Adapter, algebra
 from fedmed_desktop.site import Jobs, Record, SiteAgent, Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
 from fedmed_desktop.training.preparation import LoadedBase
+from tests.parts.told import told_as
 
 TEXTS = ("Lithium caused tremor .", "Aspirin was given for pain .", "Fever followed the dose of cefazolin .")
 DRUGS = ("Lithium", "Aspirin", "cefazolin")
@@ -160,9 +160,9 @@ def test_that_what_the_operator_keeps_never_counts_and_the_round_goes_on_without
 
 def test_that_a_notes_folder_without_sites_is_refused_in_words(tmp_path: Path, tiny_model: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserFacingError, match="holds notes of 0 sites"):
+    with told_as("has notes of 0 sites"):
         demonstrate(DemoOptions(model=tiny_model, notes=tmp_path / "empty"))
-    with pytest.raises(UserFacingError, match="no notes folder"):
+    with told_as("no notes folder"):
         demonstrate(DemoOptions(model=tiny_model, notes=tmp_path / "nowhere"))
 
 
@@ -170,10 +170,10 @@ def test_that_one_site_s_mistake_ends_the_demonstration_in_its_own_sentence(
     notes: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     (notes / "South" / "types.toml").write_text('[types.map]\nChemical = "poison"\n')
-    with pytest.raises(UserFacingError, match="poison"):
+    with told_as("poison"):
         demonstrate(DemoOptions(model=tiny_model, notes=notes, report=tmp_path / "report", threads=1))
     (notes / "South").rename(notes / "S\N{LATIN SMALL LETTER O WITH DIAERESIS}uth")
-    with pytest.raises(UserFacingError, match="cannot be a site's name"):
+    with told_as("cannot be a site's name"):
         demonstrate(DemoOptions(model=tiny_model, notes=notes, report=tmp_path / "report", threads=1))
 
 
@@ -183,7 +183,7 @@ def test_that_a_demonstration_that_pauses_ends_and_says_so(notes: Path, tiny_mod
             return Verdict(approve=False, by="Ada", reason="no", delay=timedelta(0))
 
     options = DemoOptions(sites=1, rounds=1, model=tiny_model, notes=notes, report=tmp_path / "report", threads=1)
-    with pytest.raises(UserFacingError, match="came to a stand"):
+    with told_as("stopped twice because too few updates were sent"):
         asyncio.run(run_demo(options, Refuser(), lambda event: None))
 
 

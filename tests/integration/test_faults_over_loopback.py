@@ -54,6 +54,7 @@ from tests.parts.loopback import (
     stop,
     until,
 )
+from tests.parts.told import told_as
 
 pytestmark = pytest.mark.integration
 
@@ -626,14 +627,14 @@ def test_that_an_address_elsewhere_is_refused_by_both_ends(address: str, tmp_pat
 def test_that_what_is_no_address_is_refused_with_an_example(address: str) -> None:
     from fedmed_desktop.site.link import check_address
 
-    with pytest.raises(UserFacingError, match=r"such as ws://127\.0\.0\.1:8765"):
+    with told_as(r"such as ws://127\.0\.0\.1:8765"):
         check_address(address)
 
 
 def test_that_a_port_in_use_is_named(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with coordinator(tmp_path / "c", ONE, []) as (_, port):
-            with pytest.raises(UserFacingError, match=str(port)) as caught:
+            with told_as(str(port)) as caught:
                 async with coordinator(tmp_path / "d", ONE, [], port):
                     pass
             assert caught.value.code == "coordinator.port"
@@ -959,7 +960,7 @@ def test_that_an_approval_can_be_taken_back_before_it_is_in_effect_and_not_after
                 person.verdicts.put_nowait(True)
                 await until(lambda: "released" in decided(seen))
                 assert time.monotonic() - began >= 0.6
-                with pytest.raises(UserFacingError, match="cannot be taken_back any more"):
+                with told_as("cannot be taken_back any more"):
                     one.take_back(sha256, "ann", "too late")
                 person.verdicts.put_nowait(True)
                 await asyncio.wait_for(task, PATIENCE)
@@ -1092,7 +1093,7 @@ def test_that_nothing_is_acknowledged_that_a_full_disk_kept_out_of_the_ledger(tm
                 goodbye = await site.hear(Goodbye)
                 assert goodbye.code == "storage.disk_full" and not goodbye.final
             assert host.rounds.state.updates == {}
-            with pytest.raises(UserFacingError, match="disk is full"):
+            with told_as("disk is full"):
                 await asyncio.wait_for(host.wait_for_fault(), PATIENCE)
             async with RawSite(port) as site:
                 await site.join()

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop.cli import main
-from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import LocalResult
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.lab.cells import Cell, cells
@@ -22,6 +21,7 @@ from fedmed_desktop.lab.experiment import Experiment, load_experiment
 from fedmed_desktop.lab.run import Lab, LabOptions
 from fedmed_desktop.resources import resource
 from fedmed_desktop.storage.results import CELLS_FILE, CellResult, ResultRow, Results, read_results
+from tests.parts.told import told_as
 
 pytestmark = pytest.mark.usefixtures("no_wait_for_disk")
 
@@ -131,7 +131,7 @@ def test_that_notes_which_do_not_become_sites_are_told_before_the_first_cell(fil
     experiment = load_experiment(file)
     split = experiment.split.model_copy(update={"by": "iid", "sizes": "skewed", "ratio": 90.0})
     watcher = Quiet()
-    with pytest.raises(UserFacingError, match=r"\(9 sites, seed 3\).*split.ratio"):
+    with told_as(r"\(9 sites, seed 3\).*split.ratio"):
         run(experiment.model_copy(update={"sites": (2, 9), "split": split}), tmp_path / "out", watcher)
     assert watcher.began == []
 
@@ -152,7 +152,7 @@ def test_that_a_method_and_a_count_of_sites_are_added_to_what_was_run(file: Path
     run(more, tmp_path / "out", watcher)
     assert watcher.began == ["fedsa, 2 sites, seed 3", "fedavg, 3 sites, seed 3", "fedsa, 3 sites, seed 3"]
     other = fedavg.model_copy(update={"rank": 1})
-    with pytest.raises(UserFacingError, match="results of fedavg with other settings"):
+    with told_as("results of fedavg with other settings"):
         run(more.model_copy(update={"methods": (other, fedsa)}), tmp_path / "out")
 
 
@@ -160,9 +160,9 @@ def test_that_another_experiment_does_not_go_on_in_the_folder_of_one(file: Path,
     experiment = load_experiment(file)
     run(experiment, tmp_path / "out", only=("base",))
     other = experiment.model_copy(update={"rounds": 1})
-    with pytest.raises(UserFacingError, match="results of another experiment"):
+    with told_as("results of another experiment"):
         run(other, tmp_path / "out")
-    with pytest.raises(UserFacingError, match="results of another experiment"):
+    with told_as("results of another experiment"):
         run(experiment, tmp_path / "out", tuning=True)
     more = experiment.model_copy(update={"seeds": (3, 4)})
     assert [cell.id for cell in Lab(LabOptions(more, tmp_path / "out", only=("base",))).left] == [

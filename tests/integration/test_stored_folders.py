@@ -16,13 +16,13 @@ import pytest
 
 from fedmed_desktop import events
 from fedmed_desktop.coordinator import Host
-from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.inputs import SiteJoined, UpdateArrived
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import BlobStore, Journal, Ledger, Outbox
 from tests.fixtures.make_folders import SPEC
 from tests.parts.federation import INITIAL, moved, result_of
 from tests.parts.loopback import PATIENCE, agent, coordinator, running
+from tests.parts.told import told_as
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 MADE = sorted(FIXTURES.glob("folders-of-*.zip"))
@@ -78,7 +78,7 @@ def test_that_rows_of_an_earlier_version_are_chained(folders: Path) -> None:
         connection.execute("DELETE FROM inputs WHERE seq = 2")
         connection.commit()
     again = Ledger(file, SPEC)
-    with pytest.raises(UserFacingError, match="row 2 of its table inputs is missing"):
+    with told_as("row 2 of its table inputs is missing"):
         again.load_rounds(SPEC)
     again.close()
 
@@ -105,7 +105,7 @@ def test_that_a_schema_of_a_later_version_is_refused_and_left_as_it_is(file: str
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 77")
     before = path.read_bytes()
-    with pytest.raises(UserFacingError, match=r"newer version .* \(schema 77; this one knows 2\)") as caught:
+    with told_as(r"newer version .* \(schema 77; this one knows 2\)") as caught:
         if path.parent.name == "A":
             Outbox(path, BlobStore(path.parent / "blobs"))
         else:

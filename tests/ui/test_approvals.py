@@ -383,7 +383,7 @@ def test_that_a_refusal_is_told_in_a_sentence(shown: Shown, entry: Entry) -> Non
     shown.site.refuse(entry)
     shown.refresh()
     outcome = shown.page.decision.outcome
-    assert outcome.headline.text() == "Refused by the coordinator" and "had closed" in outcome.text.text()
+    assert outcome.headline.text() == "Refused by the coordinator" and "had already closed" in outcome.text.text()
 
 
 def test_that_a_refusal_has_its_numbers_while_they_are_known_and_no_gaps_later(shown: Shown, entry: Entry) -> None:

@@ -109,7 +109,7 @@ def test_that_a_folder_that_is_none_is_a_sentence_and_nothing_is_lost(
     (tmp_path / "empty").mkdir()
     window.experiment.open(str(tmp_path / "empty"))
     qtbot.waitUntil(window._said.isVisible)
-    assert "holds no experiment" in window._said.text() and "--lab" in window._said.text()
+    assert "contains no experiment" in window._said.text() and "--lab" in window._said.text()
     assert window.monitor.isVisible()
     window._said.button.click()
     window.experiment.open(str(folder))

@@ -216,12 +216,12 @@ def test_that_a_broken_settings_file_is_put_aside_with_a_sentence(desktop: Opene
     folder.mkdir()
     (folder / "settings.json").write_text('{"text_scale": "enormous"', "utf-8")
     one = desktop().begin()
-    one.until(lambda: "put aside" in one.said())
+    one.until(lambda: "could not be read" in one.said())
     assert (folder / "settings.broken").exists() and not one.faults()
     one.close()
     two = desktop().begin()
     two.until(lambda: (folder / "settings.json").exists())
-    assert "put aside" not in two.said()
+    assert "could not be read" not in two.said()
 
 
 def test_that_settings_of_the_monitor_outlast_a_start_that_was_closed_at_once(desktop: Opened) -> None:

@@ -93,11 +93,11 @@ def test_that_a_taken_name_is_told_and_another_one_joins(
     one.until(lambda: one.desk.ended is not None)
     one.window.show_now()
     assert one.headline() == "This cannot go on"
-    assert "Another site has joined under the name North" in one.text("rounds")
+    assert "Another site has already joined with the name North" in one.text("rounds")
     one.click(one.window.rounds.session.status.button)
     form = one.window.join
     assert form.isVisible() and form.fields["name"].text() == SITE
-    assert "Another site has joined under the name North" in form.banner.text()
+    assert "Another site has already joined with the name North" in form.banner.text()
     fill_in(one, "name", "North 2")
     one.until(form.join.isEnabled)
     one.click(form.join)

@@ -449,7 +449,7 @@ def test_that_a_file_that_cannot_be_written_is_a_sentence(
     dialog.fileSelected.emit(str(tmp_path / "missing" / "run"))
     dialog.reject()
     qtbot.waitUntil(page.banner.isVisible)
-    assert "could not be written" in page.banner.text() and "Choose another folder" in page.banner.text()
+    assert "could not be saved" in page.banner.text() and "Choose another folder" in page.banner.text()
     page.banner.button.click()
     assert not page.banner.isVisible()
 

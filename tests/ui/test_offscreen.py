@@ -25,6 +25,7 @@ from fedmed_desktop.desktop.work.news import DemoScored
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.site import Approver, Jobs, Record, SiteAgent, Verdict
 from fedmed_desktop.storage import Decision
+from fedmed_desktop.wording import told
 from tests.parts.monitor import entry
 from tests.parts.ui import Desktop
 from tests.ui.hosting import write_notes
@@ -126,7 +127,7 @@ def test_that_a_picture_that_cannot_be_written_is_a_problem_and_no_hindrance(
     _, recorder = recorded(desktop, backend, demo_notes, tmp_path / "gone")
     assert len(backend.verdicts) == 1
     assert isinstance(recorder.problem, UserFacingError) and recorder.problem.code == "desktop.not_written"
-    assert str(tmp_path / "gone" / "monitor.png") in str(recorder.problem)
+    assert str(tmp_path / "gone" / "monitor.png") in told(recorder.problem)
 
 
 # -- the real thing --------------------------------------------------------------------------------------------------

@@ -182,8 +182,8 @@ def test_that_a_file_becomes_the_note(scene: Scene, qtbot: QtBot, tmp_path: Path
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"\x89PNG\x00\x01", "no text file"),
-        (b"na\xefve", "not written in UTF-8"),
+        (b"\x89PNG\x00\x01", "not a text file"),
+        (b"na\xefve", "not in UTF-8"),
         (b"a" * 200_000, "more than 20000 characters"),
     ],
 )
@@ -244,7 +244,7 @@ def adapter_for(model: Path, folder: Path) -> Path:
     return folder
 
 
-OTHER_MODEL = "This adapter belongs to another model. Choose one that was made with this model."
+OTHER_MODEL = "This adapter was made for another model. Choose one that was made for this model."
 
 
 def test_that_an_adapter_of_another_model_is_told_when_it_is_chosen(

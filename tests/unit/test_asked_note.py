@@ -16,13 +16,15 @@ from fedmed_desktop.desktop.trial.asked_note import (
     note_of_file,
 )
 from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.wording import told
+from tests.parts.told import told_as
 
 
 def code_of(path: Path, data: bytes) -> str:
     path.write_bytes(data)
     with pytest.raises(UserFacingError) as caught:
         note_of_file(path)
-    assert str(caught.value)
+    assert told(caught.value)
     return caught.value.code
 
 
@@ -48,9 +50,9 @@ def test_that_what_is_no_text_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_that_a_file_that_is_gone_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserFacingError, match="cannot be used"):
+    with told_as("cannot be used"):
         note_of_file(tmp_path / "none.txt")
-    with pytest.raises(UserFacingError, match="cannot be used"):
+    with told_as("cannot be used"):
         note_of_file(tmp_path)
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from fedmed_desktop.clinical import Note, apply_types, histogram, read_notes, read_notes_folder, read_types_map
 from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.wording import told
+from tests.parts.told import told_as
 
 TEXT = "Aspirin helped; Mr. Secret felt pain."
 
@@ -34,7 +36,7 @@ def write(path: Path, *rows: Any) -> Path:
 def refusal(path: Path) -> UserFacingError:
     with pytest.raises(UserFacingError) as caught:
         read_notes(path)
-    assert "Secret" not in str(caught.value), "an error repeats a note's words"
+    assert "Secret" not in told(caught.value), "an error repeats a note's words"
     return caught.value
 
 
@@ -76,7 +78,7 @@ def test_that_a_missing_file_is_named_without_its_folder(tmp_path: Path) -> None
     [
         ("n.jsonl.gz", b"{}\n", "not a gzip file"),
         ("n.jsonl.gz", gzip.compress(json.dumps(record()).encode())[:-20], "cut off"),
-        ("n.jsonl", gzip.compress(b"{}"), "packed with gzip"),
+        ("n.jsonl", gzip.compress(b"{}"), "compressed with gzip"),
         ("n.csv", b"id,text\n", "none of .jsonl"),
     ],
 )
@@ -86,7 +88,7 @@ def test_that_a_file_of_another_kind_is_refused_with_the_reason(
     (tmp_path / name).write_bytes(content)
     error = refusal(tmp_path / name)
     assert error.code == "clinical.notes_unreadable"
-    assert reason in str(error)
+    assert reason in told(error)
 
 
 def test_that_a_folder_in_a_file_s_place_is_refused(tmp_path: Path) -> None:
@@ -173,7 +175,7 @@ def test_that_an_incomplete_or_ambiguous_folder_is_refused(
 ) -> None:
     for name in files:
         write(tmp_path / name, record())
-    with pytest.raises(UserFacingError, match=words) as caught:
+    with told_as(words) as caught:
         read_notes_folder(tmp_path)
     assert caught.value.code == code
 
@@ -205,7 +207,7 @@ def test_that_a_bad_types_file_is_refused(tmp_path: Path, content: bytes | None,
     path = tmp_path / "types.toml"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UserFacingError, match=words) as caught:
+    with told_as(words) as caught:
         read_types_map(path)
     assert caught.value.code == code
 
@@ -289,12 +291,12 @@ def test_that_relations_stay_where_both_ends_stay() -> None:
 
 @pytest.mark.parametrize("types_map", [None, {}, {"Chem": "drug"}])
 def test_that_notes_without_any_known_type_are_an_error(types_map: dict[str, str] | None) -> None:
-    with pytest.raises(UserFacingError, match=r"Found: Chemical, Disease; the federation's types: drug, problem"):
+    with told_as(r"Found: Chemical, Disease; the federation's types: drug, problem"):
         apply_types([note("ab cd", (0, 2, "Disease"), (3, 5, "Chemical"))], ["problem", "drug"], types_map)
 
 
 def test_that_notes_without_entities_and_without_a_map_are_an_error() -> None:
-    with pytest.raises(UserFacingError, match="Found: none"):
+    with told_as("Found: none"):
         apply_types([note("nothing")], ["drug"], None)
 
 
@@ -302,7 +304,7 @@ def test_that_a_map_to_a_type_the_federation_has_not_is_an_error() -> None:
     with pytest.raises(UserFacingError) as caught:
         apply_types([note("pain", (0, 4, "Disease"))], ["drug", "problem"], {"Disease": "problm"})
     assert caught.value.code == "clinical.types_map_target"
-    assert "sends Disease to problm" in str(caught.value)
+    assert "translates Disease to problm" in told(caught.value)
 
 
 def test_that_specialties_are_counted_by_note_and_types_by_entity() -> None:

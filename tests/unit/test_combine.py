@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Report
 from fedmed_desktop.federation.combine import (
     COMBINERS,
@@ -29,6 +28,7 @@ from fedmed_desktop.federation.combine import (
 from fedmed_desktop.federation.methods import METHODS, FedAvg, FedMedLora
 from fedmed_desktop.lora import Adapter, BlobReader, Module, algebra
 from tests.parts.federation import moved
+from tests.parts.told import told_as
 
 SHAPES = {"layers.0.q_proj": (9, 7), "layers.1.up_proj": (12, 5)}
 SCALE = 2.5
@@ -106,7 +106,7 @@ def test_that_one_update_and_updates_without_any_change_leave_no_residual() -> N
 
 
 def test_that_mixed_scales_are_refused_by_the_name_of_the_module() -> None:
-    with pytest.raises(UserFacingError, match=r"layers\.0\.q_proj") as caught:
+    with told_as(r"layers\.0\.q_proj") as caught:
         combine_factors(terms_of((0.5, adapter(0)), (0.5, adapter(1, scale=1.0))))
     assert caught.value.code == "combine.mixed_scales"
 

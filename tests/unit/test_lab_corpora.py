@@ -13,6 +13,7 @@ import pytest
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lab.chapters import CHAPTERS, chapter, main_chapter
 from fedmed_desktop.lab.corpora import LabNote, read_corpora
+from fedmed_desktop.wording import told
 from tests.parts.lab import experiment, text_experiment
 
 PHEE = [
@@ -148,26 +149,26 @@ def test_that_bundled_texts_alone_need_no_types() -> None:
 
 def test_that_what_is_not_there_is_told(data: Path, tmp_path: Path) -> None:
     assert refused(None, corpora=[{"name": "phee"}]).code == "lab.data_needed"
-    assert "--data" in str(refused(None, corpora=[{"name": "phee"}]))
+    assert "--data" in told(refused(None, corpora=[{"name": "phee"}]))
     assert refused(data, corpora=[{"name": "chia"}]).code == "lab.label_map"
     (data / "ner_re" / "phee.jsonl.gz").unlink()
     assert refused(data, corpora=[{"name": "phee"}]).code == "lab.corpus_missing"
     (data / "ner_re" / "label_map.json").unlink()
-    assert "label_map.json is not there" in str(refused(data, corpora=[{"name": "phee"}]))
+    assert "label_map.json does not exist" in told(refused(data, corpora=[{"name": "phee"}]))
 
 
 def test_that_a_corpus_without_any_of_the_types_is_refused(data: Path) -> None:
     error = refused(data, types=["test"], corpora=[{"name": "phee"}])
-    assert error.code == "lab.corpus_types" and "It has: drug, problem, treatment" in str(error)
+    assert error.code == "lab.corpus_types" and "It has: drug, problem, treatment" in told(error)
     error = refused(None, types=["drug"])
-    assert error.code == "lab.corpus_types" and "Hillcrest" in str(error)
+    assert error.code == "lab.corpus_types" and "Hillcrest" in told(error)
 
 
 def test_that_damage_is_told_without_the_words_of_a_note(data: Path) -> None:
     path = data / "ner_re" / "phee.jsonl.gz"
     write(path, [PHEE[0], PHEE[1] | {"text": "Secret."}])
     error = refused(data, corpora=[{"name": "phee"}])
-    assert error.code == "lab.corpus_row" and "Row 2" in str(error) and "Secret" not in str(error)
+    assert error.code == "lab.corpus_row" and "Row 2" in told(error) and "Secret" not in told(error)
     path.write_bytes(path.read_bytes()[:-20])
     assert refused(data, corpora=[{"name": "phee"}]).code == "lab.corpus_unreadable"
     path.write_text("no gzip", "utf-8")

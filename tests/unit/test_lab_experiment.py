@@ -15,6 +15,7 @@ from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.lab.cells import cells
 from fedmed_desktop.lab.experiment import Experiment, load_experiment
 from fedmed_desktop.resources import resource
+from fedmed_desktop.wording import told
 from tests.parts.lab import experiment, text_experiment
 
 EXPERIMENTS = sorted(resource("experiments").glob("*.toml"))
@@ -103,12 +104,12 @@ def test_that_the_help_names_every_experiment_that_comes_with_the_program(capsys
 def test_that_a_wrong_key_is_named_with_a_sentence(tmp_path: Path, text: str, key: str, words: str) -> None:
     error = refused(tmp_path, HEAD + text)
     assert (error.code, error.params["key"]) == ("spec.wrong_key", key)
-    assert words in str(error) and "lab.toml" in str(error) and "Correct this key" in str(error)
+    assert words in told(error) and "lab.toml" in told(error) and "Correct this key" in told(error)
 
 
 def test_that_one_site_is_refused(tmp_path: Path) -> None:
     error = refused(tmp_path, HEAD.replace("[2, 3]", "[1]") + METHOD)
-    assert error.params["key"] == "sites" and "one site is no federation" in str(error)
+    assert error.params["key"] == "sites" and "one site is no federation" in told(error)
 
 
 @pytest.mark.parametrize(
@@ -141,12 +142,12 @@ def test_that_a_combination_without_sense_is_refused_with_the_reason_and_the_met
     text = HEAD + METHOD + '[[methods]]\nlabel = "FFA"\ncombine = "product"\nmethod = { name = "ffa" }\n'
     error = refused(tmp_path, text)
     assert error.code == "methods.ffa_keeps_a"
-    assert str(error).startswith("lab.toml, FFA: ffa keeps one A")
+    assert told(error).startswith("lab.toml, FFA: ffa keeps one A")
 
 
 def test_that_a_method_without_its_shared_notes_is_refused(tmp_path: Path) -> None:
     error = refused(tmp_path, HEAD + "shared_notes = 0\n" + METHOD.replace("fedavg", "fed_medlora_plus"))
-    assert error.code == "lab.no_shared_notes" and "Set shared_notes to 1 or more" in str(error)
+    assert error.code == "lab.no_shared_notes" and "Set shared_notes to 1 or more" in told(error)
 
 
 def test_that_a_rank_over_the_cap_is_refused_where_ranks_cannot_be_mixed(
@@ -157,7 +158,7 @@ def test_that_a_rank_over_the_cap_is_refused_where_ranks_cannot_be_mixed(
     ffa = METHOD.replace("fedavg", "ffa")
     error = refused(tmp_path, HEAD + ffa + caps)
     assert error.code == "lab.rank_over_cap"
-    assert "lab.toml, ffa: ffa gives all sites one rank, and rank 16 is over the smallest cap, 8" in str(error)
+    assert "lab.toml, ffa: ffa gives all sites the same rank, and rank 16 is over the smallest cap, 8" in told(error)
     for mended in (ffa + 'rank = "smallest_cap"\n', ffa + "rank = 8\n", METHOD):
         assert load_experiment(written(tmp_path, HEAD + mended + caps)).methods
 
@@ -252,4 +253,4 @@ def test_that_the_bundled_model_is_the_usual_one() -> None:
 def test_that_a_method_which_only_a_coordinator_can_score_is_refused_with_what_to_write(tmp_path: Path) -> None:
     text = HEAD + '[[methods]]\nmethod = { name = "fed_medlora_plus", measured_by = "coordinator" }\n'
     error = refused(tmp_path, text)
-    assert error.code == "lab.no_scorer" and 'measured_by = "sites"' in str(error)
+    assert error.code == "lab.no_scorer" and 'measured_by = "sites"' in told(error)

@@ -17,6 +17,7 @@ from fedmed_desktop.federation.drift import divergence
 from fedmed_desktop.lab.corpora import LabNote, read_corpora
 from fedmed_desktop.lab.partition import LabSite, share_notes, split_into_sites
 from fedmed_desktop.resources import resource
+from fedmed_desktop.wording import told
 from tests.parts.lab import experiment, lab_note, text_experiment
 
 SPECIALTIES = ("Cardiology", "Neurology", "Surgery", "Urology")
@@ -245,7 +246,7 @@ def test_that_a_site_without_a_common_type_is_refused() -> None:
     notes = [lab_note(n, corpus="ab"[n % 2], types=(("drug",), ("problem",))[n % 2]) for n in range(40)]
     with pytest.raises(UserFacingError) as caught:
         split_into_sites(notes, experiment(split={"by": "iid"}), 2, 1)
-    assert caught.value.code == "lab.no_common_type" and "Site 1" in str(caught.value)
+    assert caught.value.code == "lab.no_common_type" and "Site 1" in told(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +262,7 @@ def test_that_a_site_without_a_common_type_is_refused() -> None:
 def test_that_too_few_notes_are_told(notes: list[LabNote], sites: int, chosen: dict[str, Any], code: str) -> None:
     with pytest.raises(UserFacingError) as caught:
         split(notes, sites, **chosen)
-    assert caught.value.code == code and str(caught.value).endswith(".")
+    assert caught.value.code == code and told(caught.value).endswith(".")
 
 
 def test_that_hardware_is_the_sites() -> None:

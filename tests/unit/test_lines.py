@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from fedmed_desktop import events
-from fedmed_desktop.lines import PHASES, line
+from fedmed_desktop.wording.lines import PHASES, line
 
 
 def test_that_every_phase_has_words() -> None:
@@ -60,7 +60,8 @@ STANDING = events.StandingChanged(
         ),
         (
             events.Warned(site="North", round=2, code="storage.disk_full", params={"path": "m.sqlite"}),
-            "North: round 2: The disk is full; m.sqlite cannot grow. Free some space; nothing acknowledged is lost.",
+            "North: round 2: The disk is full, so m.sqlite cannot be written. Free some space; everything "
+            "that was acknowledged is safe.",
         ),
         (STANDING, None),
     ],

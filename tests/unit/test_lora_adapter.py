@@ -11,6 +11,8 @@ import pytest
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora import Adapter, Module
+from fedmed_desktop.wording import told
+from tests.parts.told import told_as
 
 Q = "model.layers.0.self_attn.q_proj"
 V = "model.layers.0.self_attn.v_proj"
@@ -70,7 +72,7 @@ def test_that_unusable_factors_are_refused_by_name(b: np.ndarray, a: np.ndarray,
     with pytest.raises(UserFacingError) as caught:
         Module(b, a, 1.0)
     assert caught.value.code == code
-    assert tensor in str(caught.value)
+    assert tensor in told(caught.value)
 
 
 @pytest.mark.parametrize("name", ["", "a..b", ".a", "a b", "a\n", "é", "base_model.model.layers.0.q", "x" * 600])
@@ -78,11 +80,11 @@ def test_that_malformed_module_names_are_refused(name: str) -> None:
     with pytest.raises(UserFacingError) as caught:
         Adapter({name: module()})
     assert caught.value.code == "lora.module_name"
-    assert len(str(caught.value)) < 400 and str(caught.value).isprintable()
+    assert len(told(caught.value)) < 400 and told(caught.value).isprintable()
 
 
 def test_that_an_adapter_without_modules_is_refused() -> None:
-    with pytest.raises(UserFacingError, match="no modules"):
+    with told_as("no modules"):
         Adapter({})
 
 
@@ -93,7 +95,7 @@ def test_that_modules_are_sorted_and_read_only() -> None:
     assert adapter.shapes == {Q: (6, 5), V: (6, 5)}
     assert adapter.names == (Q, V)
     assert adapter.module(V) is adapter[V]
-    with pytest.raises(UserFacingError, match="no module other"):
+    with told_as("no module other"):
         adapter.module("other")
     with pytest.raises(TypeError):
         adapter.modules[Q] = module()  # type: ignore[index]
@@ -136,5 +138,5 @@ def test_that_initial_rows_are_drawn_as_peft_draws_them() -> None:
 
 def test_that_initial_ranks_are_capped_by_the_layer_and_at_least_one() -> None:
     assert Adapter.initial({Q: (3, 9)}, rank=8, scale=1.0, seed=0).ranks == {Q: 3}
-    with pytest.raises(UserFacingError, match="rank 0"):
+    with told_as("rank 0"):
         Adapter.initial({Q: (3, 9)}, rank=0, scale=1.0, seed=0)

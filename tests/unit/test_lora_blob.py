@@ -16,10 +16,12 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedmed_desktop.errors import SENTENCES, UserFacingError
+from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora import Adapter, Module
 from fedmed_desktop.lora.blob import METADATA_KEY, BlobReader, read_blob_header
 from fedmed_desktop.lora.tensorfile import MAX_HEADER_BYTES
+from fedmed_desktop.wording import SENTENCES, told
+from tests.parts.told import told_as
 
 Q = "model.layers.0.self_attn.q_proj"
 V = "model.layers.0.self_attn.v_proj"
@@ -208,7 +210,7 @@ def test_that_a_repeated_key_is_refused() -> None:
     header, data = split(example().to_blob())
     raw = json.dumps(header, separators=(",", ":")).encode()
     twice = raw[:-1] + b',"' + f"{Q}.lora_A".encode() + b'":{}}'
-    assert "twice" in str(refused(join(twice, data)))
+    assert "twice" in told(refused(join(twice, data)))
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff\xfe{}", b"[" * 100_000, b"9" * 10_000, b'{"a":NaN}'])
@@ -259,7 +261,7 @@ def test_that_values_that_are_not_finite_are_refused_by_the_tensors_name(value: 
     error = refused(broken)
     assert (error.code, error.params["tensor"]) == ("lora.tensor_not_finite", f"{V}.lora_B")
     (tmp_path / "blob").write_bytes(broken)
-    with BlobReader(tmp_path / "blob") as reader, pytest.raises(UserFacingError, match=r"v_proj\.lora_B"):
+    with BlobReader(tmp_path / "blob") as reader, told_as(r"v_proj\.lora_B"):
         assert reader.module(Q).rank == 2
         reader.module(V)
 
@@ -267,7 +269,7 @@ def test_that_values_that_are_not_finite_are_refused_by_the_tensors_name(value: 
 def test_that_names_from_outside_are_cut_and_escaped_in_messages() -> None:
     header, data = split(example().to_blob())
     header["\x1b[2J" + "x" * 5000] = header.pop(f"{Q}.lora_A") | {"dtype": "?"}
-    text = str(refused(join(header, data)))
+    text = told(refused(join(header, data)))
     assert text.isprintable() and len(text) < 400
 
 
@@ -307,19 +309,19 @@ def test_that_a_reader_keeps_the_file_open_only_inside_its_with_block(tmp_path: 
 
 
 def test_that_a_reader_names_what_it_lacks(tmp_path: Path) -> None:
-    with pytest.raises(UserFacingError, match="absent"):
+    with told_as("absent"):
         BlobReader(tmp_path / "absent")
     path = tmp_path / "blob"
     path.write_bytes(example().to_blob())
     reader = BlobReader(path)
-    with pytest.raises(UserFacingError, match="no module other"):
+    with told_as("no module other"):
         reader.module("other")
     path.write_bytes(example().to_blob()[:-4])
-    with pytest.raises(UserFacingError, match="cut off"):
+    with told_as("incomplete"):
         reader.module(V)
 
 
 def test_that_too_new_a_format_asks_for_an_update() -> None:
     header, data = split(example().to_blob())
     say(header, format=99)
-    assert "Update fedmed-desktop" in str(refused(join(header, data)))
+    assert "Update fedmed-desktop" in told(refused(join(header, data)))

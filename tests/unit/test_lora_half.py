@@ -15,6 +15,7 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora import Adapter, Module
 from fedmed_desktop.lora.half import METADATA_KEY, HalfReader, encode_update, half_blob, open_update
 from fedmed_desktop.lora.module import Factor
+from fedmed_desktop.wording import told
 
 Q, V = "layers.0.q_proj", "layers.1.v_proj"
 BOTH: tuple[Factor, ...] = ("A", "B")
@@ -106,7 +107,7 @@ A_HALF = half_blob(example(1), "A")
 def test_that_anything_else_is_refused(tmp_path: Path, blob: bytes, code: str) -> None:
     with pytest.raises(UserFacingError) as caught:
         read(tmp_path, blob, "A", example(2))
-    assert caught.value.code == code and str(caught.value)
+    assert caught.value.code == code and told(caught.value)
 
 
 def test_that_a_missing_file_and_an_unknown_module_are_said(tmp_path: Path) -> None:

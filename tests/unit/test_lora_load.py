@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora import Adapter, load_adapter
 from fedmed_desktop.resources import resource
+from tests.parts.told import told_as
 
 ADAPTER = Adapter.initial({"model.layers.0.mlp.up_proj": (6, 4)}, rank=2, scale=1.0, seed=0)
 
@@ -82,18 +82,18 @@ def half_a_blob(folder: Path) -> Path:
     ("make", "sentence"),
     [
         (nothing, "There is no adapter at"),
-        (empty_folder, "no adapter: it has no adapter_config.json. Give a PEFT folder"),
-        (model_folder, "no adapter: it is a whole model"),
-        (model_file, "no adapter: it holds other tensors"),
+        (empty_folder, "is not an adapter: it has no adapter_config.json. Choose a PEFT folder"),
+        (model_folder, "is not an adapter: it is a whole model"),
+        (model_file, "is not an adapter: it holds other tensors"),
         (peft_file_alone, "but adapter_config.json does not lie beside it"),
-        (pickle, "no adapter: it is no safetensors file"),
-        (letter, "no adapter: it is no safetensors file"),
-        (empty_file, "The adapter is cut off"),
+        (pickle, "is not an adapter: it is no safetensors file"),
+        (letter, "is not an adapter: it is no safetensors file"),
+        (empty_file, "The adapter is incomplete"),
         (half_a_blob, "lies beyond the file's end"),
     ],
 )
 def test_that_anything_else_is_refused_in_a_sentence(
     tmp_path: Path, make: Callable[[Path], Path], sentence: str
 ) -> None:
-    with pytest.raises(UserFacingError, match=sentence):
+    with told_as(sentence):
         load_adapter(make(tmp_path))

@@ -15,8 +15,9 @@ import safetensors.numpy
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fedmed_desktop.errors import SENTENCES, UserFacingError
+from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora import Adapter, Module
+from fedmed_desktop.wording import SENTENCES, told
 
 # transformers 5 asks its own models for a name that it has itself deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -204,13 +205,13 @@ def test_that_other_kinds_of_lora_saved_by_peft_are_refused_by_name(kind: str, t
     model.save_pretrained(tmp_path, save_embedding_layers=False)
     error = refused(tmp_path)
     assert error.code == "lora.peft_unsupported"
-    assert name in str(error)
+    assert name in told(error)
 
 
 def test_that_another_kind_of_adapter_is_refused_by_name(tmp_path: Path) -> None:
     model = peft.get_peft_model(tiny_base(), peft.IA3Config(target_modules=["k_proj"], feedforward_modules=[]))
     model.save_pretrained(tmp_path, save_embedding_layers=False)
-    assert "IA3" in str(refused(tmp_path))
+    assert "IA3" in told(refused(tmp_path))
 
 
 def test_that_a_convolution_is_refused_by_name(tmp_path: Path) -> None:
@@ -218,7 +219,7 @@ def test_that_a_convolution_is_refused_by_name(tmp_path: Path) -> None:
     peft.get_peft_model(model, peft.LoraConfig(r=2, target_modules=["0"])).save_pretrained(
         tmp_path, save_embedding_layers=False
     )
-    assert "not linear" in str(refused(tmp_path))
+    assert "not linear" in told(refused(tmp_path))
 
 
 def _change_config(**changes: Any) -> Callable[[Path], None]:
@@ -291,4 +292,4 @@ def test_that_a_faulty_folder_is_refused_by_name(fault: str, tmp_path: Path) -> 
     change(tmp_path)
     error = refused(tmp_path)
     assert error.code == code
-    assert word in str(error)
+    assert word in told(error)

@@ -35,6 +35,7 @@ from fedmed_desktop.federation.methods.method import drawn
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
 from fedmed_desktop.federation.spec import ShareSettings, checked_spec
 from fedmed_desktop.lora import Adapter, Module, algebra
+from fedmed_desktop.wording import told
 from tests.parts.federation import INITIAL, LORA, SHAPES, small_spec
 from tests.parts.method import (
     MIXED,
@@ -437,9 +438,9 @@ def test_that_a_way_that_does_not_fit_is_refused_with_its_reason_and_any_other_r
         with pytest.raises(UserFacingError) as caught:
             checked_spec(data, "federation.toml")
         assert caught.value.code == code
-        text = str(caught.value)
+        text = told(caught.value)
         assert text.startswith("federation.toml: ") and method in text and f'combine = "{usual(method)}"' in text
-        with pytest.raises(ValueError, match="the specification"):
+        with pytest.raises(ValueError, match=code):
             FederationSpec.model_validate(data)
         return
     spec = checked_spec(data, "federation.toml")
@@ -484,10 +485,10 @@ def test_that_a_wrong_method_is_named_where_the_specification_says_nothing_of_co
     data = small_spec().model_dump(mode="json", exclude={"combine"})
     with pytest.raises(UserFacingError) as caught:
         checked_spec(data | {"method": {"name": "fedavgg"}}, "federation.toml")
-    assert caught.value.params["key"] == "method" and "'fedavg'" in str(caught.value)
+    assert caught.value.params["key"] == "method" and "'fedavg'" in told(caught.value)
     with pytest.raises(UserFacingError) as caught:
         checked_spec(data | {"combine": "sum"}, "federation.toml")
-    assert caught.value.params["key"] == "combine" and "'product'" in str(caught.value)
+    assert caught.value.params["key"] == "combine" and "'product'" in told(caught.value)
 
 
 def test_that_flexlora_and_flora_are_fedavg_in_another_space() -> None:

@@ -18,6 +18,7 @@ from fedmed_desktop.federation.methods import Scaffold
 from fedmed_desktop.federation.plan import ControlVariate, TrainingSettings
 from fedmed_desktop.federation.spec import checked_spec
 from fedmed_desktop.lora import Adapter, Module
+from fedmed_desktop.wording import told
 from tests.parts.federation import INITIAL, LORA
 from tests.parts.method import START, adapter, closed, near, opening, spec_of
 
@@ -175,7 +176,7 @@ def test_that_what_does_not_fit_is_refused_with_its_reason(changes: Mapping[str,
     data = spec_of("scaffold").model_dump(mode="json")
     with pytest.raises(UserFacingError) as caught:
         checked_spec(data | changes, "federation.toml")
-    assert caught.value.code == code and "scaffold" in str(caught.value)
+    assert caught.value.code == code and "scaffold" in told(caught.value)
 
 
 def test_that_each_form_runs_with_the_optimiser_that_it_is_right_for() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from fedmed_desktop.desktop.preflight import Computer, check, qt_platform, torch_library
 from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.wording import told
 
 DEBIAN = {"ID": "debian"}
 UBUNTU = {"ID": "linuxmint", "ID_LIKE": "ubuntu debian"}
@@ -46,7 +47,7 @@ def computer(
 def refusal(there: Computer) -> tuple[str, str]:
     with pytest.raises(UserFacingError) as caught:
         check(there)
-    return caught.value.code, str(caught.value)
+    return caught.value.code, told(caught.value)
 
 
 @pytest.mark.parametrize("system", ["linux", "win32", "darwin"])
@@ -90,11 +91,11 @@ def test_that_other_systems_have_a_display_and_qts_libraries(system: str) -> Non
 @pytest.mark.parametrize(
     ("release", "root", "command"),
     [
-        (DEBIAN, False, "To get them: sudo apt-get install -y libegl1 libxcb-cursor0"),
-        (UBUNTU, True, "To get them: apt-get install -y libegl1 libxcb-cursor0"),
-        (ROCKY, False, "To get them: sudo dnf install -y libglvnd-egl xcb-util-cursor"),
-        ({"ID": "alpine"}, False, "To get them: your system's package manager has them"),
-        ({}, False, "To get them: your system's package manager has them"),
+        (DEBIAN, False, "To install them: sudo apt-get install -y libegl1 libxcb-cursor0"),
+        (UBUNTU, True, "To install them: apt-get install -y libegl1 libxcb-cursor0"),
+        (ROCKY, False, "To install them: sudo dnf install -y libglvnd-egl xcb-util-cursor"),
+        ({"ID": "alpine"}, False, "To install them: your system's package manager has them"),
+        ({}, False, "To install them: your system's package manager has them"),
     ],
 )
 def test_that_missing_libraries_come_with_the_command_of_the_system(

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop.clinical import read_notes_folder
-from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.events import Event, Prepared
 from fedmed_desktop.lora.base_model import file_state, fingerprint
 from fedmed_desktop.training.preparation import LoadedBase, site_types_map, trainer_factory
 from tests.parts.federation import small_spec
 from tests.parts.model import copied, replace_weights
+from tests.parts.told import told_as
 
 TEXT = "Lithium caused tremor ."
 SPANS = (("Chemical", "Lithium"), ("Disease", "tremor"))
@@ -46,7 +46,7 @@ def test_that_the_named_types_file_counts_before_the_one_in_the_folder(folder: P
     named = write_map(tmp_path / "mine.toml", Disease="problem")
     assert site_types_map(folder) == {"Chemical": "drug"}
     assert site_types_map(folder, named) == {"Disease": "problem"}
-    with pytest.raises(UserFacingError, match=r"nowhere\.toml does not exist"):
+    with told_as(r"nowhere\.toml does not exist"):
         site_types_map(folder, tmp_path / "nowhere.toml")
 
 
@@ -66,7 +66,7 @@ def test_that_a_model_that_changed_before_it_was_loaded_is_not_taken(tiny_model:
     model = copied(tiny_model, tmp_path / "model")
     base = LoadedBase(model, threads=1, state=file_state(model))
     replace_weights(model)
-    with pytest.raises(UserFacingError, match="were changed"):
+    with told_as("changed while"):
         base.get()
 
 
@@ -74,10 +74,10 @@ def test_that_a_model_that_changed_before_it_was_loaded_is_not_taken(tiny_model:
 def test_that_a_model_that_cannot_be_read_is_a_sentence(
     look: Callable[[Path], object], tiny_model: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserFacingError, match="cannot be used"):
+    with told_as("cannot be used"):
         look(tmp_path / ("m" * 300))
     if look is fingerprint:
         model = copied(tiny_model, tmp_path / "model")
         (model / "second.safetensors").mkdir()
-        with pytest.raises(UserFacingError, match=r"second\.safetensors cannot be used"):
+        with told_as(r"second\.safetensors cannot be used"):
             look(model)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedmed_desktop.errors import UserFacingError, sentence
+from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Part, Plan, Report, TrainingSettings, Update
 from fedmed_desktop.protocol import wire
 from fedmed_desktop.protocol.messages import (
@@ -39,7 +39,9 @@ from fedmed_desktop.protocol.messages import (
 from fedmed_desktop.protocol.transfer import CHUNK, MAX_BLOB_BYTES, MAX_FRAME_BYTES, Chunk, Reception, decode_chunk
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.standing import ClosedRound
+from fedmed_desktop.wording import sentence, told
 from tests.parts.federation import small_spec
+from tests.parts.told import told_as
 
 SHA = "ab" * 32
 UPDATE = Update(round=1, parts={"adapter": Part(sha256=SHA, size=3)}, report=Report(notes=1, loss_before=0.1))
@@ -94,7 +96,7 @@ def test_that_every_message_is_read_back_as_written(message: Message) -> None:
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda m: m.type)
 def test_that_an_unknown_key_is_refused_by_its_place(message: Message) -> None:
     data = json.loads(encode(message)) | {"note_text": "x"}
-    with pytest.raises(UserFacingError, match=rf"{message.type}\.note_text") as caught:
+    with told_as(rf"{message.type}\.note_text") as caught:
         decode(json.dumps(data))
     assert caught.value.code == "protocol.not_understood"
 
@@ -125,7 +127,7 @@ def test_that_what_is_no_message_is_refused_in_words(text: str) -> None:
     with pytest.raises(UserFacingError) as caught:
         decode(text)
     assert caught.value.code == "protocol.not_understood"
-    assert "same version" in str(caught.value) and len(str(caught.value)) < 800
+    assert "same version" in told(caught.value) and len(told(caught.value)) < 800
 
 
 @settings(max_examples=200)
@@ -192,7 +194,7 @@ def test_that_any_bytes_are_a_chunk_inside_its_blob_or_refused(frame: bytes) -> 
     ],
 )
 def test_that_a_chunk_outside_its_bounds_is_refused(frame: bytes) -> None:
-    with pytest.raises(UserFacingError, match="A piece of an adapter cannot be taken"):
+    with told_as("A piece of an adapter cannot be accepted"):
         decode_chunk(frame)
 
 
@@ -265,14 +267,14 @@ def test_that_a_gap_and_a_changed_length_are_refused_and_change_nothing(part: Pa
     reception = Reception(BLOB_SHA, part, len(BLOB))
     reception.write(piece(0, 10))
     for wrong, words in ((piece(11, 20), "missing"), (piece(10, 20, total=2000), "length changed")):
-        with pytest.raises(UserFacingError, match=words):
+        with told_as(words):
             reception.write(wrong)
     assert part.read_bytes() == BLOB[:10]
 
 
 def test_that_a_sender_cannot_write_more_than_was_announced(part: Path) -> None:
     reception = Reception(BLOB_SHA, part, 100)
-    with pytest.raises(UserFacingError, match="length changed"):
+    with told_as("length changed"):
         reception.write(piece(0, 500))
     assert not part.exists()
 
@@ -291,7 +293,7 @@ def test_that_a_part_file_longer_than_the_blob_is_begun_anew(part: Path) -> None
     assert Reception(BLOB_SHA, part, len(BLOB)).received == 0
     part.write_bytes(BLOB + b"more")
     unknown_size = Reception(BLOB_SHA, part)
-    with pytest.raises(UserFacingError, match="bytes before it are missing"):
+    with told_as("bytes before it are missing"):
         unknown_size.write(piece(1023, 1024))
     assert unknown_size.received == 0 and unknown_size.write(piece(0, 1024))
 

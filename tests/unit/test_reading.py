@@ -27,6 +27,7 @@ from fedmed_desktop.training.generation import Request, TokenText, answer_limit,
 from fedmed_desktop.training.preparation import LoadedBase
 from fedmed_desktop.training.reading import NoteReader
 from fedmed_desktop.training.trainer import SiteTrainer
+from tests.parts.told import told_as
 
 TYPES = ("drug", "problem")
 TEXT = "Aspirin was given for pain."
@@ -203,13 +204,13 @@ def test_that_half_a_surrogate_pair_keeps_the_offsets(
 
 @pytest.mark.parametrize("text", ["", " ", "\r\n\t\u00a0\u2028"])
 def test_that_an_empty_note_is_refused_before_the_model_is_loaded(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UserFacingError, match="Paste or open a note first") as refused:
+    with told_as("Paste or open a note first") as caught:
         NoteReader(LoadedBase(tmp_path)).read(text, TYPES, None)
-    assert refused.value.code == "clinical.note_empty"
+    assert caught.value.code == "clinical.note_empty"
 
 
 def test_that_no_types_are_refused(reader: NoteReader) -> None:
-    with pytest.raises(UserFacingError, match="Choose at least one"):
+    with told_as("Choose at least one"):
         reader.read(TEXT, (), None)
 
 
@@ -227,9 +228,9 @@ def test_that_an_adapter_of_another_base_is_refused_by_the_module_s_name(
             base.lora.detach()
         else:  # the same names and rank are in the slot already
             reader.read(TEXT, TYPES, adapter, settings=SMALL)
-        with pytest.raises(UserFacingError) as refused:
+        with pytest.raises(UserFacingError) as caught:
             reader.read(TEXT, TYPES, other, settings=SMALL)
-        assert refused.value.code == code and refused.value.params["name"] == other.names[0]
+        assert caught.value.code == code and caught.value.params["name"] == other.names[0]
         assert reader.read(TEXT, TYPES, adapter, settings=SMALL).finished
 
 
@@ -279,7 +280,7 @@ def test_that_a_model_which_reads_too_little_at_once_says_so(
     reader: NoteReader, base: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base.model.config, "max_position_embeddings", 16)
-    with pytest.raises(UserFacingError, match="only 16 tokens"):
+    with told_as("only 16 tokens"):
         reader.read(TEXT, TYPES, None, settings=SMALL)
 
 

@@ -25,6 +25,7 @@ from fedmed_desktop.storage.results import (
     read_results,
     write_tables,
 )
+from tests.parts.told import told_as
 
 HEAD = ResultsHead(experiment="quick", sha256="a" * 64, cells=3, versions={"numpy": "2"})
 
@@ -87,15 +88,15 @@ def test_that_another_experiments_folder_is_refused(tmp_path: Path) -> None:
     begin_results(tmp_path, HEAD.model_copy(update={"sha256": "c" * 64}))  # which has not begun: nothing is lost
     begin_results(tmp_path, HEAD)
     append_cell(tmp_path, cell("a"))
-    with pytest.raises(UserFacingError, match="another experiment") as refused:
+    with told_as("another experiment") as caught:
         begin_results(tmp_path, HEAD.model_copy(update={"sha256": "b" * 64}))
-    assert refused.value.code == "results.other_experiment"
+    assert caught.value.code == "results.other_experiment"
 
 
 def code_of(folder: Path) -> str:
-    with pytest.raises(UserFacingError) as refused:
+    with pytest.raises(UserFacingError) as caught:
         read_results(folder)
-    return refused.value.code
+    return caught.value.code
 
 
 def test_that_what_is_no_experiment_is_refused_in_words(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_that_what_is_no_experiment_is_refused_in_words(tmp_path: Path) -> None:
 
 def test_that_another_format_is_named(tmp_path: Path) -> None:
     (tmp_path / HEAD_FILE).write_text(json.dumps({"format": 2, "something": "else"}))
-    with pytest.raises(UserFacingError, match="has format 2; this program reads format 1"):
+    with told_as("has format 2; this program reads format 1"):
         read_results(tmp_path)
 
 
@@ -129,9 +130,9 @@ def test_that_a_damaged_line_is_named_by_its_number(tmp_path: Path, line: bytes)
     append_cell(tmp_path, cell("a"))
     with (tmp_path / CELLS_FILE).open("ab") as file:
         file.write(line)
-    with pytest.raises(UserFacingError, match="damaged in line 2") as refused:
+    with told_as("damaged in line 2") as caught:
         read_results(tmp_path)
-    assert refused.value.code == "results.damaged"
+    assert caught.value.code == "results.damaged"
 
 
 def test_that_a_huge_folder_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
@@ -148,13 +149,13 @@ def test_that_a_huge_folder_is_refused_before_it_fills_the_memory(tmp_path: Path
 def test_that_a_damaged_head_is_told_with_what_helps(tmp_path: Path) -> None:
     begin_results(tmp_path, HEAD)
     (tmp_path / HEAD_FILE).write_text('{"format": 1,', "utf-8")
-    with pytest.raises(UserFacingError, match=r"experiment.json is damaged: .* delete this file and cells.jsonl"):
+    with told_as(r"experiment.json is damaged: .* delete this file and cells.jsonl"):
         begin_results(tmp_path, HEAD)
 
 
 def test_that_a_folder_of_something_else_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "results.csv").write_text("mine", "utf-8")
-    with pytest.raises(UserFacingError, match=r"has a results.csv.*another folder"):
+    with told_as(r"has a results.csv.*another folder"):
         begin_results(tmp_path, HEAD)
     assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
 
@@ -167,7 +168,7 @@ def test_that_a_method_may_come_to_a_folder_but_not_with_other_settings(tmp_path
         tmp_path, HEAD.model_copy(update={"labels": new}), ["b, 2 sites, seed 1", "b, 3 sites, seed 1"]
     )
     assert (found.cells, found.labels) == (3, old.labels | new)
-    with pytest.raises(UserFacingError, match="results of a with other settings"):
+    with told_as("results of a with other settings"):
         begin_results(tmp_path, HEAD.model_copy(update={"labels": {"a": "3" * 64}}))
 
 

@@ -283,9 +283,9 @@ def test_that_a_refusal_is_a_sentence(site: Site) -> None:
     site.refuse(entry, "update.round_closed")
     row = receipts(site.desk)[0].cells
     assert (row[1], row[2]) == ("Final scores", "Refused")
-    assert row[4].startswith("The round had closed")
+    assert row[4].startswith("The round had already closed")
     told = deciding.outcome(site.desk.record.entries[0], site.desk)
-    assert told.headline == "Refused by the coordinator" and "The round had closed" in told.text
+    assert told.headline == "Refused by the coordinator" and "The round had already closed" in told.text
 
 
 def test_that_nobody_decides_while_nobody_asks(site: Site) -> None:

@@ -13,6 +13,7 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec, TrainingSettings, dump_spec, load_spec
 from fedmed_desktop.federation.methods import FedAvg
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings
+from fedmed_desktop.wording import told
 from tests.parts.federation import small_spec
 
 
@@ -97,7 +98,7 @@ def test_that_a_wrong_key_is_named_with_a_sentence(tmp_path: Path, old: str, new
     error = refused(tmp_path, changed(old, new))
     assert error.code == "spec.wrong_key"
     assert error.params["key"] == key
-    assert words in str(error) and "federation.toml" in str(error)
+    assert words in told(error) and "federation.toml" in told(error)
 
 
 def test_that_a_missing_key_and_a_damaged_file_are_told_apart(tmp_path: Path) -> None:

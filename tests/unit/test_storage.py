@@ -21,7 +21,9 @@ from fedmed_desktop.federation import LocalResult, Plan, Rounds, TrainingSetting
 from fedmed_desktop.federation.inputs import SiteDeclined, SiteJoined, TimePassed, UpdateArrived
 from fedmed_desktop.storage import BlobStore, Ledger, Outbox, OwnStore
 from fedmed_desktop.storage.database import Database
+from fedmed_desktop.wording import told
 from tests.parts.federation import INITIAL, moved, result_of, small_spec
+from tests.parts.told import told_as
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SOON = timedelta(seconds=10)
@@ -61,7 +63,7 @@ def test_that_a_folder_of_another_specification_is_refused(tmp_path: Path) -> No
     Ledger(tmp_path / "l.sqlite", SPEC).close()
     with pytest.raises(UserFacingError) as caught:
         Ledger(tmp_path / "l.sqlite", small_spec(seed=5))
-    assert caught.value.code == "storage.other_spec" and str(tmp_path) in str(caught.value)
+    assert caught.value.code == "storage.other_spec" and str(tmp_path) in told(caught.value)
     Ledger(tmp_path / "l.sqlite", SPEC).close()
 
 
@@ -113,7 +115,7 @@ def test_that_a_second_process_on_the_same_folder_is_refused(tmp_path: Path) -> 
         assert holder.stdout is not None and holder.stdout.readline() == "open\n"
         with pytest.raises(UserFacingError) as caught:
             Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs"))
-        assert caught.value.code == "storage.in_use" and str(tmp_path) in str(caught.value)
+        assert caught.value.code == "storage.in_use" and str(tmp_path) in told(caught.value)
         holder.kill()
     Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs")).close()
 
@@ -122,7 +124,7 @@ def test_that_what_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "l.sqlite").write_bytes(b"no database at all " * 100)
     with pytest.raises(UserFacingError) as caught:
         Ledger(tmp_path / "l.sqlite", SPEC)
-    assert caught.value.code == "storage.damaged" and "backup" in str(caught.value)
+    assert caught.value.code == "storage.damaged" and "backup" in told(caught.value)
 
 
 ONE_TABLE = [["CREATE TABLE t (body TEXT)"]]
@@ -180,7 +182,7 @@ def test_that_a_crash_while_writing_leaves_no_blob_and_no_obstacle(tmp_path: Pat
     store = BlobStore(tmp_path)
     (tmp_path / "parts" / f"{sha256}.new").write_bytes(data[:100])
     assert sha256 not in BlobStore(tmp_path)
-    with pytest.raises(UserFacingError, match="not on this disk"):
+    with told_as("not on this disk"):
         store.path(sha256)
     assert store.write(data) == sha256
     assert store.read(sha256) == data and store.size(sha256) == len(data)
@@ -192,7 +194,7 @@ def test_that_a_blob_that_rotted_on_disk_is_noticed_when_read(tmp_path: Path) ->
     store = BlobStore(tmp_path)
     sha256 = store.write(b"adapter")
     (tmp_path / sha256).write_bytes(b"adaptor")
-    with pytest.raises(UserFacingError, match="What arrived is not what was approved"):
+    with told_as("is not the one that was approved"):
         store.read(sha256)
 
 
@@ -211,7 +213,7 @@ def test_that_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "parts").rmdir()
     with pytest.raises(UserFacingError) as caught:
         store.write(b"adapter")
-    assert caught.value.code == "storage.fault" and str(tmp_path) in str(caught.value)
+    assert caught.value.code == "storage.fault" and str(tmp_path) in told(caught.value)
 
 
 # -- outbox ------------------------------------------------------------------------------------------------------------
@@ -287,7 +289,7 @@ def test_that_the_outbox_moves_as_its_table_says(outbox: Outbox, state: str, mov
         with pytest.raises(UserFacingError) as caught:
             MOVES[move](outbox, sha)
         assert caught.value.code in ("storage.not_possible_now", "storage.not_released")
-        assert len(str(caught.value)) > 20
+        assert len(told(caught.value)) > 20
     assert outbox.entry(sha).state == state and outbox.decisions() == recorded
 
 
@@ -300,7 +302,7 @@ def test_that_the_door_is_open_for_released_updates_only(outbox: Outbox, state: 
     if state in ("released", "acknowledged"):
         assert outbox.open_released(part).read_bytes() == given_result.blobs["adapter"]
     else:
-        with pytest.raises(UserFacingError, match="may not leave"):
+        with told_as("may not leave"):
             outbox.open_released(part)
 
 
@@ -418,7 +420,7 @@ def check_the_door(box: Outbox, results: list[LocalResult]) -> None:
         if part in open_for:
             assert box.open_released(part).read_bytes() == one.blobs["adapter"]
         else:
-            with pytest.raises(UserFacingError, match="may not leave"):
+            with told_as("may not leave"):
                 box.open_released(part)
 
 
@@ -428,14 +430,14 @@ def test_that_only_hashes_name_blobs(tmp_path: Path, name: str) -> None:
     (tmp_path / "site.sqlite").write_bytes(b"x")
     (tmp_path / "blobs" / ("AB" * 32)).write_bytes(b"x")
     assert name not in store
-    with pytest.raises(UserFacingError, match="not on this disk"):
+    with told_as("not on this disk"):
         store.path(name)
 
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "", "parts", "00" * 32])
 def test_that_the_door_does_not_open_for_names_that_are_no_blob(outbox: Outbox, name: str) -> None:
     REACH["released"](outbox, outbox.put(plan(), result(1), NOW).sha256)
-    with pytest.raises(UserFacingError, match="may not leave"):
+    with told_as("may not leave"):
         outbox.open_released(name)
 
 
@@ -517,7 +519,7 @@ def test_that_a_damaged_own_part_is_a_sentence_and_never_taken_for_nothing(tmp_p
     (path,) = (tmp_path / "own" / "round-1").iterdir()
     data = path.read_bytes()
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    with pytest.raises(UserFacingError, match="remove the folder") as damaged:
+    with told_as("remove the folder") as damaged:
         own.before(2, {1})
     assert damaged.value.code == "storage.own_damaged"
     assert own.before(2, ()) == {}, "who does not need it does not meet it"

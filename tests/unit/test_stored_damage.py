@@ -18,7 +18,9 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import LocalResult, Plan, Rounds, TrainingSettings
 from fedmed_desktop.federation.inputs import Input, RoundCombined, SiteJoined, UpdateArrived
 from fedmed_desktop.storage import BlobStore, Ledger, Outbox
+from fedmed_desktop.wording import told
 from tests.parts.federation import INITIAL, moved, result_of, small_spec
+from tests.parts.told import told_as
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SPEC = small_spec(sites=2)
@@ -88,7 +90,7 @@ def test_that_a_damaged_ledger_is_refused_with_what_to_do(damage: str, tmp_path:
     with pytest.raises(UserFacingError) as caught:
         opened(tmp_path)
     assert caught.value.code in ("storage.damaged_row", "storage.lost")
-    assert "from a backup" in str(caught.value) and str(tmp_path) in str(caught.value)
+    assert "from a backup" in told(caught.value) and str(tmp_path) in told(caught.value)
     with closing(sqlite3.connect(tmp_path / "coordinator.sqlite", timeout=0)) as connection:
         connection.execute("BEGIN EXCLUSIVE")  # what was refused holds no lock
 
@@ -96,7 +98,7 @@ def test_that_a_damaged_ledger_is_refused_with_what_to_do(damage: str, tmp_path:
 def test_that_row_and_table_are_named(tmp_path: Path) -> None:
     begun(tmp_path)
     changed(tmp_path / "coordinator.sqlite", "DELETE FROM inputs WHERE seq = 3")
-    with pytest.raises(UserFacingError, match="row 3 of its table inputs is missing"):
+    with told_as("row 3 of its table inputs is missing"):
         opened(tmp_path)
 
 
@@ -116,7 +118,7 @@ def test_that_adapters_beside_an_empty_ledger_are_no_new_federation(left: str, t
     with pytest.raises(UserFacingError) as caught:
         opened(tmp_path)
     assert caught.value.code in ("storage.lost", "storage.damaged")
-    assert "backup" in str(caught.value)
+    assert "backup" in told(caught.value)
 
 
 def test_that_a_flipped_byte_anywhere_in_the_ledger_is_found_or_harmless(tmp_path: Path) -> None:
@@ -196,7 +198,7 @@ OUTBOX_DAMAGE: dict[str, str] = {
 def test_that_a_damaged_outbox_is_refused_with_what_to_do(damage: str, tmp_path: Path) -> None:
     decided(tmp_path)
     changed(tmp_path / "site.sqlite", OUTBOX_DAMAGE[damage])
-    with pytest.raises(UserFacingError, match="from a backup") as caught:
+    with told_as("from a backup") as caught:
         box = Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs"))
         try:
             box.record()
@@ -211,4 +213,4 @@ def test_that_adapters_beside_an_empty_outbox_are_no_new_site(remove: Callable[[
     remove(tmp_path / "site.sqlite")
     with pytest.raises(UserFacingError) as caught:
         Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs"))
-    assert caught.value.code == "storage.lost" and "backup" in str(caught.value)
+    assert caught.value.code == "storage.lost" and "backup" in told(caught.value)

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fedmed_desktop.clinical import SiteNotes
-from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.events import Evaluated, Event, GenerationProgress, TrainingStep
 from fedmed_desktop.federation.drift import semantic_drift
 from fedmed_desktop.federation.plan import ControlVariate, Orthogonal, References
@@ -28,6 +27,7 @@ from fedmed_desktop.training.starting import for_training
 from fedmed_desktop.training.trainer import SiteTrainer
 from tests.parts.federation import small_spec
 from tests.parts.model import copied
+from tests.parts.told import told_as
 from tests.parts.training import NOTES, SETTINGS, TYPES, note, plan_of, random_adapter, silent, train
 
 PERSONAL = (Orthogonal(weight=0.1, rank=2),)
@@ -344,20 +344,20 @@ def test_that_a_scorer_hears_a_frozen_adapter(
 
 
 def test_that_shared_notes_that_fit_nowhere_are_named(loaded: LoadedBase, start: Adapter) -> None:
-    with pytest.raises(UserFacingError, match="no shared notes that fit"):
+    with told_as("no shared notes that fit"):
         SharedNotesScorer(loaded, [note(41)], TYPES, "html", "entities", 12).loss(start)
-    with pytest.raises(UserFacingError, match="None of the types"):
+    with told_as("None of the types"):
         SharedNotesScorer(loaded, [note(41)], ("test",), "html", "entities", 400)
 
 
 @pytest.mark.parametrize(("split", "name"), [("train", "training"), ("validation", "validation"), ("test", "test")])
 def test_that_a_split_without_notes_is_named(base: BaseModel, start: Adapter, split: str, name: str) -> None:
     trainer = SiteTrainer(base, "s", SiteNotes([], [], None), TYPES)
-    with pytest.raises(UserFacingError, match=f"no {name} notes"):
+    with told_as(f"no {name} notes"):
         trainer.measure(plan_of(start), Given(start), split, Control())  # type: ignore[arg-type]
 
 
 def test_that_a_round_without_training_notes_says_so(base: BaseModel, start: Adapter, tmp_path: Path) -> None:
     trainer = SiteTrainer(base, "s", SiteNotes([], [note(30)], None), TYPES)
-    with pytest.raises(UserFacingError, match="no training notes"):
+    with told_as("no training notes"):
         train(trainer, start, tmp_path)

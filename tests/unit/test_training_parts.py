@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedmed_desktop.clinical import Entity, Note, SiteNotes
-from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
 from fedmed_desktop.federation.work import Control, Given, Stopped
 from fedmed_desktop.lora import Adapter, Module
@@ -26,6 +25,7 @@ from fedmed_desktop.training.device import choose_device
 from fedmed_desktop.training.generation import Request, generate, stream
 from fedmed_desktop.training.loop import label_losses, learning_rate_share
 from fedmed_desktop.training.trainer import SiteTrainer
+from tests.parts.told import told_as
 
 TYPES = ("drug",)
 CPU = torch.device("cpu")
@@ -238,15 +238,15 @@ def test_that_a_broken_model_folder_is_named(tiny_model: Path, tmp_path: Path, d
     folder = tmp_path / "broken"
     shutil.copytree(tiny_model, folder)
     damage(folder)
-    with pytest.raises(UserFacingError, match="cannot be loaded") as error:
+    with told_as("cannot be loaded") as error:
         BaseModel.load(folder, choose_device(prefer="cpu"), threads=1)
     assert error.value.params["path"] == str(folder)
 
 
 def test_that_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserFacingError, match=r"config\.json"):
+    with told_as(r"config\.json"):
         resolve_model(str(tmp_path))
-    with pytest.raises(UserFacingError, match="no model folder"):
+    with told_as("no model folder"):
         resolve_model(str(tmp_path / "nowhere"))
 
 
@@ -254,7 +254,7 @@ def test_that_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
 def test_that_an_id_outside_the_cache_names_the_command_and_asks_no_network(
     model_id: str, refused_connections: list[str]
 ) -> None:
-    with pytest.raises(UserFacingError, match=f"hf download {model_id}"):
+    with told_as(f"hf download {model_id}"):
         resolve_model(model_id)
     assert refused_connections == []
 
@@ -274,7 +274,7 @@ def test_that_the_choice_of_a_device_has_a_reason() -> None:
     assert (device.name, device.dtype, device.quantization) == ("cpu", torch.float32, "none")
     assert device.reason == "Training runs on the CPU in float32, as asked for."
     if not torch.cuda.is_available():
-        with pytest.raises(UserFacingError, match="No CUDA device"):
+        with told_as("No CUDA device"):
             choose_device(prefer="cuda")
 
 

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
 
 from fedmed_desktop.clinical import Note, SiteNotes, read_notes_folder
-from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.events import Event, GenerationProgress, Prepared
 from fedmed_desktop.federation.plan import TrainingSettings
 from fedmed_desktop.federation.work import Control, Given
@@ -28,6 +27,7 @@ from fedmed_desktop.training.loop import label_losses
 from fedmed_desktop.training.preparation import LoadedBase, trainer_factory
 from fedmed_desktop.training.trainer import SiteTrainer
 from tests.parts.federation import small_spec
+from tests.parts.told import told_as
 from tests.parts.training import note as marked
 from tests.parts.training import plan_of, train
 
@@ -142,7 +142,7 @@ def test_that_a_folder_without_entities_serves_a_federation_of_texts(loaded: Loa
     assert [(e.notes, e.entities) for e in events if isinstance(e, Prepared)] == [(1, {})]
     assert [example.note.specialty for example in trainer.examples("train", SETTINGS).items] == ["Pulmonology"]
     (folder / "types.toml").unlink()
-    with pytest.raises(UserFacingError, match="None of the types"):
+    with told_as("None of the types"):
         make(small_spec(task="entities"))
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from ...errors import sentence
 from ...events import UpdateRefused
 from ...storage import Entry
+from ...wording import sentence
 from ..work.desk import Desk
 from .sheet import grouped, shown_hash, title
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ...errors import sentence
 from ...storage import Decision, Entry
+from ...wording import sentence
 from ..work.desk import Desk
 from .sheet import grouped, shown_hash
 

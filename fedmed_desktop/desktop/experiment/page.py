@@ -14,6 +14,7 @@ from PySide6.QtGui import QAction, QActionGroup, QKeyEvent
 from PySide6.QtWidgets import QFileDialog, QMenu, QVBoxLayout, QWidget
 
 from ...errors import UserFacingError
+from ...wording import told
 from ..rounds.tables import TextTable
 from ..widgets import (
     Banner,
@@ -125,7 +126,7 @@ class ExperimentPage(PageBase):
     def _on_not_read(self, error: BaseException) -> None:
         if not isinstance(error, UserFacingError):
             raise error
-        self.refused.emit(str(error))
+        self.refused.emit(told(error))
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from ...errors import UserFacingError, disk_fault
 from ...lora.base_model import decoder_linears, weight_files
 from ...protocol.messages import check_site_name
 from ...site.link import check_address
+from ...wording import sentence, told
 from .preview import NotesPreview, preview
 from .site_folders import site_folder
 
@@ -186,11 +187,11 @@ def _caught(typed: str, check: Callable[[str], str]) -> Verdict:
         return Verdict("right", check(typed))
     except UserFacingError as error:
         plainly = _PLAINLY.get(error.code)
-        return Verdict("wrong", f"{plainly} Details: {error}" if plainly else str(error))
+        return Verdict("wrong", f"{plainly} Details: {told(error)}" if plainly else told(error))
     except OSError as error:  # a folder that may not be looked into, a share that has gone
-        return Verdict("wrong", str(disk_fault(error, Path(typed))))
+        return Verdict("wrong", told(disk_fault(error, Path(typed))))
     except (ValueError, RuntimeError):  # no path at all, or the home of a user that does not exist
-        return Verdict("wrong", str(UserFacingError("desktop.no_path")))
+        return Verdict("wrong", sentence("desktop.no_path", {}))
 
 
 def _address(typed: str) -> str:

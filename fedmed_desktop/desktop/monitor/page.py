@@ -13,6 +13,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFileDialog, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from ...errors import UserFacingError
+from ...wording import told
 from ..widgets import (
     Banner,
     Caption,
@@ -274,7 +275,7 @@ class MonitorPage(PageBase):
         if not isinstance(error, UserFacingError):
             raise error
         self._saved_read.stop()
-        self.banner.show_message(str(error), "bad", self.tr("Close"))
+        self.banner.show_message(told(error), "bad", self.tr("Close"))
 
     @Slot()
     def _on_banner_read(self) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from ... import events
-from ...errors import sentence
+from ...wording import sentence
 from ..work.desk import Desk
 from ..work.progress import duration
 

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from ...demo.settings import DemoOptions
 from ...errors import UserFacingError
+from ...wording import told
 from ..join.form import Verdict, look_at_model
 from ..widgets import Button, Card, Row, Sentence
 from ..work.log import log
@@ -180,8 +181,8 @@ class ModelCard(Card):
         if not isinstance(error, UserFacingError | OSError):
             raise error
         if error.__cause__:
-            log.warning("%s", error.__cause__)
-        self._say(str(error))
+            log.warning("%s", told(error.__cause__))
+        self._say(told(error))
 
 
 def _short(path: Path) -> str:

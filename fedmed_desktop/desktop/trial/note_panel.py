@@ -10,6 +10,7 @@ from PySide6.QtCore import QEvent, QMimeData, QSize, Signal, Slot
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from ...errors import UserFacingError
+from ...wording import told
 from ..look import theme
 from ..widgets import Button, Caption, Card, Label, Row, Sentence, Spaced
 from ..widgets.labels import set_tone
@@ -203,5 +204,5 @@ def _fault_of(check: Callable[[str], object], text: str) -> str:
     try:
         check(text)
     except UserFacingError as error:
-        return str(error)
+        return told(error)
     return ""

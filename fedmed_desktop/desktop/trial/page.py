@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from ...clinical import Example, Span, examples
 from ...errors import UserFacingError
+from ...wording import told
 from ..look.entities import colors, count_types
 from ..widgets import Banner, Button, Heading, PageBase, PrimaryButton, Row
 from ..widgets.choice_box import ChoiceBox
@@ -230,7 +231,7 @@ class TrialPage(PageBase):
         if not isinstance(error, UserFacingError):
             raise error
         self.note.set_folded(False)
-        self.note.show_fault(str(error))
+        self.note.show_fault(told(error))
 
     @Slot()
     def _fill_menu(self) -> None:

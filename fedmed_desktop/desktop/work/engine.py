@@ -17,6 +17,7 @@ from ...demo.settings import DemoOptions, site_folders
 from ...errors import UserFacingError
 from ...federation import Control
 from ...site import TAKE_BACK, Jobs, SiteAgent, Verdict, operating_user
+from ...wording import told
 from ..join.form import JoinRequest
 from ..trial.choices import TrialRequest
 from .bridge import EventBuffer, Pump
@@ -181,7 +182,7 @@ class Engine(QObject):
             sentence = "Not read, since the other side could not be." if number else problem.sentence
             self._put(ReadingShown(side, "failed", sentence=sentence))
         if isinstance(error, UserFacingError):  # the page says it; nobody needs to be told twice
-            log.error("%s", error.__cause__ or error)
+            log.error("%s", told(error.__cause__ or error))
         else:
             self._put(problem)
 

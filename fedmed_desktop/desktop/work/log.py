@@ -14,7 +14,7 @@ from types import TracebackType
 
 from ... import events
 from ...files import make_folder
-from ...lines import line
+from ...wording.lines import line
 
 # Some months of rounds; a support request needs the last days of them.
 MAX_BYTES = 2_000_000

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from ...clinical.reading import Reading
-from ...errors import UserFacingError, sentence
+from ...errors import UserFacingError
 from ...events import Event
 from ...site import Record
+from ...wording import sentence
 
 SessionKind = Literal["site", "demo"]
 _numbers = itertools.count(1)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which ways of combining fit which method: one table, with the reason for each that does not.
 
-Codes are those of errors.SENTENCES. A method that is not named here runs in all of them.
+Codes are those of wording.methods. A method that is not named here runs in all of them.
 """
 
 from __future__ import annotations

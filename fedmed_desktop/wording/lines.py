@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from . import events
-from .errors import sentence
+from .. import events
+from . import sentence
 
 PHASES: dict[str, str] = {
     "joining": "joining",

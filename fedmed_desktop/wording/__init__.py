@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Words that a person reads: one sentence for each error code, and events as lines of text.
+
+Only faces use them. Everything below passes codes and parameters, so that a face may translate the sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from ..errors import UserFacingError, disk_fault, plain
+from . import desktop, federation, files, lab, methods, network, notes
+
+Params = Mapping[str, str | int | float]
+
+SENTENCES: Final[Mapping[str, str]] = {
+    # code -> sentence; {name} is a parameter
+    code: text
+    for area in (desktop, federation, files, lab, methods, network, notes)
+    for code, text in area.SENTENCES.items()
+}
+
+
+def told(error: BaseException) -> str:
+    """The sentence that tells a person what went wrong and what to do."""
+    if isinstance(error, OSError):
+        error = disk_fault(error, Path(error.filename or ""))
+    return sentence(error.code, error.params) if isinstance(error, UserFacingError) else str(error)
+
+
+def sentence(code: str, params: Params) -> str:
+    """The sentence of a code with its parameters; a newer peer's code has no sentence and is shown as it is."""
+    template = SENTENCES.get(code)
+    return plain(code, params) if template is None else template.format_map(_Unknown(params))
+
+
+class _Unknown(dict[str, str | int | float]):
+    """A peer of another version, or a hostile one, leaves parameters out; a record may keep the code alone."""
+
+    def __missing__(self, key: str) -> str:
+        return "…"

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sentences about a federation's specification, its base model, its plans and the updates that sites send."""
+
+from typing import Final
+
+SENTENCES: Final = {
+    "combine.mixed_scales": "Module {module} has different scales at different sites, so its factors cannot be "
+    'averaged. Write combine = "product" in the federation\'s specification.',
+    "model.changed": "Files of the model in {path} changed while the program was about to load it. Start again; the "
+    "program will then check the model again.",
+    "model.damaged": "The model file {path} is damaged: {reason}. Download the model again.",
+    "model.no_file": "{path} is not a model folder: it has no {file}. Choose the folder of a Hugging Face causal "
+    "language model.",
+    "model.no_folder": "There is no model folder at {path}. Check the path.",
+    "model.no_linears": "The model in {path} has no linear layers inside decoder blocks, so it cannot be adapted. "
+    "Choose another base model.",
+    "plan.not_of_spec": "In round {round} the coordinator asks for something other than what the federation's "
+    "specification says about {method}. Nothing is trained and nothing leaves this site. Tell the host of the "
+    "federation; the coordinator and the sites must use the same program.",
+    "plan.rank_over_cap": "In round {round} the coordinator asks for rank {rank}, but this site's limit is {cap} "
+    "(--rank-cap). The site takes part again when the coordinator asks for a lower rank.",
+    "spec.exists": "{path} already exists. Choose another --out folder; an existing federation is never overwritten.",
+    "spec.missing": "There is no federation specification at {path}. Write one with --new-federation.",
+    "spec.unreadable": "The federation specification {path} cannot be read: {reason}.",
+    "spec.wrong_key": "{path}: {key}: {reason}. Correct this key and start again.",
+    "update.foreign_type": "The update's report has scores for types that are not part of this federation.",
+    "update.foreign_module": "The update adapts {module}, which is not part of this federation.",
+    "update.missing_module": "The update does not adapt {module}, which is part of this federation.",
+    "update.no_shared_loss": "The update's model has no finite loss on the coordinator's notes, so it cannot be "
+    "given a weight. Training may have diverged; lower the learning rate and train again.",
+    "update.not_asked": "This site was not asked for an update in this round.",
+    "update.not_here": "The site no longer has this update, so it cannot be fetched.",
+    "update.round_closed": "The round had already closed when the update arrived. The adapter stays at the site.",
+    "update.second": "An update from this site already counts in this round. A second one is not accepted.",
+    "update.too_large": "The update has {size} bytes; an update of the planned rank has at most {limit}.",
+    "update.unshared_histogram": "The update's report counts notes by specialty or type, which this federation does "
+    "not share. Use the same program as the coordinator.",
+    "update.wild": "The update has values larger than {largest} in {module}, so training has diverged. Ask the "
+    "coordinator's host for a smaller learning rate.",
+    "update.wrong_hash": "The adapter that arrived is not the one that was approved: its sha256 is {found}, not "
+    "{expected}.",
+    "update.wrong_norm": "The update's norm is {found}, but its report says {reported}.",
+    "update.wrong_parts": "The update does not have the parts that the plan asked for.",
+    "update.wrong_rank": "The update has rank {found} in {module}; the plan asked for {expected}.",
+    "update.wrong_scale": "The update has scale {found} in {module}; the federation's scale is {expected}.",
+    "update.wrong_shape": "The update has shape {found} in {module}; the base model needs {expected}.",
+}

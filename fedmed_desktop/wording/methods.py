@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sentences about methods of combining, and the settings that do not go together with one."""
+
+from typing import Final
+
+SENTENCES: Final = {
+    "methods.adaptive_needs_product": "{path}: in adaptive_fedlora sites have different ranks and each starts from a "
+    "matrix cut to its rank in its own basis, so averaging the factors would mix values that do not belong together. "
+    'Write combine = "product" or "stack".',
+    "methods.fedex_is_exact": "{path}: fedex averages the factors and adds the part that this misses; a product or a "
+    'stack misses nothing. Write combine = "factors", or choose flexlora or flora.',
+    "methods.fednova_needs_start": "{path}: fednova continues from where the round started, but a stack starts afresh "
+    'in each round. Write combine = "factors" or "product".',
+    "methods.fedrot_needs_factors": "{path}: fedrot rotates the factors without changing their product, so it only "
+    'makes a difference when factors are averaged. Write combine = "factors", or choose fedavg.',
+    "methods.fedsa_has_no_product": "{path}: fedsa keeps B at the sites, so there is no product to combine or stack. "
+    'Write combine = "factors".',
+    "methods.ffa_keeps_a": "{path}: ffa keeps one A for the whole federation, which makes averaging exact; a product "
+    'or a stack would replace A. Write combine = "factors".',
+    "methods.flexlora_is_product": '{path}: flexlora averages products. Write combine = "product", or choose fedavg.',
+    "methods.flora_is_stack": '{path}: flora stacks the updates. Write combine = "stack", or choose fedavg.',
+    "methods.needs_histogram": "{path}: this method weights sites by what their notes are about. Write "
+    'share.histogram = "specialties" (or "types"), or set its semantic weight to 0.',
+    "methods.no_histogram": "The update's report does not say how many notes of each specialty (or entities of each "
+    "type) the site has, which the method needs. Add the specialties to the site's notes, or leave the federation.",
+    "methods.no_shared_notes": '{path}: with measured_by = "sites" each site measures its model on notes that everyone '
+    'may read. Add [[shared_notes]], or write measured_by = "coordinator" and start it with --score-with.',
+    "methods.no_shared_loss": "The update's report does not contain the loss on the federation's shared notes, which "
+    "decides its weight. Give this site the shared notes.",
+    "methods.rolora_needs_factors": "{path}: rolora freezes one factor in each round, which makes averaging exact; a "
+    'product or a stack would change both factors. Write combine = "factors".',
+    "methods.scaffold_needs_factors": "{path}: scaffold's control variates are directions of A and B, which a product "
+    'or a stack replaces with others. Write combine = "factors".',
+    "methods.scaffold_needs_sgd": '{path}: scaffold with form = "sgd" computes gradients from the steps, which only '
+    'works with SGD. Write form = "gradient", or training.optimizer = "sgd".',
+    "methods.unknown": "There is no method {method}. Choose one of {known}.",
+}

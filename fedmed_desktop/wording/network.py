@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sentences about coordinators, joining one, the connection and the messages on it."""
+
+from typing import Final
+
+SENTENCES: Final = {
+    "coordinator.no_initial": "The first adapter {sha256} of this federation is not in {path}. Copy the .safetensors "
+    "file there that --new-federation wrote beside the specification.",
+    "coordinator.no_scorer": "{method} needs the coordinator to measure each update, so the coordinator needs a base "
+    "model and notes. Start it with --score-with MODEL NOTES, or choose another method.",
+    "coordinator.no_status": "No coordinator answers on {address}. Start one, or give its --host and --port.",
+    "coordinator.not_loopback": "The address {address} is not on this computer. Until sites have keys and connections "
+    "are encrypted, the coordinator listens on 127.0.0.1 only. For sites elsewhere use an SSH tunnel.",
+    "coordinator.other_base": "The model given with --score-with is not the federation's base model (fingerprint "
+    "{found}, expected {expected}). Give the model folder that the federation was made with.",
+    "coordinator.port": "Port {port} on {address} is already used by another program. Choose another --port.",
+    "coordinator.scorer_unused": "{method} does not need the coordinator to measure updates. Leave out --score-with, "
+    'or set measured_by = "coordinator" if the method has it.',
+    "join.name_taken": "Another site has already joined with the name {site}. Choose another --name, or use the data "
+    "folder that this site joined with.",
+    "join.other_base": "This site's base model is not the federation's base model (fingerprint {found}, expected "
+    "{expected}). Choose the model folder that the federation was made with.",
+    "join.other_federation": "This data folder belongs to the federation {known}, but the coordinator runs {found}. "
+    "Choose another --data-dir.",
+    "join.rank_cap": "This federation's method needs rank {rank} at each site, but this site's limit is {cap}. Leave "
+    "out --rank-cap, or ask the host for a method that allows different ranks, such as flexlora.",
+    "join.replaced": "Another connection with the name {site} replaced this one. Run each site only once.",
+    "join.version": "The site uses protocol version {site}, the coordinator {coordinator}. Use the same version of "
+    "fedmed-desktop on both sides.",
+    "link.address": "{address} is not a coordinator's address. Give one such as ws://127.0.0.1:8765.",
+    "link.closed": "The coordinator at {address} closed the connection.",
+    "link.not_loopback": "{address} is not on this computer. Until sites have keys and connections are encrypted, you "
+    "can only join a coordinator on this computer. For one elsewhere use an SSH tunnel.",
+    "link.unreachable": "The coordinator at {address} does not answer. Check that it is running; this site keeps "
+    "trying.",
+    "protocol.bad_chunk": "A piece of an adapter cannot be accepted: {reason}. The transfer starts again.",
+    "protocol.not_understood": "The other side sent something that this version does not understand ({place}: "
+    "{reason}). Use the same version of fedmed-desktop on both sides.",
+    "site.name": "{name} cannot be a site's name. Use 1 to 40 letters, digits, spaces, dots, hyphens or underscores.",
+    "site.rule_reason": "A rule needs a reason: say in a few words why every update may be sent.",
+}

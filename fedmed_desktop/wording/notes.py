@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sentences about notes, types of entities, reading a note and training on notes."""
+
+from typing import Final
+
+SENTENCES: Final = {
+    "clinical.no_types_asked": "No type of entity is chosen. Choose at least one, such as drug.",
+    "clinical.note_empty": "There is no text to read. Paste or open a note first.",
+    "clinical.notes_empty": "The notes file {name} contains no notes. Each row must be one note as a JSON object.",
+    "clinical.notes_folder_missing": "The notes folder {name} does not exist. Choose the folder that contains "
+    "train.jsonl and validation.jsonl.",
+    "clinical.notes_missing": "The notes file {name} does not exist. Check its name and folder.",
+    "clinical.notes_row": "The notes file {name} has an error in row {row}: {reason}. Correct this row and try again.",
+    "clinical.notes_split_missing": "The notes folder {name} has no {split}.jsonl or {split}.jsonl.gz. Put the "
+    "{split} notes there.",
+    "clinical.notes_split_twice": "The notes folder {name} has both {split}.jsonl and {split}.jsonl.gz. Remove the one "
+    "that you do not want to use.",
+    "clinical.notes_unreadable": "The notes file {name} cannot be read: {reason}. Choose a text file of JSON rows "
+    "(.jsonl), which may be compressed with gzip (.jsonl.gz).",
+    "clinical.types_file": "The types file {name} cannot be used: {reason}. It needs a table [types.map] with rows "
+    'such as Chemical = "drug".',
+    "clinical.types_file_missing": "The types file {name} does not exist. Check its name and folder.",
+    "clinical.types_map_target": "The types map translates {local} to {target}, but the federation's types are "
+    "{expected}. Correct the map.",
+    "clinical.types_unknown": "None of the types in these notes is known to the federation. Found: {found}; the "
+    "federation's types: {expected}. Add a types map.",
+    "training.context_too_short": "The base model can read only {context} tokens at a time, which is too few for the "
+    "task and a line of text. Choose another base model.",
+    "training.control_shape": "The control variate does not have the adapter's modules and ranks. Start a new "
+    "federation with the same rank for all sites.",
+    "training.diverged": "Training failed at step {step}: the loss is no longer a number at learning rate {rate}. Ask "
+    "the coordinator's host for a smaller learning rate.",
+    "training.no_loss": "The model's loss {moment} is not a number: training has diverged, here or at another site. "
+    "Ask the coordinator's host for a smaller learning rate.",
+    "training.layer_shape": "The adapter's module {name} is {found}, but the base model's layer is {expected}. Use the "
+    "base model that the adapter was made for.",
+    "training.model_not_cached": "The model {model} is neither a folder nor in this computer's cache. Download it once "
+    "with: hf download {model}",
+    "training.model_unreadable": "The model in {path} cannot be loaded: {reason}. Choose the folder of a Hugging Face "
+    "causal language model that this version supports.",
+    "training.no_bitsandbytes": "A 4-bit base model needs the package bitsandbytes, which is not installed. Install "
+    "fedmed-desktop[gpu], or continue without 4 bits.",
+    "training.no_cuda": "No CUDA device was found. Check the driver, or train on the CPU.",
+    "training.no_notes": "There are no {split} notes that fit the federation's maximum length. Add notes, or ask for a "
+    "larger max_tokens.",
+    "training.no_such_layer": "The base model has no linear layer {name}, which the adapter needs. Use the base "
+    "model that the adapter was made for.",
+    "training.out_of_memory": "The {device} does not have enough memory for one note. Choose a smaller base model, a "
+    "4-bit base model, or a smaller max_tokens.",
+}
