@@ -26,13 +26,13 @@ from ..federation import Control
 from ..lora.base_model import FileState, file_state, fingerprint
 from ..site import Approver, Jobs, SiteAgent
 from .interrupt import quit_on_interrupt
-from .join.form import JoinRequest
 from .offscreen import Recorder
 from .options import DesktopOptions
 from .program import Program
-from .trial.adapters import load
-from .trial.choices import TrialRequest, in_plain_words
+from .trial.choices import in_plain_words
+from .trial.files import load
 from .work.news import DemoScored, ReadingShown, Side
+from .work.requests import JoinRequest, TrialRequest
 from .work.sessions import Put
 
 if TYPE_CHECKING:

@@ -27,7 +27,6 @@ from .frame.questions import Words, about_closing, about_leaving
 from .frame.settings import SettingsFile
 from .frame.telling import Teller
 from .frame.window import Window
-from .join.form import JoinRequest
 from .look.theme import Appearance
 from .rounds.demonstration import DemonstrationDialog
 from .trial.choices import TrialWish, request_for
@@ -44,6 +43,7 @@ from .work.news import (
     SessionEnded,
     SessionStarted,
 )
+from .work.requests import JoinRequest
 from .work.sessions import Backend
 from .work.tasks import end as end_tasks
 

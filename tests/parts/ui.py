@@ -25,10 +25,11 @@ from pytestqt.qtbot import QtBot
 from fedmed_desktop import events
 from fedmed_desktop.desktop.app import Workshop
 from fedmed_desktop.desktop.frame.fault import FaultDialog
-from fedmed_desktop.desktop.join.form import JoinForm, JoinRequest
+from fedmed_desktop.desktop.join.form import JoinForm
 from fedmed_desktop.desktop.program import Program
 from fedmed_desktop.desktop.rounds.status import Status, status
 from fedmed_desktop.desktop.work.news import Problem
+from fedmed_desktop.desktop.work.requests import JoinRequest
 from fedmed_desktop.desktop.work.sessions import Backend
 from fedmed_desktop.site import Approver, Jobs, SiteAgent
 from fedmed_desktop.storage import Entry

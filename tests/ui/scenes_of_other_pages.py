@@ -10,15 +10,18 @@ from tempfile import TemporaryDirectory
 from PySide6.QtWidgets import QDialog
 
 from fedmed_desktop.clinical import Reading, Span, examples
-from fedmed_desktop.desktop.experiment.comparison import open_experiment
+from fedmed_desktop.desktop.experiment.files import open_experiment
 from fedmed_desktop.desktop.frame.about import AboutDialog
 from fedmed_desktop.desktop.frame.ask import Question
 from fedmed_desktop.desktop.frame.fault import FaultDialog
 from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.guide.window import GuideDialog
-from fedmed_desktop.desktop.join import form as joining
+from fedmed_desktop.desktop.join.files import look_at_notes
+from fedmed_desktop.desktop.join.form import FieldName, look_at_address, look_at_name
+from fedmed_desktop.desktop.look.fields import Verdict
 from fedmed_desktop.desktop.rounds.demonstration import DemonstrationDialog
 from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.files import look_at_model
 from fedmed_desktop.desktop.work.news import Problem, ReadingShown, Side
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.methods import AdaptiveFedLora
@@ -38,11 +41,11 @@ def _fill(address: str, name: str, model: str, notes: str, types_map: str = "") 
 
     def act(window: Window, desk: Desk) -> QDialog | None:
         del desk
-        look = joining.look_at_notes(notes, types_map)
-        typed: dict[joining.Field, tuple[str, joining.Verdict]] = {
-            "address": (address, joining.look_at_address(address)),
-            "name": (name, joining.look_at_name(name)),
-            "model": (model, joining.look_at_model(model)),
+        look = look_at_notes(notes, types_map)
+        typed: dict[FieldName, tuple[str, Verdict]] = {
+            "address": (address, look_at_address(address)),
+            "name": (name, look_at_name(name)),
+            "model": (model, look_at_model(model)),
             "notes": (notes, look.folder_verdict),
             "types_map": (types_map, look.map_verdict),
         }

@@ -16,7 +16,8 @@ from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.desktop.experiment import page as page_module
 from fedmed_desktop.desktop.experiment.charts import ExperimentCharts, looks
-from fedmed_desktop.desktop.experiment.comparison import Experiment, open_experiment
+from fedmed_desktop.desktop.experiment.comparison import Experiment
+from fedmed_desktop.desktop.experiment.files import open_experiment
 from fedmed_desktop.desktop.experiment.page import ExperimentPage
 from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.look.theme import Appearance

@@ -11,7 +11,7 @@ import pytest
 
 from fedmed_desktop.demo.settings import DemoOptions
 from fedmed_desktop.desktop.app import Workshop
-from fedmed_desktop.desktop.join.form import JoinRequest
+from fedmed_desktop.desktop.work.requests import JoinRequest
 from fedmed_desktop.site import SiteAgent
 from tests.parts.ui import REASON, Desktop, Held, without_times
 from tests.ui.hosting import Coordinator, Partner, write_notes

@@ -14,8 +14,8 @@ import pytest
 
 from fedmed_desktop import events
 from fedmed_desktop.desktop.app import Workshop
-from fedmed_desktop.desktop.join.form import JoinRequest
-from fedmed_desktop.desktop.trial.choices import TrialRequest, TrialWish
+from fedmed_desktop.desktop.trial.choices import TrialWish
+from fedmed_desktop.desktop.work.requests import JoinRequest, TrialRequest
 from fedmed_desktop.desktop.work.sessions import Put
 from fedmed_desktop.federation import Control
 from fedmed_desktop.site import Approver, Jobs, SiteAgent

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fedmed_desktop.desktop.join.form import Field
+from fedmed_desktop.desktop.join.form import FieldName
 from fedmed_desktop.lora.base_model import fingerprint
 from tests.parts.loopback import RawSite
 from tests.parts.ui import SITE, Desktop
@@ -21,7 +21,7 @@ Hosted = Callable[..., Coordinator]
 Opened = Callable[..., Desktop]
 
 
-def fill_in(desktop: Desktop, name: Field, text: str) -> str:
+def fill_in(desktop: Desktop, name: FieldName, text: str) -> str:
     """Types into a field of the form; the sentence below it once it was looked at."""
     field = desktop.window.join.fields[name]
     desktop.type(field.line, text)

@@ -12,8 +12,9 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.desktop.guide import window as guide_module
-from fedmed_desktop.desktop.guide.window import METHOD_PAGES, PAGES, GuideDialog, guide_text, guide_title
+from fedmed_desktop.desktop.guide import files as guide_module
+from fedmed_desktop.desktop.guide.files import METHOD_PAGES, PAGES, guide_text, guide_title
+from fedmed_desktop.desktop.guide.window import GuideDialog
 from fedmed_desktop.desktop.look.theme import Appearance, sized
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.resources import resource

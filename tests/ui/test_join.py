@@ -14,11 +14,12 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.desktop.join import form as joining
-from fedmed_desktop.desktop.join.form import JoinRequest, NotesLook
+from fedmed_desktop.desktop.join import files
+from fedmed_desktop.desktop.join.form import FieldName, NotesLook
 from fedmed_desktop.desktop.join.page import JoinPage
 from fedmed_desktop.desktop.look.theme import Appearance
 from fedmed_desktop.desktop.work import tasks
+from fedmed_desktop.desktop.work.requests import JoinRequest
 from fedmed_desktop.resources import resource
 from fedmed_desktop.storage import BlobStore, Outbox
 
@@ -41,7 +42,7 @@ def settled(page: JoinPage) -> Callable[[], bool]:
     return lambda: not any(f.waiting or f.verdict.state == "checking" for f in page.fields.values())
 
 
-def type_in(qtbot: QtBot, page: JoinPage, name: joining.Field, text: str) -> str:
+def type_in(qtbot: QtBot, page: JoinPage, name: FieldName, text: str) -> str:
     """Types with real keys, waits for the pause and the look; returns the sentence below the field."""
     line = page.fields[name].line
     line.selectAll()
@@ -78,7 +79,7 @@ def test_that_an_empty_form_explains_each_field_and_cannot_be_sent(page: JoinPag
     ],
 )
 def test_that_each_field_wrong_says_so_and_right_lets_join(
-    qtbot: QtBot, page: JoinPage, name: joining.Field, wrong: str, word: str
+    qtbot: QtBot, page: JoinPage, name: FieldName, wrong: str, word: str
 ) -> None:
     fill(qtbot, page)
     assert page.join.isEnabled()
@@ -158,8 +159,8 @@ class Slow:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
-    held = Slow(joining.look_at_notes)
-    monkeypatch.setattr(joining, "look_at_notes", held)
+    held = Slow(files.look_at_notes)
+    monkeypatch.setattr(files, "look_at_notes", held)
     yield held
     for gate in held.gates.values():
         gate.set()

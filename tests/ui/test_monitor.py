@@ -25,7 +25,8 @@ from fedmed_desktop.desktop.charts.chart import Chart
 from fedmed_desktop.desktop.charts.legend import Legend, Line
 from fedmed_desktop.desktop.charts.plot import PlotView
 from fedmed_desktop.desktop.look.theme import Appearance
-from fedmed_desktop.desktop.monitor.figures import FIELDS, Table, write_csv
+from fedmed_desktop.desktop.monitor.figures import FIELDS, Table
+from fedmed_desktop.desktop.monitor.files import write_csv
 from fedmed_desktop.desktop.monitor.page import MonitorPage
 from fedmed_desktop.desktop.monitor.summary import drift_sentence
 from fedmed_desktop.desktop.work.curves import Curves

@@ -15,18 +15,10 @@ from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.desktop.look import theme
+from fedmed_desktop.desktop.look.files import load_tokens
 from fedmed_desktop.desktop.look.icons import app_icon, icon, icon_size
 from fedmed_desktop.desktop.look.theme import Appearance, chosen_family, load_theme
-from fedmed_desktop.desktop.look.tokens import (
-    ENTITIES,
-    MARKS_ON,
-    TEXT_ON,
-    THEMES,
-    contrast,
-    filled_stylesheet,
-    load_tokens,
-    mixed,
-)
+from fedmed_desktop.desktop.look.tokens import ENTITIES, MARKS_ON, TEXT_ON, THEMES, contrast, filled_stylesheet, mixed
 from fedmed_desktop.resources import resource
 
 DESKTOP = Path(theme.__file__).parents[1]

@@ -13,9 +13,10 @@ from pytestqt.qtbot import QtBot
 
 from fedmed_desktop import events
 from fedmed_desktop.clinical import Reading, Span, examples
+from fedmed_desktop.desktop.look.fields import Choice
 from fedmed_desktop.desktop.look.theme import Appearance
 from fedmed_desktop.desktop.trial.asked_note import MOST_CHARACTERS
-from fedmed_desktop.desktop.trial.choices import BLOB, FOLDER, Choice, TrialWish, choices, request_for
+from fedmed_desktop.desktop.trial.choices import BLOB, FOLDER, TrialWish, choices, request_for
 from fedmed_desktop.desktop.trial.page import TrialPage
 from fedmed_desktop.desktop.trial.side_panel import WATERMARK
 from fedmed_desktop.desktop.work.desk import Desk

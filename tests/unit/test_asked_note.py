@@ -7,14 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fedmed_desktop.desktop.trial.asked_note import (
-    MOST_BYTES,
-    MOST_CHARACTERS,
-    MOST_TYPES,
-    asked_types,
-    check_note,
-    note_of_file,
-)
+from fedmed_desktop.desktop.trial.asked_note import MOST_BYTES, MOST_CHARACTERS, MOST_TYPES, asked_types, check_note
+from fedmed_desktop.desktop.trial.files import note_of_file
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.wording import told
 from tests.parts.told import told_as

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedmed_desktop.desktop.experiment.comparison import MOST_LINES, Course, Sheet, open_experiment, short
+from fedmed_desktop.desktop.experiment.comparison import MOST_LINES, Course, Sheet, short
+from fedmed_desktop.desktop.experiment.files import open_experiment
 from fedmed_desktop.storage.results import CellResult, ResultRow, ResultsHead, append_cell, begin_results, read_results
 from tests.parts.results import METHODS, ROUNDS, write_experiment
 from tests.parts.told import told_as
@@ -132,7 +133,7 @@ def test_that_the_lab_is_loaded_when_a_folder_is_opened_and_torch_never(tmp_path
     folder = write_experiment(tmp_path, sites=(2,), seeds=1)
     code = (
         "import sys; from pathlib import Path\n"
-        "from fedmed_desktop.desktop.experiment.comparison import open_experiment\n"
+        "from fedmed_desktop.desktop.experiment.files import open_experiment\n"
         "print('fedmed_desktop.lab' in sys.modules)\n"
         f"open_experiment(Path({str(folder)!r}))\n"
         "print('fedmed_desktop.lab' in sys.modules, 'torch' in sys.modules, 'matplotlib' in sys.modules)"

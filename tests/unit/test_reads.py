@@ -11,8 +11,8 @@ import pytest
 
 from fedmed_desktop import events
 from fedmed_desktop.demo.settings import DemoOptions
-from fedmed_desktop.desktop.trial.adapters import load
 from fedmed_desktop.desktop.trial.choices import BASE, BLOB, OWN, TrialWish, choices, request_for
+from fedmed_desktop.desktop.trial.files import load
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import SessionStarted
 from fedmed_desktop.errors import UserFacingError

@@ -27,7 +27,8 @@ from fedmed_desktop.desktop.charts.scales import (
     time_ticks,
     time_words,
 )
-from fedmed_desktop.desktop.monitor.figures import FIELDS, HEADING, write_csv
+from fedmed_desktop.desktop.monitor.figures import FIELDS, HEADING
+from fedmed_desktop.desktop.monitor.files import write_csv
 from fedmed_desktop.desktop.work.curves import Curves
 from tests.parts.monitor import entry, moment, record, run, scored, standing, step
 from tests.parts.told import told_as

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtCore import Qt
 
 from ..look.icons import icon
-from ..rounds.tables import TextTable
+from ..widgets.text_table import Index, TextTable
 from .receipts import COLUMNS, ReceiptRow
 
-Index = QModelIndex | QPersistentModelIndex
 _DECISION = COLUMNS.index("Decision")
 
 

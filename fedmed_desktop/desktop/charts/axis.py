@@ -15,8 +15,8 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QFontMetricsF, QPainter, QPen
 
 from ..look import theme
-from ..work.curves import Axis
 from .scales import (
+    Axis,
     Scale,
     linear_ticks,
     log_ticks,

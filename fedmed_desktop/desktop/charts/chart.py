@@ -15,10 +15,9 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QGridLayout, QVBoxLayout, QWid
 
 from ..look import theme
 from ..widgets.labels import Heading, Sentence
-from ..work.curves import Axis
 from .columns import Numbers
 from .legend import Legend, Line
-from .scales import Scale, mapped, nearest, number, padded, robust_range
+from .scales import Axis, Scale, mapped, nearest, number, padded, robust_range
 
 DESCRIBE_EVERY_S = 10.0  # a screen reader must not be told of every step
 AXIS_PX, PLOT_PX, MARKER_PX = 44, 84, 6

@@ -12,6 +12,7 @@ import numpy as np
 
 from .columns import Numbers
 
+Axis = Literal["step", "time"]
 Scale = Literal["linear", "log", "rank"]
 Range = tuple[float, float]
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ...storage.results import Results, read_results
+from ...storage.results import Results
 from ..charts.columns import Numbers
 
 if TYPE_CHECKING:
@@ -72,11 +71,10 @@ class Experiment:
     sheets: tuple[Sheet, ...]
 
 
-def open_experiment(folder: Path) -> Experiment:
-    """Reads and compares; on a thread of its own, seconds for a large one. Raises UserFacingError, as read_results."""
+def experiment_of(results: Results) -> Experiment:
+    """Everything that is shown of results: seconds for a large folder's, so on a thread of its own."""
     from ...lab.compare import compare
 
-    results = read_results(folder)
     on_test = {found.setting: found for found in compare(results.rows, "test")}
     compared = compare(results.rows)
     return Experiment(

@@ -15,7 +15,6 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QVBoxLayout, QWidget
 
 from ...errors import UserFacingError
 from ...wording import told
-from ..rounds.tables import TextTable
 from ..widgets import (
     Banner,
     Button,
@@ -31,10 +30,12 @@ from ..widgets import (
     Spaced,
     Table,
 )
+from ..widgets.text_table import TextTable
 from ..work.desk import Desk
 from ..work.tasks import Task, run_task
 from .charts import ExperimentCharts
-from .comparison import Experiment, open_experiment, short
+from .comparison import Experiment, short
+from .files import open_experiment
 
 MOST_ROWS = 20
 

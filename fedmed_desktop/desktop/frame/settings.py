@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from ...errors import UserFacingError, disk_fault
 from ...files import make_folder, write_durably
-from ..join.form import JoinRequest
+from ..work.requests import JoinRequest
 
 FILE = "settings.json"
 

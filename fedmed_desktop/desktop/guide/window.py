@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Final
 
 from PySide6.QtCore import QEvent, QSignalBlocker, QSize, Qt, QUrl, Slot
@@ -28,28 +27,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...federation.methods import METHODS
-from ...resources import resource
 from ..look import theme
 from ..widgets import Button, Row
+from .files import METHOD_PAGES, PAGES, guide_text, guide_title
 
-PAGES: Final = ("rounds", "join", "monitor", "approvals", "try-it", "methods", "privacy")
-# One page for each method, reached from "methods" and from where a method is chosen; too many for the list of contents.
-METHOD_PAGES: Final = tuple(f"method-{name}" for name in METHODS)
 _LINE_PERCENT: Final = 125
 _SIZE: Final = (860, 640)  # at text scale 1
 _HEADINGS: Final = {1: 20, 2: 16}  # px by level
-
-
-@cache
-def guide_text(page: str) -> str:
-    """Read once. A page's Markdown. Raises FileNotFoundError for a name that is none of the guide's."""
-    return resource(f"guide/{page}.md").read_text("utf-8")
-
-
-def guide_title(page: str) -> str:
-    """Its heading, as the list of contents names it."""
-    return guide_text(page).partition("\n")[0].removeprefix("#").strip()
 
 
 def _is_code(block: QTextBlock) -> bool:

@@ -10,13 +10,15 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from ..look.fields import CHECKING, EMPTY, Verdict
 from ..widgets import Banner, Button, Caption, Card, Heading, LinkButton, PageBase, PrimaryButton, Row, Sentence
 from ..widgets.field import Field
+from ..work.files import look_at_model
+from ..work.requests import JoinRequest
 from ..work.tasks import Task, run_task
-from . import form as joining
-from .form import CHECKING, EMPTY, NEEDED, JoinForm, JoinRequest, NotesLook, Verdict
+from . import files
+from .form import NEEDED, FieldName, JoinForm, NotesLook, look_at_address, look_at_name
 from .preview_panel import PreviewCard, SharedCard
-from .site_folders import carry_over
 
 
 class JoinPage(PageBase):
@@ -37,7 +39,7 @@ class JoinPage(PageBase):
         self._model_task: Task | None = None
         self._notes_task: Task | None = None
         self._look: NotesLook | None = None
-        self.fields: dict[joining.Field, Field] = self._make_fields()
+        self.fields: dict[FieldName, Field] = self._make_fields()
         self.banner = Banner()
         self.join = PrimaryButton(self.tr("Join"))
         self.back = Button(self.tr("Back"))
@@ -51,7 +53,7 @@ class JoinPage(PageBase):
 
     # -- the form ----------------------------------------------------------------------------------------------------
 
-    def _make_fields(self) -> dict[joining.Field, Field]:
+    def _make_fields(self) -> dict[FieldName, Field]:
         return {
             "address": Field(
                 self.tr("Coordinator's address"), self.tr("The host of the federation gave it to you."),
@@ -158,23 +160,23 @@ class JoinPage(PageBase):
     @Slot(str)
     def _look_at_address(self, typed: str) -> None:
         """Its form at once; whether something answers there a moment later."""
-        verdict = joining.look_at_address(typed)
+        verdict = look_at_address(typed)
         self._show("address", verdict)
         if self._address_task is not None:
             self._address_task.drop()
             self._address_task = None
         if verdict.state == "right":
-            self._address_task = run_task(self, partial(joining.reach_address, typed), self._address_seen, self._fault)
+            self._address_task = run_task(self, partial(files.reach_address, typed), self._address_seen, self._fault)
 
     @Slot(str)
     def _look_at_name(self, typed: str) -> None:
-        self._show("name", joining.look_at_name(typed))
+        self._show("name", look_at_name(typed))
 
     @Slot(str)
     def _look_at_model(self, typed: str) -> None:
         self._show("model", CHECKING if typed else EMPTY)
         self._model_task = run_task(
-            self, partial(joining.look_at_model, typed), self._model_seen, self._fault, self._model_task
+            self, partial(look_at_model, typed), self._model_seen, self._fault, self._model_task
         )
 
     @Slot(str)
@@ -194,7 +196,7 @@ class JoinPage(PageBase):
             self._show("notes", CHECKING if notes else EMPTY)
             self.preview.show_preview(None, waiting=bool(notes))
         self._show("types_map", CHECKING if notes or types_map else EMPTY)
-        look = partial(joining.look_at_notes, notes, types_map, self._look)
+        look = partial(files.look_at_notes, notes, types_map, self._look)
         self._notes_task = run_task(self, look, self._notes_seen, self._fault, self._notes_task)
 
     @Slot(object)
@@ -218,7 +220,7 @@ class JoinPage(PageBase):
         """No mistake of the person's, so it is the program's: whoever shows such things is told."""
         raise error
 
-    def _show(self, name: joining.Field, verdict: Verdict) -> None:
+    def _show(self, name: FieldName, verdict: Verdict) -> None:
         self.fields[name].show_verdict(verdict)
         self._weigh()
 
@@ -258,7 +260,7 @@ class JoinPage(PageBase):
             self._forget()
             request = self.form().request(self._root)
             if self._before is not None:
-                carry_over(self._before.data_dir, request.data_dir)
+                files.carry_over(self._before.data_dir, request.data_dir)
                 self._before = None
             self.join_requested.emit(request)
 

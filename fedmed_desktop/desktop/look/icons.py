@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
 from . import theme
-from .drawings import svg
+from .files import svg
 
 ICON_PX = 18  # at text scale 1
 

@@ -17,8 +17,8 @@ from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QPalett
 from PySide6.QtWidgets import QApplication
 
 from ...resources import resource
-from .drawings import svg
-from .tokens import Tokens, filled_stylesheet, gap_px, load_tokens, text_px
+from .files import load_tokens, svg
+from .tokens import Tokens, filled_stylesheet, gap_px, text_px
 
 Choice = Literal["system", "light", "dark", "contrast"]
 CHOICES: Final[tuple[Choice, ...]] = ("system", "light", "dark", "contrast")

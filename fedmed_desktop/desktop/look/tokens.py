@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Colours of a theme by name, read from `resources/themes/*.toml`, and how well one is seen on another. No Qt."""
+"""Colours of a theme by name, and how well one is seen on another. No Qt."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from string import Template
 from types import MappingProxyType
-from typing import Final
-
-from ...resources import resource
+from typing import Any, Final
 
 THEMES: Final = ("light", "dark", "contrast")
 SERIES: Final = tuple(f"series_{n}" for n in range(1, 6))
@@ -56,11 +53,8 @@ class Tokens:
         return mixed(self[name], self["card"], ENTITY_FILL)
 
 
-def load_tokens(name: str) -> Tokens:
-    """Tokens of "light", "dark" or "contrast". Raises ValueError if the file holds anything but "#RRGGBB" colours."""
-    if name not in THEMES:
-        raise ValueError(f"no theme {name!r}; there are {', '.join(THEMES)}")
-    table = tomllib.loads(resource(f"themes/{name}.toml").read_text("utf-8"))
+def tokens_of(name: str, table: Mapping[str, Any]) -> Tokens:
+    """Tokens from a theme's file as TOML gives it. Raises ValueError if it holds anything but "#RRGGBB" colours."""
     for token, value in table["colors"].items():
         if not re.fullmatch(r"#[0-9A-Fa-f]{6}", value):
             raise ValueError(f"theme {name}: {token} is {value!r}, not #RRGGBB")

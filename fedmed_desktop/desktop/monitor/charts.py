@@ -5,20 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from PySide6.QtCore import QSize, Signal, Slot
-from PySide6.QtGui import QImage, QImageWriter
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QWidget
 
-from ...errors import UserFacingError
 from ..charts.chart import Chart
 from ..charts.legend import Line
+from ..charts.scales import Axis
 from ..look import theme
 from ..widgets.layout import Card
-from ..work.curves import Axis, Curves
+from ..work.curves import Curves
 from ..work.steps import Weight
 from . import summary as monitor
 from .figures import DRIFTS
@@ -171,13 +170,6 @@ class ChartColumn(Card):
         image.fill(theme.active().color("card"))
         self.render(image)
         return image
-
-
-def write_picture(image: QImage, path: Path) -> None:
-    """As PNG; any thread. Raises UserFacingError("desktop.not_written")."""
-    writer = QImageWriter(str(path), b"png")
-    if not writer.write(image):
-        raise UserFacingError("desktop.not_written", path=str(path), reason=writer.errorString())
 
 
 def _is_seen(chart: Chart, key: str) -> bool:

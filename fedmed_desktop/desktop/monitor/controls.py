@@ -9,8 +9,8 @@ from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QWidget
 
+from ..charts.scales import Axis
 from ..widgets import Button, Row, Spaced
-from ..work.curves import Axis
 from ..work.steps import WEIGHTS, Weight
 
 AXES: Final[tuple[Axis, ...]] = ("step", "time")

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the charts show as rows of numbers: for the table beside them and for a CSV file."""
+"""What the charts show as rows of numbers: for the table beside them and for a CSV file. No Qt."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import UserFacingError
 from ..charts.columns import NAN, Numbers
 
 DRIFTS: Final = ("model", "performance", "semantic", "combined")
@@ -43,17 +40,6 @@ class Table:
 
 
 HEADING: Final = ("round", "step", "moment", *FIELDS[2:])
-
-
-def write_csv(table: Table, path: Path) -> None:
-    """HEADING and all rows. Raises UserFacingError("desktop.not_written")."""
-    try:
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(HEADING)
-            writer.writerows(table.as_rows())
-    except OSError as error:
-        raise UserFacingError("desktop.not_written", path=str(path), reason=error.strerror or str(error)) from error
 
 
 def _exact(name: str, value: float) -> str:

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QFileDialog, QSizePolicy, QStackedWidget, QVBoxLay
 
 from ...errors import UserFacingError
 from ...wording import told
+from ..charts.scales import Axis
 from ..widgets import (
     Banner,
     Caption,
@@ -25,15 +26,15 @@ from ..widgets import (
     Sentence,
     Spaced,
 )
-from ..work.curves import Axis, Curves
+from ..work.curves import Curves
 from ..work.desk import Desk
 from ..work.steps import WEIGHTS, Weight
 from ..work.tasks import run_task
 from . import summary as monitor
 from .cards import MonitorCards
-from .charts import ChartColumn, write_picture
+from .charts import ChartColumn
 from .controls import AXES, MonitorControls
-from .figures import write_csv
+from .files import write_csv, write_picture
 from .table import CurvesView
 
 TABLE_EVERY_S = 1.0

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..charts.scales import number
-from ..work.curves import Axis, Curves
+from ..charts.scales import Axis, number
+from ..work.curves import Curves
 from ..work.desk import Desk
 from .figures import DRIFTS
 

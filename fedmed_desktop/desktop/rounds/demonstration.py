@@ -7,9 +7,9 @@ from PySide6.QtCore import QEvent, Signal, Slot
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
 from ...federation.methods import METHODS
-from ..guide.window import guide_text, guide_title
+from ..guide.files import guide_text, guide_title
 from ..look import theme
-from ..trial.choices import Choice
+from ..look.fields import Choice
 from ..widgets import Button, Caption, Heading, Label, LinkButton, PrimaryButton, Sentence
 from ..widgets.choice_box import ChoiceBox
 

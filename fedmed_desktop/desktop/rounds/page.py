@@ -9,7 +9,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ...site import Record
-from ..guide.window import METHOD_PAGES, guide_title
+from ..guide.files import METHOD_PAGES, guide_title
 from ..widgets import Caption, Card, EmptyState, Heading, LinkButton, PageBase, Row, Sentence, Spaced, Stepper, Table
 from ..work.desk import Desk
 from ..work.progress import elapsed

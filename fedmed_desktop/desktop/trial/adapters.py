@@ -1,77 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All adapters that act together where one of this site's is tried on a note: what lies frozen, and the site's own."""
+"""Adapters that act together where one of this site's is tried on a note: with what lies frozen and its own. No Qt."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ...errors import UserFacingError
 from ...federation import Plan
-from ...lora import Adapter, load_adapter
-from ...lora.blob import BlobReader
-from ...lora.half import open_update
-from ...lora.module import Factor
-from ...site import Record, with_own_b
+from ...site import Record
 from ..work.desk import Desk
+from ..work.requests import AdapterFiles
 
 Find = Callable[[str], Path | None]
 
 
-@dataclass(frozen=True)
-class Reads:
-    """Files. `adapter` is a PEFT folder or a blob; where it holds some `factors` only, `start` has the others.
-
-    `own_b`: an adapter whose B stands in for the one of `adapter`.
-    """
-
-    adapter: Path
-    frozen: Path | None = None
-    personal: Path | None = None
-    own_b: Path | None = None
-    factors: tuple[Factor, ...] = ("A", "B")
-    start: Path | None = None
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What a reader attaches."""
-
-    adapter: Adapter
-    frozen: Adapter | None
-    personal: Adapter | None
-
-
-def reads_of(sha256: str, desk: Desk, find: Find, own: Mapping[str, Path]) -> Reads:
+def files_of(sha256: str, desk: Desk, find: Find, own: Mapping[str, Path]) -> AdapterFiles:
     """The federation's adapter with this hash, or this site's update: with what belongs beside it.
 
     `own`: files of the site's own parts, for a model that has them. Raises UserFacingError where a file is not here.
     """
     made = _plan_of_update(sha256, desk.record)
     frozen = made.frozen if made else _frozen_beside(sha256, desk)
-    reads = Reads(
+    files = AdapterFiles(
         adapter=_found(sha256, find),
         frozen=_found(frozen, find) if frozen else None,
         personal=own.get("personal"),
         own_b=own.get("B"),
     )
     if made and len(made.shared) == 1:
-        reads = replace(reads, factors=made.shared, start=_found(made.start, find))
-    return reads
-
-
-def load(reads: Reads) -> Loaded:
-    """Reads the files; not for the GUI thread. Raises UserFacingError."""
-    if reads.start is not None:
-        with BlobReader(reads.start) as start, open_update(reads.adapter, reads.factors, start) as update:
-            adapter = Adapter({name: update.module(name) for name in update.names})
-    else:
-        adapter = load_adapter(reads.adapter)
-    if reads.own_b:
-        adapter = with_own_b(adapter, {"B": load_adapter(reads.own_b)})
-    beside = (load_adapter(path) if path else None for path in (reads.frozen, reads.personal))
-    return Loaded(adapter, *beside)
+        files = replace(files, factors=made.shared, start=_found(made.start, find))
+    return files
 
 
 def has_own(desk: Desk) -> bool:

@@ -1,41 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The note that is to be read, and what is to be found in it: files, limits, and the types as typed. No Qt."""
+"""The note that is to be read, and what is to be found in it: limits, and the types as typed. No Qt."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
-from ...errors import UserFacingError, disk_fault
+from ...errors import UserFacingError
 
 MOST_CHARACTERS: Final = 20_000  # about ten pages; a small model on a laptop reads that for minutes (inferred)
 MOST_BYTES: Final = 4 * MOST_CHARACTERS  # no character of UTF-8 has more than four
 MOST_TYPES: Final = 12
-
-
-def note_of_file(path: Path) -> str:
-    """The text of a file, without a byte order mark; a file of any size costs no more than the longest note.
-
-    Raises UserFacingError: `desktop.note_too_long`, `desktop.note_binary`, `desktop.note_encoding`, and what
-    disk_fault makes of a file that cannot be read. May take long on a network share: not for the GUI thread.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise disk_fault(error, path) from None
-    if b"\x00" in data[:MOST_BYTES]:
-        raise UserFacingError("desktop.note_binary", name=path.name)
-    if len(data) > MOST_BYTES:
-        raise UserFacingError("desktop.note_too_long", limit=MOST_CHARACTERS)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserFacingError("desktop.note_encoding", name=path.name) from None
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if len(text) > MOST_CHARACTERS:
-        raise UserFacingError("desktop.note_too_long", limit=MOST_CHARACTERS)
-    return text
 
 
 def check_note(text: str) -> None:

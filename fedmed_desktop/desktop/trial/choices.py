@@ -7,48 +7,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...clinical import AnswerForm
-from ...clinical.reading import SENTENCE_TOKENS, Lengths, ReadingSettings
+from ...clinical.reading import SENTENCE_TOKENS, ReadingSettings
 from ...demo.settings import TYPES
 from ...errors import UserFacingError
-from ...lora import load_adapter
-from ...lora.base_model import decoder_linears
+from ..look.fields import Choice
 from ..work.desk import Desk
 from ..work.news import Side
-from .adapters import Reads, has_own, is_own_update, reads_of
+from ..work.requests import AdapterFiles, TrialRequest
+from .adapters import files_of, has_own, is_own_update
 
+# Keys of choices: the base model, an adapter in a folder, one held here by its sha256, and such a one read with this
+# site's own part.
 BASE = "base"
 FOLDER = "folder:"
 BLOB = "blob:"
 OWN = "own:"
 _DOES_NOT_FIT = ("training.no_such_layer", "training.layer_shape")
-
-
-@dataclass(frozen=True)
-class TrialRequest:
-    """Read `text` with the model in `model`: on each side with an adapter and what acts beside it, or without one.
-
-    `types` are looked for; `form` and `lengths` are the federation's, or the usual ones. `text_tokens`: how much of the
-    note is read at once, where that should be less than fits.
-    """
-
-    text: str
-    types: tuple[str, ...]
-    model: Path
-    sides: dict[Side, Reads | None]
-    form: AnswerForm
-    lengths: Lengths
-    text_tokens: int | None
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One way to read a note. `key`: "base", "blob:SHA256" of an adapter held here, "own:SHA256" of one that is read
-    with this site's own part, or "folder:PATH".
-    """
-
-    key: str
-    label: str
 
 
 @dataclass(frozen=True)
@@ -96,32 +70,6 @@ def _newest(desk: Desk) -> tuple[int, str] | None:
     return number - 1, sha256
 
 
-def check_adapter(adapter: Path, model: Path) -> None:
-    """Whether an adapter fits a model, from its files alone; a model that is no folder here is not looked into.
-
-    Reads files, not for the GUI thread. Raises UserFacingError: no adapter, no model, or `desktop.other_model`, caused
-    by one that names the layer.
-    """
-    modules = load_adapter(adapter)
-    if not model.is_dir():
-        return
-    layers = decoder_linears(model)
-    for name, module in modules.items():
-        shape = layers.get(name) or _same_layer(name, layers)
-        if shape is None:
-            raise UserFacingError("desktop.other_model") from UserFacingError("training.no_such_layer", name=name)
-        if shape != module.shape:
-            found, expected = (f"{d} x {k}" for d, k in (module.shape, shape))
-            raise UserFacingError("desktop.other_model") from UserFacingError(
-                "training.layer_shape", name=name, found=found, expected=expected
-            )
-
-
-def _same_layer(name: str, layers: Mapping[str, tuple[int, int]]) -> tuple[int, int] | None:
-    """Some models' files leave out the first part of the names that their layers have once they are loaded."""
-    return next((shape for other, shape in layers.items() if name.endswith(f".{other}")), None)
-
-
 def in_plain_words(error: UserFacingError) -> UserFacingError:
     """What reading met, as the person is told: which layer it was is for the log."""
     if error.code not in _DOES_NOT_FIT:
@@ -143,18 +91,18 @@ def request_for(
     Raises UserFacingError: not here.
     """
 
-    def reads(key: str) -> Reads | None:
+    def files(key: str) -> AdapterFiles | None:
         if key.startswith(OWN):
-            return reads_of(key.removeprefix(OWN), desk, blob, own())
+            return files_of(key.removeprefix(OWN), desk, blob, own())
         if key.startswith(BLOB):
             sha256 = key.removeprefix(BLOB)
             # What waits for approval was trained with the site's own parts; the federation's model is without them.
-            return reads_of(sha256, desk, blob, own() if is_own_update(sha256, desk) else {})
-        return Reads(Path(key.removeprefix(FOLDER))) if key.startswith(FOLDER) else None
+            return files_of(sha256, desk, blob, own() if is_own_update(sha256, desk) else {})
+        return AdapterFiles(Path(key.removeprefix(FOLDER))) if key.startswith(FOLDER) else None
 
-    sides: dict[Side, Reads | None] = {"left": reads(wish.left)}
+    sides: dict[Side, AdapterFiles | None] = {"left": files(wish.left)}
     if wish.right is not None:
-        sides["right"] = reads(wish.right)
+        sides["right"] = files(wish.right)
     model = wish.model or (desk.session.model if desk.session else bundled_model)
     spec = desk.spec
     return TrialRequest(

@@ -11,11 +11,12 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from ...demo.settings import DemoOptions
 from ...errors import UserFacingError
 from ...wording import told
-from ..join.form import Verdict, look_at_model
+from ..look.fields import Verdict
 from ..widgets import Button, Card, Row, Sentence
+from ..work.files import look_at_model
 from ..work.log import log
 from ..work.tasks import Task, run_task
-from .choices import check_adapter
+from .files import check_adapter
 from .two_lines import TwoLines
 
 

@@ -16,14 +16,15 @@ from ...clinical import Example, Span, examples
 from ...errors import UserFacingError
 from ...wording import told
 from ..look.entities import colors, count_types
+from ..look.fields import Choice
 from ..widgets import Banner, Button, Heading, PageBase, PrimaryButton, Row
 from ..widgets.choice_box import ChoiceBox
 from ..widgets.entity_legend import EntityLegend
 from ..work.desk import Desk
 from ..work.news import Side
 from ..work.tasks import Task, run_task
-from .asked_note import note_of_file
-from .choices import BASE, FOLDER, Choice, TrialWish, choices
+from .choices import BASE, FOLDER, TrialWish, choices
+from .files import note_of_file
 from .model_panel import ModelCard
 from .note_panel import NoteCard
 from .reading_state import SIDES, Run, shown, waits_for

@@ -9,7 +9,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 
-from ..trial.choices import Choice
+from ..look.fields import Choice
 
 
 class ChoiceBox(QComboBox):

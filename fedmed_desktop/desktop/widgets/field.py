@@ -9,7 +9,7 @@ from typing import Literal
 from PySide6.QtCore import QEvent, Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
-from ..join.form import EMPTY, Verdict
+from ..look.fields import EMPTY, Verdict
 from .buttons import Button
 from .icon import Icon
 from .labels import Caption, Label, Weight, set_tone

@@ -19,10 +19,10 @@ from ...site import Record
 from ...storage import Entry
 from ...storage.journal import MOST_STEPS, stride_of
 from ..charts.columns import NAN, Columns, Numbers
+from ..charts.scales import Axis
 from ..monitor.figures import DRIFTS, FIELDS, Table, TableRows
 from .steps import Steps, Weight
 
-Axis = Literal["step", "time"]
 _SITE_EVENTS = (events.TrainingStep, events.Evaluated)
 
 

@@ -18,13 +18,12 @@ from ...errors import UserFacingError
 from ...federation import Control
 from ...site import TAKE_BACK, Jobs, SiteAgent, Verdict, operating_user
 from ...wording import told
-from ..join.form import JoinRequest
-from ..trial.choices import TrialRequest
 from .bridge import EventBuffer, Pump
 from .log import log
 from .network import NetworkThread
 from .news import Item, Paused, Problem, ReadingShown, SessionStarted, Side
 from .operator import Operator
+from .requests import JoinRequest, TrialRequest
 from .sessions import Backend, Session
 from .worker import TrainingThread
 

@@ -18,9 +18,8 @@ from ...demo.settings import DemoOptions
 from ...errors import UserFacingError
 from ...federation import Control
 from ...site import Approver, Jobs, SiteAgent, operating_user
-from ..join.form import JoinRequest
-from ..trial.choices import TrialRequest
 from .news import DemoScored, Item, Measured, Problem, SessionEnded
+from .requests import JoinRequest, TrialRequest
 
 Put = Callable[[Item], None]
 

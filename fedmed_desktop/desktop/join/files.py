@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What joining finds out beside the window: whether somebody answers, what a folder of notes holds, old folders.
+
+Not for the GUI thread, but for `carry_over`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from ...clinical import SiteNotes, read_notes_folder, read_types_map
+from ...errors import UserFacingError
+from ...storage import BlobStore, Outbox
+from ..look.fields import Verdict
+from ..work.verdicts import caught, folder_of, judged
+from .form import NotesLook, look_at_address, map_sentence, splits_sentence
+from .preview import NotesPreview, preview
+
+CONNECT_S: Final = 1.0
+_STATE: Final = "site.sqlite"
+
+
+def reach_address(typed: str) -> Verdict:
+    """Whether something answers at a right address; a second at most, so not on the GUI thread.
+
+    Nothing is said to whoever answers. That nobody does is no mistake: a site may be there before its coordinator.
+    """
+    verdict = look_at_address(typed)
+    if verdict.state != "right":
+        return verdict
+    parts = urlsplit(typed.strip())
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 0), CONNECT_S):
+            return Verdict("right", "An address on this computer, and something answers there.")
+    except OSError:
+        sentence = "Nothing answers there now. You can join anyway; this site keeps trying."
+        return Verdict("right", sentence, warns=True)
+
+
+def look_at_notes(notes: str, types_map: str, earlier: NotesLook | None = None) -> NotesLook:
+    """Reads every note (seconds for large folders) unless `earlier` has read this folder; never on the GUI thread."""
+    notes, types_map = notes.strip(), types_map.strip()
+    read: list[SiteNotes] = [earlier.notes] if earlier and earlier.notes and earlier.folder == notes else []
+
+    def reading(typed: str) -> str:
+        if not read:
+            read.append(read_notes_folder(folder_of(typed)))
+        return splits_sentence(read[0])
+
+    found = judged(notes, reading)
+    if found.state != "right":
+        return NotesLook(notes, found, judged(types_map, _map_alone))
+    shown: list[NotesPreview] = []
+
+    def mapping(typed: str) -> str:
+        shown.append(preview(read[0], _types_map(typed, notes)))
+        return map_sentence(shown[0], _source(typed, notes))
+
+    verdict = caught(types_map, mapping)
+    return NotesLook(notes, found, verdict, read[0], shown[0] if shown else None)
+
+
+def _beside(notes: str) -> Path | None:
+    path = folder_of(notes) / "types.toml"
+    return path if path.exists() else None
+
+
+def _types_map(typed: str, notes: str) -> dict[str, str]:
+    path = folder_of(typed) if typed else _beside(notes)
+    return read_types_map(path) if path else {}
+
+
+def _map_alone(typed: str) -> str:
+    return f"{len(read_types_map(folder_of(typed)))} types are mapped."
+
+
+def _source(typed: str, notes: str) -> str:
+    """By which map; "" where the person named one."""
+    return "" if typed else "From types.toml beside the notes: " if _beside(notes) else "Without a map: "
+
+
+def carry_over(before: Path, now: Path) -> None:
+    """After a try that came to nothing, the corrected one takes over its folder, so that none is left behind.
+
+    Nothing happens where the site ever joined, or something lies there that would be lost, or the folder is in use.
+    """
+    if before == now or now.exists() or not (before / _STATE).is_file() or not _never_joined(before):
+        return
+    with contextlib.suppress(OSError):
+        before.rename(now)
+
+
+def _never_joined(folder: Path) -> bool:
+    try:
+        outbox = Outbox(folder / _STATE, BlobStore(folder / "blobs"))
+    except (UserFacingError, OSError):
+        return False
+    try:
+        return outbox.recall("spec") is None and not outbox.entries()
+    except UserFacingError:
+        return False
+    finally:
+        outbox.close()

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that Try it reads: a note, and adapters with what acts beside them. Not for the GUI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import UserFacingError, disk_fault
+from ...lora import Adapter, load_adapter
+from ...lora.base_model import decoder_linears
+from ...lora.blob import BlobReader
+from ...lora.half import open_update
+from ...site import with_own_b
+from ..work.requests import AdapterFiles
+from .asked_note import MOST_BYTES, MOST_CHARACTERS
+
+
+def note_of_file(path: Path) -> str:
+    """The text of a file, without a byte order mark; a file of any size costs no more than the longest note.
+
+    Raises UserFacingError: `desktop.note_too_long`, `desktop.note_binary`, `desktop.note_encoding`, and what
+    disk_fault makes of a file that cannot be read. May take long on a network share: not for the GUI thread.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise disk_fault(error, path) from None
+    if b"\x00" in data[:MOST_BYTES]:
+        raise UserFacingError("desktop.note_binary", name=path.name)
+    if len(data) > MOST_BYTES:
+        raise UserFacingError("desktop.note_too_long", limit=MOST_CHARACTERS)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserFacingError("desktop.note_encoding", name=path.name) from None
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if len(text) > MOST_CHARACTERS:
+        raise UserFacingError("desktop.note_too_long", limit=MOST_CHARACTERS)
+    return text
+
+
+def check_adapter(adapter: Path, model: Path) -> None:
+    """Whether an adapter fits a model, from its files alone; a model that is no folder here is not looked into.
+
+    Reads files, not for the GUI thread. Raises UserFacingError: no adapter, no model, or `desktop.other_model`, caused
+    by one that names the layer.
+    """
+    modules = load_adapter(adapter)
+    if not model.is_dir():
+        return
+    layers = decoder_linears(model)
+    for name, module in modules.items():
+        shape = layers.get(name) or _same_layer(name, layers)
+        if shape is None:
+            raise UserFacingError("desktop.other_model") from UserFacingError("training.no_such_layer", name=name)
+        if shape != module.shape:
+            found, expected = (f"{d} x {k}" for d, k in (module.shape, shape))
+            raise UserFacingError("desktop.other_model") from UserFacingError(
+                "training.layer_shape", name=name, found=found, expected=expected
+            )
+
+
+def _same_layer(name: str, layers: Mapping[str, tuple[int, int]]) -> tuple[int, int] | None:
+    """Some models' files leave out the first part of the names that their layers have once they are loaded."""
+    return next((shape for other, shape in layers.items() if name.endswith(f".{other}")), None)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a reader attaches."""
+
+    adapter: Adapter
+    frozen: Adapter | None
+    personal: Adapter | None
+
+
+def load(files: AdapterFiles) -> Loaded:
+    """Reads the files; not for the GUI thread. Raises UserFacingError."""
+    if files.start is not None:
+        with BlobReader(files.start) as start, open_update(files.adapter, files.factors, start) as update:
+            adapter = Adapter({name: update.module(name) for name in update.names})
+    else:
+        adapter = load_adapter(files.adapter)
+    if files.own_b:
+        adapter = with_own_b(adapter, {"B": load_adapter(files.own_b)})
+    beside = (load_adapter(path) if path else None for path in (files.frozen, files.personal))
+    return Loaded(adapter, *beside)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests that a page makes of the engine: to join a federation, and to read a note. No Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from ...clinical import AnswerForm
+from ...clinical.reading import Lengths
+from ...lora.module import Factor
+from .news import Side
+
+
+class JoinRequest(BaseModel):
+    """A form that was right, and the folder that keeps the site's state. Kept between starts as JSON.
+
+    `types_map` None: the `types.toml` beside the notes, if there is one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: str
+    name: str
+    model: Path
+    notes: Path
+    types_map: Path | None = None
+    data_dir: Path
+
+
+@dataclass(frozen=True)
+class AdapterFiles:
+    """An adapter (a PEFT folder or a blob) and what acts beside it. Where it holds some `factors` only, `start` has the
+    others.
+
+    `own_b`: an adapter whose B stands in for the one of `adapter`.
+    """
+
+    adapter: Path
+    frozen: Path | None = None
+    personal: Path | None = None
+    own_b: Path | None = None
+    factors: tuple[Factor, ...] = ("A", "B")
+    start: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrialRequest:
+    """Read `text` with the model in `model`: on each side with an adapter and what acts beside it, or without one.
+
+    `types` are looked for; `form` and `lengths` are the federation's, or the usual ones. `text_tokens`: how much of the
+    note is read at once, where that should be less than fits.
+    """
+
+    text: str
+    types: tuple[str, ...]
+    model: Path
+    sides: dict[Side, AdapterFiles | None]
+    form: AnswerForm
+    lengths: Lengths
+    text_tokens: int | None

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verdicts on what was typed, in words that a person can act on. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from ...errors import UserFacingError, disk_fault
+from ...wording import sentence, told
+from ..look.fields import EMPTY, Verdict
+
+# What went wrong for those who do not know the files; the details follow for those who made them.
+_PLAINLY: Final = {
+    "clinical.types_file": "This file is not a types map.",
+    "clinical.notes_row": "One of the notes is not written as notes must be.",
+    "clinical.notes_unreadable": "The notes in this folder cannot be read.",
+    "clinical.notes_split_missing": "This is not a folder of notes, or some of them are missing.",
+    "model.no_file": "This is not the folder of a language model.",
+    "model.damaged": "This language model is damaged.",
+}
+
+
+def folder_of(typed: str) -> Path:
+    """The path that was typed, absolute; "~" is the person's home."""
+    return Path(typed).expanduser().absolute()
+
+
+def judged(typed: str, check: Callable[[str], str]) -> Verdict:
+    """What `check` says of it, without blanks around it; nothing where nothing was typed."""
+    typed = typed.strip()
+    return caught(typed, check) if typed else EMPTY
+
+
+def caught(typed: str, check: Callable[[str], str]) -> Verdict:
+    try:
+        return Verdict("right", check(typed))
+    except UserFacingError as error:
+        plainly = _PLAINLY.get(error.code)
+        return Verdict("wrong", f"{plainly} Details: {told(error)}" if plainly else told(error))
+    except OSError as error:  # a folder that may not be looked into, a share that has gone
+        return Verdict("wrong", told(disk_fault(error, Path(typed))))
+    except (ValueError, RuntimeError):  # no path at all, or the home of a user that does not exist
+        return Verdict("wrong", sentence("desktop.no_path", {}))
