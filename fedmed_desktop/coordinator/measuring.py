@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures an update's model on notes that the coordinator alone has, for methods that weigh sites by it."""
+"""Loss of an update's model on notes that only the coordinator has, for methods that weigh sites by it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..storage import BlobStore
 
 
 def check_scorer(spec: FederationSpec, given: bool) -> None:
-    """Raises UserFacingError where the method needs a scorer and has none, or has one and no use for it."""
+    """Raises UserFacingError if the method needs a scorer that is not given, or is given one that it does not use."""
     needed = spec.method.scored_by == "coordinator"
     if needed and not given:
         raise UserFacingError("coordinator.no_scorer", method=spec.method.name)
@@ -23,7 +23,7 @@ def check_scorer(spec: FederationSpec, given: bool) -> None:
 
 
 class Measuring:
-    """One update at a time, off the event loop; the scorer's base model is loaded at the first."""
+    """Measures one update at a time, off the event loop; the scorer loads its base model at the first."""
 
     def __init__(self, scorer: Scorer, blobs: BlobStore) -> None:
         self._scorer = scorer
@@ -31,7 +31,7 @@ class Measuring:
         self._turn = asyncio.Lock()
 
     async def loss(self, plan: Plan, update: Update) -> float:
-        """Nats per supervised token of the base with this update and what the plan has lie frozen beside it."""
+        """Loss of the base with this update and the plan's frozen adapter, in nats per supervised token."""
         async with self._turn:
             return await asyncio.to_thread(self._measure, plan, update)
 

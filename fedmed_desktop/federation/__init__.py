@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The federation's rules: specification, rounds, methods, combination, drift. No I/O, no clock, no thread, no torch."""
+"""Rules of the federation: specification, rounds, methods, aggregation, drift. No I/O, clock, thread or torch."""
 
 from .plan import Plan, TrainingSettings
 from .rounds import Rounds

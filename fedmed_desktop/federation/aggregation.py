@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Aggregation of a closed round: a pure function of values, which the coordinator and the lab both run.
 
-It may run on any thread, and run again after a crash: the same values and blobs give the same bits.
+It may run on any thread, and again after a crash: the same values and blobs give the same bits.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the coordinator demands of an update's parts before they may count."""
+"""Checks that the coordinator makes on an update's parts before the update counts."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from .plan import Plan
 from .spec import FederationSpec
 from .update import Report
 
-# A report's norm is computed in float64 from the very same bytes; other BLAS builds differ in the last bits only.
+# A report's norm is computed in float64 from the same bytes; other BLAS builds differ only in the last bits.
 _NORM_TOLERANCE = 1e-4
 
-# Far above what any training gives, and so small that no sum of factors leaves float32 whatever notes and steps a plan
-# can ask for: what has passed these checks must be something that can be combined.
+# Far above what any training gives, and small enough that no sum of factors leaves float32, whatever notes and steps
+# are reported: an update that passes these checks can always be combined.
 _LARGEST_VALUE: Final = 1e9
 
 
 def check_adapter(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> None:
-    """Names, shapes, rank and scale are those of the federation; raises UserFacingError naming the module.
+    """Checks names, shapes, rank, scale and values; raises UserFacingError naming the module.
 
-    Layout was checked when the blob was opened; each module is read, so that one that is not finite is named too, and
-    one that is too large to be combined.
-    A control part is checked like this as well: c_i has the shape of an adapter.
+    The layout was checked when the blob was opened; here every module is read, so that values that are not finite or
+    too large to combine are found. Also for control parts: a change of c_i has the shape of an adapter.
     """
     names = set(adapter.names)
     if missing := sorted(spec.base.modules.keys() - names):
@@ -50,17 +49,16 @@ def check_adapter(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> No
 
 
 def check_values(name: str, module: Module) -> None:
-    """Raises UserFacingError naming the module where it has a value that no working training gives."""
+    """Raises UserFacingError naming the module if it has a value far above what any training gives."""
     if max(float(np.abs(module.B).max()), float(np.abs(module.A).max())) > _LARGEST_VALUE:
         raise UserFacingError("update.wild", module=name, largest=f"{_LARGEST_VALUE:g}")
 
 
 def check_norm(start: ModuleSource, after: ModuleSource, report: Report, cut: algebra.Cut = "best") -> None:
-    """The norm that the site's operator saw is the norm of what arrived; raises UserFacingError.
+    """Checks that the norm that the site's operator saw is that of the adapter that arrived; raises UserFacingError.
 
-    A site that was planned a smaller rank than the start's began from the start cut back to it, in the plan's way
-    (`cut`), and so does this; growing changes nothing. Module by module, so that memory holds one module of
-    each, however many sites upload.
+    A site with a smaller rank than the start's began from the start cut back in the plan's way (`cut`), so this does
+    too; growing changes nothing. Module by module, so memory holds one module of each.
     """
     found = math.hypot(*(_distance(after.module(name), start.module(name), cut) for name in after.names))
     if abs(found - report.update_norm) > _NORM_TOLERANCE * max(1.0, found):

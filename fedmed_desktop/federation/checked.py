@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values from a file, checked: the first key that is wrong becomes a sentence that names it.
+"""Validation of values from a file; the error names the first wrong key.
 
-For specifications and for all else that is written by hand and holds a `method` table.
+For specifications and other hand-written files with a `method` table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .plan import Frozen
 
 Value = TypeVar("Value", bound=Frozen)
 
-# What pydantic says in the words of Python, in those of the file.
+# Messages of pydantic that speak of Python types, in terms of the file.
 _PLAIN: Final[Mapping[str, str]] = {
     "tuple_type": "give a list, in [ ]",
     "dict_type": "give a table, in {{ }} or under a heading of its own",
@@ -30,10 +30,10 @@ _PLAIN: Final[Mapping[str, str]] = {
 
 
 def checked(model: type[Value], data: Mapping[str, object], where: str, kind: str) -> Value:
-    """The value of these data; raises UserFacingError with `where` and the key that is wrong.
+    """The validated value; raises UserFacingError with `where` and the wrong key.
 
-    `kind` is what the file holds, with its article. A validator gives an error of its own by raising a
-    PydanticCustomError with its code; `part` in its context says which part of the file it is about.
+    `kind` says what the file holds, with an article. A validator can give its own error by raising a
+    PydanticCustomError with that error's code; `part` in its context names the part of the file.
     """
     try:
         return model.model_validate(data)
@@ -48,13 +48,13 @@ def checked(model: type[Value], data: Mapping[str, object], where: str, kind: st
 
 
 def _key(place: Sequence[str | int]) -> str:
-    """The key as it stands in the file; entries of a list are counted from 1."""
+    """The key as written in the file; list entries count from 1."""
     shown = [str(part + 1) if isinstance(part, int) else part for part in place if not _is_tag(part, place)]
     return ".".join(shown) or "(whole file)"
 
 
 def _is_tag(part: str | int, place: Sequence[str | int]) -> bool:
-    """Pydantic names the method behind its table, which is no key of the file."""
+    """Whether this part is the method's name, which pydantic adds to the path but the file does not have."""
     return part in METHODS and "method" in place and place[place.index(part) - 1] == "method"
 
 
@@ -80,7 +80,7 @@ def _known_keys(model: type[Frozen], section: Sequence[str | int]) -> list[str]:
 
 
 def _model_in(annotation: Any) -> type[Frozen] | None:
-    """The model that a field holds, be it alone, optional or in a tuple."""
+    """The model that a field holds, alone, optional or in a tuple."""
     choices = (annotation, *get_args(annotation))
     found = [one for one in choices if isinstance(one, type) and issubclass(one, Frozen)]
     return found[0] if found else None

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How updates become one adapter: module by module, in float64, in the order of the updates' hashes.
+"""Combiners: functions that combine updates into one adapter.
 
-So the order of arrival changes no bit, and memory holds one module's factors of every site, never whole updates. There
-are three ways, at any mix of ranks, and none forms a d x k matrix:
+They work module by module, in float64, in the order of the updates' hashes. So the order of arrival changes no bit, and
+memory holds one module's factors of every site, never whole updates. There are three ways, for any mix of ranks, and
+none forms a d x k matrix (guide/methods.md):
 
-- `factors` averages A and B separately (FedIT). Cheap and inexact (methods 4.1). Thinner updates are padded with zeros
-  to the largest rank, and began from the start's first directions (plan.cut): HeteroLoRA (methods 4.3; FlexLoRA's
-  repository). What only the largest ranks hold is averaged with zeros, and fades.
+- `factors` averages A and B separately (FedIT, arXiv 2305.05644). Cheap but inexact. Smaller ranks are padded with
+  zeros, and their sites start from the start's first directions (plan.cut), as the HeteroLoRA baseline in FlexLoRA's
+  repository does. Directions that only the largest ranks have are averaged with zeros and fade.
 - `product` averages delta W itself and keeps its best approximation of the planned rank (FlexLoRA, arXiv 2402.11505, in
-  the QR form; methods 4.2). At mixed ranks the directions that few sites reach fade from round to round;
-  `combine_product_by_level` is the guard against that.
-- `stack` loses nothing (FLoRA, arXiv 2409.05976; methods 4.4): all sites' B side by side, their A below each other. It
-  grows, so it is no adapter to train on: it lies frozen beside the base, and sites go on with a fresh adapter.
+  QR form). At mixed ranks, directions that few sites reach fade from round to round; `combine_product_by_level` guards
+  against that.
+- `stack` is exact (FLoRA, arXiv 2409.05976): every site's B side by side, every A below the other. It grows, so it is
+  not trained further: it lies frozen beside the base, and sites continue with a fresh adapter.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ Matrix = NDArray[np.float64]
 class Sources:
     """The adapters of a closed round, each read module by module; mappings are by site.
 
-    `start` and `frozen` are what the round started from. `control` and `controls` are SCAFFOLD's c and the changes of
-    the c_i. A half update is completed with the factors of `start`.
+    The round started from `start` and `frozen`. `control` is SCAFFOLD's c, `controls` the changes of the c_i. A half
+    update is completed with the factors of `start`.
     """
 
     start: ModuleSource
@@ -61,11 +62,11 @@ class Term:
 
 @dataclass(frozen=True)
 class Goal:
-    """What a combination is to end in.
+    """Requirements for the result.
 
-    `rank`: that of the next global adapter (`product`, and the fresh one of `stack`); None for the updates' largest.
-    `frozen`: what lies beside the base already. What is added to it is cut back to `frozen_rank` per module.
-    `seed`: of a fresh adapter's A.
+    `rank`: rank of the next global adapter (`product`, and the fresh one of `stack`); None for the updates' largest.
+    `frozen`: the adapter beside the base so far; after additions it is cut back to `frozen_rank` per module.
+    `seed`: for the A of a fresh adapter.
     """
 
     rank: int | None = None
@@ -79,11 +80,11 @@ PLAIN: Final = Goal()
 
 @dataclass(frozen=True)
 class Combination:
-    """The next round's start: the global adapter and what lies frozen beside the base (None: as before).
+    """The next round's start: the global adapter and the frozen one beside the base (None: as before).
 
-    `residual` is |ideal - combined| / |ideal| over what this round brought, ideal = sum of w_k s_k B_k A_k. Where
-    something is frozen, it counts as combined, and what cutting back dropped as missed. A method may add the control
-    (None: as before), its own state for the next round and its own figures of this one.
+    `residual` is |ideal - combined| / |ideal| for this round's updates, ideal = sum of w_k s_k B_k A_k. The part added
+    to the frozen adapter counts as combined, and energy dropped by cutting it back as missed. A method may add the
+    control (None: as before), its state for the next round and its measures of this one.
     """
 
     adapter: Adapter
@@ -99,7 +100,7 @@ Combiner = Callable[[Sequence[Term], Goal], Combination]
 
 @dataclass(frozen=True)
 class _Mixed:
-    """One module: squared norms of what was missed and of the ideal; `beside` is the module's frozen part."""
+    """One combined module, the squared norms of the missed part and of the ideal, and the frozen module `beside` it."""
 
     module: Module
     missed: float
@@ -111,18 +112,18 @@ _Mix = Callable[[str, list[Weighted], Module | None], _Mixed]
 
 
 def combine_factors(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
-    """Averages A and B separately, padded to the largest rank; needs one scale per module, else UserFacingError.
+    """Averages A and B separately, padded to the largest rank. Raises UserFacingError if a module's scales differ.
 
-    The residual in product space, sum of w_k (B_k - B)(A_k - A), is computed from the deviations: nothing cancels.
+    The residual, sum of w_k (B_k - B)(A_k - A), is computed from the deviations, so nothing cancels.
     """
     return _combined(terms, goal, lambda name, parts, _: _factors(name, parts)[0])
 
 
 def combine_product(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
-    """The best adapter of the goal's rank for the weighted sum of delta W, split evenly (sqrt(S) on both sides).
+    """Best approximation of the goal's rank to the weighted sum of delta W, split evenly (sqrt(S) on both sides).
 
-    Takes any ranks and scales; of different scales the result has the largest. Costs O((d + k) R^2 + R^3) per module
-    for ranks that sum to R.
+    Takes any ranks and scales; the result has the largest scale. Costs O((d + k) R^2 + R^3) per module for ranks that
+    sum to R.
     """
 
     def mix(name: str, parts: list[Weighted], _: Module | None) -> _Mixed:
@@ -132,13 +133,13 @@ def combine_product(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
 
 
 def combine_product_by_level(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
-    """`combine_product`, guarded against rank collapse (raFLoRA, arXiv 2602.13486, at second hand; methods 1.2).
+    """`combine_product` with a guard against rank collapse (raFLoRA, arXiv 2602.13486, at second hand).
 
-    The round's distinct ranks r_1 < r_2 < .. cut each update's components, in order of size, into levels; weights of
-    the components r_(h-1) + 1 .. r_h count among those sites alone whose rank is at least r_h. So what only the larger
-    ranks hold keeps its size, instead of being averaged with zeros again in every round. Where all ranks are equal
-    this is `combine_product`, to the last bit. Components are those of delta W, so a change of basis changes nothing.
-    The residual is still against the plain weighted sum, so it shows what the guard adds, too.
+    The round's distinct ranks r_1 < r_2 < .. divide each update's components, in order of size, into levels. Weights of
+    the components r_(h-1) + 1 .. r_h are normalised over the sites whose rank is at least r_h. So components that only
+    larger ranks have keep their size, instead of being averaged with zeros in every round. With equal ranks this is
+    `combine_product`, to the last bit. Components are those of delta W, so a change of basis changes nothing. The
+    residual is still measured against the plain weighted sum, so it includes what the guard adds.
     """
 
     def mix(name: str, parts: list[Weighted], _: Module | None) -> _Mixed:
@@ -152,7 +153,7 @@ def combine_product_by_level(terms: Sequence[Term], goal: Goal = PLAIN) -> Combi
 
 
 def combine_stack(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
-    """Adds the exact weighted sum to what is frozen, and gives a fresh adapter: A from the goal's seed, B = 0."""
+    """Adds the exact weighted sum to the frozen adapter; the global one is fresh: A from the goal's seed, B = 0."""
     rng = np.random.Generator(np.random.PCG64(goal.seed))
 
     def mix(name: str, parts: list[Weighted], frozen: Module | None) -> _Mixed:
@@ -166,10 +167,10 @@ def combine_stack(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
 
 
 def combine_factors_exactly(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
-    """`combine_factors`, with what it misses added to what is frozen (FedEx-LoRA, arXiv 2410.09432; methods 4.5).
+    """`combine_factors`, with the part that it misses added to the frozen adapter (FedEx-LoRA, arXiv 2410.09432).
 
-    The missed part is sum of w_k (B_k - B)(A_k - A), of rank at most (K - 1) r, kept as two thin factors: so it serves
-    bases in 4 bits too, which nothing can be added to.
+    The missed part, sum of w_k (B_k - B)(A_k - A), has rank at most (K - 1) r and is kept as two thin factors, so it
+    also works with 4-bit bases, which cannot be added to.
     """
 
     def mix(name: str, parts: list[Weighted], frozen: Module | None) -> _Mixed:
@@ -189,7 +190,7 @@ COMBINERS: Final[dict[Combining, Combiner]] = {
 
 
 def _combined(terms: Sequence[Term], goal: Goal, mix: _Mix) -> Combination:
-    # Two sites may hand in the same bytes; then the weight decides, so that arrival still changes no bit.
+    # Two sites may send the same bytes; then weights decide the order, so that arrival still changes no bit.
     ordered = sorted(terms, key=lambda term: (term.order, term.weight))
     modules: dict[str, Module] = {}
     beside: dict[str, Module] = {}
@@ -216,7 +217,7 @@ def _reach(part: Module) -> int:
 
 
 def _by_level(parts: Sequence[Weighted], levels: Sequence[int]) -> list[Weighted]:
-    """Each update's components level by level, with the weights that hold there; the lowest keeps those given."""
+    """Each update's components level by level, with that level's weights; the lowest level keeps those given."""
     whole = sum(weight for weight, _ in parts)
     reaching = {level: sum(weight for weight, part in parts if _reach(part) >= level) for level in levels}
     cut: list[Weighted] = []
@@ -231,7 +232,7 @@ def _by_level(parts: Sequence[Weighted], levels: Sequence[int]) -> list[Weighted
 
 
 def _factors(name: str, parts: Sequence[Weighted]) -> tuple[_Mixed, tuple[Matrix, Matrix]]:
-    """The averaged factors, and the stacked factors of what their product misses: sum of w_k (B_k - B)(A_k - A)."""
+    """The averaged factors, and stacked factors of the part that they miss, sum of w_k (B_k - B)(A_k - A)."""
     scale = parts[0][1].scale
     if any(part.scale != scale for _, part in parts):
         raise UserFacingError("combine.mixed_scales", module=name)
@@ -268,7 +269,7 @@ def _energy(b: Matrix, a: Matrix, scale: float) -> float:
 
 
 def _accumulated(frozen: Module | None, parts: Sequence[Weighted], limit: int) -> tuple[Module, float]:
-    """The frozen module with these added, at most of rank `limit`, and the energy that this dropped."""
+    """The frozen module with these added, cut back to rank `limit`, and the energy that this dropped."""
     terms = [*([(1.0, frozen)] if frozen is not None else []), *parts]
     module, dropped, _ = algebra.module_truncated_sum(terms, limit)
     used = np.flatnonzero(module.B.any(axis=0))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a site demands of a plan: that it asks for what the specification says which the site has joined under.
+"""Check, at a site, that a plan asks for no more than the specification under which the site joined.
 
-The specification is what a site's operators know of a federation before it begins. A coordinator that is not honest
-could else have a factor offered that is a site's own (FedSA-LoRA's B), or a gradient that the method has no use for.
+Otherwise a dishonest coordinator could ask for a factor that should stay at the site (FedSA-LoRA's B), or for a
+gradient that the method does not use.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from .spec import FederationSpec
 
 
 def check_plan(plan: Plan, spec: FederationSpec, rank_cap: int | None = None) -> None:
-    """Raises UserFacingError where the plan trains, keeps, shares or corrects otherwise than the method does.
+    """Raises UserFacingError if the plan differs from the method's own in what is trained, kept, shared or corrected.
 
-    Adapters, ranks, seeds and references are the coordinator's to choose, within the site's own `rank_cap`.
+    The coordinator may choose adapters, seeds, references and, up to the site's `rank_cap`, ranks.
     """
     if rank_cap is not None and plan.rank > rank_cap:
         raise UserFacingError("plan.rank_over_cap", round=plan.round, rank=plan.rank, cap=rank_cap)
@@ -40,7 +40,7 @@ def _usual(plan: Plan, spec: FederationSpec) -> Plan:
 
 
 def _asked(plan: Plan) -> Plan:
-    """The plan without what differs between sites, and between rounds that the method does not tell apart."""
+    """The plan without everything that may differ between sites or rounds."""
     terms: list[Objective] = []
     for term in plan.objective:
         if isinstance(term, ControlVariate):

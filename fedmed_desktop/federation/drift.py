@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Model, performance and semantic drift of sites, from their reports (methods 1.2 a, b, c; all inferred).
+"""Model, performance and semantic drift of sites, from their reports (all inferred; guide/method-adaptive_fedlora.md).
 
-The same formulas serve twice: at a site before approval, against earlier rounds' references; at the coordinator when a
-round closes, against that round's own values, which is what the record keeps.
+The same formulas are used twice: at a site before approval, against earlier rounds' references; and at the coordinator
+when a round closes, against that round's own values. The record keeps the latter.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from statistics import median
 from .plan import Frozen, References
 from .update import Report
 
-# Keeps quotients finite in a federation that has not moved yet; far below any norm or loss that occurs.
+# Keeps quotients finite while nothing has been learned yet; far below any norm or loss that occurs.
 _EPS = 1e-12
 # Smoothing of the reference loss over rounds; inferred.
 _LOSS_MEMORY = 0.7
 
 
 class Drift(Frozen):
-    """`model`: size of the site's update against the global adapter and the median update, in [0, 1) or a little above.
+    """Drift of one site in one round.
 
-    `performance`: how much worse the global model is here than for the federation, relative; 0 where it is better.
-    `semantic`: how far the site's notes are from the federation's by specialty (or entity type), in [0, 1]; None where
-    the federation does not share that.
+    `model`: size of its update relative to the global adapter and the median update; usually below 1.
+    `performance`: how much worse the global model does here than in the federation, relative; 0 if it does better.
+    `semantic`: distance of its notes from the federation's by specialty (or entity type), in [0, 1]; None if the
+    federation does not share histograms.
     """
 
     model: float
@@ -44,7 +45,7 @@ def performance_drift(loss: float, reference_loss: float) -> float:
 
 
 def shares(histogram: Mapping[str, float], over: Collection[str]) -> dict[str, float]:
-    """A distribution over these keys: each counts one more than it was seen (Laplace), so that none is impossible."""
+    """A distribution over these keys with Laplace smoothing: every count is raised by one, so none is zero."""
     total = sum(histogram.get(key, 0) for key in over) + len(over)
     return {key: (histogram.get(key, 0) + 1) / total for key in over}
 
@@ -60,7 +61,7 @@ def divergence(p: Mapping[str, float], q: Mapping[str, float]) -> float:
 
 
 def semantic_drift(histogram: Mapping[str, float], federation: Mapping[str, float]) -> float | None:
-    """Divergence of a site's counts from the federation's distribution; None where either is empty."""
+    """Divergence of a site's counts from the federation's distribution; None if either is empty."""
     if not histogram or not federation:
         return None
     keys = histogram.keys() | federation.keys()

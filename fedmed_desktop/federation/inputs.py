@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the rounds are told. Every input that changes something is one row of the coordinator's ledger."""
+"""Inputs of the rounds. Every input that changes something is one row of the coordinator's ledger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .update import Scalar, Update
 
 
 class SiteJoined(Frozen):
-    """A site that may take part from the next round that opens. `rank_cap`: the largest rank its hardware bears."""
+    """A site joined, or came back; it takes part from the next round on. `rank_cap`: largest rank for its hardware."""
 
     input: Literal["joined"] = "joined"
     site: str
@@ -20,7 +20,7 @@ class SiteJoined(Frozen):
 
 
 class AwaitsApproval(Frozen):
-    """The site's update waits for its operator; the approval clock starts."""
+    """The site's update waits for its operator; the approval time starts to count."""
 
     input: Literal["awaits_approval"] = "awaits_approval"
     site: str
@@ -30,7 +30,7 @@ class AwaitsApproval(Frozen):
 class UpdateArrived(Frozen):
     """All parts of the update are checked and on disk.
 
-    `shared_loss`: of this update's model on the federation's validation notes, where the coordinator measures it.
+    `shared_loss`: loss of this update's model on the coordinator's validation notes, if it measures updates.
     """
 
     input: Literal["update"] = "update"
@@ -40,7 +40,7 @@ class UpdateArrived(Frozen):
 
 
 class SiteDeclined(Frozen):
-    """The site gives nothing this round; a code, never the operator's words."""
+    """The site sends nothing this round; gives a code, never the operator's words."""
 
     input: Literal["declined"] = "declined"
     site: str
@@ -68,7 +68,7 @@ class RoundCombined(Frozen):
 
 
 class Resumed(Frozen):
-    """The host lets a paused federation try again."""
+    """The host resumes a paused federation."""
 
     input: Literal["resumed"] = "resumed"
 

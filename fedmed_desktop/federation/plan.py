@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a site is asked to do in a round, as data: the training package turns it into torch."""
+"""Plans: what a site is asked to do in a round, as data. The training package turns them into torch."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ..lora.module import Factor
 
 FACTORS: Final[tuple[Factor, ...]] = ("A", "B")
 
-# Names of blobs become names of files, so a plan that a hostile coordinator made must not hold any other text.
+# Names of blobs become file names, so a plan from a hostile coordinator must not hold any other text.
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Frozen(BaseModel):
-    """Base of all values of the federation: immutable, and a misspelt key is an error."""
+    """Base of all values of the federation: immutable; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class TrainingSettings(Frozen):
-    """Local training. Defaults are those of Fed-MedLoRA's released code (methods: 2.1) unless marked.
+    """Local training. Defaults are those of Fed-MedLoRA's released code (arXiv 2601.22124, conf/) unless marked.
 
-    `clip_norm` false (None) means no clipping.
-    Exactly one of `epochs` and `steps` is given; both count per round. `loss_on="answer"` is ours, "all" the authors'.
+    Exactly one of `epochs` and `steps` is given; both count per round. `clip_norm` false (None) means no clipping. The
+    authors' `loss_on` is "all"; the default "answer" is ours.
     """
 
     epochs: PositiveFloat | None = None
@@ -56,7 +56,7 @@ class TrainingSettings(Frozen):
 
 
 class References(Frozen):
-    """Values of earlier rounds against which a site measures its own drift before it asks for approval."""
+    """Values of earlier rounds, against which a site measures its drift before it asks for approval."""
 
     median_update_norm: float = Field(ge=0)
     loss: float = Field(ge=0)
@@ -64,9 +64,9 @@ class References(Frozen):
 
 
 class Proximal(Frozen):
-    """Adds (mu / 2) |x - x_start|^2 to the loss: of the factors, or of delta W itself (FedProx; methods 4.14).
+    """Adds (mu / 2) |x - x_start|^2 to the loss, x being the factors or delta W itself (FedProx, arXiv 1812.06127).
 
-    Parameter by parameter, so `mu` does not depend on the number of examples.
+    A sum over parameters, so `mu` does not depend on the number of examples.
     """
 
     term: Literal["proximal"] = "proximal"
@@ -75,11 +75,11 @@ class Proximal(Frozen):
 
 
 class ControlVariate(Frozen):
-    """SCAFFOLD's correction c - c_i (arXiv 1910.06378; methods 4.14); c_i stays at the site and its change is shared.
+    """SCAFFOLD's correction c - c_i (arXiv 1910.06378); c_i stays at the site and its change is shared.
 
-    `control` is the coordinator's c; None means zero, as in the first round. form "sgd": c_i from the way that local
-    SGD went, (x - y) / (steps x rate) + c_i - c. form "gradient": c_i is the mean gradient of the loss at the start,
-    which is right under AdamW too, whose steps are no multiples of gradients. In both it joins the gradient.
+    `control` is the coordinator's c; None means zero, as in the first round. form "sgd": c_i from the path of local
+    SGD, (x - y) / (steps x rate) + c_i - c. form "gradient": c_i is the mean gradient of the loss at the start, which
+    is also right under AdamW, whose steps are not multiples of gradients. Both are added to the gradient.
     """
 
     term: Literal["control"] = "control"
@@ -88,11 +88,11 @@ class ControlVariate(Frozen):
 
 
 class Orthogonal(Frozen):
-    """Trains a personal adapter of rank `rank` beside the shared one and keeps the two apart (FedOPAL; methods 3).
+    """Trains a personal adapter of rank `rank` beside the shared one, orthogonal to it (guide/method-fedopal.md).
 
-    Adds `weight` times their overlap, a mean over modules: 0 where they are orthogonal. on "weights": |A_g A_p^T|^2 /
-    min(r_g, r_p) of unit rows, 1 where orthonormal rows span the same; on "outputs": mean over tokens of
-    cos^2(B_g A_g x, B_p A_p x). Both inferred. The personal adapter never leaves the site.
+    Adds `weight` times their overlap, a mean over modules that is 0 for orthogonal adapters. on "weights":
+    |A_g A_p^T|^2 / min(r_g, r_p) of unit rows, 1 if orthonormal rows span the same space; on "outputs": mean over
+    tokens of cos^2(B_g A_g x, B_p A_p x). Both inferred. The personal adapter never leaves the site.
     """
 
     term: Literal["orthogonal"] = "orthogonal"
@@ -110,13 +110,14 @@ class Plan(Frozen):
     kind "train": train from `start` at `rank`, offer an update. kind "evaluate": score `start` on the site's test notes
     (validation notes where it has none) and offer a report without blobs.
 
-    `cut`: how a start of a larger rank is brought to `rank`. Where factors are averaged it keeps its first directions,
-    since the best ones stand in a basis of the site's own, which no other site's factors are in (lora.algebra).
-    `frozen`: an adapter that is active beside `start` in training and scoring, and never changes.
-    `freeze`: factors that are not trained. `own`: factors that a site takes from the end of its own last round instead
-    of from `start` (which it does in its first), and that never leave it. An update holds the others: `shared`.
-    `objective`: terms beside the loss of the task; each sort at most once.
-    `rotation`: turn the trained factors towards the start's before they are offered (lora.rotation), this strongly.
+    `cut`: how a start of larger rank is reduced to `rank`. Where factors are averaged it keeps the first directions,
+    since the best ones would be in a basis of the site's own (lora.algebra).
+    `frozen`: an adapter that is active beside `start` in training and scoring and never changes.
+    `freeze`: factors that are not trained. `own`: factors that never leave the site; it continues from its own last
+    ones, and from `start` in its first round. An update holds the others, `shared`.
+    `objective`: terms added to the loss of the task; each kind at most once.
+    `rotation`: strength with which the trained factors are rotated towards the start's before they are offered
+    (lora.rotation).
     """
 
     kind: Literal["train", "evaluate"] = "train"
@@ -143,7 +144,7 @@ class Plan(Frozen):
 
     @property
     def shared(self) -> tuple[Factor, ...]:
-        """The factors that an update's adapter part holds, A before B; it lacks what is frozen or a site's own."""
+        """The factors in an update's adapter part, A before B: those that are neither frozen nor the site's own."""
         kept = {*self.freeze, *self.own}
         return tuple(factor for factor in FACTORS if factor not in kept)
 
@@ -160,13 +161,13 @@ class Plan(Frozen):
         return next((term for term in self.objective if isinstance(term, Orthogonal)), None)
 
     def evaluation(self) -> Plan:
-        """This plan as one that scores: without what corrects training alone, which a site need not even fetch."""
+        """This plan as one that only scores, without terms (and their blobs) that concern training alone."""
         scored = tuple(term for term in self.objective if not isinstance(term, ControlVariate))
         return self.model_copy(update={"kind": "evaluate", "objective": scored})
 
     @property
     def parts(self) -> frozenset[str]:
-        """Names of the blobs that an update to this plan has: `adapter`, and `control` for the change of c_i."""
+        """Names of the blobs in an update for this plan: `adapter`, and `control` for the change of c_i."""
         if self.kind == "evaluate":
             return frozenset()
         return frozenset({"adapter", "control"} if self.variate else {"adapter"})

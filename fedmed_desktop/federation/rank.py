@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From drift to a LoRA rank (methods 1.2 d and e; all inferred): three drifts to one number, that to a step on a grid.
+"""LoRA rank from drift: three drifts become one number, and that a step on a grid of ranks.
 
-Pure functions of numbers; who keeps them from round to round is methods.adaptive_fedlora.
+All inferred (guide/method-adaptive_fedlora.md). Pure functions; methods.adaptive_fedlora keeps the numbers between
+rounds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Sign = Literal["more", "less"]
 
 
 def quantile_share(value: float, past: Sequence[float], quantile: float) -> float:
-    """value / quantile of past values, in [0, 1]; `past` holds `value` too. If the quantile is zero: 0 for 0, else 1.
+    """value / quantile of past values, in [0, 1]; `past` includes `value`. If the quantile is zero: 0 for 0, else 1.
 
     The quantile is exact, with linear interpolation between neighbours.
     """
@@ -36,7 +37,7 @@ def components(drift: Drift) -> tuple[float | None, float | None, float | None]:
 def drift_number(
     drift: Drift, past: Sequence[Sequence[float]], weights: Sequence[float], quantile: float
 ) -> float | None:
-    """Weighted mean of those components that are known, each as `quantile_share` of its past; None if none counts."""
+    """Weighted mean of the known components, each as `quantile_share` of its past; None if no component counts."""
     shares = [
         (weight, quantile_share(value, seen, quantile))
         for weight, value, seen in zip(weights, components(drift), past, strict=True)
@@ -47,12 +48,12 @@ def drift_number(
 
 
 def smoothed(before: float | None, now: float, memory: float) -> float:
-    """Exponential moving average; the first value stands for itself."""
+    """Exponential moving average; starts at the first value."""
     return now if before is None else memory * before + (1 - memory) * now
 
 
 def snapped(rank: float, grid: Sequence[int], cap: int | None = None) -> int:
-    """The least rank of the grid that is not smaller, or its largest; within the cap, below the grid if need be."""
+    """The smallest rank on the grid that is at least `rank`, else the largest; within the cap, even below the grid."""
     fitting = [one for one in grid if cap is None or one <= cap]
     if not fitting:
         assert cap is not None
@@ -62,9 +63,9 @@ def snapped(rank: float, grid: Sequence[int], cap: int | None = None) -> int:
 
 @dataclass(frozen=True)
 class Steps:
-    """Hysteresis: one step of the grid up above `raise_above`, one down below `lower_below`, else as it was.
+    """Hysteresis: one step up the grid above `raise_above`, one down below `lower_below`, otherwise unchanged.
 
-    sign "less" turns it round: one down above, one up below.
+    The sign "less" reverses both.
     """
 
     grid: Sequence[int]
@@ -82,6 +83,6 @@ class Steps:
 def continuous_rank(
     drift: float, grid: Sequence[int], gamma: float, sign: Sign = "more", cap: int | None = None
 ) -> int:
-    """r_min + (r_max - r_min) D^gamma, snapped up to the grid; sign "less" takes 1 - D."""
+    """r_min + (r_max - r_min) D^gamma, rounded up to the grid; the sign "less" takes 1 - D."""
     share = drift if sign == "more" else 1 - drift
     return snapped(grid[0] + (grid[-1] - grid[0]) * share**gamma, grid, cap)

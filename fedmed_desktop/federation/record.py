@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is remembered of the rounds: the open one as working state, the closed ones as records."""
+"""State of the rounds: working state of the open one, records of closed ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .update import Report, Update
 
 
 class SiteRecord(Frozen):
-    """One site's part in one closed round, as the coordinator knows it; `shared_loss` as the site or it measured it."""
+    """One site's part in a closed round; `shared_loss` was measured by the site or by the coordinator."""
 
     update: Update
     sha256: Sha256
@@ -25,10 +25,10 @@ class SiteRecord(Frozen):
 
 
 class RoundRecord(Frozen):
-    """A closed round. `residual` is that of methods 4.1; `norm` and `effective_rank` are the next global adapter's.
+    """A closed round. `norm` and `effective_rank` are those of the next global adapter.
 
-    The model that came out is the base with both `adapter` and, where there is one, `frozen`. `measures` are the
-    method's own figures of the round, by name.
+    The resulting model is the base with `adapter` and, if there is one, `frozen`. `residual` is that of
+    combine.Combination; `measures` are the method's own figures, by name.
     """
 
     round: int
@@ -50,7 +50,7 @@ class RoundRecord(Frozen):
 
 
 class RoundsState(BaseModel):
-    """Working state of the rounds; all of it is in a dump. Only `Rounds` changes it.
+    """Working state of the rounds; a dump holds all of it. Only `Rounds` changes it.
 
     `due` is the combination that is outstanding, while the phase is "combining".
     """
@@ -82,10 +82,9 @@ class RoundsState(BaseModel):
     due: Combine | None = None
 
     def reports(self) -> dict[str, Report]:
-        """Reports of the open round's updates by site, as they count.
+        """Reports of the open round's updates, by site, as they count.
 
-        With the shared losses that the coordinator measured; and where a plan says how many steps to take, none counts
-        for more, whatever a site says.
+        They include shared losses that the coordinator measured; steps beyond the number in the plan do not count.
         """
         return {site: self._counted(site, update.report) for site, update in self.updates.items()}
 
@@ -99,5 +98,5 @@ class RoundsState(BaseModel):
         return report.model_copy(update=changes)
 
     def unanswered(self) -> list[str]:
-        """Sites that were asked and have neither offered nor declined."""
+        """Sites that were asked and have neither sent an update nor declined, sorted."""
         return [site for site in sorted(self.plans) if site not in self.updates and site not in self.declined]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values of a round that opens, closes or is over, derived from the rounds' state. Pure."""
+"""Values of a round that opens, closes or has been combined, derived from the rounds' state. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def opening(spec: FederationSpec, state: RoundsState) -> Opening:
 
 
 def closed(spec: FederationSpec, state: RoundsState) -> Combine:
-    """The round that closes now, with everything that combining it needs."""
+    """The round that closes now, with everything needed to combine it."""
     reports = state.reports()
     weights = spec.method.weigh(reports)
     drifts, references = measure_drift(reports, weights, state.references)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rounds of a federation as a sans-I/O state machine: inputs and the time in, actions and events out.
+"""Rounds of a federation as a sans-I/O state machine: inputs and the time in, actions and events out.
 
 It reads no clock, opens no file and starts no thread. The coordinator, the lab and the tests drive the same code.
-Every action is idempotent by (site, round, sha256); feeding the same inputs with the same times to a fresh machine, or
-to one loaded from a dump, gives the same state to the last bit.
+Every action is idempotent by (site, round, sha256). The same inputs with the same times, fed to a fresh machine or to
+one loaded from a dump, give the same state to the last bit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .update import Update
 
 
 class Rounds:
-    """See the module. Not thread-safe; owned by one loop."""
+    """The state machine of one federation. Not thread-safe; owned by one event loop."""
 
     def __init__(self, spec: FederationSpec, dump: str | None = None) -> None:
         self.spec = spec
@@ -66,17 +66,17 @@ class Rounds:
         return step
 
     def plan_for(self, site: str) -> Plan | None:
-        """The plan that this site still has to answer; sent again whenever it connects."""
+        """The plan that this site has not answered yet; sent again whenever it connects."""
         if self.state.phase in ("open", "evaluating") and site in self.state.unanswered():
             return self.state.plans[site]
         return None
 
     def due(self) -> Combine | None:
-        """The combination that is outstanding; asked for after a restart."""
+        """The outstanding combination; asked for after a restart."""
         return self.state.due
 
     def receipt_for(self, site: str, round_number: int) -> Sha256 | None:
-        """sha256 of the update of this site that counts in this round, if one does."""
+        """sha256 of this site's update that counts in this round, if there is one."""
         if round_number == self.state.round and site in self.state.updates:
             return self.state.updates[site].sha256
         for past in self.state.history:
@@ -86,7 +86,7 @@ class Rounds:
 
     @property
     def wake_at(self) -> datetime | None:
-        """When TimePassed is next worth telling; None while nothing has a deadline."""
+        """Time at which TimePassed should be fed next; None while there is no deadline."""
         state = self.state
         if state.phase == "gathering":
             return self._gathering_ends()
@@ -117,7 +117,7 @@ class Rounds:
             self._open(now, step)
 
     def _lower_plan(self, site: str, cap: int) -> None:
-        """A plan that is still to be carried out asks for no more than the site bears now."""
+        """Lowers the rank of a plan that has not been carried out yet to the site's new cap."""
         state, plan = self.state, self.state.plans.get(site)
         trained = site in state.updates or site in state.awaiting or state.declined.get(site, "failed") != "failed"
         if plan is not None and plan.rank > cap and not trained:
@@ -151,21 +151,21 @@ class Rounds:
             self._close_if_answered(now, step)
 
     def join_refusal(self, rank_cap: int | None) -> str | None:
-        """Why a site with this cap cannot take part, as an error code; None if it can."""
+        """Error code if a site with this cap cannot take part, else None."""
         if rank_cap is not None and rank_cap < self.spec.lora.rank and not self.spec.method.mixes_ranks:
             return "join.rank_cap"
         return None
 
     def refusal(self, site: str, update: Update, shared_loss: float | None = None) -> str | None:
-        """Why this update would not count now, as an error code; None if it would (or does already).
+        """Error code if this update would not count now; None if it would, or does already.
 
-        `shared_loss` where the coordinator has measured it, which it does last.
+        `shared_loss` is given if the coordinator has measured it, which it does last.
         """
         state = self.state
         counted = self.receipt_for(site, update.round)
         if counted is not None:
             return None if counted == update.sha256 else "update.second"
-        # A paused round still lacks updates: one that comes late may let it go on once the host resumes.
+        # A paused round lacks updates: a late one may let it continue once the host resumes it.
         if update.round != state.round or state.phase not in ("open", "evaluating", "paused"):
             return "update.round_closed"
         if site not in state.plans:
@@ -255,7 +255,7 @@ class Rounds:
         )
 
     def _reopen(self, now: datetime, step: Step) -> None:
-        """Asks again every site whose update is missing; what was accepted stays accepted."""
+        """Asks again every site whose update is missing; accepted updates still count."""
         state = self.state
         state.attempt += 1
         state.declined, state.awaiting, state.reason = {}, {}, ""
@@ -293,7 +293,7 @@ class Rounds:
     # -- deadlines -----------------------------------------------------------------------------------------------
 
     def _awaited_in_time(self, site: str) -> bool:
-        """Whether the operator had been asked when training time ended; later ones do not hold up the round."""
+        """Whether the operator had been asked before training time ended; later requests do not hold up the round."""
         state = self.state
         return site in state.awaiting and state.closes is not None and state.awaiting[site] <= state.closes
 
@@ -301,14 +301,14 @@ class Rounds:
         return self.state.awaiting[site] + self.spec.round.approval_time
 
     def _gathering_ends(self) -> datetime | None:
-        """A federation that has its quorum does not wait for ever for the last expected site."""
+        """Time at which a federation with its quorum stops waiting for further sites; None without a quorum."""
         state = self.state
         if state.gathering_since is None or len(state.sites) < self.spec.round.quorum:
             return None
         return state.gathering_since + timedelta(minutes=self.spec.round.join_minutes)
 
     def _types(self, update: Update) -> set[str]:
-        """Entity types that the report scores or counts: invented ones would move every other site's drift."""
+        """Entity types in the report's scores and histogram; unknown ones would shift every other site's drift."""
         report = update.report
         counted = report.histogram if self.spec.share.histogram == "types" else {}
         scores = (report.scores_before, report.scores_after)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every scalar of a report in words: the one list that all faces show before an approval."""
+"""Scalars of a report in words: the list that every face shows before an approval."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .update import Report
 
 
 def scalars(report: Report) -> Iterator[tuple[str, str]]:
-    """(name, value) of all that leaves beside blobs, in the report's order; what is not given does not leave.
+    """(name, value) of everything that leaves beside blobs, in the report's order; values not given are left out.
 
-    Read off the value itself, so that a new field cannot be forgotten here.
+    Iterates over the report itself, so that a new field cannot be forgotten.
     """
     for name, value in report:
         words = name.replace("_", " ")

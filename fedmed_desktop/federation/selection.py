@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which sites take part in a round where not all do: a score from their last reports (methods 1.2 g; inferred).
+"""Selection of the sites that take part in a round, by a score from their last reports (inferred).
 
-The nearest published score is Oort's (Lai et al., OSDI 2021, from memory): utility n_k loss_k, a bonus for sites that
-were long not seen, and a share of places that goes to sites never seen. Ours takes the mean loss where Oort takes the
-root of the mean square, which no site reports, and adds coverage, so that few sites span many specialties.
+The nearest published score is Oort's (Lai et al., OSDI 2021, from memory): utility n_k loss_k, a bonus for sites not
+seen for long, and a share of places for sites never seen. Ours takes the mean loss where Oort takes the root mean
+square, which no site reports, and adds coverage, so that a few sites span many specialties.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .drift import pooled_histogram, semantic_drift
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of a site from its last report: in which round that was, and what it said."""
+    """A site's last report, and the round of it."""
 
     round: int
     notes: int
@@ -31,9 +31,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Selection:
-    """The settings. `slowness` is the exponent of (median time / own time) for sites slower than the median.
+    """Settings. `slowness` is the exponent of (median time / own time) for sites slower than the median.
 
-    `explore` decays by `decay` per round and never below `explore_least`.
+    `explore` decays by the factor `decay` per round, but not below `explore_least`.
     """
 
     coverage: float
@@ -43,11 +43,11 @@ class Selection:
     slowness: float = 0.0
 
     def exploring(self, round_number: int) -> float:
-        """Probability that a place goes to a site never seen, while there are such."""
+        """Probability that a place goes to a site never seen, while there are any."""
         return max(self.explore_least, self.explore * self.decay ** (round_number - 1))
 
     def choose(self, names: Collection[str], seen: Mapping[str, Seen], places: int, now: int, seed: int) -> list[str]:
-        """`places` of the names, sorted: place by place, never seen ones at random or the best score; ties by name."""
+        """`places` of the names, sorted; each place goes to a random new site or to the best score, ties by name."""
         rng = np.random.Generator(np.random.PCG64(seed))
         new, known = sorted(set(names) - seen.keys()), sorted(set(names) & seen.keys())
         worth = self.worth({name: seen[name] for name in known}, now)
@@ -62,7 +62,7 @@ class Selection:
         return sorted(chosen)
 
     def worth(self, seen: Mapping[str, Seen], now: int) -> dict[str, float]:
-        """n_k loss_k as a share of the largest, less for slow sites, plus sqrt(0.1 ln t / round last seen)."""
+        """n_k loss_k relative to the largest, reduced for slow sites, plus sqrt(0.1 ln t / round last seen)."""
         times = [one.seconds for one in seen.values() if one.seconds > 0]
         usual = median(times) if times else 0.0
         use = {
@@ -79,8 +79,8 @@ class Selection:
 
 
 def _apart(name: str, chosen: Collection[str], seen: Mapping[str, Seen]) -> float:
-    """How far this site's notes are from those of the sites chosen so far, in [0, 1]; 0 where that is not known."""
-    keys = {key for one in seen.values() for key in one.histogram}  # all, so that each is smoothed over the same
+    """Distance of this site's notes from those of the sites chosen so far, in [0, 1]; 0 if unknown."""
+    keys = {key for one in seen.values() for key in one.histogram}  # all histograms are smoothed over the same keys
     known = {one: seen[one] for one in chosen if one in seen and seen[one].histogram}
     counts = {one: {key: each.histogram.get(key, 0) for key in keys} for one, each in known.items()}
     pooled = pooled_histogram(counts, {one: float(each.notes) for one, each in known.items()})

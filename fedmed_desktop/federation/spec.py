@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The federation's specification: everything that all sites agree on before round one, as one TOML file."""
+"""Specification of a federation: everything that sites agree on before round one, as one TOML file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FORMAT: Final = 1
 
 
 class BaseModelSpec(Frozen):
-    """Which base model every site must have, and which of its linears are adapted: name -> (d, k) of W (d x k)."""
+    """The base model that every site must have, and its adapted linears: name -> (d, k), outputs and inputs."""
 
     fingerprint: Sha256
     initial: Sha256
@@ -41,10 +41,10 @@ class BaseModelSpec(Frozen):
 
 
 class LoraSettings(Frozen):
-    """Rank of the first round and alpha (Fed-MedLoRA: 16, 64; methods 2.1).
+    """Rank of the first round, and alpha (16 and 64 in Fed-MedLoRA's released code, arXiv 2601.22124).
 
-    The scale alpha / rank is constant through the federation, so that a change of rank never moves it. What is added
-    beside the base (`fedex`, `flora`, `combine = "stack"`) is cut back to `frozen_rank` per module.
+    The scale alpha / rank is constant throughout the federation, even when ranks change. The frozen adapter beside the
+    base (`fedex`, `flora`, `combine = "stack"`) is cut back to `frozen_rank` per module.
     """
 
     rank: int = Field(16, ge=1, le=1024)
@@ -57,12 +57,12 @@ class LoraSettings(Frozen):
 
 
 class RoundSettings(Frozen):
-    """Who must answer, and by when.
+    """Quorum and deadlines of rounds.
 
-    Round one opens once `sites` have joined, or `join_minutes` after the first if a quorum is there. A round closes
-    when every asked site has answered; or at its deadline, if `quorum` updates are there. A site that waits for its
-    operator's decision at the deadline has until `approval_minutes` after it began to wait. Of the sites that are
-    there, `clients` are asked in a round (None: all).
+    Round one opens once `sites` have joined, or `join_minutes` after the first if they are a quorum. A round closes
+    when every asked site has answered, or at its deadline with at least `quorum` updates. A site that is waiting for
+    its operator's decision at the deadline has until `approval_minutes` after it began to wait. `clients` of the joined
+    sites are asked in each round (None: all).
     """
 
     sites: PositiveInt = 3
@@ -90,10 +90,10 @@ class RoundSettings(Frozen):
 
 
 class ShareSettings(Frozen):
-    """What an update's report may hold beside what combining needs; every site sees it before it joins.
+    """Optional contents of an update's report; every site sees these settings before it joins.
 
-    `scores`: the counts behind F1 on a site's own notes. Without them the federation's score is not known.
-    `histogram`: how many training notes each specialty has, or how many entities each type; semantic drift needs it.
+    `scores`: the counts behind F1 on a site's own notes; without them the federation's score is unknown.
+    `histogram`: numbers of training notes by specialty, or of entities by type; semantic drift needs it.
     """
 
     scores: bool = True
@@ -109,7 +109,7 @@ class SharedEntity(Frozen):
 
 
 class SharedNote(Frozen):
-    """A note that everybody in the federation may read, for weighing updates by it. Never a patient's."""
+    """A note that every site may read and that updates are weighted by. Never a real patient's."""
 
     text: str = Field(min_length=1, max_length=20_000)
     entities: tuple[SharedEntity, ...] = ()
@@ -129,14 +129,14 @@ class SharedNote(Frozen):
 
 
 class FederationSpec(Frozen):
-    """See the module; `load_spec` reads it, `dump_spec` writes it.
+    """A federation's specification, read by `load_spec` and written by `dump_spec`.
 
-    `environment` is what faces warn by: "production" for work that counts, "test" for anything else. `combine` is how
-    updates become one adapter (see that module); where it is not given, the first way that fits the method.
+    `environment`: "production" for work that counts, else "test"; faces warn by it. `combine`: how updates become one
+    adapter (federation.combine); by default the first way that fits the method.
 
-    task "entities": notes are marked up with `types`. "text": the causal loss on the notes themselves, without labels.
-    score_on "loss": sites generate no answers, which is most of the time of a small round, and report losses alone.
-    `shared_notes`: public ones, on which methods that need it measure each site's model.
+    task "entities": notes are annotated with `types`. "text": causal loss on the notes themselves, without labels.
+    score_on "loss": sites report losses alone and generate no answers, which would take most of a small round's time.
+    `shared_notes`: public notes, on which some methods measure each site's model.
     """
 
     format: Literal[1] = FORMAT
@@ -195,7 +195,7 @@ class FederationSpec(Frozen):
 
     @property
     def cut(self) -> Cut:
-        """How a start is brought to a site's smaller rank; see Plan."""
+        """The way in which a start is reduced to a site's smaller rank; see Plan."""
         return "first" if self.combine == "factors" else "best"
 
     def site_seed(self, site: str, round_number: int) -> int:
@@ -205,7 +205,7 @@ class FederationSpec(Frozen):
 
 
 def load_spec(path: Path) -> FederationSpec:
-    """Reads a TOML specification; raises UserFacingError naming the file and, for a wrong value, its key."""
+    """Reads a TOML specification. Raises UserFacingError naming the file and, for a wrong value, its key."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -216,7 +216,7 @@ def load_spec(path: Path) -> FederationSpec:
 
 
 def checked_spec(data: Mapping[str, object], where: str) -> FederationSpec:
-    """The specification of these values; raises UserFacingError with `where` and the key that is wrong."""
+    """The validated specification. Raises UserFacingError with `where` and the wrong key."""
     return checked(FederationSpec, data, where, "a specification")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the federation stands, derived for one site from the rounds' state and from what sites tell. Pure."""
+"""Standing of the federation for one site, derived from the rounds' state and what sites have said. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..standing import ClosedRound, FederationStanding, SiteWord
 from .record import RoundRecord, RoundsState
 from .spec import FederationSpec
 
-# What a site's own word for its phase means here. Outcomes ("sent", "kept", "missed") are not in it: whether something
-# counts is for the rounds to say, and an outcome told at an earlier attempt is none any more.
+# Meaning of the phases that sites report. Outcomes ("sent", "kept", "missed") are left out: the rounds say what counts,
+# and an outcome reported in an earlier attempt no longer holds.
 _WORDS: Mapping[Phase, SiteWord] = {
     "scoring_before": "training",
     "training": "training",
@@ -33,7 +33,7 @@ def standing(
     connected: Collection[str],
     history: Sequence[ClosedRound],
 ) -> FederationStanding:
-    """`told`: round and phase that each site said last; `history`: `closed_round` of each record, for this site."""
+    """The standing now. `told`: latest round and phase from each site; `history`: `closed_round` of each record."""
     words = Counter(site_word(site, state, told.get(site), site in connected) for site in state.sites)
     return FederationStanding(
         round=min(state.round, spec.rounds),
@@ -49,7 +49,7 @@ def standing(
 
 
 def site_word(site: str, state: RoundsState, told: tuple[int, Phase] | None, connected: bool) -> SiteWord:
-    """How far a joined site is. `told` counts for the round that is open only."""
+    """Progress of a joined site in one word. `told` counts only for the open round."""
     if site in state.updates:
         return "sent"
     if site in state.declined:
@@ -70,13 +70,13 @@ Pooled = tuple[Scores, Scores]
 
 
 def pooled_scores(record: RoundRecord) -> Pooled:
-    """Validation counts before and after, over all sites that sent. The same for every site: worth keeping."""
+    """Validation counts before and after, over all sites that sent; the same for every site, so worth caching."""
     reports = [site.update.report for site in record.sites.values()]
     return pool(report.scores_before for report in reports), pool(report.scores_after for report in reports)
 
 
 def closed_round(record: RoundRecord, site: str, pooled: Pooled | None) -> ClosedRound:
-    """A closed round as this site may know it; `pooled` is None where the specification does not share scores."""
+    """A closed round as this site may see it; `pooled` is None if the specification does not share scores."""
     own = record.sites.get(site)
     return ClosedRound(
         round=record.round,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a site offers after its part of a round: named blobs and a report of scalars. Nothing else leaves a site."""
+"""Updates: named blobs and a report of scalars, which a site offers after its part of a round. Nothing else leaves."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Part(Frozen):
 
 
 class Report(Frozen):
-    """Every scalar of an update. README's table of what leaves the hospital lists exactly these.
+    """Every scalar of an update; the README's table of what leaves the hospital lists exactly these.
 
     Losses are nats per supervised token on the site's own validation notes; norms are Frobenius norms of delta W.
-    `supervised_tokens` counts the labels of one pass over the training notes (Fed-MedLoRA's weight, methods 2.1).
-    `shared_loss` is the site's own model's, after training, on the notes that the federation shares for this.
-    `histogram` counts training notes by specialty, or entities by type, only where the federation shares that.
+    `supervised_tokens` counts the labels of one pass over the training notes (Fed-MedLoRA's weight).
+    `shared_loss` is the loss of the site's own model, after training, on the specification's shared notes.
+    `histogram` counts training notes by specialty, or entities by type, if the specification shares that.
     """
 
     kind: Literal["train", "evaluate"] = "train"
@@ -53,7 +53,7 @@ class Report(Frozen):
 
 
 class Update(Frozen):
-    """Parts and report of one site in one round."""
+    """One site's parts and report in one round."""
 
     round: PositiveInt
     parts: dict[str, Part]
@@ -61,9 +61,9 @@ class Update(Frozen):
 
     @property
     def sha256(self) -> Sha256:
-        """Identity of the update: hash over its parts (and, for a report without blobs, over the report).
+        """Identity of the update: a hash over its parts or, if it has none, over its report without timings.
 
-        Timings in the report do not enter where there are blobs, so that a repeated training has the same identity.
+        So a repeated training has the same identity.
         """
         content: object = {name: part.sha256 for name, part in self.parts.items()}
         if not self.parts:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seam between the rules of the federation and the work at a site: what a trainer is, and how work is stopped."""
+"""Interface between the rules of the federation and the work at a site: trainers, scorers, control of work."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Emit = Callable[[Event], None]
 
 
 class Stopped(Exception):
-    """Work ended early because it was told to; a checkpoint lies on disk."""
+    """Raised when work ends early on request; a checkpoint is on disk."""
 
 
 class Control:
-    """Pause and stop, set from any thread and looked at by the working thread at every micro-step."""
+    """Pause and stop flags, set from any thread and checked by the working thread at every micro-step."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
@@ -31,7 +31,7 @@ class Control:
         self._run.set()
 
     def stop(self) -> None:
-        """Ends the work at the next micro-step, also when paused."""
+        """Ends the work at the next micro-step, even if it is paused."""
         self._stop.set()
         self._run.set()
 
@@ -57,10 +57,10 @@ class Control:
 
 
 class Evidence(Frozen):
-    """What the site's operator sees and what never leaves: how this update differs from what came before.
+    """Evidence for the site's operator, which never leaves: how this update differs from earlier rounds.
 
-    A value is None where there is nothing to compare with yet ("first round: no reference yet"). `validation_notes` is
-    the number of notes behind the scores of a training; None in records that do not tell it.
+    A value is None if there is nothing to compare with yet. `validation_notes` is the number of notes behind the
+    scores; None in older records.
     """
 
     model_drift: float | None = None
@@ -74,10 +74,10 @@ class Evidence(Frozen):
 
 @dataclass(frozen=True)
 class Given:
-    """The adapters that a plan names by hash, and what the site kept of its last round under `own`.
+    """The adapters that a plan names by hash, and those that the site kept from its last round (`own`).
 
-    `own` holds, where a method has use for them, "B" (the adapter with the site's own B), "control" (c_i, in the shape
-    of an adapter) and "personal". None of these ever leaves the site.
+    Depending on the method, `own` has "B" (the adapter with the site's own B), "control" (c_i, in the shape of an
+    adapter) and "personal". None of these ever leaves the site.
     """
 
     start: Adapter
@@ -88,7 +88,7 @@ class Given:
 
 @dataclass(frozen=True)
 class LocalResult:
-    """An update, the exact bytes of its parts, the evidence measured on those bytes, and what the site itself keeps."""
+    """An update, the exact bytes of its parts, the evidence measured on them, and what the site keeps (`own`)."""
 
     update: Update
     blobs: dict[str, bytes]
@@ -97,20 +97,20 @@ class LocalResult:
 
 
 class Scorer(Protocol):
-    """Notes that the coordinator alone has, and a base model: for methods that weigh sites by them. One at a time."""
+    """A base model and notes that only the coordinator has, for methods that weigh sites by them. Not thread-safe."""
 
     def loss(self, adapter: Adapter, frozen: Adapter | None = None) -> float:
-        """Nats per supervised token of the base with these adapters. On any thread. Raises UserFacingError."""
+        """Loss of the base with these adapters, in nats per supervised token. Any thread. Raises UserFacingError."""
 
 
 class Trainer(Protocol):
     """A base model and one site's notes. Runs on one working thread at a time; emits events from that thread."""
 
     def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
-        """Trains and measures; resumes from `checkpoints` if they are of the same plan.
+        """Trains and measures; resumes from `checkpoints` if they belong to the same plan.
 
         Raises Stopped, UserFacingError.
         """
 
     def evaluate(self, plan: Plan, given: Given, emit: Emit, control: Control) -> LocalResult:
-        """Scores what is given on the site's test notes; the result has no blobs. Raises Stopped, UserFacingError."""
+        """Scores the adapters on the site's test notes; the result has no blobs. Raises Stopped, UserFacingError."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An adapter as a value: immutable, named by the hash of its wire bytes, at home in blobs and PEFT folders."""
+"""Adapters as immutable values, identified by the hash of their wire bytes, read from and written to PEFT folders."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .peft_folder import read_peft_folder, write_peft_folder
 class Adapter(Mapping[str, Module]):
     """Immutable mapping from the base model's module names to their Modules, iterated in sorted order.
 
-    Equal adapters are those with equal blobs. Safe to share between threads. Raises UserFacingError if empty or if a
-    name is not a module's.
+    Adapters are equal if their blobs are. Safe to share between threads. Raises UserFacingError if empty or if a name
+    cannot be a module's.
     """
 
     def __init__(self, modules: Mapping[str, Module]) -> None:
@@ -63,12 +63,12 @@ class Adapter(Mapping[str, Module]):
         return digest.hexdigest()
 
     def to_blob(self) -> bytes:
-        """The exact wire bytes; the same for equal adapters, however they were made."""
+        """The exact wire bytes; the same for equal adapters."""
         return b"".join(blob_chunks(self._modules))
 
     @classmethod
     def from_blob(cls, blob: bytes | memoryview) -> Adapter:
-        """Inverse of `to_blob`; keeps `bytes` alive rather than copying them. Raises UserFacingError if refused."""
+        """Inverse of `to_blob`; refers to `bytes` instead of copying them. Raises UserFacingError if refused."""
         return cls(decode_blob(blob))
 
     def save_peft(self, folder: Path, base_model: str | None = None) -> None:
@@ -77,7 +77,7 @@ class Adapter(Mapping[str, Module]):
 
     @classmethod
     def load_peft(cls, folder: Path) -> Adapter:
-        """Read a PEFT folder with plain LoRA or rsLoRA. Raises UserFacingError naming whatever else it uses."""
+        """Read a PEFT folder with plain LoRA or rsLoRA. Raises UserFacingError naming any other feature."""
         return cls(read_peft_folder(folder))
 
     @classmethod

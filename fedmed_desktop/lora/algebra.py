@@ -3,9 +3,9 @@
 
 Everything is measured on delta W = scale B A, so factors that differ only by a change of basis are equal here.
 With QR of both thin factors, delta W = Q1 C Q2^T where C = scale R1 R2^T is at most r x r and has delta W's norm and
-singular values. Costs are O((d + k) r^2 + r^3) per module. The last bits depend on the number of BLAS threads: a
-caller that promises equal bytes pins it. Module functions have the prefix `module_`; each has one for adapters.
-Identities: FlexLoRA (arXiv 2402.11505) in its QR form, FLoRA stacking (arXiv 2409.05976), both verified densely.
+singular values. Costs are O((d + k) r^2 + r^3) per module. The last bits depend on the number of BLAS threads, so
+callers that promise equal bytes fix it. Functions on modules have the prefix `module_`. Identities: FlexLoRA (arXiv
+2402.11505) in QR form and FLoRA stacking (arXiv 2409.05976), both tested against dense matrices.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from .module import Module, ModuleSource, check_rank, kaiming_rows, naming, to_f
 Float64 = NDArray[np.float64]
 
 Cut = Literal["best", "first"]
-"""How a module is brought to a smaller rank: its best approximation, or its first directions as they stand."""
+"""Ways to reduce a module's rank: the best approximation, or the first directions unchanged."""
 
 # Norm of a fresh Kaiming row of A: k draws from U(-1/sqrt(k), 1/sqrt(k)) have a mean square sum of 1/3.
 _FRESH_ROW_NORM: Final = math.sqrt(1 / 3)
 
 
 def module_norm(x: Module) -> float:
-    """Frobenius norm of delta W, from its core: no square root of a cancelled difference."""
+    """Frobenius norm of delta W, from its core, so without cancellation."""
     return float(np.linalg.norm(_core(x)))
 
 
@@ -43,19 +43,20 @@ def module_distance(x: Module, y: Module) -> float:
 
 
 def module_weighted_sum(terms: Sequence[tuple[float, Module]]) -> Module:
-    """sum_i w_i delta W_i by stacking: rank is the sum of ranks, weights (also negative) go into A alone.
+    """sum_i w_i delta W_i by stacking: the ranks add up, and weights, which may be negative, go into A alone.
 
-    Keeps the common scale; of different scales the largest. Raises UserFacingError if shapes differ.
+    The result has the largest scale. Raises UserFacingError if shapes differ.
     """
     b, a, scale = _stack(terms)
     return Module(to_float32(b), to_float32(a), scale)
 
 
 def module_truncate(module: Module, rank: int) -> tuple[Module, float]:
-    """Best approximation of rank min(rank, d, k) and the energy dropped, sum of the squared lost singular values.
+    """Best approximation of rank min(rank, d, k), and the energy dropped: the sum of squared lost singular values.
 
-    A module of no larger rank comes back itself. Otherwise B = U sqrt(S / scale), A = sqrt(S / scale) V^T, scale kept.
-    Directions without energy get B = 0 and a row of A of a fresh one's size: with both at 0 they could never learn.
+    A module of no larger rank is returned unchanged. Otherwise B = U sqrt(S / scale), A = sqrt(S / scale) V^T, with the
+    same scale. Directions without energy get B = 0 and a row of A as large as a fresh one; with both zero they could
+    never learn.
     """
     check_rank(rank)
     if module.rank <= min(rank, *module.shape):
@@ -66,10 +67,10 @@ def module_truncate(module: Module, rank: int) -> tuple[Module, float]:
 
 
 def module_cut(module: Module, rank: int, how: Cut) -> Module:
-    """A module of rank min(rank, d, k) by `module_truncate`; or by its first columns of B and rows of A alone.
+    """A module of rank min(rank, d, k): by `module_truncate`, or just its first columns of B and rows of A.
 
-    The latter loses more, but stays in the same basis: averages of factors at mixed ranks need that (HeteroLoRA's
-    distribution, methods 4.3). A module of no larger rank comes back itself.
+    The latter loses more but keeps the basis, which averaging factors of mixed ranks needs (as in HetLoRA, arXiv
+    2401.06432). A module of no larger rank is returned unchanged.
     """
     if how == "best":
         return module_truncate(module, rank)[0]
@@ -80,7 +81,7 @@ def module_cut(module: Module, rank: int, how: Cut) -> Module:
 
 @dataclass(frozen=True)
 class CutSource:
-    """An adapter by `module_cut`, module by module as they are asked for."""
+    """An adapter reduced by `module_cut`, one module at a time, on request."""
 
     source: ModuleSource
     rank: int
@@ -95,17 +96,17 @@ class CutSource:
 
 
 def module_truncated_sum(terms: Sequence[tuple[float, Module]], rank: int) -> tuple[Module, float, float]:
-    """The best module of rank min(rank, sum of ranks, d, k) for sum_i w_i delta W_i, with (energy dropped, energy).
+    """Best approximation of rank min(rank, sum of ranks, d, k) to sum_i w_i delta W_i, energy dropped, whole energy.
 
-    Like `module_weighted_sum` and then `module_truncate`, but rounded to float32 only once, and always split in the
-    balanced way. Raises UserFacingError if shapes differ.
+    Like `module_weighted_sum` followed by `module_truncate`, but rounded to float32 only once and always with a
+    balanced split. Raises UserFacingError if shapes differ.
     """
     check_rank(rank)
     return _split(*_stack(terms), rank)
 
 
 def module_sum_energy(terms: Sequence[tuple[float, Module]]) -> float:
-    """|sum_i w_i delta W_i|^2, as the core's norm. Raises UserFacingError if shapes differ."""
+    """|sum_i w_i delta W_i|^2, from the core. Raises UserFacingError if shapes differ."""
     b, a, scale = _stack(terms)
     return scale**2 * float(np.sum((_triangle(b) @ _triangle(a.T).T) ** 2))
 
@@ -113,7 +114,7 @@ def module_sum_energy(terms: Sequence[tuple[float, Module]]) -> float:
 def module_grow(module: Module, rank: int, rng: np.random.Generator) -> Module:
     """Rank min(rank, d, k) with the same delta W: B padded with zeros, A with fresh Kaiming rows from `rng`.
 
-    A module of no smaller rank comes back itself and draws nothing.
+    A module of no smaller rank is returned unchanged and draws nothing.
     """
     check_rank(rank)
     (d, k), extra = module.shape, min(rank, *module.shape) - module.rank
@@ -152,13 +153,13 @@ def weighted_sum(terms: Sequence[tuple[float, Adapter]]) -> Adapter:
 
 
 def truncate(adapter: Adapter, rank: int) -> tuple[Adapter, float]:
-    """Every module by `module_truncate`, and the energy (squared Frobenius norm) dropped in all."""
+    """Every module by `module_truncate`, and the total energy (squared Frobenius norm) dropped."""
     results = {name: module_truncate(module, rank) for name, module in adapter.items()}
     return Adapter({name: module for name, (module, _) in results.items()}), math.fsum(e for _, e in results.values())
 
 
 def shrink(adapter: Adapter, rank: int) -> tuple[Adapter, float]:
-    """Like `truncate`, but with the dropped fraction of the adapter's energy, in [0, 1]."""
+    """Like `truncate`, but with the dropped share of the adapter's energy, in [0, 1]."""
     smaller, dropped = truncate(adapter, rank)
     return smaller, min(1.0, dropped / norm(adapter) ** 2) if dropped else 0.0
 
@@ -170,12 +171,12 @@ def grow(adapter: Adapter, rank: int, seed: int) -> Adapter:
 
 
 def effective_rank(adapter: Adapter) -> float:
-    """Mean over modules of exp(entropy of sigma / sum sigma) (Roy and Vetterli 2007); a module without update has 0."""
+    """Mean over modules of exp(entropy of sigma / sum sigma) (Roy and Vetterli 2007); 0 where delta W is 0."""
     return math.fsum(_effective_rank(singular_values(module)) for module in adapter.values()) / len(adapter)
 
 
 def check_same_modules(x: Mapping[str, Module], y: Mapping[str, Module]) -> None:
-    """Raise UserFacingError naming the first module that only one has, or whose shape differs."""
+    """Raises UserFacingError naming the first module that only one of them has, or whose shape differs."""
     if x.keys() != y.keys():
         raise UserFacingError("lora.modules_differ", name=min(x.keys() ^ y.keys()))
     for name in sorted(x):
@@ -189,7 +190,7 @@ def _pairs(x: Adapter, y: Adapter) -> Iterator[tuple[Module, Module]]:
 
 
 def _stack(terms: Sequence[tuple[float, Module]]) -> tuple[Float64, Float64, float]:
-    """(B, A, scale) of the weighted sum in float64. Weighting both factors would be wrong: B takes none."""
+    """(B, A, scale) of the weighted sum in float64. The weights go into A alone; on both they would count twice."""
     if not all(math.isfinite(weight) for weight, _ in terms):
         raise ValueError("the weights of a sum must be finite")
     first = terms[0][1]
@@ -203,7 +204,7 @@ def _stack(terms: Sequence[tuple[float, Module]]) -> tuple[Float64, Float64, flo
 
 
 def _split(b: Float64, a: Float64, scale: float, rank: int) -> tuple[Module, float, float]:
-    """scale b a at rank min(rank, d, k) with a balanced split, the energy dropped and that of the whole."""
+    """scale b a at rank min(rank, d, k) with a balanced split, the energy dropped and the whole energy."""
     q_b, r_b = np.linalg.qr(b)
     q_a, r_a = np.linalg.qr(a.T)
     u, sigma, vt = np.linalg.svd(r_b @ r_a.T)

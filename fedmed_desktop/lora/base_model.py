@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an adapter is attached to: a base model folder's fingerprint and its linears, read without torch."""
+"""Base model folders: fingerprint, linears and files, read without torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import UserFacingError, disk_fault
 
-# (name, bytes, time of the last change in ns) of each weight file and each JSON file of a model folder
+# (name, bytes, time of last change in ns) of each weight file and each JSON file of a model folder
 FileState = tuple[tuple[str, int, int], ...]
 
 _BLOCK_LINEAR = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.\d+\..+\.weight$")
@@ -21,7 +21,7 @@ _CHUNK = 2**20
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The model's safetensors files, sorted; raises UserFacingError if the folder is no model folder, or unreadable."""
+    """The model's safetensors files, sorted. Raises UserFacingError if unreadable or not a model folder."""
     with _readable(folder):
         if not folder.is_dir():
             raise UserFacingError("model.no_folder", path=str(folder))
@@ -37,16 +37,16 @@ def weight_files(folder: Path) -> list[Path]:
 def fingerprint(folder: Path) -> str:
     """sha256 over the sorted sha256 of weights, tokenizer.json and config.json; the same for every copy of a model.
 
-    Reads all of the model. Raises UserFacingError where a file cannot be read.
+    Reads the whole model. Raises UserFacingError if a file cannot be read.
     """
     paths = [*weight_files(folder), folder / "tokenizer.json", folder / "config.json"]
     return hashlib.sha256("\n".join(sorted(map(_file_sha256, paths))).encode()).hexdigest()
 
 
 def file_state(folder: Path) -> FileState:
-    """What changes when a file of the model is replaced, without reading the files.
+    """Names, sizes and times of the model's files, which change when one is replaced; does not read the files.
 
-    Raises UserFacingError as `fingerprint` does.
+    Raises UserFacingError like `fingerprint`.
     """
     paths = [*weight_files(folder), *sorted(folder.glob("*.json"))]
     with _readable(folder):
@@ -56,7 +56,7 @@ def file_state(folder: Path) -> FileState:
 def decoder_linears(folder: Path) -> dict[str, tuple[int, int]]:
     """Name -> (d, k) of every 2-D weight inside decoder blocks; never embeddings, norms or the head.
 
-    Raises UserFacingError where a weight file is damaged or no such weight is found.
+    Raises UserFacingError if a weight file is damaged or there is no such weight.
     """
     found: dict[str, tuple[int, int]] = {}
     for path in weight_files(folder):
@@ -85,7 +85,7 @@ def _safetensors_header(path: Path) -> dict[str, object]:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """A share that went away or a right that is missing is a sentence, not a fault of the program."""
+    """Turns OSError, such as for a lost network share or missing rights, into UserFacingError."""
     try:
         yield
     except OSError as error:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An adapter's exact wire bytes: what is hashed, shown, approved, sent, acknowledged and combined.
+"""Blobs: the exact wire bytes of adapters, which are hashed, shown, approved, sent, acknowledged and combined.
 
-A blob is a safetensors file that the safetensors library reads: per module, in sorted order, `<name>.lora_A` and
+A blob is a safetensors file that the safetensors library can read: per module, in sorted order, `<name>.lora_A` and
 `<name>.lora_B` in float32, and one metadata entry `fedmed_adapter` with canonical JSON
-{"dtype": "float32", "format": 1, "scales": {<name>: <scale>}}. The library writes several metadata entries in random
-order, so there is one, and the header is written here. Only this one encoding is accepted: equal adapters have equal
-hashes, and a blob that parses encodes to itself.
+{"dtype": "float32", "format": 1, "scales": {<name>: <scale>}}. The library writes metadata entries in random order, so
+there is just one, and the header is written here. Only this encoding is accepted: equal adapters have equal hashes, and
+a valid blob encodes to itself.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _B: Final = ".lora_B"
 
 @dataclass(frozen=True)
 class BlobHeader:
-    """What a blob's header says, checked: modules with scale and shapes, and where their factors lie."""
+    """A blob's checked header: modules with scales, shapes and ranks, and the positions of their factors."""
 
     scales: Mapping[str, float]
     shapes: Mapping[str, tuple[int, int]]
@@ -53,14 +53,14 @@ class BlobHeader:
         return tuple(self.scales)
 
     def entries(self, name: str) -> tuple[TensorEntry, TensorEntry]:
-        """The factors (B, A) of a module. Raises UserFacingError if the blob lacks it."""
+        """The entries of a module's factors (B, A). Raises UserFacingError if there is no such module."""
         if name not in self.scales:
             raise UserFacingError("lora.module_unknown", name=shown(name))
         return self.file.tensors[name + _B], self.file.tensors[name + _A]
 
 
 def blob_chunks(modules: Mapping[str, Module]) -> Iterator[bytes | memoryview]:
-    """The blob's bytes piece by piece, for hashing or writing without a second copy of every factor."""
+    """The blob's bytes in pieces, for hashing or writing without a second copy of every factor."""
     header = _header(
         {name: module.scale for name, module in modules.items()},
         {name: (module.shape, module.rank) for name, module in modules.items()},
@@ -72,9 +72,9 @@ def blob_chunks(modules: Mapping[str, Module]) -> Iterator[bytes | memoryview]:
 
 
 def read_blob_header(source: bytes | memoryview | BinaryIO) -> BlobHeader:
-    """Parse and check a blob's header, given the whole blob as bytes or a seekable binary file; reads no tensor.
+    """Parses and checks a blob's header, given the whole blob as bytes or a seekable binary file; reads no tensor.
 
-    Raises UserFacingError for anything but a well-formed blob in its one canonical form.
+    Raises UserFacingError for anything but a blob in canonical form.
     """
     file = read_tensor_header(source)
     scales = _scales(file.metadata)
@@ -94,7 +94,7 @@ def read_blob_header(source: bytes | memoryview | BinaryIO) -> BlobHeader:
 
 
 def decode_blob(blob: bytes | memoryview) -> dict[str, Module]:
-    """All modules of a blob, sorted by name. From `bytes` the factors are views of it, not copies."""
+    """All modules of a blob, sorted by name. Factors from `bytes` are views, not copies."""
     header = read_blob_header(blob)
     data = blob if isinstance(blob, bytes) else bytes(blob)
 
@@ -147,7 +147,7 @@ class BlobReader(PartReader):
 
 
 def read_factor(file: BinaryIO, header: TensorHeader, entry: TensorEntry) -> NDArray[np.float32]:
-    """One tensor's values from an open file. Raises UserFacingError where the file ends before it does."""
+    """One tensor's values from an open file. Raises UserFacingError if the file ends too early."""
     size, start = entry.end - entry.begin, header.data_start + entry.begin
     file.seek(start)
     data = file.read(size)

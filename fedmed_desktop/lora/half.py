@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Half blobs: one factor of every module, for methods by which the other factor never leaves its place.
+"""Half blobs: one factor of every module, for methods in which the other factor does not travel.
 
 A half blob is a safetensors file with `<name>.lora_A` (or `.lora_B`) in float32, in sorted order, and one metadata
 entry `fedmed_factor` with canonical JSON {"dtype": "float32", "factor": "A", "format": 1, "scales": {<name>: <scale>}}.
-Like a whole blob it has one canonical form, and its sha256 is what is approved and sent. It is read together with an
-adapter that gives the other factor: the round's start, whose bytes both ends have.
+Like a whole blob it has one canonical form and is approved and sent by its sha256. It is read together with an adapter
+that supplies the other factor: the round's start, which both ends have.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ class HalfReader(PartReader):
 
 
 def open_update(path: Path, factors: tuple[Factor, ...], start: ModuleSource) -> BlobReader | HalfReader:
-    """The adapter part of an update that was to hold these factors; what it lacks is the start's."""
+    """Opens the adapter part of an update that shares these factors; the start supplies the other one."""
     return BlobReader(path) if len(factors) == 2 else HalfReader(path, factors[0], start)
 
 
 def encode_update(adapter: Adapter, factors: tuple[Factor, ...]) -> bytes:
-    """What a site offers of its adapter where these factors are shared."""
+    """The adapter part of an update that shares these factors: a whole blob or a half."""
     return adapter.to_blob() if len(factors) == 2 else half_blob(adapter, factors[0])
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An adapter from wherever a user points: a PEFT folder, or a blob file that fedmed-desktop wrote."""
+"""Loading of an adapter from a path that a user gives: a PEFT folder, or a blob file that fedmed-desktop wrote."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _NO_TENSOR_FILE: Final = {"lora.file_header", "lora.file_header_size"}
 def load_adapter(path: Path) -> Adapter:
     """The adapter in a PEFT folder (or either of its two files), or in a blob file (.safetensors).
 
-    A file's header is checked before its tensors are read. Raises UserFacingError that says what the path is instead,
-    or what is wrong with the adapter.
+    A file's header is checked before its tensors are read. Raises UserFacingError saying what the path is instead, or
+    what is wrong with the adapter.
     """
     path = path.expanduser()
     if path.is_dir():

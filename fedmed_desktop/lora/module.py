@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One adapted linear layer: the pair of thin factors and their scale."""
+"""Modules: one adapted linear layer's pair of thin factors and their scale."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Factor = Literal["A", "B"]
 class Module:
     """delta W = scale * B @ A, with B of shape (d, r), A of shape (r, k): d outputs, k inputs, rank r >= 1.
 
-    Factors become read-only, C-contiguous float32, copied where anyone else could still write to them.
-    Raises UserFacingError where shapes disagree, a value is not finite, or the scale is not above 0.
+    Factors become read-only, C-contiguous float32, and are copied if anyone else could still write to them.
+    Raises UserFacingError if shapes disagree, a value is not finite, or the scale is not above 0.
     """
 
     B: NDArray[np.float32]
@@ -73,26 +73,26 @@ def kaiming_rows(rng: np.random.Generator, rank: int, k: int) -> NDArray[np.floa
 
 
 def to_float32(array: NDArray[Any]) -> NDArray[np.float32]:
-    """A C-contiguous copy; what overflows becomes infinite without a warning, for Module to refuse."""
+    """A C-contiguous copy; values that overflow become infinite without a warning, for Module to refuse."""
     with np.errstate(over="ignore"):
         return np.array(array, dtype=np.float32, order="C", copy=True)
 
 
 def check_rank(rank: int) -> None:
-    """Raise UserFacingError for a rank below 1."""
+    """Raises UserFacingError for a rank below 1."""
     if rank < 1:
         raise UserFacingError("lora.rank", rank=rank)
 
 
 def check_module_name(name: str) -> str:
-    """The name itself if a base model can have it: dotted, ASCII, without PEFT's prefix. Else UserFacingError."""
+    """Returns a name that a base model can have: dotted, ASCII, without PEFT's prefix. Else raises UserFacingError."""
     if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name) or name.startswith(_PEFT_PREFIX):
         raise UserFacingError("lora.module_name", name=shown(name))
     return name
 
 
 def shown(value: object) -> str:
-    """A value of unknown origin made fit for a message: short, without control characters."""
+    """A value of unknown origin, made safe to show in a message: short, without control characters."""
     if isinstance(value, list | dict):
         return "a list or table"
     text = str(value)
@@ -102,7 +102,7 @@ def shown(value: object) -> str:
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Put the module's name into errors raised while building it, since a Module does not know its own name."""
+    """Adds the module's name to errors raised while building it, since a Module does not know its name."""
     try:
         yield
     except UserFacingError as error:
@@ -129,7 +129,7 @@ def _factor(tensor: str, values: ArrayLike) -> NDArray[np.float32]:
 
 
 def _is_frozen_float32(array: NDArray[np.generic]) -> bool:
-    """True if nobody can write to the array's memory, so that it may be kept without a copy."""
+    """Whether nobody can write to the array's memory, so that it needs no copy."""
     if array.dtype != np.float32 or not (array.flags.c_contiguous and array.flags.aligned):
         return False
     owner: object = array

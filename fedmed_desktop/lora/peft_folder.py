@@ -2,10 +2,10 @@
 """Adapters in PEFT's folder format: adapter_config.json and adapter_model.safetensors.
 
 Written: uniform rank (smaller ones padded with zeros), scale folded into B, lora_alpha = r, so that every loader gets
-the same delta W, also those that ignore rank_pattern and alpha_pattern (vLLM does). Read: plain LoRA and rsLoRA on
-2-D linears in any float type, patterns matched by PEFT's own rule (peft.utils.other.get_pattern_key), except that
-PEFT takes the first key that matches and sorts the keys when it saves: where several match, the rank is read off the
-tensors, and alphas that differ are refused, since nobody can know any longer which one the adapter was trained with.
+the same delta W, even one that ignores rank_pattern and alpha_pattern (as vLLM does). Read: plain LoRA and rsLoRA on
+2-D linears in any float type, patterns matched by PEFT's own rule (peft.utils.other.get_pattern_key). PEFT takes the
+first key that matches but sorts the keys when it saves; so if several match, the rank is taken from the tensors, and
+different alphas are refused, since it is unknown which one was used in training.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _MAX_CONFIG_BYTES: Final = 2**20
 _KEY: Final = re.compile(r"base_model\.model\.(?P<name>.+)\.lora_(?P<factor>[AB])\.weight")
 _HEADS: Final = {"lm_head", "embed_out", "embed_tokens", "wte"}
 
-# What these keys say does not change delta W, or is read below. Any other key must be off, so that a kind of adapter
-# that PEFT invents later is refused by name rather than read wrongly.
+# Keys that do not change delta W or are read below. Any other key must be off, so that a kind of adapter that PEFT adds
+# later is refused by name rather than read wrongly.
 _READ_OR_HARMLESS: Final = {
     *("peft_type", "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision"),
     *("inference_mode", "r", "lora_alpha", "lora_dropout", "use_rslora", "rank_pattern", "alpha_pattern"),
@@ -44,12 +44,12 @@ _KNOWN_KINDS: Final = {
     "modules_to_save": "fully trained modules (modules_to_save)",
     "trainable_token_indices": "trained token embeddings (trainable_token_indices)",
 }
-# Other ways of initialising (PiSSA, OLoRA, CorDA, LoftQ, ...) change the base model's own weights.
+# Other initialisations (PiSSA, OLoRA, CorDA, LoftQ, ...) change the base model's weights.
 _PLAIN_INITS: Final = (True, False, None, "gaussian", "eva", "orthogonal")
 
 
 def write_peft_folder(folder: Path, modules: Mapping[str, Module], base_model: str | None) -> None:
-    """Write both files, creating the folder; the same modules give the same bytes. Raises OSError."""
+    """Writes both files and creates the folder; the same modules give the same bytes. Raises OSError."""
     from safetensors.numpy import save
 
     rank = max(module.rank for module in modules.values())
@@ -82,7 +82,7 @@ def write_peft_folder(folder: Path, modules: Mapping[str, Module], base_model: s
 
 
 def read_peft_folder(folder: Path) -> dict[str, Module]:
-    """Modules by name. Raises UserFacingError naming the feature or tensor that is not plain LoRA or rsLoRA."""
+    """Modules by name. Raises UserFacingError naming a feature or tensor that is not plain LoRA or rsLoRA."""
     config = _read_config(folder / _CONFIG)
     _refuse_other_kinds(config)
     try:
@@ -157,7 +157,7 @@ def _refuse_other_kinds(config: Mapping[str, Any]) -> None:
 
 
 def _factor_entries(header: TensorHeader) -> dict[str, tuple[TensorEntry, TensorEntry]]:
-    """Module name -> its (B, A); refuses by name every tensor that is not a linear layer's factor."""
+    """Module name -> its (B, A); refuses any tensor that is not a linear layer's factor, by name."""
     factors: dict[str, dict[str, TensorEntry]] = {}
     for key, entry in sorted(header.tensors.items()):
         if ".lora_embedding_" in key:
@@ -188,7 +188,7 @@ def _check_rank(name: str, b: TensorEntry, a: TensorEntry, config: Mapping[str, 
 
 
 def _scaling(name: str, rank: int, config: Mapping[str, Any]) -> float:
-    """alpha / r, or for rsLoRA alpha / sqrt(r), with the module's own alpha and rank (peft.tuners.lora.layer)."""
+    """alpha / r, or alpha / sqrt(r) for rsLoRA, with the module's own alpha and rank (peft.tuners.lora.layer)."""
     alphas = _candidates(name, config.get("alpha_pattern") or {}, config["lora_alpha"])
     if len(alphas) > 1:
         reason = f"several keys of alpha_pattern match {name}, with different values"
@@ -198,7 +198,7 @@ def _scaling(name: str, rank: int, config: Mapping[str, Any]) -> float:
 
 
 def _candidates(name: str, pattern: Mapping[str, float], default: float) -> list[float]:
-    """The different values that a pattern may have given a module, sorted; the default where no key matches."""
+    """The distinct values that a pattern may give a module, sorted; the default if no key matches."""
     values = {value for expression, value in pattern.items() if re.match(rf"(.*\.)?({expression})$", name)}
     return sorted(values) or [pattern.get(name, default)]
 

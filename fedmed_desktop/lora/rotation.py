@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns an adapter's factors towards a reference without changing what it does (FedRot-LoRA, arXiv 2602.23638).
+"""Rotation of an adapter's factors towards a reference (FedRot-LoRA, arXiv 2602.23638; formulas at second hand).
 
-Any rotation R leaves delta W = s (B R)(R^T A) as it is, but averaging factors depends on R. Each site takes the one
-that brings its factor nearest to the last global one, so that averages meet what the products say (methods 4.10;
-the paper's formulas at second hand).
+Any rotation R leaves delta W = s (B R)(R^T A) unchanged, but averages of factors depend on R. Each site takes the R
+that brings its factor closest to the last global one, so that less is lost in averaging.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from .module import Module, to_float32
 
 
 def rotated(adapter: Adapter, reference: Adapter, round_number: int, strength: float) -> Adapter:
-    """The same delta W with factors turned towards `reference`: by A in odd rounds, by B in even ones.
+    """The same delta W with factors rotated towards `reference`: by A in odd rounds, by B in even ones.
 
     `strength` l in [0, 1]: R is the rotation nearest to (1 - l) I + l R*, R* the best one (orthogonal Procrustes
-    with determinant 1). The paper takes 0.4 to 0.6. `reference` must have the adapter's modules, shapes and ranks: the
-    start as the site resized it. Raises UserFacingError if modules differ, ValueError for other ranks or strengths.
+    with determinant 1). The paper takes 0.4 to 0.6. `reference` is the start as the site resized it, with the adapter's
+    modules, shapes and ranks. Raises UserFacingError if modules differ, ValueError for other ranks or strengths.
     """
     if not 0 <= strength <= 1:
         raise ValueError("the strength of a rotation is between 0 and 1")
@@ -42,7 +41,7 @@ def _rotated(module: Module, reference: Module, round_number: int, strength: flo
 
 
 def _nearest_rotation(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rotation R with the largest tr(R^T matrix); the identity where the matrix is zero."""
+    """The rotation R with the largest tr(R^T matrix); the identity if the matrix is zero."""
     u, _, vt = np.linalg.svd(matrix)
     u[:, -1] *= np.sign(np.linalg.det(u @ vt))  # -1 would be a reflection
     nearest: NDArray[np.float64] = u @ vt

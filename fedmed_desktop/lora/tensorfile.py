@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The header of a safetensors file, read with distrust: every size is checked before it is believed.
+"""Headers of safetensors files; every size is checked before it is used.
 
 Layout (safetensors format): 8 bytes little-endian header length N, N bytes of JSON, then the tensors back to back.
-Read here rather than by the library, because a fault must be named in words, because one tensor at a time is wanted,
-and because numpy knows no bfloat16.
+Read here rather than by the library, because faults must be named in words, tensors are read one at a time, and numpy
+has no bfloat16.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DTYPES: Final = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """Where one tensor lies: [begin, end) counts bytes from `TensorHeader.data_start`."""
+    """Name, type, shape and position of one tensor; [begin, end) counts bytes from `TensorHeader.data_start`."""
 
     name: str
     dtype: str
@@ -53,10 +53,10 @@ class TensorHeader:
 
 
 def read_tensor_header(source: bytes | memoryview | BinaryIO) -> TensorHeader:
-    """Parse and check the header of a whole safetensors file, given as bytes or as a seekable binary file.
+    """Parses and checks the header of a whole safetensors file, given as bytes or as a seekable binary file.
 
-    Never reads more than MAX_HEADER_BYTES of header, and never a tensor. Raises UserFacingError: cut off, too large
-    a header, bad JSON or repeated keys, unknown types, tensors that overlap, leave gaps or end elsewhere than the file.
+    Reads at most MAX_HEADER_BYTES of header, and no tensor. Raises UserFacingError if the file is cut off, the header
+    too large, the JSON bad, a key repeated or a type unknown, or if tensors do not fill the file without gaps.
     """
     file = source if not isinstance(source, bytes | memoryview) else io.BytesIO(source)
     size = file.seek(0, os.SEEK_END)
@@ -106,7 +106,7 @@ def matrix_shape(entry: TensorEntry) -> tuple[int, int]:
 
 
 def strict_json(text: bytes | str) -> dict[str, Any]:
-    """A JSON object without repeated keys, NaN or infinities; UserFacingError says what is wrong otherwise."""
+    """A JSON object without repeated keys, NaN or infinities. Raises UserFacingError saying what is wrong."""
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
         value = json.loads(decoded, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
@@ -120,7 +120,7 @@ def strict_json(text: bytes | str) -> dict[str, Any]:
 
 
 def widen(entry: TensorEntry, data: bytes | memoryview) -> NDArray[np.float32]:
-    """A tensor's bytes in float32: from 16 bits without loss, from 64 rounded; float32 itself as a view of `data`."""
+    """A tensor's bytes as float32: 16 bits are widened without loss, 64 rounded; float32 is a view of `data`."""
     values: NDArray[Any] = np.frombuffer(data, dtype=_DTYPES[entry.dtype]).reshape(entry.shape)
     if entry.dtype == "BF16":  # a bfloat16 is the upper half of a float32
         return (values.astype("<u4") << np.uint32(16)).view("<f4")

@@ -215,7 +215,7 @@ def test_that_weights_on_both_factors_of_a_stack_would_be_wrong() -> None:
 @QUICK
 @given(MIXED)
 def test_that_factors_of_mixed_ranks_are_padded_with_zeros(drawn: list[tuple[int, int, float, float]]) -> None:
-    """HeteroLoRA (methods 4.3)."""
+    """As the HeteroLoRA baseline in the repository of FlexLoRA does."""
     weighted = weighted_of([(seed, rank, SCALE, weight) for seed, rank, _, weight in drawn])
     largest = max(rank for _, rank, _, _ in drawn)
     result = combine_factors(terms_of(*weighted))
@@ -237,7 +237,7 @@ def test_that_factors_of_mixed_ranks_are_padded_with_zeros(drawn: list[tuple[int
 def test_that_an_average_with_what_it_misses_beside_the_base_is_the_dense_sum(
     drawn: list[tuple[int, int, float, float]],
 ) -> None:
-    """FedEx: W0 + s B A + residual = W0 + sum of w_k s B_k A_k (methods 4.5)."""
+    """FedEx: W0 + s B A + residual = W0 + sum of w_k s B_k A_k."""
     weighted = weighted_of([(seed, rank, SCALE, weight) for seed, rank, _, weight in drawn])
     result = combine_factors_exactly(terms_of(*weighted))
     plain = combine_factors(terms_of(*weighted))

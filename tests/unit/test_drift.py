@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drift, worked by hand from methods 1.2 (a) to (e)."""
+"""Drift, worked by hand from the formulas in guide/method-adaptive_fedlora.md."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_that_a_site_without_a_loss_counts_as_zero_loss() -> None:
     assert references.loss == 0.0 and drifts["A"].performance == 0.0
 
 
-# -- one number of three, and its rank (methods 1.2 c, d and e) --------------------------------------------------------
+# -- one number of three, and its rank ------------------------------------------------------------------------------
 
 
 def test_that_the_divergence_is_jensen_and_shannons_to_base_two() -> None:

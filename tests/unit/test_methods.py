@@ -234,7 +234,7 @@ def test_that_averaging_one_factor_is_exact_and_leaves_the_other_to_the_bit(meth
 
 
 def nova(reports: dict[str, Report], adapters: dict[str, Adapter], name: str, factor: str) -> np.ndarray:
-    """x - t_eff sum_i p_i d_i with d_i = (x - y_i) / t_i (methods 4.14; the learning rate cancels)."""
+    """x - t_eff sum_i p_i d_i with d_i = (x - y_i) / t_i (arXiv 2007.07481; the learning rate cancels)."""
     x = getattr(START[name], factor).astype(np.float64)
     effective = sum(SHARES[site] * reports[site].steps for site in SITES)
     moves = (SHARES[site] * (x - getattr(adapters[site][name], factor)) / reports[site].steps for site in SITES)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which sites take part, worked by hand from methods 1.2 (g)."""
+"""Selection of sites, worked by hand from the formulas in the module (inferred)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Aggregation methods, one file each. The specification's `[method]` table is one of these values."""
+"""Aggregation methods, one per file. A specification's `[method]` table is one of these values."""
 
 from __future__ import annotations
 

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AdaptiveFedLoRA (Yu, medRxiv, doi 10.64898/2026.01.18.26344237), a re-design under that name's description.
+"""AdaptiveFedLoRA, a re-design after its abstract (Yu, medRxiv, doi 10.64898/2026.01.18.26344237).
 
-Its abstract, which is all that could be read, names the parts (drift of model, performance and semantics; LoRA rank
-that follows drift; client selection; aggregation by Jensen-Shannon divergence) and has no formula. So every formula and
-constant here is inferred (methods 1.2), is a setting, and none of its numbers is comparable to ours. Not even the
-direction is stated: `sign` "more" gives a site that drifts more rank, "less" gives it less.
+Only the abstract was available. It names the parts (drift of model, performance and semantics; a LoRA rank that follows
+drift; client selection; aggregation by Jensen-Shannon divergence) but gives no formula, and does not say whether more
+drift means more rank or less. So every formula and constant here is inferred and is a setting, and results cannot be
+compared with the paper's. guide/method-adaptive_fedlora.md has the formulas.
 
-- Drift: each of the three by its running quantile, weighted, smoothed per site.        (federation.rank)
+- Drift: each of the three as a share of its running quantile, weighted, smoothed per site.   (federation.rank)
 - Rank: a step on the grid with hysteresis, within the site's cap. The scale is constant, so no step moves delta W.
-- Selection, where not all sites can take part.                                          (federation.selection)
-- Weights: p_k ~ n_k exp(-JSD_2(P_k || Pbar) / tau), Pbar by notes; so at most e^(1 / tau) apart for equal n.
-- Combining: in product space, guarded against rank collapse (combine.combine_product_by_level, and what no site of the
-  round reached stays as it was); or a stack, which begins each round afresh, and which the guard does not concern.
+- Selection, where not all sites can take part.                                               (federation.selection)
+- Weights: p_k ~ n_k exp(-JSD_2(P_k || Pbar) / tau), Pbar by notes; for equal n they differ by e^(1 / tau) at most.
+- Combining: in product space, guarded against rank collapse (combine.combine_product_by_level; whatever no site of the
+  round could train is kept); or a stack, which starts each round with a fresh adapter and needs no guard.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .method import Method, Opening, Setting, normalised
 
 
 class SiteState(Frozen):
-    """One site: the rank for its next round and the first round that it held for; smoothed drift; its last report."""
+    """One site: its rank from round `since` on, its smoothed drift and figures of its last report (round `round`)."""
 
     rank: int
     since: int
@@ -49,26 +49,27 @@ class SiteState(Frozen):
 
 
 class AdaptiveState(Frozen):
-    """What goes from round to round, as JSON. `recent`: the last values of the three drifts, of all sites in turn."""
+    """State from round to round, kept as JSON. `recent`: the latest values of the three drifts, over all sites."""
 
     recent: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] = ((), (), ())
     sites: dict[str, SiteState] = Field(default_factory=dict)
 
 
 class AdaptiveFedLora(Method):
-    """The settings; guide/method-adaptive_fedlora.md says what they do.
+    """Settings, explained in guide/method-adaptive_fedlora.md.
 
-    `weights` of model, performance and semantic drift. `window`: how many values the quantile of each is over.
-    A rank holds for at least `hold` rounds, the first one too; rule "continuous" takes
-    r_min + (r_max - r_min) D^gamma, snapped up, in every round. With a semantic weight of 0 no histogram is needed;
-    sites then weigh by notes, unless all of them share one.
+    `weights` are of model, performance and semantic drift; `window` is the number of values that each quantile is over.
+    A rank holds for at least `hold` rounds, including the first. The rule "continuous" instead takes
+    r_min + (r_max - r_min) D^gamma, rounded up to the grid, in every round. `sign` "more" gives a site with more drift
+    a larger rank, "less" a smaller one. With a semantic weight of 0 no histogram is needed, and sites are weighted by
+    notes unless all of them share one.
 
-    `slowness`, Oort's penalty for slow sites, is 0: how long a training took differs from run to run, and so would
-    the selection, which must come out of the seed alone for two runs to be compared.
+    `slowness`, Oort's penalty for slow sites, is 0 by default: training times differ between runs, and a selection that
+    depends on them cannot be repeated from the seed.
 
-    Measures of a round: `drift.<site>` (smoothed), `rank.<site>` (of its next round), `mean_drift` of those that took
-    part, and, but for stacks, `energy_above_smallest_rank`: the new adapter's share of energy above the smallest rank
-    of the round.
+    Measures of a round: `drift.<site>` (smoothed), `rank.<site>` (for its next round), `mean_drift` of the sites that
+    took part and, except for stacks, `energy_above_smallest_rank`: the share of the new adapter's energy above the
+    smallest rank of the round.
     """
 
     name: Literal["adaptive_fedlora"] = "adaptive_fedlora"
@@ -160,7 +161,7 @@ class AdaptiveFedLora(Method):
         now = drift_number(closed.drifts[site], state.recent, self.weights, self.quantile)
         before = known.drift if known else None
         drift = before if now is None else smoothed(before, now, self.memory)
-        # The plan may have had less than the state's rank, where the site's cap had become smaller meanwhile.
+        # The plan has a smaller rank than the state where the site's cap has been lowered since.
         since = known.since if known and known.rank == rank else closed.round
         planned = self._next_rank(rank, drift, closed.round + 1 - since, closed.caps.get(site))
         return SiteState(
@@ -185,9 +186,9 @@ class AdaptiveFedLora(Method):
 
 
 def with_unreached(adapter: Adapter, start: ModuleSource, reach: int) -> Adapter:
-    """The adapter, and what of the start lies above the largest rank that any site of the round had, added to it.
+    """The adapter plus the part of the start above the largest rank of the round, which no site could train.
 
-    Nobody could change that; without it, a round of small sites alone would forget all that the large ones hold.
+    Without it, a round of sites of small rank would forget everything that sites of large rank have learned.
     """
 
     def whole(name: str, module: Module) -> Module:
@@ -201,9 +202,9 @@ def with_unreached(adapter: Adapter, start: ModuleSource, reach: int) -> Adapter
 
 
 def specialty_weights(reports: Mapping[str, Report], tau: float) -> dict[str, float]:
-    """n_k exp(-JSD_2(P_k || Pbar) / tau), not normalised; n_k alone where a site does not say what its notes are about.
+    """n_k exp(-JSD_2(P_k || Pbar) / tau), not normalised; n_k alone if any site shares no histogram.
 
-    Pbar is the sites' distributions weighted by notes.
+    Pbar is the mean of the sites' distributions, weighted by notes.
     """
     notes = {site: float(report.notes) for site, report in reports.items()}
     histograms = {site: report.histogram for site, report in reports.items()}

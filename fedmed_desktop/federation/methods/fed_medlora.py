@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fed-MedLoRA (arXiv 2601.22124) as its authors' released code does it: weights by supervised tokens, factors averaged.
+"""Fed-MedLoRA (arXiv 2601.22124), as in its authors' released code: factors averaged, weighted by supervised tokens.
 
-The code counts shifted labels that are not masked over one pass of the training loader (methods 2.1), and averages
-the full A and B of every site separately.
+The code's `get_aggregation_weight` counts the unmasked shifted labels of one pass over the training loader; A and B are
+averaged separately.
 """
 
 from __future__ import annotations

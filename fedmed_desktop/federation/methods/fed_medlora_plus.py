@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fed-MedLoRA+ (arXiv 2601.22124): sites whose model does better on shared notes weigh more, w ~ n^a exp(-L / tau).
 
-The released code (src/algorithm/loss_avg_algorithm.py) takes exp(1 - L), so a = 0 and tau = 1: the amount of data does
-not count at all. What the paper describes weighs both, which a = 1 renders (inferred). n is the supervised tokens,
-as in Fed-MedLoRA, which is a = 1 with tau without end. L is the loss of the base with this site's own adapter
-on the notes that the federation shares for this (methods 2.1), in nats per supervised token.
+n counts supervised tokens, as in Fed-MedLoRA (which is a = 1 with tau infinite). L is the loss of the base with this
+site's own adapter on notes that the federation shares for this purpose, in nats per supervised token. The released code
+(src/algorithm/loss_avg_algorithm.py) takes exp(1 - L), so a = 0 and tau = 1: the amount of data does not count. The
+paper describes weights by both, which is a = 1 here (inferred).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ PRESETS: Final[dict[str, tuple[float, float]]] = {"released": (0.0, 1.0), "descr
 
 
 class FedMedLoraPlus(Method):
-    """`a` and `tau`, where given, stand in for the preset's.
+    """Settings. `a` and `tau`, where given, replace those of the preset.
 
-    measured_by "sites": each measures its own model on the specification's `shared_notes` and reports the loss.
-    "coordinator": it measures every update itself, on notes that it alone has, with `--score-with`.
+    measured_by "sites": each site measures its own model on the specification's `shared_notes` and reports the loss.
+    "coordinator": the coordinator measures every update, on notes that it alone has, with `--score-with`.
     """
 
     name: Literal["fed_medlora_plus"] = "fed_medlora_plus"
@@ -54,7 +54,7 @@ class FedMedLoraPlus(Method):
 
 
 def weights(sizes: Mapping[str, float], losses: Mapping[str, float], a: float, tau: float) -> dict[str, float]:
-    """n^a exp(-L / tau) by site, as shares. Losses count from the least that weighs, so that no sum vanishes."""
+    """n^a exp(-L / tau) by site, normalised. Losses count from the lowest with n > 0, so that no sum underflows."""
     scaled = {site: size**a for site, size in sizes.items()}
     least = min((losses[site] for site, size in scaled.items() if size), default=0.0)
     return normalised(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FedAvg on adapters (McMahan et al. 2017; on LoRA factors: FedIT / Shepherd): weights by the number of notes."""
+"""FedAvg on adapters (McMahan et al. 2017, arXiv 1602.05629; on LoRA factors FedIT, arXiv 2305.05644)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from .method import WeighedByNotes
 
 
 class FedAvg(WeighedByNotes):
-    """Averages A and B separately, weighted by training notes. Inexact: see the residual that each round logs."""
+    """Averages A and B separately, weighted by training notes. Inexact: each round records the residual."""
 
     name: Literal["fedavg"] = "fedavg"

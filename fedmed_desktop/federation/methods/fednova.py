@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FedNova (Wang et al. 2020, arXiv 2007.07481) on LoRA factors: who takes more steps does not pull harder for that.
+"""FedNova (Wang et al. 2020, arXiv 2007.07481, section 4) on LoRA factors: more local steps give no more influence.
 
-With start x, site i's factors y_i after t_i steps and shares p_i of the notes:
+With start x, site i's factors y_i after t_i steps and its share p_i of the notes:
 
-    x' = x + t_eff sum_i p_i (y_i - x) / t_i,        t_eff = sum_i p_i t_i                            (methods 4.14)
+    x' = x + t_eff sum_i p_i (y_i - x) / t_i,        t_eff = sum_i p_i t_i
 
-This is an average of the y_i with weights t_eff p_i / t_i, and of x with the rest, sum_i p_i (1 - t_eff / t_i) <= 0. Of
-a site of a smaller rank, x is what it began from, the start cut back (inferred): else what it never had would count as
-unlearned, and grow from round to round. t_i is the number of local optimiser steps, which is exact for SGD; for AdamW
-there is no closed form and it is common practice (inferred). Where all take the same number of steps it is FedAvg: give
-`training.epochs`, not `training.steps`. What a site says of its steps counts up to the plan's number, where the plan
-has one; with epochs it is taken as said, as its notes are.
+This is an average of the y_i with weights t_eff p_i / t_i, and of x with the rest, sum_i p_i (1 - t_eff / t_i) <= 0.
+For a site of smaller rank, x is the start cut back to that rank (inferred); otherwise directions that it never had
+would count as unlearned and grow from round to round. t_i is the number of local optimiser steps: exact for SGD, common
+practice for AdamW, which has no closed form (inferred). With equal steps it is FedAvg, so set `training.epochs` rather
+than `training.steps`. A site's reported steps count up to the plan's number if it has one, and in full otherwise.
 """
 
 from __future__ import annotations

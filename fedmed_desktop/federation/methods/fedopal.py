@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FedOPAL (Tupper and Gagne, arXiv 2510.12741): a common and a personal adapter, trained together and held apart.
+"""FedOPAL (Tupper and Gagne, arXiv 2510.12741): a common and a personal adapter, trained together but kept orthogonal.
 
-    h = W x + s_g B_g A_g x + s_p B_p A_p x,      loss + weight * overlap(g, p)                          (methods 3)
+    h = W x + s_g B_g A_g x + s_p B_p A_p x,      loss + weight * overlap(g, p)
 
-They describe it for images; the abstract, which is all that could be read, gives neither the overlap nor its weight, so
-both of ours (plan.Orthogonal) are inferred; 0.5 is O-LoRA's start value. The common adapter is averaged by notes, in
-any way of combining; after a stack the personal one is held apart from the fresh adapter, not from what lies frozen.
-The personal one is the site's alone: no plan asks for it, and the coordinator knows of it no more than its rank.
+Published for images; only the abstract was available, which gives neither the overlap nor its weight. Both are inferred
+here (plan.Orthogonal); 0.5 is O-LoRA's default (arXiv 2310.14152). The common adapter is averaged by notes, with any
+way of combining; after a stack, the personal adapter is kept apart from the fresh adapter, not from the frozen one. The
+personal adapter never leaves its site: no plan asks for it, and the coordinator knows only its rank.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .method import Opening, WeighedByNotes
 
 
 class FedOpal(WeighedByNotes):
-    """`personal_rank` is cut to a site's cap, as the common adapter's rank is."""
+    """Settings. `personal_rank` is limited by a site's cap, like the rank of the common adapter."""
 
     name: Literal["fedopal"] = "fedopal"
     weight: float = Field(0.5, ge=0)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FedProx (Li et al. 2020, arXiv 1812.06127) on LoRA: a term beside the loss holds each site near the round's start.
+"""FedProx (Li et al. 2020, arXiv 1812.06127, eq. 2) on LoRA: a proximal term keeps each site near the round's start.
 
-    loss + (mu / 2) |x - x_start|^2                                                                   (methods 4.14)
+    loss + (mu / 2) |x - x_start|^2
 
 on "factors": x is all numbers of A and B, as in OpenFedLLM's code, so mu acts unevenly on the two. on "product":
-x = s B A, by the trace identity, which no change of basis alters (inferred). mu = 0.01 is that code's. A site of a
-smaller rank is held near the start cut back to it. Weights by notes.
+x = s B A, by the trace identity, which does not depend on the basis (inferred). mu = 0.01 is OpenFedLLM's default. For
+a site of smaller rank, x_start is the start cut back to that rank. Weights by notes.
 """
 
 from __future__ import annotations

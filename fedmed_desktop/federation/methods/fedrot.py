@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FedRot-LoRA (arXiv 2602.23638): each site turns its factors towards the last global ones before they are averaged.
+"""FedRot-LoRA (arXiv 2602.23638, at second hand): sites rotate their factors towards the last global ones.
 
-The turn changes no delta W, only what averaging the factors loses; it is the site's side (lora.rotation), and the
-coordinator averages factors as FedAvg does (methods 4.10, at second hand; strengths of 0.4 to 0.6 there).
+The rotation leaves delta W unchanged but reduces what averaging the factors loses. Sites do it before they upload
+(lora.rotation); the coordinator averages factors as FedAvg does. The paper's strengths are 0.4 to 0.6.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .method import Opening, WeighedByNotes, with_all
 
 
 class FedRot(WeighedByNotes):
-    """All sites need one rank: the factors that they turn towards must be the same ones at every site."""
+    """All sites need the same rank: the factors that they rotate towards must be the same everywhere."""
 
     mixes_ranks: ClassVar[bool] = False
 

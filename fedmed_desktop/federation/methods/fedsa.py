@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FedSA-LoRA (arXiv 2410.01463): every site trains A and B, but only A leaves; B stays the site's own.
+"""FedSA-LoRA (arXiv 2410.01463): every site trains A and B but shares only A; B stays at the site.
 
-Gives one model per site and no global one: the published adapter holds the mean A and the B of the first start, which
-is zero; a site that joins late begins with that B (methods 4.7). Weights by notes. Fed-MedLoRA's code, which
-has it as a baseline, averages B once after the last round; here B never leaves.
+The result is one model per site and no global one: the published adapter holds the mean A and the B of the first start,
+which is zero and is where a site that joins late begins. Weights by notes. Fed-MedLoRA's code, which has this method as
+a baseline, averages B once after the last round; here B never leaves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .method import Opening, WeighedByNotes, with_all
 
 
 class FedSa(WeighedByNotes):
-    """All sites need one rank: a site's own B belongs to the basis of the common A, which cutting it back changes."""
+    """All sites need the same rank: a site's own B is in the basis of the common A, which truncation changes."""
 
     mixes_ranks: ClassVar[bool] = False
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FFA-LoRA (arXiv 2403.12313): A stays what it was at the first start, at all sites; B alone is trained and averaged.
+"""FFA-LoRA (arXiv 2403.12313): A stays as it was initialised, at all sites; only B is trained and averaged.
 
-So the average is exact, and an update is half as large: it holds B (methods 4.6). Weights by notes. It depends on the
-first A; the paper's remedy, an orthonormal one and a higher learning rate for B, is not part of it here.
+So the average is exact, and an update is half as large, since it holds B alone. Weights by notes. Results depend on the
+initial A; an orthonormal A and a higher learning rate for B, which help, are not implemented.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .method import Opening, WeighedByNotes, with_all
 
 
 class Ffa(WeighedByNotes):
-    """All sites need one rank: a start that is cut back to a smaller one has another A, and A is to stay."""
+    """All sites need the same rank: truncating the start would change A, which must stay as it is."""
 
     mixes_ranks: ClassVar[bool] = False
 

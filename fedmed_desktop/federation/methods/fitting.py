@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which ways of combining fit which method: one table, with the reason for each that does not.
+"""Table of the ways of combining that a method refuses, with an error code (wording.methods) as the reason.
 
-Codes are those of wording.methods. A method that is not named here runs in all of them.
+A method that is not listed works with every way.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ REFUSED: Final[Mapping[str, Mapping[Combining, str]]] = {
 
 
 def refusal_of(method: str, combine: Combining) -> str | None:
-    """The code of why this method cannot combine so; None where it can."""
+    """Error code if this method cannot combine this way, else None."""
     return REFUSED.get(method, {}).get(combine)
 
 
 def usual(method: str) -> Combining:
-    """How this method combines where the specification does not say: the first way that fits."""
+    """The way of combining used if the specification names none: the first that fits."""
     ways: tuple[Combining, ...] = get_args(Combining)
     return next(way for way in ways if refusal_of(method, way) is None)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FlexLoRA (arXiv 2402.11505): averages delta W itself and cuts it back to the planned rank; weights by notes.
+"""FlexLoRA (arXiv 2402.11505): averages delta W itself and truncates it to the planned rank; weights by notes.
 
-Their code puts all singular mass on B; ours splits it evenly (sqrt(S) on both sides), which trains on better, and never
-forms d x k (QR form, methods 4.2). It is FedAvg with `combine = "product"`, under its own name.
+The authors' code puts the singular values on B; ours splits them evenly (sqrt(S) on both sides), which is better for
+further training (inferred), and works in QR form, never forming d x k. The same as FedAvg with `combine = "product"`.
 """
 
 from __future__ import annotations

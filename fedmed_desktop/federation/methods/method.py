@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seam for aggregation methods: plan, weigh, combine, finish. A method is its own parameters; it keeps no state."""
+"""Interface of aggregation methods: plan, weigh, combine, finish. A method holds its parameters and no state."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HistogramOf = Literal["none", "specialties", "types"]
 
 @dataclass(frozen=True)
 class Setting:
-    """What of a specification decides whether a method can run in it; see `Method.misfit`."""
+    """The parts of a specification that decide whether a method can run in it; see `Method.misfit`."""
 
     combine: Combining
     training: TrainingSettings
@@ -35,11 +35,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Opening:
-    """A round that opens, as a method plans it.
+    """A round that opens, for a method to plan.
 
-    `seeds` names the sites that are there, with their seeds; `caps` the largest rank of those that named one. Of these
-    sites `clients` take part (None: all); `seed` is the round's own, for drawing them. `rounds` is how many there will
-    be; round `rounds` + 1 only evaluates. `rank` is the federation's first, `state` the method's own.
+    `seeds` has every joined site with its seed, `caps` the largest rank of those sites that named one. `clients` of
+    them take part (None: all); `seed` is the round's own, for drawing them. The federation trains for `rounds` rounds;
+    the one after that only evaluates. `rank` is the federation's first, `state` the method's own.
     """
 
     round: int
@@ -64,8 +64,8 @@ class Opening:
 class Method(Frozen):
     """One aggregation scheme. Subclasses give `name: Literal[...]`, their parameters as fields, and `weigh`.
 
-    Which ways of combining make sense with it stands in `fitting`. `mixes_ranks`: sites of different ranks may take
-    part together. `scored_by`: who must measure each update on the federation's shared notes, if anybody.
+    `fitting` says which ways of combining it works with. `mixes_ranks`: sites of different ranks may take part
+    together. `scored_by`: who measures each update on the federation's shared notes, if anybody. Pure; any thread.
     """
 
     mixes_ranks: ClassVar[bool] = True
@@ -77,19 +77,19 @@ class Method(Frozen):
         return "nobody"
 
     def misfit(self, setting: Setting) -> str | None:
-        """The code of why this method cannot run in such a federation; None where it can."""
+        """Error code if this method cannot run in such a federation, else None."""
         return refusal_of(self.name, setting.combine)
 
     def select(self, opening: Opening) -> list[str]:
-        """The sites that take part in this round, in sorted order: by default drawn at random where not all can."""
+        """The sites that take part in this round, sorted; drawn at random by default if not all can."""
         return drawn(opening)
 
     def rank(self, site: str, opening: Opening) -> int:
-        """The rank that this site trains at, before its hardware's cap."""
+        """The rank that this site trains at, before its cap is applied."""
         return opening.rank
 
     def plan(self, opening: Opening) -> dict[str, Plan]:
-        """A plan for each selected site (the keys are the selection)."""
+        """A plan for each selected site; the keys are the selection."""
         return {
             site: Plan(
                 round=opening.round,
@@ -104,23 +104,23 @@ class Method(Frozen):
         }
 
     def refusal(self, report: Report) -> str | None:
-        """The code of why an update with this report cannot count, if it lacks what the method needs."""
+        """Error code if this report lacks something that the method needs, so its update cannot count; else None."""
         return None
 
     def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
-        """Weights by site, non-negative, sum 1; only known once every report is there."""
+        """Weights by site, non-negative, summing to 1; called once the round has closed."""
         raise TypeError(f"{type(self).__name__} does not say how it weighs")
 
     def start_weights(self, reports: Mapping[str, Report]) -> Mapping[str, float]:
-        """Weights, in the combination, of what each site began from; those of the updates share the rest. None: empty.
+        """Weights in the combination of each site's own start; the updates share the rest. Empty by default.
 
-        Below zero it goes further from there than the site's update. What a site of a smaller rank began from is the
-        start cut back to it.
+        A negative weight extrapolates beyond the site's update. The start of a site of smaller rank is the round's
+        start cut back to that rank.
         """
         return {}
 
     def combiner(self, combine: Combining) -> Combiner:
-        """How updates become one adapter, where the specification says `combine`."""
+        """The function that combines updates, given the specification's `combine`."""
         return COMBINERS[combine]
 
     def finish(self, closed: Combine, sources: Sources, combination: Combination) -> Combination:
@@ -132,14 +132,14 @@ class Method(Frozen):
 
 
 class WeighedByNotes(Method):
-    """Base of the methods whose weights are FedAvg's: the number of training notes."""
+    """Base of the methods that weigh sites by their number of training notes, as FedAvg does."""
 
     def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
         return normalised({site: float(report.notes) for site, report in reports.items()})
 
 
 def drawn(opening: Opening) -> list[str]:
-    """`clients` of the sites, without replacement, by the round's seed; all where there are no more."""
+    """`clients` of the sites, drawn without replacement by the round's seed; all of them if there are no more."""
     sites = sorted(opening.seeds)
     if opening.clients is None or len(sites) <= opening.clients:
         return sites
@@ -148,7 +148,7 @@ def drawn(opening: Opening) -> list[str]:
 
 
 def normalised(weights: Mapping[str, float]) -> dict[str, float]:
-    """Weights divided by their sum; equal weights where the sum is zero (no site has anything to count)."""
+    """Weights divided by their sum; equal weights if the sum is zero."""
     total = sum(weights[site] for site in sorted(weights))
     if total <= 0:
         return {site: 1.0 / len(weights) for site in weights}

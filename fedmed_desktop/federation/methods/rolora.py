@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RoLoRA (arXiv 2502.01755): trains and averages B in odd rounds and A in even ones; the other factor is held.
+"""RoLoRA (arXiv 2502.01755, at second hand): trains and averages B in odd rounds and A in even ones.
 
-So each average is exact, and an update holds the factor that was trained: half the size (methods 4.9, at second hand).
-Weights by notes. In few rounds each factor moves once or twice only.
+The other factor is frozen. So each average is exact, and an update is half as large, since it holds one factor. Weights
+by notes. With few rounds each factor is trained only once or twice.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .method import Opening, WeighedByNotes, with_all
 
 
 class RoLora(WeighedByNotes):
-    """All sites need one rank: a start that is cut back to a smaller one has another held factor than the others'."""
+    """All sites need the same rank: truncating the start would change the frozen factor."""
 
     mixes_ranks: ClassVar[bool] = False
 

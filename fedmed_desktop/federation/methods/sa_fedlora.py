@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SA-FedLoRA (arXiv 2405.09394): a rank that falls by the calendar, after a stage that holds sites to the common model.
+"""SA-FedLoRA (arXiv 2405.09394): a rank that falls on a schedule, after a stage that keeps sites near the common model.
 
-No formula of theirs could be read, so all of ours are inferred (methods 4.15). The schedule is AdaLoRA's cubic one. Of
-T rounds T_i are initiating, T_h hold the first rank r_0 (the specification's `lora.rank`) and T_f have the last, r_T:
+The paper's formulas were not available, so all of these are inferred. The schedule is AdaLoRA's cubic one (arXiv
+2303.10512). Of T rounds, T_i are initiating, T_h keep the first rank r_0 (`lora.rank`) and T_f have the last, r_T:
 
     r(t) = r_0                                                                    t <= T_i + T_h
     r(t) = r_T                                                                    t >= T - T_f
     r(t) = floor(r_T + (r_0 - r_T) (1 - (t - T_i - T_h) / (T - T_i - T_h - T_f))^3)   in between
 
-In the initiating stage the paper trains the whole model with a penalty; here FedProx's term stands for it. Weights by
-notes, and any way of combining: the coordinator cuts the next start back, so that all sites begin from the same factors
-(signs of an SVD differ between machines); a fresh adapter, after a stack, is cut back likewise.
+In the initiating stage the paper trains the whole model with a penalty; here FedProx's term takes its place. Weights by
+notes, with any way of combining. The coordinator cuts the next start back, so that all sites start from the same
+factors (signs of an SVD differ between machines); the fresh adapter after a stack is cut back too.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from .method import Opening, WeighedByNotes, with_all
 
 
 class SaFedLora(WeighedByNotes):
-    """`initiating`, `hold` and `final` are shares of all rounds, in whole rounds: the first is rounded up, for a
-    federation of few rounds has that stage too, the others down. A `rank_last` above `lora.rank` is that.
+    """Settings. `initiating`, `hold` and `final` are shares of all rounds, in whole rounds.
 
-    All sites have the round's rank, which is what is meant by a rank by time: so none may have a cap below it.
+    The first is rounded up, so that a federation of few rounds has that stage too; the others are rounded down. A
+    `rank_last` above `lora.rank` counts as `lora.rank`. All sites train at the round's rank, so no site may have a cap
+    below the first.
     """
 
     mixes_ranks: ClassVar[bool] = False
@@ -66,7 +67,7 @@ class SaFedLora(WeighedByNotes):
         return replace(combination, adapter=adapter, state=closed.state, measures={"energy_cut": lost})
 
     def rank_at(self, number: int, rounds: int, first: int) -> int:
-        """r(t), from `first` down; after the last round its rank stays."""
+        """r(t), starting at `first`; after the last round it stays."""
         initiating, held, final = self._stages(rounds)
         number, last, held = min(number, rounds), min(self.rank_last, first), initiating + held
         if number <= held:
@@ -77,12 +78,12 @@ class SaFedLora(WeighedByNotes):
         return math.floor(last + (first - last) * left**3)
 
     def _stages(self, rounds: int) -> tuple[int, int, int]:
-        """Rounds of the initiating stage, of the hold behind it and of the end."""
+        """Number of rounds in the initiating stage, the hold after it and the final stage."""
         shares = (self.initiating, self.hold, self.final)
         initiating, hold, final = (_exact(share) * rounds for share in shares)
         return math.ceil(initiating), math.floor(hold), math.floor(final)
 
 
 def _exact(share: float) -> Fraction:
-    """The share as it is written: 0.29 of 100 rounds are 29, which floats do not give."""
+    """The share as written in decimals: 0.29 of 100 rounds is 29, which floats would round down to 28."""
     return Fraction(repr(share))

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SCAFFOLD (Karimireddy et al. 2020, arXiv 1910.06378) on LoRA factors: control variates against a site's own bias.
+"""SCAFFOLD (Karimireddy et al. 2020, arXiv 1910.06378, Algorithm 1) on LoRA factors: control variates correct bias.
 
-    site     g + c - c_k in every step; what changed of its c_k leaves with the update          (plan.ControlVariate)
-    server   c <- c + sum over answering sites of (c_k+ - c_k) / N,   x <- mean by notes              (methods 4.14)
+    site     g + c - c_k in every step; the change of its c_k leaves with the update            (plan.ControlVariate)
+    server   c <- c + sum over answering sites of (c_k+ - c_k) / N,   x <- mean by notes
 
-N counts all sites that ever joined, as in the paper's partial participation; c and all c_k begin at zero, and when
-sites join, c is spread over all of them, so that it stays the mean of the c_k. The mean by notes is OpenFedLLM's. form
-"sgd" is the published c_k+ = c_k - c + (x - y_k) / (sum of rates), which presumes that steps are multiples of
-gradients; "gradient" takes the mean gradient of the loss at x (their option I), which is right under any optimiser, so
-it is the default. Which form goes with which optimiser is our choice (inferred).
+N counts all sites that have ever joined, as in the paper's partial participation. c and all c_k start at zero; when
+sites join, c is spread over all of them, so that it stays the mean of the c_k. The mean by notes is OpenFedLLM's. The
+form "sgd" is the paper's option II, c_k+ = c_k - c + (x - y_k) / (sum of rates), which presumes that steps are
+multiples of gradients. "gradient" is option I, the mean gradient of the loss at x; it is right under any optimiser and
+so is the default. Which form goes with which optimiser is our choice (inferred).
 
-A variate is a direction in the factors' own basis. So all sites need one rank, and a product or a stack, which give
-factors in another basis, are refused.
+A variate is a direction in the factors' own basis. So all sites need the same rank, and a product or a stack, which
+give factors in another basis, are refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 class ScaffoldState(Frozen):
-    """How many sites had joined when c was last formed; None before that."""
+    """Number of sites that had joined when c was last computed; None before that."""
 
     sites: int | None = None
 
@@ -66,9 +66,9 @@ def next_control(
 ) -> Adapter:
     """c before / sites + sum of changes / sites, factor by factor in float64, with the modules of `shape`.
 
-    c is the mean of all c_k; of sites that have joined since, of which there were `before`, they are zero. `control`
-    None is zero. The order of `changes` decides the last bits. What float32 cannot hold is held at its largest, so that
-    no site's absurd numbers stop the federation.
+    c is the mean of all c_k, and there were `before` sites when it was last computed; the c_k of later ones are zero.
+    `control` None is zero. The order of `changes` decides the last bits. Values beyond float32 are clipped to its
+    range, so that no site's absurd numbers stop the federation.
     """
     share = before / sites
     modules = {}
