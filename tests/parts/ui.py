@@ -26,6 +26,7 @@ from fedmed_desktop import events
 from fedmed_desktop.desktop.app import Workshop
 from fedmed_desktop.desktop.frame.fault import FaultDialog
 from fedmed_desktop.desktop.join.form import JoinForm
+from fedmed_desktop.desktop.monitor.series import Series
 from fedmed_desktop.desktop.program import Program
 from fedmed_desktop.desktop.rounds.status import Status, status
 from fedmed_desktop.desktop.work.news import Problem
@@ -153,7 +154,7 @@ class Desktop:
 
     def curve(self) -> dict[int, float]:
         """Monitor's training loss by step, counted over all rounds."""
-        return {int(step): float(loss) for step, loss in zip(*self.desk.curves.training("step"), strict=True)}
+        return {int(step): float(loss) for step, loss in zip(*Series(self.desk.curves).training("step"), strict=True)}
 
     def log(self) -> str:
         return self.program.log_path.read_text("utf-8")

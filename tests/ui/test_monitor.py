@@ -25,11 +25,11 @@ from fedmed_desktop.desktop.charts.chart import Chart
 from fedmed_desktop.desktop.charts.legend import Legend, Line
 from fedmed_desktop.desktop.charts.plot import PlotView
 from fedmed_desktop.desktop.look.theme import Appearance
-from fedmed_desktop.desktop.monitor.figures import FIELDS, Table
+from fedmed_desktop.desktop.monitor.figures import FIELDS, Table, table_of
 from fedmed_desktop.desktop.monitor.files import write_csv
 from fedmed_desktop.desktop.monitor.page import MonitorPage
+from fedmed_desktop.desktop.monitor.series import Series
 from fedmed_desktop.desktop.monitor.summary import drift_sentence
-from fedmed_desktop.desktop.work.curves import Curves
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import SessionStarted
 from tests.parts.federation import small_spec
@@ -130,7 +130,7 @@ def test_that_semantic_drift_is_drawn_where_the_federation_shares_counts(page: M
     show(page, desk)
     assert [values.tolist() for values in page.charts.drift.data("semantic")] == [[300], [0.14]]
     assert page.charts.drift.legend.text() == "model · performance · semantic"
-    assert "semantic 0.14" in drift_sentence(desk.curves)
+    assert "semantic 0.14" in drift_sentence(Series(desk.curves))
 
 
 def test_that_thresholds_are_drawn_only_where_there_are_any(page: MonitorPage) -> None:
@@ -410,8 +410,8 @@ def test_that_the_table_is_made_anew_only_where_something_has_changed(
     page: MonitorPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    table = Curves.table
-    monkeypatch.setattr(Curves, "table", lambda curves: (made.append(curves.version), table(curves))[1])
+    told = lambda curves: (made.append(curves.version), table_of(curves))[1]  # noqa: E731
+    monkeypatch.setattr("fedmed_desktop.desktop.monitor.page.table_of", told)
     monkeypatch.setattr("fedmed_desktop.desktop.monitor.page.TABLE_EVERY_S", 0.0)
     desk = desk_of(run(1, 5))
     show(page, desk)

@@ -27,8 +27,9 @@ from fedmed_desktop.desktop.charts.scales import (
     time_ticks,
     time_words,
 )
-from fedmed_desktop.desktop.monitor.figures import FIELDS, HEADING
+from fedmed_desktop.desktop.monitor.figures import FIELDS, HEADING, table_of
 from fedmed_desktop.desktop.monitor.files import write_csv
+from fedmed_desktop.desktop.monitor.series import Series
 from fedmed_desktop.desktop.work.curves import Curves
 from tests.parts.monitor import entry, moment, record, run, scored, standing, step
 from tests.parts.told import told_as
@@ -114,11 +115,13 @@ def test_that_many_at_once_are_as_one_after_the_other(told: list[events.Event], 
     one, many = folded(*told), folded(*told[:cut])
     many.fold_many(told[cut:])
     assert one.current == many.current and len(one) == len(many)
-    np.testing.assert_array_equal(one.table().moments, many.table().moments)
-    np.testing.assert_array_equal(one.table().values, many.table().values)
+    np.testing.assert_array_equal(table_of(one).moments, table_of(many).moments)
+    np.testing.assert_array_equal(table_of(one).values, table_of(many).values)
     for weight in ("0", "0.6", "0.9"):
         for axis in ("step", "time"):
-            np.testing.assert_allclose(one.training(axis, weight), many.training(axis, weight), rtol=1e-12)
+            np.testing.assert_allclose(
+                Series(one).training(axis, weight), Series(many).training(axis, weight), rtol=1e-12
+            )
 
 
 def long_round(number: int, steps: int) -> list[events.Event]:
@@ -132,7 +135,9 @@ def test_that_long_averages_at_once_are_those_of_their_definition() -> None:
     many = Curves()
     many.fold_many(told)
     for weight in ("0.6", "0.9"):
-        np.testing.assert_allclose(many.training("step", weight)[1], plain_ema([e.loss for e in told], float(weight)))
+        np.testing.assert_allclose(
+            Series(many).training("step", weight)[1], plain_ema([e.loss for e in told], float(weight))
+        )
 
 
 @pytest.mark.parametrize("way", ["live", "restarted"])
@@ -142,7 +147,7 @@ def test_that_of_closed_rounds_an_even_selection_is_kept_without_gaps(way: str) 
     if way == "restarted":
         curves.fold_many(told)
     kept = [1, *range(4, 2001, 4)]
-    x, loss = curves.training("step")
+    x, loss = Series(curves).training("step")
     expected = [*kept, *(2000 + at for at in kept), *range(4001, 4701)]
     assert x.tolist() == expected
     assert np.isfinite(loss).all(), "what was left out is no gap"
@@ -153,7 +158,7 @@ def test_that_what_a_journal_has_left_of_a_round_is_no_gap_and_what_is_missing_i
     told = [e for e in long_round(1, 2000) if e.step == 1 or (e.step % 4 == 0 and not 800 < e.step < 900)]  # type: ignore[union-attr]
     curves = Curves()
     curves.fold_many([*told, *long_round(2, 3)])
-    x, loss = curves.training("step")
+    x, loss = Series(curves).training("step")
     assert x[np.isnan(loss)].tolist() == [899.0]
 
 
@@ -171,67 +176,67 @@ def test_that_a_long_past_is_taken_in_at_once() -> None:
 def test_that_nothing_is_there_before_the_first_step() -> None:
     curves = Curves()
     assert curves.is_empty and len(curves) == 0
-    assert math.isnan(curves.latest("loss"))
-    assert curves.boundaries("time") == [] and len(curves.table()) == 0
+    assert math.isnan(Series(curves).latest("loss"))
+    assert Series(curves).boundaries("time") == [] and len(table_of(curves)) == 0
 
 
 def test_that_steps_are_counted_through_all_rounds() -> None:
     curves = folded(*run(rounds=3, steps=5))
-    x, loss = curves.training("step")
+    x, loss = Series(curves).training("step")
     assert x.tolist() == list(range(1, 16))
     assert np.isfinite(loss).all()
-    assert curves.boundaries("step") == [(1, 0.0), (2, 5.0), (3, 10.0)]
+    assert Series(curves).boundaries("step") == [(1, 0.0), (2, 5.0), (3, 10.0)]
     assert curves.current == (3, 5, 5)
 
 
 def test_that_time_is_counted_from_the_first_measurement() -> None:
     curves = folded(scored(1, "before", 5), step(1, steps=5), step(2, steps=5))
-    assert curves.training("time")[0].tolist() == [1.0, 2.0]
-    assert curves.validation("time")[0].tolist() == [0.0]
+    assert Series(curves).training("time")[0].tolist() == [1.0, 2.0]
+    assert Series(curves).validation("time")[0].tolist() == [0.0]
 
 
 def test_that_a_clock_that_was_set_back_does_not_fold_the_line_over() -> None:
     curves = folded(step(1, time=moment(1, 60, 9)), step(2, time=moment(1, 2, 9)), step(3, time=moment(1, 90, 9)))
-    assert (np.diff(curves.training("time")[0]) >= 0).all()
+    assert (np.diff(Series(curves).training("time")[0]) >= 0).all()
 
 
 def test_that_a_resumed_training_replaces_the_steps_that_it_repeats() -> None:
     curves = folded(*(step(n, loss=1.0) for n in range(1, 81)), *(step(n, loss=2.0) for n in range(51, 61)))
-    x, loss = curves.training("step")
+    x, loss = Series(curves).training("step")
     assert x.tolist() == list(range(1, 61))
     assert loss.tolist() == [1.0] * 50 + [2.0] * 10
     straight = folded(*(step(n, loss=1.0) for n in range(1, 51)), *(step(n, loss=2.0) for n in range(51, 61)))
     for weight in ("0.6", "0.9"):
-        assert curves.training("step", weight)[1] == pytest.approx(straight.training("step", weight)[1])
+        assert Series(curves).training("step", weight)[1] == pytest.approx(Series(straight).training("step", weight)[1])
 
 
 def test_that_a_federation_that_begins_anew_from_an_earlier_round_replaces_the_later_ones() -> None:
     curves = folded(*run(rounds=3, steps=5), step(1, 2, 5), step(2, 2, 5))
-    assert curves.training("step")[0].tolist() == [1, 2, 3, 4, 5, 6, 7]
-    assert curves.boundaries("step") == [(1, 0.0), (2, 5.0)]
+    assert Series(curves).training("step")[0].tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert Series(curves).boundaries("step") == [(1, 0.0), (2, 5.0)]
 
 
 def test_that_steps_that_never_arrived_are_a_gap() -> None:
     curves = folded(step(1, loss=1.0), step(2, loss=1.0), step(6, loss=3.0))
-    x, loss = curves.training("step")
+    x, loss = Series(curves).training("step")
     assert x.tolist() == [1, 2, 5, 6]
     assert math.isnan(loss[2]) and loss[3] == 3.0
-    assert math.isnan(curves.training("step", "0.9")[1][2])
-    assert [row[1] for row in curves.table().as_rows()] == ["1", "2", "6"]
+    assert math.isnan(Series(curves).training("step", "0.9")[1][2])
+    assert [row[1] for row in table_of(curves).as_rows()] == ["1", "2", "6"]
 
 
 def test_that_a_loss_that_is_no_number_is_a_gap_and_spoils_no_average() -> None:
     losses = [2.0, NAN, 1.0, 0.5]
     curves = folded(*(step(n + 1, loss=loss) for n, loss in enumerate(losses)))
-    assert curves.training("step", "0.6")[1] == pytest.approx(plain_ema(losses, 0.6), nan_ok=True)
+    assert Series(curves).training("step", "0.6")[1] == pytest.approx(plain_ema(losses, 0.6), nan_ok=True)
 
 
 @settings(max_examples=40)
 @given(st.lists(st.one_of(st.floats(0, 100), st.just(NAN)), min_size=1, max_size=60), st.sampled_from(["0.6", "0.9"]))
 def test_that_smoothing_is_the_bias_corrected_average(losses: list[float], weight: str) -> None:
     curves = folded(*(step(n + 1, loss=loss) for n, loss in enumerate(losses)))
-    assert curves.training("step", weight)[1] == pytest.approx(plain_ema(losses, float(weight)), nan_ok=True)  # type: ignore[arg-type]
-    assert curves.training("step", "0")[1] == pytest.approx(losses, nan_ok=True)
+    assert Series(curves).training("step", weight)[1] == pytest.approx(plain_ema(losses, float(weight)), nan_ok=True)  # type: ignore[arg-type]
+    assert Series(curves).training("step", "0")[1] == pytest.approx(losses, nan_ok=True)
 
 
 # -- rounds ------------------------------------------------------------------------------------------------------------
@@ -239,19 +244,19 @@ def test_that_smoothing_is_the_bias_corrected_average(losses: list[float], weigh
 
 def test_that_validation_lies_where_a_round_begins_and_ends() -> None:
     curves = folded(*run(rounds=2, steps=5))
-    x, loss = curves.validation("step")
+    x, loss = Series(curves).validation("step")
     assert x.tolist() == [0, 5, 5, 10]
     assert loss.tolist() == [scored(r, w, 5).loss for r in (1, 2) for w in ("before", "after")]
-    assert curves.scores("step")[1][0] == pytest.approx(scored(1, "before", 5).scores.f1_strict)
+    assert Series(curves).scores("step")[1][0] == pytest.approx(scored(1, "before", 5).scores.f1_strict)
 
 
 def test_that_drift_is_the_sites_own_until_the_coordinator_has_recorded_it() -> None:
     curves = folded(*run(rounds=2, steps=5))
     curves.fold_record(record(entry(1, model=None, steps=5), entry(2, model=0.3, steps=5)))
-    x, drift = curves.drift("model", "step")
+    x, drift = Series(curves).drift("model", "step")
     assert (x.tolist(), drift.tolist()) == ([10.0], [0.3])
     curves.fold_standing(standing(rounds=2))
-    x, drift = curves.drift("model", "step")
+    x, drift = Series(curves).drift("model", "step")
     assert (x.tolist(), drift.tolist()) == ([5, 10], pytest.approx([0.42, 0.37]))
 
 
@@ -259,7 +264,7 @@ def test_that_semantic_drift_is_the_site_s_own() -> None:
     curves = folded(*run(rounds=2, steps=5))
     curves.fold_record(record(entry(1, model=None, steps=5), entry(2, steps=5, semantic=0.14)))
     curves.fold_standing(standing(rounds=2))
-    x, drift = curves.drift("semantic", "step")
+    x, drift = Series(curves).drift("semantic", "step")
     assert (x.tolist(), drift.tolist()) == ([10.0], [0.14])
 
 
@@ -268,30 +273,30 @@ def test_that_what_the_coordinator_recorded_of_meaning_and_of_all_three_drifts_i
     told = standing(rounds=1)
     closed = told.history[0].model_copy(update={"semantic_drift": 0.2, "combined_drift": 0.5})
     curves.fold_standing(told.model_copy(update={"history": (closed,)}))
-    assert curves.drift("semantic", "step")[1].tolist() == [0.2]
-    assert curves.drift("combined", "step")[1].tolist() == [0.5]
+    assert Series(curves).drift("semantic", "step")[1].tolist() == [0.2]
+    assert Series(curves).drift("combined", "step")[1].tolist() == [0.5]
 
 
 def test_that_what_no_method_measures_has_no_points() -> None:
     curves = folded(*run(rounds=2, steps=5))
     curves.fold_standing(standing())
     for name in ("semantic", "combined"):
-        assert curves.drift(name, "step")[0].size == 0
+        assert Series(curves).drift(name, "step")[0].size == 0
 
 
 def test_that_the_rank_is_a_step_line_over_its_rounds() -> None:
     curves = folded(*run(rounds=2, steps=5))
     curves.fold_standing(standing(ranks=(8, 16)))
-    x, rank = curves.rank("step")
+    x, rank = Series(curves).rank("step")
     assert (x.tolist(), rank.tolist()) == ([0, 5, 5, 10], [8, 8, 16, 16])
-    assert curves.rank_change() == (2, 8, 16)
-    assert curves.ranks() == [4, 8, 16]
+    assert Series(curves).rank_change() == (2, 8, 16)
+    assert Series(curves).ranks() == [4, 8, 16]
 
 
 def test_that_other_sites_are_lines_without_a_name_and_with_a_gap_between() -> None:
     curves = folded(*run(rounds=2, steps=5))
     curves.fold_standing(standing(others=(4, 8)))
-    x, rank = curves.other_ranks("step")
+    x, rank = Series(curves).other_ranks("step")
     assert np.isnan(rank).sum() == 2
     assert rank[np.isfinite(rank)].tolist() == [4] * 4 + [8] * 4
     assert x[:4].tolist() == [0, 5, 5, 10]
@@ -299,22 +304,22 @@ def test_that_other_sites_are_lines_without_a_name_and_with_a_gap_between() -> N
 
 def test_that_a_record_that_comes_late_moves_later_rounds_along() -> None:
     curves = folded(*(step(n, 2, 5) for n in range(1, 4)))
-    assert curves.training("step")[0].tolist() == [1, 2, 3]
+    assert Series(curves).training("step")[0].tolist() == [1, 2, 3]
     curves.fold_record(record(entry(1, steps=5)))
-    assert curves.training("step")[0].tolist() == [6, 7, 8]
-    assert curves.boundaries("step") == [(1, 0.0), (2, 5.0)]
+    assert Series(curves).training("step")[0].tolist() == [6, 7, 8]
+    assert Series(curves).boundaries("step") == [(1, 0.0), (2, 5.0)]
 
 
 def test_that_a_record_alone_is_something_to_draw() -> None:
     curves = Curves()
     curves.fold_record(record(entry(1, steps=5)))
     assert not curves.is_empty
-    assert curves.validation("step")[1].tolist() == [scored(1, "before").loss, scored(1, "after").loss]
+    assert Series(curves).validation("step")[1].tolist() == [scored(1, "before").loss, scored(1, "after").loss]
 
 
 def test_that_scores_of_the_last_scored_round_are_told_by_type() -> None:
     curves = folded(*run(rounds=2, steps=5), scored(3, "before", 5))
-    number, types = curves.f1_by_type()
+    number, types = Series(curves).f1_by_type()
     assert number == 3 and list(types) == ["drug", "problem", "test"]
     before, after = types["drug"]
     assert before == scored(3, "before", 5).scores.strict["drug"].f1 and math.isnan(after)
@@ -322,10 +327,10 @@ def test_that_scores_of_the_last_scored_round_are_told_by_type() -> None:
 
 def test_that_bytes_are_counted_once_however_often_they_are_told() -> None:
     curves = folded(*run(rounds=2, steps=2), *run(rounds=2, steps=2))
-    assert curves.bytes_moved() == (0, 2 * 20_214_000)
+    assert Series(curves).bytes_moved() == (0, 2 * 20_214_000)
     for _ in range(2):
         curves.fold_record(record(entry(1), entry(2, state="pending")))
-    assert curves.bytes_moved() == (16_830_000, 2 * 20_214_000)
+    assert Series(curves).bytes_moved() == (16_830_000, 2 * 20_214_000)
 
 
 def test_that_the_version_rises_with_what_is_drawn_and_with_nothing_else() -> None:
@@ -343,7 +348,7 @@ def test_that_the_version_rises_with_what_is_drawn_and_with_nothing_else() -> No
 def test_that_the_table_holds_every_step_and_what_was_measured_round_about_it() -> None:
     curves = folded(*run(rounds=2, steps=3))
     curves.fold_standing(standing(rounds=1))
-    table = curves.table()
+    table = table_of(curves)
     rows = list(table.as_rows())
     assert [(row[0], row[1], row[2]) for row in rows] == [
         ("1", "0", "before training"), ("1", "1", "training"), ("1", "2", "training"), ("1", "3", "training"),
@@ -351,25 +356,25 @@ def test_that_the_table_holds_every_step_and_what_was_measured_round_about_it() 
         ("2", "3", "training"), ("2", "3", "after training"),
     ]  # fmt: skip
     trained = table.values[table.moments == 1]
-    assert trained[:, FIELDS.index("training_loss")].tolist() == curves.training("step")[1].tolist()
+    assert trained[:, FIELDS.index("training_loss")].tolist() == Series(curves).training("step")[1].tolist()
     after = dict(zip(HEADING, rows[4], strict=True))
     assert (after["drift_model"], after["rank"], after["training_loss"]) == ("0.42", "8", "")
 
 
 def test_that_a_csv_file_reads_back_to_the_same_numbers(tmp_path: Path) -> None:
     curves = folded(*run(rounds=1, steps=4))
-    write_csv(curves.table(), tmp_path / "run.csv")
+    write_csv(table_of(curves), tmp_path / "run.csv")
     with (tmp_path / "run.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     losses = [float(row["training_loss"]) for row in rows if row["moment"] == "training"]
-    assert losses == curves.training("step")[1].tolist()
+    assert losses == Series(curves).training("step")[1].tolist()
     assert rows[0]["validation_loss"] == repr(scored(1, "before", 4).loss)
     assert rows[1]["time"] == moment(1, 1, 4).isoformat(timespec="milliseconds")
 
 
 def test_that_a_csv_file_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     with told_as("could not be saved"):
-        write_csv(Curves().table(), tmp_path / "missing" / "run.csv")
+        write_csv(table_of(Curves()), tmp_path / "missing" / "run.csv")
 
 
 # -- axes --------------------------------------------------------------------------------------------------------------
@@ -428,7 +433,7 @@ def test_that_ticks_are_written_with_as_many_digits_as_they_need() -> None:
 
 def test_that_over_time_there_is_a_gap_between_rounds() -> None:
     curves = folded(*run(rounds=2, steps=3))
-    x, loss = curves.training("time", "0.9")
+    x, loss = Series(curves).training("time", "0.9")
     assert x.tolist() == [1, 2, 3, 3, 244, 245, 246]
     assert np.isnan(loss).tolist() == [False, False, False, True, False, False, False]
 
@@ -436,12 +441,12 @@ def test_that_over_time_there_is_a_gap_between_rounds() -> None:
 def test_that_over_time_the_rank_holds_until_the_next_round_begins() -> None:
     curves = folded(*run(rounds=2, steps=3))
     curves.fold_standing(standing(ranks=(8, 16)))
-    x, rank = curves.rank("time")
+    x, rank = Series(curves).rank("time")
     assert (x.tolist(), rank.tolist()) == ([0, 243, 243, 246], [8, 8, 16, 16])
 
 
 def test_that_an_x_is_told_as_round_and_step() -> None:
     curves = folded(*run(rounds=2, steps=5))
-    assert [curves.step_at("step", x) for x in (-3, 5.4, 5.6, 99)] == [(1, 1), (1, 5), (2, 1), (2, 5)]
-    assert Curves().step_at("step", 1) is None
-    assert curves.extent("step") == 10
+    assert [Series(curves).step_at("step", x) for x in (-3, 5.4, 5.6, 99)] == [(1, 1), (1, 5), (2, 1), (2, 5)]
+    assert Series(Curves()).step_at("step", 1) is None
+    assert Series(curves).extent("step") == 10

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loss, drift and rank in one column with one x axis, drawn from `Curves`."""
+"""Loss, drift and rank in one column with one x axis, drawn from `Series`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ..charts.legend import Line
 from ..charts.scales import Axis
 from ..look import theme
 from ..widgets.layout import Card
-from ..work.curves import Curves
+from ..work.curves import DRIFTS, Curves
 from ..work.steps import Weight
 from . import summary as monitor
-from .figures import DRIFTS
+from .series import Series
 
 PICTURE_RATIO = 2.0  # pixels of a saved picture per pixel of the screen
 _RAW = Line("training", "series_1", width=1, is_long=True)
@@ -57,7 +57,7 @@ class ChartColumn(Card):
         self.drift = Chart(self.tr("Drift"), _DRIFT, starts_at_zero=True)
         self.rank = Chart(self.tr("Rank"), _RANK, shows_position=True)
         self.charts = (self.loss, self.drift, self.rank)
-        self._curves: Curves | None = None
+        self._series: Series | None = None
         self._drawn: object = None
         for chart, share in zip(self.charts, (7, 6, 6), strict=True):
             self.add(chart, share)
@@ -69,19 +69,19 @@ class ChartColumn(Card):
     def show_curves(self, curves: Curves) -> None:
         """Draws what has changed since the last call; nothing where nothing has."""
         told = (id(curves), curves.version, self.weight, self.axis, self.is_log)
-        if told != self._drawn or curves is not self._curves:
-            self._curves, self._drawn = curves, told
-            self._draw(curves)
-        self.loss.describe(monitor.loss_sentence(curves))
-        self.drift.describe(monitor.drift_sentence(curves))
-        self.rank.describe(monitor.rank_sentence(curves))
+        if told != self._drawn or self._series is None or curves is not self._series.curves:
+            self._series, self._drawn = Series(curves), told
+            self._draw(self._series)
+        self.loss.describe(monitor.loss_sentence(self._series))
+        self.drift.describe(monitor.drift_sentence(self._series))
+        self.rank.describe(monitor.rank_sentence(self._series))
 
-    def _draw(self, curves: Curves) -> None:
-        self._draw_loss(curves)
-        self._draw_drift(curves)
-        self._draw_rank(curves)
-        marks = tuple((x, self.tr("Round {n}").format(n=n)) for n, x in curves.boundaries(self.axis))
-        low, high = monitor.span(curves, self.axis)
+    def _draw(self, series: Series) -> None:
+        self._draw_loss(series)
+        self._draw_drift(series)
+        self._draw_rank(series)
+        marks = tuple((x, self.tr("Round {n}").format(n=n)) for n, x in series.boundaries(self.axis))
+        low, high = monitor.span(series, self.axis)
         for chart in self.charts:
             chart.show_axis(self.axis)
             chart.show_marks(marks)
@@ -90,40 +90,40 @@ class ChartColumn(Card):
                 chart.show_span(low, high)
             chart.fit()
 
-    def _draw_loss(self, curves: Curves) -> None:
+    def _draw_loss(self, series: Series) -> None:
         chart, is_smooth = self.loss, self.weight != "0"
         chart.show_scale("log" if self.is_log else "linear")
         chart.show_line("raw", _LOSS["raw"] if is_smooth else _RAW)
         chart.show_line("smoothed", _LOSS["smoothed"] if is_smooth else replace(_LOSS["smoothed"], name=""))
-        x, loss = curves.training(self.axis)
+        x, loss = series.training(self.axis)
         chart.draw("raw", x, loss)
-        chart.draw("smoothed", *(curves.training(self.axis, self.weight) if is_smooth else (x[:0], loss[:0])))
-        chart.draw("validation", *curves.validation(self.axis))
+        chart.draw("smoothed", *(series.training(self.axis, self.weight) if is_smooth else (x[:0], loss[:0])))
+        chart.draw("validation", *series.validation(self.axis))
         chart.show_nothing("" if chart.has_data else self.tr("Waiting for the first step"))
 
-    def _draw_drift(self, curves: Curves) -> None:
+    def _draw_drift(self, series: Series) -> None:
         chart = self.drift
         for name in DRIFTS:
-            x, drift = curves.drift(name, self.axis)
+            x, drift = series.drift(name, self.axis)
             chart.draw(name, x, drift)
             chart.show_line(name, _DRIFT[name] if drift.size else replace(_DRIFT[name], name=""))
         has_data = chart.has_data
-        levels = curves.thresholds if has_data else ()
-        notes = [monitor.unmeasured(curves)] if has_data else []
+        levels = series.curves.thresholds if has_data else ()
+        notes = [monitor.unmeasured(series)] if has_data else []
         if levels:
             notes.append(self.tr("thresholds {values}").format(values=", ".join(f"{level:g}" for level in levels)))
         chart.show_notes([note for note in notes if note])
         chart.show_levels(levels)
         chart.show_nothing("" if has_data else self.tr("Known once a round has been combined"))
 
-    def _draw_rank(self, curves: Curves) -> None:
+    def _draw_rank(self, series: Series) -> None:
         chart = self.rank
-        chart.show_scale("rank", tuple(float(rank) for rank in curves.ranks()))
-        chart.draw("others", *curves.other_ranks(self.axis))
-        chart.draw("own", *curves.rank(self.axis))
+        chart.show_scale("rank", tuple(float(rank) for rank in series.ranks()))
+        chart.draw("others", *series.other_ranks(self.axis))
+        chart.draw("own", *series.rank(self.axis))
         for key, line in _RANK.items():
             chart.show_line(key, line if _is_seen(chart, key) else replace(line, name=""))
-        change = monitor.rank_change(curves)
+        change = monitor.rank_change(series)
         chart.show_notes([change] if change else [])
         chart.show_nothing("" if chart.has_data else self.tr("Known once this site's first adapter is made"))
 
@@ -133,9 +133,9 @@ class ChartColumn(Card):
     def follow(self) -> None:
         """Shows all there is, and what comes, until the person pans or zooms."""
         self.set_following(True)
-        if self._curves:
+        if self._series:
             for chart in self.charts:
-                chart.show_span(*monitor.span(self._curves, self.axis))
+                chart.show_span(*monitor.span(self._series, self.axis))
 
     def set_following(self, is_following: bool) -> None:
         if is_following != self.is_following:
@@ -158,7 +158,7 @@ class ChartColumn(Card):
             chart.point_at(x, place if chart is self.loss else "", self._place)
 
     def _place(self, x: float) -> str:
-        return monitor.place(self._curves, self.axis, x) if self._curves else ""
+        return monitor.place(self._series, self.axis, x) if self._series else ""
 
     # -- a picture of it ---------------------------------------------------------------------------------------------
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..charts.columns import NAN, Numbers
+from ..work.curves import DRIFTS, Curves
 
-DRIFTS: Final = ("model", "performance", "semantic", "combined")
 FIELDS: Final = (
     "round", "step", "time", "training_loss", "learning_rate", "tokens_per_second", "memory_mib", "validation_loss",
     "f1_strict", *(f"drift_{name}" for name in DRIFTS), "rank",
@@ -48,6 +48,20 @@ def _exact(name: str, value: float) -> str:
     if name == "time":
         return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds")
     return str(int(value)) if name in _COUNTS else repr(value)
+
+
+def table_of(curves: Curves) -> Table:
+    """All that the charts show, in numbers, in the order in which it happened."""
+    steps, rounds = curves.steps, curves.rounds
+    trained = np.isfinite(steps["learning_rate"])  # not the gaps
+    rows = TableRows(len(steps), len(rounds))
+    rows.put(1, **{name: steps[name] for name in ("round", "step", "time", *FIELDS[4:7])}, training_loss=steps["loss"])
+    rows.put(0, round=rounds["round"], step=np.zeros(len(rounds)), time=rounds["began"],
+             validation_loss=rounds["loss_before"], f1_strict=rounds["f1_before"])  # fmt: skip
+    drifts = {f"drift_{name}": curves.drift(name) for name in DRIFTS}
+    rows.put(2, round=rounds["round"], step=rounds["steps"], time=rounds["ended"], rank=rounds["rank"],
+             validation_loss=rounds["loss_after"], f1_strict=rounds["f1_after"], **drifts)  # fmt: skip
+    return rows.table(trained)
 
 
 class TableRows:

@@ -34,7 +34,9 @@ from . import summary as monitor
 from .cards import MonitorCards
 from .charts import ChartColumn
 from .controls import AXES, MonitorControls
+from .figures import table_of
 from .files import write_csv, write_picture
+from .series import Series
 from .table import CurvesView
 
 TABLE_EVERY_S = 1.0
@@ -127,7 +129,7 @@ class MonitorPage(PageBase):
             self._draw_table()
         else:
             self.charts.show_curves(curves)
-        self.cards.show_figures(monitor.figures(curves))
+        self.cards.show_figures(monitor.figures(Series(curves)))
 
     def _draw_table(self) -> None:
         """Every row is made anew, so only where something changed, and not at each step."""
@@ -137,7 +139,7 @@ class MonitorPage(PageBase):
         curves = self._desk.curves
         if self._table_of is None or self._table_of[0] is not curves or self._table_of[1] != curves.version:
             self._table_of = curves, curves.version
-            self.table.show_table(curves.table(), self.charts.is_following)
+            self.table.show_table(table_of(curves), self.charts.is_following)
             self._table_shown = time.monotonic()
 
     def _show_body(self, has_data: bool) -> None:
@@ -253,7 +255,7 @@ class MonitorPage(PageBase):
     @Slot(str)
     def _on_numbers_named(self, name: str) -> None:
         if self._desk is not None:
-            table = self._desk.curves.table()
+            table = table_of(self._desk.curves)
             self._write(Path(name), lambda path: write_csv(table, path))
 
     def _write(self, path: Path, write: Callable[[Path], None]) -> None:
@@ -267,7 +269,7 @@ class MonitorPage(PageBase):
 
     def _on_written(self, path: Path) -> None:
         words = self.tr("Saved as {path}").format(path=path)
-        if path.suffix == ".csv" and self._desk and self._desk.curves.is_thinned:
+        if path.suffix == ".csv" and self._desk and Series(self._desk.curves).is_thinned:
             words += ". " + self.tr("Of long rounds that have closed, an even selection of steps is in it.")
         self.banner.show_message(words, "ok", self.tr("Close"))
         self._saved_read.start()

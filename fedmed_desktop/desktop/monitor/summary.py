@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..charts.scales import Axis, number
-from ..work.curves import Curves
+from ..work.curves import DRIFTS
 from ..work.desk import Desk
-from .figures import DRIFTS
+from .series import Series
 
 _TREND_OVER = 50  # steps
 _STEADY = 0.02  # a smaller relative change of the smoothed loss is no trend; inferred
@@ -57,10 +57,10 @@ def waiting(desk: Desk) -> tuple[str, str]:
     return "Waiting for the first step", "Loss, drift and rank are drawn here as soon as training begins on your notes."
 
 
-def figures(curves: Curves) -> Figures:
-    speed, memory, rate = (curves.latest(n) for n in ("tokens_per_second", "memory_mib", "learning_rate"))
-    up, down = curves.bytes_moved()
-    f1_round, types = curves.f1_by_type()
+def figures(series: Series) -> Figures:
+    speed, memory, rate = (series.latest(n) for n in ("tokens_per_second", "memory_mib", "learning_rate"))
+    up, down = series.bytes_moved()
+    f1_round, types = series.f1_by_type()
     return Figures(
         speed=Figure(f"{speed:,.0f}") if math.isfinite(speed) else Figure("–"),
         memory=Figure(f"{memory * 2**20 / 1e9:,.1f}", "GB") if math.isfinite(memory) else Figure("–"),
@@ -77,29 +77,29 @@ def _gain(before: float, after: float) -> str:
     return f"{after:.2f}" if math.isnan(before) else f"{before:.2f} → {after:.2f}"
 
 
-def span(curves: Curves, axis: Axis) -> tuple[float, float]:
+def span(series: Series, axis: Axis) -> tuple[float, float]:
     """What is seen while following: all there is, and room up to the next quarter of the round that is on.
 
     The axis then moves four times in a round rather than at every step.
     """
-    end = curves.extent(axis)
-    if axis == "step" and curves.current:
-        _, step, steps = curves.current
+    end = series.extent(axis)
+    if axis == "step" and series.curves.current:
+        _, step, steps = series.curves.current
         quarter = math.ceil(4 * step / steps) * steps / 4
         end = max(end, end - step + quarter)
     end = max(end, 1.0)
     return -0.01 * end, 1.01 * end  # markers at the ends are not cut in half
 
 
-def place(curves: Curves, axis: Axis, x: float) -> str:
+def place(series: Series, axis: Axis, x: float) -> str:
     """Which step an x is, such as "round 2, step 48"."""
-    found = curves.step_at(axis, x)
+    found = series.step_at(axis, x)
     return f"round {found[0]}, step {found[1]:,}" if found else ""
 
 
-def trend(curves: Curves) -> str:
+def trend(series: Series) -> str:
     """ "falling", "rising" or "steady": the smoothed loss against that of fifty steps before; "" with too few steps."""
-    values = curves.training("step", "0.9")[1][-_TREND_OVER:]
+    values = series.training("step", "0.9")[1][-_TREND_OVER:]
     values = values[np.isfinite(values)]
     if values.size < 2:
         return ""
@@ -109,48 +109,50 @@ def trend(curves: Curves) -> str:
     return "falling" if change < 0 else "rising"
 
 
-def loss_sentence(curves: Curves) -> str:
+def loss_sentence(series: Series) -> str:
     """Such as "Training loss, round 2 step 812, 1.24, falling"."""
-    if curves.current is None:
+    if series.curves.current is None:
         return "Waiting for the first step"
-    round_number, step, _ = curves.current
-    parts = ["Training loss", f"round {round_number} step {step:,}", number(curves.latest("loss")), trend(curves)]
-    x, loss = curves.validation("step")
+    round_number, step, _ = series.curves.current
+    parts = ["Training loss", f"round {round_number} step {step:,}", number(series.latest("loss")), trend(series)]
+    x, loss = series.validation("step")
     if x.size:
         parts.append(f"validation loss {number(float(loss[-1]))}")
     return ", ".join(part for part in parts if part)
 
 
-def drift_sentence(curves: Curves) -> str:
+def drift_sentence(series: Series) -> str:
     """The last known value of each."""
-    last = {name: curves.drift(name, "step")[1] for name in DRIFTS}
+    last = {name: series.drift(name, "step")[1] for name in DRIFTS}
     known = [f"{name} {number(float(v[-1]))}" for name, v in last.items() if v.size]
-    return "Drift: " + ", ".join([*known, *_unmeasured(curves)])
+    return "Drift: " + ", ".join([*known, *_unmeasured(series)])
 
 
-def unmeasured(curves: Curves) -> str:
+def unmeasured(series: Series) -> str:
     """The drifts of this site that are not known, and why; "" where all are."""
-    return " · ".join(_unmeasured(curves))
+    return " · ".join(_unmeasured(series))
 
 
-def _unmeasured(curves: Curves) -> list[str]:
+def _unmeasured(series: Series) -> list[str]:
     """The combined one is a method's own number, that the coordinator keeps: no site measures it."""
-    missing = [name for name in DRIFTS if name != "combined" and not curves.drift(name, "step")[1].size]
-    reasons = {"semantic": "not measured yet" if curves.shares_counts else "not measured, as no counts are shared"}
+    missing = [name for name in DRIFTS if name != "combined" and not series.drift(name, "step")[1].size]
+    reasons = {
+        "semantic": "not measured yet" if series.curves.shares_counts else "not measured, as no counts are shared"
+    }
     return [f"{name} {reasons.get(name, 'not measured yet')}" for name in missing]
 
 
-def rank_sentence(curves: Curves) -> str:
-    _, rank = curves.rank("step")
+def rank_sentence(series: Series) -> str:
+    _, rank = series.rank("step")
     if not rank.size:
         return "Rank: not known yet"
-    change = rank_change(curves)
+    change = rank_change(series)
     return f"Rank {rank[-1]:.0f} at this site" + (f", {change}" if change else "")
 
 
-def rank_change(curves: Curves) -> str:
+def rank_change(series: Series) -> str:
     """The last change of this site's rank, such as "raised in round 2: 8 to 16"."""
-    found = curves.rank_change()
+    found = series.rank_change()
     if found is None:
         return ""
     round_number, before, after = found
