@@ -21,6 +21,7 @@ def opening(spec: FederationSpec, state: RoundsState) -> Opening:
         start=state.start,
         rank=state.rank,
         training=spec.training,
+        cut=spec.cut,
         seeds={site: spec.site_seed(site, state.round) for site in state.sites},
         seed=spec.site_seed("", state.round),
         frozen=state.frozen,

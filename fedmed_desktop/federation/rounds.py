@@ -22,7 +22,6 @@ from .inputs import (
     TimePassed,
     UpdateArrived,
 )
-from .methods.method import with_all
 from .plan import Plan, Sha256
 from .record import RoundsState
 from .round_values import closed, opening, record
@@ -237,7 +236,7 @@ class Rounds:
         state, spec = self.state, self.spec
         state.updates, state.declined, state.awaiting, state.shared_losses = {}, {}, {}, {}
         state.opened, state.reason = now, ""
-        plans = with_all(spec.method.plan(opening(spec, state)), cut=spec.cut)
+        plans = spec.method.plan(opening(spec, state))
         final = state.round > spec.rounds
         state.plans = {site: plan.evaluation() for site, plan in plans.items()} if final else plans
         self._ask(now, step)

@@ -10,23 +10,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
+from pydantic import Field
 
 from .drift import pooled_histogram, semantic_drift
+from .plan import Frozen
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Frozen):
     """A site's last report, and the round of it."""
 
     round: int
     notes: int
     loss: float
     seconds: float = 0.0
-    histogram: Mapping[str, int] = field(default_factory=dict)
+    histogram: dict[str, int] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -21,22 +21,28 @@ def test_that_a_site_is_worth_its_notes_times_loss_and_more_the_longer_it_was_no
 
 
 def test_that_slowness_counts_against_sites_above_the_median_time_only_where_it_is_asked_for() -> None:
-    seen = {name: Seen(1, 10, 1.0, seconds) for name, seconds in (("A", 1.0), ("B", 2.0), ("C", 4.0))}
+    seen = {
+        name: Seen(round=1, notes=10, loss=1.0, seconds=seconds)
+        for name, seconds in (("A", 1.0), ("B", 2.0), ("C", 4.0))
+    }
     assert set(BY_SCORE.worth(seen, 1).values()) == {1.0}
     slow = Selection(0.0, 0.0, 1.0, 0.0, slowness=2.0).worth(seen, 1)
     assert slow == {"A": 1.0, "B": 1.0, "C": pytest.approx(0.25)}  # (2 / 4)^2
 
 
 def test_that_sites_without_any_loss_or_notes_are_all_worth_nothing() -> None:
-    assert BY_SCORE.worth({"A": Seen(1, 0, 1.0), "B": Seen(1, 5, 0.0)}, 1) == {"A": 0.0, "B": 0.0}
+    assert BY_SCORE.worth({"A": Seen(round=1, notes=0, loss=1.0), "B": Seen(round=1, notes=5, loss=0.0)}, 1) == {
+        "A": 0.0,
+        "B": 0.0,
+    }
     assert BY_SCORE.worth({}, 1) == {}
 
 
 def test_that_the_best_are_chosen_and_coverage_brings_in_another_specialty() -> None:
     seen = {
-        "A": Seen(1, 100, 1.0, histogram=CARDIOLOGY),
-        "B": Seen(1, 90, 1.0, histogram=CARDIOLOGY),
-        "C": Seen(1, 50, 1.0, histogram=NEUROLOGY),
+        "A": Seen(round=1, notes=100, loss=1.0, histogram=CARDIOLOGY),
+        "B": Seen(round=1, notes=90, loss=1.0, histogram=CARDIOLOGY),
+        "C": Seen(round=1, notes=50, loss=1.0, histogram=NEUROLOGY),
     }
     assert BY_SCORE.choose("ABC", seen, places=2, now=1, seed=0) == ["A", "B"]
     # C is apart from A by JSD((1/11, 10/11), (10/11, 1/11)) = 1 - H(1/11) = 0.5605: 0.5 + 0.56 > 0.9 > 0.5 + 0.7 x 0.56
@@ -55,7 +61,7 @@ def test_that_exploring_decays_to_its_least() -> None:
 
 
 def test_that_places_for_exploring_go_to_sites_never_seen_and_the_rest_to_the_best() -> None:
-    seen = {"A": Seen(1, 10, 1.0), "B": Seen(1, 20, 1.0)}
+    seen = {"A": Seen(round=1, notes=10, loss=1.0), "B": Seen(round=1, notes=20, loss=1.0)}
     always = Selection(0.0, 1.0, 1.0, 1.0)
     assert always.choose("ABCD", seen, 2, now=2, seed=1) == ["C", "D"]
     assert always.choose("ABCD", seen, 3, now=2, seed=1) == ["B", "C", "D"]
@@ -65,7 +71,7 @@ def test_that_places_for_exploring_go_to_sites_never_seen_and_the_rest_to_the_be
 
 def test_that_the_seed_decides_and_neither_order_nor_sites_that_are_gone_do() -> None:
     selection = Selection(0.5, 0.9, 0.98, 0.2)
-    seen = {"A": Seen(1, 10, 1.0), "Gone": Seen(1, 99, 9.0)}
+    seen = {"A": Seen(round=1, notes=10, loss=1.0), "Gone": Seen(round=1, notes=99, loss=9.0)}
     chosen = [selection.choose(names, seen, 3, now=5, seed=7) for names in ("ABCDEF", "FEDCBA")]
     assert chosen[0] == chosen[1] == sorted(chosen[0]) and len(set(chosen[0])) == 3
     assert "Gone" not in chosen[0]

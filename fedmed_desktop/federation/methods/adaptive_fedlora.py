@@ -35,17 +35,12 @@ from ..update import Report
 from .method import Method, Opening, Setting, normalised
 
 
-class SiteState(Frozen):
-    """One site: its rank from round `since` on, its smoothed drift and figures of its last report (round `round`)."""
+class SiteState(Seen):
+    """One site: its last report, its rank from round `since` on and its smoothed drift."""
 
     rank: int
     since: int
     drift: float | None
-    round: int
-    notes: int
-    loss: float
-    seconds: float = 0.0
-    histogram: dict[str, int] = Field(default_factory=dict)
 
 
 class AdaptiveState(Frozen):
@@ -114,10 +109,7 @@ class AdaptiveFedLora(Method):
         if opening.clients is None or len(opening.seeds) <= opening.clients:
             return sorted(opening.seeds)
         selection = Selection(self.coverage, self.explore, self.explore_decay, self.explore_least, self.slowness)
-        seen = {
-            name: Seen(one.round, one.notes, one.loss, one.seconds, one.histogram)
-            for name, one in AdaptiveState.model_validate(opening.state).sites.items()
-        }
+        seen = AdaptiveState.model_validate(opening.state).sites
         return selection.choose(opening.seeds, seen, opening.clients, opening.round, opening.seed)
 
     def rank(self, site: str, opening: Opening) -> int:

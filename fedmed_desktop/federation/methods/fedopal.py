@@ -11,11 +11,11 @@ personal adapter never leaves its site: no plan asks for it, and the coordinator
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from ..plan import Orthogonal, Plan
+from ..plan import Orthogonal
 from .method import Opening, WeighedByNotes
 
 
@@ -27,11 +27,6 @@ class FedOpal(WeighedByNotes):
     on: Literal["weights", "outputs"] = "weights"
     personal_rank: int = Field(8, ge=1, le=1024)
 
-    def plan(self, opening: Opening) -> dict[str, Plan]:
-        plans = super().plan(opening)
-        return {
-            site: plan.model_copy(update={"objective": (self._term(site, opening),)}) for site, plan in plans.items()
-        }
-
-    def _term(self, site: str, opening: Opening) -> Orthogonal:
-        return Orthogonal(weight=self.weight, on=self.on, rank=opening.capped(site, self.personal_rank))
+    def asks(self, site: str, opening: Opening) -> dict[str, Any]:
+        rank = opening.capped(site, self.personal_rank)
+        return {"objective": (Orthogonal(weight=self.weight, on=self.on, rank=rank),)}

@@ -10,12 +10,12 @@ a site of smaller rank, x_start is the start cut back to that rank. Weights by n
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import PositiveFloat
 
-from ..plan import Plan, Proximal
-from .method import Opening, WeighedByNotes, with_all
+from ..plan import Proximal
+from .method import Opening, WeighedByNotes
 
 
 class FedProx(WeighedByNotes):
@@ -23,5 +23,5 @@ class FedProx(WeighedByNotes):
     mu: PositiveFloat = 0.01
     on: Literal["factors", "product"] = "factors"
 
-    def plan(self, opening: Opening) -> dict[str, Plan]:
-        return with_all(super().plan(opening), objective=(Proximal(mu=self.mu, on=self.on),))
+    def asks(self, site: str, opening: Opening) -> dict[str, Any]:
+        return {"objective": (Proximal(mu=self.mu, on=self.on),)}

@@ -7,12 +7,11 @@ The rotation leaves delta W unchanged but reduces what averaging the factors los
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ..plan import Plan
-from .method import Opening, WeighedByNotes, with_all
+from .method import Opening, WeighedByNotes
 
 
 class FedRot(WeighedByNotes):
@@ -23,5 +22,5 @@ class FedRot(WeighedByNotes):
     name: Literal["fedrot"] = "fedrot"
     strength: float = Field(0.5, ge=0, le=1)
 
-    def plan(self, opening: Opening) -> dict[str, Plan]:
-        return with_all(super().plan(opening), rotation=self.strength)
+    def asks(self, site: str, opening: Opening) -> dict[str, Any]:
+        return {"rotation": self.strength}

@@ -8,10 +8,9 @@ a baseline, averages B once after the last round; here B never leaves.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from ..plan import Plan
-from .method import Opening, WeighedByNotes, with_all
+from .method import Opening, WeighedByNotes
 
 
 class FedSa(WeighedByNotes):
@@ -21,5 +20,5 @@ class FedSa(WeighedByNotes):
 
     name: Literal["fedsa"] = "fedsa"
 
-    def plan(self, opening: Opening) -> dict[str, Plan]:
-        return with_all(super().plan(opening), own=("B",))
+    def asks(self, site: str, opening: Opening) -> dict[str, Any]:
+        return {"own": ("B",)}

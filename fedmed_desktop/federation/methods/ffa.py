@@ -7,10 +7,9 @@ initial A; an orthonormal A and a higher learning rate for B, which help, are no
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from ..plan import Plan
-from .method import Opening, WeighedByNotes, with_all
+from .method import Opening, WeighedByNotes
 
 
 class Ffa(WeighedByNotes):
@@ -20,5 +19,5 @@ class Ffa(WeighedByNotes):
 
     name: Literal["ffa"] = "ffa"
 
-    def plan(self, opening: Opening) -> dict[str, Plan]:
-        return with_all(super().plan(opening), freeze=("A",))
+    def asks(self, site: str, opening: Opening) -> dict[str, Any]:
+        return {"freeze": ("A",)}

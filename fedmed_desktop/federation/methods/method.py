@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import JsonValue
 
+from ...lora.algebra import Cut
 from ..actions import Combine
 from ..combine import COMBINERS, Combination, Combiner, Combining, Sources
 from ..plan import Frozen, Plan, References, Sha256, TrainingSettings
@@ -48,6 +49,7 @@ class Opening:
     rank: int
     training: TrainingSettings
     seeds: Mapping[str, int]
+    cut: Cut = "best"
     seed: int = 0
     frozen: Sha256 | None = None
     control: Sha256 | None = None
@@ -96,12 +98,18 @@ class Method(Frozen):
                 start=opening.start,
                 frozen=opening.frozen,
                 rank=opening.capped(site, self.rank(site, opening)),
+                cut=opening.cut,
                 training=opening.training,
                 references=opening.references,
                 seed=opening.seeds[site],
+                **self.asks(site, opening),
             )
             for site in self.select(opening)
         }
+
+    def asks(self, site: str, opening: Opening) -> dict[str, Any]:
+        """Fields of a site's plan that this method sets beyond the common ones."""
+        return {}
 
     def refusal(self, report: Report) -> str | None:
         """Error code if this report lacks something that the method needs, so its update cannot count; else None."""
@@ -153,8 +161,3 @@ def normalised(weights: Mapping[str, float]) -> dict[str, float]:
     if total <= 0:
         return {site: 1.0 / len(weights) for site in weights}
     return {site: weight / total for site, weight in weights.items()}
-
-
-def with_all(plans: Mapping[str, Plan], **changes: Any) -> dict[str, Plan]:
-    """The plans, each with these fields set."""
-    return {site: plan.model_copy(update=changes) for site, plan in plans.items()}

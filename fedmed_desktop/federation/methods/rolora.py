@@ -7,10 +7,9 @@ by notes. With few rounds each factor is trained only once or twice.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from ..plan import Plan
-from .method import Opening, WeighedByNotes, with_all
+from .method import Opening, WeighedByNotes
 
 
 class RoLora(WeighedByNotes):
@@ -20,6 +19,5 @@ class RoLora(WeighedByNotes):
 
     name: Literal["rolora"] = "rolora"
 
-    def plan(self, opening: Opening) -> dict[str, Plan]:
-        held = "A" if opening.round % 2 else "B"
-        return with_all(super().plan(opening), freeze=(held,))
+    def asks(self, site: str, opening: Opening) -> dict[str, Any]:
+        return {"freeze": ("A" if opening.round % 2 else "B",)}

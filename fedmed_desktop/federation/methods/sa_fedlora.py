@@ -18,15 +18,15 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from ...lora import algebra
 from ..actions import Combine
 from ..combine import Combination, Sources
-from ..plan import Plan, Proximal
-from .method import Opening, WeighedByNotes, with_all
+from ..plan import Proximal
+from .method import Opening, WeighedByNotes
 
 
 class SaFedLora(WeighedByNotes):
@@ -55,11 +55,9 @@ class SaFedLora(WeighedByNotes):
     def rank(self, site: str, opening: Opening) -> int:
         return self.rank_at(opening.round, opening.rounds, opening.rank)
 
-    def plan(self, opening: Opening) -> dict[str, Plan]:
-        plans = super().plan(opening)
-        if opening.round > self._stages(opening.rounds)[0]:
-            return plans
-        return with_all(plans, objective=(Proximal(mu=self.mu),))
+    def asks(self, site: str, opening: Opening) -> dict[str, Any]:
+        initiating = opening.round <= self._stages(opening.rounds)[0]
+        return {"objective": (Proximal(mu=self.mu),)} if initiating else {}
 
     def finish(self, closed: Combine, sources: Sources, combination: Combination) -> Combination:
         rank = self.rank_at(closed.round + 1, closed.rounds, closed.rank)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 
@@ -26,8 +26,8 @@ from ...lora import Adapter, Module
 from ...lora.module import ModuleSource
 from ..actions import Combine
 from ..combine import Combination, Sources
-from ..plan import ControlVariate, Frozen, Plan
-from .method import Opening, Setting, WeighedByNotes, with_all
+from ..plan import ControlVariate, Frozen
+from .method import Opening, Setting, WeighedByNotes
 
 _LARGEST: Final = float(np.finfo(np.float32).max)
 
@@ -49,9 +49,8 @@ class Scaffold(WeighedByNotes):
             return "methods.scaffold_needs_sgd"
         return super().misfit(setting)
 
-    def plan(self, opening: Opening) -> dict[str, Plan]:
-        term = ControlVariate(form=self.form, control=opening.control)
-        return with_all(super().plan(opening), objective=(term,))
+    def asks(self, site: str, opening: Opening) -> dict[str, Any]:
+        return {"objective": (ControlVariate(form=self.form, control=opening.control),)}
 
     def finish(self, closed: Combine, sources: Sources, combination: Combination) -> Combination:
         changes = [sources.controls[site] for site in sorted(sources.controls)]
