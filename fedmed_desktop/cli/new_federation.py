@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..federation import FederationSpec
-from ..federation.spec import SharedNote
+from ..federation.spec import SharedNote, shared_note
 from .numbers import positive, whole
 from .scoring import DEFAULT_NOTES, plain, typed
 
@@ -110,8 +110,6 @@ _HISTOGRAMS = {
 
 def _shared_notes(options: argparse.Namespace, types: tuple[str, ...]) -> tuple[SharedNote, ...]:
     """The first notes of a file, in the federation's types; the texts alone where it learns from those."""
-    from ..coordinator.founding import shared_note
-
     path, most = options.shared_notes, options.shared_count
     if options.task == "text":
         return tuple(SharedNote(text=note.text) for note in plain(path, most))

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..clinical import Note
 from ..errors import UserFacingError
 from ..federation import FederationSpec, dump_spec
 from ..federation.methods import METHODS, usual
 from ..federation.methods.method import Setting
 from ..federation.plan import TrainingSettings
-from ..federation.spec import LoraSettings, SharedEntity, SharedNote, checked_spec
+from ..federation.spec import LoraSettings, checked_spec
 from ..files import make_folder, write_durably
 from ..lora import Adapter
 from ..lora.base_model import decoder_linears, fingerprint
@@ -48,12 +47,6 @@ def lacking(method: str, shared_notes: bool = False) -> str | None:
     usually = TrainingSettings(epochs=1)
     setting = Setting(usual(method), usually, histogram="none", shared_notes=shared_notes, clients=None)
     return known(name=method).misfit(setting)
-
-
-def shared_note(note: Note) -> SharedNote:
-    """The note as a specification holds it."""
-    entities = tuple(SharedEntity(start=one.start, end=one.end, type=one.type) for one in note.entities)
-    return SharedNote(text=note.text, entities=entities)
 
 
 def write_federation(spec: FederationSpec, adapter: Adapter, folder: Path) -> Path:

@@ -14,11 +14,11 @@ from typing import Any
 from .. import events
 from ..clinical import SiteNotes, apply_types, read_notes_folder
 from ..coordinator import CoordinatorServer, Host
-from ..coordinator.founding import found_federation, lacking, shared_note
+from ..coordinator.founding import found_federation, lacking
 from ..errors import UserFacingError
 from ..federation import FederationSpec
 from ..federation.record import RoundsState
-from ..federation.spec import SharedNote
+from ..federation.spec import SharedNote, shared_note
 from ..lora import Adapter
 from ..protocol.messages import check_site_name
 from ..site import Approver, Backoff, Jobs, RuleApprover, SiteAgent

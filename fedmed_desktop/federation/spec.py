@@ -128,6 +128,11 @@ class SharedNote(Frozen):
         return self
 
 
+def shared_note(note: object) -> SharedNote:
+    """A clinical note, or anything with such a text and entities, as a specification holds it."""
+    return SharedNote.model_validate(note, from_attributes=True)
+
+
 class FederationSpec(Frozen):
     """A federation's specification, read by `load_spec` and written by `dump_spec`.
 

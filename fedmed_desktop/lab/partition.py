@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..clinical import Note, SiteNotes, apply_types
-from ..coordinator.founding import shared_note
 from ..errors import UserFacingError
-from ..federation.spec import SharedNote
+from ..federation.spec import SharedNote, shared_note
 from .choices import SplitSettings
 from .corpora import LabNote, Split
 from .dealing import Group, dealt, grouped
