@@ -212,9 +212,19 @@ class RoundCombined(_Event):
 
 
 class FederationPaused(_Event):
+    """`reason` is "quorum", where the host has to resume it; or the code of what holds it up until that has passed."""
+
     type: Literal["paused"] = "paused"
     round: int
     reason: str
+    params: dict[str, str | int | float] = {}
+
+
+class FederationResumed(_Event):
+    """What held the federation up has passed."""
+
+    type: Literal["resumed"] = "resumed"
+    round: int
 
 
 class FederationFinished(_SiteEvent):
@@ -258,6 +268,7 @@ Event = (
     | RoundClosed
     | RoundCombined
     | FederationPaused
+    | FederationResumed
     | FederationFinished
     | Warned
     | Failed

@@ -170,6 +170,7 @@ def _is_news(event: events.Event) -> bool:
         | events.UpdateRefused
         | events.Warned
         | events.FederationPaused
+        | events.FederationResumed
         | events.Failed,
     )
 

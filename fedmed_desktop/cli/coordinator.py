@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserFacingError
+from ..wording import sentence
 from .numbers import positive, whole
 from .scoring import DEFAULT_NOTES, make_scorer
 
@@ -106,6 +107,8 @@ def _print_status(options: argparse.Namespace) -> int:
         print(json.dumps(status, indent=2))
         return 0
     print(f"{status['name']}: {status['phase']}, round {status['round']} of {status['rounds']}")
+    if status["params"]:
+        print(f"  {sentence(status['reason'], status['params'])}")
     for site, state in status["sites"].items():
         words = [word for word in ("connected", "sent", "awaits_approval", "declined") if state[word]]
         words += [] if state["asked"] or status["phase"] == "gathering" else ["not asked in this round"]

@@ -26,7 +26,7 @@ class Bulletin:
     """One federation's standing. All on the host's event loop.
 
     `state` and `connected` say how things are; `settled` returns once the ledger holds all of it, since nothing is told
-    before.
+    before. While something holds the federation up it stands as paused.
     """
 
     def __init__(
@@ -35,12 +35,14 @@ class Bulletin:
         state: Callable[[], RoundsState],
         connected: Callable[[], Collection[str]],
         settled: Callable[[], Awaitable[None]],
+        held_up: Callable[[], bool] = lambda: False,
     ) -> None:
         self.interval = INTERVAL
         self._spec = spec
         self._state = state
         self._connected = connected
         self._settled = settled
+        self._held_up = held_up
         self._told: dict[str, tuple[int, Phase]] = {}
         self._pooled: dict[int, Pooled] = {}
         self._readers: set[Reader] = set()
@@ -69,7 +71,8 @@ class Bulletin:
                 closed[record.round] = closed_round(record, site, self._pooled_of(record))
         history = [closed[record.round] for record in latest]
         now = standing(self._spec, state, self._told, self._connected(), history)
-        return Standing(**dict(now))
+        changes = {"phase": "paused"} if self._held_up() else {}
+        return Standing(**dict(now) | changes)
 
     def _pooled_of(self, record: RoundRecord) -> Pooled | None:
         if not self._spec.share.scores:

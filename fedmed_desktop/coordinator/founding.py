@@ -72,7 +72,7 @@ def adopt_initial(spec_path: Path, spec: FederationSpec, data_dir: Path) -> None
     """Takes the first adapter into the coordinator's data folder, once; its hash is checked."""
     blobs = BlobStore(data_dir / "blobs")
     file = initial_blob_file(spec_path, spec)
-    if spec.base.initial in blobs or not file.is_file():
+    if blobs.is_whole(spec.base.initial) or not file.is_file():
         return
     adapter = Adapter.from_blob(file.read_bytes())
     if adapter.sha256 != spec.base.initial:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The federation as a running thing: feeds the rounds, writes the ledger before it answers, combines, keeps the alarm.
+"""The running federation: feeds the rounds, writes the ledger before it answers, combines, keeps the deadlines.
 
-Sockets live in `server`; a session is known here only as something that can be told a message.
+What may pass, such as a full disk or an adapter that is missing on it, holds the federation up: it says so, goes on
+serving, and continues by itself. Sockets live in `server`; a session is known here only as something that can be told
+a message.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,21 +18,22 @@ from typing import Protocol
 
 from .. import events
 from ..errors import UserFacingError
-from ..federation import FederationSpec, Plan, Rounds, Scorer, Update
+from ..federation import FederationSpec, Rounds, Scorer, Update
 from ..federation.actions import Acknowledge, Action, Combine, Offer, Reject
-from ..federation.check import check_adapter, check_norm
-from ..federation.inputs import Input, Resumed, TimePassed, UpdateArrived
-from ..lora.blob import BlobReader
-from ..lora.half import open_update
+from ..federation.inputs import Input, Resumed, RoundCombined, TimePassed, UpdateArrived
 from ..protocol.messages import Ask, Finished, Message, NotAsked, Receipt, Refused
+from ..protocol.transfer import Chunk
 from ..storage import BlobStore, Ledger
 from ..storage.adapters import combine_stored
 from .bulletin import Bulletin
+from .checking import Checking
+from .held_up import HeldUp
+from .lost import LostParts, check_adapters
 from .measuring import Measuring, check_scorer
 
-# Blob headers grow with the number of modules; this is far above what any adapter of the right rank can need.
-_HEADER_ALLOWANCE = 2**20
 _LONGEST_SLEEP = 30.0
+# Seconds until what failed is tried again: doubled each time, from the first to the last. Inferred.
+_FIRST_RETRY, _LAST_RETRY = 2.0, 60.0
 
 
 class Session(Protocol):
@@ -53,7 +57,7 @@ class Host:
         clock: Callable[[], datetime] = _now,
         scorer: Scorer | None = None,
     ) -> None:
-        """Opens the data folder; raises UserFacingError (in use, other specification, initial adapter missing).
+        """Opens the data folder; raises UserFacingError (in use, damaged, other specification, adapters missing).
 
         `scorer` where the method has the coordinator measure each update, and only there.
         """
@@ -68,15 +72,29 @@ class Host:
         self._ledger = Ledger(data_dir / "coordinator.sqlite", spec, self._warn, under_way)
         try:
             self.rounds: Rounds = self._ledger.load_rounds(spec)
+            check_adapters(self.blobs, self.rounds.state)
         except BaseException:
             self._ledger.close()
             raise
         self.sessions: dict[str, Session] = {}
-        self.bulletin = Bulletin(spec, lambda: self.rounds.state, lambda: self.sessions.keys(), self.settled)
+        self.lost = LostParts(self.blobs)
+        self.retry = _FIRST_RETRY
+        self._unwritten: Input | None = None
+        self._came_back = asyncio.Event()
+        self.bulletin = Bulletin(
+            spec,
+            lambda: self.rounds.state,
+            lambda: self.sessions.keys(),
+            self.settled,
+            lambda: self.held_up.reason is not None,
+        )
+        self.held_up = HeldUp(emit, lambda: self.rounds.state.round, self.bulletin.changed)
+        self.checking = Checking(spec, self.blobs, self.held_up)
         self._measuring = Measuring(scorer, self.blobs) if scorer else None
         self._order = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.Task[None] | None = None
+        self._ringing = False
         self._fault: asyncio.Future[None] | None = None
 
     async def start(self, resume: bool = False) -> None:
@@ -97,7 +115,7 @@ class Host:
         self._ledger.close()
 
     async def wait_for_fault(self) -> None:
-        """Returns never, or raises what made the federation unable to go on (a full disk, a damaged blob)."""
+        """Returns never, or raises what made the federation unable to go on."""
         assert self._fault is not None
         await self._fault
 
@@ -117,8 +135,11 @@ class Host:
                     await asyncio.to_thread(self._record, given, now)
                 except Exception as error:
                     self._roll_back()
-                    self._fail(error)
+                    self._unwritten = given
+                    self._not_written(error)
                     raise
+                self._unwritten = None
+                self.held_up.no_more("ledger")
             for action in step.actions:
                 self._carry_out(action, now)
             if self.rounds.state.phase == "finished" and step.changed:
@@ -140,7 +161,17 @@ class Host:
 
     def _roll_back(self) -> None:
         """Back to what the ledger holds: an input that is not in it must never be acknowledged, now or later."""
-        self.rounds = self._ledger.load_rounds(self.spec)
+        try:
+            self.rounds = self._ledger.load_rounds(self.spec)
+        except Exception as error:  # what is in memory holds too much, and nothing else can be had
+            self._fail(error)
+            raise
+
+    def _not_written(self, error: Exception) -> None:
+        if self.held_up.by("ledger", error):
+            self._set_alarm()
+        else:
+            self._fail(error)
 
     def _record(self, given: Input, now: datetime) -> None:
         self._ledger.append(given, now, self.rounds.dump() if given.input == "combined" else None)
@@ -190,24 +221,6 @@ class Host:
             return NotAsked(round=state.round)
         return None
 
-    def largest_blob(self, rank: int) -> int:
-        """Bytes that a part of this rank can need at most."""
-        return sum((d + k) * rank * 4 for d, k in self.spec.base.modules.values()) + _HEADER_ALLOWANCE
-
-    def check_part(self, name: str, plan: Plan, update: Update, path: Path) -> None:
-        """Everything that can be wrong with what arrived; raises UserFacingError. File work: off the event loop.
-
-        The plan is the one that was in force when the update was offered: the round may have closed meanwhile.
-        """
-        if name == "control":
-            with BlobReader(path) as change:
-                check_adapter(change, self.spec, plan)
-            return
-        with BlobReader(self.blobs.path(plan.start)) as start, open_update(path, plan.shared, start) as after:
-            check_adapter(after, self.spec, plan)
-            if not plan.own:  # the rest is the site's own, and so is what its norms are about
-                check_norm(start, after, update.report, plan.cut)
-
     def refusal(self, site: str, update: Update) -> str | None:
         """Why an offered update need not even be fetched; what the coordinator measures is not known yet."""
         return self.rounds.refusal(site, update, 0.0 if self._measuring else None)
@@ -222,8 +235,11 @@ class Host:
         loss = None
         if self._measuring and plan and plan.kind == "train" and not counted:
             try:
-                loss = await self._measuring.loss(plan, update)
-            except Exception as error:  # the coordinator's own trouble (memory, a damaged blob): no site's fault
+                with self.checking.own_trouble(plan):
+                    loss = await self._measuring.loss(plan, update)
+            except Exception as error:  # the coordinator's own trouble (memory, say): no site's fault
+                if isinstance(error, UserFacingError) and error.retryable:
+                    raise
                 self._fail(error)
                 return
             if not math.isfinite(loss):
@@ -238,31 +254,70 @@ class Host:
         task.add_done_callback(self._tasks.discard)
 
     async def _combine(self, due: Combine) -> None:
+        """Until the combination is in the ledger, whatever it has to wait for."""
+        given, tries = None, 0
+        while True:
+            try:
+                given = given or await self._combined(due)
+                await self.apply(given)
+                self.held_up.no_more("round")
+                return
+            except Exception as error:
+                if isinstance(error, UserFacingError) and error.code in ("lora.file_damaged", "storage.no_blob"):
+                    continue  # now it is known to be missing
+                if not self.held_up.by("round", error):
+                    self._fail(error)
+                    return
+            for site, want in self.lost.wants().items():
+                self._tell(site, want)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._delay(tries)):
+                    await self._came_back.wait()
+            self._came_back.clear()
+            tries += 1
+
+    async def _combined(self, due: Combine) -> RoundCombined:
+        if fault := self.lost.look(due):
+            raise fault
         work = asyncio.ensure_future(asyncio.to_thread(combine_stored, due, self.spec, self.blobs))
         try:
-            await self.apply(await asyncio.shield(work))
+            return await asyncio.shield(work)
         except asyncio.CancelledError:
             # No thread can be cut off: who stops waits for it, else the next start in this process would meet it.
             await asyncio.gather(work, return_exceptions=True)
             raise
-        except Exception as error:
-            self._fail(error)
+
+    async def take_again(self, site: str, chunk: Chunk) -> None:
+        """Bytes that no update in transfer asked for: of a lost part, or of a request that was given up."""
+        if await asyncio.to_thread(self.lost.take, site, chunk):
+            self._came_back.set()
+
+    # -- deadlines ---------------------------------------------------------------------------------------------------
+
+    def _delay(self, tries: int) -> float:
+        return float(min(_LAST_RETRY, self.retry * 2 ** min(tries, 10)))
 
     def _set_alarm(self) -> None:
+        if self._ringing:  # it is set again when that is over
+            return
         if self._alarm and self._alarm is not asyncio.current_task():
             self._alarm.cancel()
         due = self.rounds.wake_at
-        self._alarm = asyncio.create_task(self._ring(due), name="deadline") if due else None
+        self._alarm = asyncio.create_task(self._ring(due), name="deadline") if due or self._unwritten else None
 
-    async def _ring(self, due: datetime) -> None:
+    async def _ring(self, due: datetime | None) -> None:
+        """At the deadline; sooner where the disk did not take an input, which is then tried again."""
+        # Deadlines are of the wall clock; a long sleep would miss that it was set, or that the machine slept.
+        # Told too early, the rounds change nothing, and the alarm is set again.
+        left = (due - self._clock()).total_seconds() if due else _LONGEST_SLEEP
+        await asyncio.sleep(min(max(0.0, left), _LONGEST_SLEEP) if self._unwritten is None else self.retry)
+        self._ringing = True
         try:
-            # Deadlines are of the wall clock; a long sleep would miss that it was set, or that the machine slept.
-            # Told too early, the rounds change nothing, and the alarm is set again.
-            left = (due - self._clock()).total_seconds()
-            await asyncio.sleep(min(max(0.0, left), _LONGEST_SLEEP))
-            await self.apply(TimePassed())
+            await self.apply(self._unwritten or TimePassed())
         except Exception as error:
-            self._fail(error)
+            self._not_written(error)
+        self._ringing = False
+        self._set_alarm()
 
     def _warn(self, fault: UserFacingError) -> None:
         self._emit(events.Warned(site="", code=fault.code, params=fault.params))

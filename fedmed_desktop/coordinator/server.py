@@ -83,12 +83,14 @@ class CoordinatorServer:
 
     def status(self) -> dict[str, object]:
         """Where the federation stands; names, numbers and hashes only."""
-        state = self._host.rounds.state
+        state, held_up = self._host.rounds.state, self._host.held_up.reason
         return {
             "name": self._host.spec.name,
             "version": __version__,
-            "phase": state.phase,
-            "reason": state.reason,
+            "phase": "paused" if held_up else state.phase,
+            "reason": held_up.code if held_up else state.reason,
+            "params": held_up.params if held_up else {},
+            "waits_for": self._host.lost.sites,
             "round": min(state.round, self._host.spec.rounds),
             "rounds": self._host.spec.rounds,
             "attempt": state.attempt,

@@ -126,7 +126,7 @@ class SiteSession:
             self._refuse(update, UserFacingError(code))
             return
         plan = rounds.state.plans[self.site]
-        limit = self._host.largest_blob(plan.rank)
+        limit = self._host.checking.largest_blob(plan.rank)
         if (largest := max((part.size for part in update.parts.values()), default=0)) > limit:
             self._refuse(update, UserFacingError("update.too_large", size=largest, limit=limit))
             return
@@ -165,11 +165,14 @@ class SiteSession:
         chunk = decode_chunk(frame)
         reception, update = self._reception, self._update
         if reception is None or update is None or chunk.sha256 != reception.sha256:
-            return  # bytes of an earlier request that was given up
+            await self._host.take_again(self.site, chunk)
+            return
         try:
             complete = await asyncio.to_thread(reception.write, chunk)
         except UserFacingError as error:
-            if error.retryable:
+            if error.retryable:  # this coordinator's own disk
+                code, params = error.code, error.params
+                self._emit(events.Warned(site=self.site, round=update.round, code=code, params=params))
                 raise
             self._refuse(update, error)
             return
@@ -202,8 +205,10 @@ class SiteSession:
         update, plan = self._update, self._plan
         assert update is not None and plan is not None
         try:
-            await asyncio.to_thread(self._host.check_part, name, plan, update, path)
+            await self._host.checking.check_part(name, plan, update, path)
         except UserFacingError as error:
+            if error.retryable:  # this coordinator's own trouble
+                raise
             self._refuse(update, error)
             return False
         self._checked.add(name)

@@ -112,7 +112,7 @@ async def run_federation(
     paused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def watch(event: events.Event) -> None:
-        if isinstance(event, events.FederationPaused) and not paused.done():
+        if isinstance(event, events.FederationPaused) and event.reason == "quorum" and not paused.done():
             # Always from the loop: the coordinator says so, not the working thread.
             paused.set_exception(UserFacingError("demo.paused", round=event.round))
         emit(event)

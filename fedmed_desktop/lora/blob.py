@@ -116,12 +116,12 @@ def decode_blob(blob: bytes | memoryview) -> dict[str, Module]:
 class BlobReader(PartReader):
     """A blob file read module by module, so that combining many adapters holds one module of each.
 
-    The header is read and checked once, at construction. Raises UserFacingError for a file that is missing or not a
-    blob.
+    The header is read and checked once, at construction; `sha256` is for PartReader. Raises UserFacingError for a file
+    that is missing or not a blob.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, sha256: str | None = None) -> None:
+        super().__init__(path, sha256)
         with self.reading() as file:
             self.header = read_blob_header(file)
 
@@ -141,9 +141,10 @@ class BlobReader(PartReader):
         """One module; reads only its bytes. Raises UserFacingError if unknown, cut off or not finite."""
         b, a = self.header.entries(name)
         with self.reading() as file:
-            factors = read_factor(file, self.header.file, b), read_factor(file, self.header.file, a)
+            factor_a = read_factor(file, self.header.file, a)  # first in the file
+            factor_b = read_factor(file, self.header.file, b)
         with naming(name):
-            return Module(*factors, self.header.scales[name])
+            return Module(factor_b, factor_a, self.header.scales[name])
 
 
 def read_factor(file: BinaryIO, header: TensorHeader, entry: TensorEntry) -> NDArray[np.float32]:

@@ -40,8 +40,8 @@ class HalfReader(PartReader):
     anything but this factor.
     """
 
-    def __init__(self, path: Path, factor: Factor, rest: ModuleSource) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, factor: Factor, rest: ModuleSource, sha256: str | None = None) -> None:
+        super().__init__(path, sha256)
         self._factor, self._rest = factor, rest
         with self.reading() as file:
             self._header, self._scales = _read_header(file, factor)
@@ -62,9 +62,11 @@ class HalfReader(PartReader):
             return Module(values, other.A, scale) if self._factor == "B" else Module(other.B, values, scale)
 
 
-def open_update(path: Path, factors: tuple[Factor, ...], start: ModuleSource) -> BlobReader | HalfReader:
+def open_update(
+    path: Path, factors: tuple[Factor, ...], start: ModuleSource, sha256: str | None = None
+) -> BlobReader | HalfReader:
     """Opens the adapter part of an update that shares these factors; the start supplies the other one."""
-    return BlobReader(path) if len(factors) == 2 else HalfReader(path, factors[0], start)
+    return BlobReader(path, sha256) if len(factors) == 2 else HalfReader(path, factors[0], start, sha256)
 
 
 def encode_update(adapter: Adapter, factors: tuple[Factor, ...]) -> bytes:

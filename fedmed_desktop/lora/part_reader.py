@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file of which parts are read, one after the other."""
+"""A file of which parts are read, one after the other; with its sha256 given, only bytes of that file are handed on."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,15 +13,23 @@ from typing import BinaryIO, Self
 
 from ..errors import UserFacingError
 
+_CHUNK = 2**20
+
 
 class PartReader:
     """Inside a `with` block the file stays open; outside one, each `reading` opens and closes it.
 
-    Not for use by several threads at once. Raises UserFacingError for a file that cannot be opened.
+    With `sha256`, bytes are hashed as they are read, and the end of the `with` block hashes what nobody has read: what
+    was used is what was hashed, in one pass where parts are read in the file's order. Then nothing that was made of
+    the parts may be relied on before the block has ended.
+
+    Not for use by several threads at once. Raises UserFacingError for a file that cannot be opened, and
+    UserFacingError("lora.file_damaged") where the bytes are not those of `sha256`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sha256: str | None = None) -> None:
         self._path = path
+        self._seen = _Seen(sha256) if sha256 is not None else None
         self._file: BinaryIO | None = None
 
     @contextmanager
@@ -28,7 +38,11 @@ class PartReader:
             yield self._file
             return
         with self._open() as file:
-            yield file
+            try:
+                yield file
+            except UserFacingError:
+                self._check(file)  # damage may be why it could not be understood
+                raise
 
     def __enter__(self) -> Self:
         self._file = self._open()
@@ -37,13 +51,92 @@ class PartReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with file:
+                if error is None or isinstance(error, Exception):
+                    self._check(file)
+
+    def _check(self, file: BinaryIO) -> None:
+        if self._seen is not None and isinstance(file, _HashedFile):
+            self._seen.finish(file)
 
     def _open(self) -> BinaryIO:
         try:
-            return self._path.open("rb", buffering=0)
+            return self._path.open("rb", buffering=0) if self._seen is None else _HashedFile(self._path, self._seen)
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            raise UserFacingError("lora.file_missing", name=self._path.name, reason=reason) from None
+            raise UserFacingError("lora.file_missing", name=self._path.name, reason=reason, retryable=True) from None
+
+
+class _Seen:
+    """The parts of a file that have been read: hashed together up to `_at`, and each one by itself.
+
+    A part that is read again must be the same. One that lies behind `_at` and was not read as such makes a new pass
+    over the file necessary, which costs time only.
+    """
+
+    def __init__(self, sha256: str) -> None:
+        self._sha256 = sha256
+        self._parts: dict[tuple[int, int], bytes] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._whole = hashlib.sha256()
+        self._at = 0
+
+    def take(self, file: _HashedFile, at: int, data: bytes) -> None:
+        """Hashes a part that was read at this offset, and what was passed over before it."""
+        part, digest = (at, len(data)), hashlib.sha256(data).digest()
+        if at < self._at and part not in self._parts:
+            self.finish(file)
+            self._begin()
+        if at >= self._at:
+            self._pass_over(file, at)
+            self._whole.update(data)
+            self._at = at + len(data)
+        if self._parts.setdefault(part, digest) != digest:
+            raise self.damaged()
+
+    def finish(self, file: _HashedFile) -> None:
+        """Hashes the rest; raises UserFacingError("lora.file_damaged") where the file is not what it should be."""
+        self._pass_over(file, None)
+        if self._whole.hexdigest() != self._sha256:
+            raise self.damaged()
+
+    def _pass_over(self, file: _HashedFile, until: int | None) -> None:
+        gap, begun = hashlib.sha256(), self._at
+        file.seek(begun)
+        while until is None or self._at < until:
+            size = _CHUNK if until is None else min(_CHUNK, until - self._at)
+            if not (data := file.raw(size)):
+                break
+            gap.update(data)
+            self._whole.update(data)
+            self._at += len(data)
+        self._parts.setdefault((begun, self._at - begun), gap.digest())
+
+    def damaged(self) -> UserFacingError:
+        return UserFacingError("lora.file_damaged", sha256=self._sha256)
+
+
+class _HashedFile(io.FileIO):
+    """The file, whose reads are all seen."""
+
+    def __init__(self, path: Path, seen: _Seen) -> None:
+        super().__init__(path)
+        self._seen = seen
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        at = self.tell()
+        data = self.raw(size)
+        self._seen.take(self, at, data)
+        self.seek(at + len(data))
+        return data
+
+    def raw(self, size: int | None) -> bytes:
+        """Bytes that nobody has hashed; a disk that cannot read them has lost them."""
+        try:
+            return super().read(size) or b""
+        except OSError:
+            raise self._seen.damaged() from None

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
-from pathlib import Path
 
+from ..errors import UserFacingError
 from ..federation import FederationSpec
 from ..federation.actions import Combine
 from ..federation.aggregation import combine, combined
@@ -16,15 +17,24 @@ from ..lora.half import open_update
 from ..lora.module import ModuleSource
 from .blobs import BlobStore
 
+_LOG = logging.getLogger(__name__)
+
 
 def combine_stored(due: Combine, spec: FederationSpec, blobs: BlobStore) -> RoundCombined:
     """Combines a closed round from disk and stores what comes out; durable on return.
 
-    Files are read module by module, so memory does not grow with the number of sites. Takes seconds to minutes: not on
-    an event loop. Raises UserFacingError where a blob is missing or unreadable, or the disk is full.
+    Files are read module by module, so memory does not grow with the number of sites, and hashed as they are read.
+    Takes seconds to minutes: not on an event loop. Raises UserFacingError where a blob is missing or damaged (a damaged
+    one is put aside, so that it is missing from then on), or the disk is full.
     """
-    with ExitStack() as files:
-        combination = combine(due, spec, _opened(due, blobs, files))
+    try:
+        with ExitStack() as files:
+            combination = combine(due, spec, _opened(due, blobs, files))
+    except UserFacingError as error:
+        if error.code == "lora.file_damaged":
+            _LOG.error("round %d: %s", due.round, error)
+            blobs.put_aside(str(error.params["sha256"]))
+        raise
     for adapter in (combination.adapter, combination.frozen, combination.control):
         if adapter is not None:
             blobs.write(adapter.to_blob())
@@ -34,22 +44,22 @@ def combine_stored(due: Combine, spec: FederationSpec, blobs: BlobStore) -> Roun
 def _opened(due: Combine, blobs: BlobStore, files: ExitStack) -> Sources:
     """Readers of every blob that the round names; `files` closes them."""
 
-    def part(site: str, name: str) -> Path:
-        return blobs.path(due.updates[site].parts[name].sha256)
-
-    def opened(path: Path) -> BlobReader:
-        return files.enter_context(BlobReader(path))
+    def opened(sha256: str) -> BlobReader:
+        return files.enter_context(BlobReader(blobs.path(sha256), sha256))
 
     def update(site: str) -> ModuleSource:
-        reader = open_update(part(site, "adapter"), due.plans[site].shared, start)
+        sha256 = due.updates[site].parts["adapter"].sha256
+        reader = open_update(blobs.path(sha256), due.plans[site].shared, start, sha256)
         files.enter_context(reader)
         return reader
 
-    start = opened(blobs.path(due.start))
+    start = opened(due.start)
     return Sources(
         start=start,
         updates={site: update(site) for site in due.updates},
-        frozen=opened(blobs.path(due.frozen)) if due.frozen else None,
-        control=opened(blobs.path(due.control)) if due.control else None,
-        controls={site: opened(part(site, "control")) for site, one in due.updates.items() if "control" in one.parts},
+        frozen=opened(due.frozen) if due.frozen else None,
+        control=opened(due.control) if due.control else None,
+        controls={
+            site: opened(one.parts["control"].sha256) for site, one in due.updates.items() if "control" in one.parts
+        },
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -18,7 +19,7 @@ class BlobStore:
     """A folder of files named by their sha256; `parts/` holds what is still being received. File I/O, no thread."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._parts = folder / "parts"
         make_folder(self._parts)
 
@@ -26,21 +27,25 @@ class BlobStore:
         """Where the blob lies; raises UserFacingError("storage.no_blob") if it does not."""
         if sha256 not in self:
             raise UserFacingError("storage.no_blob", sha256=sha256)
-        return self._folder / sha256
+        return self.folder / sha256
 
     def __contains__(self, sha256: str) -> bool:
-        return _SHA256.fullmatch(sha256) is not None and (self._folder / sha256).is_file()
+        return _SHA256.fullmatch(sha256) is not None and (self.folder / sha256).is_file()
 
     def is_empty(self, but: str = "") -> bool:
         """Whether no blob lies here, or none but this one."""
-        return not any(_SHA256.fullmatch(path.name) and path.name != but for path in self._folder.iterdir())
+        return not any(_SHA256.fullmatch(path.name) and path.name != but for path in self.folder.iterdir())
 
     def size(self, sha256: str) -> int:
         return self.path(sha256).stat().st_size
 
     def read(self, sha256: str) -> bytes:
         """The whole blob, checked against its name."""
-        data = self.path(sha256).read_bytes()
+        path = self.path(sha256)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise disk_fault(error, path) from error
         if (found := hashlib.sha256(data).hexdigest()) != sha256:
             raise UserFacingError("update.wrong_hash", found=found, expected=sha256)
         return data
@@ -48,7 +53,7 @@ class BlobStore:
     def write(self, data: bytes) -> str:
         """Keeps the bytes and returns their sha256; durable on return."""
         sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 not in self:
+        if not self.is_whole(sha256):
             temporary = self._parts / f"{sha256}.new"
             try:
                 with temporary.open("wb") as file:
@@ -56,10 +61,28 @@ class BlobStore:
                     file.flush()
                     os.fsync(file.fileno())
             except OSError as error:
-                temporary.unlink(missing_ok=True)
-                raise disk_fault(error, self._folder) from error
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+                raise disk_fault(error, self.folder) from error
             self._adopt(temporary, sha256)
         return sha256
+
+    def is_whole(self, sha256: str) -> bool:
+        """Whether the blob lies here with the bytes that its name says; reads all of it."""
+        if sha256 not in self:
+            return False
+        try:
+            with self.path(sha256).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        except OSError:
+            return False
+
+    def put_aside(self, sha256: str) -> None:
+        """Takes a damaged blob out of the way, so that it counts as missing; its bytes stay in `parts/`."""
+        try:
+            self.path(sha256).replace(self._parts / f"{sha256}.damaged")
+        except OSError as error:
+            raise disk_fault(error, self.folder) from error
 
     def part_file(self, sha256: str, sender: str) -> Path:
         """Where bytes of a blob gather while it is received; one file per sender, so that two cannot mix."""
@@ -70,19 +93,20 @@ class BlobStore:
         kept = self.part_file(but, sender)
         for path in self._parts.glob(f"*.{_tag(sender)}.part"):
             if path != kept:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # what cannot be deleted now is at the next offer
+                    path.unlink()
 
     def adopt(self, part_file: Path, sha256: str) -> Path:
         """Takes a received file whose bytes were checked and forced to disk; durable on return."""
         self._adopt(part_file, sha256)
-        return self._folder / sha256
+        return self.folder / sha256
 
     def _adopt(self, path: Path, sha256: str) -> None:
         try:
-            path.replace(self._folder / sha256)
-            sync_folder(self._folder)
+            path.replace(self.folder / sha256)
+            sync_folder(self.folder)
         except OSError as error:
-            raise disk_fault(error, self._folder) from error
+            raise disk_fault(error, self.folder) from error
 
 
 def _tag(sender: str) -> str:

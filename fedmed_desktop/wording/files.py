@@ -7,6 +7,8 @@ SENTENCES: Final = {
     "lora.adapter_empty": "The adapter contains no modules. Choose one that adapts at least one linear layer.",
     "lora.factor_shape": "The tensor {tensor} has shape {shape}, but {expected} is needed. Create the adapter again.",
     "lora.file_cut_off": "The adapter is incomplete: it has {size} bytes, but needs {expected}. Download it again.",
+    "lora.file_damaged": "The stored adapter {sha256} is damaged: its bytes have changed. Copy it from a backup, or "
+    "download it again.",
     "lora.file_header": "The adapter's header is not valid: {reason}. The file is damaged or not a safetensors file; "
     "download it again.",
     "lora.file_header_size": "The adapter's header claims {size} bytes; at most {limit} are allowed. "

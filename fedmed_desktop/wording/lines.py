@@ -76,6 +76,11 @@ def line(event: events.Event) -> str | None:
                 f"round {event.round} combined: {event.adapter[:12]} (weights {_shares(event)}; residual "
                 f"{event.residual:.4f}{figures})"
             )
+        case events.FederationPaused() if event.reason != "quorum":
+            why = sentence(event.reason, event.params)
+            return f"round {event.round} paused: {why} It continues by itself once that is solved."
+        case events.FederationResumed():
+            return f"round {event.round} continues"
         case events.FederationPaused():
             return f"round {event.round} paused: {event.reason}. Start again with --resume to ask the sites once more."
         case events.FederationFinished():

@@ -4,6 +4,10 @@
 from typing import Final
 
 SENTENCES: Final = {
+    "coordinator.lost_adapter": "The adapter {sha256}, which round {round} starts from, is missing or damaged. Copy "
+    "the file of that name to {path} from a backup, or from the blobs folder of a site.",
+    "coordinator.lost_update": "A stored update of {sites} in round {round} is missing or damaged. The site is asked "
+    "to send it again when it is connected.",
     "coordinator.no_initial": "The first adapter {sha256} of this federation is not in {path}. Copy the .safetensors "
     "file there that --new-federation wrote beside the specification.",
     "coordinator.no_scorer": "{method} needs the coordinator to measure each update, so the coordinator needs a base "

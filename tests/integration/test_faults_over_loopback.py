@@ -21,7 +21,7 @@ from fedmed_desktop.coordinator import CoordinatorServer, Host
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Control, FederationSpec, Given, LocalResult, Part, Plan, Report, Rounds, Update
 from fedmed_desktop.federation.combine import Term, combine_factors
-from fedmed_desktop.federation.inputs import Input, SiteJoined, TimePassed, UpdateArrived
+from fedmed_desktop.federation.inputs import Input, SiteJoined, UpdateArrived
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings
 from fedmed_desktop.federation.work import Emit
 from fedmed_desktop.lora import Adapter, Module
@@ -1074,39 +1074,7 @@ def trainer_runs(tmp_path: Path) -> bool:
     return (tmp_path / "A" / "checkpoints" / "round-1").is_dir()
 
 
-# -- the ledger before the receipt -------------------------------------------------------------------------------------
-
-
-def test_that_nothing_is_acknowledged_that_a_full_disk_kept_out_of_the_ledger(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with coordinator(tmp_path, ONE, []) as (host, port):
-            async with RawSite(port) as site:
-                result = await asked(site)
-                database = host._ledger._database
-                with database.transaction() as connection:
-                    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-                    connection.execute(f"PRAGMA max_page_count = {pages}")
-                with pytest.raises(UserFacingError):  # what is left of the last page
-                    for _ in range(10_000):  # rows that mean nothing when they are fed again
-                        host._ledger.append(TimePassed(), datetime.now(UTC))
-                await site.offer(result)
-                goodbye = await site.hear(Goodbye)
-                assert goodbye.code == "storage.disk_full" and not goodbye.final
-            assert host.rounds.state.updates == {}
-            with told_as("disk is full"):
-                await asyncio.wait_for(host.wait_for_fault(), PATIENCE)
-            async with RawSite(port) as site:
-                await site.join()
-                await site.say(OfferUpdate(update=result.update))
-                assert isinstance(await site.hear(Goodbye), Goodbye)
-        async with coordinator(tmp_path, ONE, []) as (host, port), RawSite(port) as site:
-            await site.join()
-            assert (await site.plan()).round == 1
-            await site.say(OfferUpdate(update=result.update))
-            await site.hear(Receipt)
-            assert host.rounds.receipt_for("raw", 1) == result.update.sha256
-
-    asyncio.run(scenario())
+# -- a disk that takes nothing -------------------------------------------------------------------------------------
 
 
 def lock_disk(site: SiteAgent, locked: bool) -> None:

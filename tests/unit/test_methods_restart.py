@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec, Part, Plan, Report, Rounds, Update
 from fedmed_desktop.federation.actions import Reject, Step
 from fedmed_desktop.federation.check import check_adapter, check_norm
@@ -229,6 +230,32 @@ def test_that_a_site_that_joins_while_updates_are_combined_changes_no_bit(
     assert "D" in federation.rounds.state.sites and federation.rounds.state.caps == {"A": cap}
     assert federation.combined() == expected
     assert Rounds(spec, federation.rounds.dump()).due() == due
+
+
+@pytest.mark.parametrize(("method", "way"), CASES)
+def test_that_no_input_of_a_combination_is_used_with_one_flipped_bit(method: str, way: str, tmp_path: Path) -> None:
+    """In round 2, which begins with all that a method leaves."""
+    spec = spec_of(method, way)
+    federation = Federation(spec, tmp_path).gather()
+    for number in (1, 2):
+        for name in "ABC":
+            federation.give(UpdateArrived(site=name, update=federation.trained(name)))
+        if number == 1:
+            federation.give(federation.combined())
+    due, blobs = federation.rounds.due(), federation.blobs
+    assert due is not None
+    expected = combine_stored(due, spec, blobs)
+    parts = {part.sha256 for update in due.updates.values() for part in update.parts.values()}
+    for sha256 in sorted({one for one in (due.start, due.frozen, due.control) if one} | parts):
+        path = blobs.path(sha256)
+        data = path.read_bytes()
+        path.write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
+        with pytest.raises(UserFacingError) as caught:
+            combine_stored(due, spec, blobs)
+        assert (caught.value.code, caught.value.params) == ("lora.file_damaged", {"sha256": sha256})
+        assert sha256 not in blobs, "it is put aside"
+        blobs.write(data)
+    assert combine_stored(due, spec, blobs) == expected
 
 
 def _closed(rounds: Rounds) -> list[tuple[object, ...]]:

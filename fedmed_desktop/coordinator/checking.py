@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of the parts of an update as they arrive; what is wrong with the coordinator's own is no site's fault."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import UserFacingError
+from ..federation import FederationSpec, Plan, Update
+from ..federation.check import check_adapter, check_norm
+from ..lora.blob import BlobReader
+from ..lora.half import open_update
+from ..storage import BlobStore
+from .held_up import HeldUp
+from .lost import lost_adapter
+
+# Blob headers grow with the number of modules; this is far above what any adapter of the right rank can need.
+_HEADER_ALLOWANCE = 2**20
+
+
+class Checking:
+    """On the host's event loop; files are read in threads."""
+
+    def __init__(self, spec: FederationSpec, blobs: BlobStore, held_up: HeldUp) -> None:
+        self._spec = spec
+        self._blobs = blobs
+        self._held_up = held_up
+
+    def largest_blob(self, rank: int) -> int:
+        """Bytes that a part of this rank can need at most."""
+        return sum((d + k) * rank * 4 for d, k in self._spec.base.modules.values()) + _HEADER_ALLOWANCE
+
+    async def check_part(self, name: str, plan: Plan, update: Update, path: Path) -> None:
+        """Everything that can be wrong with what arrived; raises UserFacingError, retryable for what is wrong here.
+
+        The plan is the one that was in force when the update was offered: the round may have closed meanwhile.
+        """
+        with self.own_trouble(plan):
+            await asyncio.to_thread(self._check, name, plan, update, path)
+
+    def _check(self, name: str, plan: Plan, update: Update, path: Path) -> None:
+        if name == "control":
+            with BlobReader(path) as change:
+                check_adapter(change, self._spec, plan)
+            return
+        started = BlobReader(self._blobs.path(plan.start), plan.start)
+        with started as start, open_update(path, plan.shared, start) as after:
+            check_adapter(after, self._spec, plan)
+            if not plan.own:  # the rest is the site's own, and so is what its norms are about
+                check_norm(start, after, update.report, plan.cut)
+
+    @contextlib.contextmanager
+    def own_trouble(self, plan: Plan) -> Iterator[None]:
+        """Where a stored adapter turns out to be damaged or missing, the site is to come again later."""
+        try:
+            yield
+        except UserFacingError as error:
+            if error.code == "lora.file_damaged":
+                self._blobs.put_aside(str(error.params["sha256"]))
+            if fault := lost_adapter(self._blobs, plan.round, plan.start, plan.frozen):
+                self._held_up.by("adapter", fault)
+                raise fault from error
+            if error.code == "lora.file_damaged":  # a part of the update: it is missing now, and can be sent again
+                raise UserFacingError(error.code, retryable=True, **error.params) from error
+            raise
+        self._held_up.no_more("adapter")

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parts of counted updates whose stored blob is missing or damaged: they are fetched again from the sites.
+
+A site keeps what it sent, and gives it out again when asked by hash; a part that comes back is checked by its hash
+alone, since what it holds was checked when it was first accepted.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from ..errors import UserFacingError
+from ..federation.actions import Combine
+from ..federation.record import RoundsState
+from ..protocol.messages import Want
+from ..protocol.transfer import Chunk, Reception
+from ..storage import BlobStore
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass
+class _Lost:
+    site: str
+    size: int
+    reception: Reception | None = None
+    seen: int = -1  # bytes received when it was last asked for
+
+
+class LostParts:
+    """Lost parts of one round, by hash. On the host's event loop, but for `take`, which writes files.
+
+    `look` notes what is lost and what has come back.
+    """
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+        self._lost: dict[str, _Lost] = {}
+
+    @property
+    def sites(self) -> list[str]:
+        """Sites whose parts the round waits for."""
+        return sorted({lost.site for lost in self._lost.values()})
+
+    def look(self, due: Combine) -> UserFacingError | None:
+        """Notes which inputs of a combination are not on this disk; the fault that says what it waits for."""
+        if fault := lost_adapter(self._blobs, due.round, due.start, due.frozen, due.control):
+            return fault
+        parts = {part.sha256: (site, part.size) for site, one in due.updates.items() for part in one.parts.values()}
+        gone = {sha256: whose for sha256, whose in parts.items() if sha256 not in self._blobs}
+        self._lost = {sha256: self._lost.get(sha256) or _Lost(*whose) for sha256, whose in gone.items()}
+        if not gone:
+            return None
+        return UserFacingError("coordinator.lost_update", round=due.round, sites=", ".join(self.sites), retryable=True)
+
+    def wants(self) -> dict[str, Want]:
+        """One request for each site, as sites send one blob at a time; none where bytes have come since the last."""
+        found: dict[str, Want] = {}
+        moving = set[str]()
+        for sha256, lost in self._lost.items():
+            received = lost.reception.received if lost.reception else 0
+            if received > lost.seen >= 0:
+                moving.add(lost.site)
+            elif lost.site not in found:
+                found[lost.site] = Want(sha256=sha256, offset=received)
+            lost.seen = received
+        return {site: want for site, want in found.items() if site not in moving}
+
+    def take(self, site: str, chunk: Chunk) -> bool:
+        """Keeps bytes that a site sends again; True once a part is whole and back in the store."""
+        lost = self._lost.get(chunk.sha256)
+        if lost is None or lost.site != site:
+            return False
+        if lost.reception is None:
+            path = self._blobs.part_file(chunk.sha256, f"{site}, again")
+            lost.reception = Reception(chunk.sha256, path, lost.size)
+        try:
+            if not lost.reception.write(chunk):
+                return False
+            self._blobs.adopt(lost.reception.finish(), chunk.sha256)
+        except UserFacingError as error:
+            _LOG.warning("%s, sent again by %s: %s", chunk.sha256[:12], site, error)
+            lost.reception, lost.seen = None, -1  # what came is not it: asked for once more, from its beginning
+            if error.retryable:
+                raise
+            return False
+        _LOG.info("%s came back from %s", chunk.sha256[:12], site)
+        return True
+
+
+def lost_adapter(blobs: BlobStore, round_number: int, *named: str | None) -> UserFacingError | None:
+    """The fault that names the first of the coordinator's own adapters that is not here; only its host can mend it."""
+    for sha256 in named:
+        if sha256 and sha256 not in blobs:
+            return UserFacingError(
+                "coordinator.lost_adapter", round=round_number, sha256=sha256, path=str(blobs.folder), retryable=True
+            )
+    return None
+
+
+def check_adapters(blobs: BlobStore, state: RoundsState) -> None:
+    """Reads what the open round begins with; raises UserFacingError naming the blob that is missing or damaged."""
+    for sha256 in (state.start, state.frozen, state.control):
+        if sha256 and sha256 in blobs and not blobs.is_whole(sha256):
+            blobs.put_aside(sha256)
+        if fault := lost_adapter(blobs, state.round, sha256):
+            raise fault

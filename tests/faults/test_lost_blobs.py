@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stored adapters that are damaged or lost: nothing of them is combined, and the round waits until they are back."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fedmed_desktop import events
+from fedmed_desktop.coordinator import Host
+from fedmed_desktop.coordinator.founding import adopt_initial, write_federation
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.protocol.messages import Missing, OfferUpdate, Receipt, Want
+from fedmed_desktop.protocol.transfer import Chunk
+from fedmed_desktop.site import Jobs
+from fedmed_desktop.storage import BlobStore
+from tests.parts.federation import INITIAL, NumpyTrainer, moved, result_of, small_spec
+from tests.parts.loopback import PATIENCE, RawSite, agent, all_of, coordinator, running, stop, until
+
+pytestmark = pytest.mark.integration
+
+TWO = small_spec(rounds=2, sites=2, quorum=2)
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+
+
+HARM: dict[str, Callable[[Path], object]] = {
+    "one bit": flip,
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-40]),
+    "missing": Path.unlink,
+    "emptied": lambda path: path.write_bytes(b""),
+    "garbage": lambda path: path.write_bytes(b"{}" * 300),
+}
+
+
+@pytest.fixture
+def jobs() -> Iterator[list[Jobs]]:
+    both = [Jobs(), Jobs()]
+    yield both
+    for one in both:
+        one.close()
+
+
+async def calm(folder: Path, jobs: list[Jobs]) -> set[str]:
+    """The final hash where nothing happens."""
+    async with coordinator(folder / "c", TWO, []) as (_, port):
+        agents = [agent(folder, name, port, one, []) for name, one in zip("AB", jobs, strict=True)]
+        async with running(*agents) as tasks:
+            return set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE))
+
+
+def stored_part(host: Host, site: str) -> Path:
+    return host.blobs.path(host.rounds.state.updates[site].parts["adapter"].sha256)
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_that_a_damaged_update_is_fetched_again_from_its_site(harm: str, tmp_path: Path, jobs: list[Jobs]) -> None:
+    async def scenario() -> None:
+        expected = await calm(tmp_path / "calm", jobs)
+        slow, seen = NumpyTrainer(ord("B")), list[events.Event]()
+        slow.hold.clear()
+        async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
+            host.retry = 0.05
+            agents = [agent(tmp_path, "A", port, jobs[0], []), agent(tmp_path, "B", port, jobs[1], [], slow)]
+            async with running(*agents) as tasks:
+                await until(lambda: list(host.rounds.state.updates) == ["A"])
+                HARM[harm](stored_part(host, "A"))
+                slow.hold.set()
+                assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
+        (paused,) = all_of(seen, events.FederationPaused)
+        assert (paused.reason, paused.params) == ("coordinator.lost_update", {"round": 1, "sites": "A"})
+        assert [event.round for event in all_of(seen, events.FederationResumed)] == [1]
+
+    asyncio.run(scenario())
+
+
+def test_that_the_round_waits_for_a_site_that_is_away_also_over_a_restart(tmp_path: Path, jobs: list[Jobs]) -> None:
+    async def scenario() -> None:
+        expected = await calm(tmp_path / "calm", jobs)
+        slow = NumpyTrainer(ord("B"))
+        slow.hold.clear()
+        async with coordinator(tmp_path / "c", TWO, []) as (host, port):
+            host.retry = 0.05
+            heard = list[events.Event]()
+            one, two = agent(tmp_path, "A", port, jobs[0], []), agent(tmp_path, "B", port, jobs[1], heard, slow)
+            async with running(two):
+                away = asyncio.create_task(one.run())
+                await until(lambda: list(host.rounds.state.updates) == ["A"])
+                await stop(away)
+                flip(stored_part(host, "A"))
+                slow.hold.set()
+                await until(lambda: host.lost.sites == ["A"])
+                await until(lambda: "paused" in [event.phase for event in all_of(heard, events.StandingChanged)])
+                assert host.rounds.state.phase == "combining" and host._fault is not None and not host._fault.done()
+        async with coordinator(tmp_path / "c", TWO, []) as (host, port):
+            host.retry = 0.05
+            await until(lambda: host.lost.sites == ["A"])
+            agents = [agent(tmp_path, name, port, one, []) for name, one in zip("AB", jobs, strict=True)]
+            async with running(*agents) as tasks:
+                assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
+                assert host.held_up.reason is None and host.lost.sites == []
+
+    asyncio.run(scenario())
+
+
+def test_that_only_the_right_bytes_from_the_right_site_are_taken(tmp_path: Path) -> None:
+    """Wrong bytes, a site that has lost it too, and another site: the round waits on, and the true bytes end it."""
+
+    async def scenario() -> None:
+        spec = small_spec(rounds=1, sites=1, quorum=1)
+        async with coordinator(tmp_path, spec, []) as (host, port), RawSite(port) as site, RawSite(port, "b") as other:
+            host.retry = 0.05
+            await site.join()
+            await other.join()
+            result = result_of(await site.plan(), INITIAL, moved(INITIAL, 1))
+            accept = host.accept
+
+            async def then_harm(name: str, update: object) -> None:
+                flip(host.blobs.path(result.update.parts["adapter"].sha256))
+                await accept(name, update)  # type: ignore[arg-type]
+
+            host.accept = then_harm  # type: ignore[method-assign]
+            await site.say(OfferUpdate(update=result.update))
+            want = await site.hear(Want)
+            data = result.blobs["adapter"]
+            await site.send(want.sha256, data)
+            await site.hear(Receipt)
+            again = await site.hear(Want)
+            assert again == Want(sha256=want.sha256, offset=0)
+            await other.send(want.sha256, data)
+            await site.say(Missing(sha256=want.sha256))
+            await site.hear(Want)
+            await site.send(want.sha256, data[:-1] + bytes([data[-1] ^ 1]))
+            await site.say(Chunk(want.sha256, 0, len(data) + 1, data[:10]).encode())
+            await site.hear(Want)
+            assert host.rounds.state.phase == "combining"
+            await site.send(want.sha256, data)
+            await until(lambda: host.rounds.state.round == 2)
+
+    asyncio.run(scenario())
+
+
+# -- the coordinator's own adapters --------------------------------------------------------------------------------
+
+
+def test_that_a_start_that_is_lost_is_named_and_the_round_goes_on_once_it_is_back(
+    tmp_path: Path, jobs: list[Jobs]
+) -> None:
+    async def scenario() -> None:
+        expected = await calm(tmp_path / "calm", jobs)
+        slow, seen = NumpyTrainer(ord("B")), list[events.Event]()
+        slow.hold.clear()
+        async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
+            host.retry = 0.05
+            agents = [agent(tmp_path, "A", port, jobs[0], []), agent(tmp_path, "B", port, jobs[1], [], slow)]
+            async with running(*agents) as tasks:
+                await until(lambda: list(host.rounds.state.updates) == ["A"])
+                start = host.blobs.path(host.rounds.state.start)
+                flip(start)
+                slow.hold.set()
+                await until(lambda: bool(all_of(seen, events.FederationPaused)))
+                paused = all_of(seen, events.FederationPaused)[0]
+                assert paused.reason == "coordinator.lost_adapter" and paused.params["sha256"] == INITIAL.sha256
+                assert not any(task.done() for task in tasks) and not start.exists()
+                shutil.copy(tmp_path / "A" / "blobs" / start.name, start)
+                assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
+                assert [sorted(record.sites) for record in host.rounds.state.history] == [["A", "B"]] * 2
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_that_a_coordinator_does_not_start_without_what_its_round_begins_with(
+    harm: str, tmp_path: Path, jobs: list[Jobs]
+) -> None:
+    asyncio.run(calm(tmp_path, jobs))
+    host = Host(TWO, tmp_path / "c", lambda event: None)
+    final = host.blobs.path(host.rounds.state.start)
+    host._ledger.close()
+    HARM[harm](final)
+    for _ in range(2):
+        with pytest.raises(UserFacingError) as caught:
+            Host(TWO, tmp_path / "c", lambda event: None)
+        assert caught.value.code == "coordinator.lost_adapter" and caught.value.params["sha256"] == final.name
+    shutil.copy(tmp_path / "A" / "blobs" / final.name, final)
+    Host(TWO, tmp_path / "c", lambda event: None)._ledger.close()
+
+
+def test_that_a_damaged_first_adapter_is_taken_again_from_beside_the_specification(tmp_path: Path) -> None:
+    path = write_federation(TWO, INITIAL, tmp_path / "spec")
+    blobs = BlobStore(tmp_path / "data" / "blobs")
+    adopt_initial(path, TWO, tmp_path / "data")
+    flip(blobs.path(INITIAL.sha256))
+    adopt_initial(path, TWO, tmp_path / "data")
+    assert blobs.read(INITIAL.sha256) == INITIAL.to_blob()
