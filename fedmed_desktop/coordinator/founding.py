@@ -45,7 +45,7 @@ def lacking(method: str, shared_notes: bool = False) -> str | None:
     if known is None:
         raise UserFacingError("methods.unknown", method=method, known=", ".join(sorted(METHODS)))
     usually = TrainingSettings(epochs=1)
-    setting = Setting(usual(method), usually, histogram="none", shared_notes=shared_notes, clients=None)
+    setting = Setting(usual(method), usually, histogram="none", shared_notes=shared_notes)
     return known(name=method).misfit(setting)
 
 

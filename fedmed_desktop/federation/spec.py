@@ -192,7 +192,6 @@ class FederationSpec(Frozen):
             training=self.training,
             histogram=self.share.histogram,
             shared_notes=bool(self.shared_notes),
-            clients=self.round.clients,
         )
         if code := self.method.misfit(setting):
             raise PydanticCustomError(code, code)

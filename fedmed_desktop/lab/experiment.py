@@ -170,7 +170,6 @@ class Experiment(Frozen):
                 training=choice.trained(self.training),
                 histogram=self.histogram_of,
                 shared_notes=bool(self.shared_by(choice)),
-                clients=self.clients,
             )
             code = "lab.no_scorer" if choice.method.scored_by == "coordinator" else choice.method.misfit(setting)
             if code == "methods.no_shared_notes":

@@ -56,7 +56,7 @@ def closed(
     number: int = 1,
     ranks: Mapping[str, int] | None = None,
     method_state: MethodState | None = None,
-) -> tuple[Combination, float]:
+) -> Combination:
     """The end of a round in which these sites gave these adapters, of all `sites`. `ranks` are those planned."""
     reports = reports or {site: Report(notes=NOTES[site], supervised_tokens=NOTES[site], steps=4) for site in adapters}
     weights = spec.method.weigh(reports)
@@ -83,8 +83,7 @@ def closed(
         sites=len(sites),
         state=method_state or {},
     )
-    found = combine(due, spec, Sources(start, adapters, frozen, control, controls or {}))
-    return found, found.residual
+    return combine(due, spec, Sources(start, adapters, frozen, control, controls or {}))
 
 
 def opening(number: int = 1, **changes: object) -> Opening:

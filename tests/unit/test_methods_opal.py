@@ -27,8 +27,8 @@ def test_that_neither_adapter_is_larger_than_a_site_bears() -> None:
 
 def test_that_the_common_adapter_is_fedavgs_in_each_way_of_combining() -> None:
     for combine in ("factors", "product", "stack"):
-        common, _ = closed(spec_of("fedopal", combine=combine), MIXED)
-        plain, _ = closed(spec_of("fedavg", combine=combine), MIXED)
+        common = closed(spec_of("fedopal", combine=combine), MIXED)
+        plain = closed(spec_of("fedavg", combine=combine), MIXED)
         assert (common.adapter, common.frozen) == (plain.adapter, plain.frozen)
         assert common.control is None and not common.state and not common.measures
 

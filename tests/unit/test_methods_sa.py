@@ -71,7 +71,7 @@ def test_that_the_next_start_is_the_dense_average_cut_to_the_next_rank(way: str)
     # Of 3 rounds the second has floor(1 + 5 (1/2)^3) = 1.
     spec = spec_of("sa_fedlora", {"rank_last": 1}, combine=way, lora=LoraSettings(rank=6, alpha=12))
     adapters, shares = trained(6), {"A": 0.1, "B": 0.3, "C": 0.6}
-    outcome, _ = closed(spec, adapters)
+    outcome = closed(spec, adapters)
     assert set(outcome.adapter.ranks.values()) == {1}
     kept = whole = 0.0
     for name in SHAPES:

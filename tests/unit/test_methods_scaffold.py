@@ -54,7 +54,7 @@ def test_that_c_is_a_plain_loops_over_rounds_in_which_few_of_all_sites_answer(
         expected = expected + sum(vector(change) for change in changes.values()) / len(ALL)
         given = {site: adapter(number + ord(site), LORA.rank) for site in data.draw(st.permutations(sorted(sites)))}
         notes = {site: ord(site) for site in sites}
-        outcome, _ = closed(
+        outcome = closed(
             spec,
             given,
             {site: Report(notes=n) for site, n in notes.items()},
@@ -78,7 +78,7 @@ def test_that_c_stays_the_mean_of_all_c_k_when_a_site_joins_late() -> None:
         changes = {site: adapter(100 * number + ord(site), LORA.rank) for site in joined}
         kept |= {site: kept[site] + vector(change) for site, change in changes.items()}
         given = {site: adapter(number + ord(site), LORA.rank) for site in joined}
-        outcome, _ = closed(
+        outcome = closed(
             spec, given, control=control, controls=changes, sites=joined, number=number, method_state=state,
             reports=dict.fromkeys(joined, Report(notes=1)),
         )  # fmt: skip
@@ -91,7 +91,7 @@ def test_that_no_order_of_arrival_changes_a_bit_of_c() -> None:
     given = {site: adapter(ord(site), LORA.rank) for site in "ABC"}
     changes = {site: adapter(10 * ord(site), LORA.rank) for site in "ABC"}
     results = {
-        closed(spec_of("scaffold"), dict(order), control=START, controls={s: changes[s] for s, _ in order})[0].control
+        closed(spec_of("scaffold"), dict(order), control=START, controls={s: changes[s] for s, _ in order}).control
         for order in itertools.permutations(given.items())
     }
     assert len(results) == 1
@@ -100,7 +100,7 @@ def test_that_no_order_of_arrival_changes_a_bit_of_c() -> None:
 def test_that_absurd_changes_do_not_stop_the_federation() -> None:
     huge = INITIAL.map(lambda m: Module(np.full_like(m.B, 3e38), np.full_like(m.A, -3e38), m.scale))
     given = {site: adapter(ord(site), LORA.rank) for site in "AB"}
-    outcome, _ = closed(spec_of("scaffold"), given, control=huge, controls={"A": huge, "B": huge}, sites="AB")
+    outcome = closed(spec_of("scaffold"), given, control=huge, controls={"A": huge, "B": huge}, sites="AB")
     assert outcome.control is not None and np.isfinite(vector(outcome.control)).all()
 
 
@@ -137,7 +137,7 @@ def federated(method: str, form: str, rounds: int) -> np.ndarray:
             mean_gradient = CURVATURES[site] * (x - optimum(site))
             new = mean_gradient if form == "gradient" else kept[site] - c + (x - y) / (STEPS * RATE)
             after[site], changes[site], kept[site] = as_adapter(y), as_adapter(new - kept[site]), new
-        outcome, _ = closed(
+        outcome = closed(
             spec, after, dict.fromkeys(after, Report(notes=1)), outcome.adapter, control=outcome.control,
             controls=changes if method == "scaffold" else None, number=number,
         )  # fmt: skip

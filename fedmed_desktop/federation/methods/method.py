@@ -31,7 +31,6 @@ class Setting:
     training: TrainingSettings
     histogram: HistogramOf
     shared_notes: bool
-    clients: int | None
 
 
 @dataclass(frozen=True)
