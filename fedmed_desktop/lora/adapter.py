@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -27,16 +26,11 @@ class Adapter(Mapping[str, Module]):
     def __init__(self, modules: Mapping[str, Module]) -> None:
         if not modules:
             raise UserFacingError("lora.adapter_empty")
-        self._modules = MappingProxyType({check_module_name(name): modules[name] for name in sorted(modules)})
-
-    @property
-    def modules(self) -> Mapping[str, Module]:
-        """Read-only, sorted by name."""
-        return self._modules
+        self._modules = {check_module_name(name): modules[name] for name in sorted(modules)}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Module names, sorted; with `module`, `ranks` and `shapes` an Adapter reads like a BlobReader."""
+        """Module names, sorted; with `module`, this makes an Adapter a ModuleSource."""
         return tuple(self._modules)
 
     def module(self, name: str) -> Module:

@@ -40,11 +40,9 @@ _B: Final = ".lora_B"
 
 @dataclass(frozen=True)
 class BlobHeader:
-    """A blob's checked header: modules with scales, shapes and ranks, and the positions of their factors."""
+    """A blob's checked header: modules with their scales, and the positions of their factors."""
 
     scales: Mapping[str, float]
-    shapes: Mapping[str, tuple[int, int]]
-    ranks: Mapping[str, int]
     file: TensorHeader
 
     @property
@@ -85,12 +83,7 @@ def read_blob_header(source: bytes | memoryview | BinaryIO) -> BlobHeader:
             raise UserFacingError("lora.tensor_unknown", tensor=shown(tensor))
     if file.raw != _header(scales, layout):
         raise UserFacingError("lora.not_canonical")
-    return BlobHeader(
-        scales=scales,
-        shapes={name: shape for name, (shape, _) in layout.items()},
-        ranks={name: rank for name, (_, rank) in layout.items()},
-        file=file,
-    )
+    return BlobHeader(scales, file)
 
 
 def decode_blob(blob: bytes | memoryview) -> dict[str, Module]:
@@ -128,14 +121,6 @@ class BlobReader(PartReader):
     @property
     def names(self) -> tuple[str, ...]:
         return self.header.names
-
-    @property
-    def shapes(self) -> Mapping[str, tuple[int, int]]:
-        return self.header.shapes
-
-    @property
-    def ranks(self) -> Mapping[str, int]:
-        return self.header.ranks
 
     def module(self, name: str) -> Module:
         """One module; reads only its bytes. Raises UserFacingError if unknown, cut off or not finite."""

@@ -57,7 +57,7 @@ def moved(start: Adapter, seed: int, size: float = 0.1) -> Adapter:
                 module.A + size * rng.standard_normal(module.A.shape, dtype=np.float32),
                 module.scale,
             )
-            for name, module in start.modules.items()
+            for name, module in start.items()
         }
     )
 

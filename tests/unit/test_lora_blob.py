@@ -278,8 +278,6 @@ def test_that_a_reader_gives_each_module_and_reads_only_its_bytes(tmp_path: Path
     path.write_bytes(adapter.to_blob())
     reader = BlobReader(path)
     assert reader.names == (Q, V)
-    assert dict(reader.shapes) == adapter.shapes
-    assert dict(reader.ranks) == adapter.ranks
     with path.open("r+b") as file:  # the other module's damage is not seen, since its bytes are not read
         file.seek(-4, os.SEEK_END)
         file.write(np.float32(np.nan).tobytes())
