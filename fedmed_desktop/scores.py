@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt
+from pydantic import BaseModel, ConfigDict
+
+from .bounds import LARGEST_COUNT, Count
 
 
 class Counts(BaseModel):
@@ -13,12 +15,17 @@ class Counts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tp: NonNegativeInt = 0
-    fp: NonNegativeInt = 0
-    fn: NonNegativeInt = 0
+    tp: Count = 0
+    fp: Count = 0
+    fn: Count = 0
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(tp=self.tp + other.tp, fp=self.fp + other.fp, fn=self.fn + other.fn)
+        """The sums; where sites give absurd counts, the largest that may be told on."""
+        return Counts(
+            tp=min(self.tp + other.tp, LARGEST_COUNT),
+            fp=min(self.fp + other.fp, LARGEST_COUNT),
+            fn=min(self.fn + other.fn, LARGEST_COUNT),
+        )
 
     @property
     def f1(self) -> float:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from .bounds import Count, Scalar
 from .scores import Scores
 
 FederationPhase = Literal["gathering", "open", "combining", "evaluating", "paused", "finished"]
@@ -34,19 +35,19 @@ class ClosedRound(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    round: int
+    round: Count
     closed: AwareDatetime
-    sent: int
+    sent: Count
     scores_before: Scores | None
     scores_after: Scores | None
-    residual: float
-    weight: float | None
-    model_drift: float | None
-    performance_drift: float | None
-    semantic_drift: float | None = None
-    combined_drift: float | None = None
-    rank: int | None
-    other_ranks: tuple[int, ...]
+    residual: Scalar
+    weight: Scalar | None
+    model_drift: Scalar | None
+    performance_drift: Scalar | None
+    semantic_drift: Scalar | None = None
+    combined_drift: Scalar | None = None
+    rank: Count | None
+    other_ranks: tuple[Count, ...]
 
 
 class FederationStanding(BaseModel):
@@ -59,12 +60,12 @@ class FederationStanding(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    round: int
-    rounds: int
-    attempt: int
+    round: Count
+    rounds: Count
+    attempt: Count
     phase: FederationPhase
     opened: AwareDatetime | None
     closes: AwareDatetime | None
-    sites: dict[SiteWord, int]
-    connected: int
+    sites: dict[SiteWord, Count]
+    connected: Count
     history: tuple[ClosedRound, ...]

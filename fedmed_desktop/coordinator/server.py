@@ -18,7 +18,7 @@ from ..errors import UserFacingError
 from ..federation.inputs import SiteJoined
 from ..federation.record import RoundRecord
 from ..protocol import wire
-from ..protocol.messages import VERSION, Goodbye, Hello, Welcome, decode, encode
+from ..protocol.messages import VERSION, Goodbye, Hello, Welcome, decode, encode, sayable
 from .host import Host
 from .session import SiteSession
 
@@ -203,7 +203,7 @@ def _closed(record: RoundRecord) -> dict[str, object]:
 
 async def _part(connection: ServerConnection, error: UserFacingError, code: int) -> None:
     """Says why and closes; a peer that does not even read that is cut off."""
-    goodbye = Goodbye(code=error.code, params=error.params, final=not error.retryable)
+    goodbye = Goodbye(code=error.code, params=sayable(error.params), final=not error.retryable)
     try:
         async with asyncio.timeout(wire.CLOSE_TIMEOUT):
             await connection.send(encode(goodbye))

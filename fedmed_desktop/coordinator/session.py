@@ -26,6 +26,7 @@ from ..protocol.messages import (
     Want,
     decode,
     encode,
+    sayable,
 )
 from ..protocol.transfer import Reception, decode_chunk
 from ..protocol.wire import send_blob
@@ -221,7 +222,7 @@ class SiteSession:
                 site=self.site, round=update.round, update=update.sha256, code=error.code, params=error.params
             )
         )
-        self.send(Refused(round=update.round, update=update.sha256, code=error.code, params=error.params))
+        self.send(Refused(round=update.round, update=update.sha256, code=error.code, params=sayable(error.params)))
 
     # -- download ------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import math
 
 from threadpoolctl import threadpool_limits
 
+from ..bounds import within
 from ..lora import algebra
 from ..lora.algebra import CutSource
 from .actions import Combine
@@ -52,8 +53,8 @@ def combined(due: Combine, combination: Combination) -> RoundCombined:
         frozen=frozen.sha256 if frozen is not None else due.frozen,
         control=control.sha256 if control is not None else due.control,
         state=combination.state,
-        measures=dict(combination.measures),
-        residual=combination.residual,
-        norm=norm,
+        measures={name: within(value) for name, value in combination.measures.items()},
+        residual=within(combination.residual),
+        norm=within(norm),
         effective_rank=effective_rank,
     )

@@ -44,7 +44,9 @@ def check_adapter(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> No
         if module.rank != rank:
             raise UserFacingError("update.wrong_rank", module=name, found=module.rank, expected=rank)
         if module.scale != spec.lora.scale:
-            raise UserFacingError("update.wrong_scale", module=name, found=module.scale, expected=spec.lora.scale)
+            raise UserFacingError(
+                "update.wrong_scale", module=name, found=f"{module.scale:.6g}", expected=spec.lora.scale
+            )
         check_values(name, module)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, PositiveInt, TypeAdapter
+from pydantic import Field, JsonValue, TypeAdapter
 
+from ..bounds import Number, PositiveInt, Scalar
 from .plan import Frozen, Sha256
-from .update import Scalar, Update
+from .update import Update
 
 
 class SiteJoined(Frozen):
@@ -24,7 +25,7 @@ class AwaitsApproval(Frozen):
 
     input: Literal["awaits_approval"] = "awaits_approval"
     site: str
-    round: int
+    round: PositiveInt
 
 
 class UpdateArrived(Frozen):
@@ -44,7 +45,7 @@ class SiteDeclined(Frozen):
 
     input: Literal["declined"] = "declined"
     site: str
-    round: int
+    round: PositiveInt
     code: str = Field(max_length=64)
 
 
@@ -56,15 +57,15 @@ class RoundCombined(Frozen):
     """The combination of round `round` is on disk under `adapter`."""
 
     input: Literal["combined"] = "combined"
-    round: int
+    round: PositiveInt
     adapter: Sha256
     frozen: Sha256 | None = None
     control: Sha256 | None = None
     state: dict[str, JsonValue] = Field(default_factory=dict)
-    measures: dict[str, float] = Field(default_factory=dict)
-    residual: float
-    norm: float
-    effective_rank: float
+    measures: dict[str, Number] = Field(default_factory=dict)
+    residual: Scalar
+    norm: Scalar
+    effective_rank: Scalar
 
 
 class Resumed(Frozen):

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ..bounds import PositiveFloat, PositiveInt, Scalar
 from ..lora.algebra import Cut
 from ..lora.module import Factor
 
@@ -35,7 +36,7 @@ class TrainingSettings(Frozen):
     micro_batch_size: PositiveInt | None = None
     learning_rate: PositiveFloat = 2e-4
     warmup_share: float = Field(0.05, ge=0, lt=1)
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: Scalar = 0.0
     optimizer: Literal["adamw", "sgd"] = "adamw"
     clip_norm: PositiveFloat | None = 1.0
     max_tokens: int = Field(800, ge=32, le=131072)
@@ -58,9 +59,9 @@ class TrainingSettings(Frozen):
 class References(Frozen):
     """Values of earlier rounds, against which a site measures its drift before it asks for approval."""
 
-    median_update_norm: float = Field(ge=0)
-    loss: float = Field(ge=0)
-    histogram: dict[str, float] = Field(default_factory=dict)
+    median_update_norm: Scalar
+    loss: Scalar
+    histogram: dict[str, Scalar] = Field(default_factory=dict)
 
 
 class Proximal(Frozen):
@@ -96,7 +97,7 @@ class Orthogonal(Frozen):
     """
 
     term: Literal["orthogonal"] = "orthogonal"
-    weight: float = Field(ge=0)
+    weight: Scalar
     on: Literal["weights", "outputs"] = "weights"
     rank: PositiveInt
 
@@ -132,7 +133,7 @@ class Plan(Frozen):
     rotation: float | None = Field(None, ge=0, le=1)
     objective: tuple[Objective, ...] = ()
     references: References | None = None
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**64)
 
     @model_validator(mode="after")
     def _something_is_shared(self) -> Plan:

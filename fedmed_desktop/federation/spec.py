@@ -9,18 +9,12 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import (
-    Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from ..bounds import Count, PositiveFloat, PositiveInt
 from ..errors import UserFacingError
 from ..lora.algebra import Cut
 from .checked import checked
@@ -56,6 +50,10 @@ class LoraSettings(Frozen):
         return self.alpha / self.rank
 
 
+# Ten years at most: a deadline must be a date.
+Minutes = Annotated[float, Field(gt=0, le=5_256_000)]
+
+
 class RoundSettings(Frozen):
     """Quorum and deadlines of rounds.
 
@@ -68,9 +66,9 @@ class RoundSettings(Frozen):
     sites: PositiveInt = 3
     quorum: PositiveInt = 2
     clients: PositiveInt | None = None
-    join_minutes: PositiveFloat = 60.0
-    training_minutes: PositiveFloat = 240.0
-    approval_minutes: PositiveFloat = 1440.0
+    join_minutes: Minutes = 60.0
+    training_minutes: Minutes = 240.0
+    approval_minutes: Minutes = 1440.0
 
     @model_validator(mode="after")
     def _quorum_is_reachable(self) -> RoundSettings:
@@ -103,7 +101,7 @@ class ShareSettings(Frozen):
 class SharedEntity(Frozen):
     """One mention in a shared note; Python character offsets, half-open."""
 
-    start: NonNegativeInt
+    start: Count
     end: PositiveInt
     type: str = Field(min_length=1, max_length=80)
 

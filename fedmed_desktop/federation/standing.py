@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
+from ..bounds import within
 from ..events import Phase
 from ..scores import Scores, pool
 from ..standing import ClosedRound, FederationStanding, SiteWord
@@ -77,19 +78,19 @@ def pooled_scores(record: RoundRecord) -> Pooled:
 
 def closed_round(record: RoundRecord, site: str, pooled: Pooled | None) -> ClosedRound:
     """A closed round as this site may see it; `pooled` is None if the specification does not share scores."""
-    own = record.sites.get(site)
+    own, combined = record.sites.get(site), record.measures.get(f"drift.{site}")
     return ClosedRound(
         round=record.round,
         closed=record.closed,
         sent=len(record.sites),
         scores_before=pooled[0] if pooled else None,
         scores_after=pooled[1] if pooled else None,
-        residual=record.residual,
+        residual=within(record.residual),
         weight=own.weight if own else None,
-        model_drift=own.drift.model if own else None,
-        performance_drift=own.drift.performance if own else None,
+        model_drift=within(own.drift.model) if own else None,
+        performance_drift=within(own.drift.performance) if own else None,
         semantic_drift=own.drift.semantic if own else None,
-        combined_drift=record.measures.get(f"drift.{site}") if own else None,
+        combined_drift=within(combined) if own and combined is not None else None,
         rank=own.rank if own else None,
         other_ranks=tuple(sorted(other.rank for name, other in record.sites.items() if name != site)),
     )

@@ -5,18 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
+from ..bounds import Count, PositiveInt, Scalar
 from ..scores import Scores
 from .plan import Frozen, Sha256
-
-# Far above anything real, and small enough that no product or quotient the coordinator forms of them overflows: one
-# site's absurd number must not stop the federation.
-Count = Annotated[int, Field(ge=0, le=2**53)]
-LARGEST_SCALAR: Final = 1e30
-Scalar = Annotated[float, Field(ge=0, le=LARGEST_SCALAR)]
 
 
 class Part(Frozen):

@@ -6,6 +6,7 @@ A peer of another protocol version is refused in words at the first message. Unk
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -13,26 +14,25 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeInt,
-    PositiveInt,
     TypeAdapter,
     ValidationError,
 )
 
+from ..bounds import LARGEST_COUNT, Count, Number, PositiveInt, Whole
 from ..errors import UserFacingError
 from ..events import Phase
 from ..federation import FederationSpec, Plan, Update
 from ..federation.plan import Sha256
 from ..standing import FederationStanding
 
-VERSION = 3
+VERSION = 4
 
 # A message holds names, hashes and scalars; the specification of a large model's modules is the longest.
 MAX_MESSAGE_BYTES = 4 * 2**20
 
 _MOST_FAULTS = 1000
 
-_Params = dict[str, str | int | float]
+_Params = dict[str, str | Whole | Number]
 SiteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$")]
 
 
@@ -47,7 +47,7 @@ class Hello(_Message):
     """
 
     type: Literal["hello"] = "hello"
-    version: int
+    version: Count
     site: SiteName
     token: str = Field(min_length=32, max_length=128)
     base: Sha256
@@ -58,9 +58,9 @@ class Welcome(_Message):
     """Coordinator: the site is known; the specification; where the rounds stand."""
 
     type: Literal["welcome"] = "welcome"
-    version: int
+    version: Count
     spec: FederationSpec
-    round: int
+    round: Count
     phase: str
 
 
@@ -98,7 +98,7 @@ class Progress(_Message):
     """Site: which phase of its round it is in (a word, nothing measured)."""
 
     type: Literal["progress"] = "progress"
-    round: int
+    round: Count
     phase: Phase
 
 
@@ -113,7 +113,7 @@ class Decline(_Message):
     """Site: nothing from here this round. A code, never the operator's words."""
 
     type: Literal["decline"] = "decline"
-    round: int
+    round: Count
     code: Literal["kept", "failed", "expired"]
 
 
@@ -122,7 +122,7 @@ class Want(_Message):
 
     type: Literal["want"] = "want"
     sha256: Sha256
-    offset: NonNegativeInt = 0
+    offset: Count = 0
 
 
 class Missing(_Message):
@@ -194,6 +194,14 @@ def check_site_name(name: str) -> None:
         raise UserFacingError("site.name", name=name) from None
 
 
+def sayable(params: Mapping[str, str | int | float]) -> dict[str, str | int | float]:
+    """An error's parameters as a message may hold them: a number that is out of bounds is left out."""
+    return {
+        name: value if isinstance(value, str) or -LARGEST_COUNT <= value <= LARGEST_COUNT else "…"
+        for name, value in params.items()
+    }
+
+
 def encode(message: Message) -> str:
     return message.model_dump_json()
 
@@ -201,7 +209,7 @@ def encode(message: Message) -> str:
 def decode(text: str) -> Message:
     """One message; raises UserFacingError("protocol.not_understood") naming the first wrong place."""
     try:
-        return _MESSAGE.validate_json(text)
+        return _MESSAGE.validate_json(text, strict=True)
     except ValidationError as error:
         if error.error_count() > _MOST_FAULTS:  # a hostile peer could make the list of them very long
             raise UserFacingError("protocol.not_understood", place="message", reason="nearly all of it") from None

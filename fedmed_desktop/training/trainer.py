@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self
 
+from ..bounds import LARGEST_SCALAR
 from ..clinical import AnswerForm, Note, SiteNotes, histogram
 from ..errors import UserFacingError
 from ..events import Evaluated, GenerationProgress
 from ..federation.check import check_values
 from ..federation.plan import FACTORS, Plan, TrainingSettings
 from ..federation.spec import FederationSpec, ShareSettings
-from ..federation.update import LARGEST_SCALAR, Part, Report, Update
+from ..federation.update import Part, Report, Update
 from ..federation.work import Control, Emit, Evidence, Given, LocalResult
 from ..lora import Adapter, algebra
 from ..lora.half import encode_update

@@ -15,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "fedmed_desktop"
 
 FLOORS = {
-    "errors": 0, "events": 0, "files": 0, "resources": 0, "scores": 0, "standing": 0,
+    "bounds": 0, "errors": 0, "events": 0, "files": 0, "resources": 0, "scores": 0, "standing": 0,
     "lora": 1, "clinical": 1, "federation": 1,
     "training": 2, "protocol": 2, "storage": 2,
     "site": 3, "coordinator": 3,
@@ -28,6 +28,8 @@ FLOORS = {
 SAME_FLOOR = {
     ("federation", "lora"),
     ("events", "scores"),
+    ("scores", "bounds"),
+    ("standing", "bounds"),
     ("events", "standing"),
     ("standing", "scores"),
     ("files", "errors"),

@@ -21,8 +21,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from ...bounds import Number, PositiveFloat, PositiveInt, Scalar
 from ...lora import Adapter, Module, algebra
 from ...lora.module import ModuleSource
 from ..actions import Combine
@@ -68,7 +69,7 @@ class AdaptiveFedLora(Method):
     """
 
     name: Literal["adaptive_fedlora"] = "adaptive_fedlora"
-    weights: tuple[float, float, float] = (0.4, 0.3, 0.3)
+    weights: tuple[Number, Number, Number] = (0.4, 0.3, 0.3)
     quantile: float = Field(0.95, gt=0, le=1)
     window: PositiveInt = Field(200, le=10_000)
     memory: float = Field(0.7, ge=0, lt=1)
@@ -81,7 +82,7 @@ class AdaptiveFedLora(Method):
     gamma: PositiveFloat = 1.0
     tau: PositiveFloat = 0.5
     guard: bool = True
-    coverage: float = Field(0.5, ge=0)
+    coverage: Scalar = 0.5
     explore: float = Field(0.9, ge=0, le=1)
     explore_decay: float = Field(0.98, gt=0, le=1)
     explore_least: float = Field(0.2, ge=0, le=1)

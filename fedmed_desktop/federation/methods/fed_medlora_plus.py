@@ -13,8 +13,9 @@ import math
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
+from ...bounds import PositiveFloat
 from ..update import Report
 from .method import Method, Setting, normalised
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from ...bounds import Scalar
 from ..plan import Orthogonal
 from .method import Opening, WeighedByNotes
 
@@ -23,7 +24,7 @@ class FedOpal(WeighedByNotes):
     """Settings. `personal_rank` is limited by a site's cap, like the rank of the common adapter."""
 
     name: Literal["fedopal"] = "fedopal"
-    weight: float = Field(0.5, ge=0)
+    weight: Scalar = 0.5
     on: Literal["weights", "outputs"] = "weights"
     personal_rank: int = Field(8, ge=1, le=1024)
 

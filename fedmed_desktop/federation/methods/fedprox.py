@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import PositiveFloat
-
+from ...bounds import PositiveFloat
 from ..plan import Proximal
 from .method import Opening, WeighedByNotes
 

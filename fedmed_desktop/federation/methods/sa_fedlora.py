@@ -20,8 +20,9 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from ...bounds import PositiveFloat, PositiveInt
 from ...lora import algebra
 from ..actions import Combine
 from ..combine import Combination, Sources
