@@ -7,6 +7,7 @@ It is for faces only: it waits in no queue that anything else waits in, and what
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection
 
 from ..events import Phase
@@ -15,6 +16,8 @@ from ..federation.record import RoundRecord, RoundsState
 from ..federation.standing import Pooled, closed_round, pooled_scores, standing
 from ..protocol.messages import MAX_MESSAGE_BYTES, Standing, encode
 from ..standing import ClosedRound
+
+_log = logging.getLogger(__name__)
 
 # Seconds between two tellings of one site: quick for a person, and nothing beside the transfer of an adapter.
 INTERVAL = 1.0
@@ -114,7 +117,11 @@ class Reader:
 
     async def tell(self) -> None:
         """Tells how things stand now, unless that was told last."""
-        now = await self._bulletin.for_site(self._site, self._closed)
+        try:
+            now = await self._bulletin.for_site(self._site, self._closed)
+        except ValueError:  # a number that may not be told: faces do without, the federation goes on
+            _log.exception("the standing for %s cannot be told", self._site)
+            return
         if now != self._last:
             self._last = now
             await self._send(fitting(now))

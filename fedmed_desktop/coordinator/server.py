@@ -6,7 +6,9 @@ from __future__ import annotations
 import asyncio
 import http
 import json
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -41,6 +43,7 @@ class CoordinatorServer:
         self._emit = emit
         self._server: Server | None = None
         self._sessions: dict[str, SiteSession] = {}
+        self._tries: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     async def __aenter__(self) -> CoordinatorServer:
         try:
@@ -74,12 +77,25 @@ class CoordinatorServer:
     # -- plain HTTP --------------------------------------------------------------------------------------------------
 
     def _plain_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        if request.headers.get_all("Origin") or not self._is_ours(request.headers.get_all("Host")):
+            return connection.respond(http.HTTPStatus.FORBIDDEN, "Only fedmed-desktop may ask here.\n")
         path = request.path.partition("?")[0]
         if path == "/healthz":
             return _json_response({"status": "ok", "version": __version__})
         if path == "/status":
             return _json_response(self.status())
         return None
+
+    def _is_ours(self, hosts: list[str]) -> bool:
+        """Whether a request names this coordinator's own host.
+
+        A page whose name was pointed at this computer (DNS rebinding) names its own. The port may be a tunnel's.
+        """
+        try:
+            names = [urlsplit(f"//{host}").hostname or "" for host in hosts]
+        except ValueError:
+            return False
+        return len(names) == 1 and (wire.is_loopback(names[0]) or names[0] == self._address)
 
     def status(self) -> dict[str, object]:
         """Where the federation stands; names, numbers and hashes only."""
@@ -143,7 +159,7 @@ class CoordinatorServer:
 
     async def _serve(self, hello: Hello, connection: ServerConnection) -> None:
         site = hello.site
-        session = SiteSession(site, connection, self._host, self._emit)
+        session = SiteSession(site, connection, self._host, self._emit, self._tries[site])
         before, self._sessions[site] = self._sessions.get(site), session
         try:
             if before:

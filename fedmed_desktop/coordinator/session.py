@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from ..protocol.messages import (
     encode,
     sayable,
 )
-from ..protocol.transfer import Reception, decode_chunk
+from ..protocol.transfer import MOST_FETCHES, Reception, decode_chunk
 from ..protocol.wire import send_blob
 from .host import Host
 
@@ -40,8 +41,15 @@ class SiteSession:
     """Serves one connection of an admitted site until it ends."""
 
     def __init__(
-        self, site: str, connection: ServerConnection, host: Host, emit: Callable[[events.Event], None]
+        self,
+        site: str,
+        connection: ServerConnection,
+        host: Host,
+        emit: Callable[[events.Event], None],
+        tries: Counter[str],
     ) -> None:
+        """`tries`: failed transfers of the site's update, which outlive a connection."""
+        self._tries = tries
         self.site = site
         self.connection = connection
         self._host = host
@@ -53,7 +61,7 @@ class SiteSession:
         self._plan: Plan | None = None
         self._reception: Reception | None = None
         self._receiving = ""  # the name of the part that is
-        self._checked: set[str] = set()
+        self._checked: dict[str, Path] = {}  # parts that passed, and where they lie
         self.ended = asyncio.Event()
 
     def send(self, message: Message) -> None:
@@ -132,19 +140,27 @@ class SiteSession:
             self._refuse(update, UserFacingError("update.too_large", size=largest, limit=limit))
             return
         self._update, self._plan = update, plan
+        if update.sha256 not in self._tries:
+            self._tries.clear()
         self._checked.clear()
+        self._host.blobs.forget_parts(self.site, {part.sha256 for part in update.parts.values()})
         await self._want_next()
 
     async def _want_next(self) -> None:
-        """Asks for the first part that is not there yet; hands the update over once all are there and checked."""
+        """Asks for the first part that is not there yet; keeps and hands over the update once all have passed."""
         assert self._update is not None
         for name, part in sorted(self._update.parts.items()):
+            if name in self._checked:
+                continue
             if part.sha256 not in self._host.blobs:
                 await self._want(name, part)
                 return
-            if name not in self._checked and not await self._check(name, self._host.blobs.path(part.sha256)):
+            if not await self._check(name, self._host.blobs.path(part.sha256)):
                 return
         update, self._update = self._update, None
+        for name, part in update.parts.items():
+            if part.sha256 not in self._host.blobs:
+                await asyncio.to_thread(self._host.blobs.adopt, self._checked[name], part.sha256)
         try:
             await self._host.accept(self.site, update)
         except UserFacingError as error:
@@ -154,7 +170,6 @@ class SiteSession:
 
     async def _want(self, name: str, part: Part) -> None:
         self._receiving = name
-        self._host.blobs.forget_parts(self.site, part.sha256)
         path = self._host.blobs.part_file(part.sha256, self.site)
         self._reception = Reception(part.sha256, path, part.size)
         if self._reception.complete:
@@ -175,6 +190,10 @@ class SiteSession:
                 code, params = error.code, error.params
                 self._emit(events.Warned(site=self.site, round=update.round, code=code, params=params))
                 raise
+            # Bytes were lost or damaged, and those that follow are of no use: the next connection goes on from here.
+            self._tries[update.sha256] += 1
+            if self._tries[update.sha256] < MOST_FETCHES:
+                raise
             self._refuse(update, error)
             return
         if complete:
@@ -187,19 +206,20 @@ class SiteSession:
         try:
             path = await asyncio.to_thread(reception.finish)
         except UserFacingError as error:
-            if error.code == "update.wrong_hash" and not reception.resumed:
-                self._refuse(update, error)
-            elif error.code == "update.wrong_hash":
-                # A power cut may have left holes in the bytes already held: fetch all of it once more.
-                await self._want_next()
-            else:
+            if error.code != "update.wrong_hash":
                 raise
+            await self._fetch_again(update, error)
             return
-        if not await self._check(self._receiving, path):
-            path.unlink()
-            return
-        await asyncio.to_thread(self._host.blobs.adopt, path, reception.sha256)
-        await self._want_next()
+        if await self._check(self._receiving, path):
+            await self._want_next()
+
+    async def _fetch_again(self, update: Update, error: UserFacingError) -> None:
+        """After damage on the way, or holes that a power cut left in bytes already held; with a limit."""
+        self._tries[update.sha256] += 1
+        if self._tries[update.sha256] < MOST_FETCHES:
+            await self._want_next()
+        else:
+            self._refuse(update, error)
 
     async def _check(self, name: str, path: Path) -> bool:
         """Whether a part is what the plan asked for. Also asked of bytes that were here before: a site may name any."""
@@ -212,11 +232,13 @@ class SiteSession:
                 raise
             self._refuse(update, error)
             return False
-        self._checked.add(name)
+        self._checked[name] = path
         return True
 
     def _refuse(self, update: Update, error: UserFacingError) -> None:
         self._update = self._reception = None
+        self._tries.clear()
+        self._host.blobs.forget_parts(self.site)
         self._emit(
             events.UpdateRefused(
                 site=self.site, round=update.round, update=update.sha256, code=error.code, params=error.params

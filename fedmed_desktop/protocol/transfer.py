@@ -22,6 +22,9 @@ _HEADER = struct.Struct(">32sQQ")
 MAX_FRAME_BYTES = CHUNK + _HEADER.size
 # An adapter of rank 64 on all linears of a 70-billion-parameter model is under 4 GiB in float32.
 MAX_BLOB_BYTES = 4 * 2**30
+# How often one blob is fetched from its first byte before what arrives counts as wrong for good. Inferred: a line that
+# damages four transfers out of four needs mending, not patience.
+MOST_FETCHES = 4
 
 
 @dataclass(frozen=True)

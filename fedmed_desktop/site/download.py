@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from .. import events
 from ..errors import UserFacingError
 from ..protocol.messages import Message, Want
-from ..protocol.transfer import Reception, decode_chunk
+from ..protocol.transfer import MOST_FETCHES, Reception, decode_chunk
 from ..storage import BlobStore
 
 
@@ -81,12 +81,13 @@ class Downloads:
         try:
             path = await asyncio.to_thread(reception.finish)
         except UserFacingError as error:
-            if error.code == "update.wrong_hash" and reception.resumed:
-                # A power cut may have left holes in the bytes already held: fetch all of it once more.
-                download.reception = self._reception(reception.sha256)
-                await self._want(download)
-                return
-            raise
+            if error.code != "update.wrong_hash" or download.fetches == MOST_FETCHES:
+                raise
+            # Damaged on the way, or a power cut left holes in the bytes already held: all of it once more.
+            download.fetches += 1
+            download.reception = self._reception(reception.sha256)
+            await self._want(download)
+            return
         await asyncio.to_thread(self._blobs.adopt, path, reception.sha256)
         self._end(download, None)
 
@@ -110,9 +111,10 @@ class Downloads:
 
 @dataclass
 class _Download:
-    """`waiters` counts who waits; with none left it is not asked for again."""
+    """`waiters` counts who waits; with none left it is not asked for again. `fetches` counts beginnings."""
 
     reception: Reception
     done: asyncio.Future[None]
     round: int
     waiters: int = 0
+    fetches: int = 1

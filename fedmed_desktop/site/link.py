@@ -137,7 +137,8 @@ class Link:
             self.connection = connection
             self._emit(events.ConnectionChanged(site=site, state="connected", address=self.address))
             async for frame in connection:
-                await self._take(frame if isinstance(frame, bytes) else decode(frame))
+                if message := frame if isinstance(frame, bytes) else self._understood(site, frame):
+                    await self._take(message)
         except ConnectionClosed:
             pass
         except UserFacingError as error:
@@ -152,6 +153,16 @@ class Link:
             finally:  # cancelled while a coordinator that stands still does not hang up: no socket is left behind
                 connection.transport.abort()
         return UserFacingError("link.closed", address=self.address)
+
+    def _understood(self, site: str, frame: str) -> Message | None:
+        """The message; None for a standing that cannot be read: only faces show it, and the next one replaces it."""
+        try:
+            return decode(frame)
+        except UserFacingError as error:
+            if str(error.params["place"]).partition(".")[0] != "standing":
+                raise
+            self._emit(events.Warned(site=site, code=error.code, params=error.params))
+            return None
 
     async def _take(self, message: Message | bytes) -> None:
         if isinstance(message, Goodbye):

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from ..errors import UserFacingError, disk_fault
@@ -88,11 +89,11 @@ class BlobStore:
         """Where bytes of a blob gather while it is received; one file per sender, so that two cannot mix."""
         return self._parts / f"{sha256}.{_tag(sender)}.part"
 
-    def forget_parts(self, sender: str, but: str) -> None:
+    def forget_parts(self, sender: str, but: Collection[str] = ()) -> None:
         """Deletes what this sender began and gave up, so that begun uploads cannot fill the disk."""
-        kept = self.part_file(but, sender)
+        kept = {self.part_file(sha256, sender) for sha256 in but}
         for path in self._parts.glob(f"*.{_tag(sender)}.part"):
-            if path != kept:
+            if path not in kept:
                 with contextlib.suppress(OSError):  # what cannot be deleted now is at the next offer
                     path.unlink()
 

@@ -38,7 +38,7 @@ from fedmed_desktop.protocol.messages import (
     Want,
     Welcome,
 )
-from fedmed_desktop.protocol.transfer import MAX_FRAME_BYTES, Chunk, decode_chunk
+from fedmed_desktop.protocol.transfer import MAX_FRAME_BYTES, MOST_FETCHES, Chunk, decode_chunk
 from fedmed_desktop.site import Jobs, RuleApprover, SiteAgent, Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Ledger
 from tests.parts.federation import INITIAL, NumpyTrainer, moved, result_of, small_spec
@@ -169,22 +169,45 @@ async def asked(site: RawSite) -> LocalResult:
     return result_of(plan, INITIAL, moved(INITIAL, plan.seed % 2**32))
 
 
-def test_that_bytes_that_are_not_what_was_offered_are_refused(tmp_path: Path) -> None:
+def test_that_bytes_that_are_not_what_was_offered_are_fetched_again_and_then_refused(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with coordinator(tmp_path, ONE, []) as (host, port), RawSite(port) as site:
             result = await asked(site)
             blob = result.blobs["adapter"]
-            await site.offer(result, blob[:-1] + bytes([blob[-1] ^ 1]))
+            wrong = blob[:-1] + bytes([blob[-1] ^ 1])
+            await site.offer(result, wrong)
+            for _ in range(MOST_FETCHES - 1):
+                want = await site.hear(Want)
+                assert want.offset == 0
+                await site.send(want.sha256, wrong)
             assert (await site.hear(Refused)).code == "update.wrong_hash"
-            # a sender that changes its mind about the length
-            await site.say(OfferUpdate(update=result.update))
-            want = await site.hear(Want)
-            await site.say(Chunk(want.sha256, 0, len(blob) + 1, blob[:10]).encode())
-            assert (await site.hear(Refused)).code == "protocol.bad_chunk"
-            # and still it may send what is right
-            await site.offer(result)
+            # damaged once only, it counts
+            await site.offer(result, wrong)
+            await site.send((await site.hear(Want)).sha256, blob)
             assert (await site.hear(Receipt)).update == result.update.sha256
             assert host.rounds.state.updates.keys() == {"raw"} or host.rounds.state.history
+
+    asyncio.run(scenario())
+
+
+def test_that_a_sender_that_changes_its_mind_about_the_length_is_heard_again_and_then_refused(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with coordinator(tmp_path, ONE, []) as (_, port):
+            for attempt in range(MOST_FETCHES):
+                async with RawSite(port) as site:
+                    await site.join()
+                    plan = await site.plan()
+                    result = result_of(plan, INITIAL, moved(INITIAL, 1))
+                    blob = result.blobs["adapter"]
+                    await site.say(OfferUpdate(update=result.update))
+                    want = await site.hear(Want)
+                    await site.say(Chunk(want.sha256, 0, len(blob) + 1, blob[:10]).encode())
+                    if attempt < MOST_FETCHES - 1:
+                        assert (await site.hear(Goodbye)).code == "protocol.bad_chunk"
+                    else:
+                        assert (await site.hear(Refused)).code == "protocol.bad_chunk"
+                        await site.offer(result)
+                        await site.hear(Receipt)
 
     asyncio.run(scenario())
 

@@ -164,11 +164,20 @@ class RawSite:
 class CuttingProxy:
     """A TCP line that counts bytes in both directions and breaks, once each, after the counts it was given.
 
+    `damaged_up`, `damaged_down`: one bit of the byte at each of these counts is flipped, once.
     With `hold_up_at` set, what a client sends stops there, `held` is set, and nothing moves until `let_go`.
     """
 
-    def __init__(self, target: int, cuts_up: tuple[int, ...] = (), cuts_down: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        target: int,
+        cuts_up: tuple[int, ...] = (),
+        cuts_down: tuple[int, ...] = (),
+        damaged_up: tuple[int, ...] = (),
+        damaged_down: tuple[int, ...] = (),
+    ) -> None:
         self._target = target
+        self._damaged = {"up": damaged_up, "down": damaged_down}
         self._cuts = {"up": list(cuts_up), "down": list(cuts_down)}
         self.bytes = {"up": 0, "down": 0}
         self.connections = 0
@@ -229,6 +238,11 @@ class CuttingProxy:
                 if cuts and self.bytes[direction] + len(data) > cuts[0]:
                     cuts.pop(0)
                     return
+                before = self.bytes[direction]
+                for place in self._damaged[direction]:
+                    if before <= place < before + len(data):
+                        at = place - before
+                        data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
                 self.bytes[direction] += len(data)
                 if direction == "up" and self.recorded is not None:
                     self.recorded += data
