@@ -97,10 +97,13 @@ class LocalResult:
 
 
 class Scorer(Protocol):
-    """A base model and notes that only the coordinator has, for methods that weigh sites by them. Not thread-safe."""
+    """A base model and notes that only the coordinator has, for methods that weigh sites by them."""
 
     def loss(self, adapter: Adapter, frozen: Adapter | None = None) -> float:
-        """Loss of the base with these adapters, in nats per supervised token. Any thread. Raises UserFacingError."""
+        """Loss of the base with these adapters, in nats per supervised token. One call at a time, on any thread.
+
+        Raises UserFacingError.
+        """
 
 
 class Trainer(Protocol):

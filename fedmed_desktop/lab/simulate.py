@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One federation without its sockets: the product's rounds, methods, combination and training, in simulated time.
+"""A federation in simulated time: the product's rounds, methods, aggregation and training without sockets.
 
-What is left out are links, approvals and databases. Updates are encoded, kept as blobs, checked and read back as at the
-coordinator, so that bytes are those that would have travelled.
+Connections, approvals and databases are left out. Updates are encoded, stored as blobs, checked and read back as at the
+coordinator, so byte counts are those of a real federation.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _NOW: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The federation's model after a round (0: before the first) on one split of the judges' notes.
+    """Measurements of the federation's model after a round (0: before the first) on one split of the judges' notes.
 
-    `traffic` is what sites sent and fetched until then. `record` is the round's, None for round 0.
+    `traffic` is the number of bytes that sites have sent and fetched so far. `record` is None for round 0.
     """
 
     round: int
@@ -56,11 +56,11 @@ class _Traffic:
 
 
 class Simulation:
-    """A federation of these sites, which begins with this adapter.
+    """A federation of these sites that starts with this adapter.
 
-    `judges` are the sites on whose notes its models are measured: the federation's own, if not others. Its engine must
-    have been opened for both. `steps`: of a round, of those sites that do not do what the plan says. `splits` are those
-    that the last model is measured on. Adapters lie in `blobs`; those of rounds that are over are deleted.
+    Models are measured on the notes of `judges`, by default the same sites; the engine must have been opened for both.
+    `steps`: steps per round of sites that do not follow the plan. `splits`: those that the last model is measured on.
+    Adapters are stored in `blobs`; those of finished rounds are deleted.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Simulation:
     def run(self) -> Iterator[Snapshot]:
         """The model before training and after each round on validation notes, then the last one on test notes.
 
-        Raises UserFacingError where the federation cannot go on, as the product would.
+        Raises UserFacingError if the federation cannot go on, as the product would.
         """
         state = self._rounds.state
         self._join()
@@ -111,7 +111,7 @@ class Simulation:
         yield from self._standing()
 
     def measure(self, split: Split, judges: Sequence[LabSite]) -> dict[str, Measured]:
-        """The model as it stands on the notes of these sites; only of those that have such notes."""
+        """Measurements of the current model on the notes of these sites, if they have any in this split."""
         state = self._rounds.state
         some = next(iter(state.plans.values()))
         start = self._adapter(state.start)
@@ -141,7 +141,7 @@ class Simulation:
         )
 
     def _fetch(self, site: str, plan: Plan) -> None:
-        """Counts what the site lacks of the plan's blobs; it keeps them, as in the product."""
+        """Counts the bytes of those plan's blobs that the site does not have yet; it keeps them, as in the product."""
         for sha256 in plan.blobs:
             if sha256 not in self._held[site]:
                 self._held[site].add(sha256)
@@ -152,14 +152,14 @@ class Simulation:
         return Adapter.from_blob(self._blobs.read(sha256))
 
     def _limited(self, site: str, plan: Plan) -> Plan:
-        """The plan with the steps that this site has the time and the budget for."""
+        """The plan, with this site's own number of steps if it has one."""
         if site not in self._steps:
             return plan
         training = plan.training.model_copy(update={"steps": self._steps[site], "epochs": None})
         return plan.model_copy(update={"training": training})
 
     def _take(self, results: Mapping[str, LocalResult]) -> None:
-        """Every update as the coordinator takes it: encoded, kept, checked, counted."""
+        """Stores, checks and counts every update, as the coordinator does."""
         plans = dict(self._rounds.state.plans)
         for site, result in results.items():
             update = result.update
@@ -195,9 +195,9 @@ class Simulation:
     # -- what the model is worth -------------------------------------------------------------------------------------
 
     def _before(self, results: Mapping[str, LocalResult]) -> dict[str, Measured]:
-        """On validation notes, before the round: what sites measured themselves, where that is of this very model.
+        """Measurements on validation notes before the round, as the sites made them on this very model.
 
-        Where not all judges take part, or some train at a rank that cuts the model back, all are measured anew.
+        If some judges do not take part, or train at a rank that cuts the model back, all are measured again.
         """
         state = self._rounds.state
         rank = max(self._adapter(state.start).ranks.values())
