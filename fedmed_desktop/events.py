@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happened, as one typed union: the only contract between the work (training, site, coordinator) and its faces.
+"""Events as one typed union: what happened in the work (training, site, coordinator), told to its faces.
+
+With the read models of `storage` (a site's record, entries and decisions, results of experiments) they are all that a
+face knows of the work; what it wants it says through `site`.
 
 Events are facts in the past, immutable, safe to pass between threads, and hold codes, names, hashes and numbers only,
 never note text. `parse_event` reads one back from JSON.

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import QApplication
 from .. import events
 from ..demo.settings import DemoOptions
 from ..errors import UserFacingError
-from ..site import Record
+from ..storage import Record
 from ..wording import sentence
 from .frame.ask import Question
 from .frame.place import Place

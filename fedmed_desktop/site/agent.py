@@ -40,6 +40,7 @@ from .approval import Approver
 from .computing import Computing
 from .decisions import Decisions
 from .download import Downloads
+from .folder import STATE
 from .holdings import Holdings
 from .jobs import Jobs
 from .link import Backoff, Link
@@ -85,7 +86,7 @@ class SiteAgent:
         self._emit = emit
         self._link = Link(address, self._hello, self._receive, emit, backoff or Backoff())
         self._blobs = BlobStore(data_dir / "blobs")
-        self.outbox = Outbox(data_dir / "site.sqlite", self._blobs)
+        self.outbox = Outbox(data_dir / STATE, self._blobs)
         self.holdings = Holdings(self._blobs, self.outbox, OwnStore(data_dir / "own"))
         self._token = own_token(data_dir / "token")
         self._downloads = Downloads(name, self._blobs, self._link.send, emit)

@@ -12,16 +12,9 @@ from pathlib import Path
 
 import pytest
 
-DESKTOP = Path(__file__).parents[2] / "fedmed_desktop" / "desktop"
+from tests.parts.views import DESKTOP, imports_qt
+
 FILES = sorted(DESKTOP.rglob("*.py"))
-
-
-def imports_qt(path: Path) -> bool:
-    """Whether a file names Qt in an import, at any depth of its code."""
-    found = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]
-    return any((node.module or "").partition(".")[0] == "PySide6" for node in found)
-
-
 FACADE = DESKTOP / "widgets" / "__init__.py"
 PLAIN = [path for path in FILES if not imports_qt(path) and path != FACADE]
 

@@ -208,12 +208,14 @@ class Lakeview:
         term: Objective | None = None,
         histogram: HistogramOf = "none",
     ) -> None:
-        """`earlier` rounds are over, Lakeview's adapters sent. Blobs are shared by all that lie in `folder`.
+        """`earlier` rounds are over, Lakeview's adapters sent. Each site has a folder of its own in `folder`.
 
         `method` and what it adds to every plan; `histogram`: what the federation lets sites count and share.
         """
         self.spec, self._objective = spec(method, histogram), (term,) if term else ()
-        self.outbox = Outbox(folder / f"{len(list(folder.glob('*.sqlite')))}.sqlite", BlobStore(folder / "blobs"))
+        own = folder / str(len(list(folder.iterdir())))
+        own.mkdir()
+        self.outbox = Outbox(own / "site.sqlite", BlobStore(own / "blobs"))
         self.final: str | None = None
         self.desk = Desk()
         self.tell(SessionStarted("site", SITE, ADDRESS, (SITE,), NOTES, MODEL), connection("connected"))

@@ -14,6 +14,7 @@ import pytest
 from PySide6.QtWidgets import QApplication, QColorDialog, QDialog, QFileDialog, QInputDialog, QMessageBox
 from pytestqt.qtbot import QtBot
 
+from tests.parts.views import WATCH
 from tests.ui.leaks import LeakWatch
 
 if TYPE_CHECKING:  # the whole desktop, which most tests of a page or widget do without
@@ -39,6 +40,14 @@ def _nothing_of_qt_left_behind(qapp: QApplication) -> Iterator[None]:
     if leaks := watch.found():
         watch.clear()
         pytest.fail(f"the test left behind: {'; '.join(leaks)}")
+
+
+@pytest.fixture(autouse=True)
+def _no_view_opens_a_file() -> Iterator[None]:
+    """Whatever a test shows: views are values and pure functions; files are read beside the GUI thread."""
+    yield
+    found, WATCH.found = WATCH.found, []
+    assert not found, "; ".join(found)
 
 
 @pytest.fixture(autouse=True)

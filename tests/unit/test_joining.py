@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop.clinical import Note, SiteNotes, Span
-from fedmed_desktop.desktop.join.files import carry_over, look_at_notes, reach_address
+from fedmed_desktop.desktop.join.files import look_at_notes, reach_address
 from fedmed_desktop.desktop.join.form import JoinForm, look_at_address, look_at_name, site_folder
 from fedmed_desktop.desktop.join.preview import LONGEST, SHOWN, preview
 from fedmed_desktop.desktop.work.files import look_at_model
 from fedmed_desktop.desktop.work.requests import JoinRequest
 from fedmed_desktop.resources import resource
+from fedmed_desktop.site.folder import carry_over
 from fedmed_desktop.storage import BlobStore, Outbox
 
 MAP = '[types.map]\nChemical = "drug"\nDisease = "problem"\n'

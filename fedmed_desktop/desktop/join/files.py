@@ -1,27 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What joining finds out beside the window: whether somebody answers, what a folder of notes holds, old folders.
-
-Not for the GUI thread, but for `carry_over`.
-"""
+"""The coordinator's address and the notes folder of a join form, looked into. Not for the GUI thread."""
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from ...clinical import SiteNotes, read_notes_folder, read_types_map
-from ...errors import UserFacingError
-from ...storage import BlobStore, Outbox
 from ..look.fields import Verdict
 from ..work.verdicts import caught, folder_of, judged
 from .form import NotesLook, look_at_address, map_sentence, splits_sentence
 from .preview import NotesPreview, preview
 
 CONNECT_S: Final = 1.0
-_STATE: Final = "site.sqlite"
 
 
 def reach_address(typed: str) -> Verdict:
@@ -81,27 +74,3 @@ def _map_alone(typed: str) -> str:
 def _source(typed: str, notes: str) -> str:
     """By which map; "" where the person named one."""
     return "" if typed else "From types.toml beside the notes: " if _beside(notes) else "Without a map: "
-
-
-def carry_over(before: Path, now: Path) -> None:
-    """After a try that came to nothing, the corrected one takes over its folder, so that none is left behind.
-
-    Nothing happens where the site ever joined, or something lies there that would be lost, or the folder is in use.
-    """
-    if before == now or now.exists() or not (before / _STATE).is_file() or not _never_joined(before):
-        return
-    with contextlib.suppress(OSError):
-        before.rename(now)
-
-
-def _never_joined(folder: Path) -> bool:
-    try:
-        outbox = Outbox(folder / _STATE, BlobStore(folder / "blobs"))
-    except (UserFacingError, OSError):
-        return False
-    try:
-        return outbox.recall("spec") is None and not outbox.entries()
-    except UserFacingError:
-        return False
-    finally:
-        outbox.close()

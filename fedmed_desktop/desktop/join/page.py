@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from ...site.folder import carry_over
 from ..look.fields import CHECKING, EMPTY, Verdict
 from ..widgets import Banner, Button, Caption, Card, Heading, LinkButton, PageBase, PrimaryButton, Row, Sentence
 from ..widgets.field import Field
@@ -260,7 +261,7 @@ class JoinPage(PageBase):
             self._forget()
             request = self.form().request(self._root)
             if self._before is not None:
-                files.carry_over(self._before.data_dir, request.data_dir)
+                carry_over(self._before.data_dir, request.data_dir)
                 self._before = None
             self.join_requested.emit(request)
 

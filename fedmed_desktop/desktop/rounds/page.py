@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from ...site import Record
+from ...storage import Record
 from ..guide.files import METHOD_PAGES, guide_title
 from ..widgets import Caption, Card, EmptyState, Heading, LinkButton, PageBase, Row, Sentence, Spaced, Stepper, Table
 from ..work.desk import Desk

@@ -15,8 +15,7 @@ import numpy as np
 
 from ... import events
 from ...scores import Scores
-from ...site import Record
-from ...storage import Entry
+from ...storage import Entry, Record
 from ...storage.journal import MOST_STEPS, stride_of
 from ..charts.columns import Columns, Numbers
 from .steps import Steps

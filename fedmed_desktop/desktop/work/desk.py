@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 
 from ... import events
 from ...federation import FederationSpec
-from ...site import Record
-from ...storage import Entry
+from ...storage import Entry, Record
 from .curves import Curves
 from .news import DemoScored, Item, Measured, Paused, Problem, ReadingShown, SessionEnded, SessionStarted, Side
 from .progress import Work

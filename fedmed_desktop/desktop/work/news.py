@@ -11,7 +11,7 @@ from typing import Literal
 from ...clinical.reading import Reading
 from ...errors import UserFacingError
 from ...events import Event
-from ...site import Record
+from ...storage import Record
 from ...wording import sentence
 
 SessionKind = Literal["site", "demo"]

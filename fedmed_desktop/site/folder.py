@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of a site that has not joined yet: it may still be renamed."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from ..errors import UserFacingError
+from ..storage import BlobStore, Outbox
+
+STATE = "site.sqlite"
+
+
+def carry_over(before: Path, now: Path) -> None:
+    """Renames the folder of a failed attempt to join for the corrected one, so that none is left behind.
+
+    Nothing happens where the site ever joined, where `now` exists already, or where the folder is in use.
+    """
+    if before == now or now.exists() or not (before / STATE).is_file() or not _never_joined(before):
+        return
+    with contextlib.suppress(OSError):
+        before.rename(now)
+
+
+def _never_joined(folder: Path) -> bool:
+    try:
+        outbox = Outbox(folder / STATE, BlobStore(folder / "blobs"))
+    except (UserFacingError, OSError):
+        return False
+    try:
+        return outbox.recall("spec") is None and not outbox.entries()
+    except UserFacingError:
+        return False
+    finally:
+        outbox.close()
