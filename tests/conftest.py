@@ -6,7 +6,9 @@ The environment is set before anything of ours is imported; children that tests 
 
 from __future__ import annotations
 
+import asyncio
 import atexit
+import inspect
 import ipaddress
 import os
 import shutil
@@ -98,6 +100,16 @@ def _guard_sockets(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_guard_sockets)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Runs a test that is a coroutine on an event loop of its own, which is closed with all that it started."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from rich.table import Table
 from ..federation import scalars
 from ..site import TAKE_BACK, Verdict, operating_user
 from ..storage import Entry
-from .console import Face
+from .console import BufferedFace
 
 _QUESTION: Final = "Send it, keep it on this computer, or hold (ask again)? [send/keep/hold] "
 
@@ -51,7 +51,7 @@ class Lines:
 class TerminalApprover:
     """Asks a person. Enter alone holds: nothing irrevocable happens by accident."""
 
-    def __init__(self, face: Face, destination: str) -> None:
+    def __init__(self, face: BufferedFace, destination: str) -> None:
         self._face = face
         self._destination = destination
         self._console = Console()

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,22 +21,89 @@ from .. import events
 from ..wording.lines import PHASES, line
 
 
-class LineFace:
-    """Prints lines with the UTC time; safe from any thread. For logs and pipes."""
+class BufferedFace:
+    """Another face on a thread of its own, so that no output, however slow or broken, holds up the work.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._closed = False
+    `emit` and `say` never wait, from any thread. What does not fit into the buffer is left out, oldest first, and
+    counted. A full disk or a reader that has gone costs lines, and nothing else.
+    """
+
+    def __init__(self, face: LineFace | TableFace, most: int = 1000) -> None:
+        self._face = face
+        self._waiting: deque[events.Event | str] = deque()
+        self._most = most
+        self._left_out = 0
+        self._busy = False
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, name="printing", daemon=True).start()
 
     def emit(self, event: events.Event) -> None:
-        if self._closed or not (text := line(event)):
-            return
-        with self._lock:
+        self._put(event)
+
+    def say(self, text: str) -> None:
+        """A line that is no event."""
+        self._put(text)
+
+    def flush(self, seconds: float = 2.0) -> None:
+        """Returns once all is printed, or after this time."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting and not self._busy, seconds)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        with self._face.shown():
             try:
-                print(f"{event.time:%Y-%m-%dT%H:%M:%SZ} {text}", flush=True)
-            except BrokenPipeError:
-                # Whoever read our lines (`| head`) has gone; a federation does not end for that.
-                self._closed = True
+                yield
+            finally:
+                self.flush()
+
+    @contextmanager
+    def question(self) -> Iterator[None]:
+        self.flush()
+        with self._face.question():
+            yield
+
+    def _put(self, item: events.Event | str) -> None:
+        with self._changed:
+            if len(self._waiting) == self._most:
+                self._waiting.popleft()
+                self._left_out += 1
+            self._waiting.append(item)
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._waiting)
+                item, left_out, self._left_out, self._busy = self._waiting.popleft(), self._left_out, 0, True
+            try:
+                if left_out:
+                    self._face.say(f"{left_out} lines were left out: nothing took them in time")
+                self._face.say(item) if isinstance(item, str) else self._face.emit(item)
+            except (OSError, ValueError):  # a full disk, a pipe without a reader, a closed stream
+                continue
+
+
+class LineFace:
+    """Lines with the UTC time. For logs and pipes."""
+
+    def emit(self, event: events.Event) -> None:
+        if text := line(event):
+            self.say(f"{event.time:%Y-%m-%dT%H:%M:%SZ} {text}")
+
+    def say(self, text: str) -> None:
+        """Writes past Python's buffer: a write that blocks would hold its lock, and the program could not end."""
+        raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+        if raw is None:
+            print(text, flush=True)
+            return
+        rest: int | None = 1
+        data = memoryview(f"{text}\n".encode(sys.stdout.encoding, "backslashreplace"))
+        while data and rest:
+            rest = raw.write(data)
+            data = data[rest or 0 :]
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -84,6 +153,9 @@ class TableFace:
                 self._update(self._rows.setdefault(site, _Row()), event)
             if _is_news(event) and (text := line(event)):
                 self._print(f"[dim]{event.time:%H:%M:%S}[/] {escape(text)}")
+
+    def say(self, text: str) -> None:
+        self._print(escape(text))
 
     def _print(self, text: str) -> None:
         if self._asking:
@@ -175,10 +247,7 @@ def _is_news(event: events.Event) -> bool:
     )
 
 
-Face = LineFace | TableFace
-
-
-def face_for(title: str) -> Face:
+def face_for(title: str) -> BufferedFace:
     """The live table where a person looks at a terminal, plain lines elsewhere."""
     console = Console()
-    return TableFace(title, console) if console.is_terminal else LineFace()
+    return BufferedFace(TableFace(title, console) if console.is_terminal else LineFace())

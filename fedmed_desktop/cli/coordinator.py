@@ -81,7 +81,7 @@ async def _serve(options: argparse.Namespace) -> None:
     host = Host(spec, options.data_dir, face.emit, scorer=scorer)
     try:
         async with CoordinatorServer(host, options.host, options.port, face.emit) as server:
-            print(f"{spec.name}: ws://{options.host}:{server.port}, data in {options.data_dir}", flush=True)
+            face.say(f"{spec.name}: ws://{options.host}:{server.port}, data in {options.data_dir}")
             await host.start(resume=options.resume)
             with face.shown():
                 waiting = [asyncio.create_task(stopped.wait()), asyncio.create_task(host.wait_for_fault())]
@@ -92,7 +92,8 @@ async def _serve(options: argparse.Namespace) -> None:
                     task.result()
     finally:
         await host.stop()
-    print("stopped; start again with the same --data-dir to go on", flush=True)
+    face.say("Stopped. To resume, start it again with the same --data-dir.")
+    face.flush()
 
 
 def _print_status(options: argparse.Namespace) -> int:

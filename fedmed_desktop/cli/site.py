@@ -101,7 +101,7 @@ async def _take_part(options: argparse.Namespace) -> int:
             if not work.done():
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
-                print("stopped; start again with the same --data-dir to go on", flush=True)
+                face.say("Stopped. To resume, start it again with the same --data-dir.")
                 return 0
         work.result()
     finally:

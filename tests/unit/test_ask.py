@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from fedmed_desktop.cli.ask import TerminalApprover, evidence_table
-from fedmed_desktop.cli.console import LineFace
+from fedmed_desktop.cli.console import BufferedFace, LineFace
 from fedmed_desktop.federation import Part, Plan, TrainingSettings
 from fedmed_desktop.site import Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
@@ -69,7 +69,7 @@ def test_that_what_was_typed_before_the_question_is_no_answer(entry: Entry, monk
     monkeypatch.setattr(sys, "stdin", typed)
 
     async def ask_twice() -> tuple[Verdict, bool]:
-        approver = TerminalApprover(LineFace(), "ws://127.0.0.1:1")
+        approver = TerminalApprover(BufferedFace(LineFace()), "ws://127.0.0.1:1")
         os.write(writer, b"keep\nfirst\nsend\nstale\n")
         first = await asyncio.wait_for(approver.decide(entry), 5)
         await asyncio.sleep(0.1)  # the stale lines have been read by now

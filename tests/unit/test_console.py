@@ -6,26 +6,96 @@ from __future__ import annotations
 import io
 import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from fedmed_desktop import events
-from fedmed_desktop.cli.console import LineFace, TableFace
+from fedmed_desktop.cli.console import BufferedFace, LineFace, TableFace
 
 STEP = events.TrainingStep(
     site="North", round=2, step=50, steps=100, loss=0.5, learning_rate=1e-3, tokens_per_second=900, memory_mib=100
 )
 
 
+@contextmanager
+def stdout_to(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Standard output as a program has it, buffered, over this file descriptor."""
+    with monkeypatch.context() as patch:
+        stream = io.TextIOWrapper(io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False)), encoding="utf-8")
+        patch.setattr(sys, "stdout", stream)
+        yield
+
+
+def read_all(descriptor: int) -> str:
+    os.set_blocking(descriptor, False)
+    found = b""
+    while True:
+        try:
+            data = os.read(descriptor, 2**16)
+        except BlockingIOError:
+            return found.decode()
+        found += data
+
+
 def test_that_a_reader_who_leaves_does_not_end_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    with monkeypatch.context() as patch, io.TextIOWrapper(io.FileIO(writer, "w"), write_through=True) as pipe:
-        patch.setattr(sys, "stdout", pipe)
-        face = LineFace()
+    with stdout_to(writer, monkeypatch):
+        face = BufferedFace(LineFace())
         face.emit(STEP)
         face.emit(STEP)
+        face.flush()
+        face.say("still there")
+    os.close(writer)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_that_a_full_disk_behind_the_output_costs_lines_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = os.open("/dev/full", os.O_WRONLY)
+    with stdout_to(writer, monkeypatch):
+        face = BufferedFace(LineFace())
+        for _ in range(5):
+            face.emit(STEP)
+        face.flush()
+        assert not face._waiting
+    os.close(writer)
+
+
+def test_that_a_pipe_that_nobody_reads_holds_nothing_up_and_what_was_left_out_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, writer = os.pipe()
+    with stdout_to(writer, monkeypatch):
+        face = BufferedFace(LineFace(), most=50)
+        while not face._busy:  # until the pipe is full and the face's thread waits for a reader
+            face.say("x" * 2**16)
+            face.flush(0.05)
+        began = time.monotonic()
+        for number in range(1000):
+            face.say(f"line {number}")
+        face.flush(0.1)
+        assert time.monotonic() - began < 5, "saying something waited for a reader"
+        assert len(face._waiting) == 50
+        text = read_all(reader)
+        while "line 999" not in text:
+            text += read_all(reader)
+        face.flush()
+    for end in (reader, writer):
+        os.close(end)
+    assert "lines were left out" in text and "line 999" in text and "line 100\n" not in text
+
+
+def test_that_lines_come_in_order_and_before_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    face = BufferedFace(LineFace())
+    with face.shown():
+        for number in range(20):
+            face.say(f"line {number}")
+    assert capsys.readouterr().out.splitlines() == [f"line {number}" for number in range(20)]
 
 
 def test_that_the_table_has_a_row_per_site_with_its_step_and_loss() -> None:
