@@ -28,6 +28,7 @@ class Checking:
         self._spec = spec
         self._blobs = blobs
         self._held_up = held_up
+        self._missing = set[str]()
 
     def largest_blob(self, rank: int) -> int:
         """Bytes that a part of this rank can need at most."""
@@ -52,6 +53,26 @@ class Checking:
             if not plan.own:  # the rest is the site's own, and so is what its norms are about
                 check_norm(start, after, update.report, plan.cut)
 
+    def have(self, round_number: int, *named: str | None) -> None:
+        """Raises UserFacingError, retryable, and holds the federation up where one of its own adapters is not here."""
+        if fault := lost_adapter(self._blobs, round_number, *named):
+            self._missing.add(str(fault.params["sha256"]))
+            self._held_up.by("adapter", fault)
+            raise fault
+
+    def look_again(self) -> None:
+        """Whether what was missing has come back."""
+        self._missing = {sha256 for sha256 in self._missing if sha256 not in self._blobs}
+        if not self._missing:
+            self._held_up.no_more("adapter")
+
+    async def whole(self, round_number: int, sha256: str) -> Path:
+        """The path of an adapter that a site wants, after its bytes were checked: a damaged one leads nowhere."""
+        if not await asyncio.to_thread(self._blobs.is_whole, sha256) and sha256 in self._blobs:
+            self._blobs.put_aside(sha256)
+        self.have(round_number, sha256)
+        return self._blobs.path(sha256)
+
     @contextlib.contextmanager
     def own_trouble(self, plan: Plan) -> Iterator[None]:
         """Where a stored adapter turns out to be damaged or missing, the site is to come again later."""
@@ -60,10 +81,7 @@ class Checking:
         except UserFacingError as error:
             if error.code == "lora.file_damaged":
                 self._blobs.put_aside(str(error.params["sha256"]))
-            if fault := lost_adapter(self._blobs, plan.round, plan.start, plan.frozen):
-                self._held_up.by("adapter", fault)
-                raise fault from error
+            self.have(plan.round, plan.start, plan.frozen)
             if error.code == "lora.file_damaged":  # a part of the update: it is missing now, and can be sent again
                 raise UserFacingError(error.code, retryable=True, **error.params) from error
             raise
-        self._held_up.no_more("adapter")

@@ -34,6 +34,7 @@ from .measuring import Measuring, check_scorer
 _LONGEST_SLEEP = 30.0
 # Seconds until what failed is tried again: doubled each time, from the first to the last. Inferred.
 _FIRST_RETRY, _LAST_RETRY = 2.0, 60.0
+_RETRY = "retry"
 
 
 class Session(Protocol):
@@ -88,7 +89,7 @@ class Host:
             self.settled,
             lambda: self.held_up.reason is not None,
         )
-        self.held_up = HeldUp(emit, lambda: self.rounds.state.round, self.bulletin.changed)
+        self.held_up = HeldUp(emit, lambda: self.rounds.state.round, self._stood_or_went_on)
         self.checking = Checking(spec, self.blobs, self.held_up)
         self._measuring = Measuring(scorer, self.blobs) if scorer else None
         self._order = asyncio.Lock()
@@ -136,7 +137,7 @@ class Host:
                 except Exception as error:
                     self._roll_back()
                     self._unwritten = given
-                    self._not_written(error)
+                    self._may_pass("ledger", error)
                     raise
                 self._unwritten = None
                 self.held_up.no_more("ledger")
@@ -167,11 +168,16 @@ class Host:
             self._fail(error)
             raise
 
-    def _not_written(self, error: Exception) -> None:
-        if self.held_up.by("ledger", error):
-            self._set_alarm()
-        else:
+    def _may_pass(self, what: str, error: Exception) -> bool:
+        """Whether this part of the work is to be tried again; if not, the federation ends with the fault."""
+        passing = self.held_up.by(what, error)
+        if not passing:
             self._fail(error)
+        return passing
+
+    def _stood_or_went_on(self) -> None:
+        self.bulletin.changed()
+        self._set_alarm()
 
     def _record(self, given: Input, now: datetime) -> None:
         self._ledger.append(given, now, self.rounds.dump() if given.input == "combined" else None)
@@ -211,7 +217,9 @@ class Host:
         return {sha256 for sha256 in found if sha256}
 
     def farewell(self) -> Finished:
+        """Raises UserFacingError, retryable, where the final adapter is lost: a site must not leave without it."""
         state = self.rounds.state
+        self.checking.have(state.round, state.start, state.frozen)
         return Finished(adapter=state.start, size=self.blobs.size(state.start), frozen=state.frozen)
 
     def rest(self, site: str) -> NotAsked | None:
@@ -265,8 +273,7 @@ class Host:
             except Exception as error:
                 if isinstance(error, UserFacingError) and error.code in ("lora.file_damaged", "storage.no_blob"):
                     continue  # now it is known to be missing
-                if not self.held_up.by("round", error):
-                    self._fail(error)
+                if not self._may_pass("round", error):
                     return
             for site, want in self.lost.wants().items():
                 self._tell(site, want)
@@ -298,25 +305,32 @@ class Host:
         return float(min(_LAST_RETRY, self.retry * 2 ** min(tries, 10)))
 
     def _set_alarm(self) -> None:
-        if self._ringing:  # it is set again when that is over
+        held = self.held_up.reason is not None
+        if self._ringing or (held and self._alarm and self._alarm.get_name() == _RETRY):  # it is set again after that
             return
         if self._alarm and self._alarm is not asyncio.current_task():
             self._alarm.cancel()
         due = self.rounds.wake_at
-        self._alarm = asyncio.create_task(self._ring(due), name="deadline") if due or self._unwritten else None
-
-    async def _ring(self, due: datetime | None) -> None:
-        """At the deadline; sooner where the disk did not take an input, which is then tried again."""
         # Deadlines are of the wall clock; a long sleep would miss that it was set, or that the machine slept.
         # Told too early, the rounds change nothing, and the alarm is set again.
-        left = (due - self._clock()).total_seconds() if due else _LONGEST_SLEEP
-        await asyncio.sleep(min(max(0.0, left), _LONGEST_SLEEP) if self._unwritten is None else self.retry)
+        left = min(max(0.0, (due - self._clock()).total_seconds()), _LONGEST_SLEEP) if due else _LONGEST_SLEEP
+        self._alarm = None
+        if held:
+            self._alarm = asyncio.create_task(self._ring(self.retry), name=_RETRY)
+        elif due:
+            self._alarm = asyncio.create_task(self._ring(left), name="deadline")
+
+    async def _ring(self, seconds: float) -> None:
+        """At the deadline; sooner where something is held up: an input that the disk did not take is tried again."""
+        await asyncio.sleep(seconds)
         self._ringing = True
         try:
+            self.checking.look_again()
             await self.apply(self._unwritten or TimePassed())
         except Exception as error:
-            self._not_written(error)
-        self._ringing = False
+            if not self._may_pass("ledger", error):
+                return
+        self._ringing, self._alarm = False, None
         self._set_alarm()
 
     def _warn(self, fault: UserFacingError) -> None:

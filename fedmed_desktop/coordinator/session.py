@@ -116,7 +116,7 @@ class SiteSession:
             case Decline(round=round_number, code=code):
                 await self._host.apply(SiteDeclined(site=self.site, round=round_number, code=code))
             case Want(sha256=sha256, offset=offset):
-                self._wanted(sha256, offset)
+                await self._wanted(sha256, offset)
             case Missing(sha256=sha256):
                 if self._update and self._reception and self._reception.sha256 == sha256:
                     self._refuse(self._update, UserFacingError("update.not_here"))
@@ -248,11 +248,11 @@ class SiteSession:
 
     # -- download ------------------------------------------------------------------------------------------------
 
-    def _wanted(self, sha256: str, offset: int) -> None:
-        if sha256 not in self._host.published() or sha256 not in self._host.blobs:
+    async def _wanted(self, sha256: str, offset: int) -> None:
+        if sha256 not in self._host.published():
             self.send(Missing(sha256=sha256))
             return
         if self._download:
             self._download.cancel()
-        path = self._host.blobs.path(sha256)
+        path = await self._host.checking.whole(self._host.rounds.state.round, sha256)
         self._download = asyncio.create_task(send_blob(self.connection, sha256, path, offset))

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from ..errors import UserFacingError
+from ..errors import UserFacingError, disk_fault
 from ..events import Evaluated, Event, TrainingStep, parse_event
 from .database import Database, Migrations
 
@@ -59,6 +59,7 @@ class Journal:
         self._database: Database | None = None
         self._closed = False
         self._warned = False
+        self._lost: UserFacingError | None = None
 
     def append(self, event: Measured) -> None:
         """Cheap: a row in memory, and the writing of those of the last second where one has passed."""
@@ -135,7 +136,7 @@ class Journal:
         try:
             return [body for (body,) in self._opened().rows("SELECT body FROM events ORDER BY seq")], None
         except UserFacingError as error:
-            return [], error
+            return [], self._put_aside(error) if error.code == "storage.damaged" else error
 
     def _write(self) -> UserFacingError | None:
         self._wrote = self._clock()
@@ -153,8 +154,26 @@ class Journal:
 
     def _opened(self) -> Database:
         if self._database is None:
-            self._database = Database(self._path, _MIGRATIONS, synchronous="NORMAL")
+            try:
+                self._database = Database(self._path, _MIGRATIONS, synchronous="NORMAL")
+            except UserFacingError as error:
+                if error.code != "storage.damaged":
+                    raise
+                self._put_aside(error)
+                self._database = Database(self._path, _MIGRATIONS, synchronous="NORMAL")
         return self._database
+
+    def _put_aside(self, fault: UserFacingError) -> UserFacingError:
+        """A damaged file is replaced by a new one, so that what is measured from now on is kept; says what is lost."""
+        self._let_go()
+        aside = self._path.with_name(f"{self._path.name}.damaged")
+        try:
+            self._path.replace(aside)
+            self._path.with_name(f"{self._path.name}-wal").unlink(missing_ok=True)
+        except OSError as error:
+            raise disk_fault(error, self._path) from fault
+        self._lost = UserFacingError("storage.journal_damaged", path=str(self._path), aside=str(aside))
+        return self._lost
 
     def _let_go(self) -> None:
         if self._database is not None:
@@ -162,6 +181,7 @@ class Journal:
             self._database = None
 
     def _tell(self, fault: UserFacingError | None) -> None:
+        fault = fault or self._lost
         if fault is not None and not self._warned:
             self._warned = True
             self._warn(fault)

@@ -142,19 +142,12 @@ class Outbox:
             if (found := self._blobs.write(result.blobs[name])) != part.sha256:
                 raise UserFacingError("update.wrong_hash", found=found, expected=part.sha256)
         sha256 = result.update.sha256
+        bodies = (one.model_dump_json() for one in (plan, result.update, result.evidence))
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO outbox (sha256, round, plan, body, evidence, state, made) "
-                "VALUES (?,?,?,?,?,?,?)",
-                (
-                    sha256,
-                    plan.round,
-                    plan.model_dump_json(),
-                    result.update.model_dump_json(),
-                    result.evidence.model_dump_json(),
-                    "pending",
-                    now.isoformat(),
-                ),
+                "VALUES (?, ?, ?, ?, ?, 'pending', ?)",
+                (sha256, plan.round, *bodies, now.isoformat()),
             )
         return self.entry(sha256)
 

@@ -54,6 +54,8 @@ SENTENCES: Final = {
     "storage.fault": "The file {path} cannot be used: {reason}.",
     "storage.in_use": "The folder {path} is in use by another fedmed-desktop. Close that one, or choose another "
     "--data-dir.",
+    "storage.journal_damaged": "{path} was damaged, so the curves of earlier rounds are gone. It is kept as {aside}; "
+    "new values are recorded again.",
     "storage.lost": "{path} is missing or empty, but {folder} holds adapters of a federation that has started. "
     "Restore {path} from a backup, or choose another --data-dir to start again.",
     "storage.newer": "{path} was written by a newer version of fedmed-desktop (schema {found}; this one knows "

@@ -14,7 +14,7 @@ from fedmed_desktop import events
 from fedmed_desktop.coordinator import Host
 from fedmed_desktop.coordinator.founding import adopt_initial, write_federation
 from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.protocol.messages import Missing, OfferUpdate, Receipt, Want
+from fedmed_desktop.protocol.messages import Finished, Goodbye, Missing, OfferUpdate, Receipt, Want
 from fedmed_desktop.protocol.transfer import Chunk
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import BlobStore
@@ -173,6 +173,50 @@ def test_that_a_start_that_is_lost_is_named_and_the_round_goes_on_once_it_is_bac
                 shutil.copy(tmp_path / "A" / "blobs" / start.name, start)
                 assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
                 assert [sorted(record.sites) for record in host.rounds.state.history] == [["A", "B"]] * 2
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_that_no_site_loses_its_round_for_a_start_that_the_coordinator_cannot_send(
+    harm: str, tmp_path: Path, jobs: list[Jobs]
+) -> None:
+    async def scenario() -> None:
+        expected = await calm(tmp_path / "calm", jobs)
+        seen, heard = list[events.Event](), list[events.Event]()
+        async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
+            host.retry = 0.05
+            start = host.blobs.path(INITIAL.sha256)
+            HARM[harm](start)
+            agents = [agent(tmp_path, name, port, one, heard) for name, one in zip("AB", jobs, strict=True)]
+            async with running(*agents) as tasks:
+                await until(lambda: bool(all_of(seen, events.FederationPaused)))
+                assert host.held_up.reason is not None and host.held_up.reason.code == "coordinator.lost_adapter"
+                start.write_bytes(INITIAL.to_blob())
+                assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
+            assert host.held_up.reason is None and len(all_of(seen, events.FederationResumed)) >= 1
+            assert all_of(heard, events.Failed) == []
+            assert [record.declined for record in host.rounds.state.history] == [{}, {}]
+
+    asyncio.run(scenario())
+
+
+def test_that_no_site_leaves_a_finished_federation_without_its_adapter(tmp_path: Path, jobs: list[Jobs]) -> None:
+    async def scenario() -> None:
+        (final,) = await calm(tmp_path, jobs)
+        async with coordinator(tmp_path / "c", TWO, []) as (host, port):
+            host.retry = 0.05
+            path = host.blobs.path(final)
+            path.rename(path.with_name("elsewhere"))
+            async with RawSite(port, "C", "c" * 64) as third:
+                await third.say(third.hello)
+                goodbye = await third.hear(Goodbye)
+                assert (goodbye.code, goodbye.final) == ("coordinator.lost_adapter", False)
+            path.with_name("elsewhere").rename(path)
+            await until(lambda: host.held_up.reason is None)
+            async with RawSite(port, "C", "c" * 64) as third:
+                await third.join()
+                assert (await third.hear(Finished)).adapter == final
 
     asyncio.run(scenario())
 

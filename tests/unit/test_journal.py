@@ -245,3 +245,25 @@ def test_that_a_site_keeps_of_long_rounds_that_have_closed_a_selection(tmp_path:
 
     kept = [(e.round, e.step) for e in asyncio.run(federate()) if isinstance(e, events.TrainingStep)]
     assert kept == [(number, at) for number in (1, 2) for at in (1, *range(2, 1001, 2))]
+
+
+@pytest.mark.parametrize("damage", ["garbage", "a page"])
+def test_that_a_damaged_file_is_put_aside_and_new_values_are_kept(
+    damage: str, tmp_path: Path, faults: list[UserFacingError]
+) -> None:
+    path = tmp_path / "m.sqlite"
+    journal = Journal(path, faults.append)
+    for number in range(200):
+        journal.append(step(number))
+    journal.close()
+    data = path.read_bytes()
+    before = b"garbage" * 900 if damage == "garbage" else data[:4096] + b"\x7f" * (len(data) - 4096)
+    path.write_bytes(before)
+    again = Journal(path, faults.append)
+    assert again.events() == []
+    for number in range(3):
+        again.append(step(number, 2))
+    again.close()
+    assert [fault.code for fault in faults] == ["storage.journal_damaged"]
+    assert path.with_name("m.sqlite.damaged").read_bytes() == before
+    assert [(e.round, e.step) for e in again.events() if isinstance(e, events.TrainingStep)] == [(2, 0), (2, 1), (2, 2)]
