@@ -16,9 +16,12 @@ import pytest
 
 from fedmed_desktop import events
 from fedmed_desktop.coordinator import Host
-from fedmed_desktop.federation.inputs import SiteJoined, UpdateArrived
+from fedmed_desktop.federation.inputs import Input, RoundCombined, SiteJoined, UpdateArrived
+from fedmed_desktop.protocol.messages import decode, encode
+from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import BlobStore, Journal, Ledger, Outbox
+from fedmed_desktop.storage.chain import linked
 from tests.fixtures.make_folders import SPEC
 from tests.parts.federation import INITIAL, moved, result_of
 from tests.parts.loopback import PATIENCE, agent, coordinator, running
@@ -133,23 +136,44 @@ def test_that_a_migration_that_is_cut_off_is_made_again(folders: Path, monkeypat
     whole.close()
 
 
-def test_that_a_value_that_an_earlier_version_let_through_locks_nobody_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("closed", [False, True], ids=["in an open round", "in a closed round"])
+def test_that_a_value_that_an_earlier_version_let_through_locks_nobody_out(closed: bool, tmp_path: Path) -> None:
+    """As found: a count of thousands of digits made every later standing one that no site could read."""
     path, blobs = tmp_path / "coordinator.sqlite", BlobStore(tmp_path / "blobs")
     blobs.write(INITIAL.to_blob())
     seen: list[events.Event] = []
     first = Host(SPEC, tmp_path, seen.append)
-    ledger, now = first._ledger, first._clock()
+    ledger, now, rounds = first._ledger, first._clock(), first.rounds
+    inputs: list[Input] = [SiteJoined(site=site) for site in "AB"]
+    for given in inputs:
+        rounds.handle(given, now)
+    absurd = Counts.model_construct(tp=10**4000, fp=0, fn=0)
+    scores = Scores.model_construct(strict={"drug": absurd}, lenient={}, unified=absurd)
+    wild: dict[str, object] = {"notes": 10**400, "seconds": 1e300, "scores_after": scores}
     for site in "AB":
-        first.rounds.handle(SiteJoined(site=site), now)
-        ledger.append(SiteJoined(site=site), now)
-    update = result_of(first.rounds.state.plans["A"], INITIAL, moved(INITIAL, 1)).update
-    report = update.report.model_copy(update={"notes": 10**400, "seconds": 1e300})
-    ledger.append(UpdateArrived(site="A", update=update.model_copy(update={"report": report})), now)
+        update = result_of(rounds.state.plans[site], INITIAL, moved(INITIAL, ord(site))).update
+        report = update.report.model_copy(update=wild if site == "A" else {})
+        inputs.append(UpdateArrived(site=site, update=update.model_copy(update={"report": report})))
+    for given in inputs[: 4 if closed else 3]:
+        ledger.append(given, now)
+    if closed:
+        adapter = blobs.write(moved(INITIAL, 9).to_blob())
+        ledger.append(RoundCombined(round=1, adapter=adapter, residual=0.0, norm=1.0, effective_rank=1.0), now)
+        dump = ledger.load_rounds(SPEC).dump().replace(str(2**53), str(10**400))
+        ledger.close()
+        with closing(sqlite3.connect(path)) as connection:  # as the earlier version wrote it
+            (before,) = connection.execute("SELECT hash FROM inputs WHERE seq = 5").fetchone()
+            connection.execute("INSERT INTO dumps VALUES (5, ?, ?)", (dump, linked(before, dump)))
+            connection.commit()
     ledger.close()
+    seen.clear()
     again = Host(SPEC, tmp_path, seen.append)
-    report = again.rounds.state.updates["A"].report
+    state = again.rounds.state
+    report = (state.history[0].sites["A"].update if closed else state.updates["A"]).report
+    told = asyncio.run(again.bulletin.for_site("B", {}))
     again._ledger.close()
+    assert decode(encode(told)) == told and told.round == (2 if closed else 1)
     (warned,) = [event for event in seen if isinstance(event, events.Warned)]
-    assert warned.code == "storage.row_out_of_bounds"
-    assert (warned.params["row"], warned.params["path"]) == (3, str(path))
-    assert (report.notes, report.seconds) == (2**53, 1e30)
+    assert warned.code == "storage.row_out_of_bounds" and warned.params["path"] == str(path)
+    assert (warned.params["table"], warned.params["row"]) == (("dumps", 5) if closed else ("inputs", 3))
+    assert report.scores_after.unified.tp == report.scores_after.strict["drug"].tp == report.notes == 2**53
