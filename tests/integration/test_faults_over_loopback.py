@@ -276,7 +276,8 @@ def test_that_the_newest_connection_of_a_site_wins_and_the_older_is_told(tmp_pat
             result = await asked(old)
             await old.say(OfferUpdate(update=result.update))
             want = await old.hear(Want)
-            await old.send(want.sha256, result.blobs["adapter"][:400], chunk=200)
+            data = result.blobs["adapter"]
+            await old.say(Chunk(want.sha256, 0, len(data), data[:200]).encode())
             async with RawSite(port) as new:
                 await new.join()
                 goodbye = await old.hear(Goodbye)
