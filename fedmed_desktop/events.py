@@ -244,11 +244,12 @@ class Warned(_SiteEvent):
 
 
 class Failed(_SiteEvent):
-    """Work stopped on a fault; `code` and `params` make the sentence."""
+    """Work stopped on a fault; `code` and `params` make the sentence. It is tried again if `retry_seconds` is given."""
 
     type: Literal["failed"] = "failed"
     code: str
     params: dict[str, str | int | float] = {}
+    retry_seconds: float | None = None
 
 
 Event = (

@@ -6,8 +6,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ..events import Event
 from ..lora import Adapter
@@ -94,6 +95,22 @@ class LocalResult:
     blobs: dict[str, bytes]
     evidence: Evidence
     own: Mapping[str, Adapter] = field(default_factory=dict)
+
+
+State = Literal["pending", "approved", "released", "acknowledged", "refused", "kept", "expired"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One update in a site's outbox. `effective`: when an approval takes effect; `code`: why it was refused."""
+
+    sha256: str
+    plan: Plan
+    update: Update
+    evidence: Evidence
+    state: State
+    effective: datetime | None
+    code: str
 
 
 class Scorer(Protocol):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Has plans carried out on the working thread: the trainer, its checkpoints, and what it says meanwhile."""
+"""Plans carried out on the working thread: the trainer, its checkpoints, and what it says meanwhile."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from typing import Any
 
 from .. import events
 from ..federation import Control, FederationSpec, Given, LocalResult, Plan, Trainer
-from ..federation.consent import check_plan
 from ..storage import Journal
 from .jobs import Jobs
-from .phases import Phases
 
 
 class Computing:
@@ -25,36 +23,28 @@ class Computing:
         folder: Path,
         make_trainer: Callable[[FederationSpec], Trainer],
         jobs: Jobs,
-        phases: Phases,
         journal: Journal,
         emit: Callable[[events.Event], None],
-        rank_cap: int | None = None,
+        enter: Callable[[int, events.Phase], None],
     ) -> None:
         self._folder = folder
         self._make_trainer = make_trainer
         self._jobs = jobs
-        self._phases = phases
         self._journal = journal
         self._emit = emit
-        self._rank_cap = rank_cap
-        self._spec: FederationSpec | None = None
+        self._enter = enter
         self.trainer: asyncio.Future[Trainer] | None = None
 
     def prepare(self, spec: FederationSpec, done: Callable[[asyncio.Future[Any]], None]) -> None:
         """Has the trainer made, once; `done` is told how that came out."""
-        self._spec = spec
         if self.trainer is None:
             # On the working thread, not here: the line stays alive while another site of this process trains.
             self.trainer = asyncio.ensure_future(self._jobs.run(lambda: self._make_trainer(spec)))
             self.trainer.add_done_callback(done)
 
     async def carry_out(self, plan: Plan, given: Given, control: Control) -> LocalResult:
-        """Trains or evaluates. Cancelled, it ends the work at a checkpoint first.
-
-        Raises UserFacingError, also for a plan that is not one of the specification's method or is above `rank_cap`.
-        """
-        assert self.trainer is not None and self._spec is not None
-        check_plan(plan, self._spec, self._rank_cap)
+        """Trains or evaluates. Cancelled, it ends the work at a checkpoint first. Raises UserFacingError."""
+        assert self.trainer is not None
         trainer = await asyncio.shield(self.trainer)  # a round that ends must not take the trainer with it
         folder = self._checkpoints(plan)
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +58,7 @@ class Computing:
             finally:
                 self._journal.flush()
 
-        self._phases.enter(plan.round, "waiting")
+        self._enter(plan.round, "waiting")
         work = asyncio.ensure_future(self._jobs.run(job))
         try:
             return await asyncio.shield(work)
@@ -81,7 +71,7 @@ class Computing:
         """By the trainer, on the working thread."""
         if isinstance(event, events.PhaseChanged):
             self._journal.flush()
-            self._phases.enter(event.round, event.phase)
+            self._enter(event.round, event.phase)
             return
         if isinstance(event, events.TrainingStep | events.Evaluated):
             self._journal.append(event)
@@ -89,15 +79,16 @@ class Computing:
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
-    async def forget_checkpoints(self, plan: Plan) -> None:
-        """Its update is in the outbox."""
-        await asyncio.to_thread(shutil.rmtree, self._checkpoints(plan), ignore_errors=True)
+    def forget(self, plan: Plan) -> None:
+        """Deletes the plan's checkpoints: its update is in the outbox."""
+        shutil.rmtree(self._checkpoints(plan), ignore_errors=True)
 
-    async def forget_checkpoints_before(self, round_number: int) -> None:
-        """A closed round's checkpoints are adapters trained on notes, and of no more use."""
+    def forget_before(self, round_number: int) -> None:
+        """Deletes the checkpoints of closed rounds, adapters trained on notes, and thins out their measurements."""
         for folder in (self._folder / "checkpoints").glob("round-*"):
             if int(folder.name.removeprefix("round-")) < round_number:
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
+        self._journal.thin_before(round_number)
 
     def _checkpoints(self, plan: Plan) -> Path:
         return self._folder / "checkpoints" / f"round-{plan.round}"

@@ -17,20 +17,19 @@ import sqlite3
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import TypeAdapter
 
 from ..errors import UserFacingError
 from ..federation import Evidence, FederationSpec, LocalResult, Plan, Update
+from ..federation.work import Entry, State
 from .blobs import BlobStore
 from .chain import Chain, damaged_row
 from .database import Database, Migrations
 from .reading import moment, parsed
 
 _LOG = logging.getLogger(__name__)
-
-State = Literal["pending", "approved", "released", "acknowledged", "refused", "kept", "expired"]
 
 _DECISIONS: Final = Chain("decisions", "time, sha256, round, decision, by, reason, content")
 # The state in which each decision leaves an update, where it is not called the same.
@@ -54,19 +53,6 @@ _MIGRATIONS: Final[Migrations] = (
 
 def _warn(fault: UserFacingError) -> None:
     _LOG.warning("%s", fault)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One update in the outbox."""
-
-    sha256: str
-    plan: Plan
-    update: Update
-    evidence: Evidence
-    state: State
-    effective: datetime | None
-    code: str
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Held(Workshop):
 
     def is_told_to_stop(self) -> bool:
         """Whether it would end at its next step: the word comes by way of the network thread, after the click."""
-        return self._agent is not None and self._agent._phases.control.stopping
+        return self._agent is not None and self._agent._driver.control.stopping
 
     def let_go(self) -> None:
         self._go.set()

@@ -80,6 +80,17 @@ def test_that_a_failure_is_forgotten_once_the_next_round_has_begun(tmp_path: Pat
     assert status(desk, NOW).state == "training"
 
 
+def test_that_a_full_disk_says_that_the_site_tries_again_until_it_has(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    disk_full = {"code": "storage.disk_full", "params": {"path": "/data"}}
+    story.tell(phase("measuring"), events.Failed(site=SITE, round=2, retry_seconds=4.0, **disk_full))
+    shown = status(story.desk, NOW)
+    assert shown.state == "failed" and "disk is full" in shown.text and shown.text.endswith("tries again by itself.")
+    story.tell(phase("uploading"))
+    assert status(story.desk, NOW).state == "uploading"
+    story.site.outbox.close()
+
+
 def test_that_a_refusal_says_why_and_that_the_adapter_stays(tmp_path: Path) -> None:
     shown = status(desks.refused(tmp_path), NOW)
     assert shown.state == "failed"

@@ -206,6 +206,8 @@ def _working(desk: Desk) -> Status | None:
         )
     if isinstance(desk.failure, events.Failed):
         why = sentence(desk.failure.code, desk.failure.params)
+        if desk.failure.retry_seconds is not None:
+            return Status("failed", "Something is in the way", f"{why} This site tries again by itself.")
         return Status("failed", "This round failed here", f"{why} This site takes part again in the next round.")
     if phase in ("scoring_before", "scoring_after", "measuring", "evaluating"):
         moment = {

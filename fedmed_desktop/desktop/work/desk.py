@@ -132,7 +132,15 @@ class Desk:
             return
         if event.phase in _COMPUTING:
             self.paused = False
-        if event.phase in ("downloading", "not_asked", "training", "scoring_before", "evaluating"):
+        if event.phase in (
+            "downloading",
+            "not_asked",
+            "training",
+            "scoring_before",
+            "evaluating",
+            "approval",
+            "uploading",
+        ):
             self.failure = None
         self.phase = event
         self.work.fold(event)

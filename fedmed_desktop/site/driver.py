@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver of a site's part in its federation: hands `SitePart` its inputs, and does in order what it asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .. import events
+from ..errors import UserFacingError
+from ..federation import Control, FederationSpec, Trainer
+from ..federation import part_actions as do
+from ..federation.part import SitePart
+from ..protocol import messages
+from ..storage import BlobStore, Entry, Journal, Outbox, OwnStore
+from .approval import Approver
+from .computing import Computing
+from .download import Downloads
+from .folder import STATE
+from .holdings import Holdings
+from .jobs import Jobs
+from .link import Link
+
+# An input to the part: a call of one of its methods.
+Given = Callable[[], None]
+
+
+class Driver:
+    """Works on the agent's loop, one input at a time; only `tell`, `pause` and `resume` are for any thread.
+
+    An input that has begun to be taken is taken to its end, even if the task that handed it in is cancelled: the record
+    and the events must say the same. Fetching, training and asking go on beside it. What they raise goes to `done`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        data_dir: Path,
+        make_trainer: Callable[[FederationSpec], Trainer],
+        approver: Approver,
+        jobs: Jobs,
+        link: Link,
+        emit: Callable[[events.Event], None],
+        clock: Callable[[], datetime],
+        rank_cap: int | None,
+        done: Callable[[asyncio.Future[Any]], None],
+    ) -> None:
+        self.blobs = BlobStore(data_dir / "blobs")
+        self.outbox = Outbox(data_dir / STATE, self.blobs)
+        try:
+            self.part = part_of(self.outbox, name, rank_cap)
+            self.holdings = Holdings(self.blobs, self.outbox, OwnStore(data_dir / "own"))
+            self.journal = Journal(data_dir / "metrics.sqlite", self._warn)
+        except BaseException:
+            self.outbox.close()  # its folder is free again
+            raise
+        self.downloads = Downloads(name, self.blobs, link.send, emit)
+        self.computing = Computing(data_dir, make_trainer, jobs, self.journal, emit, self._computes)
+        self.control = Control()
+        self._approver = approver
+        self._link = link
+        self._emit = emit
+        self._clock = clock
+        self._done = done
+        self._lock = threading.RLock()  # keeps in order what several threads tell
+        self._turn = asyncio.Lock()
+        self._work: asyncio.Task[None] | None = None  # fetches, trains or asks
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+
+    async def take(self, given: Given) -> None:
+        """Hands in an input and does what follows from it. Raises UserFacingError where the disk takes nothing."""
+        async with self._turn:
+            body = asyncio.ensure_future(self._carry_out(given))
+            try:
+                await asyncio.shield(body)
+            except asyncio.CancelledError:
+                await asyncio.wait([body])
+                if not body.cancelled():
+                    body.exception()  # nobody is there to hear it; what is on disk holds
+                raise
+            finally:
+                self._set_alarm()
+
+    def soon(self, given: Given) -> None:
+        """Has it taken after what is being taken now."""
+        self._spawn(self.take(given))
+
+    def tell(self, given: Given) -> list[do.Action | do.Tell | events.Event]:
+        """Hands in an input and tells what came of it; returns what is left to be done."""
+        with self._lock:
+            given()
+            out = self.part.take()
+            for number, item in enumerate(out):
+                if isinstance(item, do.Action):
+                    return out[number:]
+                self._say(item)
+            return []
+
+    def pause(self, paused: bool) -> None:
+        """Stops computing at its next micro-step, or lets it go on."""
+        with self._lock:
+            (self.control.pause if paused else self.control.resume)()
+            self.tell(partial(self.part.pause, paused))
+
+    async def end(self) -> None:
+        """Ends what is under way, a training at a checkpoint; approvals that are not in effect become questions."""
+        with contextlib.suppress(UserFacingError):  # a full disk: the next start does it
+            await self.take(self.part.restarted)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- doing what the part asks for --------------------------------------------------------------------------------
+
+    async def _carry_out(self, given: Given) -> None:
+        """Does everything, even where one thing of it fails; raises the first UserFacingError at the end."""
+        faults = []
+        for item in self.tell(given):
+            try:
+                await self._do(item)
+            except UserFacingError as error:
+                faults.append(error)
+        if faults:
+            raise faults[0]
+
+    async def _do(self, item: do.Action | do.Tell | events.Event) -> None:
+        match item:
+            case do.Fetch():
+                self._start(item, self._fetch(item))
+            case do.Train():
+                self._start(item, self._train(item))
+            case do.AskPerson():
+                self._start(item, self._ask(item))
+            case do.Store():
+                await self._write(item, partial(self._store, item))
+            case do.Record():
+                await self._write(item, partial(self._record, item))
+            case do.Conclude():
+                await self._write(item, partial(self._conclude, item))
+            case do.Offer(update):
+                await self._link.send(messages.OfferUpdate(update=update))
+            case do.Decline(number, code):
+                await self._link.send(messages.Decline(round=number, code=code))
+            case do.Stop(before):
+                await self._stop()
+                await asyncio.to_thread(self.computing.forget_before, before)
+            case _:
+                self._say(item)
+
+    def _say(self, item: do.Tell | events.Event) -> None:
+        if isinstance(item, do.Tell):
+            self._link.post(messages.Progress(round=item.round, phase=item.phase))
+        else:
+            self._emit(item)
+
+    def _start(self, action: do.Due, work: Coroutine[Any, Any, Given]) -> None:
+        async def answered() -> None:
+            try:
+                given = await work
+            except UserFacingError as error:
+                given = partial(self.part.failed, action, error, self._clock())
+            self._work = None  # it is over: nothing can stop it any more
+            await self.take(given)
+
+        self._work = self._spawn(answered())
+
+    async def _stop(self) -> None:
+        self.control.stop()
+        work, self._work = self._work, None
+        if work:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+        return task
+
+    def _set_alarm(self) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+        if at := self.part.wake_at:
+            wait = max(0.0, (at - self._clock()).total_seconds())
+            ring = lambda: self.soon(lambda: self.part.time_passed(max(at, self._clock())))  # noqa: E731
+            self._alarm = asyncio.get_running_loop().call_later(wait, ring)
+
+    # -- what takes long ---------------------------------------------------------------------------------------------
+
+    async def _fetch(self, action: do.Fetch) -> Given:
+        for sha256 in action.blobs:
+            await self.downloads.fetch(sha256, action.round)
+        return partial(self.part.done, action)
+
+    async def _train(self, action: do.Train) -> Given:
+        with self._lock:
+            self.control = Control()
+            if self.part.paused:
+                self.control.pause()
+        given = await asyncio.to_thread(self.holdings.given, action.plan)
+        result = await self.computing.carry_out(action.plan, given, self.control)
+        return partial(self.part.trained, action, result)
+
+    async def _ask(self, action: do.AskPerson) -> Given:
+        verdict = await self._approver.decide(action.entry)
+        return partial(self.part.decided, action, verdict.approve, verdict.by, verdict.reason, verdict.delay)
+
+    def _computes(self, round_number: int, phase: events.Phase) -> None:
+        self.tell(partial(self.part.computes, round_number, phase))
+
+    def _warn(self, fault: UserFacingError) -> None:
+        self._emit(events.Warned(site=self.part.site, code=fault.code, params=fault.params))
+
+    # -- what is written, on another thread --------------------------------------------------------------------------
+
+    async def _write(self, action: do.Store | do.Record | do.Conclude, write: Callable[[], Given]) -> None:
+        try:
+            given = await asyncio.to_thread(write)
+        except UserFacingError as error:
+            if action is not self.part.due:
+                raise
+            given = partial(self.part.failed, action, error, self._clock())
+        await self._carry_out(given)
+
+    def _store(self, action: do.Store) -> Given:
+        # First the site's own: after a crash between the two, the plan is trained again from the same.
+        self.holdings.keep(action.plan, action.result)
+        entry = self.outbox.put(action.plan, action.result, self._clock())
+        self.computing.forget(action.plan)
+        return partial(self.part.recorded, action, entry)
+
+    def _record(self, action: do.Record) -> Given:
+        return partial(self.part.recorded, action, record(self.outbox, action, self._clock()))
+
+    def _conclude(self, action: do.Conclude) -> Given:
+        if action.frozen:  # first: whoever finds the one finds the other
+            self.outbox.remember("final frozen", action.frozen)
+        self.outbox.remember("final", action.adapter)
+        return partial(self.part.done, action)
+
+
+def record(box: Outbox, action: do.Record, now: datetime) -> Entry:
+    """Writes a decision; returns what the outbox says then, which holds where something else was faster."""
+    sha256, by, reason = action.sha256, action.by, action.reason
+    try:
+        match action.decision:
+            case "approved":
+                box.approve(sha256, by, reason, now, action.delay)
+            case "kept":
+                box.remember(f"attempt {sha256}", str(action.attempt))
+                box.keep(sha256, by, reason, now)
+            case "released":  # its time has come, be it that the clock was set back meanwhile
+                box.release(sha256, max(now, box.entry(sha256).effective or now))
+            case "taken_back":
+                box.take_back(sha256, by, reason, now)
+            case "asked_again":
+                box.ask_again(sha256, now)
+            case "expired":
+                box.expire(box.entry(sha256).plan.round, now)
+            case "acknowledged":
+                box.acknowledged(sha256, now)
+            case "refused":
+                box.refused(sha256, action.code, now)
+    except UserFacingError as error:
+        if error.code not in ("storage.not_released", "storage.not_possible_now"):
+            raise
+    return box.entry(sha256)
+
+
+def part_of(box: Outbox, site: str, rank_cap: int | None) -> SitePart:
+    """The site's part as its outbox knows it. Raises UserFacingError where that is damaged."""
+    known = box.record()
+    kept = {one.sha256: box.recall(f"attempt {one.sha256}") for one in known.entries}
+    kept_at = {sha256: int(attempt) for sha256, attempt in kept.items() if attempt}
+    return SitePart(site, known.entries, kept_at, known.spec, rank_cap)
