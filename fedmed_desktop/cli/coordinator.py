@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import UserFacingError
 from ..wording import sentence
+from .logs import add_log_level, log_to_stderr
 from .numbers import positive, whole
 from .scoring import DEFAULT_NOTES, make_scorer
 
@@ -26,6 +27,7 @@ def run(argv: list[str]) -> int:
         return _print_status(options)
     if options.config is None or options.data_dir is None:
         _parser().error("--config and --data-dir are needed (or --status for a running coordinator)")
+    log_to_stderr(options.log_level)
     asyncio.run(_serve(options))
     return 0
 
@@ -58,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="let a paused federation ask its sites again")
     parser.add_argument("--status", action="store_true", help="say where the coordinator on --host and --port stands")
     parser.add_argument("--json", action="store_true", help="with --status: as JSON")
+    add_log_level(parser)
     return parser
 
 

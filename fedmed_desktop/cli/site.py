@@ -8,12 +8,14 @@ import asyncio
 from pathlib import Path
 
 from ..errors import UserFacingError
+from .logs import add_log_level, log_to_stderr
 from .numbers import positive
 
 
 def run(argv: list[str]) -> int:
     """Takes part until the federation has finished or the program is told to stop."""
     options = _parser().parse_args(argv)
+    log_to_stderr(options.log_level)
     return asyncio.run(_take_part(options))
 
 
@@ -52,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the largest rank that this site's hardware bears (default: any)",
     )
     parser.add_argument("--nf4", action="store_true", help="hold the base model in 4 bits (bitsandbytes)")
+    add_log_level(parser)
     return parser
 
 

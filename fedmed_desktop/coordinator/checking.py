@@ -44,11 +44,12 @@ class Checking:
 
     def _check(self, name: str, plan: Plan, update: Update, path: Path) -> None:
         if name == "control":
-            with BlobReader(path) as change:
+            with BlobReader(path, update.parts[name].sha256) as change:
                 check_adapter(change, self._spec, plan)
             return
         started = BlobReader(self._blobs.path(plan.start), plan.start)
-        with started as start, open_update(path, plan.shared, start) as after:
+        sha256 = update.parts[name].sha256  # once more: it may have lain here for long
+        with started as start, open_update(path, plan.shared, start, sha256) as after:
             check_adapter(after, self._spec, plan)
             if not plan.own:  # the rest is the site's own, and so is what its norms are about
                 check_norm(start, after, update.report, plan.cut)

@@ -39,7 +39,7 @@ class HeldUp:
         self._reasons[what] = error
         if not told:
             self._round = self._round_now()
-            _LOG.warning("round %d is held up: %s", self._round, error)
+            _LOG.info("round %d is held up: %s", self._round, error)
             self._emit(events.FederationPaused(round=self._round, reason=error.code, params=error.params))
         self._changed()
         return True

@@ -80,6 +80,8 @@ class BlobStore:
 
     def put_aside(self, sha256: str) -> None:
         """Takes a damaged blob out of the way, so that it counts as missing; its bytes stay in `parts/`."""
+        if sha256 not in self:
+            return
         try:
             self.path(sha256).replace(self._parts / f"{sha256}.damaged")
         except OSError as error:
