@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _take_part(options: argparse.Namespace) -> int:
     from ..clinical import read_notes_folder, read_types_map
     from ..lora.base_model import fingerprint
-    from ..protocol.messages import check_site_name
+    from ..protocol.messages import site_name
     from ..site import Jobs, RuleApprover, SiteAgent
     from ..training.base import resolve_model
     from ..training.preparation import LoadedBase, trainer_factory
@@ -69,7 +69,7 @@ async def _take_part(options: argparse.Namespace) -> int:
     from .console import face_for
     from .signals import stop_event
 
-    check_site_name(options.name)
+    options.name = site_name(options.name)
     if options.approve_rule is not None and not options.approve_rule.strip():
         raise UserFacingError("site.rule_reason")
     model = resolve_model(options.model)

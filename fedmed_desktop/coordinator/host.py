@@ -203,7 +203,7 @@ class Host:
 
     # -- what sites may have and give --------------------------------------------------------------------------------
 
-    def admit(self, site: str, token: str) -> bool:
+    def admit(self, site: str, token: str) -> str | None:
         return self._ledger.admit(site, token, self._clock())
 
     def published(self) -> set[str]:

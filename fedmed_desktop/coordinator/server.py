@@ -140,13 +140,14 @@ class CoordinatorServer:
         except (TimeoutError, ConnectionClosed):
             return
         try:
-            await asyncio.to_thread(self._admit, hello)
+            site = await asyncio.to_thread(self._admit, hello)
         except UserFacingError as error:
             await _part(connection, error, _CLOSE_REFUSED)
             return
-        await self._serve(hello, connection)
+        await self._serve(site, hello.rank_cap, connection)
 
-    def _admit(self, hello: Hello) -> None:
+    def _admit(self, hello: Hello) -> str:
+        """The name under which the site takes part. Raises UserFacingError where it cannot."""
         spec = self._host.spec
         if hello.version != VERSION:
             raise UserFacingError("join.version", site=hello.version, coordinator=VERSION)
@@ -154,18 +155,19 @@ class CoordinatorServer:
             raise UserFacingError("join.other_base", found=hello.base[:12], expected=spec.base.fingerprint[:12])
         if hello.rank_cap is not None and (code := self._host.rounds.join_refusal(hello.rank_cap)):
             raise UserFacingError(code, rank=spec.lora.rank, cap=hello.rank_cap)
-        if not self._host.admit(hello.site, hello.token):
+        site = self._host.admit(hello.site, hello.token)
+        if site is None:
             raise UserFacingError("join.name_taken", site=hello.site)
+        return site
 
-    async def _serve(self, hello: Hello, connection: ServerConnection) -> None:
-        site = hello.site
+    async def _serve(self, site: str, rank_cap: int | None, connection: ServerConnection) -> None:
         session = SiteSession(site, connection, self._host, self._emit, self._tries[site])
         before, self._sessions[site] = self._sessions.get(site), session
         try:
             if before:
                 await self._replace(before)
             if self._sessions.get(site) is session:  # and no newer one has come meanwhile
-                await self._attend(session, hello.rank_cap)
+                await self._attend(session, rank_cap)
         except UserFacingError as error:
             await _part(connection, error, _CLOSE_NOT_UNDERSTOOD)
         except ConnectionClosed:

@@ -20,7 +20,7 @@ from ..federation import FederationSpec
 from ..federation.record import RoundsState
 from ..federation.spec import SharedNote, shared_note
 from ..lora import Adapter
-from ..protocol.messages import check_site_name
+from ..protocol.messages import site_name
 from ..site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
 from ..storage import BlobStore, Decision
 from ..training.preparation import LoadedBase, site_types_map, trainer_factory
@@ -55,7 +55,7 @@ def demo_sites(options: DemoOptions) -> list[DemoSite]:
     """The sites whose notes lie in the notes folder; raises UserFacingError naming what is missing or wrong."""
     folders = site_folders(options)
     for folder in folders:
-        check_site_name(folder.name)
+        site_name(folder.name)
     return [DemoSite(folder.name, folder, read_notes_folder(folder)) for folder in folders]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -22,6 +23,7 @@ from ..bounds import LARGEST_COUNT, Count, Number, PositiveInt, Whole
 from ..errors import UserFacingError
 from ..events import Phase
 from ..federation import FederationSpec, Plan, Update
+from ..federation.names import clean_name
 from ..federation.plan import Sha256
 from ..standing import FederationStanding
 
@@ -33,7 +35,7 @@ MAX_MESSAGE_BYTES = 4 * 2**20
 _MOST_FAULTS = 1000
 
 _Params = dict[str, str | Whole | Number]
-SiteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$")]
+SiteName = Annotated[str, AfterValidator(clean_name)]
 
 
 class _Message(BaseModel):
@@ -183,14 +185,11 @@ Message = (
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
-_SITE_NAME: TypeAdapter[str] = TypeAdapter(SiteName)
-
-
-def check_site_name(name: str) -> None:
-    """Raises UserFacingError where a coordinator would not take the name."""
+def site_name(name: str) -> str:
+    """The name as a coordinator takes it. Raises UserFacingError where it would not."""
     try:
-        _SITE_NAME.validate_python(name)
-    except ValidationError:
+        return clean_name(name)
+    except ValueError:
         raise UserFacingError("site.name", name=name) from None
 
 

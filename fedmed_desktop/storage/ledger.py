@@ -8,9 +8,10 @@ inputs after it are fed again, which gives the same state to the last bit.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import logging
 import sqlite3
+import threading
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from pydantic import TypeAdapter
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Rounds
 from ..federation.inputs import INPUT, Input
+from ..federation.names import alike
 from ..federation.record import RoundsState
 from .chain import Chain, linked
 from .database import Database, Migrations
@@ -99,10 +101,15 @@ class Ledger:
         self._warn = warn
         try:
             self._inputs, self._sites = _chains(self._stored_spec(spec, under_way))
-            self._sites.rows(self._database)
+            known = self._sites.rows(self._database)
         except BaseException:
             self._database.close()
             raise
+
+        self._admitting = threading.Lock()
+        self._owners: defaultdict[str, dict[str, str]] = defaultdict(dict)  # names alike -> token's hash -> name
+        for _, name, digest, *_ in known:
+            self._owners[alike(name)][digest] = name
 
     def _stored_spec(self, spec: FederationSpec, under_way: bool) -> str:
         stored = self._database.rows("SELECT body FROM spec")
@@ -155,13 +162,14 @@ class Ledger:
             _LOG.warning("%s: dump %s is damaged and is passed over", self._path, seq)
         return 0, None
 
-    def admit(self, site: str, token: str, now: datetime) -> bool:
-        """True for a new name, which the token then owns, or for the owner's token; False for any other token."""
+    def admit(self, site: str, token: str, now: datetime) -> str | None:
+        """The name that the token owns, as it was first written; None where another token owns one that looks alike."""
         digest = hashlib.sha256(token.encode()).hexdigest()
-        with self._database.transaction() as connection:  # one at a time: of two who come at once, one is first
-            owner = connection.execute("SELECT token_sha256 FROM sites WHERE name = ?", (site,)).fetchone()
-            if owner is None:
-                self._sites.append(connection, site, digest, now.isoformat())
+        with self._admitting:  # of two who come at once, one is first
+            owners = self._owners[alike(site)]
+            if not owners:
+                with self._database.transaction() as connection:
+                    self._sites.append(connection, site, digest, now.isoformat())
+                owners[digest] = site
                 _LOG.info("%s is a site now", site)
-                return True
-        return hmac.compare_digest(str(owner[0]), digest)
+        return owners.get(digest)

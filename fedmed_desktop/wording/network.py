@@ -40,6 +40,7 @@ SENTENCES: Final = {
     "protocol.bad_chunk": "A piece of an adapter cannot be accepted: {reason}. The transfer starts again.",
     "protocol.not_understood": "The other side sent something that this version does not understand ({place}: "
     "{reason}). Use the same version of fedmed-desktop on both sides.",
-    "site.name": "{name} cannot be a site's name. Use 1 to 40 letters, digits, spaces, dots, hyphens or underscores.",
+    "site.name": "{name} cannot be a site's name. Use up to 60 letters, digits, spaces and . , ' - & ( ), and begin "
+    "with a letter or digit.",
     "site.rule_reason": "A rule needs a reason: say in a few words why every update may be sent.",
 }

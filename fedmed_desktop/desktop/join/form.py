@@ -14,7 +14,7 @@ from typing import Literal
 
 from ...clinical import SiteNotes
 from ...errors import UserFacingError
-from ...protocol.messages import check_site_name
+from ...protocol.messages import site_name
 from ...site.link import check_address
 from ..look.fields import Verdict
 from ..work.requests import JoinRequest
@@ -92,7 +92,7 @@ def _address(typed: str) -> str:
 
 
 def _name(typed: str) -> str:
-    check_site_name(typed)
+    site_name(typed)
     return "The coordinator will know this site by it."
 
 
