@@ -215,7 +215,8 @@ class SiteAgent:
 
     def _connection(self, event: events.Event) -> None:
         """Tells of the line; a new one begins with the coordinator's welcome."""
-        self._driver.tell(self._part.line_lost)
+        if isinstance(event, events.ConnectionChanged):
+            self._driver.tell(self._part.line_lost)
         self._emit(event)
 
     def _tell(self, event: events.Event) -> None:
