@@ -85,7 +85,6 @@ class Recorder(QObject):
             self.problem = UserFacingError("desktop.not_written", path=str(path), reason=writer.errorString())
 
     def _end(self) -> None:
-        fatal = [problem for problem in self._program.desk.problems if problem.fatal]
-        if fatal:
-            self.problem = UserFacingError(fatal[-1].code, retryable=False, **fatal[-1].params)
+        if fatal := self._program.desk.fatal:
+            self.problem = UserFacingError(fatal.code, retryable=False, **fatal.params)
         self._program.close()

@@ -33,16 +33,7 @@ from .trial.choices import TrialWish, request_for
 from .work.desk import Desk
 from .work.engine import Engine
 from .work.log import catch_faults, log, log_event
-from .work.news import (
-    DemoScored,
-    Item,
-    Measured,
-    Paused,
-    Problem,
-    ReadingShown,
-    SessionEnded,
-    SessionStarted,
-)
+from .work.news import DemoScored, Item, Measured, Paused, Problem, ReadingShown, SessionEnded, SessionStarted
 from .work.requests import JoinRequest
 from .work.sessions import Backend
 from .work.tasks import end as end_tasks
@@ -98,7 +89,7 @@ class Program(QObject):
         window.closing.connect(self.ask_close)
         window.pause_requested.connect(engine.pause)
         window.resume_requested.connect(engine.resume)
-        window.appearance_chosen.connect(self._choose_appearance)
+        window.appearance_chosen.connect(self.appearance.choose)
         window.text_scaled.connect(self._scale_text)
         window.log_requested.connect(self._open_log)
         window.leave_requested.connect(self._ask_leave)
@@ -212,8 +203,7 @@ class Program(QObject):
 
     def _retry(self) -> None:
         """Goes on where that may help by itself, else offers the form again with the reason above it."""
-        joined, ended = self.settings.values.joined, self.desk.ended
-        fatal = next((problem for problem in reversed(self.desk.problems) if problem.fatal), None)
+        joined, ended, fatal = self.settings.values.joined, self.desk.ended, self.desk.fatal
         of_the_disk = fatal is not None and fatal.code.startswith("storage.disk")
         if self.desk.is_demo:
             self.start_demo()
@@ -224,11 +214,8 @@ class Program(QObject):
 
     def _show_join(self) -> None:
         if joined := self.settings.values.joined:
-            self.window.join.prefill_request(joined, self._why_it_ended())
+            self.window.join.prefill_request(joined, self.desk.fatal.sentence if self.desk.fatal else "")
         self.window.show_join()
-
-    def _why_it_ended(self) -> str:
-        return next((problem.sentence for problem in reversed(self.desk.problems) if problem.fatal), "")
 
     @Slot(object)
     def _read(self, wish: TrialWish) -> None:
@@ -236,10 +223,6 @@ class Program(QObject):
             self.engine.read_note(request_for(wish, self.desk, DemoOptions().model, self.engine.blob, self.engine.own))
         except UserFacingError as error:  # the chosen adapter is no longer here; the left side is hardly ever one
             self.engine.failed_to_read(("right", "left") if wish.right else ("left",), error)
-
-    @Slot(str)
-    def _choose_appearance(self, choice: str) -> None:
-        self.appearance.choose(choice)
 
     @Slot(int)
     def _scale_text(self, steps: int) -> None:

@@ -171,7 +171,7 @@ def _asks(*then: ReadingShown) -> Act:
 
     def act(window: Window, desk: Desk) -> QDialog | None:
         window.trial.note.set_text(NOTE)
-        window.trial.read.click()
+        window.trial.head.read.click()
         desk.fold(then)
         return None
 
@@ -190,7 +190,7 @@ def _typed(window: Window, desk: Desk) -> QDialog | None:
 
 def _nothing_typed(window: Window, desk: Desk) -> QDialog | None:
     del desk
-    window.trial.read.click()
+    window.trial.head.read.click()
     return None
 
 

@@ -522,6 +522,13 @@ def test_that_what_the_method_keeps_here_and_what_is_not_measured_is_said(shown:
     assert not view.unmeasured.isVisible() and view.differs.rows.values() == ["as\u00a0usual", "much"]
 
 
+def test_that_a_screen_reader_hears_a_change_in_words_and_a_value_whole(shown: Shown, entry: Entry) -> None:
+    view = shown.page.view
+    worth, leaves = ([row.value.accessibleName() for row in card.rows.facts] for card in (view.worth, view.leaves))
+    assert "All types F1: 0.58, now 0.70, better" in worth
+    assert any(name.endswith(f"{entry.update.parts['adapter'].size:,} bytes") for name in leaves)
+
+
 def test_that_two_hundred_counts_can_all_be_read(shown: Shown) -> None:
     shown.site.shares("specialties")
     shown.site.trained(histogram={f"Specialty {n:03}": n + 5 for n in range(200)})

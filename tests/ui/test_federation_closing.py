@@ -199,7 +199,7 @@ def test_that_the_window_is_as_it_was_left(desktop: Opened) -> None:
     one = desktop().begin()
     one.window.resize(790, 700)  # offscreen, a screen has 800 x 800
     one.window.go("trial")
-    one.program._choose_appearance("dark")
+    one.program.appearance.choose("dark")
     one.program._scale_text(1)
     one.program._scale_text(1)
     one.close()
@@ -207,7 +207,7 @@ def test_that_the_window_is_as_it_was_left(desktop: Opened) -> None:
     assert two.window.page == "trial" and two.window.trial.isVisible()
     assert (two.window.width(), two.window.height()) == (790, 700)
     assert (two.program.appearance.choice, two.program.appearance.text_scale) == ("dark", 1.5)
-    two.program._choose_appearance("light")
+    two.program.appearance.choose("light")
     two.program._scale_text(0)
 
 
@@ -264,8 +264,8 @@ def test_that_a_demonstration_is_approved_by_hand_and_its_adapter_tried(
     one.click(one.window.rounds.session.status.button)
     trial = one.window.trial
     trial.note.set_text("Aspirin was given twice and helped .")
-    one.until(trial.read.isEnabled)
-    one.click(trial.read)
+    one.until(trial.head.read.isEnabled)
+    one.click(trial.head.read)
     one.until(
         lambda: (
             {side: shown.state for side, shown in one.desk.readings.items()} == dict.fromkeys(("left", "right"), "done")

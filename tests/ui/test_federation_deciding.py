@@ -169,7 +169,7 @@ def test_that_a_countdown_that_the_session_ends_is_no_longer_shown(
     one.join(hosted().address, tiny_model, notes)
     sha256 = one.decide("send").sha256
     one.until(one.window.approvals.decision.countdown.isVisible)
-    one.window._ask_leave()
+    one.window.leave_requested.emit()
     question = one.program.question
     assert question is not None
     one.click(question.yes)

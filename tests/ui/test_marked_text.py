@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.clinical import Span
-from fedmed_desktop.desktop.look.entities import count_types
+from fedmed_desktop.desktop.look.entities import colors, count_types
 from fedmed_desktop.desktop.look.theme import Appearance, load_theme
 from fedmed_desktop.desktop.widgets.entity_legend import EntityLegend
 from fedmed_desktop.desktop.widgets.marked_text import MarkedText
@@ -126,7 +126,7 @@ def test_that_types_keep_their_colour_while_others_come(qtbot: QtBot) -> None:
     widget.show_text(TEXT, (Span(5, 13, "admission"), Span(18, 37, "allergy")))
     assert widget.type_colors["allergy"] == before != widget.type_colors["admission"]
     other = shown(qtbot)
-    other.set_types(["allergy", "drug", "problem"])
+    other.set_colors(colors(["allergy", "drug", "problem"]))
     assert set(other.type_colors) == {"allergy", "drug", "problem"}
 
 

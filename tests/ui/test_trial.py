@@ -69,7 +69,7 @@ class Scene:
 
     def ask(self, text: str = TEXT) -> None:
         self.page.note.set_text(text)
-        self.page.read.click()
+        self.page.head.read.click()
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_that_types_are_checked_and_mended(scene: Scene) -> None:
     line.setText("Drug, side effect")
     line.textEdited.emit(line.text())
     assert scene.page.note.types_fault.isHidden()
-    scene.page.read.click()
+    scene.page.head.read.click()
     assert scene.wishes[0].types == ("drug", "side_effect")
 
 
@@ -161,8 +161,8 @@ def test_that_the_federations_types_are_not_the_persons_to_choose(alone: Scene, 
 
 
 def test_that_examples_are_notes_to_take(scene: Scene) -> None:
-    scene.page._menu.aboutToShow.emit()
-    actions = scene.page._menu.actions()
+    scene.page.head.menu.aboutToShow.emit()
+    actions = scene.page.head.menu.actions()
     assert [action.text() for action in actions] == [example.title for example in examples()]
     actions[2].trigger()
     assert scene.page.note.text() == examples()[2].text
@@ -200,8 +200,8 @@ def test_that_a_wrong_file_is_a_sentence(scene: Scene, qtbot: QtBot, tmp_path: P
 def test_that_the_dialogs_are_opened_and_tell_their_file(scene: Scene, qtbot: QtBot, tmp_path: Path) -> None:
     path = tmp_path / "note.txt"
     path.write_text(TEXT, "utf-8")
-    scene.page.open.click()
-    dialog = scene.page.dialog
+    scene.page.head.open.click()
+    dialog = scene.page.head.dialog
     assert dialog is not None and dialog.isVisible()
     dialog.fileSelected.emit(str(path))
     qtbot.waitUntil(lambda: scene.page.note.text() == TEXT)
@@ -287,7 +287,7 @@ def test_that_an_adapter_can_be_chosen_beside_what_the_base_has_found(
     qtbot.waitUntil(right.box.isVisible)
     assert right.box.key() == f"{FOLDER}{folder}" and not right.fault.isVisible()
     assert alone.page.sides["left"].state.word() == "Done", "what was found stays"
-    alone.page.read.click()
+    alone.page.head.read.click()
     assert alone.wishes[-1].right == f"{FOLDER}{folder}"
 
 
@@ -359,7 +359,7 @@ def test_that_waiting_says_what_goes_first(scene: Scene) -> None:
     assert "when it is this one's turn" in scene.page.waits.text()
     assert "Now (Lakeview): Training · step 812 of 1,240" in scene.page.waits.text()
     assert [side.state.word() for side in scene.page.sides.values()] == ["Waiting", "Waiting"]
-    assert scene.page.read.text() == "Stop" and scene.page.note.editor.isReadOnly()
+    assert scene.page.head.read.text() == "Stop" and scene.page.note.editor.isReadOnly()
     scene.come(ReadingShown("left", "loading"))
     assert not scene.page.waits.isVisible()
 
@@ -396,7 +396,7 @@ def test_that_done_shows_both_sides_and_where_they_differ(scene: Scene) -> None:
     )
     assert "ciprofloxacin, drug, only here" in right.text.accessibleDescription()
     assert right.sentence.text() == "4 entities found." and right.numbers.text().endswith("2.0 s in all")
-    assert scene.page.read.text() == "Read note" and not left.progress.isVisible()
+    assert scene.page.head.read.text() == "Read note" and not left.progress.isVisible()
 
 
 def test_that_what_the_other_side_has_not_come_to_is_no_difference(scene: Scene) -> None:
@@ -419,25 +419,25 @@ def test_that_nothing_found_and_a_cut_answer_are_told(scene: Scene) -> None:
 def test_that_stopping_waits_for_the_last_token_and_keeps_what_was_found(scene: Scene) -> None:
     scene.ask()
     scene.come(ReadingShown("left", "reading", read(WARFARIN, state="reading")), ReadingShown("right", "waiting"))
-    scene.page.read.click()
+    scene.page.head.read.click()
     assert scene.stops == [True]
-    assert scene.page.read.text() == "Stopping…" and not scene.page.read.isEnabled()
+    assert scene.page.head.read.text() == "Stopping…" and not scene.page.head.read.isEnabled()
     scene.come(ReadingShown("left", "stopped", read(WARFARIN, state="stopped")))
     left, right = scene.page.sides.values()
     assert left.state.word() == right.state.word() == "Stopped"
     assert left.sentence.text() == "1 entity found before you stopped it."
-    assert scene.page.read.text() == "Read note" and scene.page.read.isEnabled()
+    assert scene.page.head.read.text() == "Read note" and scene.page.head.read.isEnabled()
 
 
 def test_that_a_note_that_still_waits_is_stopped_at_once(scene: Scene) -> None:
     scene.ask()
     scene.come(ReadingShown("left", "waiting"), ReadingShown("right", "waiting"))
-    scene.page.read.click()
-    assert scene.stops == [True] and scene.page.read.text() == "Read note"
+    scene.page.head.read.click()
+    assert scene.stops == [True] and scene.page.head.read.text() == "Read note"
     # Its job comes to its turn only now, while the next one already waits.
-    scene.page.read.click()
+    scene.page.head.read.click()
     scene.come(ReadingShown("left", "loading"), ReadingShown("left", "stopped", read(state="stopped", tokens=0)))
-    assert scene.page.read.text() == "Stop"
+    assert scene.page.head.read.text() == "Stop"
     scene.come(ReadingShown("left", "done", LEFT), ReadingShown("right", "done", RIGHT))
     assert [side.state.word() for side in scene.page.sides.values()] == ["Done", "Done"]
 
@@ -449,13 +449,13 @@ def test_that_a_failure_says_why_and_keeps_the_other_sides_result(scene: Scene) 
     left, right = scene.page.sides.values()
     assert right.state.word() == "Failed" and right.sentence.text() == "No such layer."
     assert left.state.word() == "Done" and len(left.text.marked()) == 3
-    assert scene.page.read.isEnabled() and scene.page.read.text() == "Read note"
+    assert scene.page.head.read.isEnabled() and scene.page.head.read.text() == "Read note"
 
 
 def test_that_an_earlier_result_is_not_taken_for_the_new_one(scene: Scene) -> None:
     scene.ask()
     scene.come(ReadingShown("left", "done", LEFT), ReadingShown("right", "done", RIGHT))
-    scene.page.read.click()
+    scene.page.head.read.click()
     scene.come()
     assert [side.state.word() for side in scene.page.sides.values()] == ["Waiting", "Waiting"]
     assert scene.page.sides["left"].text.marked() == []

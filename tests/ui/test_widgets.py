@@ -270,7 +270,7 @@ def test_that_an_empty_state_tells_which_button_was_chosen(page: EveryPart, qtbo
 def test_that_values_are_walked_and_copied_by_keys(page: EveryPart, qtbot: QtBot, qapp: QApplication) -> None:
     page.activateWindow()
     qtbot.waitUntil(page.isActiveWindow)
-    first, second = (row.value for row in page.pairs._rows)
+    first, second = (row.value for row in page.pairs.facts)
     first.setFocus(Qt.FocusReason.TabFocusReason)
     qtbot.waitUntil(first.hasFocus)
     assert first.selectedText() == "0.61 → 0.74"
@@ -282,10 +282,10 @@ def test_that_values_are_walked_and_copied_by_keys(page: EveryPart, qtbot: QtBot
 
 
 def test_that_showing_other_pairs_keeps_what_is_still_there(page: EveryPart) -> None:
-    row = page.pairs._rows[0]
+    row = page.pairs.facts[0]
     page.pairs.show_pairs([("Loss", "1.07")])
     assert page.pairs.values() == ["1.07"]
-    assert page.pairs._rows == [row]
+    assert page.pairs.facts == [row]
     page.pairs.show_pairs([("Loss", "1.07"), ("Size", "20.2 MB"), ("Rank", "16")])
     assert page.pairs.values() == ["1.07", "20.2 MB", "16"]
 

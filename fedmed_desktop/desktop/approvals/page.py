@@ -321,6 +321,3 @@ class ApprovalsPage(PageBase):
 
     def _again(self) -> None:
         self.show_desk(self._desk)
-
-
-__all__ = ["ApprovalsPage", "Queue"]

@@ -41,7 +41,7 @@ def pair(line: Line) -> Pair:
     value = f"{line.before} → {line.value} {line.word}" if line.before else line.value
     if len(value) < UNBROKEN:
         value = value.replace(" ", _NO_BREAK)
-    return Pair(line.name, value, line.tone or "ink")
+    return Pair(line.name, value, line.tone or "ink", line.spoken)
 
 
 class FactsCard(Card):

@@ -15,15 +15,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QFontMetricsF, QPainter, QPen
 
 from ..look import theme
-from .scales import (
-    Axis,
-    Scale,
-    linear_ticks,
-    log_ticks,
-    tick_words,
-    time_ticks,
-    time_words,
-)
+from .scales import Axis, Scale, linear_ticks, log_ticks, tick_words, time_ticks, time_words
 
 LABEL_PX = 12
 _Levels = list[tuple[float, list[float]]]

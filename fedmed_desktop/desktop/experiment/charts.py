@@ -110,6 +110,41 @@ def _band(line: Line) -> Line:
     return replace(line, name="", dash="dot", marker="", width=_THIN)
 
 
+class LinesColumn(Card):
+    """Charts with one x axis, below each other. `place` names an x as "{n}"; `is_round`: x are rounds, so whole."""
+
+    def __init__(self, title: str, charts: Sequence[Lines], place: str, *, is_round: bool) -> None:
+        super().__init__(title, least=_LEAST_PX)
+        self._lay(self.content, (16, 12, 20, 8), 8)
+        self._lines, self._place, self._is_round = charts, place, is_round
+        home = _home(charts)
+        for chart in charts:
+            self.add(chart, 1)
+            chart.limit(*home)
+            chart.show_span(*home)
+            chart.say()
+            chart.spanned.connect(self._show_span)
+            chart.pointed.connect(self._point)
+            chart.home_asked.connect(self._show_all)
+
+    @Slot(float, float)
+    def _show_span(self, low: float, high: float) -> None:
+        for chart in self._lines:
+            chart.show_span(low, high)
+
+    @Slot()
+    def _show_all(self) -> None:
+        self._show_span(*_home(self._lines))
+
+    @Slot(float)
+    def _point(self, x: float) -> None:
+        """Of rounds the nearest one is read; NaN when none is."""
+        x = float(np.floor(x + 0.5)) if self._is_round and x == x else x
+        words = self._place.format(n=f"{x:.0f}" if self._is_round else number(x)) if x == x else ""
+        for chart in self._lines:
+            chart.point_at(x, words if chart is self._lines[0] else "")
+
+
 class ExperimentCharts(Row):
     """By round at the left, with one x axis; against what was moved at the right. Charts without a line are left out.
 
@@ -119,7 +154,6 @@ class ExperimentCharts(Row):
     def __init__(self, sheet: Sheet, parent: QWidget | None = None) -> None:
         super().__init__(spacing=16, parent=parent)
         look = looks(sheet)
-        self._unit = sheet.unit
         by_round = (
             (self.tr("Loss"), sheet.loss, False),
             (self.tr("Drift"), sheet.drift, True),
@@ -130,68 +164,21 @@ class ExperimentCharts(Row):
             (self.tr("Loss by {moved}").format(moved=moved), sheet.loss_by_bytes, False),
             (self.tr("F1 by {moved}").format(moved=moved), sheet.f1_by_bytes, False),
         )
-        self.by_round = self._column(self.tr("By round"), by_round, look)
-        self.by_bytes = self._column(self.tr("By what was moved"), by_bytes, look)
+        self.by_round, self.by_bytes = (
+            [Lines(name, courses, look, starts_at_zero=zero) for name, courses, zero in listed if courses]
+            for listed in (by_round, by_bytes)
+        )
         self.charts = (*self.by_round, *self.by_bytes)
-        for chart in self.by_round:
-            chart.spanned.connect(self._on_round_span)
-            chart.pointed.connect(self._on_round_pointed)
-            chart.home_asked.connect(self._on_round_home)
-        for chart in self.by_bytes:
-            chart.spanned.connect(self._on_bytes_span)
-            chart.pointed.connect(self._on_bytes_pointed)
-            chart.home_asked.connect(self._on_bytes_home)
+        self._add_column(self.tr("By round"), self.by_round, self.tr("round {n}"), is_round=True)
+        self._add_column(self.tr("By what was moved"), self.by_bytes, f"{{n}} {sheet.unit}", is_round=False)
 
-    def _column(
-        self, title: str, listed: Sequence[tuple[str, tuple[Course, ...], bool]], look: dict[str, Line]
-    ) -> tuple[Lines, ...]:
-        charts = [Lines(name, courses, look, starts_at_zero=zero) for name, courses, zero in listed if courses]
+    def _add_column(self, title: str, charts: Sequence[Lines], place: str, *, is_round: bool) -> None:
         if charts:
-            card = Card(title, least=_LEAST_PX)
-            card._lay(card.content, (16, 12, 20, 8), 8)
-            home = _home(charts)
-            for chart in charts:
-                card.add(chart, 1)
-                chart.limit(*home)
-                chart.show_span(*home)
-                chart.say()
-            self.add(card, 1)
-            self.content.setAlignment(card, Qt.AlignmentFlag.AlignTop)
-        return tuple(charts)
+            column = LinesColumn(title, charts, place, is_round=is_round)
+            self.add(column, 1)
+            self.content.setAlignment(column, Qt.AlignmentFlag.AlignTop)
 
     def choose(self, label: str) -> None:
         """One method stands out in all charts; "": all alike."""
         for chart in self.charts:
             chart.choose(label)
-
-    # -- one x axis for each column ----------------------------------------------------------------------------------
-
-    @Slot(float, float)
-    def _on_round_span(self, low: float, high: float) -> None:
-        for chart in self.by_round:
-            chart.show_span(low, high)
-
-    @Slot(float, float)
-    def _on_bytes_span(self, low: float, high: float) -> None:
-        for chart in self.by_bytes:
-            chart.show_span(low, high)
-
-    @Slot()
-    def _on_round_home(self) -> None:
-        self._on_round_span(*_home(self.by_round))
-
-    @Slot()
-    def _on_bytes_home(self) -> None:
-        self._on_bytes_span(*_home(self.by_bytes))
-
-    @Slot(float)
-    def _on_round_pointed(self, x: float) -> None:
-        """Rounds are whole: what is read is the last one that has ended."""
-        x = float(np.floor(x + 0.5)) if x == x else x
-        for chart in self.by_round:
-            chart.point_at(x, self.tr("round {n}").format(n=f"{x:.0f}") if x == x and chart is self.by_round[0] else "")
-
-    @Slot(float)
-    def _on_bytes_pointed(self, x: float) -> None:
-        for chart in self.by_bytes:
-            chart.point_at(x, f"{number(x)} {self._unit}" if x == x and chart is self.by_bytes[0] else "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QItemSelection, Qt, Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup, QKeyEvent
 from PySide6.QtWidgets import QFileDialog, QMenu, QVBoxLayout, QWidget
 
@@ -70,7 +70,7 @@ class ExperimentPage(PageBase):
         self.model = TextTable(parent=self)
         self.table = Table(self.tr("Methods compared"), MOST_ROWS)
         self.table.setModel(self.model)
-        self.table.selectionModel().selectionChanged.connect(self._on_chosen)
+        self.table.selectionModel().selectionChanged.connect(self._show_chosen)
         self.alike = LinkButton(self.tr("Show all alike"))
         self.alike.clicked.connect(self._on_alike)
         self.hint, self.remarks = Caption(wrap=True), Caption(wrap=True)
@@ -206,15 +206,12 @@ class ExperimentPage(PageBase):
             self.table.clearSelection()
         self._show_chosen()
 
-    @Slot(QItemSelection, QItemSelection)
-    def _on_chosen(self, _now: QItemSelection, _before: QItemSelection) -> None:
-        self._show_chosen()
-
     @Slot()
     def _on_alike(self) -> None:
         self.table.setFocus()
         self._choose("")
 
+    @Slot()
     def _show_chosen(self) -> None:
         label = self.chosen
         self.alike.setVisible(bool(label))

@@ -100,11 +100,11 @@ class Window(QMainWindow):
             self.show_guide
         )
         menu.add(self.tr("Open experiment…"), QKeySequence.StandardKey.Open).triggered.connect(self.ask_experiment)
-        menu.add(self.tr("Open the log file")).triggered.connect(self._ask_log)
-        menu.add(self.tr("About and licences")).triggered.connect(self._show_about)
+        menu.add(self.tr("Open the log file")).triggered.connect(self.log_requested)
+        menu.add(self.tr("About and licences")).triggered.connect(self._about.open)
         menu.add_separator()
         self._leave = menu.add(self.tr("Stop taking part…"))
-        self._leave.triggered.connect(self._ask_leave)
+        self._leave.triggered.connect(self.leave_requested)
         menu.add(self.tr("Quit"), "Ctrl+Q").triggered.connect(self.close)
         return menu
 
@@ -151,7 +151,7 @@ class Window(QMainWindow):
 
         page = ExperimentPage()
         page.opened.connect(self._show_experiment)
-        page.refused.connect(self._say_refused)
+        page.refused.connect(self.say)
         page.closed.connect(self._close_experiment)
         self._stack.addWidget(page)
         return page
@@ -241,10 +241,6 @@ class Window(QMainWindow):
         else:
             self.go("monitor")
 
-    @Slot(str)
-    def _say_refused(self, sentence: str) -> None:
-        self.say(sentence)
-
     @Slot()
     def show_guide(self) -> None:
         joining = self.page == "rounds" and self._home.currentWidget() is self.join
@@ -277,6 +273,7 @@ class Window(QMainWindow):
         """The desk as it was shown last, on the page that is seen now."""
         self.show_desk(self._desk, self._clock())
 
+    @Slot(str)
     def say(self, sentence: str) -> None:
         """One sentence above the page, until it is dismissed; then the next one, if there is one."""
         if sentence not in self._sayings:
@@ -291,19 +288,7 @@ class Window(QMainWindow):
     def mark_appearance(self, choice: str) -> None:
         self._menu.mark_appearance(choice)
 
-    # -- the menu, the end -------------------------------------------------------------------------------------------
-
-    @Slot()
-    def _ask_log(self) -> None:
-        self.log_requested.emit()
-
-    @Slot()
-    def _ask_leave(self) -> None:
-        self.leave_requested.emit()
-
-    @Slot()
-    def _show_about(self) -> None:
-        self._about.open()
+    # -- the end -----------------------------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """The window stays until everything that runs has ended: `end` then closes it for good."""

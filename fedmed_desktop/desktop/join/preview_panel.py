@@ -32,11 +32,7 @@ class SharedCard(Card):
                 "dim",
                 self.tr("While you take part: this site's name, the model's fingerprint, and how far a round is here."),
             ),
-            (
-                "lock",
-                "ok",
-                self.tr("Never: words of notes, labels, names of files, your name or your reasons."),
-            ),
+            ("lock", "ok", self.tr("Never: words of notes, labels, names of files, your name or your reasons.")),
         ):
             row = QHBoxLayout()
             row.setSpacing(10)

@@ -79,15 +79,15 @@ class MonitorControls(Row):
         self.table_action.triggered.connect(self.table_chosen)
         menu.addSeparator()
         self.experiment_action = menu.addAction(self.tr("Open experiment…"))
-        self.experiment_action.triggered.connect(self._on_experiment)
+        self.experiment_action.triggered.connect(self.experiment_asked)
         return menu
 
     def _export_menu(self) -> QMenu:
         menu = QMenu(self.export)
         self.picture_action = menu.addAction(self.tr("Picture (PNG)…"))
         self.numbers_action = menu.addAction(self.tr("Numbers (CSV)…"))
-        self.picture_action.triggered.connect(self._on_picture)
-        self.numbers_action.triggered.connect(self._on_numbers)
+        self.picture_action.triggered.connect(self.picture_asked)
+        self.numbers_action.triggered.connect(self.numbers_asked)
         return menu
 
     @Slot(QAction)
@@ -97,18 +97,6 @@ class MonitorControls(Row):
     @Slot(QAction)
     def _on_axis(self, action: QAction) -> None:
         self.axis_chosen.emit(action.data())
-
-    @Slot()
-    def _on_experiment(self) -> None:
-        self.experiment_asked.emit()
-
-    @Slot()
-    def _on_picture(self) -> None:
-        self.picture_asked.emit()
-
-    @Slot()
-    def _on_numbers(self) -> None:
-        self.numbers_asked.emit()
 
     def show_options(self, weight: Weight, axis: Axis, is_log: bool, is_table: bool) -> None:
         """What holds now; says nothing."""

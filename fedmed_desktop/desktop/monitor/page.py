@@ -15,17 +15,7 @@ from PySide6.QtWidgets import QFileDialog, QSizePolicy, QStackedWidget, QVBoxLay
 from ...errors import UserFacingError
 from ...wording import told
 from ..charts.scales import Axis
-from ..widgets import (
-    Banner,
-    Caption,
-    Card,
-    EmptyState,
-    Heading,
-    PageBase,
-    Row,
-    Sentence,
-    Spaced,
-)
+from ..widgets import Banner, Caption, Card, EmptyState, Heading, PageBase, Row, Sentence, Spaced
 from ..work.curves import Curves
 from ..work.desk import Desk
 from ..work.steps import WEIGHTS, Weight
@@ -163,13 +153,9 @@ class MonitorPage(PageBase):
         controls.table_chosen.connect(self._on_table)
         controls.follow_chosen.connect(self._on_follow)
         controls.experiment_asked.connect(self.experiment_asked)
-        self.empty.chosen.connect(self._on_empty_chosen)
+        self.empty.chosen.connect(self.experiment_asked)
         controls.picture_asked.connect(self._on_picture)
         controls.numbers_asked.connect(self._on_numbers)
-
-    @Slot(int)
-    def _on_empty_chosen(self, _button: int) -> None:
-        self.experiment_asked.emit()
 
     @Slot(str)
     def _on_smoothing(self, weight: str) -> None:

@@ -13,28 +13,10 @@ from ..work.desk import Desk
 from ..work.progress import duration
 
 State = Literal[
-    "not_joined",
-    "connecting",
-    "preparing",
-    "gathering",
-    "waiting",
-    "downloading",
-    "training",
-    "scoring",
-    "approval",
-    "countdown",
-    "uploading",
-    "sent",
-    "kept",
-    "missed",
-    "combining",
-    "paused",
-    "standstill",
-    "offline",
-    "failed",
-    "finished",
-    "closing",
-]
+    "not_joined", "connecting", "preparing", "gathering", "waiting", "downloading", "training", "scoring",
+    "approval", "countdown", "uploading", "sent", "kept", "missed", "combining", "paused", "standstill", "offline",
+    "failed", "finished", "closing",
+]  # fmt: skip
 NextStep = Literal["join", "review", "take_back", "resume", "retry", "change", "results"]
 Tone = Literal["", "accent", "ok", "warn", "bad"]
 
@@ -132,9 +114,8 @@ def phase_of(desk: Desk) -> str:
 
 
 def _over(desk: Desk) -> Status | None:
-    fatal = next((problem for problem in reversed(desk.problems) if problem.fatal), None)
     if desk.ended and desk.ended.reason == "failed":
-        text = fatal.sentence if fatal else "The work stopped. What was recorded is kept."
+        text = desk.fatal.sentence if desk.fatal else "The work stopped. What was recorded is kept."
         return Status("failed", "This cannot go on", text, "retry", "Change and try again")
     if desk.record.final or (desk.ended and desk.ended.reason == "finished"):
         if desk.running and desk.is_demo:

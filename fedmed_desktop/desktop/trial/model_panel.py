@@ -113,24 +113,20 @@ class ModelCard(Card):
 
     @Slot()
     def _choose_model(self) -> None:
-        self._ask(self.tr("Folder of a model"))
-        assert self.dialog
-        self.dialog.fileSelected.connect(self.take_model)
-        self.dialog.open()
+        self._ask(self.tr("Folder of a model")).fileSelected.connect(self.take_model)
 
     @Slot()
     def ask_adapter(self) -> None:
-        self._ask(self.tr("Folder of an adapter"))
-        assert self.dialog
-        self.dialog.fileSelected.connect(self.take_adapter)
-        self.dialog.open()
+        self._ask(self.tr("Folder of an adapter")).fileSelected.connect(self.take_adapter)
 
-    def _ask(self, title: str) -> None:
+    def _ask(self, title: str) -> QFileDialog:
         if self.dialog:
             self.dialog.deleteLater()
         self.dialog = QFileDialog(self, title)
         self.dialog.setFileMode(QFileDialog.FileMode.Directory)
         self.dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        self.dialog.open()
+        return self.dialog
 
     @Slot(str)
     def take_model(self, folder: str) -> None:

@@ -117,6 +117,7 @@ class NoteCard(Card):
     def text(self) -> str:
         return self.editor.toPlainText()
 
+    @Slot(str)
     def set_text(self, text: str) -> None:
         """Another note, as if typed: the person can undo it."""
         self.set_folded(False)

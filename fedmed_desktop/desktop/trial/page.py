@@ -9,15 +9,15 @@ from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import QKeyCombination, Qt, Signal, Slot
-from PySide6.QtGui import QAction, QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QWidget
 
-from ...clinical import Example, Span, examples
+from ...clinical import Span
 from ...errors import UserFacingError
 from ...wording import told
 from ..look.entities import colors, count_types
 from ..look.fields import Choice
-from ..widgets import Banner, Button, Heading, PageBase, PrimaryButton, Row
+from ..widgets import Banner, PageBase, Row
 from ..widgets.choice_box import ChoiceBox
 from ..widgets.entity_legend import EntityLegend
 from ..work.desk import Desk
@@ -25,6 +25,7 @@ from ..work.news import Side
 from ..work.tasks import Task, run_task
 from .choices import BASE, FOLDER, TrialWish, choices
 from .files import note_of_file
+from .head import TrialHead
 from .model_panel import ModelCard
 from .note_panel import NoteCard
 from .reading_state import SIDES, Run, shown, waits_for
@@ -51,9 +52,10 @@ class TrialPage(PageBase):
         self._picked = False
         self._wanted = ""
         self._task: Task | None = None
-        self._examples: list[Example] = []
-        self.dialog: QFileDialog | None = None
-        self.note, self.model = NoteCard(), ModelCard()
+        self.head, self.note, self.model = TrialHead(), NoteCard(), ModelCard()
+        self.head.file_chosen.connect(self.open_file)
+        self.head.example_chosen.connect(self.note.set_text)
+        self.head.read.clicked.connect(self._read_or_stop)
         self.note.changed.connect(self._note_changed)
         self.note.unfolded.connect(self._show_model)
         self.note.file_dropped.connect(self.open_file)
@@ -78,34 +80,17 @@ class TrialPage(PageBase):
 
     def _lay_out(self) -> None:
         self.add(Banner(self.tr("Research demonstration. Not for diagnosis or treatment.")))
-        self.add(self._head())
-        for widget in (self.model, self.note, self.waits, self.legend):
+        for widget in (self.head, self.model, self.note, self.waits, self.legend):
             self.add(widget)
         self.add(Row(*self.sides.values()))
         self.finish()
-        order: list[QWidget] = [self.open, self.examples, self.read, self.model.choose_model, self.model.choose_adapter]
+        order: list[QWidget] = [self.head.open, self.head.examples, self.head.read]
+        order += [self.model.choose_model, self.model.choose_adapter]
         order += [self.note.editor, self.note.types_line, self.note.edit]
         for side in self.sides.values():
             order += [side.box, side.text, side.choose]
         for first, then in pairwise(order):
             self.setTabOrder(first, then)
-
-    def _head(self) -> Row:
-        self.open = Button(self.tr("Open note…"))
-        self.open.clicked.connect(self._open)
-        self.examples = Button(self.tr("Examples"))
-        self._menu = QMenu(self.examples)
-        self._menu.aboutToShow.connect(self._fill_menu)
-        self._menu.triggered.connect(self._take_example)
-        self.examples.setMenu(self._menu)
-        self.read = PrimaryButton(self.tr("Read note"))
-        self.read.setToolTip(self.tr("Ctrl+Enter"))
-        self.read.clicked.connect(self._read_or_stop)
-        head = Row(spacing=8)
-        head.add(Heading(self.tr("Try it")), 1)
-        for button in (self.open, self.examples, self.read):
-            head.add(button)
-        return head
 
     def _make_shortcuts(self) -> None:
         control = Qt.KeyboardModifier.ControlModifier
@@ -202,20 +187,6 @@ class TrialPage(PageBase):
 
     # -- the note ----------------------------------------------------------------------------------------------------
 
-    @Slot()
-    def _open(self) -> None:
-        if self.dialog:
-            self.dialog.deleteLater()
-        self.dialog = QFileDialog(self, self.tr("Open a note"))
-        self.dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        self.dialog.setNameFilters([self.tr("Text files (*.txt *.text *.md)"), self.tr("All files (*)")])
-        self.dialog.fileSelected.connect(self._file_chosen)
-        self.dialog.open()
-
-    @Slot(str)
-    def _file_chosen(self, path: str) -> None:
-        self.open_file(Path(path))
-
     @Slot(object)
     def open_file(self, path: Path) -> None:
         """Reads the file beside the GUI thread, since it may lie on a share; then it is the note."""
@@ -233,17 +204,6 @@ class TrialPage(PageBase):
             raise error
         self.note.set_folded(False)
         self.note.show_fault(told(error))
-
-    @Slot()
-    def _fill_menu(self) -> None:
-        if not self._examples:
-            self._examples = examples()
-            for number, example in enumerate(self._examples):
-                self._menu.addAction(example.title).setData(number)
-
-    @Slot(QAction)
-    def _take_example(self, action: QAction) -> None:
-        self.note.set_text(self._examples[action.data()].text)
 
     @Slot()
     def _note_changed(self) -> None:
@@ -282,7 +242,7 @@ class TrialPage(PageBase):
         self.note.set_folded(True, self._about(text, types))
         self._show_model()
         self._show_run()
-        self.read.setFocus()
+        self.head.read.setFocus()
         model = self.model.model if self._desk.session is None else None
         self.read_requested.emit(TrialWish(text, types, left, keys.get("right"), model))
 
@@ -331,21 +291,8 @@ class TrialPage(PageBase):
 
     def _show_buttons(self) -> None:
         runs = self._is_running()
-        self.read.setMinimumWidth(self.read.width() if runs and self.read.isVisible() else 0)
-        self.read.setText(self.tr("Stop") if runs else self.tr("Read note"))
-        stopping = runs and self._run is not None and self._run.stopping
-        if stopping:
-            self.read.setText(self.tr("Stopping…"))
-        self.read.setEnabled(not stopping)
-        self.read.setToolTip(self.tr("Escape") if runs else self.tr("Ctrl+Enter"))
-        for button in (
-            self.open,
-            self.examples,
-            self.note.edit,
-            self.model.choose_model,
-            self.model.choose_adapter,
-            self.sides["right"].choose,
-        ):
+        self.head.show_reading(runs, stopping=runs and self._run is not None and self._run.stopping)
+        for button in (self.note.edit, self.model.choose_model, self.model.choose_adapter, self.sides["right"].choose):
             button.setEnabled(not runs)
         for side in self.sides.values():
             side.box.setEnabled(not runs)

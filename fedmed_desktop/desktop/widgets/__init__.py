@@ -7,17 +7,7 @@ from .buttons import Button, LinkButton, PrimaryButton, WaryButton
 from .facts import KeyValueRows, Pair
 from .flow import Flow
 from .icon import Icon
-from .labels import (
-    Badge,
-    Caption,
-    ElidedLabel,
-    Heading,
-    Label,
-    Overline,
-    Sentence,
-    StateLabel,
-    Tag,
-)
+from .labels import Badge, Caption, ElidedLabel, Heading, Label, Overline, Sentence, StateLabel, Tag
 from .layout import Bar, Card, Column, PageBase, Row, Spaced
 from .navigation import NavigationBar, NavigationButton
 from .notices import Banner, EmptyState
@@ -26,35 +16,8 @@ from .stepper import Stepper, StepState
 from .table import Table
 
 __all__ = [
-    "Badge",
-    "Banner",
-    "Bar",
-    "Button",
-    "Caption",
-    "Card",
-    "Column",
-    "ElidedLabel",
-    "EmptyState",
-    "Flow",
-    "Heading",
-    "Icon",
-    "KeyValueRows",
-    "Label",
-    "LinkButton",
-    "NavigationBar",
-    "NavigationButton",
-    "Overline",
-    "PageBase",
-    "Pair",
-    "PrimaryButton",
-    "Progress",
-    "Row",
-    "Sentence",
-    "Spaced",
-    "StateLabel",
-    "StepState",
-    "Stepper",
-    "Table",
-    "Tag",
-    "WaryButton",
-]
+    "Badge", "Banner", "Bar", "Button", "Caption", "Card", "Column", "ElidedLabel", "EmptyState", "Flow", "Heading",
+    "Icon", "KeyValueRows", "Label", "LinkButton", "NavigationBar", "NavigationButton", "Overline", "PageBase",
+    "Pair", "PrimaryButton", "Progress", "Row", "Sentence", "Spaced", "StateLabel", "StepState", "Stepper", "Table",
+    "Tag", "WaryButton",
+]  # fmt: skip

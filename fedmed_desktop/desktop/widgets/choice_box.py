@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 
@@ -24,7 +24,7 @@ class ChoiceBox(QComboBox):
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(18)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.activated.connect(self._tell)
+        self.activated.connect(self.chosen)
 
     def show_choices(self, choices: Sequence[Choice], default: str) -> None:
         """`default` is chosen where nothing was. A list that is open at this moment stays as it is."""
@@ -50,10 +50,6 @@ class ChoiceBox(QComboBox):
 
     def choice(self) -> Choice | None:
         return next((choice for choice in self._choices if choice.key == self.key()), None)
-
-    @Slot()
-    def _tell(self) -> None:
-        self.chosen.emit()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()

@@ -19,11 +19,12 @@ _MARKS = {"ok": "check", "warn": "warning", "bad": "warning"}
 
 
 class Pair(NamedTuple):
-    """One line: tone "ok", "warn" or "bad" adds its icon; "ink" and "dim" are plain."""
+    """One line: tone "ok", "warn" or "bad" adds its icon; "ink" and "dim" are plain. `spoken`: to a screen reader."""
 
     name: str
     value: str
     tone: str = "ink"
+    spoken: str = ""
 
 
 class Value(Label):
@@ -63,7 +64,7 @@ class Fact(Spaced):
         self._name.setText(pair.name)
         self.value.setText(pair.value)
         self.value.set_tone(pair.tone)
-        self.value.setAccessibleName(f"{pair.name}: {pair.value}")
+        self.value.setAccessibleName(pair.spoken or f"{pair.name}: {pair.value}")
         self._mark.setVisible(pair.tone in _MARKS)
         if pair.tone in _MARKS:
             self._mark.show_icon(_MARKS[pair.tone], pair.tone)
@@ -81,31 +82,31 @@ class KeyValueRows(QWidget):
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(0)
-        self._rows: list[Fact] = []
+        self.facts: list[Fact] = []
         self.show_pairs(pairs)
 
     def show_pairs(self, pairs: Sequence[Pair | tuple[str, str]]) -> None:
-        while len(self._rows) < len(pairs):
-            self._rows.append(Fact())
-            self._column.addWidget(self._rows[-1])
-        while len(self._rows) > len(pairs):
-            row = self._rows.pop()
+        while len(self.facts) < len(pairs):
+            self.facts.append(Fact())
+            self._column.addWidget(self.facts[-1])
+        while len(self.facts) > len(pairs):
+            row = self.facts.pop()
             self._column.removeWidget(row)
             row.hide()
             row.deleteLater()
-        for number, (row, pair) in enumerate(zip(self._rows, pairs, strict=True)):
+        for number, (row, pair) in enumerate(zip(self.facts, pairs, strict=True)):
             row.show_pair(Pair(*pair), number == len(pairs) - 1)
 
-        if self._rows:
-            self._rows[0].value.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        if self.facts:
+            self.facts[0].value.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        at = next((number for number, row in enumerate(self._rows) if row.value.hasFocus()), None)
+        at = next((number for number, row in enumerate(self.facts) if row.value.hasFocus()), None)
         if at is None or event.key() not in _STEPS:
             super().keyPressEvent(event)
             return
-        to = min(max(at + _STEPS[event.key()], 0), len(self._rows) - 1)
-        self._rows[to].value.setFocus(Qt.FocusReason.OtherFocusReason)
+        to = min(max(at + _STEPS[event.key()], 0), len(self.facts) - 1)
+        self.facts[to].value.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def values(self) -> list[str]:
-        return [row.value.text() for row in self._rows]
+        return [row.value.text() for row in self.facts]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -79,10 +79,6 @@ class MarkedText(QTextEdit):
             self._text, self._spans = text, tuple(spans)
             self._colors = colors((span.type for span in spans), self._colors)
             self._lay_out()
-
-    def set_types(self, types: Iterable[str]) -> None:
-        """Types that may come, so that each has its colour before it comes, and the same in every text."""
-        self.set_colors(colors(types))
 
     def set_colors(self, known: Mapping[str, str]) -> None:
         """Type -> token, such as another text's `type_colors`."""

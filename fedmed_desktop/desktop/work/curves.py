@@ -189,11 +189,8 @@ class Curves:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to draw."""
-        return not len(self.steps) and not np.isfinite(self._measured()).any()
-
-    def _measured(self) -> Numbers:
         names = ("loss_before", "loss_after", "rank", *DRIFTS, *(f"own {name}" for name in DRIFTS))
-        return np.concatenate([self.rounds[name] for name in names])
+        return not len(self.steps) and not any(np.isfinite(self.rounds[name]).any() for name in names)
 
     def round_starts(self) -> Numbers:
         """The number of steps before each round, shape (rounds,)."""

@@ -20,7 +20,6 @@ from .progress import Work
 # A paused site tells "paused" in place of these; its other phases go on.
 _COMPUTING = ("waiting", "scoring_before", "training", "scoring_after", "measuring", "evaluating")
 _NOTHING = Record(spec=None, entries=(), decisions=(), final=None)
-_OVER = ("expired", "kept", "refused")
 
 
 @dataclass
@@ -150,6 +149,11 @@ class Desk:
     @property
     def running(self) -> bool:
         return self.session is not None and self.ended is None
+
+    @property
+    def fatal(self) -> Problem | None:
+        """The last problem that ended a session."""
+        return next((problem for problem in reversed(self.problems) if problem.fatal), None)
 
     @property
     def looked(self) -> bool:

@@ -74,11 +74,9 @@ class Engine(QObject):
         if self.occupied:
             return
         folder = request.data_dir / "final"
-        self._put(
-            SessionStarted("site", request.name, request.address, (request.name,), request.notes, request.model, folder)
-        )
-        session = self._session = Session(self._backend, self._jobs, self._operator, self._put)
-        self._begin(session, session.site(request))
+        own = (request.name,)
+        started = SessionStarted("site", request.name, request.address, own, request.notes, request.model, folder)
+        self._begin(started, lambda session: session.site(request))
 
     def start_demo(self, options: DemoOptions) -> None:
         """A whole federation on this computer; the person decides for its first site. See `join`."""
@@ -90,14 +88,14 @@ class Engine(QObject):
             self._put(Problem.of(error, "", fatal=False))
             return
         folder = options.report / "adapter"
-        self._put(
-            SessionStarted("demo", names[0], DEMO_ADDRESS, names, options.notes / names[0], options.model, folder)
-        )
-        session = self._session = Session(self._backend, self._jobs, self._operator, self._put)
-        self._begin(session, session.demo(options))
+        notes = options.notes / names[0]
+        started = SessionStarted("demo", names[0], DEMO_ADDRESS, names, notes, options.model, folder)
+        self._begin(started, lambda session: session.demo(options))
 
-    def _begin(self, session: Session, work: Coroutine[Any, Any, None]) -> None:
-        self._network.call(session.begin, work)
+    def _begin(self, started: SessionStarted, work: Callable[[Session], Coroutine[Any, Any, None]]) -> None:
+        self._put(started)
+        session = self._session = Session(self._backend, self._jobs, self._operator, self._put)
+        self._network.call(session.begin, work(session))
         if self._started:
             self._pump.empty()  # the page that was clicked shows at once that it was
 

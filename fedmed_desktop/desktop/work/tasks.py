@@ -76,11 +76,7 @@ class Task(QObject):
     _came = Signal(object, object)
 
     def __init__(
-        self,
-        owner: QObject,
-        fn: Callable[[], T],
-        done: Callable[[T], None],
-        failed: Callable[[BaseException], None],
+        self, owner: QObject, fn: Callable[[], T], done: Callable[[T], None], failed: Callable[[BaseException], None]
     ) -> None:
         super().__init__()
         self._owner = owner
