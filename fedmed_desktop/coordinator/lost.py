@@ -67,6 +67,12 @@ class LostParts:
             lost.seen = received
         return {site: want for site, want in found.items() if site not in moving}
 
+    def gone(self, site: str, sha256: str) -> UserFacingError | None:
+        """What is to be said where a site no longer has a lost part either."""
+        if sha256 not in self._lost or self._lost[sha256].site != site:
+            return None
+        return UserFacingError("coordinator.update_gone", sha256=sha256, path=str(self._blobs.folder))
+
     def take(self, site: str, chunk: Chunk) -> bool:
         """Keeps bytes that a site sends again; True once a part is whole and back in the store."""
         lost = self._lost.get(chunk.sha256)

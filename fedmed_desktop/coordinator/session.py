@@ -120,6 +120,8 @@ class SiteSession:
             case Missing(sha256=sha256):
                 if self._update and self._reception and self._reception.sha256 == sha256:
                     self._refuse(self._update, UserFacingError("update.not_here"))
+                elif fault := self._host.lost.gone(self.site, sha256):
+                    self._emit(events.Warned(site=self.site, code=fault.code, params=fault.params))
             case _:
                 raise UserFacingError("protocol.not_understood", place=message.type, reason="not for a coordinator")
 

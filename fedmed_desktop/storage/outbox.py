@@ -32,8 +32,6 @@ from .reading import moment, parsed
 _LOG = logging.getLogger(__name__)
 
 _DECISIONS: Final = Chain("decisions", "time, sha256, round, decision, by, reason, content")
-# The state in which each decision leaves an update, where it is not called the same.
-_LEAVES: Final = {"taken_back": "pending", "asked_again": "pending"}
 _PLAN, _UPDATE, _EVIDENCE = TypeAdapter(Plan), TypeAdapter(Update), TypeAdapter(Evidence)
 _SPEC: Final = TypeAdapter(FederationSpec)
 
@@ -49,6 +47,11 @@ _MIGRATIONS: Final[Migrations] = (
     ),
     ("ALTER TABLE decisions ADD COLUMN hash TEXT NOT NULL DEFAULT ''", _DECISIONS.link_all),
 )
+
+
+def _state_after(decision: str) -> str:
+    """The state in which a decision leaves an update."""
+    return "pending" if decision in ("taken_back", "asked_again") else decision
 
 
 def _warn(fault: UserFacingError) -> None:
@@ -109,7 +112,7 @@ class Outbox:
         found = self._database.rows("SELECT rowid, sha256, state FROM outbox ORDER BY rowid")
         for row, sha256, state in found:
             decision = decided.pop(sha256, "asked_again")
-            if state != _LEAVES.get(decision, decision):
+            if state != _state_after(decision):
                 raise damaged_row(self._path, "outbox", row, f"says {state}, but the last decision was {decision}")
         if decided:
             reason = f"is missing: the decisions name an update {next(iter(decided))[:12]} that is not there"
@@ -195,12 +198,12 @@ class Outbox:
 
     def approve(self, sha256: str, by: str, reason: str, now: datetime, delay: timedelta) -> Entry:
         """Records the approval, in effect `delay` from now; until `release` no byte may move."""
-        self._decide(sha256, ("pending",), "approved", "approved", by, reason, now, now + delay)
+        self._decide(sha256, ("pending",), "approved", by, reason, now, now + delay)
         return self.entry(sha256)
 
     def take_back(self, sha256: str, by: str, reason: str, now: datetime) -> Entry:
         """Back to pending, while the approval is not yet in effect."""
-        self._decide(sha256, ("approved",), "pending", "taken_back", by, reason, now)
+        self._decide(sha256, ("approved",), "taken_back", by, reason, now)
         return self.entry(sha256)
 
     def release(self, sha256: str, now: datetime) -> Entry:
@@ -212,16 +215,16 @@ class Outbox:
             entry = self.entry(sha256)
             if entry.state != "approved" or entry.effective is None or now < entry.effective:
                 raise UserFacingError("storage.not_released", sha256=sha256)
-            self._record(connection, entry, "released", "released", "agent", "", now, entry.effective)
+            self._record(connection, entry, "released", "agent", "", now, entry.effective)
         return self.entry(sha256)
 
     def keep(self, sha256: str, by: str, reason: str, now: datetime) -> Entry:
-        self._decide(sha256, ("pending", "approved"), "kept", "kept", by, reason, now)
+        self._decide(sha256, ("pending", "approved"), "kept", by, reason, now)
         return self.entry(sha256)
 
     def ask_again(self, sha256: str, now: datetime) -> Entry:
         """The round could not close without it: the operator may decide anew."""
-        self._decide(sha256, ("kept",), "pending", "asked_again", "coordinator", "", now)
+        self._decide(sha256, ("kept",), "asked_again", "coordinator", "", now)
         return self.entry(sha256)
 
     def expire(self, round_number: int, now: datetime) -> list[Entry]:
@@ -229,7 +232,7 @@ class Outbox:
         gone = [e for e in self.in_state("pending", "approved") if e.plan.round == round_number]
         for entry in list(gone):
             try:
-                self._decide(entry.sha256, ("pending", "approved"), "expired", "expired", "agent", "round closed", now)
+                self._decide(entry.sha256, ("pending", "approved"), "expired", "agent", "round closed", now)
             except UserFacingError:  # released by the other thread this moment: the coordinator will say it is late
                 gone.remove(entry)
         return gone
@@ -240,10 +243,10 @@ class Outbox:
         return [self.take_back(e.sha256, "agent", reason, now) for e in self.in_state("approved")]
 
     def acknowledged(self, sha256: str, now: datetime) -> None:
-        self._decide(sha256, ("released",), "acknowledged", "acknowledged", "coordinator", "", now)
+        self._decide(sha256, ("released",), "acknowledged", "coordinator", "", now)
 
     def refused(self, sha256: str, code: str, now: datetime) -> None:
-        self._decide(sha256, ("released",), "refused", "refused", "coordinator", code, now, code=code)
+        self._decide(sha256, ("released",), "refused", "coordinator", code, now, code=code)
 
     def decisions(self) -> list[Decision]:
         return list(self._all_decisions())
@@ -263,7 +266,6 @@ class Outbox:
         self,
         sha256: str,
         allowed: tuple[State, ...],
-        state: State,
         decision: str,
         by: str,
         reason: str,
@@ -274,17 +276,16 @@ class Outbox:
         with self._database.transaction() as connection:
             # Looked at inside the transaction: of two threads that decide at once, one is told that it is too late.
             entry = self.entry(sha256)
-            if entry.state == state:
+            if entry.state == _state_after(decision):
                 return
             if entry.state not in allowed:
                 raise UserFacingError("storage.not_possible_now", decision=decision, state=entry.state)
-            self._record(connection, entry, state, decision, by, reason, now, effective, code)
+            self._record(connection, entry, decision, by, reason, now, effective, code)
 
     @staticmethod
     def _record(
         connection: sqlite3.Connection,
         entry: Entry,
-        state: State,
         decision: str,
         by: str,
         reason: str,
@@ -298,7 +299,7 @@ class Outbox:
         )
         connection.execute(
             "UPDATE outbox SET state = ?, effective = ?, code = ? WHERE sha256 = ?",
-            (state, effective.isoformat() if effective else None, code, entry.sha256),
+            (_state_after(decision), effective.isoformat() if effective else None, code, entry.sha256),
         )
 
     # -- the only door -------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ SENTENCES: Final = {
     "coordinator.port": "Port {port} on {address} is already used by another program. Choose another --port.",
     "coordinator.scorer_unused": "{method} does not need the coordinator to measure updates. Leave out --score-with, "
     'or set measured_by = "coordinator" if the method has it.',
+    "coordinator.update_gone": "The update that the round waits for is no longer at the site either. Copy the file "
+    "{sha256} to {path} from a backup.",
     "join.name_taken": "Another site has already joined with the name {site}. Choose another --name, or use the data "
     "folder that this site joined with.",
     "join.other_base": "This site's base model is not the federation's base model (fingerprint {found}, expected "

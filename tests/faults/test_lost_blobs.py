@@ -115,8 +115,12 @@ def test_that_only_the_right_bytes_from_the_right_site_are_taken(tmp_path: Path)
     """Wrong bytes, a site that has lost it too, and another site: the round waits on, and the true bytes end it."""
 
     async def scenario() -> None:
-        spec = small_spec(rounds=1, sites=1, quorum=1)
-        async with coordinator(tmp_path, spec, []) as (host, port), RawSite(port) as site, RawSite(port, "b") as other:
+        spec, seen = small_spec(rounds=1, sites=1, quorum=1), list[events.Event]()
+        async with (
+            coordinator(tmp_path, spec, seen) as (host, port),
+            RawSite(port) as site,
+            RawSite(port, "b") as other,
+        ):
             host.retry = 0.05
             await site.join()
             await other.join()
@@ -137,6 +141,7 @@ def test_that_only_the_right_bytes_from_the_right_site_are_taken(tmp_path: Path)
             assert again == Want(sha256=want.sha256, offset=0)
             await other.send(want.sha256, data)
             await site.say(Missing(sha256=want.sha256))
+            await until(lambda: [one.code for one in all_of(seen, events.Warned)] == ["coordinator.update_gone"])
             await site.hear(Want)
             await site.send(want.sha256, data[:-1] + bytes([data[-1] ^ 1]))
             await site.say(Chunk(want.sha256, 0, len(data) + 1, data[:10]).encode())
