@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders and files that must be there after a power cut; faults of the disk as sentences."""
+"""Folders and files that must survive a power cut; disk faults as errors for the user."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .errors import disk_fault
 
 
 def make_folder(path: Path) -> Path:
-    """The folder, made if need be; raises UserFacingError where it cannot be written to."""
+    """Creates the folder if need be and returns it; raises UserFacingError if it cannot be written to."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
@@ -24,7 +24,7 @@ def make_folder(path: Path) -> Path:
 
 
 def is_read_only(path: Path) -> bool:
-    """Whether the path lies on a file system that is mounted read-only; False where the system cannot say."""
+    """True if the path is on a file system that is mounted read-only; False where the system cannot tell."""
     if not hasattr(os, "statvfs"):
         return False
     place = path if path.exists() else path.parent
@@ -32,7 +32,7 @@ def is_read_only(path: Path) -> bool:
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Temporary file, fsync, rename, fsync folder: whole or not at all. Raises UserFacingError (disk full)."""
+    """Writes a file whole or not at all: temporary file, fsync, rename, fsync folder. Raises UserFacingError."""
     partial = path.with_name(f"{path.name}.partial")
     try:
         # Readable by its owner only, from the first byte and whatever the umask.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of the parts of an update as they arrive; what is wrong with the coordinator's own is no site's fault."""
+"""Checks of an update's parts as they arrive, and of the coordinator's own adapters when they are needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HEADER_ALLOWANCE = 2**20
 
 
 class Checking:
-    """On the host's event loop; files are read in threads."""
+    """Checks on the host's event loop; files are read in threads."""
 
     def __init__(self, spec: FederationSpec, blobs: BlobStore, held_up: HeldUp) -> None:
         self._spec = spec
@@ -31,11 +31,11 @@ class Checking:
         self._missing = set[str]()
 
     def largest_blob(self, rank: int) -> int:
-        """Bytes that a part of this rank can need at most."""
+        """Largest number of bytes that a part of this rank can need."""
         return sum((d + k) * rank * 4 for d, k in self._spec.base.modules.values()) + _HEADER_ALLOWANCE
 
     async def check_part(self, name: str, plan: Plan, update: Update, path: Path) -> None:
-        """Everything that can be wrong with what arrived; raises UserFacingError, retryable for what is wrong here.
+        """Checks all that can be wrong with a part; raises UserFacingError, retryable if the fault is on this side.
 
         The plan is the one that was in force when the update was offered: the round may have closed meanwhile.
         """
@@ -55,20 +55,20 @@ class Checking:
                 check_norm(start, after, update.report, plan.cut)
 
     def have(self, round_number: int, *named: str | None) -> None:
-        """Raises UserFacingError, retryable, and holds the federation up where one of its own adapters is not here."""
+        """Makes sure that these own adapters are here; if not, holds the federation up and raises a retryable error."""
         if fault := lost_adapter(self._blobs, round_number, *named):
             self._missing.add(str(fault.params["sha256"]))
             self._held_up.by("adapter", fault)
             raise fault
 
     def look_again(self) -> None:
-        """Whether what was missing has come back."""
+        """Lets the federation continue once all that was missing has come back."""
         self._missing = {sha256 for sha256 in self._missing if sha256 not in self._blobs}
         if not self._missing:
             self._held_up.no_more("adapter")
 
     async def whole(self, round_number: int, sha256: str) -> Path:
-        """The path of an adapter that a site wants, after its bytes were checked: a damaged one leads nowhere."""
+        """Path of an own adapter that a site wants, checked; raises a retryable error if it is lost."""
         if not await asyncio.to_thread(self._blobs.is_whole, sha256) and sha256 in self._blobs:
             self._blobs.put_aside(sha256)
         self.have(round_number, sha256)
@@ -76,7 +76,7 @@ class Checking:
 
     @contextlib.contextmanager
     def own_trouble(self, plan: Plan) -> Iterator[None]:
-        """Where a stored adapter turns out to be damaged or missing, the site is to come again later."""
+        """Turns damage of stored adapters into a retryable error, since it is not the site's fault."""
         try:
             yield
         except UserFacingError as error:

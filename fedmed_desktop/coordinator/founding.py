@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A new federation: its specification and its first adapter, made from a base model folder without torch."""
+"""Creation of a federation: its specification and its first adapter, from a base model folder, without torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPEC_FILE = "federation.toml"
 def found_federation(
     model: Path, lora: LoraSettings | Mapping[str, Any], seed: int, **settings: Any
 ) -> tuple[FederationSpec, Adapter]:
-    """The specification over all decoder linears of `model`, and its first adapter (A random from `seed`, B zero).
+    """Makes a specification over all decoder linears of `model` and its first adapter (A random from `seed`, B zero).
 
     Raises UserFacingError where the folder is no model folder, or naming a wrong setting.
     """
@@ -64,12 +64,12 @@ def write_federation(spec: FederationSpec, adapter: Adapter, folder: Path) -> Pa
 
 
 def initial_blob_file(spec_path: Path, spec: FederationSpec) -> Path:
-    """Where the first adapter lies: beside the specification, named by its hash."""
+    """Path of the first adapter: beside the specification, named by its hash."""
     return spec_path.parent / f"{spec.base.initial}.safetensors"
 
 
 def adopt_initial(spec_path: Path, spec: FederationSpec, data_dir: Path) -> None:
-    """Takes the first adapter into the coordinator's data folder, once; its hash is checked."""
+    """Copies the first adapter to the coordinator's data folder unless it is there undamaged; its hash is checked."""
     blobs = BlobStore(data_dir / "blobs")
     file = initial_blob_file(spec_path, spec)
     if blobs.is_whole(spec.base.initial) or not file.is_file():

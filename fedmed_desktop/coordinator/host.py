@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The running federation: feeds the rounds, writes the ledger before it answers, combines, keeps the deadlines.
+"""Running federation: feeds the rounds, writes the ledger before it answers, combines, and keeps the deadlines.
 
-What may pass, such as a full disk or an adapter that is missing on it, holds the federation up: it says so, goes on
-serving, and continues by itself. Sockets live in `server`; a session is known here only as something that can be told
-a message.
+A fault that may pass, such as a full disk or a missing adapter, holds the federation up: it says so, keeps serving, and
+continues by itself. Sockets live in `server`; here a session is only something that can be sent a message.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def _now() -> datetime:
 
 
 class Host:
-    """One federation. All methods run on one event loop; file work goes to threads."""
+    """Host of one federation. All methods run on one event loop; file work goes to threads."""
 
     def __init__(
         self,
@@ -99,7 +98,7 @@ class Host:
         self._fault: asyncio.Future[None] | None = None
 
     async def start(self, resume: bool = False) -> None:
-        """Takes up what a crash left: an outstanding combination, the next deadline; resumes a paused federation."""
+        """Picks up an outstanding combination and the next deadline; `resume` resumes a paused federation."""
         self._fault = asyncio.get_running_loop().create_future()
         if due := self.rounds.due():
             self._spawn_combination(due)
@@ -108,7 +107,7 @@ class Host:
         self._set_alarm()
 
     async def stop(self) -> None:
-        """Ends background work; a combination that goes on meanwhile comes to its end, and is done again next time."""
+        """Ends background work, waiting for a running combination; it is done again at the next start."""
         tasks = [*self._tasks, *([self._alarm] if self._alarm else [])]
         for task in tasks:
             task.cancel()
@@ -116,14 +115,14 @@ class Host:
         self._ledger.close()
 
     async def wait_for_fault(self) -> None:
-        """Returns never, or raises what made the federation unable to go on."""
+        """Never returns; raises the fault that made the federation unable to continue."""
         assert self._fault is not None
         await self._fault
 
     # -- inputs --------------------------------------------------------------------------------------------------
 
     async def apply(self, given: Input) -> None:
-        """Feeds one input: state, then ledger, then answers. One at a time, in the order of the calls."""
+        """Feeds one input to the state, then the ledger, then answers. One at a time, in the order of the calls."""
         async with self._order:
             now = self._clock()
             try:
@@ -156,12 +155,12 @@ class Host:
             self._emit(event)
 
     async def settled(self) -> None:
-        """Returns once every input that was given so far is in the ledger: what the rounds say now may be told."""
+        """Returns once every input so far is in the ledger, so that the present state may be told."""
         async with self._order:
             return
 
     def _roll_back(self) -> None:
-        """Back to what the ledger holds: an input that is not in it must never be acknowledged, now or later."""
+        """Restores the state from the ledger: an input that is not in it must never be acknowledged."""
         try:
             self.rounds = self._ledger.load_rounds(self.spec)
         except Exception as error:  # what is in memory holds too much, and nothing else can be had
@@ -169,7 +168,7 @@ class Host:
             raise
 
     def _may_pass(self, what: str, error: Exception) -> bool:
-        """Whether this part of the work is to be tried again; if not, the federation ends with the fault."""
+        """True if this part of the work can be tried again later; otherwise the federation ends with the fault."""
         passing = self.held_up.by(what, error)
         if not passing:
             self._fail(error)
@@ -207,7 +206,7 @@ class Host:
         return self._ledger.admit(site, token, self._clock())
 
     def published(self) -> set[str]:
-        """Blobs that any site may fetch: what came out of rounds, and what plans name; never another site's update."""
+        """Blobs that any site may fetch: results of rounds, and those that plans name; never another site's update."""
         state = self.rounds.state
         found = {self.spec.base.initial, state.start, state.frozen, state.control}
         for record in state.history:
@@ -217,24 +216,24 @@ class Host:
         return {sha256 for sha256 in found if sha256}
 
     def farewell(self) -> Finished:
-        """Raises UserFacingError, retryable, where the final adapter is lost: a site must not leave without it."""
+        """Last message to a site; raises a retryable UserFacingError if the final adapter is lost."""
         state = self.rounds.state
         self.checking.have(state.round, state.start, state.frozen)
         return Finished(adapter=state.start, size=self.blobs.size(state.start), frozen=state.frozen)
 
     def rest(self, site: str) -> NotAsked | None:
-        """What a site is told that the open round goes on without."""
+        """Message for a site that the open round does not ask."""
         state = self.rounds.state
         if state.phase in ("open", "combining", "evaluating") and site in state.sites and site not in state.plans:
             return NotAsked(round=state.round)
         return None
 
     def refusal(self, site: str, update: Update) -> str | None:
-        """Why an offered update need not even be fetched; what the coordinator measures is not known yet."""
+        """Code of why an offered update need not be fetched, if so; the coordinator measures it later."""
         return self.rounds.refusal(site, update, 0.0 if self._measuring else None)
 
     async def accept(self, site: str, update: Update) -> None:
-        """All parts are checked and durable. What the coordinator measures itself it measures now, once.
+        """Takes an update whose parts are checked and durable, measuring it first if the method wants that.
 
         Raises UserFacingError("update.no_shared_loss") where nothing could be measured.
         """
@@ -262,7 +261,7 @@ class Host:
         task.add_done_callback(self._tasks.discard)
 
     async def _combine(self, due: Combine) -> None:
-        """Until the combination is in the ledger, whatever it has to wait for."""
+        """Combines a round, and tries again until the result is in the ledger."""
         given, tries = None, 0
         while True:
             try:
@@ -295,7 +294,7 @@ class Host:
             raise
 
     async def take_again(self, site: str, chunk: Chunk) -> None:
-        """Bytes that no update in transfer asked for: of a lost part, or of a request that was given up."""
+        """Takes bytes that no current upload asked for: of a lost part, or of a request that was given up."""
         if await asyncio.to_thread(self.lost.take, site, chunk):
             self._came_back.set()
 
@@ -321,7 +320,7 @@ class Host:
             self._alarm = asyncio.create_task(self._ring(left), name="deadline")
 
     async def _ring(self, seconds: float) -> None:
-        """At the deadline; sooner where something is held up: an input that the disk did not take is tried again."""
+        """Tells the rounds the time, or tries again to write the input that the disk did not take."""
         await asyncio.sleep(seconds)
         self._ringing = True
         try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts of counted updates whose stored blob is missing or damaged: they are fetched again from the sites.
+"""Recovery of counted updates whose stored blob is missing or damaged: they are fetched again from their sites.
 
-A site keeps what it sent, and gives it out again when asked by hash; a part that comes back is checked by its hash
-alone, since what it holds was checked when it was first accepted.
+A site keeps what it sent and sends it again when asked for the hash. A part that comes back is checked by its hash
+alone, since its contents were checked when it was first accepted.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class _Lost:
 
 
 class LostParts:
-    """Lost parts of one round, by hash. On the host's event loop, but for `take`, which writes files.
+    """Lost parts of one round. Used on the host's event loop, except `take`, which writes files.
 
-    `look` notes what is lost and what has come back.
+    `look` finds out what is lost and what has come back.
     """
 
     def __init__(self, blobs: BlobStore) -> None:
@@ -44,7 +44,7 @@ class LostParts:
         return sorted({lost.site for lost in self._lost.values()})
 
     def look(self, due: Combine) -> UserFacingError | None:
-        """Notes which inputs of a combination are not on this disk; the fault that says what it waits for."""
+        """Finds the inputs of a combination that are missing; returns the error that says what it waits for, if any."""
         if fault := lost_adapter(self._blobs, due.round, due.start, due.frozen, due.control):
             return fault
         parts = {part.sha256: (site, part.size) for site, one in due.updates.items() for part in one.parts.values()}
@@ -55,7 +55,7 @@ class LostParts:
         return UserFacingError("coordinator.lost_update", round=due.round, sites=", ".join(self.sites), retryable=True)
 
     def wants(self) -> dict[str, Want]:
-        """One request for each site, as sites send one blob at a time; none where bytes have come since the last."""
+        """Requests to send, one for each site (a site sends one blob at a time); none while bytes are arriving."""
         found: dict[str, Want] = {}
         moving = set[str]()
         for sha256, lost in self._lost.items():
@@ -68,13 +68,13 @@ class LostParts:
         return {site: want for site, want in found.items() if site not in moving}
 
     def gone(self, site: str, sha256: str) -> UserFacingError | None:
-        """What is to be said where a site no longer has a lost part either."""
+        """Error to tell if a site no longer has a lost part either; None if the part is not one of its lost ones."""
         if sha256 not in self._lost or self._lost[sha256].site != site:
             return None
         return UserFacingError("coordinator.update_gone", sha256=sha256, path=str(self._blobs.folder))
 
     def take(self, site: str, chunk: Chunk) -> bool:
-        """Keeps bytes that a site sends again; True once a part is whole and back in the store."""
+        """Writes bytes that a site sends again; True once a part is complete and back in the store."""
         lost = self._lost.get(chunk.sha256)
         if lost is None or lost.site != site:
             return False
@@ -87,7 +87,7 @@ class LostParts:
             self._blobs.adopt(lost.reception.finish(), chunk.sha256)
         except UserFacingError as error:
             _LOG.warning("%s, sent again by %s: %s", chunk.sha256[:12], site, error)
-            lost.reception, lost.seen = None, -1  # what came is not it: asked for once more, from its beginning
+            lost.reception, lost.seen = None, -1  # wrong bytes: it is requested again from the beginning
             if error.retryable:
                 raise
             return False
@@ -96,7 +96,7 @@ class LostParts:
 
 
 def lost_adapter(blobs: BlobStore, round_number: int, *named: str | None) -> UserFacingError | None:
-    """The fault that names the first of the coordinator's own adapters that is not here; only its host can mend it."""
+    """Error that names the first of these own adapters that is missing, if one is; only a person can put it back."""
     for sha256 in named:
         if sha256 and sha256 not in blobs:
             return UserFacingError(
@@ -106,7 +106,7 @@ def lost_adapter(blobs: BlobStore, round_number: int, *named: str | None) -> Use
 
 
 def check_adapters(blobs: BlobStore, state: RoundsState) -> None:
-    """Reads what the open round begins with; raises UserFacingError naming the blob that is missing or damaged."""
+    """Checks the adapters that the open round starts from; raises UserFacingError naming one that is lost."""
     for sha256 in (state.start, state.frozen, state.control):
         if sha256 and sha256 in blobs and not blobs.is_whole(sha256):
             blobs.put_aside(sha256)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What survives a crash: the coordinator's ledger, a site's outbox, blobs, what a site keeps for itself."""
+"""State that survives a crash: the coordinator's ledger, a site's outbox, blobs, and what a site keeps for itself."""
 
 from ..federation.work import Entry
 from .blobs import BlobStore

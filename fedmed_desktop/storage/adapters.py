@@ -42,7 +42,7 @@ def combine_stored(due: Combine, spec: FederationSpec, blobs: BlobStore) -> Roun
 
 
 def _opened(due: Combine, blobs: BlobStore, files: ExitStack) -> Sources:
-    """Readers of every blob that the round names; `files` closes them."""
+    """Opens every blob that the round names; `files` closes them."""
 
     def opened(sha256: str) -> BlobReader:
         return files.enter_context(BlobReader(blobs.path(sha256), sha256))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blobs on disk under their sha256. A blob that is there is whole: temporary file, fsync, rename, fsync folder."""
+"""Blobs on disk, named by their sha256. Each appears at once and whole: temporary file, fsync, rename, fsync folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class BlobStore:
-    """A folder of files named by their sha256; `parts/` holds what is still being received. File I/O, no thread."""
+    """Folder of files named by their sha256; `parts/` holds what is still being received. File I/O, no threads."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -25,7 +25,7 @@ class BlobStore:
         make_folder(self._parts)
 
     def path(self, sha256: str) -> Path:
-        """Where the blob lies; raises UserFacingError("storage.no_blob") if it does not."""
+        """Path of the blob; raises UserFacingError("storage.no_blob") if it is not here."""
         if sha256 not in self:
             raise UserFacingError("storage.no_blob", sha256=sha256)
         return self.folder / sha256
@@ -34,14 +34,14 @@ class BlobStore:
         return _SHA256.fullmatch(sha256) is not None and (self.folder / sha256).is_file()
 
     def is_empty(self, but: str = "") -> bool:
-        """Whether no blob lies here, or none but this one."""
+        """True if there is no blob here, or none but this one."""
         return not any(_SHA256.fullmatch(path.name) and path.name != but for path in self.folder.iterdir())
 
     def size(self, sha256: str) -> int:
         return self.path(sha256).stat().st_size
 
     def read(self, sha256: str) -> bytes:
-        """The whole blob, checked against its name."""
+        """Reads the whole blob; raises UserFacingError if its bytes do not have the hash that names it."""
         path = self.path(sha256)
         try:
             data = path.read_bytes()
@@ -52,7 +52,7 @@ class BlobStore:
         return data
 
     def write(self, data: bytes) -> str:
-        """Keeps the bytes and returns their sha256; durable on return."""
+        """Stores the bytes and returns their sha256; durable on return. A damaged blob of that name is replaced."""
         sha256 = hashlib.sha256(data).hexdigest()
         if not self.is_whole(sha256):
             temporary = self._parts / f"{sha256}.new"
@@ -69,7 +69,7 @@ class BlobStore:
         return sha256
 
     def is_whole(self, sha256: str) -> bool:
-        """Whether the blob lies here with the bytes that its name says; reads all of it."""
+        """True if the blob is here and undamaged; reads all of it."""
         if sha256 not in self:
             return False
         try:
@@ -79,7 +79,7 @@ class BlobStore:
             return False
 
     def put_aside(self, sha256: str) -> None:
-        """Takes a damaged blob out of the way, so that it counts as missing; its bytes stay in `parts/`."""
+        """Moves a damaged blob to `parts/`, so that it counts as missing."""
         if sha256 not in self:
             return
         try:
@@ -88,7 +88,7 @@ class BlobStore:
             raise disk_fault(error, self.folder) from error
 
     def part_file(self, sha256: str, sender: str) -> Path:
-        """Where bytes of a blob gather while it is received; one file per sender, so that two cannot mix."""
+        """Path where a blob is collected while it is received; one file per sender, so that two cannot mix."""
         return self._parts / f"{sha256}.{_tag(sender)}.part"
 
     def forget_parts(self, sender: str, but: Collection[str] = ()) -> None:
@@ -100,7 +100,7 @@ class BlobStore:
                     path.unlink()
 
     def adopt(self, part_file: Path, sha256: str) -> Path:
-        """Takes a received file whose bytes were checked and forced to disk; durable on return."""
+        """Moves in a received file whose bytes were checked and forced to disk; durable on return."""
         self._adopt(part_file, sha256)
         return self.folder / sha256
 

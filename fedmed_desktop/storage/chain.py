@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Append-only tables whose rows are chained: a row that was changed, lost or slipped in is found when they are read."""
+"""Append-only tables with chained rows: a row that was changed, lost or inserted is noticed when they are read."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .database import Database
 
 
 def linked(before: str, *content: object) -> str:
-    """sha256 over the hash before and a row's content, which is what the row's own hash must be."""
+    """Hash of a row: sha256 over the hash of the row before and its own content."""
     text = json.dumps([before, *content], separators=(",", ":"), default=repr)  # repr: damage may make bytes of a text
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Chain:
-    """One table with `seq INTEGER PRIMARY KEY AUTOINCREMENT`, these columns, and `hash`.
+    """Table with `seq INTEGER PRIMARY KEY AUTOINCREMENT`, these columns, and `hash`.
 
     Each row's hash covers the hash of the row before it (`first` for row 1) and its own content. SQLite remembers the
     highest number that AUTOINCREMENT gave, so rows missing at the end are noticed too. This finds damage and lost rows;
@@ -44,7 +44,7 @@ class Chain:
         return digest
 
     def link_all(self, connection: sqlite3.Connection) -> None:
-        """Gives every row of an older schema its hash, as it stands."""
+        """Adds the hashes to the rows of an older schema, taking them as they are."""
         before = self._first
         query = f"SELECT seq, {self._columns} FROM {self._table} ORDER BY seq"
         for seq, *values in connection.execute(query).fetchall():
@@ -52,7 +52,7 @@ class Chain:
             connection.execute(f"UPDATE {self._table} SET hash = ? WHERE seq = ?", (before, seq))
 
     def rows(self, database: Database) -> list[tuple[Any, ...]]:
-        """All rows as (seq, *columns, hash), checked. Raises UserFacingError naming the first that is wrong."""
+        """Reads and checks all rows as (seq, *columns, hash); raises UserFacingError naming the first that is wrong."""
         found = database.rows(f"SELECT seq, {self._columns}, hash FROM {self._table} ORDER BY seq")
         before = self._first
         for number, (seq, *values, digest) in enumerate(found, 1):
@@ -68,7 +68,7 @@ class Chain:
 
 
 def damaged_row(path: Path, table: str, row: int, reason: str) -> UserFacingError:
-    """The sentence for a row that cannot be used."""
+    """Makes the error that names a row that cannot be used."""
     return UserFacingError(
         "storage.damaged_row", path=str(path), folder=str(path.parent), table=table, row=row, reason=reason
     )

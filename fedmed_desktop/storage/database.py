@@ -23,10 +23,10 @@ every earlier schema are out there. Files from before schemas were numbered coun
 
 
 class Database:
-    """WAL with synchronous=FULL, and the file locked for this process: two agents on one folder would mix their states.
+    """SQLite file in WAL mode, locked for this process: two agents on one folder would mix their states.
 
-    `synchronous="NORMAL"`: a power cut may cost the last commits, and none of them waits for the disk.
-    One connection, usable from any thread by one at a time (a lock sees to it).
+    With `synchronous="NORMAL"` commits do not wait for the disk, and a power cut may lose the last ones. Any thread may
+    use it; a lock lets in one at a time.
 
     Raises UserFacingError where the file is damaged, was written by a newer version, is held by another process, or the
     disk is full or read-only.
@@ -76,13 +76,13 @@ class Database:
             _LOG.info("%s now has schema %d", self.path, version)
 
     def close(self) -> None:
-        """Waits for a transaction of another thread."""
+        """Closes the file, after a transaction of another thread has ended."""
         with self._lock:
             self._connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of the block or nothing of it; durable once the block has ended."""
+        """Makes the block atomic, and durable once it has ended."""
         with self._lock, self._faults():
             self._connection.execute("BEGIN IMMEDIATE")
             try:

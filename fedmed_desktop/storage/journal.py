@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A site's measured events (training steps, evaluations) on disk, so that a face can draw its curves after a restart.
+"""Measured events of a site (training steps, evaluations) on disk, so that a face can draw its curves after a restart.
 
-Of a closed round with more than MOST_STEPS steps an even selection stays, and every evaluation, so that what a face
-reads at its start is bounded by the number of rounds. Beside what the outbox holds this is of small worth: rows are
-buffered, a power cut may cost the last second, and a disk that takes no more costs rows, never a round.
+A closed round with more than MOST_STEPS steps is thinned to an even selection and all evaluations, so that the number
+of rounds bounds what a face reads when it starts. These rows matter less than the outbox: they are buffered, a power
+cut may lose the last second, and a full disk costs rows, never a round.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ MOST_STEPS = 500
 
 
 def stride_of(last_step: int) -> int:
-    """Of a closed round every so-manieth step is kept, beside its first and its last."""
+    """Distance between the steps that are kept of a closed round, beside its first and its last."""
     return max(1, -(-last_step // MOST_STEPS))
 
 
 class Journal:
-    """Append-only, in order, any thread. A transaction at most once a second and at each `flush`; commits do not wait
-    for the disk (WAL, synchronous=NORMAL).
+    """Append-only record of events, in order; any thread. Writes at most once a second and at each `flush`, and does
+    not wait for the disk (WAL, synchronous=NORMAL).
 
-    Never raises for the disk: what is wrong with the file is handed to `warn`, once, and rows wait in memory for a
-    later try. `warn` is called on the thread that wrote, after all locks are let go.
+    Never raises for the disk: a fault is passed to `warn` once, and rows wait in memory for a later try. `warn` is
+    called on the writing thread, with no lock held.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Journal:
         self._lost: UserFacingError | None = None
 
     def append(self, event: Measured) -> None:
-        """Cheap: a row in memory, and the writing of those of the last second where one has passed."""
+        """Adds a row in memory, and writes the waiting ones once a second has passed. Cheap."""
         with self._lock:
             self._waiting.append(event)
             fault = self._write() if self._clock() - self._wrote >= _INTERVAL else None
@@ -74,9 +74,9 @@ class Journal:
         self._tell(fault)
 
     def thin_before(self, round_number: int) -> None:
-        """Rounds before this one are closed: an even selection of their steps is kept, and all evaluations.
+        """Thins the closed rounds before this one to an even selection of their steps, and all evaluations.
 
-        Reads a file and may take a second: not on an event loop. One transaction; repeating changes nothing.
+        Reads a file and may take a second: not on an event loop. One transaction; safe to repeat.
         """
         try:
             with self._lock:
@@ -109,7 +109,7 @@ class Journal:
             ]
 
     def close(self) -> None:
-        """Writes what waits. `events` can still be asked afterwards."""
+        """Writes the waiting rows and closes the file. `events` still works afterwards."""
         with self._lock:
             fault = self._write()
             self._let_go()
@@ -117,9 +117,9 @@ class Journal:
         self._tell(fault)
 
     def events(self) -> list[Event]:
-        """All of them, in order; a training resumed from a checkpoint says its repeated steps once more.
+        """All events in order. Steps that a training repeated after a checkpoint are in it twice.
 
-        Where the file cannot be read, those that are still in memory.
+        If the file cannot be read, only those that are still in memory.
         """
         with self._lock:
             rows, fault = self._rows()
@@ -131,7 +131,7 @@ class Journal:
         return [event for body in rows if (event := _understood(body)) is not None] + waiting
 
     def _rows(self) -> tuple[list[str], UserFacingError | None]:
-        if self._closed and not self._path.is_file():  # to look into a folder that has gone must not make it anew
+        if self._closed and not self._path.is_file():  # looking must not create a folder that is gone
             return [], None
         try:
             return [body for (body,) in self._opened().rows("SELECT body FROM events ORDER BY seq")], None
@@ -164,7 +164,7 @@ class Journal:
         return self._database
 
     def _put_aside(self, fault: UserFacingError) -> UserFacingError:
-        """A damaged file is replaced by a new one, so that what is measured from now on is kept; says what is lost."""
+        """Renames a damaged file, so that a new one takes what is measured from now on; returns what to tell."""
         self._let_go()
         aside = self._path.with_name(f"{self._path.name}.damaged")
         try:
@@ -188,7 +188,7 @@ class Journal:
 
 
 def _dispensable(rows: list[tuple[int, str]]) -> list[int]:
-    """Which rows (number, event) of one closed round can go: steps that a training repeated later, and most others."""
+    """Selects the rows (number, event) of a closed round to delete: steps that were repeated later, and most others."""
     steps = [(seq, event.step) for seq, body in rows if isinstance(event := _understood(body), TrainingStep)]
     holding: list[tuple[int, int]] = []
     for seq, step in reversed(steps):

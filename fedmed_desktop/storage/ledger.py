@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The coordinator's ledger: accepted inputs in order, a dump of the rounds at each close, and the known sites.
+"""Ledger of the coordinator: accepted inputs in order, a dump of the rounds at each close, and the known sites.
 
-Inputs and sites are chained rows. Dumps are derived: after a restart the last one that is whole is loaded and the
-inputs after it are fed again, which gives the same state to the last bit.
+Inputs and sites are chained rows. Dumps only save time: after a restart the last undamaged one is loaded and the inputs
+after it are replayed, which gives the same state to the last bit.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _STATE: Final = TypeAdapter(RoundsState)
 
 
 def _sites_and_chains(connection: sqlite3.Connection) -> None:
-    """Schema 2: rows are chained, beginning with the specification; a dump's hash covers the input it follows."""
+    """Brings schema 1 to 2: chained rows, starting from the specification; a dump's hash covers its input."""
     sites = connection.execute("SELECT name, token_sha256, joined FROM sites ORDER BY rowid").fetchall()
     connection.execute("DROP TABLE sites")
     connection.execute(
@@ -70,7 +70,7 @@ _MIGRATIONS: Final[Migrations] = (
 
 
 def _chains(spec: str) -> tuple[Chain, Chain]:
-    """Those of inputs and sites; both begin with the specification."""
+    """Chains of inputs and of sites; both start from the specification."""
     first = hashlib.sha256(spec.encode()).hexdigest()
     return Chain("inputs", "time, body", first), Chain("sites", "name, token_sha256, joined", first)
 
@@ -81,7 +81,7 @@ def _dump_hash(connection: sqlite3.Connection, seq: int, body: str) -> str:
 
 
 class Ledger:
-    """All of a coordinator's durable state but its blobs."""
+    """Durable state of a coordinator, except its blobs. Methods block on the disk; any thread."""
 
     def __init__(
         self,
@@ -90,9 +90,9 @@ class Ledger:
         warn: Callable[[UserFacingError], None] = lambda fault: None,
         under_way: bool = False,
     ) -> None:
-        """Opens or begins a ledger. `warn` is told of rows that count only in part.
+        """Opens or creates a ledger. `warn` is told of values that had to be brought within bounds.
 
-        `under_way`: what lies beside it belongs to a federation that has begun, so a new ledger would be a lost one.
+        `under_way`: there are adapters of a federation that has started, so an empty ledger means a lost one.
 
         Raises UserFacingError if it is damaged, lost, or belongs to another specification.
         """
@@ -131,9 +131,9 @@ class Ledger:
         self._database.close()
 
     def append(self, given: Input, now: datetime, dump: str | None = None) -> None:
-        """Durable on return; only then may the input be acknowledged.
+        """Adds an input, durable on return; only then may it be acknowledged.
 
-        `dump`: the state after it, so that a restart need not begin at the first input.
+        `dump` is the state after it, if it is to be saved, so that a restart need not replay from the first input.
         """
         with self._database.transaction() as connection:
             self._inputs.append(connection, now.astimezone(UTC).isoformat(), given.model_dump_json())
@@ -143,7 +143,7 @@ class Ledger:
                 connection.execute("INSERT INTO dumps (seq, body, hash) VALUES (?, ?, ?)", values)
 
     def load_rounds(self, spec: FederationSpec) -> Rounds:
-        """The rounds as they stood after the last accepted input. Raises UserFacingError (damaged)."""
+        """Restores the rounds as they were after the last accepted input. Raises UserFacingError (damaged)."""
         rows = self._inputs.rows(self._database)
         rounds = Rounds(spec)
         seq, state = self._last_dump(rows)
@@ -155,7 +155,7 @@ class Ledger:
         return rounds
 
     def _last_dump(self, inputs: list[tuple[Any, ...]]) -> tuple[int, RoundsState | None]:
-        """The last dump that is whole, and the input it follows; a damaged one costs time, nothing else."""
+        """Last undamaged dump, and the number of the input before it; a damaged one costs time, nothing else."""
         for seq, body, digest in self._database.rows("SELECT seq, body, hash FROM dumps ORDER BY seq DESC"):
             if seq in range(len(inputs) + 1) and digest == linked(inputs[seq - 1][-1] if seq else "", body):
                 return seq, parsed(_STATE, body, self._path, "dumps", seq, self._warn)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A site's outbox: updates that wait for a decision, the decisions, and the only way in which a blob can leave.
+"""Outbox of a site: updates that wait for a decision, the decisions, and the only way a blob can leave.
 
     pending --approve--> approved --(effective time reached while running)--> released --> acknowledged | refused
        |  ^--take back / restart before effective--|
@@ -50,7 +50,7 @@ _MIGRATIONS: Final[Migrations] = (
 
 
 def _state_after(decision: str) -> str:
-    """The state in which a decision leaves an update."""
+    """State that a decision puts an update in."""
     return "pending" if decision in ("taken_back", "asked_again") else decision
 
 
@@ -60,7 +60,7 @@ def _warn(fault: UserFacingError) -> None:
 
 @dataclass(frozen=True)
 class Decision:
-    """One row of the record of decisions; `content` is the sha256 over all that was decided on, scalars too."""
+    """One row of the record of decisions; `content` is the sha256 of all that was decided on, scalars included."""
 
     time: datetime
     sha256: str
@@ -73,10 +73,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class Record:
-    """All that a site's outbox says at one moment: the federation it has joined, its updates, its decisions in order.
+    """Snapshot of a site's outbox: the federation it has joined, its updates, its decisions in order.
 
-    `final` is the sha256 of the federation's final adapter once it is on this disk, `final_frozen` of the one that
-    belongs beside it, if one does. A face that shows a Record shows the same after a restart.
+    `final` is the sha256 of the federation's final adapter once it is on this disk, and `final_frozen` that of its
+    frozen companion, if there is one. A face that shows a Record shows the same after a restart.
     """
 
     spec: FederationSpec | None
@@ -87,14 +87,14 @@ class Record:
 
 
 class Outbox:
-    """All durable state of a site but blobs and checkpoints. Any thread, one at a time; every method is durable.
+    """Durable state of a site, except blobs and checkpoints. Any thread; every change is durable on return.
 
-    What was parsed once is kept: of an update only its state, effective time and code ever change, of a decision
-    nothing. Whatever is asked for costs what is new, and unchanged entries are the same objects as before.
+    Parsed rows are cached: only the state, effective time and code of an update ever change, and nothing of a decision.
+    So a query costs what is new, and unchanged entries are the same objects as before.
     """
 
     def __init__(self, path: Path, blobs: BlobStore) -> None:
-        """Opens or begins an outbox. Raises UserFacingError if it is damaged or was lost, is in use, or cannot be."""
+        """Opens or creates an outbox. Raises UserFacingError if it is damaged, lost or in use, or the disk fails."""
         self._database = Database(path, _MIGRATIONS)
         self._path = path
         self._blobs = blobs
@@ -107,7 +107,7 @@ class Outbox:
             raise
 
     def _check(self) -> None:
-        """Every update is in the state in which its last decision left it; nothing is approved that nobody approved."""
+        """Checks that every update is in the state that its last decision put it in: a damaged row approves nothing."""
         decided = {row[2]: row[4] for row in _DECISIONS.rows(self._database)}
         found = self._database.rows("SELECT rowid, sha256, state FROM outbox ORDER BY rowid")
         for row, sha256, state in found:
@@ -126,7 +126,7 @@ class Outbox:
     # -- updates -------------------------------------------------------------------------------------------------
 
     def put(self, plan: Plan, result: LocalResult, now: datetime) -> Entry:
-        """Keeps blobs first, then the row that names them: pending, nothing may leave. Repeating changes nothing."""
+        """Stores the blobs, then the row that names them, as pending: nothing may leave yet. Safe to repeat."""
         for name, part in result.update.parts.items():
             if (found := self._blobs.write(result.blobs[name])) != part.sha256:
                 raise UserFacingError("update.wrong_hash", found=found, expected=part.sha256)
@@ -141,14 +141,14 @@ class Outbox:
         return self.entry(sha256)
 
     def entry(self, sha256: str) -> Entry:
-        """Raises UserFacingError("storage.no_update") where there is none."""
+        """Entry of this update; raises UserFacingError("storage.no_update") if there is none."""
         found = self._entries("sha256 = ?", sha256)
         if not found:
             raise UserFacingError("storage.no_update", sha256=sha256)
         return found[0]
 
     def for_plan(self, plan: Plan) -> Entry | None:
-        """The update made for exactly this plan, if there is one."""
+        """Update made for exactly this plan, if there is one."""
         found = [e for e in self._entries("round = ?", plan.round) if e.plan == plan]
         return found[-1] if found else None
 
@@ -160,7 +160,7 @@ class Outbox:
         return self._entries(f"state IN ({','.join('?' * len(states))})", *states)
 
     def counted_rounds(self) -> frozenset[int]:
-        """Rounds in which an update of this site counted, as the coordinator has acknowledged."""
+        """Rounds in which an update of this site counted, as acknowledged by the coordinator."""
         return frozenset(entry.plan.round for entry in self.in_state("acknowledged"))
 
     def _entries(self, where: str, *values: object) -> list[Entry]:
@@ -170,7 +170,7 @@ class Outbox:
         return [self._entry(*row) for row in rows]
 
     def _entry(self, row: int, sha256: str, state: State, effective: str | None, code: str) -> Entry:
-        """The row as an entry; another thread may do the same at this moment, and comes to the same."""
+        """Turns a row into an entry; another thread that does so at the same moment gets an equal one."""
         at = moment(effective, self._path, "outbox", row) if effective else None
         known = self._parsed.get(sha256)
         if known is None:
@@ -197,17 +197,17 @@ class Outbox:
     # -- decisions -----------------------------------------------------------------------------------------------
 
     def approve(self, sha256: str, by: str, reason: str, now: datetime, delay: timedelta) -> Entry:
-        """Records the approval, in effect `delay` from now; until `release` no byte may move."""
+        """Records the approval, which takes effect after `delay`; no byte may leave before `release`."""
         self._decide(sha256, ("pending",), "approved", by, reason, now, now + delay)
         return self.entry(sha256)
 
     def take_back(self, sha256: str, by: str, reason: str, now: datetime) -> Entry:
-        """Back to pending, while the approval is not yet in effect."""
+        """Withdraws an approval that is not yet in effect: the update is pending again."""
         self._decide(sha256, ("approved",), "taken_back", by, reason, now)
         return self.entry(sha256)
 
     def release(self, sha256: str, now: datetime) -> Entry:
-        """Called by the running agent at the effective time; from here on the update's parts may be read out.
+        """Lets the update's parts leave; called by the running agent at the effective time.
 
         Raises UserFacingError("storage.not_released") before that time, or if it is no longer (or not yet) approved.
         """
@@ -223,12 +223,12 @@ class Outbox:
         return self.entry(sha256)
 
     def ask_again(self, sha256: str, now: datetime) -> Entry:
-        """The round could not close without it: the operator may decide anew."""
+        """Makes a kept update pending again, because the round could not close without it."""
         self._decide(sha256, ("kept",), "asked_again", "coordinator", "", now)
         return self.entry(sha256)
 
     def expire(self, round_number: int, now: datetime) -> list[Entry]:
-        """The round closed without these: they stay here."""
+        """Marks the updates that the round closed without; they stay here."""
         gone = [e for e in self.in_state("pending", "approved") if e.plan.round == round_number]
         for entry in list(gone):
             try:
@@ -238,7 +238,7 @@ class Outbox:
         return gone
 
     def take_back_unreleased(self, now: datetime) -> list[Entry]:
-        """At start: an approval that was not in effect when the program ended is a question again."""
+        """Withdraws approvals that were not in effect when the program ended; called at its start."""
         reason = "the program ended before the approval was in effect"
         return [self.take_back(e.sha256, "agent", reason, now) for e in self.in_state("approved")]
 
@@ -305,12 +305,12 @@ class Outbox:
     # -- the only door -------------------------------------------------------------------------------------------
 
     def round_of(self, sha256: str) -> int:
-        """The round of the update that has this part; 0 where there is none."""
+        """Round of the update that has this part; 0 if there is none."""
         found = [e.plan.round for e in self.entries() if any(p.sha256 == sha256 for p in e.update.parts.values())]
         return found[-1] if found else 0
 
     def open_released(self, sha256: str) -> Path:
-        """Path of a blob that may leave; raises UserFacingError for any other, also for one that does not exist."""
+        """Path of a blob that may leave; raises UserFacingError for any other, including one that does not exist."""
         for entry in self.in_state("released", "acknowledged"):
             if any(part.sha256 == sha256 for part in entry.update.parts.values()):
                 return self._blobs.path(sha256)
@@ -319,7 +319,7 @@ class Outbox:
     # -- facts ---------------------------------------------------------------------------------------------------
 
     def remember(self, name: str, body: str) -> None:
-        """Keeps a small fact of the agent (such as the specification it joined) under a name."""
+        """Stores a small fact of the agent, such as the specification it joined, under a name."""
         with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, body))
 
@@ -328,7 +328,7 @@ class Outbox:
         return str(rows[0][0]) if rows else None
 
     def record(self) -> Record:
-        """Everything at one moment: no decision of another thread comes between."""
+        """Snapshot of everything; no decision of another thread comes in between."""
         with self._database.transaction():
             spec = self.recall("spec")
             return Record(

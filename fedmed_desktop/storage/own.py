@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a site keeps of its rounds and never offers: its own B, its control variate, its personal adapter.
+"""Parts that a site keeps of its rounds and never sends: its own B, its control variate, its personal adapter.
 
 It lies outside the blob store, so that no message, whatever hash it names, can reach it: the door for uploads
 (`Outbox.open_released`) leads to the blob store only.
@@ -26,7 +26,7 @@ _FILE = re.compile(r"([A-Za-z][A-Za-z0-9_]{0,39})\.([0-9a-f]{64})\.safetensors")
 
 
 class OwnStore:
-    """A folder per round, and in it a file per name with the sha256 of its bytes. File work: off the event loop.
+    """Folder per round with a file per name, which carries the sha256 of its bytes. File work: off the event loop.
 
     Nothing here is sent, shown or combined; a trainer gets it back in a later round (federation.work.Given.own).
     """
@@ -35,7 +35,7 @@ class OwnStore:
         self._folder = folder
 
     def keep(self, round_number: int, own: Mapping[str, Adapter]) -> None:
-        """Keeps what belongs to this round, all of it or nothing; a round that is trained anew replaces its own.
+        """Stores the parts of this round, all or nothing; a round that is trained again replaces them.
 
         Durable on return. Raises UserFacingError (disk full).
         """
@@ -49,7 +49,7 @@ class OwnStore:
             blob = own[name].to_blob()
             write_durably(made / f"{name}.{hashlib.sha256(blob).hexdigest()}.safetensors", blob)
         try:
-            # A crash between these two leaves the round without its own, and without an update: it is trained anew.
+            # A crash between these two leaves the round without its own, and without an update: it is trained again.
             if final.exists():
                 shutil.rmtree(final)
             made.replace(final)
@@ -58,7 +58,7 @@ class OwnStore:
             raise disk_fault(error, final) from error
 
     def before(self, round_number: int, counted: Collection[int]) -> dict[str, Adapter]:
-        """What a training in this round goes on from, by name: the newest that was kept of an earlier round.
+        """Parts that training in this round continues from, by name: the newest that an earlier round left.
 
         `control` only from rounds in `counted`, whose update the coordinator acknowledged. Raises UserFacingError
         ("storage.own_damaged") rather than go on from something else.
@@ -66,11 +66,11 @@ class OwnStore:
         return {name: _read(path) for name, path in self._needed(round_number, counted).items()}
 
     def paths_before(self, round_number: int) -> dict[str, Path]:
-        """Where that lies, without `control`, which belongs to training alone: for reading with it on this computer."""
+        """Paths of those parts without `control`, which only training uses; for trying the model on this computer."""
         return self._needed(round_number, ())
 
     def forget_before(self, round_number: int, counted: Collection[int]) -> None:
-        """Deletes what no training from this round on can need."""
+        """Deletes parts that no training from this round on can need."""
         needed = {path.parent for path in self._needed(round_number, counted).values()}
         for number, folder in self._rounds():
             if number < round_number and folder not in needed:
@@ -88,7 +88,7 @@ class OwnStore:
         return found
 
     def _rounds(self) -> list[tuple[int, Path]]:
-        """Whole rounds, oldest first."""
+        """Complete rounds, oldest first."""
         if not self._folder.is_dir():
             return []
         named = ((_FOLDER.fullmatch(path.name), path) for path in self._folder.iterdir())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values from rows, checked again when they are read: against the same bounds as when they came over the wire."""
+"""Values in rows, checked when they are read against the same bounds as on the wire."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Warn = Callable[[UserFacingError], None]
 
 
 def parsed(kind: TypeAdapter[T], body: str, path: Path, table: str, row: int, warn: Warn | None = None) -> T:
-    """The value in a row.
+    """Reads the value in a row.
 
-    With `warn`, a value that an earlier version let through and this one would not is brought to the nearest bound
-    (or left out), and `warn` is told which row: a federation must not end for it. Raises UserFacingError naming the
-    row where it cannot be read at all.
+    With `warn`, a value that an earlier version accepted and this one would not is brought to the nearest bound (or
+    left out), and `warn` is told which row: a federation must not end for it. Raises UserFacingError naming the row if
+    it cannot be read at all.
     """
     try:
         return kind.validate_json(body)
@@ -38,7 +38,7 @@ def parsed(kind: TypeAdapter[T], body: str, path: Path, table: str, row: int, wa
 
 
 def moment(text: str, path: Path, table: str, row: int) -> datetime:
-    """The time in a row; raises UserFacingError naming the row."""
+    """Reads the time in a row; raises UserFacingError naming the row."""
     try:
         return datetime.fromisoformat(text)
     except ValueError as error:
@@ -51,15 +51,15 @@ def _within_bounds(kind: TypeAdapter[T], body: str, fault: ValidationError) -> T
         for one in fault.errors(include_url=False, include_input=False):
             _mend(data, one)
         return kind.validate_json(to_json(data))
-    except (ValueError, LookupError, TypeError):  # damaged beyond bounds
+    except (ValueError, LookupError, TypeError):  # bounds are not what is wrong
         return None
 
 
 def _mend(data: Any, fault: ErrorDetails) -> None:
-    """Puts the value at its bound, or takes it out so that its default counts."""
+    """Sets the value to its bound, or removes it so that its default counts."""
     place: tuple[Any, ...] = fault["loc"]
     for part in place[:-1]:
-        if isinstance(data, list) or part in data:  # else the tag of a union, which is in no row
+        if isinstance(data, list) or part in data:  # else it is the tag of a union, which is not in the row
             data = data[part]
     context = fault.get("ctx", {})
     if fault["type"] in ("less_than_equal", "greater_than_equal"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An experiment's folder: what the lab found, cell by cell, as later programs and the desktop read it.
+"""Folder of an experiment: the lab's results, cell by cell, as later programs and the desktop read them.
 
 `experiment.json` says what was run and on what; `cells.jsonl` has one line per finished cell, forced to disk, so that a
 lab that is killed leaves whole cells: a last line without its end is dropped. The tables are made from these.
@@ -41,7 +41,7 @@ class _Value(BaseModel):
 
 
 class SiteRow(_Value):
-    """One site in one row. `loss` and `counts` (strict, None where nothing was scored) are of its own notes.
+    """Figures of one site in one row. `loss` and `counts` (strict, None where nothing was scored) are of its own notes.
 
     `notes` are its training notes. Steps, drifts, rank, weight and bytes are of this round alone; a site that was not
     asked has none.
@@ -66,7 +66,7 @@ class SiteRow(_Value):
 
 
 class ResultRow(_Value):
-    """One method, site count and seed after one round (0: before training), on one split of all sites' notes.
+    """Result of one method, site count and seed after one round (0: before training), on one split of all sites' notes.
 
     `label` tells methods of an experiment apart, `method` is the program's name for it. `loss` is nats per supervised
     token over all sites' notes, `f1` strict over pooled counts, None where nothing was scored; `worst_*` are those of
@@ -98,14 +98,14 @@ class ResultRow(_Value):
 
 
 class Failure(_Value):
-    """Why a cell has no result: training that diverged is one too, and does not end the others."""
+    """Reason why a cell has no result. Training that diverged is one, and does not end the others."""
 
     code: Name
     sentence: Annotated[str, Field(max_length=2000)]
 
 
 class CellResult(_Value):
-    """One line of `cells.jsonl`: all rows of a cell, or why it has none. `cell` is "label, N sites, seed S"."""
+    """Line of `cells.jsonl`: all rows of a cell, or why it has none. `cell` is "label, N sites, seed S"."""
 
     cell: Name
     rows: tuple[ResultRow, ...] = Field((), max_length=100_000)
@@ -113,7 +113,7 @@ class CellResult(_Value):
 
 
 class ResultsHead(_Value):
-    """What was run: the experiment and the hash of all that decides its results; and on what.
+    """Description of what was run: the experiment, the hash of everything that decides its results, and the machine.
 
     `cells` is how many there are to be in all, `labels` the hash of each method's own settings by its label.
     """
@@ -129,7 +129,7 @@ class ResultsHead(_Value):
 
 
 class Results(ResultsHead):
-    """A whole folder. `failed`: why a cell has no rows, by cell."""
+    """Contents of a folder. `failed` says why a cell has no rows, by cell."""
 
     rows: tuple[ResultRow, ...] = ()
     failed: dict[Name, Failure] = {}
@@ -137,7 +137,7 @@ class Results(ResultsHead):
 
 
 def begin_results(folder: Path, head: ResultsHead, cells: Collection[str] = ()) -> Results:
-    """Makes the folder, or takes one up again, for these cells; returns what is there.
+    """Creates the folder, or reopens one, for these cells; returns what is in it.
 
     Raises UserFacingError where it holds cells of another experiment, or of a method with other settings.
     """
@@ -174,7 +174,7 @@ def append_cell(folder: Path, cell: CellResult) -> None:
 
 
 def _drop_torn_line(file: BinaryIO) -> None:
-    """What a killed lab left behind the last whole line is cut off."""
+    """Cuts off what a killed lab left after the last complete line."""
     end = file.seek(0, os.SEEK_END)
     while end:
         start = max(0, end - 65536)
@@ -189,7 +189,7 @@ def _drop_torn_line(file: BinaryIO) -> None:
 
 
 def read_results(folder: Path) -> Results:
-    """All that the folder holds; a cell that is there twice counts as it was last.
+    """Reads the whole folder; of a cell that is there twice the last counts.
 
     Raises UserFacingError where it is no experiment's folder, of another format, or damaged.
     """
@@ -232,7 +232,7 @@ def _read_head(folder: Path) -> ResultsHead:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Whole lines, bounded; the last one only if it has its end."""
+    """Complete lines, of bounded length; the last one only if it has its end."""
     if not path.is_file():
         raise UserFacingError("results.no_experiment", path=str(path.parent))
     with ExitStack() as opened:
@@ -252,7 +252,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _first(error: ValidationError) -> str:
-    """The first fault, without what the file says there."""
+    """Describes the first fault, without quoting the file."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     return f"{place}: {first['msg']}"[:300] if place else first["msg"][:300]
@@ -269,7 +269,7 @@ _MEANS: Final = ("rank", "steps", "model_drift", "performance_drift", "semantic_
 
 
 def write_tables(folder: Path) -> list[Path]:
-    """`results.csv` (a line per row; of its sites means) and `results.json` (everything); returns their paths."""
+    """Writes `results.csv` (a line per row, with means over its sites) and `results.json`; returns their paths."""
     results = read_results(folder)
     rows = sorted(results.rows, key=_order)
     written = [folder / CSV_FILE, folder / JSON_FILE]
@@ -296,7 +296,7 @@ def _csv(rows: Sequence[ResultRow]) -> str:
 
 
 def _means(row: ResultRow) -> Iterator[float | None]:
-    """Over the sites that trained in the row's round."""
+    """Means over the sites that trained in the row's round."""
     for name in _MEANS:
         found = [value for site in row.sites if site.steps and (value := getattr(site, name)) is not None]
         yield sum(found) / len(found) if found else None
