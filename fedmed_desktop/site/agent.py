@@ -78,12 +78,12 @@ class SiteAgent:
         self._emit = emit
         self._clock = clock
         self._link = Link(address, self._hello, self._receive, self._connection, backoff or Backoff())
+        self._token = own_token(data_dir / "token")
         self._driver = Driver(
             name, data_dir, make_trainer, approver, jobs, self._link, self._tell, clock, rank_cap, self._pass_on_fault
         )
         self._part = self._driver.part
         self.outbox, self.holdings = self._driver.outbox, self._driver.holdings
-        self._token = own_token(data_dir / "token")
         self._uploads = Uploads(name, self.outbox, self._link, emit)
         self._done: asyncio.Future[str] | None = None
         self._last: Record | None = None  # of a closed outbox
@@ -106,7 +106,7 @@ class SiteAgent:
         finally:
             link.cancel()
             await self._driver.end()
-            left = [link, *(task for task in (self._uploads.task, self._driver.computing.trainer) if task)]
+            left = [link, self._done, *(task for task in (self._uploads.task, self._driver.computing.trainer) if task)]
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import events
 from ..federation import Control, FederationSpec, Given, LocalResult, Plan, Trainer
+from ..files import make_folder
 from ..storage import Journal
 from .jobs import Jobs
 
@@ -46,8 +47,7 @@ class Computing:
         """Trains or evaluates. Cancelled, it ends the work at a checkpoint first. Raises UserFacingError."""
         assert self.trainer is not None
         trainer = await asyncio.shield(self.trainer)  # a round that ends must not take the trainer with it
-        folder = self._checkpoints(plan)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = make_folder(self._checkpoints(plan))
 
         def job() -> LocalResult:
             try:

@@ -102,37 +102,33 @@ def test_that_what_lies_frozen_reaches_every_site_and_is_part_of_its_final_model
         asyncio.run(scenario(name))
 
 
-def test_that_a_site_carries_out_no_plan_that_its_specification_does_not_know(tmp_path: Path) -> None:
+async def test_that_a_site_carries_out_no_plan_that_its_specification_does_not_know(tmp_path: Path) -> None:
     """A coordinator that asks for what FedSA-LoRA says is a site's own."""
+    seen: list[events.Event] = []
+    jobs, trainer = Jobs(), MethodTrainer()
+    try:
+        async with coordinator(tmp_path / "c", method_spec("fedsa", sites=1, quorum=1), seen) as (host, port):
+            tell, plan_for = host._tell, host.rounds.plan_for
 
-    async def scenario() -> None:
-        seen: list[events.Event] = []
-        jobs, trainer = Jobs(), MethodTrainer()
-        try:
-            async with coordinator(tmp_path / "c", method_spec("fedsa", sites=1, quorum=1), seen) as (host, port):
-                tell, plan_for = host._tell, host.rounds.plan_for
+            def greedy(plan: Plan) -> Plan:
+                return plan.model_copy(update={"own": ()})
 
-                def greedy(plan: Plan) -> Plan:
-                    return plan.model_copy(update={"own": ()})
+            def at_connection(site: str) -> Plan | None:
+                return greedy(plan) if (plan := plan_for(site)) else None
 
-                def at_connection(site: str) -> Plan | None:
-                    return greedy(plan) if (plan := plan_for(site)) else None
+            def later(site: str, message: Message) -> None:
+                if isinstance(message, Ask):
+                    message = message.model_copy(update={"plan": greedy(message.plan)})
+                tell(site, message)
 
-                def later(site: str, message: Message) -> None:
-                    if isinstance(message, Ask):
-                        message = message.model_copy(update={"plan": greedy(message.plan)})
-                    tell(site, message)
-
-                host._tell, host.rounds.plan_for = later, at_connection  # type: ignore[method-assign]
-                one = agent(tmp_path, "A", port, jobs, seen, trainer)
-                async with running(one):
-                    await until(lambda: bool(all_of(seen, events.Failed)))
-                assert {event.code for event in all_of(seen, events.Failed)} == {"plan.not_of_spec"}
-                assert not trainer.trained and not one.record().entries
-        finally:
-            jobs.close()
-
-    asyncio.run(scenario())
+            host._tell, host.rounds.plan_for = later, at_connection  # type: ignore[method-assign]
+            one = agent(tmp_path, "A", port, jobs, seen, trainer)
+            async with running(one):
+                await until(lambda: bool(all_of(seen, events.Failed)))
+            assert {event.code for event in all_of(seen, events.Failed)} == {"plan.not_of_spec"}
+            assert not trainer.trained and not one.record().entries
+    finally:
+        jobs.close()
 
 
 def test_that_one_factor_alone_travels_where_the_other_is_frozen_or_a_sites_own(tmp_path: Path) -> None:
@@ -190,17 +186,14 @@ def control_spec(**changes: object) -> FederationSpec:
     return method_spec("scaffold", **changes)
 
 
-def test_that_a_control_part_arrives_is_combined_and_comes_back_while_the_sites_own_stays(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with federation(tmp_path, control_spec()) as ran:
-            first = ran.host.rounds.state.history[0]
-            for site, trainer in ran.trainers.items():
-                assert first.sites[site].update.parts.keys() == {"adapter", "control"}
-                second = trainer.given[2]
-                assert second.control == ran.adapter(first.control)
-                assert second.own["control"] == trainer.results[1].own["control"]
-
-    asyncio.run(scenario())
+async def test_that_a_control_part_arrives_is_combined_and_comes_back_while_the_sites_own_stays(tmp_path: Path) -> None:
+    async with federation(tmp_path, control_spec()) as ran:
+        first = ran.host.rounds.state.history[0]
+        for site, trainer in ran.trainers.items():
+            assert first.sites[site].update.parts.keys() == {"adapter", "control"}
+            second = trainer.given[2]
+            assert second.control == ran.adapter(first.control)
+            assert second.own["control"] == trainer.results[1].own["control"]
 
 
 # Many chunks to a part, so that what a cut costs can be seen beside them.
@@ -209,33 +202,27 @@ LARGE = Adapter.initial(LARGE_SHAPES, 32, 2.0, seed=0)
 
 
 @pytest.mark.parametrize("parts_through", [0.5, 0.97, 1.05, 1.5, 1.97])
-def test_that_a_line_that_breaks_inside_or_between_two_parts_costs_little(parts_through: float, tmp_path: Path) -> None:
+async def test_that_a_line_that_breaks_inside_or_between_two_parts_costs_little(
+    parts_through: float, tmp_path: Path, jobs: Jobs
+) -> None:
     blob = len(LARGE.to_blob())
     base = {"fingerprint": FINGERPRINT, "initial": LARGE.sha256, "modules": LARGE_SHAPES}
     spec = control_spec(rounds=1, sites=1, quorum=1, base=base, lora={"rank": 32, "alpha": 64})
-
-    async def scenario() -> None:
-        seen: list[events.Event] = []
-        async with (
-            coordinator(tmp_path / "c", spec, seen, initial=LARGE) as (host, port),
-            CuttingProxy(port, cuts_up=(int(parts_through * blob),)) as proxy,
-        ):
-            trainer = MethodTrainer()
-            one = agent(tmp_path, "A", proxy.port, jobs, seen, trainer)
-            async with running(one) as tasks:
-                await asyncio.wait_for(tasks[0], PATIENCE)
-            assert proxy.connections == 2 and trainer.trained == [1]
-            assert proxy.bytes["up"] < 2 * blob + 2 * CHUNK, "what had arrived was sent again"
-            record = host.rounds.state.history[0].sites["A"]
-            assert record.sha256 == trainer.results[1].update.sha256
-            made = [d.decision for d in one.decisions if d.sha256 == record.sha256]
-            assert made == ["approved", "released", "acknowledged"]
-
-    jobs = Jobs()
-    try:
-        asyncio.run(scenario())
-    finally:
-        jobs.close()
+    seen: list[events.Event] = []
+    async with (
+        coordinator(tmp_path / "c", spec, seen, initial=LARGE) as (host, port),
+        CuttingProxy(port, cuts_up=(int(parts_through * blob),)) as proxy,
+    ):
+        trainer = MethodTrainer()
+        one = agent(tmp_path, "A", proxy.port, jobs, seen, trainer)
+        async with running(one) as tasks:
+            await asyncio.wait_for(tasks[0], PATIENCE)
+        assert proxy.connections == 2 and trainer.trained == [1]
+        assert proxy.bytes["up"] < 2 * blob + 2 * CHUNK, "what had arrived was sent again"
+        record = host.rounds.state.history[0].sites["A"]
+        assert record.sha256 == trainer.results[1].update.sha256
+        made = [d.decision for d in one.decisions if d.sha256 == record.sha256]
+        assert made == ["approved", "released", "acknowledged"]
 
 
 class WrongControl(MethodTrainer):
@@ -249,23 +236,16 @@ class WrongControl(MethodTrainer):
         return LocalResult(update, result.blobs | {"control": blob}, result.evidence, result.own)
 
 
-def test_that_a_control_part_of_a_wrong_shape_is_refused_in_words(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        seen: list[events.Event] = []
-        async with coordinator(tmp_path / "c", control_spec(rounds=1, sites=2, quorum=1), seen) as (host, port):
-            sites = [
-                agent(tmp_path, "A", port, jobs, seen, WrongControl()),
-                agent(tmp_path, "B", port, jobs, seen, MethodTrainer()),
-            ]
-            await asyncio.wait_for(asyncio.gather(*(one.run() for one in sites)), PATIENCE)
-            assert host.rounds.state.history[0].sites.keys() == {"B"}
-        assert {event.code for event in all_of(seen, events.UpdateRefused)} == {"update.wrong_rank"}
-
-    jobs = Jobs()
-    try:
-        asyncio.run(scenario())
-    finally:
-        jobs.close()
+async def test_that_a_control_part_of_a_wrong_shape_is_refused_in_words(tmp_path: Path, jobs: Jobs) -> None:
+    seen: list[events.Event] = []
+    async with coordinator(tmp_path / "c", control_spec(rounds=1, sites=2, quorum=1), seen) as (host, port):
+        sites = [
+            agent(tmp_path, "A", port, jobs, seen, WrongControl()),
+            agent(tmp_path, "B", port, jobs, seen, MethodTrainer()),
+        ]
+        await asyncio.wait_for(asyncio.gather(*(one.run() for one in sites)), PATIENCE)
+        assert host.rounds.state.history[0].sites.keys() == {"B"}
+    assert {event.code for event in all_of(seen, events.UpdateRefused)} == {"update.wrong_rank"}
 
 
 # -- restarts ----------------------------------------------------------------------------------------------------------
@@ -306,8 +286,8 @@ def test_that_a_restart_of_sites_or_of_all_in_mid_round_changes_no_bit_of_adapte
     assert asyncio.run(restarted(tmp_path / "all", spec, frozenset({"site-and-coordinator"}))) == whole
 
 
-def test_that_a_coordinator_that_stops_leaves_no_combination_running_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_that_a_coordinator_that_stops_leaves_no_combination_running_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: Jobs
 ) -> None:
     began, ended = threading.Event(), threading.Event()
 
@@ -320,20 +300,12 @@ def test_that_a_coordinator_that_stops_leaves_no_combination_running_behind(
             ended.set()
 
     monkeypatch.setattr("fedmed_desktop.coordinator.host.combine_stored", slow)
-
-    async def scenario() -> None:
-        async with (
-            coordinator(tmp_path / "c", control_spec(sites=1, quorum=1), []) as (_, port),
-            running(agent(tmp_path, "A", port, jobs, [], MethodTrainer())),
-        ):
-            await until(began.is_set)
-        assert ended.is_set(), "the next start would write the same files beside it"
-
-    jobs = Jobs()
-    try:
-        asyncio.run(scenario())
-    finally:
-        jobs.close()
+    async with (
+        coordinator(tmp_path / "c", control_spec(sites=1, quorum=1), []) as (_, port),
+        running(agent(tmp_path, "A", port, jobs, [], MethodTrainer())),
+    ):
+        await until(began.is_set)
+    assert ended.is_set(), "the next start would write the same files beside it"
 
 
 def test_that_a_site_killed_between_keeping_its_own_and_its_outbox_trains_again_from_the_same(tmp_path: Path) -> None:
@@ -388,128 +360,102 @@ class KeepsRoundOne:
         return Verdict(approve=entry.plan.round != 1, by="Ada", reason="", delay=timedelta(0))
 
 
-def test_that_a_control_variate_moves_only_with_updates_that_counted(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        seen: list[events.Event] = []
-        trainers = {name: MethodTrainer() for name in NAMES}
-        async with coordinator(tmp_path / "c", control_spec(rounds=3), seen) as (_, port):
-            sites = [
-                agent(tmp_path, name, port, jobs, seen, trainer, KeepsRoundOne() if name == "A" else None)
-                for name, trainer in trainers.items()
-            ]
-            await asyncio.wait_for(asyncio.gather(*(one.run() for one in sites)), PATIENCE)
-        assert "control" not in trainers["A"].given[2].own, "what was kept never reached c"
-        assert trainers["B"].given[2].own["control"] == trainers["B"].results[1].own["control"]
-        assert trainers["A"].given[3].own["control"] == trainers["A"].results[2].own["control"]
-
-    jobs = Jobs()
-    try:
-        asyncio.run(scenario())
-    finally:
-        jobs.close()
+async def test_that_a_control_variate_moves_only_with_updates_that_counted(tmp_path: Path, jobs: Jobs) -> None:
+    seen: list[events.Event] = []
+    trainers = {name: MethodTrainer() for name in NAMES}
+    async with coordinator(tmp_path / "c", control_spec(rounds=3), seen) as (_, port):
+        sites = [
+            agent(tmp_path, name, port, jobs, seen, trainer, KeepsRoundOne() if name == "A" else None)
+            for name, trainer in trainers.items()
+        ]
+        await asyncio.wait_for(asyncio.gather(*(one.run() for one in sites)), PATIENCE)
+    assert "control" not in trainers["A"].given[2].own, "what was kept never reached c"
+    assert trainers["B"].given[2].own["control"] == trainers["B"].results[1].own["control"]
+    assert trainers["A"].given[3].own["control"] == trainers["A"].results[2].own["control"]
 
 
-def test_that_a_receipt_that_a_cut_has_swallowed_is_waited_for_before_the_next_round_goes_on_from_it(
-    tmp_path: Path,
+async def test_that_a_receipt_that_a_cut_has_swallowed_is_waited_for_before_the_next_round_goes_on_from_it(
+    tmp_path: Path, jobs: Jobs
 ) -> None:
-    async def scenario() -> None:
-        seen: list[events.Event] = []
-        trainer = MethodTrainer()
-        async with coordinator(tmp_path / "c", control_spec(sites=1, quorum=1), seen) as (host, port):
-            tell = host._tell
-            receipts = 0
+    seen: list[events.Event] = []
+    trainer = MethodTrainer()
+    async with coordinator(tmp_path / "c", control_spec(sites=1, quorum=1), seen) as (host, port):
+        tell = host._tell
+        receipts = 0
 
-            def losing(site: str, message: Message) -> None:
-                nonlocal receipts
-                if not isinstance(message, Receipt) or message.round != 1:
-                    tell(site, message)
-                    return
-                receipts += 1
-                if receipts == 1:
-                    host.sessions["A"].connection.transport.abort()  # type: ignore[attr-defined]
-                else:  # long after the next round's plan
-                    asyncio.get_running_loop().call_later(0.3, tell, site, message)
+        def losing(site: str, message: Message) -> None:
+            nonlocal receipts
+            if not isinstance(message, Receipt) or message.round != 1:
+                tell(site, message)
+                return
+            receipts += 1
+            if receipts == 1:
+                host.sessions["A"].connection.transport.abort()  # type: ignore[attr-defined]
+            else:  # long after the next round's plan
+                asyncio.get_running_loop().call_later(0.3, tell, site, message)
 
-            host._tell = losing  # type: ignore[method-assign]
-            await asyncio.wait_for(agent(tmp_path, "A", port, jobs, seen, trainer).run(), PATIENCE)
-            assert receipts >= 2
-        assert trainer.given[2].own["control"] == trainer.results[1].own["control"]
-
-    jobs = Jobs()
-    try:
-        asyncio.run(scenario())
-    finally:
-        jobs.close()
+        host._tell = losing  # type: ignore[method-assign]
+        await asyncio.wait_for(agent(tmp_path, "A", port, jobs, seen, trainer).run(), PATIENCE)
+        assert receipts >= 2
+    assert trainer.given[2].own["control"] == trainer.results[1].own["control"]
 
 
-def test_that_a_site_which_bears_less_in_the_middle_of_a_round_trains_no_more_than_that(tmp_path: Path) -> None:
+async def test_that_a_site_which_bears_less_in_the_middle_of_a_round_trains_no_more_than_that(
+    tmp_path: Path, jobs: Jobs
+) -> None:
     """It is started again with a smaller --rank-cap while it is to answer a plan of before."""
     spec = small_spec(rounds=2, round={"sites": 1, "quorum": 1})
-
-    async def scenario() -> None:
-        seen: list[events.Event] = []
-        async with coordinator(tmp_path / "c", spec, seen) as (host, port):
-            held, small = NumpyTrainer(), MethodTrainer()
-            held.hold.clear()
-            async with running(agent(tmp_path, "A", port, jobs, seen, held)):
-                await until(lambda: host.rounds.state.phase == "open")
-            async with running(agent(tmp_path, "A", port, jobs, seen, small, rank_cap=1)) as tasks:
-                await tasks[0]
-            assert [record.sites["A"].rank for record in host.rounds.state.history] == [1, 1]
-            assert small.trained == [1, 2] and not all_of(seen, events.Failed)
-
-    jobs = Jobs()
-    try:
-        asyncio.run(scenario())
-    finally:
-        jobs.close()
+    seen: list[events.Event] = []
+    async with coordinator(tmp_path / "c", spec, seen) as (host, port):
+        held, small = NumpyTrainer(), MethodTrainer()
+        held.hold.clear()
+        async with running(agent(tmp_path, "A", port, jobs, seen, held)):
+            await until(lambda: host.rounds.state.phase == "open")
+        async with running(agent(tmp_path, "A", port, jobs, seen, small, rank_cap=1)) as tasks:
+            await tasks[0]
+        assert [record.sites["A"].rank for record in host.rounds.state.history] == [1, 1]
+        assert small.trained == [1, 2] and not all_of(seen, events.Failed)
 
 
 # -- what never leaves -------------------------------------------------------------------------------------------------
 
 
-def test_that_no_byte_of_a_personal_adapter_is_ever_sent_whatever_is_asked_for(tmp_path: Path) -> None:
+async def test_that_no_byte_of_a_personal_adapter_is_ever_sent_whatever_is_asked_for(
+    tmp_path: Path, jobs: Jobs
+) -> None:
     spec = method_spec("fedopal", sites=1, quorum=1)
+    seen: list[events.Event] = []
+    async with (
+        coordinator(tmp_path / "c", spec, seen) as (host, port),
+        CuttingProxy(port) as proxy,
+    ):
+        proxy.recorded = bytearray()
+        trainer = MethodTrainer()
+        one = agent(tmp_path, "A", proxy.port, jobs, seen, trainer)
+        asked: list[str] = []
 
-    async def scenario() -> None:
-        seen: list[events.Event] = []
-        async with (
-            coordinator(tmp_path / "c", spec, seen) as (host, port),
-            CuttingProxy(port) as proxy,
-        ):
-            proxy.recorded = bytearray()
-            trainer = MethodTrainer()
-            one = agent(tmp_path, "A", proxy.port, jobs, seen, trainer)
-            asked: list[str] = []
-
-            def ask_for_all() -> None:
-                """The coordinator turns hostile: after each update it wants what is the site's own, by its hash."""
-                session = host.sessions.get("A")
-                for result in trainer.results.values():
-                    for adapter in result.own.values():
-                        if session and adapter.sha256 not in asked:
-                            asked.append(adapter.sha256)
-                            session.send(Want(sha256=adapter.sha256))
-
-            async with running(one) as tasks:
-                while not tasks[0].done():
-                    ask_for_all()
-                    await asyncio.sleep(0.002)
-                tasks[0].result()
-            assert len(asked) == 2 and trainer.given[2].own["personal"] == trainer.results[1].own["personal"]
-            sent = _unmasked(bytes(proxy.recorded))
-            assert trainer.results[1].blobs["adapter"][-200:] in sent, "what was approved can be found like this"
+        def ask_for_all() -> None:
+            """The coordinator turns hostile: after each update it wants what is the site's own, by its hash."""
+            session = host.sessions.get("A")
             for result in trainer.results.values():
-                for piece in _pieces(result.own["personal"]):
-                    assert piece not in sent
-            for sha256 in asked:
-                assert f'"missing","sha256":"{sha256}"'.encode() in sent
+                for adapter in result.own.values():
+                    if session and adapter.sha256 not in asked:
+                        asked.append(adapter.sha256)
+                        session.send(Want(sha256=adapter.sha256))
 
-    jobs = Jobs()
-    try:
-        asyncio.run(scenario())
-    finally:
-        jobs.close()
+        async with running(one) as tasks:
+            while not tasks[0].done():
+                ask_for_all()
+                await asyncio.sleep(0.002)
+            tasks[0].result()
+        assert len(asked) == 2 and trainer.given[2].own["personal"] == trainer.results[1].own["personal"]
+        sent = _unmasked(bytes(proxy.recorded))
+        assert trainer.results[1].blobs["adapter"][-200:] in sent, "what was approved can be found like this"
+        for result in trainer.results.values():
+            for piece in _pieces(result.own["personal"]):
+                assert piece not in sent
+        for sha256 in asked:
+            assert f'"missing","sha256":"{sha256}"'.encode() in sent
 
 
 def _pieces(adapter: Adapter) -> Iterator[bytes]:
@@ -539,40 +485,29 @@ def _unmasked(stream: bytes) -> bytes:
 # -- selection ---------------------------------------------------------------------------------------------------------
 
 
-def test_that_a_site_that_is_not_asked_says_so_and_is_asked_again_later(tmp_path: Path) -> None:
+async def test_that_a_site_that_is_not_asked_says_so_and_is_asked_again_later(tmp_path: Path) -> None:
     spec = small_spec(rounds=4, round={"sites": 3, "quorum": 2, "clients": 2})
-
-    async def scenario() -> None:
-        async with federation(tmp_path, spec) as ran:
-            rests = {
-                (event.site, event.round)
-                for event in all_of(ran.seen, events.PhaseChanged)
-                if event.phase == "not_asked"
-            }
-            history = ran.host.rounds.state.history
-            assert rests == {(site, one.round) for one in history for site in NAMES if site not in one.sites}
-            assert len(rests) == 4
-            assert all(trainer.evaluated is not None for trainer in ran.trainers.values())
-
-    asyncio.run(scenario())
+    async with federation(tmp_path, spec) as ran:
+        rests = {
+            (event.site, event.round) for event in all_of(ran.seen, events.PhaseChanged) if event.phase == "not_asked"
+        }
+        history = ran.host.rounds.state.history
+        assert rests == {(site, one.round) for one in history for site in NAMES if site not in one.sites}
+        assert len(rests) == 4
+        assert all(trainer.evaluated is not None for trainer in ran.trainers.values())
 
 
-def test_that_an_update_that_still_waits_expires_where_the_next_round_goes_on_without_its_site(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        seen: list[events.Event] = []
-        async with coordinator(tmp_path / "c", small_spec(sites=1, quorum=1), seen) as (host, port):
-            one = agent(tmp_path, "A", port, jobs, seen, MethodTrainer(), Hesitates())
-            async with running(one):
-                await until(lambda: bool(all_of(seen, events.UpdatePending)))
-                host.sessions["A"].send(NotAsked(round=2))
-                await until(lambda: any(e.phase == "not_asked" for e in all_of(seen, events.PhaseChanged)))
-                assert [entry.state for entry in one.record().entries] == ["expired"]
-
-    jobs = Jobs()
-    try:
-        asyncio.run(scenario())
-    finally:
-        jobs.close()
+async def test_that_an_update_that_still_waits_expires_where_the_next_round_goes_on_without_its_site(
+    tmp_path: Path, jobs: Jobs
+) -> None:
+    seen: list[events.Event] = []
+    async with coordinator(tmp_path / "c", small_spec(sites=1, quorum=1), seen) as (host, port):
+        one = agent(tmp_path, "A", port, jobs, seen, MethodTrainer(), Hesitates())
+        async with running(one):
+            await until(lambda: bool(all_of(seen, events.UpdatePending)))
+            host.sessions["A"].send(NotAsked(round=2))
+            await until(lambda: any(e.phase == "not_asked" for e in all_of(seen, events.PhaseChanged)))
+            assert [entry.state for entry in one.record().entries] == ["expired"]
 
 
 # -- the coordinator measures ------------------------------------------------------------------------------------------
@@ -594,37 +529,32 @@ def scored_spec(**changes: object) -> FederationSpec:
     return small_spec(**({"rounds": 2, "method": method} | changes))  # type: ignore[arg-type]
 
 
-def test_that_the_coordinator_measures_each_update_once_and_weighs_by_it_also_after_a_restart(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        seen: list[events.Event] = []
-        scorer = NormScorer()
-        async with coordinator(tmp_path / "c", scored_spec(quorum=3), seen, scorer=scorer) as (host, port):
-            sites = [
-                agent(tmp_path, name, port, jobs, seen, MethodTrainer(), Hesitates() if name == "C" else None)
-                for name in NAMES
-            ]
-            async with running(*sites):
-                await until(lambda: len(host.rounds.state.updates) == 2)
-                counted = dict(host.rounds.state.shared_losses)
-        assert scorer.measured == 2 and counted.keys() == {"A", "B"}
-        again = NormScorer()
-        trainers = {name: MethodTrainer() for name in NAMES}
-        async with coordinator(tmp_path / "c", scored_spec(quorum=3), seen, scorer=again) as (host, port):
-            sites = [agent(tmp_path, name, port, jobs, seen, trainer) for name, trainer in trainers.items()]
-            await asyncio.wait_for(asyncio.gather(*(one.run() for one in sites)), PATIENCE)
-            first = host.rounds.state.history[0]
-            assert again.measured == 2 * len(NAMES) - len(counted), "what the ledger holds was measured again"
-            losses = {site: one.shared_loss for site, one in first.sites.items()}
-            assert losses | counted == losses
-            total = sum(np.exp(-loss) for loss in losses.values() if loss)
-            for site, one in first.sites.items():
-                assert one.weight == pytest.approx(np.exp(-(losses[site] or 0)) / total)
-
-    jobs = Jobs()
-    try:
-        asyncio.run(scenario())
-    finally:
-        jobs.close()
+async def test_that_the_coordinator_measures_each_update_once_and_weighs_by_it_also_after_a_restart(
+    tmp_path: Path, jobs: Jobs
+) -> None:
+    seen: list[events.Event] = []
+    scorer = NormScorer()
+    async with coordinator(tmp_path / "c", scored_spec(quorum=3), seen, scorer=scorer) as (host, port):
+        sites = [
+            agent(tmp_path, name, port, jobs, seen, MethodTrainer(), Hesitates() if name == "C" else None)
+            for name in NAMES
+        ]
+        async with running(*sites):
+            await until(lambda: len(host.rounds.state.updates) == 2)
+            counted = dict(host.rounds.state.shared_losses)
+    assert scorer.measured == 2 and counted.keys() == {"A", "B"}
+    again = NormScorer()
+    trainers = {name: MethodTrainer() for name in NAMES}
+    async with coordinator(tmp_path / "c", scored_spec(quorum=3), seen, scorer=again) as (host, port):
+        sites = [agent(tmp_path, name, port, jobs, seen, trainer) for name, trainer in trainers.items()]
+        await asyncio.wait_for(asyncio.gather(*(one.run() for one in sites)), PATIENCE)
+        first = host.rounds.state.history[0]
+        assert again.measured == 2 * len(NAMES) - len(counted), "what the ledger holds was measured again"
+        losses = {site: one.shared_loss for site, one in first.sites.items()}
+        assert losses | counted == losses
+        total = sum(np.exp(-loss) for loss in losses.values() if loss)
+        for site, one in first.sites.items():
+            assert one.weight == pytest.approx(np.exp(-(losses[site] or 0)) / total)
 
 
 def test_that_a_scorer_is_demanded_where_it_is_needed_and_refused_where_it_is_not(tmp_path: Path) -> None:
@@ -636,23 +566,18 @@ def test_that_a_scorer_is_demanded_where_it_is_needed_and_refused_where_it_is_no
     assert unused.value.code == "coordinator.scorer_unused"
 
 
-def test_that_an_update_that_cannot_be_measured_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
+async def test_that_an_update_that_cannot_be_measured_is_refused_and_the_others_go_on(
+    tmp_path: Path, jobs: Jobs
+) -> None:
     class NotForLarge(NormScorer):
         def loss(self, adapter: Adapter, frozen: Adapter | None = None) -> float:
             return float("nan") if np.abs(adapter[adapter.names[0]].B).max() > 1 else super().loss(adapter, frozen)
 
-    async def scenario() -> None:
-        seen: list[events.Event] = []
-        spec = scored_spec(rounds=1, sites=2, quorum=1)
-        async with coordinator(tmp_path / "c", spec, seen, scorer=NotForLarge()) as (host, port):
-            wild = NumpyTrainer(change=lambda a: a.map(lambda m: Module(m.B + np.float32(9), m.A, m.scale)))
-            sites = [agent(tmp_path, "A", port, jobs, seen, wild), agent(tmp_path, "B", port, jobs, seen)]
-            await asyncio.wait_for(asyncio.gather(*(one.run() for one in sites)), PATIENCE)
-            assert host.rounds.state.history[0].sites.keys() == {"B"}
-        assert {event.code for event in all_of(seen, events.UpdateRefused)} == {"update.no_shared_loss"}
-
-    jobs = Jobs()
-    try:
-        asyncio.run(scenario())
-    finally:
-        jobs.close()
+    seen: list[events.Event] = []
+    spec = scored_spec(rounds=1, sites=2, quorum=1)
+    async with coordinator(tmp_path / "c", spec, seen, scorer=NotForLarge()) as (host, port):
+        wild = NumpyTrainer(change=lambda a: a.map(lambda m: Module(m.B + np.float32(9), m.A, m.scale)))
+        sites = [agent(tmp_path, "A", port, jobs, seen, wild), agent(tmp_path, "B", port, jobs, seen)]
+        await asyncio.wait_for(asyncio.gather(*(one.run() for one in sites)), PATIENCE)
+        assert host.rounds.state.history[0].sites.keys() == {"B"}
+    assert {event.code for event in all_of(seen, events.UpdateRefused)} == {"update.no_shared_loss"}
