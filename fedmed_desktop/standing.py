@@ -7,9 +7,9 @@ one's own are the others' together: in a federation of two, the other one's.)
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from .bounds import Count, Scalar
 from .scores import Scores
@@ -55,7 +55,8 @@ class FederationStanding(BaseModel):
 
     `opened` is None before round one, `closes` wherever no deadline runs. `sites` counts the joined sites by their
     word, words without a site left out; `connected` counts those with a connection. `history` has the latest closed
-    rounds, oldest first.
+    rounds, oldest first. `held_up` is the code of a fault at the coordinator that it waits for, while that pauses the
+    federation; it continues by itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -69,3 +70,4 @@ class FederationStanding(BaseModel):
     sites: dict[SiteWord, Count]
     connected: Count
     history: tuple[ClosedRound, ...]
+    held_up: Annotated[str, Field(max_length=64)] | None = None

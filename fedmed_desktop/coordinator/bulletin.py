@@ -38,7 +38,7 @@ class Bulletin:
         state: Callable[[], RoundsState],
         connected: Callable[[], Collection[str]],
         settled: Callable[[], Awaitable[None]],
-        held_up: Callable[[], bool] = lambda: False,
+        held_up: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.interval = INTERVAL
         self._spec = spec
@@ -74,7 +74,8 @@ class Bulletin:
                 closed[record.round] = closed_round(record, site, self._pooled_of(record))
         history = [closed[record.round] for record in latest]
         now = standing(self._spec, state, self._told, self._connected(), history)
-        changes = {"phase": "paused"} if self._held_up() else {}
+        held_up = self._held_up()
+        changes = {"phase": "paused", "held_up": held_up} if held_up else {}
         return Standing(**dict(now) | changes)
 
     def _pooled_of(self, record: RoundRecord) -> Pooled | None:

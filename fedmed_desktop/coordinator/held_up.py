@@ -31,6 +31,10 @@ class HeldUp:
     def reason(self) -> UserFacingError | None:
         return next(iter(self._reasons.values()), None)
 
+    @property
+    def code(self) -> str | None:
+        return self.reason.code if self.reason else None
+
     def by(self, what: str, error: Exception) -> bool:
         """Notes that this part of the work waits until the fault has passed; False for a fault that does not pass."""
         if not isinstance(error, UserFacingError) or not error.retryable:

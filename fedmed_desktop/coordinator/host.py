@@ -86,7 +86,7 @@ class Host:
             lambda: self.rounds.state,
             lambda: self.sessions.keys(),
             self.settled,
-            lambda: self.held_up.reason is not None,
+            lambda: self.held_up.code,
         )
         self.held_up = HeldUp(emit, lambda: self.rounds.state.round, self._stood_or_went_on)
         self.checking = Checking(spec, self.blobs, self.held_up)

@@ -71,7 +71,8 @@ def test_that_a_full_disk_pauses_the_federation_and_it_continues_by_itself(tmp_p
                     assert host.rounds.state.updates == {}, "what is not in the ledger never counts"
                     async with RawSite(port) as again:
                         await again.join()
-                        assert (await again.hear(Standing)).phase == "paused"
+                        told = await again.hear(Standing)
+                        assert (told.phase, told.held_up) == ("paused", "storage.disk_full")
                         await again.say(OfferUpdate(update=result.update))
                         await again.hear(Goodbye)
                     status = await get(port, "/status")

@@ -167,6 +167,14 @@ def test_that_a_demonstration_tells_whose_turn_it_is_and_ends_with_its_scores(tm
     assert "1 of 3" in shown.text
 
 
+def test_that_a_coordinator_that_has_to_wait_is_not_said_to_lack_updates(tmp_path: Path) -> None:
+    desk = MAKERS["standstill"](tmp_path)
+    assert "Too few sites" in status(desk, NOW).text
+    desk.fold([standing("paused").model_copy(update={"held_up": "storage.disk_full"})])
+    shown = status(desk, NOW)
+    assert shown.state == "standstill" and "continues by itself" in shown.text and "Too few" not in shown.text
+
+
 def test_that_a_session_that_was_stopped_can_go_on(tmp_path: Path) -> None:
     shown = status(desks.stopped(tmp_path), NOW)
     assert (shown.headline, shown.action) == ("Stopped", "retry")

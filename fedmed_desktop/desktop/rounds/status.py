@@ -240,6 +240,13 @@ def _answered(desk: Desk) -> Status | None:
         return Status("failed", "The coordinator refused the update", f"{why}The adapter stays on this computer.")
     if phase == "uploading":
         return Status("uploading", "Sending the adapter", "The coordinator fetches exactly what you approved.")
+    if desk.standing and desk.standing.held_up:
+        return Status(
+            "standstill",
+            "The coordinator has to wait",
+            "Its disk is full, or a file is missing there. It continues by itself once that is solved; there is "
+            "nothing to do here.",
+        )
     if desk.standing and desk.standing.phase == "paused":
         return Status(
             "standstill",
