@@ -72,14 +72,14 @@ class Recorder(QObject):
             self._program.engine.decide(asked.sha256, rule)
 
     def _question(self) -> tuple[str, int] | None:
-        """What is asked, and how often it was decided before: its own end may come and go between two looks."""
+        """The update asked for, and how often it was decided before: a question may go and return between looks."""
         desk = self._program.desk
         if desk.asked is None:
             return None
         return desk.asked, sum(decision.sha256 == desk.asked for decision in desk.record.decisions)
 
     def _picture(self, path: Path) -> None:
-        """What cannot be written is told at the end; the demonstration has a report beside its pictures."""
+        """Writes a picture; a failure is told at the end, since the demonstration has a report beside its pictures."""
         writer = QImageWriter(str(path), b"png")
         if not writer.write(self._program.window.grab().toImage()):
             self.problem = UserFacingError("desktop.not_written", path=str(path), reason=writer.errorString())

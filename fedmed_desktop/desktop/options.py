@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the command line asks of the desktop."""
+"""Options of the command line for the desktop."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether Qt can run here, found out before Qt is imported: Qt itself ends the process or crashes later.
+"""Checks whether Qt can run here before it is imported: Qt itself ends the process or crashes later.
 
 Imports no Qt. `check` says in one sentence what is missing; `prepare` sets what must stand before Qt's first import.
 """

@@ -121,7 +121,7 @@ class Program(QObject):
 
     @Slot()
     def begin(self) -> None:
-        """Starts the threads, and goes on with the federation that this computer takes part in."""
+        """Starts the threads."""
         self.engine.start()
         QTimer.singleShot(AFTER_PAINT_MS, self._prepare)
         log.info("the desktop has started")
@@ -134,7 +134,7 @@ class Program(QObject):
             self._prepared = True
 
     def set_wishes(self, join: str | None, model: str | None, adapter: Path | None) -> None:
-        """What the command line asked for; without a wish, what was going on when the program was last closed."""
+        """Does what the command line asked for, or resumes what was going on when the program was last closed."""
         joined = self.settings.values.joined
         if model is not None:
             self.window.trial.offer_model(Path(model), adapter)

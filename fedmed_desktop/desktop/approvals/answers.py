@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a decision is made with: findings to tick, usual reasons, and Keep on site, which asks once more."""
+"""Parts of a decision: findings to tick, usual reasons, and Keep on site, which asks once more."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class KeepButton(Button):
         return self._ceases.isActive()
 
     def press(self) -> None:
-        """What a valid press does: the first asks, the second confirms."""
+        """Handles a valid press: the first asks, the second confirms."""
         if self.is_asking:
             self.calm()
             self.confirmed.emit()

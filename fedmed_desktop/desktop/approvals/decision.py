@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far the decision on one update is, and what may be done about it just now."""
+"""State of the decision on one update, and what may be done about it now."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ NO_REASON: Final = "Write a reason first, for whoever reads this record later."
 
 @dataclass(frozen=True)
 class Outcome:
-    """What has become of it: a word with its icon and tone, one or two sentences, and how much is sent (0 to 1)."""
+    """Outcome of a decision: a word with its icon and tone, one or two sentences, and how much is sent (0 to 1)."""
 
     headline: str
     text: str
@@ -149,7 +149,7 @@ def _why_refused(entry: Entry, desk: Desk) -> str:
 
 
 def ended(entry: Entry, desk: Desk) -> str:
-    """What has become of it in one line, for when the next one is on the screen already; "" while it goes on."""
+    """The outcome in one line, for when the next update is already on the screen; "" while it goes on."""
     if stage(entry) not in ("received", "kept"):
         return ""
     told = outcome(entry, desk)

@@ -148,7 +148,7 @@ class Countdown(Spaced):
 
 
 class OutcomeView(Spaced):
-    """What has become of it. Takes the focus where the button that had it is gone, so that it is read out."""
+    """The outcome. Takes the focus where the button that had it is gone, so that it is read out."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -202,7 +202,7 @@ class DecisionCard(Card):
             other.setVisible(other is part)
 
     def _first_of(self, part: QWidget) -> QWidget:
-        """What does nothing that could not be undone."""
+        """The widget that does nothing that could not be undone."""
         if part is self.form:
             return self.form.hold
         return self.countdown.take_back if part is self.countdown else self.outcome

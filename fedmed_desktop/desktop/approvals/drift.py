@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How an update and the notes behind it differ from the federation's, in words; what is not known says why. No Qt."""
+"""Drift of an update, and of the notes behind it, from the federation's, in words; unknown drift says why. No Qt."""
 
 from __future__ import annotations
 

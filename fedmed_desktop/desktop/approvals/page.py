@@ -126,7 +126,7 @@ class ApprovalsPage(PageBase):
             self.show_desk(self._desk)
 
     def _listed(self, desk: Desk) -> list[Entry]:
-        """What has not ended, and the one that is on the screen."""
+        """Entries that have not ended, and the one on the screen."""
         return [e for e in desk.record.entries if e.state in _LASTING or e.sha256 == self._selected]
 
     def _entry_to_show(self, entries: Sequence[Entry]) -> Entry | None:
@@ -310,7 +310,7 @@ class ApprovalsPage(PageBase):
 
     @Slot()
     def _read(self) -> None:
-        """What ended before need not be told any longer."""
+        """Clears the message about what ended before."""
         if self.ended.text():
             self.ended.show_message("")
 

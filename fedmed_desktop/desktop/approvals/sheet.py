@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person sees of an update before deciding: what leaves, what it is worth, how it differs, what it may reveal.
+"""The sheet on an update, read before deciding: what leaves, what it is worth, how it differs, what it may reveal.
 
 Everything is read off the outbox's entry: the very bytes and numbers that an approval would let out.
 """

@@ -94,7 +94,7 @@ class Address(ElidedLabel):
 
 
 class SheetHead(Spaced):
-    """What it is, where it goes, until when, and the hash that a person can compare."""
+    """Title, destination, deadline, and the hash that a person can compare."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -111,7 +111,7 @@ class Chart(QFrame):
         self._items[key].setData(x, mapped(y, self._scale))
 
     def data(self, key: str) -> tuple[Numbers, Numbers]:
-        """What `draw` was given."""
+        """The points that `draw` was given."""
         return self._data[key]
 
     def show_line(self, key: str, line: Line) -> None:
@@ -240,7 +240,7 @@ class Chart(QFrame):
         return f"{value:.0f}" if self._scale == "rank" else number(value)
 
     def describe(self, sentence: str) -> None:
-        """What a screen reader says of the chart; renewed at most every ten seconds."""
+        """Sets what a screen reader says of the chart; updated at most every ten seconds."""
         now = self._clock()
         if now - self._described >= DESCRIBE_EVERY_S and sentence != self.plot.accessibleDescription():
             self._described = now

@@ -83,7 +83,7 @@ class Legend(QWidget):
             self.update()
 
     def text(self) -> str:
-        """What it says, in words."""
+        """The legend in words."""
         return " · ".join(word for _, word, _ in self._entries())
 
     def _entries(self) -> list[tuple[Line | None, str, str]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an axis shows: a range that outliers do not spoil, round numbers on it, and how they are written."""
+"""Scales of an axis: a range that outliers do not spoil, round numbers on it, and how they are written."""
 
 from __future__ import annotations
 

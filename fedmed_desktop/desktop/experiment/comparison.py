@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is shown of an experiment's folder: for each setting a table of methods, and the lines of its charts.
+"""An experiment's results as they are shown: for each setting a table of methods, and the lines of its charts.
 
 Comparing needs the lab, which is imported when a folder is opened: the program starts without it.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the lab found, opened from its folder: methods compared in a table, and the charts of their rounds.
+"""The lab's results, opened from their folder: methods compared in a table, and the charts of their rounds.
 
 The page stands in the Monitor's place until it is closed; whatever runs goes on behind it.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person is asked before something that would surprise them: the words, and whether to ask at all."""
+"""Questions before something that would surprise a person: the words, and whether to ask at all."""
 
 from __future__ import annotations
 

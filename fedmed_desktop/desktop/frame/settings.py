@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the desktop remembers between starts: one JSON file, written whole or not at all.
+"""Settings that the desktop keeps between starts: one JSON file, written whole or not at all.
 
 Not QSettings: its ini files give strings back, so that a stored False is true at the next start.
 """

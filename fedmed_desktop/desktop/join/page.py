@@ -142,7 +142,7 @@ class JoinPage(PageBase):
         self._look_at_address(address)
 
     def prefill_request(self, request: JoinRequest, problem: str = "") -> None:
-        """Everything as it was, each field looked at anew; `problem` is why it has to be changed."""
+        """Everything as it was, each field checked again; `problem` is why it has to be changed."""
         self._before = request
         form = JoinForm.of(request)
         for name, field in self.fields.items():
@@ -218,7 +218,7 @@ class JoinPage(PageBase):
 
     @Slot(object)
     def _fault(self, error: BaseException) -> None:
-        """No mistake of the person's, so it is the program's: whoever shows such things is told."""
+        """Raises a fault of the program, which a dialog then shows; a person's mistake is a verdict."""
         raise error
 
     def _show(self, name: FieldName, verdict: Verdict) -> None:

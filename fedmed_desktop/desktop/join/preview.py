@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is shown of a notes folder before joining: how many notes, which types become what, and three notes. No Qt."""
+"""Preview of a notes folder before joining: how many notes, which types become what, and three notes. No Qt."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class ShownNoteRow(Spaced):
 
 
 class PreviewCard(Card):
-    """What was found in the notes folder; a sentence while there is nothing to show."""
+    """Preview of the notes folder; a sentence while there is nothing to show."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(self.tr("Your notes, as training will see them"), parent=parent)

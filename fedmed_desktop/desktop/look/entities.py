@@ -46,7 +46,7 @@ def _apart(text: str, spans: Iterable[Span], hidden: Collection[str]) -> list[Sp
 
 
 def colors(types: Iterable[str], known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Type -> token of its colour. Types keep the colour in `known`; more types than colours begin anew."""
+    """Type -> token of its colour. Types keep the colour in `known`; with more types than colours, colours repeat."""
     given = dict(known or {})
     for name in sorted(set(types) - given.keys(), key=lambda n: (n not in _USUAL, n)):
         own = ENTITIES[_USUAL.index(name)] if name in _USUAL else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the program looks: one theme of tokens -> style sheet, palette and font; follows the system while it runs.
+"""The program's theme: tokens -> style sheet, palette and font; follows the system while it runs.
 
 Everything here belongs to the GUI thread.
 """
@@ -62,7 +62,7 @@ def load_theme(name: str) -> Theme:
 
 
 class _Running:
-    """What is shown now. One look per process, like QApplication itself; set by Appearance."""
+    """The current look. One per process, like QApplication itself; set by Appearance."""
 
     theme: Theme | None = None
     scale: float = 1.0
@@ -216,7 +216,7 @@ class Appearance(QObject):
     def _apply(self) -> None:
         shown = (self.theme, self._scale)
         if shown == (_Running.theme, _Running.scale) and self._app.styleSheet():
-            return  # every widget there is would be polished anew
+            return  # every widget would be polished again
         _Running.theme, _Running.scale = shown
         self._app.setPalette(palette_of(self.theme))
         self._app.setFont(base_font())

@@ -94,7 +94,7 @@ def gap_px(size: float, scale: float) -> int:
 
 
 class _Values(Mapping[str, str]):
-    """What a style sheet may name: a token, `px14` (grows with the text), `gap8` (empty space),
+    """Values that a style sheet may name: a token, `px14` (grows with the text), `gap8` (empty space),
     `round14` (half of px14 and its border: Qt rounds no corner by more than half) or a given path.
     """
 

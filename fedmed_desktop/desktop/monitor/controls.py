@@ -99,7 +99,7 @@ class MonitorControls(Row):
         self.axis_chosen.emit(action.data())
 
     def show_options(self, weight: Weight, axis: Axis, is_log: bool, is_table: bool) -> None:
-        """What holds now; says nothing."""
+        """Shows the current options; emits nothing."""
         for group, value in ((self.weights, weight), (self.axes, axis)):
             for action in group.actions():
                 action.setChecked(action.data() == value)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the charts show as rows of numbers: for the table beside them and for a CSV file. No Qt."""
+"""Numbers of the charts as rows: for the table beside them and for a CSV file. No Qt."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class MonitorPage(PageBase):
         self.cards.show_figures(monitor.figures(Series(curves)))
 
     def _draw_table(self) -> None:
-        """Every row is made anew, so only where something changed, and not at each step."""
+        """Makes every row again, so only where something changed, and not at each step."""
         now = time.monotonic()
         if self._desk is None or now - self._table_shown < TABLE_EVERY_S:
             return
@@ -197,7 +197,7 @@ class MonitorPage(PageBase):
             self._draw()
 
     def state(self) -> dict[str, object]:
-        """What the person chose, for the next start."""
+        """The person's choices, kept for the next start."""
         charts = self.charts
         return {"smoothing": charts.weight, "axis": charts.axis, "log": charts.is_log, "table": self.shows_table}
 
@@ -245,7 +245,7 @@ class MonitorPage(PageBase):
             self._write(Path(name), lambda path: write_csv(table, path))
 
     def _write(self, path: Path, write: Callable[[Path], None]) -> None:
-        """What there is now, off this thread: the numbers of 100,000 steps take most of a second."""
+        """Writes what there is now, off this thread: the numbers of 100,000 steps take most of a second."""
 
         def written() -> Path:
             write(path)

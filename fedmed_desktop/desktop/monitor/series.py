@@ -24,12 +24,12 @@ class Series:
 
     @property
     def is_thinned(self) -> bool:
-        """Whether of some closed round only a selection of its steps is here."""
+        """Whether only a selection of steps is kept of some closed round."""
         closed = self._rounds["round"] < (self.curves.current[0] if self.curves.current else 0)
         return bool((self._rounds["steps"][closed] > MOST_STEPS).any())
 
     def _origin(self) -> float:
-        """Where time begins: at the first thing that was measured."""
+        """Seconds since 1970 at the first measurement, where the time axis begins."""
         began = self._rounds["began"]
         return float(np.fmin.reduce(began)) if len(began) else NAN
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Monitor says in words and small numbers, and which part of the run it shows while it follows."""
+"""The Monitor's words and small numbers, and the part of the run that it shows while it follows."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _gain(before: float, after: float) -> str:
 
 
 def span(series: Series, axis: Axis) -> tuple[float, float]:
-    """What is seen while following: all there is, and room up to the next quarter of the round that is on.
+    """Ends of the x axis while following: all there is, and room up to the next quarter of the current round.
 
     The axis then moves four times in a round rather than at every step.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the charts show, as a table: every step, and what was measured before and after each round's training."""
+"""The charts' numbers as a table: every step, and what was measured before and after each round's training."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _NAMES: Final = tuple(_COLUMNS)
 
 
 class CurvesModel(QAbstractTableModel):
-    """Rows are added where only rows were added, so that whoever reads in the table keeps the place."""
+    """Rows are added where only rows were added, so that a person reading in the table keeps the place."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)

@@ -65,7 +65,7 @@ class DemonstrationDialog(QDialog):
         self.summary.setText(guide_text(f"method-{self.methods.key()}").split("\n\n")[1].replace("\n", " "))
 
     def event(self, event: QEvent) -> bool:
-        """As tall as its words: a window of its own keeps the height that it opened with, whatever wraps anew."""
+        """As tall as its words: a window of its own keeps the height that it opened with, however text wraps later."""
         handled = super().event(event)
         if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize) and (layout := self.layout()):
             self.setFixedHeight(layout.totalHeightForWidth(self.width()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has changed: F1 before and after, on the site's own notes by type and for the whole federation. No Qt."""
+"""Improvement: F1 before and after, on the site's own notes by type and for the whole federation. No Qt."""
 
 from __future__ import annotations
 

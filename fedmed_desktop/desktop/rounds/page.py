@@ -110,7 +110,7 @@ class _Session(Spaced):
         return head
 
     def _elsewhere(self) -> QWidget:
-        """What else can be done once a session is over; links, since the card has the one button."""
+        """Links to what else can be done once a session is over; the card has the one button."""
         self.over = QWidget()
         row = QHBoxLayout(self.over)
         row.setContentsMargins(0, 0, 0, 0)

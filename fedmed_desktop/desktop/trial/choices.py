@@ -27,7 +27,7 @@ _DOES_NOT_FIT = ("training.no_such_layer", "training.layer_shape")
 
 @dataclass(frozen=True)
 class TrialWish:
-    """What the page asks for: by key on each side (None: this side is not used). `model` None: the session's."""
+    """Request of the page, by key on each side (None: this side is not used). `model` None: the session's."""
 
     text: str
     types: tuple[str, ...]
@@ -71,7 +71,7 @@ def _newest(desk: Desk) -> tuple[int, str] | None:
 
 
 def in_plain_words(error: UserFacingError) -> UserFacingError:
-    """What reading met, as the person is told: which layer it was is for the log."""
+    """The error as a person is told it: which layer it was is for the log."""
     if error.code not in _DOES_NOT_FIT:
         return error
     plain = UserFacingError("desktop.other_model")

@@ -70,7 +70,7 @@ def _same_layer(name: str, layers: Mapping[str, tuple[int, int]]) -> tuple[int, 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a reader attaches."""
+    """Adapters in memory, as a reader attaches them."""
 
     adapter: Adapter
     frozen: Adapter | None

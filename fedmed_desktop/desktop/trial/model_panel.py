@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which model Try it reads with while there is no federation, the bundled one or a folder, and an adapter's folder."""
+"""The model that Try it reads with while there is no federation, bundled or a folder, and an adapter's folder."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class ModelCard(Card):
 
     @property
     def adapter(self) -> Path | None:
-        """What was chosen to be read with beside this base."""
+        """The adapter that was chosen for this base."""
         return self._adapter[1] if self._adapter and self._adapter[0] == self.base else None
 
     def _show(self) -> None:

@@ -55,7 +55,7 @@ class NoteEditor(QPlainTextEdit):
 
 
 class NoteCard(Card):
-    """What is to be read. `show_types` takes the federation's types, which are then not the person's to choose."""
+    """The note to read. `show_types` takes the federation's types, which are then not the person's to choose."""
 
     changed = Signal()
     unfolded = Signal()

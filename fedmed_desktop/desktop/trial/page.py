@@ -207,7 +207,7 @@ class TrialPage(PageBase):
 
     @Slot()
     def _note_changed(self) -> None:
-        """What was found belongs to another note."""
+        """Drops what was found: it belongs to another note."""
         if self._run and not self._is_running():
             self._drop_run()
             self._show_run()
@@ -330,7 +330,7 @@ class TrialPage(PageBase):
 
 
 def _with(found: list[Choice], box: ChoiceBox, is_shown: bool) -> list[Choice]:
-    """What can be chosen; what has gone (the adapter that waited was sent) stays while its result is shown."""
+    """The choices; one that has gone (the adapter that waited was sent) stays while its result is shown."""
     kept = box.choice()
     if is_shown and kept and all(choice.key != kept.key for choice in found):
         return [*found, kept]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far each side of Try it has come, in words: waiting, loading, reading, done, stopped, failed. No Qt."""
+"""Progress of each side of Try it, in words: waiting, loading, reading, done, stopped, failed. No Qt."""
 
 from __future__ import annotations
 

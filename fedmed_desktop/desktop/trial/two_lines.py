@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What something is, and below it, small, what is to be known of it; each in one line that is shortened to fit."""
+"""Two lines, a name and a smaller note below it, each shortened to fit."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one side of Try it found that the other did not. Strict: the same characters and the same type. No Qt."""
+"""Spans that one side of Try it found and the other did not. Strict: the same characters and type. No Qt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST: Final = 40
 
 
 def differences(here: Iterable[Span], there: Collection[Span], reached: int) -> dict[Span, Difference]:
-    """Which spans of this side the other lacks: "type" where it has the same characters under another type.
+    """Spans of this side that the other lacks: "type" where it has the same characters under another type.
 
     Only the first `reached` characters of the note count, those that both sides have dealt with: what the other side
     has not come to yet is no difference.

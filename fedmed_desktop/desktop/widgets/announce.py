@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a screen reader says by itself, though the focus is elsewhere. Rare things only: each interrupts a person."""
+"""Announcements of a screen reader while the focus is elsewhere. Rare ones only: each interrupts a person."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ MOST_PX = 92  # of height, where there is room to spare
 
 
 class FigureCard(Card):
-    """What it is, the number, its unit, and a few words below where there are any."""
+    """A number with its name and unit, and a few words below where there are any."""
 
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent)

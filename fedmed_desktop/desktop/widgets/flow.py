@@ -112,7 +112,7 @@ class Flow(QWidget):
         self._lines.addWidget(widget)
 
     def push(self) -> None:
-        """What is added from now on stands at the right end of its line."""
+        """Puts what is added from now on at the right end of its line."""
         self._lines.first_right = self._lines.count()
 
     def changeEvent(self, event: QEvent) -> None:

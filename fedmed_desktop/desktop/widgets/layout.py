@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where things stand: pages, columns, cards, rows that break. Empty space is in steps of 8 px, grown with the text."""
+"""Layout: pages, columns, cards, rows that break. Empty space is in steps of 8 px, grown with the text."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class Column(Spaced):
 
 
 class _Ground(QWidget):
-    """What a page scrolls. Its height follows from its width alone; Qt would take that of the least width instead."""
+    """Scrolled content of a page. Its height follows from its width; Qt would take that of the least width instead."""
 
     def minimumSizeHint(self) -> QSize:
         return QSize(super().minimumSizeHint().width(), 0)

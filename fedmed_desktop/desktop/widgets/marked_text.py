@@ -74,7 +74,7 @@ class MarkedText(QTextEdit):
     # -- what is shown ---------------------------------------------------------------------------------------------
 
     def show_text(self, text: str, spans: Sequence[Span] = ()) -> None:
-        """Shows the note; offsets are Python's. Cheap to call for every token: only what changed is laid out anew."""
+        """Shows the note; offsets are Python's. Cheap to call for every token: only what changed is laid out again."""
         if (text, tuple(spans)) != (self._text, self._spans):
             self._text, self._spans = text, tuple(spans)
             self._colors = colors((span.type for span in spans), self._colors)

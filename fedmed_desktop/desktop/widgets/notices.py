@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the page has to say: a banner above the content, or the sentence that stands where content is still missing."""
+"""Notices: a banner above the content, or the sentence that stands where content is still missing."""
 
 from __future__ import annotations
 

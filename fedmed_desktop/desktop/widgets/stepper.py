@@ -17,7 +17,7 @@ CIRCLE_PX = 20
 
 
 class StepState(Enum):
-    """Where one step stands."""
+    """State of one step."""
 
     DONE = "done"
     CURRENT = "current"
@@ -53,7 +53,7 @@ class Stepper(QWidget):
         return StepState.FAILED if self._failed else StepState.CURRENT
 
     def sentence(self) -> str:
-        """What the drawing says, in words: "Step 3 of 5: Your approval"."""
+        """The drawing in words: "Step 3 of 5: Your approval"."""
         count = len(self._steps)
         if self._at >= count:
             return self.tr("All {count} steps are done").format(count=count)

@@ -11,7 +11,7 @@ Index = QModelIndex | QPersistentModelIndex
 
 
 class TextTable(QAbstractTableModel):
-    """Rows of words under headings; told anew only where something has changed, so that a choice in it stays."""
+    """Rows of words under headings; reset only where something has changed, so that a choice in it stays."""
 
     def __init__(self, headings: Sequence[str] = (), parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How what happens on other threads reaches the screen: a bounded buffer, emptied ten times a second.
+"""The bridge from other threads to the screen: a bounded buffer, emptied ten times a second.
 
 A queued signal for each training step freezes the window (measured: 2,900 signals a second stop it for seconds, the
 same values through a deque cost 5 ms at the 99th percentile), so nothing here is a signal per event.

@@ -63,7 +63,7 @@ class Curves:
         self.version += 1
 
     def fold_many(self, told: Sequence[events.Event]) -> None:
-        """What `fold` makes of one after the other; rising steps of one round go in at once.
+        """Folds one event after the other, as `fold` would; rising steps of one round go in at once.
 
         Of closed rounds it is the selection that counts, also in what is smoothed. Measured on two shared cores: 91 ms
         for 100 rounds of 1,000 steps.
@@ -86,7 +86,7 @@ class Curves:
         self.version += 1
 
     def fold_record(self, record: Record) -> None:
-        """What the site's own outbox holds: evidence of each training, and what was really sent."""
+        """Folds the site's own outbox: evidence of each training, and what was really sent."""
         self.shares_counts = record.spec is not None and record.spec.share.histogram != "none"
         for entry in record.entries:
             if entry.update.report.kind == "train":
@@ -97,7 +97,7 @@ class Curves:
         self.version += 1
 
     def fold_standing(self, event: events.StandingChanged) -> None:
-        """What the coordinator recorded of closed rounds; it holds against what the site measured by itself."""
+        """Folds the coordinator's record of closed rounds, which overrides what the site measured itself."""
         for closed in event.history:
             self.other_ranks[closed.round] = closed.other_ranks
             row = self._row(closed.round)
@@ -128,7 +128,7 @@ class Curves:
             self.steps.thin(self.current[0])
         self.steps.forget_from(first.round, first.step)
         row = self._row(first.round)
-        self.rounds["steps"][row + 1 :] = 0  # the coordinator may have begun anew from an earlier round
+        self.rounds["steps"][row + 1 :] = 0  # the coordinator may have restarted from an earlier round
         self._lengthen(row, last.step)
         for event in (first, last):
             self._saw(row, event.time.timestamp())

@@ -208,7 +208,7 @@ class Desk:
 
     @property
     def computing(self) -> Work:
-        """What this computer is busy with: the own site's work, else that of another site in this process."""
+        """The work that this computer is busy with: its own site's, else that of another site in this process."""
         if self.work.busy:
             return self.work
         return next((work for work in self.others.values() if work.busy), self.work)

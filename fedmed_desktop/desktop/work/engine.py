@@ -216,7 +216,7 @@ class Engine(QObject):
         self.buffer.append(item)
 
     def _fault(self, error: BaseException) -> None:
-        """What nobody caught on the network thread."""
+        """Tells an error that nothing caught on the network thread."""
         self._put(Problem.of(error, "".join(traceback.format_exception(error)), fatal=False))
 
     def _arrived(self, items: Sequence[Item]) -> None:

@@ -51,7 +51,7 @@ Told = Callable[[BaseException, TracebackType | None], None]
 
 
 def catch_faults(tell: Told) -> Callable[[], None]:
-    """What nobody caught, on any thread, goes to `tell` (from that thread); returns what undoes this."""
+    """Sends every uncaught error, on any thread, to `tell` (from that thread); returns a function that undoes this."""
     before = sys.excepthook, threading.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

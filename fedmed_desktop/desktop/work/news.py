@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What other threads tell the screen: the events of the work, and a few facts that only a desktop has."""
+"""News from other threads for the screen: the events of the work, and a few facts that only a desktop has."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class Paused:
 
 @dataclass(frozen=True)
 class Measured:
-    """What an earlier start of the program measured, in order: for the charts only."""
+    """Measurements of an earlier start of the program, in order: for the charts only."""
 
     events: tuple[Event, ...]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that a person must be told once. `details` is for whoever mends the program: a traceback, or "".
+    """Something that a person must be told once. `details` is for a developer: a traceback, or "".
 
     `fatal`: the session cannot go on.
     """

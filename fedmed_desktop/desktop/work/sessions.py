@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs on the network thread: a site's part in a federation, or a whole demonstration; told as items.
+"""Sessions on the network thread: a site's part in a federation, or a whole demonstration; told as items.
 
 What it takes to make an agent or a demonstration (torch, for one) is a `Backend`'s matter, which `app` supplies.
 """
@@ -35,7 +35,7 @@ _RECORDED = (
 
 
 class Backend(Protocol):
-    """What needs torch. `make_agent`, `prepare_demo` and `read` are called on the training thread."""
+    """The work that needs torch. `make_agent`, `prepare_demo` and `read` are called on the training thread."""
 
     def make_agent(
         self, request: JoinRequest, approver: Approver, jobs: Jobs, emit: Callable[[events.Event], None]
@@ -136,7 +136,7 @@ class Session:
         self._put(SessionEnded(reason))
 
     def _opened(self, agent: SiteAgent) -> None:
-        """What the site's folder holds from earlier starts comes before anything that happens now."""
+        """Tells the record of earlier starts before anything that happens now."""
         self.agent = agent
         self._put(agent.record())
 

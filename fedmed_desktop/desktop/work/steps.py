@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured at each step of training, through all rounds, with the smoothed loss kept along."""
+"""Measurements at each step of training, through all rounds, with the smoothed loss beside them."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class Task(QObject):
         """On a thread of the pool."""
         try:
             outcome: tuple[object, BaseException | None] = self._fn(), None
-        except BaseException as error:  # whoever waits is told, on the thread where it can be shown
+        except BaseException as error:  # told on the thread where it can be shown
             outcome = None, error
         if not self._ended:
             with contextlib.suppress(RuntimeError):  # Qt has deleted the signal's source: the application is gone

@@ -28,7 +28,7 @@ def folder_of(typed: str) -> Path:
 
 
 def judged(typed: str, check: Callable[[str], str]) -> Verdict:
-    """What `check` says of it, without blanks around it; nothing where nothing was typed."""
+    """The verdict of `check` on what was typed, without blanks around it; EMPTY where nothing was."""
     typed = typed.strip()
     return caught(typed, check) if typed else EMPTY
 

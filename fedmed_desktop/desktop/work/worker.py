@@ -63,7 +63,7 @@ class TrainingThread(concurrent.futures.Executor):
                     return
                 try:
                     result = function(*args, **kwargs)
-                except BaseException as error:  # whoever waits for the future is told
+                except BaseException as error:  # told through the future
                     future.set_exception(error)
                 else:
                     future.set_result(result)
