@@ -207,13 +207,16 @@ class Host:
 
     def published(self) -> set[str]:
         """Blobs that any site may fetch: results of rounds, and those that plans name; never another site's update."""
+        found = self.needed() | {self.spec.base.initial}
+        for record in self.rounds.state.history:
+            found |= {one for one in (record.adapter, record.frozen, record.control) if one}
+        return found
+
+    def needed(self) -> set[str]:
+        """Blobs without which the open round cannot go on."""
         state = self.rounds.state
-        found = {self.spec.base.initial, state.start, state.frozen, state.control}
-        for record in state.history:
-            found |= {record.adapter, record.frozen, record.control}
-        for plan in state.plans.values():
-            found |= set(plan.blobs)
-        return {sha256 for sha256 in found if sha256}
+        named = {one for one in (state.start, state.frozen, state.control) if one}
+        return named.union(*(plan.blobs for plan in state.plans.values()))
 
     def farewell(self) -> Finished:
         """Last message to a site; raises a retryable UserFacingError if the final adapter is lost."""
@@ -295,7 +298,7 @@ class Host:
 
     async def take_again(self, site: str, chunk: Chunk) -> None:
         """Takes bytes that no current upload asked for: of a lost part, or of a request that was given up."""
-        if await asyncio.to_thread(self.lost.take, site, chunk):
+        if site in self.lost.sites and await asyncio.to_thread(self.lost.take, site, chunk):
             self._came_back.set()
 
     # -- deadlines ---------------------------------------------------------------------------------------------------

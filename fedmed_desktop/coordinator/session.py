@@ -251,7 +251,8 @@ class SiteSession:
     # -- download ------------------------------------------------------------------------------------------------
 
     async def _wanted(self, sha256: str, offset: int) -> None:
-        if sha256 not in self._host.published():
+        here = sha256 in self._host.blobs
+        if sha256 not in (self._host.published() if here else self._host.needed()):
             self.send(Missing(sha256=sha256))
             return
         if self._download:

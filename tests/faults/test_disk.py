@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fedmed_desktop import events
+from fedmed_desktop.cli.coordinator import run as command_line
 from fedmed_desktop.coordinator import Host
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.inputs import SiteJoined, TimePassed, UpdateArrived
@@ -55,7 +56,9 @@ def full_ledger(host: Host) -> Iterator[None]:
         connection.execute("PRAGMA max_page_count = 1000000")
 
 
-def test_that_a_full_disk_pauses_the_federation_and_it_continues_by_itself(tmp_path: Path) -> None:
+def test_that_a_full_disk_pauses_the_federation_and_it_continues_by_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     async def scenario() -> None:
         seen = list[events.Event]()
         async with coordinator(tmp_path, ONE, seen) as (host, port):
@@ -78,6 +81,9 @@ def test_that_a_full_disk_pauses_the_federation_and_it_continues_by_itself(tmp_p
                     status = await get(port, "/status")
                     assert (status["phase"], status["reason"]) == ("paused", "storage.disk_full")
                     assert (await get(port, "/healthz"))["status"] == "ok"
+                    assert await asyncio.to_thread(command_line, ["--status", "--port", str(port)]) == 0
+                    said = capsys.readouterr().out
+                    assert "paused, round 1 of 1" in said and "The disk is full" in said
                     await asyncio.sleep(0.2)  # tries that come to nothing
             await until(lambda: host.rounds.receipt_for("raw", 1) == result.update.sha256)
             await until(lambda: bool(all_of(seen, events.FederationResumed)))
