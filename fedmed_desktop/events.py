@@ -90,7 +90,8 @@ class Prepared(_SiteEvent):
     """A site has read its notes and loaded the base model. Counts are of training notes and their entities.
 
     `device` is a sentence: where training computes, in which numbers, and why. `ignored`: types that the federation
-    does not know; `dropped`: entities that are discontinuous, nested in another or marked twice.
+    does not know; `dropped`: entities that are discontinuous, nested in another or marked twice; `unread`: keys of the
+    notes' rows that nothing reads, with the number of rows.
     """
 
     type: Literal["prepared"] = "prepared"
@@ -98,6 +99,7 @@ class Prepared(_SiteEvent):
     entities: dict[str, int]
     ignored: dict[str, int]
     dropped: int
+    unread: dict[str, int] = {}
     device: str
     threads: int
 

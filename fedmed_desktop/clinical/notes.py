@@ -8,6 +8,7 @@ keys, offsets and entity numbers only, never the note's words: they reach screen
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Annotated, NamedTuple, Self
 
 from pydantic import (
@@ -58,7 +59,9 @@ class Entity(_Record):
 
     @property
     def discontinuous(self) -> bool:
-        return self.fragments is not None and len(self.fragments) > 1
+        """Whether words that do not belong to it stand between its fragments; a line's end between them is no word."""
+        gaps = pairwise(sorted(self.fragments or ()))
+        return any(self.text[end - self.start : start - self.start].strip() for (_, end), (start, _) in gaps)
 
     @property
     def span(self) -> Span:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -24,6 +25,7 @@ from .notes import Note
 MAX_ROW_BYTES: Final = 16 * 2**20
 SUFFIXES: Final = (".jsonl", ".jsonl.gz")
 _REQUIRED: Final = ("id", "text")
+_DOCCANO: Final = ("label", "labels")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _SHOWN_KEYS: Final = 10
 _SHOWN_KEY_LENGTH: Final = 30
@@ -31,15 +33,19 @@ _SHOWN_KEY_LENGTH: Final = 30
 
 @dataclass(frozen=True)
 class SiteNotes:
-    """A site's notes: to train on, to choose and score rounds by, and (if the site keeps some) to test once."""
+    """A site's notes: to train on, to choose and score rounds by, and (if the site keeps some) to test once.
+
+    `unread`: keys of rows that nothing reads, with the number of rows that have them, most frequent first.
+    """
 
     train: list[Note]
     validation: list[Note]
     test: list[Note] | None
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_notes(path: Path) -> list[Note]:
-    """All notes of a file, in its order.
+def read_notes(path: Path, unread: Counter[str] | None = None) -> list[Note]:
+    """All notes of a file, in its order; `unread` counts the rows' keys that nothing reads.
 
     Raises UserFacingError: `clinical.notes_missing`, `.notes_unreadable` (not gzip, not text, no permission),
     `.notes_row` (with row and reason), `.notes_empty`.
@@ -48,7 +54,10 @@ def read_notes(path: Path) -> list[Note]:
     rows: dict[str, int] = {}
     with _opened(path) as file:
         for row, line in _lines(file, path.name):
-            note = _parse(line, path.name, row)
+            data = _parse(line, path.name, row)
+            note = _note(data, path.name, row)
+            if unread is not None:
+                unread.update(data.keys() - Note.model_fields.keys())
             first = rows.setdefault(note.id, row)
             if first != row:
                 raise _row_error(path.name, row, f"its id is the id of row {first} too")
@@ -69,8 +78,10 @@ def read_notes_folder(folder: Path) -> SiteNotes:
     for split in ("train", "validation"):
         if paths[split] is None:
             raise UserFacingError("clinical.notes_split_missing", name=folder.name, split=split)
-    read = {split: read_notes(path) for split, path in paths.items() if path is not None}
-    return SiteNotes(read["train"], read["validation"], read.get("test"))
+    unread: Counter[str] = Counter()
+    read = {split: read_notes(path, unread) for split, path in paths.items() if path is not None}
+    shown = {key[:_SHOWN_KEY_LENGTH]: rows for key, rows in unread.most_common(_SHOWN_KEYS)}
+    return SiteNotes(read["train"], read["validation"], read.get("test"), shown)
 
 
 def _split_path(folder: Path, split: str) -> Path | None:
@@ -129,7 +140,7 @@ def _lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
             yield row, text
 
 
-def _parse(line: str, name: str, row: int) -> Note:
+def _parse(line: str, name: str, row: int) -> dict[str, object]:
     try:
         data = json.loads(line)
     except json.JSONDecodeError as error:
@@ -141,10 +152,35 @@ def _parse(line: str, name: str, row: int) -> Note:
     missing = [key for key in _REQUIRED if key not in data]
     if missing:
         raise _row_error(name, row, f"missing {_listed(missing)}; found {_listed(sorted(data)) or 'no keys'}")
+    return data
+
+
+def _note(data: dict[str, object], name: str, row: int) -> Note:
+    """The note in a row, whose `label` is taken out of `data` where doccano has written it."""
+    if isinstance(data["id"], int) and not isinstance(data["id"], bool):
+        data["id"] = str(data["id"])
+    if "entities" not in data:
+        for key in _DOCCANO:
+            if isinstance(labels := data.get(key), list) and not all(isinstance(label, str) for label in labels):
+                data["entities"] = _from_doccano(labels, key, str(data["text"]), name, row)
+                del data[key]
     try:
         return Note.model_validate(data)
     except ValidationError as error:
         raise _row_error(name, row, _reason(error)) from None
+
+
+def _from_doccano(labels: list[object], key: str, text: str, name: str, row: int) -> list[dict[str, object]]:
+    """doccano's [start, end, type] rows as entities; their offsets count characters."""
+    entities: list[dict[str, object]] = []
+    for number, label in enumerate(labels, 1):
+        match label:
+            case [int(start), int(end), str(kind)]:
+                mention = text[start:end] if 0 <= start < end else ""
+                entities.append({"id": f"T{number}", "start": start, "end": end, "type": kind, "text": mention})
+            case _:
+                raise _row_error(name, row, f"'{key}' {number} is not [start, end, type], as doccano writes it")
+    return entities
 
 
 def _reason(error: ValidationError) -> str:

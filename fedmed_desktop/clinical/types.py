@@ -8,6 +8,7 @@ site's map says which is which. What is left out on the way is counted, and the 
 from __future__ import annotations
 
 import tomllib
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -142,12 +143,14 @@ def _trimmed(entity: Entity, federated: str) -> Entity:
 
 
 def _outermost(entities: Sequence[Entity], counts: _Counts) -> list[Entity]:
-    kept: list[Entity] = []
+    kept: list[Entity] = []  # in order of their start; none overlaps another, so only neighbours need be looked at
     for entity in sorted(entities, key=lambda e: (e.start - e.end, e.start)):
-        if any(entity.span == other.span for other in kept):
+        at = bisect_left(kept, entity.start, key=lambda e: e.start)
+        near = kept[max(0, at - 1) : at + 1]
+        if any(entity.span == other.span for other in near):
             counts.repeated += 1
-        elif any(entity.start < other.end and other.start < entity.end for other in kept):
+        elif any(entity.start < other.end and other.start < entity.end for other in near):
             counts.nested += 1
         else:
-            kept.append(entity)
-    return sorted(kept, key=lambda e: e.start)
+            kept.insert(at, entity)
+    return kept

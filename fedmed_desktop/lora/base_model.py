@@ -16,6 +16,7 @@ from ..errors import UserFacingError, disk_fault
 FileState = tuple[tuple[str, int, int], ...]
 
 _BLOCK_LINEAR = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.\d+\..+\.weight$")
+_WEIGHTS = (".safetensors", ".bin")
 _MAX_HEADER = 64 * 2**20
 _CHUNK = 2**20
 
@@ -28,6 +29,9 @@ def weight_files(folder: Path) -> list[Path]:
         for name in ("config.json", "tokenizer.json"):
             if not (folder / name).is_file():
                 raise UserFacingError("model.no_file", path=str(folder), file=name)
+        if beside := [path.name for path in folder.glob("adapter_*") if path.suffix in (".json", *_WEIGHTS)]:
+            # transformers would load the base with that adapter, and call it the base.
+            raise UserFacingError("model.with_adapter", path=str(folder), file=min(beside))
         files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise UserFacingError("model.no_file", path=str(folder), file="*.safetensors")

@@ -131,7 +131,9 @@ class Encoder:
         return Example(note, self.prompt(note.text), (*answer, self._end))
 
     def _tokens(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        """Never special tokens, whatever a note says: an end token inside a taught answer would end it there."""
+        encoded = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)
+        return list(encoded["input_ids"])
 
 
 class Schedule:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..clinical import Note, NotesReport, SiteNotes, apply_types, read_types_map
+from ..errors import UserFacingError
 from ..events import Prepared
 from ..federation import FederationSpec
 from ..federation.work import Emit
@@ -35,10 +36,19 @@ def typed_notes(
     # What training notes annotate, the others do too, also where none of them happens to hold an entity of it.
     known = {name: name for name in report.annotated_types} | (types_map or {})
 
-    def typed(split: list[Note]) -> list[Note]:
-        return apply_types(split, spec.types, known)[0]
+    def check(found: NotesReport, split: str) -> None:
+        if not found.entities:  # they would teach, or seem to show, that there is nothing to find
+            unread = ", ".join(notes.unread) or "none"
+            raise UserFacingError("training.no_entities", split=split, notes=found.notes, unread=unread)
 
-    return SiteNotes(train, typed(notes.validation), typed(notes.test) if notes.test else None), report
+    def typed(split: list[Note], name: str) -> list[Note]:
+        found, of_split = apply_types(split, spec.types, known)
+        check(of_split, name)
+        return found
+
+    check(report, "training")
+    validation = typed(notes.validation, "validation")
+    return SiteNotes(train, validation, typed(notes.test, "test") if notes.test else None), report
 
 
 def site_types_map(folder: Path, types_file: Path | None = None) -> dict[str, str] | None:
@@ -75,6 +85,7 @@ def trainer_factory(
                 notes=report.notes,
                 entities=report.entities,
                 ignored=report.unmapped,
+                unread=dict(notes.unread),
                 dropped=report.discontinuous_dropped + report.nested_dropped + report.repeated_dropped,
                 device=loaded.device.reason,
                 threads=loaded.threads,

@@ -9,6 +9,8 @@ SENTENCES: Final = {
     "model.changed": "Files of the model in {path} changed while the program was about to load it. Start again; the "
     "program will then check the model again.",
     "model.damaged": "The model file {path} is damaged: {reason}. Download the model again.",
+    "model.with_adapter": "The model folder {path} also contains an adapter ({file}), which would be loaded as part of "
+    "the base model without anybody noticing. Move the adapter's files to a folder of their own.",
     "model.no_file": "{path} is not a model folder: it has no {file}. Choose the folder of a Hugging Face causal "
     "language model.",
     "model.no_folder": "There is no model folder at {path}. Check the path.",

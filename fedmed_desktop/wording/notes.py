@@ -41,6 +41,9 @@ SENTENCES: Final = {
     "training.no_bitsandbytes": "A 4-bit base model needs the package bitsandbytes, which is not installed. Install "
     "fedmed-desktop[gpu], or continue without 4 bits.",
     "training.no_cuda": "No CUDA device was found. Check the driver, or train on the CPU.",
+    "training.no_entities": "None of the {notes} {split} notes has an entity of the federation's types, so there is "
+    "nothing to learn or to score. Check that the notes are annotated, under a key that is read (keys that are not: "
+    "{unread}), and that types.toml names their types.",
     "training.no_notes": "There are no {split} notes that fit the federation's maximum length. Add notes, or ask for a "
     "larger max_tokens.",
     "training.no_such_layer": "The base model has no linear layer {name}, which the adapter needs. Use the base "

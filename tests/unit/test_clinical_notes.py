@@ -9,8 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fedmed_desktop.clinical import Note, apply_types, histogram, read_notes, read_notes_folder, read_types_map
+from fedmed_desktop.clinical import (
+    Entity,
+    Note,
+    Span,
+    apply_types,
+    histogram,
+    read_notes,
+    read_notes_folder,
+    read_types_map,
+)
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.wording import told
 from tests.parts.told import told_as
@@ -327,3 +338,97 @@ def test_that_a_histogram_fits_a_report() -> None:
     assert Report(notes=1, histogram=counts).histogram == counts
     assert (len(counts), max(map(len, counts))) == (200, 80)
     assert counts["249" + "s" * 77] == 2
+
+
+# -- rows of other tools -----------------------------------------------------------------------------------------------
+
+
+def test_that_rows_of_doccano_are_read(tmp_path: Path) -> None:
+    """A number as the id, and what is marked as [start, end, type] under `label`."""
+    row = {"id": 7, "text": "Ärzte 🙂 gave aspirin.", "label": [[13, 20, "Chemical"]], "Comments": []}
+    (found,) = read_notes(write(tmp_path / "train.jsonl", row))
+    assert found.id == "7"
+    assert [(one.type, one.text) for one in found.entities] == [("Chemical", "aspirin")]
+
+
+WRONG_LABELS = [[[0, 99, "Drug"]], [[5, 3, "Drug"]], [[-3, 2, "Drug"]], [["0", 4, "Drug"]], [[0, 4]], [{}]]
+
+
+@pytest.mark.parametrize("label", WRONG_LABELS)
+def test_that_a_label_that_does_not_fit_is_refused_with_its_row(label: object, tmp_path: Path) -> None:
+    path = write(tmp_path / "train.jsonl", {"id": "a", "text": "Pain."}, {"id": "b", "text": "Pain.", "label": label})
+    assert refusal(path).params["row"] == 2
+
+
+def test_that_a_class_of_the_whole_note_is_no_annotation(tmp_path: Path) -> None:
+    rows = [{"id": "a", "text": "Pain.", "label": "urgent"}, {"id": "b", "text": "Pain.", "label": ["urgent"]}]
+    assert [one.entities for one in read_notes(write(tmp_path / "train.jsonl", *rows))] == [(), ()]
+
+
+def test_that_keys_that_nothing_reads_are_counted_by_rows(tmp_path: Path) -> None:
+    row = record()
+    write(tmp_path / "train.jsonl", {**row, "spans": []}, {**row, "id": "n2", "spans": [], "x" * 99: 1})
+    write(tmp_path / "validation.jsonl", {**row, "spans": []})
+    assert read_notes_folder(tmp_path).unread == {"split": 3, "spans": 3, "x" * 30: 1}
+
+
+# -- many mentions, and mentions across lines --------------------------------------------------------------------------
+
+
+def test_that_a_mention_broken_by_a_line_end_only_is_one_mention() -> None:
+    text = "Severe chest\n pain and fever."
+    broken = {"id": "T1", "start": 7, "end": 18, "type": "drug", "text": text[7:18], "fragments": [[7, 12], [14, 18]]}
+    parted = {"id": "T2", "start": 0, "end": 18, "type": "drug", "text": text[:18], "fragments": [[14, 18], [0, 6]]}
+    marked = Note.model_validate({"id": "n", "text": text, "entities": [broken, parted]})
+    (found,), report = apply_types([marked], ["drug"])
+    assert [one.text for one in found.entities] == ["chest\n pain"]
+    assert report.discontinuous_dropped == 1
+
+
+def longest_first(spans: list[tuple[int, int, str]]) -> tuple[list[tuple[int, int, str]], int, int]:
+    """The rule as it is written: of overlapping mentions the longest stays, then the earliest, then the first."""
+    kept: list[tuple[int, int, str]] = []
+    repeated = nested = 0
+    for span in sorted(spans, key=lambda one: (one[0] - one[1], one[0])):
+        if span in kept:
+            repeated += 1
+        elif any(span[0] < other[1] and other[0] < span[1] for other in kept):
+            nested += 1
+        else:
+            kept.append(span)
+    return sorted(kept), repeated, nested
+
+
+SPANS = st.lists(
+    st.tuples(st.integers(0, 30), st.integers(1, 12), st.sampled_from(["drug", "problem"])).map(
+        lambda one: (one[0], one[0] + one[1], one[2])
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+@given(SPANS)
+def test_that_overlapping_mentions_are_resolved_as_the_rule_says(spans: list[tuple[int, int, str]]) -> None:
+    (found,), report = apply_types([note("x" * 50, *spans)], ["drug", "problem"])
+    kept, repeated, nested = longest_first(spans)
+    assert sorted(one.span for one in found.entities) == kept
+    assert (report.repeated_dropped, report.nested_dropped) == (repeated, nested)
+
+
+def test_that_the_work_of_resolving_mentions_grows_with_their_number_and_not_its_square() -> None:
+    """Counted in comparisons of spans, since a clock would measure the machine."""
+    looked_at = 0
+
+    class Counted(Entity):
+        @property
+        def span(self) -> Span:
+            nonlocal looked_at
+            looked_at += 1
+            return super().span
+
+    many = 4000
+    text = "ab " * many
+    entities = tuple(Counted(id=f"T{at}", start=3 * at, end=3 * at + 2, type="drug", text="ab") for at in range(many))
+    apply_types([Note(id="n", text=text).model_copy(update={"entities": entities})], ["drug"])
+    assert looked_at < 10 * many

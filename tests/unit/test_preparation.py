@@ -12,7 +12,7 @@ import pytest
 from fedmed_desktop.clinical import read_notes_folder
 from fedmed_desktop.events import Event, Prepared
 from fedmed_desktop.lora.base_model import file_state, fingerprint
-from fedmed_desktop.training.preparation import LoadedBase, site_types_map, trainer_factory
+from fedmed_desktop.training.preparation import LoadedBase, site_types_map, trainer_factory, typed_notes
 from tests.parts.federation import small_spec
 from tests.parts.model import copied, replace_weights
 from tests.parts.told import told_as
@@ -81,3 +81,18 @@ def test_that_a_model_that_cannot_be_read_is_a_sentence(
         (model / "second.safetensors").mkdir()
         with told_as(r"second\.safetensors cannot be used"):
             look(model)
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_that_notes_without_any_entity_are_not_trained_on(split: str, folder: Path, tmp_path: Path) -> None:
+    """As where what is marked stands under a key that nothing reads: it trained on empty answers, and sent them."""
+    for name in ("train", "validation", "test"):
+        marks = "spans" if name == split else "entities"
+        entity = {"id": "T1", "start": 0, "end": 7, "type": "Chemical", "text": "Aspirin"}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"id": "n", "text": "Aspirin.", marks: [entity]}))
+    write_map(tmp_path / "types.toml", Chemical="drug")
+    notes = read_notes_folder(tmp_path)
+    with told_as("has an entity of the federation's types.*not: spans"):
+        typed_notes(small_spec(), notes, site_types_map(tmp_path))
+    without = small_spec(task="text", score_on="loss", types=())
+    assert len(typed_notes(without, notes, None)[0].train) == 1

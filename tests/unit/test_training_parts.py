@@ -18,13 +18,15 @@ from fedmed_desktop.clinical import Entity, Note, SiteNotes
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
 from fedmed_desktop.federation.work import Control, Given, Stopped
 from fedmed_desktop.lora import Adapter, Module
-from fedmed_desktop.lora.base_model import decoder_linears
+from fedmed_desktop.lora.base_model import decoder_linears, fingerprint
 from fedmed_desktop.training.base import BaseModel, resolve_model
 from fedmed_desktop.training.batches import Encoder, Example, Schedule, by_length, collate
 from fedmed_desktop.training.device import choose_device
 from fedmed_desktop.training.generation import Request, generate, stream
+from fedmed_desktop.training.loading import LoadedBase
 from fedmed_desktop.training.loop import label_losses, learning_rate_share
 from fedmed_desktop.training.trainer import SiteTrainer
+from tests.parts.model import copied
 from tests.parts.told import told_as
 
 TYPES = ("drug",)
@@ -299,3 +301,14 @@ def test_that_a_4_bit_base_trains_on_the_cpu(tiny_model: Path, tmp_path: Path) -
     weight = base.model.model.layers[0].mlp.up_proj.weight
     assert torch.equal(weight.data, packed)
     assert torch.equal(weight.quant_state.absmax, scales)
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"])
+def test_that_an_adapter_inside_a_base_folder_is_refused(name: str, tiny_model: Path, tmp_path: Path) -> None:
+    """The library would load the base with that adapter in it, and nobody would know."""
+    folder = copied(tiny_model, tmp_path / "base")
+    (folder / name).write_bytes(b"{}")
+    read = (decoder_linears, fingerprint, lambda path: resolve_model(str(path)), lambda path: LoadedBase(path).get())
+    for use in read:
+        with told_as(f"contains an adapter.*{name}"):
+            use(folder)
