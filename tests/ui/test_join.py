@@ -69,7 +69,7 @@ def test_that_an_empty_form_explains_each_field_and_cannot_be_sent(page: JoinPag
     [
         ("address", "ws://example.org:8765", "SSH tunnel"),
         ("address", "127.0.0.1:8765", "such as ws://"),
-        ("name", "-", "1 to 40 letters"),
+        ("name", "-", "up to 60 letters"),
         ("model", str(NOTES), "config.json"),
         ("model", "/nowhere/model", "There is no model folder"),
         ("notes", str(MODEL), "train"),
