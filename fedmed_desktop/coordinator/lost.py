@@ -25,7 +25,6 @@ class _Lost:
     site: str
     size: int
     reception: Reception | None = None
-    seen: int = -1  # bytes received when it was last asked for
 
 
 class LostParts:
@@ -55,17 +54,12 @@ class LostParts:
         return UserFacingError("coordinator.lost_update", round=due.round, sites=", ".join(self.sites), retryable=True)
 
     def wants(self) -> dict[str, Want]:
-        """Requests to send, one for each site (a site sends one blob at a time); none while bytes are arriving."""
+        """Requests to send, one for each site, which sends one blob at a time; each asks for what is still missing."""
         found: dict[str, Want] = {}
-        moving = set[str]()
         for sha256, lost in self._lost.items():
             received = lost.reception.received if lost.reception else 0
-            if received > lost.seen >= 0:
-                moving.add(lost.site)
-            elif lost.site not in found:
-                found[lost.site] = Want(sha256=sha256, offset=received)
-            lost.seen = received
-        return {site: want for site, want in found.items() if site not in moving}
+            found.setdefault(lost.site, Want(sha256=sha256, offset=received))
+        return found
 
     def gone(self, site: str, sha256: str) -> UserFacingError | None:
         """Error to tell if a site no longer has a lost part either; None if the part is not one of its lost ones."""
@@ -87,7 +81,7 @@ class LostParts:
             self._blobs.adopt(lost.reception.finish(), chunk.sha256)
         except UserFacingError as error:
             _LOG.warning("%s, sent again by %s: %s", chunk.sha256[:12], site, error)
-            lost.reception, lost.seen = None, -1  # wrong bytes: it is requested again from the beginning
+            lost.reception = None  # wrong bytes: it is requested again from the beginning
             if error.retryable:
                 raise
             return False

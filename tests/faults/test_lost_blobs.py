@@ -14,12 +14,14 @@ from fedmed_desktop import events
 from fedmed_desktop.coordinator import Host
 from fedmed_desktop.coordinator.founding import adopt_initial, write_federation
 from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings
+from fedmed_desktop.lora import Adapter
 from fedmed_desktop.protocol.messages import Finished, Goodbye, Missing, OfferUpdate, Receipt, Want
 from fedmed_desktop.protocol.transfer import Chunk
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import BlobStore
-from tests.parts.federation import INITIAL, NumpyTrainer, moved, result_of, small_spec
-from tests.parts.loopback import PATIENCE, RawSite, agent, all_of, coordinator, running, stop, until
+from tests.parts.federation import FINGERPRINT, INITIAL, NumpyTrainer, moved, result_of, small_spec
+from tests.parts.loopback import PATIENCE, CuttingProxy, RawSite, agent, all_of, coordinator, running, stop, until
 
 pytestmark = pytest.mark.integration
 
@@ -149,6 +151,39 @@ def test_that_only_the_right_bytes_from_the_right_site_are_taken(tmp_path: Path)
             assert host.rounds.state.phase == "combining"
             await site.send(want.sha256, data)
             await until(lambda: host.rounds.state.round == 2)
+
+    asyncio.run(scenario())
+
+
+def test_that_a_line_that_is_cut_while_a_lost_part_comes_back_costs_what_was_on_the_way(
+    tmp_path: Path, jobs: list[Jobs]
+) -> None:
+    wide = {"model.layers.0.mlp.up_proj": (60_000, 8)}
+    initial = Adapter.initial(wide, 4, 2.0, seed=0)
+    size = len(initial.to_blob())
+    spec = small_spec(
+        rounds=1,
+        sites=2,
+        quorum=2,
+        base=BaseModelSpec(fingerprint=FINGERPRINT, initial=initial.sha256, modules=wide),
+        lora=LoraSettings(rank=4, alpha=8),
+    )
+
+    async def scenario() -> None:
+        slow = NumpyTrainer(ord("B"))
+        slow.hold.clear()
+        async with (
+            coordinator(tmp_path / "c", spec, [], initial=initial) as (host, port),
+            CuttingProxy(port, cuts_up=(size + 800_000,)) as proxy,
+        ):
+            host.retry = 0.5
+            agents = [agent(tmp_path, "A", proxy.port, jobs[0], []), agent(tmp_path, "B", port, jobs[1], [], slow)]
+            async with running(*agents) as tasks:
+                await until(lambda: list(host.rounds.state.updates) == ["A"])
+                stored_part(host, "A").unlink()
+                slow.hold.set()
+                await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
+            assert proxy.connections == 2 and 2 * size < proxy.bytes["up"] < 2.5 * size
 
     asyncio.run(scenario())
 
