@@ -20,11 +20,13 @@ from fedmed_desktop.cli.coordinator import run as command_line
 from fedmed_desktop.coordinator import Host
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.inputs import SiteJoined, TimePassed, UpdateArrived
+from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings
 from fedmed_desktop.files import write_durably
+from fedmed_desktop.lora import Adapter
 from fedmed_desktop.protocol.messages import Goodbye, OfferUpdate, Receipt, Standing
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import BlobStore, Outbox
-from tests.parts.federation import INITIAL, NumpyTrainer, moved, result_of, small_spec
+from tests.parts.federation import FINGERPRINT, INITIAL, NumpyTrainer, moved, result_of, small_spec
 from tests.parts.loopback import PATIENCE, RawSite, agent, all_of, coordinator, running, until
 
 pytestmark = pytest.mark.integration
@@ -196,6 +198,47 @@ def test_that_a_federation_whose_disk_was_full_in_mid_round_ends_the_same(small_
         jobs.close()
         other.close()
     assert disturbed == calm and len(calm) == 1
+
+
+def test_that_a_combination_that_does_not_fit_is_made_again_once_there_is_room(small_disk: Path) -> None:
+    """The ledger still has room for its rows, the next adapter has not."""
+    subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
+    wide = {"model.layers.0.mlp.up_proj": (60_000, 8)}
+    initial = Adapter.initial(wide, 4, 2.0, seed=0)
+    base = BaseModelSpec(fingerprint=FINGERPRINT, initial=initial.sha256, modules=wide)
+    spec = small_spec(rounds=1, sites=2, quorum=2, base=base, lora=LoraSettings(rank=4, alpha=8))
+
+    async def scenario() -> None:
+        seen = list[events.Event]()
+        BlobStore(small_disk / "blobs").write(initial.to_blob())
+        host = Host(spec, small_disk, seen.append)
+        host.retry = 0.05
+        await host.start()
+        try:
+            for site in "AB":
+                await host.apply(SiteJoined(site=site))
+            results = {
+                site: result_of(plan, initial, moved(initial, ord(site)))
+                for site, plan in host.rounds.state.plans.items()
+            }
+            for result in results.values():
+                host.blobs.write(result.blobs["adapter"])
+            ballast = fill(small_disk)
+            with ballast.open("r+b") as file:
+                file.truncate(ballast.stat().st_size - 400_000)
+            for site, result in results.items():
+                await host.apply(UpdateArrived(site=site, update=result.update))
+            await until(lambda: host.held_up.code == "storage.disk_full")
+            assert host.rounds.state.phase == "combining"
+            assert not list((small_disk / "blobs" / "parts").iterdir()), "what did not fit takes no room"
+            ballast.unlink()
+            await until(lambda: host.rounds.state.round == 2)
+            await until(lambda: host.held_up.code is None)
+            assert len(all_of(seen, events.FederationPaused)) == len(all_of(seen, events.FederationResumed)) == 1
+        finally:
+            await host.stop()
+
+    asyncio.run(scenario())
 
 
 def test_that_a_read_only_disk_is_called_so(small_disk: Path) -> None:
