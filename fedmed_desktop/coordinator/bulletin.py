@@ -14,15 +14,16 @@ from ..events import Phase
 from ..federation import FederationSpec
 from ..federation.record import RoundRecord, RoundsState
 from ..federation.standing import Pooled, closed_round, pooled_scores, standing
-from ..protocol.messages import MAX_MESSAGE_BYTES, Standing, encode
-from ..standing import ClosedRound
+from ..protocol.messages import Standing, encode
+from ..standing import ClosedRound, FederationStanding
 
 _log = logging.getLogger(__name__)
 
 # Seconds between two tellings of one site: quick for a person, and nothing beside the transfer of an adapter.
 INTERVAL = 1.0
-# Closed rounds that are told; a standing is sent anew at each change, so its length is bounded.
+# Closed rounds that are told, and bytes of a standing: it is sent again at each change, and held until it is read.
 MOST_ROUNDS = 100
+MOST_BYTES = 2**18
 
 
 class Bulletin:
@@ -49,6 +50,7 @@ class Bulletin:
         self._told: dict[str, tuple[int, Phase]] = {}
         self._pooled: dict[int, Pooled] = {}
         self._readers: set[Reader] = set()
+        self._now: FederationStanding | None = None  # what all sites may know; formed once for a change
 
     def told(self, site: str, round_number: int, phase: Phase) -> None:
         """A site has said which phase it is in."""
@@ -57,6 +59,7 @@ class Bulletin:
 
     def changed(self) -> None:
         """Something may be different now. Never waits, never raises."""
+        self._now = None
         for reader in self._readers:
             reader.news.set()
 
@@ -73,10 +76,10 @@ class Bulletin:
             if record.round not in closed:
                 closed[record.round] = closed_round(record, site, self._pooled_of(record))
         history = [closed[record.round] for record in latest]
-        now = standing(self._spec, state, self._told, self._connected(), history)
-        held_up = self._held_up()
-        changes = {"phase": "paused", "held_up": held_up} if held_up else {}
-        return Standing(**dict(now) | changes)
+        if self._now is None:
+            now, held_up = standing(self._spec, state, self._told, self._connected()), self._held_up()
+            self._now = now.model_copy(update={"phase": "paused", "held_up": held_up}) if held_up else now
+        return Standing(**dict(self._now) | {"history": tuple(history)})
 
     def _pooled_of(self, record: RoundRecord) -> Pooled | None:
         if not self._spec.share.scores:
@@ -128,7 +131,7 @@ class Reader:
             await self._send(fitting(now))
 
 
-def fitting(told: Standing, limit: int = MAX_MESSAGE_BYTES) -> str:
+def fitting(told: Standing, limit: int = MOST_BYTES) -> str:
     """The message as JSON; earlier rounds are left out where it would be longer than a site may be sent."""
     while len(text := encode(told)) > limit and told.history:
         told = told.model_copy(update={"history": told.history[len(told.history) // 2 + 1 :]})

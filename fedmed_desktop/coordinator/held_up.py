@@ -50,7 +50,8 @@ class HeldUp:
 
     def no_more(self, what: str) -> None:
         """This part of the work has been done."""
-        if self._reasons.pop(what, None) and not self._reasons:
-            _LOG.info("round %d goes on", self._round)
-            self._emit(events.FederationResumed(round=self._round))
+        if self._reasons.pop(what, None):
+            if not self._reasons:
+                _LOG.info("round %d goes on", self._round)
+                self._emit(events.FederationResumed(round=self._round))
             self._changed()

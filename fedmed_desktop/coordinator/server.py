@@ -43,6 +43,7 @@ class CoordinatorServer:
         self._emit = emit
         self._server: Server | None = None
         self._sessions: dict[str, SiteSession] = {}
+        self._strangers = 0
         self._tries: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     async def __aenter__(self) -> CoordinatorServer:
@@ -53,7 +54,7 @@ class CoordinatorServer:
                 self._port,
                 process_request=self._plain_request,
                 compression=wire.COMPRESSION,
-                max_size=wire.MAX_SIZE_TO_COORDINATOR,
+                max_size=wire.MAX_HELLO_BYTES,
                 max_queue=wire.MAX_QUEUE,
                 ping_interval=wire.PING_INTERVAL,
                 ping_timeout=wire.PING_TIMEOUT,
@@ -79,6 +80,8 @@ class CoordinatorServer:
     def _plain_request(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.headers.get_all("Origin") or not self._is_ours(request.headers.get_all("Host")):
             return connection.respond(http.HTTPStatus.FORBIDDEN, "Only fedmed-desktop may ask here.\n")
+        if self._strangers >= wire.MAX_STRANGERS:
+            return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "Too many at once. Try again.\n")
         path = request.path.partition("?")[0]
         if path == "/healthz":
             return _json_response({"status": "ok", "version": __version__})
@@ -128,6 +131,17 @@ class CoordinatorServer:
     # -- sites -------------------------------------------------------------------------------------------------------
 
     async def _connected(self, connection: ServerConnection) -> None:
+        self._strangers += 1
+        try:
+            admitted = await self._introduced(connection)
+        finally:
+            self._strangers -= 1
+        if admitted:
+            connection.protocol.max_message_size = wire.MAX_OFFER_BYTES
+            await self._serve(*admitted, connection)
+
+    async def _introduced(self, connection: ServerConnection) -> tuple[str, int | None] | None:
+        """The site's name and rank cap; None where it was sent away."""
         try:
             async with asyncio.timeout(_HELLO_SECONDS):
                 frame = await connection.recv()
@@ -136,15 +150,14 @@ class CoordinatorServer:
                 raise UserFacingError("protocol.not_understood", place=hello.type, reason="hello comes first")
         except UserFacingError as error:
             await _part(connection, error, _CLOSE_NOT_UNDERSTOOD)
-            return
+            return None
         except (TimeoutError, ConnectionClosed):
-            return
+            return None
         try:
-            site = await asyncio.to_thread(self._admit, hello)
+            return await asyncio.to_thread(self._admit, hello), hello.rank_cap
         except UserFacingError as error:
             await _part(connection, error, _CLOSE_REFUSED)
-            return
-        await self._serve(site, hello.rank_cap, connection)
+            return None
 
     def _admit(self, hello: Hello) -> str:
         """The name under which the site takes part. Raises UserFacingError where it cannot."""

@@ -30,7 +30,7 @@ from ..protocol.messages import (
     sayable,
 )
 from ..protocol.transfer import MOST_FETCHES, Reception, decode_chunk
-from ..protocol.wire import send_blob
+from ..protocol.wire import MAX_SIZE_TO_COORDINATOR, send_blob
 from .host import Host
 
 # Answers that may wait for a site to read them. A site has a handful of messages to wait for, never this many.
@@ -141,6 +141,7 @@ class SiteSession:
         if (largest := max((part.size for part in update.parts.values()), default=0)) > limit:
             self._refuse(update, UserFacingError("update.too_large", size=largest, limit=limit))
             return
+        self.connection.protocol.max_message_size = MAX_SIZE_TO_COORDINATOR
         self._update, self._plan = update, plan
         if update.sha256 not in self._tries:
             self._tries.clear()
@@ -257,5 +258,8 @@ class SiteSession:
             return
         if self._download:
             self._download.cancel()
+            # A site that asks on and on without reading is heard no further until it has read.
+            await asyncio.gather(self._download, return_exceptions=True)
+            await self.connection.drain()
         path = await self._host.checking.whole(self._host.rounds.state.round, sha256)
         self._download = asyncio.create_task(send_blob(self.connection, sha256, path, offset))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from ..bounds import within
 from ..events import Phase
@@ -32,9 +32,8 @@ def standing(
     state: RoundsState,
     told: Mapping[str, tuple[int, Phase]],
     connected: Collection[str],
-    history: Sequence[ClosedRound],
 ) -> FederationStanding:
-    """The standing now. `told`: latest round and phase from each site; `history`: `closed_round` of each record."""
+    """The standing now, the same for every site: without closed rounds. `told`: latest round and phase of each site."""
     words = Counter(site_word(site, state, told.get(site), site in connected) for site in state.sites)
     return FederationStanding(
         round=min(state.round, spec.rounds),
@@ -45,7 +44,7 @@ def standing(
         closes=state.closes if state.phase in ("open", "evaluating") else None,
         sites=dict(sorted(words.items())),
         connected=sum(site in connected for site in state.sites),
-        history=tuple(history),
+        history=(),
     )
 
 

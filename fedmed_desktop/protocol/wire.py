@@ -20,6 +20,12 @@ COMPRESSION = None
 # held. Only a coordinator says long things (the specification), so a site may say no more than a chunk's length.
 MAX_SIZE_TO_SITE = MAX_MESSAGE_BYTES
 MAX_SIZE_TO_COORDINATOR = MAX_FRAME_BYTES
+# What a peer may make a coordinator hold before it has said who it is, and before an update of it is fetched: a frame
+# that is never finished is held all the same. The longest message of a site is an offer, with all of its report.
+MAX_HELLO_BYTES = 2**12
+MAX_OFFER_BYTES = 2**16
+# Connections that have not said who they are; a thousand sites that come back at once need a moment each.
+MAX_STRANGERS = 256
 # A few frames may wait, no more: what a peer can make us hold stays bounded.
 MAX_QUEUE = 8
 PING_INTERVAL = 20.0

@@ -325,7 +325,7 @@ async def test_that_an_agent_that_is_refused_ends_with_that_sentence(tmp_path: P
         [b"\x00" * 50],
         ["{}"],
         [json.dumps({"type": "want", "sha256": "ab" * 32})],
-        ["[" * 100_000],
+        ["[" * 4000],
         ["JOIN", "{}"],
         ["JOIN", b"\x00" * 10],
         ["JOIN", json.dumps({"type": "finished", "adapter": "ab" * 32, "size": 1})],

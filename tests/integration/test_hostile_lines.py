@@ -4,19 +4,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from fedmed_desktop import events
+from fedmed_desktop.coordinator import bulletin
 from fedmed_desktop.federation import Control, Part, Update
 from fedmed_desktop.federation.work import Given
 from fedmed_desktop.lora import Adapter, Module
+from fedmed_desktop.protocol import wire
 from fedmed_desktop.protocol.messages import OfferUpdate, Receipt, Refused, Standing, Want, encode
+from fedmed_desktop.protocol.wire import MAX_HELLO_BYTES, MAX_OFFER_BYTES
 from fedmed_desktop.site import Jobs
 from tests.parts.federation import FINGERPRINT, INITIAL, moved, result_of, small_spec
 from tests.parts.loopback import PATIENCE, CuttingProxy, RawSite, agent, all_of, coordinator
@@ -80,7 +85,6 @@ def test_that_absurd_counts_are_refused_and_the_honest_site_goes_on(tmp_path: Pa
 
 def test_that_a_standing_that_cannot_be_read_ends_no_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a coordinator that has taken absurd numbers once tells them, for ever."""
-    from fedmed_desktop.coordinator import bulletin
 
     real = bulletin.fitting
     monkeypatch.setattr(bulletin, "fitting", lambda told: real(told).replace('"round":', '"round":' + "9" * 400, 1))
@@ -187,3 +191,67 @@ def test_that_no_part_of_a_refused_update_is_kept(tmp_path: Path) -> None:
 
 def blobs(folder: Path) -> set[str]:
     return {path.name for path in (folder / "blobs").rglob("*") if path.is_file()}
+
+
+# -- memory ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("joined", "size"), [(False, MAX_HELLO_BYTES), (True, MAX_OFFER_BYTES)])
+async def test_that_only_a_site_whose_update_is_fetched_may_send_long_frames(
+    joined: bool, size: int, tmp_path: Path
+) -> None:
+    """A frame that is begun and never finished is held in memory all the same."""
+    async with coordinator(tmp_path, ONE, []) as (_, port), RawSite(port) as site:
+        if joined:
+            await site.join()
+        await site.say("x" * (size + 1))
+        await site.line.wait_closed()
+        assert site.line.close_code == 1009
+    async with coordinator(tmp_path / "again", ONE, []) as (_, port), RawSite(port) as site:
+        await site.join()
+        await site.offer(result_of(await site.plan(), INITIAL, moved(INITIAL, 1)))
+        await site.hear(Receipt)
+
+
+async def test_that_few_connections_may_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MAX_STRANGERS", 3)
+    async with coordinator(tmp_path, ONE, []) as (_, port), contextlib.AsyncExitStack() as lines:
+        for _ in range(3):
+            await lines.enter_async_context(RawSite(port))
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://127.0.0.1:{port}", proxy=None)
+        assert refused.value.response.status_code == 503
+        await lines.aclose()
+        async with RawSite(port) as site:  # there is room again
+            await site.join()
+
+
+async def test_that_what_all_sites_are_told_is_counted_once_for_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was counted for each site over all sites: one site that left and came back cost the square of their number."""
+    counted = 0
+
+    def counting(*given: Any) -> Any:
+        nonlocal counted
+        counted += 1
+        return real(*given)
+
+    real = bulletin.standing
+    monkeypatch.setattr(bulletin, "standing", counting)
+    monkeypatch.setattr(bulletin, "INTERVAL", 0.01)
+    spec = small_spec(sites=20, quorum=1)
+    async with coordinator(tmp_path, spec, []) as (_, port), contextlib.AsyncExitStack() as lines:
+        sites = [await lines.enter_async_context(RawSite(port, f"site {n}", f"{n:064}")) for n in range(12)]
+        for site in sites:
+            await site.join()
+        for site in sites:
+            while (await site.hear(Standing)).connected < len(sites):
+                pass
+        before = counted
+        async with RawSite(port, "late", "9" * 64) as late:
+            await late.join()
+            for site in sites:
+                while (await site.hear(Standing)).connected <= len(sites):
+                    pass
+        assert counted - before < len(sites), "each site had the others counted for itself"

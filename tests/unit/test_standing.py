@@ -96,7 +96,7 @@ def test_that_sites_that_a_round_goes_on_without_are_counted_apart_until_they_ar
     drive = Driver(round=RoundSettings(sites=3, quorum=2, clients=2)).opened()
     left_out, asked = set(NAMES) - set(drive.rounds.state.plans), sorted(drive.rounds.state.plans)
     assert len(left_out) == 1 and words(drive) == dict.fromkeys(asked, "waiting") | dict.fromkeys(left_out, "not_asked")
-    now = standing(drive.rounds.spec, drive.rounds.state, {}, NAMES, [])
+    now = standing(drive.rounds.spec, drive.rounds.state, {}, NAMES)
     assert now.sites == {"waiting": 2, "not_asked": 1}
     for site in asked:
         drive(scored(site, 1, 1, 2), 1)
@@ -118,7 +118,7 @@ def after_two_rounds(**spec: object) -> Driver:
 
 def test_that_a_standing_counts_sites_and_says_when_the_round_closes() -> None:
     drive = Driver(rounds=2).opened()
-    now = standing(drive.rounds.spec, drive.rounds.state, {"A": (1, "training"), "B": (1, "uploading")}, {"A", "B"}, [])
+    now = standing(drive.rounds.spec, drive.rounds.state, {"A": (1, "training"), "B": (1, "uploading")}, {"A", "B"})
     assert (now.round, now.rounds, now.attempt, now.phase) == (1, 2, 1, "open")
     assert (now.opened, now.closes) == (at(0), at(10))
     assert now.sites == {"training": 1, "sending": 1, "offline": 1} and now.connected == 2
@@ -127,13 +127,13 @@ def test_that_a_standing_counts_sites_and_says_when_the_round_closes() -> None:
 def test_that_no_deadline_is_told_where_none_runs_and_the_final_scoring_is_no_round_of_its_own() -> None:
     gathering = Driver()
     gathering(SiteJoined(site="A"), 0)
-    now = standing(gathering.rounds.spec, gathering.rounds.state, {}, {"A"}, [])
+    now = standing(gathering.rounds.spec, gathering.rounds.state, {}, {"A"})
     assert (now.phase, now.opened, now.closes) == ("gathering", None, None)
     drive = after_two_rounds()
     assert drive.phase == "combining"
-    assert standing(drive.rounds.spec, drive.rounds.state, {}, NAMES, []).closes is None
+    assert standing(drive.rounds.spec, drive.rounds.state, {}, NAMES).closes is None
     drive(combined(2), 5)
-    now = standing(drive.rounds.spec, drive.rounds.state, {}, NAMES, [])
+    now = standing(drive.rounds.spec, drive.rounds.state, {}, NAMES)
     assert (now.phase, now.round, now.rounds) == ("evaluating", 2, 2) and now.closes is not None
 
 
@@ -180,7 +180,7 @@ def long_standing(rounds: int) -> Standing:
     record = drive.rounds.state.history[0]
     one = closed_round(record, "A", pooled_scores(record))
     history = [one.model_copy(update={"round": number}) for number in range(1, rounds + 1)]
-    return Standing(**dict(standing(drive.rounds.spec, drive.rounds.state, {}, NAMES, history)))
+    return Standing(**dict(standing(drive.rounds.spec, drive.rounds.state, {}, NAMES)) | {"history": tuple(history)})
 
 
 def test_that_the_oldest_rounds_are_left_out_of_a_standing_that_would_be_too_long() -> None:
