@@ -121,15 +121,14 @@ class SitePart:
         if made:
             self._answer(made[-1])
             return
-        train = do.Train(plan)
         assert self.spec is not None  # nothing is taken before the welcome
         try:
             check_plan(plan, self.spec, self._rank_cap)
         except UserFacingError as error:
-            self._give_up(error)
+            self._fail(error)
             return
         self._enter(plan.round, "downloading")
-        self._begin(do.Fetch(plan.round, plan.blobs, train))
+        self._begin(do.Fetch(plan.round, plan.blobs, do.Train(plan)))
 
     def not_asked(self, round_number: int) -> None:
         """The round goes on without this site: what was under way for an earlier one is over."""
@@ -199,15 +198,15 @@ class SitePart:
         """
         if action is not self.due:
             return
-        if not error.retryable:
-            if self.plan is None:
-                raise error
-            self._give_up(error)
-            return
-        delay = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(self._tries, 16))
-        self._tries += 1
-        self.wake_at = now + delay
-        self._fail(error, delay.total_seconds())
+        if error.retryable:
+            delay = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(self._tries, 16))
+            self._tries += 1
+            self.wake_at = now + delay
+            self._fail(error, delay.total_seconds())
+        elif self.plan is None:
+            raise error
+        else:
+            self._fail(error)
 
     def time_passed(self, now: datetime) -> None:
         """Does what waited for this time; worth telling at `wake_at`."""
@@ -314,16 +313,13 @@ class SitePart:
             self._enter(entry.plan.round, "uploading")
             self._out.append(do.Offer(entry.update))
 
-    def _give_up(self, error: UserFacingError) -> None:
-        """The round has failed here; what is on disk counts when the plan is asked for again."""
-        assert self.plan is not None
-        self.due = None
-        self._fail(error)
-        self._out.append(do.Decline(self.plan.round, "failed"))
-
     def _fail(self, error: UserFacingError, retry_seconds: float | None = None) -> None:
+        """Tells the fault. One for good costs the round; what is on disk counts when the plan is asked for again."""
         number = self.plan.round if self.plan else 0
         self._say(events.Failed, number, code=error.code, params=error.params, retry_seconds=retry_seconds)
+        if retry_seconds is None:
+            self.due = None
+            self._out.append(do.Decline(number, "failed"))
 
     def _say(self, kind: Callable[..., events.Event], round_number: int, **facts: object) -> None:
         self._out.append(kind(site=self.site, round=round_number, **facts))

@@ -77,7 +77,7 @@ class SiteAgent:
         self._rank_cap = rank_cap
         self._emit = emit
         self._clock = clock
-        self._link = Link(address, self._hello, self._receive, self._connection, backoff or Backoff())
+        self._link = Link(address, self._hello, self._receive, self._tell, backoff or Backoff())
         self._token = own_token(data_dir / "token")
         self._driver = Driver(
             name, data_dir, make_trainer, approver, jobs, self._link, self._tell, clock, rank_cap, self._pass_on_fault
@@ -213,13 +213,9 @@ class SiteAgent:
         await self._driver.take(partial(self._part.welcomed, welcome.spec, welcome.round))
         await self._driver.downloads.ask_again()
 
-    def _connection(self, event: events.Event) -> None:
-        """Tells of the line; a new one begins with the coordinator's welcome."""
-        if isinstance(event, events.ConnectionChanged):
-            self._driver.tell(self._part.line_lost)
-        self._emit(event)
-
     def _tell(self, event: events.Event) -> None:
+        if isinstance(event, events.ConnectionChanged):
+            self._driver.tell(self._part.line_lost)  # what is said on a new one begins with the welcome
         self._emit(event)
         if isinstance(event, events.FederationFinished) and self._done and not self._done.done():
             self._done.set_result(event.adapter)
