@@ -117,9 +117,9 @@ class SitePart:
         if plan != self.plan:
             self._drop(plan.round)
         self.plan = plan
-        made = [entry for entry in self.entries.values() if entry.plan == plan]
-        if made:
-            self._answer(made[-1])
+        made = next((entry for entry in self.entries.values() if entry.plan == plan), None)
+        if made is not None:
+            self._answer(made)
             return
         assert self.spec is not None  # nothing is taken before the welcome
         try:
@@ -185,7 +185,7 @@ class SitePart:
         self.entries[entry.sha256] = entry
         is_due = action is self.due
         if isinstance(action, do.Record):
-            is_due |= isinstance(self.due, do.Record) and self.due.sha256 == entry.sha256 and entry.state == "pending"
+            is_due |= isinstance(self.due, do.Record) and self.due.sha256 == entry.sha256  # taken back meanwhile
             self._note(action, entry)
         if is_due:
             self.due = self.wake_at = None

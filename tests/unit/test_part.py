@@ -78,6 +78,7 @@ def test_that_what_a_person_takes_back_at_the_last_moment_is_not_released(site: 
     site.outbox.take_back(entry.sha256, "ann", "no", site.now)
     site.wait()
     assert site.states == ["pending"] and not site.offered and isinstance(site.under_way, do.AskPerson)
+    assert site.decided == ["approved"], "a release that the outbox did not take is not told"
 
 
 def test_that_a_plan_that_comes_again_while_it_is_answered_only_has_the_phase_told_again(site: Site) -> None:
@@ -372,6 +373,7 @@ def test_that_late_answers_of_what_was_dropped_change_nothing(site: Site) -> Non
     assert isinstance(question, do.AskPerson)
     site.ask(plan(3))
     site.give(lambda: site.part.decided(question, True, "ann", "late", DELAY))
+    assert site.part.due is site.under_way and isinstance(site.under_way, do.Fetch)
     site.wait()
     assert site.states == ["expired"] and not site.offered
 
