@@ -29,8 +29,8 @@ async def run_federation(folder: Path, spec: FederationSpec, names: list[str]) -
         jobs.close()
 
 
-def test_that_three_sites_finish_three_rounds_and_hold_the_same_final_adapter(tmp_path: Path) -> None:
-    final, seen = asyncio.run(run_federation(tmp_path, small_spec(), ["A", "B", "C"]))
+async def test_that_three_sites_finish_three_rounds_and_hold_the_same_final_adapter(tmp_path: Path) -> None:
+    final, seen = await run_federation(tmp_path, small_spec(), ["A", "B", "C"])
     assert final != INITIAL.sha256
     combined = [event for event in seen if isinstance(event, events.RoundCombined)]
     assert [event.round for event in combined] == [1, 2, 3]
@@ -38,10 +38,10 @@ def test_that_three_sites_finish_three_rounds_and_hold_the_same_final_adapter(tm
     assert len(receipts) == 3 * 4
 
 
-def test_that_the_same_federation_gives_the_same_adapter_twice(tmp_path: Path) -> None:
-    first, _ = asyncio.run(run_federation(tmp_path / "1", small_spec(), ["A", "B", "C"]))
-    second, _ = asyncio.run(run_federation(tmp_path / "2", small_spec(), ["C", "B", "A"]))
-    other, _ = asyncio.run(run_federation(tmp_path / "3", small_spec(seed=1), ["A", "B", "C"]))
+async def test_that_the_same_federation_gives_the_same_adapter_twice(tmp_path: Path) -> None:
+    first, _ = await run_federation(tmp_path / "1", small_spec(), ["A", "B", "C"])
+    second, _ = await run_federation(tmp_path / "2", small_spec(), ["C", "B", "A"])
+    other, _ = await run_federation(tmp_path / "3", small_spec(seed=1), ["A", "B", "C"])
     assert second == first
     assert other != first
 
@@ -57,22 +57,14 @@ class ChangesTheirMind:
         return Verdict(approve=len(self.asked) > 1, by="Ada", reason="", delay=timedelta(0))
 
 
-def test_that_an_operator_is_asked_again_where_a_round_cannot_close_without_the_kept_update(tmp_path: Path) -> None:
-    async def federate() -> tuple[str, list[events.Event], ChangesTheirMind]:
-        seen: list[events.Event] = []
-        person, jobs = ChangesTheirMind(), Jobs()
-        try:
-            async with coordinator(tmp_path / "c", small_spec(rounds=1, sites=2), seen) as (_, port):
-                sites = [
-                    agent(tmp_path, "A", port, jobs, seen, approver=person),
-                    agent(tmp_path, "B", port, jobs, seen),
-                ]
-                finals = await asyncio.wait_for(asyncio.gather(*(site.run() for site in sites)), 60)
-                return finals[0], seen, person
-        finally:
-            jobs.close()
-
-    final, seen, person = asyncio.run(federate())
+async def test_that_an_operator_is_asked_again_where_a_round_cannot_close_without_the_kept_update(
+    tmp_path: Path, jobs: Jobs
+) -> None:
+    seen: list[events.Event] = []
+    person = ChangesTheirMind()
+    async with coordinator(tmp_path / "c", small_spec(rounds=1, sites=2), seen) as (_, port):
+        sites = [agent(tmp_path, "A", port, jobs, seen, approver=person), agent(tmp_path, "B", port, jobs, seen)]
+        final, _ = await asyncio.wait_for(asyncio.gather(*(site.run() for site in sites)), 60)
     assert final != INITIAL.sha256
     assert [entry.plan.round for entry in person.asked] == [1, 1, 2]
     assert person.asked[0].sha256 == person.asked[1].sha256

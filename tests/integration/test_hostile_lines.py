@@ -37,69 +37,58 @@ WIDE_BASE = {"fingerprint": FINGERPRINT, "initial": WIDE.sha256, "modules": WIDE
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_that_a_byte_damaged_on_the_way_costs_a_transfer_and_not_the_round(seed: int, tmp_path: Path) -> None:
+async def test_that_a_byte_damaged_on_the_way_costs_a_transfer_and_not_the_round(
+    seed: int, tmp_path: Path, jobs: Jobs
+) -> None:
     spec = small_spec(rounds=1, sites=1, quorum=1, base=WIDE_BASE, lora={"rank": 16, "alpha": 32})
     blob, rng = len(WIDE.to_blob()), random.Random(seed)
     places = [tuple(4000 + int(blob * rng.uniform(0.1, 0.9)) for _ in range(2)) for _ in ("up", "down")]
-
-    async def scenario() -> None:
-        seen: list[events.Event] = []
-        jobs = Jobs()
-        async with (
-            coordinator(tmp_path / "c", spec, seen, initial=WIDE) as (host, port),
-            CuttingProxy(port, damaged_up=places[0], damaged_down=places[1]) as proxy,
-        ):
-            site = agent(tmp_path, "Alpha", proxy.port, jobs, seen)
-            async with asyncio.timeout(PATIENCE):
-                await site.run()
-            assert host.rounds.state.history[0].sites.keys() == {"Alpha"}
-            assert not host.rounds.state.history[0].declined
-            assert not all_of(seen, events.UpdateRefused)
-            assert proxy.bytes["up"] > 2 * blob and proxy.bytes["down"] > 2 * blob, "nothing was sent again"
-        jobs.close()
-
-    asyncio.run(scenario())
+    seen: list[events.Event] = []
+    async with (
+        coordinator(tmp_path / "c", spec, seen, initial=WIDE) as (host, port),
+        CuttingProxy(port, damaged_up=places[0], damaged_down=places[1]) as proxy,
+    ):
+        site = agent(tmp_path, "Alpha", proxy.port, jobs, seen)
+        async with asyncio.timeout(PATIENCE):
+            await site.run()
+        assert host.rounds.state.history[0].sites.keys() == {"Alpha"}
+        assert not host.rounds.state.history[0].declined
+        assert not all_of(seen, events.UpdateRefused)
+        assert proxy.bytes["up"] > 2 * blob and proxy.bytes["down"] > 2 * blob, "nothing was sent again"
 
 
-def test_that_absurd_counts_are_refused_and_the_honest_site_goes_on(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        spec = small_spec(rounds=1, sites=2, quorum=1)
-        async with (
-            coordinator(tmp_path, spec, []) as (host, port),
-            RawSite(port, "liar", "1" * 64) as liar,
-            RawSite(port, "honest", "2" * 64) as honest,
-        ):
-            await liar.join()
-            await honest.join()
-            plan = await liar.plan()
-            lie = encode(OfferUpdate(update=result_of(plan, INITIAL, moved(INITIAL, 1)).update))
-            await liar.say(lie.replace('"tp":10', '"tp":' + "9" * 4300))
-            result = result_of(await honest.plan(), INITIAL, moved(INITIAL, 2))
-            await honest.offer(result)
-            await honest.hear(Receipt)
-            assert host.rounds.state.updates.keys() == {"honest"}
-            await honest.hear(Standing)
-
-    asyncio.run(scenario())
+async def test_that_absurd_counts_are_refused_and_the_honest_site_goes_on(tmp_path: Path) -> None:
+    spec = small_spec(rounds=1, sites=2, quorum=1)
+    async with (
+        coordinator(tmp_path, spec, []) as (host, port),
+        RawSite(port, "liar", "1" * 64) as liar,
+        RawSite(port, "honest", "2" * 64) as honest,
+    ):
+        await liar.join()
+        await honest.join()
+        plan = await liar.plan()
+        lie = encode(OfferUpdate(update=result_of(plan, INITIAL, moved(INITIAL, 1)).update))
+        await liar.say(lie.replace('"tp":10', '"tp":' + "9" * 4300))
+        result = result_of(await honest.plan(), INITIAL, moved(INITIAL, 2))
+        await honest.offer(result)
+        await honest.hear(Receipt)
+        assert host.rounds.state.updates.keys() == {"honest"}
+        await honest.hear(Standing)
 
 
-def test_that_a_standing_that_cannot_be_read_ends_no_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_that_a_standing_that_cannot_be_read_ends_no_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: Jobs
+) -> None:
     """As a coordinator that has taken absurd numbers once tells them, for ever."""
 
     real = bulletin.fitting
     monkeypatch.setattr(bulletin, "fitting", lambda told: real(told).replace('"round":', '"round":' + "9" * 400, 1))
-
-    async def scenario() -> None:
-        seen: list[events.Event] = []
-        jobs = Jobs()
-        async with coordinator(tmp_path / "c", ONE, seen) as (_, port):
-            async with asyncio.timeout(PATIENCE):
-                await agent(tmp_path, "Alpha", port, jobs, seen).run()
-        jobs.close()
-        assert any(event.code == "protocol.not_understood" for event in all_of(seen, events.Warned))
-        assert not [event for event in all_of(seen, events.ConnectionChanged) if event.state == "lost"]
-
-    asyncio.run(scenario())
+    seen: list[events.Event] = []
+    async with coordinator(tmp_path / "c", ONE, seen) as (_, port):
+        async with asyncio.timeout(PATIENCE):
+            await agent(tmp_path, "Alpha", port, jobs, seen).run()
+    assert any(event.code == "protocol.not_understood" for event in all_of(seen, events.Warned))
+    assert not [event for event in all_of(seen, events.ConnectionChanged) if event.state == "lost"]
 
 
 # -- browsers ----------------------------------------------------------------------------------------------------------
@@ -116,29 +105,23 @@ def test_that_a_standing_that_cannot_be_read_ends_no_session(tmp_path: Path, mon
         ({}, ""),
     ],
 )
-def test_that_a_web_page_is_not_let_in(headers: dict[str, str], host: str | None, tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with coordinator(tmp_path, ONE, []) as (_, port):
-            named = f"{host}:{port}" if host else (host if host == "" else f"127.0.0.1:{port}")
-            lines = [f"Host: {named}", *(f"{name}: {value}" for name, value in headers.items())]
-            for path in ("/status", "/healthz"):
-                assert b" 403 " in await answer(port, path, lines)
-            if host is None:
-                with pytest.raises(InvalidStatus) as refused:
-                    await connect(f"ws://127.0.0.1:{port}", additional_headers=headers, proxy=None)
-                assert refused.value.response.status_code == 403
-
-    asyncio.run(scenario())
+async def test_that_a_web_page_is_not_let_in(headers: dict[str, str], host: str | None, tmp_path: Path) -> None:
+    async with coordinator(tmp_path, ONE, []) as (_, port):
+        named = f"{host}:{port}" if host else (host if host == "" else f"127.0.0.1:{port}")
+        lines = [f"Host: {named}", *(f"{name}: {value}" for name, value in headers.items())]
+        for path in ("/status", "/healthz"):
+            assert b" 403 " in await answer(port, path, lines)
+        if host is None:
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(f"ws://127.0.0.1:{port}", additional_headers=headers, proxy=None)
+            assert refused.value.response.status_code == 403
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.0.0.1:9", "LOCALHOST:8765"])
-def test_that_this_computers_own_names_are_answered_at_any_port(host: str, tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with coordinator(tmp_path, ONE, []) as (_, port):
-            assert b" 200 " in await answer(port, "/status", [f"Host: {host}"])
-            assert b" 403 " in await answer(port, "/status", [f"Host: {host}", "Host: evil.example"])
-
-    asyncio.run(scenario())
+async def test_that_this_computers_own_names_are_answered_at_any_port(host: str, tmp_path: Path) -> None:
+    async with coordinator(tmp_path, ONE, []) as (_, port):
+        assert b" 200 " in await answer(port, "/status", [f"Host: {host}"])
+        assert b" 403 " in await answer(port, "/status", [f"Host: {host}", "Host: evil.example"])
 
 
 async def answer(port: int, path: str, lines: list[str]) -> bytes:
@@ -156,37 +139,33 @@ async def answer(port: int, path: str, lines: list[str]) -> bytes:
 # -- updates of several parts ------------------------------------------------------------------------------------------
 
 
-def test_that_no_part_of_a_refused_update_is_kept(tmp_path: Path) -> None:
+async def test_that_no_part_of_a_refused_update_is_kept(tmp_path: Path) -> None:
     spec = small_spec(rounds=1, sites=1, quorum=1, method=spec_of("scaffold").method)
-
-    async def scenario() -> None:
-        async with coordinator(tmp_path, spec, []) as (_, port), RawSite(port) as site:
-            await site.join()
-            plan = await site.plan()
-            before = blobs(tmp_path)
-            for number in range(5):
-                seeded = plan.model_copy(update={"seed": number})
-                good = MethodTrainer().train_round(seeded, Given(INITIAL), tmp_path, lambda event: None, Control())
-                bad = Adapter({name: Module(m.B[:1], m.A, m.scale) for name, m in INITIAL.items()}).to_blob()
-                lie = Part(sha256=hashlib.sha256(bad).hexdigest(), size=len(bad))
-                parts = {**good.update.parts, "control": lie}
-                update = Update(round=1, parts=parts, report=good.update.report)
-                await site.say(OfferUpdate(update=update))
-                sent = {"adapter": good.blobs["adapter"], "control": bad}
-                for name in ("adapter", "control"):
-                    want = await site.hear(Want)
-                    assert want.sha256 == parts[name].sha256
-                    await site.send(want.sha256, sent[name])
-                assert (await site.hear(Refused)).code == "update.wrong_shape"
-            assert blobs(tmp_path) == before
-            # and what is right is kept whole
-            await site.say(OfferUpdate(update=good.update))
+    async with coordinator(tmp_path, spec, []) as (_, port), RawSite(port) as site:
+        await site.join()
+        plan = await site.plan()
+        before = blobs(tmp_path)
+        for number in range(5):
+            seeded = plan.model_copy(update={"seed": number})
+            good = MethodTrainer().train_round(seeded, Given(INITIAL), tmp_path, lambda event: None, Control())
+            bad = Adapter({name: Module(m.B[:1], m.A, m.scale) for name, m in INITIAL.items()}).to_blob()
+            lie = Part(sha256=hashlib.sha256(bad).hexdigest(), size=len(bad))
+            parts = {**good.update.parts, "control": lie}
+            update = Update(round=1, parts=parts, report=good.update.report)
+            await site.say(OfferUpdate(update=update))
+            sent = {"adapter": good.blobs["adapter"], "control": bad}
             for name in ("adapter", "control"):
-                await site.send((await site.hear(Want)).sha256, good.blobs[name])
-            await site.hear(Receipt)
-            assert {part.sha256 for part in good.update.parts.values()} <= blobs(tmp_path)
-
-    asyncio.run(scenario())
+                want = await site.hear(Want)
+                assert want.sha256 == parts[name].sha256
+                await site.send(want.sha256, sent[name])
+            assert (await site.hear(Refused)).code == "update.wrong_shape"
+        assert blobs(tmp_path) == before
+        # and what is right is kept whole
+        await site.say(OfferUpdate(update=good.update))
+        for name in ("adapter", "control"):
+            await site.send((await site.hear(Want)).sha256, good.blobs[name])
+        await site.hear(Receipt)
+        assert {part.sha256 for part in good.update.parts.values()} <= blobs(tmp_path)
 
 
 def blobs(folder: Path) -> set[str]:

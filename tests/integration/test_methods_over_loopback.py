@@ -77,7 +77,7 @@ def method_spec(name: str, **changes: object) -> FederationSpec:
     return small_spec(**({"rounds": 2, "method": {"name": name}} | changes))  # type: ignore[arg-type]
 
 
-def test_that_what_lies_frozen_reaches_every_site_and_is_part_of_its_final_model(tmp_path: Path) -> None:
+async def test_that_what_lies_frozen_reaches_every_site_and_is_part_of_its_final_model(tmp_path: Path) -> None:
     async def scenario(name: str) -> None:
         async with federation(tmp_path / name, method_spec(name)) as ran:
             first, last = ran.host.rounds.state.history
@@ -99,7 +99,7 @@ def test_that_what_lies_frozen_reaches_every_site_and_is_part_of_its_final_model
                     assert np.abs(other).max() > 0
 
     for name in ("fedex", "flora"):
-        asyncio.run(scenario(name))
+        await scenario(name)
 
 
 async def test_that_a_site_carries_out_no_plan_that_its_specification_does_not_know(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ async def test_that_a_site_carries_out_no_plan_that_its_specification_does_not_k
         jobs.close()
 
 
-def test_that_one_factor_alone_travels_where_the_other_is_frozen_or_a_sites_own(tmp_path: Path) -> None:
+async def test_that_one_factor_alone_travels_where_the_other_is_frozen_or_a_sites_own(tmp_path: Path) -> None:
     async def ffa() -> None:
         async with federation(tmp_path / "ffa", method_spec("ffa")) as ran:
             for record in ran.host.rounds.state.history:
@@ -154,11 +154,11 @@ def test_that_one_factor_alone_travels_where_the_other_is_frozen_or_a_sites_own(
                     b = trainer.results[2].own["B"][name].B.astype(np.float64)
                     np.testing.assert_allclose(mine[name], module.scale * b @ module.A, atol=1e-6)
 
-    asyncio.run(ffa())
-    asyncio.run(fedsa())
+    await ffa()
+    await fedsa()
 
 
-def test_that_sites_of_different_ranks_take_part_together_and_a_method_that_cannot_refuses_in_words(
+async def test_that_sites_of_different_ranks_take_part_together_and_a_method_that_cannot_refuses_in_words(
     tmp_path: Path,
 ) -> None:
     async def mixed() -> None:
@@ -175,8 +175,8 @@ def test_that_sites_of_different_ranks_take_part_together_and_a_method_that_cann
             assert goodbye.code == "join.rank_cap" and goodbye.final and goodbye.params == {"rank": 2, "cap": 1}
             assert host.rounds.state.sites == []
 
-    asyncio.run(mixed())
-    asyncio.run(refused())
+    await mixed()
+    await refused()
 
 
 # -- two parts ---------------------------------------------------------------------------------------------------------
@@ -278,12 +278,14 @@ async def restarted(folder: Path, spec: FederationSpec, stops: frozenset[str]) -
         jobs.close()
 
 
-def test_that_a_restart_of_sites_or_of_all_in_mid_round_changes_no_bit_of_adapter_and_control(tmp_path: Path) -> None:
+async def test_that_a_restart_of_sites_or_of_all_in_mid_round_changes_no_bit_of_adapter_and_control(
+    tmp_path: Path,
+) -> None:
     spec = control_spec(rounds=3, sites=2)
-    whole = asyncio.run(restarted(tmp_path / "whole", spec, frozenset()))
+    whole = await restarted(tmp_path / "whole", spec, frozenset())
     assert whole[1] is not None
-    assert asyncio.run(restarted(tmp_path / "sites", spec, frozenset({"site"}))) == whole
-    assert asyncio.run(restarted(tmp_path / "all", spec, frozenset({"site-and-coordinator"}))) == whole
+    assert await restarted(tmp_path / "sites", spec, frozenset({"site"})) == whole
+    assert await restarted(tmp_path / "all", spec, frozenset({"site-and-coordinator"})) == whole
 
 
 async def test_that_a_coordinator_that_stops_leaves_no_combination_running_behind(
@@ -308,7 +310,9 @@ async def test_that_a_coordinator_that_stops_leaves_no_combination_running_behin
     assert ended.is_set(), "the next start would write the same files beside it"
 
 
-def test_that_a_site_killed_between_keeping_its_own_and_its_outbox_trains_again_from_the_same(tmp_path: Path) -> None:
+async def test_that_a_site_killed_between_keeping_its_own_and_its_outbox_trains_again_from_the_same(
+    tmp_path: Path, jobs: Jobs
+) -> None:
     async def scenario(killed: bool) -> tuple[str, str | None]:
         folder = tmp_path / str(killed)
         seen: list[events.Event] = []
@@ -334,11 +338,7 @@ def test_that_a_site_killed_between_keeping_its_own_and_its_outbox_trains_again_
             record = host.rounds.state.history[-1]
             return record.adapter, record.control
 
-    jobs = Jobs()
-    try:
-        assert asyncio.run(scenario(True)) == asyncio.run(scenario(False))
-    finally:
-        jobs.close()
+    assert await scenario(True) == await scenario(False)
 
 
 class Hesitates:

@@ -48,34 +48,31 @@ def phases(seen: list[events.Event], site: str = "A") -> list[tuple[int, str]]:
     return [(e.round, e.phase) for e in all_of(seen, events.PhaseChanged) if e.site == site]
 
 
-def test_that_computing_stands_still_until_it_is_resumed_and_both_faces_are_told(tmp_path: Path) -> None:
-    async def federate() -> tuple[list[events.Event], list[events.Event]]:
-        at_site: list[events.Event] = []
-        at_coordinator: list[events.Event] = []
-        trainer, jobs = PacedTrainer(5), Jobs()
-        trainer.hold.clear()
-        spec = small_spec(rounds=1, sites=1, quorum=1)
-        async with coordinator(tmp_path / "c", spec, at_coordinator) as (_, port):
-            site = agent(tmp_path, "A", port, jobs, at_site, trainer)
-            async with running(site) as [run]:
-                await until(lambda: trainer.steps > 3)
-                await asyncio.to_thread(site.pause)
-                site.pause()
-                assert site.paused
-                await asyncio.sleep(0.02)
-                before = trainer.steps
-                await asyncio.sleep(0.05)
-                assert trainer.steps == before
-                await until(lambda: any(e.phase == "paused" for e in all_of(at_coordinator, events.SiteSeen)))
-                site.resume()
-                site.resume()
-                await until(lambda: trainer.steps > before)
-                trainer.hold.set()
-                await asyncio.wait_for(run, 20)
-        jobs.close()
-        return at_site, at_coordinator
-
-    at_site, at_coordinator = asyncio.run(federate())
+async def test_that_computing_stands_still_until_it_is_resumed_and_both_faces_are_told(
+    tmp_path: Path, jobs: Jobs
+) -> None:
+    at_site: list[events.Event] = []
+    at_coordinator: list[events.Event] = []
+    trainer = PacedTrainer(5)
+    trainer.hold.clear()
+    spec = small_spec(rounds=1, sites=1, quorum=1)
+    async with coordinator(tmp_path / "c", spec, at_coordinator) as (_, port):
+        site = agent(tmp_path, "A", port, jobs, at_site, trainer)
+        async with running(site) as [run]:
+            await until(lambda: trainer.steps > 3)
+            await asyncio.to_thread(site.pause)
+            site.pause()
+            assert site.paused
+            await asyncio.sleep(0.02)
+            before = trainer.steps
+            await asyncio.sleep(0.05)
+            assert trainer.steps == before
+            await until(lambda: any(e.phase == "paused" for e in all_of(at_coordinator, events.SiteSeen)))
+            site.resume()
+            site.resume()
+            await until(lambda: trainer.steps > before)
+            trainer.hold.set()
+            await asyncio.wait_for(run, 20)
     around = phases(at_site)
     at = around.index((1, "paused"))
     assert around[at - 1 : at + 2] == [(1, "training"), (1, "paused"), (1, "training")]
@@ -85,45 +82,38 @@ def test_that_computing_stands_still_until_it_is_resumed_and_both_faces_are_told
     assert told[at - 1 : at + 2] == ["training", "paused", "training"]
 
 
-def test_that_a_paused_site_still_decides_and_sends_and_stays_paused_in_the_next_round(tmp_path: Path) -> None:
-    async def federate() -> list[events.Event]:
-        seen: list[events.Event] = []
-        trainer, jobs, person = PacedTrainer(5), Jobs(), Asked()
-        async with coordinator(tmp_path / "c", small_spec(rounds=2, sites=1, quorum=1), []) as (host, port):
-            site = agent(tmp_path, "A", port, jobs, seen, trainer, person)
-            async with running(site) as [run]:
-                await until(lambda: (1, "approval") in phases(seen))
-                site.pause()
-                person.answer.set()
-                await until(lambda: host.rounds.state.round == 2 and (2, "paused") in phases(seen))
-                await asyncio.sleep(0.05)
-                assert trainer.trained == [1]
-                site.resume()
-                await asyncio.wait_for(run, 20)
-        jobs.close()
-        return seen
-
-    seen = asyncio.run(federate())
+async def test_that_a_paused_site_still_decides_and_sends_and_stays_paused_in_the_next_round(
+    tmp_path: Path, jobs: Jobs
+) -> None:
+    seen: list[events.Event] = []
+    trainer, person = PacedTrainer(5), Asked()
+    async with coordinator(tmp_path / "c", small_spec(rounds=2, sites=1, quorum=1), []) as (host, port):
+        site = agent(tmp_path, "A", port, jobs, seen, trainer, person)
+        async with running(site) as [run]:
+            await until(lambda: (1, "approval") in phases(seen))
+            site.pause()
+            person.answer.set()
+            await until(lambda: host.rounds.state.round == 2 and (2, "paused") in phases(seen))
+            await asyncio.sleep(0.05)
+            assert trainer.trained == [1]
+            site.resume()
+            await asyncio.wait_for(run, 20)
     told = phases(seen)
     while_paused = told[told.index((1, "paused")) : told.index((2, "paused"))]
     assert {(1, "uploading"), (1, "sent"), (2, "downloading")} <= set(while_paused)
     assert told[told.index((2, "paused")) + 1] == (2, "waiting")
 
 
-def test_that_a_paused_site_is_ended_at_once(tmp_path: Path) -> None:
-    async def federate() -> None:
-        trainer, jobs = PacedTrainer(5), Jobs()
-        trainer.hold.clear()
-        async with coordinator(tmp_path / "c", small_spec(sites=1, quorum=1), []) as (_, port):
-            site = agent(tmp_path, "A", port, jobs, [], trainer)
-            async with running(site) as [run]:
-                await until(lambda: trainer.steps > 0)
-                site.pause()
-                run.cancel()
-                async with asyncio.timeout(2):
-                    await asyncio.gather(run, return_exceptions=True)
-            site.resume()
-        jobs.close()
-        site.pause()
-
-    asyncio.run(federate())
+async def test_that_a_paused_site_is_ended_at_once(tmp_path: Path, jobs: Jobs) -> None:
+    trainer = PacedTrainer(5)
+    trainer.hold.clear()
+    async with coordinator(tmp_path / "c", small_spec(sites=1, quorum=1), []) as (_, port):
+        site = agent(tmp_path, "A", port, jobs, [], trainer)
+        async with running(site) as [run]:
+            await until(lambda: trainer.steps > 0)
+            site.pause()
+            run.cancel()
+            async with asyncio.timeout(2):
+                await asyncio.gather(run, return_exceptions=True)
+        site.resume()
+    site.pause()

@@ -41,55 +41,41 @@ def test_that_a_site_that_never_joined_has_an_empty_record(tmp_path: Path) -> No
     jobs.close()
 
 
-def test_that_the_record_is_the_same_after_a_restart_without_a_coordinator(tmp_path: Path) -> None:
+async def test_that_the_record_is_the_same_after_a_restart_without_a_coordinator(tmp_path: Path, jobs: Jobs) -> None:
     spec = small_spec(rounds=2, sites=1, quorum=1)
-
-    async def federate() -> tuple[Record, Record, list[events.Event]]:
-        seen: list[events.Event] = []
-        jobs = Jobs()
-        async with coordinator(tmp_path / "c", spec, []) as (_, port):
-            site = agent(tmp_path, "A", port, jobs, seen, approver=Waits())
-            async with running(site):
-                await until(lambda: bool(all_of(seen, events.UpdatePending)))
-                during = await asyncio.to_thread(site.record)
-        jobs.close()
-        return during, site.record(), seen
-
-    during, ended, seen = asyncio.run(federate())
-    jobs = Jobs()
+    seen: list[events.Event] = []
+    async with coordinator(tmp_path / "c", spec, []) as (_, port):
+        site = agent(tmp_path, "A", port, jobs, seen, approver=Waits())
+        async with running(site):
+            await until(lambda: bool(all_of(seen, events.UpdatePending)))
+            during = await asyncio.to_thread(site.record)
     again = agent(tmp_path, "A", NOWHERE, jobs, [])
-    assert again.record() == ended == during
+    assert again.record() == site.record() == during
     assert during.spec == spec and during.final is None and during.decisions == ()
     assert [entry.state for entry in during.entries] == ["pending"]
     again.close()
-    jobs.close()
     [joined] = all_of(seen, events.Joined)
     assert (joined.federation, joined.environment, joined.method) == ("Test federation", "test", "fed_medlora")
     assert (joined.site, joined.rounds, joined.sites, joined.types) == ("A", 2, 1, ("drug", "problem"))
 
 
-def test_that_the_record_of_a_finished_federation_names_its_final_adapter(tmp_path: Path) -> None:
+async def test_that_the_record_of_a_finished_federation_names_its_final_adapter(tmp_path: Path, jobs: Jobs) -> None:
     spec = small_spec(rounds=1, sites=1, quorum=1, environment="production")
+    seen: list[events.Event] = []
+    done, read = threading.Event(), list[Record]()
+    async with coordinator(tmp_path / "c", spec, []) as (_, port):
+        site = agent(tmp_path, "A", port, jobs, seen, approver=Approves())
 
-    async def federate() -> tuple[str, Record, list[events.Event], list[Record]]:
-        seen: list[events.Event] = []
-        jobs, done, read = Jobs(), threading.Event(), list[Record]()
-        async with coordinator(tmp_path / "c", spec, []) as (_, port):
-            site = agent(tmp_path, "A", port, jobs, seen, approver=Approves())
+        def keep_reading() -> None:
+            while not done.is_set():
+                read.append(site.record())
 
-            def keep_reading() -> None:
-                while not done.is_set():
-                    read.append(site.record())
-
-            reading = asyncio.ensure_future(asyncio.to_thread(keep_reading))
-            async with asyncio.timeout(20):
-                final = await site.run()
-            done.set()
-            await reading
-        jobs.close()
-        return final, site.record(), seen, read
-
-    final, record, seen, read = asyncio.run(federate())
+        reading = asyncio.ensure_future(asyncio.to_thread(keep_reading))
+        async with asyncio.timeout(20):
+            final = await site.run()
+        done.set()
+        await reading
+    record = site.record()
     assert record.final == final and record.spec == spec
     assert [(d.round, d.decision) for d in record.decisions] == [
         (number, word) for number in (1, 2) for word in ("approved", "released", "acknowledged")
