@@ -32,8 +32,9 @@ class Downloads:
 
     async def fetch(self, sha256: str, round_number: int) -> None:
         """Returns once the blob is on disk, however often the line breaks meanwhile; raises UserFacingError."""
-        if sha256 in self._blobs:
+        if await asyncio.to_thread(self._blobs.is_whole, sha256):
             return
+        self._blobs.put_aside(sha256)  # damaged, if it is here
         download = self._waiting.get(sha256)
         if download is None:
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -313,6 +313,8 @@ class Outbox:
         """Path of a blob that may leave; raises UserFacingError for any other, including one that does not exist."""
         for entry in self.in_state("released", "acknowledged"):
             if any(part.sha256 == sha256 for part in entry.update.parts.values()):
+                if not self._blobs.is_whole(sha256):  # other bytes than the approved ones never leave
+                    self._blobs.put_aside(sha256)
                 return self._blobs.path(sha256)
         raise UserFacingError("storage.not_released", sha256=sha256)
 

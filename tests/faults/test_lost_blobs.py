@@ -188,6 +188,26 @@ def test_that_a_line_that_is_cut_while_a_lost_part_comes_back_costs_what_was_on_
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("harm", HARM)
+def test_that_a_site_fetches_a_start_again_that_was_damaged_on_its_disk(
+    harm: str, tmp_path: Path, jobs: list[Jobs]
+) -> None:
+    async def scenario() -> None:
+        expected = await calm(tmp_path / "calm", jobs)
+        heard, slow = list[events.Event](), NumpyTrainer(ord("A"))
+        slow.hold.clear()
+        async with coordinator(tmp_path / "c", TWO, []) as (_, port), running(agent(tmp_path, "B", port, jobs[1], [])):
+            one = asyncio.create_task(agent(tmp_path, "A", port, jobs[0], heard, slow).run())
+            await until(lambda: bool(all_of(heard, events.PlanFetched)))
+            await stop(one)
+            HARM[harm](tmp_path / "A" / "blobs" / INITIAL.sha256)
+            again = agent(tmp_path, "A", port, jobs[0], heard)
+            assert {await asyncio.wait_for(again.run(), PATIENCE)} == expected
+        assert all_of(heard, events.Failed) == []
+
+    asyncio.run(scenario())
+
+
 # -- the coordinator's own adapters --------------------------------------------------------------------------------
 
 

@@ -306,6 +306,18 @@ def test_that_the_door_is_open_for_released_updates_only(outbox: Outbox, state: 
             outbox.open_released(part)
 
 
+def test_that_damaged_bytes_never_leave(outbox: Outbox, tmp_path: Path) -> None:
+    given_result = result(1)
+    REACH["released"](outbox, outbox.put(plan(), given_result, NOW).sha256)
+    part = given_result.update.parts["adapter"].sha256
+    path = outbox.open_released(part)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    for _ in range(2):
+        with told_as("not on this disk"):
+            outbox.open_released(part)
+    assert not path.exists()
+
+
 def test_that_a_refusal_keeps_its_code_and_a_restart_takes_back_with_a_reason(outbox: Outbox) -> None:
     first, second = (outbox.put(plan(), result(seed), NOW).sha256 for seed in (1, 2))
     REACH["refused"](outbox, first)
