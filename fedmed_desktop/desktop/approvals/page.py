@@ -84,7 +84,7 @@ class ApprovalsPage(PageBase):
         form.try_out.clicked.connect(self._try)
         form.hold.clicked.connect(self._hold)
         form.keep.clicked.connect(self._keep)
-        form.keep.asked.connect(self._show_again)
+        form.keep.asked.connect(self._again)
         form.keep.confirmed.connect(self._keep_it)
         form.send.clicked.connect(self._send)
         form.send.enter_refused.connect(self._refuse_enter)
@@ -315,9 +315,5 @@ class ApprovalsPage(PageBase):
             self.ended.show_message("")
 
     @Slot()
-    def _show_again(self) -> None:
-        if self._selected:
-            self._again()
-
     def _again(self) -> None:
         self.show_desk(self._desk)

@@ -110,7 +110,7 @@ class MonitorPage(PageBase):
         if self._desk is None:
             return
         desk, curves = self._desk, self._desk.curves
-        self._say(self.subtitle, monitor.subtitle(desk))
+        self.subtitle.setText(monitor.subtitle(desk))
         self._show_body(not curves.is_empty)
         if curves.is_empty:
             self.empty.show_words(*monitor.waiting(desk))
@@ -136,11 +136,6 @@ class MonitorPage(PageBase):
         for widget in (self._body, self.controls, self.hint):
             widget.setVisible(has_data)
         self.empty.setVisible(not has_data)
-
-    @staticmethod
-    def _say(label: Sentence, text: str) -> None:
-        if label.text() != text:
-            label.setText(text)
 
     # -- what the person chooses -------------------------------------------------------------------------------------
 

@@ -7,16 +7,16 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-from PySide6.QtCore import QAbstractTableModel, QEvent, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtCore import QAbstractTableModel, QEvent, QModelIndex, Qt
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from ..charts.columns import NAN, Numbers
 from ..charts.scales import number
 from ..look import theme
 from ..widgets.table import ROW_PX
+from ..widgets.text_table import Index
 from .figures import FIELDS, MOMENTS, Table
 
-Index = QModelIndex | QPersistentModelIndex
 # field -> (heading, digits after the point; None: as `number` writes it)
 _COLUMNS: Final[dict[str, tuple[str, int | None]]] = {
     "round": ("Round", 0),
