@@ -39,7 +39,7 @@ def plain(code: str, params: Mapping[str, str | int | float]) -> str:
 
 
 def disk_fault(error: OSError, path: os.PathLike[str]) -> UserFacingError:
-    """What a failed file operation means to the user; nothing was acknowledged before it."""
+    """The error to tell the user after a failed file operation; nothing was acknowledged before it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserFacingError("storage.disk_full", path=str(path), retryable=True)
     if error.errno == errno.EROFS:

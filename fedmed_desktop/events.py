@@ -226,7 +226,7 @@ class FederationPaused(_Event):
 
 
 class FederationResumed(_Event):
-    """What held the federation up has passed."""
+    """The federation goes on: what held it up has passed."""
 
     type: Literal["resumed"] = "resumed"
     round: int

@@ -83,7 +83,7 @@ class TerminalApprover:
 
 
 def evidence_table(entry: Entry, destination: str) -> Table:
-    """What leaves, what it is worth, how it differs: what an operator needs for a decision."""
+    """Facts for an operator's decision: what leaves, what it is worth and how it differs."""
     update, report, evidence = entry.update, entry.update.report, entry.evidence
     title = f"Update for round {entry.plan.round}" if update.parts else "Final scores of the federation's adapter here"
     table = Table(title=title, title_justify="left", show_header=False, box=None)

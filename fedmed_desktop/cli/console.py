@@ -231,7 +231,7 @@ class TableFace:
 
 
 def _is_news(event: events.Event) -> bool:
-    """What stays readable above the table; the rest is seen in its rows."""
+    """Whether a line stays readable above the table; the rest is seen in its rows."""
     if isinstance(event, events.DecisionRecorded):
         return event.decision != "released"
     return isinstance(

@@ -81,7 +81,7 @@ def _who_takes_part(options: argparse.Namespace) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class _Needs:
-    """What a method needs set that is not set by default, and what a host should know of it."""
+    """Settings that a method needs and has no default for, and what a host should know of it."""
 
     method: dict[str, str] = field(default_factory=dict)
     share: dict[str, str] = field(default_factory=dict)

@@ -41,7 +41,7 @@ def _file(path: Path) -> Path:
 
 
 def make_scorer(spec: FederationSpec, model: str, notes: Path, most: int) -> Scorer:
-    """What `--coordinator --score-with` measures by; torch is loaded here. Raises UserFacingError."""
+    """The scorer of `--coordinator --score-with`; torch is loaded here. Raises UserFacingError."""
     from ..lora.base_model import file_state, fingerprint
     from ..training.base import resolve_model
     from ..training.loading import LoadedBase

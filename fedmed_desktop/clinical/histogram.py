@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a site's notes are about, as counts: the only thing that semantic drift is measured from."""
+"""Counts of what a site's notes are about: the only thing that semantic drift is measured from."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an answer says while the model still writes it: entities as they are closed, and how far in the text it is.
+"""An answer read while the model still writes it: entities as they are closed, and how far in the text it is.
 
 The answer is read once, piece by piece: time is linear in its length (looking up the words of json apart, as in
 parse_answer), where parsing all of it again at every token would be quadratic. What is found is what parse_answer finds

@@ -20,7 +20,7 @@ from .notes import Entity, Note
 
 
 class NotesReport(BaseModel):
-    """What applying the types kept and left out.
+    """Counts of what applying the types kept and left out.
 
     `entities` counts by federation type, `unmapped` by the site's own type. `repeated_dropped` are mentions that the
     map made equal to another (same span, same type): nothing is lost by them. `annotated_types` are the federation

@@ -68,7 +68,7 @@ class Bulletin:
         return Reader(self, site, send)
 
     async def for_site(self, site: str, closed: dict[int, ClosedRound]) -> Standing:
-        """What this site may know now; `closed` keeps its closed rounds from one call to the next."""
+        """Everything this site may know now; `closed` keeps its closed rounds from one call to the next."""
         await self._settled()
         state = self._state()
         latest = state.history[-MOST_ROUNDS:]

@@ -213,7 +213,7 @@ class CoordinatorServer:
 
 
 def _closed(record: RoundRecord) -> dict[str, object]:
-    """What weighed how much in a closed round, and why."""
+    """Weights of the updates in a closed round, and the reasons for them."""
     return {
         "round": record.round,
         "adapter": record.adapter,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the federation is measured against on test notes: the base alone, and each site alone."""
+"""Comparisons for the federation on test notes: the base alone, and each site alone."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class DemoSite:
 
 @dataclass(frozen=True)
 class Finished:
-    """What a federation leaves: its state, its final model, each site's record of decisions.
+    """Everything a federation leaves: its state, its final model, each site's record of decisions.
 
     `adapter` is all that the federation added to the base, as one adapter; `at_site` the same with a site's own part,
     of those sites that keep one.
@@ -77,7 +77,7 @@ def demo_spec(options: DemoOptions, sites: list[DemoSite]) -> tuple[FederationSp
 
 
 def _asked_for(options: DemoOptions, sites: list[DemoSite]) -> dict[str, Any]:
-    """What the chosen method asks of a specification beyond its name. Of notes, only the bundled ones are shared."""
+    """Settings that the chosen method needs in a specification. Of notes, only the bundled ones are shared."""
     misfit = lacking(options.method)
     if misfit == "methods.needs_histogram":
         return {"share": {"histogram": "types"}}

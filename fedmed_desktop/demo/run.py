@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What came out, on test notes; `report` is the path of report.json."""
+    """Results on test notes; `report` is the path of report.json."""
 
     sites: list[DemoSite]
     finished: Finished

@@ -29,7 +29,7 @@ TRAINING = TrainingSettings(
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What a demonstration runs on. `notes` has one folder per site; the first `sites` of them, by name, take part."""
+    """Settings of a demonstration. `notes` has one folder per site; the first `sites` of them, by name, take part."""
 
     rounds: int = 3
     sites: int | None = None

@@ -64,7 +64,7 @@ class SitePart:
         self._out: list[do.Action | do.Tell | events.Event] = []
 
     def take(self) -> list[do.Action | do.Tell | events.Event]:
-        """What is to be done and told since the last call, in order."""
+        """Return the actions and events since the last call, in order."""
         out, self._out = self._out, []
         return out
 
@@ -248,7 +248,7 @@ class SitePart:
         self._out.append(action)
 
     def _drop(self, round_number: int) -> None:
-        """What is under way ends. Rounds before this one are closed: what waits there for a decision stays here."""
+        """End what is under way. Rounds before this one are closed: what waits there for a decision stays here."""
         self.due = self.wake_at = None
         self._out.append(do.Stop(round_number))
         for entry in self._in("pending", "approved"):

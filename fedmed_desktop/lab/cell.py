@@ -37,7 +37,7 @@ Measurement = tuple[Snapshot, dict[str, float]]
 
 @dataclass(frozen=True)
 class BaseFacts:
-    """What a federation's specification says of the base model; the files are read once for all cells."""
+    """Facts about the base model for a federation's specification; the files are read once for all cells."""
 
     fingerprint: str
     modules: dict[str, tuple[int, int]]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an experiment chooses: corpora, how they become sites, what the sites bear, and the methods."""
+"""Choices of an experiment: corpora, how they become sites, the sites' hardware, and the methods."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class SplitSettings(Frozen):
 
     @property
     def of(self) -> Of | None:
-        """What of a note decides where it goes, besides chance."""
+        """Properties of a note that decide where it goes, besides chance."""
         named: dict[str, Of] = {"specialty": "specialties", "icd_chapter": "chapters"}
         return self.over if self.by == "dirichlet" else named.get(self.by)
 
@@ -96,7 +96,7 @@ class SplitSettings(Frozen):
 
 
 class Hardware(Frozen):
-    """What the sites' computers bear, site after site, from the first again at the end of a list.
+    """Limits of the sites' computers, site after site; a list that is too short starts over at its end.
 
     `caps`: largest ranks. `speeds`: a site takes this part of the steps that a round asks for.
     """

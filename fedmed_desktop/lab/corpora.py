@@ -119,7 +119,7 @@ def _lab_note(corpus: str, record: Mapping[str, Any]) -> LabNote:
 
 
 def _document(name: str) -> str:
-    """What a note is a part of: a PubMed article, the same for all corpora made of PubMed, a trial, or itself."""
+    """Name the document of a note: a PubMed article, the same for all corpora made of PubMed, a trial, or itself."""
     found = _PUBMED.match(name)
     return f"pubmed-{found[1]}" if found else _PART.sub("", name)
 

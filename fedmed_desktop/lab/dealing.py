@@ -44,7 +44,7 @@ def grouped(notes: Iterable[LabNote], split: SplitSettings) -> list[Group]:
 
 
 def _strictest(notes: Sequence[LabNote]) -> Split | None:
-    """What is tested on in one corpus is not trained on in another."""
+    """Keep what is tested on in one corpus out of the training notes of the others."""
     order: tuple[Split, ...] = ("test", "validation", "train")
     return next((split for split in order if any(one.split == split for one in notes)), None)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a method differs from the best of the others, with an interval of the paired bootstrap.
+"""Differences between a method and the best of the others, with intervals of the paired bootstrap.
 
 The best baseline of a method is the other federated method with the best mean on the seeds that both have; of what is
 not federated (the base, each site alone, all notes in one place) it is the best of all federated methods. For test

@@ -14,7 +14,7 @@ EVERYBODY: Final = "everybody"
 
 
 def pooled_site(sites: Sequence[LabSite]) -> LabSite:
-    """What it learns is measured at the sites, so that for its own report one validation note is enough."""
+    """A site with everybody's notes. It is measured at the sites: for its own report one validation note is enough."""
     return LabSite(
         name=EVERYBODY,
         notes=SiteNotes([note for site in sites for note in site.notes.train], sites[0].notes.validation[:1], None),

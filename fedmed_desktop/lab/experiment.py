@@ -27,7 +27,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Experiment(Frozen):
-    """See the module; `load_experiment` reads it. Everything that is left out has the default that stands here.
+    """An experiment's file as `load_experiment` reads it. Everything that is left out has the default that stands here.
 
     `cost`: what it takes on two cores, for people. `model`: "bundled", or a folder, from where the lab is started.
     `seeds` are those reported; settings are tuned on `tuning_seeds` alone. `sites`: every cell runs with each of these
@@ -190,7 +190,7 @@ class Experiment(Frozen):
 
     @property
     def histogram_of(self) -> HistogramOf:
-        """What sites tell of their notes, "auto" resolved."""
+        """The histogram that sites send of their notes, "auto" resolved."""
         if self.histogram != "auto":
             return self.histogram
         if all(corpus.name in WITH_SPECIALTIES for corpus in self.corpora):

@@ -152,7 +152,7 @@ def _drift_and_rank(rows: Sequence[ResultRow], settings: Sequence[Setting]) -> F
 
 
 def _bytes(rows: Sequence[ResultRow], settings: Sequence[Setting]) -> Figure | None:
-    """What each method had reached when so many bytes had moved; the last round's point is filled."""
+    """Scores that each method had reached by bytes moved; the last round's point is filled."""
     looks = {label: look for label, look in _looks(rows).items() if _was(rows, label, "federation")}
     if not looks:
         return None

@@ -69,7 +69,7 @@ def title(setting: Setting) -> str:
 
 
 def _state(results: Results) -> list[str]:
-    """What is not there, before any number."""
+    """State what is missing, before any number."""
     parts = []
     if missing := max(0, results.cells - len(results.done)):
         parts.append(
@@ -175,7 +175,7 @@ def told(found: Difference | None) -> str:
 
 
 def shown(found: Difference) -> str:
-    """What the interval says, in words."""
+    """The interval's result in words."""
     if found.interval is None:
         return "one seed, no interval"
     if found.is_better is None:
@@ -239,7 +239,7 @@ def _how_compared(compared: Sequence[Comparison]) -> list[str]:
 
 
 def baselines(compared: Sequence[Comparison]) -> list[str]:
-    """What the words for that which is not federated mean, where they stand in a table."""
+    """Explain the words for what is not federated, where they stand in a table."""
     words = {
         "centralised": "*centralised*: one training on the notes of all sites in one place, which no federation may do",
         "alone": "*alone*: every site trains by itself, and is judged as all are",

@@ -49,7 +49,7 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class LabOptions:
-    """What is run and where. `only`: labels of the methods and baselines to run now; empty for all.
+    """Options of a run: what and where. `only`: labels of the methods and baselines to run now; empty for all.
 
     `tuning`: on the tuning seeds, which are never reported; such results need a folder of their own.
     """
@@ -141,7 +141,7 @@ def _head(options: LabOptions, base: BaseFacts) -> ResultsHead:
 
 
 def machine() -> dict[str, str]:
-    """What the numbers' speed and last bits depend on; nothing that names this computer."""
+    """Facts that the numbers' speed and last bits depend on; nothing that names this computer."""
     from ..training.device import choose_device
 
     return {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What sites and coordinator say to each other: JSON text frames, one message each. Bulk data: see `transfer`.
+"""Messages between sites and coordinator: JSON text frames, one message each. Bulk data: see `transfer`.
 
 A peer of another protocol version is refused in words at the first message. Unknown types and keys are errors.
 """

@@ -123,7 +123,7 @@ class SiteAgent:
                     self.outbox.close()
 
     def record(self) -> Record:
-        """What this site's outbox says now, or said last; any thread, from construction on, also after the end."""
+        """The record in this site's outbox, or its last; any thread, from construction on, also after the end."""
         with self._closing:
             return self._last or self.outbox.record()
 

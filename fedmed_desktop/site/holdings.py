@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a site has at hand for a plan, what it keeps of one, and the models that it can be left with in the end."""
+"""A site's holdings: what it has at hand for a plan, what it keeps of one, and the models it can end up with."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """What a list of notes became. `split` notes were cut into windows; pieces `left_out` did not fit even so."""
+    """Examples made of a list of notes. `split` notes were cut into windows; pieces `left_out` did not fit even so."""
 
     items: tuple[Example, ...]
     split: int = 0

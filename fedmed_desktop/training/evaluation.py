@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the model in the slot is worth on a site's notes: loss per supervised token, and scores of its answers."""
+"""Evaluation of the model in the slot on a site's notes: loss per supervised token, and scores of its answers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the operator is shown before anything leaves: an update against the rounds before it."""
+"""Evidence shown to the operator before anything leaves: an update against the rounds before it."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class StepDone:
 
 @dataclass
 class Progress:
-    """What has been done so far in this round; written into checkpoints. The loss is the task's alone."""
+    """Progress in this round so far; written into checkpoints. The loss is the task's alone."""
 
     step: int = 0
     loss_sum: float = 0.0

@@ -80,7 +80,7 @@ class Penalties:
         self._outputs = orthogonal if orthogonal and orthogonal.on == "outputs" else None
 
     def of_factors(self) -> Tensor | None:
-        """What depends on the factors alone, weighted: once an optimiser step. None where the plan has nothing."""
+        """Sum the weighted terms of the factors alone: once an optimiser step. None where the plan has nothing."""
         found = []
         if self._proximal:
             distance = self._moved() if self._proximal.on == "factors" else self._moved_product()
@@ -105,7 +105,7 @@ class Penalties:
                 hook.remove()
 
     def of_outputs(self, seen: Seen, lengths: Sequence[int]) -> Tensor | None:
-        """What depends on the outputs, weighted: mean of modules, summed over tokens; `lengths` of the rows say which.
+        """Sum the weighted terms of the outputs: mean of modules, summed over tokens; `lengths` of the rows say which.
 
         The caller divides by the tokens of the effective batch. In float32; None where the plan has nothing.
         """

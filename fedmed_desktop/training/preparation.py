@@ -70,7 +70,7 @@ def trainer_factory(
     emit: Emit = lambda event: None,
     types_file: Path | None = None,
 ) -> Callable[[FederationSpec], SiteTrainer]:
-    """What the site agent calls once it knows the specification; raises UserFacingError (no known types).
+    """A factory that the site agent calls once it knows the specification; raises UserFacingError (no known types).
 
     `types_file` replaces the `types.toml` in `folder`.
     """

@@ -17,7 +17,7 @@ PERSONAL, CONTROL = "personal", "control"
 
 @dataclass(frozen=True)
 class SiteAdapters:
-    """What is attached together: the one that is shared, one that never changes, and one that never leaves."""
+    """Adapters attached together: the one that is shared, one that never changes, and one that never leaves."""
 
     shared: Adapter
     frozen: Adapter | None = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a round does at a site: score, train, score again, measure. The site agent, the demo and the lab share it."""
+"""A round at a site: score, train, score again, measure. The site agent, the demo and the lab share it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _MOMENTS: Final[Mapping[Moment, str]] = {
 
 @dataclass(frozen=True)
 class _Trained:
-    """What came out of a training: the adapters as they act now, what is offered and what the site keeps."""
+    """Outcome of a training: the adapters as they act now, what is offered and what the site keeps."""
 
     adapters: SiteAdapters
     blobs: dict[str, bytes]

@@ -7,57 +7,52 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from tests.parts.sources import Check, Source, offenders, source
 from tests.parts.views import DESKTOP, imports_qt
 
-FILES = sorted(DESKTOP.rglob("*.py"))
-FACADE = DESKTOP / "widgets" / "__init__.py"
-PLAIN = [path for path in FILES if not imports_qt(path) and path != FACADE]
+FILES = [source(path) for path in sorted(DESKTOP.rglob("*.py"))]
+PLAIN = [path for path in sorted(DESKTOP.rglob("*.py")) if not imports_qt(path)]
+PLAIN.remove(DESKTOP / "widgets" / "__init__.py")
 
 
-def name(path: Path) -> str:
-    return path.relative_to(DESKTOP).as_posix()
-
-
-def calls(path: Path, method: str) -> Iterator[ast.Call]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+def calls(source: Source, method: str) -> Iterator[ast.Call]:
+    for node in source.nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == method:
             yield node
 
 
-def targets(path: Path) -> Iterator[tuple[ast.Call, ast.expr]]:
-    """What signals and single shots of a timer call, with the call that says so."""
-    for call in calls(path, "connect"):
+def targets(source: Source) -> Iterator[tuple[ast.Call, ast.expr]]:
+    """Receivers of signals and of a timer's single shots, with the calls that name them."""
+    for call in calls(source, "connect"):
         yield call, call.args[0]
-    for call in calls(path, "singleShot"):
+    for call in calls(source, "singleShot"):
         yield call, call.args[-1]
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_that_signals_end_in_methods(path: Path) -> None:
-    """A lambda, a partial or a function runs in the thread that emits, even with a queued connection."""
-    for call, target in targets(path):
-        assert isinstance(target, ast.Attribute), f"line {call.lineno}: connect to a method of a QObject"
+def no_methods(source: Source) -> Iterator[str]:
+    """Signals that end in a lambda, a partial or a function: it runs in the thread that emits, even queued."""
+    for call, target in targets(source):
+        if not isinstance(target, ast.Attribute):
+            yield f"line {call.lineno}: connect to a method of a QObject"
 
 
 class Classes:
     """The classes of some files: their methods, which of those are slots, and which names hold their instances."""
 
-    def __init__(self, sources: Mapping[str, str]) -> None:
+    def __init__(self, sources: Sequence[Source]) -> None:
         self.slots: dict[str, dict[str, bool]] = {}
         self._bases: dict[str, list[str]] = {}
         self._held: dict[str, set[str]] = {}
-        trees = [ast.parse(source) for source in sources.values()]
-        for node in (node for tree in trees for node in ast.walk(tree)):
+        for node in (node for found in sources for node in found.nodes):
             if isinstance(node, ast.ClassDef):
                 methods = [item for item in node.body if isinstance(item, ast.FunctionDef)]
                 self.slots.setdefault(node.name, {}).update({method.name: _is_slot(method) for method in methods})
                 self._bases[node.name] = [ast.unparse(base) for base in node.bases]
-        for node in (node for tree in trees for node in ast.walk(tree)):
+        for node in (node for found in sources for node in found.nodes):
             self._hold(node)
 
     def _hold(self, node: ast.AST) -> None:
@@ -104,25 +99,63 @@ def _is_slot(method: ast.FunctionDef) -> bool:
     return any(ast.unparse(decorator).partition("(")[0] == "Slot" for decorator in method.decorator_list)
 
 
-CLASSES = Classes({name(path): path.read_text("utf-8") for path in FILES})
+CLASSES = Classes(FILES)
 
 
-def owners(path: Path) -> dict[int, str]:
+def owners(source: Source) -> dict[int, str]:
     """The class around each call, by the call's line."""
     found = {}
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in source.nodes:
         if isinstance(node, ast.ClassDef):
             found |= {call.lineno: node.name for call in ast.walk(node) if isinstance(call, ast.Call)}
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_that_methods_connected_to_are_slots(path: Path) -> None:
+def no_slots(source: Source) -> Iterator[str]:
     """PySide6 finds the thread of a receiver by its slot; a method without @Slot may run in the emitter's thread."""
-    around = owners(path)
-    for call, target in targets(path):
+    around = owners(source)
+    for call, target in targets(source):
         missing = CLASSES.not_slots(around.get(call.lineno, ""), ast.unparse(target))
-        assert not missing, f"line {call.lineno}: {', '.join(missing)} needs @Slot"
+        if missing:
+            yield f"line {call.lineno}: {', '.join(missing)} needs @Slot"
+
+
+def executed(source: Source) -> Iterator[str]:
+    """exec() runs a second event loop in the first; the application's own loop is the one exception."""
+    for call in calls(source, "exec"):
+        if ast.unparse(call.func) != "app.exec":
+            yield f"line {call.lineno}: use open()"
+
+
+def filled_before_translated(source: Source) -> Iterator[str]:
+    """tr(f"...") is looked up after it was filled in, so it is never found."""
+    for call in calls(source, "tr"):
+        if any(isinstance(argument, ast.JoinedStr) for argument in call.args):
+            yield f"line {call.lineno}: translate first, then fill in"
+
+
+CHECKS: tuple[Check, ...] = (no_methods, no_slots, executed, filled_before_translated)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_that_no_module_breaks_a_rule(check: Check) -> None:
+    assert not (found := offenders(check, FILES)), found
+
+
+@pytest.mark.parametrize(
+    ("check", "line"),
+    [
+        (no_methods, "button.clicked.connect(lambda: None)"),
+        (no_methods, "QTimer.singleShot(0, close)"),
+        (no_slots, "QTimer.singleShot(0, unknown.apply_theme_without_slot)"),
+        (executed, "dialog.exec()"),
+        (filled_before_translated, "self.tr(f'{count} rounds')"),
+    ],
+)
+def test_that_the_check_sees_it(check: Check, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = Source("sample.py", f"class Page:\n    def apply_theme_without_slot(self):\n        {line}")
+    monkeypatch.setitem(globals(), "CLASSES", Classes([sample]))
+    assert offenders(check, [sample])
 
 
 SAMPLE = """
@@ -160,21 +193,7 @@ def wire(page: Page, engine: Engine):
     ],
 )
 def test_that_a_missing_slot_is_seen_across_objects(target: str, missing: list[str]) -> None:
-    assert Classes({"sample.py": SAMPLE}).not_slots("Card", target) == missing
-
-
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_that_dialogs_are_opened_not_executed(path: Path) -> None:
-    """exec() runs a second event loop in the first; the application's own loop is the one exception."""
-    for call in calls(path, "exec"):
-        assert ast.unparse(call.func) == "app.exec", f"line {call.lineno}: use open()"
-
-
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_that_translated_texts_are_no_f_strings(path: Path) -> None:
-    """tr(f"...") is looked up after it was filled in, so it is never found."""
-    for call in calls(path, "tr"):
-        assert not any(isinstance(argument, ast.JoinedStr) for argument in call.args), f"line {call.lineno}"
+    assert Classes([Source("sample.py", SAMPLE)]).not_slots("Card", target) == missing
 
 
 LOAD = """

@@ -8,11 +8,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "fedmed_desktop"
+from tests.parts.sources import Check, Source, modules, offenders
 
 FLOORS = {
     "bounds": 0, "errors": 0, "events": 0, "files": 0, "resources": 0, "scores": 0, "standing": 0,
@@ -51,77 +50,104 @@ EDGES = {"protocol.wire"}
 IMPURE = frozenset({"asyncio", "http", "selectors", "socket", "sqlite3", "ssl", "subprocess", "time", "websockets"})
 IMPURE_CALLS = frozenset({"now", "utcnow", "today", "Thread", "Timer"})
 
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
-UNITS = sorted({path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in FILES})
+MODULES = [module for module in modules() if module.name != "fedmed_desktop/__init__.py"]
 
 
 def unit_of(module: str) -> str:
     """fedmed_desktop.lora.algebra -> lora; the package itself, which holds the version only, -> ""."""
-    return module.partition(".")[2].partition(".")[0]
+    return module.partition(".")[2].partition(".")[0] if module.startswith("fedmed_desktop") else ""
 
 
-def module_of(path: Path) -> str:
-    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+UNITS = sorted({unit_of(module.module) for module in MODULES})
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Every module that a file imports, at any depth of its code, by absolute name."""
-    package = list(path.relative_to(PACKAGE.parent).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            origin = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*origin, *([node.module] if node.module else [])])
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+def upward(source: Source) -> Iterator[str]:
+    """Imports from the same floor or a higher one."""
+    own = unit_of(source.module)
+    for line, module in source.imports:
+        other = unit_of(module)
+        if other in FLOORS and other != own:
+            down = FLOORS[other] < FLOORS[own] or (own, other) in SAME_FLOOR
+            if not down or (own, other) in APART:
+                yield f"line {line}: {own} may not import {module}"
 
 
-def name(path: Path) -> str:
-    return path.relative_to(PACKAGE).as_posix()
+def far_from_home(source: Source) -> Iterator[str]:
+    """Imports of torch and Qt outside the packages that they belong to."""
+    allowed = AT_HOME.get(unit_of(source.module), frozenset())
+    for line, module in source.imports:
+        if module.partition(".")[0] in (TORCH | QT) - allowed:
+            yield f"line {line}: imports {module}"
+
+
+def trainers(source: Source) -> Iterator[str]:
+    """Imports of training in modules that are handed a Trainer instead."""
+    if not {source.module.removeprefix("fedmed_desktop."), unit_of(source.module)} & MAY_IMPORT_TRAINING:
+        yield from (f"line {line}: {module}" for line, module in source.imports if unit_of(module) == "training")
+
+
+def impurities(source: Source) -> Iterator[str]:
+    """Clocks, sockets and threads, which the caller hands in."""
+    for line, module in source.imports:
+        if module.partition(".")[0] in IMPURE:
+            yield f"line {line}: imports {module}"
+    for node in source.nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in IMPURE_CALLS:
+            yield f"line {node.lineno}: the caller hands in {node.func.attr}()"
+
+
+def absolute(source: Source) -> Iterator[str]:
+    """Imports of the package by its name: relative ones let a folder move."""
+    for node in source.nodes:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        if any(name.partition(".")[0] == "fedmed_desktop" for name in names):
+            yield f"line {node.lineno}: the import is not relative"
+
+
+PURE_MODULES = [
+    module
+    for module in MODULES
+    if unit_of(module.module) in PURE and module.module.removeprefix("fedmed_desktop.") not in EDGES
+]
+CHECKS: dict[Check, list[Source]] = {
+    upward: MODULES,
+    far_from_home: MODULES,
+    trainers: MODULES,
+    impurities: PURE_MODULES,
+    absolute: MODULES,
+}
 
 
 def test_that_every_package_has_a_floor() -> None:
     assert set(UNITS) <= FLOORS.keys(), "give the new package a floor"
+    assert len(PURE_MODULES) > 20, "the search looks in the wrong place"
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_that_imports_only_go_down(path: Path) -> None:
-    own = unit_of(module_of(path))
-    for module in imports(path):
-        other = unit_of(module) if module.startswith("fedmed_desktop.") else ""
-        if other in FLOORS and other != own:
-            assert FLOORS[other] < FLOORS[own] or (own, other) in SAME_FLOOR, f"{own} may not import {module}"
-            assert (own, other) not in APART, f"{own} may not import {module}"
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_that_no_module_breaks_a_rule(check: Check) -> None:
+    assert not (found := offenders(check, CHECKS[check])), found
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_that_torch_and_qt_stay_at_home(path: Path) -> None:
-    own = unit_of(module_of(path))
-    named = {module.partition(".")[0] for module in imports(path)} & (TORCH | QT)
-    assert named <= AT_HOME.get(own, frozenset()), f"{own} may not import {sorted(named)}"
-
-
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_that_only_composition_roots_import_training(path: Path) -> None:
-    if any(unit_of(module) == "training" for module in imports(path) if module.startswith("fedmed_desktop.")):
-        module = module_of(path).removeprefix("fedmed_desktop.")
-        assert {module, unit_of(module_of(path))} & MAY_IMPORT_TRAINING, f"{module} is handed a Trainer instead"
-
-
-PURE_FILES = [
-    path
-    for path in FILES
-    if unit_of(module_of(path)) in PURE and module_of(path).removeprefix("fedmed_desktop.") not in EDGES
-]
-
-
-@pytest.mark.parametrize("path", PURE_FILES, ids=name)
-def test_that_rules_and_messages_know_no_clock_no_socket_and_no_thread(path: Path) -> None:
-    assert not {module.partition(".")[0] for module in imports(path)} & IMPURE
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            assert node.func.attr not in IMPURE_CALLS, f"line {node.lineno}: the caller hands this in"
+@pytest.mark.parametrize(
+    ("check", "name", "line"),
+    [
+        (upward, "lora/algebra.py", "from ..site.agent import SiteAgent"),
+        (upward, "lora/algebra.py", "def late():\n    from .. import storage"),
+        (upward, "lora/algebra.py", "from ..clinical import notes"),  # the same floor
+        (upward, "lab/run.py", "from ..coordinator import host"),
+        (far_from_home, "lora/algebra.py", "import torch.nn"),
+        (far_from_home, "training/loop.py", "from PySide6.QtCore import Slot"),
+        (far_from_home, "desktop/frame/window.py", "import torch"),
+        (trainers, "site/agent.py", "from ..training import loop"),
+        (impurities, "federation/rounds.py", "import time"),
+        (impurities, "federation/rounds.py", "datetime.now()"),
+        (absolute, "site/agent.py", "import fedmed_desktop.lora"),
+        (absolute, "site/agent.py", "from fedmed_desktop import lora"),
+    ],
+)
+def test_that_the_check_sees_it(check: Check, name: str, line: str) -> None:
+    assert offenders(check, [Source(f"fedmed_desktop/{name}", line)])
 
 
 LOAD = """

@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for the repository as a whole: licence lines, no machine or registry named, no stubs, honest errors."""
+"""Rules for the repository as a whole: licence lines, no machine or registry named, no stubs, errors with sentences."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from string import Formatter
 
 import pytest
 
 from fedmed_desktop.wording import SENTENCES
+from tests.parts.sources import ROOT, Check, Source, files, modules, offenders
 
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "fedmed_desktop"
-SKIPPED = {".git", ".venv", "__pycache__", "dist", "build", "demo-report", "node_modules"}
-MAX_LINES = 400
+MAX_LINES = 350
+LICENCE = "# SPDX-License-Identifier: Apache-2.0\n"
 
 # Put together here, so that this file does not name them
 REGISTRIES = [
@@ -26,67 +24,53 @@ REGISTRIES = [
     "conda." + "anaconda",
     "npmjs" + ".org",
 ]
+HOME = "/ho" + "me/"
 SOMEBODYS_HOME = re.compile(r"(?<![\w.])/(?:home|Users|root)/")
-UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X")) + r")\b")
-
-
-def files(*suffixes: str) -> list[Path]:
-    found = []
-    for path in sorted(ROOT.rglob("*")):
-        parts = path.relative_to(ROOT).parts
-        hidden = any(part in SKIPPED or (part.startswith(".") and part != ".ci") for part in parts[:-1])
-        if path.is_file() and not hidden and path.suffix in suffixes:
-            found.append(path)
-    return found
-
-
-def name(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
+LATER = "TO" + "DO"
+UNFINISHED = re.compile(r"\b(" + "|".join((LATER, "FIX" + "ME", "XX" + "X")) + r")\b")
 
 PYTHON = files(".py")
 TEXT = files(".py", ".toml", ".txt", ".md", ".json", ".cfg", ".yml", ".yaml", ".sh", "")
-MODULES = [path for path in PYTHON if path.is_relative_to(PACKAGE)]
+MODULES = modules()
 
 
-def test_that_there_is_something_to_look_at() -> None:
-    assert {"packaging/bootstrap.py", "tests/conftest.py", "fedmed_desktop/errors.py"} <= {name(p) for p in PYTHON}
-    assert {"README.md", "pyproject.toml", "packaging/pins/base.txt", ".ci/run"} <= {name(p) for p in TEXT}
+def unlicensed(source: Source) -> Iterator[str]:
+    if not source.text.startswith(LICENCE):
+        yield "the first line is not the licence"
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=name)
-def test_that_a_file_begins_with_its_licence(path: Path) -> None:
-    assert path.read_text("utf-8").startswith("# SPDX-License-Identifier: Apache-2.0\n")
+def registries_and_machines(source: Source) -> Iterator[str]:
+    yield from (f"names {word}" for word in REGISTRIES if word in source.text)
+    yield from (f"names {found}" for found in SOMEBODYS_HOME.findall(source.text))
 
 
-@pytest.mark.parametrize("path", TEXT, ids=name)
-def test_that_no_registry_and_no_machine_is_named(path: Path) -> None:
-    text = path.read_text("utf-8")
-    assert not [word for word in REGISTRIES if word in text]
-    assert not SOMEBODYS_HOME.findall(text)
+def unfinished(source: Source) -> Iterator[str]:
+    yield from (f"has a {found}" for found in UNFINISHED.findall(source.text))
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=name)
-def test_that_nothing_is_left_for_later(path: Path) -> None:
-    assert not UNFINISHED.findall(path.read_text("utf-8"))
+def too_long(source: Source) -> Iterator[str]:
+    if (lines := source.text.count("\n")) > MAX_LINES:
+        yield f"{lines} lines"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_that_a_module_is_small_and_has_no_stub(path: Path) -> None:
-    text = path.read_text("utf-8")
-    assert text.count("\n") <= MAX_LINES
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Raise) and node.exc is not None:
-            assert "NotImplementedError" not in ast.dump(node.exc), f"line {node.lineno} is a stub"
+def stubs(source: Source) -> Iterator[str]:
+    for node in source.nodes:
+        if isinstance(node, ast.Raise) and node.exc is not None and "NotImplementedError" in ast.dump(node.exc):
+            yield f"line {node.lineno} is a stub"
 
 
-def test_that_packaging_is_a_folder_and_no_package() -> None:
-    assert not list((ROOT / "packaging").rglob("__init__.py")), "it would shadow the library of that name"
+def riddles(source: Source) -> Iterator[str]:
+    """Docstrings that do not begin with what a thing is."""
+    for node in source.nodes:
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = (ast.get_docstring(node) or "").partition("\n")[0]
+            if first.startswith(("What ", "See the module")):
+                yield f"begin with a noun or a verb: {first}"
 
 
-def raised(path: Path) -> Iterator[tuple[int, str, set[str] | None]]:
+def raised(source: Source) -> Iterator[tuple[int, str, set[str] | None]]:
     """Line, code and parameter names of each UserFacingError made in a file; None: **parameters hide them."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in source.nodes:
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "UserFacingError" and node.args:
             keywords = {keyword.arg for keyword in node.keywords}
             names = None if None in keywords else {word for word in keywords if word and word != "retryable"}
@@ -99,18 +83,69 @@ def placeholders(sentence: str) -> set[str]:
     return {field for _, field, _, _ in Formatter().parse(sentence) if field is not None}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_that_every_error_raised_has_its_sentence_and_fills_it(path: Path) -> None:
-    for line, code, names in raised(path):
-        assert code in SENTENCES, f"line {line}: {code} has no sentence"
-        if names is not None:
-            assert placeholders(SENTENCES[code]) <= names, f"line {line}: {code} lacks a parameter"
+def unsaid(source: Source) -> Iterator[str]:
+    """Errors without a sentence, or with one that they do not fill."""
+    for line, code, names in raised(source):
+        if code not in SENTENCES:
+            yield f"line {line}: {code} has no sentence"
+        elif names is not None and (missing := placeholders(SENTENCES[code]) - names):
+            yield f"line {line}: {code} lacks {sorted(missing)}"
 
 
-@pytest.mark.parametrize("code", sorted(SENTENCES))
-def test_that_a_sentence_is_a_sentence_and_is_used(code: str) -> None:
-    assert re.fullmatch(r"[a-z_]+(\.[a-z_0-9]+)+", code)
-    end = SENTENCES[code].rstrip(")\"'")
-    assert end.endswith((".", "?")) or ": " in end, "a sentence ends with a full stop, or with a command to run"
-    used = (path for path in MODULES if path.parent != PACKAGE / "wording" and f'"{code}"' in path.read_text("utf-8"))
-    assert any(used), f"no module says {code}"
+CHECKS: dict[Check, tuple[Source, ...]] = {
+    unlicensed: PYTHON,
+    registries_and_machines: TEXT,
+    unfinished: PYTHON,
+    too_long: MODULES,
+    stubs: MODULES,
+    riddles: MODULES,
+    unsaid: MODULES,
+}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_that_no_file_breaks_a_rule(check: Check) -> None:
+    assert not (found := offenders(check, CHECKS[check])), found
+
+
+@pytest.mark.parametrize(
+    ("check", "text"),
+    [
+        (unlicensed, f"\n{LICENCE}"),
+        (registries_and_machines, f"see {REGISTRIES[0]}"),
+        (registries_and_machines, f"open('{HOME}somebody/notes')"),
+        (unfinished, f"pass  # {LATER}: the rest"),
+        (too_long, "pass\n" * (MAX_LINES + 1)),
+        (stubs, "def train():\n    raise NotImplementedError"),
+        (stubs, "def train():\n    raise NotImplementedError('soon')"),
+        (riddles, '"""What a round is."""'),
+        (riddles, 'class Round:\n    def end(self):\n        """See the module.\n\n        And more."""'),
+        (unsaid, "raise UserFacingError('no.such.code')"),
+        (unsaid, "raise errors.UserFacingError('lora.file_cut_off', size=1)"),
+    ],
+)
+def test_that_the_check_sees_it(check: Check, text: str) -> None:
+    assert offenders(check, [Source("sample.py", text)])
+
+
+def test_that_there_is_something_to_look_at() -> None:
+    assert {"packaging/bootstrap.py", "tests/conftest.py", "fedmed_desktop/errors.py"} <= {file.name for file in PYTHON}
+    assert {"README.md", "pyproject.toml", "packaging/pins/base.txt", ".ci/run"} <= {file.name for file in TEXT}
+
+
+def test_that_packaging_is_a_folder_and_no_package() -> None:
+    assert not list((ROOT / "packaging").rglob("__init__.py")), "it would shadow the library of that name"
+
+
+def test_that_sentences_are_sentences_and_are_used() -> None:
+    said = [module.text for module in MODULES if not module.name.startswith("fedmed_desktop/wording/")]
+    wrong = []
+    for code, sentence in SENTENCES.items():
+        if not re.fullmatch(r"[a-z_]+(\.[a-z_0-9]+)+", code):
+            wrong.append(f"{code} is no code")
+        end = sentence.rstrip(")\"'")
+        if not end.endswith((".", "?")) and ": " not in end:
+            wrong.append(f"{code} ends neither with a full stop nor with a command to run")
+        if not any(f'"{code}"' in text for text in said):
+            wrong.append(f"no module says {code}")
+    assert not wrong, "\n".join(wrong)

@@ -3,29 +3,20 @@
 
 from __future__ import annotations
 
-import ast
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-DESKTOP = Path(__file__).parents[2] / "fedmed_desktop" / "desktop"
+from tests.parts.sources import PACKAGE, source
+
+DESKTOP = PACKAGE / "desktop"
 ROOMS = sorted(path.parent for path in DESKTOP.glob("*/__init__.py"))
 # Without Qt and no views: what reads and writes files, and what drives the work on the network thread.
 NO_VIEWS = frozenset({"frame/settings.py", "work/log.py", "work/network.py", "work/sessions.py"})
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Modules that a file imports, at any depth of its code, as they are written there."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            yield "." * node.level + (node.module or "")
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-
-
 def imports_qt(path: Path) -> bool:
-    return any(module.partition(".")[0] in ("PySide6", "pyqtgraph", "shiboken6") for module in imports(path))
+    return any(module.partition(".")[0] in ("PySide6", "pyqtgraph", "shiboken6") for _, module in source(path).imports)
 
 
 def is_view(path: Path) -> bool:

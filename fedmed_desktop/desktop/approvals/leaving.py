@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of an update would leave this computer, by name and number, and what of the same training stays. No Qt."""
+"""Parts of an update that would leave this computer, by name and number, and those that stay. No Qt."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _parts(entry: Entry) -> list[Line]:
 
 
 def part_name(name: str) -> str:
-    """What a person calls this part of an update."""
+    """A name that a person understands for this part of an update."""
     return _PARTS.get(name, name)
 
 
@@ -71,7 +71,7 @@ def _host(address: str) -> str:
 
 
 def stays(plan: Plan) -> str:
-    """What the method leaves at the site, in one sentence; "" where it leaves nothing there."""
+    """A sentence about what the method leaves at the site; "" where it leaves nothing there."""
     with_it = "; the scores are of the model with it" if plan.kind == "evaluate" else ""
     if plan.orthogonal:
         return f"Your personal adapter: no byte of it is in this update{with_it}."

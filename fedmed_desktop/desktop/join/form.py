@@ -59,7 +59,7 @@ class JoinForm:
 
 @dataclass(frozen=True)
 class NotesLook:
-    """What a look at the notes found: verdicts on both fields and, where both are right, what to show of them.
+    """Findings of a look at the notes: verdicts on both fields and, where both are right, what to show of them.
 
     `notes` are kept so that another types map does not mean to read them again.
     """

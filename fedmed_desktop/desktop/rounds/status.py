@@ -77,7 +77,7 @@ class Status:
 
 
 def status(desk: Desk, now: datetime) -> Status:
-    """What the Rounds page says; everything else that shows a state shows this one's."""
+    """The status that the Rounds page shows; everything else that shows a state shows this one's."""
     if desk.closing:
         return Status("closing", "Closing", "The present step is being finished and saved. Nothing is lost.")
     if desk.session is None:

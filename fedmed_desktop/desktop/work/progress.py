@@ -86,7 +86,7 @@ class Work:
         return max(0.0, pace * (self.total - last) - waited)
 
     def line(self, now: datetime) -> str:
-        """What the work strip says, such as "Training · step 812 of 1,240 · about 4 min left"."""
+        """The text of the work strip, such as "Training · step 812 of 1,240 · about 4 min left"."""
         parts = [WORDS.get(self.phase, "")]
         if self.total and self.phase in ("scoring_before", "scoring_after", "evaluating"):
             parts.append(f"note {self.done:,} of {self.total:,}")

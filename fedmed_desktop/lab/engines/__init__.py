@@ -17,7 +17,7 @@ SPLITS: Final[tuple[Split, ...]] = ("validation", "test")
 
 @dataclass(frozen=True)
 class SiteJob:
-    """What one site of the open federation is asked to do with what it was given."""
+    """A job for one site of the open federation, with all that it needs for it."""
 
     site: str
     plan: Plan
@@ -49,7 +49,7 @@ class Engine(Protocol):
     """
 
     def open(self, spec: FederationSpec, sites: Sequence[LabSite]) -> None:
-        """What later jobs are about. Raises UserFacingError where a site's notes do not fit the specification."""
+        """Open the federation of later jobs. Raises UserFacingError where a site's notes do not fit the spec."""
 
     def train(self, jobs: Sequence[SiteJob]) -> list[LocalResult]:
         """Raises UserFacingError."""

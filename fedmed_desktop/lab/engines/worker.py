@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one process of an engine does: a base that is loaded once, and the trainers of the open federation's sites."""
+"""One process of an engine: a base that is loaded once, and the trainers of the open federation's sites."""
 
 from __future__ import annotations
 
