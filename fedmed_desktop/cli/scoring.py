@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ..clinical.reader import SUFFIXES
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Scorer
 
-# How many notes Fed-MedLoRA+ weighs by (methods 2.1).
+# How many notes Fed-MedLoRA+ weighs by (arXiv 2601.22124).
 DEFAULT_NOTES = 5
 
 
@@ -22,9 +23,13 @@ def typed(path: Path, types: Collection[str], most: int) -> tuple[list[Note], tu
     what their types are called in the federation. Raises UserFacingError.
     """
     file = _file(path)
-    notes = read_notes(file)[:most]
+    unread: Counter[str] = Counter()
+    notes = read_notes(file, unread)[:most]
     map_file = file.parent / "types.toml"
     found, report = apply_types(notes, types, read_types_map(map_file) if map_file.exists() else None)
+    if not report.entities:
+        keys = ", ".join(unread) or "none"
+        raise UserFacingError("training.no_entities", notes=len(notes), split="first", unread=keys)
     return found, tuple(report.annotated_types)
 
 

@@ -27,6 +27,7 @@ SUFFIXES: Final = (".jsonl", ".jsonl.gz")
 _REQUIRED: Final = ("id", "text")
 _DOCCANO: Final = ("label", "labels")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_COUNTED_KEYS: Final = 100
 _SHOWN_KEYS: Final = 10
 _SHOWN_KEY_LENGTH: Final = 30
 
@@ -57,7 +58,8 @@ def read_notes(path: Path, unread: Counter[str] | None = None) -> list[Note]:
             data = _parse(line, path.name, row)
             note = _note(data, path.name, row)
             if unread is not None:
-                unread.update(data.keys() - Note.model_fields.keys())
+                others = data.keys() - Note.model_fields.keys()
+                unread.update(key for key in others if key in unread or len(unread) < _COUNTED_KEYS)
             first = rows.setdefault(note.id, row)
             if first != row:
                 raise _row_error(path.name, row, f"its id is the id of row {first} too")
@@ -159,7 +161,7 @@ def _note(data: dict[str, object], name: str, row: int) -> Note:
     """The note in a row, whose `label` is taken out of `data` where doccano has written it."""
     if isinstance(data["id"], int) and not isinstance(data["id"], bool):
         data["id"] = str(data["id"])
-    if "entities" not in data:
+    if data.get("entities") in (None, []):
         for key in _DOCCANO:
             if isinstance(labels := data.get(key), list) and not all(isinstance(label, str) for label in labels):
                 data["entities"] = _from_doccano(labels, key, str(data["text"]), name, row)

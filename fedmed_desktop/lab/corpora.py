@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -112,7 +112,8 @@ def _bundled(choice: CorpusChoice, types: set[str]) -> Iterator[tuple[LabNote, M
 
 def _lab_note(corpus: str, record: Mapping[str, Any]) -> LabNote:
     chapter = main_chapter(record["codes"]) if corpus == "codiesp" else None
-    about = {"specialty": chapter or record.get("specialty"), "entities": record.get("entities", ())}
+    entities = () if corpus in UNLABELLED else record["entities"]
+    about = {"specialty": chapter or record.get("specialty"), "entities": entities}
     note = Note.model_validate({"id": record["id"], "text": record["text"], **about})
     group = record.get("dup_group") or _document(note.id)
     return LabNote(note, corpus, str(group), split=_SPLITS.get(str(record.get("split"))), chapter=chapter)
@@ -180,8 +181,3 @@ def _fewer(notes: list[LabNote], most: int | None) -> list[LabNote]:
             kept.add(group)
             most -= sizes[group]
     return [one for one in notes if one.group in kept]
-
-
-def corpora_of(notes: Iterable[LabNote]) -> list[str]:
-    """Names of the corpora, in the order in which they come."""
-    return list(dict.fromkeys(one.corpus for one in notes))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..clinical import AnswerForm, Note, build_answer, build_prompt, split_note
+from .plain_text import text_tokens
 
 Task = Literal["entities", "text"]
 
@@ -131,9 +132,7 @@ class Encoder:
         return Example(note, self.prompt(note.text), (*answer, self._end))
 
     def _tokens(self, text: str) -> list[int]:
-        """Never special tokens, whatever a note says: an end token inside a taught answer would end it there."""
-        encoded = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)
-        return list(encoded["input_ids"])
+        return text_tokens(self._tokenizer, text)
 
 
 class Schedule:

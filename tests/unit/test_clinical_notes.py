@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -432,3 +433,19 @@ def test_that_the_work_of_resolving_mentions_grows_with_their_number_and_not_its
     entities = tuple(Counted(id=f"T{at}", start=3 * at, end=3 * at + 2, type="drug", text="ab") for at in range(many))
     apply_types([Note(id="n", text=text).model_copy(update={"entities": entities})], ["drug"])
     assert looked_at < 10 * many
+
+
+def test_that_labels_beside_an_empty_list_of_entities_are_read(tmp_path: Path) -> None:
+    row = {"id": "a", "text": TEXT, "entities": [], "label": [[0, 7, "Chemical"]]}
+    assert [e.span for e in read_notes(write(tmp_path / "n.jsonl", row))[0].entities] == [(0, 7, "Chemical")]
+
+
+@pytest.mark.parametrize("entities", [{}, {"T1": [0, 7]}, "Aspirin", None, 3, [[0, 7, "Chemical"]], ["Aspirin"]])
+def test_that_entities_of_another_shape_are_refused(tmp_path: Path, entities: Any) -> None:
+    assert "entities" in told(refusal(write(tmp_path / "n.jsonl", {"id": "a", "text": TEXT, "entities": entities})))
+
+
+def test_that_a_file_with_a_new_key_in_each_row_does_not_fill_the_memory(tmp_path: Path) -> None:
+    unread: Counter[str] = Counter()
+    read_notes(write(tmp_path / "n.jsonl", *({"id": f"n{i}", "text": TEXT, f"key{i}": 1} for i in range(300))), unread)
+    assert len(unread) == 100

@@ -164,6 +164,13 @@ def test_that_a_corpus_without_any_of_the_types_is_refused(data: Path) -> None:
     assert error.code == "lab.corpus_types" and "Hillcrest" in told(error)
 
 
+def test_that_a_labelled_corpus_whose_entities_stand_under_another_key_is_refused(data: Path) -> None:
+    spans = [{"id": row["id"], "text": row["text"], "spans": row["entities"]} for row in PHEE]
+    write(data / "ner_re" / "phee.jsonl.gz", spans)
+    error = refused(data, types=["drug"], corpora=[{"name": "phee"}])
+    assert error.code == "lab.corpus_row" and error.params["row"] == 1
+
+
 def test_that_damage_is_told_without_the_words_of_a_note(data: Path) -> None:
     path = data / "ner_re" / "phee.jsonl.gz"
     write(path, [PHEE[0], PHEE[1] | {"text": "Secret."}])

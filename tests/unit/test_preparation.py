@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fedmed_desktop.cli.scoring import typed
 from fedmed_desktop.clinical import read_notes_folder
 from fedmed_desktop.events import Event, Prepared
 from fedmed_desktop.lora.base_model import file_state, fingerprint
@@ -96,3 +97,11 @@ def test_that_notes_without_any_entity_are_not_trained_on(split: str, folder: Pa
         typed_notes(small_spec(), notes, site_types_map(tmp_path))
     without = small_spec(task="text", score_on="loss", types=())
     assert len(typed_notes(without, notes, None)[0].train) == 1
+
+
+def test_that_notes_to_measure_by_without_any_entity_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.jsonl"
+    path.write_text(json.dumps({"id": "a", "text": TEXT, "spans": [[0, 7, "drug"]]}) + "\n", "utf-8")
+    write_map(tmp_path / "types.toml", Chemical="drug")
+    with told_as("None of the 1 first notes has an entity.*spans"):
+        typed(path, ["drug"], 5)

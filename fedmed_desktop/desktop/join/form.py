@@ -99,7 +99,8 @@ def _name(typed: str) -> str:
 def splits_sentence(notes: SiteNotes) -> str:
     """How many notes a folder has, and what each part is for."""
     test = f"{len(notes.test):,} to test with" if notes.test else "none to test with"
-    unread = f" Not read: {', '.join(notes.unread)}." if notes.unread else ""
+    keys = ", ".join(f"{key} ({rows:,})" for key, rows in notes.unread.items())
+    unread = f" Keys of rows that are not read: {keys}." if keys else ""
     return f"{len(notes.train):,} notes to train on, {len(notes.validation):,} to score rounds with, {test}.{unread}"
 
 
