@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
+import tomli_w
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -227,29 +228,7 @@ def dump_spec(spec: FederationSpec) -> str:
     data = spec.model_dump(mode="json", exclude_none=True)
     if spec.training.clip_norm is None:  # TOML has no null, and to leave the key out would mean the default
         data["training"]["clip_norm"] = False
-    lines = [f"{key} = {_toml(value)}" for key, value in data.items() if not isinstance(value, dict)]
-    for section, values in data.items():
-        if isinstance(values, dict):
-            lines += ["", f"[{section}]"]
-            lines += [f"{_toml_key(k)} = {_toml(v)}" for k, v in values.items() if not isinstance(v, dict)]
-            for name, table in values.items():
-                if isinstance(table, dict):
-                    lines += ["", f"[{section}.{_toml_key(name)}]"]
-                    lines += [f"{_toml_key(k)} = {_toml(v)}" for k, v in table.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _toml_key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() else json.dumps(key)
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml_key(key)} = {_toml(one)}" for key, one in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    # JSON's strings, numbers and booleans are TOML as they stand, but for one character.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return tomli_w.dumps(data)
 
 
 __all__ = [

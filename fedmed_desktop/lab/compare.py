@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which method did better: means over seeds, and what each differs from the best of the others.
-
-Needs numpy only, so that the desktop can use it.
-"""
+"""Comparison of methods: means over seeds, and each one's difference from the best of the others."""
 
 from __future__ import annotations
 

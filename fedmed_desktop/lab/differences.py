@@ -14,11 +14,13 @@ in tests/unit/test_lab_compare.py).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from ..storage.results import ResultRow, SiteRow
 
@@ -28,9 +30,6 @@ Numbers = NDArray[np.float64]
 RESAMPLES: Final = 10_000
 LEVEL: Final = 0.95
 FEW_SEEDS: Final = 5  # below, pairs are of (seed, site): three pairs have ten resamples in all
-
-# Student's t that 2.5 % lie above, for 1 degree of freedom and more; from ten on the last serves, which is too large.
-_T: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 Rows = dict[str, dict[int, ResultRow]]
 """By label and seed."""
@@ -100,8 +99,9 @@ def is_beyond_chance(changes: Numbers) -> bool:
     """Whether a t-test, two-sided at 5 %, finds that the mean of these is not 0; never of a single one."""
     if len(changes) < 2:
         return False
-    widest = _T[min(len(changes) - 1, len(_T)) - 1] * float(changes.std(ddof=1)) / len(changes) ** 0.5
-    return bool(abs(changes.mean()) > widest)
+    if np.ptp(changes) <= 1e-9 * np.abs(changes).max():  # no spread to compare with
+        return bool(changes.any())
+    return bool(stats.ttest_1samp(changes, 0.0).pvalue < 1 - LEVEL)
 
 
 def bootstrap(pairs: Numbers) -> tuple[tuple[float, float], tuple[float, float] | None]:
@@ -109,16 +109,26 @@ def bootstrap(pairs: Numbers) -> tuple[tuple[float, float], tuple[float, float] 
 
     `pairs`, shape (pairs, 2): value and baseline. The relative interval is None where a resample's baseline is 0.
     """
-    random = np.random.Generator(np.random.PCG64(0))
-    drawn = random.integers(0, len(pairs), (RESAMPLES, len(pairs)))
-    base = pairs[:, 1][drawn].mean(axis=1)
-    change = (pairs[:, 0] - pairs[:, 1])[drawn].mean(axis=1)
-    return _ends(change), _ends(change / base) if base.all() else None
+    return _ends(pairs, lambda own, base, axis: (own - base).mean(axis)) or (0.0, 0.0), _ends(
+        pairs, lambda own, base, axis: (own - base).mean(axis) / base.mean(axis)
+    )
 
 
-def _ends(values: Numbers) -> tuple[float, float]:
-    low, high = np.quantile(values, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return float(low), float(high)
+def _ends(pairs: Numbers, statistic: Callable[[Numbers, Numbers, int], Numbers]) -> tuple[float, float] | None:
+    """None where the statistic of a resample is no number."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = stats.bootstrap(
+            (pairs[:, 0], pairs[:, 1]),
+            statistic,
+            paired=True,
+            n_resamples=RESAMPLES,
+            confidence_level=LEVEL,
+            method="percentile",
+            rng=np.random.Generator(np.random.PCG64(0)),
+        )
+    if not np.isfinite(found.bootstrap_distribution).all():
+        return None
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
 def _best_baseline(label: str, final: Rows, measure: Measure) -> str | None:

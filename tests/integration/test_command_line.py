@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop.cli import main
-from fedmed_desktop.federation import load_spec
+from fedmed_desktop.federation import dump_spec, load_spec
 from fedmed_desktop.federation.methods import METHODS, usual
 from fedmed_desktop.lora import Adapter
 from tests.parts.federation import moved
@@ -346,7 +346,7 @@ def test_that_texts_are_shared_without_their_entities(
 def test_that_a_specification_whose_sites_measure_needs_notes_for_that(
     weighed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    weighed.write_text("\n".join(line for line in weighed.read_text().splitlines() if "shared_notes" not in line))
+    weighed.write_text(dump_spec(load_spec(weighed).model_copy(update={"shared_notes": ()})))
     status, said = run(capsys, "--coordinator", "--config", weighed, "--data-dir", tmp_path / "c")
     assert status == 2 and "[[shared_notes]]" in said and 'measured_by = "coordinator"' in said
 

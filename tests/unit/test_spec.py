@@ -25,6 +25,9 @@ def refused(tmp_path: Path, text: str) -> UserFacingError:
     return caught.value
 
 
+TYPES = 'types = [\n    "drug",\n    "problem",\n]'
+
+
 def changed(old: str, new: str) -> str:
     text = dump_spec(small_spec())
     assert text.count(old) == 1, old
@@ -82,8 +85,8 @@ def test_that_training_without_clipping_survives_the_file(tmp_path: Path) -> Non
         ("rounds = 3", "rouds = 3", "rouds", "'rouds' is no key of a specification; known here: answer_form, base"),
         ("seed = 0", "seed = 4294967296", "seed", "less than"),
         ('answer_form = "html"', 'answer_form = "xml"', "answer_form", "'html' or 'json'"),
-        ('types = ["drug", "problem"]', 'types = ["Drug"]', "types", "'Drug' is not a lower-case word"),
-        ('types = ["drug", "problem"]', 'types = ["drug", "drug"]', "types", "named twice"),
+        (TYPES, 'types = ["Drug"]', "types", "'Drug' is not a lower-case word"),
+        (TYPES, 'types = ["drug", "drug"]', "types", "named twice"),
         ("\nrank = 2", "\nrank = 0", "lora.rank", "greater than or equal to 1"),
         ("\nrank = 2", "\nrnak = 2", "lora.rnak", "known here: alpha, frozen_rank, rank"),
         ("quorum = 2", "quorum = 4", "round", "quorum 4 is more than the 3 expected sites"),
