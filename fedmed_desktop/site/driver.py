@@ -265,7 +265,7 @@ def record(box: Outbox, action: do.Record, now: datetime) -> Entry:
             case "asked_again":
                 box.ask_again(sha256, now)
             case "expired":
-                box.expire(box.entry(sha256).plan.round, now)
+                box.expire(sha256, now)
             case "acknowledged":
                 box.acknowledged(sha256, now)
             case "refused":

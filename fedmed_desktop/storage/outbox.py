@@ -147,11 +147,6 @@ class Outbox:
             raise UserFacingError("storage.no_update", sha256=sha256)
         return found[0]
 
-    def for_plan(self, plan: Plan) -> Entry | None:
-        """Update made for exactly this plan, if there is one."""
-        found = [e for e in self._entries("round = ?", plan.round) if e.plan == plan]
-        return found[-1] if found else None
-
     def entries(self) -> list[Entry]:
         return self._entries("1 = 1")
 
@@ -227,20 +222,10 @@ class Outbox:
         self._decide(sha256, ("kept",), "asked_again", "coordinator", "", now)
         return self.entry(sha256)
 
-    def expire(self, round_number: int, now: datetime) -> list[Entry]:
-        """Marks the updates that the round closed without; they stay here."""
-        gone = [e for e in self.in_state("pending", "approved") if e.plan.round == round_number]
-        for entry in list(gone):
-            try:
-                self._decide(entry.sha256, ("pending", "approved"), "expired", "agent", "round closed", now)
-            except UserFacingError:  # released by the other thread this moment: the coordinator will say it is late
-                gone.remove(entry)
-        return gone
-
-    def take_back_unreleased(self, now: datetime) -> list[Entry]:
-        """Withdraws approvals that were not in effect when the program ended; called at its start."""
-        reason = "the program ended before the approval was in effect"
-        return [self.take_back(e.sha256, "agent", reason, now) for e in self.in_state("approved")]
+    def expire(self, sha256: str, now: datetime) -> Entry:
+        """Marks an update that its round closed without; it stays here."""
+        self._decide(sha256, ("pending", "approved"), "expired", "agent", "round closed", now)
+        return self.entry(sha256)
 
     def acknowledged(self, sha256: str, now: datetime) -> None:
         self._decide(sha256, ("released",), "acknowledged", "coordinator", "", now)

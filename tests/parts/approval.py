@@ -141,7 +141,7 @@ class Site:
         self._told(entry, "kept")
 
     def expire(self, entry: Entry) -> None:
-        self.outbox.expire(entry.plan.round, NOW)
+        self.outbox.expire(entry.sha256, NOW)
         self.refresh()
         self._told(entry, "expired")
 
@@ -155,7 +155,8 @@ class Site:
 
     def restart(self) -> None:
         """The program starts again: what it takes back by itself, and nobody asks until the coordinator does."""
-        self.outbox.take_back_unreleased(NOW)
+        for entry in self.outbox.in_state("approved"):
+            self.outbox.take_back(entry.sha256, "agent", "the program ended before the approval was in effect", NOW)
         self.refresh()
         self.desk.asked = None
 

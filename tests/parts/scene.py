@@ -314,7 +314,7 @@ class Lakeview:
         self.refresh().tell(phase("kept"))
 
     def expire(self, entry: Entry) -> None:
-        self.outbox.expire(entry.plan.round, NOW)
+        self.outbox.expire(entry.sha256, NOW)
         self.refresh().tell(phase("missed"))
 
     def refuse(self, entry: Entry) -> None:

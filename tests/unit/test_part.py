@@ -147,6 +147,8 @@ def test_that_an_approval_that_is_not_in_effect_at_a_restart_is_a_question_again
     assert not site.offered
     assert site.until_asked(plan()).sha256 == entry.sha256
     assert site.trained == [plan()] and site.decided == ["approved", "taken_back"]
+    last = site.outbox.decisions()[-1]
+    assert (last.decision, last.by) == ("taken_back", "agent") and "ended before" in last.reason
 
 
 def test_that_a_program_that_ends_drops_what_is_under_way_and_takes_back_what_is_not_in_effect(site: Site) -> None:

@@ -233,7 +233,7 @@ REACH: dict[str, Callable[[Outbox, str], object]] = {
     "acknowledged": lambda box, sha: (REACH["released"](box, sha), box.acknowledged(sha, NOW)),
     "refused": lambda box, sha: (REACH["released"](box, sha), box.refused(sha, "update.wrong_rank", NOW)),
     "kept": lambda box, sha: box.keep(sha, "ann", "no", NOW),
-    "expired": lambda box, sha: box.expire(1, NOW),
+    "expired": lambda box, sha: box.expire(sha, NOW),
 }
 MOVES: dict[str, Callable[[Outbox, str], object]] = {
     "approve": lambda box, sha: box.approve(sha, "ann", "ok", NOW, SOON),
@@ -241,10 +241,9 @@ MOVES: dict[str, Callable[[Outbox, str], object]] = {
     "release": lambda box, sha: box.release(sha, NOW + SOON),
     "release early": lambda box, sha: box.release(sha, NOW + SOON - timedelta(microseconds=1)),
     "keep": lambda box, sha: box.keep(sha, "ann", "no", NOW),
-    "expire": lambda box, sha: box.expire(1, NOW),
+    "expire": lambda box, sha: box.expire(sha, NOW),
     "acknowledged": lambda box, sha: box.acknowledged(sha, NOW),
     "refused": lambda box, sha: box.refused(sha, "update.wrong_rank", NOW),
-    "restart": lambda box, sha: box.take_back_unreleased(NOW),
 }
 # from -> {move: to}; what is not named is refused with a sentence, or changes nothing where it already is so.
 TABLE: dict[str, dict[str, str]] = {
@@ -254,7 +253,6 @@ TABLE: dict[str, dict[str, str]] = {
         "release": "released",
         "keep": "kept",
         "expire": "expired",
-        "restart": "pending",
     },
     "released": {"acknowledged": "acknowledged", "refused": "refused"},
     "acknowledged": {},
@@ -266,6 +264,7 @@ SAME = {
     ("pending", "take_back"),
     ("approved", "approve"),
     ("kept", "keep"),
+    ("expired", "expire"),
     ("acknowledged", "acknowledged"),
     ("refused", "refused"),
 }
@@ -283,7 +282,7 @@ def test_that_the_outbox_moves_as_its_table_says(outbox: Outbox, state: str, mov
         assert outbox.entry(sha).state == TABLE[state][move]
         assert outbox.decisions()[:-1] == recorded
         return
-    if (state, move) in SAME or move in ("expire", "restart"):
+    if (state, move) in SAME:
         MOVES[move](outbox, sha)
     else:
         with pytest.raises(UserFacingError) as caught:
@@ -318,15 +317,10 @@ def test_that_damaged_bytes_never_leave(outbox: Outbox, tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_that_a_refusal_keeps_its_code_and_a_restart_takes_back_with_a_reason(outbox: Outbox) -> None:
-    first, second = (outbox.put(plan(), result(seed), NOW).sha256 for seed in (1, 2))
-    REACH["refused"](outbox, first)
-    assert outbox.entry(first).code == "update.wrong_rank"
-    REACH["approved"](outbox, second)
-    assert [entry.sha256 for entry in outbox.take_back_unreleased(NOW)] == [second]
-    last = outbox.decisions()[-1]
-    assert (last.decision, last.by, last.sha256) == ("taken_back", "agent", second)
-    assert "ended before" in last.reason
+def test_that_a_refusal_keeps_its_code(outbox: Outbox) -> None:
+    sha = outbox.put(plan(), result(1), NOW).sha256
+    REACH["refused"](outbox, sha)
+    assert outbox.entry(sha).code == "update.wrong_rank"
 
 
 def test_that_an_unknown_update_is_refused_with_a_sentence(outbox: Outbox) -> None:
@@ -341,9 +335,6 @@ def test_that_a_training_done_twice_is_one_update_with_its_first_decision(outbox
     REACH["kept"](outbox, sha)
     assert outbox.put(plan(), result(1), NOW).state == "kept"
     assert len(outbox.entries()) == 1
-    found = outbox.for_plan(plan())
-    assert found is not None and found.sha256 == sha
-    assert outbox.for_plan(plan(2)) is None
 
 
 def test_that_blobs_that_are_not_what_the_update_names_are_refused(outbox: Outbox) -> None:
