@@ -279,11 +279,11 @@ class Host:
                     return
             for site, want in self.lost.wants().items():
                 self._tell(site, want)
+            tries = 0 if self.lost.sites else tries + 1  # to look for what is lost costs little, to combine much
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._delay(tries)):
+                async with asyncio.timeout(min(_LAST_RETRY, self.retry * 2 ** min(tries, 10))):
                     await self._came_back.wait()
             self._came_back.clear()
-            tries += 1
 
     async def _combined(self, due: Combine) -> RoundCombined:
         if fault := self.lost.look(due):
@@ -302,9 +302,6 @@ class Host:
             self._came_back.set()
 
     # -- deadlines ---------------------------------------------------------------------------------------------------
-
-    def _delay(self, tries: int) -> float:
-        return float(min(_LAST_RETRY, self.retry * 2 ** min(tries, 10)))
 
     def _set_alarm(self) -> None:
         held = self.held_up.reason is not None

@@ -8,6 +8,7 @@ alone, since its contents were checked when it was first accepted.
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass
 
 from ..errors import UserFacingError
@@ -25,6 +26,7 @@ class _Lost:
     site: str
     size: int
     reception: Reception | None = None
+    seen: int = -1  # bytes received at the last look
 
 
 class LostParts:
@@ -36,6 +38,7 @@ class LostParts:
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
         self._lost: dict[str, _Lost] = {}
+        self._writing = threading.Lock()  # a late chunk of an older connection may come beside one of the newest
 
     @property
     def sites(self) -> list[str]:
@@ -54,12 +57,16 @@ class LostParts:
         return UserFacingError("coordinator.lost_update", round=due.round, sites=", ".join(self.sites), retryable=True)
 
     def wants(self) -> dict[str, Want]:
-        """Requests to send, one for each site, which sends one blob at a time; each asks for what is still missing."""
+        """Requests to send, one for each site, which sends one blob at a time; none while bytes are arriving."""
         found: dict[str, Want] = {}
+        moving = set[str]()
         for sha256, lost in self._lost.items():
             received = lost.reception.received if lost.reception else 0
+            if received > lost.seen >= 0:
+                moving.add(lost.site)
             found.setdefault(lost.site, Want(sha256=sha256, offset=received))
-        return found
+            lost.seen = received
+        return {site: want for site, want in found.items() if site not in moving}
 
     def gone(self, site: str, sha256: str) -> UserFacingError | None:
         """Error to tell if a site no longer has a lost part either; None if the part is not one of its lost ones."""
@@ -72,20 +79,26 @@ class LostParts:
         lost = self._lost.get(chunk.sha256)
         if lost is None or lost.site != site:
             return False
+        with self._writing:
+            return self._write(lost, chunk)
+
+    def _write(self, lost: _Lost, chunk: Chunk) -> bool:
+        if chunk.sha256 in self._blobs:
+            return True
         if lost.reception is None:
-            path = self._blobs.part_file(chunk.sha256, f"{site}, again")
+            path = self._blobs.part_file(chunk.sha256, f"{lost.site}, again")
             lost.reception = Reception(chunk.sha256, path, lost.size)
         try:
             if not lost.reception.write(chunk):
                 return False
             self._blobs.adopt(lost.reception.finish(), chunk.sha256)
         except UserFacingError as error:
-            _LOG.warning("%s, sent again by %s: %s", chunk.sha256[:12], site, error)
-            lost.reception = None  # wrong bytes: it is requested again from the beginning
+            _LOG.warning("%s, sent again by %s: %s", chunk.sha256[:12], lost.site, error)
+            lost.reception, lost.seen = None, -1  # wrong bytes: it is requested again from the beginning
             if error.retryable:
                 raise
             return False
-        _LOG.info("%s came back from %s", chunk.sha256[:12], site)
+        _LOG.info("%s came back from %s", chunk.sha256[:12], lost.site)
         return True
 
 

@@ -66,6 +66,8 @@ class SiteSession:
 
     def send(self, message: Message) -> None:
         """Never waits. A message to a site that has just gone is not lost: it is told again when the site is back."""
+        if isinstance(message, Want):  # the answer comes in frames as long as a chunk
+            self.connection.protocol.max_message_size = MAX_SIZE_TO_COORDINATOR
         try:
             self._outgoing.put_nowait(message)
         except asyncio.QueueFull:  # it asks and asks, but does not listen
@@ -141,7 +143,6 @@ class SiteSession:
         if (largest := max((part.size for part in update.parts.values()), default=0)) > limit:
             self._refuse(update, UserFacingError("update.too_large", size=largest, limit=limit))
             return
-        self.connection.protocol.max_message_size = MAX_SIZE_TO_COORDINATOR
         self._update, self._plan = update, plan
         if update.sha256 not in self._tries:
             self._tries.clear()
