@@ -86,8 +86,13 @@ def test_that_a_full_disk_says_that_the_site_tries_again_until_it_has(tmp_path: 
     story.tell(phase("measuring"), events.Failed(site=SITE, round=2, retry_seconds=4.0, **disk_full))
     shown = status(story.desk, NOW)
     assert shown.state == "failed" and "disk is full" in shown.text and shown.text.endswith("tries again by itself.")
-    story.tell(phase("uploading"))
-    assert status(story.desk, NOW).state == "uploading"
+    story.tell(phase("approval"))
+    entry = story.site.trained(3)
+    assert status(story.desk, NOW).state == "approval"
+    story.tell(events.Failed(site=SITE, round=3, retry_seconds=2.0, **disk_full))
+    assert status(story.desk, NOW).state == "failed", "the answer is given, and cannot be recorded"
+    story.site.approve(entry)
+    assert status(story.desk, NOW).state == "countdown"
     story.site.outbox.close()
 
 

@@ -90,6 +90,7 @@ def status(desk: Desk, now: datetime) -> Status:
         )
     return (
         _over(desk)
+        or _held_up(desk)
         or _needs_a_person(desk, now)
         or _working(desk)
         or _line_down(desk)
@@ -141,6 +142,13 @@ def _over(desk: Desk) -> Status | None:
     return None
 
 
+def _held_up(desk: Desk) -> Status | None:
+    if not isinstance(desk.failure, events.Failed) or desk.failure.retry_seconds is None:
+        return None
+    why = sentence(desk.failure.code, desk.failure.params)
+    return Status("failed", "Something is in the way", f"{why} This site tries again by itself.")
+
+
 def _needs_a_person(desk: Desk, now: datetime) -> Status | None:
     if entry := desk.counting_down:
         left = max(0, round((entry.effective - now).total_seconds())) if entry.effective else 0
@@ -187,8 +195,6 @@ def _working(desk: Desk) -> Status | None:
         )
     if isinstance(desk.failure, events.Failed):
         why = sentence(desk.failure.code, desk.failure.params)
-        if desk.failure.retry_seconds is not None:
-            return Status("failed", "Something is in the way", f"{why} This site tries again by itself.")
         return Status("failed", "This round failed here", f"{why} This site takes part again in the next round.")
     if phase in ("scoring_before", "scoring_after", "measuring", "evaluating"):
         moment = {

@@ -119,7 +119,7 @@ class Desk:
             case events.UpdatePending():
                 self.asked = event.update
             case events.DecisionRecorded(decision="kept" | "expired" | "approved", update=self.asked):
-                self.asked = None
+                self.asked = self.failure = None
             case events.Failed() | events.UpdateRefused():
                 self.failure, self.work = event, Work()
             case _:
