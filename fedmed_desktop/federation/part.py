@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A site's part in a federation as a sans-I/O state machine, the mirror of `Rounds`.
 
-Inputs are method calls, with the time where it matters; `take` gives the actions and events that followed, in order. It
-reads no clock, opens no file and starts no thread: the site's driver and the tests drive the same code.
+Inputs are method calls, with the time where it matters; `take` returns the actions and events that follow, in order. It
+reads no clock, opens no file and starts no thread: the site's driver and the tests run the same code.
 
-A decision counts once the outbox has it: the machine asks for a Record and believes only the entry that comes back.
-Repeated and late inputs change nothing: an answer is believed only of the action that is due.
+A decision counts once it is in the outbox: the machine asks for a Record and trusts only the entry that comes back.
+Repeated and late inputs change nothing: only the action that is due can be answered.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class SitePart:
     # -- what the coordinator says -----------------------------------------------------------------------------------
 
     def asked(self, plan: Plan, attempt: int = 1) -> None:
-        """Begins to answer a plan; what was under way for another one ends. A higher attempt asks for kept ones."""
+        """Starts answering a plan; work for another one ends. A higher attempt asks again for what was kept."""
         self._attempt = attempt
         if plan == self.plan and self.due is not None:
             # The coordinator may have missed it, or counts from the start again; a person's time depends on it.
@@ -131,7 +131,7 @@ class SitePart:
         self._begin(do.Fetch(plan.round, plan.blobs, do.Train(plan)))
 
     def not_asked(self, round_number: int) -> None:
-        """The round goes on without this site: what was under way for an earlier one is over."""
+        """The round goes on without this site: work for an earlier one ends."""
         if self.plan is None or self.plan.round < round_number:
             self._drop(round_number)
             self._enter(round_number, "not_asked")
@@ -192,7 +192,7 @@ class SitePart:
             self._answer(entry)
 
     def failed(self, action: do.Due, error: UserFacingError, now: datetime) -> None:
-        """Tries again later where that may help, as with a full disk; else this round has failed here.
+        """Tries again later if that may help, as with a full disk; otherwise the round has failed here.
 
         Raises the error where it is the federation's final adapter that cannot be had.
         """
@@ -209,7 +209,7 @@ class SitePart:
             self._fail(error)
 
     def time_passed(self, now: datetime) -> None:
-        """Does what waited for this time; worth telling at `wake_at`."""
+        """Does what was waiting for this time; to be called at `wake_at`."""
         if self.due is not None and self.wake_at is not None and now >= self.wake_at:
             self.wake_at = None
             self._out.append(self.due)
@@ -278,7 +278,7 @@ class SitePart:
                 self._out.append(do.Decline(number, "failed"))
 
     def _note(self, action: do.Record, entry: Entry) -> None:
-        """Tells what was recorded. What the outbox did not take is not told: something else was faster."""
+        """Tells what was recorded; not what the outbox refused because something else was faster."""
         number, sha256 = entry.plan.round, entry.sha256
         match action.decision, entry.state:
             case "acknowledged", "acknowledged":

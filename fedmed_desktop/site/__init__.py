@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The site agent: outbox, approval, training on one working thread, a link that comes back."""
+"""A site: its agent, the person's approval, one thread for training, and a connection that comes back by itself."""
 
 from ..storage import Record
 from .agent import SiteAgent

@@ -54,7 +54,7 @@ class SiteAgent:
 
     `make_trainer` is called on the working thread once the federation's specification is known; it may raise
     UserFacingError (notes without a known type, another base model), which ends `run`. `rank_cap`: the largest rank
-    that this site's hardware bears; None for any.
+    that this site's hardware can take; None for any.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class SiteAgent:
             self.close()
 
     def close(self) -> None:
-        """Lets go of the data folder: `run` does so at its end; an agent that never ran is closed by its owner."""
+        """Frees the data folder. `run` does so at its end; an agent that never ran is closed by its owner."""
         with self._closing:
             if self._last is None:
                 self._driver.journal.close()
@@ -141,7 +141,7 @@ class SiteAgent:
         return list(self.record().decisions)
 
     def blob_path(self, sha256: str) -> Path | None:
-        """Where an adapter lies that this site holds, for reading it here; None where it holds none of that hash."""
+        """Path of an adapter that this site holds, for reading it here; None if it has none of that hash."""
         blobs = self._driver.blobs
         return blobs.path(sha256) if sha256 in blobs else None
 
@@ -168,7 +168,7 @@ class SiteAgent:
         self._driver.pause(True)
 
     def resume(self) -> None:
-        """Goes on where it was paused, and tells the true phase again; any thread."""
+        """Continues where it was paused, and tells the true phase again; any thread."""
         self._driver.pause(False)
 
     # -- messages --------------------------------------------------------------------------------------------------

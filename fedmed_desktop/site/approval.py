@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who decides whether an update leaves: a person at some face, or a rule that is recorded as such."""
+"""The decision whether an update leaves: by a person at some face, or by a rule that is recorded as such."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ..storage import Entry
 
-# Time in which a person can take an approval back before the first byte may move (design, section 6).
+# How long a person can withdraw an approval before the first byte may move.
 TAKE_BACK = timedelta(seconds=10)
 
 
@@ -26,7 +26,7 @@ class Verdict:
 
 
 class Approver(Protocol):
-    """Asked once per pending update, on the agent's loop; cancelled when the round closes. To hold is not to return."""
+    """Asked about each pending update, on the agent's loop; cancelled when the round closes. No answer means hold."""
 
     async def decide(self, entry: Entry) -> Verdict: ...
 
@@ -42,7 +42,7 @@ class RuleApprover:
 
 
 def operating_user() -> str:
-    """Who is logged in here, for the record of a decision: the account's name, or its number where it has none."""
+    """Name of the account that is logged in, for the record of a decision; its number if it has no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name

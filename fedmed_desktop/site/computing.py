@@ -17,7 +17,7 @@ from .jobs import Jobs
 
 
 class Computing:
-    """On the agent's loop; what a trainer emits comes on the working thread and is passed on there."""
+    """Runs plans, from the agent's loop; what a trainer emits is passed on from the working thread."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Computing:
         self.trainer: asyncio.Future[Trainer] | None = None
 
     def prepare(self, spec: FederationSpec, done: Callable[[asyncio.Future[Any]], None]) -> None:
-        """Has the trainer made, once; `done` is told how that came out."""
+        """Makes the trainer, once, on the working thread; `done` is called with the outcome."""
         if self.trainer is None:
             # On the working thread, not here: the line stays alive while another site of this process trains.
             self.trainer = asyncio.ensure_future(self._jobs.run(lambda: self._make_trainer(spec)))
@@ -68,7 +68,7 @@ class Computing:
             raise
 
     def _said(self, event: events.Event) -> None:
-        """By the trainer, on the working thread."""
+        """Passes on an event of the trainer; called on the working thread."""
         if isinstance(event, events.PhaseChanged):
             self._journal.flush()
             self._enter(event.round, event.phase)

@@ -32,10 +32,10 @@ Given = Callable[[], None]
 
 
 class Driver:
-    """Works on the agent's loop, one input at a time; only `tell`, `pause` and `resume` are for any thread.
+    """Works on the agent's loop, one input at a time; only `tell` and `pause` may be called from any thread.
 
-    An input that has begun to be taken is taken to its end, even if the task that handed it in is cancelled: the record
-    and the events must say the same. Fetching, training and asking go on beside it. What they raise goes to `done`.
+    Once begun, an input is dealt with to its end, even if the task that handed it in is cancelled: the record and the
+    events must say the same. Fetching, training and asking run beside it, and what they raise goes to `done`.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Driver:
                 self._set_alarm()
 
     def soon(self, given: Given) -> None:
-        """Has it taken after what is being taken now."""
+        """Hands in an input once the current one is done; returns at once."""
         self._spawn(self.take(given))
 
     def tell(self, given: Given) -> list[do.Action | do.Tell | events.Event]:
@@ -121,7 +121,7 @@ class Driver:
     # -- doing what the part asks for --------------------------------------------------------------------------------
 
     async def _carry_out(self, given: Given) -> None:
-        """Does everything, even where one thing of it fails; raises the first UserFacingError at the end."""
+        """Does everything that follows, even if one part of it fails; raises the first UserFacingError at the end."""
         faults = []
         for item in self.tell(given):
             try:

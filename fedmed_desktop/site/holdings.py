@@ -36,7 +36,7 @@ class Holdings:
         )
 
     def keep(self, plan: Plan, result: LocalResult) -> None:
-        """Before the update is in the outbox: after a crash between the two it is trained anew from the same."""
+        """Stores the site's own parts, before the update is in the outbox: a crash in between repeats the training."""
         self._own.keep(plan.round, result.own)
 
     def adapter(self, sha256: str) -> Adapter:
@@ -74,7 +74,7 @@ class Holdings:
 
 
 def with_own_b(adapter: Adapter, own: Mapping[str, Adapter]) -> Adapter:
-    """The adapter with the site's own B where it has one; what fits no more (another rank) is left as it is."""
+    """The adapter with the site's own B where it has one; modules of another rank stay as they are."""
     mine = own.get("B")
     if mine is None:
         return adapter

@@ -28,7 +28,7 @@ from ..protocol.messages import Goodbye, Hello, Message, decode, encode
 class Backoff:
     """Seconds between tries: doubling from `first` to `most`, each times a random factor in [0.5, 1.5].
 
-    A session that lasted `steady` seconds begins the series anew. Many sites that lost one coordinator do not come
+    A session that lasted `steady` seconds starts the series again. Many sites that lost one coordinator do not come
     back in one instant, thanks to the factor. All inferred.
     """
 
@@ -51,7 +51,7 @@ class Link:
         emit: Callable[[events.Event], None],
         backoff: Backoff,
     ) -> None:
-        """Raises UserFacingError for an address that is no ws:// address of this machine."""
+        """Raises UserFacingError if the address is not a ws:// address on this computer."""
         check_address(address)
         self.address = address
         self.connection: ClientConnection | None = None
@@ -63,7 +63,7 @@ class Link:
         self._posted: set[asyncio.Task[None]] = set()
 
     def post(self, message: Message) -> None:
-        """Has it sent soon, in the order of the calls; never waits, from any thread."""
+        """Queues a message to be sent, in the order of the calls; any thread, never waits."""
         if self._loop:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile, and with it the connection
                 self._loop.call_soon_threadsafe(self._send_soon, message)
@@ -183,7 +183,7 @@ class _Connect(connect):
 
 
 def check_address(address: str) -> None:
-    """Raises UserFacingError for what is no ws:// address, or not on this machine."""
+    """Raises UserFacingError if this is not a ws:// address on this computer."""
     try:
         parts = urlsplit(address)
         usable = parts.scheme == "ws" and parts.hostname and parts.port
