@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import shutil
 import socket
 import threading
 from datetime import UTC, datetime, timedelta
@@ -500,6 +502,30 @@ async def test_that_an_approval_that_is_being_written_when_the_site_ends_is_told
             await asyncio.wait([task], timeout=PATIENCE)
         assert decided(seen) == [d.decision for d in one.decisions] == ["approved", "taken_back"]
         assert [e.state for e in one.record().entries] == ["pending"]
+
+
+async def test_that_a_folder_in_use_and_a_name_that_is_taken_over_are_sentences_and_leave_nothing_behind(
+    tmp_path: Path, jobs: Jobs, other: Jobs
+) -> None:
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: unheard.append(context))
+    async with coordinator(tmp_path / "c", ONE, []) as (host, port):
+        seen, person = list[events.Event](), Person(delay=60)
+        async with running(agent(tmp_path, "A", port, jobs, seen, approver=person)) as (task,):
+            await until(lambda: bool(person.asked))
+            with told_as("in use by another"):
+                agent(tmp_path, "A", port, jobs, [])
+            (tmp_path / "B" / "A").mkdir(parents=True)
+            shutil.copy(tmp_path / "A" / "token", tmp_path / "B" / "A" / "token")
+            async with running(agent(tmp_path / "B", "A", port, other, [])) as (second,):
+                with told_as("replaced this one"):
+                    await asyncio.wait_for(task, PATIENCE)
+                agent(tmp_path, "A", port, jobs, []).close()  # its folder is free again
+                await asyncio.wait_for(second, PATIENCE)
+            assert host.rounds.state.phase == "finished"
+    del task, second
+    gc.collect()
+    assert not unheard
 
 
 @pytest.mark.parametrize("made", ["folder", "empty"])
