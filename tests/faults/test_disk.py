@@ -58,63 +58,57 @@ def full_ledger(host: Host) -> Iterator[None]:
         connection.execute("PRAGMA max_page_count = 1000000")
 
 
-def test_that_a_full_disk_pauses_the_federation_and_it_continues_by_itself(
+async def test_that_a_full_disk_pauses_the_federation_and_it_continues_by_itself(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def scenario() -> None:
-        seen = list[events.Event]()
-        async with coordinator(tmp_path, ONE, seen) as (host, port):
-            host.retry = 0.05
-            async with RawSite(port) as site:
-                await site.join()
-                plan = await site.plan()
-                result = result_of(plan, INITIAL, moved(INITIAL, 1))
-                with full_ledger(host):
-                    await site.offer(result)
-                    goodbye = await site.hear(Goodbye)
-                    assert goodbye.code == "storage.disk_full" and not goodbye.final
-                    assert host.rounds.state.updates == {}, "what is not in the ledger never counts"
-                    async with RawSite(port) as again:
-                        await again.join()
-                        told = await again.hear(Standing)
-                        assert (told.phase, told.held_up) == ("paused", "storage.disk_full")
-                        await again.say(OfferUpdate(update=result.update))
-                        await again.hear(Goodbye)
-                    status = await get(port, "/status")
-                    assert (status["phase"], status["reason"]) == ("paused", "storage.disk_full")
-                    assert (await get(port, "/healthz"))["status"] == "ok"
-                    assert await asyncio.to_thread(command_line, ["--status", "--port", str(port)]) == 0
-                    said = capsys.readouterr().out
-                    assert "paused, round 1 of 1" in said and "The disk is full" in said
-                    await asyncio.sleep(0.2)  # tries that come to nothing
-            await until(lambda: host.rounds.receipt_for("raw", 1) == result.update.sha256)
-            await until(lambda: bool(all_of(seen, events.FederationResumed)))
-            assert [event.reason for event in all_of(seen, events.FederationPaused)] == ["storage.disk_full"]
-            async with RawSite(port) as site:
-                await site.join()
-                await site.say(OfferUpdate(update=result.update))
-                await site.hear(Receipt)
-            assert host._fault is not None and not host._fault.done()
-
-    asyncio.run(scenario())
+    seen = list[events.Event]()
+    async with coordinator(tmp_path, ONE, seen) as (host, port):
+        host.retry = 0.05
+        async with RawSite(port) as site:
+            await site.join()
+            plan = await site.plan()
+            result = result_of(plan, INITIAL, moved(INITIAL, 1))
+            with full_ledger(host):
+                await site.offer(result)
+                goodbye = await site.hear(Goodbye)
+                assert goodbye.code == "storage.disk_full" and not goodbye.final
+                assert host.rounds.state.updates == {}, "what is not in the ledger never counts"
+                async with RawSite(port) as again:
+                    await again.join()
+                    told = await again.hear(Standing)
+                    assert (told.phase, told.held_up) == ("paused", "storage.disk_full")
+                    await again.say(OfferUpdate(update=result.update))
+                    await again.hear(Goodbye)
+                status = await get(port, "/status")
+                assert (status["phase"], status["reason"]) == ("paused", "storage.disk_full")
+                assert (await get(port, "/healthz"))["status"] == "ok"
+                assert await asyncio.to_thread(command_line, ["--status", "--port", str(port)]) == 0
+                said = capsys.readouterr().out
+                assert "paused, round 1 of 1" in said and "The disk is full" in said
+                await asyncio.sleep(0.2)  # tries that come to nothing
+        await until(lambda: host.rounds.receipt_for("raw", 1) == result.update.sha256)
+        await until(lambda: bool(all_of(seen, events.FederationResumed)))
+        assert [event.reason for event in all_of(seen, events.FederationPaused)] == ["storage.disk_full"]
+        async with RawSite(port) as site:
+            await site.join()
+            await site.say(OfferUpdate(update=result.update))
+            await site.hear(Receipt)
+        assert host._fault is not None and not host._fault.done()
 
 
 @pytest.mark.parametrize("moment", ["a deadline", "a combination"])
-def test_that_what_the_coordinator_does_by_itself_is_tried_again(moment: str, tmp_path: Path) -> None:
-    async def scenario() -> None:
-        spec = small_spec(rounds=1, sites=1, quorum=1) if moment == "a combination" else small_spec(rounds=1, sites=2)
-        clock = [datetime.now(UTC)]
-        BlobStore(tmp_path / "blobs").write(INITIAL.to_blob())
-        seen = list[events.Event]()
-        host = Host(spec, tmp_path, seen.append, clock=lambda: clock[0])
-        host.retry = 0.05
-        await host.start()
-        try:
-            await _to_the_moment(moment, host, clock, seen)
-        finally:
-            await host.stop()
-
-    asyncio.run(scenario())
+async def test_that_what_the_coordinator_does_by_itself_is_tried_again(moment: str, tmp_path: Path) -> None:
+    spec = small_spec(rounds=1, sites=1, quorum=1) if moment == "a combination" else small_spec(rounds=1, sites=2)
+    clock = [datetime.now(UTC)]
+    BlobStore(tmp_path / "blobs").write(INITIAL.to_blob())
+    seen = list[events.Event]()
+    host = Host(spec, tmp_path, seen.append, clock=lambda: clock[0])
+    host.retry = 0.05
+    await host.start()
+    try:
+        await _to_the_moment(moment, host, clock, seen)
+    finally:
+        await host.stop()
 
 
 async def _to_the_moment(moment: str, host: Host, clock: list[datetime], seen: list[events.Event]) -> None:
@@ -200,45 +194,40 @@ def test_that_a_federation_whose_disk_was_full_in_mid_round_ends_the_same(small_
     assert disturbed == calm and len(calm) == 1
 
 
-def test_that_a_combination_that_does_not_fit_is_made_again_once_there_is_room(small_disk: Path) -> None:
+async def test_that_a_combination_that_does_not_fit_is_made_again_once_there_is_room(small_disk: Path) -> None:
     """The ledger still has room for its rows, the next adapter has not."""
-    subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
+    await asyncio.to_thread(subprocess.run, ["mount", "-o", "remount,size=4m", small_disk], check=True)
     wide = {"model.layers.0.mlp.up_proj": (60_000, 8)}
     initial = Adapter.initial(wide, 4, 2.0, seed=0)
     base = BaseModelSpec(fingerprint=FINGERPRINT, initial=initial.sha256, modules=wide)
     spec = small_spec(rounds=1, sites=2, quorum=2, base=base, lora=LoraSettings(rank=4, alpha=8))
-
-    async def scenario() -> None:
-        seen = list[events.Event]()
-        BlobStore(small_disk / "blobs").write(initial.to_blob())
-        host = Host(spec, small_disk, seen.append)
-        host.retry = 0.05
-        await host.start()
-        try:
-            for site in "AB":
-                await host.apply(SiteJoined(site=site))
-            results = {
-                site: result_of(plan, initial, moved(initial, ord(site)))
-                for site, plan in host.rounds.state.plans.items()
-            }
-            for result in results.values():
-                host.blobs.write(result.blobs["adapter"])
-            ballast = fill(small_disk)
-            with ballast.open("r+b") as file:
-                file.truncate(ballast.stat().st_size - 400_000)
-            for site, result in results.items():
-                await host.apply(UpdateArrived(site=site, update=result.update))
-            await until(lambda: host.held_up.code == "storage.disk_full")
-            assert host.rounds.state.phase == "combining"
-            assert not list((small_disk / "blobs" / "parts").iterdir()), "what did not fit takes no room"
-            ballast.unlink()
-            await until(lambda: host.rounds.state.round == 2)
-            await until(lambda: host.held_up.code is None)
-            assert len(all_of(seen, events.FederationPaused)) == len(all_of(seen, events.FederationResumed)) == 1
-        finally:
-            await host.stop()
-
-    asyncio.run(scenario())
+    seen = list[events.Event]()
+    BlobStore(small_disk / "blobs").write(initial.to_blob())
+    host = Host(spec, small_disk, seen.append)
+    host.retry = 0.05
+    await host.start()
+    try:
+        for site in "AB":
+            await host.apply(SiteJoined(site=site))
+        results = {
+            site: result_of(plan, initial, moved(initial, ord(site))) for site, plan in host.rounds.state.plans.items()
+        }
+        for result in results.values():
+            host.blobs.write(result.blobs["adapter"])
+        ballast = fill(small_disk)
+        with ballast.open("r+b") as file:
+            file.truncate(ballast.stat().st_size - 400_000)
+        for site, result in results.items():
+            await host.apply(UpdateArrived(site=site, update=result.update))
+        await until(lambda: host.held_up.code == "storage.disk_full")
+        assert host.rounds.state.phase == "combining"
+        assert not list((small_disk / "blobs" / "parts").iterdir()), "what did not fit takes no room"
+        ballast.unlink()
+        await until(lambda: host.rounds.state.round == 2)
+        await until(lambda: host.held_up.code is None)
+        assert len(all_of(seen, events.FederationPaused)) == len(all_of(seen, events.FederationResumed)) == 1
+    finally:
+        await host.stop()
 
 
 def test_that_a_read_only_disk_is_called_so(small_disk: Path) -> None:

@@ -64,98 +64,92 @@ def stored_part(host: Host, site: str) -> Path:
 
 
 @pytest.mark.parametrize("harm", HARM)
-def test_that_a_damaged_update_is_fetched_again_from_its_site(harm: str, tmp_path: Path, jobs: list[Jobs]) -> None:
-    async def scenario() -> None:
-        expected = await calm(tmp_path / "calm", jobs)
-        slow, seen = NumpyTrainer(ord("B")), list[events.Event]()
-        slow.hold.clear()
-        async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
-            host.retry = 0.05
-            agents = [agent(tmp_path, "A", port, jobs[0], []), agent(tmp_path, "B", port, jobs[1], [], slow)]
-            async with running(*agents) as tasks:
-                await until(lambda: list(host.rounds.state.updates) == ["A"])
-                HARM[harm](stored_part(host, "A"))
-                slow.hold.set()
-                assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
-        (paused,) = all_of(seen, events.FederationPaused)
-        assert (paused.reason, paused.params) == ("coordinator.lost_update", {"round": 1, "sites": "A"})
-        assert [event.round for event in all_of(seen, events.FederationResumed)] == [1]
+async def test_that_a_damaged_update_is_fetched_again_from_its_site(
+    harm: str, tmp_path: Path, jobs: list[Jobs]
+) -> None:
+    expected = await calm(tmp_path / "calm", jobs)
+    slow, seen = NumpyTrainer(ord("B")), list[events.Event]()
+    slow.hold.clear()
+    async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
+        host.retry = 0.05
+        agents = [agent(tmp_path, "A", port, jobs[0], []), agent(tmp_path, "B", port, jobs[1], [], slow)]
+        async with running(*agents) as tasks:
+            await until(lambda: list(host.rounds.state.updates) == ["A"])
+            HARM[harm](stored_part(host, "A"))
+            slow.hold.set()
+            assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
+    (paused,) = all_of(seen, events.FederationPaused)
+    assert (paused.reason, paused.params) == ("coordinator.lost_update", {"round": 1, "sites": "A"})
+    assert [event.round for event in all_of(seen, events.FederationResumed)] == [1]
 
-    asyncio.run(scenario())
 
-
-def test_that_the_round_waits_for_a_site_that_is_away_also_over_a_restart(tmp_path: Path, jobs: list[Jobs]) -> None:
-    async def scenario() -> None:
-        expected = await calm(tmp_path / "calm", jobs)
-        slow = NumpyTrainer(ord("B"))
-        slow.hold.clear()
-        async with coordinator(tmp_path / "c", TWO, []) as (host, port):
-            host.retry = 0.05
-            heard = list[events.Event]()
-            one, two = agent(tmp_path, "A", port, jobs[0], []), agent(tmp_path, "B", port, jobs[1], heard, slow)
-            async with running(two):
-                away = asyncio.create_task(one.run())
-                await until(lambda: list(host.rounds.state.updates) == ["A"])
-                await stop(away)
-                flip(stored_part(host, "A"))
-                slow.hold.set()
-                await until(lambda: host.lost.sites == ["A"])
-                await until(lambda: "paused" in [event.phase for event in all_of(heard, events.StandingChanged)])
-                assert host.rounds.state.phase == "combining" and host._fault is not None and not host._fault.done()
-        async with coordinator(tmp_path / "c", TWO, []) as (host, port):
-            host.retry = 0.05
+async def test_that_the_round_waits_for_a_site_that_is_away_also_over_a_restart(
+    tmp_path: Path, jobs: list[Jobs]
+) -> None:
+    expected = await calm(tmp_path / "calm", jobs)
+    slow = NumpyTrainer(ord("B"))
+    slow.hold.clear()
+    async with coordinator(tmp_path / "c", TWO, []) as (host, port):
+        host.retry = 0.05
+        heard = list[events.Event]()
+        one, two = agent(tmp_path, "A", port, jobs[0], []), agent(tmp_path, "B", port, jobs[1], heard, slow)
+        async with running(two):
+            away = asyncio.create_task(one.run())
+            await until(lambda: list(host.rounds.state.updates) == ["A"])
+            await stop(away)
+            flip(stored_part(host, "A"))
+            slow.hold.set()
             await until(lambda: host.lost.sites == ["A"])
-            agents = [agent(tmp_path, name, port, one, []) for name, one in zip("AB", jobs, strict=True)]
-            async with running(*agents) as tasks:
-                assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
-                assert host.held_up.reason is None and host.lost.sites == []
+            await until(lambda: "paused" in [event.phase for event in all_of(heard, events.StandingChanged)])
+            assert host.rounds.state.phase == "combining" and host._fault is not None and not host._fault.done()
+    async with coordinator(tmp_path / "c", TWO, []) as (host, port):
+        host.retry = 0.05
+        await until(lambda: host.lost.sites == ["A"])
+        agents = [agent(tmp_path, name, port, one, []) for name, one in zip("AB", jobs, strict=True)]
+        async with running(*agents) as tasks:
+            assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
+            assert host.held_up.reason is None and host.lost.sites == []
 
-    asyncio.run(scenario())
 
-
-def test_that_only_the_right_bytes_from_the_right_site_are_taken(tmp_path: Path) -> None:
+async def test_that_only_the_right_bytes_from_the_right_site_are_taken(tmp_path: Path) -> None:
     """Wrong bytes, a site that has lost it too, and another site: the round waits on, and the true bytes end it."""
+    spec, seen = small_spec(rounds=1, sites=1, quorum=1), list[events.Event]()
+    async with (
+        coordinator(tmp_path, spec, seen) as (host, port),
+        RawSite(port) as site,
+        RawSite(port, "b") as other,
+    ):
+        host.retry = 0.05
+        await site.join()
+        await other.join()
+        result = result_of(await site.plan(), INITIAL, moved(INITIAL, 1))
+        accept = host.accept
 
-    async def scenario() -> None:
-        spec, seen = small_spec(rounds=1, sites=1, quorum=1), list[events.Event]()
-        async with (
-            coordinator(tmp_path, spec, seen) as (host, port),
-            RawSite(port) as site,
-            RawSite(port, "b") as other,
-        ):
-            host.retry = 0.05
-            await site.join()
-            await other.join()
-            result = result_of(await site.plan(), INITIAL, moved(INITIAL, 1))
-            accept = host.accept
+        async def then_harm(name: str, update: object) -> None:
+            flip(host.blobs.path(result.update.parts["adapter"].sha256))
+            await accept(name, update)  # type: ignore[arg-type]
 
-            async def then_harm(name: str, update: object) -> None:
-                flip(host.blobs.path(result.update.parts["adapter"].sha256))
-                await accept(name, update)  # type: ignore[arg-type]
-
-            host.accept = then_harm  # type: ignore[method-assign]
-            await site.say(OfferUpdate(update=result.update))
-            want = await site.hear(Want)
-            data = result.blobs["adapter"]
-            await site.send(want.sha256, data)
-            await site.hear(Receipt)
-            again = await site.hear(Want)
-            assert again == Want(sha256=want.sha256, offset=0)
-            await other.send(want.sha256, data)
-            await site.say(Missing(sha256=want.sha256))
-            await until(lambda: [one.code for one in all_of(seen, events.Warned)] == ["coordinator.update_gone"])
-            await site.hear(Want)
-            await site.send(want.sha256, data[:-1] + bytes([data[-1] ^ 1]))
-            await site.say(Chunk(want.sha256, 0, len(data) + 1, data[:10]).encode())
-            await site.hear(Want)
-            assert host.rounds.state.phase == "combining"
-            await site.send(want.sha256, data)
-            await until(lambda: host.rounds.state.round == 2)
-
-    asyncio.run(scenario())
+        host.accept = then_harm  # type: ignore[method-assign]
+        await site.say(OfferUpdate(update=result.update))
+        want = await site.hear(Want)
+        data = result.blobs["adapter"]
+        await site.send(want.sha256, data)
+        await site.hear(Receipt)
+        again = await site.hear(Want)
+        assert again == Want(sha256=want.sha256, offset=0)
+        await other.send(want.sha256, data)
+        await site.say(Missing(sha256=want.sha256))
+        await until(lambda: [one.code for one in all_of(seen, events.Warned)] == ["coordinator.update_gone"])
+        await site.hear(Want)
+        await site.send(want.sha256, data[:-1] + bytes([data[-1] ^ 1]))
+        await site.say(Chunk(want.sha256, 0, len(data) + 1, data[:10]).encode())
+        await site.hear(Want)
+        assert host.rounds.state.phase == "combining"
+        await site.send(want.sha256, data)
+        await until(lambda: host.rounds.state.round == 2)
 
 
-def test_that_a_line_that_is_cut_while_a_lost_part_comes_back_costs_what_was_on_the_way(
+async def test_that_a_line_that_is_cut_while_a_lost_part_comes_back_costs_what_was_on_the_way(
     tmp_path: Path, jobs: list[Jobs]
 ) -> None:
     wide = {"model.layers.0.mlp.up_proj": (60_000, 8)}
@@ -168,117 +162,101 @@ def test_that_a_line_that_is_cut_while_a_lost_part_comes_back_costs_what_was_on_
         base=BaseModelSpec(fingerprint=FINGERPRINT, initial=initial.sha256, modules=wide),
         lora=LoraSettings(rank=4, alpha=8),
     )
-
-    async def scenario() -> None:
-        slow = NumpyTrainer(ord("B"))
-        slow.hold.clear()
-        async with (
-            coordinator(tmp_path / "c", spec, [], initial=initial) as (host, port),
-            CuttingProxy(port, cuts_up=(size + 800_000,)) as proxy,
-        ):
-            host.retry = 0.5
-            agents = [agent(tmp_path, "A", proxy.port, jobs[0], []), agent(tmp_path, "B", port, jobs[1], [], slow)]
-            async with running(*agents) as tasks:
-                await until(lambda: list(host.rounds.state.updates) == ["A"])
-                stored_part(host, "A").unlink()
-                slow.hold.set()
-                await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
-            assert proxy.connections == 2 and 2 * size < proxy.bytes["up"] < 2.5 * size
-
-    asyncio.run(scenario())
+    slow = NumpyTrainer(ord("B"))
+    slow.hold.clear()
+    async with (
+        coordinator(tmp_path / "c", spec, [], initial=initial) as (host, port),
+        CuttingProxy(port, cuts_up=(size + 800_000,)) as proxy,
+    ):
+        host.retry = 0.5
+        agents = [agent(tmp_path, "A", proxy.port, jobs[0], []), agent(tmp_path, "B", port, jobs[1], [], slow)]
+        async with running(*agents) as tasks:
+            await until(lambda: list(host.rounds.state.updates) == ["A"])
+            stored_part(host, "A").unlink()
+            slow.hold.set()
+            await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
+        assert proxy.connections == 2 and 2 * size < proxy.bytes["up"] < 2.5 * size
 
 
 @pytest.mark.parametrize("harm", HARM)
-def test_that_a_site_fetches_a_start_again_that_was_damaged_on_its_disk(
+async def test_that_a_site_fetches_a_start_again_that_was_damaged_on_its_disk(
     harm: str, tmp_path: Path, jobs: list[Jobs]
 ) -> None:
-    async def scenario() -> None:
-        expected = await calm(tmp_path / "calm", jobs)
-        heard, slow = list[events.Event](), NumpyTrainer(ord("A"))
-        slow.hold.clear()
-        async with coordinator(tmp_path / "c", TWO, []) as (_, port), running(agent(tmp_path, "B", port, jobs[1], [])):
-            one = asyncio.create_task(agent(tmp_path, "A", port, jobs[0], heard, slow).run())
-            await until(lambda: bool(all_of(heard, events.PlanFetched)))
-            await stop(one)
-            HARM[harm](tmp_path / "A" / "blobs" / INITIAL.sha256)
-            again = agent(tmp_path, "A", port, jobs[0], heard)
-            assert {await asyncio.wait_for(again.run(), PATIENCE)} == expected
-        assert all_of(heard, events.Failed) == []
-
-    asyncio.run(scenario())
+    expected = await calm(tmp_path / "calm", jobs)
+    heard, slow = list[events.Event](), NumpyTrainer(ord("A"))
+    slow.hold.clear()
+    async with coordinator(tmp_path / "c", TWO, []) as (_, port), running(agent(tmp_path, "B", port, jobs[1], [])):
+        one = asyncio.create_task(agent(tmp_path, "A", port, jobs[0], heard, slow).run())
+        await until(lambda: bool(all_of(heard, events.PlanFetched)))
+        await stop(one)
+        HARM[harm](tmp_path / "A" / "blobs" / INITIAL.sha256)
+        again = agent(tmp_path, "A", port, jobs[0], heard)
+        assert {await asyncio.wait_for(again.run(), PATIENCE)} == expected
+    assert all_of(heard, events.Failed) == []
 
 
 # -- the coordinator's own adapters --------------------------------------------------------------------------------
 
 
-def test_that_a_start_that_is_lost_is_named_and_the_round_goes_on_once_it_is_back(
+async def test_that_a_start_that_is_lost_is_named_and_the_round_goes_on_once_it_is_back(
     tmp_path: Path, jobs: list[Jobs]
 ) -> None:
-    async def scenario() -> None:
-        expected = await calm(tmp_path / "calm", jobs)
-        slow, seen = NumpyTrainer(ord("B")), list[events.Event]()
-        slow.hold.clear()
-        async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
-            host.retry = 0.05
-            agents = [agent(tmp_path, "A", port, jobs[0], []), agent(tmp_path, "B", port, jobs[1], [], slow)]
-            async with running(*agents) as tasks:
-                await until(lambda: list(host.rounds.state.updates) == ["A"])
-                start = host.blobs.path(host.rounds.state.start)
-                flip(start)
-                slow.hold.set()
-                await until(lambda: bool(all_of(seen, events.FederationPaused)))
-                paused = all_of(seen, events.FederationPaused)[0]
-                assert paused.reason == "coordinator.lost_adapter" and paused.params["sha256"] == INITIAL.sha256
-                assert not any(task.done() for task in tasks) and not start.exists()
-                shutil.copy(tmp_path / "A" / "blobs" / start.name, start)
-                assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
-                assert [sorted(record.sites) for record in host.rounds.state.history] == [["A", "B"]] * 2
-
-    asyncio.run(scenario())
+    expected = await calm(tmp_path / "calm", jobs)
+    slow, seen = NumpyTrainer(ord("B")), list[events.Event]()
+    slow.hold.clear()
+    async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
+        host.retry = 0.05
+        agents = [agent(tmp_path, "A", port, jobs[0], []), agent(tmp_path, "B", port, jobs[1], [], slow)]
+        async with running(*agents) as tasks:
+            await until(lambda: list(host.rounds.state.updates) == ["A"])
+            start = host.blobs.path(host.rounds.state.start)
+            flip(start)
+            slow.hold.set()
+            await until(lambda: bool(all_of(seen, events.FederationPaused)))
+            paused = all_of(seen, events.FederationPaused)[0]
+            assert paused.reason == "coordinator.lost_adapter" and paused.params["sha256"] == INITIAL.sha256
+            assert not any(task.done() for task in tasks) and not start.exists()
+            shutil.copy(tmp_path / "A" / "blobs" / start.name, start)
+            assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
+            assert [sorted(record.sites) for record in host.rounds.state.history] == [["A", "B"]] * 2
 
 
 @pytest.mark.parametrize("harm", HARM)
-def test_that_no_site_loses_its_round_for_a_start_that_the_coordinator_cannot_send(
+async def test_that_no_site_loses_its_round_for_a_start_that_the_coordinator_cannot_send(
     harm: str, tmp_path: Path, jobs: list[Jobs]
 ) -> None:
-    async def scenario() -> None:
-        expected = await calm(tmp_path / "calm", jobs)
-        seen, heard = list[events.Event](), list[events.Event]()
-        async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
-            host.retry = 0.05
-            start = host.blobs.path(INITIAL.sha256)
-            HARM[harm](start)
-            agents = [agent(tmp_path, name, port, one, heard) for name, one in zip("AB", jobs, strict=True)]
-            async with running(*agents) as tasks:
-                await until(lambda: bool(all_of(seen, events.FederationPaused)))
-                assert host.held_up.reason is not None and host.held_up.reason.code == "coordinator.lost_adapter"
-                start.write_bytes(INITIAL.to_blob())
-                assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
-            assert host.held_up.reason is None and len(all_of(seen, events.FederationResumed)) >= 1
-            assert all_of(heard, events.Failed) == []
-            assert [record.declined for record in host.rounds.state.history] == [{}, {}]
-
-    asyncio.run(scenario())
+    expected = await calm(tmp_path / "calm", jobs)
+    seen, heard = list[events.Event](), list[events.Event]()
+    async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
+        host.retry = 0.05
+        start = host.blobs.path(INITIAL.sha256)
+        HARM[harm](start)
+        agents = [agent(tmp_path, name, port, one, heard) for name, one in zip("AB", jobs, strict=True)]
+        async with running(*agents) as tasks:
+            await until(lambda: bool(all_of(seen, events.FederationPaused)))
+            assert host.held_up.reason is not None and host.held_up.reason.code == "coordinator.lost_adapter"
+            start.write_bytes(INITIAL.to_blob())
+            assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
+        assert host.held_up.reason is None and len(all_of(seen, events.FederationResumed)) >= 1
+        assert all_of(heard, events.Failed) == []
+        assert [record.declined for record in host.rounds.state.history] == [{}, {}]
 
 
-def test_that_no_site_leaves_a_finished_federation_without_its_adapter(tmp_path: Path, jobs: list[Jobs]) -> None:
-    async def scenario() -> None:
-        (final,) = await calm(tmp_path, jobs)
-        async with coordinator(tmp_path / "c", TWO, []) as (host, port):
-            host.retry = 0.05
-            path = host.blobs.path(final)
-            path.rename(path.with_name("elsewhere"))
-            async with RawSite(port, "C", "c" * 64) as third:
-                await third.say(third.hello)
-                goodbye = await third.hear(Goodbye)
-                assert (goodbye.code, goodbye.final) == ("coordinator.lost_adapter", False)
-            path.with_name("elsewhere").rename(path)
-            await until(lambda: host.held_up.reason is None)
-            async with RawSite(port, "C", "c" * 64) as third:
-                await third.join()
-                assert (await third.hear(Finished)).adapter == final
-
-    asyncio.run(scenario())
+async def test_that_no_site_leaves_a_finished_federation_without_its_adapter(tmp_path: Path, jobs: list[Jobs]) -> None:
+    (final,) = await calm(tmp_path, jobs)
+    async with coordinator(tmp_path / "c", TWO, []) as (host, port):
+        host.retry = 0.05
+        path = host.blobs.path(final)
+        path.rename(path.with_name("elsewhere"))
+        async with RawSite(port, "C", "c" * 64) as third:
+            await third.say(third.hello)
+            goodbye = await third.hear(Goodbye)
+            assert (goodbye.code, goodbye.final) == ("coordinator.lost_adapter", False)
+        path.with_name("elsewhere").rename(path)
+        await until(lambda: host.held_up.reason is None)
+        async with RawSite(port, "C", "c" * 64) as third:
+            await third.join()
+            assert (await third.hear(Finished)).adapter == final
 
 
 @pytest.mark.parametrize("harm", HARM)

@@ -30,7 +30,7 @@ def test_that_jobs_run_on_one_thread_which_a_face_may_bring_along(own: bool) -> 
     assert len(set(names)) == 1 and names[0].startswith("face" if own else "training")
 
 
-def test_that_closing_shuts_the_executor_down_and_drops_what_has_not_begun() -> None:
+async def test_that_closing_shuts_the_executor_down_and_drops_what_has_not_begun() -> None:
     executor = ThreadPoolExecutor(1)
     jobs = Jobs(executor)
     begun, go, second = threading.Event(), threading.Event(), threading.Event()
@@ -39,17 +39,14 @@ def test_that_closing_shuts_the_executor_down_and_drops_what_has_not_begun() -> 
         begun.set()
         return go.wait(10)
 
-    async def work() -> None:
-        first = asyncio.ensure_future(jobs.run(first_job))
-        later = asyncio.ensure_future(jobs.run(second.set))
-        await asyncio.to_thread(begun.wait, 10)
-        closing = asyncio.ensure_future(asyncio.to_thread(jobs.close))
-        with pytest.raises(asyncio.CancelledError):
-            await later
-        go.set()
-        await asyncio.gather(first, closing)
-
-    asyncio.run(work())
+    first = asyncio.ensure_future(jobs.run(first_job))
+    later = asyncio.ensure_future(jobs.run(second.set))
+    await asyncio.to_thread(begun.wait, 10)
+    closing = asyncio.ensure_future(asyncio.to_thread(jobs.close))
+    with pytest.raises(asyncio.CancelledError):
+        await later
+    go.set()
+    await asyncio.gather(first, closing)
     assert not second.is_set()
     with pytest.raises(RuntimeError):
         executor.submit(name_of_thread)

@@ -211,34 +211,31 @@ def test_that_only_the_latest_rounds_are_told() -> None:
     assert now.history[0].scores_before is not None
 
 
-def test_that_a_line_that_does_not_take_one_standing_is_told_only_the_latest_once_it_does() -> None:
+async def test_that_a_line_that_does_not_take_one_standing_is_told_only_the_latest_once_it_does() -> None:
     state = Driver().opened().rounds.state
     sent: list[str] = []
 
     async def settled() -> None:
         return
 
-    async def tell() -> None:
-        free = asyncio.Event()
+    free = asyncio.Event()
 
-        async def send(text: str) -> None:
-            sent.append(text)
-            await free.wait()
+    async def send(text: str) -> None:
+        sent.append(text)
+        await free.wait()
 
-        bulletin = Bulletin(Driver().rounds.spec, lambda: state, lambda: NAMES, settled)
-        bulletin.interval = 0.0
-        reading = asyncio.create_task(bulletin.reader("A", send).run())
-        for phase in ("training", "paused", "approval") * 20:
-            bulletin.told("B", 1, phase)
-            await asyncio.sleep(0)
-        assert len(sent) == 1
-        free.set()
-        for _ in range(20):
-            await asyncio.sleep(0)
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-        bulletin.changed()  # nobody reads any more
-
-    asyncio.run(tell())
+    bulletin = Bulletin(Driver().rounds.spec, lambda: state, lambda: NAMES, settled)
+    bulletin.interval = 0.0
+    reading = asyncio.create_task(bulletin.reader("A", send).run())
+    for phase in ("training", "paused", "approval") * 20:
+        bulletin.told("B", 1, phase)
+        await asyncio.sleep(0)
+    assert len(sent) == 1
+    free.set()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    bulletin.changed()  # nobody reads any more
     last = decode(sent[-1])
     assert len(sent) == 2 and isinstance(last, Standing) and last.sites == {"approval": 1, "waiting": 2}
