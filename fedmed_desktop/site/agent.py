@@ -20,20 +20,7 @@ from ..errors import UserFacingError
 from ..federation import FederationSpec, Trainer
 from ..federation.part_actions import Record as Recording
 from ..lora import Adapter
-from ..protocol.messages import (
-    VERSION,
-    Ask,
-    Finished,
-    Hello,
-    Message,
-    Missing,
-    NotAsked,
-    Receipt,
-    Refused,
-    Standing,
-    Want,
-    Welcome,
-)
+from ..protocol import messages
 from ..storage import Decision, Record
 from .approval import Approver
 from .driver import Driver
@@ -173,39 +160,41 @@ class SiteAgent:
 
     # -- messages --------------------------------------------------------------------------------------------------
 
-    def _hello(self) -> Hello:
-        return Hello(version=VERSION, site=self.name, token=self._token, base=self._base, rank_cap=self._rank_cap)
+    def _hello(self) -> messages.Hello:
+        return messages.Hello(
+            version=messages.VERSION, site=self.name, token=self._token, base=self._base, rank_cap=self._rank_cap
+        )
 
-    async def _receive(self, message: Message | bytes) -> None:
+    async def _receive(self, message: messages.Message | bytes) -> None:
         part, take = self._part, self._driver.take
-        if not part.joined and not isinstance(message, Welcome):
+        if not part.joined and not isinstance(message, messages.Welcome):
             raise UserFacingError("protocol.not_understood", place="message", reason="welcome comes first")
         match message:
             case bytes():
                 await self._driver.downloads.chunk(message)
-            case Welcome():
+            case messages.Welcome():
                 await self._welcome(message)
-            case Standing():
+            case messages.Standing():
                 told = {name: value for name, value in message if name != "type"}
                 self._emit(events.StandingChanged(site=self.name, **told))
-            case Ask(plan=plan, attempt=attempt):
+            case messages.Ask(plan=plan, attempt=attempt):
                 await take(partial(part.asked, plan, attempt))
-            case NotAsked(round=round_number):
+            case messages.NotAsked(round=round_number):
                 await take(partial(part.not_asked, round_number))
-            case Want(sha256=sha256, offset=offset):
+            case messages.Want(sha256=sha256, offset=offset):
                 self._uploads.wanted(sha256, offset)
-            case Missing(sha256=sha256):
+            case messages.Missing(sha256=sha256):
                 self._driver.downloads.missing(sha256)
-            case Receipt(update=update):
+            case messages.Receipt(update=update):
                 await take(partial(part.receipt, update))
-            case Refused(update=update, code=code, params=params):
+            case messages.Refused(update=update, code=code, params=params):
                 await take(partial(part.refused, update, code, params))
-            case Finished(adapter=adapter, frozen=frozen):
+            case messages.Finished(adapter=adapter, frozen=frozen):
                 await take(partial(part.finished, adapter, frozen))
             case _:
                 raise UserFacingError("protocol.not_understood", place=message.type, reason="not for a site")
 
-    async def _welcome(self, welcome: Welcome) -> None:
+    async def _welcome(self, welcome: messages.Welcome) -> None:
         self._part.check_spec(welcome.spec)
         if self._part.spec is None:
             await asyncio.to_thread(self.outbox.remember, "spec", welcome.spec.model_dump_json())
