@@ -25,6 +25,7 @@ from ..errors import UserFacingError
 from ..federation import Control
 from ..lora.base_model import FileState, file_state, fingerprint
 from ..site import Approver, Jobs, SiteAgent
+from ..wording import install, tr
 from .interrupt import quit_on_interrupt
 from .offscreen import Recorder
 from .options import DesktopOptions
@@ -104,9 +105,11 @@ class Workshop:
             options, approver, emit, jobs=jobs, joined=joined, base=self._base(options.model, options.threads)
         )
         sites = [site.name for site in result.sites]
-        rows = {"Base model, before": _row(result.base, sites)}
-        rows |= {f"{name} alone": _row(scores, sites) for name, scores in sorted(result.alone.items())}
-        rows["Federation"] = _row(result.federation, sites)
+        rows = {tr("Base model, before"): _row(result.base, sites)}
+        rows |= {
+            tr("{site} alone").format(site=name): _row(scores, sites) for name, scores in sorted(result.alone.items())
+        }
+        rows[tr("Federation")] = _row(result.federation, sites)
         return DemoScored(rows, result.report, result.seconds)
 
     def read(self, request: TrialRequest, put: Put, control: Control) -> None:
@@ -166,7 +169,7 @@ def _now_and_then(side: Side, put: Put) -> Callable[[Reading], None]:
 
 def _row(scores: TestScores, sites: list[str]) -> dict[str, float]:
     own = {site: scores.by_site[site].f1_strict for site in sites if site in scores.by_site}
-    return {"All sites": scores.pooled.f1_strict, **own}
+    return {tr("All sites"): scores.pooled.f1_strict, **own}
 
 
 def application() -> QApplication:
@@ -174,6 +177,7 @@ def application() -> QApplication:
     app = QCoreApplication.instance()
     if not isinstance(app, QApplication):
         app = QApplication(sys.argv[:1])
+    install(lambda *asked: QCoreApplication.translate(*asked))
     app.setApplicationName("fedmed-desktop")
     app.setApplicationDisplayName("fedmed-desktop")
     app.setApplicationVersion(__version__)

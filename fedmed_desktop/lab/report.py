@@ -14,6 +14,7 @@ import numpy as np
 
 from ..files import write_durably
 from ..storage.results import ResultRow, Results, read_results
+from ..wording import tr
 from .compare import Comparison, Line, Setting, Split, Spread, compare, labels_of
 from .differences import FEW_SEEDS, RESAMPLES, Difference
 from .plots import draw_plots
@@ -64,8 +65,9 @@ def table(results: Results) -> str:
 
 def title(setting: Setting) -> str:
     """Such as "5 sites" or "5 sites, 3 asked per round"."""
-    words = f"{setting.sites} sites"
-    return words if setting.clients is None else f"{words}, {setting.clients} asked per round"
+    if setting.clients is None:
+        return tr("{sites} sites").format(sites=setting.sites)
+    return tr("{sites} sites, {asked} asked per round").format(sites=setting.sites, asked=setting.clients)
 
 
 def _state(results: Results) -> list[str]:
@@ -148,7 +150,7 @@ def megabytes(line: Line) -> str:
 def worse(line: Line) -> str:
     """Such as "1 of 9": of three sites in three seeds."""
     found = line.worse_than_alone
-    return _NONE if found is None else f"{found[0]} of {found[1]}"
+    return _NONE if found is None else tr("{count} of {all}").format(count=found[0], all=found[1])
 
 
 def signed(value: float, digits: int = 3) -> str:
@@ -177,10 +179,10 @@ def told(found: Difference | None) -> str:
 def shown(found: Difference) -> str:
     """The interval's result in words."""
     if found.interval is None:
-        return "one seed, no interval"
+        return tr("one seed, no interval")
     if found.is_better is None:
-        return "no difference shown"
-    return "lower" if found.absolute < 0 else "higher"
+        return tr("no difference shown")
+    return tr("lower") if found.absolute < 0 else tr("higher")
 
 
 def _grid(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -241,9 +243,11 @@ def _how_compared(compared: Sequence[Comparison]) -> list[str]:
 def baselines(compared: Sequence[Comparison]) -> list[str]:
     """Explain the words for what is not federated, where they stand in a table."""
     words = {
-        "centralised": "*centralised*: one training on the notes of all sites in one place, which no federation may do",
-        "alone": "*alone*: every site trains by itself, and is judged as all are",
-        "base": "*base*: the model before any training",
+        "centralised": tr(
+            "*centralised*: one training on the notes of all sites in one place, which no federation may do"
+        ),
+        "alone": tr("*alone*: each site trains by itself, and is scored in the same way"),
+        "base": tr("*base*: the model before any training"),
     }
     kinds = {line.kind for one in compared for line in one.lines}
     told_of = [text for kind, text in words.items() if kind in kinds]
@@ -261,10 +265,11 @@ def kept(results: Results) -> list[str]:
     found = sorted({row.method for row in results.rows if row.kind == "federation"} & _KEEPING)
     if not found:
         return []
-    names = " and ".join(f"`{name}`" for name in found)
-    return [
-        f"With {names} each site is judged with what it keeps for itself; elsewhere one model is judged everywhere."
-    ]
+    names = ", ".join(f"`{name}`" for name in found)
+    text = tr(
+        "With {names} each site is scored with the part that it keeps; otherwise one model is scored at all sites."
+    )
+    return [text.format(names=names)]
 
 
 def inferred(results: Results) -> list[str]:
@@ -273,10 +278,11 @@ def inferred(results: Results) -> list[str]:
     if not found:
         return []
     names = ", ".join(f"`{name}` ({_REDESIGNED[name]})" for name in found)
-    return [
-        f"Inferred: {names}. In what of these papers could be read there are no formulas; what ran here was designed "
-        "after their descriptions, and no number here is comparable to theirs."
-    ]
+    text = tr(
+        "Inferred: {names}. The parts of these papers that could be read contain no formulas; these methods were "
+        "designed from their descriptions, and no number here can be compared with theirs."
+    )
+    return [text.format(names=names)]
 
 
 def _conditions(results: Results) -> str:

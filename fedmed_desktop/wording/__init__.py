@@ -12,6 +12,9 @@ from typing import Final
 
 from ..errors import UserFacingError, disk_fault, plain
 from . import desktop, federation, files, lab, methods, network, notes
+from .translation import install, later, together, tr
+
+__all__ = ["SENTENCES", "install", "later", "sentence", "together", "told", "tr"]
 
 Params = Mapping[str, str | int | float]
 
@@ -33,7 +36,7 @@ def told(error: BaseException) -> str:
 def sentence(code: str, params: Params) -> str:
     """The sentence of a code with its parameters; a newer peer's code has no sentence and is shown as it is."""
     template = SENTENCES.get(code)
-    return plain(code, params) if template is None else template.format_map(_Unknown(params))
+    return plain(code, params) if template is None else tr(template, context="errors").format_map(_Unknown(params))
 
 
 class _Unknown(dict[str, str | int | float]):

@@ -14,6 +14,7 @@ from fedmed_desktop.desktop.experiment.files import open_experiment
 from fedmed_desktop.desktop.frame.about import AboutDialog
 from fedmed_desktop.desktop.frame.ask import Question
 from fedmed_desktop.desktop.frame.fault import FaultDialog
+from fedmed_desktop.desktop.frame.questions import about_closing
 from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.guide.window import GuideDialog
 from fedmed_desktop.desktop.join.files import look_at_notes
@@ -23,9 +24,9 @@ from fedmed_desktop.desktop.rounds.demonstration import DemonstrationDialog
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.files import look_at_model
 from fedmed_desktop.desktop.work.news import Problem, ReadingShown, Side
-from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.methods import AdaptiveFedLora
 from fedmed_desktop.resources import resource
+from fedmed_desktop.wording import sentence
 from tests.parts.results import write_experiment
 from tests.parts.scene import ADDRESS, Lakeview, course, phase, standing, steps
 from tests.ui.scenes import Scene, settle
@@ -196,7 +197,7 @@ def _nothing_typed(window: Window, desk: Desk) -> QDialog | None:
 
 def trial() -> list[Scene]:
     left = _shown("left", "done", _read(BASE))
-    memory = ReadingShown("right", "failed", sentence=str(UserFacingError("training.out_of_memory", device="GPU")))
+    memory = ReadingShown("right", "failed", sentence=sentence("training.out_of_memory", {"device": "GPU"}))
     idle = told(phase("sent"))
     acts: dict[str, tuple[Callable[[Path], Desk], Act | None]] = {
         "not-joined": (nobody, None),
@@ -223,16 +224,9 @@ def _opened(dialog: QDialog) -> QDialog:
 
 
 def _ask_close(window: Window, desk: Desk) -> QDialog:
-    del desk
-    return _opened(
-        Question(
-            window,
-            "Close while training?",
-            "Training stops at its present step, is saved, and goes on when you open the program again.",
-            yes="Stop and close",
-            no="Go on training",
-        )
-    )
+    words = about_closing(desk)
+    assert words is not None
+    return _opened(Question(window, words.title, words.text, yes=words.yes, no=words.no))
 
 
 def _fault(window: Window, desk: Desk) -> QDialog:
@@ -279,7 +273,7 @@ def _asks_method(window: Window, desk: Desk) -> QDialog:
 
 def _said(window: Window, desk: Desk) -> QDialog | None:
     del desk
-    window.say(str(UserFacingError("update.round_closed")))
+    window.say(sentence("update.round_closed", {}))
     return None
 
 

@@ -10,6 +10,7 @@ from fedmed_desktop import events
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import DemoScored, Item, Problem, SessionEnded, SessionStarted
 from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.wording import tr
 from tests.parts.scene import (
     ADDRESS,
     JOINED,
@@ -142,13 +143,13 @@ def _demo(*items: Item) -> Callable[[Path], Desk]:
 
 def _demo_scored(folder: Path) -> Desk:
     desk = _demo(SessionEnded("finished"))(folder)
-    columns = ("All sites", *DEMO_SITES)
+    columns, alone = (tr("All sites"), *DEMO_SITES), tr("{site} alone")
     rows = {
-        "Base model, before": (0.031, 0.040, 0.022, 0.030),
-        "Hillcrest alone": (0.330, 0.652, 0.201, 0.188),
-        "Lakeview alone": (0.351, 0.174, 0.527, 0.318),
-        "Riverside alone": (0.342, 0.193, 0.311, 0.509),
-        "Federation": (0.460, 0.417, 0.450, 0.491),
+        tr("Base model, before"): (0.031, 0.040, 0.022, 0.030),
+        alone.format(site="Hillcrest"): (0.330, 0.652, 0.201, 0.188),
+        alone.format(site="Lakeview"): (0.351, 0.174, 0.527, 0.318),
+        alone.format(site="Riverside"): (0.342, 0.193, 0.311, 0.509),
+        tr("Federation"): (0.460, 0.417, 0.450, 0.491),
     }
     f1 = {name: dict(zip(columns, row, strict=True)) for name, row in rows.items()}
     desk.fold([DemoScored(f1, Path("demo-report"), 374.0)])

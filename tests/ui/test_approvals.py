@@ -128,7 +128,7 @@ def test_that_an_adapter_is_sent_with_its_reason_and_gets_its_receipt(shown: Sho
         [events.TransferProgress(site="north", round=3, direction="up", blob="0" * 64, bytes=25, total=100)]
     )
     shown.refresh()
-    assert outcome.headline.text() == "Sending" and "no longer be recalled" in outcome.text.text()
+    assert outcome.headline.text() == "Sending" and "no longer be taken back" in outcome.text.text()
     assert outcome.bar.isVisible() and outcome.bar.value() == 250
     assert not shown.page.decision.countdown.take_back.isVisible()
     shown.site.receive(entry)
@@ -161,7 +161,7 @@ def test_that_nothing_can_be_taken_back_once_the_time_is_over(shown: Shown, entr
     shown.now = NOW + timedelta(seconds=10)
     shown.refresh()
     assert not shown.page.decision.countdown.take_back.isEnabled()
-    assert "no longer be recalled" in shown.page.decision.countdown.text.text()
+    assert "no longer be taken back" in shown.page.decision.countdown.text.text()
 
 
 def test_that_the_keyboard_sends_and_takes_back(shown: Shown, entry: Entry) -> None:

@@ -262,6 +262,6 @@ def test_that_an_experiment_without_results_says_so(page: ExperimentPage, tmp_pa
     page.show_experiment(open_experiment(write_experiment(tmp_path / "begun", sites=(), missing=4)))
     settle(page)
     assert page.empty.isVisible() and not page.table.isVisible() and page.charts is None
-    assert "4 of 4 cells are still to run" in page.lacks.text()
+    assert "4 of 4 cells have not run yet" in page.lacks.text()
     page.show_experiment(open_experiment(write_experiment(tmp_path / "more", sites=(5,), seeds=1)))
     assert page.table.isVisible() and not page.empty.isVisible() and not page.setting.isVisible()

@@ -100,7 +100,7 @@ def test_that_an_upload_cut_short_is_done_at_the_next_start(
     host.kill()
     two = desktop().begin()
     two.until(lambda: two.state_of(sha256) == "released")
-    assert "can no longer be recalled" in two.text("approvals")
+    assert "can no longer be taken back" in two.text("approvals")
     host.start()
     two.until_left(sha256)
     assert two.state_of(sha256) == "acknowledged"

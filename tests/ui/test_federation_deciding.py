@@ -97,7 +97,7 @@ def test_that_what_is_kept_is_asked_for_once_more_where_nobody_else_sent_anythin
     one.until_state("standstill")
     one.window.go("rounds")
     one.window.show_now()
-    assert one.headline() == "The federation stands still" and one.state_of(sha256) == "kept"
+    assert one.headline() == "The federation has stopped" and one.state_of(sha256) == "kept"
 
 
 def test_that_what_is_held_waits_and_can_be_sent_later(

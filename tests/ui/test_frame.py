@@ -82,7 +82,7 @@ def test_that_the_strip_tells_all_of_the_work_also_at_200_percent(show: Stage, l
 
 @pytest.mark.parametrize("show", ["rounds-paused"], indirect=True)
 def test_that_a_pause_says_where_the_work_stands(show: Stage) -> None:
-    assert words(part(show, WorkStrip)) == ["Paused · step 812 of 1,240", "Go on"]
+    assert words(part(show, WorkStrip)) == ["Paused · step 812 of 1,240", "Continue"]
 
 
 @pytest.mark.parametrize("show", ["approvals-receipts"], indirect=True)

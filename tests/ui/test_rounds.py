@@ -259,6 +259,6 @@ def test_that_a_round_without_this_site_does_not_look_stuck(qtbot: QtBot, tmp_pa
     story = Story(tmp_path)
     story.tell(phase("not_asked"))
     page = page_of(qtbot, story.desk)
-    assert "All is well" in texts(page) and not any(s.isVisible() for s in page.session.steppers.values())
+    assert "Everything is fine" in texts(page) and not any(s.isVisible() for s in page.session.steppers.values())
     assert not [button for button in page.findChildren(PrimaryButton) if button.isVisible()]
     story.site.outbox.close()

@@ -356,7 +356,7 @@ def test_that_waiting_says_what_goes_first(scene: Scene) -> None:
         events.PhaseChanged(site="Lakeview", round=1, phase="training"), step,
     )  # fmt: skip
     assert scene.page.waits.isVisible()
-    assert "when it is this one's turn" in scene.page.waits.text()
+    assert "read when that is done" in scene.page.waits.text()
     assert "Now (Lakeview): Training · step 812 of 1,240" in scene.page.waits.text()
     assert [side.state.word() for side in scene.page.sides.values()] == ["Waiting", "Waiting"]
     assert scene.page.head.read.text() == "Stop" and scene.page.note.editor.isReadOnly()
@@ -395,7 +395,7 @@ def test_that_done_shows_both_sides_and_where_they_differ(scene: Scene) -> None:
         "+ Only here: ciprofloxacin (drug)\n≠ Another type on the other side: Endoscopy (drug)"
     )
     assert "ciprofloxacin, drug, only here" in right.text.accessibleDescription()
-    assert right.sentence.text() == "4 entities found." and right.numbers.text().endswith("2.0 s in all")
+    assert right.sentence.text() == "4 entities found." and right.numbers.text().endswith("2.0 s in total")
     assert scene.page.head.read.text() == "Read note" and not left.progress.isVisible()
 
 

@@ -121,7 +121,7 @@ def test_that_types_nobody_can_know_need_a_map(tmp_path: Path) -> None:
 def test_that_another_map_does_not_mean_to_read_the_notes_again(tmp_path: Path) -> None:
     folder = write_notes(tmp_path / "notes", note(1, ("aspirin", "Chemical")), types_map=MAP)
     first = look_at_notes(str(folder), "")
-    assert first.map_verdict.sentence == "From types.toml beside the notes: all 2 marked entities count."
+    assert first.map_verdict.sentence == "From types.toml beside the notes: All 2 marked entities count."
     shutil.rmtree(folder)
     again = look_at_notes(str(folder), "", first)
     assert again.notes is first.notes

@@ -88,16 +88,16 @@ def test_that_an_experiment_without_rows_says_so() -> None:
 def test_that_a_method_without_formulas_is_marked_as_inferred(tmp_path: Path) -> None:
     text = table(read_results(write_experiment(tmp_path, sites=(2,), seeds=1)))
     assert "Inferred: `adaptive_fedlora` (AdaptiveFedLoRA), `sa_fedlora` (SA-FedLoRA)." in text
-    assert "no number here is comparable to theirs" in text
+    assert "no number here can be compared with theirs" in text
     plain = table(results(row("fedavg", 1, 2.0)))
     assert "publish no formulas" not in plain
 
 
 def test_that_methods_that_keep_something_at_a_site_are_named() -> None:
     text = table(results(row("fedsa", 1, 2.0), row("fedopal", 1, 1.0)))
-    assert "With `fedopal` and `fedsa` each site is judged with what it keeps for itself" in text
+    assert "With `fedopal`, `fedsa` each site is scored with the part that it keeps" in text
     assert "One seed, 1." in text
-    assert "keeps for itself" not in table(results(row("fedavg", 1, 2.0)))
+    assert "the part that it keeps" not in table(results(row("fedavg", 1, 2.0)))
 
 
 def test_that_the_table_has_all_settings_methods_references_and_conditions(tmp_path: Path) -> None:

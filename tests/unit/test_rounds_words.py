@@ -90,8 +90,8 @@ def test_that_no_site_is_left_out_of_the_line_whatever_its_word(story: Story) ->
 
 def test_that_before_the_first_round_it_tells_who_is_still_missing(tmp_path: Path) -> None:
     assert sites_line(MAKERS["gathering"](tmp_path), "gathering") == (
-        "2 sites are here",
-        "4 are expected before round 1",
+        "2 sites connected",
+        "4 expected before round 1",
     )
     assert sites_line(Desk(), "not_joined") == ("", "")
 

@@ -261,7 +261,7 @@ def test_that_the_record_of_decisions_is_a_table_with_the_latest_first(site: Sit
     site.release(entry)
     site.receive(entry)
     cells = [row.cells for row in receipts(site.desk)]
-    assert [cell[2] for cell in cells] == ["Received", "Sending began", "Approved", "Taken back", "Approved"]
+    assert [cell[2] for cell in cells] == ["Received", "Sending started", "Approved", "Taken back", "Approved"]
     assert [cell[3] for cell in cells] == ["the coordinator", "this program", "ada", "ada", "ada"]
     assert cells[0][5] == grouped(entry.update.parts["adapter"].sha256)
     assert (cells[2][0], cells[2][1], cells[2][4]) == (f"{NOW.astimezone():%Y-%m-%d %H:%M:%S}", "3", REASON)
@@ -290,7 +290,7 @@ def test_that_a_refusal_is_a_sentence(site: Site) -> None:
 
 def test_that_nobody_decides_while_nobody_asks(site: Site) -> None:
     entry = site.trained(ask=False)
-    assert "does not ask" in deciding.why_not_now(entry, site.desk)
+    assert "is not asking" in deciding.why_not_now(entry, site.desk)
     site.ask(entry)
     assert deciding.why_not_now(entry, site.desk) == ""
     site.disconnect()

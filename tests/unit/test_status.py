@@ -188,9 +188,9 @@ def test_that_a_session_that_was_stopped_can_go_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("here", "expected", "words"),
     [
-        (1, 0, "1 site is here."),
-        (1, 4, "1 of 4 sites is here."),
-        (2, 4, "2 of 4 sites are here."),
+        (1, 0, "1 site connected."),
+        (1, 4, "1 of 4 sites connected."),
+        (2, 4, "2 of 4 sites connected."),
         (0, 1, "0 of 1 site"),
     ],
 )

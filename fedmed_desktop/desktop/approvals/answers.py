@@ -7,6 +7,7 @@ from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
+from ...wording import tr
 from ..widgets import Banner, Button, Flow, LinkButton, Spaced
 from . import decision as deciding
 from .sheet import Finding
@@ -93,7 +94,7 @@ class UsualReasons(Flow):
         self.setAccessibleName(self.tr("Usual reasons"))
         self._group = QButtonGroup(self)
         self._group.setExclusive(False)
-        self.buttons = [LinkButton(self.tr(reason)) for reason in deciding.USUAL_REASONS]
+        self.buttons = [LinkButton(tr(reason)) for reason in deciding.USUAL_REASONS]
         for button in self.buttons:
             button.setAccessibleName(self.tr("Take as the reason: {reason}").format(reason=button.text()))
             self._group.addButton(button)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ...wording import tr
+
 Tone = Literal["", "ok", "warn"]
 Word = Literal["", "better", "same", "worse"]
 
@@ -26,7 +28,20 @@ class Line:
         return tones.get(self.word, "")
 
     @property
+    def change(self) -> str:
+        """The word for a person."""
+        match self.word:
+            case "better":
+                return tr("better")
+            case "worse":
+                return tr("worse")
+            case "same":
+                return tr("same")
+            case _:
+                return ""
+
+    @property
     def spoken(self) -> str:
-        """The row as one phrase, for whoever does not see it."""
-        change = f"{self.before}, now {self.value}, {self.word}" if self.before else self.full or self.value
-        return f"{self.name}: {change}"
+        """The row as one phrase, for people who do not see it."""
+        change = tr("{before}, now {value}, {word}").format(before=self.before, value=self.value, word=self.change)
+        return f"{self.name}: {change if self.before else self.full or self.value}"

@@ -10,13 +10,13 @@ from typing import Final, Literal
 
 from ...events import UpdateRefused
 from ...storage import Entry
-from ...wording import sentence
+from ...wording import later, sentence, together, tr
 from ..work.desk import Desk
 from .sheet import grouped, shown_hash, title
 
 # What most people write (inferred); they go into the reason as they stand.
-USUAL_REASONS: Final = ("Scores improved", "As agreed for the pilot", "Test run")
-NOT_LEFT: Final = "Nothing of this update has left."
+USUAL_REASONS: Final = (later("Scores improved"), later("As agreed for the pilot"), later("Test run"))
+NOT_LEFT: Final = later("Nothing of this update has left.")
 
 Stage = Literal["decide", "countdown", "sending", "received", "refused", "kept", "expired"]
 _STAGES: Final[dict[str, Stage]] = {
@@ -29,28 +29,28 @@ _STAGES: Final[dict[str, Stage]] = {
     "expired": "expired",
 }
 WORDS: Final[dict[Stage, str]] = {
-    "decide": "waiting",
-    "countdown": "sending soon",
-    "sending": "sending",
-    "received": "received",
-    "refused": "refused",
-    "kept": "kept",
-    "expired": "round closed",
+    "decide": later("waiting"),
+    "countdown": later("sending soon"),
+    "sending": later("sending"),
+    "received": later("received"),
+    "refused": later("refused"),
+    "kept": later("kept"),
+    "expired": later("round closed"),
 }
-CONSEQUENCES: Final = (
+CONSEQUENCES: Final = later(
     "Hold decides nothing. Keep leaves it here for this round. Send can be taken back for ten seconds."
 )
-HELD: Final = f"Held. {NOT_LEFT}"
-TAKEN_BACK: Final = f"Taken back. {NOT_LEFT}"
-PROGRAM_CLOSED: Final = "Your approval was taken back because the program closed."
-WORK_STOPPED: Final = "Your approval was taken back because the work was stopped."
+HELD: Final = later("Held. Nothing of this update has left.")
+TAKEN_BACK: Final = later("Taken back. Nothing of this update has left.")
+PROGRAM_CLOSED: Final = later("Your approval was taken back because the program closed.")
+WORK_STOPPED: Final = later("Your approval was taken back because the work was stopped.")
 _STOPPED_REASON: Final = "the work was stopped"  # as the record has it where a session ends within the ten seconds
-AWAY: Final = "The coordinator is away. You can decide now; it is sent when it is back."
-REALLY_KEEP: Final = "Press again to keep it here. It is then not sent in this round."
-ENTER_NEVER_SENDS: Final = "Enter never sends. Press the space bar, or click."
-ANSWERING: Final = "Your decision is being recorded."
-TICK_FIRST: Final = "Tick what you have seen above; then it can be sent."
-NO_REASON: Final = "Write a reason first, for whoever reads this record later."
+AWAY: Final = later("The coordinator is away. You can decide now; it is sent when it is back.")
+REALLY_KEEP: Final = later("Press again to keep it here. It is then not sent in this round.")
+ENTER_NEVER_SENDS: Final = later("Enter never sends. Press the space bar, or click.")
+ANSWERING: Final = later("Your decision is being recorded.")
+TICK_FIRST: Final = later("Tick what you have seen above; then it can be sent.")
+NO_REASON: Final = later("Write a reason first, for the people who read this record later.")
 
 
 @dataclass(frozen=True)
@@ -70,20 +70,20 @@ def stage(entry: Entry) -> Stage:
 
 def missing_reason(reason: str) -> str:
     """The sentence for a reason that is none; "" for one that will do."""
-    return "" if reason.strip() else NO_REASON
+    return "" if reason.strip() else tr(NO_REASON)
 
 
 def why_not_now(entry: Entry, desk: Desk) -> str:
     """Why nobody takes a decision on it at this moment; "" where the agent waits for one."""
     if desk.closing:
-        return "The program is closing. It will wait here at the next start."
+        return tr("The program is closing. The update will be here at the next start.")
     if not desk.running:
-        return "The work has stopped. Go on with it on the page Rounds; then you can decide."
+        return tr("The work has stopped. Continue it on the page Rounds; then you can decide.")
     if desk.asked == entry.sha256:
         return ""
     if not desk.connected:
-        return "The coordinator does not answer. You can decide once it does."
-    return "The coordinator does not ask for this one just now. You can decide once it does."
+        return tr("The coordinator does not answer. You can decide once it does.")
+    return tr("The coordinator is not asking for this one now. You can decide once it does.")
 
 
 def taken_back(entry: Entry, desk: Desk) -> str:
@@ -92,8 +92,8 @@ def taken_back(entry: Entry, desk: Desk) -> str:
     if last is None or last.decision != "taken_back":
         return ""
     if last.by == "agent":
-        return PROGRAM_CLOSED
-    return WORK_STOPPED if last.reason == _STOPPED_REASON else TAKEN_BACK
+        return tr(PROGRAM_CLOSED)
+    return tr(WORK_STOPPED if last.reason == _STOPPED_REASON else TAKEN_BACK)
 
 
 def last_reason(entry: Entry, desk: Desk) -> str:
@@ -110,35 +110,36 @@ def seconds_left(entry: Entry, now: datetime) -> float:
 def countdown(entry: Entry, now: datetime, *, connected: bool = True) -> tuple[str, str]:
     """Headline and sentence while an approval can be taken back."""
     left = math.ceil(seconds_left(entry, now))
-    unit = "second" if left == 1 else "seconds"
     if not connected:
-        headline = f"Final in {left} {unit}" if left else "Final now"
-        return (
-            headline,
-            f"{NOT_LEFT} The coordinator is away: it is sent when it is back, and can then not be recalled.",
-        )
+        headline = tr("Final in %n second(s)", "", left) if left else tr("Final now")
+        text = tr("The coordinator is away: the update is sent when it is back, and can then no longer be taken back.")
+        return headline, together(tr(NOT_LEFT), text)
     if not left:
-        return "Leaving now", "It can no longer be recalled."
-    return f"Leaves in {left} {unit}", f"{NOT_LEFT} After that it cannot be recalled."
+        return tr("Leaving now"), tr("It can no longer be taken back.")
+    text = together(tr(NOT_LEFT), tr("After that it can no longer be taken back."))
+    return tr("Leaves in %n second(s)", "", left), text
 
 
 def outcome(entry: Entry, desk: Desk) -> Outcome:
     """For an entry that is past its countdown."""
-    what = "The adapter" if entry.update.parts else "The report"
+    stays = (
+        tr("The adapter stays on this computer.") if entry.update.parts else tr("The report stays on this computer.")
+    )
     match stage(entry):
         case "sending":
             return _sending(entry, desk)
         case "received":
-            text = f"The coordinator has exactly what you approved. Receipt: {grouped(shown_hash(entry))}."
-            return Outcome("Received", text, "check", "ok")
+            text = tr("The coordinator has exactly what you approved. Receipt: {hash}.")
+            text = text.format(hash=grouped(shown_hash(entry)))
+            return Outcome(tr("Received"), text, "check", "ok")
         case "refused":
-            text = f"{_why_refused(entry, desk)} {what} does not count in this round and stays on this computer."
-            return Outcome("Refused by the coordinator", text, "warning", "bad")
+            text = together(_why_refused(entry, desk), tr("It does not count in this round."), stays)
+            return Outcome(tr("Refused by the coordinator"), text, "warning", "bad")
         case "kept":
-            return Outcome("Kept on site", f"{what} stays on this computer. {NOT_LEFT}", "lock", "ink")
+            return Outcome(tr("Kept on site"), together(stays, tr(NOT_LEFT)), "lock", "ink")
         case _:
-            text = f"The round closed before it was sent. {what} stays on this computer."
-            return Outcome("The round closed without it", text, "clock", "warn")
+            text = together(tr("The round closed before it was sent."), stays)
+            return Outcome(tr("The round closed without it"), text, "clock", "warn")
 
 
 def _why_refused(entry: Entry, desk: Desk) -> str:
@@ -167,11 +168,11 @@ def _waits_for_coordinator(entry: Entry, desk: Desk) -> bool:
 
 def _sending(entry: Entry, desk: Desk) -> Outcome:
     if _waits_for_coordinator(entry, desk):
-        text = "Waiting for the coordinator; nothing has left yet. It can no longer be taken back."
-        return Outcome("Approved", text, "clock", "accent")
+        text = tr("Waiting for the coordinator; nothing has left yet. It can no longer be taken back.")
+        return Outcome(tr("Approved"), text, "clock", "accent")
     on_its_way = desk.work.phase == "uploading" and desk.work.round == entry.plan.round
-    text = "It can no longer be recalled. The coordinator fetches exactly what you approved."
+    text = tr("It can no longer be taken back. The coordinator fetches exactly what you approved.")
     if not desk.connected:
-        text = "It can no longer be recalled. The coordinator does not answer; sending goes on once it does."
+        text = tr("It can no longer be taken back. The coordinator does not answer; sending continues once it does.")
     share = (desk.work.share if on_its_way else None) or 0.0
-    return Outcome("Sending", text, "upload", "accent", share if entry.update.parts else None)
+    return Outcome(tr("Sending"), text, "upload", "accent", share if entry.update.parts else None)

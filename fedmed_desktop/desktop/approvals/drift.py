@@ -7,6 +7,7 @@ from typing import Final
 
 from ...federation.spec import FederationSpec
 from ...storage import Entry
+from ...wording import later, tr
 from .card_row import Line
 
 # Model drift is the update's size against what there was and what others did: 0.5 is as large as both; inferred.
@@ -17,11 +18,11 @@ MOVES_FAR: Final = 0.5
 DIFFER_LITTLE: Final = 0.05
 DIFFER_MUCH: Final = 0.25
 
-NOT_MEASURED: Final = "not measured"
-NO_REFERENCE: Final = "first round: no reference yet"
-NOT_SHARED: Final = "That needs counts of specialties or types, which this federation does not share."
-NOT_NAMED: Final = "That needs training notes that say their specialty; none of yours does."
-NONE_MARKED: Final = "That needs marked entities; your training notes have none."
+NOT_MEASURED: Final = later("not measured")
+NO_REFERENCE: Final = later("first round: no reference yet")
+NOT_SHARED: Final = later("That needs counts of specialties or types, which this federation does not share.")
+NOT_NAMED: Final = later("That needs training notes with a specialty; none of yours has one.")
+NONE_MARKED: Final = later("That needs marked entities; your training notes have none.")
 
 
 def differs(entry: Entry, spec: FederationSpec | None) -> tuple[Line, ...]:
@@ -29,8 +30,8 @@ def differs(entry: Entry, spec: FederationSpec | None) -> tuple[Line, ...]:
     if entry.update.report.kind == "evaluate":
         return ()
     return (
-        Line("The model moves", _moved(entry.evidence.model_drift)),
-        Line("Your notes differ", _notes_differ(entry, spec)),
+        Line(tr("The model moves"), _moved(entry.evidence.model_drift)),
+        Line(tr("Your notes differ"), _notes_differ(entry, spec)),
     )
 
 
@@ -40,26 +41,26 @@ def unmeasured(entry: Entry, spec: FederationSpec | None) -> str:
         return ""
     shared = spec.share.histogram if spec else "none"
     if shared == "none":
-        return NOT_SHARED
+        return tr(NOT_SHARED)
     if entry.update.report.histogram:
         return ""
-    return NOT_NAMED if shared == "specialties" else NONE_MARKED
+    return tr(NOT_NAMED if shared == "specialties" else NONE_MARKED)
 
 
 def semantic(entry: Entry, spec: FederationSpec | None) -> str:
     """The measure itself, to two decimals."""
     drift = entry.evidence.semantic_drift
     if drift is None:
-        return NOT_MEASURED if unmeasured(entry, spec) else NO_REFERENCE
+        return tr(NOT_MEASURED if unmeasured(entry, spec) else NO_REFERENCE)
     return f"{drift:.2f}"
 
 
 def _moved(model_drift: float | None) -> str:
     if model_drift is None:
-        return NO_REFERENCE
+        return tr(NO_REFERENCE)
     if model_drift < MOVES_LITTLE:
-        return "little"
-    return "as usual" if model_drift < MOVES_FAR else "far"
+        return tr("little")
+    return tr("as usual") if model_drift < MOVES_FAR else tr("far")
 
 
 def _notes_differ(entry: Entry, spec: FederationSpec | None) -> str:
@@ -67,5 +68,5 @@ def _notes_differ(entry: Entry, spec: FederationSpec | None) -> str:
     if drift is None:
         return semantic(entry, spec)
     if drift < DIFFER_LITTLE:
-        return "little"
-    return "somewhat" if drift < DIFFER_MUCH else "much"
+        return tr("little")
+    return tr("somewhat") if drift < DIFFER_MUCH else tr("much")

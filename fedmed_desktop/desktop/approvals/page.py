@@ -11,6 +11,7 @@ from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QWidget
 
 from ...storage import Decision, Entry, Record
+from ...wording import tr
 from ..widgets import Banner, Card, EmptyState, PageBase, Table
 from ..work.desk import Desk
 from . import decision as deciding
@@ -201,17 +202,17 @@ class ApprovalsPage(PageBase):
     def _message(self, entry: Entry, not_now: str, unseen: bool) -> tuple[str, str]:
         """The sentence above the buttons, and its tone."""
         if self._answering:
-            return deciding.ANSWERING, "dim"
+            return tr(deciding.ANSWERING), "dim"
         if self._wants_reason and (missing := deciding.missing_reason(self._reason())):
             return missing, "bad"
         if self._enter_was_refused:
-            return deciding.ENTER_NEVER_SENDS, "ink"
+            return tr(deciding.ENTER_NEVER_SENDS), "ink"
         if self.decision.form.keep.is_asking:
-            return deciding.REALLY_KEEP, "warn"
-        held = deciding.HELD if entry.sha256 in self._held else self._taken_back(entry)
-        rest = not_now or (deciding.TICK_FIRST if unseen else "" if self._desk.connected else deciding.AWAY)
+            return tr(deciding.REALLY_KEEP), "warn"
+        held = tr(deciding.HELD) if entry.sha256 in self._held else self._taken_back(entry)
+        rest = not_now or (tr(deciding.TICK_FIRST) if unseen else "" if self._desk.connected else tr(deciding.AWAY))
         said = " ".join(part for part in (held, rest) if part)
-        return said or deciding.CONSEQUENCES, "ink" if said else "dim"
+        return said or tr(deciding.CONSEQUENCES), "ink" if said else "dim"
 
     def _taken_back(self, entry: Entry) -> str:
         """Read once for each record."""
@@ -223,7 +224,7 @@ class ApprovalsPage(PageBase):
     def _show_history(self, desk: Desk) -> None:
         if desk.record.decisions is not self._decisions:
             self._decisions = desk.record.decisions
-            self.history_model.show_receipts([self.tr(name) for name in COLUMNS], receipts(desk))
+            self.history_model.show_receipts([tr(name) for name in COLUMNS], receipts(desk))
         self._history_card.setVisible(bool(desk.record.decisions))
 
     def hideEvent(self, event: QHideEvent) -> None:

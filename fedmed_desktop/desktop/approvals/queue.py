@@ -9,6 +9,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QButtonGroup, QWidget
 
 from ...storage import Entry
+from ...wording import tr
 from ..widgets import Button, Flow
 from . import decision as deciding
 from .sheet import title
@@ -41,7 +42,7 @@ class Queue(Flow):
         self.setVisible(len(entries) > 1)
 
     def _show(self, button: Button, entry: Entry, selected: str) -> None:
-        text = f"{title(entry)} · {deciding.WORDS[deciding.stage(entry)]}"
+        text = f"{title(entry)} · {tr(deciding.WORDS[deciding.stage(entry)])}"
         if button.text() != text or button.property("sha256") != entry.sha256:
             button.setText(text)
             button.setProperty("sha256", entry.sha256)

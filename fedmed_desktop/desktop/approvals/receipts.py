@@ -7,22 +7,29 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...storage import Decision, Entry
-from ...wording import sentence
+from ...wording import later, sentence, tr
 from ..work.desk import Desk
 from .sheet import grouped, shown_hash
 
-COLUMNS: Final = ("Time", "Round", "Decision", "Who", "Reason", "Receipt")
+COLUMNS: Final = (
+    later("Time"), later("Round"), later("Decision"), later("Who"), later("Reason"), later("Receipt"),
+)  # fmt: skip
 WORDS: Final[dict[str, tuple[str, str]]] = {  # decision -> (icon, words)
-    "approved": ("check", "Approved"),
-    "taken_back": ("history", "Taken back"),
-    "released": ("upload", "Sending began"),
-    "acknowledged": ("check", "Received"),
-    "refused": ("warning", "Refused"),
-    "kept": ("lock", "Kept on site"),
-    "expired": ("clock", "Round closed without it"),
-    "asked_again": ("refresh", "Asked for again"),
+    "approved": ("check", later("Approved")),
+    "taken_back": ("history", later("Taken back")),
+    "released": ("upload", later("Sending started")),
+    "acknowledged": ("check", later("Received")),
+    "refused": ("warning", later("Refused")),
+    "kept": ("lock", later("Kept on site")),
+    "expired": ("clock", later("Round closed without it")),
+    "asked_again": ("refresh", later("Asked for again")),
 }
-WHO: Final = {"agent": "this program", "rule": "a rule", "coordinator": "the coordinator"}
+# Reasons that the program writes itself; those of people stay as they wrote them.
+_REASONS: Final = (
+    later("round closed"), later("the program ended before the approval was in effect"), later("taken back in time"),
+    later("the work was stopped"),
+)  # fmt: skip
+WHO: Final = {"agent": later("this program"), "rule": later("a rule"), "coordinator": later("the coordinator")}
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,9 @@ def receipts(desk: Desk) -> tuple[ReceiptRow, ...]:
 
 def _row(decision: Decision, entry: Entry | None) -> ReceiptRow:
     icon, words = WORDS.get(decision.decision, ("info", decision.decision))
-    reason = sentence(decision.reason, {}) if decision.decision == "refused" else decision.reason
+    reason = tr(decision.reason) if decision.reason in _REASONS else decision.reason
+    if decision.decision == "refused":
+        reason = sentence(decision.reason, {})
     receipt = grouped(shown_hash(entry) if entry else decision.sha256) if decision.decision == "acknowledged" else ""
     return ReceiptRow(
         decision.sha256,
@@ -50,8 +59,8 @@ def _row(decision: Decision, entry: Entry | None) -> ReceiptRow:
         (
             decision.time.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
             _round(decision, entry),
-            words,
-            WHO.get(decision.by, decision.by),
+            tr(words),
+            tr(WHO[decision.by]) if decision.by in WHO else decision.by,
             reason,
             receipt,
         ),
@@ -60,4 +69,4 @@ def _row(decision: Decision, entry: Entry | None) -> ReceiptRow:
 
 def _round(decision: Decision, entry: Entry | None) -> str:
     is_final = entry is not None and entry.update.report.kind == "evaluate"
-    return "Final scores" if is_final else str(decision.round)
+    return tr("Final scores") if is_final else str(decision.round)

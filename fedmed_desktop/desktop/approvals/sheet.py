@@ -13,6 +13,7 @@ from typing import Final, Literal
 from ...federation import Evidence, Report
 from ...scores import Scores
 from ...storage import Entry
+from ...wording import later, together, tr
 from ..work.desk import Desk
 from ..work.progress import duration
 from .card_row import Line, Word
@@ -25,10 +26,10 @@ NORM_FAR_OUT: Final = 3.0
 DIGITS: Final = 2
 # Scores on fewer notes are too uncertain to call a change one; inferred (as for a mean: about 30).
 ENOUGH_NOTES: Final = 30
-MAY_REVEAL: Final = (
-    "Not measured in this version. An adapter can tell something about the notes that it was trained on."
+MAY_REVEAL: Final = later(
+    "Not measured in this version. An adapter can reveal something about the notes that it was trained on."
 )
-SCORES_REVEAL: Final = "Counts and a loss over all these notes together. No adapter leaves."
+SCORES_REVEAL: Final = later("Counts and a loss over all these notes together. No adapter leaves.")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
     last = last_norm(entry, desk)
     scored = report.kind == "evaluate"
     notes = report.notes if scored else entry.evidence.validation_notes
-    address = desk.session.address if desk.session else "the coordinator"
+    address = desk.session.address if desk.session else tr("the coordinator")
     reveals = SCORES_REVEAL if scored else MAY_REVEAL
     return Sheet(
         sha256=entry.sha256,
@@ -89,7 +90,7 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
         differs=differs(entry, desk.spec),
         unmeasured=unmeasured(entry, desk.spec),
         details=_details(entry, desk, last),
-        reveals=f"{reveals} {few(report)}".strip(),
+        reveals=together(tr(reveals), few(report)),
         numbers=numbers(entry, desk.spec),
         findings=tuple(_findings(report, entry.evidence, last)),
     )
@@ -97,8 +98,8 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
 
 def title(entry: Entry) -> str:
     if entry.update.report.kind == "evaluate":
-        return "Scores of the final adapter"
-    return f"Adapter for round {entry.plan.round}"
+        return tr("Scores of the final adapter")
+    return tr("Adapter for round {round}").format(round=entry.plan.round)
 
 
 def shown_hash(entry: Entry) -> str:
@@ -118,13 +119,13 @@ def expiry(entry: Entry, desk: Desk, now: datetime) -> str:
         return ""
     standing = desk.standing
     if standing is None or standing.closes is None or standing.round != entry.plan.round:
-        return "Expires when the round closes"
+        return tr("Expires when the round closes")
     left = (standing.closes - now).total_seconds()
     if left <= 0:
-        return "The round is closing"
+        return tr("The round is closing")
     there = standing.closes.astimezone()
     days = "%H:%M" if there.date() == now.astimezone().date() else "%a %d %b, %H:%M"
-    return f"Expires {there.strftime(days)}, {duration(left)} left"
+    return tr("Expires {time}, {left} left").format(time=there.strftime(days), left=duration(left))
 
 
 def last_norm(entry: Entry, desk: Desk) -> float | None:
@@ -139,12 +140,11 @@ def last_norm(entry: Entry, desk: Desk) -> float | None:
 
 def _worth_on(notes: int | None, is_final: bool) -> str:
     """How many notes the scores are of, and whether that is enough to tell anything."""
-    kind = "test" if is_final else "validation"
     if notes is None:
-        return f"your {kind} notes"
-    if notes >= ENOUGH_NOTES:
-        return f"your {notes:,} {kind} notes"
-    return f"{notes} of your notes: too few to tell"
+        return tr("your test notes") if is_final else tr("your validation notes")
+    if notes < ENOUGH_NOTES:
+        return tr("%n of your notes: too few to tell", "", notes)
+    return tr("your %n test note(s)", "", notes) if is_final else tr("your %n validation note(s)", "", notes)
 
 
 def _worth(report: Report, evidence: Evidence, *, is_certain: bool) -> tuple[Line, ...]:
@@ -161,15 +161,15 @@ def _changes(report: Report, evidence: Evidence) -> tuple[Line, ...]:
     lines = []
     if after != Scores():
         compare = before != Scores()
-        lines.append(_change("All types F1", before.f1_strict if compare else None, after.f1_strict))
+        lines.append(_change(tr("All types F1"), before.f1_strict if compare else None, after.f1_strict))
         for kind, counts in sorted(after.strict.items()):
             earlier = before.strict.get(kind)
             lines.append(_change(f"{_capital(kind)} F1", earlier.f1 if earlier else None, counts.f1))
     else:
-        lines.append(Line("F1", NOT_MEASURED))
+        lines.append(Line("F1", tr(NOT_MEASURED)))
     if report.loss_after is None:
-        return (*lines, Line("Loss", NOT_MEASURED))
-    return (*lines, _change("Loss", report.loss_before, report.loss_after, lower_is_better=True))
+        return (*lines, Line(tr("Loss"), tr(NOT_MEASURED)))
+    return (*lines, _change(tr("Loss"), report.loss_before, report.loss_after, lower_is_better=True))
 
 
 def _change(name: str, before: float | None, after: float, *, lower_is_better: bool = False) -> Line:
@@ -191,44 +191,38 @@ def _details(entry: Entry, desk: Desk, last: float | None) -> tuple[Line, ...]:
     if update.report.kind == "train":
         rank = f"{evidence.rank}"
         if desk.spec:
-            rank += f" · {len(desk.spec.base.modules):,} matrices"
-        norm = NO_REFERENCE if last is None else f"{update.report.update_norm / last:.1f}x your last"
+            rank += " · " + tr("%n matrices", "", len(desk.spec.base.modules))
+        norm = tr(NO_REFERENCE)
+        if last is not None:
+            norm = tr("{times:.1f}x your last").format(times=update.report.update_norm / last)
         lines = [
-            Line("Model drift", _measured(evidence.model_drift)),
-            Line("Performance drift", _measured(evidence.performance_drift)),
-            Line("Semantic drift", semantic(entry, desk.spec)),
-            Line("Cosine to the group", NOT_MEASURED),
-            Line("Norm", norm),
-            Line("Rank", rank),
+            Line(tr("Model drift"), _measured(evidence.model_drift)),
+            Line(tr("Performance drift"), _measured(evidence.performance_drift)),
+            Line(tr("Semantic drift"), semantic(entry, desk.spec)),
+            Line(tr("Cosine to the group"), tr(NOT_MEASURED)),
+            Line(tr("Norm"), norm),
+            Line(tr("Rank"), rank),
         ]
     for name, part in sorted(update.parts.items()):
-        of = "" if len(update.parts) == 1 else f" of {part_name(name)}"
-        lines.append(Line(f"sha256{of}", grouped(part.sha256, 64)))
-    return (*lines, Line("sha256 of the update", grouped(entry.sha256, 64)))
+        label = "sha256" if len(update.parts) == 1 else tr("sha256 of {part}").format(part=part_name(name))
+        lines.append(Line(label, grouped(part.sha256, 64)))
+    return (*lines, Line(tr("sha256 of the update"), grouped(entry.sha256, 64)))
 
 
 def _measured(value: float | None) -> str:
-    return NO_REFERENCE if value is None else f"{value:.{DIGITS}f}"
+    return tr(NO_REFERENCE) if value is None else f"{value:.{DIGITS}f}"
 
 
 def _findings(report: Report, evidence: Evidence, last: float | None) -> list[Finding]:
     found = []
     if last is not None and report.update_norm > NORM_FAR_OUT * last:
-        times = report.update_norm / last
-        found.append(
-            Finding(
-                "norm_far_out",
-                f"This update is {times:.1f} times as large as your last one. A fault in the notes or too high a "
-                "learning rate can do this.",
-            )
+        text = tr(
+            "This update is {times:.1f} times as large as your last one. An error in the notes or a learning rate that "
+            "is too high can cause this."
         )
+        found.append(Finding("norm_far_out", text.format(times=report.update_norm / last)))
     before, after = evidence.scores_before, evidence.scores_after
     if before != Scores() and round(after.f1_strict, DIGITS) < round(before.f1_strict, DIGITS):
-        found.append(
-            Finding(
-                "scores_worse",
-                f"Training has made it worse on your notes: F1 over all types fell from {before.f1_strict:.{DIGITS}f} "
-                f"to {after.f1_strict:.{DIGITS}f}.",
-            )
-        )
+        text = tr("Training made it worse on your notes: F1 over all types fell from {before:.2f} to {after:.2f}.")
+        found.append(Finding("scores_worse", text.format(before=before.f1_strict, after=after.f1_strict)))
     return found

@@ -38,7 +38,7 @@ _NO_BREAK = "\u00a0"
 
 def pair(line: Line) -> Pair:
     """A line of the sheet as a row of a card: what has changed says so by a word and an icon too."""
-    value = f"{line.before} → {line.value} {line.word}" if line.before else line.value
+    value = f"{line.before} → {line.value} {line.change}" if line.before else line.value
     if len(value) < UNBROKEN:
         value = value.replace(" ", _NO_BREAK)
     return Pair(line.name, value, line.tone or "ink", line.spoken)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from ...wording import tr
+
 from .plot import PlotView  # isort: skip  # chooses PySide6 before pyqtgraph comes
 
 import numpy as np
@@ -57,7 +59,7 @@ class Chart(QFrame):
         self.heading, self.legend = Heading(title, 3), Legend(list(lines.values()))
         self.heading.setWordWrap(False)
         self.plot = PlotView(labels_rounds)
-        self.plot.setAccessibleName(f"{title} chart")
+        self.plot.setAccessibleName(tr("{title} chart").format(title=title))
         self.placeholder = Sentence()
         self.placeholder.hide()
         self._items = {key: pg.PlotDataItem(connect="finite") for key in lines}

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from ...wording import tr
 from .columns import Numbers
 
 Axis = Literal["step", "time"]
@@ -128,18 +129,18 @@ def tick_words(values: Sequence[float]) -> list[str]:
 def time_words(seconds: float) -> str:
     """Time since the first step: "40 s", "12 min", "1 h 30"."""
     if seconds < 60:
-        return f"{seconds:.0f} s" if seconds else "0"
+        return tr("{seconds:.0f} s").format(seconds=seconds) if seconds else "0"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min" if not rest else f"{minutes}:{rest:02d} min"
+        return (tr("{minutes}:{rest:02d} min") if rest else tr("{minutes} min")).format(minutes=minutes, rest=rest)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h" if not minutes else f"{hours} h {minutes:02d}"
+    return (tr("{hours} h {minutes:02d}") if minutes else tr("{hours} h")).format(hours=hours, minutes=minutes)
 
 
 def number(value: float) -> str:
     """A measured value in a sentence: three significant digits, no exponent where people do not expect one."""
     if not math.isfinite(value):
-        return "not measured"
+        return tr("not measured")
     size = abs(value)
     if size >= 1000:
         return f"{value:,.0f}"

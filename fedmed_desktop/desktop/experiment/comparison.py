@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ...storage.results import Results
+from ...wording import later, tr
 from ..charts.columns import Numbers
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MOST_LINES: Final = 24  # in a chart: a folder may name any number of methods
 LABEL_LENGTH: Final = 40
 _NONE: Final = "–"
+_AGAINST: Final = (later("Against"), later("Difference"), later("95 % interval"), later("What it shows"))
 
 
 @dataclass(frozen=True)
@@ -94,24 +96,25 @@ def short(label: str) -> str:
 def _subtitle(results: Results) -> str:
     seeds = len({row.seed for row in results.rows})
     methods = len({row.label for row in results.rows if row.kind == "federation"})
-    return " · ".join((_counted(methods, "method"), _counted(seeds, "seed"), _counted(results.threads, "thread")))
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+    threads = tr("%n thread(s)", "", results.threads)
+    return " · ".join((tr("%n method(s)", "", methods), tr("%n seed(s)", "", seeds), threads))
 
 
 def _lacks(results: Results) -> str:
     parts = []
     if missing := max(0, results.cells - len(results.done)):
-        parts.append(f"{missing:,} of {results.cells:,} cells are still to run; means are over those that are there.")
+        said = tr("{missing:,} of {all:,} cells have not run yet; means are over those that have.")
+        parts.append(said.format(missing=missing, all=results.cells))
     if results.failed:
         name, failure = min(results.failed.items())
         others = [short(other) for other in sorted(results.failed)[1:]]
-        more = f" and {len(others) - 2:,} more" if len(others) > 2 else ""
-        parts.append(f"{short(name)} has no result and is in no mean: {failure.sentence}")
+        said = tr("{cell} has no result and is in no mean: {reason}")
+        parts.append(said.format(cell=short(name), reason=failure.sentence))
+        said = (
+            tr("The same is true of {cells} and {count:,} more.") if others[2:] else tr("The same is true of {cells}.")
+        )
         if others:
-            parts.append(f"Nor have: {'; '.join(others[:2])}{more}.")
+            parts.append(said.format(cells="; ".join(others[:2]), count=len(others) - 2))
     return " ".join(parts)
 
 
@@ -119,25 +122,27 @@ def _remarks(results: Results, compared: Sequence[Comparison]) -> tuple[str, ...
     from ...lab.report import baselines, inferred, kept
 
     found = [line.loss_difference for one in compared for line in one.lines if line.loss_difference]
-    remarks = ["Loss is after the last round, on the validation notes of all sites; lower is better."]
+    remarks = [tr("Loss is after the last round, on the validation notes of all sites; lower is better.")]
     if found:
-        remarks.append("Each method is set against the best of the other federated ones.")
+        remarks.append(tr("Each method is compared with the best of the other federated ones."))
     remarks += [words.replace("`", "").replace("*", "") for words in (*kept(results), *baselines(compared))]
     if any(line.loss.sd is not None for one in compared for line in one.lines):
-        remarks.append("± is the standard deviation over seeds.")
+        remarks.append(tr("± is the standard deviation over seeds."))
     if any(one.interval for one in found):
         remarks.append(
-            "Intervals of few seeds are much too narrow: lower and higher stand only where a paired t-test over seeds "
-            "finds a difference as well. No difference shown is no proof that there is none."
+            tr(
+                "Intervals of few seeds are much too narrow: lower and higher are shown only where a paired t-test "
+                "over seeds finds a difference as well. No difference shown does not prove that there is none."
+            )
         )
     if any(one.interval is None for one in found):
-        remarks.append("With one seed there is no interval: how much another seed would change is not known.")
+        remarks.append(tr("With one seed there is no interval: it is not known how much another seed would change."))
     if any(len(one.lines) > MOST_LINES for one in compared):
-        remarks.append(f"The charts have the first {MOST_LINES} methods only.")
+        remarks.append(tr("The charts show the first {count} methods only.").format(count=MOST_LINES))
     if any(line.worse_than_alone for one in compared for line in one.lines):
-        remarks.append("Worse than alone counts the sites of all seeds whose loss is above that of training by itself.")
+        remarks.append(tr("Worse than alone counts the sites of all seeds whose loss is above that of training alone."))
     if any(line.drift for one in compared for line in one.lines):
-        remarks.append("Drift is computed in this project's own way.")
+        remarks.append(tr("Drift is computed in this project's own way."))
     remarks += [words.replace("`", "") for words in inferred(results)]
     return tuple(remarks)
 
@@ -173,19 +178,19 @@ def _columns(lines: Sequence[Result], test: dict[str, Result]) -> dict[str, list
     from ...lab.report import megabytes, rank, spread, worse
 
     columns = {
-        "Method": [short(line.label) for line in lines],
-        "Loss": [spread(line.loss) for line in lines],
-        **dict(zip(("Against", "Difference", "95 % interval", "What it shows"), _differences(lines), strict=True)),
-        "Worst site": [spread(line.worst_loss) for line in lines],
-        "Worse than alone": [worse(line) for line in lines],
+        tr("Method"): [short(line.label) for line in lines],
+        tr("Loss"): [spread(line.loss) for line in lines],
+        **dict(zip(map(tr, _AGAINST), _differences(lines), strict=True)),
+        tr("Worst site"): [spread(line.worst_loss) for line in lines],
+        tr("Worse than alone"): [worse(line) for line in lines],
         "F1": [spread(line.f1) for line in lines],
-        "Worst site's F1": [spread(line.worst_f1) for line in lines],
-        "Drift": [spread(line.drift, 2) for line in lines],
-        "Rank, mean / last": [rank(line) for line in lines],
-        "MB moved": [megabytes(line) for line in lines],
-        "Test loss": [spread(test[line.label].loss) if line.label in test else _NONE for line in lines],
+        tr("Worst site's F1"): [spread(line.worst_f1) for line in lines],
+        tr("Drift"): [spread(line.drift, 2) for line in lines],
+        tr("Rank, mean / last"): [rank(line) for line in lines],
+        tr("MB moved"): [megabytes(line) for line in lines],
+        tr("Test loss"): [spread(test[line.label].loss) if line.label in test else _NONE for line in lines],
     }
-    return {name: words for name, words in columns.items() if name == "Method" or set(words) != {_NONE}}
+    return {name: words for name, words in columns.items() if name == tr("Method") or set(words) != {_NONE}}
 
 
 def _differences(lines: Sequence[Result]) -> list[list[str]]:
@@ -200,9 +205,9 @@ def _differences(lines: Sequence[Result]) -> list[list[str]]:
             continue
         size = signed(found.absolute) if found.relative is None else percent(found.relative)
         ends = found.relative_interval
-        interval = f"{percent(ends[0])} to {percent(ends[1])}" if ends else _NONE
+        interval = tr("{low} to {high}").format(low=percent(ends[0]), high=percent(ends[1])) if ends else _NONE
         if found.interval and not ends:
-            interval = f"{signed(found.interval[0])} to {signed(found.interval[1])}"
+            interval = tr("{low} to {high}").format(low=signed(found.interval[0]), high=signed(found.interval[1]))
         rows.append([short(found.baseline), size, interval, shown(found)])
     return [list(column) for column in zip(*rows, strict=True)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ...wording import tr
 from ..work.desk import Desk
 
 
@@ -20,17 +21,19 @@ class Words(NamedTuple):
 def about_leaving(desk: Desk) -> Words:
     if desk.is_demo:
         return Words(
-            "End the demonstration?",
-            "It starts over the next time. What it wrote so far is not kept.",
-            "End it",
-            "Go on",
+            tr("End the demonstration?"),
+            tr("It starts over the next time. What it wrote so far is not kept."),
+            tr("End it"),
+            tr("Continue"),
         )
     return Words(
-        "Stop taking part?",
-        "This site no longer answers the coordinator. What it holds stays on this computer, and it can join again with "
-        "the same folder.",
-        "Stop taking part",
-        "Go on",
+        tr("Stop taking part?"),
+        tr(
+            "This site no longer answers the coordinator. What it holds stays on this computer, and it can join again "
+            "with the same folder."
+        ),
+        tr("Stop taking part"),
+        tr("Continue"),
     )
 
 
@@ -38,16 +41,16 @@ def about_closing(desk: Desk) -> Words | None:
     """Only where somebody would lose time: a demonstration starts over, a training stands still."""
     if desk.running and desk.is_demo:
         return Words(
-            "Close the demonstration?",
-            "It starts over the next time. What it wrote so far is not kept.",
-            "Close",
-            "Go on watching",
+            tr("Close the demonstration?"),
+            tr("It starts over the next time. What it wrote so far is not kept."),
+            tr("Close"),
+            tr("Keep watching"),
         )
     if desk.running and desk.computing.phase == "training":
         return Words(
-            "Close while training?",
-            "Training stops at its present step, is saved, and goes on when you open the program again.",
-            "Stop and close",
-            "Go on training",
+            tr("Close while training?"),
+            tr("Training stops at its current step, is saved, and continues when you open the program again."),
+            tr("Stop and close"),
+            tr("Keep training"),
         )
     return None

@@ -83,7 +83,7 @@ class WorkStrip(Bar):
         self._offers = offers and self._action in ("review", "take_back")
         self._review.setVisible(self._offers)
         self._paused = desk.paused
-        self._pause.setText(self.tr("Go on") if desk.paused else self.tr("Pause"))
+        self._pause.setText(self.tr("Continue") if desk.paused else self.tr("Pause"))
         can_pause = desk.work.phase in WORDS and desk.work.phase != "uploading"
         self._pause.setVisible(not desk.closing and (desk.paused or can_pause))
 

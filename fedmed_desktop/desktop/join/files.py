@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ...clinical import SiteNotes, read_notes_folder, read_types_map
+from ...wording import tr
 from ..look.fields import Verdict
 from ..work.verdicts import caught, folder_of, judged
 from .form import NotesLook, look_at_address, map_sentence, splits_sentence
@@ -28,9 +29,9 @@ def reach_address(typed: str) -> Verdict:
     parts = urlsplit(typed.strip())
     try:
         with socket.create_connection((parts.hostname or "", parts.port or 0), CONNECT_S):
-            return Verdict("right", "An address on this computer, and something answers there.")
+            return Verdict("right", tr("An address on this computer, and something answers there."))
     except OSError:
-        sentence = "Nothing answers there now. You can join anyway; this site keeps trying."
+        sentence = tr("Nothing answers there now. You can join anyway; this site keeps trying.")
         return Verdict("right", sentence, warns=True)
 
 
@@ -68,9 +69,11 @@ def _types_map(typed: str, notes: str) -> dict[str, str]:
 
 
 def _map_alone(typed: str) -> str:
-    return f"{len(read_types_map(folder_of(typed)))} types are mapped."
+    return tr("%n type(s) mapped.", "", len(read_types_map(folder_of(typed))))
 
 
 def _source(typed: str, notes: str) -> str:
     """By which map; "" where the person named one."""
-    return "" if typed else "From types.toml beside the notes: " if _beside(notes) else "Without a map: "
+    if typed:
+        return ""
+    return tr("From types.toml beside the notes:") if _beside(notes) else tr("Without a map:")

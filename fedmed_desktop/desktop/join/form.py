@@ -16,6 +16,7 @@ from ...clinical import SiteNotes
 from ...errors import UserFacingError
 from ...protocol.messages import site_name
 from ...site.link import check_address
+from ...wording import together, tr
 from ..look.fields import Verdict
 from ..work.requests import JoinRequest
 from ..work.verdicts import folder_of, judged
@@ -88,20 +89,21 @@ def look_at_name(typed: str) -> Verdict:
 
 def _address(typed: str) -> str:
     check_address(typed)
-    return "An address on this computer."
+    return tr("An address on this computer.")
 
 
 def _name(typed: str) -> str:
     site_name(typed)
-    return "The coordinator will know this site by it."
+    return tr("The coordinator will know this site by this name.")
 
 
 def splits_sentence(notes: SiteNotes) -> str:
     """How many notes a folder has, and what each part is for."""
-    test = f"{len(notes.test):,} to test with" if notes.test else "none to test with"
+    test = tr("{count:,} to test with") if notes.test else tr("none to test with")
     keys = ", ".join(f"{key} ({rows:,})" for key, rows in notes.unread.items())
-    unread = f" Keys of rows that are not read: {keys}." if keys else ""
-    return f"{len(notes.train):,} notes to train on, {len(notes.validation):,} to score rounds with, {test}.{unread}"
+    said = tr("%n note(s) to train on, {validation:,} to score rounds with, {test}.", "", len(notes.train))
+    said = said.format(validation=len(notes.validation), test=test.format(count=len(notes.test or [])))
+    return together(said, tr("Keys of rows that are not read: {keys}.").format(keys=keys) if keys else "")
 
 
 def map_sentence(found: NotesPreview, source: str) -> str:
@@ -109,8 +111,5 @@ def map_sentence(found: NotesPreview, source: str) -> str:
     kept, ignored = found.entities_kept, found.entities_ignored
     if not kept:
         raise UserFacingError("desktop.types_ignored", found=", ".join(row.local for row in found.types) or "none")
-    counted = (
-        f"{kept:,} of {kept + ignored:,} marked entities count" if ignored else f"all {kept:,} marked entities count"
-    )
-    sentence = f"{source}{counted}."
-    return sentence[0].upper() + sentence[1:]
+    said = tr("{kept:,} of {all:,} marked entities count.") if ignored else tr("All {all:,} marked entities count.")
+    return together(source, said.format(kept=kept, all=kept + ignored))

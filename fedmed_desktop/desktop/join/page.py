@@ -11,7 +11,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ...site.folder import carry_over
-from ..look.fields import CHECKING, EMPTY, Verdict
+from ..look.fields import EMPTY, Verdict, checking
 from ..widgets import Banner, Button, Caption, Card, Heading, LinkButton, PageBase, PrimaryButton, Row, Sentence
 from ..widgets.field import Field
 from ..work.files import look_at_model
@@ -175,7 +175,7 @@ class JoinPage(PageBase):
 
     @Slot(str)
     def _look_at_model(self, typed: str) -> None:
-        self._show("model", CHECKING if typed else EMPTY)
+        self._show("model", checking() if typed else EMPTY)
         self._model_task = run_task(
             self, partial(look_at_model, typed), self._model_seen, self._fault, self._model_task
         )
@@ -194,9 +194,9 @@ class JoinPage(PageBase):
     def _read(self, notes: str) -> None:
         types_map = self.fields["types_map"].text()
         if self._look is None or self._look.notes is None:
-            self._show("notes", CHECKING if notes else EMPTY)
+            self._show("notes", checking() if notes else EMPTY)
             self.preview.show_preview(None, waiting=bool(notes))
-        self._show("types_map", CHECKING if notes or types_map else EMPTY)
+        self._show("types_map", checking() if notes or types_map else EMPTY)
         look = partial(files.look_at_notes, notes, types_map, self._look)
         self._notes_task = run_task(self, look, self._notes_seen, self._fault, self._notes_task)
 
@@ -250,9 +250,12 @@ class JoinPage(PageBase):
     def showEvent(self, event: QShowEvent) -> None:
         """Takes up again what was being looked at when the form was left."""
         super().showEvent(event)
-        if self._model_task is None and self.fields["model"].verdict is CHECKING:
+        if self._model_task is None and self.fields["model"].verdict.state == "checking":
             self._look_at_model(self.fields["model"].text())
-        if self._notes_task is None and CHECKING in (self.fields["notes"].verdict, self.fields["types_map"].verdict):
+        if self._notes_task is None and "checking" in (
+            self.fields["notes"].verdict.state,
+            self.fields["types_map"].verdict.state,
+        ):
             self._look_at_notes(self.fields["notes"].text())
 
     @Slot()

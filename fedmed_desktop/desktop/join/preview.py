@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...clinical import Note, SiteNotes, Span, apply_types
+from ...wording import tr
 
 SHOWN = 3
 LONGEST = 700  # characters shown of a note: three of them fit a screen
@@ -26,8 +27,8 @@ class TypeRow:
     @property
     def becomes(self) -> str:
         if self.target is None:
-            return "ignored"
-        return self.target if self.certain else f"{self.target}, if the federation has it"
+            return tr("ignored")
+        return self.target if self.certain else tr("{type}, if the federation has it").format(type=self.target)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...clinical import Span
+from ...wording import tr
 from .tokens import ENTITIES
 
 _USUAL = ("drug", "problem", "test")  # these look the same in every federation
@@ -64,7 +65,8 @@ def in_words(text: str, spans: Sequence[Span]) -> str:
     """For those who do not see the colours: "2 entities: warfarin, drug; melena, problem"."""
     shown = _apart(text, spans, ())
     if not shown:
-        return "no entities"
+        return tr("no entities")
     listed = "; ".join(f"{' '.join(text[s.start : s.end].split())}, {s.type}" for s in shown[:_MOST_TOLD])
-    more = f"; and {len(shown) - _MOST_TOLD} more" if len(shown) > _MOST_TOLD else ""
-    return f"{len(shown)} {'entity' if len(shown) == 1 else 'entities'}: {listed}{more}"
+    if len(shown) > _MOST_TOLD:
+        listed = tr("{list}; and {count} more").format(list=listed, count=len(shown) - _MOST_TOLD)
+    return tr("%n entities: {list}", "", len(shown)).format(list=listed)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ...wording import tr
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -28,4 +30,8 @@ class Verdict:
 
 
 EMPTY = Verdict("empty")
-CHECKING = Verdict("checking", "Looking…")
+
+
+def checking() -> Verdict:
+    """The verdict while something is looked into."""
+    return Verdict("checking", tr("Checking…"))

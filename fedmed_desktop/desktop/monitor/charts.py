@@ -12,6 +12,7 @@ from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QWidget
 
+from ...wording import later, tr
 from ..charts.chart import Chart
 from ..charts.legend import Line
 from ..charts.scales import Axis
@@ -23,22 +24,27 @@ from . import summary as monitor
 from .series import Series
 
 PICTURE_RATIO = 2.0  # pixels of a saved picture per pixel of the screen
-_RAW = Line("training", "series_1", width=1, is_long=True)
+_RAW = Line(later("training"), "series_1", width=1, is_long=True)
 _LOSS: Final[Mapping[str, Line]] = {
     "raw": replace(_RAW, is_faint=True),
-    "smoothed": Line("smoothed", "series_1", is_long=True, is_smooth=True),
-    "validation": Line("validation", "series_2", "dash", "o"),
+    "smoothed": Line(later("smoothed"), "series_1", is_long=True, is_smooth=True),
+    "validation": Line(later("validation"), "series_2", "dash", "o"),
 }
 _DRIFT: Final[Mapping[str, Line]] = {
-    "combined": Line("combined", "series_1", "solid", "o"),
-    "model": Line("model", "series_3", "dash", "s"),
-    "performance": Line("performance", "series_2", "dot", "t"),
-    "semantic": Line("semantic", "series_4", "dashdot", "d"),
+    "combined": Line(later("combined"), "series_1", "solid", "o"),
+    "model": Line(later("model"), "series_3", "dash", "s"),
+    "performance": Line(later("performance"), "series_2", "dot", "t"),
+    "semantic": Line(later("semantic"), "series_4", "dashdot", "d"),
 }
 _RANK: Final[Mapping[str, Line]] = {
-    "own": Line("your site", "series_1", width=2),
-    "others": Line("other sites", "faint", width=1),
+    "own": Line(later("your site"), "series_1", width=2),
+    "others": Line(later("other sites"), "faint", width=1),
 }
+
+
+def _shown(lines: Mapping[str, Line]) -> dict[str, Line]:
+    """The lines with their names in the reader's language."""
+    return {key: replace(line, name=tr(line.name)) for key, line in lines.items()}
 
 
 class ChartColumn(Card):
@@ -53,9 +59,9 @@ class ChartColumn(Card):
         self.axis: Axis = "step"
         self.is_log = False
         self.is_following = True
-        self.loss = Chart(self.tr("Loss"), _LOSS, labels_rounds=True)
-        self.drift = Chart(self.tr("Drift"), _DRIFT, starts_at_zero=True)
-        self.rank = Chart(self.tr("Rank"), _RANK, shows_position=True)
+        self.loss = Chart(self.tr("Loss"), _shown(_LOSS), labels_rounds=True)
+        self.drift = Chart(self.tr("Drift"), _shown(_DRIFT), starts_at_zero=True)
+        self.rank = Chart(self.tr("Rank"), _shown(_RANK), shows_position=True)
         self.charts = (self.loss, self.drift, self.rank)
         self._series: Series | None = None
         self._drawn: object = None
@@ -93,8 +99,9 @@ class ChartColumn(Card):
     def _draw_loss(self, series: Series) -> None:
         chart, is_smooth = self.loss, self.weight != "0"
         chart.show_scale("log" if self.is_log else "linear")
-        chart.show_line("raw", _LOSS["raw"] if is_smooth else _RAW)
-        chart.show_line("smoothed", _LOSS["smoothed"] if is_smooth else replace(_LOSS["smoothed"], name=""))
+        lines = _shown(_LOSS)
+        chart.show_line("raw", lines["raw"] if is_smooth else _shown({"": _RAW})[""])
+        chart.show_line("smoothed", lines["smoothed"] if is_smooth else replace(lines["smoothed"], name=""))
         x, loss = series.training(self.axis)
         chart.draw("raw", x, loss)
         chart.draw("smoothed", *(series.training(self.axis, self.weight) if is_smooth else (x[:0], loss[:0])))
@@ -103,10 +110,11 @@ class ChartColumn(Card):
 
     def _draw_drift(self, series: Series) -> None:
         chart = self.drift
+        lines = _shown(_DRIFT)
         for name in DRIFTS:
             x, drift = series.drift(name, self.axis)
             chart.draw(name, x, drift)
-            chart.show_line(name, _DRIFT[name] if drift.size else replace(_DRIFT[name], name=""))
+            chart.show_line(name, lines[name] if drift.size else replace(lines[name], name=""))
         has_data = chart.has_data
         levels = series.curves.thresholds if has_data else ()
         notes = [monitor.unmeasured(series)] if has_data else []
@@ -121,7 +129,7 @@ class ChartColumn(Card):
         chart.show_scale("rank", tuple(float(rank) for rank in series.ranks()))
         chart.draw("others", *series.other_ranks(self.axis))
         chart.draw("own", *series.rank(self.axis))
-        for key, line in _RANK.items():
+        for key, line in _shown(_RANK).items():
             chart.show_line(key, line if _is_seen(chart, key) else replace(line, name=""))
         change = monitor.rank_change(series)
         chart.show_notes([change] if change else [])

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...wording import later
 from ..charts.columns import NAN, Numbers
 from ..work.curves import DRIFTS, Curves
 
@@ -18,7 +19,7 @@ FIELDS: Final = (
     "round", "step", "time", "training_loss", "learning_rate", "tokens_per_second", "memory_mib", "validation_loss",
     "f1_strict", *(f"drift_{name}" for name in DRIFTS), "rank",
 )  # fmt: skip
-MOMENTS: Final = ("before training", "training", "after training")
+MOMENTS: Final = (later("before training"), later("training"), later("after training"))
 _COUNTS: Final = ("round", "step", "rank")
 
 

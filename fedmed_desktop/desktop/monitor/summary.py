@@ -8,11 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...wording import later, tr
 from ..charts.scales import Axis, number
 from ..work.curves import DRIFTS
 from ..work.desk import Desk
 from .series import Series
 
+_NAMES = {
+    "model": later("model"), "performance": later("performance"), "semantic": later("semantic"),
+    "combined": later("combined"),
+}  # fmt: skip
 _TREND_OVER = 50  # steps
 _STEADY = 0.02  # a smaller relative change of the smoothed loss is no trend; inferred
 
@@ -41,7 +46,8 @@ def subtitle(desk: Desk) -> str:
     parts = []
     if desk.round:
         rounds = desk.standing.rounds if desk.standing else (desk.spec.rounds if desk.spec else 0)
-        parts.append(f"Round {desk.round} of {rounds}" if rounds else f"Round {desk.round}")
+        said = tr("Round {round} of {rounds}") if rounds else tr("Round {round}")
+        parts.append(said.format(round=desk.round, rounds=rounds))
     if desk.session:
         parts.append(desk.session.site)
     return " · ".join(parts)
@@ -51,10 +57,11 @@ def waiting(desk: Desk) -> tuple[str, str]:
     """Headline and sentence while there is nothing to draw."""
     if desk.session is None:
         return (
-            "Nothing to show yet",
-            "Loss, drift and rank are drawn here once this computer takes part in a federation.",
+            tr("Nothing to show yet"),
+            tr("Loss, drift and rank are drawn here once this computer takes part in a federation."),
         )
-    return "Waiting for the first step", "Loss, drift and rank are drawn here as soon as training begins on your notes."
+    text = tr("Loss, drift and rank are drawn here as soon as training starts on your notes.")
+    return tr("Waiting for the first step"), text
 
 
 def figures(series: Series) -> Figures:
@@ -94,7 +101,7 @@ def span(series: Series, axis: Axis) -> tuple[float, float]:
 def place(series: Series, axis: Axis, x: float) -> str:
     """Which step an x is, such as "round 2, step 48"."""
     found = series.step_at(axis, x)
-    return f"round {found[0]}, step {found[1]:,}" if found else ""
+    return tr("round {round}, step {step:,}").format(round=found[0], step=found[1]) if found else ""
 
 
 def trend(series: Series) -> str:
@@ -105,27 +112,28 @@ def trend(series: Series) -> str:
         return ""
     change = float(values[-1] - values[0])
     if abs(change) <= _STEADY * abs(float(values[0])):
-        return "steady"
-    return "falling" if change < 0 else "rising"
+        return tr("steady")
+    return tr("falling") if change < 0 else tr("rising")
 
 
 def loss_sentence(series: Series) -> str:
     """Such as "Training loss, round 2 step 812, 1.24, falling"."""
     if series.curves.current is None:
-        return "Waiting for the first step"
+        return tr("Waiting for the first step")
     round_number, step, _ = series.curves.current
-    parts = ["Training loss", f"round {round_number} step {step:,}", number(series.latest("loss")), trend(series)]
+    at = tr("round {round} step {step:,}").format(round=round_number, step=step)
+    parts = [tr("Training loss"), at, number(series.latest("loss")), trend(series)]
     x, loss = series.validation("step")
     if x.size:
-        parts.append(f"validation loss {number(float(loss[-1]))}")
+        parts.append(tr("validation loss {loss}").format(loss=number(float(loss[-1]))))
     return ", ".join(part for part in parts if part)
 
 
 def drift_sentence(series: Series) -> str:
     """The last known value of each."""
     last = {name: series.drift(name, "step")[1] for name in DRIFTS}
-    known = [f"{name} {number(float(v[-1]))}" for name, v in last.items() if v.size]
-    return "Drift: " + ", ".join([*known, *_unmeasured(series)])
+    known = [f"{tr(_NAMES[name])} {number(float(v[-1]))}" for name, v in last.items() if v.size]
+    return tr("Drift: {values}").format(values=", ".join([*known, *_unmeasured(series)]))
 
 
 def unmeasured(series: Series) -> str:
@@ -136,18 +144,21 @@ def unmeasured(series: Series) -> str:
 def _unmeasured(series: Series) -> list[str]:
     """The combined one is a method's own number, that the coordinator keeps: no site measures it."""
     missing = [name for name in DRIFTS if name != "combined" and not series.drift(name, "step")[1].size]
-    reasons = {
-        "semantic": "not measured yet" if series.curves.shares_counts else "not measured, as no counts are shared"
-    }
-    return [f"{name} {reasons.get(name, 'not measured yet')}" for name in missing]
+    never = tr("{drift} not measured, because no counts are shared")
+    yet = tr("{drift} not measured yet")
+    return [
+        (yet if name != "semantic" or series.curves.shares_counts else never).format(drift=tr(_NAMES[name]))
+        for name in missing
+    ]
 
 
 def rank_sentence(series: Series) -> str:
     _, rank = series.rank("step")
     if not rank.size:
-        return "Rank: not known yet"
+        return tr("Rank: not known yet")
     change = rank_change(series)
-    return f"Rank {rank[-1]:.0f} at this site" + (f", {change}" if change else "")
+    said = tr("Rank {rank:.0f} at this site").format(rank=rank[-1])
+    return f"{said}, {change}" if change else said
 
 
 def rank_change(series: Series) -> str:
@@ -156,4 +167,7 @@ def rank_change(series: Series) -> str:
     if found is None:
         return ""
     round_number, before, after = found
-    return f"{'raised' if after > before else 'lowered'} in round {round_number}: {before} to {after}"
+    said = tr("raised in round {round}: {before} to {after}")
+    if after < before:
+        said = tr("lowered in round {round}: {before} to {after}")
+    return said.format(round=round_number, before=before, after=after)

@@ -10,6 +10,7 @@ import numpy as np
 from PySide6.QtCore import QAbstractTableModel, QEvent, QModelIndex, Qt
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
+from ...wording import later, tr
 from ..charts.columns import NAN, Numbers
 from ..charts.scales import number
 from ..look import theme
@@ -19,21 +20,21 @@ from .figures import FIELDS, MOMENTS, Table
 
 # field -> (heading, digits after the point; None: as `number` writes it)
 _COLUMNS: Final[dict[str, tuple[str, int | None]]] = {
-    "round": ("Round", 0),
-    "step": ("Step", 0),
-    "moment": ("Moment", None),
-    "time": ("Time", None),
-    "training_loss": ("Training loss", 4),
-    "validation_loss": ("Validation loss", 4),
-    "f1_strict": ("F1", 3),
-    "drift_model": ("Model drift", 3),
-    "drift_performance": ("Performance drift", 3),
-    "drift_semantic": ("Semantic drift", 3),
-    "drift_combined": ("Combined drift", 3),
-    "rank": ("Rank", 0),
-    "learning_rate": ("Learning rate", None),
-    "tokens_per_second": ("Tokens/s", 0),
-    "memory_mib": ("Memory, MiB", 0),
+    "round": (later("Round"), 0),
+    "step": (later("Step"), 0),
+    "moment": (later("Moment"), None),
+    "time": (later("Time"), None),
+    "training_loss": (later("Training loss"), 4),
+    "validation_loss": (later("Validation loss"), 4),
+    "f1_strict": (later("F1"), 3),
+    "drift_model": (later("Model drift"), 3),
+    "drift_performance": (later("Performance drift"), 3),
+    "drift_semantic": (later("Semantic drift"), 3),
+    "drift_combined": (later("Combined drift"), 3),
+    "rank": (later("Rank"), 0),
+    "learning_rate": (later("Learning rate"), None),
+    "tokens_per_second": (later("Tokens/s"), 0),
+    "memory_mib": (later("Memory, MiB"), 0),
 }
 _NAMES: Final = tuple(_COLUMNS)
 
@@ -75,7 +76,7 @@ class CurvesModel(QAbstractTableModel):
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
-            return self.tr(_COLUMNS[_NAMES[section]][0])
+            return tr(_COLUMNS[_NAMES[section]][0])
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(_NAMES[section])
         return None
@@ -92,7 +93,7 @@ class CurvesModel(QAbstractTableModel):
 
     def _word(self, name: str, row: int) -> str:
         if name == "moment":
-            return self.tr(MOMENTS[int(self._table.moments[row])])
+            return tr(MOMENTS[int(self._table.moments[row])])
         value, digits = float(self.column(name)[row]), _COLUMNS[name][1]
         if value != value:
             return "–"
@@ -136,7 +137,7 @@ class CurvesView(QTableView):
         self.verticalHeader().setMinimumSectionSize(1)
         self.verticalHeader().setDefaultSectionSize(theme.px(ROW_PX - 5))
         metrics, heading = self.fontMetrics(), self.horizontalHeader()
-        samples = {"moment": max(MOMENTS, key=len), "time": "2026-00-00 00:00:00"}
+        samples = {"moment": max(map(tr, MOMENTS), key=len), "time": "2026-00-00 00:00:00"}
         for column, name in enumerate(_NAMES):
             least = metrics.horizontalAdvance(samples.get(name, "0,000.0")) + theme.gap(24)
             self.setColumnWidth(column, max(least, heading.sectionSizeHint(column) + theme.gap(12)))

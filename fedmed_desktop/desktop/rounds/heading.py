@@ -7,23 +7,15 @@ from datetime import datetime
 from typing import Final
 
 from ...standing import FederationStanding, SiteWord
+from ...wording import tr
 from ..work.desk import Desk
 from ..work.progress import elapsed
 from .status import LAST_STEPS, STEPS, State, phase_of, step
 
-# One and many, in the order in which a reader wants them: those who are done first.
-_WORDS: Final[dict[SiteWord, tuple[str, str]]] = {
-    "sent": ("has sent", "have sent"),
-    "sending": ("is sending", "are sending"),
-    "approval": ("waits for approval", "wait for approval"),
-    "training": ("is training", "are training"),
-    "waiting": ("waits", "wait"),
-    "not_asked": ("is not asked", "are not asked"),
-    "paused": ("has paused", "have paused"),
-    "kept": ("keeps its adapter", "keep their adapters"),
-    "missing": ("sent nothing", "sent nothing"),
-    "offline": ("is offline", "are offline"),
-}
+# In the order in which a reader wants them: those that are done first.
+_WORDS: Final[tuple[SiteWord, ...]] = (
+    "sent", "sending", "approval", "training", "waiting", "not_asked", "paused", "kept", "missing", "offline",
+)  # fmt: skip
 _OWN: Final[dict[State, SiteWord]] = {
     "training": "training", "scoring": "training", "approval": "approval", "countdown": "approval",
     "uploading": "sending", "sent": "sent", "kept": "kept", "paused": "paused", "missed": "missing",
@@ -35,12 +27,13 @@ def title(desk: Desk) -> str:
     standing = desk.standing
     rounds = standing.rounds if standing else desk.spec.rounds if desk.spec else 0
     if desk.record.final or (standing and standing.phase == "finished"):
-        return f"All {rounds} rounds are done" if rounds > 1 else "The round is done"
+        return tr("All %n round(s) are done", "", rounds)
     if standing and standing.phase == "evaluating":
-        return "Final scores"
+        return tr("Final scores")
     if not desk.round or (standing and standing.phase == "gathering" and standing.round <= 1):
-        return desk.federation or (desk.joined.federation if desk.joined else "") or "Rounds"
-    return f"Round {desk.round} of {rounds}" if rounds else f"Round {desk.round}"
+        return desk.federation or (desk.joined.federation if desk.joined else "") or tr("Rounds")
+    said = tr("Round {round} of {rounds}") if rounds else tr("Round {round}")
+    return said.format(round=desk.round, rounds=rounds)
 
 
 def is_last(desk: Desk) -> bool:
@@ -66,12 +59,13 @@ def caption(desk: Desk, now: datetime) -> str:
         return ""
     parts = []
     if standing.attempt > 1:
-        parts.append(f"attempt {standing.attempt}")
+        parts.append(tr("attempt {number}").format(number=standing.attempt))
     if standing.opened:
-        parts.append(f"started {_clock(standing.opened, now)}")
+        parts.append(tr("started {time}").format(time=_clock(standing.opened, now)))
     if standing.closes:
         left = (standing.closes - now).total_seconds()
-        parts.append(f"closes {_clock(standing.closes, now)}, in {elapsed(left)}" if left > 0 else "closes now")
+        closes = tr("closes {time}, in {left}") if left > 0 else tr("closes now")
+        parts.append(closes.format(time=_clock(standing.closes, now), left=elapsed(left)))
     line = " · ".join(parts)
     return line[:1].upper() + line[1:]
 
@@ -86,8 +80,9 @@ def round_line(desk: Desk, now: datetime) -> str:
     standing = desk.standing
     if not desk.round or standing is None or standing.phase == "gathering":
         return ""
-    closes = f" · closes {_clock(standing.closes, now)}" if standing.closes and standing.closes > now else ""
-    return f"{title(desk)}{closes}"
+    if standing.closes and standing.closes > now:
+        return f"{title(desk)} · " + tr("closes {time}").format(time=_clock(standing.closes, now))
+    return title(desk)
 
 
 def sites_line(desk: Desk, state: State) -> tuple[str, str]:
@@ -99,13 +94,37 @@ def sites_line(desk: Desk, state: State) -> tuple[str, str]:
         return _gathering(standing, desk.joined.sites if desk.joined else 0)
     known = sum(standing.sites.values())
     if not known:
-        return "Other sites", "not known while the coordinator is away" if not desk.connected else "none yet"
+        return tr("Other sites"), tr("none yet") if desk.connected else tr("not known while the coordinator is away")
     parts = []
-    for word, (one, many) in _WORDS.items():
+    for word in _WORDS:
         if count := standing.sites.get(word, 0):
-            you = " (you)" if count == 1 and _own_word(desk, state) == word else ""
-            parts.append(f"{count} {one if count == 1 else many}{you}")
-    return ("1 site takes part" if known == 1 else f"{known} sites take part"), " · ".join(parts)
+            is_you = count == 1 and _own_word(desk, state) == word
+            parts.append(tr("{sites} (you)").format(sites=_counted(word, 1)) if is_you else _counted(word, count))
+    return tr("%n site(s) take part", "", known), " · ".join(parts)
+
+
+def _counted(word: SiteWord, n: int) -> str:
+    match word:
+        case "sent":
+            return tr("%n have sent", "", n)
+        case "sending":
+            return tr("%n are sending", "", n)
+        case "approval":
+            return tr("%n wait for approval", "", n)
+        case "training":
+            return tr("%n are training", "", n)
+        case "waiting":
+            return tr("%n wait", "", n)
+        case "not_asked":
+            return tr("%n are not asked", "", n)
+        case "paused":
+            return tr("%n have paused", "", n)
+        case "kept":
+            return tr("%n keep their adapters", "", n)
+        case "missing":
+            return tr("%n sent nothing", "", n)
+        case "offline":
+            return tr("%n are offline", "", n)
 
 
 def _own_word(desk: Desk, state: State) -> SiteWord | None:
@@ -113,8 +132,9 @@ def _own_word(desk: Desk, state: State) -> SiteWord | None:
 
 
 def _gathering(standing: FederationStanding, expected: int) -> tuple[str, str]:
-    here = f"{standing.connected} {'site is' if standing.connected == 1 else 'sites are'} here"
-    return here, f"{expected} are expected before round {standing.round}" if expected else ""
+    here = tr("%n site(s) connected", "", standing.connected)
+    before = tr("{count} expected before round {round}").format(count=expected, round=standing.round)
+    return here, before if expected else ""
 
 
 def _clock(time: datetime, now: datetime) -> str:

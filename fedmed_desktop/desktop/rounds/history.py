@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...storage import Decision, Entry, Record
+from ...wording import later, tr
 from ..work.progress import elapsed, megabytes
 from .improvement import own_scores
 from .status import LOOKS, Tone
@@ -17,10 +18,13 @@ _PARTS: Final[dict[str, tuple[str, str, Tone]]] = {
     "acknowledged": LOOKS["sent"],
     "released": LOOKS["uploading"],
     "kept": LOOKS["kept"],
-    "expired": ("clock", "Missed", "warn"),
-    "refused": ("warning", "Refused", "bad"),
+    "expired": ("clock", later("Missed"), "warn"),
+    "refused": ("warning", later("Refused"), "bad"),
 }
-COLUMNS: Final = ("Round", "Your part", "Decided by", "F1 on your notes", "Rank", "Sent", "Took")
+COLUMNS: Final = (
+    later("Round"), later("Your part"), later("Decided by"), later("F1 on your notes"), later("Rank"), later("Sent"),
+    later("Duration"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,12 @@ def _row(entry: Entry, answers: Mapping[str, Decision]) -> PastRound:
     before, after = own_scores(entry)
     scores = f"{after.f1_strict:.2f}" if final else f"{before.f1_strict:.2f} → {after.f1_strict:.2f}"
     texts = (
-        "Final scores" if final else str(entry.plan.round),
-        part,
+        tr("Final scores") if final else str(entry.plan.round),
+        tr(part),
         _decided_by(entry, answers.get(entry.sha256)),
         scores if after.strict else "–",
         "–" if final else str(entry.plan.rank),
-        (megabytes(entry.update.size) if entry.update.parts else "scores only")
+        (megabytes(entry.update.size) if entry.update.parts else tr("scores only"))
         if entry.state == "acknowledged"
         else "–",
         elapsed(report.seconds) if report.seconds else "–",
@@ -69,5 +73,5 @@ def _row(entry: Entry, answers: Mapping[str, Decision]) -> PastRound:
 def _decided_by(entry: Entry, answer: Decision | None) -> str:
     """Who approved it or kept it."""
     if answer is None or answer.decision == "taken_back":
-        return "nobody in time" if entry.state == "expired" else "–"
-    return {"rule": "a rule"}.get(answer.by, answer.by)
+        return tr("nobody in time") if entry.state == "expired" else "–"
+    return tr("a rule") if answer.by == "rule" else answer.by

@@ -10,6 +10,7 @@ from typing import Literal
 from ...scores import Scores, total
 from ...standing import ClosedRound
 from ...storage import Entry
+from ...wording import tr
 from ..work.desk import Desk
 
 MOST_TYPES = 5  # the Monitor shows all of them
@@ -60,7 +61,7 @@ def improved(desk: Desk) -> Improved:
     before, after = own_scores(entry)
     types = _by_support(before, after)
     own = tuple(
-        Change(f"{name.capitalize()}, on your notes", _f1(before, name), _f1(after, name))
+        Change(tr("{type}, on your notes").format(type=name.capitalize()), _f1(before, name), _f1(after, name))
         for name in types[:MOST_TYPES]
     )
     return Improved(entry.plan.round, own, federation, max(0, len(types) - MOST_TYPES))
@@ -102,10 +103,10 @@ def _federation(history: Iterable[ClosedRound]) -> tuple[Change, ...]:
     if not scored:
         return ()
     last, before, after = scored[-1]
-    sites = "one site" if last.sent == 1 else f"all {last.sent} sites"
-    changes = [Change(f"Before combining, {sites}, round {last.round}", before.f1_strict, after.f1_strict)]
+    label = tr("Before combining, %n site(s), round {round}", "", last.sent).format(round=last.round)
+    changes = [Change(label, before.f1_strict, after.f1_strict)]
     first = scored[0]
     if len(scored) > 1:  # each round is scored with the adapter that the one before it was combined to
-        combined = f"Combined model, {sites}, since round {first[0].round}"
-        changes.insert(0, Change(combined, first[1].f1_strict, before.f1_strict))
+        label = tr("Combined model, %n site(s), since round {round}", "", last.sent).format(round=first[0].round)
+        changes.insert(0, Change(label, first[1].f1_strict, before.f1_strict))
     return tuple(changes)

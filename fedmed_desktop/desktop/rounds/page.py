@@ -9,6 +9,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ...storage import Record
+from ...wording import tr
 from ..guide.files import METHOD_PAGES, guide_title
 from ..widgets import Caption, Card, EmptyState, Heading, LinkButton, PageBase, Row, Sentence, Spaced, Stepper, Table
 from ..work.desk import Desk
@@ -81,7 +82,7 @@ class _Session(Spaced):
         self._lay(column, (0, 0, 0, 0), 16)
         self.title = Heading()
         column.addLayout(self._head())
-        self.steppers = {words: Stepper(words) for words in (STEPS, LAST_STEPS)}
+        self.steppers = {words: Stepper([tr(word) for word in words]) for words in (STEPS, LAST_STEPS)}
         for stepper in self.steppers.values():
             column.addWidget(stepper)
         self.status = StatusCard()

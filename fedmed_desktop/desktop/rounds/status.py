@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from ... import events
-from ...wording import sentence
+from ...wording import later, sentence, together, tr
 from ..work.desk import Desk
 from ..work.progress import duration
 
@@ -22,31 +22,31 @@ Tone = Literal["", "accent", "ok", "warn", "bad"]
 
 # state -> (icon, word for lists and the header); states are told by icon and word, never by colour alone
 LOOKS: Final[dict[State, tuple[str, str, Tone]]] = {
-    "not_joined": ("link", "Not joined", ""),
-    "connecting": ("refresh", "Connecting", ""),
-    "preparing": ("refresh", "Preparing", "accent"),
-    "gathering": ("people", "Waiting for sites", ""),
-    "waiting": ("clock", "Waiting", ""),
-    "downloading": ("download", "Downloading", "accent"),
-    "training": ("monitor", "Training", "accent"),
-    "scoring": ("monitor", "Scoring", "accent"),
-    "approval": ("approvals", "Your approval", "warn"),
-    "countdown": ("clock", "Sending soon", "warn"),
-    "uploading": ("upload", "Uploading", "accent"),
-    "sent": ("check", "Sent", "ok"),
-    "kept": ("lock", "Kept on site", ""),
-    "missed": ("clock", "Round closed", "warn"),
-    "combining": ("rounds", "Combining", "accent"),
-    "paused": ("pause", "Paused", "warn"),
-    "standstill": ("pause", "At a standstill", "warn"),
-    "offline": ("offline", "Offline", "warn"),
-    "failed": ("warning", "Failed", "bad"),
-    "finished": ("check", "Finished", "ok"),
-    "closing": ("clock", "Closing", ""),
+    "not_joined": ("link", later("Not joined"), ""),
+    "connecting": ("refresh", later("Connecting"), ""),
+    "preparing": ("refresh", later("Preparing"), "accent"),
+    "gathering": ("people", later("Waiting for sites"), ""),
+    "waiting": ("clock", later("Waiting"), ""),
+    "downloading": ("download", later("Downloading"), "accent"),
+    "training": ("monitor", later("Training"), "accent"),
+    "scoring": ("monitor", later("Scoring"), "accent"),
+    "approval": ("approvals", later("Your approval"), "warn"),
+    "countdown": ("clock", later("Sending soon"), "warn"),
+    "uploading": ("upload", later("Uploading"), "accent"),
+    "sent": ("check", later("Sent"), "ok"),
+    "kept": ("lock", later("Kept on site"), ""),
+    "missed": ("clock", later("Round closed"), "warn"),
+    "combining": ("rounds", later("Combining"), "accent"),
+    "paused": ("pause", later("Paused"), "warn"),
+    "standstill": ("pause", later("Stopped"), "warn"),
+    "offline": ("offline", later("Offline"), "warn"),
+    "failed": ("warning", later("Failed"), "bad"),
+    "finished": ("check", later("Finished"), "ok"),
+    "closing": ("clock", later("Closing"), ""),
 }
-STILL_HERE: Final = "Nothing of it has left this computer."
-STEPS: Final = ("Download", "Train", "Your approval", "Upload", "Combine")
-LAST_STEPS: Final = ("Download", "Score", "Your approval", "Upload", "Finish")
+STILL_HERE: Final = later("Nothing of it has left this computer.")
+STEPS: Final = (later("Download"), later("Train"), later("Your approval"), later("Upload"), later("Combine"))
+LAST_STEPS: Final = (STEPS[0], later("Score"), STEPS[2], STEPS[3], later("Finish"))
 _STEP_OF: Final[dict[State, int]] = {
     "downloading": 0, "training": 1, "scoring": 1, "approval": 2, "countdown": 2, "kept": 2, "uploading": 3, "sent": 4,
     "combining": 4,
@@ -69,7 +69,7 @@ class Status:
 
     @property
     def word(self) -> str:
-        return LOOKS[self.state][1]
+        return tr(LOOKS[self.state][1])
 
     @property
     def tone(self) -> Tone:
@@ -79,14 +79,14 @@ class Status:
 def status(desk: Desk, now: datetime) -> Status:
     """The status that the Rounds page shows; everything else that shows a state shows this one's."""
     if desk.closing:
-        return Status("closing", "Closing", "The present step is being finished and saved. Nothing is lost.")
+        return Status("closing", tr("Closing"), tr("Finishing and saving the current step. Nothing is lost."))
     if desk.session is None:
         return Status(
             "not_joined",
-            "No federation yet",
-            "Join one with the address that its host gave you, or look at a demonstration first.",
+            tr("No federation yet"),
+            tr("Join one with the address that its host gave you, or look at a demonstration first."),
             "join",
-            "Join a federation",
+            tr("Join a federation"),
         )
     return (
         _over(desk)
@@ -116,29 +116,25 @@ def phase_of(desk: Desk) -> str:
 
 def _over(desk: Desk) -> Status | None:
     if desk.ended and desk.ended.reason == "failed":
-        text = desk.fatal.sentence if desk.fatal else "The work stopped. What was recorded is kept."
-        return Status("failed", "This cannot go on", text, "retry", "Change and try again")
+        text = desk.fatal.sentence if desk.fatal else tr("The work stopped. What was recorded is kept.")
+        return Status("failed", tr("This cannot go on"), text, "retry", tr("Change and try again"))
     if desk.record.final or (desk.ended and desk.ended.reason == "finished"):
         if desk.running and desk.is_demo:
             done = desk.work.busy and desk.work.total
-            where = f" {desk.work.done} of {desk.work.total} sites are scored." if done else ""
-            return Status(
-                "finished",
-                "All rounds are done",
-                f"The final adapter is being scored on test notes that no training saw.{where}",
-            )
-        where = f" It lies in {desk.session.final}." if desk.session and desk.session.final else ""
-        return Status(
-            "finished",
-            "The federation has finished",
-            f"Its final adapter is on this computer. Try it on a note, beside the base model.{where}",
-            "results",
-            "Try it on a note",
-        )
+            text = tr("The final adapter is being scored on test notes that no training saw.")
+            scored = tr("{done} of {total} sites are scored.").format(done=desk.work.done, total=desk.work.total)
+            return Status("finished", tr("All rounds are done"), f"{text} {scored}" if done else text)
+        text = tr("Its final adapter is on this computer. Try it on a note, beside the base model.")
+        if desk.session and desk.session.final:
+            text += " " + tr("It is saved in {folder}.").format(folder=desk.session.final)
+        return Status("finished", tr("The federation has finished"), text, "results", tr("Try it on a note"))
     if desk.ended and desk.is_demo:
-        return Status("not_joined", "The demonstration was ended", "It starts over.", "retry", "See it again")
+        return Status(
+            "not_joined", tr("The demonstration was stopped"), tr("It starts over."), "retry", tr("See it again")
+        )
     if desk.ended:
-        return Status("not_joined", "Stopped", "Nothing was lost. Go on where you left.", "retry", "Go on")
+        text = tr("Nothing was lost. You can continue where you stopped.")
+        return Status("not_joined", tr("Stopped"), text, "retry", tr("Continue"))
     return None
 
 
@@ -146,72 +142,81 @@ def _held_up(desk: Desk) -> Status | None:
     if not isinstance(desk.failure, events.Failed) or desk.failure.retry_seconds is None:
         return None
     why = sentence(desk.failure.code, desk.failure.params)
-    return Status("failed", "Something is in the way", f"{why} This site tries again by itself.")
+    return Status("failed", tr("Something is in the way"), together(why, tr("This site tries again by itself.")))
 
 
 def _needs_a_person(desk: Desk, now: datetime) -> Status | None:
     if entry := desk.counting_down:
         left = max(0, round((entry.effective - now).total_seconds())) if entry.effective else 0
-        when = f"in {left} s" if left else "now"
-        return Status(
-            "countdown",
-            "You approved it",
-            f"The first byte leaves {when}. Until then you can take it back.",
-            "take_back",
-            "Take back",
-        )
+        when = tr("It leaves in {left} s.").format(left=left) if left else tr("It leaves now.")
+        text = together(when, tr("Until then you can take it back."))
+        return Status("countdown", tr("You approved it"), text, "take_back", tr("Take back"))
     if (entry := desk.pending) is None:
         return None
     what = _what_waits(desk)
     if desk.asked != entry.sha256:
-        line = "" if desk.connected else " The coordinator does not answer yet; you can decide once it does."
-        return Status("approval", "Waiting for your decision", f"{what}{line}", "review", "Review")
-    return Status("approval", "Ready for your decision", what, "review", "Review and decide")
+        if not desk.connected:
+            what += " " + tr("The coordinator does not answer yet; you can decide once it does.")
+        return Status("approval", tr("Waiting for your decision"), what, "review", tr("Review"))
+    return Status("approval", tr("Ready for your decision"), what, "review", tr("Review and decide"))
 
 
 def _what_waits(desk: Desk) -> str:
     entry = desk.pending
     assert entry is not None
-    notes = f"{entry.update.report.notes:,} {whose(desk)}"
-    if entry.update.report.kind == "evaluate":
-        return f"The scores of the final adapter on {notes} are waiting. {STILL_HERE}"
-    return f"The adapter trained on {notes} is waiting. {STILL_HERE}"
+    notes, site = entry.update.report.notes, _example_site(desk)
+    is_final = entry.update.report.kind == "evaluate"
+    if site and is_final:
+        what = tr("The scores of the final adapter on %n example note(s) of {site} are waiting.", "", notes)
+    elif site:
+        what = tr("The adapter trained on %n example note(s) of {site} is waiting.", "", notes)
+    elif is_final:
+        what = tr("The scores of the final adapter on %n of your notes are waiting.", "", notes)
+    else:
+        what = tr("The adapter trained on %n of your notes is waiting.", "", notes)
+    return f"{what.format(site=site)} {tr(STILL_HERE)}"
 
 
-def whose(desk: Desk) -> str:
-    """In a demonstration the person plays a site; the notes are not theirs."""
-    return f"example notes of {desk.session.site}" if desk.is_demo and desk.session else "of your notes"
+def _example_site(desk: Desk) -> str:
+    """The site that the person plays in a demonstration, where the notes are not theirs; else ""."""
+    return desk.session.site if desk.is_demo and desk.session else ""
 
 
 def _working(desk: Desk) -> Status | None:
-    phase, notes = phase_of(desk), whose(desk)
+    phase, site = phase_of(desk), _example_site(desk)
     if desk.paused:
-        return Status(
-            "paused",
-            "You paused the work",
-            "Training stands still at its present step. The round goes on without you once it closes.",
-            "resume",
-            "Go on",
-        )
+        text = tr("Training has stopped at its current step. When the round closes, it goes on without you.")
+        return Status("paused", tr("You paused the work"), text, "resume", tr("Continue"))
     if isinstance(desk.failure, events.Failed):
         why = sentence(desk.failure.code, desk.failure.params)
-        return Status("failed", "This round failed here", f"{why} This site takes part again in the next round.")
+        text = together(why, tr("This site takes part again in the next round."))
+        return Status("failed", tr("This round failed here"), text)
     if phase in ("scoring_before", "scoring_after", "measuring", "evaluating"):
-        moment = {
-            "scoring_before": f"The adapter that arrived is scored on some {notes}, so that you can see what changes.",
-            "scoring_after": f"The trained adapter is scored on some {notes}.",
-            "measuring": "How far the adapter has moved is being measured.",
-            "evaluating": f"The federation's final adapter is scored on test notes, {notes}.",
-        }[phase]
-        return Status("scoring", "Scoring", f"{moment} Nothing leaves this computer.")
+        text = together(_scoring(phase, site), tr("Nothing leaves this computer."))
+        return Status("scoring", tr("Scoring"), text)
     if phase == "training":
-        learns = (
-            f"The model learns from {notes} on this computer."
-            if desk.is_demo
-            else ("The model learns from your notes on this computer.")
-        )
-        return Status("training", "Training", f"{learns} Nothing leaves it; you decide afterwards.")
+        learns = tr("The model learns from your notes on this computer.")
+        if site:
+            learns = tr("The model learns from example notes of {site} on this computer.").format(site=site)
+        return Status("training", tr("Training"), together(learns, tr("Nothing leaves it; you decide afterwards.")))
     return None
+
+
+def _scoring(phase: str, site: str) -> str:
+    """A sentence on what is scored; `site` where its example notes are used."""
+    match phase:
+        case "scoring_before":
+            text = tr("The adapter that arrived is scored on some of your notes, so that you can see what changes.")
+            other = tr("The adapter that arrived is scored on example notes of {site}, so that you see what changes.")
+        case "scoring_after":
+            text = tr("The trained adapter is scored on some of your notes.")
+            other = tr("The trained adapter is scored on example notes of {site}.")
+        case "evaluating":
+            text = tr("The federation's final adapter is scored on your test notes.")
+            other = tr("The federation's final adapter is scored on example test notes of {site}.")
+        case _:
+            text = other = tr("How far the adapter has moved is being measured.")
+    return other.format(site=site) if site else text
 
 
 def _line_down(desk: Desk) -> Status | None:
@@ -219,80 +224,97 @@ def _line_down(desk: Desk) -> Status | None:
     if connection is None or connection.state == "connected":
         return None
     if connection.state == "connecting" and desk.joined is None:
-        return Status("connecting", "Connecting", f"Calling the coordinator at {connection.address}.")
+        text = tr("Connecting to the coordinator at {address}.").format(address=connection.address)
+        return Status("connecting", tr("Connecting"), text)
     if connection.state == "connecting":
-        return _away(desk, "Calling it again.")
+        return _away(desk, tr("Connecting again."))
     why = sentence(connection.code or "link.closed", connection.params or {"address": connection.address})
-    again = (
-        f" Next try in {duration(connection.retry_seconds or 0.0)}." if (connection.retry_seconds or 0) >= 50 else ""
-    )
-    return _away(desk, f"{why}{again}")
+    if (connection.retry_seconds or 0) >= 50:
+        why += " " + tr("Next try in {time}.").format(time=duration(connection.retry_seconds or 0.0))
+    return _away(desk, why)
 
 
 def _away(desk: Desk, why: str) -> Status:
     if desk.joined is None and not desk.record.entries:  # never there: the address may be the wrong one
-        return Status("offline", "The coordinator is away", why, "change", "Change the address")
+        return Status("offline", tr("The coordinator is away"), why, "change", tr("Change the address"))
     if phase_of(desk) == "uploading":
-        return Status(
-            "offline", "Approved, waiting for the coordinator", f"It is sent once the coordinator is back. {why}"
-        )
-    return Status("offline", "The coordinator is away", f"{why} Nothing is lost.")
+        text = together(tr("It is sent once the coordinator is back."), why)
+        return Status("offline", tr("Approved, waiting for the coordinator"), text)
+    return Status("offline", tr("The coordinator is away"), together(why, tr("Nothing is lost.")))
 
 
 def _answered(desk: Desk) -> Status | None:
     phase = phase_of(desk)
     if isinstance(desk.failure, events.UpdateRefused) or phase == "refused":
         why = f"{sentence(desk.failure.code, desk.failure.params)} " if desk.failure else ""
-        return Status("failed", "The coordinator refused the update", f"{why}The adapter stays on this computer.")
+        stays = tr("The adapter stays on this computer.")
+        return Status("failed", tr("The coordinator refused the update"), f"{why}{stays}")
     if phase == "uploading":
-        return Status("uploading", "Sending the adapter", "The coordinator fetches exactly what you approved.")
+        return Status("uploading", tr("Sending the adapter"), tr("The coordinator fetches exactly what you approved."))
     if desk.standing and desk.standing.held_up:
         return Status(
             "standstill",
-            "The coordinator has to wait",
-            "Its disk is full, or a file is missing there. It continues by itself once that is solved; there is "
-            "nothing to do here.",
+            tr("The coordinator has to wait"),
+            tr(
+                "Its disk is full, or a file is missing there. It continues by itself once that is solved; there is "
+                "nothing to do here."
+            ),
         )
     if desk.standing and desk.standing.phase == "paused":
         return Status(
             "standstill",
-            "The federation stands still",
-            "Too few sites sent an adapter in this round. Its host can resume it; there is nothing to do here.",
+            tr("The federation has stopped"),
+            tr("Too few sites sent an adapter in this round. Its host can resume it; there is nothing to do here."),
         )
     if phase == "sent" and desk.standing and desk.standing.phase == "combining":
-        return Status("combining", "Combining", "The coordinator combines the sites' adapters into the next one.")
+        return Status(
+            "combining", tr("Combining"), tr("The coordinator combines the sites' adapters into the next one.")
+        )
     if phase == "sent":
-        return Status("sent", "Your part is done", "The coordinator has it; the receipt is kept. Waiting for others.")
+        return Status(
+            "sent", tr("Your part is done"), tr("The coordinator has it; the receipt is kept. Waiting for others.")
+        )
     if phase == "kept":
-        return Status("kept", "Kept on this computer", "You decided not to send this one. Waiting for the next round.")
+        return Status(
+            "kept", tr("Kept on this computer"), tr("You decided not to send this one. Waiting for the next round.")
+        )
     if phase == "missed":
-        return Status("missed", "The round closed without it", "The adapter stays here. Waiting for the next round.")
+        return Status(
+            "missed", tr("The round closed without it"), tr("The adapter stays here. Waiting for the next round.")
+        )
     if phase == "not_asked":
         return Status(
             "waiting",
-            "Not asked in this round",
-            "It goes on with other sites: not every one is asked in each round, and who joins late waits for the next. "
-            "All is well; there is nothing to do here.",
+            tr("Not asked in this round"),
+            tr(
+                "It goes on with other sites: not every site is asked in each round, and a site that joins late waits "
+                "for the next one. Everything is fine; there is nothing to do here."
+            ),
         )
     return None
 
 
 def _idle(desk: Desk) -> Status:
     if phase_of(desk) == "downloading" and (desk.prepared or (desk.work.share or 1.0) < 1.0):
-        return Status("downloading", "Fetching the adapter", "The adapter that this round starts from is on its way.")
+        return Status(
+            "downloading", tr("Fetching the adapter"), tr("The adapter that this round starts from is on its way.")
+        )
     if desk.prepared is None:
-        return Status("preparing", "Preparing", "Reading your notes and loading the base model.")
+        return Status("preparing", tr("Preparing"), tr("Reading your notes and loading the base model."))
     if desk.standing and desk.standing.phase == "gathering":
         count, expected = desk.standing.connected, desk.joined.sites if desk.joined else 0
-        sites = "site" if (expected or count) == 1 else "sites"
-        here = f"{count}{f' of {expected}' if expected else ''} {sites} {'is' if count == 1 else 'are'} here."
-        return Status("gathering", "Waiting for others", f"{here} The first round opens once all of them are.")
+        here = tr("%n site(s) connected.", "", count)
+        if expected:
+            here = tr("{count} of %n site(s) connected.", "", expected).format(count=count)
+        text = together(here, tr("The first round opens once all of them are."))
+        return Status("gathering", tr("Waiting for others"), text)
     busy = next((site for site, work in sorted(desk.others.items()) if work.busy), "")
     if busy:
-        return Status("waiting", "Waiting for its turn", f"{busy} computes first; the sites share this computer.")
+        text = tr("{site} computes first; the sites share this computer.").format(site=busy)
+        return Status("waiting", tr("Waiting for its turn"), text)
     if phase_of(desk) == "waiting" and desk.standing and desk.standing.phase in ("open", "evaluating"):
-        return Status("waiting", "Waiting for its turn", "This computer finishes something else first.")
-    return Status("waiting", "Waiting for the next round", "There is nothing to do here until it opens.")
+        return Status("waiting", tr("Waiting for its turn"), tr("This computer finishes something else first."))
+    return Status("waiting", tr("Waiting for the next round"), tr("There is nothing to do here until it opens."))
 
 
 def step(desk: Desk, state: State) -> tuple[int, bool]:

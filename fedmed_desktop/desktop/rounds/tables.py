@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Qt
 
+from ...wording import tr
 from ..look.icons import icon
 from ..widgets.text_table import Index, TextTable
 from ..work.news import DemoScored
@@ -17,12 +18,12 @@ class PastRounds(TextTable):
     """Earlier rounds; the site's part has its icon before the word."""
 
     def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(COLUMNS, parent)
+        super().__init__([tr(name) for name in COLUMNS], parent)
         self._rounds: list[PastRound] = []
 
     def show_rounds(self, rounds: list[PastRound]) -> None:
         self._rounds = rounds
-        self.show_texts(COLUMNS, [row.texts for row in rounds])
+        self.show_texts([tr(name) for name in COLUMNS], [row.texts for row in rounds])
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         if role == Qt.ItemDataRole.DecorationRole and index.isValid() and index.column() == _PART:

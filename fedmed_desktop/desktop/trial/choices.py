@@ -10,6 +10,7 @@ from pathlib import Path
 from ...clinical.reading import SENTENCE_TOKENS, ReadingSettings
 from ...demo.settings import TYPES
 from ...errors import UserFacingError
+from ...wording import tr
 from ..look.fields import Choice
 from ..work.desk import Desk
 from ..work.news import Side
@@ -38,25 +39,28 @@ class TrialWish:
 
 def choices(desk: Desk, adapter: Path | None = None) -> list[Choice]:
     """Base first, then what this desktop has: a given adapter, the federation's newest, the one that waits."""
-    found = [Choice(BASE, "Base model")]
+    found = [Choice(BASE, tr("Base model"))]
     if adapter:
-        found.append(Choice(f"{FOLDER}{adapter}", f"Adapter {adapter.parent.name}/{adapter.name}"))
+        found.append(
+            Choice(f"{FOLDER}{adapter}", tr("Adapter {name}").format(name=f"{adapter.parent.name}/{adapter.name}"))
+        )
     if desk.scored:
-        found.append(Choice(f"{FOLDER}{desk.scored.report.parent / 'adapter'}", "Federation, final"))
+        found.append(Choice(f"{FOLDER}{desk.scored.report.parent / 'adapter'}", tr("Federation, final")))
     elif desk.record.final:
-        found += _of_federation(desk, desk.record.final, "final")
+        found += _of_federation(desk, desk.record.final, tr("final"))
     elif newest := _newest(desk):
         number, sha256 = newest
-        found += _of_federation(desk, sha256, f"round {number}")
+        found += _of_federation(desk, sha256, tr("round {number}").format(number=number))
     if (entry := desk.pending or desk.counting_down) and (part := entry.update.parts.get("adapter")):
-        found.append(Choice(f"{BLOB}{part.sha256}", "Waiting for your approval"))
+        found.append(Choice(f"{BLOB}{part.sha256}", tr("Waiting for your approval")))
     return found
 
 
 def _of_federation(desk: Desk, sha256: str, when: str) -> list[Choice]:
     """The federation's model, and this site's where it keeps a part for itself."""
-    found = [Choice(f"{BLOB}{sha256}", f"Federation, {when}")]
-    return [*found, Choice(f"{OWN}{sha256}", f"This site's model, {when}")] if has_own(desk) else found
+    found = [Choice(f"{BLOB}{sha256}", tr("Federation, {when}").format(when=when))]
+    own = Choice(f"{OWN}{sha256}", tr("This site's model, {when}").format(when=when))
+    return [*found, own] if has_own(desk) else found
 
 
 def _newest(desk: Desk) -> tuple[int, str] | None:

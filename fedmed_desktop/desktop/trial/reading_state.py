@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from ...clinical import Reading
+from ...wording import together, tr
 from ..work.desk import Desk
 from ..work.news import ReadingShown, Side
 from .choices import BASE
@@ -100,62 +101,70 @@ def shown(run: Run, side: Side) -> Shown:
     reading = run.readings.get(side)
     match state:
         case "waiting":
-            return Shown("Waiting", "clock", "dim")
+            return Shown(tr("Waiting"), "clock", "dim")
         case "next":
-            return Shown("Next", "clock", "dim", "Read after the other side.")
+            return Shown(tr("Next"), "clock", "dim", tr("Read after the other side."))
         case "loading":
-            return Shown("Loading", "clock", "accent", "The model is being loaded.")
+            return Shown(tr("Loading"), "clock", "accent", tr("The model is being loaded."))
         case "reading":
             share = reading.characters / reading.length if reading and reading.length else None
-            return Shown(_reading(reading), "try", "accent", _found(reading, "so far"), share)
+            return Shown(_reading(reading), "try", "accent", _found(reading, state), share)
         case "done":
-            return Shown("Done", "check", "ok", _found(reading, "") + _why_nothing(run, side, reading))
+            return Shown(tr("Done"), "check", "ok", together(_found(reading, state), _why_nothing(run, side, reading)))
         case "stopped":
-            return Shown("Stopped", "stop", "warn", _found(reading, "before you stopped it") if reading else "")
+            return Shown(tr("Stopped"), "stop", "warn", _found(reading, state) if reading else "")
         case "failed":
-            text = run.failures.get(side) or "This side could not be read."
-            return Shown("Failed", "warning", "bad", text)
+            text = run.failures.get(side) or tr("This side could not be read.")
+            return Shown(tr("Failed"), "warning", "bad", text)
 
 
 def _reading(reading: Reading | None) -> str:
     if reading is None or reading.windows < 2:
-        return "Reading"
-    return f"Reading part {min(reading.window + 1, reading.windows)} of {reading.windows}"
+        return tr("Reading")
+    part = min(reading.window + 1, reading.windows)
+    return tr("Reading part {part} of {parts}").format(part=part, parts=reading.windows)
 
 
 def _why_nothing(run: Run, side: Side, reading: Reading | None) -> str:
     """The base model alone finds nothing as a rule: without this, that looks as if reading were broken."""
     if run.keys[side] != BASE or reading is None or reading.spans:
         return ""
-    why = " The base model has not learned these types."
-    return why if len(run.keys) > 1 else f"{why} Run the demonstration or choose an adapter."
+    why = tr("The base model has not learned these types.")
+    return why if len(run.keys) > 1 else together(why, tr("Run the demonstration or choose an adapter."))
 
 
-def _found(reading: Reading | None, when: str) -> str:
+def _found(reading: Reading | None, state: State) -> str:
     count = len(reading.spans) if reading else 0
-    what = "No entities found" if not count else "1 entity found" if count == 1 else f"{count:,} entities found"
-    sentence = f"{what} {when}".strip() + "."
+    match state:
+        case "reading":
+            said = tr("%n entities found so far.", "", count) if count else tr("No entities found so far.")
+        case "stopped":
+            said = tr("No entities found before you stopped it.")
+            if count:
+                said = tr("%n entities found before you stopped it.", "", count)
+        case _:
+            said = tr("%n entities found.", "", count) if count else tr("No entities found.")
     if reading and reading.cut_short:
-        sentence += " An answer was longer than allowed and was cut off: some may be missing."
-    return sentence
+        return together(said, tr("An answer was longer than allowed and was cut off: some may be missing."))
+    return said
 
 
 def numbers(reading: Reading | None) -> str:
     """ "86 tokens · 46 tokens per second · first token after 0.4 s"; "" before the first token."""
     if reading is None or reading.first_token_seconds is None:
         return ""
-    parts = [f"{reading.tokens:,} token{'' if reading.tokens == 1 else 's'}"]
+    parts = [tr("%n token(s)", "", reading.tokens)]
     if reading.tokens_per_second is not None:
         speed = reading.tokens_per_second
-        parts.append(f"{speed:,.0f} tokens per second" if speed >= 10 else f"{speed:.1f} tokens per second")
-    parts.append(f"first token after {_seconds(reading.first_token_seconds)}")
+        parts.append(tr("{speed} tokens per second").format(speed=f"{speed:,.0f}" if speed >= 10 else f"{speed:.1f}"))
+    parts.append(tr("first token after {time}").format(time=_seconds(reading.first_token_seconds)))
     if reading.state != "reading":
-        parts.append(f"{_seconds(reading.seconds)} in all")
+        parts.append(tr("{time} in total").format(time=_seconds(reading.seconds)))
     return " · ".join(parts)
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    return tr("{seconds} s").format(seconds=f"{seconds:.2f}" if seconds < 1 else f"{seconds:.1f}")
 
 
 def waits_for(desk: Desk, now: datetime) -> str:
@@ -163,8 +172,7 @@ def waits_for(desk: Desk, now: datetime) -> str:
     if not desk.computing.busy:
         return ""
     site = desk.computing.site
-    whose = f" ({site})" if site and desk.session and site != desk.session.site else ""
-    return (
-        "Training runs on this computer; this note is read when it is this one's turn. "
-        f"Now{whose}: {desk.computing.line(now)}."
-    )
+    is_other = site and desk.session and site != desk.session.site
+    text = tr("This computer is busy; the note is read when that is done.")
+    current = tr("Now ({site}): {work}.") if is_other else tr("Now: {work}.")
+    return together(text, current.format(site=site, work=desk.computing.line(now)))

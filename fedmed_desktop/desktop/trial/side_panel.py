@@ -9,6 +9,7 @@ from PySide6.QtCore import QMimeData, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from ...clinical import Reading, Span
+from ...wording import later, tr
 from ..look.entities import in_words
 from ..widgets import Button, Caption, Card, Progress, Row, Sentence, StateLabel
 from ..widgets.choice_box import ChoiceBox
@@ -16,7 +17,7 @@ from ..widgets.marked_text import MarkedText
 from .reading_state import Shown, numbers
 from .unmatched import MARKS, WORDS, Difference, marked_type, told
 
-WATERMARK = "Research demonstration, not for diagnosis or treatment"
+WATERMARK = later("Research demonstration, not for diagnosis or treatment")
 
 
 class ComparedText(MarkedText):
@@ -49,13 +50,13 @@ class ComparedText(MarkedText):
 
         def words(span: Span) -> Span:
             difference = self._lacked.get(span)
-            return span._replace(type=f"{span.type}, {WORDS[difference]}") if difference else span
+            return span._replace(type=f"{span.type}, {tr(WORDS[difference])}") if difference else span
 
         self.setAccessibleDescription(in_words(self._note, [words(s) for s in self._found if s.type not in self._off]))
 
     def createMimeDataFromSelection(self) -> QMimeData:
         data = super().createMimeDataFromSelection()
-        data.setText(f"{WATERMARK}\n\n{data.text()}")
+        data.setText(f"{tr(WATERMARK)}\n\n{data.text()}")
         return data
 
 

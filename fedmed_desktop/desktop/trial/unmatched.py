@@ -7,10 +7,13 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Literal
 
 from ...clinical import Span
+from ...wording import later, tr
 
 Difference = Literal["only", "type"]
 MARKS: Final[dict[Difference, str]] = {"only": "+", "type": "≠"}  # behind the type's word in the text
-WORDS: Final[dict[Difference, str]] = {"only": "only here", "type": "another type on the other side"}
+WORDS: Final[dict[Difference, str]] = {
+    "only": later("only here"), "type": later("another type on the other side"),
+}  # fmt: skip
 _MOST_TOLD: Final = 8
 _LONGEST: Final = 40
 
@@ -45,8 +48,10 @@ def told(text: str, found: Mapping[Span, Difference]) -> list[str]:
             named.setdefault((shown.casefold(), span.type), f"{shown} ({span.type})")
         if named:
             listed = ", ".join(list(named.values())[:_MOST_TOLD])
-            more = f" and {len(named) - _MOST_TOLD} more" if len(named) > _MOST_TOLD else ""
-            lines.append(f"{MARKS[difference]} {words.capitalize()}: {listed}{more}")
+            if len(named) > _MOST_TOLD:
+                listed = tr("{list} and {count} more").format(list=listed, count=len(named) - _MOST_TOLD)
+            said = tr(words)
+            lines.append(f"{MARKS[difference]} {said[:1].upper()}{said[1:]}: {listed}")
     return lines
 
 

@@ -17,7 +17,7 @@ from ...demo.settings import DemoOptions, site_folders
 from ...errors import UserFacingError
 from ...federation import Control
 from ...site import TAKE_BACK, Jobs, SiteAgent, Verdict, operating_user
-from ...wording import told
+from ...wording import told, tr
 from .bridge import EventBuffer, Pump
 from .log import log
 from .network import NetworkThread
@@ -176,7 +176,7 @@ class Engine(QObject):
         """The side at work says why, and those after it that their turn never came; others keep their results."""
         problem = Problem.of(error, traceback.format_exc(), fatal=False)
         for number, side in enumerate(sides):
-            sentence = "Not read, since the other side could not be." if number else problem.sentence
+            sentence = tr("Not read, because the other side could not be read.") if number else problem.sentence
             self._put(ReadingShown(side, "failed", sentence=sentence))
         if isinstance(error, UserFacingError):  # the page says it; nobody needs to be told twice
             log.error("%s", told(error.__cause__ or error))

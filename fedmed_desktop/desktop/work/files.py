@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ...lora.base_model import decoder_linears, weight_files
+from ...wording import tr
 from ..look.fields import Verdict
 from .verdicts import folder_of, judged
 
@@ -18,4 +19,4 @@ def _model(typed: str) -> str:
     size = sum(path.stat().st_size for path in weight_files(folder))
     layers = len(decoder_linears(folder))
     amount = f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
-    return f"A model of {amount} with {layers:,} layers to adapt."
+    return tr("A model of {amount} with %n layer(s) to adapt.", "", layers).format(amount=amount)

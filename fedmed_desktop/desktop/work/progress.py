@@ -8,19 +8,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ... import events
+from ...wording import later, tr
 
 # Before so many steps nobody knows how long it takes; the pace is that of the last ones (inferred).
 STEPS_BEFORE_ETA = 20
 PACE_OVER = 50
 
 WORDS: dict[str, str] = {
-    "downloading": "Fetching the adapter",
-    "scoring_before": "Scoring before training",
-    "training": "Training",
-    "scoring_after": "Scoring after training",
-    "measuring": "Measuring what has changed",
-    "uploading": "Sending the adapter",
-    "evaluating": "Scoring the final adapter",
+    "downloading": later("Fetching the adapter"),
+    "scoring_before": later("Scoring before training"),
+    "training": later("Training"),
+    "scoring_after": later("Scoring after training"),
+    "measuring": later("Measuring what has changed"),
+    "uploading": later("Sending the adapter"),
+    "evaluating": later("Scoring the final adapter"),
 }
 
 
@@ -87,34 +88,35 @@ class Work:
 
     def line(self, now: datetime) -> str:
         """The text of the work strip, such as "Training · step 812 of 1,240 · about 4 min left"."""
-        parts = [WORDS.get(self.phase, "")]
+        parts = [tr(WORDS[self.phase]) if self.busy else ""]
         if self.total and self.phase in ("scoring_before", "scoring_after", "evaluating"):
-            parts.append(f"note {self.done:,} of {self.total:,}")
+            parts.append(tr("note {done:,} of {total:,}").format(done=self.done, total=self.total))
         elif self.total and self.phase == "training":
-            parts.append(f"step {self.done:,} of {self.total:,}")
+            parts.append(tr("step {done:,} of {total:,}").format(done=self.done, total=self.total))
         elif self.total:
-            parts.append(f"{megabytes(self.done)} of {megabytes(self.total)}")
+            parts.append(tr("{done} of {total}").format(done=megabytes(self.done), total=megabytes(self.total)))
         if (left := self.seconds_left(now)) is not None:
-            parts.append(f"{duration(left)} left")
+            parts.append(tr("{time} left").format(time=duration(left)))
         return " · ".join(part for part in parts if part)
 
 
 def duration(seconds: float) -> str:
     """About how long, in the largest unit that makes sense: nobody needs "3 min 41 s" of an estimate."""
     if seconds < 50:
-        return "less than a minute"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"about {max(1, minutes)} min"
-    return f"about {minutes // 60} h {minutes % 60:02d} min"
+        return tr("less than a minute")
+    return tr("about {time}").format(time=_hours(max(1, round(seconds / 60))))
 
 
 def elapsed(seconds: float) -> str:
     """How long something took, exactly enough to compare: "38 s", "41 min", "2 h 05 min"."""
     if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+        return tr("{seconds:.0f} s").format(seconds=seconds)
+    return _hours(round(seconds / 60))
+
+
+def _hours(minutes: int) -> str:
+    said = tr("{minutes} min") if minutes < 60 else tr("{hours} h {rest:02d} min")
+    return said.format(minutes=minutes, hours=minutes // 60, rest=minutes % 60)
 
 
 def megabytes(count: float) -> str:

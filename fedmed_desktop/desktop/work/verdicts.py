@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Final
 
 from ...errors import UserFacingError, disk_fault
-from ...wording import sentence, told
+from ...wording import later, sentence, together, told, tr
 from ..look.fields import EMPTY, Verdict
 
 # What went wrong for those who do not know the files; the details follow for those who made them.
 _PLAINLY: Final = {
-    "clinical.types_file": "This file is not a types map.",
-    "clinical.notes_row": "One of the notes is not written as notes must be.",
-    "clinical.notes_unreadable": "The notes in this folder cannot be read.",
-    "clinical.notes_split_missing": "This is not a folder of notes, or some of them are missing.",
-    "model.no_file": "This is not the folder of a language model.",
-    "model.damaged": "This language model is damaged.",
+    "clinical.types_file": later("This file is not a types map."),
+    "clinical.notes_row": later("One of the notes does not have the format of a note."),
+    "clinical.notes_unreadable": later("The notes in this folder cannot be read."),
+    "clinical.notes_split_missing": later("This is not a folder of notes, or some of them are missing."),
+    "model.no_file": later("This is not the folder of a language model."),
+    "model.damaged": later("This language model is damaged."),
 }
 
 
@@ -37,8 +37,9 @@ def caught(typed: str, check: Callable[[str], str]) -> Verdict:
     try:
         return Verdict("right", check(typed))
     except UserFacingError as error:
-        plainly = _PLAINLY.get(error.code)
-        return Verdict("wrong", f"{plainly} Details: {told(error)}" if plainly else told(error))
+        if plainly := _PLAINLY.get(error.code):
+            return Verdict("wrong", together(tr(plainly), tr("Details: {error}").format(error=told(error))))
+        return Verdict("wrong", told(error))
     except OSError as error:  # a folder that may not be looked into, a share that has gone
         return Verdict("wrong", told(disk_fault(error, Path(typed))))
     except (ValueError, RuntimeError):  # no path at all, or the home of a user that does not exist

@@ -1,0 +1,308 @@
+<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE TS>
+<TS version="2.1" language="en_US" sourcelanguage="en">
+<context>
+    <name></name>
+    <message numerus="yes">
+        <source>%n are not asked</source>
+        <translation>
+            <numerusform>%n is not asked</numerusform>
+            <numerusform>%n are not asked</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n are offline</source>
+        <translation>
+            <numerusform>%n is offline</numerusform>
+            <numerusform>%n are offline</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n are sending</source>
+        <translation>
+            <numerusform>%n is sending</numerusform>
+            <numerusform>%n are sending</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n are training</source>
+        <translation>
+            <numerusform>%n is training</numerusform>
+            <numerusform>%n are training</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n byte(s)</source>
+        <translation>
+            <numerusform>%n byte</numerusform>
+            <numerusform>%n bytes</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n entities found before you stopped it.</source>
+        <translation>
+            <numerusform>%n entity found before you stopped it.</numerusform>
+            <numerusform>%n entities found before you stopped it.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n entities found so far.</source>
+        <translation>
+            <numerusform>%n entity found so far.</numerusform>
+            <numerusform>%n entities found so far.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n entities found.</source>
+        <translation>
+            <numerusform>%n entity found.</numerusform>
+            <numerusform>%n entities found.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n entities: {list}</source>
+        <translation>
+            <numerusform>%n entity: {list}</numerusform>
+            <numerusform>%n entities: {list}</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n have paused</source>
+        <translation>
+            <numerusform>%n has paused</numerusform>
+            <numerusform>%n have paused</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n have sent</source>
+        <translation>
+            <numerusform>%n has sent</numerusform>
+            <numerusform>%n have sent</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n keep their adapters</source>
+        <translation>
+            <numerusform>%n keeps its adapter</numerusform>
+            <numerusform>%n keep their adapters</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n kind(s)</source>
+        <translation>
+            <numerusform>%n kind</numerusform>
+            <numerusform>%n kinds</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n matrices</source>
+        <translation>
+            <numerusform>%n matrix</numerusform>
+            <numerusform>%n matrices</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n method(s)</source>
+        <translation>
+            <numerusform>%n method</numerusform>
+            <numerusform>%n methods</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n note(s) to train on, {validation:,} to score rounds with, {test}.</source>
+        <translation>
+            <numerusform>%n note to train on, {validation:,} to score rounds with, {test}.</numerusform>
+            <numerusform>%n notes to train on, {validation:,} to score rounds with, {test}.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n of your counts are below {few}: a rare kind of note can point to single patients.</source>
+        <translation>
+            <numerusform>One of your counts is below {few}: a rare kind of note can point to single patients.</numerusform>
+            <numerusform>%n of your counts are below {few}: a rare kind of note can point to single patients.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n of your notes: too few to tell</source>
+        <translation>
+            <numerusform>%n of your notes: too few to tell</numerusform>
+            <numerusform>%n of your notes: too few to tell</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n seed(s)</source>
+        <translation>
+            <numerusform>%n seed</numerusform>
+            <numerusform>%n seeds</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n sent nothing</source>
+        <translation>
+            <numerusform>%n sent nothing</numerusform>
+            <numerusform>%n sent nothing</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n site(s) connected</source>
+        <translation>
+            <numerusform>%n site connected</numerusform>
+            <numerusform>%n sites connected</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n site(s) connected.</source>
+        <translation>
+            <numerusform>%n site connected.</numerusform>
+            <numerusform>%n sites connected.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n site(s) take part</source>
+        <translation>
+            <numerusform>%n site takes part</numerusform>
+            <numerusform>%n sites take part</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n specialties</source>
+        <translation>
+            <numerusform>%n specialty</numerusform>
+            <numerusform>%n specialties</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n thread(s)</source>
+        <translation>
+            <numerusform>%n thread</numerusform>
+            <numerusform>%n threads</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n token(s)</source>
+        <translation>
+            <numerusform>%n token</numerusform>
+            <numerusform>%n tokens</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n type(s)</source>
+        <translation>
+            <numerusform>%n type</numerusform>
+            <numerusform>%n types</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n type(s) mapped.</source>
+        <translation>
+            <numerusform>%n type mapped.</numerusform>
+            <numerusform>%n types mapped.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n wait</source>
+        <translation>
+            <numerusform>%n waits</numerusform>
+            <numerusform>%n wait</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n wait for approval</source>
+        <translation>
+            <numerusform>%n waits for approval</numerusform>
+            <numerusform>%n wait for approval</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>A model of {amount} with %n layer(s) to adapt.</source>
+        <translation>
+            <numerusform>A model of {amount} with %n layer to adapt.</numerusform>
+            <numerusform>A model of {amount} with %n layers to adapt.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>All %n round(s) are done</source>
+        <translation>
+            <numerusform>The round is done</numerusform>
+            <numerusform>All %n rounds are done</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Before combining, %n site(s), round {round}</source>
+        <translation>
+            <numerusform>Before combining, one site, round {round}</numerusform>
+            <numerusform>Before combining, all %n sites, round {round}</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Combined model, %n site(s), since round {round}</source>
+        <translation>
+            <numerusform>Combined model, one site, since round {round}</numerusform>
+            <numerusform>Combined model, all %n sites, since round {round}</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Final in %n second(s)</source>
+        <translation>
+            <numerusform>Final in %n second</numerusform>
+            <numerusform>Final in %n seconds</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Leaves in %n second(s)</source>
+        <translation>
+            <numerusform>Leaves in %n second</numerusform>
+            <numerusform>Leaves in %n seconds</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>The adapter trained on %n example note(s) of {site} is waiting.</source>
+        <translation>
+            <numerusform>The adapter trained on %n example note of {site} is waiting.</numerusform>
+            <numerusform>The adapter trained on %n example notes of {site} is waiting.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>The adapter trained on %n of your notes is waiting.</source>
+        <translation>
+            <numerusform>The adapter trained on %n of your notes is waiting.</numerusform>
+            <numerusform>The adapter trained on %n of your notes is waiting.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>The scores of the final adapter on %n example note(s) of {site} are waiting.</source>
+        <translation>
+            <numerusform>The scores of the final adapter on %n example note of {site} are waiting.</numerusform>
+            <numerusform>The scores of the final adapter on %n example notes of {site} are waiting.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>The scores of the final adapter on %n of your notes are waiting.</source>
+        <translation>
+            <numerusform>The scores of the final adapter on %n of your notes are waiting.</numerusform>
+            <numerusform>The scores of the final adapter on %n of your notes are waiting.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>your %n test note(s)</source>
+        <translation>
+            <numerusform>your %n test note</numerusform>
+            <numerusform>your %n test notes</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>your %n validation note(s)</source>
+        <translation>
+            <numerusform>your %n validation note</numerusform>
+            <numerusform>your %n validation notes</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>{count} of %n site(s) connected.</source>
+        <translation>
+            <numerusform>{count} of %n site connected.</numerusform>
+            <numerusform>{count} of %n sites connected.</numerusform>
+        </translation>
+    </message>
+</context>
+</TS>

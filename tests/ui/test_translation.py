@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every text of the desktop is translated: in a language of full-width letters no page shows a word in plain ones."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
+
+import pytest
+from PySide6.QtCore import QCoreApplication, Qt, QTranslator
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QTableView,
+    QTextBrowser,
+    QTextEdit,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from fedmed_desktop.clinical import examples
+from fedmed_desktop.desktop.guide.files import METHOD_PAGES, guide_title
+from fedmed_desktop.desktop.widgets.marked_text import MarkedText
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.federation.methods import METHODS
+from fedmed_desktop.resources import resource
+from fedmed_desktop.wording import SENTENCES, install, told, tr
+from tests.parts.scene import SPECIALTIES
+from tests.ui.scenes import Stage, scenes, shown
+
+SCRIPT = Path(__file__).parents[2] / "packaging" / "translations.py"
+SCENES = [scene.name for scene in scenes()]
+FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F) if chr(code).isalpha()}
+KEPT = re.compile(r"(\{[^{}]*\}|%n|<[^<>]*>|&\w+;)")  # fields, numbers and marks of HTML
+
+
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("translations", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def translate(context: str, source: str, comment: str, n: int) -> str:
+    return QCoreApplication.translate(context, source, comment, n)
+
+
+class PseudoLanguage(QTranslator):
+    """Knows what translators would be given: "Round %n" becomes "[[Ｒｏｕｎｄ %n]]"."""
+
+    def __init__(self, ts: Path) -> None:
+        super().__init__()
+        contexts = ElementTree.parse(ts).iter("context")
+        self.known = {
+            (c.findtext("name") or "", m.findtext("source") or "") for c in contexts for m in c.iter("message")
+        }
+
+    def isEmpty(self) -> bool:
+        return False
+
+    def translate(self, context: str, source: str, disambiguation: str | None = None, n: int = -1) -> str:
+        return spoken(source) if (context, source) in self.known else ""
+
+
+def spoken(source: str) -> str:
+    parts = KEPT.split(source)
+    return "[[" + "".join(part if at % 2 else part.translate(FULL_WIDTH) for at, part in enumerate(parts)) + "]]"
+
+
+@pytest.fixture(scope="module")
+def language(qapp: QApplication, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PseudoLanguage]:
+    ts = tmp_path_factory.mktemp("i18n") / "fedmed_xx.ts"
+    script().update(ts, "-target-language", "de")
+    made = PseudoLanguage(ts)
+    qapp.installTranslator(made)
+    install(translate)
+    yield made
+    install(None)
+    qapp.removeTranslator(made)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scenes")
+
+
+@pytest.fixture(params=SCENES)
+def stage(request: pytest.FixtureRequest, language: PseudoLanguage, qtbot: QtBot, folder: Path) -> Iterator[Stage]:
+    scene = next(scene for scene in scenes() if scene.name == request.param)  # made in the language
+    with shown(scene, folder, (1280, 720)) as made:
+        yield made
+
+
+def texts_of(widget: QWidget) -> Iterator[str]:
+    yield from (widget.toolTip(), widget.accessibleName(), widget.accessibleDescription(), widget.windowTitle())
+    match widget:
+        case QLabel() | QAbstractButton():
+            yield widget.text()
+        case QComboBox():
+            yield from (widget.itemText(at) for at in range(widget.count()))
+        case QLineEdit() | QPlainTextEdit() | QTextEdit():
+            yield widget.placeholderText()
+        case QTableView() if model := widget.model():
+            columns = [at for at in range(model.columnCount()) if not widget.isColumnHidden(at)]
+            yield from (str(model.headerData(at, Qt.Orientation.Horizontal) or "") for at in columns)
+            yield from (str(model.index(row, at).data() or "") for row in range(model.rowCount()) for at in columns)
+
+
+# What no translator changes: names that people gave, names of methods and of data, addresses, files and units.
+EXPERIMENT = ("centralised", "alone", "base")
+TYPES = "drug|problem|test"
+NAMES = re.compile(
+    r"ws://\S+|https://\S+|[\w./-]*/[\w./-]+|\b[\w-]+\.(json|jsonl|log)\b"  # addresses and files
+    r"|\b[0-9a-f]{64}\b|\b([0-9a-f]{4}[ \xa0])+[0-9a-f]{4}\b"  # hashes
+    r"|\b(fedmed-desktop|demo-report|demo_model|demo_notes|PySide6|TEST|GPU|[kMG]B|ZeroDivisionError)\b"
+    r"|\b(Hillcrest|Lakeview|Riverside( federation)?|Demonstration|r\.okafor)\b"  # as the scenes call them
+    rf"|\b({'|'.join(SPECIALTIES)})\b"
+    rf"|[\w ]+ \(({TYPES})\)"  # a mention in a note, with its type
+    rf"|\b({TYPES}|Chemical|Disease|train)\b|\b(Drug|Problem|Test)(?=:|$| F1|, )"  # types and splits
+    r"|\b(All types improved|Better on all three types; two notes checked by hand)\."  # reasons that a person wrote
+    r"|it is not valid TOML: [\w ]+ \(at line \d+, column \d+\)"  # a library's words, as details
+    rf"|\b({'|'.join((*EXPERIMENT, *METHODS))})(-\d)?\b|\badaptive\b"  # labels in an experiment's file
+    r"|The loss was no number in round 2\. Lower the learning rate\."  # as an experiment's results keep it
+)
+TITLES = sorted(map(guide_title, METHOD_PAGES), key=len, reverse=True)
+NOTES = " ".join(" ".join(example.text.split()) for example in examples())
+GUIDE = " ".join(" ".join(path.read_text("utf-8").split()) for path in resource("guide").glob("*.md"))
+# Rows of an update by their names in the program, which are the same in every site's record.
+SCALARS = re.compile(
+    r"((start|update) norm|notes|supervised tokens|steps|train loss|loss (before|after)|effective rank|seconds"
+    rf"|scores (before|after), (any type|(strict|lenient), ({TYPES}))|\d+ found, \d+ invented, \d+ missed)"
+)
+
+
+def left_in_english(text: str) -> bool:
+    if SCALARS.fullmatch(text) or " ".join(text.split()) in NOTES or text in GUIDE:
+        return False
+    for title in TITLES:
+        text = text.replace(title, "")
+    return re.search("[A-Za-z]{2}", NAMES.sub("", text)) is not None
+
+
+def test_that_no_text_of_a_page_is_left_in_english(stage: Stage) -> None:
+    left = {}
+    for widget in (stage.front, *stage.front.findChildren(QWidget)):
+        is_seen = widget is stage.front or (widget.isVisible() and widget.window() is stage.front)
+        if is_seen and not isinstance(widget, MarkedText | QTextBrowser):  # a note and its words; a page of the guide
+            left |= {text: type(widget).__name__ for text in texts_of(widget) if left_in_english(text)}
+    assert not left
+
+
+def test_that_an_error_is_told_in_the_language(language: PseudoLanguage) -> None:
+    error = UserFacingError("update.wrong_rank", module="q_proj", found=4, expected=8)
+    assert told(error) == spoken(SENTENCES[error.code]).format(**error.params)
+    assert all(("errors", sentence) in language.known for sentence in SENTENCES.values())
+
+
+def test_that_a_number_decides_between_one_and_many(language: PseudoLanguage) -> None:
+    assert tr("%n token(s)", "", 3) == spoken("%n token(s)").replace("%n", "3")
+    install(None)
+    try:
+        said = [tr("%n token(s)", "", n) for n in (0, 1, 2, 1234)]
+        assert said == [
+            "0 tokens",
+            "1 token",
+            "2 tokens",
+            "1,234 tokens",
+        ]
+    finally:
+        install(translate)
+
+
+def test_that_the_english_file_is_up_to_date_with_the_sources() -> None:
+    assert not script().outdated()
