@@ -23,6 +23,7 @@ from ..protocol import wire
 from ..protocol.messages import VERSION, Goodbye, Hello, Welcome, decode, encode, sayable
 from .host import Host
 from .session import SiteSession
+from .strangers import stranger
 
 # A peer that says nothing is no site.
 _HELLO_SECONDS = 20.0
@@ -43,7 +44,7 @@ class CoordinatorServer:
         self._emit = emit
         self._server: Server | None = None
         self._sessions: dict[str, SiteSession] = {}
-        self._strangers = 0
+        self._strangers: set[ServerConnection] = set()  # have not said yet which site they are
         self._tries: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     async def __aenter__(self) -> CoordinatorServer:
@@ -54,6 +55,7 @@ class CoordinatorServer:
                 self._port,
                 process_request=self._plain_request,
                 compression=wire.COMPRESSION,
+                create_connection=stranger(self._strangers),
                 max_size=wire.MAX_HELLO_BYTES,
                 max_queue=wire.MAX_QUEUE,
                 ping_interval=wire.PING_INTERVAL,
@@ -80,7 +82,7 @@ class CoordinatorServer:
     def _plain_request(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.headers.get_all("Origin") or not self._is_ours(request.headers.get_all("Host")):
             return connection.respond(http.HTTPStatus.FORBIDDEN, "Only fedmed-desktop may ask here.\n")
-        if self._strangers >= wire.MAX_STRANGERS:
+        if len(self._strangers) > wire.MAX_STRANGERS:
             return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "Too many at once. Try again.\n")
         path = request.path.partition("?")[0]
         if path == "/healthz":
@@ -131,12 +133,8 @@ class CoordinatorServer:
     # -- sites -------------------------------------------------------------------------------------------------------
 
     async def _connected(self, connection: ServerConnection) -> None:
-        self._strangers += 1
-        try:
-            admitted = await self._introduced(connection)
-        finally:
-            self._strangers -= 1
-        if admitted:
+        if admitted := await self._introduced(connection):
+            self._strangers.discard(connection)
             connection.protocol.max_message_size = wire.MAX_OFFER_BYTES
             await self._serve(*admitted, connection)
 

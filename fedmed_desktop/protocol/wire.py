@@ -24,6 +24,8 @@ MAX_SIZE_TO_COORDINATOR = MAX_FRAME_BYTES
 # that is never finished is held all the same. The longest message of a site is an offer, with all of its report.
 MAX_HELLO_BYTES = 2**12
 MAX_OFFER_BYTES = 2**16
+# All that it may send before it has joined: the HTTP request, which may last for seconds, and its first messages.
+MAX_STRANGER_BYTES = 2**14
 # Connections that have not said who they are; a thousand sites that come back at once need a moment each.
 MAX_STRANGERS = 256
 # A few frames may wait, no more: what a peer can make us hold stays bounded.

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from fedmed_desktop import events
 from fedmed_desktop.coordinator import bulletin
@@ -203,6 +203,48 @@ async def test_that_few_connections_may_say_nothing(tmp_path: Path, monkeypatch:
         await lines.aclose()
         async with RawSite(port) as site:  # there is room again
             await site.join()
+
+
+async def test_that_a_request_that_never_ends_is_cut_off_and_counts_as_a_stranger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """600 such requests took 596 MiB, of which 460 stayed: all that comes before a websocket was without a limit."""
+    monkeypatch.setattr(wire, "MAX_STRANGERS", 3)
+    async with coordinator(tmp_path, ONE, []) as (_, port), contextlib.AsyncExitStack() as lines:
+        endless, held = await begun_request(port, lines)
+        for _ in range(2 * wire.MAX_STRANGER_BYTES // 1000):
+            held.write(b"X: " + b"x" * 1000 + b"\r\n")
+        assert await hung_up(endless)
+        waiting = [await begun_request(port, lines) for _ in range(2 * wire.MAX_STRANGERS)]
+        assert await hung_up((await begun_request(port, lines))[0])
+        with pytest.raises((OSError, InvalidMessage)):
+            await connect(f"ws://127.0.0.1:{port}", proxy=None)
+        for _, writer in waiting[3:]:
+            writer.close()
+            await writer.wait_closed()
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://127.0.0.1:{port}", proxy=None)
+        assert refused.value.response.status_code == 503
+        await lines.aclose()
+        async with RawSite(port) as site:  # there is room again
+            await site.join()
+
+
+async def begun_request(
+    port: int, lines: contextlib.AsyncExitStack
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    lines.callback(writer.close)
+    writer.write(b"GET / HTTP/1.1\r\n")
+    return reader, writer
+
+
+async def hung_up(reader: asyncio.StreamReader) -> bool:
+    """Whether the other side ends the connection, before a handshake's own time limit could."""
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(5):
+            return await reader.read() == b""
+    return True
 
 
 async def test_that_what_all_sites_are_told_is_counted_once_for_a_change(
