@@ -8,6 +8,10 @@ from typing import Final
 
 MOST_LETTERS: Final = 60
 _MARKS: Final = frozenset(" .,'’_-–&()")
+# Letters and marks that show nothing, which Unicode counts as letters and marks all the same (Default_Ignorable).
+_UNSEEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0") | {
+    chr(code) for first, last in ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF)) for code in range(first, last + 1)
+}
 _APOSTROPHES: Final = str.maketrans("’‘ʼ`´", "'''''")
 
 
@@ -15,10 +19,13 @@ def clean_name(text: str) -> str:
     """The name in Unicode's composed form (NFC), without blanks at its ends, one between words.
 
     Raises ValueError where it is empty or too long, begins with neither letter nor digit, or has other characters than
-    letters, digits and usual punctuation; so no control character and no mark that turns the direction of text.
+    letters, digits and usual punctuation; so no control character, nothing unseen, and no mark that turns the direction
+    of text.
     """
     name = " ".join(unicodedata.normalize("NFC", text).split())
     if not 0 < len(name) <= MOST_LETTERS or not name[0].isalnum():
+        raise ValueError("is no name of a site")
+    if not _UNSEEN.isdisjoint(name):
         raise ValueError("is no name of a site")
     if not all(sign in _MARKS or sign.isalnum() or unicodedata.category(sign) in ("Mn", "Mc") for sign in name):
         raise ValueError("is no name of a site")
@@ -28,4 +35,4 @@ def clean_name(text: str) -> str:
 def alike(name: str) -> str:
     """A form that is the same for names that differ only in case, encoding of letters, blanks or apostrophes."""
     plain = unicodedata.normalize("NFKC", name.translate(_APOSTROPHES)).casefold().translate(_APOSTROPHES)
-    return " ".join(plain.split())
+    return " ".join(unicodedata.normalize("NFKC", plain).split())  # folding may have taken letters apart

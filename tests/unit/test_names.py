@@ -35,6 +35,12 @@ def test_that_a_name_in_any_script_is_taken_and_written_one_way(typed: str, name
     assert clean_name(name) == name
 
 
+@pytest.mark.parametrize("unseen", "\u034f\u115f\u17b4\u180b\u3164\uffa0\ufe0f\U000e0100")
+def test_that_letters_and_marks_that_show_nothing_make_no_other_name(unseen: str) -> None:
+    with pytest.raises(ValueError):
+        clean_name(f"A{unseen}")
+
+
 @pytest.mark.parametrize(
     "typed",
     ["", "  ", ".", "-a", "a/b", "a\\b", "a\x00b", "a\u202eb", "a\u200bb", "a:b", "<a>", "a" * 61, "\u0301a", "a🙂"],
@@ -46,7 +52,15 @@ def test_that_what_could_mislead_or_is_no_name_is_refused(typed: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Köln", "KÖLN"), ("St Mary's", "st mary’s"), ("A", "Ａ"), ("A ", "A"), ("Straße", "STRASSE"), ("ﬁ", "fi")],
+    [
+        ("Köln", "KÖLN"),
+        ("St Mary's", "st mary’s"),
+        ("A", "Ａ"),
+        ("A ", "A"),
+        ("Straße", "STRASSE"),
+        ("ﬁ", "fi"),
+        ("ΰ", "Ϋ́"),
+    ],
 )
 def test_that_names_that_look_the_same_belong_to_the_site_that_came_first(one: str, other: str, tmp_path: Path) -> None:
     assert alike(one) == alike(other)
