@@ -13,7 +13,7 @@ from ..resources import resource
 
 DEMO_RULE = "demo rule: partners approve everything at once"
 TYPES = ("drug", "problem")
-# Notes that all sites measure their models on, where the method weighs by that (methods 2.1).
+# Notes that all sites measure their models on, where the method weighs by that (5 in Fed-MedLoRA+, arXiv 2601.22124).
 SHARED_NOTES = 5
 LORA = LoraSettings(rank=16, alpha=32)
 TRAINING = TrainingSettings(

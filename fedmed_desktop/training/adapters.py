@@ -46,7 +46,7 @@ class LayerFactors:
 class LoraSlot:
     """The place for the adapters on a base model: a shared one and, where asked for, a frozen and a personal one.
 
-    All that are attached act together, h = W x + sum of s B A x (methods: 3), each with its own modules, ranks and
+    All that are attached act together, h = W x + sum of s B A x, each with its own modules, ranks and
     scales. Nothing is merged into the base, which may have 4 bits.
     """
 

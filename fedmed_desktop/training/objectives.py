@@ -31,7 +31,9 @@ def squared_distance(now: Sequence[Tensor], start: Sequence[Tensor]) -> Tensor:
 
 
 def squared_product_distance(b: Tensor, a: Tensor, b_start: Tensor, a_start: Tensor) -> Tensor:
-    """|B A - B' A'|_F^2 of B, B' (d, r) and A, A' (r, k), never forming a (d, k) matrix; inferred (methods: 4.14).
+    """|B A - B' A'|_F^2 of B, B' (d, r) and A, A' (r, k), never forming a (d, k) matrix.
+
+    FedProx's term (arXiv 1812.06127, eq. 2) on the product instead of the factors: inferred.
 
     B A - B' A' = P Q with P = [B - B', B'], Q = [A; A - A'], and |P Q|^2 = tr(P^T P Q Q^T). Unlike the sum of three
     traces of large numbers this is exact at the start: 0, with gradient 0.
@@ -42,7 +44,9 @@ def squared_product_distance(b: Tensor, a: Tensor, b_start: Tensor, a_start: Ten
 
 
 def row_overlap(a_shared: Tensor, a_personal: Tensor, rank: int) -> Tensor:
-    """|An_g An_p^T|_F^2 / rank of rows scaled to length 1; rows of zeros stay zeros (inferred; methods: 3).
+    """|An_g An_p^T|_F^2 / rank of rows scaled to length 1; rows of zeros stay zeros.
+
+    FedOPAL's overlap of weights (arXiv 2510.12741; its form is inferred, after O-LoRA, arXiv 2310.14152).
 
     `rank` is the smaller of both. 0 for orthogonal row spaces, 1 for the same orthonormal rows; above 1, at most the
     larger rank, only where rows of one adapter are themselves alike.
@@ -51,7 +55,9 @@ def row_overlap(a_shared: Tensor, a_personal: Tensor, rank: int) -> Tensor:
 
 
 def squared_cosines(u: Tensor, v: Tensor, b_u: Tensor, b_v: Tensor) -> Tensor:
-    """cos^2(B_u u, B_v v) by token (n,), of u (n, r_u), v (n, r_v), B_u (d, r_u), B_v (d, r_v); inferred (methods: 3).
+    """cos^2(B_u u, B_v v) by token (n,), of u (n, r_u), v (n, r_v), B_u (d, r_u), B_v (d, r_v).
+
+    FedOPAL's overlap of representations (arXiv 2510.12741; its form is inferred).
 
     By the r x r products of the B, so the outputs (n, d) are never formed. 0 with gradient 0 where an output is zero,
     as at the start, where B = 0.
