@@ -54,7 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _without_mode(arguments)
         arguments.remove(flag)
         return _handler(flag)(arguments)
-    except UserFacingError as error:
+    except (UserFacingError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is None:  # of no file that the user named
+            raise
         print(f"fedmed-desktop: {told(error)}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from .numbers import positive, whole
 from .scoring import DEFAULT_NOTES, make_scorer
 
 DEFAULT_PORT = 8765
+
+_MOST_STATUS = 2**24
 
 
 def run(argv: list[str]) -> int:
@@ -104,29 +107,33 @@ def _print_status(options: argparse.Namespace) -> int:
     try:
         # A proxy of the environment must not be asked for an address of this computer.
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5) as answer:
-            status = json.load(answer)
-    except (urllib.error.URLError, OSError, ValueError) as error:
+            status = json.loads(answer.read(_MOST_STATUS))
+        text = json.dumps(status, indent=2) if options.json else "\n".join(_status_lines(status))
+        text.encode()  # half a surrogate pair cannot be printed
+    # Any other program may listen there, and answer anything.
+    except (OSError, HTTPException, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserFacingError("coordinator.no_status", address=f"{options.host}:{options.port}") from error
-    if options.json:
-        print(json.dumps(status, indent=2))
-        return 0
-    print(f"{status['name']}: {status['phase']}, round {status['round']} of {status['rounds']}")
-    if status["params"]:
-        print(f"  {sentence(status['reason'], status['params'])}")
-    for site, state in status["sites"].items():
-        words = [word for word in ("connected", "sent", "awaits_approval", "declined") if state[word]]
-        words += [] if state["asked"] or status["phase"] == "gathering" else ["not asked in this round"]
-        print(f"  {site}: {', '.join(words).replace('_', ' ') or 'away'}")
-    if last := status["last"]:
-        _print_closed(last)
+    print(text)
     return 0
 
 
-def _print_closed(last: dict[str, Any]) -> None:
-    """The last closed round: what each site weighed, and by what."""
+def _status_lines(status: dict[str, Any]) -> Iterator[str]:
+    yield f"{status['name']}: {status['phase']}, round {status['round']} of {status['rounds']}"
+    if status["params"]:
+        yield f"  {sentence(status['reason'], status['params'])}"
+    for site, state in status["sites"].items():
+        words = [word for word in ("connected", "sent", "awaits_approval", "declined") if state[word]]
+        words += [] if state["asked"] or status["phase"] == "gathering" else ["not asked in this round"]
+        yield f"  {site}: {', '.join(words).replace('_', ' ') or 'away'}"
+    if last := status["last"]:
+        yield from _closed_round(last)
+
+
+def _closed_round(last: dict[str, Any]) -> Iterator[str]:
+    """The last closed round: the weight of each site, and the measures behind it."""
     measures = "".join(f", {name} {value:.4g}" for name, value in sorted(last["measures"].items()))
-    print(f"round {last['round']} closed: adapter {last['adapter'][:12]}, residual {last['residual']:.4f}{measures}")
+    yield f"round {last['round']} closed: adapter {last['adapter'][:12]}, residual {last['residual']:.4f}{measures}"
     for site, one in sorted(last["sites"].items()):
         drifts = ", ".join(f"{name} {value:.3f}" for name, value in one["drift"].items() if value is not None)
         loss = "" if one["shared_loss"] is None else f", loss on shared notes {one['shared_loss']:.4f}"
-        print(f"  {site}: weight {one['weight']:.4f}, rank {one['rank']}, drift: {drifts}{loss}")
+        yield f"  {site}: weight {one['weight']:.4f}, rank {one['rank']}, drift: {drifts}{loss}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ..errors import UserFacingError
@@ -17,6 +18,9 @@ from .adapters import LoraSlot
 from .device import Device, default_threads
 
 transformers.utils.logging.disable_progress_bar()
+
+# The library's errors about damaged or unknown files; it lets through what its parsers raise.
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
 def resolve_model(path_or_id: str) -> Path:
@@ -80,7 +84,7 @@ class BaseModel:
             )
         except torch.OutOfMemoryError:
             raise UserFacingError("training.out_of_memory", device=device.name) from None
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except _UNREADABLE as error:
             # The library's message names files and architectures only; its first line says which.
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserFacingError("training.model_unreadable", path=str(folder), reason=reason) from error
