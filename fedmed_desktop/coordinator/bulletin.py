@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection
 from ..events import Phase
 from ..federation import FederationSpec
 from ..federation.record import RoundRecord, RoundsState
-from ..federation.standing import Pooled, closed_round, pooled_scores, standing
+from ..federation.standing import Pooled, closed_round, pooled_scores, ranks, standing
 from ..protocol.messages import Standing, encode
 from ..standing import ClosedRound, FederationStanding
 
@@ -48,7 +48,7 @@ class Bulletin:
         self._settled = settled
         self._held_up = held_up
         self._told: dict[str, tuple[int, Phase]] = {}
-        self._pooled: dict[int, Pooled] = {}
+        self._common: dict[int, tuple[Pooled | None, list[int]]] = {}  # of closed rounds, the same for all sites
         self._readers: set[Reader] = set()
         self._now: FederationStanding | None = None  # what all sites may know; formed once for a change
 
@@ -74,19 +74,18 @@ class Bulletin:
         latest = state.history[-MOST_ROUNDS:]
         for record in latest:
             if record.round not in closed:
-                closed[record.round] = closed_round(record, site, self._pooled_of(record))
+                closed[record.round] = closed_round(record, site, *self._common_of(record))
         history = [closed[record.round] for record in latest]
         if self._now is None:
             now, held_up = standing(self._spec, state, self._told, self._connected()), self._held_up()
             self._now = now.model_copy(update={"phase": "paused", "held_up": held_up}) if held_up else now
         return Standing(**dict(self._now) | {"history": tuple(history)})
 
-    def _pooled_of(self, record: RoundRecord) -> Pooled | None:
-        if not self._spec.share.scores:
-            return None
-        if record.round not in self._pooled:
-            self._pooled[record.round] = pooled_scores(record)
-        return self._pooled[record.round]
+    def _common_of(self, record: RoundRecord) -> tuple[Pooled | None, list[int]]:
+        if record.round not in self._common:
+            pooled = pooled_scores(record) if self._spec.share.scores else None
+            self._common[record.round] = pooled, ranks(record)
+        return self._common[record.round]
 
     def add(self, reader: Reader) -> None:
         self._readers.add(reader)

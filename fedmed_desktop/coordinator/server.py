@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import http
 import json
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ from ..protocol.messages import VERSION, Goodbye, Hello, Welcome, decode, encode
 from .host import Host
 from .session import SiteSession
 from .strangers import stranger
+
+_log = logging.getLogger(__name__)
 
 # A peer that says nothing is no site.
 _HELLO_SECONDS = 20.0
@@ -81,6 +84,7 @@ class CoordinatorServer:
 
     def _plain_request(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.headers.get_all("Origin") or not self._is_ours(request.headers.get_all("Host")):
+            _log.warning("a request from a web page, or for another host, was refused")
             return connection.respond(http.HTTPStatus.FORBIDDEN, "Only fedmed-desktop may ask here.\n")
         if len(self._strangers) > wire.MAX_STRANGERS:
             return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "Too many at once. Try again.\n")
@@ -232,6 +236,7 @@ def _closed(record: RoundRecord) -> dict[str, object]:
 
 async def _part(connection: ServerConnection, error: UserFacingError, code: int) -> None:
     """Says why and closes; a peer that does not even read that is cut off."""
+    _log.info("a connection is ended: %s %r", error.code, error.params)
     goodbye = Goodbye(code=error.code, params=sayable(error.params), final=not error.retryable)
     try:
         async with asyncio.timeout(wire.CLOSE_TIMEOUT):

@@ -75,8 +75,18 @@ def pooled_scores(record: RoundRecord) -> Pooled:
     return pool(report.scores_before for report in reports), pool(report.scores_after for report in reports)
 
 
-def closed_round(record: RoundRecord, site: str, pooled: Pooled | None) -> ClosedRound:
+def ranks(record: RoundRecord) -> list[int]:
+    """Ranks of all sites in a round, ascending; worth caching as well."""
+    return sorted(one.rank for one in record.sites.values())
+
+
+def closed_round(
+    record: RoundRecord, site: str, pooled: Pooled | None, all_ranks: list[int] | None = None
+) -> ClosedRound:
     """A closed round as this site may see it; `pooled` is None if the specification does not share scores."""
+    others = list(ranks(record) if all_ranks is None else all_ranks)
+    if site in record.sites:
+        others.remove(record.sites[site].rank)
     own, combined = record.sites.get(site), record.measures.get(f"drift.{site}")
     return ClosedRound(
         round=record.round,
@@ -91,5 +101,5 @@ def closed_round(record: RoundRecord, site: str, pooled: Pooled | None) -> Close
         semantic_drift=own.drift.semantic if own else None,
         combined_drift=within(combined) if own and combined is not None else None,
         rank=own.rank if own else None,
-        other_ranks=tuple(sorted(other.rank for name, other in record.sites.items() if name != site)),
+        other_ranks=tuple(others),
     )

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
+from fedmed_desktop.coordinator import bulletin
 from fedmed_desktop.coordinator.bulletin import MOST_ROUNDS, Bulletin, fitting
 from fedmed_desktop.events import Phase
 from fedmed_desktop.federation.inputs import AwaitsApproval, SiteDeclined, SiteJoined, TimePassed, UpdateArrived
@@ -194,6 +195,24 @@ def test_that_the_oldest_rounds_are_left_out_of_a_standing_that_would_be_too_lon
     assert fitting(told, 10) == fitting(long_standing(0), 10)  # nothing more to leave out
 
 
+async def test_that_what_a_closed_round_has_for_all_sites_is_formed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2,900 sites that came back sorted 2,900 ranks each, for each closed round."""
+    formed: list[int] = []
+    real = bulletin.ranks
+    monkeypatch.setattr(bulletin, "ranks", lambda record: formed.append(record.round) or real(record))
+    state = after_two_rounds().rounds.state
+
+    async def settled() -> None:
+        return
+
+    telling = Bulletin(Driver().rounds.spec, lambda: state, lambda: NAMES, settled)
+    for site in NAMES:
+        assert (await telling.for_site(site, {})).history == tuple(
+            closed_round(record, site, pooled_scores(record)) for record in state.history
+        )
+    assert formed == [record.round for record in state.history]
+
+
 def test_that_only_the_latest_rounds_are_told() -> None:
     state = after_two_rounds().rounds.state
     history = [state.history[0].model_copy(update={"round": number}) for number in range(1, MOST_ROUNDS + 6)]
@@ -203,8 +222,8 @@ def test_that_only_the_latest_rounds_are_told() -> None:
         return
 
     async def told() -> Standing:
-        bulletin = Bulletin(Driver().rounds.spec, lambda: state, lambda: NAMES, settled)
-        return await bulletin.for_site("A", {})
+        telling = Bulletin(Driver().rounds.spec, lambda: state, lambda: NAMES, settled)
+        return await telling.for_site("A", {})
 
     now = asyncio.run(told())
     assert [closed.round for closed in now.history] == [record.round for record in history[-MOST_ROUNDS:]]
@@ -224,11 +243,11 @@ async def test_that_a_line_that_does_not_take_one_standing_is_told_only_the_late
         sent.append(text)
         await free.wait()
 
-    bulletin = Bulletin(Driver().rounds.spec, lambda: state, lambda: NAMES, settled)
-    bulletin.interval = 0.0
-    reading = asyncio.create_task(bulletin.reader("A", send).run())
+    telling = Bulletin(Driver().rounds.spec, lambda: state, lambda: NAMES, settled)
+    telling.interval = 0.0
+    reading = asyncio.create_task(telling.reader("A", send).run())
     for phase in ("training", "paused", "approval") * 20:
-        bulletin.told("B", 1, phase)
+        telling.told("B", 1, phase)
         await asyncio.sleep(0)
     assert len(sent) == 1
     free.set()
@@ -236,6 +255,6 @@ async def test_that_a_line_that_does_not_take_one_standing_is_told_only_the_late
         await asyncio.sleep(0)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
-    bulletin.changed()  # nobody reads any more
+    telling.changed()  # nobody reads any more
     last = decode(sent[-1])
     assert len(sent) == 2 and isinstance(last, Standing) and last.sites == {"approval": 1, "waiting": 2}
