@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def main_gui() -> int:
-    """The GUI script: the desktop, for who has no terminal to read from."""
+    """The GUI script: the desktop, started without a terminal."""
     os.umask(0o077)
     return desktop.run_without_terminal(sys.argv[1:])
 

@@ -24,7 +24,7 @@ _MOST_STATUS = 2**24
 
 
 def run(argv: list[str]) -> int:
-    """Serves until the federation is stopped by SIGINT or SIGTERM; or prints where a running one stands."""
+    """Serves until the federation is stopped by SIGINT or SIGTERM; or prints a running one's status."""
     options = _parser().parse_args(argv)
     if options.status:
         return _print_status(options)

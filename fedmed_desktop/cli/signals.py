@@ -10,8 +10,8 @@ import signal
 def stop_event() -> asyncio.Event:
     """Set at the first SIGINT or SIGTERM; the handler only sets it, so that everything ends in order.
 
-    On the main thread, inside a running loop. Where the loop cannot take signals (Windows), Ctrl-C is a
-    KeyboardInterrupt as ever.
+    On the main thread, inside a running loop. Where the loop cannot take signals (Windows), Ctrl-C raises
+    KeyboardInterrupt as usual.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which words of a text a model meant when it copied the text with slips.
+"""Alignment of a text with a model's faulty copy of it: which word of the copy stands for which of the text.
 
 A model that marks up a text repeats it, and drops, doubles, misspells and invents words on the way. Fed-MedLoRA's own
 scoring aligns predicted to true tokens greedily from the left with approximate equality; this does the same, with
@@ -38,7 +38,7 @@ def tokenise(text: str, offset: int = 0) -> list[Token]:
 
 
 def align(source: Sequence[Token], copy: Sequence[Token]) -> list[int | None]:
-    """For each token of `copy` the index of its token in `source`, or None; the indexes rise."""
+    """For each token of `copy` the index of its token in `source`, or None; in ascending order."""
     alignment = Alignment(source)
     alignment.settle([token.text for token in copy], whole=True)
     return alignment.places
@@ -105,7 +105,7 @@ class Alignment:
 
 
 def _grams(tokens: Sequence[str]) -> _Grams:
-    """Where each run of two and of three tokens begins, rising."""
+    """Start indexes of each run of two and of three tokens, in ascending order."""
     places: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for length in (2, 3):
         for at in range(len(tokens) - length + 1):
@@ -120,7 +120,7 @@ def _first(grams: _Grams, gram: tuple[str, ...], start: int) -> int | None:
 
 
 def _match_misspelt(here: Sequence[str], there: Sequence[str], i: int, found: list[int | None]) -> None:
-    """Between two anchors: each copied token to the next source token that is like it."""
+    """Matches each copied token between two anchors to the next similar source token."""
     at = 0
     for index, token in enumerate(there):
         for place in range(at, min(at + _LOOKAHEAD, len(here))):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model's answer back to spans of the text it was asked about. Any string is a valid answer; most mean little.
+"""Parsing of a model's answer into spans of the text that it was asked about. Any string is a valid answer.
 
 Nothing here raises on what a model writes: an answer that cannot be understood has no spans. Times are bounded, for a
 model may repeat itself until it is stopped.
@@ -45,7 +45,7 @@ def parse_answer(answer: str, text: str, types: Collection[str], form: AnswerFor
 
 
 def longest_answer(text: str) -> int:
-    """Characters of an answer that are looked at."""
+    """Number of characters of an answer that are parsed."""
     return len(text) * _MARKUP_PER_CHARACTER + _MARKUP_MIN
 
 

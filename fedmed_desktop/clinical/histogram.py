@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts of what a site's notes are about: the only thing that semantic drift is measured from."""
+"""Counts of a site's notes by specialty or of their entities by type: all that semantic drift is computed from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_KEYS: Final = 200
 
 
 def histogram(notes: Iterable[Note], of: Literal["specialties", "types"]) -> dict[str, int]:
-    """How many notes each specialty has, or how many entities each type, sorted by name; empty where none is given.
+    """Number of notes per specialty, or of entities per type, sorted by name; empty if none is given.
 
     Names are cut to 80 characters, without blanks at their edges. Notes should be in the federation's types already.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A note and what is annotated in it, as immutable values.
+"""Notes with their annotations, as immutable values.
 
 Offsets are Python character offsets (code points), half-open: `text[start:end]`. Messages of validation errors name
 keys, offsets and entity numbers only, never the note's words: they reach screens and logs.
@@ -59,7 +59,7 @@ class Entity(_Record):
 
     @property
     def discontinuous(self) -> bool:
-        """Whether words that do not belong to it stand between its fragments; a line's end between them is no word."""
+        """Whether other words stand between its fragments; a line break alone does not count."""
         gaps = pairwise(sorted(self.fragments or ()))
         return any(self.text[end - self.start : start - self.start].strip() for (_, end), (start, _) in gaps)
 

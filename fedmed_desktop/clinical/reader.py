@@ -95,7 +95,7 @@ def _split_path(folder: Path, split: str) -> Path | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """The file's bytes, unpacked; faults of reading become UserFacingErrors, also those met while reading on."""
+    """The file's bytes, unpacked; read errors become UserFacingErrors, also later ones."""
     name = path.name
     if not path.exists():
         raise UserFacingError("clinical.notes_missing", name=name)
@@ -186,7 +186,7 @@ def _from_doccano(labels: list[object], key: str, text: str, name: str, row: int
 
 
 def _reason(error: ValidationError) -> str:
-    """Where and what of the first fault. Pydantic's messages state what was expected, and input stays hidden."""
+    """The first error and its place. Pydantic's messages say what was expected, without the input."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     # Entities are counted from 1 in every message.
     where = " ".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])

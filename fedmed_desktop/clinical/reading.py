@@ -14,7 +14,7 @@ one; seen on the bundled examples, not measured on a corpus)."""
 
 
 class Lengths(Protocol):
-    """How much is read at once; a federation's TrainingSettings are such."""
+    """Limits on a window of a note; a federation's TrainingSettings have them."""
 
     @property
     def max_tokens(self) -> int:
@@ -27,7 +27,7 @@ class Lengths(Protocol):
 
 @dataclass(frozen=True)
 class ReadingSettings:
-    """Lengths where there is no federation to say them."""
+    """Default lengths, for use without a federation."""
 
     max_tokens: int = 384
     max_new_tokens: int = 192
@@ -35,7 +35,7 @@ class ReadingSettings:
 
 @dataclass(frozen=True)
 class Reading:
-    """How far a model has come with a note.
+    """A model's progress through a note.
 
     `spans` are sorted and do not overlap; their offsets, and `characters` of the `length` dealt with, count Python
     characters (code points) of the note as it was given. `tokens` are those of the answers so far. `seconds` count

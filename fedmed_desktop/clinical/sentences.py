@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where sentences end in clinical English: simple rules, no model, no dictionary beyond a few abbreviations.
+"""Sentence boundaries in clinical English by simple rules: no model, no dictionary beyond a few abbreviations.
 
 A wrong cut costs little here (a window of a long note is a bit shorter), so the rules lean towards not cutting.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a site's own entity types to the federation's.
+"""Mapping of a site's own entity types to the federation's.
 
 A federation agrees on types (drug, problem, ...); a site's corpus has its own (Chemical, SpecificDisease, ...). The
 site's map says which is which. What is left out on the way is counted, and the counts are shown to the operator.
@@ -136,7 +136,7 @@ def _typed(note: Note, local: Mapping[str, str], counts: _Counts) -> Note:
 
 
 def _trimmed(entity: Entity, federated: str) -> Entity:
-    """Without blanks at its edges: answers have none there, so a mention with them could never be found."""
+    """The mention without blanks at its edges: answers have none there, so it could never be found with them."""
     text = entity.text.strip()
     start = entity.start + len(entity.text) - len(entity.text.lstrip())
     return entity.model_copy(update={"type": federated, "text": text, "start": start, "end": start + len(text)})

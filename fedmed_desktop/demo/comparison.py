@@ -41,7 +41,7 @@ class Comparison:
     def score(
         self, adapter: Adapter | None, who: str, control: Control, at_site: Mapping[str, Adapter] | None = None
     ) -> TestScores:
-        """Test scores of an adapter, or of the base where there is none; `who` is whose row shows the progress.
+        """Test scores of an adapter, or of the base where there is none; the row of `who` shows the progress.
 
         `at_site`: adapters of those sites that have one of their own.
         """

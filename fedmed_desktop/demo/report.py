@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`report.json`: what happened in a demonstration, as numbers that another program can read."""
+"""`report.json`: the results of a demonstration as numbers that another program can read."""
 
 from __future__ import annotations
 

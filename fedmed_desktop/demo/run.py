@@ -42,7 +42,7 @@ class DemoResult:
 
 
 def _nobody(agent: SiteAgent) -> None:
-    """No face wants to know the operator's agent."""
+    """Default where no face needs the operator's agent."""
 
 
 async def run_demo(

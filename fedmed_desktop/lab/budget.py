@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many optimiser steps a site does in a round: what the round asks for, at its speed, within its token budget."""
+"""Number of optimiser steps of a site in a round: the round's request, at the site's speed, within its token budget."""
 
 from __future__ import annotations
 

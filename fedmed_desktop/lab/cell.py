@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One cell of an experiment, run: a federation by one method, or one of the baselines that it is held against.
+"""Running one cell of an experiment: a federation by one method, or one of the baselines.
 
 "base": the base model as it is. "alone": every site trains for itself, in a federation of one. "centralised": one site
 has everybody's training notes and does as many steps in a round as the sites do together. All are measured on the same

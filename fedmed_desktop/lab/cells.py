@@ -22,7 +22,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """The same in every run, and different from all others of its experiment, whose labels differ."""
+        """The cell's name: the same in every run, and unique in its experiment."""
         return f"{self.label}, {self.sites} sites, seed {self.seed}"
 
 

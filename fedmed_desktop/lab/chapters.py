@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chapters of ICD-10-CM (fiscal year 2021) by their ranges of categories, and what a coded note is about."""
+"""The chapters of ICD-10-CM (fiscal year 2021) by their ranges of categories, and the main chapter of a coded note."""
 
 from __future__ import annotations
 

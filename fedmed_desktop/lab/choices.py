@@ -43,7 +43,7 @@ class CorpusChoice(Frozen):
 
 
 class SplitSettings(Frozen):
-    """How the notes become sites.
+    """Division of the notes into sites.
 
     by "corpus": corpora are dealt out to the sites in turn (bundled notes count as the three corpora of their sites);
     with more sites than corpora a corpus is shared at random. "specialty", "icd_chapter": each goes whole to the site
@@ -90,7 +90,7 @@ class SplitSettings(Frozen):
         return self.over if self.by == "dirichlet" else named.get(self.by)
 
     def site_shares(self, sites: int) -> list[float]:
-        """Which part of the notes each site is to have."""
+        """The part of the notes that each site is to have."""
         sizes = [(self.ratio or 1.0) ** -number for number in range(sites)]
         return [size / sum(sizes) for size in sizes]
 

@@ -37,7 +37,7 @@ _PART: Final = re.compile(r"(?:_(?:inc|exc)|-\d+)$")  # of a trial's criteria, o
 
 @dataclass(frozen=True)
 class LabNote:
-    """A note, and what decides where it may go.
+    """A note, with the properties that decide its site and split.
 
     `group`: notes of one group are of the same document, or alike, and never part. `types` are those of the experiment
     that its corpus annotates; its entities are of these, nested ones and all. `split` is the official one. `chapter`:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How an experiment went round by round: mean and spread over seeds, for the pictures and the desktop's charts."""
+"""Curves of an experiment over rounds: mean and spread over seeds, for plots and the desktop's charts."""
 
 from __future__ import annotations
 

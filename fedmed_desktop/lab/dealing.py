@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which site each group of notes goes to: what part of every label a site gets, then groups by these shares."""
+"""Assignment of groups of notes to sites: each site's share of every label, then groups by these shares."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOTHING = 1e-9  # notes
 
 @dataclass(frozen=True)
 class Group:
-    """Notes that stay together; `label` is what decides where they may go, `split` the strictest of the notes' own."""
+    """Notes that stay together; `label` decides which sites they may go to, `split` the strictest of the notes' own."""
 
     notes: tuple[LabNote, ...]
     label: str
@@ -44,7 +44,7 @@ def grouped(notes: Iterable[LabNote], split: SplitSettings) -> list[Group]:
 
 
 def _strictest(notes: Sequence[LabNote]) -> Split | None:
-    """Keep what is tested on in one corpus out of the training notes of the others."""
+    """Keeps test notes of one corpus out of the training notes of the others."""
     order: tuple[Split, ...] = ("test", "validation", "train")
     return next((split for split in order if any(one.split == split for one in notes)), None)
 

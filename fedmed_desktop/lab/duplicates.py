@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notes that are nearly the same stay together, or a method would be tested on what it was trained on.
+"""Groups of near-duplicate notes, which stay together so that no method is tested on notes it was trained on.
 
 Those are notes of the same words, and notes that share a third of their runs of words; see ALIKE. What is shorter than
 RUN + LEAST - 1 words is a phrase, not a copy.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everybody's notes in one place, which no federation may have: what the centralised baseline trains on."""
+"""All sites' notes in one place, for the centralised baseline; no federation may have that."""
 
 from __future__ import annotations
 

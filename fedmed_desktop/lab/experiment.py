@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An experiment: what is compared with what, on which notes, how often; one TOML file."""
+"""An experiment in one TOML file: methods to compare, their notes and seeds."""
 
 from __future__ import annotations
 
@@ -202,14 +202,14 @@ class Experiment(Frozen):
         return resource("demo_model") if self.model == BUNDLED else Path(self.model).expanduser()
 
     def shared_by(self, choice: MethodChoice) -> int:
-        """How many notes are shared for this method, if it asks for any."""
+        """Number of notes shared for this method; 0 if it needs none."""
         if choice.method.scored_by == "nobody":
             return 0
         return self.shared_notes if choice.shared_notes is None else choice.shared_notes
 
     @property
     def set_aside(self) -> int:
-        """How many validation notes no cell scores on: those that some method shares. It shares the first of them."""
+        """Number of validation notes, the first ones, that no cell scores on because some method shares them."""
         return max(map(self.shared_by, self.methods), default=0)
 
     def lora_of(self, choice: MethodChoice, sites: int) -> LoraSettings:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an experiment's notes to its sites, as a function of the experiment, the count of sites and a seed alone."""
+"""Partition of an experiment's notes into sites: a function of the experiment, the number of sites and a seed alone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LabSite:
 
 
 def split_into_sites(notes: Sequence[LabNote], experiment: Experiment, sites: int, seed: int) -> list[LabSite]:
-    """So many sites, "Site 1" first; each note is at most at one, and in one of its splits.
+    """The given number of sites, "Site 1" first; each note is at most at one, and in one of its splits.
 
     Groups never part, neither between sites nor between splits (only `notes` and the like may leave some out). A site
     annotates the types that all of its corpora do, but for those that the experiment lets it lack: what is not marked
@@ -122,7 +122,7 @@ def _splits(
 
 
 def _take(pile: list[Group], into: list[Group], notes: float) -> None:
-    """Groups off the end of the pile, till they are about so many notes; at least one where any are wanted."""
+    """Groups off the end of the pile, until they have about this many notes; at least one if any are wanted."""
     while pile and notes > 0:
         into.append(pile.pop())
         notes -= len(into[-1].notes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a lab is: a live line on a terminal, plain lines elsewhere."""
+"""Progress of a lab: a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class LabProgress:
             yield
 
     def cell(self, cell: Cell) -> None:
-        """One begins."""
+        """A cell begins."""
         self._where = f"{self._done + 1}/{self._total} {cell.id}"
         self._show("")
         if not self._console.is_terminal:
             self._line(f"cell {self._where}{self._left()}")
 
     def row(self, row: ResultRow) -> None:
-        """A round of it is done."""
+        """A round of the cell is done."""
         score = "" if row.f1 is None else f", F1 {row.f1:.3f}"
         self._show(f"round {row.round}/{self._rounds}, loss {row.loss:.4f}{score}")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what was measured on every site's notes to one row of the results."""
+"""Result rows made of the measurements on every site's notes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All cells of an experiment into a folder, one after the other; what is there already is not run again."""
+"""All cells of an experiment into a folder, one after the other; finished cells are not run again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PACKAGES: Final = ("fedmed-desktop", "torch", "transformers", "peft", "numpy")
 
 
 class Watcher(Protocol):
-    """Who follows a lab, on its thread."""
+    """Observer of a lab, called on its thread."""
 
     def cell(self, cell: Cell) -> None: ...
     def row(self, row: ResultRow) -> None: ...

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A base model, loaded once and kept: frozen weights, tokenizer, and how its logits are reached."""
+"""A base model, loaded once: frozen weights, tokenizer and access to logits."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class BaseModel:
 
     @property
     def context(self) -> int:
-        """Most tokens of prompt and answer together."""
+        """Maximum number of tokens of prompt and answer together."""
         return int(getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 2**20)
 
     @property

@@ -136,7 +136,7 @@ class Encoder:
 
 
 class Schedule:
-    """Which examples each step of a round takes: shuffled by (seed, epoch), rows of a batch of similar length."""
+    """The examples of each step in a round: shuffled by (seed, epoch), with rows of similar length in a batch."""
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
         self._lengths = np.asarray(lengths)

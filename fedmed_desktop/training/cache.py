@@ -22,7 +22,7 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self._buffers: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
-        """Appends, and gives all keys and values so far."""
+        """Appends, and returns all keys and values so far."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         length = self.get_seq_length()
@@ -38,7 +38,7 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         return seen
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """Goes on with these rows."""
+        """Keeps only these rows."""
         if self._buffers is not None:
             length = self.get_seq_length()
             keys, values = (buffer[indices] for buffer in self._buffers)

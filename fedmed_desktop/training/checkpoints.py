@@ -35,7 +35,7 @@ class Checkpoint:
         write_durably(self._path, data)
 
     def read(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-        """Account and tensors; None where there is nothing of this key, or it is damaged: then the work starts anew."""
+        """Account and tensors; None if there is nothing of this key or it is damaged, so that work starts again."""
         try:
             with safe_open(self._path, framework="pt") as file:
                 account = json.loads((file.metadata() or {}).get("account", "{}"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the base model computes and in which numbers: chosen once, with the reason as a sentence."""
+"""The device and number format of the base model, chosen once, with the reason as a sentence."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def available_cores() -> int:
 
 
 def total_memory() -> int:
-    """Bytes of this machine: what depends on it comes out the same at every run, unlike what is free just now."""
+    """Memory of this machine in bytes: unlike free memory, the same in every run."""
     return int(psutil.virtual_memory().total)
 
 
 def peak_resident_mib() -> float:
-    """Most memory that this process has held so far."""
+    """Peak memory of this process so far."""
     if sys.platform == "win32":
         return float(psutil.Process().memory_info().peak_wset / _MIB)
     import resource as posix  # missing on Windows

@@ -11,7 +11,7 @@ from ..lora import Adapter
 
 
 def evidence(plan: Plan, after: Adapter, report: Report, validation_notes: int) -> Evidence:
-    """How an update differs from what came before, and what it is worth; the operator's, never sent."""
+    """Differences of an update from earlier rounds, and its scores; for the operator, never sent."""
     references = plan.references
     model = performance = semantic = None
     if references is not None:

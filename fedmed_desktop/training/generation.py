@@ -27,7 +27,7 @@ Tokens = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Request:
-    """A prompt and the most tokens its answer may have."""
+    """A prompt and its answer's maximum number of tokens."""
 
     prompt: Tokens
     limit: int
@@ -72,7 +72,7 @@ def stream(
 
 
 def answer_limit(base: BaseModel, text_tokens: int, prompt_tokens: int, max_new_tokens: int) -> int:
-    """Most tokens of an answer. Marking up rarely makes a text three times as long: who rambles on is cut there."""
+    """Maximum tokens of an answer. Mark-up rarely makes a text three times as long, so an answer is cut there."""
     return max(1, min(max_new_tokens, 3 * text_tokens + _MARKUP_SLACK, base.context - prompt_tokens))
 
 
@@ -177,7 +177,7 @@ class _Decoding:
 
     @torch.inference_mode()
     def keep(self, rows: Sequence[int]) -> None:
-        """Goes on with these rows only."""
+        """Keeps only these rows."""
         chosen = torch.tensor(rows, dtype=torch.long, device=self._tokens.device)
         self._cache.batch_select_indices(chosen)
         self._tokens, self._mask = self._tokens[chosen], self._mask[chosen]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One piece of work at a site as others see it: its events, its clock, and how it is stopped."""
+"""One job at a site as others see it: events, clock and how to stop it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from .device import Quantization, choose_device
 class LoadedBase:
     """A base model that is loaded when it is first asked for, then shared by all sites of the process.
 
-    `state`: what the files must be when they are loaded; whoever took the model's fingerprint took it before.
+    `state`: the state that the files must be in when loaded, taken before the model's fingerprint.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class LoadedBase:
         self._base: BaseModel | None = None
 
     def get(self) -> BaseModel:
-        """Raises UserFacingError where the model cannot be loaded, or is another by now. On the working thread."""
+        """The model. Raises UserFacingError if it cannot be loaded or has changed. On the working thread."""
         if self._base is None:
             base = BaseModel.load(self.folder, choose_device(self._quantization), self._threads)
             if self._state is not None and file_state(self.folder) != self._state:
@@ -40,7 +40,7 @@ class LoadedBase:
         return self._base
 
     def use_threads(self, threads: int) -> None:
-        """How many the next job computes with, also where the model is loaded already."""
+        """Sets the number of threads for the next job, also if the model is already loaded."""
         self._threads = threads
         if self._base is not None:
             self._base.threads = threads

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A plan's objective in torch: what is added to the loss of the task, and what corrects its gradient.
+"""A plan's objective in torch: terms added to the task's loss, and corrections of its gradient.
 
 Proximal and Orthogonal are losses: their gradients are clipped with the task's. A control variate corrects the gradient
 in the unit that it was measured in: of form "gradient" the raw one, and both are clipped together; of form "sgd" what

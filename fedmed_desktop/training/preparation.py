@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a model folder and a notes folder to a trainer: one base per process, notes in the federation's types.
+"""Preparation of a trainer from a model folder and a notes folder: one base per process, the federation's types.
 
 All of it runs on the working thread.
 """

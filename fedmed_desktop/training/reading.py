@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One free-text note read by the base model, with an adapter or without, entities told as they come.
 
-Runs on the working thread, between other work: every phase of a training attaches what it needs anew.
+Runs on the working thread, between other work: every training phase attaches its adapters again.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _prepare(base: BaseModel, adapter: Adapter | None, frozen: Adapter | None, p
 
 
 class _Account:
-    """The reading so far, told at each change."""
+    """The reading so far, reported at each change."""
 
     def __init__(self, length: int, progress: Progress) -> None:
         self._reading = Reading(length)

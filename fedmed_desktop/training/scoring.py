@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Losses on notes that the federation shares, or that the coordinator has: what some methods weigh updates by."""
+"""Losses on shared notes or the coordinator's own, by which some methods weigh updates."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which adapters act at a site in a round: what the plan names, and what the site kept of its last round."""
+"""The adapters that act at a site in a round: those named by the plan, and the site's own of its last round."""
 
 from __future__ import annotations
 
