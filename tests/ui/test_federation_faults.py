@@ -178,7 +178,7 @@ def test_that_a_fault_in_the_worker_is_told_once_and_the_program_goes_on(
     assert dialog.isVisible() and "ZeroDivisionError" in dialog.problem.sentence
     assert "made for this test" in dialog.problem.details
     assert one.log().count("Traceback (most recent call last)") == 1 and "made for this test" in one.log()
-    assert one.headline() == "This cannot go on"
+    assert one.headline() == "This cannot continue"
     dialog.accept()
     backend.where = ""
     one.click(one.window.rounds.session.status.button)
@@ -219,7 +219,7 @@ def test_that_a_damaged_model_file_is_a_sentence_and_no_fault(
     two = desktop().begin()
     two.until(lambda: two.desk.ended is not None)
     two.window.show_now()
-    assert two.headline() == "This cannot go on" and "model" in two.text("rounds")
+    assert two.headline() == "This cannot continue" and "model" in two.text("rounds")
     assert not two.faults()
 
 

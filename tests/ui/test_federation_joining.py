@@ -92,7 +92,7 @@ def test_that_a_taken_name_is_told_and_another_one_joins(
     one.until_state("failed")
     one.until(lambda: one.desk.ended is not None)
     one.window.show_now()
-    assert one.headline() == "This cannot go on"
+    assert one.headline() == "This cannot continue"
     assert "Another site has already joined with the name North" in one.text("rounds")
     one.click(one.window.rounds.session.status.button)
     form = one.window.join
@@ -134,7 +134,7 @@ def test_that_a_model_folder_gone_since_is_told_at_once(
     one.join(hosted().address, tmp_path / "gone", notes)
     one.until(lambda: one.desk.ended is not None)
     one.window.show_now()
-    assert one.headline() == "This cannot go on" and "gone" in one.text("rounds")
+    assert one.headline() == "This cannot continue" and "gone" in one.text("rounds")
     assert not one.faults()
 
 
@@ -151,7 +151,7 @@ def test_that_a_folder_in_use_by_another_desktop_is_told(
     two.join(host.address, tiny_model, notes)
     two.until(lambda: two.desk.ended is not None)
     two.window.show_now()
-    assert two.headline() == "This cannot go on" and "in use by another" in two.text("rounds")
+    assert two.headline() == "This cannot continue" and "in use by another" in two.text("rounds")
     assert one.desk.running and not two.faults()
     two.close()
     one.close()

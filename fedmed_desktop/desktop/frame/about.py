@@ -27,7 +27,7 @@ class AboutDialog(QDialog):
         column.addWidget(Heading(f"fedmed-desktop {__version__}", 2))
         for text in (
             self.tr(
-                "Research software, under the Apache License 2.0. It is no medical device and makes no medical claim."
+                "Research software under the Apache License 2.0. Not a medical device; it makes no medical claims."
             ),
             self.tr(
                 "Qt {qt} and PySide6 {pyside}: GNU LGPL 3, as shared libraries that you may replace; their sources are "

@@ -31,7 +31,7 @@ class FaultDialog(QDialog):
         column.addWidget(Sentence(self.tr("The details are in the log file, {path}").format(path=log)))
         self._details = QPlainTextEdit(problem.details)
         self._details.setReadOnly(True)
-        self._details.setAccessibleName(self.tr("Details for whoever mends the program"))
+        self._details.setAccessibleName(self.tr("Details for the people who maintain the program"))
         self._details.setMinimumHeight(theme.px(200))
         self._details.hide()
         column.addWidget(self._details, 1)

@@ -22,7 +22,7 @@ def about_leaving(desk: Desk) -> Words:
     if desk.is_demo:
         return Words(
             tr("End the demonstration?"),
-            tr("It starts over the next time. What it wrote so far is not kept."),
+            tr("It starts from the beginning next time. What it has written so far is not kept."),
             tr("End it"),
             tr("Continue"),
         )
@@ -42,7 +42,7 @@ def about_closing(desk: Desk) -> Words | None:
     if desk.running and desk.is_demo:
         return Words(
             tr("Close the demonstration?"),
-            tr("It starts over the next time. What it wrote so far is not kept."),
+            tr("It starts from the beginning next time. What it has written so far is not kept."),
             tr("Close"),
             tr("Keep watching"),
         )

@@ -117,7 +117,7 @@ def phase_of(desk: Desk) -> str:
 def _over(desk: Desk) -> Status | None:
     if desk.ended and desk.ended.reason == "failed":
         text = desk.fatal.sentence if desk.fatal else tr("The work stopped. What was recorded is kept.")
-        return Status("failed", tr("This cannot go on"), text, "retry", tr("Change and try again"))
+        return Status("failed", tr("This cannot continue"), text, "retry", tr("Change and try again"))
     if desk.record.final or (desk.ended and desk.ended.reason == "finished"):
         if desk.running and desk.is_demo:
             done = desk.work.busy and desk.work.total
