@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 from typing import get_args
 
 import pytest
 
 from fedmed_desktop import events
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.wording import told
 from fedmed_desktop.wording.lines import PHASES, line
 
 
@@ -69,3 +72,13 @@ STANDING = events.StandingChanged(
 )
 def test_that_an_event_is_this_line(event: events.Event, expected: str | None) -> None:
     assert line(event) == expected
+
+
+def test_that_an_error_is_a_code_and_its_sentence_is_made_where_it_is_shown() -> None:
+    error = UserFacingError("storage.no_update", sha256="ab12")
+    assert str(error) == "storage.no_update (sha256=ab12)"
+    assert told(error) == "There is no update ab12 in the outbox."
+    assert told(OSError(errno.ENOSPC, "full", "m.sqlite")).startswith(
+        "The disk is full, so m.sqlite cannot be written."
+    )
+    assert told(ValueError("anything else")) == "anything else"
