@@ -22,7 +22,7 @@ class Part(Frozen):
 
 
 class Report(Frozen):
-    """Every scalar of an update; the README's table of what leaves the hospital lists exactly these.
+    """Every scalar of an update; guide/leaves.md lists exactly these.
 
     Losses are nats per supervised token on the site's own validation notes; norms are Frobenius norms of delta W.
     `supervised_tokens` counts the labels of one pass over the training notes (Fed-MedLoRA's weight).

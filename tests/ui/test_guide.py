@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.desktop.guide import files as guide_module
-from fedmed_desktop.desktop.guide.files import METHOD_PAGES, PAGES, guide_text, guide_title
+from fedmed_desktop.desktop.guide.files import PAGES, UNDER, guide_text, guide_title
 from fedmed_desktop.desktop.guide.window import GuideDialog
 from fedmed_desktop.desktop.look.theme import Appearance, sized
 from fedmed_desktop.federation.methods import METHODS
@@ -31,28 +31,28 @@ def guide(qtbot: QtBot) -> Iterator[GuideDialog]:
     dialog.close()
 
 
-@pytest.mark.parametrize("page", [*PAGES, *METHOD_PAGES])
+@pytest.mark.parametrize("page", [*PAGES, *UNDER])
 def test_that_every_page_opens(guide: GuideDialog, page: str) -> None:
     guide.open_at(page)
     assert guide.isVisible() and guide.page == page
-    assert guide.contents.currentItem().text() == guide_title(page if page in PAGES else "methods")
+    assert guide.contents.currentItem().text() == guide_title(UNDER.get(page, page))
     assert guide.text.toPlainText().startswith(guide_title(page))
     assert guide.text.verticalScrollBar().value() == 0
     assert guide_title(page) in guide.text.accessibleName()
 
 
-@pytest.mark.parametrize("page", [*PAGES, *METHOD_PAGES])
+@pytest.mark.parametrize("page", [*PAGES, *UNDER])
 def test_that_links_resolve_to_pages_and_pages_are_short(page: str) -> None:
     text = guide_text(page)
     assert text.startswith("# ") and len(text.splitlines()) < 60
     links = LINK.findall(text)
     assert links
     for link in links:
-        assert link.removesuffix(".md") in (*PAGES, *METHOD_PAGES), f"{page}.md links to {link}"
+        assert link.removesuffix(".md") in (*PAGES, *UNDER), f"{page}.md links to {link}"
 
 
 def test_that_no_page_is_left_out() -> None:
-    assert {path.stem for path in resource("guide").glob("*.md")} == {*PAGES, *METHOD_PAGES}
+    assert {path.stem for path in resource("guide").glob("*.md")} == {*PAGES, *UNDER}
 
 
 @pytest.mark.parametrize("page", ["monitor", "approvals", "privacy"])
@@ -144,9 +144,9 @@ def test_that_nothing_is_read_before_it_is_wanted_and_each_page_once(
     dialog.setFont(sized(dialog.font(), 20))
     qapp.processEvents()
     assert read == []
-    for page in (*PAGES, *METHOD_PAGES, *PAGES):
+    for page in (*PAGES, *UNDER, *PAGES):
         dialog.open_at(page)
-    assert sorted(read) == sorted(f"guide/{page}.md" for page in (*PAGES, *METHOD_PAGES))
+    assert sorted(read) == sorted(f"guide/{page}.md" for page in (*PAGES, *UNDER))
     dialog.close()
     dialog.setFont(sized(dialog.font(), 30))
     dialog.open_at("rounds")
@@ -196,7 +196,7 @@ def test_that_at_200_percent_no_page_scrolls_sideways_and_hides_the_ends_of_its_
     look.set_text_scale(2.0)
     guide.open_at("rounds")
     guide.resize(720, 648)
-    for page in (*PAGES, *METHOD_PAGES):
+    for page in (*PAGES, *UNDER):
         guide.open_at(page)
         qtbot.wait(1)
         assert guide.text.horizontalScrollBar().maximum() == 0, page

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guide's pages, as they lie in `resources/guide`."""
+"""The guide's pages, which are files in `resources/guide`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from typing import Final
 from ...federation.methods import METHODS
 from ...resources import resource
 
-PAGES: Final = ("rounds", "join", "monitor", "approvals", "try-it", "methods", "privacy")
-# One page for each method, reached from "methods" and from where a method is chosen; too many for the list of contents.
-METHOD_PAGES: Final = tuple(f"method-{name}" for name in METHODS)
+PAGES: Final = ("rounds", "join", "monitor", "approvals", "try-it", "methods", "privacy", "hosting")
+# Pages that are reached by a link, too many for the list of contents, and the page that they stand under there.
+UNDER: Final = {
+    **{f"method-{name}": "methods" for name in METHODS},
+    "leaves": "privacy",
+    "lab": "hosting",
+    "architecture": "hosting",
+}
 
 
 @cache
 def guide_text(page: str) -> str:
-    """Read once. A page's Markdown. Raises FileNotFoundError for a name that is none of the guide's."""
+    """A page's Markdown, read once. Raises FileNotFoundError for a name that is not one of the guide's."""
     return resource(f"guide/{page}.md").read_text("utf-8")
 
 
 def guide_title(page: str) -> str:
-    """Its heading, as the list of contents names it."""
+    """A page's heading, as the list of contents shows it."""
     return guide_text(page).partition("\n")[0].removeprefix("#").strip()

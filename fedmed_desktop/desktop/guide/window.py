@@ -29,7 +29,7 @@ from PySide6.QtWidgets import (
 
 from ..look import theme
 from ..widgets import Button, Row
-from .files import METHOD_PAGES, PAGES, guide_text, guide_title
+from .files import PAGES, UNDER, guide_text, guide_title
 
 _LINE_PERCENT: Final = 125
 _SIZE: Final = (860, 640)  # at text scale 1
@@ -103,7 +103,7 @@ class GuideDialog(QDialog):
         if not self.contents.count():  # nothing is read before somebody wants it
             self.contents.addItems([guide_title(page) for page in PAGES])
             self._fit()
-        self._turn(page if page in (*PAGES, *METHOD_PAGES) else PAGES[0])
+        self._turn(page if page in (*PAGES, *UNDER) else PAGES[0])
         if not self.isVisible():
             self._read.clear()
             self.back.setEnabled(False)
@@ -136,8 +136,8 @@ class GuideDialog(QDialog):
     def _show(self, page: str) -> None:
         self._page = page
         self._write()
-        with QSignalBlocker(self.contents):  # a method's page stands under that of all methods
-            self.contents.setCurrentRow(PAGES.index(page if page in PAGES else "methods"))
+        with QSignalBlocker(self.contents):
+            self.contents.setCurrentRow(PAGES.index(UNDER.get(page, page)))
 
     @Slot()
     def go_back(self) -> None:
@@ -152,7 +152,7 @@ class GuideDialog(QDialog):
     @Slot(QUrl)
     def _follow(self, link: QUrl) -> None:
         page = link.path().removesuffix(".md")
-        if link.isRelative() and page in (*PAGES, *METHOD_PAGES):
+        if link.isRelative() and page in (*PAGES, *UNDER):
             self._turn(page)
 
     def _write(self) -> None:

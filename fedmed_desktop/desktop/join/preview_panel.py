@@ -17,7 +17,7 @@ _MOST_TYPES = 8
 
 
 class SharedCard(Card):
-    """From the README's table of what leaves the hospital, in three sentences."""
+    """The guide's page on what leaves the hospital (guide/leaves.md), in three sentences."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(self.tr("What is shared"), parent=parent)

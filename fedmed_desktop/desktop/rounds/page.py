@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ...storage import Record
 from ...wording import tr
-from ..guide.files import METHOD_PAGES, guide_title
+from ..guide.files import UNDER, guide_title
 from ..widgets import Caption, Card, EmptyState, Heading, LinkButton, PageBase, Row, Sentence, Spaced, Stepper, Table
 from ..work.desk import Desk
 from ..work.progress import elapsed
@@ -168,8 +168,8 @@ class _Session(Spaced):
     def _show_method(self, name: str) -> None:
         """Nothing of one that this version's guide does not know."""
         page = f"method-{name}"
-        self.method.setVisible(page in METHOD_PAGES)
-        if page in METHOD_PAGES and page != self.method_page:
+        self.method.setVisible(page in UNDER)
+        if page in UNDER and page != self.method_page:
             self.method_page = page
             self.method.setText(self.tr("About {method}").format(method=guide_title(page)))
 
