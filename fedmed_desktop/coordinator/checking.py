@@ -29,6 +29,7 @@ class Checking:
         self._blobs = blobs
         self._held_up = held_up
         self._missing = set[str]()
+        self._whole: dict[str, tuple[int, int]] = {}  # by sha256: when the file last changed, and its size
 
     def largest_blob(self, rank: int) -> int:
         """Largest number of bytes that a part of this rank can need."""
@@ -68,9 +69,15 @@ class Checking:
             self._held_up.no_more("adapter")
 
     async def whole(self, round_number: int, sha256: str) -> Path:
-        """Path of an own adapter that a site wants, checked; raises a retryable error if it is lost."""
-        if not await asyncio.to_thread(self._blobs.is_whole, sha256) and sha256 in self._blobs:
-            self._blobs.put_aside(sha256)
+        """Path of an own adapter that a site wants, checked; raises a retryable error if it is lost.
+
+        A file that has not changed since it was read is not read again: any site may ask as often as it likes.
+        """
+        if sha256 in self._blobs and self._whole.get(sha256) != (stamp := _stamp(self._blobs.path(sha256))):
+            if await asyncio.to_thread(self._blobs.is_whole, sha256):
+                self._whole[sha256] = stamp
+            elif sha256 in self._blobs:
+                self._blobs.put_aside(sha256)
         self.have(round_number, sha256)
         return self._blobs.path(sha256)
 
@@ -86,3 +93,8 @@ class Checking:
             if error.code == "lora.file_damaged":  # a part of the update: it is missing now, and can be sent again
                 raise UserFacingError(error.code, retryable=True, **error.params) from error
             raise
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of sites: any script, written one way, and never two that a person could take for one another."""
+"""Names of sites: any script, each written one way, and no two that differ only in case, blanks or encoding."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from fedmed_desktop.protocol import wire
 from fedmed_desktop.protocol.messages import OfferUpdate, Receipt, Refused, Standing, Want, encode
 from fedmed_desktop.protocol.wire import MAX_HELLO_BYTES, MAX_OFFER_BYTES
 from fedmed_desktop.site import Jobs
+from fedmed_desktop.storage import BlobStore
 from tests.parts.federation import FINGERPRINT, INITIAL, moved, result_of, small_spec
 from tests.parts.loopback import PATIENCE, CuttingProxy, RawSite, agent, all_of, coordinator
 from tests.parts.method import spec_of
@@ -276,3 +277,25 @@ async def test_that_what_all_sites_are_told_is_counted_once_for_a_change(
                 while (await site.hear(Standing)).connected <= len(sites):
                     pass
         assert counted - before < len(sites), "each site had the others counted for itself"
+
+
+async def test_that_a_site_that_asks_on_and_on_does_not_have_the_adapter_read_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = 0
+    real = BlobStore.is_whole
+
+    def counting(self: BlobStore, sha256: str) -> bool:
+        nonlocal read
+        read += 1
+        return real(self, sha256)
+
+    monkeypatch.setattr(BlobStore, "is_whole", counting)
+    async with coordinator(tmp_path, ONE, []) as (_, port), RawSite(port) as site:
+        await site.join()
+        before = read
+        for _ in range(20):
+            await site.say(Want(sha256=INITIAL.sha256))
+            while not isinstance(await site.next(), bytes):
+                pass
+    assert read - before == 1
