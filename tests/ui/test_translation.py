@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.clinical import examples
-from fedmed_desktop.desktop.guide.files import METHOD_PAGES, guide_title
+from fedmed_desktop.desktop.guide.files import UNDER, guide_title
 from fedmed_desktop.desktop.widgets.marked_text import MarkedText
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.methods import METHODS
@@ -131,7 +131,7 @@ NAMES = re.compile(
     rf"|\b({'|'.join((*EXPERIMENT, *METHODS))})(-\d)?\b|\badaptive\b"  # labels in an experiment's file
     r"|The loss was no number in round 2\. Lower the learning rate\."  # as an experiment's results keep it
 )
-TITLES = sorted(map(guide_title, METHOD_PAGES), key=len, reverse=True)
+TITLES = sorted((guide_title(page) for page in UNDER if page.startswith("method-")), key=len, reverse=True)
 NOTES = " ".join(" ".join(example.text.split()) for example in examples())
 GUIDE = " ".join(" ".join(path.read_text("utf-8").split()) for path in resource("guide").glob("*.md"))
 # Rows of an update by their names in the program, which are the same in every site's record.
