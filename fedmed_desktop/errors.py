@@ -44,4 +44,14 @@ def disk_fault(error: OSError, path: os.PathLike[str]) -> UserFacingError:
         return UserFacingError("storage.disk_full", path=str(path), retryable=True)
     if error.errno == errno.EROFS:
         return UserFacingError("storage.read_only", path=str(path), retryable=True)
-    return UserFacingError("storage.fault", path=str(path), reason=error.strerror or type(error).__name__)
+    return UserFacingError("storage.fault", path=str(path), reason=reason_of(error))
+
+
+def reason_of(error: OSError) -> str:
+    """The reason of a failed file operation, as words that end a sentence."""
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder, not a file"
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        return "there is a file where a folder is needed"
+    words = error.strerror or type(error).__name__
+    return words[:1].lower() + words[1:]

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import errno
 import os
+import tomllib
 from pathlib import Path
+from typing import Any
 
-from .errors import disk_fault
+from .errors import UserFacingError, disk_fault, reason_of
 
 
 def make_folder(path: Path) -> Path:
@@ -18,6 +20,8 @@ def make_folder(path: Path) -> Path:
             if is_read_only(path):
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS))
             raise PermissionError(errno.EACCES, "permission denied")
+    except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+        raise UserFacingError("storage.no_folder", path=str(path)) from error
     except OSError as error:
         raise disk_fault(error, path) from error
     return path
@@ -44,6 +48,22 @@ def write_durably(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise disk_fault(error, path) from error
+
+
+def read_toml(path: Path, missing: str, unreadable: str) -> dict[str, Any]:
+    """The tables of a TOML file. Raises UserFacingError with one of these codes; parameters: path, name and reason."""
+    where: dict[str, Any] = {"path": str(path), "name": path.name}
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        raise UserFacingError(missing, **where) from None
+    except OSError as error:
+        reason = reason_of(error)
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8 text"
+    except tomllib.TOMLDecodeError as error:
+        reason = f"it is not valid TOML: {error}"
+    raise UserFacingError(unreadable, **where, reason=reason)
 
 
 def sync_folder(folder: Path) -> None:

@@ -87,7 +87,8 @@ async def _serve(options: argparse.Namespace) -> None:
     host = Host(spec, options.data_dir, face.emit, scorer=scorer)
     try:
         async with CoordinatorServer(host, options.host, options.port, face.emit) as server:
-            face.say(f"{spec.name}: ws://{options.host}:{server.port}, data in {options.data_dir}")
+            address = f"[{options.host}]" if ":" in options.host else options.host
+            face.say(f"{spec.name}: ws://{address}:{server.port}, data in {options.data_dir}")
             await host.start(resume=options.resume)
             with face.shown():
                 waiting = [asyncio.create_task(stopped.wait()), asyncio.create_task(host.wait_for_fault())]

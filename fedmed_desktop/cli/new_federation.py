@@ -167,10 +167,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="sites that the method draws for a round (default: all)",
     )
-    parser.add_argument("--quorum", type=int, help="updates that a round needs (default: one fewer than are asked)")
+    parser.add_argument(
+        "--quorum", type=positive, help="updates that a round needs (default: one fewer than are asked)"
+    )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=float, default=1.0, help="passes over a site's notes in a round")
-    length.add_argument("--steps", type=int, help="optimiser steps in a round")
+    length.add_argument("--steps", type=positive, help="optimiser steps in a round")
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--alpha", type=float, default=64.0)
     parser.add_argument("--seed", type=int, default=0)

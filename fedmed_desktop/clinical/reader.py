@@ -19,7 +19,7 @@ from typing import BinaryIO, Final, cast
 
 from pydantic import ValidationError
 
-from ..errors import UserFacingError
+from ..errors import UserFacingError, reason_of
 from .notes import Note
 
 MAX_ROW_BYTES: Final = 16 * 2**20
@@ -121,8 +121,8 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     except (EOFError, zlib.error):
         raise UserFacingError("clinical.notes_unreadable", name=name, reason="it is cut off or damaged") from None
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UserFacingError("clinical.notes_unreadable", name=name, reason=reason, retryable=True) from None
+        unread = UserFacingError("clinical.notes_unreadable", name=name, reason=reason_of(error), retryable=True)
+        raise unread from None
 
 
 def _lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:

@@ -7,7 +7,6 @@ site's map says which is which. What is left out on the way is counted, and the 
 
 from __future__ import annotations
 
-import tomllib
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from ..errors import UserFacingError
+from ..files import read_toml
 from .notes import Entity, Note
 
 
@@ -43,26 +43,16 @@ def read_types_map(path: Path) -> dict[str, str]:
 
     Raises UserFacingError: `clinical.types_file_missing`, `clinical.types_file`.
     """
-    name = path.name
-    try:
-        data = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise UserFacingError("clinical.types_file_missing", name=name) from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UserFacingError("clinical.types_file", name=name, reason=reason) from None
-    except UnicodeDecodeError:
-        raise UserFacingError("clinical.types_file", name=name, reason="it is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserFacingError("clinical.types_file", name=name, reason=f"it is not valid TOML: {error}") from None
-    types = data.get("types")
+    types = read_toml(path, "clinical.types_file_missing", "clinical.types_file").get("types")
     table = types.get("map") if isinstance(types, dict) else None
+    wrong = ""
     if not isinstance(table, dict) or not table:
-        raise UserFacingError("clinical.types_file", name=name, reason="it has no filled [types.map] table")
-    for local, federated in table.items():
-        if not isinstance(federated, str):
-            raise UserFacingError("clinical.types_file", name=name, reason=f"the value of {local} is not a string")
-    return dict(table)
+        wrong = "it has no filled [types.map] table"
+    elif strangers := [local for local, federated in table.items() if not isinstance(federated, str)]:
+        wrong = f"the value of {strangers[0]} is not a string"
+    if wrong:
+        raise UserFacingError("clinical.types_file", name=path.name, reason=wrong)
+    return dict(table or {})
 
 
 def apply_types(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from ..bounds import Count, PositiveFloat, PositiveInt
-from ..errors import UserFacingError
+from ..files import read_toml
 from ..lora.algebra import Cut
 from .checked import checked
 from .combine import Combining
@@ -209,13 +208,7 @@ class FederationSpec(Frozen):
 
 def load_spec(path: Path) -> FederationSpec:
     """Reads a TOML specification. Raises UserFacingError naming the file and, for a wrong value, its key."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserFacingError("spec.missing", path=str(path)) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserFacingError("spec.unreadable", path=str(path), reason=str(error)) from error
-    return checked_spec(data, path.name)
+    return checked_spec(read_toml(path, "spec.missing", "spec.unreadable"), path.name)
 
 
 def checked_spec(data: Mapping[str, object], where: str) -> FederationSpec:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -11,12 +10,12 @@ from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_
 from pydantic_core import PydanticCustomError
 
 from ..clinical import AnswerForm
-from ..errors import UserFacingError
 from ..federation import TrainingSettings
 from ..federation.checked import checked
 from ..federation.methods.method import HistogramOf, Setting
 from ..federation.plan import Frozen
 from ..federation.spec import LoraSettings
+from ..files import read_toml
 from ..resources import resource
 from .choices import UNLABELLED, WITH_SPECIALTIES, CorpusChoice, Hardware, MethodChoice, SplitSettings, Type
 
@@ -222,10 +221,4 @@ class Experiment(Frozen):
 
 def load_experiment(path: Path) -> Experiment:
     """Reads a TOML experiment; raises UserFacingError naming the file and, for a wrong value, its key."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserFacingError("lab.missing", path=str(path)) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserFacingError("lab.unreadable", path=str(path), reason=str(error)) from error
-    return checked(Experiment, data, path.name, "an experiment")
+    return checked(Experiment, read_toml(path, "lab.missing", "lab.unreadable"), path.name, "an experiment")

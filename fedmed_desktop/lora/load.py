@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from ..errors import UserFacingError
+from ..errors import UserFacingError, reason_of
 from .adapter import Adapter
 from .blob import METADATA_KEY, read_blob_header
 from .tensorfile import read_tensor_header
@@ -54,8 +54,7 @@ def _from_file(path: Path) -> Adapter:
             raise UserFacingError("lora.not_an_adapter", path=str(path), reason="it is no safetensors file") from None
         raise
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UserFacingError("lora.file_missing", name=path.name, reason=reason) from None
+        raise UserFacingError("lora.file_missing", name=path.name, reason=reason_of(error)) from None
 
 
 def _other_tensors(names: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from ..errors import UserFacingError
+from ..errors import UserFacingError, reason_of
 
 _CHUNK = 2**20
 
@@ -65,7 +65,7 @@ class PartReader:
         try:
             return self._path.open("rb", buffering=0) if self._seen is None else _HashedFile(self._path, self._seen)
         except OSError as error:
-            reason = error.strerror or type(error).__name__
+            reason = reason_of(error)
             raise UserFacingError("lora.file_missing", name=self._path.name, reason=reason, retryable=True) from None
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UserFacingError
+from ..errors import UserFacingError, reason_of
 from .module import Module, check_module_name, naming, shown
 from .tensorfile import TensorEntry, TensorHeader, read_tensor_header, strict_json, widen
 
@@ -204,4 +204,4 @@ def _candidates(name: str, pattern: Mapping[str, float], default: float) -> list
 
 
 def _missing(name: str, error: OSError) -> UserFacingError:
-    return UserFacingError("lora.file_missing", name=name, reason=error.strerror or type(error).__name__)
+    return UserFacingError("lora.file_missing", name=name, reason=reason_of(error))

@@ -61,6 +61,8 @@ SENTENCES: Final = {
     "storage.newer": "{path} was written by a newer version of fedmed-desktop (schema {found}; this one knows "
     "{known}). Use that version or a later one.",
     "storage.no_blob": "The adapter {sha256} is not on this disk.",
+    "storage.no_folder": "The folder {path} cannot be made: a file or a system folder is in its place. Choose another "
+    "folder.",
     "storage.no_update": "There is no update {sha256} in the outbox.",
     "storage.no_wal": "{path} is on a file system where a database is not safe (a network drive?). Choose a local "
     "disk.",

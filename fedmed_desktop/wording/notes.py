@@ -7,7 +7,7 @@ SENTENCES: Final = {
     "clinical.no_types_asked": "No type of entity is chosen. Choose at least one, such as drug.",
     "clinical.note_empty": "There is no text to read. Paste or open a note first.",
     "clinical.notes_empty": "The notes file {name} contains no notes. Each row must be one note as a JSON object.",
-    "clinical.notes_folder_missing": "The notes folder {name} does not exist. Choose the folder that contains "
+    "clinical.notes_folder_missing": "There is no notes folder {name}. Choose the folder that contains "
     "train.jsonl and validation.jsonl.",
     "clinical.notes_missing": "The notes file {name} does not exist. Check its name and folder.",
     "clinical.notes_row": "The notes file {name} has an error in row {row}: {reason}. Correct this row and try again.",

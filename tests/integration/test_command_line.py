@@ -252,6 +252,8 @@ def test_that_a_wrong_option_of_the_demonstration_is_refused_before_it_begins(
         ("--coordinator", "--port", "70000"),
         ("--coordinator", "--score-notes", "several"),
         ("--new-federation", "--clients", "0"),
+        ("--new-federation", "--quorum", "0"),
+        ("--new-federation", "--steps", "0"),
         ("--new-federation", "--shared-count", "51"),
     ],
 )
@@ -280,12 +282,13 @@ def test_that_options_that_do_not_go_together_are_named(
     assert left.value.code == 2 and words in capsys.readouterr().err and not (tmp_path / "f").exists()
 
 
+@pytest.mark.parametrize("place", ["/proc/x", "file", "file/data"])
 def test_that_a_data_folder_that_cannot_be_made_is_named(
-    federation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    place: str, federation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
-    status, said = run(capsys, "--coordinator", "--config", federation, "--data-dir", tmp_path / "file" / "data")
-    assert status == 2 and "file/data" in said
+    status, said = run(capsys, "--coordinator", "--config", federation, "--data-dir", tmp_path / place)
+    assert status == 2 and place in said and "cannot be made: a file or a system folder is in its place" in said
 
 
 def test_that_a_seed_out_of_range_is_named_by_a_new_federation(

@@ -22,13 +22,20 @@ BAD_FOLDERS = ("missing", "file", "binary", "loop", "file/below", "n" * 300)
 MODES = {
     "site model": (*SITE, "--notes", "notes", "--data-dir", "data", "--model"),
     "site notes": (*SITE, "--model", "model", "--data-dir", "data", "--notes"),
+    "site types": (*SITE, "--model", "model", "--notes", "notes", "--data-dir", "data", "--types-map"),
+    "site data": (*SITE, "--model", "model", "--notes", "notes", "--approve-rule", "test", "--data-dir"),
     "coordinator": ("--coordinator", "--data-dir", "data", "--config"),
     "demonstration": ("--demo", "--terminal", "--report", "report", "--notes"),
     "demonstration's report": ("--demo", "--terminal", "--report"),
     "demonstration's model": ("--demo", "--terminal", "--report", "report", "--model"),
     "lab": ("--lab", "--out", "out"),
+    "lab's folder": ("--lab", "quick", "--out"),
     "federation's model": ("--new-federation", "--notes-types", "drug", "--out", "out", "--model"),
     "federation's folder": ("--new-federation", "--notes-types", "drug", "--model", "model", "--out"),
+    "federation's notes": (
+        *("--new-federation", "--notes-types", "drug", "--model", "model", "--out", "out"),
+        "--shared-notes",
+    ),
 }
 
 
@@ -48,11 +55,24 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_that_a_path_that_is_none_is_a_sentence(
     here: Path, mode: str, path: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if path == "missing" and mode in ("demonstration's report", "federation's folder"):
+    if path == "missing" and mode in ("demonstration's report", "federation's folder", "lab's folder", "site data"):
         pytest.skip("a folder to be made may be missing")
     assert main([*MODES[mode], path]) == 2
     said = capsys.readouterr().err
-    assert said.splitlines()[-1].startswith("fedmed-desktop: ") and "Traceback" not in said
+    assert said.splitlines()[-1].startswith("fedmed-desktop: ")
+    assert not any(raw in said for raw in ("Traceback", "Errno", "codec"))
+
+
+@pytest.mark.parametrize("mode", ["coordinator", "lab", "site types"])
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [(".", "it is a folder, not a file"), ("binary", "it is not UTF-8 text"), ("file", "it is not valid TOML: ")],
+)
+def test_that_a_file_that_is_not_toml_is_told_why(
+    here: Path, mode: str, path: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*MODES[mode], path]) == 2
+    assert reason in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"])
