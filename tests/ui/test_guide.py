@@ -164,6 +164,11 @@ def test_that_large_letters_put_the_contents_above_the_text(
         qtbot.waitUntil(lambda: guide.contents.geometry().right() < guide.text.geometry().left())
         look.set_text_scale(2.0)
         qtbot.waitUntil(lambda: guide.contents.geometry().bottom() < guide.text.geometry().top())
+        qtbot.waitUntil(lambda: guide.text.height() > guide.contents.height())
+        guide.open_at(PAGES[-1])
+        chosen = guide.contents.visualItemRect(guide.contents.currentItem())
+        assert guide.contents.viewport().rect().contains(chosen.center()), "the page's own row is out of sight"
+        guide.open_at("rounds")
         assert guide.page == "rounds" and guide.text.toPlainText().startswith("Rounds")
     finally:
         look.set_text_scale(1.0)

@@ -32,6 +32,7 @@ from ..widgets import Button, Row
 from .files import PAGES, UNDER, guide_text, guide_title
 
 _LINE_PERCENT: Final = 125
+_ROWS_ABOVE: Final = 4
 _SIZE: Final = (860, 640)  # at text scale 1
 _HEADINGS: Final = {1: 20, 2: 16}  # px by level
 
@@ -192,12 +193,13 @@ class GuideDialog(QDialog):
             self.resize(QSize(*map(theme.px, _SIZE)).boundedTo(self.screen().availableSize() * 0.9))
 
     def _fit(self) -> None:
-        """The list is as large as its titles; the text keeps a width that can be read."""
+        """Fits the list to its titles; with large letters it stays short, since it is above the text then."""
         widest = max(self.contents.fontMetrics().horizontalAdvance(guide_title(page)) for page in PAGES)
         high = self.contents.fontMetrics().height() + theme.gap(12)
         for number in range(self.contents.count()):
             self.contents.item(number).setSizeHint(QSize(0, high))
-        self.contents.setFixedSize(widest + theme.gap(32), high * self.contents.count() + theme.gap(8))
+        rows = self.contents.count() if theme.px(10) < 15 else _ROWS_ABOVE  # the others are reached by scrolling
+        self.contents.setFixedSize(widest + theme.gap(32), high * rows + theme.gap(8))
         self.text.setMinimumWidth(theme.px(300))
 
     def changeEvent(self, event: QEvent) -> None:
