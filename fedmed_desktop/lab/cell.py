@@ -15,20 +15,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..federation import FederationSpec
+from ..federation import FederationSpec, TrainingSettings
 from ..federation.spec import SharedNote, checked_spec
 from ..lora import Adapter
 from ..lora.base_model import decoder_linears, fingerprint
 from ..storage import BlobStore
 from ..storage.results import ResultRow
-from .budget import steps_of
 from .cells import Cell
 from .choices import MethodChoice
 from .corpora import LabNote
-from .engines import SPLITS, Engine, Split
-from .everybody import EVERYBODY, pooled_site
+from .engines import SPLITS, Engine, Size, Split
 from .experiment import Experiment
-from .partition import LabSite, share_notes, split_into_sites
+from .partition import EVERYBODY, LabSite, pooled_site, share_notes, split_into_sites
 from .rows import pooled_f1, pooled_loss, row_of, together
 from .simulate import Simulation, Snapshot
 
@@ -196,3 +194,15 @@ class CellRun:
         if [site.name for site in sites] == [EVERYBODY]:
             steps = {EVERYBODY: sum(steps.values())}
         return {name: max(1, round(many)) for name, many in steps.items()}
+
+
+def steps_of(size: Size, training: TrainingSettings, speed: float = 1.0, most_tokens: int | None = None) -> int:
+    """Optimiser steps of a site in a round: those asked for, at its speed, within its token budget; at least one.
+
+    A step takes `batch_size` examples of mean length; `most_tokens` are kept to on average.
+    """
+    per_epoch = -(-size.examples // training.batch_size)
+    asked = float(training.steps or (training.epochs or 0) * per_epoch) * speed
+    if most_tokens is not None and size.tokens:
+        asked = min(asked, most_tokens * per_epoch // size.tokens)
+    return max(1, round(asked))

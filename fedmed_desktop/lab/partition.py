@@ -8,6 +8,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from .choices import SplitSettings
 from .corpora import LabNote, Split
 from .dealing import Group, dealt, grouped
 from .experiment import Experiment
+
+EVERYBODY: Final = "everybody"
+"""The site with the notes of all, which no federation may have: the centralised baseline trains on it."""
 
 _LONGEST_SHARED = 20_000  # characters; what a specification takes
 
@@ -86,6 +90,13 @@ def share_notes(sites: Sequence[LabSite], count: int, seed: int) -> tuple[list[L
             raise UserFacingError("lab.few_shared", found=len(drawn), wanted=count)
     kept = [replace(site, notes=replace(site.notes, validation=left[site.name])) for site in sites]
     return kept, tuple(map(shared_note, drawn))
+
+
+def pooled_site(sites: Sequence[LabSite]) -> LabSite:
+    """EVERYBODY. It is scored at the sites: for its own report one validation note is enough."""
+    train = [note for site in sites for note in site.notes.train]
+    types = tuple(sorted({name for site in sites for name in site.types}))
+    return LabSite(EVERYBODY, SiteNotes(train, sites[0].notes.validation[:1], None), types)
 
 
 def _generator(use: str, sites: int, seed: int) -> np.random.Generator:

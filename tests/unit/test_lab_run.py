@@ -10,8 +10,7 @@ import pytest
 from rich.console import Console
 
 from fedmed_desktop.federation import TrainingSettings
-from fedmed_desktop.lab.budget import steps_of
-from fedmed_desktop.lab.cell import BaseFacts
+from fedmed_desktop.lab.cell import BaseFacts, steps_of
 from fedmed_desktop.lab.cells import Cell
 from fedmed_desktop.lab.choices import MethodChoice
 from fedmed_desktop.lab.engines import Measured, Size

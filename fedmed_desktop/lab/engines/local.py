@@ -1,35 +1,99 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sites one after the other in this process; the base is loaded once for the whole experiment."""
+"""Sites one after the other in this process: a base that is loaded once, and the open federation's trainers."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from ...federation import FederationSpec, LocalResult
+from ...federation import Control, FederationSpec, LocalResult, TrainingSettings
 from ...federation.work import Emit
-from ..partition import LabSite
-from . import Measured, SiteJob, Size, Split
-from .worker import Worker
+from ...training.batches import Examples
+from ...training.loading import LoadedBase
+from ...training.trainer import SiteTrainer
+from ...training.trainer import Split as TrainerSplit
+from ..partition import EVERYBODY, LabSite, pooled_site
+from . import SPLITS, Measured, SiteJob, Size, Split
+
+T = TypeVar("T", bound=SiteTrainer)
 
 
 class LocalEngine:
-    """Implements Engine. `emit` hears what sites do, from the calling thread."""
+    """Implements Engine on the calling thread. `emit` hears what sites do."""
 
     def __init__(self, model: Path, threads: int, emit: Emit = lambda event: None) -> None:
-        self._worker = Worker(model, threads, emit)
+        self._base = LoadedBase(model, threads=threads)
+        self._emit = emit
+        self._trainers: dict[str, SiteTrainer] = {}
+        self._sizes: dict[str, Size] = {}
+        self._spec: FederationSpec | None = None
+        self._sites: dict[str, LabSite] = {}
 
     def open(self, spec: FederationSpec, sites: Sequence[LabSite]) -> None:
-        self._worker.open(spec, sites)
+        """Forgets the federation before. Notes become tokens when they are first needed."""
+        self._sites = {site.name: site for site in sites}
+        self._spec = spec
+        self._trainers, self._sizes = {}, {}
 
     def train(self, jobs: Sequence[SiteJob]) -> list[LocalResult]:
-        return [self._worker.train(job) for job in jobs]
+        return [self._train(job) for job in jobs]
 
     def measure(self, jobs: Sequence[SiteJob], split: Split) -> list[Measured]:
-        return [self._worker.measure(job, split) for job in jobs]
-
-    def size(self, site: str) -> Size:
-        return self._worker.size(site)
+        found = [self._trainer(job.site).measure(job.plan, job.given, split, Control()) for job in jobs]
+        tokens = [self.size(job.site).supervised[split] for job in jobs]
+        return [Measured(one.loss, one.scores, count) for one, count in zip(found, tokens, strict=True)]
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _train(self, job: SiteJob) -> LocalResult:
+        with tempfile.TemporaryDirectory(prefix="fedmed-lab-") as checkpoints:
+            return self._trainer(job.site).train_round(job.plan, job.given, Path(checkpoints), self._emit, Control())
+
+    def size(self, site: str) -> Size:
+        """Encoded once; a federation asks often."""
+        if site not in self._sizes:
+            assert self._spec is not None
+            training, trainer = self._spec.training, self._trainer(site)
+            train = trainer.examples("train", training)
+            supervised: dict[Split, int] = {
+                split: trainer.examples(split, training).supervised(training.loss_on) for split in SPLITS
+            }
+            self._sizes[site] = Size(len(train.items), sum(map(len, train.items)), supervised)
+        return self._sizes[site]
+
+    def _trainer(self, name: str) -> SiteTrainer:
+        if name not in self._trainers:
+            self._trainers[name] = (
+                self._everybody() if name == EVERYBODY else self._made(SiteTrainer, self._sites[name])
+            )
+        return self._trainers[name]
+
+    def _everybody(self) -> SiteTrainer:
+        trainer = self._made(_Everybody, pooled_site(list(self._sites.values())))
+        trainer.members = [self._trainer(site) for site in self._sites]
+        return trainer
+
+    def _made(self, kind: type[T], site: LabSite) -> T:
+        assert self._spec is not None
+        trainer = kind.for_spec(self._spec, self._base.get(), site.name, site.notes, site.types)
+        assert isinstance(trainer, kind)
+        return trainer
+
+
+class _Everybody(SiteTrainer):
+    """Trains on the sites' notes as each site encodes them, which is by the types that it annotates."""
+
+    members: Sequence[SiteTrainer] = ()
+
+    def examples(self, split: TrainerSplit, settings: TrainingSettings) -> Examples:
+        if split != "train":
+            return super().examples(split, settings)
+        found = [member.examples(split, settings) for member in self.members]
+        return Examples(
+            tuple(item for one in found for item in one.items),
+            sum(one.split for one in found),
+            tuple(note for one in found for note in one.left_out),
+        )

@@ -16,7 +16,7 @@ from ...errors import UserFacingError
 from ...federation import FederationSpec, LocalResult
 from ..partition import LabSite
 from . import Measured, SiteJob, Size, Split
-from .worker import Worker
+from .local import LocalEngine
 
 
 class RayEngine:
@@ -40,7 +40,7 @@ class RayEngine:
         if there.get("CPU", 0) < workers * threads:
             self.close()
             raise UserFacingError("lab.ray_room", workers=workers, threads=threads, cores=int(there.get("CPU", 0)))
-        actor = self._ray.remote(Worker)
+        actor = self._ray.remote(LocalEngine)
         options = {"num_cpus": threads, "num_gpus": min(1.0, there.get("GPU", 0) / workers)}
         self._workers: list[Any] = [actor.options(**options).remote(model, threads) for _ in range(workers)]
 
@@ -49,10 +49,10 @@ class RayEngine:
         self._get([worker.open.remote(spec, notes) for worker in self._workers])
 
     def train(self, jobs: Sequence[SiteJob]) -> list[LocalResult]:
-        return self._spread(jobs, lambda worker, job: worker.train.remote(job))
+        return self._spread(jobs, lambda worker, job: worker.train.remote([job]))
 
     def measure(self, jobs: Sequence[SiteJob], split: Split) -> list[Measured]:
-        return self._spread(jobs, lambda worker, job: worker.measure.remote(job, split))
+        return self._spread(jobs, lambda worker, job: worker.measure.remote([job], split))
 
     def size(self, site: str) -> Size:
         found: Size = self._get([self._workers[0].size.remote(site)])[0]
@@ -72,7 +72,7 @@ class RayEngine:
                 running[begin(worker, jobs[number])] = (number, worker)
             done, _ = self._ray.wait(list(running), num_returns=1)
             number, worker = running.pop(done[0])
-            found[number] = self._get(done)[0]
+            found[number] = self._get(done)[0][0]
             free.append(worker)
         return [found[number] for number in range(len(jobs))]
 
