@@ -93,35 +93,34 @@ def labels_of(rows: Iterable[ResultRow]) -> tuple[str, ...]:
 
 def _comparison(setting: Setting, rows: Sequence[ResultRow], split: Split) -> Comparison:
     here = [row for row in rows if setting.holds(row)]
-    final = {label: last for label in labels_of(here) if (last := _final(here, label, split))}
-    chosen_on = {label: last for label in labels_of(here) if (last := _final(here, label, "validation"))}
-    lines = tuple(_line(label, final, chosen_on, here) for label in final)
-    return Comparison(setting, split, lines)
+    final, chosen_on = _final(here, split), _final(here, "validation")
+    return Comparison(setting, split, tuple(_line(label, final, chosen_on, here) for label in final))
 
 
-def _final(rows: Iterable[ResultRow], label: str, split: Split) -> dict[int, ResultRow]:
-    """By seed, the row of the last round."""
-    found: dict[int, ResultRow] = {}
-    for row in rows:
-        if row.label == label and row.split == split and (row.seed not in found or found[row.seed].round <= row.round):
-            found[row.seed] = row
-    return found
+def _final(rows: Sequence[ResultRow], split: Split) -> Rows:
+    """The rows of the last round, in the order of `labels_of`."""
+    found: Rows = {label: {} for label in labels_of(rows)}
+    for row in sorted(rows, key=lambda row: row.round):
+        if row.split == split:
+            found[row.label][row.seed] = row
+    return {label: of_seeds for label, of_seeds in found.items() if of_seeds}
 
 
 def _line(label: str, final: Rows, chosen_on: Rows, rows: Sequence[ResultRow]) -> Line:
     last = list(final[label].values())
-    course = [row for row in rows if row.label == label and row.split == "validation"]
+    seeds = _by_seed(row for row in rows if row.label == label and row.split == "validation")
+    ranks = [[rank_of(row.sites) for row in seed] for seed in seeds]
     return Line(
         label=label,
         kind=last[0].kind,
-        loss=_needed(_spread(row.loss for row in last)),
-        worst_loss=_needed(_spread(row.worst_loss for row in last)),
+        loss=_over([row.loss for row in last]),
+        worst_loss=_over([row.worst_loss for row in last]),
         f1=_spread(row.f1 for row in last),
         worst_f1=_spread(row.worst_f1 for row in last),
-        bytes=_needed(_spread(float(row.bytes) for row in last)),
-        drift=_spread(_drift(seed) for seed in _by_seed(course)),
-        rank=_spread(_rank(seed) for seed in _by_seed(course)),
-        last_rank=_spread(_last_rank(seed) for seed in _by_seed(course)),
+        bytes=_over([row.bytes for row in last]),
+        drift=_spread(_mean(drift_of(row.sites) for row in seed) for seed in seeds),
+        rank=_spread(map(_mean, ranks)),
+        last_rank=_spread(next((rank for rank in reversed(one) if rank is not None), None) for one in ranks),
         loss_difference=difference(label, final, "loss", chosen_on),
         f1_difference=difference(label, final, "f1", chosen_on),
         worse_than_alone=_worse_than_alone(final[label], final),
@@ -136,19 +135,16 @@ def _worse_than_alone(own: dict[int, ResultRow], final: Rows) -> tuple[int, int]
     return (sum(mine > its for mine, its in pairs), len(pairs)) if pairs else None
 
 
-def _needed(spread: Spread | None) -> Spread:
-    if spread is None:
-        raise AssertionError("every row has a loss")
-    return spread
-
-
 def _spread(values: Iterable[float | None]) -> Spread | None:
     """None where nothing was measured, or not in every seed: a mean over some seeds only would flatter."""
     found = list(values)
-    measured = np.array([value for value in found if value is not None], np.float64)
-    if not found or len(measured) != len(found):
-        return None
-    return Spread(float(measured.mean()), float(measured.std(ddof=1)) if len(measured) > 1 else None, len(measured))
+    measured = [value for value in found if value is not None]
+    return _over(measured) if measured and len(measured) == len(found) else None
+
+
+def _over(values: Sequence[float]) -> Spread:
+    found = np.array(values, np.float64)
+    return Spread(float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else None, len(found))
 
 
 def _by_seed(rows: Iterable[ResultRow]) -> list[list[ResultRow]]:
@@ -165,30 +161,10 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 def drift_of(sites: Iterable[SiteRow]) -> float | None:
     """The mean of those drifts that were measured, each as its mean over the sites."""
-    sites = tuple(sites)
-    return _mean(
-        _mean(drifts)
-        for drifts in (
-            [site.model_drift for site in sites],
-            [site.performance_drift for site in sites],
-            [site.semantic_drift for site in sites],
-        )
-    )
+    drifts = [(site.model_drift, site.performance_drift, site.semantic_drift) for site in sites]
+    return _mean(map(_mean, zip(*drifts, strict=True)))
 
 
 def rank_of(sites: Iterable[SiteRow]) -> float | None:
     """Mean rank of the sites that trained."""
     return _mean(site.rank for site in sites)
-
-
-def _drift(rows: Sequence[ResultRow]) -> float | None:
-    return _mean(drift_of(row.sites) for row in rows)
-
-
-def _rank(rows: Sequence[ResultRow]) -> float | None:
-    return _mean(rank_of(row.sites) for row in rows)
-
-
-def _last_rank(rows: Sequence[ResultRow]) -> float | None:
-    ranks = [rank for row in rows if (rank := rank_of(row.sites)) is not None]
-    return ranks[-1] if ranks else None

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,7 +67,8 @@ def read_corpora(experiment: Experiment, data: Path | None) -> list[LabNote]:
     groups = joined([one.group for _, one in found], [one.note.text for _, one in found])
     of: dict[str, list[LabNote]] = {choice.name: [] for choice in experiment.corpora}
     for (choice, one), group in zip(found, groups, strict=True):
-        of[choice.name] += _pieces(replace(one, group=group), choice.characters)
+        windows = split_note(one.note, choice.characters or len(one.note.text))
+        of[choice.name] += [replace(one, group=group, note=window.note) for window in windows]
     return [one for choice in experiment.corpora for one in _fewer(of[choice.name], choice.notes)]
 
 
@@ -162,19 +164,11 @@ def _typed(one: LabNote, local: Mapping[str, str]) -> LabNote:
     return replace(one, note=note, types=tuple(sorted(set(local.values()))))
 
 
-def _pieces(one: LabNote, characters: int | None) -> list[LabNote]:
-    if characters is None:
-        return [one]
-    return [replace(one, note=window.note) for window in split_note(one.note, characters)]
-
-
 def _fewer(notes: list[LabNote], most: int | None) -> list[LabNote]:
     """At most so many, in whole groups, and the same ones in every run: in the order of their groups' hashes."""
     if most is None:
         return notes
-    sizes: dict[str, int] = {}
-    for one in notes:
-        sizes[one.group] = sizes.get(one.group, 0) + 1
+    sizes = Counter(one.group for one in notes)
     kept: set[str] = set()
     for group in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
         if sizes[group] <= most:

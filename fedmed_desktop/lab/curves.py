@@ -56,13 +56,7 @@ def curves_of(rows: Iterable[ResultRow], setting: Setting, quantity: Quantity) -
         if by_round:
             rounds = sorted(by_round)
             values = [np.array(by_round[number], np.float64) for number in rounds]
-            found.append(
-                Curve(
-                    label,
-                    own[0].kind,
-                    np.array(rounds, np.float64),
-                    np.array([v.mean() for v in values]),
-                    np.array([v.std(ddof=1) if len(v) > 1 else NAN for v in values]),
-                )
-            )
+            sd = np.array([v.std(ddof=1) if len(v) > 1 else NAN for v in values])
+            mean = np.array([v.mean() for v in values])
+            found.append(Curve(label, own[0].kind, np.array(rounds, np.float64), mean, sd))
     return found

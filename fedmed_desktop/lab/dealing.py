@@ -65,9 +65,8 @@ def _label_of(one: LabNote, of: Of) -> str:
         return min(types, key=lambda name: (-types[name], name), default="")
     label = one.chapter if of == "chapters" else one.note.specialty
     if label is None:
-        raise UserFacingError(
-            "lab.no_label", corpus=one.corpus, what="ICD-10 code" if of == "chapters" else "specialty"
-        )
+        what = "ICD-10 code" if of == "chapters" else "specialty"
+        raise UserFacingError("lab.no_label", corpus=one.corpus, what=what)
     return label
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -111,15 +110,13 @@ def _splits(
 
     `size` of the site against the largest one: skewed sites stay so where `notes` bounds them.
     """
-    by_corpus: defaultdict[str, dict[Split, list[Group]]] = defaultdict(
-        lambda: {"train": [], "validation": [], "test": []}
-    )
+    by_corpus: dict[str, dict[Split, list[Group]]] = {}
     for group in groups:
-        by_corpus[group.notes[0].corpus][group.split or "train"].append(group)
+        parts = by_corpus.setdefault(group.notes[0].corpus, {"train": [], "validation": [], "test": []})
+        parts[group.split or "train"].append(group)
     found: dict[Split, list[LabNote]] = {"train": [], "validation": [], "test": []}
-    for corpus in sorted(by_corpus):
-        parts = by_corpus[corpus]
-        shares: tuple[tuple[Split, float], ...] = (("test", split.test_share), ("validation", split.validation_share))
+    shares: tuple[tuple[Split, float], ...] = (("test", split.test_share), ("validation", split.validation_share))
+    for _, parts in sorted(by_corpus.items()):
         notes = sum(len(group.notes) for group in parts["train"])
         parts["train"] = [parts["train"][at] for at in rng.permutation(len(parts["train"]))]
         for name, share in shares:
@@ -146,10 +143,7 @@ def _some(notes: list[LabNote], most: int | None, rng: np.random.Generator) -> l
 
 
 def _types(name: str, groups: Iterable[Group], experiment: Experiment, number: int) -> tuple[str, ...]:
-    types = set(experiment.types)
-    for group in groups:
-        for one in group.notes:
-            types &= set(one.types)
+    types = set(experiment.types).intersection(*(one.types for group in groups for one in group.notes))
     lacking = experiment.split.lacking
     types -= set(lacking[number % len(lacking)] if lacking else ())
     if experiment.types and not types:

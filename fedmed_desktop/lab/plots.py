@@ -82,12 +82,8 @@ class _Look:
         return {"color": self.color, "linestyle": self.dash, "linewidth": self.width}
 
     def dots(self) -> dict[str, Any]:
-        return {
-            "marker": self.marker,
-            "markerfacecolor": self.color,
-            "markeredgecolor": "white",
-            "markeredgewidth": 0.6,
-        }
+        edge = {"markeredgecolor": "white", "markeredgewidth": 0.6}
+        return {"marker": self.marker, "markerfacecolor": self.color} | edge
 
 
 def draw_plots(folder: Path, rows: Sequence[ResultRow]) -> list[Path]:
@@ -139,7 +135,7 @@ def _loss(rows: Sequence[ResultRow], settings: Sequence[Setting]) -> Figure:
 
 def _drift_and_rank(rows: Sequence[ResultRow], settings: Sequence[Setting]) -> Figure | None:
     known: list[Quantity] = [q for q in ("drift", "rank") if any(curves_of(rows, s, q) for s in settings)]
-    looks = {label: look for label, look in _looks(rows).items() if _was(rows, label, "federation")}
+    looks = _federated_looks(rows)
     if not known or not looks:  # sites that train alone have drifts too, which say nothing
         return None
     figure, axes = _panels(settings, known, looks)
@@ -153,7 +149,7 @@ def _drift_and_rank(rows: Sequence[ResultRow], settings: Sequence[Setting]) -> F
 
 def _bytes(rows: Sequence[ResultRow], settings: Sequence[Setting]) -> Figure | None:
     """Scores that each method had reached by bytes moved; the last round's point is filled."""
-    looks = {label: look for label, look in _looks(rows).items() if _was(rows, label, "federation")}
+    looks = _federated_looks(rows)
     if not looks:
         return None
     scores: list[Quantity] = [q for q in ("loss", "f1") if any(curves_of(rows, s, q) for s in settings)]
@@ -165,8 +161,8 @@ def _bytes(rows: Sequence[ResultRow], settings: Sequence[Setting]) -> Figure | N
     return figure
 
 
-def _was(rows: Sequence[ResultRow], label: str, kind: str) -> bool:
-    return any(row.label == label and row.kind == kind for row in rows)
+def _federated_looks(rows: Sequence[ResultRow]) -> dict[str, _Look]:
+    return {label: look for label, look in _looks(rows).items() if look.marker}
 
 
 def _looks(rows: Sequence[ResultRow]) -> dict[str, _Look]:
@@ -176,9 +172,9 @@ def _looks(rows: Sequence[ResultRow]) -> dict[str, _Look]:
     for label in labels_of(rows):
         number = sum(look.color != _GREY for look in looks.values())
         if kinds[label] == "federation":
-            dash = _DASHES[number // len(_COLORS) % len(_DASHES)]
-            marker = _MARKERS[(number + number // len(_COLORS)) % len(_MARKERS)]
-            looks[label] = _Look(_COLORS[number % len(_COLORS)], marker, dash)
+            turn, color = divmod(number, len(_COLORS))
+            marker = _MARKERS[(number + turn) % len(_MARKERS)]
+            looks[label] = _Look(_COLORS[color], marker, _DASHES[turn % len(_DASHES)])
         else:
             looks[label] = _Look(_GREY, "", _REFERENCE[kinds[label]], 1.2)
     return looks

@@ -54,13 +54,7 @@ def pooled_f1(measured: Mapping[str, Measured]) -> float:
 
 def together(snapshots: Sequence[Snapshot]) -> Snapshot:
     """Federations of one site each, after the same round, as one: nothing has moved between them."""
-    return replace(
-        snapshots[0],
-        measured={site: found for one in snapshots for site, found in one.measured.items()},
-        record=None,
-        adapter=None,
-        traffic=0,
-        sites=tuple(
-            site.model_copy(update={"bytes_up": 0, "bytes_down": 0}) for one in snapshots for site in one.sites
-        ),
-    )
+    measured = {site: found for one in snapshots for site, found in one.measured.items()}
+    still = {"bytes_up": 0, "bytes_down": 0}
+    sites = tuple(site.model_copy(update=still) for one in snapshots for site in one.sites)
+    return replace(snapshots[0], measured=measured, record=None, adapter=None, traffic=0, sites=sites)

@@ -219,18 +219,9 @@ class Simulation:
     def _snapshot(self, split: Split, measured: Mapping[str, Measured], traffic: _Traffic, total: int) -> Snapshot:
         state = self._rounds.state
         record = state.history[-1] if state.history else None
-        return Snapshot(
-            round=len(state.history),
-            split=split,
-            measured=measured,
-            record=record,
-            adapter=state.start,
-            traffic=total,
-            sites=tuple(
-                _site_row(self._judges[site], found, record, traffic, self._spec.score_on == "answers")
-                for site, found in measured.items()
-            ),
-        )
+        scored = self._spec.score_on == "answers"
+        sites = [_site_row(self._judges[site], found, record, traffic, scored) for site, found in measured.items()]
+        return Snapshot(len(state.history), split, measured, record, state.start, total, tuple(sites))
 
 
 def _site_row(site: LabSite, found: Measured, record: RoundRecord | None, traffic: _Traffic, scored: bool) -> SiteRow:
@@ -245,13 +236,6 @@ def _site_row(site: LabSite, found: Measured, record: RoundRecord | None, traffi
     part = record.sites.get(site.name) if record else None
     if part is None:
         return row
-    return row.model_copy(
-        update={
-            "steps": part.update.report.steps,
-            "model_drift": part.drift.model,
-            "performance_drift": part.drift.performance,
-            "semantic_drift": part.drift.semantic,
-            "rank": part.rank,
-            "weight": part.weight,
-        }
-    )
+    drifts = {f"{name}_drift": value for name, value in part.drift}
+    own = {"steps": part.update.report.steps, "rank": part.rank, "weight": part.weight}
+    return row.model_copy(update=own | drifts)
