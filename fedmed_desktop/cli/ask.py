@@ -20,7 +20,7 @@ _QUESTION: Final = "Send it, keep it on this computer, or hold (ask again)? [sen
 
 
 class Lines:
-    """Lines from standard input for coroutines. A daemon thread reads, so that nobody waits for it at the end."""
+    """Lines of standard input for coroutines. A daemon thread reads, so that the program can end without it."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[str | None] = asyncio.Queue()
@@ -33,10 +33,10 @@ class Lines:
                 self._loop.call_soon_threadsafe(self._queue.put_nowait, text.strip())
             self._loop.call_soon_threadsafe(self._queue.put_nowait, None)
         except RuntimeError:
-            return  # the program is ending: its loop is closed and nobody waits for lines
+            return  # the program is ending and its loop is closed
 
     def forget(self) -> None:
-        """Drops what was typed before the question was asked: it was not meant as its answer."""
+        """Drops lines typed before the question: they are not its answer."""
         ended = False
         while not self._queue.empty():
             ended = self._queue.get_nowait() is None
@@ -59,7 +59,7 @@ class TerminalApprover:
         self._who = operating_user()
 
     async def decide(self, entry: Entry) -> Verdict:
-        """Returns when the person has decided; to hold is to be asked again after the next Enter."""
+        """Returns the person's decision. After "hold" the next Enter asks again."""
         self._lines = self._lines or Lines()
         with self._face.question():
             self._lines.forget()
@@ -68,7 +68,7 @@ class TerminalApprover:
                 print(_QUESTION, end="", flush=True)
                 answer = await self._lines.next()
                 if answer is None:
-                    # Nobody is there any more; the update stays pending until somebody is.
+                    # Nobody is at the terminal any more: the update stays pending.
                     await asyncio.Event().wait()
                 if answer in ("send", "keep"):
                     break
@@ -83,7 +83,7 @@ class TerminalApprover:
 
 
 def evidence_table(entry: Entry, destination: str) -> Table:
-    """Facts for an operator's decision: what leaves, what it is worth and how it differs."""
+    """Facts for an operator's decision: the bytes that leave, their scores and their drift."""
     update, report, evidence = entry.update, entry.update.report, entry.evidence
     title = f"Update for round {entry.plan.round}" if update.parts else "Final scores of the federation's adapter here"
     table = Table(title=title, title_justify="left", show_header=False, box=None)

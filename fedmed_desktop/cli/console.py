@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -22,10 +22,10 @@ from ..wording.lines import PHASES, line
 
 
 class BufferedFace:
-    """Another face on a thread of its own, so that no output, however slow or broken, holds up the work.
+    """Another face on a thread of its own, so that slow or broken output never holds up the work.
 
-    `emit` and `say` never wait, from any thread. What does not fit into the buffer is left out, oldest first, and
-    counted. A full disk or a reader that has gone costs lines, and nothing else.
+    `emit` and `say` never wait, from any thread. A full buffer drops its oldest lines and counts them; a full disk or a
+    missing reader costs lines, and nothing else.
     """
 
     def __init__(self, face: LineFace | TableFace, most: int = 1000) -> None:
@@ -41,11 +41,11 @@ class BufferedFace:
         self._put(event)
 
     def say(self, text: str) -> None:
-        """A line that is no event."""
+        """Prints a line that is not an event."""
         self._put(text)
 
     def flush(self, seconds: float = 2.0) -> None:
-        """Returns once all is printed, or after this time."""
+        """Waits until everything is printed, or for this long."""
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting and not self._busy, seconds)
 
@@ -87,14 +87,14 @@ class BufferedFace:
 
 
 class LineFace:
-    """Lines with the UTC time. For logs and pipes."""
+    """Lines with the UTC time, for logs and pipes."""
 
     def emit(self, event: events.Event) -> None:
         if text := line(event):
             self.say(f"{event.time:%Y-%m-%dT%H:%M:%SZ} {text}")
 
     def say(self, text: str) -> None:
-        """Writes past Python's buffer: a write that blocks would hold its lock, and the program could not end."""
+        """Writes past Python's buffer: a write that blocks would hold its lock and keep the program from ending."""
         raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
         if raw is None:
             print(text, flush=True)
@@ -105,13 +105,11 @@ class LineFace:
             rest = raw.write(data)
             data = data[rest or 0 :]
 
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        yield
+    def shown(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
-    @contextmanager
-    def question(self) -> Iterator[None]:
-        yield
+    def question(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 @dataclass
@@ -214,7 +212,7 @@ class TableFace:
 
     @contextmanager
     def question(self) -> Iterator[None]:
-        """The table stands aside while somebody is asked something, and what happens meanwhile is printed after."""
+        """Hides the table while somebody is asked something; lines meanwhile are printed afterwards."""
         with self._lock:
             self._asking = True
         self._live.stop()
@@ -225,26 +223,21 @@ class TableFace:
                 self._asking, held, self._held = False, self._held, []
             for text in held:
                 self._print(text)
-            # A new one: the old one would draw over as many lines as its table had.
+            # A new one: the old one would overwrite as many lines as its table had.
             self._live = self._new_live()
             self._live.start(refresh=True)
 
 
 def _is_news(event: events.Event) -> bool:
-    """Whether a line stays readable above the table; the rest is seen in its rows."""
-    if isinstance(event, events.DecisionRecorded):
-        return event.decision != "released"
-    return isinstance(
-        event,
-        events.Prepared
-        | events.RoundOpened
-        | events.RoundCombined
-        | events.UpdateRefused
-        | events.Warned
-        | events.FederationPaused
-        | events.FederationResumed
-        | events.Failed,
-    )
+    """True for events that get a line above the table; its rows show the rest."""
+    match event:
+        case events.DecisionRecorded():
+            return event.decision != "released"
+        case events.Prepared() | events.RoundOpened() | events.RoundCombined() | events.UpdateRefused():
+            return True
+        case events.Warned() | events.FederationPaused() | events.FederationResumed() | events.Failed():
+            return True
+    return False
 
 
 def face_for(title: str) -> BufferedFace:

@@ -26,12 +26,12 @@ class Face(Enum):
     """Where a demonstration is shown."""
 
     WINDOWS = auto()
-    OFFSCREEN = auto()  # the same windows, drawn where nobody sees them; so a rule approves
+    OFFSCREEN = auto()  # the same windows, drawn unseen; a rule approves
     TERMINAL = auto()
 
 
 def choose_face(terminal: bool, offscreen: bool, platform: str | None) -> Face:
-    """From the two flags and the platform that Qt would take: None without a display (preflight.qt_platform)."""
+    """The face for these flags; `platform` is that of Qt, None without a display (preflight.qt_platform)."""
     if terminal:
         return Face.TERMINAL
     if offscreen or platform in ("offscreen", "minimal"):
@@ -40,7 +40,7 @@ def choose_face(terminal: bool, offscreen: bool, platform: str | None) -> Face:
 
 
 def run(argv: list[str]) -> int:
-    """Runs the demonstration and prints how it came out and where its report lies."""
+    """Runs the demonstration and prints its scores and the path of its report."""
     chosen = _parser().parse_args(argv)
     from ..desktop.preflight import qt_platform
 

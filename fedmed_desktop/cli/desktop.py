@@ -62,7 +62,7 @@ def run(options: DesktopOptions) -> int:
 
 
 def run_without_terminal(arguments: Sequence[str]) -> int:
-    """The desktop for the GUI script: on Windows nobody would see what is printed, so a mistake opens a window."""
+    """The desktop without a terminal: a mistake opens a window, since printed text would not be seen."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):

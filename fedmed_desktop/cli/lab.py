@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def run(argv: list[str]) -> int:
-    """Runs an experiment, or what is left of it, and says where its results lie."""
+    """Runs the rest of an experiment and prints the paths of its results."""
     chosen = _parser().parse_args(argv)
     from ..lab.experiment import load_experiment
     from ..lab.progress import LabProgress
@@ -59,7 +59,7 @@ def _engine(chosen: argparse.Namespace, lab: Lab, progress: LabProgress) -> Engi
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fedmed-desktop --lab",
-        description="Compares methods on the same notes, sites and seeds. A lab that was ended goes on where it was.",
+        description="Compares methods on the same notes, sites and seeds. Start it again to resume a stopped lab.",
         allow_abbrev=False,
     )
     bundled = ", ".join(sorted(path.stem for path in resource("experiments").glob("*.toml")))
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         "experiment", metavar="FILE", help=f"an experiment (.toml), or the name of a bundled one: {bundled}"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="where corpora that are not bundled lie")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of corpora that are not bundled")
     parser.add_argument(
         "--engine", choices=("local", "ray"), default="local", help="train here, or as Ray tasks (default local)"
     )

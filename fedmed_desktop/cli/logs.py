@@ -20,7 +20,7 @@ def add_log_level(parser: argparse.ArgumentParser) -> None:
 
 
 def log_to_stderr(level: str) -> None:
-    """Writes records from a thread of its own: a full disk or an unread pipe costs records, and never holds up work."""
+    """Writes records from a thread of its own: a full disk or an unread pipe costs records, but never delays work."""
     logging.raiseExceptions = False  # else a stderr that takes nothing gets tracebacks about it
     written = logging.StreamHandler()
     written.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -17,7 +17,7 @@ MOST_SHARED = 50
 
 
 def run(argv: list[str]) -> int:
-    """Writes the two files that a coordinator needs, and says what to do with them."""
+    """Writes a coordinator's two files and prints the next command."""
     options = _parser().parse_args(argv)
     types = _types(options)
     needs = _needed(options)
@@ -81,7 +81,7 @@ def _who_takes_part(options: argparse.Namespace) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class _Needs:
-    """Settings that a method needs and has no default for, and what a host should know of it."""
+    """Settings that a method needs and that have no default, with notes for the host."""
 
     method: dict[str, str] = field(default_factory=dict)
     share: dict[str, str] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class _Needs:
 
 
 def _needed(options: argparse.Namespace) -> _Needs:
-    """Raises UserFacingError where there is no such method."""
+    """Raises UserFacingError if there is no such method."""
     from ..coordinator.founding import lacking
 
     misfit = lacking(options.method, options.shared_notes is not None)
@@ -97,7 +97,7 @@ def _needed(options: argparse.Namespace) -> _Needs:
         counted, words = _HISTOGRAMS[options.task]
         return _Needs(share={"histogram": counted}, notes=(f"{options.method} needs share.histogram: {words}.",))
     if misfit == "methods.no_shared_notes":
-        told = "Without --shared-notes the coordinator measures each update, on notes that it alone has."
+        told = "Without --shared-notes the coordinator measures each update, on notes of its own."
         return _Needs(method={"measured_by": "coordinator"}, notes=(told,))
     return _Needs()
 
@@ -109,7 +109,7 @@ _HISTOGRAMS = {
 
 
 def _shared_notes(options: argparse.Namespace, types: tuple[str, ...]) -> tuple[SharedNote, ...]:
-    """The first notes of a file, in the federation's types; the texts alone where it learns from those."""
+    """The first notes of a file in the federation's types, or their texts alone for the task "text"."""
     path, most = options.shared_notes, options.shared_count
     if options.task == "text":
         return tuple(SharedNote(text=note.text) for note in plain(path, most))

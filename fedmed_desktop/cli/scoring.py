@@ -17,10 +17,9 @@ DEFAULT_NOTES = 5
 
 
 def typed(path: Path, types: Collection[str], most: int) -> tuple[list[Note], tuple[str, ...]]:
-    """The first `most` notes in these types, and which of the types they annotate.
+    """The first `most` notes in these types, and those of the types that they annotate. Raises UserFacingError.
 
-    `path`: a file of JSON lines, or a folder whose validation notes are meant; a `types.toml` beside the notes says
-    what their types are called in the federation. Raises UserFacingError.
+    `path`: a file of JSON lines, or a folder with validation notes; `types.toml` beside them maps their types.
     """
     file = _file(path)
     unread: Counter[str] = Counter()

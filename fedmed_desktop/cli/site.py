@@ -13,7 +13,7 @@ from .numbers import positive
 
 
 def run(argv: list[str]) -> int:
-    """Takes part until the federation has finished or the program is told to stop."""
+    """Takes part until the federation has finished or a signal stops the program."""
     options = _parser().parse_args(argv)
     log_to_stderr(options.log_level)
     return asyncio.run(_take_part(options))
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "--rank-cap",
         type=positive,
         metavar="N",
-        help="the largest rank that this site's hardware bears (default: any)",
+        help="the largest rank that this site's hardware can train (default: any)",
     )
     parser.add_argument("--nf4", action="store_true", help="hold the base model in 4 bits (bitsandbytes)")
     add_log_level(parser)
@@ -75,7 +75,7 @@ async def _take_part(options: argparse.Namespace) -> int:
     model = resolve_model(options.model)
     notes = read_notes_folder(options.notes)
     if options.types_map is not None:
-        read_types_map(options.types_map)  # a mistake in it is named now, not after the base model is loaded
+        read_types_map(options.types_map)  # names a mistake in it before the base model is loaded
     face = face_for(f"{options.name}: joins {options.join}")
     jobs = Jobs()
     base = LoadedBase(model, "nf4" if options.nf4 else None)

@@ -41,10 +41,7 @@ class Comparison:
     def score(
         self, adapter: Adapter | None, who: str, control: Control, at_site: Mapping[str, Adapter] | None = None
     ) -> TestScores:
-        """Test scores of an adapter, or of the base where there is none; the row of `who` shows the progress.
-
-        `at_site`: adapters of those sites that have one of their own.
-        """
+        """Test scores of an adapter (None: of the base), or of those `at_site`; `who` names the progress."""
         found = {}
         for number, site in enumerate(self._sites, start=1):
             self._emit(events.PhaseChanged(site=who, round=self._spec.rounds + 1, phase="evaluating"))
@@ -62,8 +59,8 @@ class Comparison:
         measured = self.score(finished.adapter, "federation", control, finished.at_site)
         return TestScores({**measured.by_site, **told})
 
-    def train_alone(self, site: DemoSite, initial: Adapter, folder: Path, control: Control) -> Adapter:
-        """The site's own adapter after the same rounds, steps, seeds and optimiser restarts, combining only itself."""
+    def alone(self, site: DemoSite, initial: Adapter, folder: Path, control: Control) -> TestScores:
+        """Scores of the site trained alone: the same rounds, steps, seeds and optimiser restarts."""
         adapter = initial
         for number in range(1, self._spec.rounds + 1):
             plan = Plan(
@@ -81,4 +78,4 @@ class Comparison:
 
             result = self._trainers[site.name].train_round(plan, Given(adapter), alone, emit, control)
             adapter = Adapter.from_blob(result.blobs["adapter"])
-        return adapter
+        return self.score(adapter, f"{site.name} alone", control)

@@ -29,7 +29,7 @@ from .settings import DEMO_RULE, LORA, SHARED_NOTES, TRAINING, TYPES, DemoOption
 
 @dataclass(frozen=True)
 class DemoSite:
-    """A site of the demonstration and its notes, as they lie in its folder."""
+    """A site of the demonstration and the notes in its folder."""
 
     name: str
     folder: Path
@@ -38,10 +38,9 @@ class DemoSite:
 
 @dataclass(frozen=True)
 class Finished:
-    """Everything a federation leaves: its state, its final model, each site's record of decisions.
+    """Everything that a federation leaves behind.
 
-    `adapter` is all that the federation added to the base, as one adapter; `at_site` the same with a site's own part,
-    of those sites that keep one.
+    `adapter` is all that it added to the base, as one adapter; `at_site` the same with the part that a site keeps.
     """
 
     spec: FederationSpec
@@ -52,7 +51,7 @@ class Finished:
 
 
 def demo_sites(options: DemoOptions) -> list[DemoSite]:
-    """The sites whose notes lie in the notes folder; raises UserFacingError naming what is missing or wrong."""
+    """The sites with notes in the notes folder. Raises UserFacingError naming what is missing or wrong."""
     folders = site_folders(options)
     for folder in folders:
         site_name(folder.name)
@@ -105,9 +104,8 @@ async def run_federation(
 ) -> Finished:
     """Runs all rounds. The first site is the operator's; without an `operator`, the demo rule decides there too.
 
-    `joined` is told the operator's agent before any of them runs.
-
-    Raises UserFacingError, also where the federation pauses: nobody is there who could resume a demonstration.
+    `joined` gets the operator's agent before any agent runs.
+    Raises UserFacingError, also if the federation pauses: nobody could resume a demonstration.
     """
     paused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -126,9 +124,19 @@ async def run_federation(
             with ExitStack() as opened:
                 agents = []
                 for number, site in enumerate(sites):
-                    decides = operator if number == 0 else None
-                    agents.append(_agent(site, spec, base, jobs, folder, server.port, decides, emit))
-                    opened.callback(agents[-1].close)
+                    agent = SiteAgent(
+                        name=site.name,
+                        address=f"ws://127.0.0.1:{server.port}",
+                        data_dir=folder / "sites" / site.name,
+                        base_fingerprint=spec.base.fingerprint,
+                        make_trainer=trainer_factory(base, site.name, site.notes, site.folder, emit),
+                        approver=operator if operator and number == 0 else RuleApprover(DEMO_RULE),
+                        jobs=jobs,
+                        emit=emit,
+                        backoff=Backoff(first=0.1, most=2.0),
+                    )
+                    agents.append(agent)
+                    opened.callback(agent.close)
                 joined(agents[0])
                 await _all_finished([asyncio.ensure_future(host.wait_for_fault()), paused], [a.run() for a in agents])
             decisions = {agent.name: agent.decisions for agent in agents}
@@ -142,7 +150,7 @@ async def run_federation(
 
 
 async def _all_finished(faults: list[asyncio.Future[None]], runs: list[Coroutine[Any, Any, str]]) -> None:
-    """Waits for all runs; the first that fails, or the first fault, ends all and is raised as it is."""
+    """Waits for all runs. The first that fails, or the first fault, ends them all and is raised."""
     tasks = [asyncio.ensure_future(run) for run in runs]
     everything = asyncio.ensure_future(asyncio.gather(*tasks))
     waiting: list[asyncio.Future[Any]] = [everything, *faults]
@@ -157,26 +165,3 @@ async def _all_finished(faults: list[asyncio.Future[None]], runs: list[Coroutine
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-
-
-def _agent(
-    site: DemoSite,
-    spec: FederationSpec,
-    base: LoadedBase,
-    jobs: Jobs,
-    folder: Path,
-    port: int,
-    operator: Approver | None,
-    emit: Callable[[events.Event], None],
-) -> SiteAgent:
-    return SiteAgent(
-        name=site.name,
-        address=f"ws://127.0.0.1:{port}",
-        data_dir=folder / "sites" / site.name,
-        base_fingerprint=spec.base.fingerprint,
-        make_trainer=trainer_factory(base, site.name, site.notes, site.folder, emit),
-        approver=operator or RuleApprover(DEMO_RULE),
-        jobs=jobs,
-        emit=emit,
-        backoff=Backoff(first=0.1, most=2.0),
-    )

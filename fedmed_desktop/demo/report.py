@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import threading
 from collections import defaultdict
@@ -12,12 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from .. import __version__, events
 from ..federation.record import RoundRecord, SiteRecord
 from ..scores import Scores, pool
-from ..training.device import Device, peak_resident_mib
+from ..training.device import Device, available_cores, peak_resident_mib, total_memory
 from .comparison import TestScores
 from .federation import Finished
 from .settings import DemoOptions
@@ -51,9 +48,9 @@ def write_report(
     federation: TestScores,
     alone: dict[str, TestScores],
 ) -> Path:
-    """Writes the final model as a PEFT folder, that of sites with a part of their own too, and `report.json`.
+    """Writes the final model (also that of each site with a part of its own) as PEFT folders, and `report.json`.
 
-    Returns the latter's path. PEFT knows one adapter at a time, so what lies frozen beside the final one is in it.
+    Returns the path of the latter. PEFT loads one adapter, so it includes the frozen one.
     """
     options.report.mkdir(parents=True, exist_ok=True)
     finished.adapter.save_peft(options.report / "adapter", str(options.model))
@@ -93,10 +90,7 @@ def _overall(scores: TestScores) -> dict[str, object]:
 
 
 def _after(record: RoundRecord, finished: Finished) -> Scores:
-    """The federation's validation score after a round: the sites' pooled "before" of the next one.
-
-    After the last round there is no next one: the sites' test scores of the final adapter stand in.
-    """
+    """The federation's score after a round: the pooled "before" of the next round, or the final test scores."""
     following = [r for r in finished.state.history if r.round == record.round + 1]
     if following:
         return pool(site.update.report.scores_before for _, site in sorted(following[0].sites.items()))
@@ -154,15 +148,12 @@ def _machine() -> dict[str, object]:
     return {
         "system": platform.platform(),
         "processor": platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_mib": psutil.virtual_memory().total // 2**20,
+        "cores": available_cores(),
+        "memory_mib": total_memory() // 2**20,
     }
 
 
 def _versions() -> dict[str, str]:
     names = ("torch", "transformers", "peft", "numpy", "safetensors", "websockets")
-    return {
-        "fedmed-desktop": __version__,
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in names},
-    }
+    own = {"fedmed-desktop": __version__, "python": platform.python_version()}
+    return own | {name: metadata.version(name) for name in names}

@@ -16,7 +16,6 @@ from typing import TypeVar
 from .. import events
 from ..federation import Control
 from ..files import make_folder
-from ..lora import Adapter
 from ..site import Approver, Jobs, SiteAgent
 from ..training.device import available_cores
 from ..training.preparation import LoadedBase
@@ -41,28 +40,22 @@ class DemoResult:
     report: Path
 
 
-def _nobody(agent: SiteAgent) -> None:
-    """Default where no face needs the operator's agent."""
-
-
 async def run_demo(
     options: DemoOptions,
     operator: Approver | None,
     emit: Callable[[events.Event], None],
     *,
     jobs: Jobs | None = None,
-    joined: Callable[[SiteAgent], None] = _nobody,
+    joined: Callable[[SiteAgent], None] = lambda agent: None,
     data_dir: Path | None = None,
     base: LoadedBase | None = None,
 ) -> DemoResult:
     """Runs the federation, scores it on test notes, compares if asked to, and writes the report.
 
     `emit` is called from the event loop and from the working thread. A face may hand in its `jobs`, which it closes
-    itself, and its `base`, with that one's threads; `joined` is told the operator's agent (the first site's) on the
-    event loop, before it runs. In `data_dir` the federation's state is kept and taken up again; without it, nothing is.
-
-    Cancelled, it ends the work at the next step, then sites and coordinator, and returns once all is closed.
-    Raises UserFacingError.
+    itself, and its `base`; `joined` gets the operator's agent (the first site's) on the event loop before it runs.
+    `data_dir` keeps the federation's state, which a later call resumes; without it nothing is kept.
+    Cancelling ends the work at the next step, then sites and coordinator. Raises UserFacingError.
     """
     began = time.monotonic()
     make_folder(options.report)  # before hours of work, not after
@@ -95,7 +88,7 @@ async def run_demo(
             before = await done(lambda: comparison.score(None, "base model", control))
             alone: dict[str, TestScores] = {}
             for site in sites if options.compare else []:
-                alone[site.name] = await done(partial(_alone, comparison, site, initial, folder, control))
+                alone[site.name] = await done(partial(comparison.alone, site, initial, folder, control))
     finally:
         if jobs is None:
             worker.close()
@@ -108,14 +101,9 @@ async def run_demo(
 
 @contextmanager
 def _folder(kept: Path | None) -> Iterator[Path]:
-    """The folder that is kept, or one that goes with the demonstration."""
+    """The folder that is kept, or a temporary one."""
     if kept is not None:
         yield make_folder(kept)
         return
     with tempfile.TemporaryDirectory(prefix="fedmed-demo-") as name:
         yield Path(name)
-
-
-def _alone(comparison: Comparison, site: DemoSite, initial: Adapter, folder: Path, control: Control) -> TestScores:
-    adapter = comparison.train_alone(site, initial, folder, control)
-    return comparison.score(adapter, f"{site.name} alone", control)
