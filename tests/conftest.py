@@ -6,6 +6,7 @@ The environment is set before anything of ours is imported; children that tests 
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import atexit
 import inspect
@@ -110,6 +111,15 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     names = pyfuncitem._fixtureinfo.argnames
     asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _late_imports(request: pytest.FixtureRequest) -> None:
+    """Loads for a module's first test what it imports under TYPE_CHECKING: torch need not be there to collect tests."""
+    tree = ast.parse(Path(request.module.__file__).read_text("utf-8"))
+    late = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    for node in late:
+        exec(compile(ast.Module(node.body, []), request.module.__file__, "exec"), vars(request.module))
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 
 from fedmed_desktop.clinical import SiteNotes, apply_types, read_notes_folder, read_types_map
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
@@ -14,9 +14,14 @@ from fedmed_desktop.federation.work import Control, Given
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.lora.base_model import decoder_linears
 from fedmed_desktop.resources import resource
-from fedmed_desktop.training.base import BaseModel
-from fedmed_desktop.training.device import Quantization, choose_device
-from fedmed_desktop.training.trainer import SiteTrainer
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    import torch
+
+    from fedmed_desktop.training.base import BaseModel
+    from fedmed_desktop.training.device import Quantization, choose_device
+    from fedmed_desktop.training.trainer import SiteTrainer
+
 
 pytestmark = pytest.mark.gpu
 

@@ -15,19 +15,23 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from fedmed_desktop import events
-from fedmed_desktop.demo.federation import demo_sites, demo_spec
-from fedmed_desktop.demo.run import DemoResult, run_demo
 from fedmed_desktop.demo.settings import LORA, SHARED_NOTES, DemoOptions
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.lora import Adapter, algebra
 from fedmed_desktop.site import Jobs, Record, SiteAgent, Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
-from fedmed_desktop.training.preparation import LoadedBase
 from tests.parts.told import told_as
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    from fedmed_desktop.demo.federation import demo_sites, demo_spec
+    from fedmed_desktop.demo.run import DemoResult, run_demo
+    from fedmed_desktop.training.preparation import LoadedBase
+
 
 TEXTS = ("Lithium caused tremor .", "Aspirin was given for pain .", "Fever followed the dose of cefazolin .")
 DRUGS = ("Lithium", "Aspirin", "cefazolin")

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,12 +17,14 @@ from fedmed_desktop.federation import LocalResult
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.lab.cells import Cell, cells
 from fedmed_desktop.lab.engines import SiteJob
-from fedmed_desktop.lab.engines.local import LocalEngine
 from fedmed_desktop.lab.experiment import Experiment, load_experiment
 from fedmed_desktop.lab.run import Lab, LabOptions
 from fedmed_desktop.resources import resource
 from fedmed_desktop.storage.results import CELLS_FILE, CellResult, ResultRow, Results, read_results
 from tests.parts.told import told_as
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    from fedmed_desktop.lab.engines.local import LocalEngine
 
 pytestmark = pytest.mark.usefixtures("no_wait_for_disk")
 

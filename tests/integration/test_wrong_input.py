@@ -8,14 +8,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from fedmed_desktop.cli import main
 from fedmed_desktop.resources import resource
-from fedmed_desktop.training.loading import LoadedBase
 from tests.parts.model import copied
 from tests.parts.told import told_as
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    from fedmed_desktop.training.loading import LoadedBase
 
 SITE = ("--site", "--join", "ws://127.0.0.1:9", "--name", "A")
 BAD_FOLDERS = ("missing", "file", "binary", "loop", "file/below", "n" * 300)

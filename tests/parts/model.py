@@ -7,8 +7,6 @@ import os
 import shutil
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
-
 
 def copied(model: Path, folder: Path) -> Path:
     return Path(shutil.copytree(model, folder))
@@ -16,6 +14,8 @@ def copied(model: Path, folder: Path) -> Path:
 
 def replace_weights(model: Path) -> None:
     """The same model with other numbers in it, as a download in place would leave it."""
+    from safetensors.torch import load_file, save_file
+
     path = model / "model.safetensors"
     numbers = {name: tensor * 0.5 for name, tensor in load_file(path).items()}
     save_file(numbers, path, metadata={"format": "pt"})

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from fedmed_desktop.events import Event
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
 from fedmed_desktop.federation.work import Control, Given, LocalResult
 from fedmed_desktop.lora import Adapter, Module
-from fedmed_desktop.training.trainer import SiteTrainer
+
+if TYPE_CHECKING:
+    from fedmed_desktop.training.trainer import SiteTrainer
 
 TYPES = ("drug", "problem")
 DRUGS = ("aspirin", "insulin", "heparin", "warfarin", "digoxin")

@@ -6,18 +6,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import peft
 import pytest
 import safetensors.numpy
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora import Adapter, Module
 from fedmed_desktop.wording import SENTENCES, told
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    import peft
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
 
 # transformers 5 asks its own models for a name that it has itself deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -147,13 +150,13 @@ SAVED_BY_PEFT: dict[str, dict[str, Any]] = {
 }
 
 
-def save_with_peft(folder: Path, dtype: torch.dtype = torch.float32, **options: Any) -> torch.Tensor:
+def save_with_peft(folder: Path, dtype: str = "float32", **options: Any) -> torch.Tensor:
     """Save a random adapter by PEFT and return the adapted model's logits."""
     model = peft.get_peft_model(tiny_base(), peft.LoraConfig(**options)).eval()
     torch.manual_seed(3)
     for name, weight in model.named_parameters():
         if "lora_" in name:
-            weight.data = (0.2 * torch.randn_like(weight)).to(dtype)
+            weight.data = (0.2 * torch.randn_like(weight)).to(getattr(torch, dtype))
     model.save_pretrained(folder, save_embedding_layers=False)
     return logits(model.float())
 
@@ -166,8 +169,8 @@ def test_that_adapters_saved_by_peft_read_in_with_the_same_logits(kind: str, tmp
     assert_same_logits(logits(merged(adapter)), expected)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-def test_that_other_float_types_are_read(dtype: torch.dtype, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_that_other_float_types_are_read(dtype: str, tmp_path: Path) -> None:
     expected = save_with_peft(tmp_path, dtype=dtype, **SAVED_BY_PEFT["plain"])
     adapter = Adapter.load_peft(tmp_path)
     assert {module.A.dtype for module in adapter.values()} == {np.dtype(np.float32)}

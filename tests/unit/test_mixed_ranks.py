@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,10 +15,13 @@ from fedmed_desktop.federation.check import check_norm
 from fedmed_desktop.federation.inputs import SiteJoined
 from fedmed_desktop.federation.work import Given
 from fedmed_desktop.lora import Adapter, algebra
-from fedmed_desktop.training.starting import for_training
 from tests.parts.federation import LORA, SHAPES, moved, result_of
 from tests.parts.method import closed, spec_of
 from tests.parts.told import told_as
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    from fedmed_desktop.training.starting import for_training
+
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RANK = 4

@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
 
 from fedmed_desktop.clinical import Entity, Note, parse_answer
-from fedmed_desktop.training.batches import Encoder
-from fedmed_desktop.training.plain_text import text_tokens
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    from transformers import PreTrainedTokenizerFast
+
+    from fedmed_desktop.training.batches import Encoder
+    from fedmed_desktop.training.plain_text import text_tokens
+
 
 NAMED = ["<unk>", "<s>", "</s>", "<|im_end|>"]
 ADDED = ["<think>", "[INST]", "warfarin"]  # not special: two control tokens and a word

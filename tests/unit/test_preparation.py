@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,10 +14,13 @@ from fedmed_desktop.cli.scoring import typed
 from fedmed_desktop.clinical import read_notes_folder
 from fedmed_desktop.events import Event, Prepared
 from fedmed_desktop.lora.base_model import file_state, fingerprint
-from fedmed_desktop.training.preparation import LoadedBase, site_types_map, trainer_factory, typed_notes
 from tests.parts.federation import small_spec
 from tests.parts.model import copied, replace_weights
 from tests.parts.told import told_as
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    from fedmed_desktop.training.preparation import LoadedBase, site_types_map, trainer_factory, typed_notes
+
 
 TEXT = "Lithium caused tremor ."
 SPANS = (("Chemical", "Lithium"), ("Disease", "tremor"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,14 +20,17 @@ from fedmed_desktop.federation.plan import Plan, TrainingSettings
 from fedmed_desktop.federation.work import Control, Given, Stopped
 from fedmed_desktop.lora import Adapter, Module
 from fedmed_desktop.lora.base_model import decoder_linears
-from fedmed_desktop.training import reading as reading_module
-from fedmed_desktop.training.base import BaseModel
-from fedmed_desktop.training.batches import Encoder
-from fedmed_desktop.training.generation import Request, TokenText, answer_limit, generate, stream
-from fedmed_desktop.training.preparation import LoadedBase
-from fedmed_desktop.training.reading import NoteReader
-from fedmed_desktop.training.trainer import SiteTrainer
 from tests.parts.told import told_as
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    from fedmed_desktop.training import reading as reading_module
+    from fedmed_desktop.training.base import BaseModel
+    from fedmed_desktop.training.batches import Encoder
+    from fedmed_desktop.training.generation import Request, TokenText, answer_limit, generate, stream
+    from fedmed_desktop.training.preparation import LoadedBase
+    from fedmed_desktop.training.reading import NoteReader
+    from fedmed_desktop.training.trainer import SiteTrainer
+
 
 TYPES = ("drug", "problem")
 TEXT = "Aspirin was given for pain."

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
 
 from fedmed_desktop.clinical import SiteNotes
 from fedmed_desktop.events import Evaluated, Event, GenerationProgress, TrainingStep
@@ -19,16 +18,22 @@ from fedmed_desktop.federation.work import Control, Given, LocalResult, Stopped
 from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.lora.half import open_update
 from fedmed_desktop.scores import Scores
-from fedmed_desktop.training.base import BaseModel
-from fedmed_desktop.training.device import choose_device
-from fedmed_desktop.training.preparation import LoadedBase
-from fedmed_desktop.training.scoring import SharedNotesScorer, shared_notes
-from fedmed_desktop.training.starting import for_training
-from fedmed_desktop.training.trainer import SiteTrainer
 from tests.parts.federation import small_spec
 from tests.parts.model import copied
 from tests.parts.told import told_as
 from tests.parts.training import NOTES, SETTINGS, TYPES, note, plan_of, random_adapter, silent, train
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from fedmed_desktop.training.base import BaseModel
+    from fedmed_desktop.training.device import choose_device
+    from fedmed_desktop.training.preparation import LoadedBase
+    from fedmed_desktop.training.scoring import SharedNotesScorer, shared_notes
+    from fedmed_desktop.training.starting import for_training
+    from fedmed_desktop.training.trainer import SiteTrainer
+
 
 PERSONAL = (Orthogonal(weight=0.1, rank=2),)
 FAST = SETTINGS.model_copy(update={"learning_rate": 0.03})

@@ -3,25 +3,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from fedmed_desktop.federation.plan import Orthogonal, Proximal
 from fedmed_desktop.federation.work import Stopped
 from fedmed_desktop.lora import Adapter, algebra
-from fedmed_desktop.training.base import BaseModel
-from fedmed_desktop.training.batches import Encoder, Examples, collate
-from fedmed_desktop.training.loop import label_losses
-from fedmed_desktop.training.objectives import (
-    Penalties,
-    row_overlap,
-    squared_cosines,
-    squared_product_distance,
-)
 from tests.parts.training import NOTES, TYPES, random_adapter
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    import torch
+    from torch import Tensor
+
+    from fedmed_desktop.training.base import BaseModel
+    from fedmed_desktop.training.batches import Encoder, Examples, collate
+    from fedmed_desktop.training.loop import label_losses
+    from fedmed_desktop.training.objectives import (
+        Penalties,
+        row_overlap,
+        squared_cosines,
+        squared_product_distance,
+    )
+
 
 seeds = st.integers(0, 2**32 - 1)
 

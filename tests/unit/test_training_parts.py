@@ -6,11 +6,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
-import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,18 +18,23 @@ from fedmed_desktop.federation.plan import Plan, TrainingSettings
 from fedmed_desktop.federation.work import Control, Given, Stopped
 from fedmed_desktop.lora import Adapter, Module
 from fedmed_desktop.lora.base_model import decoder_linears, fingerprint
-from fedmed_desktop.training.base import BaseModel, resolve_model
-from fedmed_desktop.training.batches import Encoder, Example, Schedule, by_length, collate
-from fedmed_desktop.training.device import choose_device
-from fedmed_desktop.training.generation import Request, generate, stream
-from fedmed_desktop.training.loading import LoadedBase
-from fedmed_desktop.training.loop import label_losses, learning_rate_share
-from fedmed_desktop.training.trainer import SiteTrainer
 from tests.parts.model import copied
 from tests.parts.told import told_as
 
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    import torch
+    import transformers
+
+    from fedmed_desktop.training.base import BaseModel, resolve_model
+    from fedmed_desktop.training.batches import Encoder, Example, Schedule, by_length, collate
+    from fedmed_desktop.training.device import choose_device
+    from fedmed_desktop.training.generation import Request, generate, stream
+    from fedmed_desktop.training.loading import LoadedBase
+    from fedmed_desktop.training.loop import label_losses, learning_rate_share
+    from fedmed_desktop.training.trainer import SiteTrainer
+
+
 TYPES = ("drug",)
-CPU = torch.device("cpu")
 
 
 def note(words: int, name: str = "n") -> Note:
@@ -62,7 +66,7 @@ def test_that_the_loss_is_that_of_a_plain_forward_with_labels(
     base: BaseModel, examples: tuple[Example, ...], loss_on: str
 ) -> None:
     assert base.head_apart
-    ours = collate(examples, loss_on, CPU)  # type: ignore[arg-type]
+    ours = collate(examples, loss_on, torch.device("cpu"))  # type: ignore[arg-type]
     length = ours.tokens.shape[1]
     labels = torch.full((len(examples), length), -100)
     mask = torch.zeros((len(examples), length), dtype=torch.long)

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
 from fedmed_desktop.clinical import SiteNotes
 from fedmed_desktop.events import Evaluated, Event, GenerationProgress, PhaseChanged, TrainingStep
@@ -19,10 +19,14 @@ from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.lora.base_model import decoder_linears
 from fedmed_desktop.lora.half import open_update
 from fedmed_desktop.scores import Scores
-from fedmed_desktop.training.base import BaseModel
-from fedmed_desktop.training.trainer import SiteTrainer, resized
 from tests.parts.told import told_as
 from tests.parts.training import NOTES, SETTINGS, TYPES, StopAtLook, note, plan_of, silent, train
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    import torch
+
+    from fedmed_desktop.training.base import BaseModel
+    from fedmed_desktop.training.trainer import SiteTrainer, resized
 
 
 @pytest.fixture(scope="module")

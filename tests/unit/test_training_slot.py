@@ -4,18 +4,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 from fedmed_desktop.lora import Adapter, Module
-from fedmed_desktop.training.base import BaseModel
-from fedmed_desktop.training.device import choose_device
 from tests.parts.told import told_as
 
-TOKENS = torch.arange(3, 27).reshape(2, 12)
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    import torch
+    from torch import Tensor
+
+    from fedmed_desktop.training.base import BaseModel
+    from fedmed_desktop.training.device import choose_device
+
+
+TOKENS = np.arange(3, 27).reshape(2, 12)
 
 
 def filled(shapes: dict[str, tuple[int, int]], rank: int, seed: int, scale: float = 2.0) -> Adapter:
@@ -29,25 +34,27 @@ def filled(shapes: dict[str, tuple[int, int]], rank: int, seed: int, scale: floa
     return Adapter(modules)
 
 
-@torch.no_grad()
 def logits(base: BaseModel) -> Tensor:
-    found: Tensor = base.model(input_ids=TOKENS, use_cache=False).logits
-    return found.clone()
+    with torch.no_grad():
+        found: Tensor = base.model(input_ids=torch.from_numpy(TOKENS), use_cache=False).logits
+        return found.clone()
 
 
-@torch.no_grad()
 def dense_logits(base: BaseModel, *adapters: Adapter) -> Tensor:
     """The bare base with all delta W added to its weights, which are put back."""
-    base.lora.detach()
-    weights = {n: base.model.get_submodule(n).weight for adapter in adapters for n in adapter}
-    was = {name: weight.clone() for name, weight in weights.items()}
-    for adapter in adapters:
-        for name, module in adapter.items():
-            weights[name] += torch.from_numpy(module.scale * module.B.astype(float) @ module.A.astype(float)).float()
-    found = logits(base)
-    for name, weight in weights.items():
-        weight.copy_(was[name])
-    return found
+    with torch.no_grad():
+        base.lora.detach()
+        weights = {n: base.model.get_submodule(n).weight for adapter in adapters for n in adapter}
+        was = {name: weight.clone() for name, weight in weights.items()}
+        for adapter in adapters:
+            for name, module in adapter.items():
+                weights[name] += torch.from_numpy(
+                    module.scale * module.B.astype(float) @ module.A.astype(float)
+                ).float()
+        found = logits(base)
+        for name, weight in weights.items():
+            weight.copy_(was[name])
+        return found
 
 
 def test_that_all_attached_adapters_act_as_the_sum_of_their_products(
@@ -111,7 +118,7 @@ def test_that_the_frozen_adapter_gets_no_gradient_and_the_personal_one_always_do
     if folded_before:
         with base.lora.folded():
             pass
-    base.model(input_ids=TOKENS, use_cache=False).logits.square().mean().backward()
+    base.model(input_ids=torch.from_numpy(TOKENS), use_cache=False).logits.square().mean().backward()
     with_gradient = {name for name, p in base.model.named_parameters() if p.grad is not None}
     expected = {
         f"{name}.lora_{factor}.{slot}.weight"
@@ -175,7 +182,7 @@ def test_that_three_adapters_act_on_a_base_of_four_bits_and_leave_every_bit_of_i
             expected = expected + module.scale * x @ torch.from_numpy(module.A.T @ module.B.T)
         base.lora.attach(shared, frozen, personal)
         assert torch.allclose(base.model.get_submodule(name)(x), expected, atol=1e-5)
-    base.model(input_ids=TOKENS, use_cache=False).logits.square().mean().backward()
+    base.model(input_ids=torch.from_numpy(TOKENS), use_cache=False).logits.square().mean().backward()
     assert all(parameter.grad is not None for parameter in base.lora.parameters().values())
     base.lora.detach()
     now = base.model.state_dict()

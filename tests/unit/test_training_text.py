@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
@@ -21,15 +19,21 @@ from fedmed_desktop.federation.work import Control, Given
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.lora.base_model import decoder_linears
 from fedmed_desktop.scores import Scores
-from fedmed_desktop.training.base import BaseModel
-from fedmed_desktop.training.batches import Encoder, Examples, collate
-from fedmed_desktop.training.loop import label_losses
-from fedmed_desktop.training.preparation import LoadedBase, trainer_factory
-from fedmed_desktop.training.trainer import SiteTrainer
 from tests.parts.federation import small_spec
 from tests.parts.told import told_as
 from tests.parts.training import note as marked
 from tests.parts.training import plan_of, train
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    import torch
+    import transformers
+
+    from fedmed_desktop.training.base import BaseModel
+    from fedmed_desktop.training.batches import Encoder, Examples, collate
+    from fedmed_desktop.training.loop import label_losses
+    from fedmed_desktop.training.preparation import LoadedBase, trainer_factory
+    from fedmed_desktop.training.trainer import SiteTrainer
+
 
 LONG = "PAST HISTORY:\n  She has difficulty climbing stairs , tying shoes.\n\n" * 8
 SETTINGS = TrainingSettings(steps=12, batch_size=4, learning_rate=0.02, max_tokens=64)

@@ -6,23 +6,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from torch import Tensor
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from fedmed_desktop.federation.plan import ControlVariate, Orthogonal, Plan, Proximal, TrainingSettings
 from fedmed_desktop.federation.work import Control, Stopped
 from fedmed_desktop.lora import Adapter, algebra
-from fedmed_desktop.training.base import BaseModel
-from fedmed_desktop.training.batches import Encoder, Examples, collate
-from fedmed_desktop.training.checkpoints import Checkpoint
-from fedmed_desktop.training.loop import StepDone, Training, label_losses
-from fedmed_desktop.training.objectives import Penalties, Variate
 from tests.parts.told import told_as
 from tests.parts.training import NOTES, TYPES, StopAtLook, plan_of, random_adapter
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    import torch
+    from torch import Tensor
+    from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+    from fedmed_desktop.training.base import BaseModel
+    from fedmed_desktop.training.batches import Encoder, Examples, collate
+    from fedmed_desktop.training.checkpoints import Checkpoint
+    from fedmed_desktop.training.loop import StepDone, Training, label_losses
+    from fedmed_desktop.training.objectives import Penalties, Variate
+
 
 SGD = TrainingSettings(
     steps=4, batch_size=4, micro_batch_size=2, learning_rate=0.5, optimizer="sgd", clip_norm=None, warmup_share=0.0,
