@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from fedmed_desktop.federation.update import Report
+from fedmed_desktop.protocol.messages import Hello
 from tests.contracts.test_floors import FLOORS
 from tests.parts.sources import ROOT
 
@@ -59,3 +61,33 @@ def test_that_the_guide_shows_the_floors_as_they_are_tested() -> None:
             floor, words = int(number), words[1:]
         shown |= dict.fromkeys(filter(None, words), floor)
     assert shown == {name: number for name, number in FLOORS.items() if name != "__main__"}
+
+
+# Each number of an update and each fact of a site's first message, and the words that tell of it on guide/leaves.md.
+TOLD = {
+    "kind": "one report without a blob",
+    "notes": "training notes",
+    "supervised_tokens": "supervised tokens",
+    "steps": "optimiser steps",
+    "train_loss": "training loss",
+    "loss_before": "validation loss before and after",
+    "loss_after": "validation loss before and after",
+    "shared_loss": "the loss on notes that the federation shares",
+    "histogram": "A histogram",
+    "scores_before": "right, invented and missed on your validation notes, before and after",
+    "scores_after": "right, invented and missed on your validation notes, before and after",
+    "start_norm": "norms of the starting adapter and of the update",
+    "update_norm": "norms of the starting adapter and of the update",
+    "effective_rank": "effective rank",
+    "seconds": "how many seconds",
+    "site": "site's name",
+    "token": "random token",
+    "base": "base model's fingerprint",
+    "rank_cap": "largest rank that the site can train",
+}
+
+
+def test_that_the_guide_lists_all_that_leaves() -> None:
+    text = " ".join((ROOT / "resources/guide/leaves.md").read_text("utf-8").split())
+    assert TOLD.keys() == Report.model_fields.keys() | Hello.model_fields.keys() - {"type", "version"}
+    assert [words for words in TOLD.values() if words not in text] == []
