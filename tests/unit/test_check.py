@@ -43,7 +43,7 @@ def test_that_the_wildest_update_that_is_taken_can_be_combined(method: str) -> N
         for site, (notes, steps, loss) in zip(SITES, ((2**53, 1, 0.0), (1, 9, 1e30), (1, 9, 1.0)), strict=True)
     }
     controls = given if method == "scaffold" else None
-    outcome, _ = closed(spec, given, reports, start=INITIAL, controls=controls)
+    outcome = closed(spec, given, reports, start=INITIAL, controls=controls)
     for (_, module), factor in product(outcome.adapter.items(), "AB"):
         assert np.isfinite(getattr(module, factor)).all()
 
@@ -55,5 +55,5 @@ def test_that_weights_next_to_nothing_are_weights_too(tau: float) -> None:
     reports = {site: Report(notes=1, histogram=one) for site, one in zip(SITES, words, strict=True)}
     ranks = dict(zip(SITES, (1, 2, 2), strict=True))
     given = {site: Adapter.initial(INITIAL.shapes, rank, LORA.scale, seed=rank) for site, rank in ranks.items()}
-    outcome, _ = closed(spec, given, reports, start=INITIAL, ranks=ranks)
+    outcome = closed(spec, given, reports, start=INITIAL, ranks=ranks)
     assert outcome.adapter.ranks

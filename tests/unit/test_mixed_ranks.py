@@ -45,7 +45,7 @@ def begun(plan: Plan, start: Adapter) -> Adapter:
 def test_that_an_average_of_factors_in_which_nobody_trained_is_the_start_where_all_have_it(start: Adapter) -> None:
     given = {site: begun(plan, start) for site, plan in plans("factors").items()}
     assert {max(one.ranks.values()) for one in given.values()} == {RANK, RANK // 2}
-    outcome, _ = closed(spec_of("fedavg", combine="factors"), given, start=start)
+    outcome = closed(spec_of("fedavg", combine="factors"), given, start=start)
     for name, module in outcome.adapter.items():
         assert np.allclose(module.A[: RANK // 2], start[name].A[: RANK // 2], rtol=0, atol=1e-7)
         assert np.allclose(module.B[:, : RANK // 2], start[name].B[:, : RANK // 2], rtol=0, atol=1e-7)
