@@ -39,9 +39,12 @@ def parse_answer(answer: str, text: str, types: Collection[str], form: AnswerFor
     """
     answer = answer[: longest_answer(text)]
     classes = {name.casefold(): name for name in types}
-    source = shown(text)
-    found = _from_json(answer, source, classes) if form == "json" else _from_html(answer, source, classes)
-    return outermost(found)
+    if form == "html":
+        return outermost(_from_html(answer, shown(text), classes))
+    lookup = Lookup(shown(text), classes)
+    for match in OBJECT.finditer(answer):
+        lookup.add(match)
+    return outermost(lookup.spans)
 
 
 def longest_answer(text: str) -> int:
@@ -116,13 +119,6 @@ def mapped(span: Span, first: int, copied: list[Token], source: list[Token], pla
             start = min(origin.start + max(0, span.start - token.start), origin.end - 1)
         end = origin.end if span.end >= token.end else min(origin.start + span.end - token.start, origin.end)
     return Span(start, end, span.type) if start is not None and start < end else None
-
-
-def _from_json(answer: str, source: str, classes: Mapping[str, str]) -> list[Span]:
-    lookup = Lookup(source, classes)
-    for match in OBJECT.finditer(answer):
-        lookup.add(match)
-    return lookup.spans
 
 
 class Lookup:

@@ -75,7 +75,6 @@ class _Html:
         self._length = 0  # of the answer's text without tags
         self._word = ""  # its last word, which may go on
         self._tokens: list[Token] = []
-        self._ends: list[int] = []
         self._texts: list[str] = []
         self._waiting: deque[Span] = deque()  # in the order of their ends
         self.spans: list[Span] = []
@@ -108,10 +107,8 @@ class _Html:
         last = _WORD.match(tail[::-1])
         whole = len(tail) - (last.end() if last else 0)
         self._word = tail[whole:]
-        for token in tokenise(tail[:whole], offset):
-            self._tokens.append(token)
-            self._ends.append(token.end)
-            self._texts.append(token.text)
+        self._tokens += (found := tokenise(tail[:whole], offset))
+        self._texts += (token.text for token in found)
 
     def _place(self) -> None:
         """Maps the waiting spans whose words are settled."""
@@ -121,7 +118,7 @@ class _Html:
             settled = self._tokens[len(places)].start
         while self._waiting and self._waiting[0].end <= settled:
             span = self._waiting.popleft()
-            first = bisect_right(self._ends, span.start)
+            first = bisect_right(self._tokens, span.start, key=lambda token: token.end)
             if (place := mapped(span, first, self._tokens, self._source, places)) is not None:
                 self.spans.append(place)
 

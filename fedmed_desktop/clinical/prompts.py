@@ -64,12 +64,8 @@ def _marked_up(text: str, entities: list[Entity]) -> str:
     pieces: list[str] = []
     done = 0
     for entity in entities:
-        pieces += [
-            text[done : entity.start],
-            f'<span class="{entity.type}">',
-            text[entity.start : entity.end],
-            "</span>",
-        ]
+        words = text[entity.start : entity.end]
+        pieces += [text[done : entity.start], f'<span class="{entity.type}">{words}</span>']
         done = entity.end
     return "".join([*pieces, text[done:]])
 

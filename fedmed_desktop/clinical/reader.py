@@ -100,16 +100,12 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     if not path.exists():
         raise UserFacingError("clinical.notes_missing", name=name)
     if not name.endswith(SUFFIXES):
-        raise UserFacingError(
-            "clinical.notes_unreadable", name=name, reason="its name ends in none of .jsonl, .jsonl.gz"
-        )
+        raise _unreadable(name, "its name ends in none of .jsonl, .jsonl.gz")
     try:
         with path.open("rb") as raw:
             packed = name.endswith(".gz")
             if not packed and raw.read(2) == _GZIP_MAGIC:
-                raise UserFacingError(
-                    "clinical.notes_unreadable", name=name, reason="it is packed with gzip, but not named .jsonl.gz"
-                )
+                raise _unreadable(name, "it is packed with gzip, but not named .jsonl.gz")
             raw.seek(0)
             if packed:
                 with gzip.GzipFile(fileobj=raw) as unpacked:
@@ -117,12 +113,11 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             else:
                 yield raw
     except gzip.BadGzipFile:
-        raise UserFacingError("clinical.notes_unreadable", name=name, reason="it is not a gzip file") from None
+        raise _unreadable(name, "it is not a gzip file") from None
     except (EOFError, zlib.error):
-        raise UserFacingError("clinical.notes_unreadable", name=name, reason="it is cut off or damaged") from None
+        raise _unreadable(name, "it is cut off or damaged") from None
     except OSError as error:
-        unread = UserFacingError("clinical.notes_unreadable", name=name, reason=reason_of(error), retryable=True)
-        raise unread from None
+        raise _unreadable(name, reason_of(error), retryable=True) from None
 
 
 def _lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
@@ -199,6 +194,10 @@ def _listed(keys: list[str]) -> str:
     shown = [f"'{key[:_SHOWN_KEY_LENGTH]}'" for key in keys[:_SHOWN_KEYS]]
     more = len(keys) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _unreadable(name: str, reason: str, retryable: bool = False) -> UserFacingError:
+    return UserFacingError("clinical.notes_unreadable", name=name, reason=reason, retryable=retryable)
 
 
 def _row_error(name: str, row: int, reason: str) -> UserFacingError:

@@ -28,8 +28,7 @@ def score(gold: Iterable[Span], predicted: Iterable[Span], types: Iterable[str])
         true_here, found_here = {s for s in true if s.type == name}, {s for s in found if s.type == name}
         strict[name] = _counts(len(true_here & found_here), true_here, found_here)
         lenient[name] = _counts(_overlapping(sorted(true_here), sorted(found_here)), true_here, found_here)
-    true_places = {(s.start, s.end) for s in true if s.type in strict}
-    found_places = {(s.start, s.end) for s in found if s.type in strict}
+    true_places, found_places = ({(s.start, s.end) for s in spans if s.type in strict} for spans in (true, found))
     unified = _counts(len(true_places & found_places), true_places, found_places)
     return Scores(strict=strict, lenient=lenient, unified=unified)
 

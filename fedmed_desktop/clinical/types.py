@@ -68,7 +68,11 @@ def apply_types(
     Raises UserFacingError: `clinical.types_map_target` (the map names a type that the federation has not),
     `clinical.types_unknown` (no entity has a known type, or there is neither an entity nor a map).
     """
-    local = _checked_map(types, types_map or {})
+    for name, target in (types_map or {}).items():
+        if target not in types:
+            expected = ", ".join(sorted(types))
+            raise UserFacingError("clinical.types_map_target", local=name, target=target, expected=expected)
+    local = {name: name for name in types} | dict(types_map or {})
     counts = _Counts()
     typed = [_typed(note, local, counts) for note in notes]
     seen = {type_ for type_ in local.values() if counts.known[type_]}
@@ -96,14 +100,6 @@ class _Counts:
         self.kept: Counter[str] = Counter()
         self.unmapped: Counter[str] = Counter()
         self.discontinuous = self.nested = self.repeated = 0
-
-
-def _checked_map(types: Collection[str], types_map: Mapping[str, str]) -> dict[str, str]:
-    for name, target in types_map.items():
-        if target not in types:
-            expected = ", ".join(sorted(types))
-            raise UserFacingError("clinical.types_map_target", local=name, target=target, expected=expected)
-    return {name: name for name in types} | dict(types_map)
 
 
 def _typed(note: Note, local: Mapping[str, str], counts: _Counts) -> Note:

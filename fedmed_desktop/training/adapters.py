@@ -57,10 +57,10 @@ class LoraSlot:
         self._adapters: dict[str, Adapter] = {}
 
     def attach(self, adapter: Adapter, frozen: Adapter | None = None, personal: Adapter | None = None) -> None:
-        """Sets the factors: of `adapter` and `personal` trainable, of `frozen` never. What was attached before is gone.
+        """Replaces the factors on the model; those of `frozen` are never trainable.
 
         Thinner modules are padded with zeros, which stay zero in training.
-        Raises UserFacingError where the base has no such linear layer.
+        Raises UserFacingError if the base has no such linear layer.
         """
         given = {_SHARED: adapter, _FROZEN: frozen, _PERSONAL: personal}
         adapters = {slot: value for slot, value in given.items() if value is not None}
@@ -87,18 +87,15 @@ class LoraSlot:
                 self._layers[name].lora_B[slot].weight.requires_grad_("B" not in frozen[slot])
 
     def shared(self) -> dict[str, LayerFactors]:
-        """The shared adapter's factors on the model by module, sorted; empty where nothing is attached."""
+        """The shared adapter's factors on the model by module, sorted; empty if nothing is attached."""
         return self._factors(_SHARED)
 
     def personal(self) -> dict[str, LayerFactors]:
-        """The personal adapter's factors by module, sorted; empty where there is none."""
+        """The same of the personal adapter; empty if there is none."""
         return self._factors(_PERSONAL)
 
     def parameters(self) -> dict[str, nn.Parameter]:
-        """`<module>.lora_A` and `.lora_B` of the shared adapter in sorted order, frozen factors too.
-
-        After them `personal/<module>.lora_A` and `.lora_B` of the personal one. None of the frozen adapter.
-        """
+        """`<module>.lora_A` and `.lora_B` of the shared adapter, sorted; then `personal/<module>...` of the other."""
         return {**_named(self.shared()), **_named(self.personal(), "personal/")}
 
     def read(self) -> Adapter:
@@ -129,10 +126,10 @@ class LoraSlot:
 
     @contextmanager
     def folded(self) -> Iterator[None]:
-        """The adapters added into copies of the base's weights while inside, so that each layer is one product again.
+        """Adds the adapters into copies of the base's weights while inside, so that each layer is one product.
 
-        The weights themselves are set aside and put back, never written: adding and subtracting would lose bits. For
-        bases that are not quantised, with memory for a second copy of the adapted layers.
+        The weights themselves are put back unwritten: adding and subtracting would lose bits. For bases that are not
+        quantised, with memory for a second copy of the adapted layers.
         """
         if self._tuner is None:
             yield
@@ -162,11 +159,11 @@ class LoraSlot:
         self._tuner, self._layers, self._adapters = None, {}, {}
 
     def _factors(self, slot: str) -> dict[str, LayerFactors]:
-        found = {}
-        for name, module in self._adapters.get(slot, {}).items():
-            layer = self._layers[name]
-            found[name] = LayerFactors(layer.lora_A[slot], layer.lora_B[slot], module.scale, module.rank)
-        return found
+        layers = self._layers
+        return {
+            name: LayerFactors(layers[name].lora_A[slot], layers[name].lora_B[slot], module.scale, module.rank)
+            for name, module in self._adapters.get(slot, {}).items()
+        }
 
     def _only_trainable(self, trainable: Collection[nn.Parameter]) -> None:
         chosen = set(map(id, trainable))
@@ -198,11 +195,9 @@ class LoraSlot:
             layer = modules.get(name)
             if not isinstance(layer, nn.Linear):
                 raise UserFacingError("training.no_such_layer", name=name)
-            if (layer.out_features, layer.in_features) != module.shape:
-                expected = f"{layer.out_features} x {layer.in_features}"
-                raise UserFacingError(
-                    "training.layer_shape", name=name, found=f"{module.shape[0]} x {module.shape[1]}", expected=expected
-                )
+            if (shape := (layer.out_features, layer.in_features)) != module.shape:
+                found, expected = (f"{rows} x {columns}" for rows, columns in (module.shape, shape))
+                raise UserFacingError("training.layer_shape", name=name, found=found, expected=expected)
 
 
 def _layout(adapters: Mapping[str, Adapter]) -> dict[str, tuple[int, dict[str, tuple[int, int]]]]:

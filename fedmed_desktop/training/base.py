@@ -88,8 +88,7 @@ class BaseModel:
             # The library's message names files and architectures only; its first line says which.
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserFacingError("training.model_unreadable", path=str(folder), reason=reason) from error
-        if missing := sorted(loaded["missing_keys"]):
-            # The library would go on with random numbers there.
+        if missing := sorted(loaded["missing_keys"]):  # the library would use random numbers there
             reason = f"it lacks the weights {missing[0]}" + (" and others" if len(missing) > 1 else "")
             raise UserFacingError("training.model_unreadable", path=str(folder), reason=reason)
         if device.quantization == "none":
@@ -132,12 +131,8 @@ class BaseModel:
 
 
 def _load_options(device: Device) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "dtype": device.dtype,
-        "local_files_only": True,
-        "use_safetensors": True,
-        "trust_remote_code": False,
-    }
+    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False}
+    options["dtype"] = device.dtype
     if device.quantization == "nf4":
         options["quantization_config"] = transformers.BitsAndBytesConfig(
             load_in_4bit=True,

@@ -85,26 +85,20 @@ class Encoder:
         return len(self._tokens(text))
 
     def encode(self, notes: Iterable[Note], max_tokens: int) -> Examples:
-        """Examples of at most `max_tokens`; longer notes are cut into windows.
-
-        For entities between sentences, for the text itself between tokens, so that no token is lost.
-        """
+        """Examples of at most `max_tokens`. Longer notes are cut between sentences; as plain text, between tokens."""
         items: list[Example] = []
         left_out: list[Note] = []
         split = 0
         for note in notes:
             pieces = self._text(note, max_tokens) if self._task == "text" else self._pieces(note, max_tokens)
-            fitting = [piece for piece in pieces if len(piece) <= max_tokens]
-            items += fitting
+            items += [piece for piece in pieces if len(piece) <= max_tokens]
             split += len(pieces) > 1
             left_out += [piece.note for piece in pieces if len(piece) > max_tokens]
         return Examples(tuple(items), split, tuple(left_out))
 
     def _pieces(self, note: Note, max_tokens: int) -> list[Example]:
-        whole = self._example(note)
-        room = len(note.text)
-        pieces = [whole]
-        # Halving the window finds one that fits in a few tries; a window of a few words is as short as makes sense.
+        room, pieces = len(note.text), [self._example(note)]
+        # Halving finds a window that fits in a few tries; one of a few words is as short as makes sense.
         while room > 40 and any(len(piece) > max_tokens for piece in pieces):
             room //= 2
             pieces = [self._example(window.note) for window in split_note(note, room)]
@@ -190,10 +184,8 @@ def collate(examples: Sequence[Example], loss_on: Literal["answer", "all"], devi
         first = len(example) - 1 - example.labels(loss_on)
         predicts[row, first : len(example) - 1] = True
     labels = np.roll(tokens, -1, axis=1)[predicts]
-    place = torch.from_numpy
-    return Batch(
-        place(tokens).to(device), place(predicts).to(device), place(labels).to(device), sum(map(len, examples))
-    )
+    placed = [torch.from_numpy(array).to(device) for array in (tokens, predicts, labels)]
+    return Batch(placed[0], placed[1], placed[2], sum(map(len, examples)))
 
 
 def by_length(examples: Sequence[Example], max_padded: int, max_rows: int) -> list[list[int]]:

@@ -40,7 +40,8 @@ class Evaluator:
     def loss(self, examples: Examples, loss_on: Literal["answer", "all"], check: Callable[[], None]) -> float:
         """Mean over all supervised tokens."""
         total, labels = 0.0, 0
-        for group in by_length(examples.items, _PADDED_TOKENS[self._base.device.name], _ROWS[self._base.device.name]):
+        kind = self._base.device.name
+        for group in by_length(examples.items, _PADDED_TOKENS[kind], _ROWS[kind]):
             check()
             batch = collate([examples.items[i] for i in group], loss_on, self._base.device.torch)
             total += float(label_losses(self._base, batch))
@@ -64,16 +65,14 @@ class Evaluator:
         check: Callable[[], None] = lambda: None,
     ) -> Scores:
         """Pooled counts over the examples' notes, of the asked types; what did not fit counts as missed."""
+        base = self._base
+        lengths = [self._encoder.length(e.note.text) for e in examples.items]
         requests = [
-            Request(
-                e.prompt,
-                answer_limit(self._base, self._encoder.length(e.note.text), len(e.prompt), max_new_tokens),
-            )
-            for e in examples.items
+            Request(e.prompt, answer_limit(base, length, len(e.prompt), max_new_tokens))
+            for e, length in zip(examples.items, lengths, strict=True)
         ]
-        rows = _ROWS[self._base.device.name]
-        with folded_if_small(self._base):
-            answers = generate(self._base, requests, rows=rows, progress=progress, check=check)
+        with folded_if_small(base):
+            answers = generate(base, requests, rows=_ROWS[base.device.name], progress=progress, check=check)
         pooled = Scores()
         for note in examples.left_out:
             pooled += score([e.span for e in note.entities], [], self._types)

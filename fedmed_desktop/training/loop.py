@@ -82,6 +82,7 @@ class Training:
         placed = base.lora.placed(start) if plan.proximal or plan.variate else {}
         self._penalties = Penalties(base.lora, plan.objective, placed)
         self._correction = Correction(base.lora, variate or Variate(), placed) if plan.variate else None
+        self._raw_correction = plan.variate is not None and plan.variate.form == "gradient"
         self._start_gradient: dict[str, Tensor] = {}
         self._optimizer = self._new_optimizer()
         self._micro = plan.training.micro_batch_size
@@ -92,7 +93,7 @@ class Training:
         """All remaining steps. On Stopped the last whole step lies in the checkpoint."""
         written = self.progress.step
         try:
-            if self._needs_start_gradient:
+            if self._raw_correction and not self._start_gradient:
                 self._start_gradient = self._mean_gradient(control)
             while self.progress.step < self.steps:
                 done(self._step(control))
@@ -109,22 +110,17 @@ class Training:
 
         Values stand in B and A, with the start's scales. They are zeros where a factor was frozen from the first round.
         """
-        if self._correction is None or self._plan.variate is None:
+        if self._correction is None:
             raise LookupError("the plan has no control variate")
-        if self._plan.variate.form == "gradient":
+        if self._raw_correction:
             return self._correction.kept_of_gradient(self._start_gradient)
         return self._correction.kept_of_way(self.progress.rate_sum)
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
-        parameters, settings = list(self._trained.values()), self._settings
-        if settings.optimizer == "sgd":
-            return torch.optim.SGD(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-        return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-
-    @property
-    def _needs_start_gradient(self) -> bool:
-        variate = self._plan.variate
-        return variate is not None and variate.form == "gradient" and not self._start_gradient
+        parameters, rate = list(self._trained.values()), self._settings.learning_rate
+        if self._settings.optimizer == "sgd":
+            return torch.optim.SGD(parameters, lr=rate, weight_decay=self._settings.weight_decay)
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=self._settings.weight_decay, fused=True)
 
     def _mean_gradient(self, control: Control) -> dict[str, Tensor]:
         """Mean of the task's raw gradients, by batch, at the start: no penalty, no clipping, no correction.
@@ -168,12 +164,11 @@ class Training:
 
     def _clip_and_correct(self) -> None:
         """A correction by raw gradients goes with the raw gradient; one by the way gone with what steps took."""
-        raw = self._plan.variate is not None and self._plan.variate.form == "gradient"
-        if self._correction is not None and raw:
+        if self._correction is not None and self._raw_correction:
             self._correction.apply()
         if self._settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(list(self._trained.values()), self._settings.clip_norm)
-        if self._correction is not None and not raw:
+        if self._correction is not None and not self._raw_correction:
             self._correction.apply()
 
     def _gradients(

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import torch
 
@@ -68,7 +69,11 @@ class NoteReader:
         try:
             control.check()
             base = self._base.get()
-            _prepare(base, adapter, frozen, personal)
+            base.use_threads()
+            if adapter is None:
+                base.lora.detach()
+            else:
+                base.lora.attach(adapter, frozen, personal)
             with folded_if_small(base):
                 job = _Job(base, types, form, settings or ReadingSettings(), text_tokens, account, control.check)
                 job.read(text)
@@ -77,14 +82,6 @@ class NoteReader:
             return account.end("stopped")
         except torch.OutOfMemoryError:
             raise UserFacingError("training.out_of_memory", device=self._base.get().device.name) from None
-
-
-def _prepare(base: BaseModel, adapter: Adapter | None, frozen: Adapter | None, personal: Adapter | None) -> None:
-    base.use_threads()
-    if adapter is None:
-        base.lora.detach()
-    else:
-        base.lora.attach(adapter, frozen, personal)
 
 
 class _Account:
@@ -96,12 +93,12 @@ class _Account:
         self._started: float | None = None
         self._done: tuple[Span, ...] = ()
 
+    def start_clock(self) -> None:
+        self._started = time.perf_counter()
+
     def begin(self, windows: int) -> None:
         self._reading = replace(self._reading, windows=windows)
         self._progress(self._reading)
-
-    def start_clock(self) -> None:
-        self._started = time.perf_counter()
 
     def token(self, window: Window, answer: PartialAnswer) -> None:
         was = self._reading
@@ -123,11 +120,8 @@ class _Account:
             cut_short=was.cut_short or cut_short,
         )
 
-    def end(self, state: str) -> Reading:
-        if state == "finished":
-            self._tell(state="finished", characters=self._reading.length)
-        else:
-            self._tell(state="stopped")
+    def end(self, state: Literal["finished", "stopped"]) -> Reading:
+        self._tell(state=state, **({"characters": self._reading.length} if state == "finished" else {}))
         return self._reading
 
     def _tell(self, **changes: object) -> None:

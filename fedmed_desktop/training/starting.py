@@ -70,11 +70,9 @@ def _with_own(start: Adapter, plan: Plan, own: Mapping[str, Adapter]) -> Adapter
 
 
 def _frozen(plan: Plan, given: Given) -> Adapter | None:
-    if plan.frozen is None:
-        return None
-    if given.frozen is None:
+    if plan.frozen is not None and given.frozen is None:
         raise ValueError("the plan names a frozen adapter that was not given")
-    return given.frozen
+    return given.frozen if plan.frozen is not None else None
 
 
 def _personal(plan: Plan, own: Mapping[str, Adapter], shared: Adapter) -> Adapter | None:

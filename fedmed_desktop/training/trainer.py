@@ -40,11 +40,7 @@ ADAPTER_PART, CONTROL_PART = "adapter", "control"
 Split = Literal["train", "validation", "test"]
 Moment = Literal["before", "after", "final"]
 
-_MOMENTS: Final[Mapping[Moment, str]] = {
-    "before": "before training",
-    "after": "after training",
-    "final": "at the end",
-}
+_MOMENTS: Final[Mapping[Moment, str]] = {"before": "before training", "after": "after training", "final": "at the end"}
 
 
 @dataclass(frozen=True)
