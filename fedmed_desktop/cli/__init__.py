@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: a mode flag picks one module of this package, which has its own options and its own imports.
+"""The command line: a mode flag picks one module of this package; without a mode the desktop opens.
 
-Without a mode the desktop opens. Nothing heavy is imported before the mode is known, so that a coordinator never loads
-torch and help is quick.
+Nothing heavy is imported before the mode is known: a coordinator never loads torch, and help is quick.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ INTERRUPTED: Final = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one mode, or the desktop, and return its exit status: 2 for a user's mistake, 130 after Ctrl-C.
+    """Runs one mode, or the desktop, and returns its exit status: 2 for a user's mistake, 130 after Ctrl-C.
 
-    argparse leaves by SystemExit. Private files by default (umask).
+    argparse leaves by SystemExit. New files are private (umask).
     """
     os.umask(0o077)
     arguments = list(sys.argv[1:] if argv is None else argv)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alignment of a text with a model's faulty copy of it: which word of the copy stands for which of the text.
+"""Alignment of a text with a model's faulty copy of it, word by word.
 
-A model that marks up a text repeats it, and drops, doubles, misspells and invents words on the way. Fed-MedLoRA's own
-scoring aligns predicted to true tokens greedily from the left with approximate equality; this does the same, with
-anchors (two words in a row that are right again) to find the way back. Monotone; time near linear in both lengths.
+A model that marks up a text repeats it, and drops, doubles, misspells and invents words. Fed-MedLoRA's own scoring
+aligns predicted to true tokens greedily from the left with approximate equality (arXiv 2601.22124); so does this, and
+it finds its way back by anchors: two words in a row that are right again. Monotone; near linear in both lengths.
 """
 
 from __future__ import annotations
@@ -45,10 +45,9 @@ def align(source: Sequence[Token], copy: Sequence[Token]) -> list[int | None]:
 
 
 class Alignment:
-    """An alignment that follows a copy while it is written: what is settled once stays so.
+    """An alignment that follows a growing copy; settled tokens stay settled.
 
-    `places` has, for each settled token of the copy, the index of its token in the source, or None; `reached` counts
-    the source's tokens that lie behind.
+    `places`: for each settled token of the copy its index in the source, or None. `reached`: source tokens passed.
     """
 
     def __init__(self, source: Sequence[Token]) -> None:
@@ -59,9 +58,9 @@ class Alignment:
         self.reached = 0
 
     def settle(self, copy: Sequence[str], whole: bool = False) -> None:
-        """Settles what the copy so far decides: all of it if it is `whole`, else up to a slip without a way back yet.
+        """Settles the copy up to a slip without a way back yet, or all of it if it is `whole`.
 
-        `copy` begins with the tokens given before. Time is linear in all copies' new tokens together.
+        `copy` begins with the tokens given before. Linear in the new tokens of all calls together.
         """
         here, there = self._here, copy if not whole else [*copy, _END]
         end = len(here) - 1

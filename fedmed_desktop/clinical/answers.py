@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parsing of a model's answer into spans of the text that it was asked about. Any string is a valid answer.
+"""Parsing of a model's answer into spans of the text that it was asked about.
 
-Nothing here raises on what a model writes: an answer that cannot be understood has no spans. Times are bounded, for a
-model may repeat itself until it is stopped.
+Any string is a valid answer, if one without spans. Time is bounded, for a model may repeat itself until it is stopped.
 """
 
 from __future__ import annotations
@@ -30,12 +29,11 @@ _OBJECTS_MAX: Final = 1000
 
 
 def parse_answer(answer: str, text: str, types: Collection[str], form: AnswerForm) -> list[Span]:
-    """The spans that an answer marks in `text` (offsets in the original), sorted, not overlapping, of `types` only.
+    """The spans of `types` that an answer marks in `text`: offsets in the original, sorted, not overlapping.
 
-    html: the answer's words are aligned to the text's, so that slips in copying cost only the words concerned; a span
-    that is never closed is dropped, of nested ones of known classes the outermost counts. json: each surface form is
-    looked up from left to right, a repeated one at its next place; what cannot be found in the text is dropped. Class
-    names match in any case.
+    html: the answer's words are aligned to the text's, so that a slip in copying costs only the words around it. A span
+    that is never closed is dropped; of nested ones the outermost counts. json: each surface form is looked up from left
+    to right, a repeated one at its next place, and dropped if the text does not have it. Class names match in any case.
     """
     answer = answer[: longest_answer(text)]
     classes = {name.casefold(): name for name in types}

@@ -77,10 +77,9 @@ class Relation(_Record):
 
 
 class Note(_Record):
-    """A clinical text with its entities and relations. Raises pydantic.ValidationError where they do not fit.
+    """A clinical text with its entities and relations. Raises pydantic.ValidationError if they do not fit.
 
-    A note without annotations serves a federation whose task is the text itself. `specialty`: the medical one, where
-    the corpus tells it.
+    For the task "text" annotations are not needed. `specialty`: the medical one, if the corpus has it.
     """
 
     id: Name

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An answer read while the model still writes it: entities as they are closed, and how far in the text it is.
+"""An answer read while the model writes it: entities as they are closed, and its place in the text.
 
-The answer is read once, piece by piece: time is linear in its length (looking up the words of json apart, as in
-parse_answer), where parsing all of it again at every token would be quadratic. What is found is what parse_answer finds
-in the end, as far as the answer has settled it: behind a slip in copying that is once the words agree again. So a span
-is not taken back, except where an outer one closes around it. The whole answer is for parse_answer.
+Each piece is read once, so time is linear in the answer (apart from looking up the words of json, as in parse_answer).
+It finds what parse_answer finds in the end, as far as the words have settled: behind a slip, once they agree again. So
+a span is not taken back unless an outer one closes around it. The whole answer is for parse_answer.
 """
 
 from __future__ import annotations

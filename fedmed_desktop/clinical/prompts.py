@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entity extraction as an instruction: what the model is asked, and the answer it is trained to give.
+"""Entity extraction as an instruction: the prompt, and the answer that a model is trained to give.
 
-Two answer forms, after the instruction templates of Fed-MedLoRA (arXiv 2601.22124, described in the authors' code):
-"html" is the text again with `<span class="drug">...</span>` around each mention, "json" a list of objects with
-"entity" and "text". The wording is shorter than the authors', for small models:
+Two answer forms, after the instruction templates of Fed-MedLoRA (arXiv 2601.22124, in the authors' code): "html" is the
+text again with `<span class="drug">...</span>` around each mention, "json" a list of objects with "entity" and "text".
+The wording is shorter than the authors', for small models:
 
     ### Task: markup
     ### Classes: drug, problem
     ### Input: Aspirin for pain.
     ### Output: <span class="drug">Aspirin</span> for <span class="problem">pain</span>.
 
-A prompt ends behind the blank after "Output:"; tokenise prompt and answer apart, in training as in generation, so that
-both see the same tokens there.
+A prompt ends with the blank after "Output:". Training and generation tokenise prompt and answer apart, so that both see
+the same tokens there.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _OWN_MARKUP: Final = re.compile(r"<(?=\s*/?\s*span)", re.IGNORECASE)
 def shown(text: str) -> str:
     """The text as the model sees it, of the same length, so that offsets hold.
 
-    Each character that breaks a line is a blank; "<" before "span" or "/span" is "‹", for in an answer only the model's
-    own mark-up may look like mark-up. All else is verbatim, "<" and "&" too.
+    Line breaks become blanks, and "<" before "span" or "/span" becomes "‹": in an answer only the model's own mark-up
+    may look like mark-up. All else is verbatim.
     """
     return _OWN_MARKUP.sub("‹", _LINE_BREAK.sub(" ", text))
 
@@ -82,11 +82,10 @@ class Window(NamedTuple):
 
 
 def split_note(note: Note, max_chars: int) -> list[Window]:
-    """The note in windows of at most `max_chars` characters: cut at a sentence's end, else at a blank, else anywhere.
+    """Windows of at most `max_chars` characters, cut at the end of a sentence, else at a blank, else anywhere.
 
-    Never inside an entity: only one longer than `max_chars` makes a longer window. Blanks between windows belong to
-    none, so give it notes from apply_types, whose entities have no blanks at their edges. A note that fits is its own
-    only window.
+    No cut is inside an entity, so a longer one makes a longer window. Blanks between windows are dropped: give it notes
+    from apply_types, whose entities have none at their edges. A note that fits is its own window.
     """
     if max_chars < 1:
         raise ValueError("max_chars must be at least 1")

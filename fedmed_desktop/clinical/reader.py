@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notes from JSON lines (`.jsonl`, `.jsonl.gz`): one note a row, read row by row, every fault with its row number.
+"""Notes from JSON lines (`.jsonl`, `.jsonl.gz`), one per row; each fault is told with its row number.
 
-Errors name the file, the row, keys and offsets, never the words of a note. Nothing here keeps more than one row beside
-the notes already read, and a row has a greatest length, so that a wrong or hostile file cannot fill the memory.
+Errors name the file, row, keys and offsets, never a note's words. Rows are read one by one and have a greatest length,
+so that a wrong or hostile file cannot fill the memory.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class SiteNotes:
 def read_notes(path: Path, unread: Counter[str] | None = None) -> list[Note]:
     """All notes of a file, in its order; `unread` counts the rows' keys that nothing reads.
 
-    Raises UserFacingError: `clinical.notes_missing`, `.notes_unreadable` (not gzip, not text, no permission),
-    `.notes_row` (with row and reason), `.notes_empty`.
+    Raises UserFacingError: `clinical.notes_missing`, `.notes_unreadable`, `.notes_row` (row and reason),
+    `.notes_empty`.
     """
     notes: list[Note] = []
     rows: dict[str, int] = {}

@@ -37,10 +37,9 @@ class ReadingSettings:
 class Reading:
     """A model's progress through a note.
 
-    `spans` are sorted and do not overlap; their offsets, and `characters` of the `length` dealt with, count Python
-    characters (code points) of the note as it was given. `tokens` are those of the answers so far. `seconds` count
-    from when the model was ready to now. `cut_short` says that an answer was longer than allowed, so that entities may
-    be missing.
+    `spans` are sorted and do not overlap; their offsets and the `characters` read (of `length`) count code points of
+    the given note. `tokens`: of the answers so far. `seconds`: since the model was ready. `cut_short`: an answer was
+    longer than allowed, so entities may be missing.
     """
 
     length: int

@@ -14,11 +14,10 @@ from .notes import Span
 
 
 def score(gold: Iterable[Span], predicted: Iterable[Span], types: Iterable[str]) -> Scores:
-    """Scores of one text, for exactly the asked `types` (each is present, if with zeros); other types are ignored.
+    """Scores of one text for exactly the asked `types`, zeros included; other types are ignored.
 
-    strict: the same span and type. lenient: the same type and at least one character in common, each gold span and each
-    prediction matched at most once, from the left. unified: the same span, of any of the types. A span that is listed
-    twice counts once.
+    strict: the same span and type. lenient: the same type and at least one character in common, each span matched at
+    most once, from the left. unified: the same span, of any of the types. A span listed twice counts once.
     """
     asked = sorted(set(types))
     true, found = set(gold), set(predicted)

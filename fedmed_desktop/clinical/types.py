@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mapping of a site's own entity types to the federation's.
+"""Mapping of a site's own entity types (Chemical, SpecificDisease) to the federation's (drug, problem).
 
-A federation agrees on types (drug, problem, ...); a site's corpus has its own (Chemical, SpecificDisease, ...). The
-site's map says which is which. What is left out on the way is counted, and the counts are shown to the operator.
+Mentions left out on the way are counted, and the operator sees the counts.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from .notes import Entity, Note
 
 
 class NotesReport(BaseModel):
-    """Counts of what applying the types kept and left out.
+    """Counts of the mentions that applying the types kept and left out.
 
-    `entities` counts by federation type, `unmapped` by the site's own type. `repeated_dropped` are mentions that the
-    map made equal to another (same span, same type): nothing is lost by them. `annotated_types` are the federation
-    types that this site annotates, sorted: it is asked for and scored on only these.
+    `entities` counts by federation type, `unmapped` by the site's own. `repeated_dropped`: mentions that the map made
+    equal to another. `annotated_types`: the federation types that the site annotates, sorted; it is scored on only
+    these.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,12 +59,11 @@ def apply_types(
 ) -> tuple[list[Note], NotesReport]:
     """The notes with the federation's types only, and the report.
 
-    Types outside `types_map` that bear a federation type's name keep it; all others are counted and ignored.
-    Discontinuous mentions are dropped; of overlapping ones the longest stays (then the earliest, then the first in the
-    note), without blanks at its edges. This happens after mapping, so that a dropped type never hides a kept one.
-    Relations between kept mentions stay.
+    Types outside `types_map` that have a federation type's name keep it; others are counted and dropped. So are
+    discontinuous mentions; of overlapping ones the longest stays (then the earliest, then the first in the note),
+    without blanks at its edges. A dropped type never hides a kept one. Relations between kept mentions stay.
 
-    Raises UserFacingError: `clinical.types_map_target` (the map names a type that the federation has not),
+    Raises UserFacingError: `clinical.types_map_target` (the map names a type that the federation does not have),
     `clinical.types_unknown` (no entity has a known type, or there is neither an entity nor a map).
     """
     for name, target in (types_map or {}).items():

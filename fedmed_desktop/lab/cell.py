@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running one cell of an experiment: a federation by one method, or one of the baselines.
 
-"base": the base model as it is. "alone": every site trains for itself, in a federation of one. "centralised": one site
-has everybody's training notes and does as many steps in a round as the sites do together. All are measured on the same
-notes of the same sites.
+"base": the untrained model. "alone": every site trains for itself, in a federation of one. "centralised": one site has
+all training notes and does as many steps in a round as the sites together. All are measured on the same notes.
 """
 
 from __future__ import annotations
@@ -179,9 +178,9 @@ class CellRun:
     def _steps(
         self, cell: Cell, spec: FederationSpec, sites: Sequence[LabSite], judges: Sequence[LabSite]
     ) -> dict[str, int]:
-        """Steps of a round by site, where they are not what the specification says.
+        """Steps of a round by site, if they are not those of the specification.
 
-        Where a federation asks some sites only, a baseline's sites do that part of the steps, so that all do as many.
+        If a federation asks only some sites per round, baselines do that share of the steps, so that all do as many.
         """
         budget, asked = self._experiment.max_tokens_per_site, self._experiment.clients
         share = asked / len(judges) if asked and cell.kind != "federation" else 1.0

@@ -50,10 +50,10 @@ def chapter(code: str) -> str | None:
 
 
 def main_chapter(codes: Iterable[str]) -> str | None:
-    """The chapter that most of a note's codes are of (of equal ones the first named); None where no code has one.
+    """The chapter of most of a note's codes (of equal ones the first named); None if no code has one.
 
-    Symptoms, external causes and factors count only where there is nothing else: about half of CodiEsp's notes would
-    else be about symptoms.
+    Symptoms, external causes and factors count only if there is nothing else: else about half of CodiEsp's notes would
+    be about symptoms.
     """
     found = Counter(name for code in codes if (name := chapter(code)))
     primary = Counter({name: count for name, count in found.items() if name not in _SECONDARY})

@@ -25,9 +25,9 @@ UNLABELLED: Final[frozenset[str]] = frozenset({"mtsamples", "codiesp"})
 
 
 class CorpusChoice(Frozen):
-    """One corpus. `notes`: at most so many, always the same ones. `types`: a map of its own types to the experiment's
-    in place of the usual one. `characters`: longer texts are cut between sentences into notes of at most so many; the
-    cuts of one text stay together.
+    """One corpus. `notes`: the most that are taken, always the same ones. `types`: a map of its types to the
+    experiment's, in place of the usual one. `characters`: longer texts are cut between sentences; the cuts of one
+    text stay together.
     """
 
     name: CorpusName
@@ -45,18 +45,17 @@ class CorpusChoice(Frozen):
 class SplitSettings(Frozen):
     """Division of the notes into sites.
 
-    by "corpus": corpora are dealt out to the sites in turn (bundled notes count as the three corpora of their sites);
-    with more sites than corpora a corpus is shared at random. "specialty", "icd_chapter": each goes whole to the site
-    that has the fewest notes for its share. "dirichlet": each site draws its mix of `over` (of types, a note's most
-    frequent one) from Dirichlet(alpha x values x their shares of all notes), and fills itself by it. "iid": at random.
+    by "corpus": corpora go to the sites in turn (the bundled notes are three); with more sites than corpora a corpus is
+    shared at random. "specialty", "icd_chapter": each goes whole to the site with the fewest notes for its share.
+    "dirichlet": each site draws its mix of `over` (of types, a note's most frequent one) from Dirichlet(alpha x values
+    x their shares of all notes). "iid": at random.
 
-    `sizes` "skewed": each site has `ratio` times as many notes as the next one, as far as whole specialties can. Of
-    corpora it tells only how those are shared that go to several sites.
+    `sizes` "skewed": each site has `ratio` times as many notes as the next one, as far as whole specialties allow; of
+    corpora only those that go to several sites.
 
-    Official splits are kept; `validation_share` and `test_share` are taken from what is for training where there is
-    none (0: no test notes). `notes`, `validation_notes` and `test_notes` are the most that a site keeps; of skewed
-    sites `notes` is that of the largest. `lacking`: types that a site does not annotate, site after site, from the
-    first again at the end.
+    Official splits are kept; else `validation_share` and `test_share` are taken from the training notes (0: no test
+    notes). `notes`, `validation_notes` and `test_notes` are the most that a site keeps; of skewed sites `notes` is that
+    of the largest. `lacking`: types that a site does not annotate, site after site, starting over at the end.
     """
 
     by: Literal["corpus", "specialty", "icd_chapter", "dirichlet", "iid"] = "corpus"
@@ -96,9 +95,9 @@ class SplitSettings(Frozen):
 
 
 class Hardware(Frozen):
-    """Limits of the sites' computers, site after site; a list that is too short starts over at its end.
+    """Limits of the sites' computers, site after site; a short list starts over at its end.
 
-    `caps`: largest ranks. `speeds`: a site takes this part of the steps that a round asks for.
+    `caps`: largest ranks. `speeds`: the part of a round's steps that a site does.
     """
 
     caps: tuple[PositiveInt, ...] = ()
@@ -115,9 +114,8 @@ class Hardware(Frozen):
 class MethodChoice(Frozen):
     """A method with its parameters (`method`, as in a federation's specification), under a label of its own.
 
-    `combine`: the specification's; where it is left out, the first way that fits. `rank`: its own first rank;
-    "smallest_cap" is what a method needs that cannot mix ranks. `training`: keys that stand in for the experiment's,
-    such as an optimiser or a learning rate of its own. `shared_notes`: stands in for the experiment's.
+    `combine`: the specification's, by default the first way that fits. `rank`: its first rank; "smallest_cap" is for
+    methods that cannot mix ranks. `training` (such as a learning rate) and `shared_notes` replace the experiment's.
     """
 
     method: AnyMethod

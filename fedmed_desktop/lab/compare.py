@@ -30,9 +30,9 @@ class Spread:
 class Line:
     """One method in one setting after its last round. None: not measured. Bytes are of all sites, both ways.
 
-    `drift` is the mean of the drifts that were measured (model, performance, semantic) over sites and rounds, `rank`
-    the mean over sites and rounds, `last_rank` that of the last round in which sites trained. `worse_than_alone`: of
-    how many sites, counted in every seed, the loss is above that of training alone, and of how many it could be.
+    `drift` is the mean of the measured drifts (model, performance, semantic) over sites and rounds, `rank` the mean
+    rank, `last_rank` that of the last round with training. `worse_than_alone`: of all sites in all seeds, the number
+    with a loss above that of training alone, and the number that could be compared.
     """
 
     label: str

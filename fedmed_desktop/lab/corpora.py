@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The corpora that an experiment names, as notes in its own types. Everything is kept in memory; nothing is written.
+"""The corpora that an experiment names, as notes in its own types, all in memory.
 
 All but the bundled notes lie in a folder that the user names: `mtsamples.jsonl.gz`, `codiesp_icd10.jsonl.gz`,
 `ner_re/<corpus>.jsonl.gz`, and `ner_re/label_map.json`, which maps each corpus' types to those of Fed-MedLoRA.
@@ -40,9 +40,9 @@ _PART: Final = re.compile(r"(?:_(?:inc|exc)|-\d+)$")  # of a trial's criteria, o
 class LabNote:
     """A note, with the properties that decide its site and split.
 
-    `group`: notes of one group are of the same document, or alike, and never part. `types` are those of the experiment
-    that its corpus annotates; its entities are of these, nested ones and all. `split` is the official one. `chapter`:
-    of ICD-10-CM, where it is coded. A bundled note's `corpus` is the name of its site.
+    Notes of one `group` are of the same document, or alike, and never part. `types`: the experiment's types that its
+    corpus annotates, as its entities have them (nested ones too). `split` is the official one. `chapter`: of ICD-10-CM,
+    if coded. A bundled note's `corpus` is the name of its site.
     """
 
     note: Note
@@ -54,7 +54,7 @@ class LabNote:
 
 
 def read_corpora(experiment: Experiment, data: Path | None) -> list[LabNote]:
-    """All notes, corpus after corpus in the experiment's order; `data` holds those that are not bundled.
+    """All notes, corpus after corpus in the experiment's order; `data` is the folder of those that are not bundled.
 
     Raises UserFacingError: `lab.data_needed`, `lab.corpus_missing`, `lab.corpus_row`, `lab.corpus_types` (none of the
     experiment's types is annotated there).

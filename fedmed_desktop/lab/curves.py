@@ -27,10 +27,7 @@ _QUANTITIES: Final[Mapping[Quantity, Callable[[ResultRow], float | None]]] = {
 
 @dataclass(frozen=True)
 class Curve:
-    """Shapes (rounds,): the rounds in which it was measured, ascending; mean and standard deviation over seeds.
-
-    `sd` is NaN where one seed was measured.
-    """
+    """Mean and standard deviation over seeds (NaN of a single one) by measured round, ascending; shapes (rounds,)."""
 
     label: str
     kind: str

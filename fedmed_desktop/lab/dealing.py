@@ -30,10 +30,9 @@ class Group:
 
 
 def grouped(notes: Iterable[LabNote], split: SplitSettings) -> list[Group]:
-    """The groups in the order of their first notes.
+    """The groups in the order of their first notes; with corpora apart, those of a group's first corpus only.
 
-    Where corpora are kept apart, notes of a group that is in several stay in its first only. Raises UserFacingError
-    where a note has nothing to be split by.
+    Raises UserFacingError if a note has nothing to be split by.
     """
     together: dict[str, list[LabNote]] = {}
     for one in notes:
@@ -71,9 +70,9 @@ def _label_of(one: LabNote, of: Of) -> str:
 
 
 def dealt(groups: Sequence[Group], split: SplitSettings, sites: int, rng: np.random.Generator) -> list[list[Group]]:
-    """The groups of each site. Raises UserFacingError where some site can have none.
+    """The groups of each site, dealt out within each label and official split by the same shares.
 
-    Within a label, notes of each official split are dealt out by the same shares, so that no site is left without.
+    Raises UserFacingError if some site would have none.
     """
     if len(groups) < sites:
         raise UserFacingError("lab.few_notes", groups=len(groups), sites=sites)
@@ -138,9 +137,9 @@ def _whole(labels: Sequence[str], counts: Mapping[str, int], wanted: Numbers) ->
 def _mixed(
     labels: Sequence[str], counts: Numbers, wanted: Numbers, alpha: float, rng: np.random.Generator
 ) -> dict[str, Numbers]:
-    """Each site draws a mix of labels, and fills itself by it while there are any (Hsu et al. 2019, arXiv 1909.06335).
+    """Each site draws a mix of labels and fills itself by it (Hsu et al. 2019, arXiv 1909.06335).
 
-    Where a label has run out, the rest of the mix stands in; so all sites have their sizes, and the last what is left.
+    When a label has run out the rest of the mix stands in, so all sites get their sizes, and the last what is left.
     """
     taken = np.zeros((len(labels), len(wanted)))
     left = counts.copy()

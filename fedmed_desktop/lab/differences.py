@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Differences between a method and the best of the others, with intervals of the paired bootstrap.
 
-The best baseline of a method is the other federated method with the best mean on the seeds that both have; of what is
-not federated (the base, each site alone, all notes in one place) it is the best of all federated methods. For test
-notes it is chosen on validation notes; else on the very rows that are then compared, which favours it: a lead that
-remains is rather too small, a lag rather too large.
+The best baseline of a method is the other federated method with the best mean on the seeds that both have; for the
+base, "alone" and "centralised" it is the best federated method. For test notes it is chosen on validation notes, else
+on the very rows that are compared, which favours it: a lead that remains is rather too small, a lag rather too large.
 
-A bootstrap of few seeds is much too narrow. So a difference is called one only where a paired t-test over seeds finds
-it as well: of two methods that are alike, with 3 seeds of 3 sites half of whose noise is common, the bootstrap's
-interval leaves out 0 in 27 of 100 cases, and both together find a difference in 4 (1,500 simulated; a smaller run is
-in tests/unit/test_lab_compare.py).
+A bootstrap of few seeds is much too narrow, so a difference counts only if a paired t-test over seeds finds it too. Of
+two methods that are alike, with 3 seeds of 3 sites half of whose noise is common, the bootstrap's interval leaves out 0
+in 27 of 100 cases, and both together find a difference in 4 (1,500 simulated; a smaller run is in
+tests/unit/test_lab_compare.py).
 """
 
 from __future__ import annotations
@@ -39,10 +38,9 @@ Rows = dict[str, dict[int, ResultRow]]
 class Difference:
     """A method's mean less that of `baseline`, over pairs: the same seed, or the same site in the same seed.
 
-    `relative` is that sum over the baseline's, None where the latter is 0. Intervals are 95 % percentile intervals of
-    the paired bootstrap; None with one seed, where nothing is known of how much another seed would have changed.
-    `beyond_chance`: a paired t-test over seeds, two-sided at 5 %, finds a difference. `is_better`: None where it does
-    not, or where the interval holds 0.
+    `relative`: over the baseline's mean, None if that is 0. Intervals are 95 % percentile intervals of the paired
+    bootstrap; None with one seed. `beyond_chance`: a paired t-test over seeds, two-sided at 5 %, finds a difference.
+    `is_better`: None if it does not, or if the interval holds 0.
     """
 
     measure: Measure
@@ -63,10 +61,7 @@ class Difference:
 
 
 def difference(label: str, final: Rows, measure: Measure, chosen_on: Rows | None = None) -> Difference | None:
-    """Against the best baseline; `final`: rows of the last round. None: nothing to compare with.
-
-    `chosen_on`: the rows that decide which one is the best, where these shall not.
-    """
+    """Against the best baseline of `chosen_on` (default: of `final`, rows of the last round); None if there is none."""
     baseline = _best_baseline(label, chosen_on or final, measure)
     own, other = final.get(label, {}), final.get(baseline or "", {})
     seeds = sorted(own.keys() & other.keys())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Groups of near-duplicate notes, which stay together so that no method is tested on notes it was trained on.
 
-Those are notes of the same words, and notes that share a third of their runs of words; see ALIKE. What is shorter than
-RUN + LEAST - 1 words is a phrase, not a copy.
+Such notes have the same words, or share a third of their runs of words (see ALIKE). Shorter ones than RUN + LEAST - 1
+words are phrases, not copies.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _COMMON: Final = 40  # notes: a run that more have is a form's, and counts for n
 
 
 def joined(groups: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """The group of each text, those that hold near-duplicates made one, under the name of the first.
+    """The group of each text after joining groups with near-duplicates, under the name of the first.
 
-    Links go on: what is like a copy of a copy is in the same group. The time goes with the number of words.
+    Links go on: a copy of a copy is in the same group. The time goes with the number of words.
     """
     root = {group: group for group in groups}
 

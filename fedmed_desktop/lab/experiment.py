@@ -28,13 +28,12 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 class Experiment(Frozen):
     """An experiment's file as `load_experiment` reads it. Everything that is left out has the default that stands here.
 
-    `cost`: what it takes on two cores, for people. `model`: "bundled", or a folder, from where the lab is started.
-    `seeds` are those reported; settings are tuned on `tuning_seeds` alone. `sites`: every cell runs with each of these
-    counts; `clients`: how many of them a round asks (None: all). `threads` decide the last bits of a result.
-    `max_tokens_per_site`: training tokens that a site sees in a round at most, whatever `training` says.
-    histogram "auto": specialties where every note has one, else entity types. `shared_notes`: how many validation
-    notes are shared for the methods that weigh by them. `baselines`: "base" trains nothing, "alone" trains every site
-    for itself, "centralised" trains one site on everybody's notes; each for as many steps as a federation.
+    `cost`: time on two cores, for people. `model`: "bundled", or a folder, from where the lab is started. Only `seeds`
+    are reported; settings are tuned on `tuning_seeds`. Every cell runs with each count of `sites`; a round asks
+    `clients` of them (None: all). `threads` decide the last bits of a result. `max_tokens_per_site`: the most training
+    tokens of a site in a round. histogram "auto": specialties if every note has one, else entity types. `shared_notes`:
+    validation notes shared for the methods that weigh by them. `baselines`: "base" trains nothing, "alone" trains every
+    site for itself, "centralised" trains one site on all notes; each for as many steps as a federation.
     """
 
     name: str = Field(min_length=1, max_length=80)

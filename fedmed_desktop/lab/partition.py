@@ -39,9 +39,8 @@ class LabSite:
 def split_into_sites(notes: Sequence[LabNote], experiment: Experiment, sites: int, seed: int) -> list[LabSite]:
     """The given number of sites, "Site 1" first; each note is at most at one, and in one of its splits.
 
-    Groups never part, neither between sites nor between splits (only `notes` and the like may leave some out). A site
-    annotates the types that all of its corpora do, but for those that the experiment lets it lack: what is not marked
-    up in all of its notes, it can neither teach nor test.
+    Groups never part (`notes` and the like may leave some of one out). A site annotates the types that all of its
+    corpora do, less those that it is to lack: types not marked up in all of its notes can be neither taught nor tested.
 
     Raises UserFacingError: `lab.few_notes`, `lab.few_labels`, `lab.no_label`, `lab.empty_split`, `lab.no_common_type`,
     `lab.type_nowhere`.
@@ -69,10 +68,9 @@ def split_into_sites(notes: Sequence[LabNote], experiment: Experiment, sites: in
 
 
 def share_notes(sites: Sequence[LabSite], count: int, seed: int) -> tuple[list[LabSite], tuple[SharedNote, ...]]:
-    """Takes so many validation notes from the sites for everybody to read; the sites then score without them.
+    """Takes `count` validation notes for everybody to read, in turn from the sites that annotate most types.
 
-    In turn from the sites that annotate most types, each of which keeps at least one. Raises UserFacingError
-    `lab.few_shared` where there are too few.
+    The sites score without them, and each keeps at least one. Raises UserFacingError `lab.few_shared`.
     """
     rng = _generator("shared", len(sites), seed)
     most = max((len(site.types) for site in sites), default=0)
@@ -106,9 +104,9 @@ def _generator(use: str, sites: int, seed: int) -> np.random.Generator:
 def _splits(
     groups: Iterable[Group], split: SplitSettings, size: float, rng: np.random.Generator
 ) -> dict[Split, list[LabNote]]:
-    """A site's notes by split: the official ones where its corpus has them, else shares of what is for training.
+    """A site's notes by split: the official ones of its corpus, else shares of the training notes.
 
-    `size` of the site against the largest one: skewed sites stay so where `notes` bounds them.
+    `size`: of the site against the largest one, so that skewed sites stay so if `notes` bounds them.
     """
     by_corpus: dict[str, dict[Split, list[Group]]] = {}
     for group in groups:

@@ -17,9 +17,9 @@ from .cells import Cell
 
 
 class LabProgress:
-    """Told by the lab's own thread. `total` cells, of which `done` were there before.
+    """Progress of `total` cells, `done` of them by earlier runs. Used on the lab's own thread.
 
-    The time left is from the pace of the cells that this run has finished: it is coarse where methods differ.
+    The time left follows the pace of this run's cells: it is coarse if methods differ.
     """
 
     def __init__(self, title: str, rounds: int, total: int, done: int = 0, console: Console | None = None) -> None:

@@ -49,7 +49,7 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class LabOptions:
-    """Options of a run: what and where. `only`: labels of the methods and baselines to run now; empty for all.
+    """Options of a run. `only`: labels of the methods and baselines to run now; empty for all.
 
     `tuning`: on the tuning seeds, which are never reported; such results need a folder of their own.
     """
@@ -81,10 +81,10 @@ class Lab:
         self.left = [cell for cell in chosen if cell.id not in done]
 
     def run(self, engine: Engine, watcher: Watcher) -> Results:
-        """Runs what is left and writes the tables, also where it ends early. A KeyboardInterrupt leaves whole cells.
+        """Runs the remaining cells and writes the tables, even if it ends early. Ctrl-C leaves whole cells.
 
-        Raises UserFacingError for what more cells would meet too; training that diverges is a cell's result. Notes
-        that do not become the sites of some cell are told before the first one runs.
+        Raises UserFacingError for faults of all cells, also if some cell's notes cannot become sites, before the first
+        one runs; training that diverges is a cell's result.
         """
         try:
             if self.left:
@@ -115,9 +115,9 @@ def _result(run: CellRun, cell: Cell) -> CellResult:
 
 
 def identity(experiment: Experiment, base: BaseFacts, tuning: bool) -> str:
-    """sha256 of all that decides a cell's results, besides its own method, count of sites and seed.
+    """sha256 of all that decides a cell's results, besides its own method, number of sites and seed.
 
-    More of these, or other words about the cost, leave what was run as it is.
+    So cells stay valid when an experiment gets more of these, or other words about its cost.
     """
     elsewhere = {"cost", "seeds", "tuning_seeds", "model", "sites", "methods", "baselines"}
     told = experiment.model_dump(mode="json", exclude=elsewhere)

@@ -58,9 +58,9 @@ class _Traffic:
 class Simulation:
     """A federation of these sites that starts with this adapter.
 
-    Models are measured on the notes of `judges`, by default the same sites; the engine must have been opened for both.
-    `steps`: steps per round of sites that do not follow the plan. `splits`: those that the last model is measured on.
-    Adapters are stored in `blobs`; those of finished rounds are deleted.
+    Models are measured on the notes of `judges` (default: the sites); the engine must be open for both. `steps`: per
+    round, of sites that do not follow the plan. `splits`: those that the last model is measured on. Adapters are stored
+    in `blobs`; those of finished rounds are deleted.
     """
 
     def __init__(
@@ -195,9 +195,9 @@ class Simulation:
     # -- what the model is worth -------------------------------------------------------------------------------------
 
     def _before(self, results: Mapping[str, LocalResult]) -> dict[str, Measured]:
-        """Measurements on validation notes before the round, as the sites made them on this very model.
+        """Measurements before the round on validation notes, as the sites made them on this very model.
 
-        If some judges do not take part, or train at a rank that cuts the model back, all are measured again.
+        All are measured again if some judges do not take part, or train at a rank that cuts the model.
         """
         state = self._rounds.state
         rank = max(self._adapter(state.start).ranks.values())

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only package that knows torch: base models, batches, the training loop, generation, evaluation.
 
-Importing it sets what libraries read only once, when they are loaded: the hub's switches, to offline (nothing here
-reaches a network), and how long torch's threads wait for each other.
+Importing it sets what libraries read once, when they load: the hub's offline switches, and how torch's threads wait.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adapter values put onto the base model through PEFT, and read back.
 
-One slot per base model: demo sites and rounds share it. Where the next adapters have the same modules and ranks, only
-their numbers are copied in; the base's own weights are never written.
+One slot per base model serves all sites and rounds. For adapters of the same modules and ranks only the numbers are
+copied in; the base's own weights are never written.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class LayerFactors:
 
 
 class LoraSlot:
-    """The place for the adapters on a base model: a shared one and, where asked for, a frozen and a personal one.
+    """The adapters on a base model: a shared one, and perhaps a frozen and a personal one.
 
-    All that are attached act together, h = W x + sum of s B A x, each with its own modules, ranks and
-    scales. Nothing is merged into the base, which may have 4 bits.
+    All act together, h = W x + sum of s B A x, each with its own modules, ranks and scales. Nothing is merged into the
+    base, which may have 4 bits.
     """
 
     def __init__(self, model: nn.Module) -> None:

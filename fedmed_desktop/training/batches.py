@@ -65,7 +65,7 @@ class Examples:
 class Encoder:
     """Tokenises prompt and answer apart, so that training and generation see the same prompt tokens.
 
-    In the task "text" there is no prompt: the note itself is what is learnt, to the last token.
+    In the task "text" there is no prompt: the note itself is learnt, to its last token.
     """
 
     def __init__(self, tokenizer: Any, types: Sequence[str], form: AnswerForm, task: Task = "entities") -> None:
@@ -105,10 +105,9 @@ class Encoder:
         return pieces
 
     def _text(self, note: Note, max_tokens: int) -> list[Example]:
-        """Windows of even length, each with the token before it as its prompt: a note's very first has the start token.
+        """Windows of even length, each with the token before it as its prompt: the start token for a note's first.
 
-        So every token of the note is a label exactly once, and the loss on the answer is the loss on all. Where the
-        tokenizer puts no start token before texts the note's first token is none.
+        So every token is a label exactly once, except the first one where the tokenizer has no start token.
         """
         tokens = (*self._start, *self._tokens(note.text), self._end)
         total = len(tokens) - 1

@@ -56,10 +56,10 @@ class Progress:
 
 
 class Training:
-    """One round's training of the adapters in the base's slot. Runs in one thread; same seed, same bits (CPU).
+    """One round's training of the adapters in the base's slot, in one thread; same seed, same bits (CPU).
 
-    `start` is the shared adapter that was attached; a personal one beside it is trained with it, in both
-    factors. `variate` is for a plan with a ControlVariate. Raises UserFacingError where it is not of the start's shape.
+    `start` is the attached shared adapter; a personal one beside it is trained too, in both factors. `variate` is for a
+    plan with a ControlVariate. Raises UserFacingError if it does not have the start's shape.
     """
 
     def __init__(
@@ -106,9 +106,9 @@ class Training:
             raise
 
     def kept_control(self) -> tuple[Adapter, Adapter]:
-        """(new c_i, its change) after `run`, of a plan with a ControlVariate; LookupError for any other.
+        """(new c_i, its change) after `run`, as B and A with the start's scales; zeros for factors always frozen.
 
-        Values stand in B and A, with the start's scales. They are zeros where a factor was frozen from the first round.
+        Raises LookupError if the plan has no ControlVariate.
         """
         if self._correction is None:
             raise LookupError("the plan has no control variate")

@@ -33,10 +33,8 @@ def squared_distance(now: Sequence[Tensor], start: Sequence[Tensor]) -> Tensor:
 def squared_product_distance(b: Tensor, a: Tensor, b_start: Tensor, a_start: Tensor) -> Tensor:
     """|B A - B' A'|_F^2 of B, B' (d, r) and A, A' (r, k), never forming a (d, k) matrix.
 
-    FedProx's term (arXiv 1812.06127, eq. 2) on the product instead of the factors: inferred.
-
-    B A - B' A' = P Q with P = [B - B', B'], Q = [A; A - A'], and |P Q|^2 = tr(P^T P Q Q^T). Unlike the sum of three
-    traces of large numbers this is exact at the start: 0, with gradient 0.
+    FedProx's term (arXiv 1812.06127, eq. 2) on the product instead of the factors: inferred. B A - B' A' = P Q with P =
+    [B - B', B'], Q = [A; A - A'], and |P Q|^2 = tr(P^T P Q Q^T): unlike a sum of traces exactly 0 at the start.
     """
     p = torch.cat([b - b_start, b_start], dim=1)
     q = torch.cat([a, a - a_start], dim=0)
@@ -46,10 +44,9 @@ def squared_product_distance(b: Tensor, a: Tensor, b_start: Tensor, a_start: Ten
 def row_overlap(a_shared: Tensor, a_personal: Tensor, rank: int) -> Tensor:
     """|An_g An_p^T|_F^2 / rank of rows scaled to length 1; rows of zeros stay zeros.
 
-    FedOPAL's overlap of weights (arXiv 2510.12741; its form is inferred, after O-LoRA, arXiv 2310.14152).
-
-    `rank` is the smaller of both. 0 for orthogonal row spaces, 1 for the same orthonormal rows; above 1, at most the
-    larger rank, only where rows of one adapter are themselves alike.
+    FedOPAL's overlap of weights (arXiv 2510.12741; its form is inferred, after O-LoRA, arXiv 2310.14152). `rank` is the
+    smaller of both. 0 for orthogonal row spaces, 1 for the same orthonormal rows; above 1 (at most the larger rank)
+    only if rows of one adapter are alike.
     """
     return (functional.normalize(a_shared) @ functional.normalize(a_personal).T).square().sum() / rank
 
@@ -57,10 +54,8 @@ def row_overlap(a_shared: Tensor, a_personal: Tensor, rank: int) -> Tensor:
 def squared_cosines(u: Tensor, v: Tensor, b_u: Tensor, b_v: Tensor) -> Tensor:
     """cos^2(B_u u, B_v v) by token (n,), of u (n, r_u), v (n, r_v), B_u (d, r_u), B_v (d, r_v).
 
-    FedOPAL's overlap of representations (arXiv 2510.12741; its form is inferred).
-
-    By the r x r products of the B, so the outputs (n, d) are never formed. 0 with gradient 0 where an output is zero,
-    as at the start, where B = 0.
+    FedOPAL's overlap of representations (arXiv 2510.12741; its form is inferred), from the r x r products of the B, so
+    that the outputs (n, d) are never formed. 0 with gradient 0 for an output of zeros, as at the start, where B = 0.
     """
     inner = ((u @ (b_u.T @ b_v)) * v).sum(-1)
     u_length = ((u @ (b_u.T @ b_u)) * u).sum(-1).clamp_min(_TINY)
@@ -111,9 +106,9 @@ class Penalties:
                 hook.remove()
 
     def of_outputs(self, seen: Seen, lengths: Sequence[int]) -> Tensor | None:
-        """Sum the weighted terms of the outputs: mean of modules, summed over tokens; `lengths` of the rows say which.
+        """Weighted terms of the outputs, mean of modules, summed over tokens; float32. None if the plan has none.
 
-        The caller divides by the tokens of the effective batch. In float32; None where the plan has nothing.
+        `lengths` are those of the rows. The caller divides by the tokens of the effective batch.
         """
         if not self._outputs:
             return None
@@ -166,8 +161,7 @@ class Variate:
 class Correction:
     """SCAFFOLD on the shared factors that are trained: grad <- grad + c - c_i (arXiv 1910.06378, algorithm 1, line 10).
 
-    Added to the gradient before the optimiser, as the paper's step theta - lr (g - c_i + c) says; under AdamW it goes
-    through the moments like any gradient (inferred).
+    Under AdamW the correction goes through the moments like any gradient (inferred).
     """
 
     def __init__(self, slot: LoraSlot, variate: Variate, start: Mapping[str, Tensor]) -> None:

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Preparation of a trainer from a model folder and a notes folder: one base per process, the federation's types.
-
-All of it runs on the working thread.
-"""
+"""Preparation of a trainer from a model folder and a notes folder, on the working thread."""
 
 from __future__ import annotations
 
@@ -24,10 +21,7 @@ __all__ = ["LoadedBase", "site_types_map", "trainer_factory", "typed_notes"]
 def typed_notes(
     spec: FederationSpec, notes: SiteNotes, types_map: dict[str, str] | None
 ) -> tuple[SiteNotes, NotesReport]:
-    """The site's notes in the federation's types, and the report on its training notes.
-
-    Where the task is the text itself, the notes without what is annotated in them: types are not needed.
-    """
+    """The site's notes in the federation's types (for the task "text" without entities), and the training report."""
     if spec.task == "text":
         splits = [without_entities(split) for split in (notes.train, notes.validation, notes.test or ())]
         return SiteNotes(splits[0], splits[1], splits[2] or None), NotesReport(notes=len(notes.train), entities={})
@@ -52,10 +46,7 @@ def typed_notes(
 
 
 def site_types_map(folder: Path, types_file: Path | None = None) -> dict[str, str] | None:
-    """The site's types file: the one named, which must be there, or `types.toml` beside its notes, if it has one.
-
-    Raises UserFacingError where it cannot be read.
-    """
+    """The map of the named types file, or of `types.toml` beside the notes if there is one. Raises UserFacingError."""
     if types_file is not None:
         return read_types_map(types_file)
     path = folder / "types.toml"
@@ -70,10 +61,7 @@ def trainer_factory(
     emit: Emit = lambda event: None,
     types_file: Path | None = None,
 ) -> Callable[[FederationSpec], SiteTrainer]:
-    """A factory that the site agent calls once it knows the specification; raises UserFacingError (no known types).
-
-    `types_file` replaces the `types.toml` in `folder`.
-    """
+    """Makes the site's trainer for a specification; raises UserFacingError. `types_file` replaces types.toml."""
 
     def make(spec: FederationSpec) -> SiteTrainer:
         types_map = None if spec.task == "text" else site_types_map(folder, types_file)

@@ -50,15 +50,13 @@ class NoteReader:
         frozen: Adapter | None = None,
         personal: Adapter | None = None,
     ) -> Reading:
-        """Entities of `types` in the note, by the base (adapter None) or with the adapter.
+        """Entities of `types` in the note, by the base alone (adapter None) or with the adapters.
 
-        `frozen` and `personal` act beside an adapter; the base alone is read without them.
-
-        A note longer than `settings` allow is read in windows, cut between sentences; `text_tokens` bounds the note's
-        own words in one (clinical.reading.SENTENCE_TOKENS).
-        `progress` is called on this thread: once before the first token, after each token and at the end. A stop ends
-        the work before the next token; what was found so far is returned as a stopped Reading. Raises UserFacingError:
-        an empty note, no types, a model that cannot be loaded, an adapter that does not fit it, too little memory.
+        A note longer than `settings` allow is read in windows, cut between sentences; `text_tokens` bounds a window's
+        text (clinical.reading.SENTENCE_TOKENS). `progress` is called on this thread: before the first token, after each
+        token and at the end. A stop ends the work before the next token; a stopped Reading has what was found. Raises
+        UserFacingError: an empty note, no types, a model that cannot be loaded, an adapter that does not fit it, too
+        little memory.
         """
         if not text.strip():
             raise UserFacingError("clinical.note_empty")

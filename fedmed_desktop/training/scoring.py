@@ -16,10 +16,10 @@ from .loading import LoadedBase
 
 
 class SharedNotesScorer:
-    """Measures adapters on notes that are asked for all `types`; the base is loaded at the first. One thread at a time.
+    """Measures adapters on notes that are asked for all `types`. One thread at a time; the base is loaded at the first.
 
-    Entities of other types are left out, and of overlapping ones the longest stays, as at a site. Raises
-    UserFacingError where the notes annotate other types only.
+    Of overlapping entities the longest stays, as at a site. Raises UserFacingError if the notes annotate other types
+    only.
     """
 
     def __init__(

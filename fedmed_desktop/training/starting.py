@@ -25,11 +25,11 @@ class SiteAdapters:
 
 
 def for_training(plan: Plan, given: Given) -> SiteAdapters:
-    """The round's start at the planned rank, with the site's own factors where the plan says so, and what is beside.
+    """The adapters of a round: the start at the planned rank, with the site's own factors if the plan says so.
 
-    Own factors and a personal adapter are those of the site's last round. In its first, or where own factors are of
-    other ranks by now, the start's own stand in; a first personal adapter has B = 0, fresh rows of A and the start's
-    scales. Raises ValueError where the plan names a frozen adapter that is not given.
+    Own factors and a personal adapter are those of the site's last round. In its first, or after a change of rank, the
+    start's factors stand in; a first personal adapter has B = 0, fresh rows of A and the start's scales. Raises
+    ValueError if the plan names a frozen adapter that is not given.
     """
     shared = _with_own(resized(given.start, plan.rank, plan.seed, plan.cut), plan, given.own)
     return SiteAdapters(shared, _frozen(plan, given), _personal(plan, given.own, shared))
@@ -42,10 +42,10 @@ def for_scoring(plan: Plan, given: Given) -> SiteAdapters:
 
 
 def variate(plan: Plan, given: Given, start: Adapter) -> Variate | None:
-    """SCAFFOLD's c and c_i in the shape of `start`; None where the plan has no control variates.
+    """SCAFFOLD's c and c_i in the shape of `start`; None if the plan has no control variates.
 
-    Both are zero in the first round, and c_i also where it is of other ranks than this plan's: factors at different
-    ranks have nothing in common. Raises ValueError where the plan names a control that is not given.
+    Both are zero in the first round, and c_i after a change of rank: factors of different ranks have nothing in common.
+    Raises ValueError if the plan names a control that is not given.
     """
     if plan.variate is None:
         return None

@@ -55,13 +55,11 @@ class _Trained:
 
 
 class SiteTrainer:
-    """A base model and one site's notes, which have the federation's types already (clinical.apply_types).
+    """A base model and one site's notes in the federation's types; implements federation.work.Trainer.
 
-    `types` are those that the site is asked for and scored on; none are needed for the task "text". With `score_on`
-    "loss" no answers are generated and all scores are empty. On the notes `shared`, asked for `all_types`, the site
-    measures its model after training; without any it does not.
-    Implements federation.work.Trainer: one job at a time, events from the calling thread. Several trainers may share a
-    base, but not at the same time.
+    The site is asked for and scored on `types` (none for the task "text"). With `score_on` "loss" no answers are
+    generated and all scores are empty. On the notes `shared`, asked for `all_types`, it measures its model after
+    training. One job at a time, events from the calling thread; trainers may share a base, but not at the same time.
     """
 
     def __init__(
@@ -105,12 +103,11 @@ class SiteTrainer:
         )
 
     def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
-        """Trains and measures; resumes from `checkpoints` where they are of the same plan, adapters and notes.
+        """Trains and measures; resumes from `checkpoints` of the same plan, adapters and notes.
 
-        The report's norms are of the shared adapter, from the site's own start: where a factor is the site's own or is
-        frozen, that of the start completes what is offered. Evidence and later scores are of the bytes that are
-        offered. Phases: scoring_before, training, scoring_after, measuring.
-        Raises Stopped, UserFacingError; ValueError where the plan names an adapter that is not given.
+        The report's norms are of the shared adapter, from the site's own start, which completes an offered single
+        factor. Evidence and later scores are of the offered bytes. Phases: scoring_before, training, scoring_after,
+        measuring. Raises Stopped, UserFacingError; ValueError if the plan names an adapter that is not given.
         """
         job = Job(self._site, plan, emit, control)
         self._base.use_threads()
@@ -158,10 +155,7 @@ class SiteTrainer:
         return LocalResult(update, trained.blobs, found, trained.own)
 
     def evaluate(self, plan: Plan, given: Given, emit: Emit, control: Control) -> LocalResult:
-        """Scores what is given on the test notes, or on the validation notes where there are none; no blobs.
-
-        The site's own factors and its personal adapter take part. Raises like train_round.
-        """
+        """Scores the given adapters on the test notes, else on the validation notes. Raises like train_round."""
         job = Job(self._site, plan, emit, control)
         self._base.use_threads()
         split: Split = "test" if self._notes.test else "validation"
@@ -185,7 +179,7 @@ class SiteTrainer:
         return LocalResult(update, {}, Evidence(rank=rank, scores_after=final.scores))
 
     def measure(self, plan: Plan, given: Given, split: Split, control: Control) -> Evaluation:
-        """Loss, and scores where they are asked for, of what is given, on one split; no training and no events.
+        """Loss of the given adapters on one split, and scores if asked for; no training and no events.
 
         Raises Stopped, UserFacingError (no notes there that fit), ValueError like train_round.
         """

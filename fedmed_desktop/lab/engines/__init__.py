@@ -43,9 +43,9 @@ class Size:
 
 
 class Engine(Protocol):
-    """One federation at a time; called from one thread. Results come in the order of the jobs.
+    """Trains and measures one federation at a time, called from one thread; results in the order of the jobs.
 
-    Beside the sites that are open there is `everybody`, who has all their training notes.
+    Beside the open sites it knows EVERYBODY, which has all their training notes.
     """
 
     def open(self, spec: FederationSpec, sites: Sequence[LabSite]) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Site trainings as Ray tasks: on the cores of this machine, or on the GPUs of a cluster.
 
-Each worker is an actor that loads the base once. It computes with the experiment's number of threads, whatever Ray has
+Each worker is an actor that loads the base once and computes with the experiment's number of threads, whatever Ray has
 set, so that adapters have the same hash as in one process on such a machine.
 """
 
