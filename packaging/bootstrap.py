@@ -47,6 +47,20 @@ DOWNLOADS = {"base": "about 50 MB", "desktop": TORCH_DOWNLOAD, "lab": TORCH_DOWN
 # The least room that the installed packages take (torch for CPU on Linux); running out later is explained as well.
 ROOM_GB = {"base": 0.4, "desktop": 1.8, "lab": 1.9, "dev": 2.7}
 
+UV = "uv==0.13.9"  # installs many times faster than pip
+# pip's settings -> uv's
+UVS_NAMES = {
+    "index-url": ("UV_DEFAULT_INDEX",),
+    "extra-index-url": ("UV_INDEX",),
+    "find-links": ("UV_FIND_LINKS",),
+    "no-index": ("UV_NO_INDEX",),
+    "trusted-host": ("UV_INSECURE_HOST",),
+    "constraint": ("UV_CONSTRAINT",),
+    "cert": ("SSL_CERT_FILE",),
+    "proxy": ("HTTP_PROXY", "HTTPS_PROXY"),
+    "timeout": ("UV_HTTP_TIMEOUT",),
+}
+
 FAULTS = [
     # (what pip says, our sentence); the first match wins: without network pip ends with "no matching distribution"
     (r"No space left|Errno 28\b|Errno 122\b|WinError 112|not enough space", "disk"),
@@ -114,7 +128,9 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print(f"\nbootstrap: stopped; to begin again: {THIS_COMMAND} {options.mode}", file=sys.stderr)
         return 130
-    command = [str(environment.python), *MODES[options.mode][1], *rest]
+    # the whole suite runs in parallel; a selection begins sooner without
+    parallel = ["-n", "auto", "--dist", "loadfile"] if options.mode == "test" and not rest else []
+    command = [str(environment.python), *MODES[options.mode][1], *parallel, *rest]
     return become(command, ROOT if options.mode == "test" else None)
 
 
@@ -243,48 +259,66 @@ class Environment:
             raise explained(made.stdout, self, otherwise="venv")
 
     def install(self, installed: dict[str, str], torch_index: str | None) -> None:
-        """pip, in steps: pip and the build tool themselves, torch alone, everything, and this checkout.
-
-        torch comes by itself, under the pins as constraints, so that the wheel which pip is set up with is the one.
-        """
-        pins = read_pins(self.layers)
-        names = sorted(pins)
-        torch = [f"torch=={pins['torch']}"] if "torch" in pins else []
-        say(f"installing {len(names)} packages into {self.folder} ({DOWNLOADS[self.level]})")
-        progress = Progress(names)
+        """The build tools, everything, and this checkout: by uv, and by pip where uv is not to be had or fails."""
+        say(f"installing into {self.folder} ({DOWNLOADS[self.level]})")
+        index = ["--extra-index-url", torch_index] if torch_index else []
+        steps = [["-r", str(PINS / "build.txt")], ["-r", str(PINS / f"{self.level}.txt"), *index]]
+        steps += [["--no-deps", "--no-build-isolation", "-e", str(ROOT)]]
         self.write_stamp(working=True, installed={})
+        pip = [str(self.python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
         try:
-            self.pip(progress, ["-r", str(PINS / "build.txt"), "--progress-bar", "off"])
-            if torch:
-                constraints = self.folder / "constraints.txt"
-                constraints.write_text("".join(f"{name}=={version}\n" for name, version in pins.items()), "utf-8")
-                index = ["--extra-index-url", torch_index] if torch_index else []
-                self.pip(progress, [*torch, "-c", str(constraints), *index, "--progress-bar", "raw"])
-            self.pip(progress, ["-r", str(PINS / f"{self.level}.txt"), "--progress-bar", "raw"])
-            self.pip(progress, ["--no-deps", "--no-build-isolation", "-e", str(ROOT)])
+            settings = self.pip_settings()
+            if uv := self.uv(pip):
+                uv += ["pip", "install", "--python", str(self.python)]
+                if all(self.run([*uv, *step], settings)[0] == 0 for step in steps):
+                    return
+                say("uv could not install them; pip tries")
+            for step in steps:
+                code, said = self.run([*pip, "--progress-bar", "off", *step])
+                if code:
+                    raise explained(said, self, otherwise="other")
         except Trouble:
             self.write_stamp(working=False, installed={})  # pip ended in order: what it installed can be built on
             raise
 
-    def pip(self, progress: Progress, arguments: list[str]) -> None:
-        command = [str(self.python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *arguments]
+    def uv(self, pip: list[str]) -> list[str]:
+        """How uv is called: the one on PATH, or one that pip installs beside it; [] where there is none."""
+        if on_path := shutil.which("uv"):
+            return [on_path]
+        code, _ = self.run([*pip, "--quiet", "--retries", "1", UV], heard=False)
+        return [str(self.python), "-m", "uv"] if code == 0 else []
+
+    def pip_settings(self) -> dict[str, str]:
+        """What pip is set up with on this machine (indexes, proxy, certificates), as uv's environment variables."""
+        command = [str(self.python), "-m", "pip", "config", "list", "--disable-pip-version-check"]
+        said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8").stdout
+        found: dict[str, str] = {}
+        lines = re.findall(r"^(\S+?)\.([\w-]+)='(.*)'$", said, re.MULTILINE)
+        for place in ("global", "install", ":env:"):  # pip lets the later ones win
+            found.update({key: value.replace("\\n", " ") for where, key, value in lines if where == place})
+        settings = {"UV_INDEX_STRATEGY": "unsafe-best-match", "UV_NATIVE_TLS": "1", "UV_NO_PROGRESS": "1"}  # as pip
+        for key, names in UVS_NAMES.items():
+            separator = "," if key == "find-links" else " "
+            settings.update({name: separator.join(found[key].split()) for name in names if key in found})
+        return settings
+
+    def run(self, command: list[str], settings: dict[str, str] | None = None, heard: bool = True) -> tuple[int, str]:
+        """Exit status and words of pip or uv; what it downloads is shown, all that it says is in the log."""
         self.log(f"$ {' '.join(command)}")
         lines: dict[str, Any] = {"bufsize": 1, "encoding": "utf-8", "errors": "replace"}
-        unbuffered = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=unbuffered, **lines)
+        environment = {**(settings or {}), **os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, **lines)
         said = []
         try:
             for line in process.stdout or ():
-                if progress.heard(line):
-                    said.append(line)
-            code = process.wait()
+                said.append(line)
+                if heard and re.match(r"\s*(Downloading|Installing|Installed|Resolved|Prepared)\b", line):
+                    print("  " + line.strip()[:110], flush=True)
+            return process.wait(), "".join(said)
         finally:
-            if process.poll() is None:  # Ctrl-C reached pip as well: let it undo what it began
+            if process.poll() is None:  # Ctrl-C reached it as well: let it undo what it began
                 process.wait()
-            progress.clear()
             self.log("".join(said))
-        if code:
-            raise explained("".join(said), self, otherwise="other")
 
     def log(self, text: str) -> None:
         try:
@@ -292,55 +326,6 @@ class Environment:
                 log.write(text + "\n")
         except OSError:
             pass  # a full disk: the sentence says so
-
-
-class Progress:
-    """How far pip is, in one line: rewritten on a terminal, now and then elsewhere."""
-
-    EVERY_S = 10.0
-
-    def __init__(self, names: list[str]) -> None:
-        self.names = frozenset(names)
-        self.done: set[str] = set()
-        self.download = ""
-        self.width = 0
-        self.rewrites = sys.stdout.isatty()
-        self.last = time.monotonic()
-
-    def heard(self, line: str) -> bool:
-        """Take in one line of pip's; whether it is worth a place in the log."""
-        if step := re.match(r"Progress (\d+) of (\d+)", line):
-            have, total = int(step[1]), int(step[2])
-            if total > 5_000_000:
-                self.show(f"{self.download} {100 * have // total} %")
-            return False
-        if found := re.match(r"(?:Collecting|Requirement already satisfied:) ([\w.-]+)|Processing .*[/\\](\w+)-", line):
-            name = found[1] or found[2]
-            self.done |= {canonical(name)} & self.names
-            self.show(name)
-        elif found := re.match(r"\s*Downloading (\S+?)(?:\.metadata)?( \([^)]*\))?$", line.rstrip()):
-            self.download = f"downloading {found[1].rpartition('/')[2].split('-')[0]}{found[2] or ''}"
-            self.show(self.download)
-        elif line.startswith("Installing collected packages:"):
-            self.show(f"unpacking {line.count(',') + 1} of them")
-        elif "Retrying (" in line:
-            self.show("the network does not answer, trying again")
-        return True
-
-    def show(self, what: str) -> None:
-        text = f"  {len(self.done)} of {len(self.names)} packages: {what}"
-        if self.rewrites:
-            columns = shutil.get_terminal_size().columns - 1
-            print("\r" + text[:columns].ljust(self.width), end="", flush=True)
-            self.width = min(len(text), columns)
-        elif time.monotonic() - self.last >= self.EVERY_S:
-            print(text, flush=True)
-            self.last = time.monotonic()
-
-    def clear(self) -> None:
-        if self.rewrites and self.width:
-            print("\r" + " " * self.width + "\r", end="", flush=True)
-            self.width = 0
 
 
 def explained(said: str, environment: Environment, otherwise: str) -> Trouble:
@@ -351,32 +336,6 @@ def explained(said: str, environment: Environment, otherwise: str) -> Trouble:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")] or lines
     return Trouble(otherwise, environment, line=errors[-1] if errors else "it said nothing")
-
-
-def read_pins(files: list[str]) -> dict[str, str]:
-    """Canonical name -> version, of the lines whose marker holds here."""
-    pins = {}
-    for file in files:
-        for line in (PINS / f"{file}.txt").read_text("utf-8").splitlines():
-            pin, _, marker = line.partition(";")
-            name, _, version = pin.strip().partition("==")
-            if version and all(holds(term) for term in marker.split(" and ") if term.strip()):
-                pins[canonical(name)] = version
-    return pins
-
-
-def holds(term: str) -> bool:
-    """One comparison of a marker, of the two kinds that compile.py writes."""
-    variable, operator, value = term.split()
-    value = value.strip("'")
-    if variable == "sys_platform":
-        return (sys.platform == value) == (operator == "==")
-    version = tuple(int(number) for number in value.split("."))
-    return (sys.version_info[:2] < version) == (operator == "<")
-
-
-def canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def say(text: str) -> None:

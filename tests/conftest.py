@@ -63,6 +63,12 @@ def pytest_configure() -> None:
     preflight.prepare()
 
 
+@pytest.hookimpl(optionalhook=True)  # the tests also run without pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """Processes for `-n auto`: more than four wait for memory and the disk rather than for a processor."""
+    return min(4, os.cpu_count() or 1)
+
+
 class NetworkRefusedError(RuntimeError):
     """A test reached for something that is not on this machine's loopback. No OSError: retries must not swallow it."""
 

@@ -32,17 +32,30 @@ folder = pathlib.Path(sys.argv[-1])
 """
 
 PIP = """
-import json, os, sys, time
+import json, os, pathlib, sys
+if "config" in sys.argv:
+    sys.exit(print(os.environ.get("PIP_CONFIG", "")))
+if any(word.startswith("uv==") for word in sys.argv):
+    if not os.environ.get("UV_COMES"):
+        sys.exit("ERROR: No matching distribution found for uv")
+    sys.exit()
 with open(os.environ["CALLS"], "a") as calls:
     calls.write(json.dumps(sys.argv[1:]) + chr(10))
-if any(argument.startswith("torch==") for argument in sys.argv):
+if any(word.endswith(("base.txt", "desktop.txt", "dev.txt")) for word in sys.argv):
     if os.environ.get("PIP_HANGS"):
         os.kill(os.getppid(), 9)
     print("Collecting torch==2.13.0")
     print("Downloading torch-2.13.0-cp311-none.whl (190.2 MB)")
-    print("Progress 95000000 of 190000000")
     if os.environ.get("PIP_SAYS"):
         sys.exit(os.environ["PIP_SAYS"])
+"""
+
+UV = """
+import json, os, sys
+with open(os.environ["CALLS"], "a") as calls:
+    settings = {key: value for key, value in os.environ.items() if key.startswith("UV_")}
+    calls.write(json.dumps(["uv", *sys.argv[1:], settings]) + chr(10))
+sys.exit(os.environ.get("UV_SAYS"))
 """
 
 PYTEST = """
@@ -66,7 +79,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "packaging" / "pins", folder / "packaging" / "pins")
     shutil.copy(ROOT / "packaging" / "bootstrap.py", folder / "packaging")
     shutil.copy(ROOT / "pyproject.toml", folder)
-    for name, body in {"venv": VENV, "pip": PIP, "pytest": PYTEST, "fedmed_desktop": PROGRAM}.items():
+    for name, body in {"venv": VENV, "pip": PIP, "uv": UV, "pytest": PYTEST, "fedmed_desktop": PROGRAM}.items():
         (tmp_path / "stand-ins" / name).mkdir(parents=True)
         (tmp_path / "stand-ins" / name / "__init__.py").touch()
         (tmp_path / "stand-ins" / name / "__main__.py").write_text(body, "utf-8")
@@ -76,7 +89,13 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(checkout: Path, tmp_path: Path) -> Run:
     def start(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        stand_ins = {"PYTHONPATH": str(tmp_path / "stand-ins"), "CALLS": str(tmp_path / "calls"), "PYTHONSAFEPATH": "1"}
+        # without the uv of whoever runs the tests
+        stand_ins = {
+            "PATH": os.defpath,
+            "PYTHONPATH": str(tmp_path / "stand-ins"),
+            "CALLS": str(tmp_path / "calls"),
+            "PYTHONSAFEPATH": "1",
+        }
         return subprocess.run(
             [sys.executable, str(checkout / "packaging" / "bootstrap.py"), *arguments],
             env={**os.environ, **stand_ins, **settings},
@@ -104,18 +123,39 @@ def test_that_the_program_gets_its_arguments_and_gives_its_status(run: Run, chec
     assert done.stdout.endswith(f"tests ran in {checkout} with ['-q', '--help', 'tests/contracts']\n")
 
 
-def test_that_torch_comes_first_by_itself_under_the_pins(run: Run, checkout: Path, tmp_path: Path) -> None:
+def test_that_pip_installs_the_build_tools_then_everything_then_this_checkout(
+    run: Run, checkout: Path, tmp_path: Path
+) -> None:
     run("--torch-index", "http://127.0.0.1:9/cpu", "test")
-    build, torch, everything, ours = calls(tmp_path)
-    assert build[-1] == "off" and build[build.index("-r") + 1].endswith("build.txt")
-    assert [word for word in torch if "==" in word] == ["torch==2.13.0"]
-    assert torch[torch.index("--extra-index-url") + 1] == "http://127.0.0.1:9/cpu"
-    constraints = Path(torch[torch.index("-c") + 1]).read_text("utf-8").splitlines()
-    assert {"torch==2.13.0"} < set(constraints) and all(
-        line.count("==") == 1 and ";" not in line for line in constraints
-    )
+    build, everything, ours = calls(tmp_path)
+    assert build[-1].endswith("build.txt")
     assert everything[everything.index("-r") + 1].endswith("dev.txt")
+    assert everything[everything.index("--extra-index-url") + 1] == "http://127.0.0.1:9/cpu"
     assert ours[-4:] == ["--no-deps", "--no-build-isolation", "-e", str(checkout)]
+
+
+def test_that_uv_installs_where_it_comes_and_is_set_up_as_pip_is(run: Run, checkout: Path, tmp_path: Path) -> None:
+    config = "global.index-url='http://old'\nglobal.extra-index-url='http://a\\nhttp://b'\n"
+    config += ":env:.index-url='http://new'\nglobal.find-links='/w /x'\ninstall.trusted-host='a'\nglobal.quiet='1'"
+    run("--torch-index", "http://127.0.0.1:9/cpu", "test", UV_COMES="1", PIP_CONFIG=config)
+    build, everything, ours = calls(tmp_path)
+    assert build[:4] == ["uv", "pip", "install", "--python"] and build[-2].endswith("build.txt")
+    assert everything[-3:-1] == ["--extra-index-url", "http://127.0.0.1:9/cpu"]
+    assert ours[-5:-1] == ["--no-deps", "--no-build-isolation", "-e", str(checkout)]
+    expected = {"UV_DEFAULT_INDEX": "http://new", "UV_INDEX": "http://a http://b", "UV_FIND_LINKS": "/w,/x"}
+    assert (expected | {"UV_INSECURE_HOST": "a"}).items() <= ours[-1].items()  # type: ignore[attr-defined]
+    assert "bootstrap:" not in run("test").stdout
+
+
+def test_that_pip_tries_where_uv_fails(run: Run, tmp_path: Path) -> None:
+    done = run("test", UV_COMES="1", UV_SAYS="error: no such index")
+    assert done.returncode == 7 and "pip tries" in done.stdout
+    assert [call[0] for call in calls(tmp_path)] == ["uv", "install", "install", "install"]
+
+
+def test_that_the_whole_suite_runs_in_parallel_and_a_selection_does_not(run: Run) -> None:
+    assert run("test").stdout.endswith("with ['-n', 'auto', '--dist', 'loadfile']\n")
+    assert run("test", "-k", "name").stdout.endswith("with ['-k', 'name']\n")
 
 
 @pytest.mark.parametrize(("mode", "flags"), [("desktop", []), ("demo", ["--demo"])])
@@ -123,7 +163,7 @@ def test_that_what_opens_windows_gets_qt(mode: str, flags: list[str], run: Run, 
     done = run(mode, "--report", "out")
     assert "Qt is 0.1 GB" in done.stdout
     assert done.stdout.endswith(f"the program ran with {[*flags, '--report', 'out']}\n")
-    assert calls(tmp_path)[2][-3].endswith("desktop.txt")
+    assert calls(tmp_path)[1][-1].endswith("desktop.txt")
 
 
 def test_that_a_coordinator_needs_no_torch(run: Run, tmp_path: Path) -> None:
@@ -155,7 +195,7 @@ def test_that_changed_pins_are_installed(changed: str, run: Run, checkout: Path,
         file.write("# changed\n")
     assert "bootstrap: installing" in run("test").stdout
     assert "anew" not in run("test").stdout
-    assert len(calls(tmp_path)) == 4
+    assert len(calls(tmp_path)) == 3
 
 
 def test_that_an_environment_killed_in_the_middle_is_made_anew(run: Run, checkout: Path) -> None:
@@ -261,24 +301,6 @@ def test_that_too_old_a_python_is_told_which_one_to_use(checkout: Path, tmp_path
     assert done.stderr.startswith("bootstrap: fedmed-desktop needs Python 3.11 or newer, and this is 3.8.18. Run: ")
     assert done.stderr.endswith("packaging/bootstrap.py demo\n") and done.stderr.count("\n") == 1
     ast.parse(script.read_text("utf-8"), feature_version=(3, 8))
-
-
-def test_that_progress_is_told(checkout: Path) -> None:
-    """On a terminal one line is rewritten; here the class is asked as if on one."""
-    ask = (
-        "import sys; sys.path.insert(0, 'packaging'); import bootstrap; "
-        "progress = bootstrap.Progress(['torch', 'numpy']); progress.rewrites = True; "
-        "[progress.heard(line) for line in ('Collecting numpy==2', 'Processing /w/torch-2.13.0+cpu-cp311.whl', "
-        "'  Downloading numpy-2.whl (18.0 MB)', 'Progress 9000000 of 18000000')]"
-    )
-    done = subprocess.run([sys.executable, "-c", ask], cwd=checkout, capture_output=True, timeout=60)
-    shown = [line.strip() for line in done.stdout.decode().split("\r") if line.strip()]
-    assert shown == [
-        "1 of 2 packages: numpy",
-        "2 of 2 packages: torch",
-        "2 of 2 packages: downloading numpy (18.0 MB)",
-        "2 of 2 packages: downloading numpy (18.0 MB) 50 %",
-    ]
 
 
 @pytest.mark.slow
