@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Final, cast
+from collections.abc import Sequence
+from typing import Final
 
 from ..errors import UserFacingError
 from ..wording import told
@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if flag is None:
             return _without_mode(arguments)
         arguments.remove(flag)
-        return _handler(flag)(arguments)
+        module, _, function = MODES[flag][1].partition(":")
+        return int(getattr(importlib.import_module(module), function)(arguments))
     except (UserFacingError, OSError) as error:
         if isinstance(error, OSError) and error.filename is None:  # of no file that the user named
             raise
@@ -67,11 +68,6 @@ def main_gui() -> int:
     """The GUI script: the desktop, started without a terminal."""
     os.umask(0o077)
     return desktop.run_without_terminal(sys.argv[1:])
-
-
-def _handler(flag: str) -> Callable[[list[str]], int]:
-    module, _, function = MODES[flag][1].partition(":")
-    return cast(Callable[[list[str]], int], getattr(importlib.import_module(module), function))
 
 
 def _without_mode(arguments: list[str]) -> int:

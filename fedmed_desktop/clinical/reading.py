@@ -54,16 +54,6 @@ class Reading:
     state: Literal["reading", "finished", "stopped"] = "reading"
 
     @property
-    def finished(self) -> bool:
-        """The whole note has been read."""
-        return self.state == "finished"
-
-    @property
-    def stopped(self) -> bool:
-        """Ended early because the reader was told to; what was found so far stays."""
-        return self.state == "stopped"
-
-    @property
     def tokens_per_second(self) -> float | None:
         """After the first token; the prompts of later windows count in. None before the second token."""
         if self.first_token_seconds is None or self.tokens < 2 or self.seconds <= self.first_token_seconds:

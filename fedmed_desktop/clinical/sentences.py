@@ -7,7 +7,6 @@ A wrong cut costs little here (a window of a long note is a bit shorter), so the
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Final
 
 # A line's end, or a full stop, question or exclamation mark with its closing brackets, before a blank and a capital.
@@ -28,20 +27,6 @@ _LETTERS: Final = re.compile(r"(?:[A-Za-z]\.)*[A-Za-z]")
 def sentence_ends(text: str) -> list[int]:
     """Offsets just behind each sentence but the last, in order; blanks between sentences belong to the next one."""
     return [match.end() for match in _END.finditer(text) if _is_end(text, match)]
-
-
-def sentence_spans(text: str, keep: Sequence[tuple[int, int]] = ()) -> list[tuple[int, int]]:
-    """`(start, end)` of each sentence without blanks around it. No sentence ends inside a span of `keep`."""
-    ends = [end for end in sentence_ends(text) if not any(start < end < stop for start, stop in keep)]
-    spans: list[tuple[int, int]] = []
-    start = 0
-    for end in [*ends, len(text)]:
-        piece = text[start:end]
-        if stripped := piece.strip():
-            first = start + len(piece) - len(piece.lstrip())
-            spans.append((first, first + len(stripped)))
-        start = end
-    return spans
 
 
 def _is_end(text: str, match: re.Match[str]) -> bool:

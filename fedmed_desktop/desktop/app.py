@@ -137,7 +137,7 @@ class Workshop:
             except UserFacingError as error:
                 plain = in_plain_words(error)
                 raise plain from plain.__cause__
-            put(ReadingShown(side, "stopped" if reading.stopped else "done", reading))
+            put(ReadingShown(side, "stopped" if reading.state == "stopped" else "done", reading))
 
     def _base(self, model: Path, threads: int | None = None) -> LoadedBase:
         """`threads`: None leaves a model that is loaded already as it is. Raises UserFacingError: no model folder."""

@@ -67,15 +67,10 @@ class CellRun:
         """All rows of the cell. Raises UserFacingError."""
         began = time.monotonic()
         sites, self._shared = self.sites(cell.sites, cell.seed)
-        snapshots = {
-            "federation": self._federation,
-            "base": self._untrained,
-            "alone": self._alone,
-            "centralised": self._centralised,
-        }[cell.kind]
+        measured = self._alone if cell.kind == "alone" else self._together
         rows = []
         with tempfile.TemporaryDirectory(prefix="fedmed-lab-") as folder:
-            for snapshot, measures in snapshots(cell, sites, Path(folder)):
+            for snapshot, measures in measured(cell, sites, Path(folder)):
                 scored = self._experiment.score_on == "answers"
                 clients = self._experiment.clients if cell.kind == "federation" else None
                 row = row_of(cell, snapshot, scored, clients, time.monotonic() - began)
@@ -93,15 +88,13 @@ class CellRun:
 
     # -- each kind ---------------------------------------------------------------------------------------------------
 
-    def _federation(self, cell: Cell, sites: list[LabSite], folder: Path) -> Iterator[Measurement]:
-        choice = cell.choice
-        assert choice is not None
-        simulation = self._simulation(cell, self._spec(cell, sites, choice), sites, folder, sites)
-        return ((snapshot, {}) for snapshot in simulation.run())
-
-    def _untrained(self, cell: Cell, sites: list[LabSite], folder: Path) -> Iterator[Measurement]:
-        simulation = self._simulation(cell, self._spec(cell, sites), sites, folder, sites)
-        return ((snapshot, {}) for snapshot in simulation.untrained())
+    def _together(self, cell: Cell, sites: list[LabSite], folder: Path) -> Iterator[Measurement]:
+        """One federation: of the sites, or for "centralised" of one site with all notes, where no bytes move."""
+        pooled = cell.kind == "centralised"
+        members = [pooled_site(sites)] if pooled else sites
+        simulation = self._simulation(cell, self._spec(cell, members, cell.choice), members, folder, sites)
+        found = simulation.untrained() if cell.kind == "base" else simulation.run()
+        return ((replace(snapshot, traffic=0) if pooled else snapshot, {}) for snapshot in found)
 
     def _alone(self, cell: Cell, sites: list[LabSite], folder: Path) -> Iterator[Measurement]:
         """A row is of every site's own model on its own notes; the last ones tell of them on everybody's too."""
@@ -123,12 +116,6 @@ class CellRun:
         loss, f1 = (sum(values) / len(found) for values in zip(*found, strict=True))
         told = {"loss_on_all_notes": loss}
         return told | {"f1_on_all_notes": f1} if self._experiment.score_on == "answers" else told
-
-    def _centralised(self, cell: Cell, sites: list[LabSite], folder: Path) -> Iterator[Measurement]:
-        everybody = pooled_site(sites)
-        spec = self._spec(cell, [everybody])
-        simulation = self._simulation(cell, spec, [everybody], folder, sites)
-        return ((replace(snapshot, traffic=0), {}) for snapshot in simulation.run())
 
     # -- parts -------------------------------------------------------------------------------------------------------
 
@@ -169,8 +156,7 @@ class CellRun:
         self, cell: Cell, spec: FederationSpec, sites: Sequence[LabSite], folder: Path, judges: Sequence[LabSite]
     ) -> Simulation:
         self._engine.open(spec, judges)
-        lora = spec.lora
-        initial = Adapter.initial(self._base.modules, lora.rank, lora.scale, cell.seed)
+        initial = Adapter.initial(self._base.modules, spec.lora.rank, spec.lora.scale, cell.seed)
         steps = self._steps(cell, spec, sites, judges)
         own_judges = judges if cell.kind != "alone" else sites
         return Simulation(spec, initial, sites, self._engine, BlobStore(folder), own_judges, steps, self._splits)

@@ -92,7 +92,8 @@ def _tables(found: Comparison) -> list[str]:
     parts = [_grid(_headings(found.split), [_cells(line, found.split) for line in found.lines])]
     if any(line.f1 for line in found.lines):
         heading = ("method", "strict F1", "difference to the best baseline", "worst site's F1")
-        parts.append(_grid(heading, [_f1_cells(line) for line in found.lines]))
+        cells = [(_name(x), spread(x.f1), told(x.f1_difference), spread(x.worst_f1)) for x in found.lines]
+        parts.append(_grid(heading, cells))
     return parts
 
 
@@ -118,10 +119,6 @@ def _headings(split: Split) -> tuple[str, ...]:
 def _cells(line: Line, split: Split) -> tuple[str, ...]:
     cells = (_name(line), spread(line.loss), told(line.loss_difference), spread(line.worst_loss))
     return cells if split == "test" else (*cells, worse(line), spread(line.drift, 2), rank(line), megabytes(line))
-
-
-def _f1_cells(line: Line) -> tuple[str, ...]:
-    return _name(line), spread(line.f1), told(line.f1_difference), spread(line.worst_f1)
 
 
 def _name(line: Line) -> str:

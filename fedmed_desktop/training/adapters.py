@@ -56,12 +56,15 @@ class LoraSlot:
         self._layers: dict[str, Any] = {}
         self._adapters: dict[str, Adapter] = {}
 
-    def attach(self, adapter: Adapter, frozen: Adapter | None = None, personal: Adapter | None = None) -> None:
-        """Replaces the factors on the model; those of `frozen` are never trainable.
+    def attach(self, adapter: Adapter | None, frozen: Adapter | None = None, personal: Adapter | None = None) -> None:
+        """Replaces the factors on the model; those of `frozen` are never trainable. No adapter: the base alone.
 
         Thinner modules are padded with zeros, which stay zero in training.
         Raises UserFacingError if the base has no such linear layer.
         """
+        if adapter is None:
+            self.detach()
+            return
         given = {_SHARED: adapter, _FROZEN: frozen, _PERSONAL: personal}
         adapters = {slot: value for slot, value in given.items() if value is not None}
         # Another base's adapter may have the same names and rank, but not the same shapes.

@@ -29,24 +29,17 @@ def resolve_model(path_or_id: str) -> Path:
     Raises UserFacingError: no model folder, or an id that is not in the cache, with the command that fetches it.
     """
     folder = Path(path_or_id).expanduser()
-    if not folder.exists() and _looks_like_id(path_or_id):
-        folder = _cached(path_or_id)
+    is_id = path_or_id.count("/") <= 1 and not path_or_id.startswith((".", "~", "/")) and "\\" not in path_or_id
+    if is_id and not folder.exists():
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+        try:
+            folder = Path(snapshot_download(path_or_id, local_files_only=True))
+        except (LocalEntryNotFoundError, HFValidationError):
+            raise UserFacingError("training.model_not_cached", model=path_or_id) from None
     weight_files(folder)
     return folder
-
-
-def _looks_like_id(text: str) -> bool:
-    return text.count("/") <= 1 and not text.startswith((".", "~", "/")) and "\\" not in text
-
-
-def _cached(model_id: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(model_id, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError):
-        raise UserFacingError("training.model_not_cached", model=model_id) from None
 
 
 @dataclass

@@ -62,9 +62,8 @@ def choose_device(quantization: Quantization | None = None, prefer: Literal["aut
     card = torch.cuda.get_device_name()
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return Device("cuda", torch.bfloat16, quantized, f"Training runs on {card} in bfloat16.{stored}")
-    return Device(
-        "cuda", torch.float32, quantized, f"Training runs on {card} in float32, since it has no bfloat16.{stored}"
-    )
+    why = f"Training runs on {card} in float32, since it has no bfloat16.{stored}"
+    return Device("cuda", torch.float32, quantized, why)
 
 
 def default_threads() -> int:

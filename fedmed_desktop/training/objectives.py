@@ -8,9 +8,10 @@ the steps took, which is after clipping. Else a clipped gradient would be outwei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -98,8 +99,8 @@ class Penalties:
         hooks = []
         try:
             for name, (shared, personal) in (self._pairs() if self._outputs else {}).items():
-                hooks.append(shared.A.register_forward_hook(_keep(seen, (name, "shared"))))
-                hooks.append(personal.A.register_forward_hook(_keep(seen, (name, "personal"))))
+                hooks.append(shared.A.register_forward_hook(partial(_keep, seen, (name, "shared"))))
+                hooks.append(personal.A.register_forward_hook(partial(_keep, seen, (name, "personal"))))
             yield seen
         finally:
             for hook in hooks:
@@ -143,11 +144,8 @@ def _tokens(rows: Tensor, lengths: Sequence[int]) -> Tensor:
     return torch.cat([row[:length] for row, length in zip(rows, lengths, strict=True)]).float()
 
 
-def _keep(seen: Seen, key: tuple[str, Literal["shared", "personal"]]) -> Callable[[nn.Module, object, Tensor], None]:
-    def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-        seen[key] = output
-
-    return hook
+def _keep(seen: Seen, key: tuple[str, Literal["shared", "personal"]], _: nn.Module, __: object, output: Tensor) -> None:
+    seen[key] = output
 
 
 @dataclass(frozen=True)

@@ -68,10 +68,7 @@ class NoteReader:
             control.check()
             base = self._base.get()
             base.use_threads()
-            if adapter is None:
-                base.lora.detach()
-            else:
-                base.lora.attach(adapter, frozen, personal)
+            base.lora.attach(adapter, frozen, personal)
             with folded_if_small(base):
                 job = _Job(base, types, form, settings or ReadingSettings(), text_tokens, account, control.check)
                 job.read(text)

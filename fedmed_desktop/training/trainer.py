@@ -139,7 +139,7 @@ class SiteTrainer:
             loss_before=before.loss,
             loss_after=after.loss,
             shared_loss=shared_loss,
-            histogram=self._histogram(),
+            histogram={} if self._share.histogram == "none" else histogram(self._notes.train, self._share.histogram),
             scores_before=before.scores,
             scores_after=after.scores,
             start_norm=algebra.norm(begun.shared),
@@ -195,10 +195,7 @@ class SiteTrainer:
         control = control or Control()
         self._base.use_threads()
         examples = self._encoder.encode(notes, settings.max_tokens)
-        if adapter is None:
-            self._base.lora.detach()
-        else:
-            self._base.lora.attach(adapter)
+        self._base.lora.attach(adapter)
         return self._evaluator.scores(examples, settings.max_new_tokens, check=control.check)
 
     def examples(self, split: Split, settings: TrainingSettings) -> Examples:
@@ -242,10 +239,6 @@ class SiteTrainer:
         if self._share.scores:
             return report
         return report.model_copy(update={"scores_before": Scores(), "scores_after": Scores()})
-
-    def _histogram(self) -> dict[str, int]:
-        of = self._share.histogram
-        return {} if of == "none" else histogram(self._notes.train, of)
 
     def _shared_loss(self, job: Job) -> float | None:
         """Of what is attached, on the notes that the federation shares for this."""

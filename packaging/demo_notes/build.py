@@ -17,13 +17,13 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from fedmed_desktop.clinical import apply_types, read_notes_folder, read_types_map
-from fedmed_desktop.clinical.sentences import sentence_spans
+from fedmed_desktop.clinical.sentences import sentence_ends
 
 Record = dict[str, Any]
 
@@ -108,6 +108,20 @@ def choose(site: Site, documents: list[Record], size: int, used: Used) -> list[R
         if len(chosen) == size:
             return chosen
     raise ValueError(f"{place}: {len(chosen)} sentences, {size} wanted")
+
+
+def sentence_spans(text: str, keep: Sequence[tuple[int, int]] = ()) -> list[tuple[int, int]]:
+    """`(start, end)` of each sentence without blanks around it. No sentence ends inside a span of `keep`."""
+    ends = [end for end in sentence_ends(text) if not any(start < end < stop for start, stop in keep)]
+    spans: list[tuple[int, int]] = []
+    start = 0
+    for end in [*ends, len(text)]:
+        piece = text[start:end]
+        if stripped := piece.strip():
+            first = start + len(piece) - len(piece.lstrip())
+            spans.append((first, first + len(stripped)))
+        start = end
+    return spans
 
 
 def sentences(document: Record) -> Iterator[Record]:

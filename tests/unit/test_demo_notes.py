@@ -192,3 +192,15 @@ def test_that_sentences_that_read_the_same_are_used_once(build: ModuleType) -> N
 def test_that_too_few_sentences_are_an_error(build: ModuleType, data: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Riverside train: "):
         build.build(data, tmp_path, SMALL | {"train": 500})
+
+
+def test_that_sentences_end_at_stops_but_not_at_abbreviations(build: ModuleType) -> None:
+    text = "Dr. Low gave 0. 5 mg i.v. Morphine (e.g. 2.5 mg). E. coli grew?! See Fig. 3.\nNo fever. 12 h later, ok."
+    pieces = [text[start:end] for start, end in build.sentence_spans(text)]
+    assert pieces == [
+        "Dr. Low gave 0. 5 mg i.v. Morphine (e.g. 2.5 mg).",
+        "E. coli grew?!",
+        "See Fig. 3.",
+        "No fever. 12 h later, ok.",
+    ]
+    assert build.sentence_spans("Born. Dead.", keep=[(0, 11)]) == [(0, 11)]

@@ -100,7 +100,7 @@ def test_that_a_reading_has_the_tokens_and_the_entities_of_the_batch_path(
     answer = base.tokenizer.decode(tokens, skip_special_tokens=True)
     assert end.tokens == len(tokens) > 1
     assert list(end.spans) == parse_answer(answer, TEXT, TYPES, form)
-    assert end.finished and not end.stopped and end.characters == end.length == len(TEXT)
+    assert end.state == "finished" and end.characters == end.length == len(TEXT)
     assert end.cut_short == (len(tokens) == 40)
     assert [r.tokens for r in seen] == [*range(len(tokens) + 1), len(tokens), len(tokens)]
     assert seen[-1] == end
@@ -175,7 +175,7 @@ def test_that_windows_fit_in_tokens(reader: NoteReader, base: BaseModel, monkeyp
     for text in (dense, plain, dense + plain, "x" * 9000):
         asked.clear()
         end = reader.read(text, TYPES, None, "html", ReadingSettings(200, 120))
-        assert end.windows == len(asked) > 5 and end.finished and end.spans == ()
+        assert end.windows == len(asked) > 5 and end.state == "finished" and end.spans == ()
         assert all(len(r.prompt) <= 200 and len(r.prompt) + r.limit <= base.context for r in asked)
     asked.clear()
     reader.read(
@@ -194,7 +194,7 @@ def test_that_a_model_that_invents_or_repeats_breaks_nothing(
 ) -> None:
     replies(base, monkeypatch, lambda text: answer)
     end = reader.read(TEXT * 3, TYPES, None, form, ReadingSettings(300, 200))
-    assert end.finished and all(0 <= s.start < s.end <= len(TEXT) * 3 for s in end.spans)
+    assert end.state == "finished" and all(0 <= s.start < s.end <= len(TEXT) * 3 for s in end.spans)
 
 
 def test_that_half_a_surrogate_pair_keeps_the_offsets(
@@ -234,7 +234,7 @@ def test_that_an_adapter_of_another_base_is_refused_by_the_module_s_name(
         with pytest.raises(UserFacingError) as caught:
             reader.read(TEXT, TYPES, other, settings=SMALL)
         assert caught.value.code == code and caught.value.params["name"] == other.names[0]
-        assert reader.read(TEXT, TYPES, adapter, settings=SMALL).finished
+        assert reader.read(TEXT, TYPES, adapter, settings=SMALL).state == "finished"
 
 
 @pytest.mark.parametrize("after", [0, 1, 5])
@@ -250,16 +250,18 @@ def test_that_a_stop_ends_it_before_the_next_token_and_keeps_what_was_found(
             control.stop()
 
     end = reader.read(TEXT, TYPES, adapter, "html", SMALL, progress, control)
-    assert end.stopped and not end.finished and end.tokens == after
+    assert end.state == "stopped" and end.tokens == after
     assert seen[-1] == end
-    assert reader.read(TEXT, TYPES, adapter, settings=SMALL).finished, "the reader goes on with the next note"
+    assert reader.read(TEXT, TYPES, adapter, settings=SMALL).state == "finished", (
+        "the reader goes on with the next note"
+    )
 
 
 def test_that_one_stopped_while_it_waits_does_not_load_the_model(tmp_path: Path) -> None:
     control = Control()
     control.stop()
     end = NoteReader(LoadedBase(tmp_path)).read(TEXT, TYPES, None, control=control)
-    assert end.stopped and end.tokens == 0 and end.tokens_per_second is None
+    assert end.state == "stopped" and end.tokens == 0 and end.tokens_per_second is None
 
 
 def test_that_a_long_prompt_is_stopped_between_its_parts_and_reads_the_same(base: BaseModel) -> None:
