@@ -36,7 +36,6 @@ os.environ |= {
     "XDG_DATA_HOME": str(_home / "data"),
     "XDG_STATE_HOME": str(_home / "state"),
     "XDG_CACHE_HOME": str(_home / "cache"),
-    "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "QT_QPA_PLATFORM": "offscreen",
