@@ -80,7 +80,7 @@ class BufferedFace:
                 item, left_out, self._left_out, self._busy = self._waiting.popleft(), self._left_out, 0, True
             try:
                 if left_out:
-                    self._face.say(f"{left_out} lines were left out: nothing took them in time")
+                    self._face.say(f"{left_out} lines were left out: the output was too slow")
                 self._face.say(item) if isinstance(item, str) else self._face.emit(item)
             except (OSError, ValueError):  # a full disk, a pipe without a reader, a closed stream
                 continue
@@ -212,7 +212,7 @@ class TableFace:
 
     @contextmanager
     def question(self) -> Iterator[None]:
-        """Hides the table while somebody is asked something; lines meanwhile are printed afterwards."""
+        """Hides the table during a question; lines that come meanwhile are printed afterwards."""
         with self._lock:
             self._asking = True
         self._live.stop()

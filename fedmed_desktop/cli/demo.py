@@ -23,7 +23,7 @@ TITLE = "Demonstration: a coordinator and its sites, all on this computer"
 
 
 class Face(Enum):
-    """Where a demonstration is shown."""
+    """The place where a demonstration is shown."""
 
     WINDOWS = auto()
     OFFSCREEN = auto()  # the same windows, drawn unseen; a rule approves
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--report", type=Path, metavar="DIR", help="where the report goes (default demo-report/)")
     face = parser.add_mutually_exclusive_group()
     face.add_argument(
-        "--offscreen", action="store_true", help="draw the windows unseen and ask nobody: a recorded rule approves"
+        "--offscreen", action="store_true", help="draw the windows unseen and do not ask: a recorded rule approves"
     )
     face.add_argument("--terminal", action="store_true", help="no windows: lines or a table, approvals asked for here")
     parser.add_argument("--threads", type=positive, help="threads for training (default: all cores)")

@@ -168,7 +168,7 @@ def _find(words: str, source: str, cursor: int, taken: bytearray) -> tuple[int, 
 
 
 def outermost(spans: Iterable[Span]) -> list[Span]:
-    """Of overlapping spans the longest (then the earliest), sorted by place."""
+    """The longest of overlapping spans (then the earliest), sorted by place."""
     kept: list[Span] = []
     for span in sorted(set(spans), key=lambda s: (s.start, s.start - s.end, s.type)):
         # Sorted by start, only the last kept span can overlap the next.

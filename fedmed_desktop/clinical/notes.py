@@ -59,7 +59,7 @@ class Entity(_Record):
 
     @property
     def discontinuous(self) -> bool:
-        """Whether other words stand between its fragments; a line break alone does not count."""
+        """True if other words are between its fragments; a line break alone does not count."""
         gaps = pairwise(sorted(self.fragments or ()))
         return any(self.text[end - self.start : start - self.start].strip() for (_, end), (start, _) in gaps)
 
@@ -118,4 +118,4 @@ def _check_entity(number: int, entity: Entity, text: str) -> None:
         raise ValueError(f"{where}: only blanks")
     for start, end in entity.fragments or ():
         if not entity.start <= start < end <= entity.end:
-            raise ValueError(f"{where}: fragment {start} to {end} does not lie inside")
+            raise ValueError(f"{where}: fragment {start} to {end} is not inside")

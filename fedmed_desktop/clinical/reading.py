@@ -18,11 +18,11 @@ class Lengths(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Of a window's prompt and answer together."""
+        """Most tokens of a window's prompt and answer together."""
 
     @property
     def max_new_tokens(self) -> int:
-        """Of a window's answer."""
+        """Most tokens of a window's answer."""
 
 
 @dataclass(frozen=True)

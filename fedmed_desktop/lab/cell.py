@@ -46,7 +46,7 @@ class BaseFacts:
 
 
 class CellRun:
-    """Runs cells of one experiment on one engine. `told` hears each row as it comes. Tuning sees no test note."""
+    """Runs cells of one experiment on one engine. `told` gets each row at once. Tuning uses no test notes."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class CellRun:
         return ((replace(snapshot, traffic=0) if pooled else snapshot, {}) for snapshot in found)
 
     def _alone(self, cell: Cell, sites: list[LabSite], folder: Path) -> Iterator[Measurement]:
-        """A row is of every site's own model on its own notes; the last ones tell of them on everybody's too."""
+        """Rows of every site's own model on its own notes; the last ones have its scores on all notes too."""
         found: dict[tuple[int, Split], list[Snapshot]] = {}
         everywhere: dict[Split, list[tuple[float, float]]] = {}
         for site in sites:

@@ -52,7 +52,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Setting:
-    """So many sites, of which so many are asked per round; None: all of them."""
+    """The number of sites, and of those asked per round (None: all)."""
 
     sites: int
     clients: int | None = None

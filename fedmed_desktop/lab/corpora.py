@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The corpora that an experiment names, as notes in its own types, all in memory.
 
-All but the bundled notes lie in a folder that the user names: `mtsamples.jsonl.gz`, `codiesp_icd10.jsonl.gz`,
+All but the bundled notes are in a folder that the user names: `mtsamples.jsonl.gz`, `codiesp_icd10.jsonl.gz`,
 `ner_re/<corpus>.jsonl.gz`, and `ner_re/label_map.json`, which maps each corpus' types to those of Fed-MedLoRA.
 """
 
@@ -73,7 +73,7 @@ def read_corpora(experiment: Experiment, data: Path | None) -> list[LabNote]:
 
 
 def check_data(experiment: Experiment, data: Path | None) -> None:
-    """Whether the corpora that are not bundled are there; raises UserFacingError, as `read_corpora` does later."""
+    """Raises UserFacingError if a corpus that is not bundled is missing, as `read_corpora` would later."""
     for choice in experiment.corpora:
         if choice.name != "bundled" and not (path := _path(choice, data)).is_file():
             raise UserFacingError("lab.corpus_missing", path=str(path))
@@ -158,14 +158,14 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _typed(one: LabNote, local: Mapping[str, str]) -> LabNote:
-    """With the experiment's types. What is nested stays: which of two goes depends on the types of a site."""
+    """The note in the experiment's types. Nested entities stay: a site's types decide which of two goes."""
     entities = tuple(e.model_copy(update={"type": local[e.type]}) for e in one.note.entities if e.type in local)
     note = one.note.model_copy(update={"entities": entities, "relations": ()})
     return replace(one, note=note, types=tuple(sorted(set(local.values()))))
 
 
 def _fewer(notes: list[LabNote], most: int | None) -> list[LabNote]:
-    """At most so many, in whole groups, and the same ones in every run: in the order of their groups' hashes."""
+    """At most `most` notes, in whole groups, the same in every run: by the order of their groups' hashes."""
     if most is None:
         return notes
     sizes = Counter(one.group for one in notes)

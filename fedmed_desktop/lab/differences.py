@@ -61,7 +61,7 @@ class Difference:
 
 
 def difference(label: str, final: Rows, measure: Measure, chosen_on: Rows | None = None) -> Difference | None:
-    """Against the best baseline of `chosen_on` (default: of `final`, rows of the last round); None if there is none."""
+    """The difference to the best baseline of `chosen_on` (default: of `final`, the last rounds); None without one."""
     baseline = _best_baseline(label, chosen_on or final, measure)
     own, other = final.get(label, {}), final.get(baseline or "", {})
     seeds = sorted(own.keys() & other.keys())
@@ -91,7 +91,7 @@ def difference(label: str, final: Rows, measure: Measure, chosen_on: Rows | None
 
 
 def is_beyond_chance(changes: Numbers) -> bool:
-    """Whether a t-test, two-sided at 5 %, finds that the mean of these is not 0; never of a single one."""
+    """True if a two-sided t-test at 5 % finds that the mean is not 0; never for a single value."""
     if len(changes) < 2:
         return False
     if np.ptp(changes) <= 1e-9 * np.abs(changes).max():  # no spread to compare with

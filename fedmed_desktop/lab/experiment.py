@@ -211,7 +211,7 @@ class Experiment(Frozen):
         return max(map(self.shared_by, self.methods), default=0)
 
     def lora_of(self, choice: MethodChoice, sites: int) -> LoraSettings:
-        """The LoRA settings of a method at so many sites. A rank of its own keeps the scale of [lora]."""
+        """The LoRA settings of a method for this number of sites. A rank of its own keeps the scale of [lora]."""
         caps = self.hardware.caps_of(sites)
         smallest = min((*caps, self.lora.rank))
         rank = smallest if choice.rank == "smallest_cap" else choice.rank or self.lora.rank

@@ -27,7 +27,7 @@ _LONGEST_SHARED = 20_000  # characters; what a specification takes
 
 @dataclass(frozen=True)
 class LabSite:
-    """A site: its notes in the types that it annotates, the largest rank it bears, and its part of a round's steps."""
+    """A site: its notes in the types that it annotates, its largest rank, and its part of a round's steps."""
 
     name: str
     notes: SiteNotes
@@ -150,7 +150,7 @@ def _types(name: str, groups: Iterable[Group], experiment: Experiment, number: i
 
 
 def _typed(notes: Iterable[LabNote], types: Collection[str]) -> list[Note]:
-    """With these types only, and nothing overlapping. What is not among them hides nothing that is."""
+    """The notes with these types only, without overlaps; entities of other types hide none of these."""
     kept = []
     for one in notes:
         entities = tuple(entity for entity in one.note.entities if entity.type in types)

@@ -166,7 +166,7 @@ def _federated_looks(rows: Sequence[ResultRow]) -> dict[str, _Look]:
 
 
 def _looks(rows: Sequence[ResultRow]) -> dict[str, _Look]:
-    """The same for a method in every picture."""
+    """Colours, markers and dashes by label, the same in every picture."""
     kinds = {row.label: row.kind for row in rows}
     looks: dict[str, _Look] = {}
     for label in labels_of(rows):
@@ -229,7 +229,7 @@ def _title(setting: Setting) -> str:
 
 
 def _level_out(axes: Sequence[Axes]) -> None:
-    """The same values beside each other at the same height."""
+    """Gives panels that are side by side the same scale."""
     low, high = min(a.get_ylim()[0] for a in axes), max(a.get_ylim()[1] for a in axes)
     for number, panel in enumerate(axes):
         panel.set_ylim(low, high)
@@ -249,7 +249,7 @@ def _draw_courses(panel: Axes, curves: Sequence[Curve], looks: dict[str, _Look],
         if len(curve.rounds) == 1 and curve.kind != "federation":
             panel.axhline(curve.last, **look.line, zorder=1.5)
             continue
-        # Each has its marks at other rounds: of lines that lie on each other, all are seen.
+        # Each has its marks at other rounds, so that overlapping lines are all seen.
         every = min(len(curves), len(curve.rounds)) if takes_turns else max(1, math.ceil(len(curve.rounds) / 10))
         marks = (number % every if takes_turns else 0, every)
         panel.plot(curve.rounds, curve.mean, **look.line, zorder=3 if look.marker else 1.5)

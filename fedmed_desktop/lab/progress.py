@@ -56,7 +56,7 @@ class LabProgress:
         self._show(f"round {row.round}/{self._rounds}, loss {row.loss:.4f}{score}")
 
     def event(self, event: Event) -> None:
-        """Of a site; shown on a terminal only, and only every so often."""
+        """Shows a site's event on a terminal, every ten steps."""
         if isinstance(event, TrainingStep) and (event.step % 10 == 0 or event.step == event.steps):
             self._show(f"round {event.round}/{self._rounds}, {event.site}: step {event.step} of {event.steps}")
 

@@ -64,7 +64,7 @@ def table(results: Results) -> str:
 
 
 def title(setting: Setting) -> str:
-    """Such as "5 sites" or "5 sites, 3 asked per round"."""
+    """Heading such as "5 sites" or "5 sites, 3 asked per round"."""
     if setting.clients is None:
         return tr("{sites} sites").format(sites=setting.sites)
     return tr("{sites} sites, {asked} asked per round").format(sites=setting.sites, asked=setting.clients)
@@ -126,7 +126,7 @@ def _name(line: Line) -> str:
 
 
 def spread(found: Spread | None, digits: int = 3) -> str:
-    """Such as "1.083 ± 0.021"; without a deviation where there is one seed."""
+    """Cell such as "1.083 ± 0.021", without a deviation for a single seed."""
     if found is None:
         return _NONE
     return f"{found.mean:.{digits}f}" if found.sd is None else f"{found.mean:.{digits}f} ± {found.sd:.{digits}f}"
@@ -140,18 +140,18 @@ def rank(line: Line) -> str:
 
 
 def megabytes(line: Line) -> str:
-    """Of 10^6 bytes; what is not federated moves nothing."""
+    """Megabytes moved, of 10^6 bytes; only federations move any."""
     return f"{line.bytes.mean / 1e6:,.1f}" if line.kind == "federation" else _NONE
 
 
 def worse(line: Line) -> str:
-    """Such as "1 of 9": of three sites in three seeds."""
+    """Cell such as "1 of 9", for three sites in three seeds."""
     found = line.worse_than_alone
     return _NONE if found is None else tr("{count} of {all}").format(count=found[0], all=found[1])
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """With a sign that is as wide as a digit; a zero has none."""
+    """The value with a sign as wide as a digit; a zero has none."""
     words = f"{abs(value):.{digits}f}"
     return words if not float(words) else ("−" if value < 0 else "+") + words
 
@@ -258,7 +258,7 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 
 def kept(results: Results) -> list[str]:
-    """That some methods are judged with what a site keeps, where there are such."""
+    """A note on methods that are scored with the part that a site keeps, if there are any."""
     found = sorted({row.method for row in results.rows if row.kind == "federation"} & _KEEPING)
     if not found:
         return []
@@ -270,7 +270,7 @@ def kept(results: Results) -> list[str]:
 
 
 def inferred(results: Results) -> list[str]:
-    """Which methods were designed after descriptions, where there are such."""
+    """A note on methods that were designed from descriptions, if there are any."""
     found = sorted({row.method for row in results.rows if row.kind == "federation"} & _REDESIGNED.keys())
     if not found:
         return []

@@ -29,7 +29,7 @@ from ..storage.results import SiteRow
 from .engines import SPLITS, Engine, Measured, SiteJob, Split
 from .partition import LabSite
 
-# The rounds are told the time; in the lab nobody is ever late.
+# The rounds need the time; in the lab no site is ever late.
 _NOW: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 

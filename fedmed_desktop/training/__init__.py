@@ -15,5 +15,5 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # programs at work on two cores a short spin made steps 1.6 to 5 times faster (two interleaved pairs of 4 steps); what
 # it costs on an idle machine is not measured.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-# Says at import that a kernel package is missing which nobody asked for.
+# It warns at import of a missing kernel package, which is not needed here.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

@@ -94,7 +94,7 @@ class LoraSlot:
         return self._factors(_SHARED)
 
     def personal(self) -> dict[str, LayerFactors]:
-        """The same of the personal adapter; empty if there is none."""
+        """The personal adapter's factors likewise; empty if there is none."""
         return self._factors(_PERSONAL)
 
     def parameters(self) -> dict[str, nn.Parameter]:

@@ -65,7 +65,7 @@ class BaseModel:
     def load(cls, folder: Path, device: Device, threads: int | None = None) -> BaseModel:
         """Loads a model folder (safetensors only, no code from the folder, no network).
 
-        Raises UserFacingError where the folder is none, its architecture is unknown, or it does not fit.
+        Raises UserFacingError if it is not a model folder, its architecture is unknown, or memory is too small.
         """
         weight_files(folder)
         threads = threads or default_threads()
@@ -148,7 +148,7 @@ def _keep_as_loaded(model: nn.Module, device: Device) -> None:
 
 @torch.inference_mode()
 def _head_gives_logits(model: nn.Module, device: Device) -> bool:
-    """Whether logits are head(decoder(x)) and no more, as where they are scaled or capped. Tried, not looked up."""
+    """True if logits are just head(decoder(x)), neither scaled nor capped. Tried, not looked up."""
     body, head = getattr(model, "base_model", model), model.get_output_embeddings()  # type: ignore[operator]
     if body is model or head is None:
         return False

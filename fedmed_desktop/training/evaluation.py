@@ -51,7 +51,7 @@ class Evaluator:
     def loss_of(
         self, notes: Sequence[Note], max_tokens: int, loss_on: Literal["answer", "all"], check: Callable[[], None]
     ) -> float:
-        """The same on notes that are shared. Raises UserFacingError where none fits."""
+        """Mean over all supervised tokens of shared notes. Raises UserFacingError if none fits."""
         examples = self._encoder.encode(notes, max_tokens)
         if not examples.items:
             raise UserFacingError("training.no_notes", split="shared")

@@ -90,7 +90,7 @@ class Training:
         self._restore()
 
     def run(self, done: Callable[[StepDone], None], control: Control) -> None:
-        """All remaining steps. On Stopped the last whole step lies in the checkpoint."""
+        """Does all remaining steps. On Stopped the checkpoint has the last whole step."""
         written = self.progress.step
         try:
             if self._raw_correction and not self._start_gradient:
@@ -163,7 +163,7 @@ class Training:
         return StepDone(step + 1, loss_sum / labels, rate, tokens, seconds)
 
     def _clip_and_correct(self) -> None:
-        """A correction by raw gradients goes with the raw gradient; one by the way gone with what steps took."""
+        """Corrects raw gradients before clipping, and with a control of form "sgd" after it."""
         if self._correction is not None and self._raw_correction:
             self._correction.apply()
         if self._settings.clip_norm is not None:

@@ -120,7 +120,7 @@ class Penalties:
         return self._outputs.weight * torch.stack(sums).mean()
 
     def _pairs(self) -> dict[str, tuple[LayerFactors, LayerFactors]]:
-        """Modules that both adapters have. Raises LookupError where there is none: no personal adapter is attached."""
+        """Modules that both adapters have. Raises LookupError if there is none: no personal adapter is attached."""
         shared, personal = self._slot.shared(), self._slot.personal()
         pairs = {name: (shared[name], personal[name]) for name in shared if name in personal}
         if not pairs:

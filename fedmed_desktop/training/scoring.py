@@ -67,7 +67,7 @@ def shared_notes(spec: FederationSpec) -> list[Note]:
 
 
 def asked_for(notes: Sequence[Note], types: Sequence[str], task: Task) -> list[Note]:
-    """Notes that bear the federation's types already, fit for prompts: none overlapping, for a text none at all."""
+    """Notes in the federation's types, made fit for prompts: no overlapping entities, and none for a text."""
     if task == "text":
         return without_entities(notes)
     return apply_types(notes, types, {name: name for name in types})[0]

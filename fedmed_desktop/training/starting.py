@@ -36,7 +36,7 @@ def for_training(plan: Plan, given: Given) -> SiteAdapters:
 
 
 def for_scoring(plan: Plan, given: Given) -> SiteAdapters:
-    """The same without a change of ranks; no personal adapter where the site has none yet. Raises ValueError."""
+    """The adapters without a change of rank; no personal one if the site has none yet. Raises ValueError."""
     personal = given.own.get(PERSONAL) if plan.orthogonal else None
     return SiteAdapters(_with_own(given.start, plan, given.own), _frozen(plan, given), personal)
 

@@ -241,7 +241,7 @@ class SiteTrainer:
         return report.model_copy(update={"scores_before": Scores(), "scores_after": Scores()})
 
     def _shared_loss(self, job: Job) -> float | None:
-        """Of what is attached, on the notes that the federation shares for this."""
+        """Loss of the attached adapters on the notes that the federation shares for this; None without any."""
         if not self._shared:
             return None
         settings = job.plan.training

@@ -139,7 +139,7 @@ def entity(**changes: Any) -> dict[str, Any]:
         (record(entities=[entity(start=7)]), "entity 1, offsets 7 to 7: outside the text"),
         (record(entities=[entity(text="Secret!")]), "entity 1, offsets 0 to 7: the characters there are not"),
         (record(entities=[entity(start=7, end=8, text=" ")]), "entity 1, offsets 7 to 8: only blanks"),
-        (record(entities=[entity(fragments=[[0, 2], [5, 9]])]), "fragment 5 to 9 does not lie inside"),
+        (record(entities=[entity(fragments=[[0, 2], [5, 9]])]), "fragment 5 to 9 is not inside"),
         (record(entities=[entity(), entity(type="Drug")]), "two entities have the same id"),
         (record(specialty=7), "specialty: Input should be a valid string"),
         (record(relations=[{"head": "T1", "tail": "T9", "type": "x"}]), "relation 1 points to an entity id"),

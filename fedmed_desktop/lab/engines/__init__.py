@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the sites of an experiment train: in this process, or as Ray tasks. Both give the same bits."""
+"""Engines that train an experiment's sites: in this process, or as Ray tasks. Both give the same bits."""
 
 from __future__ import annotations
 
@@ -58,6 +58,6 @@ class Engine(Protocol):
         """Raises UserFacingError, also where a site has no such notes."""
 
     def size(self, site: str) -> Size:
-        """Of a site's notes, as the open federation encodes them."""
+        """Size of a site's notes, as the open federation encodes them."""
 
     def close(self) -> None: ...

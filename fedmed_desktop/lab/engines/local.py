@@ -21,7 +21,7 @@ T = TypeVar("T", bound=SiteTrainer)
 
 
 class LocalEngine:
-    """Implements Engine on the calling thread. `emit` hears what sites do."""
+    """Implements Engine on the calling thread. `emit` gets the sites' events."""
 
     def __init__(self, model: Path, threads: int, emit: Emit = lambda event: None) -> None:
         self._base = LoadedBase(model, threads=threads)
