@@ -21,7 +21,7 @@ from ..demo.settings import DemoOptions
 from ..errors import UserFacingError
 from ..storage import Record
 from ..wording import sentence
-from .frame.ask import Question
+from .frame.dialogs import Question
 from .frame.place import Place
 from .frame.questions import Words, about_closing, about_leaving
 from .frame.settings import SettingsFile

@@ -24,7 +24,7 @@ from pytestqt.qtbot import QtBot
 
 from fedmed_desktop import events
 from fedmed_desktop.desktop.app import Workshop
-from fedmed_desktop.desktop.frame.fault import FaultDialog
+from fedmed_desktop.desktop.frame.dialogs import FaultDialog
 from fedmed_desktop.desktop.join.form import JoinForm
 from fedmed_desktop.desktop.monitor.series import Series
 from fedmed_desktop.desktop.program import Program

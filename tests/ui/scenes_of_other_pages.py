@@ -11,9 +11,7 @@ from PySide6.QtWidgets import QDialog
 
 from fedmed_desktop.clinical import Reading, Span, examples
 from fedmed_desktop.desktop.experiment.files import open_experiment
-from fedmed_desktop.desktop.frame.about import AboutDialog
-from fedmed_desktop.desktop.frame.ask import Question
-from fedmed_desktop.desktop.frame.fault import FaultDialog
+from fedmed_desktop.desktop.frame.dialogs import AboutDialog, FaultDialog, Question
 from fedmed_desktop.desktop.frame.questions import about_closing
 from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.guide.window import GuideDialog

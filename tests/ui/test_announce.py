@@ -15,7 +15,7 @@ from fedmed_desktop.desktop.approvals.decision_panel import Countdown
 from fedmed_desktop.desktop.rounds.cards import StatusCard
 from fedmed_desktop.desktop.rounds.status import Status
 from fedmed_desktop.desktop.widgets import Banner
-from fedmed_desktop.desktop.widgets import announce as announcing
+from fedmed_desktop.desktop.widgets import notices as announcing
 from tests.parts.monitor import START, entry
 
 

@@ -25,8 +25,8 @@ from ..widgets import (
     Spaced,
     WaryButton,
 )
-from ..widgets.announce import announce
 from ..widgets.labels import set_tone
+from ..widgets.notices import announce
 from . import decision as deciding
 from .answers import FindingBox, KeepButton, SideBySide, UsualReasons
 from .decision import Outcome

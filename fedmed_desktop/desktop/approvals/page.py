@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QWidget
 
 from ...storage import Decision, Entry, Record
 from ...wording import tr
-from ..widgets import Banner, Card, EmptyState, PageBase, Table
+from ..widgets import Banner, Card, EmptyState, PageBase, Table, TextTable
 from ..work.desk import Desk
 from . import decision as deciding
 from .decision_panel import DecisionCard
@@ -20,7 +20,6 @@ from .queue import Queue
 from .receipts import COLUMNS, receipts
 from .sheet import Sheet, expiry, sheet
 from .sheet_panel import SheetView
-from .tables import Receipts
 
 _LASTING = ("pending", "approved", "released")  # what happens to these has not ended
 
@@ -67,7 +66,7 @@ class ApprovalsPage(PageBase):
         self.empty = EmptyState("approvals", *self._nothing)
         self.view = SheetView()
         self.decision = DecisionCard()
-        self.history_model = Receipts(parent=self)
+        self.history_model = TextTable(self, marked=COLUMNS.index("Decision"))
         self.history = Table(self.tr("Decisions and receipts"), most_rows=10)
         self.history.setModel(self.history_model)
         self._history_card = Card(self.tr("Decisions and receipts"))
@@ -224,7 +223,9 @@ class ApprovalsPage(PageBase):
     def _show_history(self, desk: Desk) -> None:
         if desk.record.decisions is not self._decisions:
             self._decisions = desk.record.decisions
-            self.history_model.show_receipts([tr(name) for name in COLUMNS], receipts(desk))
+            rows = receipts(desk)
+            icons = [(row.icon, "dim") for row in rows]
+            self.history_model.show_texts([tr(name) for name in COLUMNS], [row.cells for row in rows], icons)
         self._history_card.setVisible(bool(desk.record.decisions))
 
     def hideEvent(self, event: QHideEvent) -> None:

@@ -25,10 +25,10 @@ from ..widgets import (
     Spaced,
     Table,
     Tag,
+    TextTable,
 )
 from .card_row import Line
 from .sheet import Sheet
-from .tables import Numbers
 
 CARD_PX = 296  # three fit beside the navigation of a window of 1280; at 200 % text they stand below each other
 ADDRESS_PX = 320  # an address may be longer than any window; from here on it is shortened
@@ -173,7 +173,7 @@ class SheetView(Spaced):
         self.details.hide()
         self.stays = SentenceCard(self.tr("What stays here"))
         self.reveals = SentenceCard(self.tr("What it may reveal"))
-        self.numbers = Numbers(parent=self)
+        self.numbers = TextTable(self)
         self._numbers_card = self._table_card()
         cards = Row(self.leaves, self.worth, self.differs)
         for widget in (self.head, cards, self.details, self._numbers_card, self.stays, self.reveals):

@@ -12,10 +12,11 @@ from .plot import PlotView  # isort: skip  # chooses PySide6 before pyqtgraph co
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, Qt, Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QFrame, QGridLayout, QVBoxLayout, QWidget
 
 from ..look import theme
+from ..widgets.icon import Restyled
 from ..widgets.labels import Heading, Sentence
 from .columns import Numbers
 from .legend import Legend, Line
@@ -26,9 +27,8 @@ AXIS_PX, PLOT_PX, MARKER_PX = 44, 84, 6
 _NOTHING = np.empty(0)
 
 
-class Chart(QFrame):
+class Chart(Restyled, QFrame):
     """Lines by key, from `lines`. `labels_rounds`: rounds are named above its plot; `shows_position`: steps or time.
-
     Several charts with one x axis: connect `spanned`, `pointed`, `moved` and `home_asked`, and hand on to the others.
     """
 
@@ -67,7 +67,7 @@ class Chart(QFrame):
         self._cross = pg.InfiniteLine(angle=90, movable=False)
         self._build()
         self._wire()
-        self._restyle()
+        self.restyle()
 
     def _build(self) -> None:
         self._header = QBoxLayout(QBoxLayout.Direction.LeftToRight)
@@ -212,9 +212,8 @@ class Chart(QFrame):
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def point_at(self, x: float, place: str = "", where: Callable[[float], str] | None = None) -> None:
-        """Marks an x and tells each line's value there in the legend, after `place`; NaN: none.
-
-        `where` gives words for the x at which a value was measured that is not of this very place.
+        """Marks an x and tells each line's value there in the legend, after `place`; NaN: none. `where` gives words for
+        the x at which a value was measured that is not of this very place.
         """
         is_read = x == x and not self.placeholder.text()
         self._cross.setVisible(is_read)
@@ -265,7 +264,7 @@ class Chart(QFrame):
         for line in self._levels:
             line.setPen(pen)
 
-    def _restyle(self) -> None:
+    def restyle(self) -> None:
         axis = theme.px(AXIS_PX)
         plot = self.plot
         plot.setBackground(theme.active().color("card"))
@@ -286,11 +285,6 @@ class Chart(QFrame):
             self._dress(key)
         self._dress_levels()
         self._cross.setPen(pg.mkPen(theme.active().color("edge")))
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange and hasattr(self, "_cross"):
-            self._restyle()
 
 
 def last_before(x: Numbers, y: Numbers, at: float) -> tuple[float, float]:

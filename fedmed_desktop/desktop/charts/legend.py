@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QApplication, QSizePolicy, QWidget
 
 from ..look import theme
 from ..look.tokens import mixed
+from ..widgets.icon import Restyled
 
 Dash = Literal["solid", "dash", "dot", "dashdot"]
 Marker = Literal["", "o", "s", "t", "d"]
@@ -56,7 +57,7 @@ class Line:
         return pen
 
 
-class Legend(QWidget):
+class Legend(Restyled, QWidget):
     """Entries from the right, in as many lines as they need. Notes are words without a line of their own."""
 
     def __init__(self, lines: Sequence[Line], parent: QWidget | None = None) -> None:
@@ -67,7 +68,7 @@ class Legend(QWidget):
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
-        self._restyle()
+        self.restyle()
 
     def show_lines(self, lines: Sequence[Line], notes: Sequence[str] = ()) -> None:
         if (list(lines), tuple(notes)) != (self._lines, self._notes):
@@ -161,15 +162,8 @@ class Legend(QWidget):
             painter.drawPath(marker_path(line.marker, theme.px(7)))
             painter.resetTransform()
 
-    def _restyle(self) -> None:
+    def restyle(self) -> None:
         self.setFont(theme.sized(QApplication.font(), 12))
-        self.updateGeometry()
-        self.update()
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange:
-            self._restyle()
 
 
 def marker_path(marker: Marker, size: float):  # type: ignore[no-untyped-def]  # noqa: ANN201  # a QPainterPath

@@ -22,9 +22,8 @@ _TIMES = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 
 
 
 def robust_range(columns: Iterable[Numbers], *, positive: bool = False) -> Range | None:
-    """Least and greatest of all values, where far outliers of each column do not count; None without a finite value.
-
-    A column's outliers lie beyond its 1st or 99th percentile by more than half the distance between the two.
+    """Least and greatest of all values, where far outliers of each column do not count; None without a finite value. A
+    column's outliers lie beyond its 1st or 99th percentile by more than half the distance between the two.
     """
     ends: list[float] = []
     for column in columns:
@@ -40,9 +39,8 @@ def robust_range(columns: Iterable[Numbers], *, positive: bool = False) -> Range
 
 
 def padded(ends: Range, scale: Scale, head: float = 0.0) -> Range:
-    """A range with air below and above, in the axis' own unit (log10 for "log", log2 for "rank").
-
-    `head`: share of the height that is kept free on top. On a linear axis zero is shown where that costs little.
+    """A range with air below and above, in the axis' own unit (log10 for "log", log2 for "rank"). `head`: share of the
+    height that is kept free on top. On a linear axis zero is shown where that costs little.
     """
     low, high = ends
     if scale == "log":

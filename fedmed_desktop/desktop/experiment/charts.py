@@ -68,8 +68,8 @@ class Lines(Chart):
             air = _AIR * (top - bottom) or max(abs(top), 1e-6) * _AIR
             self.plot.box.setYRange(bottom if self._starts_at_zero else bottom - air, top + air, padding=0)
 
-    def _restyle(self) -> None:
-        super()._restyle()
+    def restyle(self) -> None:
+        super().restyle()
         self.plot.setMinimumHeight(theme.px(_PLOT_PX))
 
     def extent(self) -> tuple[float, float]:

@@ -29,8 +29,8 @@ from ..widgets import (
     Sentence,
     Spaced,
     Table,
+    TextTable,
 )
-from ..widgets.text_table import TextTable
 from ..work.desk import Desk
 from ..work.tasks import Task, run_task
 from .charts import ExperimentCharts
@@ -67,7 +67,7 @@ class ExperimentPage(PageBase):
         self._settings.triggered.connect(self._on_setting)
         self.lacks = Banner()
         self.empty = EmptyState("monitor", self.tr("No result"), self.tr("No cell of this experiment has one."))
-        self.model = TextTable(parent=self)
+        self.model = TextTable(self)
         self.table = Table(self.tr("Methods compared"), MOST_ROWS)
         self.table.setModel(self.model)
         self.table.selectionModel().selectionChanged.connect(self._show_chosen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
 from ..look.icons import icon, icon_size
@@ -39,7 +39,7 @@ class Header(Bar):
         self.add(self._state)
         self.add(self._address)
         self.add(self._menu)
-        self._draw()
+        self.restyle()
 
     def show_desk(self, desk: Desk) -> None:
         joined = desk.joined.federation if desk.joined else ""
@@ -65,11 +65,7 @@ class Header(Bar):
         found = desk.spec.environment if desk.spec else desk.joined.environment if desk.joined else ""
         return self.tr("Test") if desk.running and (desk.is_demo or found == "test") else ""
 
-    def _draw(self) -> None:
+    def restyle(self) -> None:
+        super().restyle()
         self._menu.setIcon(icon("menu"))
         self._menu.setIconSize(icon_size())
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange and hasattr(self, "_menu"):
-            self._draw()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings that the desktop keeps between starts: one JSON file, written whole or not at all.
-
-Not QSettings: its ini files give strings back, so that a stored False is true at the next start.
+"""Settings that the desktop keeps between starts: one JSON file, written whole or not at all. Not QSettings: its ini
+files give strings back, so that a stored False is true at the next start.
 """
 
 from __future__ import annotations

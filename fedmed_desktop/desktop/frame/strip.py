@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from PySide6.QtCore import QEvent, QSize, Signal, Slot
+from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from ..rounds.heading import round_line
@@ -17,7 +17,6 @@ from ..work.progress import WORDS
 
 class WorkStrip(Bar):
     """Hidden while there is no session. What is going on at the left; at the right how far it is, and what can be done.
-
     Pause is there where there is something to pause. `action_requested` carries a status's next step.
     """
 
@@ -45,7 +44,7 @@ class WorkStrip(Bar):
         self.add(self._progress, 100)  # as wide as it may be; what is left stays empty
         for widget in (self._round, self._memory, self._review, self._pause):
             self.add(widget)
-        self._limit()
+        self.restyle()
 
     def show_desk(self, desk: Desk, status: Status, now: datetime, offers: bool = True) -> None:
         """`offers`: the page that is seen does not offer the status's next step itself."""
@@ -96,13 +95,9 @@ class WorkStrip(Bar):
     def sizeHint(self) -> QSize:
         return super().sizeHint().expandedTo(QSize(0, self.minimumSizeHint().height()))
 
-    def _limit(self) -> None:
+    def restyle(self) -> None:
+        super().restyle()
         self._progress.setMaximumWidth(self._progress.sizeHint().width())
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange and hasattr(self, "_pause"):
-            self._limit()
 
     @Slot()
     def _act(self) -> None:

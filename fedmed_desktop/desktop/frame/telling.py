@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Slot
 
 from ..work.log import log
 from ..work.news import Problem
-from .fault import FaultDialog
+from .dialogs import FaultDialog
 from .window import Window
 
 

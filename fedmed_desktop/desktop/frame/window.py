@@ -23,7 +23,7 @@ from ..trial.choices import BLOB
 from ..trial.page import TrialPage
 from ..widgets import Banner, NavigationBar, NavigationButton
 from ..work.desk import Desk
-from .about import AboutDialog
+from .dialogs import AboutDialog
 from .header import APP_NAME, Header
 from .menu import Menu
 from .strip import WorkStrip

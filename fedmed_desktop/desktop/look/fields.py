@@ -20,7 +20,6 @@ class Choice:
 @dataclass(frozen=True)
 class Verdict:
     """Whether a field is right, and the sentence below it: what is wrong and what to do, or what was found there.
-
     `warns`: right, but to be looked at.
     """
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program's theme: tokens -> style sheet, palette and font; follows the system while it runs.
-
-Everything here belongs to the GUI thread.
+"""The program's theme: tokens -> style sheet, palette and font; follows the system while it runs. Everything here
+belongs to the GUI thread.
 """
 
 from __future__ import annotations
@@ -157,9 +156,8 @@ class Appearance(QObject):
         text_scale: float = 1.0,
         system: Callable[[], str] = system_theme,
     ) -> None:
-        """Applies at once. Unknown choices count as "system"; the scale is kept within SCALES.
-
-        `system` names the theme that "system" means; it is asked again whenever Qt tells that this may have changed.
+        """Applies at once. Unknown choices count as "system"; the scale is kept within SCALES. `system` names the theme
+        that "system" means; it is asked again whenever Qt tells that this may have changed.
         """
         super().__init__(app)
         self._app, self._system = app, system

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from ..look import theme
 from ..widgets import Caption, Card, KeyValueRows, Spaced
-from ..widgets.figure import FigureCard
+from ..widgets.facts import FigureCard
 from .summary import Figures
 
 WIDTH_PX = 216

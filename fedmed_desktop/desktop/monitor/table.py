@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-from PySide6.QtCore import QAbstractTableModel, QEvent, QModelIndex, Qt
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from ...wording import later, tr
 from ..charts.columns import NAN, Numbers
 from ..charts.scales import number
 from ..look import theme
-from ..widgets.table import ROW_PX
-from ..widgets.text_table import Index
+from ..widgets.icon import Restyled
+from ..widgets.table import ROW_PX, Index
 from .figures import FIELDS, MOMENTS, Table
 
 # field -> (heading, digits after the point; None: as `number` writes it)
@@ -107,7 +107,7 @@ def _alignment(name: str) -> Qt.AlignmentFlag:
     return side | Qt.AlignmentFlag.AlignVCenter
 
 
-class CurvesView(QTableView):
+class CurvesView(Restyled, QTableView):
     """The table. Scrolls both ways; columns that nobody has measured are left out."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -124,7 +124,7 @@ class CurvesView(QTableView):
         self.verticalHeader().hide()
         self.horizontalHeader().setHighlightSections(False)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        self._restyle()
+        self.restyle()
 
     def show_table(self, table: Table, is_following: bool) -> None:
         self.curves_model.show_table(table)
@@ -133,7 +133,7 @@ class CurvesView(QTableView):
         if is_following:
             self.scrollToBottom()
 
-    def _restyle(self) -> None:
+    def restyle(self) -> None:
         self.verticalHeader().setMinimumSectionSize(1)
         self.verticalHeader().setDefaultSectionSize(theme.px(ROW_PX - 5))
         metrics, heading = self.fontMetrics(), self.horizontalHeader()
@@ -141,8 +141,3 @@ class CurvesView(QTableView):
         for column, name in enumerate(_NAMES):
             least = metrics.horizontalAdvance(samples.get(name, "0,000.0")) + theme.gap(24)
             self.setColumnWidth(column, max(least, heading.sectionSizeHint(column) + theme.gap(12)))
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange and hasattr(self, "curves_model"):
-            self._restyle()

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, Qt, Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ..widgets import Caption, Card, Heading, Icon, Label, PrimaryButton, Sentence, Spaced
-from ..widgets.announce import announce
 from ..widgets.labels import set_tone
+from ..widgets.notices import announce
 from .improvement import Change, Improved
 from .status import Status
 
@@ -71,7 +71,7 @@ class ChangeRow(Spaced):
         row.addWidget(self._what, 1)
         row.addWidget(self._scores)
         row.addWidget(self._delta)
-        self._measure()
+        self.restyle()
 
     def show_change(self, change: Change, last: bool) -> None:
         before, after, delta = change.texts
@@ -86,14 +86,10 @@ class ChangeRow(Spaced):
         )
         set_tone(self, "last", last)
 
-    def _measure(self) -> None:
+    def restyle(self) -> None:
         """Differences stand below each other, whatever their sign."""
+        super().restyle()
         self._delta.setMinimumWidth(self._delta.fontMetrics().horizontalAdvance("±0.00"))
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange and hasattr(self, "_delta"):
-            self._measure()
 
 
 class ImprovedCard(Card):

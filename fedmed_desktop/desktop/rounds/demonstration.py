@@ -11,7 +11,7 @@ from ..guide.files import guide_text, guide_title
 from ..look import theme
 from ..look.fields import Choice
 from ..widgets import Button, Caption, Heading, Label, LinkButton, PrimaryButton, Sentence
-from ..widgets.choice_box import ChoiceBox
+from ..widgets.field import ChoiceBox
 
 
 class DemonstrationDialog(QDialog):

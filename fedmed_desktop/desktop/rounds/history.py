@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Earlier rounds as the site's own record has them, so that a restarted desktop shows the same rows. No Qt."""
+"""Tables of the Rounds page: earlier rounds as the site's own record has them, and a demonstration's scores. No Qt."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 
 from ...storage import Decision, Entry, Record
 from ...wording import later, tr
+from ..work.news import DemoScored
 from ..work.progress import elapsed, megabytes
 from .improvement import own_scores
 from .status import LOOKS, Tone
@@ -75,3 +76,13 @@ def _decided_by(entry: Entry, answer: Decision | None) -> str:
     if answer is None or answer.decision == "taken_back":
         return tr("nobody in time") if entry.state == "expired" else "–"
     return tr("a rule") if answer.by == "rule" else answer.by
+
+
+def score_table(scored: DemoScored) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings and rows: one line for each model, one column for all sites and each of them."""
+    columns = list(dict.fromkeys(column for row in scored.rows.values() for column in row))
+    rows = [
+        (name, *(f"{row[column]:.3f}" if column in row else "–" for column in columns))
+        for name, row in scored.rows.items()
+    ]
+    return (tr("Model"), *columns), rows

@@ -11,15 +11,27 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from ...storage import Record
 from ...wording import tr
 from ..guide.files import UNDER, guide_title
-from ..widgets import Caption, Card, EmptyState, Heading, LinkButton, PageBase, Row, Sentence, Spaced, Stepper, Table
+from ..widgets import (
+    Caption,
+    Card,
+    EmptyState,
+    Heading,
+    LinkButton,
+    PageBase,
+    Row,
+    Sentence,
+    Spaced,
+    Stepper,
+    Table,
+    TextTable,
+)
 from ..work.desk import Desk
 from ..work.progress import elapsed
 from .cards import ImprovedCard, SitesCard, StatusCard
 from .heading import caption, method, sites_line, steps, title
-from .history import past_rounds
+from .history import COLUMNS, past_rounds, score_table
 from .improvement import improved
 from .status import LAST_STEPS, STEPS, status
-from .tables import DemoScores, PastRounds
 
 
 class RoundsPage(PageBase):
@@ -124,7 +136,7 @@ class _Session(Spaced):
 
     def _add_scores(self, column: QVBoxLayout) -> None:
         self.scores = Card(self.tr("How it came out"))
-        self.scores_model = DemoScores(parent=self)
+        self.scores_model = TextTable(self)
         self.scores_table = Table(self.tr("Scores of the demonstration"))
         self.scores_table.setModel(self.scores_model)
         self._scores_words = Sentence(
@@ -139,7 +151,7 @@ class _Session(Spaced):
 
     def _add_past(self, column: QVBoxLayout) -> None:
         self.past = Card(self.tr("Your rounds so far"))
-        self.past_model = PastRounds(self)
+        self.past_model = TextTable(self, marked=COLUMNS.index("Your part"))
         self.past_table = Table(self.tr("Your rounds so far"), most_rows=20)
         self.past_table.setModel(self.past_model)
         self.past.add(self.past_table)
@@ -179,13 +191,14 @@ class _Session(Spaced):
             return
         self._record = record
         rounds = past_rounds(record)
-        self.past_model.show_rounds(rounds)
+        icons = [(row.icon, row.tone or "dim") for row in rounds]
+        self.past_model.show_texts([tr(name) for name in COLUMNS], [row.texts for row in rounds], icons)
         self.past.setVisible(bool(rounds))
 
     def _show_scores(self, desk: Desk) -> None:
         self.scores.setVisible(desk.scored is not None)
         if desk.scored:
-            self.scores_model.show_scores(desk.scored)
+            self.scores_model.show_texts(*score_table(desk.scored))
             self._scores_from.setText(
                 self.tr("It took {time}. The whole report is {path}.").format(
                     time=elapsed(desk.scored.seconds), path=desk.scored.report

@@ -18,8 +18,8 @@ from ...wording import told
 from ..look.entities import colors, count_types
 from ..look.fields import Choice
 from ..widgets import Banner, PageBase, Row
-from ..widgets.choice_box import ChoiceBox
 from ..widgets.entity_legend import EntityLegend
+from ..widgets.field import ChoiceBox
 from ..work.desk import Desk
 from ..work.news import Side
 from ..work.tasks import Task, run_task

@@ -12,7 +12,7 @@ from ...clinical import Reading, Span
 from ...wording import later, tr
 from ..look.entities import in_words
 from ..widgets import Button, Caption, Card, Progress, Row, Sentence, StateLabel
-from ..widgets.choice_box import ChoiceBox
+from ..widgets.field import ChoiceBox
 from ..widgets.marked_text import MarkedText
 from .reading_state import Shown, numbers
 from .unmatched import MARKS, WORDS, Difference, marked_type, told

@@ -4,20 +4,20 @@
 from __future__ import annotations
 
 from .buttons import Button, LinkButton, PrimaryButton, WaryButton
-from .facts import KeyValueRows, Pair
+from .dialog import Dialog
+from .facts import FigureCard, KeyValueRows, Pair
 from .flow import Flow
 from .icon import Icon
 from .labels import Badge, Caption, ElidedLabel, Heading, Label, Overline, Sentence, StateLabel, Tag
 from .layout import Bar, Card, Column, PageBase, Row, Spaced
 from .navigation import NavigationBar, NavigationButton
-from .notices import Banner, EmptyState
-from .progress import Progress
-from .stepper import Stepper, StepState
-from .table import Table
+from .notices import Banner, EmptyState, announce
+from .stepper import Progress, Stepper, StepState
+from .table import Table, TextTable
 
 __all__ = [
-    "Badge", "Banner", "Bar", "Button", "Caption", "Card", "Column", "ElidedLabel", "EmptyState", "Flow", "Heading",
-    "Icon", "KeyValueRows", "Label", "LinkButton", "NavigationBar", "NavigationButton", "Overline", "PageBase",
-    "Pair", "PrimaryButton", "Progress", "Row", "Sentence", "Spaced", "StateLabel", "StepState", "Stepper", "Table",
-    "Tag", "WaryButton",
+    "Badge", "Banner", "Bar", "Button", "Caption", "Card", "Column", "Dialog", "ElidedLabel", "EmptyState",
+    "FigureCard", "Flow", "Heading", "Icon", "KeyValueRows", "Label", "LinkButton", "NavigationBar",
+    "NavigationButton", "Overline", "PageBase", "Pair", "PrimaryButton", "Progress", "Row", "Sentence", "Spaced",
+    "StateLabel", "StepState", "Stepper", "Table", "Tag", "TextTable", "WaryButton", "announce",
 ]  # fmt: skip

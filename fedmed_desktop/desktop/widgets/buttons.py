@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QRectF, Qt, Signal
+from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QIcon, QKeyEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QMenu, QPushButton, QSizePolicy, QWidget
 
 from ..look import theme
 from ..look.icons import icon as drawn
 from ..look.icons import icon_size
+from .icon import Restyled
 from .labels import set_tone
 
 ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
-class Button(QPushButton):
+class Button(Restyled, QPushButton):
     """A plain button; Enter presses it only while it has the focus. Its text is its accessible name."""
 
     ink = "ink"
@@ -25,13 +26,13 @@ class Button(QPushButton):
         self._drawing = icon
         self.setAutoDefault(False)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self._recolour()
+        self.restyle()
 
     def set_icon(self, name: str) -> None:
         """Another drawing before the word; empty for none."""
         if name != self._drawing:
             self._drawing = name
-            self._recolour()
+            self.restyle()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter presses what has the focus, once however long it is held down."""
@@ -52,15 +53,10 @@ class Button(QPushButton):
         super().setMenu(menu)  # type: ignore[arg-type]  # Qt takes a null pointer, the stub forgets it
         set_tone(self, "menu", menu is not None)
 
-    def _recolour(self) -> None:
+    def restyle(self) -> None:
         space = theme.gap(4) if self.text() else 0
         self.setIconSize(icon_size(space))
         self.setIcon(drawn(self._drawing, self.ink, space=space) if self._drawing else QIcon())
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange:
-            self._recolour()
 
 
 class PrimaryButton(Button):

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtCore import QRect, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
 from ..look import theme
 from ..look.icons import paint_icon
+from .flow import Flow
 
 
 class TypeButton(QAbstractButton):
@@ -59,34 +60,27 @@ class TypeButton(QAbstractButton):
         painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, self.text())
 
 
-class EntityLegend(QWidget):
+class EntityLegend(Flow):
     """One button per type, breaking into lines where there is no room. `hidden_changed(frozenset of types)`."""
 
     hidden_changed = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(parent=parent)
         self._buttons: dict[str, TypeButton] = {}
         self.setAccessibleName(self.tr("Types of entities"))
-        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
 
     def show_types(self, counts: Mapping[str, int], colors: Mapping[str, str]) -> None:
         """Counts and tokens by type; buttons that are there keep whether they are pressed."""
-        for name in [name for name in self._buttons if name not in counts]:
-            button = self._buttons.pop(name)
-            button.hide()
-            button.deleteLater()
+        for name in self._buttons.keys() - counts.keys():
+            self.remove(self._buttons.pop(name))
         for name, count in counts.items():
             if name not in self._buttons:
-                button = self._buttons[name] = TypeButton(name, self)
-                button.toggled.connect(self._tell)
-                button.show()
+                self._buttons[name] = TypeButton(name)
+                self._buttons[name].toggled.connect(self._tell)
+                self.add(self._buttons[name])
             self._buttons[name].show_type(count, colors[name])
         self.setVisible(bool(counts))
-        self.updateGeometry()
-        self._place(self.width())
 
     def hidden(self) -> frozenset[str]:
         return frozenset(name for name, button in self._buttons.items() if not button.isChecked())
@@ -97,41 +91,3 @@ class EntityLegend(QWidget):
     @Slot()
     def _tell(self) -> None:
         self.hidden_changed.emit(self.hidden())
-
-    def hasHeightForWidth(self) -> bool:
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        return self._place(width, move=False)
-
-    def sizeHint(self) -> QSize:
-        space = theme.gap(8)
-        wide = sum(button.sizeHint().width() + space for button in self._buttons.values())
-        return QSize(wide, self.heightForWidth(max(self.width(), 1) if self.isVisible() else wide))
-
-    def minimumSizeHint(self) -> QSize:
-        widest = max((button.sizeHint().width() for button in self._buttons.values()), default=0)
-        return QSize(widest, 0)
-
-    def _place(self, width: int, move: bool = True) -> int:
-        """Puts the buttons into lines; returns the height that they take."""
-        x = y = height = 0
-        for button in self._buttons.values():
-            size = button.sizeHint()
-            if x and x + size.width() > width:
-                x, y = 0, y + height + theme.gap(8)
-            if move:
-                button.setGeometry(x, y, size.width(), size.height())
-            height = size.height()
-            x += size.width() + theme.gap(8)
-        return y + height
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._place(self.width())
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.FontChange) and hasattr(self, "_buttons"):
-            self.updateGeometry()
-            self._place(self.width())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs of a name and a value, one per line; values can be marked and copied."""
+"""Facts: pairs of a name and a value, one per line, which can be marked and copied; one number on a small card."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from ..look import theme
 from .icon import Icon
-from .labels import Label, set_tone
-from .layout import Spaced
+from .labels import Caption, Label, Weight, set_tone
+from .layout import Card, Spaced
 
 _STEPS = {int(Qt.Key.Key_Up): -1, int(Qt.Key.Key_Down): 1}
+MOST_PX = 92  # of height, where there is room to spare
 _MARKS = {"ok": "check", "warn": "warning", "bad": "warning"}
 
 
@@ -72,9 +74,8 @@ class Fact(Spaced):
 
 
 class KeyValueRows(QWidget):
-    """Lines of name and value. Showing the same number of pairs again only sets texts.
-
-    Tab comes to the first value, up and down walk through the others.
+    """Lines of name and value. Showing the same number of pairs again only sets texts. Tab comes to the first value, up
+    and down walk through the others.
     """
 
     def __init__(self, pairs: Sequence[Pair | tuple[str, str]] = (), parent: QWidget | None = None) -> None:
@@ -96,7 +97,6 @@ class KeyValueRows(QWidget):
             row.deleteLater()
         for number, (row, pair) in enumerate(zip(self.facts, pairs, strict=True)):
             row.show_pair(Pair(*pair), number == len(pairs) - 1)
-
         if self.facts:
             self.facts[0].value.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
@@ -110,3 +110,39 @@ class KeyValueRows(QWidget):
 
     def values(self) -> list[str]:
         return [row.value.text() for row in self.facts]
+
+
+class FigureCard(Card):
+    """A number with its name and unit, and a few words below where there are any."""
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent)
+        self._lay(self.content, (20, 12, 20, 12), 4)
+        self._name = name
+        self.value = Label("–", size=20, weight=Weight.DemiBold)
+        self.unit = Label(size=14, weight=Weight.DemiBold, tone="dim")
+        self.note = Caption()
+        row = Spaced()
+        line = QHBoxLayout(row)
+        row._lay(line, (0, 0, 0, 0), 6)
+        line.addWidget(self.value, 0, Qt.AlignmentFlag.AlignBaseline)
+        line.addWidget(self.unit, 0, Qt.AlignmentFlag.AlignBaseline)
+        line.addStretch(1)
+        self.content.addStretch(1)
+        self.add(Caption(name))
+        self.add(row)
+        self.add(self.note)
+        self.content.addStretch(1)
+        self.show_value("–")
+        self.restyle()
+
+    def restyle(self) -> None:
+        super().restyle()
+        self.setMaximumHeight(theme.px(MOST_PX))
+
+    def show_value(self, value: str, unit: str = "", note: str = "") -> None:
+        for label, text in ((self.value, value), (self.unit, unit), (self.note, note)):
+            if label.text() != text:
+                label.setText(text)
+        self.note.setVisible(bool(note))
+        self.setAccessibleName(" ".join(word for word in (f"{self._name}:", value, unit, note) if word))

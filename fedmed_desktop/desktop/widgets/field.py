@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One field of a form: its name above, the line, perhaps Browse, and a sentence below that says whether it is right."""
+"""Fields of a form: a line to type in with a verdict below it, and one of several things by key."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from PySide6.QtCore import QEvent, Qt, QTimer, QUrl, Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, QTimer, QUrl, Signal, Slot
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
 
-from ..look.fields import EMPTY, Verdict
+from ..look.fields import EMPTY, Choice, Verdict
 from .buttons import Button
 from .icon import Icon
 from .labels import Caption, Label, Weight, set_tone
@@ -70,12 +72,11 @@ class Field(Spaced):
         column.addWidget(label)
         column.addLayout(row)
         column.addLayout(below)
-        self.line.setMinimumHeight(self.button.sizeHint().height())
+        self.restyle()
 
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange and hasattr(self, "button"):
-            self.line.setMinimumHeight(self.button.sizeHint().height())
+    def restyle(self) -> None:
+        super().restyle()
+        self.line.setMinimumHeight(self.button.sizeHint().height())
 
     def text(self) -> str:
         return self.line.text().strip()
@@ -134,3 +135,46 @@ class Field(Spaced):
         self.fill(path)
         self.touched.emit()
         self._look()
+
+
+class ChoiceBox(QComboBox):
+    """Things to choose from by key. What is chosen stays chosen while the list changes; the wheel scrolls the page."""
+
+    chosen = Signal()
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._choices: tuple[Choice, ...] = ()
+        self.setAccessibleName(name)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(18)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.activated.connect(self.chosen)
+
+    def show_choices(self, choices: Sequence[Choice], default: str) -> None:
+        """`default` is chosen where nothing was. A list that is open at this moment stays as it is."""
+        if tuple(choices) == self._choices or self.view().isVisible():
+            return
+        kept = self.key() or default
+        self._choices = tuple(choices)
+        self.clear()
+        for choice in choices:
+            self.addItem(choice.label, choice.key)
+        self.choose(kept)
+
+    def choose(self, key: str) -> bool:
+        """False where there is no such choice."""
+        place = self.findData(key)
+        if place >= 0:
+            self.setCurrentIndex(place)
+        return place >= 0
+
+    def key(self) -> str:
+        """Of what is chosen; "" for nothing."""
+        return str(self.currentData() or "")
+
+    def choice(self) -> Choice | None:
+        return next((choice for choice in self._choices if choice.key == self.key()), None)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()

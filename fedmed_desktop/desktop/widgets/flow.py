@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QRect, QSize, Qt
+from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLayout, QLayoutItem, QSizePolicy, QWidget
 
 from ..look import theme
+from .icon import Restyled
 
 
 class _Lines(QLayout):
@@ -92,7 +93,7 @@ class _Lines(QLayout):
             x += widths[at] + self.spacing()
 
 
-class Flow(QWidget):
+class Flow(Restyled, QWidget):
     """Small parts side by side, in as many lines as they need. After `push()`, parts stand at the right end."""
 
     def __init__(self, *widgets: QWidget, spacing: int = 8, parent: QWidget | None = None) -> None:
@@ -101,7 +102,7 @@ class Flow(QWidget):
         self._spacing = spacing
         self._lines = _Lines(self)
         self._lines.setContentsMargins(0, 0, 0, 0)
-        self._lines.setSpacing(theme.gap(spacing))
+        self.restyle()
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
@@ -111,11 +112,14 @@ class Flow(QWidget):
     def add(self, widget: QWidget) -> None:
         self._lines.addWidget(widget)
 
+    def remove(self, widget: QWidget) -> None:
+        self._lines.removeWidget(widget)
+        widget.hide()
+        widget.deleteLater()
+
     def push(self) -> None:
         """Puts what is added from now on at the right end of its line."""
         self._lines.first_right = self._lines.count()
 
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange:
-            self._lines.setSpacing(theme.gap(self._spacing))
+    def restyle(self) -> None:
+        self._lines.setSpacing(theme.gap(self._spacing))

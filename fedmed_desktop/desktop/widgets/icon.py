@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line icon as a widget, and the habit of every widget here: colours are asked for again when the look changes."""
+"""One line icon as a widget, and the habit of most widgets here: the theme is asked again when the look changes."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QRectF, QSize
 from PySide6.QtGui import QPainter, QPaintEvent
@@ -9,6 +11,23 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from ..look import theme
 from ..look.icons import ICON_PX, paint_icon
+
+if TYPE_CHECKING:
+    _Widget = QWidget
+else:
+    _Widget = object
+
+
+class Restyled(_Widget):
+    """Mixed into a widget, before Qt's class: sets again, in `restyle`, all that depends on theme and text size."""
+
+    def restyle(self) -> None:
+        raise NotImplementedError
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:
+            self.restyle()
 
 
 class Icon(QWidget):
@@ -35,9 +54,3 @@ class Icon(QWidget):
         side = min(self.width(), self.height())
         place = QRectF((self.width() - side) / 2, (self.height() - side) / 2, side, side)
         paint_icon(painter, place, self._name, theme.active().color(self._token))
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.FontChange):
-            self.updateGeometry()
-            self.update()

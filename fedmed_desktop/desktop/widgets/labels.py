@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from ..look import theme
-from .icon import Icon
+from .icon import Icon, Restyled
 
 Weight = QFont.Weight
 TONE_ICONS = {"ok": "check", "warn": "warning", "bad": "warning", "dim": "clock", "accent": "info", "ink": "info"}
@@ -23,7 +23,7 @@ def set_tone(widget: QWidget, name: str, value: object) -> None:
         widget.update()
 
 
-class Label(QLabel):
+class Label(Restyled, QLabel):
     """Plain text in one of the three sizes; never read as markup. Tones: ink, dim, ok, warn, bad, accent."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Label(QLabel):
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setWordWrap(wrap)
         self.setProperty("tone", tone)
-        self._restyle()
+        self.restyle()
 
     def set_tone(self, tone: str) -> None:
         set_tone(self, "tone", tone)
@@ -49,15 +49,10 @@ class Label(QLabel):
     def _shaped(self) -> QFont:
         return theme.sized(QApplication.font(), self._size, self._weight)
 
-    def _restyle(self) -> None:
+    def restyle(self) -> None:
         font = self._shaped()
         if font != self.font():
             self.setFont(font)
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange:
-            self._restyle()
 
 
 class Heading(Label):
@@ -186,10 +181,9 @@ class Tag(Label):
         return font
 
 
-class StateLabel(QWidget):
-    """An icon and a word for a state: never the colour alone. Tones: ok, warn, bad, dim, accent, ink.
-
-    Only the icon has the colour, and the word too where something is wrong.
+class StateLabel(Restyled, QWidget):
+    """An icon and a word for a state: never the colour alone. Tones: ok, warn, bad, dim, accent, ink. Only the icon has
+    the colour, and the word too where something is wrong.
     """
 
     def __init__(self, word: str = "", tone: str = "dim", icon: str = "", parent: QWidget | None = None) -> None:
@@ -198,9 +192,9 @@ class StateLabel(QWidget):
         self._word = ElidedLabel(word, tone=tone)
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
-        self._row.setSpacing(theme.gap(8))
         self._row.addWidget(self._icon)
         self._row.addWidget(self._word, 1)
+        self.restyle()
         self.show_state(word, tone, icon)
 
     def show_state(self, word: str, tone: str = "dim", icon: str = "") -> None:
@@ -213,7 +207,5 @@ class StateLabel(QWidget):
     def word(self) -> str:
         return self._word.text()
 
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange:
-            self._row.setSpacing(theme.gap(8))
+    def restyle(self) -> None:
+        self._row.setSpacing(theme.gap(8))

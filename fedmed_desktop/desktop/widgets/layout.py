@@ -8,27 +8,26 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from ..look import theme
+from .icon import Restyled
 from .labels import Overline
 
 MAX_WIDTH = 1200  # of a page's content, at text scale 1: lines stay readable on wide screens
 
 
-class Spaced(QFrame):
+class Spaced(Restyled, QFrame):
     """A frame whose layout keeps its margins and spacing in step with the text scale."""
+
+    _laid: QLayout | None = None
 
     def _lay(self, layout: QLayout, margins: tuple[int, int, int, int], spacing: int) -> None:
         """Margins (left, top, right, bottom) and spacing in px at text scale 1."""
         self._margins, self._spacing, self._laid = margins, spacing, layout
-        self._space()
+        Spaced.restyle(self)
 
-    def _space(self) -> None:
-        self._laid.setContentsMargins(*(theme.gap(margin) for margin in self._margins))
-        self._laid.setSpacing(theme.gap(self._spacing))
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange and hasattr(self, "_laid"):
-            self._space()
+    def restyle(self) -> None:
+        if self._laid:
+            self._laid.setContentsMargins(*(theme.gap(margin) for margin in self._margins))
+            self._laid.setSpacing(theme.gap(self._spacing))
 
 
 class Card(Spaced):
@@ -135,18 +134,14 @@ class Column(Spaced):
         self.content = QVBoxLayout(self)
         self._lay(self.content, (32, 24, 32, 24), 16)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self._limit()
+        self.restyle()
 
     def add(self, widget: QWidget, stretch: int = 0) -> None:
         self.content.addWidget(widget, stretch)
 
-    def _limit(self) -> None:
+    def restyle(self) -> None:
+        super().restyle()
         self.setMaximumWidth(theme.px(MAX_WIDTH))
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange:
-            self._limit()
 
 
 class _Ground(QWidget):

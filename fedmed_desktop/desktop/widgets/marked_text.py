@@ -42,7 +42,6 @@ class _Shown:
 
 class MarkedText(QTextEdit):
     """Read-only text for `show_text`; mouse and keyboard select, and what is copied is the note without type words.
-
     Where `grows`, it is as high as its text and the page scrolls; otherwise it scrolls itself.
     """
 

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QSize, Signal, Slot
+from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from ..look import theme
 from ..look.icons import icon as drawn
 from ..look.icons import icon_size
+from .icon import Restyled
 from .labels import Badge
 from .layout import Spaced
 
 
-class NavigationButton(QPushButton):
+class NavigationButton(Restyled, QPushButton):
     """One page's icon and word, with a number where something waits there."""
 
     def __init__(self, icon: str, word: str, parent: QWidget | None = None) -> None:
@@ -25,9 +26,9 @@ class NavigationButton(QPushButton):
         self._row = QHBoxLayout(self)
         self._row.addStretch(1)
         self._row.addWidget(self._badge)
-        self.toggled.connect(self._recolour)
+        self.toggled.connect(self.restyle)
         self.set_count(0)
-        self._recolour()
+        self.restyle()
 
     def set_count(self, count: int) -> None:
         self._badge.set_count(count)
@@ -43,15 +44,10 @@ class NavigationButton(QPushButton):
         return self.sizeHint()
 
     @Slot()
-    def _recolour(self) -> None:
+    def restyle(self) -> None:
         self._row.setContentsMargins(0, 0, theme.gap(12), 0)
         self.setIconSize(icon_size(theme.gap(6)))
         self.setIcon(drawn(self._drawing, "ink" if self.isChecked() else "dim", space=theme.gap(6)))
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange:
-            self._recolour()
 
 
 class NavigationBar(Spaced):

@@ -1,20 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notices: a banner above the content, or the sentence that stands where content is still missing."""
+"""Notices: a banner above the content, a sentence where content is still missing, words for a screen reader."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from PySide6 import QtGui
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QAccessible, QAccessibleEvent
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QVBoxLayout, QWidget
 
-from .announce import announce
 from .buttons import Button, PrimaryButton
 from .icon import Icon
 from .labels import Heading, Sentence, set_tone
 from .layout import Row, Spaced
 
 _KINDS = {"info": ("info", "accent"), "ok": ("check", "ok"), "warn": ("warning", "warn"), "bad": ("warning", "bad")}
+
+# Where events go; a test listens here, since PySide6 has no QAccessible.installUpdateHandler.
+_send: Callable[[QAccessibleEvent], None] = QAccessible.updateAccessibility
+
+
+def announce(widget: QWidget, sentence: str) -> bool:
+    """Whether it was said: not where the widget is not seen, the sentence is empty, or Qt is older than 6.8. From the
+    GUI thread. Politely: after what is being read out at the moment.
+    """
+    if not sentence or not widget.isVisible() or not hasattr(QtGui, "QAccessibleAnnouncementEvent"):
+        return False
+    _send(QtGui.QAccessibleAnnouncementEvent(widget, sentence))
+    return True
 
 
 class Banner(Spaced):

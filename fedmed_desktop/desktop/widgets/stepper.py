@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of a round in one line: which are done, which is on, which are to come."""
+"""How far something is: the steps of a round in one line, and a thin line that fills."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtWidgets import QProgressBar, QSizePolicy, QWidget
 
 from ..look import theme
 from ..look.icons import paint_icon
@@ -132,8 +132,23 @@ class Stepper(QWidget):
         painter.setPen(color("accent" if state is StepState.CURRENT else "dim"))
         painter.drawText(circle, Qt.AlignmentFlag.AlignCenter, str(step + 1))
 
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.FontChange):
-            self.updateGeometry()
-            self.update()
+
+class Progress(QProgressBar):
+    """0 to 1 of something, 4 px high. `name` is what a screen reader calls it. Nothing moves unless a share is set."""
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName(name)
+        self.setRange(0, 1000)
+        self.setTextVisible(False)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def set_share(self, share: float) -> None:
+        """Part that is done; values outside 0 to 1 are brought inside."""
+        self.setValue(round(1000 * min(max(share, 0.0), 1.0)))
+
+    def sizeHint(self) -> QSize:
+        return QSize(theme.px(220), theme.px(4))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(48, theme.px(4))

@@ -1,17 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A table that looks like a list of sentences: no grid, a dim heading, lines between rows."""
+"""A table that looks like a list of sentences: no grid, a dim heading, lines between rows; and its words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QAbstractItemModel, QEvent, QRect, QSize, Qt, Slot
+from PySide6.QtCore import (
+    QAbstractItemModel,
+    QAbstractTableModel,
+    QEvent,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QRect,
+    QSize,
+    Qt,
+    Slot,
+)
 from PySide6.QtGui import QHelpEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableView, QToolTip, QWidget
 
 from ..look import theme
-from ..look.icons import icon_size
+from ..look.icons import icon, icon_size
+from .icon import Restyled
 
+Index = QModelIndex | QPersistentModelIndex
 ROW_PX = 35
 LEAST_PX = 170  # a column that needs less is never shortened
 
@@ -25,7 +38,7 @@ def shortened(widths: Sequence[int], by: int, least: int) -> list[int]:
     return cut
 
 
-class Table(QTableView):
+class Table(Restyled, QTableView):
     """Rows are chosen whole, by mouse or arrow keys; Tab leaves. `name` is what a screen reader calls the table.
 
     Columns take what their content needs and share what is left. Where there is too little, the widest are shortened
@@ -53,7 +66,7 @@ class Table(QTableView):
         heading.setTextElideMode(Qt.TextElideMode.ElideRight)
         heading.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         heading.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        self._measure()
+        self.restyle()
 
     def setModel(self, model: QAbstractItemModel | None) -> None:
         super().setModel(model)
@@ -99,12 +112,7 @@ class Table(QTableView):
         super().resizeEvent(event)
         self._share()
 
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange:
-            self._measure()
-
-    def _measure(self) -> None:
+    def restyle(self) -> None:
         self.setIconSize(icon_size())
         self.verticalHeader().setMinimumSectionSize(1)
         self.verticalHeader().setDefaultSectionSize(theme.px(ROW_PX))
@@ -137,3 +145,49 @@ class Table(QTableView):
                 QToolTip.showText(event.globalPos(), text, self)
                 return True
         return super().viewportEvent(event)
+
+
+class TextTable(QAbstractTableModel):
+    """Rows of words under headings; reset only where something has changed, so that a choice in it stays.
+
+    `icons`: for each row the drawing that stands before the word in column `marked`, with its colour's token.
+    """
+
+    def __init__(self, parent: QObject | None = None, marked: int = 0) -> None:
+        super().__init__(parent)
+        self._marked = marked
+        self.headings: tuple[str, ...] = ()
+        self._rows: tuple[tuple[str, ...], ...] = ()
+        self._icons: tuple[tuple[str, str], ...] = ()
+
+    def show_texts(
+        self, headings: Sequence[str], rows: Sequence[tuple[str, ...]], icons: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        new = tuple(headings), tuple(rows), tuple(icons)
+        if new != (self.headings, self._rows, self._icons):
+            self.beginResetModel()
+            self.headings, self._rows, self._icons = new
+            self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008  # Qt's own signature
+        return 0 if parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self.headings)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        if not index.isValid():
+            return None
+        text = self._rows[index.row()][index.column()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return text
+        if role == Qt.ItemDataRole.DecorationRole and self._icons and index.column() == self._marked:
+            return icon(*self._icons[index.row()])
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return f"{self.headings[index.column()]}: {text}"
+        return None
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
+            return self.headings[section]
+        return None

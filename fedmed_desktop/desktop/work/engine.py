@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine room of the desktop: its threads, the session that runs, and every command that a page can give.
-
 Everything here is called in the GUI thread and returns at once; what comes of it arrives as items through the pump.
 """
 
@@ -31,9 +30,8 @@ DEMO_ADDRESS = "this computer"
 
 
 class Engine(QObject):
-    """Owns the threads from `start` to `close`; `closed` is emitted once nothing runs any more.
-
-    `take` is handed, ten times a second in the GUI thread, whatever has happened since the last time.
+    """Owns the threads from `start` to `close`; `closed` is emitted once nothing runs any more. `take` is handed, ten
+    times a second in the GUI thread, whatever has happened since the last time.
     """
 
     closed = Signal()

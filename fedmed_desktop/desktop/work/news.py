@@ -21,7 +21,6 @@ _numbers = itertools.count(1)
 @dataclass(frozen=True)
 class SessionStarted:
     """The work of a site, or of a whole demonstration, begins; `site` is the operator's own, `sites` all on this one.
-
     `notes` is the operator's notes folder, `model` the base model's, `final` where the final adapter will lie.
     """
 
@@ -57,9 +56,8 @@ class Measured:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that a person must be told once. `details` is for a developer: a traceback, or "".
-
-    `fatal`: the session cannot go on.
+    """Something that a person must be told once. `details` is for a developer: a traceback, or "". `fatal`: the session
+    cannot go on.
     """
 
     code: str
@@ -86,7 +84,6 @@ Side = Literal["left", "right"]
 @dataclass(frozen=True)
 class ReadingShown:
     """Try it: how far one side has come; `state` waiting means that the training thread is busy with something else.
-
     `sentence` says why it failed.
     """
 

@@ -15,9 +15,8 @@ from .news import Side
 
 
 class JoinRequest(BaseModel):
-    """A form that was right, and the folder that keeps the site's state. Kept between starts as JSON.
-
-    `types_map` None: the `types.toml` beside the notes, if there is one.
+    """A form that was right, and the folder that keeps the site's state. Kept between starts as JSON. `types_map` None:
+    the `types.toml` beside the notes, if there is one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,9 +32,7 @@ class JoinRequest(BaseModel):
 @dataclass(frozen=True)
 class AdapterFiles:
     """An adapter (a PEFT folder or a blob) and what acts beside it. Where it holds some `factors` only, `start` has the
-    others.
-
-    `own_b`: an adapter whose B stands in for the one of `adapter`.
+    others. `own_b`: an adapter whose B stands in for the one of `adapter`.
     """
 
     adapter: Path

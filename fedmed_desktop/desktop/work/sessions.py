@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions on the network thread: a site's part in a federation, or a whole demonstration; told as items.
-
-What it takes to make an agent or a demonstration (torch, for one) is a `Backend`'s matter, which `app` supplies.
+"""Sessions on the network thread: a site's part in a federation, or a whole demonstration; told as items. What it takes
+to make an agent or a demonstration (torch, for one) is a `Backend`'s matter, which `app` supplies.
 """
 
 from __future__ import annotations
@@ -76,9 +75,8 @@ class Session:
         self._task.add_done_callback(self._ended)
 
     def stop(self) -> None:
-        """Ends the work at its next step, with a checkpoint. `over` once that is done; asking twice changes nothing.
-
-        An approval that is not in effect yet is taken back: nothing may be said to leave while nobody can send it.
+        """Ends the work at its next step, with a checkpoint. `over` once that is done; asking twice changes nothing. An
+        approval that is not in effect yet is taken back: nothing may be said to leave while nobody can send it.
         """
         if self._task is None or self._stopping or self.over:
             return

@@ -77,9 +77,8 @@ class Steps:
         return values
 
     def extend(self, told: Sequence[events.TrainingStep], steps_before: float) -> None:
-        """Rising steps of one round, later than all there are: as `append` one by one, in a fraction of the time.
-
-        Steps that a closed round's selection left out are no gap.
+        """Rising steps of one round, later than all there are: as `append` one by one, in a fraction of the time. Steps
+        that a closed round's selection left out are no gap.
         """
         rows = self._rows
         step = np.array(list(map(attrgetter("step"), told)), np.float64)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training thread: a worker object on a QThread that does one job after the other.
-
-It is an Executor, so that the site's agent hands it jobs as it would hand them to a pool of one thread.
+"""The training thread: a worker object on a QThread that does one job after the other. It is an Executor, so that the
+site's agent hands it jobs as it would hand them to a pool of one thread.
 """
 
 from __future__ import annotations

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dialogs of the whole program: a question with two verbs, a fault of the program, and what this version is."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import PySide6
+from PySide6.QtCore import Qt, Signal, Slot, qVersion
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QDialogButtonBox, QHBoxLayout, QPlainTextEdit, QWidget
+
+from ... import __version__
+from ...wording import tr
+from ..look import theme
+from ..widgets import Button, Dialog, Sentence
+from ..work.news import Problem
+
+SOURCES = "https://code.qt.io/cgit/pyside/pyside-setup.git/"
+
+
+class Question(Dialog):
+    """`open` it; `confirmed` is emitted if the person chose to. `yes` and `no` are verbs, never Yes and No.
+
+    The default, and Escape, is the one that changes nothing.
+    """
+
+    confirmed = Signal()
+
+    def __init__(self, parent: QWidget, title: str, text: str, *, yes: str, no: str) -> None:
+        super().__init__(parent, title, text, least=360)
+        box = QDialogButtonBox()
+        self.no, self.yes = Button(no), Button(yes)
+        box.addButton(self.yes, QDialogButtonBox.ButtonRole.AcceptRole)
+        box.addButton(self.no, QDialogButtonBox.ButtonRole.RejectRole)
+        self.no.setDefault(True)
+        self.no.setFocus()
+        self.column.addWidget(box)
+        box.accepted.connect(self.accept)
+        box.rejected.connect(self.reject)
+        self.accepted.connect(self.confirmed)
+
+
+class FaultDialog(Dialog):
+    """Says that the program is at fault, that nothing was sent by it, and where the details are kept.
+
+    The traceback is behind a button.
+    """
+
+    def __init__(self, parent: QWidget, problem: Problem, log: Path) -> None:
+        super().__init__(parent, tr("The program has a fault"), problem.sentence)
+        self.problem = problem
+        self.column.addWidget(Sentence(self.tr("The details are in the log file, {path}").format(path=log)))
+        self._details = QPlainTextEdit(problem.details)
+        self._details.setReadOnly(True)
+        self._details.setAccessibleName(self.tr("Details for the people who maintain the program"))
+        self._details.setMinimumHeight(theme.px(200))
+        self._details.hide()
+        self.column.addWidget(self._details, 1)
+        row = QHBoxLayout()
+        self.show_details = Button(self.tr("Show details"))
+        self.show_details.clicked.connect(self._show)
+        copy = Button(self.tr("Copy details"))
+        copy.clicked.connect(self._copy)
+        row.addWidget(self.show_details)
+        row.addWidget(copy)
+        row.addStretch(1)
+        row.addWidget(self.closing_button())
+        self.column.addLayout(row)
+
+    @Slot()
+    def _show(self) -> None:
+        self._details.show()
+        self.show_details.setEnabled(False)
+
+    @Slot()
+    def _copy(self) -> None:
+        QGuiApplication.clipboard().setText(f"{self.problem.sentence}\n\n{self.problem.details}")
+
+
+class AboutDialog(Dialog):
+    """The version, what it is not, and the licences under which it and its parts may be used."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(
+            parent,
+            f"fedmed-desktop {__version__}",
+            tr("Research software under the Apache License 2.0. Not a medical device; it makes no medical claims."),
+            tr(
+                "Qt {qt} and PySide6 {pyside}: GNU LGPL 3, as shared libraries that you may replace; their sources are "
+                "at\n{sources}"
+            ).format(qt=qVersion(), pyside=PySide6.__version__, sources=SOURCES),
+            tr("pyqtgraph {pyqtgraph}: MIT licence. Python {python}.").format(
+                pyqtgraph=metadata.version("pyqtgraph"), python=platform.python_version()
+            ),
+        )
+        self.setWindowTitle(tr("About fedmed-desktop"))
+        self.column.addWidget(self.closing_button(), 0, Qt.AlignmentFlag.AlignRight)
