@@ -73,7 +73,7 @@ def test_that_an_empty_form_explains_each_field_and_cannot_be_sent(page: JoinPag
         ("model", str(NOTES), "config.json"),
         ("model", "/nowhere/model", "There is no model folder"),
         ("notes", str(MODEL), "train"),
-        ("notes", "/nowhere/notes", "does not exist"),
+        ("notes", "/nowhere/notes", "There is no notes folder"),
         ("types_map", str(MODEL / "config.json"), "not valid TOML"),
         ("types_map", "/nowhere/types.toml", "does not exist"),
     ],

@@ -22,7 +22,7 @@ class Restyled(_Widget):
     """Mixed into a widget, before Qt's class: sets again, in `restyle`, all that depends on theme and text size."""
 
     def restyle(self) -> None:
-        raise NotImplementedError
+        self.updateGeometry()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
