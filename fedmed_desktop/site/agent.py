@@ -138,9 +138,9 @@ class SiteAgent:
 
     def take_back(self, sha256: str, by: str, reason: str) -> None:
         """Undoes an approval that is not yet in effect; on the agent's loop. Raises UserFacingError if it is."""
-        self.outbox.take_back(sha256, by, reason, self._clock())
         taken_back = Recording(sha256, "taken_back", by, reason)
-        self._driver.soon(lambda: self._part.recorded(taken_back, self.outbox.entry(sha256)))
+        entry = self.outbox.decide(taken_back, self._clock())
+        self._driver.soon(partial(self._part.recorded, taken_back, entry))
 
     @property
     def paused(self) -> bool:

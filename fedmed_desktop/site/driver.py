@@ -250,30 +250,17 @@ class Driver:
 
 def record(box: Outbox, action: do.Record, now: datetime) -> Entry:
     """Writes a decision; returns what the outbox says then, which holds where something else was faster."""
-    sha256, by, reason = action.sha256, action.by, action.reason
+    sha256 = action.sha256
     try:
-        match action.decision:
-            case "approved":
-                box.approve(sha256, by, reason, now, action.delay)
-            case "kept":
-                box.remember(f"attempt {sha256}", str(action.attempt))
-                box.keep(sha256, by, reason, now)
-            case "released":  # its time has come, be it that the clock was set back meanwhile
-                box.release(sha256, max(now, box.entry(sha256).effective or now))
-            case "taken_back":
-                box.take_back(sha256, by, reason, now)
-            case "asked_again":
-                box.ask_again(sha256, now)
-            case "expired":
-                box.expire(sha256, now)
-            case "acknowledged":
-                box.acknowledged(sha256, now)
-            case "refused":
-                box.refused(sha256, action.code, now)
+        if action.decision == "kept":
+            box.remember(f"attempt {sha256}", str(action.attempt))
+        if action.decision == "released":  # its time has come, even if the clock was set back meanwhile
+            now = max(now, box.entry(sha256).effective or now)
+        return box.decide(action, now)
     except UserFacingError as error:
         if error.code not in ("storage.not_released", "storage.not_possible_now"):
             raise
-    return box.entry(sha256)
+        return box.entry(sha256)
 
 
 def part_of(box: Outbox, site: str, rank_cap: int | None) -> SitePart:

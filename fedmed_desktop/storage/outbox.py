@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from pydantic import TypeAdapter
 
 from ..errors import UserFacingError
 from ..federation import Evidence, FederationSpec, LocalResult, Plan, Update
+from ..federation import part_actions as do
 from ..federation.work import Entry, State
 from .blobs import BlobStore
 from .chain import Chain, damaged_row
@@ -47,6 +48,19 @@ _MIGRATIONS: Final[Migrations] = (
     ),
     ("ALTER TABLE decisions ADD COLUMN hash TEXT NOT NULL DEFAULT ''", _DECISIONS.link_all),
 )
+
+
+# States in which a decision can be taken; one whose result already holds changes nothing.
+_ALLOWED: Final[Mapping[do.Decision, frozenset[State]]] = {
+    "approved": frozenset({"pending"}),
+    "taken_back": frozenset({"approved"}),
+    "released": frozenset({"approved"}),
+    "kept": frozenset({"pending", "approved"}),
+    "expired": frozenset({"pending", "approved"}),
+    "asked_again": frozenset({"kept"}),
+    "acknowledged": frozenset({"released"}),
+    "refused": frozenset({"released"}),
+}
 
 
 def _state_after(decision: str) -> str:
@@ -191,52 +205,34 @@ class Outbox:
 
     # -- decisions -----------------------------------------------------------------------------------------------
 
-    def approve(self, sha256: str, by: str, reason: str, now: datetime, delay: timedelta) -> Entry:
-        """Records the approval, which takes effect after `delay`; no byte may leave before `release`."""
-        self._decide(sha256, ("pending",), "approved", by, reason, now, now + delay)
-        return self.entry(sha256)
+    def decide(self, given: do.Record, now: datetime) -> Entry:
+        """Records a decision; one that already holds changes nothing. An approval is in effect after its delay.
 
-    def take_back(self, sha256: str, by: str, reason: str, now: datetime) -> Entry:
-        """Withdraws an approval that is not yet in effect: the update is pending again."""
-        self._decide(sha256, ("approved",), "taken_back", by, reason, now)
-        return self.entry(sha256)
-
-    def release(self, sha256: str, now: datetime) -> Entry:
-        """Lets the update's parts leave; called by the running agent at the effective time.
-
-        Raises UserFacingError("storage.not_released") before that time, or if it is no longer (or not yet) approved.
+        Raises UserFacingError("storage.not_possible_now") where the update's state does not allow it, and
+        ("storage.not_released") for a release that was not approved, or is not yet in effect.
         """
         with self._database.transaction() as connection:
-            entry = self.entry(sha256)
-            if entry.state != "approved" or entry.effective is None or now < entry.effective:
-                raise UserFacingError("storage.not_released", sha256=sha256)
-            self._record(connection, entry, "released", "agent", "", now, entry.effective)
-        return self.entry(sha256)
+            # Looked at inside the transaction: of two threads that decide at once, one is told that it is too late.
+            entry = self.entry(given.sha256)
+            releases, after = given.decision == "released", _state_after(given.decision)
+            if releases and (entry.state != "approved" or entry.effective is None or now < entry.effective):
+                raise UserFacingError("storage.not_released", sha256=given.sha256)
+            if entry.state == after:
+                return entry
+            if entry.state not in _ALLOWED[given.decision]:
+                raise UserFacingError("storage.not_possible_now", decision=given.decision, state=entry.state)
+            content = hashlib.sha256(entry.update.model_dump_json().encode()).hexdigest()
+            about = given.decision, given.by, given.reason, content
+            _DECISIONS.append(connection, now.astimezone(UTC).isoformat(), entry.sha256, entry.plan.round, *about)
+            effective = now + given.delay if given.decision == "approved" else entry.effective if releases else None
+            connection.execute(
+                "UPDATE outbox SET state = ?, effective = ?, code = ? WHERE sha256 = ?",
+                (after, effective.isoformat() if effective else None, given.code, entry.sha256),
+            )
+        return self.entry(given.sha256)
 
-    def keep(self, sha256: str, by: str, reason: str, now: datetime) -> Entry:
-        self._decide(sha256, ("pending", "approved"), "kept", by, reason, now)
-        return self.entry(sha256)
-
-    def ask_again(self, sha256: str, now: datetime) -> Entry:
-        """Makes a kept update pending again, because the round could not close without it."""
-        self._decide(sha256, ("kept",), "asked_again", "coordinator", "", now)
-        return self.entry(sha256)
-
-    def expire(self, sha256: str, now: datetime) -> Entry:
-        """Marks an update that its round closed without; it stays here."""
-        self._decide(sha256, ("pending", "approved"), "expired", "agent", "round closed", now)
-        return self.entry(sha256)
-
-    def acknowledged(self, sha256: str, now: datetime) -> None:
-        self._decide(sha256, ("released",), "acknowledged", "coordinator", "", now)
-
-    def refused(self, sha256: str, code: str, now: datetime) -> None:
-        self._decide(sha256, ("released",), "refused", "coordinator", code, now, code=code)
-
-    def decisions(self) -> list[Decision]:
-        return list(self._all_decisions())
-
-    def _all_decisions(self) -> tuple[Decision, ...]:
+    def decisions(self) -> tuple[Decision, ...]:
+        """The decisions in order."""
         last, known = self._decided
         rows = self._database.rows(
             "SELECT seq, time, sha256, round, decision, by, reason, content FROM decisions WHERE seq > ? ORDER BY seq",
@@ -246,46 +242,6 @@ class Outbox:
             known += tuple(Decision(moment(row[1], self._path, "decisions", row[0]), *row[2:]) for row in rows)
             self._decided = rows[-1][0], known
         return known
-
-    def _decide(
-        self,
-        sha256: str,
-        allowed: tuple[State, ...],
-        decision: str,
-        by: str,
-        reason: str,
-        now: datetime,
-        effective: datetime | None = None,
-        code: str = "",
-    ) -> None:
-        with self._database.transaction() as connection:
-            # Looked at inside the transaction: of two threads that decide at once, one is told that it is too late.
-            entry = self.entry(sha256)
-            if entry.state == _state_after(decision):
-                return
-            if entry.state not in allowed:
-                raise UserFacingError("storage.not_possible_now", decision=decision, state=entry.state)
-            self._record(connection, entry, decision, by, reason, now, effective, code)
-
-    @staticmethod
-    def _record(
-        connection: sqlite3.Connection,
-        entry: Entry,
-        decision: str,
-        by: str,
-        reason: str,
-        now: datetime,
-        effective: datetime | None,
-        code: str = "",
-    ) -> None:
-        content = hashlib.sha256(entry.update.model_dump_json().encode()).hexdigest()
-        _DECISIONS.append(
-            connection, now.astimezone(UTC).isoformat(), entry.sha256, entry.plan.round, decision, by, reason, content
-        )
-        connection.execute(
-            "UPDATE outbox SET state = ?, effective = ?, code = ? WHERE sha256 = ?",
-            (_state_after(decision), effective.isoformat() if effective else None, code, entry.sha256),
-        )
 
     # -- the only door -------------------------------------------------------------------------------------------
 
@@ -321,7 +277,7 @@ class Outbox:
             return Record(
                 spec=parsed(_SPEC, spec, self._path, "facts", 1, _warn) if spec else None,
                 entries=tuple(self.entries()),
-                decisions=self._all_decisions(),
+                decisions=self.decisions(),
                 final=self.recall("final"),
                 final_frozen=self.recall("final frozen") or None,
             )

@@ -14,6 +14,7 @@ from fedmed_desktop import events
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import SessionStarted
 from fedmed_desktop.federation import Evidence, LocalResult, Part, Plan, Report, TrainingSettings, Update
+from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.site import TAKE_BACK
 from fedmed_desktop.storage import BlobStore, Entry, Outbox, Record
@@ -58,7 +59,7 @@ class Site:
 
     def refresh(self) -> Desk:
         """What the agent does after every change: the face is handed the record."""
-        record = Record(self.spec, tuple(self.outbox.entries()), tuple(self.outbox.decisions()), None)
+        record = Record(self.spec, tuple(self.outbox.entries()), self.outbox.decisions(), None)
         self.desk.fold([record])
         return self.desk
 
@@ -121,42 +122,43 @@ class Site:
         )
 
     def approve(self, entry: Entry, now: datetime = NOW, delay: timedelta = TAKE_BACK) -> Entry:
-        approved = self.outbox.approve(entry.sha256, "ada", REASON, now, delay)
+        approved = self.outbox.decide(do.Record(entry.sha256, "approved", "ada", REASON, delay), now)
         self.refresh()
         self._told(entry, "approved")
         return approved
 
     def take_back(self, entry: Entry, now: datetime = NOW, reason: str = "taken back in time") -> None:
-        self.outbox.take_back(entry.sha256, "ada", reason, now)
+        self.outbox.decide(do.Record(entry.sha256, "taken_back", "ada", reason), now)
         self.refresh()
         self.ask(entry)
 
     def release(self, entry: Entry, now: datetime = NOW + TAKE_BACK) -> None:
-        self.outbox.release(entry.sha256, now)
+        self.outbox.decide(do.Record(entry.sha256, "released", "agent"), now)
         self.refresh()
 
     def keep(self, entry: Entry, reason: str = REASON, now: datetime = NOW) -> None:
-        self.outbox.keep(entry.sha256, "ada", reason, now)
+        self.outbox.decide(do.Record(entry.sha256, "kept", "ada", reason), now)
         self.refresh()
         self._told(entry, "kept")
 
     def expire(self, entry: Entry) -> None:
-        self.outbox.expire(entry.sha256, NOW)
+        self.outbox.decide(do.Record(entry.sha256, "expired", "agent", "round closed"), NOW)
         self.refresh()
         self._told(entry, "expired")
 
     def receive(self, entry: Entry) -> None:
-        self.outbox.acknowledged(entry.sha256, NOW + 2 * TAKE_BACK)
+        self.outbox.decide(do.Record(entry.sha256, "acknowledged", "coordinator"), NOW + 2 * TAKE_BACK)
         self.refresh()
 
     def refuse(self, entry: Entry, code: str = "update.round_closed") -> None:
-        self.outbox.refused(entry.sha256, code, NOW + 2 * TAKE_BACK)
+        self.outbox.decide(do.Record(entry.sha256, "refused", "coordinator", code, code=code), NOW + 2 * TAKE_BACK)
         self.refresh()
 
     def restart(self) -> None:
         """The program starts again: what it takes back by itself, and nobody asks until the coordinator does."""
         for entry in self.outbox.in_state("approved"):
-            self.outbox.take_back(entry.sha256, "agent", "the program ended before the approval was in effect", NOW)
+            reason = "the program ended before the approval was in effect"
+            self.outbox.decide(do.Record(entry.sha256, "taken_back", "agent", reason), NOW)
         self.refresh()
         self.desk.asked = None
 

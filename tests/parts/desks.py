@@ -15,6 +15,7 @@ from fedmed_desktop.desktop.rounds.status import State
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import DemoScored, Item, Problem, SessionEnded, SessionStarted
 from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.standing import ClosedRound, FederationPhase, SiteWord
 from tests.parts.approval import ADDRESS, AFTER, BEFORE, NOW, Site
@@ -86,7 +87,7 @@ class Story:
             )
             self.site.approve(entry)
             self.site.release(entry)
-            self.site.outbox.acknowledged(entry.sha256, NOW)
+            self.site.outbox.decide(do.Record(entry.sha256, "acknowledged", "coordinator"), NOW)
         self.site.refresh()
         self.tell(JOINED, PREPARED)
         if earlier:
@@ -131,7 +132,7 @@ def decided(act: str) -> Callable[[Path], Desk]:
             story.site.release(entry)
             story.tell(phase("uploading"))
         if act in ("sent", "combining"):
-            story.site.outbox.acknowledged(entry.sha256, NOW)
+            story.site.outbox.decide(do.Record(entry.sha256, "acknowledged", "coordinator"), NOW)
             story.site.refresh()
             story.tell(events.ReceiptReceived(site=SITE, round=3, update=entry.sha256), phase("sent"))
         if act == "combining":
@@ -143,7 +144,8 @@ def decided(act: str) -> Callable[[Path], Desk]:
             story.site.expire(entry)
             story.tell(phase("missed"))
         if act == "refused":
-            story.site.outbox.refused(entry.sha256, "update.wrong_norm", NOW)
+            wrong = do.Record(entry.sha256, "refused", "coordinator", code="update.wrong_norm")
+            story.site.outbox.decide(wrong, NOW)
             story.site.refresh()
             story.tell(
                 events.UpdateRefused(

@@ -20,6 +20,7 @@ from fedmed_desktop import events
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import Item, SessionStarted
 from fedmed_desktop.federation import Evidence, LocalResult, Part, Plan, Report, TrainingSettings, Update
+from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.methods import AnyMethod, FedMedLora
 from fedmed_desktop.federation.methods.method import HistogramOf
 from fedmed_desktop.federation.plan import Objective
@@ -235,7 +236,7 @@ class Lakeview:
         return self
 
     def refresh(self) -> Lakeview:
-        decisions = tuple(self.outbox.decisions())
+        decisions = self.outbox.decisions()
         return self.tell(Record(self.spec, tuple(self.outbox.entries()), decisions, self.final))
 
     def close(self) -> Desk:
@@ -297,28 +298,30 @@ class Lakeview:
         return entry
 
     def approve(self, entry: Entry, now: datetime = NOW, reason: str = REASON) -> None:
-        self.outbox.approve(entry.sha256, OPERATOR, reason, now, DELAY)
+        self.outbox.decide(do.Record(entry.sha256, "approved", OPERATOR, reason, DELAY), now)
         self.refresh()
 
     def release(self, entry: Entry, now: datetime = NOW + DELAY) -> None:
-        self.outbox.release(entry.sha256, now)
+        self.outbox.decide(do.Record(entry.sha256, "released", "agent"), now)
         self.refresh().tell(phase("uploading", entry.plan.round))
 
     def receive(self, entry: Entry, now: datetime = NOW + 2 * DELAY) -> None:
-        self.outbox.acknowledged(entry.sha256, now)
+        self.outbox.decide(do.Record(entry.sha256, "acknowledged", "coordinator"), now)
         receipt = events.ReceiptReceived(time=now, site=SITE, round=entry.plan.round, update=entry.sha256)
         self.refresh().tell(receipt, phase("sent", entry.plan.round))
 
     def keep(self, entry: Entry) -> None:
-        self.outbox.keep(entry.sha256, OPERATOR, "Our notes of April were labelled anew; next round.", NOW)
+        reason = "Our notes of April were labelled anew; next round."
+        self.outbox.decide(do.Record(entry.sha256, "kept", OPERATOR, reason), NOW)
         self.refresh().tell(phase("kept"))
 
     def expire(self, entry: Entry) -> None:
-        self.outbox.expire(entry.sha256, NOW)
+        self.outbox.decide(do.Record(entry.sha256, "expired", "agent", "round closed"), NOW)
         self.refresh().tell(phase("missed"))
 
     def refuse(self, entry: Entry) -> None:
-        self.outbox.refused(entry.sha256, "update.wrong_norm", NOW)
+        code = "update.wrong_norm"
+        self.outbox.decide(do.Record(entry.sha256, "refused", "coordinator", code, code=code), NOW)
         refused = events.UpdateRefused(
             time=NOW, site=SITE, round=entry.plan.round, update=entry.sha256, code="update.wrong_norm",
             params={"found": "2.41", "reported": "0.91"},

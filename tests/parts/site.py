@@ -152,9 +152,9 @@ class Site:
 
     def take_back(self, sha256: str) -> None:
         """Raises UserFacingError where it is too late."""
-        self.outbox.take_back(sha256, "ann", "no", self.now)
         action = do.Record(sha256, "taken_back", "ann", "no")
-        self.give(lambda: self.part.recorded(action, self.entry(sha256)))
+        entry = self.outbox.decide(action, self.now)
+        self.give(lambda: self.part.recorded(action, entry))
 
     def fail(self, error: UserFacingError) -> None:
         action, self.under_way = self.under_way, None

@@ -19,6 +19,7 @@ from rich.console import Console
 from fedmed_desktop.cli.ask import TerminalApprover, evidence_table
 from fedmed_desktop.cli.console import BufferedFace, LineFace
 from fedmed_desktop.federation import Part, Plan, TrainingSettings
+from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.site import Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
 from tests.parts.federation import INITIAL, LORA, moved, result_of
@@ -57,7 +58,7 @@ def test_that_each_part_each_count_of_a_histogram_and_the_shared_loss_are_shown(
 
 def test_that_a_decision_records_the_hash_of_all_that_was_shown(tmp_path: Path, entry: Entry) -> None:
     outbox = Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs"))
-    outbox.keep(entry.sha256, "Ada", "no", datetime.now(UTC))
+    outbox.decide(do.Record(entry.sha256, "kept", "Ada", "no"), datetime.now(UTC))
     recorded = outbox.decisions()[-1]
     outbox.close()
     assert recorded.content == hashlib.sha256(entry.update.model_dump_json().encode()).hexdigest()

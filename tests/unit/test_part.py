@@ -75,7 +75,7 @@ def test_that_what_a_person_takes_back_at_the_last_moment_is_not_released(site: 
     """The person's word is on disk, and the part does not know of it yet when the time is over."""
     entry = site.until_asked(plan())
     site.decide()
-    site.outbox.take_back(entry.sha256, "ann", "no", site.now)
+    site.outbox.decide(do.Record(entry.sha256, "taken_back", "ann", "no"), site.now)
     site.wait()
     assert site.states == ["pending"] and not site.offered and isinstance(site.under_way, do.AskPerson)
     assert site.decided == ["approved"], "a release that the outbox did not take is not told"

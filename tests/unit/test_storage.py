@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import LocalResult, Plan, Rounds, TrainingSettings
 from fedmed_desktop.federation.inputs import SiteDeclined, SiteJoined, TimePassed, UpdateArrived
+from fedmed_desktop.federation.part_actions import Record
 from fedmed_desktop.storage import BlobStore, Ledger, Outbox, OwnStore
 from fedmed_desktop.storage.database import Database
 from fedmed_desktop.wording import told
@@ -226,25 +227,36 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     box.close()
 
 
-REACH: dict[str, Callable[[Outbox, str], object]] = {
-    "pending": lambda box, sha: None,
-    "approved": lambda box, sha: box.approve(sha, "ann", "ok", NOW, SOON),
-    "released": lambda box, sha: (REACH["approved"](box, sha), box.release(sha, NOW + SOON)),
-    "acknowledged": lambda box, sha: (REACH["released"](box, sha), box.acknowledged(sha, NOW)),
-    "refused": lambda box, sha: (REACH["released"](box, sha), box.refused(sha, "update.wrong_rank", NOW)),
-    "kept": lambda box, sha: box.keep(sha, "ann", "no", NOW),
-    "expired": lambda box, sha: box.expire(sha, NOW),
-}
 MOVES: dict[str, Callable[[Outbox, str], object]] = {
-    "approve": lambda box, sha: box.approve(sha, "ann", "ok", NOW, SOON),
-    "take_back": lambda box, sha: box.take_back(sha, "ann", "oh", NOW),
-    "release": lambda box, sha: box.release(sha, NOW + SOON),
-    "release early": lambda box, sha: box.release(sha, NOW + SOON - timedelta(microseconds=1)),
-    "keep": lambda box, sha: box.keep(sha, "ann", "no", NOW),
-    "expire": lambda box, sha: box.expire(sha, NOW),
-    "acknowledged": lambda box, sha: box.acknowledged(sha, NOW),
-    "refused": lambda box, sha: box.refused(sha, "update.wrong_rank", NOW),
+    "approve": lambda box, sha: box.decide(Record(sha, "approved", "ann", "ok", SOON), NOW),
+    "take_back": lambda box, sha: box.decide(Record(sha, "taken_back", "ann", "oh"), NOW),
+    "release": lambda box, sha: box.decide(Record(sha, "released", "agent"), NOW + SOON),
+    "release early": lambda box, sha: box.decide(
+        Record(sha, "released", "agent"), NOW + SOON - timedelta(microseconds=1)
+    ),
+    "keep": lambda box, sha: box.decide(Record(sha, "kept", "ann", "no"), NOW),
+    "ask again": lambda box, sha: box.decide(Record(sha, "asked_again", "coordinator"), NOW),
+    "expire": lambda box, sha: box.decide(Record(sha, "expired", "agent", "round closed"), NOW),
+    "acknowledged": lambda box, sha: box.decide(Record(sha, "acknowledged", "coordinator"), NOW),
+    "refused": lambda box, sha: box.decide(Record(sha, "refused", "coordinator", code="update.wrong_rank"), NOW),
 }
+# The moves that lead to a state.
+REACH: dict[str, tuple[str, ...]] = {
+    "pending": (),
+    "approved": ("approve",),
+    "released": ("approve", "release"),
+    "acknowledged": ("approve", "release", "acknowledged"),
+    "refused": ("approve", "release", "refused"),
+    "kept": ("keep",),
+    "expired": ("expire",),
+}
+
+
+def reach(state: str, box: Outbox, sha: str) -> None:
+    for move in REACH[state]:
+        MOVES[move](box, sha)
+
+
 # from -> {move: to}; what is not named is refused with a sentence, or changes nothing where it already is so.
 TABLE: dict[str, dict[str, str]] = {
     "pending": {"approve": "approved", "keep": "kept", "expire": "expired"},
@@ -257,11 +269,12 @@ TABLE: dict[str, dict[str, str]] = {
     "released": {"acknowledged": "acknowledged", "refused": "refused"},
     "acknowledged": {},
     "refused": {},
-    "kept": {},
+    "kept": {"ask again": "pending"},
     "expired": {},
 }
 SAME = {
     ("pending", "take_back"),
+    ("pending", "ask again"),
     ("approved", "approve"),
     ("kept", "keep"),
     ("expired", "expire"),
@@ -274,7 +287,7 @@ SAME = {
 @pytest.mark.parametrize("move", MOVES)
 def test_that_the_outbox_moves_as_its_table_says(outbox: Outbox, state: str, move: str) -> None:
     sha = outbox.put(plan(), result(1), NOW).sha256
-    REACH[state](outbox, sha)
+    reach(state, outbox, sha)
     assert outbox.entry(sha).state == state
     recorded = outbox.decisions()
     if move in TABLE[state]:
@@ -296,7 +309,7 @@ def test_that_the_outbox_moves_as_its_table_says(outbox: Outbox, state: str, mov
 def test_that_the_door_is_open_for_released_updates_only(outbox: Outbox, state: str) -> None:
     given_result = result(1)
     sha = outbox.put(plan(), given_result, NOW).sha256
-    REACH[state](outbox, sha)
+    reach(state, outbox, sha)
     part = given_result.update.parts["adapter"].sha256
     if state in ("released", "acknowledged"):
         assert outbox.open_released(part).read_bytes() == given_result.blobs["adapter"]
@@ -307,7 +320,7 @@ def test_that_the_door_is_open_for_released_updates_only(outbox: Outbox, state: 
 
 def test_that_damaged_bytes_never_leave(outbox: Outbox, tmp_path: Path) -> None:
     given_result = result(1)
-    REACH["released"](outbox, outbox.put(plan(), given_result, NOW).sha256)
+    reach("released", outbox, outbox.put(plan(), given_result, NOW).sha256)
     part = given_result.update.parts["adapter"].sha256
     path = outbox.open_released(part)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
@@ -319,7 +332,7 @@ def test_that_damaged_bytes_never_leave(outbox: Outbox, tmp_path: Path) -> None:
 
 def test_that_a_refusal_keeps_its_code(outbox: Outbox) -> None:
     sha = outbox.put(plan(), result(1), NOW).sha256
-    REACH["refused"](outbox, sha)
+    reach("refused", outbox, sha)
     assert outbox.entry(sha).code == "update.wrong_rank"
 
 
@@ -332,7 +345,7 @@ def test_that_an_unknown_update_is_refused_with_a_sentence(outbox: Outbox) -> No
 
 def test_that_a_training_done_twice_is_one_update_with_its_first_decision(outbox: Outbox) -> None:
     sha = outbox.put(plan(), result(1), NOW).sha256
-    REACH["kept"](outbox, sha)
+    reach("kept", outbox, sha)
     assert outbox.put(plan(), result(1), NOW).state == "kept"
     assert len(outbox.entries()) == 1
 
@@ -349,7 +362,7 @@ def test_that_of_a_release_and_a_taking_back_at_once_one_is_refused(tmp_path: Pa
     outbox = Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs"))
     for seed in range(40):
         sha = outbox.put(plan(), result(seed), NOW).sha256
-        REACH["approved"](outbox, sha)
+        reach("approved", outbox, sha)
         barrier, refused = threading.Barrier(2), list[tuple[str, str]]()
 
         def race(
@@ -439,7 +452,7 @@ def test_that_only_hashes_name_blobs(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "", "parts", "00" * 32])
 def test_that_the_door_does_not_open_for_names_that_are_no_blob(outbox: Outbox, name: str) -> None:
-    REACH["released"](outbox, outbox.put(plan(), result(1), NOW).sha256)
+    reach("released", outbox, outbox.put(plan(), result(1), NOW).sha256)
     with told_as("may not leave"):
         outbox.open_released(name)
 
@@ -453,10 +466,10 @@ def test_that_facts_are_remembered(outbox: Outbox) -> None:
 
 def test_that_a_record_costs_what_is_new(outbox: Outbox) -> None:
     first = outbox.put(plan(), result(1), NOW)
-    outbox.keep(first.sha256, "ann", "no", NOW)
+    MOVES["keep"](outbox, first.sha256)
     before = outbox.record()
     second = outbox.put(plan(2), result(2, 2), NOW)
-    outbox.approve(second.sha256, "ann", "ok", NOW, SOON)
+    MOVES["approve"](outbox, second.sha256)
     after, again = outbox.record(), outbox.record()
     assert after.entries[0] is before.entries[0], "read and checked once"
     assert after.decisions[0] is before.decisions[0] and [d.decision for d in after.decisions] == ["kept", "approved"]

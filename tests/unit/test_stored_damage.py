@@ -16,6 +16,7 @@ from fedmed_desktop import events
 from fedmed_desktop.coordinator import Host
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import LocalResult, Plan, Rounds, TrainingSettings
+from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.inputs import Input, RoundCombined, SiteJoined, UpdateArrived
 from fedmed_desktop.storage import BlobStore, Ledger, Outbox
 from fedmed_desktop.wording import told
@@ -173,11 +174,10 @@ def decided(folder: Path) -> tuple[Plan, LocalResult]:
         result = result_of(plan, INITIAL, moved(INITIAL, seed))
         sha = outbox.put(plan, result, NOW).sha256
         if number == 1:
-            outbox.approve(sha, "ann", "ok", NOW, timedelta(0))
-            outbox.release(sha, NOW)
-            outbox.acknowledged(sha, NOW)
+            for decision in ("approved", "released", "acknowledged"):
+                outbox.decide(do.Record(sha, decision, "ann", "ok"), NOW)
         else:
-            outbox.keep(sha, "ann", "no", NOW)
+            outbox.decide(do.Record(sha, "kept", "ann", "no"), NOW)
     outbox.close()
     return plan, result
 
