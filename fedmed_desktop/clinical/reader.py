@@ -34,9 +34,9 @@ _SHOWN_KEY_LENGTH: Final = 30
 
 @dataclass(frozen=True)
 class SiteNotes:
-    """A site's notes: to train on, to choose and score rounds by, and (if the site keeps some) to test once.
+    """A site's notes: to train on, to choose and score rounds by, and perhaps to test once.
 
-    `unread`: keys of rows that nothing reads, with the number of rows that have them, most frequent first.
+    `unread`: keys that nothing reads, with their numbers of rows, most frequent first.
     """
 
     train: list[Note]

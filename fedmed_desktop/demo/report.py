@@ -56,8 +56,6 @@ def write_report(
     finished.adapter.save_peft(options.report / "adapter", str(options.model))
     for site, adapter in finished.at_site.items():
         adapter.save_peft(options.report / f"adapter-{site}", str(options.model))
-    history = finished.state.history
-    rounds = [_round(record, _after(record, finished), finished, traffic) for record in history]
     test: dict[str, Any] = {"base": _overall(base), "federation": _overall(federation)}
     if alone:
         test["alone"] = {
@@ -76,7 +74,7 @@ def write_report(
         "spec": finished.spec.model_dump(mode="json", exclude={"base": {"modules"}}),
         "adapter": finished.state.start,
         "frozen": finished.state.frozen,
-        "rounds": rounds,
+        "rounds": [_round(record, finished, traffic) for record in finished.state.history],
         "test": test,
     }
     path = options.report / "report.json"
@@ -97,7 +95,7 @@ def _after(record: RoundRecord, finished: Finished) -> Scores:
     return pool(report.scores_after for _, report in sorted(finished.state.evaluation.items()))
 
 
-def _round(record: RoundRecord, after: Scores, finished: Finished, traffic: Traffic) -> dict[str, Any]:
+def _round(record: RoundRecord, finished: Finished, traffic: Traffic) -> dict[str, Any]:
     last = record.round == finished.spec.rounds
     return {
         "round": record.round,
@@ -113,7 +111,7 @@ def _round(record: RoundRecord, after: Scores, finished: Finished, traffic: Traf
             "norm": round(record.norm, 4),
             "effective_rank": round(record.effective_rank, 3),
             "scored_on": "test notes (validation where a site has none)" if last else "validation notes",
-            **after.summary(),
+            **_after(record, finished).summary(),
         },
     }
 

@@ -10,6 +10,7 @@ from typing import Final, Literal
 import numpy as np
 
 from ..storage.results import ResultRow, SiteRow
+from ..wording import tr
 from .differences import Difference, Rows, difference, site_pairs
 
 Split = Literal["validation", "test"]
@@ -56,6 +57,13 @@ class Setting:
 
     sites: int
     clients: int | None = None
+
+    @property
+    def title(self) -> str:
+        """Heading such as "5 sites" or "5 sites, 3 asked per round"."""
+        if self.clients is None:
+            return tr("{sites} sites").format(sites=self.sites)
+        return tr("{sites} sites, {asked} asked per round").format(sites=self.sites, asked=self.clients)
 
     def holds(self, row: ResultRow) -> bool:
         return row.sites_count == self.sites and (row.kind != "federation" or row.clients == self.clients)

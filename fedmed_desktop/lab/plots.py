@@ -87,10 +87,7 @@ class _Look:
 
 
 def draw_plots(folder: Path, rows: Sequence[ResultRow]) -> list[Path]:
-    """Writes the pictures into the folder; returns their paths, none where there is nothing to draw.
-
-    Raises UserFacingError where matplotlib is missing or the disk is full.
-    """
+    """Writes the pictures and returns their paths. Raises UserFacingError: matplotlib is missing, the disk is full."""
     if find_spec("matplotlib") is None:
         raise UserFacingError("lab.no_matplotlib", path=str(folder))
     settings = [setting for setting in settings_of(rows) if curves_of(rows, setting, "loss")]
@@ -205,7 +202,7 @@ def _panels(
         for column, setting in enumerate(settings):
             panel = axes[number][column]
             if number == 0:
-                panel.set_title(_title(setting))
+                panel.set_title(setting.title)
             if column == 0:
                 panel.set_ylabel(_WORDS[quantity])
             if number == len(quantities) - 1:
@@ -221,11 +218,6 @@ def _panels(
         bbox_to_anchor=(0.5, 0.0), borderaxespad=0.3,
     )  # fmt: skip
     return figure, [list(line) for line in axes]
-
-
-def _title(setting: Setting) -> str:
-    words = f"{setting.sites} sites"
-    return words if setting.clients is None else f"{words}, {setting.clients} asked per round"
 
 
 def _level_out(axes: Sequence[Axes]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from ..files import write_durably
 from ..storage.results import ResultRow, Results, read_results
 from ..wording import tr
-from .compare import Comparison, Line, Setting, Split, Spread, compare, labels_of
+from .compare import Comparison, Line, Split, Spread, compare, labels_of
 from .differences import FEW_SEEDS, RESAMPLES, Difference
 from .plots import draw_plots
 
@@ -33,9 +33,9 @@ _NONE: Final = "–"
 
 
 def write_report(folder: Path) -> list[Path]:
-    """`table.md`, then the pictures as PNG and SVG; returns their paths.
+    """Writes `table.md`, then the pictures as PNG and SVG; returns their paths.
 
-    Raises UserFacingError: no experiment, a full disk, or matplotlib missing; the table is there by then.
+    Raises UserFacingError: no experiment, a full disk, or (with the table written) matplotlib missing.
     """
     results = read_results(folder)
     path = folder / TABLE_FILE
@@ -49,7 +49,7 @@ def table(results: Results) -> str:
     compared = compare(results.rows)
     on_test = {found.setting: found for found in compare(results.rows, "test")}
     for found in compared:
-        parts.append(f"## {title(found.setting)}")
+        parts.append(f"## {found.setting.title}")
         parts += _tables(found)
         parts += by_site([row for row in results.rows if found.setting.holds(row)])
         if test := on_test.get(found.setting):
@@ -61,13 +61,6 @@ def table(results: Results) -> str:
         parts.append("Lines are means over seeds, bands one standard deviation on either side.")
         parts += ["## How to read it", _bullets(_notes(results, compared))]
     return "\n\n".join(parts) + "\n"
-
-
-def title(setting: Setting) -> str:
-    """Heading such as "5 sites" or "5 sites, 3 asked per round"."""
-    if setting.clients is None:
-        return tr("{sites} sites").format(sites=setting.sites)
-    return tr("{sites} sites, {asked} asked per round").format(sites=setting.sites, asked=setting.clients)
 
 
 def _state(results: Results) -> list[str]:

@@ -24,10 +24,7 @@ _UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, Runt
 
 
 def resolve_model(path_or_id: str) -> Path:
-    """The folder of a causal language model: a path, or a hub id looked up in the local cache only.
-
-    Raises UserFacingError: no model folder, or an id that is not in the cache, with the command that fetches it.
-    """
+    """The model folder at a path, or of a hub id in the local cache. Raises UserFacingError with the next step."""
     folder = Path(path_or_id).expanduser()
     is_id = path_or_id.count("/") <= 1 and not path_or_id.startswith((".", "~", "/")) and "\\" not in path_or_id
     if is_id and not folder.exists():
@@ -63,7 +60,7 @@ class BaseModel:
 
     @classmethod
     def load(cls, folder: Path, device: Device, threads: int | None = None) -> BaseModel:
-        """Loads a model folder (safetensors only, no code from the folder, no network).
+        """Loads a model folder: safetensors only, no code from the folder, no network.
 
         Raises UserFacingError if it is not a model folder, its architecture is unknown, or memory is too small.
         """

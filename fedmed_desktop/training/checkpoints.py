@@ -18,10 +18,7 @@ _FORMAT = 1
 
 
 class Checkpoint:
-    """One file `<name>.safetensors` in a folder; what was written for another `key` is not read back.
-
-    A single file, since two could be from different steps after a crash.
-    """
+    """One file `<name>.safetensors`, since two could differ after a crash; only those of the same `key` are read."""
 
     def __init__(self, folder: Path, name: str, key: str) -> None:
         self._path = folder / f"{name}.safetensors"

@@ -46,9 +46,9 @@ class Device:
 
 
 def choose_device(quantization: Quantization | None = None, prefer: Literal["auto", "cpu", "cuda"] = "auto") -> Device:
-    """bf16 on a CUDA device that has it, else float32 on the CPU; NF4 only where asked for.
+    """bf16 on a CUDA device that has it, else float32 on the CPU; NF4 only if asked for.
 
-    Raises UserFacingError where CUDA is asked for and missing, or NF4 without bitsandbytes.
+    Raises UserFacingError if CUDA is asked for and missing, or NF4 without bitsandbytes.
     """
     quantized: Quantization = quantization or "none"
     if quantized == "nf4" and importlib.util.find_spec("bitsandbytes") is None:

@@ -123,9 +123,9 @@ class Training:
         return torch.optim.AdamW(parameters, lr=rate, weight_decay=self._settings.weight_decay, fused=True)
 
     def _mean_gradient(self, control: Control) -> dict[str, Tensor]:
-        """Mean of the task's raw gradients, by batch, at the start: no penalty, no clipping, no correction.
+        """Mean of the task's raw gradients by batch at the start, without penalty, clipping and correction.
 
-        Over one pass of the site's examples, or over the batches of this round where those are fewer.
+        Over one pass of the site's examples, or the round's batches if those are fewer.
         """
         batches = min(self.steps, self._schedule.steps_per_epoch)
         sums = {name: torch.zeros_like(parameter) for name, parameter in self._trained.items()}

@@ -151,8 +151,6 @@ def _remarks(results: Results, compared: Sequence[Comparison]) -> tuple[str, ...
 
 
 def _sheet(found: Comparison, test: Comparison | None, results: Results) -> Sheet:
-    from ...lab.report import title
-
     labels = tuple(line.label for line in found.lines)
     columns = _columns(found.lines, {line.label: line for line in test.lines} if test else {})
     drawn = set(labels[:MOST_LINES])
@@ -160,7 +158,7 @@ def _sheet(found: Comparison, test: Comparison | None, results: Results) -> Shee
     most = max((course.x[-1] for courses in by_bytes.values() for course in courses), default=0.0)
     unit, size = next(((u, s) for u, s in (("GB", 1e9), ("MB", 1e6)) if most >= 10 * s), ("kB", 1e3))
     return Sheet(
-        title=title(found.setting),
+        title=found.setting.title,
         labels=labels,
         headings=tuple(columns),
         rows=tuple(zip(*columns.values(), strict=True)),
