@@ -81,6 +81,7 @@ class EntityLegend(Flow):
                 self.add(self._buttons[name])
             self._buttons[name].show_type(count, colors[name])
         self.setVisible(bool(counts))
+        self._lines.activate()  # at once: new buttons lie one over the other until then
 
     def hidden(self) -> frozenset[str]:
         return frozenset(name for name, button in self._buttons.items() if not button.isChecked())
