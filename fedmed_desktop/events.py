@@ -76,7 +76,7 @@ class Joined(_SiteEvent):
 
 
 class StandingChanged(_SiteEvent, FederationStanding):
-    """At a site: where its federation stands, as the coordinator tells. Never other sites' names."""
+    """Standing of the federation, as the coordinator tells a site. Never other sites' names."""
 
     type: Literal["standing"] = "standing"
 
@@ -180,7 +180,7 @@ class UpdateRefused(_SiteEvent):
 
 
 class SiteSeen(_SiteEvent):
-    """At the coordinator: a site joined, came back, left, or told its phase."""
+    """A site joined, came back, left, or told its phase; emitted at the coordinator."""
 
     type: Literal["site"] = "site"
     state: Literal["joined", "connected", "left", "phase", "declined", "update"]
@@ -238,7 +238,7 @@ class FederationFinished(_SiteEvent):
 
 
 class Warned(_SiteEvent):
-    """Something beside the work is amiss and the work goes on without it; `code` and `params` make the sentence."""
+    """Something beside the work is wrong, and the work goes on without it; `code` and `params` make the sentence."""
 
     type: Literal["warned"] = "warned"
     code: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a federation stands, as its coordinator tells one site: counts, pooled scores and the site's own numbers.
+"""Standing of a federation, as its coordinator tells one site: counts, pooled scores and the site's own numbers.
 
 Of other sites it holds no name and nothing that is one site's alone but ranks, without order. (Pooled scores less
 one's own are the others' together: in a federation of two, the other one's.)
@@ -19,7 +19,7 @@ FederationPhase = Literal["gathering", "open", "combining", "evaluating", "pause
 SiteWord = Literal[
     "waiting", "not_asked", "training", "paused", "approval", "sending", "sent", "kept", "missing", "offline"
 ]
-"""How far a site is with the round: "not_asked" where the round goes on without it, "training" also while it scores,
+"""Progress of a site in the round: "not_asked" where the round goes on without it, "training" also while it scores,
 "sent" once its update counts, "kept" by its operator's decision, "missing" where it failed or was late, "offline" where
 it is not connected and has not answered."""
 

@@ -143,7 +143,9 @@ class Host:
             for action in step.actions:
                 self._carry_out(action, now)
             if self.rounds.state.phase == "finished" and step.changed:
-                self._tell_all(self.farewell())
+                farewell = self.farewell()
+                for site in sorted(self.sessions):
+                    self._tell(site, farewell)
             if any(isinstance(event, events.RoundOpened) for event in step.events):
                 for site in sorted(self.sessions):
                     if rest := self.rest(site):
@@ -195,10 +197,6 @@ class Host:
     def _tell(self, site: str, message: Message) -> None:
         if session := self.sessions.get(site):
             session.send(message)
-
-    def _tell_all(self, message: Message) -> None:
-        for site in sorted(self.sessions):
-            self._tell(site, message)
 
     # -- what sites may have and give --------------------------------------------------------------------------------
 

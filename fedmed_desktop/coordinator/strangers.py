@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connections that have not said yet which site they are, from their first byte: how many, and how much each may send.
 
-The server's own limits begin with the websocket: an HTTP request may hold a mebibyte of headers, for any number of
-connections.
+The server's own limits begin with the websocket: until then any connection may send a mebibyte of HTTP headers.
 """
 
 from __future__ import annotations

@@ -62,10 +62,7 @@ def check_norm(start: ModuleSource, after: ModuleSource, report: Report, cut: al
     A site with a smaller rank than the start's began from the start cut back in the plan's way (`cut`), so this does
     too; growing changes nothing. Module by module, so memory holds one module of each.
     """
-    found = math.hypot(*(_distance(after.module(name), start.module(name), cut) for name in after.names))
+    modules = ((after.module(name), start.module(name)) for name in after.names)
+    found = math.hypot(*(algebra.module_distance(y, algebra.module_cut(x, y.rank, cut)) for y, x in modules))
     if abs(found - report.update_norm) > _NORM_TOLERANCE * max(1.0, found):
         raise UserFacingError("update.wrong_norm", found=f"{found:.6g}", reported=f"{report.update_norm:.6g}")
-
-
-def _distance(after: Module, start: Module, cut: algebra.Cut) -> float:
-    return algebra.module_distance(after, algebra.module_cut(start, after.rank, cut))

@@ -122,8 +122,7 @@ def combine_factors(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
 def combine_product(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
     """Best approximation of the goal's rank to the weighted sum of delta W, split evenly (sqrt(S) on both sides).
 
-    Takes any ranks and scales; the result has the largest scale. Costs O((d + k) R^2 + R^3) per module for ranks that
-    sum to R.
+    Takes any ranks and scales; the result has the largest scale. Costs O((d + k) R^2 + R^3), R the sum of the ranks.
     """
 
     def mix(name: str, parts: list[Weighted], _: Module | None) -> _Mixed:

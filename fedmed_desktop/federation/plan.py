@@ -117,8 +117,7 @@ class Plan(Frozen):
     `freeze`: factors that are not trained. `own`: factors that never leave the site; it continues from its own last
     ones, and from `start` in its first round. An update holds the others, `shared`.
     `objective`: terms added to the loss of the task; each kind at most once.
-    `rotation`: strength with which the trained factors are rotated towards the start's before they are offered
-    (lora.rotation).
+    `rotation`: strength of the trained factors' rotation towards the start's before they are offered (lora.rotation).
     """
 
     kind: Literal["train", "evaluate"] = "train"

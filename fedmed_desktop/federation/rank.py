@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """LoRA rank from drift: three drifts become one number, and that a step on a grid of ranks.
 
-All inferred (guide/method-adaptive_fedlora.md). Pure functions; methods.adaptive_fedlora keeps the numbers between
-rounds.
+All inferred (guide/method-adaptive_fedlora.md). Pure; methods.adaptive_fedlora keeps the numbers between rounds.
 """
 
 from __future__ import annotations

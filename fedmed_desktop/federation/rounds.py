@@ -92,7 +92,9 @@ class Rounds:
         if state.phase not in ("open", "evaluating"):
             return None
         assert state.closes is not None
-        waits = [self._approval_ends(site) for site in state.unanswered() if self._awaited_in_time(site)]
+        asked = [state.awaiting[site] for site in state.unanswered() if site in state.awaiting]
+        # An operator who was asked after the training time does not hold up the round.
+        waits = [began + self.spec.round.approval_time for began in asked if began <= state.closes]
         return max([state.closes, *waits])
 
     # -- inputs --------------------------------------------------------------------------------------------------
@@ -290,14 +292,6 @@ class Rounds:
         step.events.append(events.FederationFinished(time=now, site="", round=state.round, adapter=state.start))
 
     # -- deadlines -----------------------------------------------------------------------------------------------
-
-    def _awaited_in_time(self, site: str) -> bool:
-        """Whether the operator had been asked before training time ended; later requests do not hold up the round."""
-        state = self.state
-        return site in state.awaiting and state.closes is not None and state.awaiting[site] <= state.closes
-
-    def _approval_ends(self, site: str) -> datetime:
-        return self.state.awaiting[site] + self.spec.round.approval_time
 
     def _gathering_ends(self) -> datetime | None:
         """Time at which a federation with its quorum stops waiting for further sites; None without a quorum."""

@@ -43,10 +43,6 @@ class Control:
         self._run.set()
 
     @property
-    def paused(self) -> bool:
-        return not self._run.is_set()
-
-    @property
     def stopping(self) -> bool:
         return self._stop.is_set()
 
@@ -60,8 +56,7 @@ class Control:
 class Evidence(Frozen):
     """Evidence for the site's operator, which never leaves: how this update differs from earlier rounds.
 
-    A value is None if there is nothing to compare with yet. `validation_notes` is the number of notes behind the
-    scores; None in older records.
+    A value is None with nothing to compare yet. `validation_notes` are those scored; None in older records.
     """
 
     model_drift: float | None = None

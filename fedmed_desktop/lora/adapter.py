@@ -19,8 +19,7 @@ from .peft_folder import read_peft_folder, write_peft_folder
 class Adapter(Mapping[str, Module]):
     """Immutable mapping from the base model's module names to their Modules, iterated in sorted order.
 
-    Adapters are equal if their blobs are. Safe to share between threads. Raises UserFacingError if empty or if a name
-    cannot be a module's.
+    Adapters are equal if their blobs are. Any thread. Raises UserFacingError if empty or a name cannot be a module's.
     """
 
     def __init__(self, modules: Mapping[str, Module]) -> None:
@@ -79,14 +78,12 @@ class Adapter(Mapping[str, Module]):
         """A federation's first adapter: B = 0, A as PEFT initialises it, so delta W = 0.
 
         `shapes` maps module names to (d, k). PEFT uses kaiming_uniform(a=sqrt(5)) (LoRA's reference code), which is
-        U(-1/sqrt(k), 1/sqrt(k)); drawn here from numpy PCG64(seed) in sorted order of names. The rank of a module is
-        capped at min(d, k).
+        U(-1/sqrt(k), 1/sqrt(k)); drawn here from numpy PCG64(seed), by sorted name. Rank is capped at min(d, k).
         """
         check_rank(rank)
         rng = np.random.Generator(np.random.PCG64(seed))
         modules = {}
-        for name in sorted(shapes):
-            d, k = shapes[name]
+        for name, (d, k) in sorted(shapes.items()):
             r = min(rank, d, k)
             modules[name] = Module(np.zeros((d, r), np.float32), kaiming_rows(rng, r, k), scale)
         return cls(modules)

@@ -54,9 +54,8 @@ def module_weighted_sum(terms: Sequence[tuple[float, Module]]) -> Module:
 def module_truncate(module: Module, rank: int) -> tuple[Module, float]:
     """Best approximation of rank min(rank, d, k), and the energy dropped: the sum of squared lost singular values.
 
-    A module of no larger rank is returned unchanged. Otherwise B = U sqrt(S / scale), A = sqrt(S / scale) V^T, with the
-    same scale. Directions without energy get B = 0 and a row of A as large as a fresh one; with both zero they could
-    never learn.
+    A module of no larger rank is returned unchanged. Otherwise B = U sqrt(S / scale), A = sqrt(S / scale) V^T, same
+    scale. Directions without energy get B = 0 and a row of A as large as a fresh one: both zero could never learn.
     """
     check_rank(rank)
     if module.rank <= min(rank, *module.shape):

@@ -3,8 +3,8 @@
 
 A blob is a safetensors file that the safetensors library can read: per module, in sorted order, `<name>.lora_A` and
 `<name>.lora_B` in float32, and one metadata entry `fedmed_adapter` with canonical JSON
-{"dtype": "float32", "format": 1, "scales": {<name>: <scale>}}. The library writes metadata entries in random order, so
-there is just one, and the header is written here. Only this encoding is accepted: equal adapters have equal hashes, and
+{"dtype": "float32", "format": 1, "scales": {<name>: <scale>}}. The library orders metadata at random, so there is just
+one entry, and the header is written here. Only this encoding is accepted: equal adapters have equal hashes, and
 a valid blob encodes to itself.
 """
 
@@ -109,8 +109,7 @@ def decode_blob(blob: bytes | memoryview) -> dict[str, Module]:
 class BlobReader(PartReader):
     """A blob file read module by module, so that combining many adapters holds one module of each.
 
-    The header is read and checked once, at construction; `sha256` is for PartReader. Raises UserFacingError for a file
-    that is missing or not a blob.
+    The header is checked once, at construction. `sha256`: see PartReader. Raises UserFacingError if it is not a blob.
     """
 
     def __init__(self, path: Path, sha256: str | None = None) -> None:

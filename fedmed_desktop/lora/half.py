@@ -36,8 +36,7 @@ def half_blob(modules: Mapping[str, Module], factor: Factor) -> bytes:
 class HalfReader(PartReader):
     """A half blob read module by module, each completed with the other factor of `rest`.
 
-    The header is read and checked once, at construction. Raises UserFacingError for a file that is missing or holds
-    anything but this factor.
+    The header is checked once, at construction. Raises UserFacingError if missing, or anything but this factor.
     """
 
     def __init__(self, path: Path, factor: Factor, rest: ModuleSource, sha256: str | None = None) -> None:

@@ -19,8 +19,7 @@ _NO_TENSOR_FILE: Final = {"lora.file_header", "lora.file_header_size"}
 def load_adapter(path: Path) -> Adapter:
     """The adapter in a PEFT folder (or either of its two files), or in a blob file (.safetensors).
 
-    A file's header is checked before its tensors are read. Raises UserFacingError saying what the path is instead, or
-    what is wrong with the adapter.
+    The header is checked before any tensor is read. Raises UserFacingError saying what else it is, or what is wrong.
     """
     path = path.expanduser()
     if path.is_dir():

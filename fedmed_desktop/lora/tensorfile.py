@@ -2,8 +2,7 @@
 """Headers of safetensors files; every size is checked before it is used.
 
 Layout (safetensors format): 8 bytes little-endian header length N, N bytes of JSON, then the tensors back to back.
-Read here rather than by the library, because faults must be named in words, tensors are read one at a time, and numpy
-has no bfloat16.
+The library is not used: faults must be named in words, tensors read one at a time, and numpy has no bfloat16.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blobs in chunks, pulled by whoever needs them and resumed by offset after a cut. Sans-I/O but for the part file.
+"""Blobs in chunks, pulled by the receiver and resumed by offset after a cut. Sans-I/O but for the part file.
 
 The receiver says `Want(sha256, offset)`; the sender answers with binary frames, each a header (32 bytes of sha256,
 8 bytes of offset, 8 bytes of total length) and up to CHUNK bytes. Frames are separate messages, so that other messages
@@ -54,8 +54,7 @@ def decode_chunk(frame: bytes) -> Chunk:
 class Reception:
     """One blob being received into a part file that survives a restart. File I/O: call off the event loop.
 
-    `expected_size` bounds what is written. A part file longer than the blob is begun anew. `resumed` says that bytes
-    of an earlier reception are built upon: a power cut may have left holes in them.
+    `expected_size` bounds what is written. A part file longer than the blob is begun again.
     """
 
     def __init__(self, sha256: str, part_file: Path, expected_size: int | None = None) -> None:
@@ -64,16 +63,11 @@ class Reception:
         self._size = expected_size
         self.received = part_file.stat().st_size if part_file.exists() else 0
         if expected_size is not None and self.received > expected_size:
-            self._begin_anew()
-        self.resumed = self.received > 0
+            self._begin_again()
 
     @property
     def complete(self) -> bool:
         return self._size is not None and self.received == self._size
-
-    @property
-    def total(self) -> int | None:
-        return self._size
 
     def write(self, chunk: Chunk) -> bool:
         """Appends the next bytes; True once all are there. A chunk already held is passed over.
@@ -83,7 +77,7 @@ class Reception:
         if self._size is None:
             self._size = chunk.total
             if self.received > self._size:
-                self._begin_anew()
+                self._begin_again()
         if chunk.total != self._size:
             raise UserFacingError("protocol.bad_chunk", reason="the blob's length changed")
         if chunk.offset > self.received:
@@ -98,7 +92,7 @@ class Reception:
             self.received += len(fresh)
         return self.complete
 
-    def _begin_anew(self) -> None:
+    def _begin_again(self) -> None:
         self.path.unlink()
         self.received = 0
 

@@ -242,7 +242,7 @@ class Driver:
         return partial(self.part.recorded, action, record(self.outbox, action, self._clock()))
 
     def _conclude(self, action: do.Conclude) -> Given:
-        if action.frozen:  # first: whoever finds the one finds the other
+        if action.frozen:  # first, so that one is never found without the other
             self.outbox.remember("final frozen", action.frozen)
         self.outbox.remember("final", action.adapter)
         return partial(self.part.done, action)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A site's connection to its coordinator, which comes back by itself: our own reconnect policy, with jitter.
 
-The library's defaults retry bad certificates for ever and hammer a server that accepts and then closes; ours waits
-longer each time until a session has lasted, and stops for good where trying again is of no use.
+The library's defaults retry bad certificates forever and hammer a server that accepts and then closes; ours waits
+longer each time until a session has lasted, and stops for good where retrying is of no use.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Link:
             return
 
     async def run(self) -> None:
-        """Connects and delivers frames for ever; raises UserFacingError where trying again is of no use."""
+        """Connects and delivers frames forever; raises UserFacingError where retrying is of no use."""
         self._loop = asyncio.get_running_loop()
         try:
             await self._keep_connecting()

@@ -24,7 +24,7 @@ class Chain:
 
     Each row's hash covers the hash of the row before it (`first` for row 1) and its own content. SQLite remembers the
     highest number that AUTOINCREMENT gave, so rows missing at the end are noticed too. This finds damage and lost rows;
-    whoever can write the file can also write a new chain.
+    anyone who can write the file can also write a new chain.
     """
 
     def __init__(self, table: str, columns: str, first: str = "") -> None:
@@ -37,10 +37,7 @@ class Chain:
         last = connection.execute(f"SELECT hash FROM {self._table} ORDER BY seq DESC LIMIT 1").fetchone()
         digest = linked(last[0] if last else self._first, *values)
         marks = ",".join("?" * (len(values) + 1))
-        connection.execute(
-            f"INSERT INTO {self._table} ({self._columns}, hash) VALUES ({marks})",
-            (*values, digest),
-        )
+        connection.execute(f"INSERT INTO {self._table} ({self._columns}, hash) VALUES ({marks})", (*values, digest))
         return digest
 
     def link_all(self, connection: sqlite3.Connection) -> None:

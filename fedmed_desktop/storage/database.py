@@ -28,8 +28,7 @@ class Database:
     With `synchronous="NORMAL"` commits do not wait for the disk, and a power cut may lose the last ones. Any thread may
     use it; a lock lets in one at a time.
 
-    Raises UserFacingError where the file is damaged, was written by a newer version, is held by another process, or the
-    disk is full or read-only.
+    Raises UserFacingError for a file that is damaged, newer or held by another process, and a full or read-only disk.
     """
 
     def __init__(self, path: Path, migrations: Migrations, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..errors import UserFacingError, disk_fault
 from ..events import Evaluated, Event, TrainingStep, parse_event
@@ -92,21 +92,14 @@ class Journal:
         self._tell(fault)
 
     def _long_rounds(self, before: int) -> list[int]:
-        rows = self._opened().rows(
-            "SELECT round FROM events WHERE round < ? GROUP BY round HAVING COUNT(*) > ?", before, MOST_STEPS
-        )
-        return [number for (number,) in rows]
+        query = "SELECT round FROM events WHERE round < ? GROUP BY round HAVING COUNT(*) > ?"
+        return [number for (number,) in self._opened().rows(query, before, MOST_STEPS)]
 
-    def _rows_of(self, round_number: int) -> list[tuple[int, str]]:
+    def _rows_of(self, round_number: int) -> list[tuple[Any, ...]]:
         with self._lock:
             if self._closed:
                 return []
-            return [
-                (seq, body)
-                for seq, body in self._opened().rows(
-                    "SELECT seq, body FROM events WHERE round = ? ORDER BY seq", round_number
-                )
-            ]
+            return self._opened().rows("SELECT seq, body FROM events WHERE round = ? ORDER BY seq", round_number)
 
     def close(self) -> None:
         """Writes the waiting rows and closes the file. `events` still works afterwards."""
@@ -187,7 +180,7 @@ class Journal:
             self._warn(fault)
 
 
-def _dispensable(rows: list[tuple[int, str]]) -> list[int]:
+def _dispensable(rows: list[tuple[Any, ...]]) -> list[int]:
     """Selects the rows (number, event) of a closed round to delete: steps that were repeated later, and most others."""
     steps = [(seq, event.step) for seq, body in rows if isinstance(event := _understood(body), TrainingStep)]
     holding: list[tuple[int, int]] = []

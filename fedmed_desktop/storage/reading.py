@@ -22,8 +22,7 @@ def parsed(kind: TypeAdapter[T], body: str, path: Path, table: str, row: int, wa
     """Reads the value in a row.
 
     With `warn`, a value that an earlier version accepted and this one would not is brought to the nearest bound (or
-    left out), and `warn` is told which row: a federation must not end for it. Raises UserFacingError naming the row if
-    it cannot be read at all.
+    left out), and `warn` is told which row: a federation must not end for it. Else raises UserFacingError naming it.
     """
     try:
         return kind.validate_json(body)

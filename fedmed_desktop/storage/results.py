@@ -43,8 +43,7 @@ class _Value(BaseModel):
 class SiteRow(_Value):
     """Figures of one site in one row. `loss` and `counts` (strict, None where nothing was scored) are of its own notes.
 
-    `notes` are its training notes. Steps, drifts, rank, weight and bytes are of this round alone; a site that was not
-    asked has none.
+    `notes` are for training. Steps, drifts, rank, weight and bytes are of this round alone, if the site was asked.
     """
 
     site: Name
@@ -240,9 +239,7 @@ def _lines(path: Path) -> Iterator[bytes]:
             file = opened.enter_context(path.open("rb"))
             if os.fstat(file.fileno()).st_size > _CELLS_BYTES:
                 raise _damaged(path, 1, "the file is too long")
-            number = 0
-            while line := file.readline(_LINE_BYTES + 1):
-                number += 1
+            for number, line in enumerate(iter(lambda: file.readline(_LINE_BYTES + 1), b""), 1):
                 if len(line) > _LINE_BYTES:
                     raise _damaged(path, number, "the line is too long")
                 if line.endswith(b"\n"):
@@ -272,12 +269,11 @@ def write_tables(folder: Path) -> list[Path]:
     """Writes `results.csv` (a line per row, with means over its sites) and `results.json`; returns their paths."""
     results = read_results(folder)
     rows = sorted(results.rows, key=_order)
-    written = [folder / CSV_FILE, folder / JSON_FILE]
-    write_durably(written[0], _csv(rows).encode())
-    write_durably(
-        written[1], (results.model_copy(update={"rows": tuple(rows)}).model_dump_json(indent=1) + "\n").encode()
-    )
-    return written
+    text = results.model_copy(update={"rows": tuple(rows)}).model_dump_json(indent=1) + "\n"
+    written = {folder / CSV_FILE: _csv(rows), folder / JSON_FILE: text}
+    for path, content in written.items():
+        write_durably(path, content.encode())
+    return list(written)
 
 
 def _order(row: ResultRow) -> tuple[object, ...]:

@@ -64,8 +64,7 @@ class AdaptiveFedLora(Method):
     depends on them cannot be repeated from the seed.
 
     Measures of a round: `drift.<site>` (smoothed), `rank.<site>` (for its next round), `mean_drift` of the sites that
-    took part and, except for stacks, `energy_above_smallest_rank`: the share of the new adapter's energy above the
-    smallest rank of the round.
+    took part and, except for stacks, `energy_above_smallest_rank`, as a share of the new adapter's energy.
     """
 
     name: Literal["adaptive_fedlora"] = "adaptive_fedlora"

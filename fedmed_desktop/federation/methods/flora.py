@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FLoRA (arXiv 2409.05976): stacks the updates without loss, adds the stack to the base and starts afresh.
+"""FLoRA (arXiv 2409.05976): stacks the updates without loss, adds the stack to the base and starts again.
 
 Weights (by notes) apply to A alone; on both factors they would count twice. The paper merges the stack into the base.
 Here it lies frozen beside the base, so 4-bit bases work too, and is cut back to `lora.frozen_rank` by QR and SVD when

@@ -121,8 +121,7 @@ class Method(Frozen):
     def start_weights(self, reports: Mapping[str, Report]) -> Mapping[str, float]:
         """Weights in the combination of each site's own start; the updates share the rest. Empty by default.
 
-        A negative weight extrapolates beyond the site's update. The start of a site of smaller rank is the round's
-        start cut back to that rank.
+        A negative weight extrapolates beyond the site's update. A site of smaller rank starts from the start cut back.
         """
         return {}
 
