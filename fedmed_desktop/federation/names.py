@@ -23,11 +23,8 @@ def clean_name(text: str) -> str:
     of text.
     """
     name = " ".join(unicodedata.normalize("NFC", text).split())
-    if not 0 < len(name) <= MOST_LETTERS or not name[0].isalnum():
-        raise ValueError("is no name of a site")
-    if not _UNSEEN.isdisjoint(name):
-        raise ValueError("is no name of a site")
-    if not all(sign in _MARKS or sign.isalnum() or unicodedata.category(sign) in ("Mn", "Mc") for sign in name):
+    plain = all(sign in _MARKS or sign.isalnum() or unicodedata.category(sign) in ("Mn", "Mc") for sign in name)
+    if not (0 < len(name) <= MOST_LETTERS and name[0].isalnum() and plain and _UNSEEN.isdisjoint(name)):
         raise ValueError("is no name of a site")
     return name
 

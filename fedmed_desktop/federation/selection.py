@@ -66,12 +66,10 @@ class Selection:
         """n_k loss_k relative to the largest, reduced for slow sites, plus sqrt(0.1 ln t / round last seen)."""
         times = [one.seconds for one in seen.values() if one.seconds > 0]
         usual = median(times) if times else 0.0
-        use = {
-            name: one.notes * one.loss * (usual / max(one.seconds, usual)) ** self.slowness
-            if usual
-            else one.notes * one.loss
-            for name, one in seen.items()
+        pace = {
+            name: (usual / max(one.seconds, usual)) ** self.slowness if usual else 1.0 for name, one in seen.items()
         }
+        use = {name: one.notes * one.loss * pace[name] for name, one in seen.items()}
         most = max(use.values(), default=0.0)
         return {
             name: (use[name] / most if most else 0.0) + math.sqrt(0.1 * math.log(now) / one.round)

@@ -222,16 +222,3 @@ def dump_spec(spec: FederationSpec) -> str:
     if spec.training.clip_norm is None:  # TOML has no null, and to leave the key out would mean the default
         data["training"]["clip_norm"] = False
     return tomli_w.dumps(data)
-
-
-__all__ = [
-    "FORMAT",
-    "BaseModelSpec",
-    "FederationSpec",
-    "LoraSettings",
-    "RoundSettings",
-    "ShareSettings",
-    "checked_spec",
-    "dump_spec",
-    "load_spec",
-]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from ..errors import UserFacingError
 from .adapter import Adapter
@@ -26,11 +26,11 @@ METADATA_KEY: Final = "fedmed_factor"
 
 def half_blob(modules: Mapping[str, Module], factor: Factor) -> bytes:
     """The exact wire bytes of one factor of every module."""
-    shapes = {name: _factor(module, factor).shape for name, module in modules.items()}
+    matrices = {name: module.A if factor == "A" else module.B for name, module in sorted(modules.items())}
+    shapes = {name: matrix.shape for name, matrix in matrices.items()}
     header = _header(factor, {name: module.scale for name, module in modules.items()}, shapes)
-    chunks = [len(header).to_bytes(LENGTH_BYTES, "little"), header]
-    chunks += [_factor(modules[name], factor).astype("<f4", copy=False).tobytes() for name in sorted(modules)]
-    return b"".join(chunks)
+    parts = [matrix.astype("<f4", copy=False).tobytes() for matrix in matrices.values()]
+    return b"".join([len(header).to_bytes(LENGTH_BYTES, "little"), header, *parts])
 
 
 class HalfReader(PartReader):
@@ -71,10 +71,6 @@ def open_update(
 def encode_update(adapter: Adapter, factors: tuple[Factor, ...]) -> bytes:
     """The adapter part of an update that shares these factors: a whole blob or a half."""
     return adapter.to_blob() if len(factors) == 2 else half_blob(adapter, factors[0])
-
-
-def _factor(module: Module, factor: Factor) -> Any:
-    return module.A if factor == "A" else module.B
 
 
 def _header(factor: Factor, scales: Mapping[str, float], shapes: Mapping[str, tuple[int, ...]]) -> bytes:
