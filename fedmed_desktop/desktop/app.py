@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The desktop's composition root: application, window, threads, and the one place that reaches training from here.
-
 Torch is imported inside functions that the training thread calls, after the window has been painted.
 """
 
@@ -211,9 +210,8 @@ def run(options: DesktopOptions) -> int:
 def run_demo(
     options: DemoOptions, *, offscreen: bool, watch: Callable[[events.Event], None] = lambda event: None
 ) -> tuple[int, DemoResult | None]:
-    """Opens the desktop on a demonstration. Offscreen, the demo's rule decides, and the program ends with it.
-
-    Returns the exit status, and the outcome where there is one. `watch` is told each event, from several threads.
+    """Opens the desktop on a demonstration. Offscreen, the demo's rule decides, and the program ends with it. Returns
+    the exit status, and the outcome where there is one. `watch` is told each event, from several threads.
     """
     app = application()
     workshop = Workshop()

@@ -40,9 +40,8 @@ class _Interrupts(QObject):
 
 @contextmanager
 def quit_on_interrupt(close: Callable[[], object]) -> Iterator[None]:
-    """SIGINT and SIGTERM close the program in order, as its window's button does; a second one does so again.
-
-    From the main thread, which is the GUI thread; `close` is called there, a fifth of a second later at most.
+    """SIGINT and SIGTERM close the program in order, as its window's button does; a second one does so again. From the
+    main thread, which is the GUI thread; `close` is called there, a fifth of a second later at most.
     """
     interrupts = _Interrupts(close)
     before = {number: signal.signal(number, interrupts.note) for number in (signal.SIGINT, signal.SIGTERM)}

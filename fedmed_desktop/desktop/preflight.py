@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks whether Qt can run here before it is imported: Qt itself ends the process or crashes later.
-
-Imports no Qt. `check` says in one sentence what is missing; `prepare` sets what must stand before Qt's first import.
+"""Checks whether Qt can run here before it is imported: Qt itself ends the process or crashes later. Imports no Qt.
+`check` says in one sentence what is missing; `prepare` sets what must stand before Qt's first import.
 """
 
 from __future__ import annotations
@@ -84,9 +83,8 @@ class Computer:
 
 
 def check(computer: Computer | None = None) -> None:
-    """Returns where Qt can run.
-
-    Raises UserFacingError: desktop.qt_missing, desktop.qt_pair, desktop.no_display, desktop.qt_libraries.
+    """Returns where Qt can run. Raises UserFacingError: desktop.qt_missing, desktop.qt_pair, desktop.no_display,
+    desktop.qt_libraries.
     """
     computer = computer or Computer()
     for module in ("PySide6", "pyqtgraph"):

@@ -158,9 +158,8 @@ def ended(entry: Entry, desk: Desk) -> str:
 
 
 def _waits_for_coordinator(entry: Entry, desk: Desk) -> bool:
-    """Whether it is certain that nothing has left: the agent, which asked in this session, has not offered it yet.
-
-    A restarted program does not know, and neither does one whose agent has gone on to something else.
+    """Whether it is certain that nothing has left: the agent, which asked in this session, has not offered it yet. A
+    restarted program does not know, and neither does one whose agent has gone on to something else.
     """
     phase = desk.phase
     return phase is not None and phase.phase == "approval" and phase.round == entry.plan.round

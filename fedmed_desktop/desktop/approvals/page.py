@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QHideEvent
@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QWidget
 from ...storage import Decision, Entry, Record
 from ...wording import tr
 from ..widgets import Banner, Card, EmptyState, PageBase, Table, TextTable
-from ..work.desk import Desk
+from ..work.desk import Desk, utc_now
 from . import decision as deciding
 from .decision_panel import DecisionCard
 from .queue import Queue
@@ -22,10 +22,6 @@ from .sheet import Sheet, expiry, sheet
 from .sheet_panel import SheetView
 
 _LASTING = ("pending", "approved", "released")  # what happens to these has not ended
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class ApprovalsPage(PageBase):
@@ -37,7 +33,7 @@ class ApprovalsPage(PageBase):
     held = Signal(str)
     try_requested = Signal(str)
 
-    def __init__(self, clock: Callable[[], datetime] = _now, parent: QWidget | None = None) -> None:
+    def __init__(self, clock: Callable[[], datetime] = utc_now, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName(self.tr("Approvals"))
         self._clock = clock

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sheet on an update, read before deciding: what leaves, what it is worth, how it differs, what it may reveal.
-
 Everything is read off the outbox's entry: the very bytes and numbers that an approval would let out.
 """
 
@@ -148,9 +147,8 @@ def _worth_on(notes: int | None, is_final: bool) -> str:
 
 
 def _worth(report: Report, evidence: Evidence, *, is_certain: bool) -> tuple[Line, ...]:
-    """Scores come from the evidence, which has them also where the federation does not share them.
-
-    On too few notes, or nobody knows how many, nothing is called better.
+    """Scores come from the evidence, which has them also where the federation does not share them. On too few notes, or
+    nobody knows how many, nothing is called better.
     """
     lines = _changes(report, evidence)
     return lines if is_certain else tuple(replace(line, word="") if line.word != "worse" else line for line in lines)

@@ -147,7 +147,6 @@ class LinesColumn(Card):
 
 class ExperimentCharts(Row):
     """By round at the left, with one x axis; against what was moved at the right. Charts without a line are left out.
-
     One for each setting: what lines a chart has is settled when it is made.
     """
 

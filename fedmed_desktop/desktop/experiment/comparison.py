@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """An experiment's results as they are shown: for each setting a table of methods, and the lines of its charts.
-
 Comparing needs the lab, which is imported when a folder is opened: the program starts without it.
 """
 
@@ -29,9 +28,8 @@ _AGAINST: Final = (later("Against"), later("Difference"), later("95 % interval")
 
 @dataclass(frozen=True)
 class Course:
-    """A method's line. Shapes (points,): x never falls; `sd` is NaN where one seed was run.
-
-    `is_reference`: nothing federated; where it was measured once, a level from end to end.
+    """A method's line. Shapes (points,): x never falls; `sd` is NaN where one seed was run. `is_reference`: nothing
+    federated; where it was measured once, a level from end to end.
     """
 
     label: str

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab's results, opened from their folder: methods compared in a table, and the charts of their rounds.
-
-The page stands in the Monitor's place until it is closed; whatever runs goes on behind it.
+"""The lab's results, opened from their folder: methods compared in a table, and the charts of their rounds. The page
+stands in the Monitor's place until it is closed; whatever runs goes on behind it.
 """
 
 from __future__ import annotations
@@ -41,9 +40,8 @@ MOST_ROWS = 20
 
 
 class ExperimentPage(PageBase):
-    """`ask` for a folder, or `open` one: it is read off this thread; `opened`, or `refused` with the reason, then.
-
-    What was shown before stays until another one was read.
+    """`ask` for a folder, or `open` one: it is read off this thread; `opened`, or `refused` with the reason, then. What
+    was shown before stays until another one was read.
     """
 
     opened = Signal()

@@ -22,9 +22,8 @@ SOURCES = "https://code.qt.io/cgit/pyside/pyside-setup.git/"
 
 
 class Question(Dialog):
-    """`open` it; `confirmed` is emitted if the person chose to. `yes` and `no` are verbs, never Yes and No.
-
-    The default, and Escape, is the one that changes nothing.
+    """`open` it; `confirmed` is emitted if the person chose to. `yes` and `no` are verbs, never Yes and No. The
+    default, and Escape, is the one that changes nothing.
     """
 
     confirmed = Signal()
@@ -44,9 +43,8 @@ class Question(Dialog):
 
 
 class FaultDialog(Dialog):
-    """Says that the program is at fault, that nothing was sent by it, and where the details are kept.
-
-    The traceback is behind a button.
+    """Says that the program is at fault, that nothing was sent by it, and where the details are kept. The traceback is
+    behind a button.
     """
 
     def __init__(self, parent: QWidget, problem: Problem, log: Path) -> None:

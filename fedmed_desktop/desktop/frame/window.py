@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,7 +22,7 @@ from ..rounds.status import status
 from ..trial.choices import BLOB
 from ..trial.page import TrialPage
 from ..widgets import Banner, NavigationBar, NavigationButton
-from ..work.desk import Desk
+from ..work.desk import Desk, utc_now
 from .dialogs import AboutDialog
 from .header import APP_NAME, Header
 from .menu import Menu
@@ -36,10 +36,6 @@ PAGES: Final = ("rounds", "monitor", "approvals", "trial")
 SIZE: Final = (1280, 720)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Window(QMainWindow):
     """One per program. `page` is the name of the page that is shown; the join form stands in Rounds' place."""
 
@@ -51,7 +47,7 @@ class Window(QMainWindow):
     log_requested = Signal()
     leave_requested = Signal()
 
-    def __init__(self, folder: Path, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], datetime] = utc_now) -> None:
         """`folder` is the program's own: sites' folders are made in it."""
         super().__init__()
         self._clock = clock

@@ -43,9 +43,8 @@ def _is_code(block: QTextBlock) -> bool:
 
 
 class GuideDialog(QDialog):
-    """One per window, opened again and again. Links lead to other pages of the guide, and nowhere else.
-
-    Back (Alt+Left) leads through the pages that were read since it was opened.
+    """One per window, opened again and again. Links lead to other pages of the guide, and nowhere else. Back (Alt+Left)
+    leads through the pages that were read since it was opened.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Joining a federation: what is typed, whether each field is right, and the request that comes of it. No Qt.
-
-After Electrum's wizards: everything that can be wrong is decided here, so that it is tested without a window.
+"""Joining a federation: what is typed, whether each field is right, and the request that comes of it. No Qt. After
+Electrum's wizards: everything that can be wrong is decided here, so that it is tested without a window.
 """
 
 from __future__ import annotations
@@ -60,9 +59,8 @@ class JoinForm:
 
 @dataclass(frozen=True)
 class NotesLook:
-    """Findings of a look at the notes: verdicts on both fields and, where both are right, what to show of them.
-
-    `notes` are kept so that another types map does not mean to read them again.
+    """Findings of a look at the notes: verdicts on both fields and, where both are right, what to show of them. `notes`
+    are kept so that another types map does not mean to read them again.
     """
 
     folder: str

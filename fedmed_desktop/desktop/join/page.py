@@ -23,9 +23,8 @@ from .preview_panel import PreviewCard, SharedCard
 
 
 class JoinPage(PageBase):
-    """`join_requested` carries a JoinRequest. `root`: where the folders of sites are kept.
-
-    Address and name are looked at at once; model and notes on a thread of the pool, since folders may be far away.
+    """`join_requested` carries a JoinRequest. `root`: where the folders of sites are kept. Address and name are looked
+    at at once; model and notes on a thread of the pool, since folders may be far away.
     """
 
     join_requested = Signal(object)

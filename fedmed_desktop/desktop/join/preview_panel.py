@@ -10,6 +10,7 @@ from ..look.entities import colors, count_types
 from ..widgets import Caption, Card, Icon, KeyValueRows, Pair, Sentence, Spaced
 from ..widgets.entity_legend import EntityLegend
 from ..widgets.labels import set_tone
+from ..widgets.layout import fit_rows
 from ..widgets.marked_text import MarkedText
 from .preview import NotesPreview, ShownNote, TypeRow
 
@@ -100,16 +101,7 @@ class PreviewCard(Card):
             self._more.setVisible(True)
 
     def _show_notes(self, notes: tuple[ShownNote, ...]) -> None:
-        while len(self.rows) < len(notes):
-            row = ShownNoteRow(self.tr("Note {n} of your folder").format(n=len(self.rows) + 1))
-            self.legend.hidden_changed.connect(row.text.set_hidden)
-            self.rows.append(row)
-            self._notes.addWidget(row)
-        while len(self.rows) > len(notes):
-            row = self.rows.pop()
-            self._notes.removeWidget(row)
-            row.hide()
-            row.deleteLater()
+        fit_rows(self.rows, len(notes), self._notes, self._new_row)
         spans = [span for note in notes for span in note.spans]
         known = colors(span.type for span in spans)
         for number, (row, note) in enumerate(zip(self.rows, notes, strict=True)):
@@ -118,6 +110,11 @@ class PreviewCard(Card):
             set_tone(row, "last", number == len(notes) - 1)
         self.legend.show_types(count_types(spans), known)
         self._hide(self.legend.hidden())
+
+    def _new_row(self) -> ShownNoteRow:
+        row = ShownNoteRow(self.tr("Note {n} of your folder").format(n=len(self.rows) + 1))
+        self.legend.hidden_changed.connect(row.text.set_hidden)
+        return row
 
     @Slot(object)
     def _hide(self, types: frozenset[str]) -> None:

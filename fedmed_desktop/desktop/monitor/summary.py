@@ -85,9 +85,8 @@ def _gain(before: float, after: float) -> str:
 
 
 def span(series: Series, axis: Axis) -> tuple[float, float]:
-    """Ends of the x axis while following: all there is, and room up to the next quarter of the current round.
-
-    The axis then moves four times in a round rather than at every step.
+    """Ends of the x axis while following: all there is, and room up to the next quarter of the current round. The axis
+    then moves four times in a round rather than at every step.
     """
     end = series.extent(axis)
     if axis == "step" and series.curves.current:

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ..widgets import Caption, Card, Heading, Icon, Label, PrimaryButton, Sentence, Spaced
 from ..widgets.labels import set_tone
+from ..widgets.layout import fit_rows
 from ..widgets.notices import announce
 from .improvement import Change, Improved
 from .status import Status
@@ -126,14 +127,7 @@ class ImprovedCard(Card):
         return [row.accessibleName() for row in self._rows]
 
     def _fill(self, changes: Sequence[Change]) -> None:
-        while len(self._rows) < len(changes):
-            self._rows.append(ChangeRow())
-            self._column.addWidget(self._rows[-1])
-        while len(self._rows) > len(changes):
-            row = self._rows.pop()
-            self._column.removeWidget(row)
-            row.hide()
-            row.deleteLater()
+        fit_rows(self._rows, len(changes), self._column, ChangeRow)
         for number, (row, change) in enumerate(zip(self._rows, changes, strict=True)):
             row.show_change(change, number == len(changes) - 1)
 

@@ -4,35 +4,31 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Signal, Slot
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialogButtonBox, QWidget
 
 from ...federation.methods import METHODS
+from ...wording import tr
 from ..guide.files import guide_text, guide_title
-from ..look import theme
 from ..look.fields import Choice
-from ..widgets import Button, Caption, Heading, Label, LinkButton, PrimaryButton, Sentence
+from ..widgets import Button, Caption, Dialog, Label, LinkButton, PrimaryButton
 from ..widgets.field import ChoiceBox
 
 
-class DemonstrationDialog(QDialog):
+class DemonstrationDialog(Dialog):
     """`started` carries the method's name; `guide_requested` the page of the guide about it."""
 
     started = Signal(str)
     guide_requested = Signal(str)
 
     def __init__(self, parent: QWidget, method: str) -> None:
-        super().__init__(parent)
-        self.setWindowTitle(self.tr("See a demonstration"))
-        column = QVBoxLayout(self)
-        column.setContentsMargins(theme.gap(24), theme.gap(24), theme.gap(24), theme.gap(24))
-        column.setSpacing(theme.gap(12))
-        sentence = Sentence(
-            self.tr(
+        super().__init__(
+            parent,
+            tr("See a demonstration"),
+            tr(
                 "Three sites learn together on this computer, from bundled public notes. You decide about the updates "
                 "of one of them. It takes some minutes."
-            )
+            ),
         )
-        sentence.setMinimumWidth(theme.px(420))
         label = Label(self.tr("Method"))
         self.methods = ChoiceBox(self.tr("Method"))
         label.setBuddy(self.methods)
@@ -40,10 +36,8 @@ class DemonstrationDialog(QDialog):
         self.methods.show_choices(sorted(choices, key=lambda choice: choice.label.lower()), method)
         self.summary = Caption(wrap=True)
         self.about = LinkButton(self.tr("About this method"))
-        for widget in (Heading(self.tr("See a demonstration"), 2), sentence, label, self.methods, self.summary):
-            column.addWidget(widget)
-        column.addWidget(self.about)
-        column.addWidget(self._buttons())
+        for widget in (label, self.methods, self.summary, self.about, self._buttons()):
+            self.column.addWidget(widget)
         self.methods.currentIndexChanged.connect(self._summarise)
         self.about.clicked.connect(self._explain)
         self._summarise()

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
@@ -25,7 +25,7 @@ from ..widgets import (
     Table,
     TextTable,
 )
-from ..work.desk import Desk
+from ..work.desk import Desk, utc_now
 from ..work.progress import elapsed
 from .cards import ImprovedCard, SitesCard, StatusCard
 from .heading import caption, method, sites_line, steps, title
@@ -70,7 +70,7 @@ class RoundsPage(PageBase):
         self.empty.setVisible(desk.session is None)
         self._session.setVisible(desk.session is not None)
         if desk.session is not None:
-            self._session.show_desk(desk, now or datetime.now(UTC))
+            self._session.show_desk(desk, now or utc_now())
 
     @property
     def session(self) -> _Session:

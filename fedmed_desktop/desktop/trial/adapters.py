@@ -17,9 +17,8 @@ Find = Callable[[str], Path | None]
 
 
 def files_of(sha256: str, desk: Desk, find: Find, own: Mapping[str, Path]) -> AdapterFiles:
-    """The federation's adapter with this hash, or this site's update: with what belongs beside it.
-
-    `own`: files of the site's own parts, for a model that has them. Raises UserFacingError where a file is not here.
+    """The federation's adapter with this hash, or this site's update: with what belongs beside it. `own`: files of the
+    site's own parts, for a model that has them. Raises UserFacingError where a file is not here.
     """
     made = _plan_of_update(sha256, desk.record)
     frozen = made.frozen if made else _frozen_beside(sha256, desk)

@@ -21,9 +21,8 @@ def check_note(text: str) -> None:
 
 
 def asked_types(typed: str) -> tuple[str, ...]:
-    """ "drug, problem" -> ("drug", "problem"), as a federation's types are written: plain lower-case words.
-
-    Raises UserFacingError (`clinical.no_types_asked`, `desktop.type_word`, `desktop.types_many`).
+    """ "drug, problem" -> ("drug", "problem"), as a federation's types are written: plain lower-case words. Raises
+    UserFacingError (`clinical.no_types_asked`, `desktop.type_word`, `desktop.types_many`).
     """
     names = [name.strip().lower().replace(" ", "_") for name in typed.replace(";", ",").split(",")]
     found = tuple(dict.fromkeys(name for name in names if name))

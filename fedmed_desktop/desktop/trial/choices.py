@@ -91,7 +91,6 @@ def request_for(
     own: Callable[[], Mapping[str, Path]] = dict,
 ) -> TrialRequest:
     """The wish with its files; `blob` says where an adapter with a hash lies, `own` where the site's own parts do.
-
     Raises UserFacingError: not here.
     """
 

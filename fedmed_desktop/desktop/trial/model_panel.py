@@ -17,7 +17,7 @@ from ..work.files import look_at_model
 from ..work.log import log
 from ..work.tasks import Task, run_task
 from .files import check_adapter
-from .two_lines import TwoLines
+from .note_panel import TwoLines
 
 
 class ModelCard(Card):

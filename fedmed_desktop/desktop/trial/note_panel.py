@@ -12,13 +12,13 @@ from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QSizePolicy, QVBoxLayou
 from ...errors import UserFacingError
 from ...wording import told
 from ..look import theme
-from ..widgets import Button, Caption, Card, Label, Row, Sentence, Spaced
+from ..widgets import Button, Caption, Card, ElidedLabel, Label, Row, Sentence, Spaced
 from ..widgets.labels import set_tone
 from .asked_note import asked_types, check_note
-from .two_lines import TwoLines
 
 USUAL_TYPES = "drug, problem"
 _LINES = 7
+_LEAST_PX = 270  # of two lines, at text scale 1: narrower, and nothing of the words would be left
 _FIRST_WORDS = 300
 
 
@@ -47,6 +47,24 @@ class NoteEditor(QPlainTextEdit):
             self.file_dropped.emit(Path(files[0]))
         elif source.hasText():
             self.insertPlainText(source.text())
+
+
+class TwoLines(Spaced):
+    """A name and a smaller note below it, each shortened to fit."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.first = ElidedLabel()
+        self.second = ElidedLabel(size=12, tone="dim")
+        column = QVBoxLayout(self)
+        self._lay(column, (0, 0, 0, 0), 2)
+        column.addStretch(1)
+        column.addWidget(self.first)
+        column.addWidget(self.second)
+        column.addStretch(1)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(theme.px(_LEAST_PX), super().minimumSizeHint().height())
 
 
 class NoteCard(Card):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from ..look.fields import Choice
 from ..widgets import Banner, PageBase, Row
 from ..widgets.entity_legend import EntityLegend
 from ..widgets.field import ChoiceBox
-from ..work.desk import Desk
+from ..work.desk import Desk, utc_now
 from ..work.news import Side
 from ..work.tasks import Task, run_task
 from .choices import BASE, FOLDER, TrialWish, choices
@@ -33,17 +33,13 @@ from .side_panel import SideCard
 from .unmatched import Difference, differences
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class TrialPage(PageBase):
     """`read_requested(TrialWish)` and `stop_requested` are what the person wants; what comes of it is in the desk."""
 
     read_requested = Signal(object)
     stop_requested = Signal()
 
-    def __init__(self, clock: Callable[[], datetime] = _now, parent: QWidget | None = None) -> None:
+    def __init__(self, clock: Callable[[], datetime] = utc_now, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._clock = clock
         self._desk = Desk()

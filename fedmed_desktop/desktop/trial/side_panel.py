@@ -61,9 +61,8 @@ class ComparedText(MarkedText):
 
 
 class SideCard(Card):
-    """`chosen`: the person has chosen another model. `name` is what a screen reader calls this side.
-
-    `choose`, where it is shown, stands below the words of an empty side; what comes of it is said below it.
+    """`chosen`: the person has chosen another model. `name` is what a screen reader calls this side. `choose`, where it
+    is shown, stands below the words of an empty side; what comes of it is said below it.
     """
 
     chosen = Signal()

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from ..look import theme
 from .icon import Icon
 from .labels import Caption, Label, Weight, set_tone
-from .layout import Card, Spaced
+from .layout import Card, Spaced, fit_rows
 
 _STEPS = {int(Qt.Key.Key_Up): -1, int(Qt.Key.Key_Down): 1}
 MOST_PX = 92  # of height, where there is room to spare
@@ -87,14 +87,7 @@ class KeyValueRows(QWidget):
         self.show_pairs(pairs)
 
     def show_pairs(self, pairs: Sequence[Pair | tuple[str, str]]) -> None:
-        while len(self.facts) < len(pairs):
-            self.facts.append(Fact())
-            self._column.addWidget(self.facts[-1])
-        while len(self.facts) > len(pairs):
-            row = self.facts.pop()
-            self._column.removeWidget(row)
-            row.hide()
-            row.deleteLater()
+        fit_rows(self.facts, len(pairs), self._column, Fact)
         for number, (row, pair) in enumerate(zip(self.facts, pairs, strict=True)):
             row.show_pair(Pair(*pair), number == len(pairs) - 1)
         if self.facts:

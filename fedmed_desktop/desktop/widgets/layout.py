@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
@@ -11,6 +14,7 @@ from ..look import theme
 from .icon import Restyled
 from .labels import Overline
 
+W = TypeVar("W", bound=QWidget)
 MAX_WIDTH = 1200  # of a page's content, at text scale 1: lines stay readable on wide screens
 
 
@@ -28,6 +32,18 @@ class Spaced(Restyled, QFrame):
         if self._laid:
             self._laid.setContentsMargins(*(theme.gap(margin) for margin in self._margins))
             self._laid.setSpacing(theme.gap(self._spacing))
+
+
+def fit_rows(rows: list[W], count: int, column: QLayout, make: Callable[[], W]) -> None:
+    """Adds rows to the end of a column, or takes them from there, until there are `count`."""
+    while len(rows) < count:
+        rows.append(make())
+        column.addWidget(rows[-1])
+    while len(rows) > count:
+        row = rows.pop()
+        column.removeWidget(row)
+        row.hide()
+        row.deleteLater()
 
 
 class Card(Spaced):

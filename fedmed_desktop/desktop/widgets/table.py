@@ -148,9 +148,8 @@ class Table(Restyled, QTableView):
 
 
 class TextTable(QAbstractTableModel):
-    """Rows of words under headings; reset only where something has changed, so that a choice in it stays.
-
-    `icons`: for each row the drawing that stands before the word in column `marked`, with its colour's token.
+    """Rows of words under headings; reset only where something has changed, so that a choice in it stays. `icons`: for
+    each row the drawing that stands before the word in column `marked`, with its colour's token.
     """
 
     def __init__(self, parent: QObject | None = None, marked: int = 0) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from ... import events
 from ...federation import FederationSpec
@@ -20,6 +21,10 @@ from .progress import Work
 # A paused site tells "paused" in place of these; its other phases go on.
 _COMPUTING = ("waiting", "scoring_before", "training", "scoring_after", "measuring", "evaluating")
 _NOTHING = Record(spec=None, entries=(), decisions=(), final=None)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass
