@@ -24,7 +24,7 @@ class Holdings:
 
     def given(self, plan: Plan) -> Given:
         """All that the plan names, which must be here, and what this site kept of earlier rounds."""
-        counted = self._outbox.counted_rounds()
+        counted = frozenset(entry.plan.round for entry in self._outbox.in_state("acknowledged"))
         own = self._own.before(plan.round, counted)
         self._own.forget_before(plan.round, counted)
         control = plan.variate.control if plan.variate else None

@@ -168,10 +168,6 @@ class Outbox:
         """Entries in one of these states, in order of their rounds."""
         return self._entries(f"state IN ({','.join('?' * len(states))})", *states)
 
-    def counted_rounds(self) -> frozenset[int]:
-        """Rounds in which an update of this site counted, as acknowledged by the coordinator."""
-        return frozenset(entry.plan.round for entry in self.in_state("acknowledged"))
-
     def _entries(self, where: str, *values: object) -> list[Entry]:
         rows = self._database.rows(
             f"SELECT rowid, sha256, state, effective, code FROM outbox WHERE {where} ORDER BY round, made", *values
@@ -181,10 +177,8 @@ class Outbox:
     def _entry(self, row: int, sha256: str, state: State, effective: str | None, code: str) -> Entry:
         """Turns a row into an entry; another thread that does so at the same moment gets an equal one."""
         at = moment(effective, self._path, "outbox", row) if effective else None
-        known = self._parsed.get(sha256)
-        if known is None:
-            known = self._parse(row, sha256, state, at, code)
-        elif (known.state, known.effective, known.code) != (state, at, code):
+        known = self._parsed.get(sha256) or self._parse(row, sha256, state, at, code)
+        if (known.state, known.effective, known.code) != (state, at, code):
             known = replace(known, state=state, effective=at, code=code)
         self._parsed[sha256] = known
         return known
