@@ -125,7 +125,8 @@ def test_that_three_notes_are_shown_marked_with_a_legend(qtbot: QtBot, page: Joi
     assert page.preview.rows == [] and page.preview.legend.isHidden()
     fill(qtbot, page)
     notes = [row.text for row in page.preview.rows]
-    assert len(notes) == 3 and all(note.isVisible() for note in notes)
+    assert len(notes) == 3
+    qtbot.waitUntil(lambda: all(note.isVisible() for note in notes))  # shown once they are laid out
     assert {kind for note in notes for _, kind in note.marked()} == {"drug", "problem"}
     assert page.preview.types.values() == ["→ drug", "→ problem"]
     qtbot.mouseClick(page.preview.legend.button("problem"), LEFT)
