@@ -87,10 +87,10 @@ class Program(QObject):
     def _wire(self) -> None:
         window, engine = self.window, self.engine
         window.closing.connect(self.ask_close)
-        window.pause_requested.connect(engine.pause)
-        window.resume_requested.connect(engine.resume)
-        window.appearance_chosen.connect(self.appearance.choose)
-        window.text_scaled.connect(self._scale_text)
+        window.strip.pause_requested.connect(engine.pause)
+        window.strip.resume_requested.connect(engine.resume)
+        window.menu.appearance_chosen.connect(self.appearance.choose)
+        window.menu.text_scaled.connect(self._scale_text)
         window.log_requested.connect(self._open_log)
         window.leave_requested.connect(self._ask_leave)
         window.rounds.action_requested.connect(self._act)
@@ -112,7 +112,7 @@ class Program(QObject):
         values = self.settings.values
         if values.geometry:
             self.window.restoreGeometry(QByteArray.fromBase64(values.geometry.encode()))
-        self.window.mark_appearance(self.appearance.choice)
+        self.window.menu.mark_appearance(self.appearance.choice)
         self.window.go(values.page)
 
     def show(self) -> None:

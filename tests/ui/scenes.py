@@ -101,7 +101,7 @@ def shown(scene: Scene, folder: Path, size: tuple[int, int]) -> Iterator[Stage]:
     """Shows a scene; afterwards nothing of it is left."""
     desk = scene.desk(folder)
     window = Window(folder, clock=lambda: NOW)
-    window.mark_appearance("system")
+    window.menu.mark_appearance("system")
     window.resize(QSize(*size))
     if scene.page == "join":
         window.show_join()

@@ -66,7 +66,7 @@ def choose(window: Window, folder: Path, qtbot: QtBot) -> None:
 def test_that_the_menu_opens_a_folder_and_the_monitor_comes_back(live: Stage, folder: Path, qtbot: QtBot) -> None:
     window = live.window
     window.go("rounds")
-    action = next(a for a in window._menu.widget.actions() if a.text() == "Open experiment…")
+    action = next(a for a in window.menu.widget.actions() if a.text() == "Open experiment…")
     assert action.shortcut().toString() == "Ctrl+O"
     action.trigger()
     choose(window, folder, qtbot)

@@ -40,10 +40,6 @@ class Window(QMainWindow):
     """One per program. `page` is the name of the page that is shown; the join form stands in Rounds' place."""
 
     closing = Signal()
-    pause_requested = Signal()
-    resume_requested = Signal()
-    appearance_chosen = Signal(str)
-    text_scaled = Signal(int)
     log_requested = Signal()
     leave_requested = Signal()
 
@@ -62,16 +58,14 @@ class Window(QMainWindow):
         self.join.guide_requested.connect(self.show_guide)
         self.rounds.guide_requested.connect(self.show_guide_at)
         self._about = AboutDialog(self)
-        self._menu = self._make_menu()
-        self._header = Header(self._menu.widget)
+        self.menu = self._make_menu()
+        self._header = Header(self.menu.widget)
         self._said = Banner(kind="warn", action="")
         self._said.acted.connect(self._unsay)
         self._sayings: list[str] = []
         self._navigation = self._make_navigation()
         self._home, self._stack = QStackedWidget(), QStackedWidget()
         self.strip = WorkStrip()
-        self.strip.pause_requested.connect(self.pause_requested)
-        self.strip.resume_requested.connect(self.resume_requested)
         self.strip.action_requested.connect(self.rounds.action_requested)
         self._lay_out()
         self._navigation.button(0).setFocus()
@@ -90,8 +84,6 @@ class Window(QMainWindow):
 
     def _make_menu(self) -> Menu:
         menu = Menu(self)
-        menu.appearance_chosen.connect(self.appearance_chosen)
-        menu.text_scaled.connect(self.text_scaled)
         menu.add(self.tr("Guide to this page"), QKeySequence.StandardKey.HelpContents).triggered.connect(
             self.show_guide
         )
@@ -280,9 +272,6 @@ class Window(QMainWindow):
     def _unsay(self) -> None:
         del self._sayings[:1]
         self._said.show_message(self._sayings[0] if self._sayings else "", "warn", self.tr("Dismiss"))
-
-    def mark_appearance(self, choice: str) -> None:
-        self._menu.mark_appearance(choice)
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
