@@ -220,7 +220,8 @@ class Program(QObject):
     @Slot(object)
     def _read(self, wish: TrialWish) -> None:
         try:
-            self.engine.read_note(request_for(wish, self.desk, DemoOptions().model, self.engine.blob, self.engine.own))
+            model, engine = DemoOptions().model, self.engine
+            engine.read_note(request_for(wish, self.desk, model, engine.blob, engine.own()))
         except UserFacingError as error:  # the chosen adapter is no longer here; the left side is hardly ever one
             self.engine.failed_to_read(("right", "left") if wish.right else ("left",), error)
 

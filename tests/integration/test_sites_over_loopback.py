@@ -19,6 +19,7 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec, Rounds
 from fedmed_desktop.federation.combine import Term, combine_factors
 from fedmed_desktop.federation.inputs import Input, SiteJoined, UpdateArrived
+from fedmed_desktop.federation.part_actions import Record
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.protocol.messages import (
@@ -485,14 +486,15 @@ async def test_that_an_approval_that_is_being_written_when_the_site_ends_is_told
     async with coordinator(tmp_path / "c", ONE, []) as (_, port):
         person, seen = Person(delay=60), list[events.Event]()
         one = agent(tmp_path, "A", port, jobs, seen, approver=person)
-        write, entered, go = one.outbox.approve, threading.Event(), threading.Event()
+        write, entered, go = one.outbox.decide, threading.Event(), threading.Event()
 
-        def slowly(*given: object) -> Entry:
-            entered.set()
-            assert go.wait(PATIENCE)
-            return write(*given)  # type: ignore[arg-type]
+        def slowly(given: Record, now: datetime) -> Entry:
+            if given.decision == "approved":
+                entered.set()
+                assert go.wait(PATIENCE)
+            return write(given, now)
 
-        monkeypatch.setattr(one.outbox, "approve", slowly)
+        monkeypatch.setattr(one.outbox, "decide", slowly)
         async with running(one) as (task,):
             person.verdicts.put_nowait(True)
             await until(entered.is_set)
@@ -549,4 +551,4 @@ async def test_that_a_folder_for_checkpoints_that_cannot_be_made_is_a_sentence_a
         in_the_way.touch()
         async with running(one) as (task,):
             await until(lambda: bool(all_of(seen, events.Failed)))
-            assert not task.done() and all_of(seen, events.Failed)[0].code == "storage.fault"
+            assert not task.done() and all_of(seen, events.Failed)[0].code == "storage.no_folder"

@@ -94,7 +94,7 @@ def test_that_what_is_no_path_is_told_and_never_raised(typed: str) -> None:
 
 def test_that_a_folder_of_notes_is_wrong_until_it_can_be_read(tmp_path: Path) -> None:
     away = look_at_notes(str(tmp_path / "away"), "")
-    assert "does not exist" in away.folder_verdict.sentence
+    assert "There is no notes folder" in away.folder_verdict.sentence
     assert away.map_verdict.state == "empty" and away.preview is None
     folder = write_notes(tmp_path / "notes", note(1, ("aspirin", "Chemical")))
     (folder / "validation.jsonl").unlink()

@@ -56,9 +56,7 @@ class Site:
             return self.blobs.path(sha256) if sha256 in self.blobs else None
 
         wish = TrialWish("A note.", ("drug",), BASE, key)
-        reads = request_for(wish, self.desk, DemoOptions().model, blob, lambda: self.own.paths_before(99)).sides[
-            "right"
-        ]
+        reads = request_for(wish, self.desk, DemoOptions().model, blob, self.own.paths_before(99)).sides["right"]
         assert reads is not None
         loaded = load(reads)
         return loaded.adapter, loaded.frozen, loaded.personal

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from ...clinical.reading import SENTENCE_TOKENS, ReadingSettings
 from ...demo.settings import TYPES
@@ -88,19 +89,19 @@ def request_for(
     desk: Desk,
     bundled_model: Path,
     blob: Callable[[str], Path | None],
-    own: Callable[[], Mapping[str, Path]] = dict,
+    own: Mapping[str, Path] = MappingProxyType({}),
 ) -> TrialRequest:
-    """The wish with its files; `blob` says where an adapter with a hash lies, `own` where the site's own parts do.
+    """The wish with its files; `blob` says where an adapter with a hash lies, `own` has the site's own parts.
     Raises UserFacingError: not here.
     """
 
     def files(key: str) -> AdapterFiles | None:
         if key.startswith(OWN):
-            return files_of(key.removeprefix(OWN), desk, blob, own())
+            return files_of(key.removeprefix(OWN), desk, blob, own)
         if key.startswith(BLOB):
             sha256 = key.removeprefix(BLOB)
             # What waits for approval was trained with the site's own parts; the federation's model is without them.
-            return files_of(sha256, desk, blob, own() if is_own_update(sha256, desk) else {})
+            return files_of(sha256, desk, blob, own if is_own_update(sha256, desk) else {})
         return AdapterFiles(Path(key.removeprefix(FOLDER))) if key.startswith(FOLDER) else None
 
     sides: dict[Side, AdapterFiles | None] = {"left": files(wish.left)}
