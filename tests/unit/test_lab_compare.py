@@ -7,16 +7,19 @@ import itertools
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from fedmed_desktop.lab.compare import Line, Setting, compare, labels_of, settings_of
-from fedmed_desktop.lab.curves import curves_of
-from fedmed_desktop.lab.differences import RESAMPLES, bootstrap, is_beyond_chance
 from fedmed_desktop.scores import Counts
 from fedmed_desktop.storage.results import ResultRow, SiteRow, read_results
 from tests.parts.results import METHODS, ROUNDS, write_experiment
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    from fedmed_desktop.lab.compare import Line, Setting, compare, labels_of, settings_of
+    from fedmed_desktop.lab.curves import curves_of
+    from fedmed_desktop.lab.differences import RESAMPLES, bootstrap, is_beyond_chance
 
 
 def row(label: str, seed: int, loss: float, **more: object) -> ResultRow:

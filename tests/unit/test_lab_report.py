@@ -9,16 +9,19 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from fedmed_desktop.lab import plots
-from fedmed_desktop.lab.compare import Spread
-from fedmed_desktop.lab.report import percent, signed, spread, table, write_report
 from fedmed_desktop.storage.results import ResultRow, Results, SiteRow, read_results
 from fedmed_desktop.wording import told
 from tests.parts.results import METHODS, write_experiment
 from tests.parts.told import told_as
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    from fedmed_desktop.lab import plots
+    from fedmed_desktop.lab.compare import Spread
+    from fedmed_desktop.lab.report import percent, signed, spread, table, write_report
 
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="the extra `lab` is not installed"
