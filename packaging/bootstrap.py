@@ -222,7 +222,7 @@ class Environment:
         temporary.replace(self.stamp_file)
 
     def fault(self, stamp: dict[str, Any]) -> str:
-        """Why the environment must be made anew, or "" where what is there can be built on."""
+        """Why the environment must be made again, or "" where what is there can be built on."""
         if not self.folder.exists() or not any(self.folder.iterdir()):
             return "new"
         if not stamp:  # made by hand: used where it works, and nothing but an environment is ever removed
@@ -245,7 +245,7 @@ class Environment:
 
     def make(self, fault: str) -> None:
         if fault != "new":
-            say(f"{self.folder} is {fault}: making it anew")
+            say(f"{self.folder} is {fault}: making a new one")
             shutil.rmtree(self.folder)
         parent = next(path for path in self.folder.parents if path.exists())
         if shutil.disk_usage(parent).free < ROOM_GB[self.level] * 1e9:

@@ -194,20 +194,20 @@ def test_that_changed_pins_are_installed(changed: str, run: Run, checkout: Path,
     with (checkout / changed).open("a") as file:
         file.write("# changed\n")
     assert "bootstrap: installing" in run("test").stdout
-    assert "anew" not in run("test").stdout
+    assert "making a new one" not in run("test").stdout
     assert len(calls(tmp_path)) == 3
 
 
-def test_that_an_environment_killed_in_the_middle_is_made_anew(run: Run, checkout: Path) -> None:
+def test_that_an_environment_killed_in_the_middle_is_made_again(run: Run, checkout: Path) -> None:
     assert run("test", PIP_HANGS="1").returncode == -9
     (checkout / ".venv" / "half-a-package").touch()
     again = run("test")
-    assert "left half made: making it anew" in again.stdout
+    assert "left half made: making a new one" in again.stdout
     assert again.returncode == 7
     assert not (checkout / ".venv" / "half-a-package").exists()
 
 
-def test_that_an_environment_of_another_python_or_place_is_made_anew(run: Run, checkout: Path) -> None:
+def test_that_an_environment_of_another_python_or_place_is_made_again(run: Run, checkout: Path) -> None:
     run("test")
     stamp = checkout / ".venv" / "bootstrap.json"
     stamp.write_text(json.dumps({**json.loads(stamp.read_text("utf-8")), "python": "3.9"}), "utf-8")
@@ -216,10 +216,10 @@ def test_that_an_environment_of_another_python_or_place_is_made_anew(run: Run, c
     assert "in another place" in run("test", "--venv", str(checkout / "moved")).stdout
 
 
-def test_that_an_environment_without_its_python_is_made_anew(run: Run, checkout: Path) -> None:
+def test_that_an_environment_without_its_python_is_made_again(run: Run, checkout: Path) -> None:
     run("test")
     (checkout / ".venv" / "bin" / "python").unlink()
-    assert "without its Python: making it anew" in run("test").stdout
+    assert "without its Python: making a new one" in run("test").stdout
 
 
 def test_that_an_environment_made_by_hand_is_used(run: Run, checkout: Path) -> None:
@@ -229,11 +229,11 @@ def test_that_an_environment_made_by_hand_is_used(run: Run, checkout: Path) -> N
     assert (checkout / ".venv" / "mine").exists()
 
 
-def test_that_an_environment_made_by_hand_without_pip_is_made_anew(run: Run, checkout: Path) -> None:
+def test_that_an_environment_made_by_hand_without_pip_is_made_again(run: Run, checkout: Path) -> None:
     (checkout / ".venv" / "bin").mkdir(parents=True)
     (checkout / ".venv" / "pyvenv.cfg").touch()
     done = run("test")
-    assert "without pip, or of another Python: making it anew" in done.stdout
+    assert "without pip, or of another Python: making a new one" in done.stdout
     assert done.returncode == 7
 
 
@@ -272,7 +272,7 @@ def test_that_what_stops_pip_is_one_sentence_with_a_command(
     assert done.returncode == 1
     assert sentence in done.stderr and command in done.stderr and done.stderr.count("\n") == 1
     assert said in (checkout / ".venv" / "bootstrap.log").read_text("utf-8")
-    assert "anew" not in run("test").stdout, "what pip installed before it stopped is built on"
+    assert "making a new one" not in run("test").stdout, "what pip installed before it stopped is built on"
 
 
 def test_that_a_python_without_venv_is_explained(run: Run) -> None:
