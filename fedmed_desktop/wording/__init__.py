@@ -6,6 +6,7 @@ Only faces use them. Everything below passes codes and parameters, so that a fac
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -34,9 +35,13 @@ def told(error: BaseException) -> str:
 
 
 def sentence(code: str, params: Params) -> str:
-    """The sentence of a code with its parameters; a newer peer's code has no sentence and is shown as it is."""
+    """The sentence of a code with its parameters; a newer peer's code has no sentence and is shown as it is.
+
+    A peer's words may hold commands to a terminal: control characters become "?".
+    """
     template = SENTENCES.get(code)
-    return plain(code, params) if template is None else tr(template, context="errors").format_map(_Unknown(params))
+    text = plain(code, params) if template is None else tr(template, context="errors").format_map(_Unknown(params))
+    return "".join("?" if unicodedata.category(sign) == "Cc" and sign != "\n" else sign for sign in text)
 
 
 class _Unknown(dict[str, str | int | float]):
