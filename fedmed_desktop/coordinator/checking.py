@@ -62,11 +62,12 @@ class Checking:
             self._held_up.by("adapter", fault)
             raise fault
 
-    def look_again(self) -> None:
-        """Lets the federation continue once all that was missing has come back."""
-        self._missing = {sha256 for sha256 in self._missing if sha256 not in self._blobs}
+    def look_again(self) -> bool:
+        """Lets the federation continue once all that was missing has come back; True if that is now."""
+        before, self._missing = self._missing, {sha256 for sha256 in self._missing if sha256 not in self._blobs}
         if not self._missing:
             self._held_up.no_more("adapter")
+        return bool(before) and not self._missing
 
     async def whole(self, round_number: int, sha256: str) -> Path:
         """Path of an own adapter that a site wants, checked; raises a retryable error if it is lost.

@@ -143,9 +143,7 @@ class Host:
             for action in step.actions:
                 self._carry_out(action, now)
             if self.rounds.state.phase == "finished" and step.changed:
-                farewell = self.farewell()
-                for site in sorted(self.sessions):
-                    self._tell(site, farewell)
+                self._bid_farewell()
             if any(isinstance(event, events.RoundOpened) for event in step.events):
                 for site in sorted(self.sessions):
                     if rest := self.rest(site):
@@ -221,6 +219,13 @@ class Host:
         state = self.rounds.state
         self.checking.have(state.round, state.start, state.frozen)
         return Finished(adapter=state.start, size=self.blobs.size(state.start), frozen=state.frozen)
+
+    def _bid_farewell(self) -> None:
+        """Tells all sites that it is over; where the final adapter is lost, they are told once it has come back."""
+        with contextlib.suppress(UserFacingError):
+            farewell = self.farewell()
+            for site in sorted(self.sessions):
+                self._tell(site, farewell)
 
     def rest(self, site: str) -> NotAsked | None:
         """Message for a site that the open round does not ask."""
@@ -322,7 +327,8 @@ class Host:
         await asyncio.sleep(seconds)
         self._ringing = True
         try:
-            self.checking.look_again()
+            if self.checking.look_again() and self.rounds.state.phase == "finished":
+                self._bid_farewell()
             await self.apply(self._unwritten or TimePassed())
         except Exception as error:
             if not self._may_pass("ledger", error):

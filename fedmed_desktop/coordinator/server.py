@@ -235,9 +235,13 @@ def _closed(record: RoundRecord) -> dict[str, object]:
 
 
 async def _part(connection: ServerConnection, error: UserFacingError, code: int) -> None:
-    """Says why and closes; a peer that does not even read that is cut off."""
+    """Says why and closes; a peer that does not even read that is cut off.
+
+    Only a refused admission is final. A fault of the coordinator's own must not end its sites, which come back by
+    themselves once it is mended.
+    """
     _log.info("a connection is ended: %s %r", error.code, error.params)
-    goodbye = Goodbye(code=error.code, params=sayable(error.params), final=not error.retryable)
+    goodbye = Goodbye(code=error.code, params=sayable(error.params), final=error.code.startswith("join."))
     try:
         async with asyncio.timeout(wire.CLOSE_TIMEOUT):
             await connection.send(encode(goodbye))

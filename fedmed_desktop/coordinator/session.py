@@ -88,13 +88,13 @@ class SiteSession:
         await self._host.settled()
         writer = asyncio.create_task(self._write())
         reader = asyncio.create_task(self._reader.run())
-        if plan := self._host.rounds.plan_for(self.site):
-            self.send(Ask(plan=plan, attempt=self._host.rounds.state.attempt))
-        elif self._host.rounds.state.phase == "finished":
-            self.send(self._host.farewell())
-        elif rest := self._host.rest(self.site):
-            self.send(rest)
         try:
+            if plan := self._host.rounds.plan_for(self.site):
+                self.send(Ask(plan=plan, attempt=self._host.rounds.state.attempt))
+            elif self._host.rounds.state.phase == "finished":
+                self.send(self._host.farewell())
+            elif rest := self._host.rest(self.site):
+                self.send(rest)
             async for frame in self.connection:
                 if isinstance(frame, bytes):
                     await self._chunk(frame)
@@ -190,7 +190,7 @@ class SiteSession:
         try:
             complete = await asyncio.to_thread(reception.write, chunk)
         except UserFacingError as error:
-            if error.retryable:  # this coordinator's own disk
+            if error.code.startswith("storage."):  # this coordinator's own disk
                 code, params = error.code, error.params
                 self._emit(events.Warned(site=self.site, round=update.round, code=code, params=params))
                 raise

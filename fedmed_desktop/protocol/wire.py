@@ -11,6 +11,7 @@ from typing import Protocol
 
 from websockets.exceptions import ConnectionClosed
 
+from ..errors import reason_of
 from .messages import MAX_MESSAGE_BYTES
 from .transfer import CHUNK, MAX_FRAME_BYTES, Chunk
 
@@ -33,6 +34,8 @@ MAX_QUEUE = 8
 PING_INTERVAL = 20.0
 # The site's network thread shares the interpreter with training; 20 s is tight on a machine that swaps.
 PING_TIMEOUT = 60.0
+# Close code of a side that cannot read a blob just now.
+CANNOT_READ = 1011
 # How long a peer may take to hear a goodbye.
 CLOSE_TIMEOUT = 5.0
 
@@ -48,22 +51,29 @@ def is_loopback(host: str) -> bool:
 class Sender(Protocol):
     async def send(self, message: bytes, /) -> None: ...
 
+    async def close(self, code: int, reason: str) -> None: ...
+
 
 async def send_blob(
     connection: Sender, sha256: str, path: Path, offset: int, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Sends a blob from `offset` on as chunks; `progress` is told (bytes sent so far, total). Ends quietly on a cut."""
-    with path.open("rb") as file:
-        total = file.seek(0, 2)
-        # A receiver that has all bytes but did not know it still learns the length from the last one.
-        offset = file.seek(min(offset, max(0, total - 1)))
-        while data := await asyncio.to_thread(file.read, CHUNK):
-            try:
+    """Sends a blob from `offset` on as chunks; `progress` is told (bytes sent so far, total). Ends quietly on a cut.
+
+    Closes the connection where the file cannot be read: the receiver asks again on the next one.
+    """
+    try:
+        with path.open("rb") as file:
+            total = file.seek(0, 2)
+            # A receiver that has all bytes but did not know it still learns the length from the last one.
+            offset = file.seek(min(offset, max(0, total - 1)))
+            while data := await asyncio.to_thread(file.read, CHUNK):
                 await connection.send(Chunk(sha256, offset, total, data).encode())
-            except ConnectionClosed:
-                return
-            offset += len(data)
-            if progress:
-                progress(offset, total)
-            # send() may never yield; let pings and other messages through.
-            await asyncio.sleep(0)
+                offset += len(data)
+                if progress:
+                    progress(offset, total)
+                # send() may never yield; let pings and other messages through.
+                await asyncio.sleep(0)
+    except ConnectionClosed:
+        return
+    except OSError as error:
+        await connection.close(CANNOT_READ, reason_of(error))

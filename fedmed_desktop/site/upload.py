@@ -9,7 +9,7 @@ from collections.abc import Callable
 from .. import events
 from ..errors import UserFacingError
 from ..protocol.messages import Missing
-from ..protocol.wire import send_blob
+from ..protocol.wire import CANNOT_READ, send_blob
 from ..storage import Outbox
 from .link import Link
 
@@ -35,8 +35,11 @@ class Uploads:
             return
         try:
             path = await asyncio.to_thread(self._outbox.open_released, sha256)
-        except UserFacingError:
-            await self._link.send(Missing(sha256=sha256))
+        except UserFacingError as error:
+            if error.retryable:  # it is here, and can be read later: it is asked for on the next connection
+                await connection.close(CANNOT_READ, error.code)
+            else:
+                await self._link.send(Missing(sha256=sha256))
             return
         round_number = await asyncio.to_thread(self._outbox.round_of, sha256)
 

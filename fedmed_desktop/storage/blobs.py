@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
 from collections.abc import Collection
 from pathlib import Path
 
-from ..errors import UserFacingError, disk_fault
+from ..errors import UserFacingError, disk_fault, reason_of
 from ..files import make_folder, sync_folder
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -69,14 +70,21 @@ class BlobStore:
         return sha256
 
     def is_whole(self, sha256: str) -> bool:
-        """True if the blob is here and undamaged; reads all of it."""
+        """True if the blob is here and undamaged; reads all of it.
+
+        Raises a retryable UserFacingError where the file cannot be looked at now: that says nothing about its bytes.
+        """
         if sha256 not in self:
             return False
         try:
             with self.path(sha256).open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.EIO):  # a disk that cannot read the bytes has lost them
+                return False
+            raise UserFacingError(
+                "storage.fault", path=str(self.folder), reason=reason_of(error), retryable=True
+            ) from error
 
     def put_aside(self, sha256: str) -> None:
         """Moves a damaged blob to `parts/`, so that it counts as missing."""

@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import gc
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +20,7 @@ from fedmed_desktop.coordinator.founding import adopt_initial, write_federation
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings
 from fedmed_desktop.lora import Adapter
-from fedmed_desktop.protocol.messages import Finished, Goodbye, Missing, OfferUpdate, Receipt, Want
+from fedmed_desktop.protocol.messages import Decline, Finished, Goodbye, Missing, OfferUpdate, Receipt, Want
 from fedmed_desktop.protocol.transfer import Chunk
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import BlobStore
@@ -257,6 +261,112 @@ async def test_that_no_site_leaves_a_finished_federation_without_its_adapter(tmp
         async with RawSite(port, "C", "c" * 64) as third:
             await third.join()
             assert (await third.hear(Finished)).adapter == final
+
+
+async def test_that_sites_are_told_of_the_end_once_a_lost_final_adapter_is_back(tmp_path: Path) -> None:
+    seen = list[events.Event]()
+    async with coordinator(tmp_path, small_spec(rounds=1, sites=1, quorum=1), seen) as (host, port):
+        host.retry = 0.05
+        async with RawSite(port) as site:
+            await site.join()
+            await site.offer(result_of(await site.plan(), INITIAL, moved(INITIAL, 1)))
+            plan = await site.plan()
+            path = host.blobs.path(plan.start)
+            path.rename(path.with_name("elsewhere"))
+            await site.say(Decline(round=plan.round, code="kept"))
+            await until(lambda: bool(all_of(seen, events.FederationFinished)))
+            assert host.held_up.reason is not None
+            path.with_name("elsewhere").rename(path)
+            assert (await site.hear(Finished)).adapter == path.name
+
+
+async def test_that_a_connection_that_is_sent_away_for_a_lost_adapter_leaves_no_task_behind(
+    tmp_path: Path, jobs: list[Jobs]
+) -> None:
+    (final,) = await calm(tmp_path, jobs)
+    left = list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, what: left.append(what))
+    async with coordinator(tmp_path / "c", TWO, []) as (host, port):
+        host.blobs.path(final).unlink()
+        for _ in range(3):
+            async with RawSite(port, "C", "c" * 64) as third:
+                await third.say(third.hello)
+                await third.hear(Goodbye)
+        await until(lambda: not host.sessions)
+        gc.collect()
+        assert not left
+
+
+class Trouble:
+    """Opening certain files fails, `times` times: too many files are open, or another program holds them."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, meant: Callable[[Path], bool], times: int, number: int) -> None:
+        self.left, real = times, Path.open
+
+        def opened(path: Path, *given: Any, **named: Any) -> Any:
+            if self.left and meant(path):
+                self.left -= 1
+                raise OSError(number, os.strerror(number))
+            return real(path, *given, **named)
+
+        patch.setattr(Path, "open", opened)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES])
+@pytest.mark.parametrize("whose", ["c", "A"])
+async def test_that_an_adapter_that_cannot_be_opened_just_now_is_not_taken_for_damaged(
+    whose: str, number: int, tmp_path: Path, jobs: list[Jobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the coordinator: the start that sites ask for. At a site: its approved update, which counted as refused."""
+    expected = await calm(tmp_path / "calm", jobs)
+    folder, seen = tmp_path / whose / "blobs", list[events.Event]()
+
+    def meant(path: Path) -> bool:
+        return path.parent == folder and (path.name == INITIAL.sha256) == (whose == "c")
+
+    async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
+        trouble = Trouble(monkeypatch, meant, 3, number)
+        agents = [agent(tmp_path, name, port, one, []) for name, one in zip("AB", jobs, strict=True)]
+        async with running(*agents) as tasks:
+            assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
+        assert [record.declined for record in host.rounds.state.history] == [{}, {}]
+    assert not trouble.left and not list((folder / "parts").glob("*.damaged"))
+    assert all_of(seen, events.UpdateRefused) == []
+
+
+async def test_that_a_part_that_the_coordinator_may_not_write_costs_no_site_its_round(
+    tmp_path: Path, jobs: list[Jobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The goodbye was final, so the site ended; the fourth one refused its update."""
+    expected, seen = await calm(tmp_path / "calm", jobs), list[events.Event]()
+    async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
+        trouble = Trouble(monkeypatch, lambda path: path.parent == host.blobs.folder / "parts", 12, errno.EACCES)
+        agents = [agent(tmp_path, name, port, one, []) for name, one in zip("AB", jobs, strict=True)]
+        async with running(*agents) as tasks:
+            assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
+        assert [record.declined for record in host.rounds.state.history] == [{}, {}]
+    assert not trouble.left and all_of(seen, events.UpdateRefused) == []
+
+
+async def test_that_a_blob_whose_sending_fails_is_asked_for_again(
+    tmp_path: Path, jobs: list[Jobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is found whole, and cannot be opened a moment later: the other side waited for ever."""
+    expected = await calm(tmp_path / "calm", jobs)
+    opened = list[str]()
+
+    def meant(path: Path) -> bool:
+        if path.parent not in (tmp_path / "c" / "blobs", tmp_path / "A" / "blobs"):
+            return False
+        opened.append(f"{path.parent.parent.name} {path.name}")
+        return opened.count(opened[-1]) == 2
+
+    async with coordinator(tmp_path / "c", TWO, []) as (_, port):
+        trouble = Trouble(monkeypatch, meant, 2, errno.EMFILE)
+        agents = [agent(tmp_path, name, port, one, []) for name, one in zip("AB", jobs, strict=True)]
+        async with running(*agents) as tasks:
+            assert set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)) == expected
+    assert not trouble.left
 
 
 @pytest.mark.parametrize("harm", HARM)

@@ -305,9 +305,19 @@ class Line:
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
+        self.closed = 0
 
     async def send(self, message: bytes, /) -> None:
         self.frames.append(message)
+
+    async def close(self, code: int, reason: str) -> None:
+        self.closed = code
+
+
+def test_that_a_blob_that_cannot_be_read_ends_the_connection_so_that_it_is_asked_for_again(tmp_path: Path) -> None:
+    line = Line()
+    asyncio.run(wire.send_blob(line, SHA, tmp_path, 0))
+    assert line.closed == wire.CANNOT_READ
 
 
 @pytest.mark.parametrize("offset", [0, 1, CHUNK - 1, CHUNK, CHUNK + 5, 2 * CHUNK + 6])
