@@ -139,7 +139,7 @@ class CoordinatorServer:
     async def _connected(self, connection: ServerConnection) -> None:
         if admitted := await self._introduced(connection):
             self._strangers.discard(connection)
-            connection.protocol.max_message_size = wire.MAX_OFFER_BYTES
+            connection.protocol.max_message_size = wire.longest_offer(self._host.spec.types)
             await self._serve(*admitted, connection)
 
     async def _introduced(self, connection: ServerConnection) -> tuple[str, int | None] | None:

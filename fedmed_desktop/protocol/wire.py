@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +24,10 @@ MAX_SIZE_TO_COORDINATOR = MAX_FRAME_BYTES
 # What a peer may make a coordinator hold before it has said who it is, and before an update of it is fetched: a frame
 # that is never finished is held all the same. The longest message of a site is an offer, with all of its report.
 MAX_HELLO_BYTES = 2**12
-MAX_OFFER_BYTES = 2**16
+# Without scores by type it is this long at most: 200 names of 80 letters of four bytes in the histogram, and the rest.
+MAX_OFFER_BYTES = 72 * 2**10
+# The counts of a type in one of an offer's four tables, without the type's name.
+_COUNTS_BYTES = 80
 # All that it may send before it has joined: the HTTP request, which may last for seconds, and its first messages.
 MAX_STRANGER_BYTES = 2**14
 # Connections that have not said who they are; a thousand sites that come back at once need a moment each.
@@ -38,6 +41,11 @@ PING_TIMEOUT = 60.0
 CANNOT_READ = 1011
 # How long a peer may take to hear a goodbye.
 CLOSE_TIMEOUT = 5.0
+
+
+def longest_offer(types: Collection[str]) -> int:
+    """Bytes of the longest honest offer in a federation with these types: each has a row in each table of scores."""
+    return MAX_OFFER_BYTES + 4 * sum(len(name.encode()) + _COUNTS_BYTES for name in types)
 
 
 def is_loopback(host: str) -> bool:

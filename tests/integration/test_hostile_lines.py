@@ -15,13 +15,15 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from fedmed_desktop import events
+from fedmed_desktop.bounds import LARGEST_COUNT
 from fedmed_desktop.coordinator import bulletin
 from fedmed_desktop.federation import Control, Part, Update
 from fedmed_desktop.federation.work import Given
 from fedmed_desktop.lora import Adapter, Module
 from fedmed_desktop.protocol import wire
 from fedmed_desktop.protocol.messages import OfferUpdate, Receipt, Refused, Standing, Want, encode
-from fedmed_desktop.protocol.wire import MAX_HELLO_BYTES, MAX_OFFER_BYTES
+from fedmed_desktop.protocol.wire import MAX_HELLO_BYTES, longest_offer
+from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import BlobStore
 from tests.parts.federation import FINGERPRINT, INITIAL, moved, result_of, small_spec
@@ -176,7 +178,7 @@ def blobs(folder: Path) -> set[str]:
 # -- memory ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("joined", "size"), [(False, MAX_HELLO_BYTES), (True, MAX_OFFER_BYTES)])
+@pytest.mark.parametrize(("joined", "size"), [(False, MAX_HELLO_BYTES), (True, longest_offer(ONE.types))])
 async def test_that_only_a_site_whose_update_is_fetched_may_send_long_frames(
     joined: bool, size: int, tmp_path: Path
 ) -> None:
@@ -190,6 +192,23 @@ async def test_that_only_a_site_whose_update_is_fetched_may_send_long_frames(
     async with coordinator(tmp_path / "again", ONE, []) as (_, port), RawSite(port) as site:
         await site.join()
         await site.offer(result_of(await site.plan(), INITIAL, moved(INITIAL, 1)))
+        await site.hear(Receipt)
+
+
+@pytest.mark.parametrize(("types", "letter"), [(1, "\U00020000"), (150, "科"), (400, "a")])
+async def test_that_the_longest_honest_offer_is_taken(types: int, letter: str, tmp_path: Path) -> None:
+    names = tuple(f"adverse_drug_event_of_kind_{number:03}" for number in range(types))
+    spec = small_spec(rounds=1, sites=1, quorum=1, types=names, share={"histogram": "specialties"})
+    counts = {name: Counts(tp=LARGEST_COUNT, fp=LARGEST_COUNT, fn=LARGEST_COUNT) for name in names}
+    scores = Scores(strict=counts, lenient=counts)
+    histogram = {f"{number:03}".rjust(80, letter): LARGEST_COUNT for number in range(200)}
+    async with coordinator(tmp_path, spec, []) as (_, port), RawSite(port) as site:
+        await site.join()
+        made = result_of(await site.plan(), INITIAL, moved(INITIAL, 1))
+        changes = {"histogram": histogram, "scores_before": scores, "scores_after": scores}
+        report = made.update.report.model_copy(update=changes)
+        await site.say(OfferUpdate(update=made.update.model_copy(update={"report": report})))
+        await site.send((await site.hear(Want)).sha256, made.blobs["adapter"])
         await site.hear(Receipt)
 
 
