@@ -19,8 +19,9 @@ CONNECT_S: Final = 1.0
 
 
 def reach_address(typed: str) -> Verdict:
-    """Whether something answers at a right address; a second at most, so not on the GUI thread. Nothing is said to
-    whoever answers. That nobody does is no mistake: a site may be there before its coordinator.
+    """Looks whether something answers at a right address, and says nothing to it; a second at most, not on the GUI thread.
+
+    No answer is no mistake: a site may be there before its coordinator.
     """
     verdict = look_at_address(typed)
     if verdict.state != "right":

@@ -273,7 +273,7 @@ class JoinPage(PageBase):
         self.cancelled.emit()
 
     def _forget(self) -> None:
-        """Whoever leaves the form does not want notes kept in memory, or a folder read to its end."""
+        """Forgets the notes and stops reading: a person who leaves the form wants neither."""
         for task in (self._address_task, self._model_task, self._notes_task):
             if task is not None:
                 task.drop()

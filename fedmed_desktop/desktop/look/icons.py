@@ -48,7 +48,7 @@ def icon(name: str, color: str | QColor = "ink", size: int = 0, space: int = 0) 
     """An icon in the colour of a token of the running theme, or in a QColor; `size` in logical pixels, 0: as text has.
     `space` is left free towards the word, in logical pixels: Qt puts only 4 there; `icon_size(space)` then fits.
 
-    It keeps its colour: whoever shows it asks again when the theme has changed (widgets of `widgets/` do so).
+    It keeps its colour: a widget that shows it asks again when the theme has changed (those of `widgets/` do).
     Raises FileNotFoundError for a name without a drawing, KeyError for a token that the theme lacks.
     """
     rgb = (color if isinstance(color, QColor) else theme.active().color(color)).name()
