@@ -19,9 +19,9 @@ CONNECT_S: Final = 1.0
 
 
 def reach_address(typed: str) -> Verdict:
-    """Looks whether something answers at a right address, and says nothing to it; a second at most, not on the GUI thread.
+    """Looks whether something answers at a right address; it may take a second, so not on the GUI thread.
 
-    No answer is no mistake: a site may be there before its coordinator.
+    Nothing is said to it. No answer is no mistake: a site may be there before its coordinator.
     """
     verdict = look_at_address(typed)
     if verdict.state != "right":
