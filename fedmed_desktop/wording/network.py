@@ -22,6 +22,8 @@ SENTENCES: Final = {
     'or set measured_by = "coordinator" if the method has it.',
     "coordinator.update_gone": "The update that the round waits for is no longer at the site either. Copy the file "
     "{sha256} to {path} from a backup.",
+    "identity.signature": "A signature ({purpose}) is not by the key with fingerprint {fingerprint}. Nothing was taken "
+    "from it. If this happens again, tell the host: someone may be changing what is sent.",
     "join.name_taken": "Another site has already joined with the name {site}. Choose another --name, or use the data "
     "folder that this site joined with.",
     "join.other_base": "This site's base model is not the federation's base model (fingerprint {found}, expected "
