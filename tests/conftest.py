@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every test stands on: no network, no display, no home of a real user, and nothing left running.
+"""What every test stands on: no network, no display, no home and no keyring of a real user, and nothing left running.
 
 The environment is set before anything of ours is imported; children that tests start inherit it.
 """
@@ -36,6 +36,7 @@ os.environ |= {
     "XDG_DATA_HOME": str(_home / "data"),
     "XDG_STATE_HOME": str(_home / "state"),
     "XDG_CACHE_HOME": str(_home / "cache"),
+    "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "QT_QPA_PLATFORM": "offscreen",
