@@ -12,13 +12,19 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
 
-from ..errors import UserFacingError
-
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
-Reason = Literal["", "no_screen", "no_store", "plaintext", "locked", "silent", "forgetful", "refused", "coordinator"]
-"""Why a secret is not in the keyring."""
+Reason = Literal[
+    "secret.why.no_screen",
+    "secret.why.no_store",
+    "secret.why.plaintext",
+    "secret.why.locked",
+    "secret.why.silent",
+    "secret.why.forgetful",
+    "secret.why.refused",
+]
+"""Why the keyring does not keep a secret, or does not give it back; each has a sentence."""
 
 PATIENCE_S: Final = 5.0
 
@@ -30,8 +36,8 @@ _RECOMMENDED: Final = 1.0  # keyring's own word for a store that may be used wit
 Answer = TypeVar("Answer")
 
 
-class NotKeptError(Exception):
-    """The keyring does not keep the secret."""
+class KeyringRefusedError(Exception):
+    """The keyring does not do what it was asked for."""
 
     def __init__(self, reason: Reason) -> None:
         self.reason = reason
@@ -44,48 +50,30 @@ def has_screen(environ: Mapping[str, str]) -> bool:
 
 
 def keep(entry: str, secret: str, patience: float = PATIENCE_S) -> str:
-    """Stores the secret, reads it back and returns the store's name. Raises NotKeptError; then it holds nothing."""
+    """Stores the secret, reads it back and returns the store's name. Raises KeyringRefusedError; it then holds none."""
 
     def store() -> str:
         usable = _usable_stores()
         usable[0].set_password(_SERVICE, entry, secret)
         try:
             if usable[0].get_password(_SERVICE, entry) != secret:
-                raise NotKeptError("forgetful")
+                raise KeyringRefusedError("secret.why.forgetful")
         except Exception:
             with contextlib.suppress(Exception):
                 _remove(entry)
             raise
         return str(usable[0].name)
 
-    try:
-        return _Question(store, undo=lambda: _remove(entry)).answer(patience)
-    except TimeoutError:
-        raise NotKeptError("silent") from None
-    except NotKeptError:
-        raise
-    except Exception as error:  # a store's own faults have no common class
-        raise NotKeptError("locked" if _is_locked(error) else "refused") from error
+    return _answer(_Question(store, undo=lambda: _remove(entry)), patience)
 
 
-def recall(entry: str, patience: float = PATIENCE_S) -> str:
-    """The stored secret. Raises UserFacingError: retryable, except if the keyring answers that it has no such entry."""
+def recall(entry: str, patience: float = PATIENCE_S) -> str | None:
+    """The stored secret; None if the keyring answers that it has no such entry. Raises KeyringRefusedError."""
 
     def find() -> str | None:
         return next((found for store in _usable_stores() if (found := store.get_password(_SERVICE, entry))), None)
 
-    try:
-        secret = _Question(find).answer(patience)
-    except TimeoutError:
-        raise UserFacingError("secret.silent", retryable=True) from None
-    except NotKeptError as error:
-        raise UserFacingError("secret.no_store", retryable=True) from error
-    except Exception as error:
-        code = "secret.locked" if _is_locked(error) else "secret.keyring_fault"
-        raise UserFacingError(code, retryable=True, reason=type(error).__name__) from error
-    if secret is None:
-        raise UserFacingError("secret.lost")
-    return secret
+    return _answer(_Question(find), patience)
 
 
 def forget(entry: str, patience: float = PATIENCE_S) -> None:
@@ -99,7 +87,7 @@ def _remove(entry: str) -> None:
 
 
 def _usable_stores() -> list[KeyringBackend]:
-    """The stores that keep secrets, best first. Raises NotKeptError if there is none. May hang, as each of them may."""
+    """The stores that keep secrets, best first. Raises KeyringRefusedError if there is none. May hang, as each may."""
     import keyring
     from keyring.backends.chainer import ChainerBackend
 
@@ -108,7 +96,7 @@ def _usable_stores() -> list[KeyringBackend]:
     usable = [store for store in found if _keeps_secrets(store)]
     if not usable:
         plain = any(type(store).__module__.startswith(_PLAIN) for store in found)
-        raise NotKeptError("plaintext" if plain else "no_store")
+        raise KeyringRefusedError("secret.why.plaintext" if plain else "secret.why.no_store")
     return usable
 
 
@@ -121,10 +109,20 @@ def _keeps_secrets(store: KeyringBackend) -> bool:
         return False
 
 
-def _is_locked(error: Exception) -> bool:
+def _answer(question: _Question[Answer], patience: float) -> Answer:
+    """Raises KeyringRefusedError for all that can go wrong: the faults of stores have no common class."""
     from keyring.errors import InitError, KeyringLocked
 
-    return isinstance(error, InitError | KeyringLocked)
+    try:
+        return question.answer(patience)
+    except TimeoutError:
+        raise KeyringRefusedError("secret.why.silent") from None
+    except KeyringRefusedError:
+        raise
+    except (InitError, KeyringLocked) as error:
+        raise KeyringRefusedError("secret.why.locked") from error
+    except Exception as error:
+        raise KeyringRefusedError("secret.why.refused") from error
 
 
 class _Question(Generic[Answer]):

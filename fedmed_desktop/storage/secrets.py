@@ -28,14 +28,33 @@ Place = Literal["keyring", "file", "credential"]
 NOTE: Final = "identity.json"
 KEY_FILE: Final = "identity.key"
 
+_CODES: Final[Mapping[Place, str]] = {
+    "keyring": "secret.at.keyring",
+    "file": "secret.at.file",
+    "credential": "secret.at.credential",
+}
+# A keyring that refuses now may give the key later.
+_REFUSALS: Final[Mapping[os_keyring.Reason, str]] = {
+    "secret.why.locked": "secret.locked",
+    "secret.why.silent": "secret.silent",
+    "secret.why.refused": "secret.keyring_fault",
+}
+
 
 @dataclass(frozen=True)
 class Kept:
-    """Where a secret key lies. `detail`: the keyring's name or the file; `reason`: why it is not in the keyring."""
+    """Where a secret key lies. `detail`: the keyring's name or the file; `reason`: why it is not in the keyring.
+
+    `code` and `reason`, where there is one, are codes of sentences for a person; `detail` is a parameter of the first.
+    """
 
     where: Place
     detail: str
     reason: str = ""
+
+    @property
+    def code(self) -> str:
+        return _CODES[self.where]
 
 
 class _Note(BaseModel):
@@ -68,7 +87,9 @@ def load_key(
     if path := _given_file(role, environ):
         return _given_key(data_dir, path, note)
     if note is None:
-        note = _make_key(data_dir, "coordinator" if role == "coordinator" else "", environ, in_file, patience)
+        note = _make_key(
+            data_dir, "secret.why.coordinator" if role == "coordinator" else "", environ, in_file, patience
+        )
     key = _find_key(data_dir, note, patience)
     if key.public != note.public:
         raise UserFacingError("secret.other_key", path=str(data_dir / NOTE), fingerprint=fingerprint(note.public)[:16])
@@ -113,9 +134,9 @@ def _make_key(data_dir: Path, reason: str, environ: Mapping[str, str], in_file: 
     if not (reason or in_file or (data_dir / KEY_FILE).exists()):
         try:
             if not os_keyring.has_screen(environ):
-                raise os_keyring.NotKeptError("no_screen")
+                raise os_keyring.KeyringRefusedError("secret.why.no_screen")
             name = os_keyring.keep(entry, key.raw.hex(), patience)
-        except os_keyring.NotKeptError as error:
+        except os_keyring.KeyringRefusedError as error:
             reason = error.reason
     if name:
         note = _Note(where="keyring", public=key.public, entry=entry, detail=name)
@@ -170,11 +191,15 @@ def _find_key(data_dir: Path, note: _Note, patience: float) -> PrivateKey:
         raise UserFacingError("secret.no_credential", path=str(data_dir))
     if note.where == "file":
         return _read_key(data_dir / KEY_FILE)
+    path = data_dir / NOTE
     try:
-        return _parsed(os_keyring.recall(note.entry, patience), data_dir / NOTE)
-    except UserFacingError as error:
-        params = {"path": str(data_dir / NOTE), "keyring": note.detail} | error.params
-        raise UserFacingError(error.code, retryable=error.retryable, **params) from error
+        secret = os_keyring.recall(note.entry, patience)
+    except os_keyring.KeyringRefusedError as error:
+        code = _REFUSALS.get(error.reason, "secret.no_store")
+        raise UserFacingError(code, retryable=True, keyring=note.detail) from error
+    if secret is None:
+        raise UserFacingError("secret.lost", keyring=note.detail, path=str(path))
+    return _parsed(secret, path)
 
 
 def _given_file(role: Role, environ: Mapping[str, str]) -> Path | None:

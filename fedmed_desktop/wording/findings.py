@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was found out about this computer, as sentences: where its secret key lies."""
+"""Findings about this computer as sentences: where its secret key lies."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from . import sentence, together
 
 def kept_line(kept: Kept) -> str:
     """Where the secret key lies and, if that is not the keyring, why not."""
-    why = sentence(f"secret.why.{kept.reason}", {}) if kept.reason else ""
-    return together(sentence(f"secret.at.{kept.where}", {"detail": kept.detail}), why)
+    why = sentence(kept.reason, {}) if kept.reason else ""
+    return together(sentence(kept.code, {"detail": kept.detail}), why)

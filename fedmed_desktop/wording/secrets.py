@@ -4,7 +4,7 @@
 from typing import Final
 
 SENTENCES: Final = {
-    # Where it lies: secret.at.<place>, and why it is not in the keyring: secret.why.<reason>
+    # Where it lies: secret.at, and why it is not in the keyring: secret.why
     "secret.at.keyring": "The secret key lies in this account's keyring ({detail}).",
     "secret.at.file": "The secret key lies in the file {detail}. Only this account can read it, but it is not "
     "encrypted: do not copy it, and leave it out of backups that others can read.",
@@ -23,8 +23,8 @@ SENTENCES: Final = {
     "or give the right file.",
     "secret.folder_owner": "The folder {path} belongs to another account, which could take the secret key out of it. "
     "Choose another --data-dir, or sign in with that account.",
-    "secret.keyring_fault": "The keyring ({keyring}), in which the secret key lies, cannot be used just now ({reason})."
-    " Check that it works for other programs, then try again.",
+    "secret.keyring_fault": "The keyring ({keyring}), in which the secret key lies, cannot be used just now. Check "
+    "that it works for other programs, then try again.",
     "secret.locked": "The keyring ({keyring}), in which the secret key lies, is locked. Unlock it, then try again.",
     "secret.lost": "The keyring ({keyring}) no longer has the secret key of this data folder. Restore the keyring from "
     "a backup. If that is not possible, remove {path} and ask the host for a new invitation with a new key.",

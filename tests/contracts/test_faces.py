@@ -13,6 +13,7 @@ MAY_IMPORT = {
     # Read models: what was recorded, decided and measured, as values.
     "storage": {"Decision", "Entry", "Record"},
     "storage.results": {"Results", "read_results"},
+    "storage.secrets": {"Kept"},  # where a secret key lies
     "storage.journal": {"MOST_STEPS", "stride_of"},  # which steps of a long round are kept
     # What a face asks of a site, and what a site asks of the person at a face.
     "site": {"TAKE_BACK", "Approver", "Jobs", "RuleApprover", "SiteAgent", "Verdict", "operating_user", "with_own_b"},

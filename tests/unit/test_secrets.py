@@ -58,13 +58,13 @@ def test_data_folders_do_not_share_a_key(tmp_path: Path, use: Use) -> None:
 @pytest.mark.parametrize(
     ("store", "reason", "words"),
     [
-        (fail.Keyring, "no_store", "has none"),
-        (null.Keyring, "no_store", "has none"),
-        (NotRecommended, "no_store", "has none"),
-        (PlainText, "plaintext", "plain text"),
-        (Locked, "locked", "locked"),
-        (Forgetful, "forgetful", "did not give back"),
-        (Hanging, "silent", "did not answer"),
+        (fail.Keyring, "secret.why.no_store", "has none"),
+        (null.Keyring, "secret.why.no_store", "has none"),
+        (NotRecommended, "secret.why.no_store", "has none"),
+        (PlainText, "secret.why.plaintext", "plain text"),
+        (Locked, "secret.why.locked", "locked"),
+        (Forgetful, "secret.why.forgetful", "did not give back"),
+        (Hanging, "secret.why.silent", "did not answer"),
     ],
 )
 def test_without_a_keyring_that_works_the_key_lies_in_a_private_file(
@@ -95,7 +95,7 @@ def test_a_chain_of_keyrings_is_asked_for_one_that_keeps_secrets(
     assert kept.where == "keyring" and not plain.entries and len(working.entries) == 1
     assert load_key(tmp_path, "site", SCREEN)[0].raw == key.raw
     monkeypatch.setattr(chainer.ChainerBackend, "backends", [plain])
-    assert load_key(tmp_path / "other", "site", SCREEN)[1].reason == "plaintext"
+    assert load_key(tmp_path / "other", "site", SCREEN)[1].reason == "secret.why.plaintext"
 
 
 @pytest.mark.skipif("not __import__('sys').platform.startswith('linux')", reason="only there keyrings show windows")
@@ -103,14 +103,14 @@ def test_without_a_screen_no_keyring_is_asked(tmp_path: Path, use: Use) -> None:
     store = Working()
     use(store)
     _, kept = load_key(tmp_path, "site", {})
-    assert kept.reason == "no_screen" and not store.asked_by
+    assert kept.reason == "secret.why.no_screen" and not store.asked_by
 
 
 def test_a_coordinator_asks_no_keyring(tmp_path: Path, use: Use) -> None:
     store = Working()
     use(store)
     key, kept = load_key(tmp_path, "coordinator", SCREEN)
-    assert kept.where == "file" and kept.reason == "coordinator" and not store.asked_by
+    assert kept.where == "file" and kept.reason == "secret.why.coordinator" and not store.asked_by
     assert load_key(tmp_path, "coordinator", SCREEN)[0].raw == key.raw
 
 
