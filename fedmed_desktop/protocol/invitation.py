@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Invitation of a site in one line: where the coordinator is, how to know it, and a code that lets the site in once.
+
+    fedmed:<base32 of: version, flags, fingerprint, code, length of the address, address, length of the name, name, checksum>
+
+Base32 has one case, no punctuation and a compact form in QR codes. The checksum finds what was mistyped or cut off before
+any connection is tried; it protects against mistakes, not against people.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from ..errors import UserFacingError
+from ..federation.names import clean_name
+
+SCHEME: Final = "fedmed:"
+CODE_BYTES: Final = 16
+FILE_SUFFIX: Final = ".fedmed"
+# A line is at most 570 signs long; a file has a few lines of comment, and people paste whole e-mails.
+MOST_TEXT: Final = 20_000
+
+_VERSION: Final = 1
+_ROOTS: Final = 1
+_CHECKSUM_BYTES: Final = 4
+_FINGERPRINT_BYTES: Final = 32
+_MOST_PIECES: Final = 200  # that a line may be broken into
+_MOST_BYTES: Final = 255  # of an address, and of a name
+# Blanks, line breaks, and the marks that mail programs and typists put between or around the signs.
+_PASSED_OVER: Final = re.compile("[\\s\u200b\ufeff>\\-]+")
+_BODY: Final = re.compile("fedmed:([a-z2-7\\s\u200b\ufeff>\\-]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """What a host gives to a site. `code` is secret until it has been used.
+
+    `address`: host and port, an IPv6 address in brackets. `fingerprint`: of the coordinator's identity key, in hex.
+    `site`: the site's name in the federation. `roots`: the TLS certificate is one that the system's roots confirm.
+    """
+
+    address: str
+    fingerprint: str
+    code: bytes
+    site: str
+    roots: bool = False
+
+    @property
+    def url(self) -> str:
+        return f"wss://{self.address}"
+
+    def line(self) -> str:
+        """The invitation as one line. Raises ValueError for a value that no invitation can have."""
+        address, name = self.address.encode(), self.site.encode()
+        if len(address) > _MOST_BYTES or len(name) > _MOST_BYTES or len(self.code) != CODE_BYTES:
+            raise ValueError("too long for an invitation")
+        body = bytes([_VERSION, _ROOTS if self.roots else 0]) + bytes.fromhex(self.fingerprint) + self.code
+        body += bytes([len(address)]) + address + bytes([len(name)]) + name
+        return SCHEME + base64.b32encode(body + _checksum(body)).decode().rstrip("=").lower()
+
+
+def read_invitation(text: str) -> Invitation:
+    """Finds and reads the invitation in a text: the line alone, a .fedmed file, or the e-mail around it.
+
+    Raises UserFacingError, before any connection: none in it, mistyped, or of a newer version.
+    """
+    if len(text) > MOST_TEXT:
+        raise UserFacingError("invitation.too_long")
+    found = _BODY.search(text)
+    if not found:
+        raise UserFacingError("invitation.none")
+    data = _decoded(found[1])
+    body = data[:-_CHECKSUM_BYTES]
+    if body[:1] != bytes([_VERSION]):
+        raise UserFacingError("invitation.newer", found=data[0], known=_VERSION)
+    try:
+        return _parsed(body)
+    except (ValueError, IndexError):  # whole, so it was made so
+        raise UserFacingError("invitation.damaged") from None
+
+
+def file_text(invitation: Invitation, federation: str, until: datetime) -> str:
+    """Content of an invitation's file: the line, after what a person should know about it."""
+    return (
+        f"# Invitation of {invitation.site} to {federation}, valid until {until:%Y-%m-%d %H:%M} UTC, for one use.\n"
+        "# Keep it secret until it has been used. Open it with fedmed-desktop: Join, Open file.\n"
+        f"{invitation.line()}\n"
+    )
+
+
+def _decoded(body: str) -> bytes:
+    """Reads what belongs to the line: it may be broken over lines, and a message may go on after it."""
+    signs = ""
+    for piece in _PASSED_OVER.split(body.upper())[:_MOST_PIECES]:
+        signs += piece
+        with contextlib.suppress(binascii.Error):
+            data = base64.b32decode(signs + "=" * (-len(signs) % 8))
+            whole = base64.b32encode(data).decode().rstrip("=") == signs  # spare bits of the last sign are zero
+            if whole and _checksum(data[:-_CHECKSUM_BYTES]) == data[-_CHECKSUM_BYTES:]:
+                return data
+    raise UserFacingError("invitation.mistyped")
+
+
+def _parsed(body: bytes) -> Invitation:
+    at = 2 + _FINGERPRINT_BYTES
+    fingerprint, code = body[2:at].hex(), body[at : at + CODE_BYTES]
+    address, at = _text(body, at + CODE_BYTES)
+    name, at = _text(body, at)
+    if at != len(body) or body[1] & ~_ROOTS or clean_name(name) != name:
+        raise ValueError
+    parts = urlsplit(f"//{address}")
+    if parts.netloc != address or not parts.hostname or not parts.port or "@" in address:
+        raise ValueError
+    return Invitation(address, fingerprint, code, name, bool(body[1] & _ROOTS))
+
+
+def _text(body: bytes, at: int) -> tuple[str, int]:
+    end = at + 1 + body[at]
+    if end > len(body):
+        raise ValueError
+    return body[at + 1 : end].decode(), end
+
+
+def _checksum(body: bytes) -> bytes:
+    return hashlib.sha256(b"fedmed-desktop invitation\0" + body).digest()[:_CHECKSUM_BYTES]
