@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Invitation of a site in one line: where the coordinator is, how to know it, and a code that lets the site in once.
 
-    fedmed:<base32 of: version, flags, fingerprint, code, length of the address, address, length of the name, name, checksum>
+    fedmed:<base32 of: version, flags, fingerprint, code, address and name (each after its length), checksum>
 
-Base32 has one case, no punctuation and a compact form in QR codes. The checksum finds what was mistyped or cut off before
-any connection is tried; it protects against mistakes, not against people.
+Base32 has one case, no punctuation and a compact form in QR codes. The checksum finds what was mistyped or cut off
+before any connection is tried; it protects against mistakes, not against people.
 """
 
 from __future__ import annotations

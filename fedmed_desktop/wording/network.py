@@ -24,12 +24,14 @@ SENTENCES: Final = {
     "{sha256} to {path} from a backup.",
     "identity.signature": "A signature ({purpose}) is not by the key with fingerprint {fingerprint}. Nothing was taken "
     "from it. If this happens again, tell the host: someone may be changing what is sent.",
-    "invitation.damaged": "This invitation has something in it that no invitation can have. Ask the host for a new one.",
-    "invitation.mistyped": "This invitation is mistyped or incomplete: its checksum is wrong. Nothing was sent. Copy it "
-    "once more, the whole line from fedmed: to its end.",
+    "invitation.damaged": "This invitation has something in it that no invitation can have. Ask the host for "
+    "a new one.",
+    "invitation.mistyped": "This invitation is mistyped or incomplete: its checksum is wrong. Nothing was sent. Copy "
+    "it once more, the whole line from fedmed: to its end.",
     "invitation.newer": "This invitation was made by a newer version of fedmed-desktop (format {found}; this one reads "
     "{known}). Install the version that the host has.",
-    "invitation.none": "There is no invitation in this. It is one line that begins with fedmed: and comes from the host.",
+    "invitation.none": "There is no invitation in this. It is one line that begins with fedmed: and comes from the "
+    "host.",
     "invitation.too_long": "This is far longer than an invitation. Paste only the line that begins with fedmed:",
     "join.name_taken": "Another site has already joined with the name {site}. Choose another --name, or use the data "
     "folder that this site joined with.",
