@@ -50,7 +50,9 @@ class Chain:
 
     def rows(self, database: Database) -> list[tuple[Any, ...]]:
         """Reads and checks all rows as (seq, *columns, hash); raises UserFacingError naming the first that is wrong."""
-        found = database.rows(f"SELECT seq, {self._columns}, hash FROM {self._table} ORDER BY seq")
+        with database.snapshot():
+            found = database.rows(f"SELECT seq, {self._columns}, hash FROM {self._table} ORDER BY seq")
+            given = database.rows("SELECT seq FROM sqlite_sequence WHERE name = ?", self._table)
         before = self._first
         for number, (seq, *values, digest) in enumerate(found, 1):
             if seq != number:
@@ -58,7 +60,6 @@ class Chain:
             if digest != linked(before, *values):
                 raise damaged_row(database.path, self._table, number, "is not as it was written")
             before = digest
-        given = database.rows("SELECT seq FROM sqlite_sequence WHERE name = ?", self._table)
         if given and given[0][0] != len(found):
             raise damaged_row(database.path, self._table, len(found) + 1, "is missing")
         return found

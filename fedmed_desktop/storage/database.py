@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from ..errors import UserFacingError, disk_fault
 from ..files import is_read_only, make_folder
@@ -21,22 +21,33 @@ Migrations = Sequence[Sequence[Step]]
 """The steps (statements or functions) that lead to schema 1, from there to schema 2, and so on. Append only: files of
 every earlier schema are out there. Files from before schemas were numbered count as 0 and have the tables of 1."""
 
+_SECONDS_TO_WAIT: Final = 5.0  # for another process that writes; a transaction takes milliseconds
+
 
 class Database:
     """SQLite file in WAL mode, locked for this process: two agents on one folder would mix their states.
 
-    With `synchronous="NORMAL"` commits do not wait for the disk, and a power cut may lose the last ones. Any thread may
+    With `synchronous="NORMAL"` commits do not wait for the disk, and a power cut may lose the last ones. A `shared`
+    file may be open in several processes; one writes at a time, and the others wait for it some seconds. Any thread may
     use it; a lock lets in one at a time.
 
     Raises UserFacingError for a file that is damaged, newer or held by another process, and a full or read-only disk.
     """
 
-    def __init__(self, path: Path, migrations: Migrations, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> None:
+    def __init__(
+        self,
+        path: Path,
+        migrations: Migrations,
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        shared: bool = False,
+    ) -> None:
         self.path = path
+        self._shared = shared
         self._lock = threading.RLock()
         make_folder(path.parent)
+        wait = _SECONDS_TO_WAIT if shared else 0.0
         with self._faults():
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.0)
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=wait)
             try:
                 self._prepare(synchronous)
                 self._migrate(migrations)
@@ -55,6 +66,8 @@ class Database:
         self._connection.execute(f"PRAGMA synchronous={synchronous}")
         if synchronous == "FULL":  # each commit reaches the database itself, so that a damaged WAL file costs none
             self._connection.execute("PRAGMA wal_autocheckpoint=1")
+        if self._shared:
+            return
         self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._connection.execute("BEGIN EXCLUSIVE")
         self._connection.execute("COMMIT")
@@ -66,6 +79,8 @@ class Database:
             raise UserFacingError("storage.newer", path=str(self.path), found=found, known=len(migrations))
         for version, steps in enumerate(migrations[found:], found + 1):
             with self.transaction() as connection:
+                if connection.execute("PRAGMA user_version").fetchone()[0] >= version:
+                    continue  # another process that shares the file was first
                 for step in steps:
                     if isinstance(step, str):
                         connection.execute(step)
@@ -92,6 +107,20 @@ class Database:
                     self._connection.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Lets all that the block reads be of one moment, whatever another process writes meanwhile."""
+        with self._lock, self._faults():
+            if self._connection.in_transaction:
+                yield
+                return
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")  # nothing was written
+
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock, self._faults():
             return self._connection.execute(query, values).fetchall()
@@ -108,6 +137,8 @@ class Database:
         if name.startswith("SQLITE_FULL"):
             return UserFacingError("storage.disk_full", path=path, retryable=True)
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            if self._shared:
+                return UserFacingError("storage.busy", path=path, retryable=True)
             return UserFacingError("storage.in_use", path=str(self.path.parent))
         if name.startswith("SQLITE_READONLY") or (name.startswith("SQLITE_CANTOPEN") and is_read_only(self.path)):
             return UserFacingError("storage.read_only", path=path, retryable=True)

@@ -45,6 +45,7 @@ SENTENCES: Final = {
     "diverged; lower the learning rate and train again.",
     "lora.tensor_unknown": "The tensor {tensor} does not belong in a LoRA adapter. Choose an adapter with only "
     "LoRA factors of linear layers.",
+    "storage.busy": "Another fedmed-desktop has been writing to {path} for several seconds. Try again in a moment.",
     "storage.disk_full": "The disk is full, so {path} cannot be written. Free some space; everything that was "
     "acknowledged is safe.",
     "storage.damaged": "{path} is damaged: {reason}. Restore the folder {folder} from a backup; if you have none, "

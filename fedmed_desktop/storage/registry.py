@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Registry of a coordinator: who was invited, joined, confirmed and shut out, and which key stands for which name.
+
+Several processes open it at once: the coordinator that runs, and the commands that invite and revoke beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from ..errors import UserFacingError
+from ..federation.names import alike, clean_name
+from .chain import Chain
+from .database import Database, Migrations
+from .reading import moment, parsed
+from .roll import (
+    EVENT,
+    MOST_LETTERS_OF_A_REASON,
+    Confirmed,
+    Event,
+    Imported,
+    Invitation,
+    Invited,
+    Member,
+    Presented,
+    Revoked,
+    Roll,
+    Rotated,
+    code_hash,
+    token_hash,
+)
+
+_LOG = logging.getLogger(__name__)
+
+COORDINATOR: Final = "coordinator"
+CODE_BYTES: Final = 16
+
+_MIGRATIONS: Final[Migrations] = (
+    (
+        "CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, actor TEXT NOT NULL, "
+        "body TEXT NOT NULL, hash TEXT NOT NULL)",
+        "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class LegacySite:
+    """A site as the ledger of an earlier version knew it."""
+
+    name: str
+    token_sha256: str
+    joined: datetime
+
+
+class Registry:
+    """Durable answer to who may take part. Methods block on the disk, for some seconds at worst; any thread.
+
+    State is what the chained events add up to; it is read again when another process has added one.
+    """
+
+    def __init__(self, path: Path, legacy_sites: Iterable[LegacySite] = ()) -> None:
+        """Opens or creates it; `legacy_sites` that it does not know yet become members.
+
+        Raises UserFacingError if it is damaged, newer, or on a full or read-only disk.
+        """
+        self._database = Database(path, _MIGRATIONS, shared=True)
+        self._chain = Chain("events", "time, actor, body")
+        self._path = path
+        self._roll = Roll()
+        self._seen: int | None = None  # the file's data_version when it was last read; None after a change of our own
+        self._version = 0
+        try:
+            self._import(legacy_sites)
+            self.version()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def close(self) -> None:
+        self._database.close()
+
+    def version(self) -> int:
+        """A number that grows whenever who may take part changed, by whichever process. Cheap enough to poll."""
+        with self._database.snapshot():
+            self._now()
+            return self._version
+
+    def _now(self) -> Roll:
+        """The roll as of the caller's transaction."""
+        ((found,),) = self._database.rows("PRAGMA data_version")
+        if found != self._seen:
+            roll = Roll()
+            for seq, time, _, body, _ in self._chain.rows(self._database):
+                event = parsed(EVENT, body, self._path, "events", seq)
+                roll.apply(event, moment(time, self._path, "events", seq))
+            self._roll, self._seen = roll, found
+            self._version += 1
+        return self._roll
+
+    def _add(self, connection: sqlite3.Connection, event: Event, now: datetime, by: str) -> None:
+        time = now.astimezone(UTC).isoformat()
+        self._seen = None  # read again once the transaction has ended, in whichever way
+        self._chain.append(connection, time, by, event.model_dump_json())
+        _LOG.info("%s: %s is %s", by, event.site, event.event)
+
+    def _import(self, sites: Iterable[LegacySite]) -> None:
+        sites = tuple(sites)
+        if self._read().members.keys() >= {site.name for site in sites}:
+            return
+        with self._database.transaction() as connection:
+            known = self._now().members
+            for site in sites:
+                if site.name not in known:
+                    event = Imported(site=site.name, token_sha256=site.token_sha256, joined=site.joined)
+                    self._add(connection, event, site.joined, COORDINATOR)
+
+    def _read(self) -> Roll:
+        with self._database.snapshot():
+            return self._now()
+
+    # -- a site comes --------------------------------------------------------------------------------------------------
+
+    def join(
+        self,
+        key: str,
+        *,
+        site: str,
+        now: datetime,
+        code: bytes | None = None,
+        token: str | None = None,
+        open_to_all: bool = False,
+        confirm: bool = False,
+    ) -> Member:
+        """Lets in the site that has proved this key: one that is known, is invited, or has the token of its name.
+
+        A known key keeps its registered name, whatever `site` says; a code gives the invited name. `open_to_all`: a new
+        key may take a free name without a code. With `confirm` a newly bound key waits for the host's confirmation.
+        Of two who come with one code, one is let in. Raises UserFacingError (join.*).
+        """
+        who = Presented(
+            key,
+            _named(site),
+            None if code is None else code_hash(code),
+            None if token is None else token_hash(token),
+        )
+        found = self._read().admit(who, now, open_to_all, confirm)
+        if isinstance(found, Member):
+            return found
+        with self._database.transaction() as connection:
+            found = self._now().admit(who, now, open_to_all, confirm)
+            if isinstance(found, Member):
+                return found
+            self._add(connection, found, now, COORDINATOR)
+        return self._read().members[found.site]
+
+    def member(self, site: str) -> Member | None:
+        """The member with exactly this name."""
+        return self._read().members.get(site)
+
+    def members(self) -> tuple[Member, ...]:
+        """All who ever joined, the revoked ones too, in the order in which they came."""
+        return tuple(self._read().members.values())
+
+    def invitations(self, now: datetime) -> tuple[Invitation, ...]:
+        """Those that can still be used."""
+        return self._read().invitations(now)
+
+    @property
+    def has_invited(self) -> bool:
+        """Whether the host ever invited a site."""
+        return self._read().has_invited
+
+    # -- the host decides ----------------------------------------------------------------------------------------------
+
+    def invite(self, site: str, valid: timedelta, now: datetime, by: str) -> bytes:
+        """Makes a code that lets one key in under this name; an earlier one for it no longer counts.
+
+        Raises UserFacingError if a site has the name or one that looks like it. A revoked site may be invited again.
+        """
+        name, code = _named(site), secrets.token_bytes(CODE_BYTES)
+        with self._database.transaction() as connection:
+            roll = self._now()
+            other = roll.namesake(name, now)
+            if other not in (None, name):
+                raise UserFacingError("registry.looks_alike", site=name, other=str(other))
+            if name in roll.members and roll.members[name].state != "revoked":
+                raise UserFacingError("registry.has_joined", site=name)
+            self._add(connection, Invited(site=name, code_sha256=code_hash(code), until=now + valid), now, by)
+        return code
+
+    def rotate(self, site: str, valid: timedelta, now: datetime, by: str) -> bytes:
+        """Makes a code for a site that has joined: until then its key counts, which the next one replaces.
+
+        Raises UserFacingError if there is no such site, or if it was revoked.
+        """
+        code = secrets.token_bytes(CODE_BYTES)
+        with self._database.transaction() as connection:
+            name = self._present(site).name
+            self._add(connection, Rotated(site=name, code_sha256=code_hash(code), until=now + valid), now, by)
+        return code
+
+    def confirm(self, site: str, now: datetime, by: str) -> Member:
+        """Admits a waiting site, given by its name or the start of its fingerprint; an admitted one stays so."""
+        with self._database.transaction() as connection:
+            member = self._present(site)
+            if member.state == "waiting":
+                self._add(connection, Confirmed(site=member.name), now, by)
+        return self._read().members[member.name]
+
+    def revoke(self, site: str, now: datetime, by: str, reason: str = "") -> Member | Invitation:
+        """Shuts a site out, and takes back its codes; also an invitation that nobody has used yet."""
+        with self._database.transaction() as connection:
+            roll = self._now()
+            live = {alike(one.site): one for one in roll.invitations(now)}
+            invitation = live.get(alike(site))
+            name = invitation.site if invitation else roll.find(site).name
+            member = roll.members.get(name)
+            if invitation or (member and member.state != "revoked"):
+                self._add(connection, Revoked(site=name, reason=reason[:MOST_LETTERS_OF_A_REASON]), now, by)
+        if invitation and not member:
+            return invitation
+        return self._read().members[name]
+
+    def _present(self, site: str) -> Member:
+        member = self._now().find(site)
+        if member.state == "revoked":
+            raise UserFacingError("registry.is_revoked", site=member.name)
+        return member
+
+    # -- facts that an invitation needs --------------------------------------------------------------------------------
+
+    def remember(self, name: str, value: str) -> None:
+        """Keeps what the coordinator knows of itself, such as its public address, for commands beside it."""
+        if self.recall(name) != value:
+            with self._database.transaction() as connection:
+                connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
+
+    def recall(self, name: str) -> str | None:
+        found = self._database.rows("SELECT value FROM facts WHERE name = ?", name)
+        return str(found[0][0]) if found else None
+
+
+def _named(site: str) -> str:
+    try:
+        return clean_name(site)
+    except ValueError as error:
+        raise UserFacingError("site.name", name=site[:100]) from error
