@@ -26,9 +26,9 @@ from .roll import (
     Confirmed,
     Event,
     Imported,
-    Invitation,
     Invited,
     Member,
+    OpenInvitation,
     Presented,
     Revoked,
     Roll,
@@ -169,7 +169,7 @@ class Registry:
         """All who ever joined, the revoked ones too, in the order in which they came."""
         return tuple(self._read().members.values())
 
-    def invitations(self, now: datetime) -> tuple[Invitation, ...]:
+    def invitations(self, now: datetime) -> tuple[OpenInvitation, ...]:
         """Those that can still be used."""
         return self._read().invitations(now)
 
@@ -215,7 +215,7 @@ class Registry:
                 self._add(connection, Confirmed(site=member.name), now, by)
         return self._read().members[member.name]
 
-    def revoke(self, site: str, now: datetime, by: str, reason: str = "") -> Member | Invitation:
+    def revoke(self, site: str, now: datetime, by: str, reason: str = "") -> Member | OpenInvitation:
         """Shuts a site out, and takes back its codes; also an invitation that nobody has used yet."""
         with self._database.transaction() as connection:
             roll = self._now()

@@ -44,7 +44,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Invitation:
+class OpenInvitation:
     """A code that has not been used; `rotates`: for a site that has joined, to bind another key to its name."""
 
     site: str
@@ -185,10 +185,10 @@ class Roll:
         for code in self._codes.values():
             code.withdrawn |= code.site == site and code.user is None
 
-    def invitations(self, now: datetime) -> tuple[Invitation, ...]:
+    def invitations(self, now: datetime) -> tuple[OpenInvitation, ...]:
         """Those that can still be used."""
         live = (code for code in self._codes.values() if code.counts(now))
-        return tuple(Invitation(code.site, code.until, code.rotates) for code in live)
+        return tuple(OpenInvitation(code.site, code.until, code.rotates) for code in live)
 
     def namesake(self, site: str, now: datetime) -> str | None:
         """The name of a member or of a live invitation that is this one, or looks like it."""

@@ -20,7 +20,7 @@ import pytest
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.identity import PrivateKey, fingerprint
 from fedmed_desktop.storage.registry import LegacySite, Registry
-from fedmed_desktop.storage.roll import Invitation, token_hash
+from fedmed_desktop.storage.roll import OpenInvitation, token_hash
 from tests.parts.told import told_as
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -85,7 +85,7 @@ def test_that_without_a_code_or_with_a_guessed_one_nobody_comes_in(registry: Reg
 
 def test_that_only_the_newest_invitation_of_a_name_counts(registry: Registry) -> None:
     first, second = invited(registry), invited(registry)
-    assert registry.invitations(NOW) == (Invitation("Mercy General", NOW + WEEK, rotates=False),)
+    assert registry.invitations(NOW) == (OpenInvitation("Mercy General", NOW + WEEK, rotates=False),)
     with told_as("newer one replaced it"):
         registry.join(ONE, site="x", now=NOW, code=first)
     assert registry.join(ONE, site="x", now=NOW, code=second).state == "admitted"
@@ -187,7 +187,7 @@ def test_that_a_revoked_site_comes_in_only_with_a_new_invitation(registry: Regis
 
 def test_that_an_unused_invitation_can_be_taken_back(registry: Registry) -> None:
     code = invited(registry)
-    assert registry.revoke("mercy general", NOW, "host") == Invitation("Mercy General", NOW + WEEK, rotates=False)
+    assert registry.revoke("mercy general", NOW, "host") == OpenInvitation("Mercy General", NOW + WEEK, rotates=False)
     with told_as("the host took it back"):
         registry.join(ONE, site="x", now=NOW, code=code)
     assert registry.invitations(NOW) == () == registry.members()
@@ -200,7 +200,7 @@ def test_that_an_unused_invitation_can_be_taken_back(registry: Registry) -> None
 def test_that_a_rotated_site_keeps_its_name_and_loses_its_old_key_at_the_next_join(registry: Registry) -> None:
     first = registry.join(ONE, site="x", now=NOW, code=invited(registry))
     code = registry.rotate("Mercy General", WEEK, NOW, "host")
-    assert registry.invitations(NOW) == (Invitation("Mercy General", NOW + WEEK, rotates=True),)
+    assert registry.invitations(NOW) == (OpenInvitation("Mercy General", NOW + WEEK, rotates=True),)
     assert registry.join(ONE, site="x", now=NOW) == first
     second = registry.join(TWO, site="x", now=NOW + WEEK / 2, code=code, confirm=True)
     assert (second.name, second.key, second.state) == ("Mercy General", TWO, "waiting")
