@@ -53,6 +53,22 @@ SENTENCES: Final = {
     "protocol.bad_chunk": "A piece of an adapter cannot be accepted: {reason}. The transfer starts again.",
     "protocol.not_understood": "The other side sent something that this version does not understand ({place}: "
     "{reason}). Use the same version of fedmed-desktop on both sides.",
+    "proxy.address": "This is not a proxy's address. Give one such as http://proxy.example.org:3128 (with a name and a "
+    'password: http://name:password@proxy.example.org:3128), or "system" or "none".',
+    "proxy.cannot_reach": "The proxy {proxy} answers, but it cannot reach the coordinator at {address} (HTTP "
+    "{status}). Check the address, and ask the people who run the proxy whether it may connect there.",
+    "proxy.no_basic": "The proxy {proxy} wants a sign-in of a kind that fedmed-desktop does not know ({ways}). Ask the "
+    "people who run it to let this computer connect to {address} without one, or with a name and a password (Basic).",
+    "proxy.no_proxy_there": "At {proxy} something answers, but it is not an HTTP proxy. Check the proxy's address.",
+    "proxy.refuses": "The proxy {proxy} refuses connections to {address} (HTTP {status}). Ask the people who run it to "
+    "allow HTTP CONNECT to this address and port.",
+    "proxy.socks": 'SOCKS proxies cannot be used. Give an HTTP proxy with --proxy or in Settings, or choose "none".',
+    "proxy.unreachable": "The proxy {proxy} does not answer. Check its address, and that this computer is in the "
+    "network that it belongs to; or choose another proxy, or none.",
+    "proxy.wants_password": "The proxy {proxy} wants a name and a password. Give them in the proxy's address, as "
+    "http://name:password@…, with --proxy, in HTTPS_PROXY or in Settings.",
+    "proxy.wrong_password": "The proxy {proxy} does not accept the name and the password that it was given. Correct "
+    "them before you try again: repeated tries may lock the account.",
     "site.name": "{name} cannot be a site's name. Use up to 60 letters, digits, spaces and . , ' - & ( ), and begin "
     "with a letter or digit.",
     "site.rule_reason": "A rule needs a reason: say in a few words why every update may be sent.",
