@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,21 @@ def linked(before: str, *content: object) -> str:
     """Hash of a row: sha256 over the hash of the row before and its own content."""
     text = json.dumps([before, *content], separators=(",", ":"), default=repr)  # repr: damage may make bytes of a text
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def broken(rows: Iterable[Sequence[Any]], first: str, given: int) -> tuple[int, str] | None:
+    """The first wrong one of chained rows (seq, *columns, hash), and what is wrong with it; None where all are whole.
+
+    `given`: how many rows were ever written, so that those missing at the end are noticed.
+    """
+    before, number = first, 0
+    for number, (seq, *values, digest) in enumerate(rows, 1):
+        if seq != number:
+            return number, "is missing"
+        if digest != linked(before, *values):
+            return number, "is not as it was written"
+        before = digest
+    return None if number == given else (number + 1, "is missing")
 
 
 class Chain:
@@ -53,15 +69,8 @@ class Chain:
         with database.snapshot():
             found = database.rows(f"SELECT seq, {self._columns}, hash FROM {self._table} ORDER BY seq")
             given = database.rows("SELECT seq FROM sqlite_sequence WHERE name = ?", self._table)
-        before = self._first
-        for number, (seq, *values, digest) in enumerate(found, 1):
-            if seq != number:
-                raise damaged_row(database.path, self._table, number, "is missing")
-            if digest != linked(before, *values):
-                raise damaged_row(database.path, self._table, number, "is not as it was written")
-            before = digest
-        if given and given[0][0] != len(found):
-            raise damaged_row(database.path, self._table, len(found) + 1, "is missing")
+        if wrong := broken(found, self._first, given[0][0] if given else len(found)):
+            raise damaged_row(database.path, self._table, *wrong)
         return found
 
 
