@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..errors import UserFacingError
 from ..files import write_durably
-from ..storage.audit_file import Verdict, as_csv, as_json, verify_audit
+from ..storage.audit_file import AuditFile, Verdict, as_csv, as_json, verify_audit
+from ..storage.secrets import NOTE, Role, load_key
 from ..wording import told
 
 BROKEN = 1
@@ -26,8 +27,7 @@ def run(argv: list[str]) -> int:
     else:
         print("\n".join(_whole(verdict, options.against)))
     if target:
-        write_durably(target, (as_csv if target.suffix.lower() == ".csv" else as_json)(verdict.file))
-        print(f"Its entries are in {target}.")
+        print(_exported(verdict.file, options.path, target))
     return BROKEN if verdict.fault else 0
 
 
@@ -48,6 +48,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the entries to a .csv or .json file")
     return parser
+
+
+def _exported(file: AuditFile, source: Path, target: Path) -> str:
+    if target.suffix.lower() == ".csv":
+        write_durably(target, as_csv(file))
+        return f"Its entries are in {target}. A table proves nothing; export a .json file for that."
+    role: Role = "coordinator" if file.side == "coordinator" else "site"
+    key = load_key(source, role)[0] if (source / NOTE).is_file() else None
+    write_durably(target, as_json(file, key))
+    if key is None:
+        return f"Its entries are in {target}, which is not signed: only a data folder has a key."
+    return f"Its entries are in {target}, signed with the key {key.fingerprint}."
 
 
 def _whole(verdict: Verdict, against: Path | None) -> list[str]:

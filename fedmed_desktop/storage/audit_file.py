@@ -59,7 +59,7 @@ class AuditFile:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found. `compared`: heads that one side holds of the other, and that were found there."""
+    """Result of a check. `compared`: heads that one side holds of the other, and that were found there."""
 
     file: AuditFile
     fault: UserFacingError | None
@@ -221,5 +221,5 @@ def as_csv(file: AuditFile) -> bytes:
 
 
 def _claim(rows: Sequence[Row]) -> dict[str, str | int | None]:
-    """What an export's signature is over."""
+    """Content of an export's signature."""
     return {"count": len(rows), "head": str(rows[-1]["hash"]) if rows else ""}

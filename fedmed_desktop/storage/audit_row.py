@@ -76,7 +76,7 @@ class _Frozen(BaseModel):
 
 
 class AuditEntry(_Frozen):
-    """What the writer says of an event.
+    """Event as its writer tells it.
 
     `object_id`: a name or a number of the object, `object_hash` its sha256 (an update's, a plan's, a key's).
     `evidence`: sha256 of all that was decided on. `peer`: the other side's name, where the event is between both, and

@@ -24,6 +24,7 @@ from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.storage.audit import Audit
 from fedmed_desktop.storage.audit_file import as_csv, as_json, read_audit, verify_audit
 from fedmed_desktop.storage.audit_row import COLUMNS, AuditEntry, AuditRow, Side
+from fedmed_desktop.storage.secrets import load_key
 from fedmed_desktop.wording import told
 from tests.parts.told import told_as
 
@@ -336,8 +337,13 @@ def test_that_the_command_line_says_the_verdict_first(tmp_path: Path, capsys: py
     said = capsys.readouterr().out
     assert said.startswith("Whole: 6 entries of the site Mercy General") and "all 6 heads" in said
     assert cli.main(["--verify-audit", str(site), "--export", str(tmp_path / "x.json")]) == 0
-    assert "--against" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "--against" in said and "not signed" in said
     assert verify_audit(tmp_path / "x.json").fault is None
+    key, _ = load_key(site, "site", in_file=True)
+    assert cli.main(["--verify-audit", str(site), "--export", str(tmp_path / "x.json")]) == 0
+    assert f"signed with the key {key.fingerprint}" in capsys.readouterr().out
+    assert verify_audit(tmp_path / "x.json").file.signed_by == key.fingerprint
     with closing(sqlite3.connect(site / "audit.sqlite")) as connection, connection:
         connection.execute("UPDATE entries SET reason = 'another' WHERE seq = 3")
     assert cli.main(["--verify-audit", str(site)]) == 1
