@@ -187,6 +187,13 @@ class SiteSeen(_SiteEvent):
     phase: Phase | None = None
 
 
+class SiteQuiet(_SiteEvent):
+    """A site that should be at work has made no progress since then; None: it makes progress again, or is done."""
+
+    type: Literal["quiet"] = "quiet"
+    since: AwareDatetime | None = None
+
+
 class RoundOpened(_Event):
     type: Literal["round_opened"] = "round_opened"
     round: int
@@ -196,7 +203,7 @@ class RoundOpened(_Event):
 
 
 class RoundClosed(_Event):
-    """`reason`: all sites answered, or the deadline passed."""
+    """`reason`: "answered" where all sites have, or the deadline at which the round stopped waiting for the rest."""
 
     type: Literal["round_closed"] = "round_closed"
     round: int
@@ -270,6 +277,7 @@ Event = (
     | ReceiptReceived
     | UpdateRefused
     | SiteSeen
+    | SiteQuiet
     | RoundOpened
     | RoundClosed
     | RoundCombined

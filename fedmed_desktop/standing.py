@@ -14,6 +14,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from .bounds import Count, Scalar
 from .scores import Scores
 
+DeadlineName = Literal["join", "download", "train", "approve", "upload"]
+"""The deadlines of a federation, in the order in which a round meets them; `download` and `upload` count progress."""
+
 FederationPhase = Literal["gathering", "open", "combining", "evaluating", "paused", "finished"]
 
 SiteWord = Literal[
@@ -56,7 +59,8 @@ class FederationStanding(BaseModel):
     `opened` is None before round one, `closes` wherever no deadline runs. `sites` counts the joined sites by their
     word, words without a site left out; `connected` counts those with a connection. `history` has the latest closed
     rounds, oldest first. `held_up` is the code of a fault at the coordinator that it waits for, while that pauses the
-    federation; it continues by itself.
+    federation; it continues by itself. `joins_until`: when a quorum stops waiting for further sites before round one.
+    `quiet` counts the sites that should be at work and have made no progress since `quiet_since`, or even longer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -71,3 +75,6 @@ class FederationStanding(BaseModel):
     connected: Count
     history: tuple[ClosedRound, ...]
     held_up: Annotated[str, Field(max_length=64)] | None = None
+    joins_until: AwareDatetime | None = None
+    quiet: Count = 0
+    quiet_since: AwareDatetime | None = None

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.live import Live
@@ -122,6 +122,14 @@ class _Row:
     score: float | None = None
     began: float = field(default_factory=time.monotonic)
     note: str = ""
+    quiet_since: datetime | None = None
+
+    @property
+    def remark(self) -> str:
+        """The note, or for how long nothing has moved."""
+        if self.quiet_since is None:
+            return self.note
+        return f"no progress for {(datetime.now(UTC) - self.quiet_since).total_seconds() / 60:.0f} min"
 
     @property
     def left(self) -> str:
@@ -178,6 +186,8 @@ class TableFace:
                 row.note = event.state
             case events.SiteSeen():
                 row.note = event.state
+            case events.SiteQuiet():
+                row.quiet_since = event.since
             case _:
                 pass
 
@@ -195,7 +205,7 @@ class TableFace:
                     "" if row.loss is None else f"{row.loss:.3f}",
                     "" if row.score is None else f"{row.score:.2f}",
                     row.left,
-                    row.note,
+                    row.remark,
                 )
         return table
 
@@ -235,7 +245,15 @@ def _is_news(event: events.Event) -> bool:
             return event.decision != "released"
         case events.Prepared() | events.RoundOpened() | events.RoundCombined() | events.UpdateRefused():
             return True
-        case events.Warned() | events.FederationPaused() | events.FederationResumed() | events.Failed():
+        case events.RoundClosed():
+            return event.reason != "answered"
+        case (
+            events.SiteQuiet()
+            | events.Warned()
+            | events.FederationPaused()
+            | events.FederationResumed()
+            | events.Failed()
+        ):
             return True
     return False
 

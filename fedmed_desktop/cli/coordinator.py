@@ -8,12 +8,14 @@ import asyncio
 import json
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserFacingError
 from ..wording import sentence
+from ..wording.lines import closing
 from .logs import add_log_level, log_to_stderr
 from .numbers import positive, whole
 from .scoring import DEFAULT_NOTES, make_scorer
@@ -124,16 +126,35 @@ def _status_lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"  {sentence(status['reason'], status['params'])}"
     for site, state in status["sites"].items():
         words = [word for word in ("connected", "sent", "awaits_approval", "declined") if state[word]]
+        words += [f"no progress for {_minutes_since(since)}"] if (since := state.get("quiet_since")) else []
         words += [] if state["asked"] or status["phase"] == "gathering" else ["not asked in this round"]
         yield f"  {site}: {', '.join(words).replace('_', ' ') or 'away'}"
+    yield from _deadlines(status.get("deadlines", {}))
     if last := status["last"]:
         yield from _closed_round(last)
+
+
+def _deadlines(deadlines: dict[str, Any]) -> Iterator[str]:
+    """All five: how long each is, and until when it runs for whom."""
+    if deadlines:
+        yield "deadlines"
+    for name, one in deadlines.items():
+        ends = f", until {datetime.fromisoformat(one['ends']).astimezone():%a %H:%M}" if one["ends"] else ""
+        sites = f" for {', '.join(one['sites'])}" if one["sites"] else ""
+        progress = " without progress" if name in ("download", "upload") else ""
+        yield f"  {name}: {one['minutes']:g} min{progress}{ends}{sites}"
+
+
+def _minutes_since(time: str) -> str:
+    return f"{(datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds() / 60:.0f} min"
 
 
 def _closed_round(last: dict[str, Any]) -> Iterator[str]:
     """The last closed round: the weight of each site, and the measures behind it."""
     measures = "".join(f", {name} {value:.4g}" for name, value in sorted(last["measures"].items()))
-    yield f"round {last['round']} closed: adapter {last['adapter'][:12]}, residual {last['residual']:.4f}{measures}"
+    why = f" ({closing(last['reason'])})" if last.get("reason") else ""
+    residual = f"residual {last['residual']:.4f}{measures}"
+    yield f"round {last['round']} closed{why}: adapter {last['adapter'][:12]}, {residual}"
     for site, one in sorted(last["sites"].items()):
         drifts = ", ".join(f"{name} {value:.3f}" for name, value in one["drift"].items() if value is not None)
         loss = "" if one["shared_loss"] is None else f", loss on shared notes {one['shared_loss']:.4f}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime
 
 from ..events import Phase
 from ..federation import FederationSpec
@@ -29,8 +30,9 @@ MOST_BYTES = 2**18
 class Bulletin:
     """One federation's standing. All on the host's event loop.
 
-    `state` and `connected` say how things are; `settled` returns once the ledger holds all of it, since nothing is told
-    before. While something holds the federation up it stands as paused.
+    `state`, `connected` and `quiet` (last signs of progress of the sites that show none) say how things are; `settled`
+    returns once the ledger holds all of it, since nothing is told before. While something holds the federation up it
+    stands as paused.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Bulletin:
         connected: Callable[[], Collection[str]],
         settled: Callable[[], Awaitable[None]],
         held_up: Callable[[], str | None] = lambda: None,
+        quiet: Callable[[], Collection[datetime]] = lambda: (),
     ) -> None:
         self.interval = INTERVAL
         self._spec = spec
@@ -47,6 +50,7 @@ class Bulletin:
         self._connected = connected
         self._settled = settled
         self._held_up = held_up
+        self._quiet = quiet
         self._told: dict[str, tuple[int, Phase]] = {}
         self._common: dict[int, tuple[Pooled | None, list[int]]] = {}  # of closed rounds, the same for all sites
         self._readers: set[Reader] = set()
@@ -77,7 +81,8 @@ class Bulletin:
                 closed[record.round] = closed_round(record, site, *self._common_of(record))
         history = [closed[record.round] for record in latest]
         if self._now is None:
-            now, held_up = standing(self._spec, state, self._told, self._connected()), self._held_up()
+            now = standing(self._spec, state, self._told, self._connected(), self._quiet())
+            held_up = self._held_up()
             self._now = now.model_copy(update={"phase": "paused", "held_up": held_up}) if held_up else now
         return Standing(**dict(self._now) | {"history": tuple(history)})
 

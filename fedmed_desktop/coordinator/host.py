@@ -19,7 +19,7 @@ from .. import events
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Rounds, Scorer, Update
 from ..federation.actions import Acknowledge, Action, Combine, Offer, Reject
-from ..federation.inputs import Input, Resumed, RoundCombined, TimePassed, UpdateArrived
+from ..federation.inputs import Input, Resumed, RoundCombined, UpdateArrived
 from ..protocol.messages import Ask, Finished, Message, NotAsked, Receipt, Refused
 from ..protocol.transfer import Chunk
 from ..storage import BlobStore, Ledger
@@ -29,6 +29,7 @@ from .checking import Checking
 from .held_up import HeldUp
 from .lost import LostParts, check_adapters
 from .measuring import Measuring, check_scorer
+from .progress import Progress
 
 _LONGEST_SLEEP = 30.0
 # Seconds until what failed is tried again: doubled each time, from the first to the last. Inferred.
@@ -87,7 +88,9 @@ class Host:
             lambda: self.sessions.keys(),
             self.settled,
             lambda: self.held_up.code,
+            lambda: self.progress.quiet().values(),
         )
+        self.progress = Progress(spec, lambda: self.rounds.state, clock, emit, self.bulletin.changed)
         self.held_up = HeldUp(emit, lambda: self.rounds.state.round, self._stood_or_went_on)
         self.checking = Checking(spec, self.blobs, self.held_up)
         self._measuring = Measuring(scorer, self.blobs) if scorer else None
@@ -151,6 +154,7 @@ class Host:
         self._set_alarm()
         if step.changed:
             self.bulletin.changed()
+            self.progress.look()
         for event in step.events:  # last: a face that cannot show them (a closed pipe) must not stop the federation
             self._emit(event)
 
@@ -312,7 +316,7 @@ class Host:
             return
         if self._alarm and self._alarm is not asyncio.current_task():
             self._alarm.cancel()
-        due = self.rounds.wake_at
+        due = self.progress.wake_at()
         # Deadlines are of the wall clock; a long sleep would miss that it was set, or that the machine slept.
         # Told too early, the rounds change nothing, and the alarm is set again.
         left = min(max(0.0, (due - self._clock()).total_seconds()), _LONGEST_SLEEP) if due else _LONGEST_SLEEP
@@ -329,7 +333,8 @@ class Host:
         try:
             if self.checking.look_again() and self.rounds.state.phase == "finished":
                 self._bid_farewell()
-            await self.apply(self._unwritten or TimePassed())
+            await self.apply(self._unwritten or self.progress.time_passed())
+            self.progress.look()
         except Exception as error:
             if not self._may_pass("ledger", error):
                 return

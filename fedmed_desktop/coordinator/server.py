@@ -109,6 +109,7 @@ class CoordinatorServer:
     def status(self) -> dict[str, object]:
         """Where the federation stands; names, numbers and hashes only."""
         state, held_up = self._host.rounds.state, self._host.held_up.reason
+        quiet = self._host.progress.quiet()
         return {
             "name": self._host.spec.name,
             "version": __version__,
@@ -120,6 +121,14 @@ class CoordinatorServer:
             "rounds": self._host.spec.rounds,
             "attempt": state.attempt,
             "closes": state.closes.isoformat() if state.closes else None,
+            "deadlines": {
+                one.name: {
+                    "minutes": one.minutes,
+                    "ends": one.ends.isoformat() if one.ends else None,
+                    "sites": list(one.sites),
+                }
+                for one in self._host.progress.deadlines()
+            },
             "adapter": state.start,
             "sites": {
                 site: {
@@ -128,6 +137,7 @@ class CoordinatorServer:
                     "sent": site in state.updates,
                     "declined": state.declined.get(site),
                     "awaits_approval": site in state.awaiting and site in state.unanswered(),
+                    "quiet_since": quiet[site].isoformat() if site in quiet else None,
                 }
                 for site in state.sites
             },
@@ -218,6 +228,7 @@ def _closed(record: RoundRecord) -> dict[str, object]:
     """Weights of the updates in a closed round, and the reasons for them."""
     return {
         "round": record.round,
+        "reason": record.reason,
         "adapter": record.adapter,
         "frozen": record.frozen,
         "residual": record.residual,

@@ -61,6 +61,7 @@ class SiteSession:
         self._plan: Plan | None = None
         self._reception: Reception | None = None
         self._receiving = ""  # the name of the part that is
+        self._phase: tuple[int, events.Phase] | None = None  # that it has told last
         self._checked: dict[str, Path] = {}  # parts that passed, and where they lie
         self.ended = asyncio.Event()
 
@@ -109,8 +110,7 @@ class SiteSession:
     async def _message(self, message: Message) -> None:
         match message:
             case Progress(round=round_number, phase=phase):
-                self._emit(events.SiteSeen(site=self.site, round=round_number, state="phase", phase=phase))
-                self._host.bulletin.told(self.site, round_number, phase)
+                self._told(round_number, phase)
                 if phase == "approval":
                     await self._host.apply(AwaitsApproval(site=self.site, round=round_number))
             case OfferUpdate(update=update):
@@ -126,6 +126,14 @@ class SiteSession:
                     self._emit(events.Warned(site=self.site, code=fault.code, params=fault.params))
             case _:
                 raise UserFacingError("protocol.not_understood", place=message.type, reason="not for a coordinator")
+
+    def _told(self, round_number: int, phase: events.Phase) -> None:
+        """A site says its phase again while it works, as a sign that it does: that is no news for faces."""
+        self._host.progress.told(self.site, round_number, phase)
+        if (round_number, phase) != self._phase:
+            self._phase = (round_number, phase)
+            self._emit(events.SiteSeen(site=self.site, round=round_number, state="phase", phase=phase))
+            self._host.bulletin.told(self.site, round_number, phase)
 
     # -- upload --------------------------------------------------------------------------------------------------
 
@@ -200,6 +208,7 @@ class SiteSession:
                 raise
             self._refuse(update, error)
             return
+        self._host.progress.moved(self.site, "upload")
         if complete:
             await self._received()
 
@@ -263,4 +272,5 @@ class SiteSession:
             await asyncio.gather(self._download, return_exceptions=True)
             await self.connection.drain()
         path = await self._host.checking.whole(self._host.rounds.state.round, sha256)
-        self._download = asyncio.create_task(send_blob(self.connection, sha256, path, offset))
+        moved = lambda sent, total: self._host.progress.moved(self.site, "download")  # noqa: E731
+        self._download = asyncio.create_task(send_blob(self.connection, sha256, path, offset, moved))

@@ -49,8 +49,19 @@ class SiteDeclined(Frozen):
     code: str = Field(max_length=64)
 
 
+Transfer = Literal["download", "upload"]
+
+
 class TimePassed(Frozen):
+    """It is later now. What is known of transfers comes with it, since nothing else about them is in the ledger.
+
+    `moving`: sites whose upload goes on; `stalled`: those of whose transfer no byte has moved for as long as its
+    deadline allows. Both empty where nobody watches transfers.
+    """
+
     input: Literal["time"] = "time"
+    moving: tuple[str, ...] = ()
+    stalled: dict[str, Transfer] = Field(default_factory=dict)
 
 
 class RoundCombined(Frozen):

@@ -220,6 +220,11 @@ class SitePart:
         """The working thread has reached this phase."""
         self._enter(round_number, phase)
 
+    def works(self) -> None:
+        """The work makes progress: the coordinator is told its phase once more, as a sign."""
+        if not self._is_held:
+            self._out.append(do.Tell(self._round, self._phase))
+
     def pause(self, paused: bool) -> None:
         """Computing stands still from now on, or goes on; repeating changes nothing."""
         if paused != self.paused:

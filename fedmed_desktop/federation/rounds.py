@@ -8,10 +8,11 @@ one loaded from a dump, give the same state to the last bit.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from .. import events
 from .actions import Acknowledge, Combine, Offer, Reject, Step
+from .deadlines import ends, passed
 from .inputs import (
     AwaitsApproval,
     Input,
@@ -57,7 +58,7 @@ class Rounds:
             case SiteDeclined():
                 self._declined(given, now, step)
             case TimePassed():
-                self._time(now, step)
+                self._time(given, now, step)
             case RoundCombined():
                 self._combined(given, now, step)
             case Resumed():
@@ -86,16 +87,7 @@ class Rounds:
     @property
     def wake_at(self) -> datetime | None:
         """Time at which TimePassed should be fed next; None while there is no deadline."""
-        state = self.state
-        if state.phase == "gathering":
-            return self._gathering_ends()
-        if state.phase not in ("open", "evaluating"):
-            return None
-        assert state.closes is not None
-        asked = [state.awaiting[site] for site in state.unanswered() if site in state.awaiting]
-        # An operator who was asked after the training time does not hold up the round.
-        waits = [began + self.spec.round.approval_time for began in asked if began <= state.closes]
-        return max([state.closes, *waits])
+        return ends(self.spec, self.state)
 
     # -- inputs --------------------------------------------------------------------------------------------------
 
@@ -193,15 +185,15 @@ class Rounds:
         step.events.append(events.SiteSeen(time=now, site=given.site, round=given.round, state="declined"))
         self._close_if_answered(now, step)
 
-    def _time(self, now: datetime, step: Step) -> None:
-        due = self.wake_at
-        if due is None or now < due:
+    def _time(self, given: TimePassed, now: datetime, step: Step) -> None:
+        deadline = passed(self.spec, self.state, given, now)
+        if deadline is None:
             return
         step.changed = True
-        if self.state.phase == "gathering":
+        if deadline == "join":
             self._open(now, step)
         else:
-            self._close(now, "deadline", step)
+            self._close(now, deadline, step)
 
     def _resumed(self, now: datetime, step: Step) -> None:
         if self.state.phase == "paused":
@@ -290,15 +282,6 @@ class Rounds:
         state.phase = "finished"
         state.evaluation = {site: update.report for site, update in sorted(state.updates.items())}
         step.events.append(events.FederationFinished(time=now, site="", round=state.round, adapter=state.start))
-
-    # -- deadlines -----------------------------------------------------------------------------------------------
-
-    def _gathering_ends(self) -> datetime | None:
-        """Time at which a federation with its quorum stops waiting for further sites; None without a quorum."""
-        state = self.state
-        if state.gathering_since is None or len(state.sites) < self.spec.round.quorum:
-            return None
-        return state.gathering_since + timedelta(minutes=self.spec.round.join_minutes)
 
     def _types(self, update: Update) -> set[str]:
         """Entity types in the report's scores and histogram; unknown ones would shift every other site's drift."""

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from ..bounds import Count, PositiveFloat, PositiveInt
 from ..files import read_toml
 from ..lora.algebra import Cut
+from ..standing import DeadlineName
 from .checked import checked
 from .combine import Combining
 from .methods import AnyMethod, FedMedLora, usual
@@ -55,20 +56,26 @@ Minutes = Annotated[float, Field(gt=0, le=5_256_000)]
 
 
 class RoundSettings(Frozen):
-    """Quorum and deadlines of rounds.
+    """Quorum and the five deadlines of rounds.
 
     Round one opens once `sites` have joined, or `join_minutes` after the first if they are a quorum. A round closes
-    when every asked site has answered, or at its deadline with at least `quorum` updates. A site that is waiting for
-    its operator's decision at the deadline has until `approval_minutes` after it began to wait. `clients` of the joined
-    sites are asked in each round (None: all).
+    when every asked site has answered, or `training_minutes` after it was opened with at least `quorum` updates. A site
+    that is waiting for its operator's decision then has until `approval_minutes` after it began to wait. `clients` of
+    the joined sites are asked in each round (None: all).
+
+    `download_minutes` and `upload_minutes` count progress: time in which not a byte of a transfer has moved. A round
+    that has its quorum does not wait for a site whose transfer stands still for so long, and waits for one whose upload
+    still moves when its time is up, but no longer than `training_minutes` more. Both inferred, like the others.
     """
 
     sites: PositiveInt = 3
     quorum: PositiveInt = 2
     clients: PositiveInt | None = None
     join_minutes: Minutes = 60.0
+    download_minutes: Minutes = 60.0
     training_minutes: Minutes = 240.0
     approval_minutes: Minutes = 1440.0
+    upload_minutes: Minutes = 60.0
 
     @model_validator(mode="after")
     def _quorum_is_reachable(self) -> RoundSettings:
@@ -77,6 +84,17 @@ class RoundSettings(Frozen):
         if self.clients is not None and self.quorum > self.clients:
             raise ValueError(f"quorum {self.quorum} is more than the {self.clients} sites that are asked in a round")
         return self
+
+    @property
+    def deadlines(self) -> dict[DeadlineName, timedelta]:
+        """All five, in the order in which a round meets them."""
+        return {
+            "join": timedelta(minutes=self.join_minutes),
+            "download": timedelta(minutes=self.download_minutes),
+            "train": self.training_time,
+            "approve": self.approval_time,
+            "upload": timedelta(minutes=self.upload_minutes),
+        }
 
     @property
     def training_time(self) -> timedelta:

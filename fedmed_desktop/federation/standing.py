@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
 from ..bounds import within
 from ..events import Phase
 from ..scores import Scores, pool
 from ..standing import ClosedRound, FederationStanding, SiteWord
+from .deadlines import joins_until
 from .record import RoundRecord, RoundsState
 from .spec import FederationSpec
 
@@ -32,8 +34,12 @@ def standing(
     state: RoundsState,
     told: Mapping[str, tuple[int, Phase]],
     connected: Collection[str],
+    quiet: Collection[datetime] = (),
 ) -> FederationStanding:
-    """The standing now, the same for every site: without closed rounds. `told`: latest round and phase of each site."""
+    """The standing now, the same for every site: without closed rounds. `told`: latest round and phase of each site.
+
+    `quiet`: the last signs of progress of the sites that show none.
+    """
     words = Counter(site_word(site, state, told.get(site), site in connected) for site in state.sites)
     return FederationStanding(
         round=min(state.round, spec.rounds),
@@ -45,6 +51,9 @@ def standing(
         sites=dict(sorted(words.items())),
         connected=sum(site in connected for site in state.sites),
         history=(),
+        joins_until=joins_until(spec, state),
+        quiet=len(quiet),
+        quiet_since=max(quiet, default=None),
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from functools import partial
@@ -29,6 +30,9 @@ from .link import Link
 
 # An input to the part: a call of one of its methods.
 Given = Callable[[], None]
+
+# Seconds from one sign that the work goes on to the next. The coordinator shows a site without any as quiet.
+_SIGN_EVERY = 60.0
 
 
 class Driver:
@@ -61,13 +65,14 @@ class Driver:
             self.outbox.close()  # its folder is free again
             raise
         self.downloads = Downloads(name, self.blobs, link.send, emit)
-        self.computing = Computing(data_dir, make_trainer, jobs, self.journal, emit, self._computes)
+        self.computing = Computing(data_dir, make_trainer, jobs, self.journal, self._computed, self._computes)
         self.control = Control()
         self._approver = approver
         self._link = link
         self._emit = emit
         self._clock = clock
         self._done = done
+        self._signed = time.monotonic()
         self._lock = threading.RLock()  # keeps in order what several threads tell
         self._turn = asyncio.Lock()
         self._work: asyncio.Task[None] | None = None  # fetches, trains or asks
@@ -216,6 +221,13 @@ class Driver:
 
     def _computes(self, round_number: int, phase: events.Phase) -> None:
         self.tell(partial(self.part.computes, round_number, phase))
+
+    def _computed(self, event: events.Event) -> None:
+        """Passes on what the working thread tells, which shows that it works."""
+        self._emit(event)
+        if time.monotonic() - self._signed >= _SIGN_EVERY:
+            self._signed = time.monotonic()
+            self.tell(self.part.works)
 
     def _warn(self, fault: UserFacingError) -> None:
         self._emit(events.Warned(site=self.part.site, code=fault.code, params=fault.params))

@@ -26,6 +26,21 @@ PHASES: dict[str, str] = {
 }
 
 
+CLOSINGS: dict[str, str] = {
+    "answered": "all sites have answered",
+    "download": "the rest made no progress with their downloads in time",
+    "train": "the time for training was up",
+    "approve": "the time for approvals was up",
+    "upload": "the rest made no progress with their uploads in time",
+    "deadline": "its time was up",  # in rounds that an earlier version closed
+}
+
+
+def closing(reason: str) -> str:
+    """Why a round closed, in words."""
+    return CLOSINGS.get(reason, reason)
+
+
 def line(event: events.Event) -> str | None:
     """One plain line for a log; None for what would only fill it (steps, progress, chunks, standings)."""
     match event:
@@ -68,9 +83,14 @@ def line(event: events.Event) -> str | None:
         case events.SiteSeen():
             return f"{event.site}: {PHASES[event.phase] if event.phase else event.state}"
         case events.RoundOpened():
-            return f"round {event.round} opened for {', '.join(event.sites)}"
+            again = f" again (attempt {event.attempt}), as it had too few updates," if event.attempt > 1 else ""
+            return f"round {event.round} opened{again} for {', '.join(event.sites)}"
         case events.RoundClosed():
-            return f"round {event.round} closed ({event.reason}) with {event.updates} updates"
+            return f"round {event.round} closed with {event.updates} updates: {closing(event.reason)}"
+        case events.SiteQuiet(since=None):
+            return f"{event.site}: makes progress again"
+        case events.SiteQuiet():
+            return f"{event.site}: round {event.round}: no progress since {event.since:%H:%M} UTC"
         case events.RoundCombined():
             figures = "".join(f"; {name} {value:.4g}" for name, value in sorted(event.measures.items()))
             return (

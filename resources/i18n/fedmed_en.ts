@@ -158,6 +158,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n site(s) have made no progress for {time}.</source>
+        <translation>
+            <numerusform>%n site has made no progress for {time}.</numerusform>
+            <numerusform>%n sites have made no progress for {time}.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n site(s) take part</source>
         <translation>
             <numerusform>%n site takes part</numerusform>

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,26 @@ def test_that_news_waits_while_somebody_is_asked() -> None:
             face.emit(opened)
             assert "round 1 opened" not in console.file.getvalue()  # type: ignore[attr-defined]
         assert "round 1 opened" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_that_a_site_without_progress_says_for_how_long_in_its_row_and_in_a_line() -> None:
+    console = Console(file=io.StringIO(), width=140)
+    face = TableFace("Federation", console)
+    since = datetime.now(UTC) - timedelta(minutes=12)
+    face.emit(events.SiteQuiet(site="North", round=2, since=since))
+    console.print(face._table())
+    face.emit(events.SiteQuiet(site="North", round=2))
+    console.print(face._table())
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.count("no progress for 12 min") == 1
+    assert f"no progress since {since:%H:%M} UTC" in shown and "makes progress again" in shown
+
+
+def test_that_a_round_that_did_not_wait_for_all_says_why_it_closed() -> None:
+    console = Console(file=io.StringIO(), width=140)
+    face = TableFace("Federation", console)
+    for reason in ("answered", "train", "approve", "download", "upload"):
+        face.emit(events.RoundClosed(round=2, reason=reason, updates=3))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.count("round 2 closed with 3 updates") == 4 and "answered" not in shown
+    assert "time for approvals" in shown and "progress with their uploads" in shown

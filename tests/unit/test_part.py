@@ -403,3 +403,16 @@ def test_that_a_paused_site_shows_it_where_it_would_compute_and_goes_on_with_all
         site.give(lambda: site.part.pause(False))
     assert site.phases[-2:] == [(2, "paused"), (2, "training")]
     assert [one for one in site.sent if isinstance(one, do.Tell)][-1] == do.Tell(2, "training")
+
+
+def test_that_work_that_goes_on_gives_signs_but_changes_no_face_and_none_while_paused(site: Site) -> None:
+    site.ask(plan())
+    site.give(lambda: site.part.computes(1, "training"))
+    phases, tells = list(site.phases), len([one for one in site.sent if isinstance(one, do.Tell)])
+    site.give(site.part.works)
+    assert site.phases == phases
+    assert [one for one in site.sent if isinstance(one, do.Tell)][tells:] == [do.Tell(1, "training")]
+    site.give(lambda: site.part.pause(True))
+    told = len(site.sent)
+    site.give(site.part.works)
+    assert len(site.sent) == told

@@ -151,7 +151,7 @@ def test_that_the_deadline_closes_a_round_that_has_its_quorum() -> None:
     assert drive(TimePassed(), 10).changed
     drive(combined(1), 11)
     record = drive.rounds.state.history[0]
-    assert (record.reason, record.missing, sorted(record.sites)) == ("deadline", ("C",), ["A", "B"])
+    assert (record.reason, record.missing, sorted(record.sites)) == ("train", ("C",), ["A", "B"])
 
 
 def test_that_a_late_update_is_refused_and_a_repeated_one_acknowledged_again() -> None:

@@ -12,6 +12,7 @@ from typing import get_args
 
 import pytest
 
+from fedmed_desktop.desktop.rounds.deadlines import deadline_rows, quiet_line
 from fedmed_desktop.desktop.rounds.heading import caption, method, sites_line, title
 from fedmed_desktop.desktop.rounds.history import past_rounds
 from fedmed_desktop.desktop.rounds.improvement import MOST_TYPES, improved, signed
@@ -66,6 +67,26 @@ def test_that_only_what_is_known_of_times_is_told(tmp_path: Path) -> None:
     assert caption(MAKERS["gathering"](tmp_path / "a"), NOW) == ""
     assert caption(MAKERS["combining"](tmp_path / "b"), NOW) == "Started 10:26"
     assert caption(Desk(), NOW) == caption(MAKERS["finished"](tmp_path / "c"), NOW) == ""
+
+
+def test_that_sites_without_progress_are_counted_with_their_time(story: Story) -> None:
+    assert quiet_line(story.desk, NOW) == ""
+    quiet = {"quiet": 2, "quiet_since": NOW - timedelta(minutes=12)}
+    story.tell(standing().model_copy(update=quiet))
+    assert quiet_line(story.desk, NOW) == "2 sites have made no progress for 12 min."
+    story.tell(standing().model_copy(update=quiet | {"quiet": 1}))
+    assert quiet_line(story.desk, NOW) == "1 site has made no progress for 12 min."
+
+
+def test_that_all_five_deadlines_are_told_with_their_ends(tmp_path: Path, story: Story) -> None:
+    rows = dict(deadline_rows(story.desk, NOW))
+    assert list(rows) == ["Join", "Download", "Train", "Approve", "Upload"]
+    assert rows["Upload"] == rows["Download"] == "1 h 00 min without progress"
+    assert rows["Train"].endswith("after the round was opened · until 12:12")
+    assert "until" not in rows["Join"]
+    story.tell(standing("gathering").model_copy(update={"joins_until": NOW + timedelta(minutes=30)}))
+    assert dict(deadline_rows(story.desk, NOW))["Join"].endswith("· until 11:30")
+    assert deadline_rows(Desk(), NOW) == []
 
 
 def test_that_the_sites_are_one_sentence(story: Story) -> None:

@@ -61,11 +61,11 @@ def caption(desk: Desk, now: datetime) -> str:
     if standing.attempt > 1:
         parts.append(tr("attempt {number}").format(number=standing.attempt))
     if standing.opened:
-        parts.append(tr("started {time}").format(time=_clock(standing.opened, now)))
+        parts.append(tr("started {time}").format(time=clock(standing.opened, now)))
     if standing.closes:
         left = (standing.closes - now).total_seconds()
         closes = tr("closes {time}, in {left}") if left > 0 else tr("closes now")
-        parts.append(closes.format(time=_clock(standing.closes, now), left=elapsed(left)))
+        parts.append(closes.format(time=clock(standing.closes, now), left=elapsed(left)))
     line = " · ".join(parts)
     return line[:1].upper() + line[1:]
 
@@ -81,7 +81,7 @@ def round_line(desk: Desk, now: datetime) -> str:
     if not desk.round or standing is None or standing.phase == "gathering":
         return ""
     if standing.closes and standing.closes > now:
-        return f"{title(desk)} · " + tr("closes {time}").format(time=_clock(standing.closes, now))
+        return f"{title(desk)} · " + tr("closes {time}").format(time=clock(standing.closes, now))
     return title(desk)
 
 
@@ -137,7 +137,7 @@ def _gathering(standing: FederationStanding, expected: int) -> tuple[str, str]:
     return here, before if expected else ""
 
 
-def _clock(time: datetime, now: datetime) -> str:
+def clock(time: datetime, now: datetime) -> str:
     """09:14 today, "Mon 09:14" within a week, else with the date."""
     local, today = time.astimezone(), now.astimezone().date()
     days = abs((local.date() - today).days)

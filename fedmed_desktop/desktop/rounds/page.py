@@ -28,6 +28,8 @@ from ..widgets import (
 from ..work.desk import Desk, utc_now
 from ..work.progress import elapsed
 from .cards import ImprovedCard, SitesCard, StatusCard
+from .deadlines import deadline_rows, quiet_line
+from .deadlines_dialog import DeadlinesDialog
 from .heading import caption, method, sites_line, steps, title
 from .history import COLUMNS, past_rounds, score_table
 from .improvement import improved
@@ -92,6 +94,7 @@ class _Session(Spaced):
         super().__init__(parent)
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 16)
+        self.deadlines_dialog: DeadlinesDialog | None = None
         self.title = Heading()
         column.addLayout(self._head())
         self.steppers = {words: Stepper([tr(word) for word in words]) for words in (STEPS, LAST_STEPS)}
@@ -113,8 +116,12 @@ class _Session(Spaced):
         """The title, and below it when the round closes and by which method it is combined."""
         self.caption = Sentence()
         self.method, self.method_page = LinkButton(), ""
+        self.deadlines = LinkButton(self.tr("Deadlines"))
+        self.deadlines.clicked.connect(self._open_deadlines)
+        self._rows: list[tuple[str, str]] = []
         line = Row(spacing=16)
         line.add(self.caption, 1)
+        line.add(self.deadlines)
         line.add(self.method)
         head = QVBoxLayout()
         head.setSpacing(4)
@@ -173,9 +180,17 @@ class _Session(Spaced):
         self.status.show_status(shown)
         self.improved.show_improved(improved(desk))
         self.over.setVisible(desk.ended is not None)
-        self.sites.show_sites(*(("", "") if desk.ended else sites_line(desk, shown.state)))
+        self.sites.show_sites(*(("", "") if desk.ended else sites_line(desk, shown.state)), quiet_line(desk, now))
+        self._rows = deadline_rows(desk, now)
+        self.deadlines.setVisible(bool(self._rows))
         self._show_past(desk.record)
         self._show_scores(desk)
+
+    @Slot()
+    def _open_deadlines(self) -> None:
+        if self.deadlines_dialog is None:
+            self.deadlines_dialog = DeadlinesDialog(self)
+        self.deadlines_dialog.show_deadlines(self._rows)
 
     def _show_method(self, name: str) -> None:
         """Nothing of one that this version's guide does not know."""
