@@ -31,7 +31,15 @@ MODES: Final[dict[str, tuple[str, str]]] = {
         "check that an audit chain is whole, or name its first broken entry",
         "fedmed_desktop.cli.verify_audit:run",
     ),
+    "--invite": ("let a site join: one line for it, a QR code and a file", "fedmed_desktop.cli.inviting:invite"),
+    "--rotate": ("let a site that has joined come with a new key", "fedmed_desktop.cli.inviting:rotate"),
+    "--sites": ("list the sites of a federation, with six words to compare", "fedmed_desktop.cli.sites:show"),
+    "--confirm": ("admit a site that waits, once its six words are yours", "fedmed_desktop.cli.sites:confirm"),
+    "--revoke": ("shut a site out, or take its invitation back", "fedmed_desktop.cli.sites:revoke"),
 }
+# What follows a flag; it is the first of the arguments that the mode's function takes.
+VALUES: Final[dict[str, str]] = dict.fromkeys(("--invite", "--rotate", "--confirm", "--revoke"), "NAME")
+OPTIONS_ELSEWHERE: Final = frozenset({"--sites"})  # of other modes, with another meaning
 
 EXAMPLES: Final = """\
 examples:
@@ -51,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     os.umask(0o077)
     arguments = list(sys.argv[1:] if argv is None else argv)
-    flag = next((argument for argument in arguments if argument in MODES), None)
+    flag = _mode_of(arguments)
     try:
         if flag is None:
             return _without_mode(arguments)
@@ -68,6 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _mode_of(arguments: Sequence[str]) -> str | None:
+    found = [argument for argument in arguments if argument in MODES]
+    return next((flag for flag in found if flag not in OPTIONS_ELSEWHERE), found[0] if found else None)
+
+
 def main_gui() -> int:
     """The GUI script: the desktop, started without a terminal."""
     os.umask(0o077)
@@ -81,5 +94,8 @@ def _without_mode(arguments: list[str]) -> int:
         "modes", "one of these comes first; its own options follow"
     ).add_mutually_exclusive_group()
     for flag, (summary, _) in MODES.items():
-        modes.add_argument(flag, action="store_true", help=summary)
+        if flag in VALUES:
+            modes.add_argument(flag, metavar=VALUES[flag], help=summary)
+        else:
+            modes.add_argument(flag, action="store_true", help=summary)
     return desktop.run(desktop.parse(parser, arguments))

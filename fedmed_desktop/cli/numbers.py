@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole numbers as options: what is out of range is said with the option's name."""
+"""Whole numbers and addresses as options: what is wrong with one is said with the option's name."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
@@ -24,3 +25,15 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 positive = whole(1)
+
+
+def host_and_port(text: str) -> str:
+    """Reads an address such as federation.example.org:8765 or [::1]:8765."""
+    try:
+        parts = urlsplit(f"//{text}")
+        good = parts.netloc == text and parts.hostname and parts.port and "@" not in text
+    except ValueError:
+        good = False
+    if not good:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a host and a port, such as federation.example.org:8765")
+    return text

@@ -39,6 +39,7 @@ from .roll import (
 
 _LOG = logging.getLogger(__name__)
 
+REGISTRY_FILE: Final = "registry.sqlite"  # in the coordinator's data folder
 COORDINATOR: Final = "coordinator"
 CODE_BYTES: Final = 16
 
@@ -147,7 +148,7 @@ class Registry:
         """
         who = Presented(
             key,
-            _named(site),
+            named(site),
             None if code is None else code_hash(code),
             None if token is None else token_hash(token),
         )
@@ -164,6 +165,13 @@ class Registry:
     def member(self, site: str) -> Member | None:
         """The member with exactly this name."""
         return self._read().members.get(site)
+
+    def find(self, site: str) -> Member:
+        """The member with this name, or one that looks like it, or whose fingerprint begins so.
+
+        Raises UserFacingError unless there is exactly one.
+        """
+        return self._read().find(site)
 
     def members(self) -> tuple[Member, ...]:
         """All who ever joined, the revoked ones too, in the order in which they came."""
@@ -185,7 +193,7 @@ class Registry:
 
         Raises UserFacingError if a site has the name or one that looks like it. A revoked site may be invited again.
         """
-        name, code = _named(site), secrets.token_bytes(CODE_BYTES)
+        name, code = named(site), secrets.token_bytes(CODE_BYTES)
         with self._database.transaction() as connection:
             roll = self._now()
             other = roll.namesake(name, now)
@@ -248,7 +256,8 @@ class Registry:
         return str(found[0][0]) if found else None
 
 
-def _named(site: str) -> str:
+def named(site: str) -> str:
+    """The name as the registry writes it. Raises UserFacingError for what can be no name."""
     try:
         return clean_name(site)
     except ValueError as error:

@@ -104,6 +104,12 @@ def where_kept(data_dir: Path, role: Role, environ: Mapping[str, str] = os.envir
     return _kept(data_dir, note) if note else None
 
 
+def public_key(data_dir: Path) -> str | None:
+    """The public half of this folder's key, without asking for the secret. None: it has no key yet."""
+    note = _read_note(data_dir)
+    return note.public if note else None
+
+
 def make_private(folder: Path) -> None:
     """Makes the folder if need be, open to this account alone. Raises UserFacingError if it is another account's."""
     make_folder(folder)

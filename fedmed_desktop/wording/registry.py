@@ -18,5 +18,11 @@ SENTENCES: Final = {
     "registry.is_revoked": "{site} has been revoked. To let it in again, use --invite with this name.",
     "registry.looks_alike": "{site} looks like {other}, which is a name in this federation already. Choose another "
     "name.",
+    "registry.no_address": "An invitation must say where sites find this coordinator. Give --public-address HOST:PORT, "
+    "here or when you start the coordinator.",
+    "registry.no_coordinator": "No coordinator has run with the folder {path}. Check --data-dir; or start the "
+    "coordinator with it first.",
+    "registry.other_file": "{path} is there already and is not an earlier invitation of {site} to this federation. "
+    "Move it away, or choose another folder with --out.",
     "registry.unknown_site": "No site is called {site}, and no fingerprint begins so. See --sites for all of them.",
 }

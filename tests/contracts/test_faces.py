@@ -12,6 +12,7 @@ FACES = ("desktop", "cli", "wording")
 MAY_IMPORT = {
     # Read models: what was recorded, decided and measured, as values.
     "storage": {"Decision", "Entry", "Record"},
+    "storage.roll": {"Member", "OpenInvitation"},
     "storage.results": {"Results", "read_results"},
     "storage.secrets": {"Kept"},  # where a secret key lies
     "storage.journal": {"MOST_STEPS", "stride_of"},  # which steps of a long round are kept

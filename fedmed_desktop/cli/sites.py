@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--sites`, `--confirm NAME` and `--revoke NAME`: who takes part in a federation, and the host's decisions on it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from ..storage.roll import Member, OpenInvitation
+
+    Sites = Sequence[tuple[Member, str | None]]
+    """Members with their six words, where the key is known."""
+
+_SIGNS_OF_A_FINGERPRINT: Final = 16  # enough to tell sites apart; the words are for comparing keys
+_STATES: Final = {"waiting": "waits for --confirm", "admitted": "admitted", "revoked": "revoked"}
+
+
+def show(argv: list[str]) -> int:
+    """Prints the members and the invitations that can still be used."""
+    parser = _parser("--sites", "List the sites of a federation, with the six words to compare by phone.")
+    parser.add_argument("--json", action="store_true", help="as JSON, with whole fingerprints")
+    options = parser.parse_args(argv)
+    from ..coordinator.inviting import open_registry, six_words
+
+    with closing(open_registry(options.data_dir)) as registry:
+        members = [(member, six_words(options.data_dir, member)) for member in registry.members()]
+        invitations = registry.invitations(datetime.now(UTC))
+    if options.json:
+        print(json.dumps(_as_json(members, invitations), indent=2))
+    else:
+        print("\n".join(_lines(members, invitations)))
+    return 0
+
+
+def confirm(argv: list[str]) -> int:
+    """Admits a site that waits."""
+    parser = _parser("--confirm", "Admit a site that waits, once you have read out the same six words by phone.", True)
+    options = parser.parse_args(argv)
+    from ..coordinator.inviting import open_registry
+    from ..site import operating_user
+
+    with closing(open_registry(options.data_dir)) as registry:
+        member = registry.confirm(options.name, datetime.now(UTC), operating_user())
+    print(f"{member.name} is admitted.")
+    return 0
+
+
+def revoke(argv: list[str]) -> int:
+    """Shuts a site out."""
+    parser = _parser("--revoke", "Shut a site out at once, or take back an invitation that nobody has used.", True)
+    parser.add_argument("--reason", default="", metavar="TEXT", help="for the record; no patient's data")
+    options = parser.parse_args(argv)
+    from ..coordinator.inviting import open_registry
+    from ..site import operating_user
+    from ..storage.roll import OpenInvitation
+
+    with closing(open_registry(options.data_dir)) as registry:
+        found = registry.revoke(options.name, datetime.now(UTC), operating_user(), options.reason)
+    if isinstance(found, OpenInvitation):
+        print(f"The invitation of {found.site} is taken back.")
+    else:
+        print(f"{found.name} is shut out. A coordinator that runs ends its connection within a second.")
+    return 0
+
+
+def _lines(members: Sites, invitations: Sequence[OpenInvitation]) -> Iterator[str]:
+    yield f"{len(members)} {'site' if len(members) == 1 else 'sites'}"
+    for member, words in members:
+        key = (member.fingerprint or "")[:_SIGNS_OF_A_FINGERPRINT]
+        known = f"fingerprint {key}" if key else "no key yet, joined with an earlier version"
+        yield f"  {member.name}: {_STATES[member.state]}, {known}, joined {member.joined:%Y-%m-%d}"
+        if words:
+            yield f"    {words}"
+    if invitations:
+        yield f"{len(invitations)} open {'invitation' if len(invitations) == 1 else 'invitations'}"
+    for one in invitations:
+        yield f"  {one.site}: {'for a new key, ' if one.rotates else ''}valid until {one.until:%Y-%m-%d %H:%M} UTC"
+
+
+def _as_json(members: Sites, invitations: Sequence[OpenInvitation]) -> dict[str, Any]:
+    return {
+        "sites": [
+            {
+                "name": member.name,
+                "state": member.state,
+                "fingerprint": member.fingerprint,
+                "words": words,
+                "joined": member.joined.isoformat(),
+            }
+            for member, words in members
+        ],
+        "invitations": [
+            {"name": one.site, "until": one.until.isoformat(), "rotates": one.rotates} for one in invitations
+        ],
+    }
+
+
+def _parser(flag: str, description: str, named: bool = False) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"fedmed-desktop {flag}", description=description, allow_abbrev=False)
+    if named:
+        parser.add_argument("name", metavar="NAME", help="the site's name, or the start of its fingerprint")
+    parser.add_argument("--data-dir", type=Path, required=True, metavar="DIR", help="the coordinator's data folder")
+    return parser

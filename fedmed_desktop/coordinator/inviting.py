@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Invitations that the host gives out, also while the coordinator runs and before it has ever run."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from ..errors import UserFacingError
+from ..files import make_folder, write_durably
+from ..identity import fingerprint, phrase
+from ..protocol.invitation import FILE_SUFFIX, MOST_TEXT, Invitation, file_text, read_invitation
+from ..storage.registry import REGISTRY_FILE, Registry, named
+from ..storage.roll import Member
+from ..storage.secrets import load_key, public_key
+
+# Names of devices, which Windows does not take as names of files.
+_DEVICES: Final = {"CON", "PRN", "AUX", "NUL"} | {f"{port}{number}" for port in ("COM", "LPT") for number in range(10)}
+
+
+@dataclass(frozen=True)
+class Issued:
+    """An invitation with what the host should know about it. `confirms`: the site waits until the host confirms it."""
+
+    invitation: Invitation
+    file: Path
+    until: datetime
+    confirms: bool
+    has_run: bool
+
+
+def open_registry(data_dir: Path) -> Registry:
+    """Opens the registry of a coordinator's data folder. Raises UserFacingError where there is none."""
+    path = data_dir / REGISTRY_FILE
+    if not path.exists():
+        raise UserFacingError("registry.no_coordinator", path=str(data_dir))
+    return Registry(path)
+
+
+def issue(
+    data_dir: Path,
+    site: str,
+    valid: timedelta,
+    now: datetime,
+    by: str,
+    *,
+    out: Path,
+    address: str | None = None,
+    rotates: bool = False,
+) -> Issued:
+    """Makes an invitation and its file in `out`; `rotates`: for a new key of a site that has joined.
+
+    `address` as HOST:PORT, where it is not the one that the coordinator knows of itself; with it, a site can be invited
+    before the coordinator has ever run. Raises UserFacingError, and then no code was made, unless the disk fails.
+    """
+    early = address is not None and not rotates
+    with closing(Registry(data_dir / REGISTRY_FILE) if early else open_registry(data_dir)) as registry:
+        key = public_key(data_dir) or load_key(data_dir, "coordinator")[0].public
+        address = address or registry.recall("address")
+        if not address:
+            raise UserFacingError("registry.no_address")
+        federation, roots = registry.recall("federation"), bool(registry.recall("roots"))
+        name = registry.find(site).name if rotates else named(site)
+        file = _free_file(out, name, fingerprint(key))
+        make = registry.rotate if rotates else registry.invite
+        invitation = Invitation(address, fingerprint(key), make(name, valid, now, by), name, roots)
+        text = file_text(invitation, federation or "a federation", now + valid)
+        write_durably(file, text.encode())
+        return Issued(invitation, file, now + valid, bool(registry.recall("confirm")), federation is not None)
+
+
+def six_words(data_dir: Path, member: Member) -> str | None:
+    """The words that the site's screen shows too, if both know the same keys; None before its key is known."""
+    own = public_key(data_dir)
+    return None if own is None or member.key is None else phrase(own, member.key)
+
+
+def _free_file(folder: Path, site: str, coordinator: str) -> Path:
+    """Where an invitation of this site is written: over an earlier one of its own, which no longer counts, at most."""
+    stem = f"{site}_" if site.partition(".")[0].rstrip().upper() in _DEVICES else site
+    path = make_folder(folder) / f"{stem}{FILE_SUFFIX}"
+    try:
+        with path.open(encoding="utf-8") as file:
+            there = read_invitation(file.read(MOST_TEXT))
+    except FileNotFoundError:
+        return path
+    except (OSError, ValueError, UserFacingError):  # not even an invitation
+        pass
+    else:
+        if (there.site, there.fingerprint) == (site, coordinator):
+            return path
+    raise UserFacingError("registry.other_file", path=str(path), site=site)
