@@ -142,10 +142,10 @@ class SitePart:
         self.plan = None
         self._begin(do.Fetch(0, tuple(one for one in (adapter, frozen) if one), do.Conclude(adapter, frozen)))
 
-    def receipt(self, sha256: str) -> None:
-        """The update is on the coordinator's disk and counts."""
+    def receipt(self, sha256: str, peer_head: str = "") -> None:
+        """The update is on the coordinator's disk and counts; its audit chain ended with `peer_head` then."""
         if self._is_released(sha256):
-            self._out.append(do.Record(sha256, "acknowledged", "coordinator"))
+            self._out.append(do.Record(sha256, "acknowledged", "coordinator", peer_head=peer_head))
 
     def refused(self, sha256: str, code: str, params: Mapping[str, str | int | float]) -> None:
         """The update does not count, and why."""

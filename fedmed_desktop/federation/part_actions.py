@@ -60,7 +60,8 @@ class Record:
     """Write a decision to the outbox, durably. Answer: `recorded` or `failed`.
 
     An approval is in effect `delay` after it was written. `attempt`: the coordinator's, at which it was kept.
-    `code` and `params`: why the update was refused.
+    `code` and `params`: why the update was refused. `peer_head`: last hash of the coordinator's audit chain, as its
+    receipt says.
     """
 
     sha256: Sha256
@@ -71,6 +72,7 @@ class Record:
     attempt: int = 1
     code: str = ""
     params: Mapping[str, str | int | float] = field(default_factory=dict)
+    peer_head: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,11 @@ from ..federation import Control, FederationSpec, Trainer
 from ..federation import part_actions as do
 from ..federation.part import SitePart
 from ..protocol import messages
-from ..storage import BlobStore, Entry, Journal, Outbox, OwnStore
+from ..storage import BlobStore, Entry, Journal, Outbox, OwnStore, audit
+from ..storage.audit import Audit
+from ..storage.audit_row import AuditEntry
 from .approval import Approver
+from .auditing import declined, final_verified, plan_received, training_began, training_ended
 from .computing import Computing
 from .download import Downloads
 from .folder import STATE
@@ -58,6 +61,8 @@ class Driver:
         self.blobs = BlobStore(data_dir / "blobs")
         self.outbox = Outbox(data_dir / STATE, self.blobs)
         try:
+            self.audit = Audit(data_dir / audit.FILE, "site", name)
+            self.outbox.keep_audit(self.audit, clock())
             self.part = part_of(self.outbox, name, rank_cap)
             self.holdings = Holdings(self.blobs, self.outbox, OwnStore(data_dir / "own"))
             self.journal = Journal(data_dir / "metrics.sqlite", self._warn)
@@ -122,6 +127,7 @@ class Driver:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._note(AuditEntry(action_code="stopped", role="agent", object_type="program"))
 
     # -- doing what the part asks for --------------------------------------------------------------------------------
 
@@ -153,6 +159,7 @@ class Driver:
             case do.Offer(update):
                 await self._link.send(messages.OfferUpdate(update=update))
             case do.Decline(number, code):
+                await self._note(declined(number, code))
                 await self._link.send(messages.Decline(round=number, code=code))
             case do.Stop(before):
                 await self._stop()
@@ -199,9 +206,15 @@ class Driver:
             ring = lambda: self.soon(lambda: self.part.time_passed(max(at, self._clock())))  # noqa: E731
             self._alarm = asyncio.get_running_loop().call_later(wait, ring)
 
+    async def _note(self, *entries: AuditEntry) -> None:
+        """Writes to the audit chain what has happened; what the disk does not take now comes with the next entry."""
+        await asyncio.to_thread(self.audit.note, *entries, now=self._clock())
+
     # -- what takes long ---------------------------------------------------------------------------------------------
 
     async def _fetch(self, action: do.Fetch) -> Given:
+        if isinstance(action.then, do.Train):
+            await self._note(plan_received(action.then.plan))
         for sha256 in action.blobs:
             await self.downloads.fetch(sha256, action.round)
         return partial(self.part.done, action)
@@ -212,7 +225,13 @@ class Driver:
             if self.part.paused:
                 self.control.pause()
         given = await asyncio.to_thread(self.holdings.given, action.plan)
-        result = await self.computing.carry_out(action.plan, given, self.control)
+        await asyncio.to_thread(self.audit.append, *training_began(action.plan), now=self._clock())
+        try:
+            result = await self.computing.carry_out(action.plan, given, self.control)
+        except UserFacingError as error:
+            await self._note(training_ended(action.plan, error))
+            raise
+        await self._note(training_ended(action.plan, result.update))
         return partial(self.part.trained, action, result)
 
     async def _ask(self, action: do.AskPerson) -> Given:
@@ -254,6 +273,7 @@ class Driver:
         return partial(self.part.recorded, action, record(self.outbox, action, self._clock()))
 
     def _conclude(self, action: do.Conclude) -> Given:
+        self.audit.append(final_verified(action), now=self._clock())
         if action.frozen:  # first, so that one is never found without the other
             self.outbox.remember("final frozen", action.frozen)
         self.outbox.remember("final", action.adapter)

@@ -7,9 +7,11 @@ be open in several processes, such as a coordinator and a host's `--invite`. Off
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import sqlite3
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,12 +19,15 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from .. import __version__
+from ..errors import UserFacingError
 from .audit_row import COLUMNS, Action, AuditEntry, AuditRow, Side
 from .chain import Chain, damaged_row
 from .database import Database, Migrations
 
 FILE: Final = "audit.sqlite"
 TABLE: Final = "entries"
+
+_MOST_OWED: Final = 1000
 
 _NUMBERS: Final = frozenset({"round"})
 _ENTRIES: Final = Chain(TABLE, ", ".join(COLUMNS))
@@ -52,6 +57,8 @@ class Audit:
         self._side: Side = side
         self._owner = owner
         self._os_user = _os_user()
+        self._lock = threading.Lock()
+        self._owed: list[AuditRow] = []  # results that the disk did not take
         self._database = Database(path, _MIGRATIONS, shared=True)
         try:
             self.verify()
@@ -60,11 +67,37 @@ class Audit:
             raise
 
     def close(self) -> None:
+        with self._lock, contextlib.suppress(UserFacingError):
+            if self._owed:
+                self._write(self._owed)
         self._database.close()
 
     def append(self, *entries: AuditEntry, now: datetime) -> str:
         """Adds entries, in order and all or none; returns the chain's head, the hash of its last row."""
         rows = [self._row(entry, now) for entry in entries]
+        with self._lock:
+            head = self._write([*self._owed, *rows])
+            self._owed.clear()
+            return head
+
+    def note(self, *entries: AuditEntry, now: datetime) -> None:
+        """Adds results of what has been done already: where the disk takes none, they come before the next entries.
+
+        Raises UserFacingError only where very many wait.
+        """
+        rows = [self._row(entry, now) for entry in entries]
+        with self._lock:
+            self._owed += rows
+            try:
+                self._write(self._owed)
+            except UserFacingError:
+                if len(self._owed) > _MOST_OWED:
+                    del self._owed[-len(rows) :]
+                    raise
+                return
+            self._owed.clear()
+
+    def _write(self, rows: list[AuditRow]) -> str:
         with self._database.transaction() as connection:
             for row in rows:
                 content = row.model_dump(mode="json")

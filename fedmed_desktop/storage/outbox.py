@@ -25,9 +25,12 @@ from ..errors import UserFacingError
 from ..federation import Evidence, FederationSpec, LocalResult, Plan, Update
 from ..federation import part_actions as do
 from ..federation.work import Entry, State
+from .audit import Audit
+from .audit_row import AuditEntry
 from .blobs import BlobStore
 from .chain import Chain, damaged_row
 from .database import Database, Migrations
+from .decision_audit import DecisionAudit
 from .reading import moment, parsed
 
 _LOG = logging.getLogger(__name__)
@@ -113,6 +116,7 @@ class Outbox:
         self._path = path
         self._blobs = blobs
         self._parsed: dict[str, Entry] = {}
+        self._audit: DecisionAudit | None = None
         self._decided: tuple[int, tuple[Decision, ...]] = 0, ()  # number of the last one, and all; replaced as a whole
         try:
             self._check()
@@ -135,7 +139,26 @@ class Outbox:
             raise UserFacingError("storage.lost", path=str(self._path), folder=str(self._path.parent))
 
     def close(self) -> None:
+        """Closes the file, and the audit chain with it."""
         self._database.close()
+        if self._audit:
+            self._audit.audit.close()
+
+    def keep_audit(self, audit: Audit, now: datetime) -> None:
+        """Writes all decisions to this chain from now on, and lets no update leave of which it has no intent.
+
+        Raises UserFacingError("storage.lost") where there was a chain, and this one is empty.
+        """
+        kept, started = DecisionAudit(audit), AuditEntry(action_code="started", role="agent", object_type="program")
+        self._audit, is_new = kept, self.recall("audit") is None
+        if not is_new and not audit.head():
+            raise UserFacingError("storage.lost", path=str(audit.path), folder=str(audit.path.parent))
+        kept.begin(self.entries(), is_new, now)
+        if is_new:
+            audit.append(started, now=now)
+            self.remember("audit", "kept")
+        else:
+            audit.note(started, now=now)
 
     # -- updates -------------------------------------------------------------------------------------------------
 
@@ -219,10 +242,14 @@ class Outbox:
             about = given.decision, given.by, given.reason, content
             _DECISIONS.append(connection, now.astimezone(UTC).isoformat(), entry.sha256, entry.plan.round, *about)
             effective = now + given.delay if given.decision == "approved" else entry.effective if releases else None
+            if self._audit:  # in a file of its own, so it stays if this transaction fails: it was meant to be
+                self._audit.intend(given, entry, after, now)
             connection.execute(
                 "UPDATE outbox SET state = ?, effective = ?, code = ? WHERE sha256 = ?",
                 (after, effective.isoformat() if effective else None, given.code, entry.sha256),
             )
+        if self._audit:
+            self._audit.result(given, entry, after, now)
         return self.entry(given.sha256)
 
     def decisions(self) -> tuple[Decision, ...]:
@@ -244,10 +271,12 @@ class Outbox:
         found = [e.plan.round for e in self.entries() if any(p.sha256 == sha256 for p in e.update.parts.values())]
         return found[-1] if found else 0
 
-    def open_released(self, sha256: str) -> Path:
+    def open_released(self, sha256: str, now: datetime | None = None) -> Path:
         """Path of a blob that may leave; raises UserFacingError for any other, including one that does not exist."""
         for entry in self.in_state("released", "acknowledged"):
             if any(part.sha256 == sha256 for part in entry.update.parts.values()):
+                if self._audit:
+                    self._audit.check_release(entry.sha256, entry.plan.round, now or datetime.now(UTC))
                 if not self._blobs.is_whole(sha256):  # other bytes than the approved ones never leave
                     self._blobs.put_aside(sha256)
                 return self._blobs.path(sha256)

@@ -10,6 +10,8 @@ SENTENCES: Final = {
     "not in it. From entry {entry} on, entries were changed or cut off. Compare it with a backup.",
     "audit.no_export": "{path} is neither an audit file nor an export of one. Choose a data folder, its audit.sqlite, "
     "or a .json file that --verify-audit --export wrote.",
+    "audit.no_intent": "The update {sha256} stays on this computer: the audit file {path} does not say that it was to "
+    "be released. Keep both files, and have them looked at before you go on.",
     "audit.none": "There is no audit file at {path}. Choose the data folder of a site or a coordinator, its "
     "audit.sqlite, or an exported .json file.",
     "audit.other_signer": "{path} was signed with the key {found}, but its entries name the key {expected}. Ask its "
