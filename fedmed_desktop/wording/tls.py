@@ -20,6 +20,9 @@ SENTENCES: Final = {
     "certificate.other_key": "The key in {key} does not belong to the certificate in {path}. Give the key that the "
     "certificate was requested with.",
     "certificate.unreadable": "The certificate in {path} cannot be used with its key: {reason}. Check both files.",
+    "limit.guesses": "Too many wrong codes came from this address. Wait a minute, and copy the invitation whole.",
+    "limit.messages": "Too many messages came at once, so the connection was closed. It is made again by itself.",
+    "limit.upload": "The upload stood still. Its place was given to another site, and it goes on from where it was.",
     "link.certificate_expired": "The certificate of the coordinator at {address} has expired; this computer's clock "
     "says {clock} UTC. If the clock is right, ask the host to renew the certificate.",
     "link.certificate_host": "The certificate of the coordinator at {address} is for another host name, so nothing "
@@ -35,4 +38,6 @@ SENTENCES: Final = {
     "trying.",
     "link.tls_version": "The coordinator at {address}, or something between, only offers outdated encryption. Ask IT "
     "whether a proxy or firewall opens encrypted connections.",
+    "update.disk_quota": "The coordinator already holds {held} bytes of this site, and takes no more than {limit}. Ask "
+    "the host to remove what old rounds left.",
 }
