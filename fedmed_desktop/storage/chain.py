@@ -20,13 +20,14 @@ def linked(before: str, *content: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def broken(rows: Iterable[Sequence[Any]], first: str, given: int) -> tuple[int, str] | None:
+def broken(rows: Iterable[Sequence[Any]], first: str, given: int, after: int = 0) -> tuple[int, str] | None:
     """The first wrong one of chained rows (seq, *columns, hash), and what is wrong with it; None where all are whole.
 
-    `given`: how many rows were ever written, so that those missing at the end are noticed.
+    `given`: how many rows were ever written, so that those missing at the end are noticed. The rows are those `after`
+    this number, the hash of which is `first`.
     """
-    before, number = first, 0
-    for number, (seq, *values, digest) in enumerate(rows, 1):
+    before, number = first, after
+    for number, (seq, *values, digest) in enumerate(rows, after + 1):
         if seq != number:
             return number, "is missing"
         if digest != linked(before, *values):
@@ -64,12 +65,17 @@ class Chain:
             before = linked(before, *values)
             connection.execute(f"UPDATE {self._table} SET hash = ? WHERE seq = ?", (before, seq))
 
-    def rows(self, database: Database) -> list[tuple[Any, ...]]:
-        """Reads and checks all rows as (seq, *columns, hash); raises UserFacingError naming the first that is wrong."""
+    def rows(self, database: Database, after: int = 0, digest: str = "") -> list[tuple[Any, ...]]:
+        """Reads and checks all rows as (seq, *columns, hash); raises UserFacingError naming the first that is wrong.
+
+        With `after` and that row's hash, only the rows after it.
+        """
+        query = f"SELECT seq, {self._columns}, hash FROM {self._table} WHERE seq > ? ORDER BY seq"
         with database.snapshot():
-            found = database.rows(f"SELECT seq, {self._columns}, hash FROM {self._table} ORDER BY seq")
+            found = database.rows(query, after)
             given = database.rows("SELECT seq FROM sqlite_sequence WHERE name = ?", self._table)
-        if wrong := broken(found, self._first, given[0][0] if given else len(found)):
+        first = digest if after else self._first
+        if wrong := broken(found, first, given[0][0] if given else after + len(found), after):
             raise damaged_row(database.path, self._table, *wrong)
         return found
 

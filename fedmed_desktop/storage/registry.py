@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import secrets
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,7 +65,7 @@ class LegacySite:
 class Registry:
     """Durable answer to who may take part. Methods block on the disk, for some seconds at worst; any thread.
 
-    State is what the chained events add up to; it is read again when another process has added one.
+    State is what the chained events add up to; when another process has added some, those are read.
     """
 
     def __init__(self, path: Path, legacy_sites: Iterable[LegacySite] = ()) -> None:
@@ -76,6 +77,7 @@ class Registry:
         self._chain = Chain("events", "time, actor, body")
         self._path = path
         self._roll = Roll()
+        self._last = (0, "")  # number and hash of the last event in the roll
         self._seen: int | None = None  # the file's data_version when it was last read; None after a change of our own
         self._version = 0
         try:
@@ -95,14 +97,14 @@ class Registry:
             return self._version
 
     def _now(self) -> Roll:
-        """The roll as of the caller's transaction."""
+        """The roll as of the caller's transaction, for use within it and before anything is added in it."""
         ((found,),) = self._database.rows("PRAGMA data_version")
         if found != self._seen:
-            roll = Roll()
-            for seq, time, _, body, _ in self._chain.rows(self._database):
+            for seq, time, _, body, digest in self._chain.rows(self._database, *self._last):
                 event = parsed(EVENT, body, self._path, "events", seq)
-                roll.apply(event, moment(time, self._path, "events", seq))
-            self._roll, self._seen = roll, found
+                self._roll.apply(event, moment(time, self._path, "events", seq))
+                self._last = (seq, digest)
+            self._seen = found
             self._version += 1
         return self._roll
 
@@ -114,8 +116,9 @@ class Registry:
 
     def _import(self, sites: Iterable[LegacySite]) -> None:
         sites = tuple(sites)
-        if self._read().members.keys() >= {site.name for site in sites}:
-            return
+        with self._read() as roll:
+            if roll.members.keys() >= {site.name for site in sites}:
+                return
         with self._database.transaction() as connection:
             known = self._now().members
             for site in sites:
@@ -123,9 +126,10 @@ class Registry:
                     event = Imported(site=site.name, token_sha256=site.token_sha256, joined=site.joined)
                     self._add(connection, event, site.joined, COORDINATOR)
 
-    def _read(self) -> Roll:
+    @contextmanager
+    def _read(self) -> Iterator[Roll]:
         with self._database.snapshot():
-            return self._now()
+            yield self._now()
 
     # -- a site comes --------------------------------------------------------------------------------------------------
 
@@ -152,7 +156,8 @@ class Registry:
             None if code is None else code_hash(code),
             None if token is None else token_hash(token),
         )
-        found = self._read().admit(who, now, open_to_all, confirm)
+        with self._read() as roll:
+            found = roll.admit(who, now, open_to_all, confirm)
         if isinstance(found, Member):
             return found
         with self._database.transaction() as connection:
@@ -160,31 +165,36 @@ class Registry:
             if isinstance(found, Member):
                 return found
             self._add(connection, found, now, COORDINATOR)
-        return self._read().members[found.site]
+        return self.find(found.site)
 
     def member(self, site: str) -> Member | None:
         """The member with exactly this name."""
-        return self._read().members.get(site)
+        with self._read() as roll:
+            return roll.members.get(site)
 
     def find(self, site: str) -> Member:
         """The member with this name, or one that looks like it, or whose fingerprint begins so.
 
         Raises UserFacingError unless there is exactly one.
         """
-        return self._read().find(site)
+        with self._read() as roll:
+            return roll.find(site)
 
     def members(self) -> tuple[Member, ...]:
         """All who ever joined, the revoked ones too, in the order in which they came."""
-        return tuple(self._read().members.values())
+        with self._read() as roll:
+            return tuple(roll.members.values())
 
     def invitations(self, now: datetime) -> tuple[OpenInvitation, ...]:
         """Those that can still be used."""
-        return self._read().invitations(now)
+        with self._read() as roll:
+            return roll.invitations(now)
 
     @property
     def has_invited(self) -> bool:
         """Whether the host ever invited a site."""
-        return self._read().has_invited
+        with self._read() as roll:
+            return roll.has_invited
 
     # -- the host decides ----------------------------------------------------------------------------------------------
 
@@ -221,7 +231,7 @@ class Registry:
             member = self._present(site)
             if member.state == "waiting":
                 self._add(connection, Confirmed(site=member.name), now, by)
-        return self._read().members[member.name]
+        return self.find(member.name)
 
     def revoke(self, site: str, now: datetime, by: str, reason: str = "") -> Member | OpenInvitation:
         """Shuts a site out, and takes back its codes; also an invitation that nobody has used yet."""
@@ -235,7 +245,7 @@ class Registry:
                 self._add(connection, Revoked(site=name, reason=reason[:MOST_LETTERS_OF_A_REASON]), now, by)
         if invitation and not member:
             return invitation
-        return self._read().members[name]
+        return self.find(name)
 
     def _present(self, site: str) -> Member:
         member = self._now().find(site)
