@@ -223,6 +223,17 @@ class RoundCombined(_Event):
     measures: dict[str, float] = {}
 
 
+class UpdateScreened(_SiteEvent):
+    """A finding of screening in a round's updates; `code` and `params` make the sentence.
+
+    `site` is "" for a check that could not be made. Emitted at the coordinator.
+    """
+
+    type: Literal["screened"] = "screened"
+    code: str
+    params: dict[str, str | int | float] = {}
+
+
 class FederationPaused(_Event):
     """`reason` is "quorum", where the host has to resume it; or the code of what holds it up until that has passed."""
 
@@ -281,6 +292,7 @@ Event = (
     | RoundOpened
     | RoundClosed
     | RoundCombined
+    | UpdateScreened
     | FederationPaused
     | FederationResumed
     | FederationFinished

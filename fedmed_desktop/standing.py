@@ -17,6 +17,10 @@ from .scores import Scores
 DeadlineName = Literal["join", "download", "train", "approve", "upload"]
 """The deadlines of a federation, in the order in which a round meets them; `download` and `upload` count progress."""
 
+Finding = Literal["norm", "cosine", "clipped", "not_chosen"]
+"""A finding in an update before it was combined: an unusual norm, a direction unlike the others', shortened, or not
+among those that were chosen. The first two are only told; `federation.screening` says how each is found."""
+
 FederationPhase = Literal["gathering", "open", "combining", "evaluating", "paused", "finished"]
 
 SiteWord = Literal[
@@ -34,6 +38,7 @@ class ClosedRound(BaseModel):
     the round began with, and of each site's own training; None where the specification does not share scores.
     `weight`, the drifts and `rank` are this site's own, None where it took no part; `other_ranks` ascend.
     `semantic_drift` is None too where the federation shares no counts, `combined_drift` where the method forms none.
+    `findings` are about this site's own update, `trimmed` is the share of its values that a trimmed mean left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -51,6 +56,8 @@ class ClosedRound(BaseModel):
     combined_drift: Scalar | None = None
     rank: Count | None
     other_ranks: tuple[Count, ...]
+    findings: tuple[Finding, ...] = ()
+    trimmed: Scalar | None = None
 
 
 class FederationStanding(BaseModel):

@@ -245,6 +245,8 @@ def _is_news(event: events.Event) -> bool:
             return event.decision != "released"
         case events.Prepared() | events.RoundOpened() | events.RoundCombined() | events.UpdateRefused():
             return True
+        case events.UpdateScreened():
+            return True
         case events.RoundClosed():
             return event.reason != "answered"
         case (

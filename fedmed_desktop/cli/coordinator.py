@@ -158,4 +158,24 @@ def _closed_round(last: dict[str, Any]) -> Iterator[str]:
     for site, one in sorted(last["sites"].items()):
         drifts = ", ".join(f"{name} {value:.3f}" for name, value in one["drift"].items() if value is not None)
         loss = "" if one["shared_loss"] is None else f", loss on shared notes {one['shared_loss']:.4f}"
-        yield f"  {site}: weight {one['weight']:.4f}, rank {one['rank']}, drift: {drifts}{loss}"
+        found = _screened(one.get("screening"))
+        yield f"  {site}: weight {one['weight']:.4f}, rank {one['rank']}, drift: {drifts}{loss}{found}"
+    if too_few := last.get("too_few_for"):
+        yield f"  too few updates for: {', '.join(too_few).replace('_', ' ')}"
+
+
+def _screened(found: dict[str, Any] | None) -> str:
+    """Figures and findings of screening in one update."""
+    if not found:
+        return ""
+    figures = {name: found[name] for name in ("norm", "cosine", "trimmed") if found[name] is not None}
+    words = [f"{name} {value:.4g}" for name, value in figures.items()]
+    return f", screened: {', '.join([*words, *(_FINDINGS.get(one, one) for one in found['findings'])])}"
+
+
+_FINDINGS = {
+    "norm": "unusual norm",
+    "cosine": "unusual direction",
+    "clipped": "shortened to the bound",
+    "not_chosen": "not combined",
+}

@@ -226,6 +226,7 @@ class CoordinatorServer:
 
 def _closed(record: RoundRecord) -> dict[str, object]:
     """Weights of the updates in a closed round, and the reasons for them."""
+    screened = record.screening.sites if record.screening else {}
     return {
         "round": record.round,
         "reason": record.reason,
@@ -233,12 +234,14 @@ def _closed(record: RoundRecord) -> dict[str, object]:
         "frozen": record.frozen,
         "residual": record.residual,
         "measures": record.measures,
+        "too_few_for": list(record.screening.too_few) if record.screening else [],
         "sites": {
             site: {
                 "weight": one.weight,
                 "rank": one.rank,
                 "drift": one.drift.model_dump(mode="json"),
                 "shared_loss": one.shared_loss,
+                "screening": screened[site].model_dump(mode="json") if site in screened else None,
             }
             for site, one in record.sites.items()
         },

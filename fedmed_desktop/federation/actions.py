@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pydantic import Field, JsonValue
 
 from .. import events
+from ..bounds import Scalar
 from .drift import Drift
 from .plan import Frozen, Plan, References, Sha256
 from .update import Report, Update
@@ -47,6 +48,7 @@ class Combine(Frozen):
     another cap, change nothing here. Mappings are by site. `updates`, `reports` (as they count), `plans`, `weights` and
     `drifts` have the sites that sent an update; `caps` has every site that named one. `sites` counts all that have ever
     joined, `rank` is the federation's first, `references` are for the next round, and `state` is the method's own.
+    `recent_norms`: of the last updates that counted, where the specification screens by them.
     """
 
     round: int
@@ -64,6 +66,7 @@ class Combine(Frozen):
     sites: int
     caps: dict[str, int] = Field(default_factory=dict)
     state: dict[str, JsonValue] = Field(default_factory=dict)
+    recent_norms: tuple[Scalar, ...] = ()
 
     @property
     def ranks(self) -> dict[str, int]:

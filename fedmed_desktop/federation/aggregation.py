@@ -7,6 +7,7 @@ It may run on any thread, and again after a crash: the same values and blobs giv
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from threadpoolctl import threadpool_limits
 
@@ -16,18 +17,24 @@ from ..lora.algebra import CutSource
 from .actions import Combine
 from .combine import Combination, Goal, Sources, Term
 from .inputs import RoundCombined
+from .screened import Screening, weights_of
+from .screening import screen, terms_of, trimmed_each_end
 from .spec import FederationSpec
+from .trimming import combine_trimmed
 
 
 def combine(due: Combine, spec: FederationSpec, sources: Sources) -> Combination:
     """Combines the updates and lets the method finish the round; reads `sources` one module at a time.
 
-    Raises UserFacingError where updates do not fit together or a source cannot be read.
+    Updates are screened first, where the specification wants that. Raises UserFacingError where updates do not fit
+    together or a source cannot be read.
     """
-    method = spec.method
-    of_starts = method.start_weights(due.reports)
+    method, screening = spec.method, screen(due, spec, sources)
+    weights = weights_of(screening, due.weights)
+    counted = {site: one for site, one in due.reports.items() if screening is None or screening.sites[site].counts}
+    of_starts = method.start_weights(counted)
     rest = 1 - math.fsum(of_starts.values())
-    terms = [Term(one.sha256, rest * due.weights[site], sources.updates[site]) for site, one in due.updates.items()]
+    terms = terms_of({site: rest * weight for site, weight in weights.items()}, due, spec, sources, screening)
     for rank in sorted({due.ranks[site] for site in of_starts}):
         weight = math.fsum(one for site, one in of_starts.items() if due.ranks[site] == rank)
         terms.append(Term(due.start, weight, CutSource(sources.start, rank, spec.cut)))
@@ -37,9 +44,24 @@ def combine(due: Combine, spec: FederationSpec, sources: Sources) -> Combination
         frozen_rank=spec.lora.frozen_rank,
         seed=spec.site_seed("", due.round + 1),
     )
-    combination = method.combiner(spec.combine)(terms, goal)
+    if screening and spec.screening.robust == "trimmed_mean" and "trimmed_mean" not in screening.too_few:
+        combination = _trimmed(due, spec, terms, screening)
+    else:
+        combination = replace(method.combiner(spec.combine)(terms, goal), screening=screening)
     with threadpool_limits(limits=1):  # the last bits must not depend on the number of threads
         return method.finish(due, sources, combination)
+
+
+def _trimmed(due: Combine, spec: FederationSpec, terms: list[Term], screening: Screening) -> Combination:
+    """The trimmed mean of the one factor that all sites have trained, and what each site lost by it."""
+    (factor,) = {factor for plan in due.plans.values() for factor in plan.shared}
+    ends = trimmed_each_end(len(terms), spec.screening.trim)
+    combination, lost = combine_trimmed(terms, ends, factor)
+    sites = {
+        site: screening.sites[site].model_copy(update={"trimmed": share})
+        for site, share in zip(due.updates, lost, strict=True)
+    }
+    return replace(combination, screening=screening.model_copy(update={"sites": dict(sorted(sites.items()))}))
 
 
 def combined(due: Combine, combination: Combination) -> RoundCombined:
@@ -57,4 +79,5 @@ def combined(due: Combine, combination: Combination) -> RoundCombined:
         residual=within(combination.residual),
         norm=within(norm),
         effective_rank=effective_rank,
+        screening=combination.screening,
     )

@@ -30,6 +30,7 @@ from threadpoolctl import threadpool_limits
 from ..errors import UserFacingError
 from ..lora import Adapter, Module, algebra
 from ..lora.module import ModuleSource, kaiming_rows, naming
+from .screened import Screening
 
 Combining = Literal["factors", "product", "stack"]
 Weighted = tuple[float, Module]
@@ -84,7 +85,8 @@ class Combination:
 
     `residual` is |ideal - combined| / |ideal| for this round's updates, ideal = sum of w_k s_k B_k A_k. The part added
     to the frozen adapter counts as combined, and energy dropped by cutting it back as missed. A method may add the
-    control (None: as before), its state for the next round and its measures of this one.
+    control (None: as before), its state for the next round and its measures of this one. `screening`: what was found
+    in the updates beforehand, where the specification wants that.
     """
 
     adapter: Adapter
@@ -93,6 +95,7 @@ class Combination:
     control: Adapter | None = None
     state: dict[str, JsonValue] = field(default_factory=dict)
     measures: Mapping[str, float] = field(default_factory=dict)
+    screening: Screening | None = None
 
 
 Combiner = Callable[[Sequence[Term], Goal], Combination]

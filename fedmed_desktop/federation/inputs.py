@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, TypeAdapter
 
 from ..bounds import Number, PositiveInt, Scalar
 from .plan import Frozen, Sha256
+from .screened import Screening
 from .update import Update
 
 
@@ -77,6 +78,7 @@ class RoundCombined(Frozen):
     residual: Scalar
     norm: Scalar
     effective_rank: Scalar
+    screening: Screening | None = None
 
 
 class Resumed(Frozen):

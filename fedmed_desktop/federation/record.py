@@ -9,6 +9,7 @@ from ..standing import FederationPhase
 from .actions import Combine
 from .drift import Drift
 from .plan import Frozen, Plan, References, Sha256
+from .screened import Screening
 from .update import Report, Update
 
 
@@ -28,7 +29,7 @@ class RoundRecord(Frozen):
     """A closed round. `norm` and `effective_rank` are those of the next global adapter.
 
     The resulting model is the base with `adapter` and, if there is one, `frozen`. `residual` is that of
-    combine.Combination; `measures` are the method's own figures, by name.
+    combine.Combination; `measures` are the method's own figures, by name. `screening`: what it found in the updates.
     """
 
     round: int
@@ -47,6 +48,7 @@ class RoundRecord(Frozen):
     residual: float
     norm: float
     effective_rank: float
+    screening: Screening | None = None
 
 
 class RoundsState(BaseModel):

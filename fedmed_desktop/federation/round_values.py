@@ -10,6 +10,8 @@ from .drift import measure_drift
 from .inputs import RoundCombined
 from .methods import Opening
 from .record import RoundRecord, RoundsState, SiteRecord
+from .screened import weights_of
+from .screening import recent_norms
 from .spec import FederationSpec
 
 
@@ -38,6 +40,8 @@ def closed(spec: FederationSpec, state: RoundsState) -> Combine:
     reports = state.reports()
     weights = spec.method.weigh(reports)
     drifts, references = measure_drift(reports, weights, state.references)
+    window = spec.screening.window
+    recent = [one.screening for one in state.history[-window:]]  # each round has one at least that counted
     return Combine(
         round=state.round,
         rounds=spec.rounds,
@@ -54,17 +58,19 @@ def closed(spec: FederationSpec, state: RoundsState) -> Combine:
         sites=len(state.sites),
         caps=state.caps,
         state=state.method,
+        recent_norms=recent_norms(recent, window) if spec.screening.looks_at_norms else (),
     )
 
 
 def record(state: RoundsState, due: Combine, given: RoundCombined, now: datetime) -> RoundRecord:
     """The record of a round that has just been combined."""
     assert state.opened is not None
+    weights = weights_of(given.screening, due.weights)
     sites = {
         site: SiteRecord(
             update=update,
             sha256=update.sha256,
-            weight=due.weights[site],
+            weight=weights[site],
             drift=due.drifts[site],
             rank=due.ranks[site],
             effective_rank=update.report.effective_rank,
@@ -89,4 +95,5 @@ def record(state: RoundsState, due: Combine, given: RoundCombined, now: datetime
         residual=given.residual,
         norm=given.norm,
         effective_rank=given.effective_rank,
+        screening=given.screening,
     )

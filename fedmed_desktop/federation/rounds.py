@@ -26,6 +26,8 @@ from .inputs import (
 from .plan import Plan, Sha256
 from .record import RoundsState
 from .round_values import closed, opening, record
+from .screened import weights_of
+from .screening_events import screened
 from .spec import FederationSpec
 from .update import Update
 
@@ -214,12 +216,13 @@ class Rounds:
                 time=now,
                 round=given.round,
                 adapter=given.adapter,
-                weights=due.weights,
+                weights=weights_of(given.screening, due.weights),
                 residual=given.residual,
                 ranks=due.ranks,
                 measures=given.measures,
             )
         )
+        step.events += screened(self.spec.screening, given.round, given.screening, now)
         state.round += 1
         state.attempt = 1
         self._open(now, step)

@@ -23,6 +23,7 @@ from .combine import Combining
 from .methods import AnyMethod, FedMedLora, usual
 from .methods.method import HistogramOf, Setting
 from .plan import Frozen, Sha256, TrainingSettings
+from .screened import ScreeningSettings, misfit
 
 FORMAT: Final = 1
 
@@ -180,6 +181,7 @@ class FederationSpec(Frozen):
     training: TrainingSettings = TrainingSettings(epochs=1)
     round: RoundSettings = RoundSettings()
     share: ShareSettings = ShareSettings()
+    screening: ScreeningSettings = ScreeningSettings()
     shared_notes: tuple[SharedNote, ...] = Field((), max_length=50)
 
     @field_validator("types")
@@ -209,7 +211,7 @@ class FederationSpec(Frozen):
             histogram=self.share.histogram,
             shared_notes=bool(self.shared_notes),
         )
-        if code := self.method.misfit(setting):
+        if code := self.method.misfit(setting) or misfit(self.screening, self.method.name):
             raise PydanticCustomError(code, code)
         return self
 

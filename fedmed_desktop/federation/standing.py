@@ -97,6 +97,7 @@ def closed_round(
     if site in record.sites:
         others.remove(record.sites[site].rank)
     own, combined = record.sites.get(site), record.measures.get(f"drift.{site}")
+    screened = record.screening.sites.get(site) if record.screening else None
     return ClosedRound(
         round=record.round,
         closed=record.closed,
@@ -111,4 +112,6 @@ def closed_round(
         combined_drift=within(combined) if own and combined is not None else None,
         rank=own.rank if own else None,
         other_ranks=tuple(others),
+        findings=screened.findings if screened else (),
+        trimmed=screened.trimmed if screened else None,
     )

@@ -97,6 +97,10 @@ def line(event: events.Event) -> str | None:
                 f"round {event.round} combined: {event.adapter[:12]} (weights {_shares(event)}; residual "
                 f"{event.residual:.4f}{figures})"
             )
+        case events.UpdateScreened(site=""):
+            return f"round {event.round}: {sentence(event.code, event.params)}"
+        case events.UpdateScreened():
+            return f"{event.site}: round {event.round}: {sentence(event.code, event.params)}"
         case events.FederationPaused() if event.reason != "quorum":
             why = sentence(event.reason, event.params)
             return f"round {event.round} paused: {why} It continues by itself once that is solved."

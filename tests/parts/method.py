@@ -17,6 +17,7 @@ from fedmed_desktop.federation.methods.method import MethodState
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
 from fedmed_desktop.federation.spec import ShareSettings
 from fedmed_desktop.lora import Adapter, Module
+from fedmed_desktop.lora.module import Factor
 from tests.parts.federation import INITIAL, LORA, SHAPES, moved, small_spec
 
 SITES = "ABC"
@@ -56,12 +57,31 @@ def closed(
     number: int = 1,
     ranks: Mapping[str, int] | None = None,
     method_state: MethodState | None = None,
+    freeze: tuple[Factor, ...] = (),
 ) -> Combination:
     """The end of a round in which these sites gave these adapters, of all `sites`. `ranks` are those planned."""
+    due = due_of(spec, adapters, reports, start, frozen, control, sites, number, ranks, method_state, freeze)
+    return combine(due, spec, Sources(start, adapters, frozen, control, controls or {}))
+
+
+def due_of(
+    spec: FederationSpec,
+    adapters: Mapping[str, Adapter],
+    reports: Mapping[str, Report] | None = None,
+    start: Adapter = START,
+    frozen: Adapter | None = None,
+    control: Adapter | None = None,
+    sites: str = SITES,
+    number: int = 1,
+    ranks: Mapping[str, int] | None = None,
+    method_state: MethodState | None = None,
+    freeze: tuple[Factor, ...] = (),
+) -> Combine:
+    """The round that has closed, to be combined."""
     reports = reports or {site: Report(notes=NOTES[site], supervised_tokens=NOTES[site], steps=4) for site in adapters}
     weights = spec.method.weigh(reports)
     drifts, references = measure_drift(reports, weights, None)
-    due = Combine(
+    return Combine(
         round=number,
         rounds=spec.rounds,
         rank=spec.lora.rank,
@@ -74,7 +94,7 @@ def closed(
         },
         reports=reports,
         plans={
-            site: Plan(round=number, start=start.sha256, rank=rank, training=spec.training, seed=0)
+            site: Plan(round=number, start=start.sha256, rank=rank, training=spec.training, freeze=freeze, seed=0)
             for site, rank in (ranks or dict.fromkeys(adapters, spec.lora.rank)).items()
         },
         weights=weights,
@@ -83,7 +103,6 @@ def closed(
         sites=len(sites),
         state=method_state or {},
     )
-    return combine(due, spec, Sources(start, adapters, frozen, control, controls or {}))
 
 
 def opening(number: int = 1, **changes: object) -> Opening:
