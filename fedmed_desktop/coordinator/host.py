@@ -24,6 +24,7 @@ from ..protocol.messages import Ask, Finished, Message, NotAsked, Receipt, Refus
 from ..protocol.transfer import Chunk
 from ..storage import BlobStore, Ledger
 from ..storage.adapters import combine_stored
+from .auditing import Trail
 from .bulletin import Bulletin
 from .checking import Checking
 from .held_up import HeldUp
@@ -74,6 +75,7 @@ class Host:
         try:
             self.rounds: Rounds = self._ledger.load_rounds(spec)
             check_adapters(self.blobs, self.rounds.state)
+            self.trail = Trail(data_dir, spec.name, clock)
         except BaseException:
             self._ledger.close()
             raise
@@ -103,6 +105,7 @@ class Host:
     async def start(self, resume: bool = False) -> None:
         """Picks up an outstanding combination and the next deadline; `resume` resumes a paused federation."""
         self._fault = asyncio.get_running_loop().create_future()
+        await self.trail.begin(self.rounds, self.published())
         if due := self.rounds.due():
             self._spawn_combination(due)
         if resume:
@@ -115,6 +118,7 @@ class Host:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.trail.end()
         self._ledger.close()
 
     async def wait_for_fault(self) -> None:
@@ -145,6 +149,7 @@ class Host:
                 self.held_up.no_more("ledger")
             for action in step.actions:
                 self._carry_out(action, now)
+            self.trail.came(given, step, self.rounds.state.start)
             if self.rounds.state.phase == "finished" and step.changed:
                 self._bid_farewell()
             if any(isinstance(event, events.RoundOpened) for event in step.events):
@@ -179,10 +184,12 @@ class Host:
         return passing
 
     def _stood_or_went_on(self) -> None:
+        self.trail.stands(self.held_up.code)
         self.bulletin.changed()
         self._set_alarm()
 
     def _record(self, given: Input, now: datetime) -> None:
+        self.trail.intend(given, now)
         self._ledger.append(given, now, self.rounds.dump() if given.input == "combined" else None)
 
     def _carry_out(self, action: Action, now: datetime) -> None:
@@ -207,16 +214,11 @@ class Host:
 
     def published(self) -> set[str]:
         """Blobs that any site may fetch: results of rounds, and those that plans name; never another site's update."""
-        found = self.needed() | {self.spec.base.initial}
-        for record in self.rounds.state.history:
-            found |= {one for one in (record.adapter, record.frozen, record.control) if one}
-        return found
+        return self.rounds.state.published() | {self.spec.base.initial}
 
     def needed(self) -> set[str]:
         """Blobs without which the open round cannot go on."""
-        state = self.rounds.state
-        named = {one for one in (state.start, state.frozen, state.control) if one}
-        return named.union(*(plan.blobs for plan in state.plans.values()))
+        return self.rounds.state.needed()
 
     def farewell(self) -> Finished:
         """Last message to a site; raises a retryable UserFacingError if the final adapter is lost."""
@@ -234,9 +236,8 @@ class Host:
     def rest(self, site: str) -> NotAsked | None:
         """Message for a site that the open round does not ask."""
         state = self.rounds.state
-        if state.phase in ("open", "combining", "evaluating") and site in state.sites and site not in state.plans:
-            return NotAsked(round=state.round)
-        return None
+        rests = state.phase in ("open", "combining", "evaluating") and site in state.sites and site not in state.plans
+        return NotAsked(round=state.round) if rests else None
 
     def refusal(self, site: str, update: Update) -> str | None:
         """Code of why an offered update need not be fetched, if so; the coordinator measures it later."""

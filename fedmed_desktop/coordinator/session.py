@@ -252,6 +252,7 @@ class SiteSession:
         self._update = self._reception = None
         self._tries.clear()
         self._host.blobs.forget_parts(self.site)
+        self._host.trail.refused(self.site, update, error.code)
         self._emit(
             events.UpdateRefused(
                 site=self.site, round=update.round, update=update.sha256, code=error.code, params=error.params

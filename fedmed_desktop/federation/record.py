@@ -83,6 +83,18 @@ class RoundsState(BaseModel):
     evaluation: dict[str, Report] = {}
     due: Combine | None = None
 
+    def needed(self) -> set[Sha256]:
+        """Blobs without which the open round cannot go on."""
+        named = {one for one in (self.start, self.frozen, self.control) if one}
+        return named.union(*(plan.blobs for plan in self.plans.values()))
+
+    def published(self) -> set[Sha256]:
+        """Blobs of which every site may know: results of rounds, and those that plans name."""
+        found = self.needed()
+        for record in self.history:
+            found |= {one for one in (record.adapter, record.frozen, record.control) if one}
+        return found
+
     def reports(self) -> dict[str, Report]:
         """Reports of the open round's updates, by site, as they count.
 

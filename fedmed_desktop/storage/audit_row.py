@@ -7,6 +7,7 @@ reason, which only a site's chain may hold.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from functools import partial
@@ -134,3 +135,11 @@ COLUMNS: Final = (
 def state_word(code: str) -> str:
     """A code that came from elsewhere, as a state may be written; "other" where it has another form."""
     return code if re.fullmatch(_STATE, code) else "other"
+
+
+def named(text: str) -> str:
+    """A name as an entry may hold it; one that an earlier version took, and this one would not, by its hash."""
+    try:
+        return clean_name(text)
+    except ValueError:
+        return f"name {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:12]}"
