@@ -144,9 +144,28 @@ class UpdatePending(_SiteEvent):
 class DecisionRecorded(_SiteEvent):
     type: Literal["decision"] = "decision"
     update: str
-    decision: Literal["approved", "released", "kept", "taken_back", "expired"]
+    decision: Literal["first_approved", "approved", "released", "kept", "taken_back", "expired"]
     by: str
     reason: str
+    rule: str = ""
+
+
+class PolicySaid(_SiteEvent):
+    """Word of the site's own policy on an update that waits; `code` and `params` make the sentence, "" for none.
+
+    `people`: how many must approve. `approvers`: the only ones who may; None for anybody. `opens`: it is approved, and
+    nothing of it leaves before that.
+    """
+
+    type: Literal["policy"] = "policy"
+    update: str
+    action: Literal["allow", "ask", "deny"]
+    rule: str
+    code: str = ""
+    params: dict[str, str | int | float] = {}
+    people: int = 1
+    approvers: tuple[str, ...] | None = None
+    opens: AwareDatetime | None = None
 
 
 class TransferProgress(_SiteEvent):
@@ -283,6 +302,7 @@ Event = (
     | GenerationProgress
     | UpdatePending
     | DecisionRecorded
+    | PolicySaid
     | TransferProgress
     | PlanFetched
     | ReceiptReceived

@@ -12,22 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 from .. import events
 from ..errors import UserFacingError
 from . import part_actions as do
 from .consent import check_plan
+from .gate import Gate
+from .part_offers import Offers
+from .part_phases import Phases
 from .plan import Plan
+from .policy import InForce
 from .spec import FederationSpec
 from .work import Entry, LocalResult
 
 # Later than every round.
 _AFTER_ALL_ROUNDS: Final = 2**31
-# What stands still while paused. All else (downloads, approval, uploads, their outcome) goes on and is told as it is.
-_COMPUTING: Final[frozenset[events.Phase]] = frozenset(
-    {"waiting", "scoring_before", "training", "scoring_after", "measuring", "evaluating"}
-)
 # Between tries after a fault that may pass, such as a full disk: doubling from the first to the longest (inferred).
 _FIRST_RETRY, _LONGEST_RETRY = timedelta(seconds=2), timedelta(minutes=5)
 
@@ -50,18 +50,17 @@ class SitePart:
         self.plan: Plan | None = None
         self.due: do.Due | None = None  # what the plan, or the end, waits for
         self.wake_at: datetime | None = None  # when `due` is to be done, where it waits for the time
-        self.joined = False  # whether the coordinator has welcomed this site on the line as it is now
-        self.paused = False
+        self.gate = Gate(site, self.entries)  # the site's own policy
         self._rank_cap = rank_cap
         self._attempt = 1
         self._kept_at = dict(kept_at or {})
         self._tries = 0
         self._waits = False  # for the coordinator's word on earlier updates
-        self._offered: set[str] = set()
-        self._round = 0
-        self._phase: events.Phase = "joining"
-        self._shown: tuple[int, events.Phase] | None = None
+        self.offers = Offers(self._offer)
         self._out: list[do.Action | do.Tell | events.Event] = []
+        self._phases = Phases(site, lambda item: self._out.append(item))
+        self._enter = self.computes = self._phases.enter  # `computes`: the working thread has reached this phase
+        self.pause, self.works = self._phases.pause, self._phases.works
 
     def take(self) -> list[do.Action | do.Tell | events.Event]:
         """Return the actions and events since the last call, in order."""
@@ -78,16 +77,28 @@ class SitePart:
             reason = "the program ended before the approval was in effect"
             self._out.append(do.Record(entry.sha256, "taken_back", "agent", reason))
 
+    def policy_is(self, policy: InForce) -> None:
+        """The site's policy, whenever it has changed. What waits for a decision or has not left is weighed anew."""
+        self.gate.policy = policy
+        match self.due:
+            case do.AskPerson(entry=entry):
+                self._out.append(do.Stop(0))
+                self._answer(entry)
+            case do.Record(sha256=sha256, decision="released"):
+                self._begin(self.gate.taken_back(self.entries[sha256], self.spec, "the policy has changed"))
+        self.offers.all(self._in("released"))
+
     def check_spec(self, spec: FederationSpec) -> None:
-        """Raises UserFacingError where this site has joined another federation."""
+        """Raises UserFacingError where this site has joined another federation, or its policy rules this one out."""
         if self.spec is not None and self.spec != spec:
             raise UserFacingError("join.other_federation", known=self.spec.name, found=spec.name)
+        if self.spec is None:
+            self.gate.check_spec(spec)
 
     def welcomed(self, spec: FederationSpec, round_number: int) -> None:
         """A new connection is up, on which nothing of earlier offers is known to have arrived; the spec is on disk."""
         self.check_spec(spec)
-        self.spec, self.joined = spec, True
-        self._offered.clear()
+        self.spec = spec
         self._say(
             events.Joined,
             min(round_number, spec.rounds),
@@ -98,12 +109,16 @@ class SitePart:
             sites=spec.round.sites,
             types=spec.types,
         )
-        for entry in self._in("released"):
-            self._offer(entry)
+        self.offers.welcomed(self._in("released"))
 
     def line_lost(self) -> None:
         """Nothing is offered until the next welcome."""
-        self.joined = False
+        self.offers.joined = False
+
+    @property
+    def joined(self) -> bool:
+        """Whether the coordinator has welcomed this site on the line as it is now."""
+        return self.offers.joined
 
     # -- what the coordinator says -----------------------------------------------------------------------------------
 
@@ -112,7 +127,7 @@ class SitePart:
         self._attempt = attempt
         if plan == self.plan and self.due is not None:
             # The coordinator may have missed it, or counts from the start again; a person's time depends on it.
-            self._out.append(do.Tell(plan.round, "paused" if self._is_held else self._phase))
+            self._out.append(do.Tell(plan.round, self._phases.now))
             return
         if plan != self.plan:
             self._drop(plan.round)
@@ -124,6 +139,7 @@ class SitePart:
         assert self.spec is not None  # nothing is taken before the welcome
         try:
             check_plan(plan, self.spec, self._rank_cap)
+            self.gate.check_plan(plan, self.spec)
         except UserFacingError as error:
             self._fail(error)
             return
@@ -172,13 +188,22 @@ class SitePart:
     def trained(self, action: do.Train, result: LocalResult) -> None:
         """The plan is carried out; nothing of the result is on disk yet."""
         if action is self.due:
-            self._begin(do.Store(action.plan, result))
+            self._begin(do.Store(action.plan, self.gate.prepared(result)))
 
     def decided(self, action: do.AskPerson, approve: bool, by: str, reason: str, delay: timedelta) -> None:
-        """A person, or a rule, has decided; it counts once it is recorded, and an approval `delay` after that."""
-        if action is self.due:
-            decision: Literal["approved", "kept"] = "approved" if approve else "kept"
-            self._begin(do.Record(action.entry.sha256, decision, by, reason, delay=delay, attempt=self._attempt))
+        """A person, or a rule, has decided. An approval that the policy does not take is asked for once more; any
+        other decision counts once it is recorded, and an approval `delay` after that.
+        """
+        if action is not self.due:
+            return
+        given = do.Record(action.entry.sha256, "approved" if approve else "kept", by, reason, delay, self._attempt)
+        found = self.gate.taken(action.entry, self.spec, given)
+        if isinstance(found, do.Record):
+            self._begin(found)
+            return
+        self._say(events.Warned, action.entry.plan.round, code=found.code, params=found.params)
+        if not found.holds:
+            self._answer(action.entry)
 
     def recorded(self, action: do.Store | do.Record, entry: Entry) -> None:
         """The outbox was written to; `entry` is what it says now, be it what was asked for or not."""
@@ -209,42 +234,21 @@ class SitePart:
             self._fail(error)
 
     def time_passed(self, now: datetime) -> None:
-        """Does what was waiting for this time; to be called at `wake_at`."""
+        """Does what was waiting for this time; to be called at `wake_at` and `opens_at`."""
+        if self.offers.opens_at and now >= self.offers.opens_at:
+            self.offers.all(self._in("released"))
         if self.due is not None and self.wake_at is not None and now >= self.wake_at:
             self.wake_at = None
-            self._out.append(self.due)
-
-    # -- phases ------------------------------------------------------------------------------------------------------
-
-    def computes(self, round_number: int, phase: events.Phase) -> None:
-        """The working thread has reached this phase."""
-        self._enter(round_number, phase)
-
-    def works(self) -> None:
-        """The work makes progress: the coordinator is told its phase once more, as a sign."""
-        if not self._is_held:
-            self._out.append(do.Tell(self._round, self._phase))
-
-    def pause(self, paused: bool) -> None:
-        """Computing stands still from now on, or goes on; repeating changes nothing."""
-        if paused != self.paused:
-            self.paused = paused
-            self._show("paused" if paused else self._phase)
+            if isinstance(self.due, do.Record) and self.due.decision == "released":
+                entry = self.entries[self.due.sha256]
+                self.due, self.wake_at = self.gate.release(entry, self.spec, now)
+                self._out += self.gate.said(entry, self.spec, self.wake_at) if self.wake_at else []
+            if self.wake_at is None:
+                self._out.append(self.due)
 
     @property
-    def _is_held(self) -> bool:
-        return self.paused and self._phase in _COMPUTING
-
-    def _enter(self, round_number: int, phase: events.Phase) -> None:
-        """The site's true phase from here on; while paused, one that needs computing is shown as "paused"."""
-        self._round, self._phase = round_number, phase
-        if not self._is_held or self._shown != (round_number, "paused"):
-            self._show("paused" if self._is_held else phase)
-
-    def _show(self, phase: events.Phase) -> None:
-        self._shown = (self._round, phase)
-        self._say(events.PhaseChanged, self._round, phase=phase)
-        self._out.append(do.Tell(self._round, phase))
+    def paused(self) -> bool:
+        return self._phases.paused
 
     # -- answering a plan --------------------------------------------------------------------------------------------
 
@@ -268,11 +272,12 @@ class SitePart:
             case "pending":
                 self._say(events.UpdatePending, number, update=sha256, bytes=entry.update.size)
                 self._enter(number, "approval")
+                self._out += self.gate.said(entry, self.spec)
                 self._begin(do.AskPerson(entry))
             case "approved":
                 self.due, self.wake_at, self._tries = do.Record(sha256, "released", "agent"), entry.effective, 0
             case "released":
-                self._offer(entry)
+                self.offers.one(entry)
             case "kept" if self._attempt > self._kept_at.setdefault(sha256, self._attempt):
                 self._begin(do.Record(sha256, "asked_again", "coordinator"))
             case "kept":
@@ -293,9 +298,9 @@ class SitePart:
                 self._say(events.UpdateRefused, number, update=sha256, code=action.code, params=dict(action.params))
                 if self.plan in (None, entry.plan):  # else another plan of the round is being answered
                     self._out.append(do.Decline(number, "failed"))
-            case ("approved" | "released" | "kept" | "taken_back" | "expired") as decision, state:
-                if state == ("pending" if decision == "taken_back" else decision):
-                    who = {"by": action.by, "reason": action.reason}
+            case ("first_approved" | "approved" | "released" | "kept" | "taken_back" | "expired") as decision, state:
+                if state == ("pending" if decision in ("taken_back", "first_approved") else decision):
+                    who = {"by": action.by, "reason": action.reason, "rule": action.rule}
                     self._say(events.DecisionRecorded, number, update=sha256, decision=decision, **who)
                 if decision == state == "kept":
                     self._kept_at[sha256] = action.attempt
@@ -312,11 +317,20 @@ class SitePart:
         if not self._waits:
             self._begin(train)
 
+    # -- the site's policy -------------------------------------------------------------------------------------------
+
+    def may_send(self, sha256: str, now: datetime) -> bool:
+        """Whether the policy lets a released update leave now. Where not, it is offered again once it may."""
+        entry, opens = self.entries[sha256], self.gate.policy.opening(now)
+        if not (may := self.offers.may_leave(entry, self.gate.word(entry, self.spec), opens, now)):
+            self._out += self.gate.said(entry, self.spec, opens)
+        return may
+
+    # -- telling -----------------------------------------------------------------------------------------------------
+
     def _offer(self, entry: Entry) -> None:
-        if self.joined and entry.sha256 not in self._offered:
-            self._offered.add(entry.sha256)
-            self._enter(entry.plan.round, "uploading")
-            self._out.append(do.Offer(entry.update))
+        self._enter(entry.plan.round, "uploading")
+        self._out.append(do.Offer(entry.update))
 
     def _fail(self, error: UserFacingError, retry_seconds: float | None = None) -> None:
         """Tells the fault. One for good costs the round; what is on disk counts when the plan is asked for again."""

@@ -13,7 +13,17 @@ from .plan import Plan, Sha256
 from .update import Update
 from .work import Entry, LocalResult
 
-Decision = Literal["approved", "released", "kept", "taken_back", "asked_again", "expired", "acknowledged", "refused"]
+Decision = Literal[
+    "first_approved",
+    "approved",
+    "released",
+    "kept",
+    "taken_back",
+    "asked_again",
+    "expired",
+    "acknowledged",
+    "refused",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +71,8 @@ class Record:
 
     An approval is in effect `delay` after it was written. `attempt`: the coordinator's, at which it was kept.
     `code` and `params`: why the update was refused. `peer_head`: last hash of the coordinator's audit chain, as its
-    receipt says.
+    receipt says. `rule`: that of the site's policy which let the decision be taken or took it, and `policy` the sha256
+    of the file with it; "" where there is no policy.
     """
 
     sha256: Sha256
@@ -73,6 +84,8 @@ class Record:
     code: str = ""
     params: Mapping[str, str | int | float] = field(default_factory=dict)
     peer_head: str = ""
+    rule: str = ""
+    policy: str = ""
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ class Evidence(Frozen):
     """Evidence for the site's operator, which never leaves: how this update differs from earlier rounds.
 
     A value is None with nothing to compare yet. `validation_notes` are those scored; None in older records.
+    `training_notes`: those trained on, also where the report may not say so.
     """
 
     model_drift: float | None = None
@@ -66,6 +67,7 @@ class Evidence(Frozen):
     scores_before: Scores = Scores()
     scores_after: Scores = Scores()
     validation_notes: int | None = None
+    training_notes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,10 @@ State = Literal["pending", "approved", "released", "acknowledged", "refused", "k
 
 @dataclass(frozen=True)
 class Entry:
-    """One update in a site's outbox. `effective`: when an approval takes effect; `code`: why it was refused."""
+    """One update in a site's outbox. `effective`: when an approval takes effect; `code`: why it was refused.
+
+    `first_by`: who has approved it first, where it waits for a second person.
+    """
 
     sha256: str
     plan: Plan
@@ -106,6 +111,7 @@ class Entry:
     state: State
     effective: datetime | None
     code: str
+    first_by: str = ""
 
 
 class Scorer(Protocol):

@@ -19,6 +19,7 @@ from .. import events
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Trainer
 from ..federation.part_actions import Record as Recording
+from ..federation.policy import InForce
 from ..lora import Adapter
 from ..protocol import messages
 from ..storage import Decision, Record
@@ -41,7 +42,7 @@ class SiteAgent:
 
     `make_trainer` is called on the working thread once the federation's specification is known; it may raise
     UserFacingError (notes without a known type, another base model), which ends `run`. `rank_cap`: the largest rank
-    that this site's hardware can take; None for any.
+    that this site's hardware can take; None for any. `policy` reads the site's own policy (policy_file), off the loop.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class SiteAgent:
         rank_cap: int | None = None,
         backoff: Backoff | None = None,
         clock: Callable[[], datetime] = _now,
+        policy: Callable[[], InForce] | None = None,
     ) -> None:
         self.name = name
         self._base = base_fingerprint
@@ -67,11 +69,21 @@ class SiteAgent:
         self._link = Link(address, self._hello, self._receive, self._tell, backoff or Backoff())
         self._token = own_token(data_dir / "token")
         self._driver = Driver(
-            name, data_dir, make_trainer, approver, jobs, self._link, self._tell, clock, rank_cap, self._pass_on_fault
+            name,
+            data_dir,
+            make_trainer,
+            approver,
+            jobs,
+            self._link,
+            self._tell,
+            clock,
+            rank_cap,
+            self._pass_on_fault,
+            policy,
         )
         self._part = self._driver.part
         self.outbox, self.holdings = self._driver.outbox, self._driver.holdings
-        self._uploads = Uploads(name, self.outbox, self._link, emit)
+        self._uploads = Uploads(name, self.outbox, self._link, emit, self._driver.may_move)
         self._done: asyncio.Future[str] | None = None
         self._last: Record | None = None  # of a closed outbox
         self._closing = threading.Lock()

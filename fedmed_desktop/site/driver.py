@@ -8,7 +8,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ..errors import UserFacingError
 from ..federation import Control, FederationSpec, Trainer
 from ..federation import part_actions as do
 from ..federation.part import SitePart
+from ..federation.policy import InForce
 from ..protocol import messages
 from ..storage import BlobStore, Entry, Journal, Outbox, OwnStore, audit
 from ..storage.audit import Audit
@@ -36,6 +37,8 @@ Given = Callable[[], None]
 
 # Seconds from one sign that the work goes on to the next. The coordinator shows a site without any as quiet.
 _SIGN_EVERY = 60.0
+# Seconds in which a change of the policy's files is noticed while something waits here.
+LOOK_EVERY = 30.0
 
 
 class Driver:
@@ -57,6 +60,7 @@ class Driver:
         clock: Callable[[], datetime],
         rank_cap: int | None,
         done: Callable[[asyncio.Future[Any]], None],
+        policy: Callable[[], InForce] | None = None,
     ) -> None:
         self.blobs = BlobStore(data_dir / "blobs")
         self.outbox = Outbox(data_dir / STATE, self.blobs)
@@ -77,6 +81,7 @@ class Driver:
         self._emit = emit
         self._clock = clock
         self._done = done
+        self._policy = policy  # read off the loop
         self._signed = time.monotonic()
         self._lock = threading.RLock()  # keeps in order what several threads tell
         self._turn = asyncio.Lock()
@@ -87,7 +92,7 @@ class Driver:
     async def take(self, given: Given) -> None:
         """Hands in an input and does what follows from it. Raises UserFacingError where the disk takes nothing."""
         async with self._turn:
-            body = asyncio.ensure_future(self._carry_out(given))
+            body = asyncio.ensure_future(self._deal_with(given))
             try:
                 await asyncio.shield(body)
             except asyncio.CancelledError:
@@ -129,16 +134,47 @@ class Driver:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._note(AuditEntry(action_code="stopped", role="agent", object_type="program"))
 
+    # -- the site's policy -------------------------------------------------------------------------------------------
+
+    async def _deal_with(self, given: Given) -> None:
+        """Under the policy as its files have it now: the first word is theirs."""
+        found = await asyncio.to_thread(self._policy) if self._policy else self.part.gate.policy
+        if found == self.part.gate.policy:
+            await self._carry_out(given)
+        else:
+            await self._carry_out(partial(self.part.policy_is, found), given)
+
+    def _may_send(self, sha256: str) -> bool:
+        answers: list[bool] = []
+        self.tell(lambda: answers.append(self.part.may_send(sha256, self._clock())))
+        return answers[0]
+
+    async def may_move(self, sha256: str) -> bool:
+        """Whether a part of a released update may leave: asked before its first byte. Waits for the policy's hours."""
+        while self._policy:
+            await self.take(lambda: None)
+            entries = [
+                e for e in self.part.entries.values() if any(p.sha256 == sha256 for p in e.update.parts.values())
+            ]
+            if any(self.part.gate.word(entry, self.part.spec).action == "deny" for entry in entries):
+                return False
+            now = self._clock()
+            if (opens := self.part.gate.policy.opening(now)) == now:
+                break
+            await asyncio.sleep(min(LOOK_EVERY, (opens - now).total_seconds()) if opens else LOOK_EVERY)
+        return True
+
     # -- doing what the part asks for --------------------------------------------------------------------------------
 
-    async def _carry_out(self, given: Given) -> None:
+    async def _carry_out(self, *given: Given) -> None:
         """Does everything that follows, even if one part of it fails; raises the first UserFacingError at the end."""
         faults = []
-        for item in self.tell(given):
-            try:
-                await self._do(item)
-            except UserFacingError as error:
-                faults.append(error)
+        for one in given:
+            for item in self.tell(one):
+                try:
+                    await self._do(item)
+                except UserFacingError as error:
+                    faults.append(error)
         if faults:
             raise faults[0]
 
@@ -156,8 +192,10 @@ class Driver:
                 await self._write(item, partial(self._record, item))
             case do.Conclude():
                 await self._write(item, partial(self._conclude, item))
-            case do.Offer(update):
+            case do.Offer(update) if self._may_send(update.sha256):
                 await self._link.send(messages.OfferUpdate(update=update))
+            case do.Offer():
+                pass  # it is offered again once it may leave
             case do.Decline(number, code):
                 await self._note(declined(number, code))
                 await self._link.send(messages.Decline(round=number, code=code))
@@ -201,7 +239,11 @@ class Driver:
     def _set_alarm(self) -> None:
         if self._alarm:
             self._alarm.cancel()
-        if at := self.part.wake_at:
+        times = [at for at in (self.part.wake_at, self.part.offers.opens_at) if at]
+        if self._policy and (times or isinstance(self.part.due, do.AskPerson)):
+            times.append(self._clock() + timedelta(seconds=LOOK_EVERY))
+        if times:
+            at = min(times)
             wait = max(0.0, (at - self._clock()).total_seconds())
             ring = lambda: self.soon(lambda: self.part.time_passed(max(at, self._clock())))  # noqa: E731
             self._alarm = asyncio.get_running_loop().call_later(wait, ring)
@@ -231,6 +273,7 @@ class Driver:
         except UserFacingError as error:
             await self._note(training_ended(action.plan, error))
             raise
+        result = self.part.gate.prepared(result)
         await self._note(training_ended(action.plan, result.update))
         return partial(self.part.trained, action, result)
 

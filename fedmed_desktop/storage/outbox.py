@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,16 +29,28 @@ from ..federation.work import Entry, State
 from .audit import Audit
 from .audit_row import AuditEntry
 from .blobs import BlobStore
-from .chain import Chain, damaged_row
+from .chain import Chain, broken, damaged_row
 from .database import Database, Migrations
 from .decision_audit import DecisionAudit
 from .reading import moment, parsed
 
 _LOG = logging.getLogger(__name__)
 
-_DECISIONS: Final = Chain("decisions", "time, sha256, round, decision, by, reason, content")
+_COLUMNS: Final = "time, sha256, round, decision, by, reason, content"
+_DECISIONS_OF_2: Final = Chain("decisions", _COLUMNS)
+_DECISIONS: Final = Chain("decisions", f"{_COLUMNS}, rule, policy")
 _PLAN, _UPDATE, _EVIDENCE = TypeAdapter(Plan), TypeAdapter(Update), TypeAdapter(Evidence)
 _SPEC: Final = TypeAdapter(FederationSpec)
+
+
+def _check_before_linking_anew(connection: sqlite3.Connection) -> None:
+    """Raises UserFacingError where a row is damaged: new hashes would hide that."""
+    rows = connection.execute(f"SELECT seq, {_COLUMNS}, hash FROM decisions ORDER BY seq").fetchall()
+    given = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'decisions'").fetchone()
+    if wrong := broken(rows, "", given[0] if given else len(rows)):
+        ((_, _, path), *_) = connection.execute("PRAGMA database_list")
+        raise damaged_row(Path(path), "decisions", *wrong)
+
 
 _MIGRATIONS: Final[Migrations] = (
     (
@@ -49,12 +62,20 @@ _MIGRATIONS: Final[Migrations] = (
         "reason TEXT NOT NULL, content TEXT NOT NULL)",
         "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, body TEXT NOT NULL)",
     ),
-    ("ALTER TABLE decisions ADD COLUMN hash TEXT NOT NULL DEFAULT ''", _DECISIONS.link_all),
+    ("ALTER TABLE decisions ADD COLUMN hash TEXT NOT NULL DEFAULT ''", _DECISIONS_OF_2.link_all),
+    (
+        _check_before_linking_anew,
+        "ALTER TABLE decisions ADD COLUMN rule TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE decisions ADD COLUMN policy TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE outbox ADD COLUMN first_by TEXT NOT NULL DEFAULT ''",
+        _DECISIONS.link_all,
+    ),
 )
 
 
 # States in which a decision can be taken; one whose result already holds changes nothing.
 _ALLOWED: Final[Mapping[do.Decision, frozenset[State]]] = {
+    "first_approved": frozenset({"pending"}),
     "approved": frozenset({"pending"}),
     "taken_back": frozenset({"approved"}),
     "released": frozenset({"approved"}),
@@ -68,7 +89,7 @@ _ALLOWED: Final[Mapping[do.Decision, frozenset[State]]] = {
 
 def _state_after(decision: str) -> str:
     """State that a decision puts an update in."""
-    return "pending" if decision in ("taken_back", "asked_again") else decision
+    return "pending" if decision in ("taken_back", "asked_again", "first_approved") else decision
 
 
 def _warn(fault: UserFacingError) -> None:
@@ -77,7 +98,10 @@ def _warn(fault: UserFacingError) -> None:
 
 @dataclass(frozen=True)
 class Decision:
-    """One row of the record of decisions; `content` is the sha256 of all that was decided on, scalars included."""
+    """One row of the record of decisions; `content` is the sha256 of all that was decided on, scalars included.
+
+    `rule`: that of the site's policy by which it was taken, and `policy` the sha256 of the file; "" without a policy.
+    """
 
     time: datetime
     sha256: str
@@ -86,6 +110,8 @@ class Decision:
     by: str
     reason: str
     content: str
+    rule: str = ""
+    policy: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,11 +152,11 @@ class Outbox:
 
     def _check(self) -> None:
         """Checks that every update is in the state that its last decision put it in: a damaged row approves nothing."""
-        decided = {row[2]: row[4] for row in _DECISIONS.rows(self._database)}
-        found = self._database.rows("SELECT rowid, sha256, state FROM outbox ORDER BY rowid")
-        for row, sha256, state in found:
-            decision = decided.pop(sha256, "asked_again")
-            if state != _state_after(decision):
+        decided = {row[2]: (row[4], row[5]) for row in _DECISIONS.rows(self._database)}
+        found = self._database.rows("SELECT rowid, sha256, state, first_by FROM outbox ORDER BY rowid")
+        for row, sha256, state, first_by in found:
+            decision, by = decided.pop(sha256, ("asked_again", ""))
+            if state != _state_after(decision) or first_by != (by if decision == "first_approved" else ""):
                 raise damaged_row(self._path, "outbox", row, f"says {state}, but the last decision was {decision}")
         if decided:
             reason = f"is missing: the decisions name an update {next(iter(decided))[:12]} that is not there"
@@ -193,16 +219,17 @@ class Outbox:
 
     def _entries(self, where: str, *values: object) -> list[Entry]:
         rows = self._database.rows(
-            f"SELECT rowid, sha256, state, effective, code FROM outbox WHERE {where} ORDER BY round, made", *values
+            f"SELECT rowid, sha256, state, effective, code, first_by FROM outbox WHERE {where} ORDER BY round, made",
+            *values,
         )
         return [self._entry(*row) for row in rows]
 
-    def _entry(self, row: int, sha256: str, state: State, effective: str | None, code: str) -> Entry:
+    def _entry(self, row: int, sha256: str, state: State, effective: str | None, code: str, first_by: str) -> Entry:
         """Turns a row into an entry; another thread that does so at the same moment gets an equal one."""
         at = moment(effective, self._path, "outbox", row) if effective else None
         known = self._parsed.get(sha256) or self._parse(row, sha256, state, at, code)
-        if (known.state, known.effective, known.code) != (state, at, code):
-            known = replace(known, state=state, effective=at, code=code)
+        if (known.state, known.effective, known.code, known.first_by) != (state, at, code, first_by):
+            known = replace(known, state=state, effective=at, code=code, first_by=first_by)
         self._parsed[sha256] = known
         return known
 
@@ -234,19 +261,26 @@ class Outbox:
             releases, after = given.decision == "released", _state_after(given.decision)
             if releases and (entry.state != "approved" or entry.effective is None or now < entry.effective):
                 raise UserFacingError("storage.not_released", sha256=given.sha256)
-            if entry.state == after:
+            is_first = given.decision == "first_approved"
+            if entry.state == after and (not is_first or entry.first_by):
                 return entry
             if entry.state not in _ALLOWED[given.decision]:
                 raise UserFacingError("storage.not_possible_now", decision=given.decision, state=entry.state)
             content = hashlib.sha256(entry.update.model_dump_json().encode()).hexdigest()
-            about = given.decision, given.by, given.reason, content
+            about = given.decision, given.by, given.reason, content, given.rule, given.policy
             _DECISIONS.append(connection, now.astimezone(UTC).isoformat(), entry.sha256, entry.plan.round, *about)
             effective = now + given.delay if given.decision == "approved" else entry.effective if releases else None
             if self._audit:  # in a file of its own, so it stays if this transaction fails: it was meant to be
                 self._audit.intend(given, entry, after, now)
             connection.execute(
-                "UPDATE outbox SET state = ?, effective = ?, code = ? WHERE sha256 = ?",
-                (after, effective.isoformat() if effective else None, given.code, entry.sha256),
+                "UPDATE outbox SET state = ?, effective = ?, code = ?, first_by = ? WHERE sha256 = ?",
+                (
+                    after,
+                    effective.isoformat() if effective else None,
+                    given.code,
+                    given.by if is_first else "",
+                    entry.sha256,
+                ),
             )
         if self._audit:
             self._audit.result(given, entry, after, now)
@@ -256,7 +290,7 @@ class Outbox:
         """The decisions in order."""
         last, known = self._decided
         rows = self._database.rows(
-            "SELECT seq, time, sha256, round, decision, by, reason, content FROM decisions WHERE seq > ? ORDER BY seq",
+            f"SELECT seq, {_COLUMNS}, rule, policy FROM decisions WHERE seq > ? ORDER BY seq",
             last,
         )
         if rows:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import UserFacingError, disk_fault, plain
-from . import audit, desktop, federation, files, lab, methods, network, notes, registry, screening, secrets, tls
+from . import audit, desktop, federation, files, lab, methods, network, notes, policy, registry, screening, secrets, tls
 from .translation import install, later, together, tr
 
 __all__ = ["SENTENCES", "install", "later", "sentence", "together", "told", "tr"]
@@ -22,7 +22,21 @@ Params = Mapping[str, str | int | float]
 SENTENCES: Final[Mapping[str, str]] = {
     # code -> sentence; {name} is a parameter
     code: text
-    for area in (audit, desktop, federation, files, lab, methods, network, notes, registry, screening, secrets, tls)
+    for area in (
+        audit,
+        desktop,
+        federation,
+        files,
+        lab,
+        methods,
+        network,
+        notes,
+        policy,
+        registry,
+        screening,
+        secrets,
+        tls,
+    )
     for code, text in area.SENTENCES.items()
 }
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from .. import events
 from . import sentence
 
@@ -75,7 +77,14 @@ def line(event: events.Event) -> str | None:
             )
         case events.DecisionRecorded():
             because = f": {event.reason}" if event.reason else ""
-            return f"{event.site}: round {event.round}: {event.decision} by {event.by}{because}"
+            under = f" (policy: {event.rule})" if event.rule else ""
+            decision = "approved, waits for a second person:" if event.decision == "first_approved" else event.decision
+            return f"{event.site}: round {event.round}: {decision} by {event.by}{under}{because}"
+        case events.PolicySaid(opens=datetime() as opens):
+            there = opens.astimezone().strftime("%a %d %b, %H:%M")
+            return f"{event.site}: round {event.round}: approved; your hospital's policy (hours) lets it leave {there}."
+        case events.PolicySaid() if event.action != "allow":
+            return f"{event.site}: round {event.round}: {sentence(event.code, event.params)}"
         case events.ReceiptReceived():
             return f"{event.site}: round {event.round}: receipt for {event.update[:12]}"
         case events.UpdateRefused():

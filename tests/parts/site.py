@@ -13,6 +13,7 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec, LocalResult, Plan, Rounds
 from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.inputs import SiteJoined
+from fedmed_desktop.federation.policy import InForce, Layer
 from fedmed_desktop.site.driver import part_of, record
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
 from tests.parts.federation import INITIAL, moved, result_of, small_spec
@@ -47,6 +48,7 @@ class Site:
         self.spec = spec
         self.now = START
         self.fault: UserFacingError | None = None
+        self.policy = InForce()
         self.told: list[events.Event] = []
         self.sent: list[do.Offer | do.Decline | do.Tell] = []
         self.final: do.Conclude | None = None
@@ -62,7 +64,13 @@ class Site:
         self.outbox.remember("spec", self.spec.model_dump_json())
         self.part = part_of(self.outbox, "A", None)
         self.under_way: do.Fetch | do.Train | do.AskPerson | None = None
+        self.give(lambda: self.part.policy_is(self.policy))
         self.give(self.part.restarted)
+
+    def set_policy(self, *layers: Layer) -> None:
+        """The site's policy from now on; its hours are by UTC."""
+        self.policy = InForce(layers, UTC)
+        self.give(lambda: self.part.policy_is(self.policy))
 
     def close(self) -> None:
         self.outbox.close()
@@ -89,7 +97,9 @@ class Site:
                 self._write(item)
             case do.Offer(update):
                 assert self.entry(update.sha256).state == "released"
-                self.sent.append(item)
+                may = self.part.may_send(update.sha256, self.now)
+                self.sent += [item] if may else []
+                self.give(lambda: None)  # what it tells of that
             case do.Decline() | do.Tell():
                 self.sent.append(item)
             case _:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -14,11 +14,25 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from fedmed_desktop import events
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import part_actions as do
+from fedmed_desktop.federation.policy import Layer, Policy
 from tests.parts.federation import small_spec
 from tests.parts.site import DELAY, Site, plan
 
 SPEC = small_spec(rounds=3, sites=1, quorum=1, method={"name": "scaffold"})
 ROUNDS = st.integers(1, 4)
+LAYERS = [
+    Layer(Policy.model_validate(keys))
+    for keys in (
+        {},
+        {"default": "allow"},
+        {"default": "deny"},
+        {"four_eyes": True},
+        {"approvers": ["bob"]},
+        {"most_bytes": 10},
+        {"hours": [{"opens": "08:00", "closes": "18:00"}], "default": "allow"},
+        {"hours": [{"opens": "20:00", "closes": "23:00"}], "default": "allow"},
+    )
+]
 FAULTS = st.sampled_from(
     [
         UserFacingError("storage.disk_full", path="/data", retryable=True),
@@ -34,7 +48,7 @@ class AnySite(RuleBasedStateMachine):
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         self.site = Site(Path(self._folder.name), SPEC)
-        self.offers = 0
+        self.offers = self.seen = 0
 
     def teardown(self) -> None:
         self.site.close()
@@ -90,14 +104,24 @@ class AnySite(RuleBasedStateMachine):
             self.site.crash()
 
     @precondition(lambda self: isinstance(self.site.under_way, do.AskPerson))
-    @rule(approve=st.booleans())
-    def decides(self, approve: bool) -> None:
-        self.site.decide(approve)
+    @rule(approve=st.booleans(), by=st.sampled_from(["ann", "bob", "rule"]))
+    def decides(self, approve: bool, by: str) -> None:
+        assert isinstance(self.site.under_way, do.AskPerson)
+        entry = self.site.under_way.entry
+        word = self.site.part.gate.word(entry, SPEC)
+        self.site.decide(approve, by)
+        if self.site.entry(entry.sha256).state == "approved":
+            assert word.action == "allow" or (word.action == "ask" and by != "rule")
+            assert self.site.policy.people == 1 or entry.first_by not in ("", by)
 
     @precondition(lambda self: "approved" in self.site.states)
     @rule()
     def takes_back(self) -> None:
         self.site.take_back(next(e.sha256 for e in self.site.outbox.in_state("approved")))
+
+    @rule(layers=st.lists(st.sampled_from(LAYERS), max_size=2))
+    def has_another_policy(self, layers: list[Layer]) -> None:
+        self.site.set_policy(*layers)
 
     @rule(share=st.floats(0, 1.5))
     def waits(self, share: float) -> None:
@@ -122,6 +146,10 @@ class AnySite(RuleBasedStateMachine):
         self.offers = len(self.site.offered)
         self.site.crash()
 
+    @rule(hours=st.integers(1, 30))
+    def waits_for_hours(self, hours: int) -> None:
+        self.site.wait(timedelta(hours=hours))
+
     # -- what always holds -------------------------------------------------------------------------------------------
 
     @invariant()
@@ -144,6 +172,13 @@ class AnySite(RuleBasedStateMachine):
         assert len(on_this_line) == len(set(on_this_line))
 
     @invariant()
+    def nothing_goes_out_that_the_policy_denies_or_at_another_hour(self) -> None:
+        for sha256 in self.site.offered[self.seen :]:
+            assert self.site.part.gate.word(self.site.entry(sha256), SPEC).action != "deny"
+            assert self.site.policy.opening(self.site.now) == self.site.now
+        self.seen = len(self.site.offered)
+
+    @invariant()
     def the_part_and_the_outbox_say_the_same(self) -> None:
         assert self.site.part.entries == {entry.sha256: entry for entry in self.site.outbox.entries()}
 
@@ -160,6 +195,8 @@ class AnySite(RuleBasedStateMachine):
         part, due = self.site.part, self.site.part.due
         if due is None:
             assert self.site.under_way is None and part.wake_at is None
+        elif isinstance(due, do.AskPerson) and self.site.under_way is None:
+            assert part.gate.word(due.entry, SPEC).action == "ask", "a rule would approve, and a person must"
         elif self.site.under_way is None and part.wake_at is None:
             assert isinstance(due, do.Train)
             assert any(e.state == "released" and e.plan.round < due.plan.round for e in part.entries.values())

@@ -97,6 +97,13 @@ class AdaptiveFedLora(Method):
             raise ValueError("lower_below must not be above raise_above")
         return self
 
+    @property
+    def needs(self) -> frozenset[str]:
+        measured = {"start_norm", "loss_before"}
+        measured |= {"histogram"} if self.weights[2] > 0 else set()
+        measured |= {"seconds"} if self.slowness else set()
+        return super().needs | measured
+
     def misfit(self, setting: Setting) -> str | None:
         if self.weights[2] > 0 and setting.histogram == "none":
             return "methods.needs_histogram"

@@ -17,5 +17,9 @@ from .method import Method, normalised
 class FedMedLora(Method):
     name: Literal["fed_medlora"] = "fed_medlora"
 
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"supervised_tokens", "update_norm"})
+
     def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
         return normalised({site: float(r.supervised_tokens) for site, r in reports.items()})

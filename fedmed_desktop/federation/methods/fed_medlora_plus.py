@@ -39,6 +39,11 @@ class FedMedLoraPlus(Method):
     def scored_by(self) -> Literal["sites", "coordinator"]:
         return self.measured_by
 
+    @property
+    def needs(self) -> frozenset[str]:
+        measured = {"shared_loss"} if self.measured_by == "sites" else set[str]()
+        return frozenset({"supervised_tokens", "update_norm", *measured})
+
     def misfit(self, setting: Setting) -> str | None:
         if self.measured_by == "sites" and not setting.shared_notes:
             return "methods.no_shared_notes"

@@ -24,6 +24,10 @@ from .method import Method, normalised
 class FedNova(Method):
     name: Literal["fednova"] = "fednova"
 
+    @property
+    def needs(self) -> frozenset[str]:
+        return super().needs | {"steps"}
+
     def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
         steps = _steps(reports)
         longest = max(steps.values())

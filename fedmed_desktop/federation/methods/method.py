@@ -77,6 +77,11 @@ class Method(Frozen):
     def scored_by(self) -> Literal["nobody", "sites", "coordinator"]:
         return "nobody"
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """Scalars of a training's report that it cannot do without; the norm is compared with what arrives."""
+        return frozenset({"notes", "update_norm"})
+
     def misfit(self, setting: Setting) -> str | None:
         """Error code if this method cannot run in such a federation, else None."""
         return refusal_of(self.name, setting.combine)

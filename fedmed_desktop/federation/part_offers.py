@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Offers of released updates to the coordinator: each once on a line, when the site's policy lets it leave. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from .policy import Decision
+from .work import Entry
+
+
+class Offers:
+    """`offer` is called for each update that is to be offered now."""
+
+    def __init__(self, offer: Callable[[Entry], None]) -> None:
+        self._offer = offer
+        self._offered: set[str] = set()
+        self.joined = False  # whether the coordinator has welcomed this site on the line as it is now
+        self.opens_at: datetime | None = None  # when what was held back may leave
+
+    def welcomed(self, released: Iterable[Entry]) -> None:
+        """A new line is up, on which nothing of earlier offers is known to have arrived."""
+        self.joined = True
+        self._offered.clear()
+        self.all(released)
+
+    def all(self, released: Iterable[Entry]) -> None:
+        """Offers what is not on the line yet."""
+        self.opens_at = None
+        for entry in released:
+            self.one(entry)
+
+    def one(self, entry: Entry) -> None:
+        if self.joined and entry.sha256 not in self._offered:
+            self._offered.add(entry.sha256)
+            self._offer(entry)
+
+    def may_leave(self, entry: Entry, word: Decision, opens: datetime | None, now: datetime) -> bool:
+        """Whether it may go out now. Where not, it counts as not offered: it is once it may."""
+        if word.action != "deny" and opens == now:
+            return True
+        self._offered.discard(entry.sha256)
+        self.opens_at = None if word.action == "deny" else opens
+        return False

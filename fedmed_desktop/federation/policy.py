@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A site's policy: what may leave it at all, when, and on whose word. Written at the site, and never sent. Pure.
+
+A policy only ever tightens what the program does by itself. "allow" adds nothing to the program's own rules: where a
+person would be asked, the person is still asked, and an update leaves without one only where the operator has set that
+up as well (a rule that approves, `--approve-rule`). "ask" takes a rule's approval away; "deny" takes everybody's.
+Several files hold together: the strictest answer counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from ..bounds import Count, Number, PositiveInt, Scalar
+from .hours import Window, opening
+from .plan import Frozen
+from .update import Report
+
+Action = Literal["allow", "ask", "deny"]
+STRICTNESS: Final[Mapping[Action, int]] = {"allow": 0, "ask": 1, "deny": 2}
+# Names of a report's scalars; its kind says which of the two reports it is, and always goes with it.
+SCALARS: Final = tuple(name for name in Report.model_fields if name != "kind")
+Name = Annotated[str, Field(min_length=1, max_length=80)]
+Params = Mapping[str, str | int | float]
+_ANY_DAY: Final = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+class Rule(Frozen):
+    """One rule. It holds where all its conditions do; without conditions, always.
+
+    `most_...` and `least_...` include the number itself. `norm_ratio`: the update's norm by that of the site's update
+    before; `f1_gain`: F1 over all types on the site's validation notes, after training less before.
+    """
+
+    name: Name
+    action: Action
+    federation: tuple[Name, ...] = ()
+    method: tuple[Name, ...] = ()
+    environment: Literal["test", "production"] | None = None
+    kind: Literal["train", "evaluate"] | None = None
+    most_rank: PositiveInt | None = None
+    over_rank: PositiveInt | None = None
+    most_norm_ratio: Scalar | None = None
+    over_norm_ratio: Scalar | None = None
+    least_f1_gain: Number | None = None
+    under_f1_gain: Number | None = None
+
+    def holds(self, facts: Facts) -> bool | None:
+        """Whether it does; None where that depends on a fact that is not known."""
+        found = tuple(self._conditions(facts))
+        return False if False in found else None if None in found else True
+
+    def _conditions(self, facts: Facts) -> Iterator[bool | None]:
+        yield facts.federation in self.federation or not self.federation
+        yield facts.method in self.method or not self.method
+        yield self.environment in (None, facts.environment)
+        yield self.kind in (None, facts.kind)
+        for most, least, value in (
+            (self.most_rank, None, facts.rank),
+            (self.most_norm_ratio, None, facts.norm_ratio),
+            (None, self.least_f1_gain, facts.f1_gain),
+        ):
+            if most is not None or least is not None:
+                yield None if value is None else (most is None or value <= most) and (least is None or value >= least)
+        for over, under, value in (
+            (self.over_rank, None, facts.rank),
+            (self.over_norm_ratio, None, facts.norm_ratio),
+            (None, self.under_f1_gain, facts.f1_gain),
+        ):
+            if over is not None or under is not None:
+                yield None if value is None else (over is None or value > over) and (under is None or value < under)
+
+
+class Policy(Frozen):
+    """One file's policy. A key that is not given limits nothing, except `default`: a policy asks a person.
+
+    `scalars`: those of the report that may leave, by their names there. `hours`: windows in which anything of an update
+    may leave. `approvers`: names of accounts. `four_eyes`: two different people must approve. The first `rule` that
+    holds decides, else `default`.
+    """
+
+    most_rank: PositiveInt | None = None
+    most_bytes: PositiveInt | None = None
+    least_notes: Count | None = None
+    scalars: tuple[str, ...] | None = None
+    hours: tuple[Window, ...] = ()
+    approvers: tuple[Name, ...] | None = None
+    four_eyes: bool = False
+    rule: tuple[Rule, ...] = ()
+    default: Action = "ask"
+
+    @field_validator("scalars")
+    @classmethod
+    def _are_known(cls, scalars: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if unknown := sorted(set(scalars or ()) - set(SCALARS)):
+            raise ValueError(f"{unknown[0]!r} is no number of a report; known: {', '.join(SCALARS)}")
+        return scalars
+
+    @model_validator(mode="after")
+    def _rules_have_names_of_their_own(self) -> Policy:
+        names = [rule.name for rule in self.rule]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two rules are called {twice[0]!r}")
+        if taken := sorted(set(names) & set(Policy.model_fields)):
+            raise ValueError(f"a rule cannot be called {taken[0]!r}, which is a key of the policy")
+        return self
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One file's policy, and which file. `fault`: why the file counts for nothing; nothing may leave then."""
+
+    policy: Policy
+    path: str = ""
+    sha256: str = ""
+    fault: tuple[str, Params] | None = None
+    ignored: tuple[str, ...] = ()  # keys that another file has locked
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Facts of an update, or of the plan for one; None where they are not known."""
+
+    federation: str
+    environment: str
+    method: str
+    kind: str
+    rank: int | None = None
+    bytes: int | None = None
+    notes: int | None = None
+    norm_ratio: float | None = None
+    f1_gain: float | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Word of a policy, the rule that says so, and the file with it (sha256). `code` and `params` make the sentence.
+
+    `rule` is the rule's name or the policy's key; "" where there is no policy.
+    """
+
+    action: Action
+    rule: str = ""
+    source: str = ""
+    code: str = ""
+    params: Params = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InForce:
+    """The policy in force at a site: every file that holds here. Without any, all that the program does is allowed."""
+
+    layers: tuple[Layer, ...] = ()
+    zone: tzinfo | None = None  # whose clock the hours count on; None: this computer's
+
+    @property
+    def people(self) -> int:
+        """How many different people an approval takes."""
+        return 2 if any(layer.policy.four_eyes for layer in self.layers) else 1
+
+    @property
+    def approvers(self) -> frozenset[str] | None:
+        """Who may approve; None for anybody who sits at this site."""
+        return _common(layer.policy.approvers for layer in self.layers)
+
+    @property
+    def scalars(self) -> frozenset[str] | None:
+        """Which scalars may leave; None for all."""
+        return _common(layer.policy.scalars for layer in self.layers)
+
+    def opening(self, after: datetime) -> datetime | None:
+        """From when on something may leave, `after` at the earliest; None for never."""
+        return opening((layer.policy.hours for layer in self.layers), after, self.zone)
+
+
+def decide(policy: InForce, facts: Facts) -> Decision:
+    """The strictest that any file says about an update; of equally strict answers the first."""
+    found = [*_never(policy), *(word for layer in policy.layers for word in _words(layer, facts))]
+    return max(found, key=lambda word: STRICTNESS[word.action], default=Decision("allow"))
+
+
+def _words(layer: Layer, facts: Facts) -> Iterator[Decision]:
+    yield from _limits(layer, facts)
+    policy = layer.policy
+    if policy.four_eyes:
+        yield Decision("ask", "four_eyes", layer.sha256, "policy.two_people", {"rule": "four_eyes"})
+    if policy.approvers is not None:
+        named = {"rule": "approvers", "names": ", ".join(policy.approvers)}
+        yield Decision("ask", "approvers", layer.sha256, "policy.named_people", named)
+    yield _ruled(layer, facts)
+
+
+def _never(policy: InForce) -> Iterator[Decision]:
+    """A refusal where the hours of several files have no minute in common."""
+    if policy.opening(_ANY_DAY) is None:
+        yield Decision("deny", "hours", policy.layers[0].sha256, "policy.never_open", {"rule": "hours"})
+
+
+def _limits(layer: Layer, facts: Facts) -> Iterator[Decision]:
+    """Refusals by the limits, which no rule can lift."""
+    if layer.fault is not None:
+        code, params = layer.fault
+        yield Decision("deny", "unreadable", layer.sha256, code, params)
+    for rule, code, most, found in (
+        ("most_rank", "policy.rank", layer.policy.most_rank, facts.rank if facts.kind == "train" else None),
+        ("most_bytes", "policy.bytes", layer.policy.most_bytes, facts.bytes),
+    ):
+        if most is not None and found is not None and found > most:
+            yield Decision("deny", rule, layer.sha256, code, {"rule": rule, "most": most, "found": found})
+    least = layer.policy.least_notes
+    if least is not None and facts.notes is not None and facts.notes < least:
+        params = {"rule": "least_notes", "least": least, "found": facts.notes}
+        yield Decision("deny", "least_notes", layer.sha256, "policy.few_notes", params)
+
+
+def _ruled(layer: Layer, facts: Facts) -> Decision:
+    """The word of the first rule that holds. One that hangs on a fact that is not known may turn it into a question."""
+    unknown = ""
+    for rule in layer.policy.rule:
+        holds = rule.holds(facts)
+        if holds:
+            asks = rule.action == "allow" and unknown
+            return _said("ask" if asks else rule.action, unknown if asks else rule.name, layer)
+        if holds is None and rule.action != "allow":
+            unknown = unknown or rule.name
+    asks = layer.policy.default == "allow" and unknown
+    return _said("ask" if asks else layer.policy.default, unknown if asks else "default", layer)
+
+
+def _said(action: Action, rule: str, layer: Layer) -> Decision:
+    return Decision(action, rule, layer.sha256, _SAYS[action], {"rule": rule})
+
+
+_SAYS: Final[Mapping[Action, str]] = {
+    "allow": "policy.allows",
+    "ask": "policy.asks",
+    "deny": "policy.denies",
+}
+
+
+def refusal(policy: InForce, facts: Facts) -> Decision | None:
+    """Why an update could never leave, whatever its numbers will be, as known before it is made; None if it could."""
+    if never := next(_never(policy), None):
+        return never
+    for layer in policy.layers:
+        if word := next(_limits(layer, facts), None):
+            return word
+        for rule in layer.policy.rule:
+            holds = rule.holds(facts)
+            if holds is None and rule.action != "deny":
+                break
+            if holds:
+                if rule.action == "deny":
+                    return _said("deny", rule.name, layer)
+                break
+        else:
+            if layer.policy.default == "deny":
+                return _said("deny", "default", layer)
+    return None
+
+
+def stripped(policy: InForce, report: Report) -> Report:
+    """The report without the scalars that may not leave: each is as where nothing was measured."""
+    if policy.scalars is None:
+        return report
+    empty = Report(notes=0)
+    return report.model_copy(update={name: getattr(empty, name) for name in SCALARS if name not in policy.scalars})
+
+
+def _common(lists: Iterator[tuple[str, ...] | None]) -> frozenset[str] | None:
+    """Names that each list has which is given; None where none is."""
+    given = [frozenset(names) for names in lists if names is not None]
+    return frozenset.intersection(*given) if given else None

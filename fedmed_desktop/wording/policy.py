@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sentences about a site's own policy: what it does not allow, what it waits for, and what can be done."""
+
+from typing import Final
+
+SENTENCES: Final = {
+    "policy.allows": "Your hospital's policy ({rule}) asks for no more than this program does.",
+    "policy.asks": "Your hospital's policy ({rule}) asks for a person: a rule that approves by itself does not count "
+    "here. Decide at the desktop, or start the site without --approve-rule.",
+    "policy.bytes": "Your hospital's policy ({rule}) lets {most} bytes leave at most, and this update has {found}. It "
+    "stays here. A smaller rank makes it smaller; or ask whoever keeps the policy.",
+    "policy.denies": "Your hospital's policy ({rule}) does not let this leave. It stays here. Whoever keeps the policy "
+    "can change that rule.",
+    "policy.few_notes": "Your hospital's policy ({rule}) asks for {least} training notes at least, and this is trained "
+    "on {found}. It stays here. Add notes, or ask whoever keeps the policy.",
+    "policy.named_people": "Your hospital's policy ({rule}) lets only these people approve: {names}.",
+    "policy.never_open": "Your hospital's policy ({rule}) leaves no hour of the week in which anything may leave: its "
+    "files do not agree. Ask whoever keeps the policy.",
+    "policy.not_approver": "{name} may not approve here: your hospital's policy (approvers) names {names}. Nothing has "
+    "left. Ask one of them.",
+    "policy.not_safe": "Nothing leaves this site: {path} is this computer's policy, and others than the administrator "
+    "can change it. Make it belong to the administrator, and let nobody else write it or its folder.",
+    "policy.rank": "Your hospital's policy ({rule}) allows rank {most} at most, and this has rank {found}. Nothing is "
+    "trained or leaves. Start the site with --rank-cap {most}, so that it is asked for no more.",
+    "policy.same_person": "{name} has approved this already: your hospital's policy (four_eyes) asks for a second "
+    "person. Nothing has left.",
+    "policy.scalar_needed": "{name} cannot be joined: its method {method} needs {scalar} of each update, and your "
+    "hospital's policy (scalars) does not let that leave. Ask whoever keeps the policy, or the host for another "
+    "method.",
+    "policy.two_people": "Your hospital's policy ({rule}) asks for two people: a second one must approve as well.",
+    "policy.unreadable": "Nothing leaves this site: the policy in {path} cannot be read: {reason}. Mend that file.",
+    "policy.wrong_key": "Nothing leaves this site until the policy in {path} is right: {key}: {reason}.",
+}
