@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _serve(options: argparse.Namespace) -> None:
+    from threadpoolctl import threadpool_limits
+
     from ..coordinator import CoordinatorServer, Host
     from ..coordinator.founding import adopt_initial
     from ..coordinator.measuring import check_scorer
@@ -77,6 +79,7 @@ async def _serve(options: argparse.Namespace) -> None:
     from .console import face_for
     from .signals import stop_event
 
+    threadpool_limits(limits=1, user_api="blas")  # of numpy: on thin matrices more threads only wait for each other
     spec = load_spec(options.config)
     check_scorer(spec, options.score_with is not None)  # before torch is loaded for nothing
     scorer = None

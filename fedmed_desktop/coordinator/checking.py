@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Plan, Update
-from ..federation.check import check_adapter, check_norm
+from ..federation.check import check_adapter, check_update
 from ..lora.blob import BlobReader
 from ..lora.half import open_update
 from ..storage import BlobStore
@@ -51,9 +51,10 @@ class Checking:
         started = BlobReader(self._blobs.path(plan.start), plan.start)
         sha256 = update.parts[name].sha256  # once more: it may have lain here for long
         with started as start, open_update(path, plan.shared, start, sha256) as after:
-            check_adapter(after, self._spec, plan)
-            if not plan.own:  # the rest is the site's own, and so is what its norms are about
-                check_norm(start, after, update.report, plan.cut)
+            if plan.own:  # the rest is the site's own, and so is what its norms are about
+                check_adapter(after, self._spec, plan)
+            else:
+                check_update(start, after, self._spec, plan, update.report)
 
     def have(self, round_number: int, *named: str | None) -> None:
         """Makes sure that these own adapters are here; if not, holds the federation up and raises a retryable error."""

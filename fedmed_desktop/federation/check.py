@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Final
-
-import numpy as np
 
 from ..errors import UserFacingError
 from ..lora import Module, algebra
 from ..lora.module import ModuleSource
+from ..lora.room import Room
 from .plan import Plan
 from .spec import FederationSpec
 from .update import Report
@@ -29,12 +29,40 @@ def check_adapter(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> No
     The layout was checked when the blob was opened; here every module is read, so that values that are not finite or
     too large to combine are found. Also for control parts: a change of c_i has the shape of an adapter.
     """
+    for _ in _checked(adapter, spec, plan):
+        pass
+
+
+def check_update(start: ModuleSource, after: ModuleSource, spec: FederationSpec, plan: Plan, report: Report) -> None:
+    """Both of `check_adapter` and `check_norm` in one reading of each file."""
+    room = Room()
+    _check_norm((_moved(start, name, module, plan.cut, room) for name, module in _checked(after, spec, plan)), report)
+
+
+def check_norm(start: ModuleSource, after: ModuleSource, report: Report, cut: algebra.Cut = "best") -> None:
+    """Checks that the norm that the site's operator saw is that of the adapter that arrived; raises UserFacingError.
+
+    A site with a smaller rank than the start's began from the start cut back in the plan's way (`cut`), so this does
+    too; growing changes nothing. Module by module, so memory holds one module of each.
+    """
+    room = Room()
+    _check_norm((_moved(start, name, after.module(name), cut, room) for name in after.names), report)
+
+
+def check_values(name: str, module: Module) -> None:
+    """Raises UserFacingError naming the module if it has a value far above what any training gives."""
+    if max(float(max(factor.max(), -factor.min())) for factor in (module.B, module.A)) > _LARGEST_VALUE:
+        raise UserFacingError("update.wild", module=name, largest=f"{_LARGEST_VALUE:g}")
+
+
+def _checked(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> Iterator[tuple[str, Module]]:
+    """The modules, each checked, in the order of a blob."""
     names = set(adapter.names)
     if missing := sorted(spec.base.modules.keys() - names):
         raise UserFacingError("update.missing_module", module=missing[0])
     if foreign := sorted(names - spec.base.modules.keys()):
         raise UserFacingError("update.foreign_module", module=foreign[0])
-    for name, shape in spec.base.modules.items():
+    for name, shape in sorted(spec.base.modules.items()):
         module = adapter.module(name)
         if module.shape != tuple(shape):
             raise UserFacingError(
@@ -48,21 +76,14 @@ def check_adapter(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> No
                 "update.wrong_scale", module=name, found=f"{module.scale:.6g}", expected=spec.lora.scale
             )
         check_values(name, module)
+        yield name, module
 
 
-def check_values(name: str, module: Module) -> None:
-    """Raises UserFacingError naming the module if it has a value far above what any training gives."""
-    if max(float(np.abs(module.B).max()), float(np.abs(module.A).max())) > _LARGEST_VALUE:
-        raise UserFacingError("update.wild", module=name, largest=f"{_LARGEST_VALUE:g}")
+def _moved(start: ModuleSource, name: str, after: Module, cut: algebra.Cut, room: Room) -> float:
+    return algebra.module_distance(after, algebra.module_cut(start.module(name), after.rank, cut), room)
 
 
-def check_norm(start: ModuleSource, after: ModuleSource, report: Report, cut: algebra.Cut = "best") -> None:
-    """Checks that the norm that the site's operator saw is that of the adapter that arrived; raises UserFacingError.
-
-    A site with a smaller rank than the start's began from the start cut back in the plan's way (`cut`), so this does
-    too; growing changes nothing. Module by module, so memory holds one module of each.
-    """
-    modules = ((after.module(name), start.module(name)) for name in after.names)
-    found = math.hypot(*(algebra.module_distance(y, algebra.module_cut(x, y.rank, cut)) for y, x in modules))
+def _check_norm(moved: Iterable[float], report: Report) -> None:
+    found = math.hypot(*moved)
     if abs(found - report.update_norm) > _NORM_TOLERANCE * max(1.0, found):
         raise UserFacingError("update.wrong_norm", found=f"{found:.6g}", reported=f"{report.update_norm:.6g}")

@@ -30,6 +30,7 @@ from threadpoolctl import threadpool_limits
 from ..errors import UserFacingError
 from ..lora import Adapter, Module, algebra
 from ..lora.module import ModuleSource, kaiming_rows, naming
+from ..lora.room import Room
 from .screened import Screening
 
 Combining = Literal["factors", "product", "stack"]
@@ -119,7 +120,8 @@ def combine_factors(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
 
     The residual, sum of w_k (B_k - B)(A_k - A), is computed from the deviations, so nothing cancels.
     """
-    return _combined(terms, goal, lambda name, parts, _: _factors(name, parts)[0])
+    room = Room()
+    return _combined(terms, goal, lambda name, parts, _: _factors(name, parts, room)[0])
 
 
 def combine_product(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
@@ -175,8 +177,10 @@ def combine_factors_exactly(terms: Sequence[Term], goal: Goal = PLAIN) -> Combin
     also works with 4-bit bases, which cannot be added to.
     """
 
+    room = Room()
+
     def mix(name: str, parts: list[Weighted], frozen: Module | None) -> _Mixed:
-        mixed, (b, a) = _factors(name, parts)
+        mixed, (b, a) = _factors(name, parts, room)
         missed = Module(b.astype(np.float32), a.astype(np.float32), mixed.module.scale)
         beside, dropped = _accumulated(frozen, [(1.0, missed)], goal.frozen_rank)
         return _Mixed(mixed.module, dropped, mixed.ideal, beside)
@@ -202,6 +206,7 @@ def _combined(terms: Sequence[Term], goal: Goal, mix: _Mix) -> Combination:
             parts = [(term.weight, term.source.module(name)) for term in ordered]
             with naming(name):
                 mixed = mix(name, parts, goal.frozen.module(name) if goal.frozen is not None else None)
+            del parts  # before the next ones are read
             modules[name] = mixed.module
             missed, ideal = missed + mixed.missed, ideal + mixed.ideal
             if mixed.beside is not None:
@@ -233,41 +238,37 @@ def _by_level(parts: Sequence[Weighted], levels: Sequence[int]) -> list[Weighted
     return cut
 
 
-def _factors(name: str, parts: Sequence[Weighted]) -> tuple[_Mixed, tuple[Matrix, Matrix]]:
-    """The averaged factors, and stacked factors of the part that they miss, sum of w_k (B_k - B)(A_k - A)."""
-    scale = parts[0][1].scale
+def _factors(name: str, parts: Sequence[Weighted], room: Room) -> tuple[_Mixed, tuple[Matrix, Matrix]]:
+    """The averaged factors, and stacked factors of the part that they miss, sum of w_k (B_k - B)(A_k - A).
+
+    Both sums of products are of stacked factors: every B side by side, every A below the other, the weights on A alone.
+    The last pair is the average itself, since sum of w_k B_k A_k = missed part + (2 - sum of w_k) B A. What is returned
+    beside the module is in `room` and holds until the next module.
+    """
+    scale, (d, k), rank = parts[0][1].scale, parts[0][1].shape, max(part.rank for _, part in parts)
     if any(part.scale != scale for _, part in parts):
         raise UserFacingError("combine.mixed_scales", module=name)
-    padded = _padded(parts)
-    b, a = np.zeros_like(padded[0][1]), np.zeros_like(padded[0][2])
-    for weight, its_b, its_a in padded:
-        b, a = b + weight * its_b, a + weight * its_a
-    apart = _stacked([(weight, its_b - b, its_a - a) for weight, its_b, its_a in padded])
+    size = rank * len(parts)
+    columns, rows, b, a, for_b, for_a = room.matrices(
+        (d, size + rank), (size + rank, k), (d, rank), (rank, k), (d, rank), (rank, k)
+    )
+    b[:], a[:] = 0.0, 0.0
+    for weight, part in parts:  # smaller ranks are padded with zeros
+        b[:, : part.rank] += np.multiply(part.B, weight, out=for_b[:, : part.rank], dtype=np.float64)
+        a[: part.rank] += np.multiply(part.A, weight, out=for_a[: part.rank], dtype=np.float64)
+    for at, (weight, part) in enumerate(parts):
+        its_b, its_a, own = columns[:, at * rank : (at + 1) * rank], rows[at * rank : (at + 1) * rank], part.rank
+        np.subtract(part.B, b[:, :own], out=its_b[:, :own])
+        np.subtract(part.A, a[:own], out=its_a[:own])
+        np.subtract(0.0, b[:, own:], out=its_b[:, own:])
+        np.subtract(0.0, a[own:], out=its_a[own:])
+        its_a *= weight
+    columns[:, size:] = b
+    np.multiply(a, 2 - math.fsum(weight for weight, _ in parts), out=rows[size:])
+    energies = (columns.T @ columns) * (rows @ rows.T)  # |B A|^2 is the sum of (B^T B) * (A A^T), never d x k
+    missed, ideal = (scale * scale * max(0.0, float(np.sum(each))) for each in (energies[:size, :size], energies))
     mixed = Module(b.astype(np.float32), a.astype(np.float32), scale)
-    return _Mixed(mixed, _energy(*apart, scale), _energy(*_stacked(padded), scale)), apart
-
-
-def _padded(parts: Sequence[Weighted]) -> list[tuple[float, Matrix, Matrix]]:
-    """(weight, B, A) in float64, with zeros up to the largest rank."""
-    rank = max(part.rank for _, part in parts)
-    return [
-        (
-            weight,
-            np.pad(part.B.astype(np.float64), ((0, 0), (0, rank - part.rank))),
-            np.pad(part.A.astype(np.float64), ((0, rank - part.rank), (0, 0))),
-        )
-        for weight, part in parts
-    ]
-
-
-def _stacked(terms: Sequence[tuple[float, Matrix, Matrix]]) -> tuple[Matrix, Matrix]:
-    """Factors of the weighted sum: every B side by side, every A below the other; weights on A alone."""
-    return np.hstack([b for _, b, _ in terms]), np.vstack([weight * a for weight, _, a in terms])
-
-
-def _energy(b: Matrix, a: Matrix, scale: float) -> float:
-    """|scale b a|^2 by the trace identity, never forming d x k; not below zero."""
-    return max(0.0, scale * scale * float(np.sum((b.T @ b) * (a @ a.T))))
+    return _Mixed(mixed, missed, ideal), (columns[:, :size], rows[:size])
 
 
 def _accumulated(frozen: Module | None, parts: Sequence[Weighted], limit: int) -> tuple[Module, float]:

@@ -51,13 +51,17 @@ class Adapter(Mapping[str, Module]):
     def sha256(self) -> str:
         """Hex digest of `to_blob()`."""
         digest = hashlib.sha256()
-        for chunk in blob_chunks(self._modules):
-            digest.update(chunk)
+        for piece in self.blob_pieces():
+            digest.update(piece)
         return digest.hexdigest()
 
     def to_blob(self) -> bytes:
         """The exact wire bytes; the same for equal adapters."""
-        return b"".join(blob_chunks(self._modules))
+        return b"".join(self.blob_pieces())
+
+    def blob_pieces(self) -> Iterator[bytes | memoryview]:
+        """The same bytes in pieces, for writing them without a second copy of every factor."""
+        return blob_chunks(self._modules)
 
     @classmethod
     def from_blob(cls, blob: bytes | memoryview) -> Adapter:

@@ -89,20 +89,12 @@ def read_blob_header(source: bytes | memoryview | BinaryIO) -> BlobHeader:
 def decode_blob(blob: bytes | memoryview) -> dict[str, Module]:
     """All modules of a blob, sorted by name. Factors from `bytes` are views, not copies."""
     header = read_blob_header(blob)
-    data = blob if isinstance(blob, bytes) else bytes(blob)
-
-    def factor(entry: TensorEntry) -> NDArray[np.float32]:
-        start = header.file.data_start
-        values: NDArray[np.float32] = np.frombuffer(
-            data, dtype="<f4", count=(entry.end - entry.begin) // 4, offset=start + entry.begin
-        ).reshape(entry.shape)
-        return values
-
+    data, begin = blob if isinstance(blob, bytes) else bytes(blob), -header.file.data_start
     modules = {}
     for name in header.names:
         b, a = header.entries(name)
         with naming(name):
-            modules[name] = Module(factor(b), factor(a), header.scales[name])
+            modules[name] = Module(_factor(data, b, begin), _factor(data, a, begin), header.scales[name])
     return modules
 
 
@@ -114,6 +106,7 @@ class BlobReader(PartReader):
 
     def __init__(self, path: Path, sha256: str | None = None) -> None:
         super().__init__(path, sha256)
+        self._last: tuple[str, Module] | None = None
         with self.reading() as file:
             self.header = read_blob_header(file)
 
@@ -122,25 +115,44 @@ class BlobReader(PartReader):
         return self.header.names
 
     def module(self, name: str) -> Module:
-        """One module; reads only its bytes. Raises UserFacingError if unknown, cut off or not finite."""
+        """One module; reads only its bytes. Raises UserFacingError if unknown, cut off or not finite.
+
+        The last one is kept: where several half blobs are completed from this one, each asks for it.
+        """
+        if self._last is not None and self._last[0] == name:
+            return self._last[1]
         b, a = self.header.entries(name)
+        self._last = None
         with self.reading() as file:
-            factor_a = read_factor(file, self.header.file, a)  # first in the file
-            factor_b = read_factor(file, self.header.file, b)
+            data = _read(file, self.header.file, a.begin, b.end)  # canonical: B follows A
         with naming(name):
-            return Module(factor_b, factor_a, self.header.scales[name])
+            module = Module(_factor(data, b, a.begin), _factor(data, a, a.begin), self.header.scales[name])
+        self._last = name, module
+        return module
 
 
 def read_factor(file: BinaryIO, header: TensorHeader, entry: TensorEntry) -> NDArray[np.float32]:
     """One tensor's values from an open file. Raises UserFacingError if the file ends too early."""
-    size, start = entry.end - entry.begin, header.data_start + entry.begin
+    return widen(entry, _read(file, header, entry.begin, entry.end))
+
+
+def _read(file: BinaryIO, header: TensorHeader, begin: int, end: int) -> bytes:
+    size, start = end - begin, header.data_start + begin
     file.seek(start)
     data = file.read(size)
     while 0 < len(data) < size and (more := file.read(size - len(data))):  # a raw read may stop early
         data += more
     if len(data) != size:
         raise UserFacingError("lora.file_cut_off", size=start + len(data), expected=start + size)
-    return widen(entry, data)
+    return data
+
+
+def _factor(data: bytes, entry: TensorEntry, begin: int) -> NDArray[np.float32]:
+    """A tensor's values as a view of bytes that begin at this position of the file's tensors."""
+    values: NDArray[np.float32] = np.frombuffer(
+        data, dtype="<f4", count=(entry.end - entry.begin) // 4, offset=entry.begin - begin
+    ).reshape(entry.shape)
+    return values
 
 
 def _scales(metadata: Mapping[str, str]) -> dict[str, float]:

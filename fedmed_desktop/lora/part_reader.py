@@ -70,15 +70,14 @@ class PartReader:
 
 
 class _Seen:
-    """The parts of a file that have been read: hashed together up to `_at`, and each one by itself.
+    """Reading of a file in one pass or more: hashed from its beginning up to `_at`.
 
-    A part that is read again must be the same. One that lies behind `_at` and was not read as such makes a new pass
-    over the file necessary, which costs time only.
+    A part before `_at` begins a new pass once the current one has been hashed to its end, so bytes of every pass are
+    checked. It costs time only: who reads parts in the file's order needs one.
     """
 
     def __init__(self, sha256: str) -> None:
         self._sha256 = sha256
-        self._parts: dict[tuple[int, int], bytes] = {}
         self._begin()
 
     def _begin(self) -> None:
@@ -87,16 +86,12 @@ class _Seen:
 
     def take(self, file: _HashedFile, at: int, data: bytes) -> None:
         """Hashes a part that was read at this offset, and what was passed over before it."""
-        part, digest = (at, len(data)), hashlib.sha256(data).digest()
-        if at < self._at and part not in self._parts:
+        if at < self._at:
             self.finish(file)
             self._begin()
-        if at >= self._at:
-            self._pass_over(file, at)
-            self._whole.update(data)
-            self._at = at + len(data)
-        if self._parts.setdefault(part, digest) != digest:
-            raise self.damaged()
+        self._pass_over(file, at)
+        self._whole.update(data)
+        self._at += len(data)
 
     def finish(self, file: _HashedFile) -> None:
         """Hashes the rest; raises UserFacingError("lora.file_damaged") where the file is not what it should be."""
@@ -105,16 +100,15 @@ class _Seen:
             raise self.damaged()
 
     def _pass_over(self, file: _HashedFile, until: int | None) -> None:
-        gap, begun = hashlib.sha256(), self._at
-        file.seek(begun)
+        if self._at == until:
+            return
+        file.seek(self._at)
         while until is None or self._at < until:
             size = _CHUNK if until is None else min(_CHUNK, until - self._at)
             if not (data := file.raw(size)):
                 break
-            gap.update(data)
             self._whole.update(data)
             self._at += len(data)
-        self._parts.setdefault((begun, self._at - begun), gap.digest())
 
     def damaged(self) -> UserFacingError:
         return UserFacingError("lora.file_damaged", sha256=self._sha256)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from ..errors import reason_of
 from .messages import MAX_MESSAGE_BYTES
-from .transfer import CHUNK, MAX_FRAME_BYTES, Chunk
+from .transfer import CHUNK, HEADER_BYTES, MAX_FRAME_BYTES, chunk_header
 
 # Deflate makes weight-like bytes no smaller, costs ten times the time and lets a peer inflate memory.
 COMPRESSION = None
@@ -37,6 +38,8 @@ MAX_QUEUE = 8
 PING_INTERVAL = 20.0
 # The site's network thread shares the interpreter with training; 20 s is tight on a machine that swaps.
 PING_TIMEOUT = 60.0
+# Chunks that a sender reads in one go: each visit of a thread costs as much as reading one of them.
+_FRAMES_AT_ONCE = 2
 # Close code of a side that cannot read a blob just now.
 CANNOT_READ = 1011
 # How long a peer may take to hear a goodbye.
@@ -57,7 +60,9 @@ def is_loopback(host: str) -> bool:
 
 
 class Sender(Protocol):
-    async def send(self, message: bytes, /) -> None: ...
+    """A connection. Once `send` has returned, the message's memory is used for the next one."""
+
+    async def send(self, message: bytes | memoryview, /) -> None: ...
 
     async def close(self, code: int, reason: str) -> None: ...
 
@@ -70,18 +75,33 @@ async def send_blob(
     Closes the connection where the file cannot be read: the receiver asks again on the next one.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             total = file.seek(0, 2)
             # A receiver that has all bytes but did not know it still learns the length from the last one.
             offset = file.seek(min(offset, max(0, total - 1)))
-            while data := await asyncio.to_thread(file.read, CHUNK):
-                await connection.send(Chunk(sha256, offset, total, data).encode())
-                offset += len(data)
-                if progress:
-                    progress(offset, total)
-                # send() may never yield; let pings and other messages through.
-                await asyncio.sleep(0)
+            largest = HEADER_BYTES + min(CHUNK, total - offset)
+            frames = [bytearray(largest) for _ in range(_FRAMES_AT_ONCE)]
+            while lengths := await asyncio.to_thread(_fill, file, frames):
+                for frame, length in zip(frames, lengths, strict=False):
+                    frame[:HEADER_BYTES] = chunk_header(sha256, offset, total)
+                    await connection.send(memoryview(frame)[: HEADER_BYTES + length])
+                    offset += length
+                    if progress:
+                        progress(offset, total)
+                    # send() may never yield; let pings and other messages through.
+                    await asyncio.sleep(0)
     except ConnectionClosed:
         return
     except OSError as error:
         await connection.close(CANNOT_READ, reason_of(error))
+
+
+def _fill(file: FileIO, frames: Sequence[bytearray]) -> list[int]:
+    """Reads the next chunks into the frames, behind room for their headers; how long each is, none at the end."""
+    lengths = []
+    for frame in frames:
+        length = file.readinto(memoryview(frame)[HEADER_BYTES:])
+        if not length:
+            break
+        lengths.append(length)
+    return lengths

@@ -37,7 +37,7 @@ def combine_stored(due: Combine, spec: FederationSpec, blobs: BlobStore) -> Roun
         raise
     for adapter in (combination.adapter, combination.frozen, combination.control):
         if adapter is not None:
-            blobs.write(adapter.to_blob())
+            blobs.write_pieces(adapter.sha256, adapter.blob_pieces())
     return combined(due, combination)
 
 

@@ -8,7 +8,7 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from ..errors import UserFacingError, disk_fault, reason_of
@@ -55,19 +55,25 @@ class BlobStore:
     def write(self, data: bytes) -> str:
         """Stores the bytes and returns their sha256; durable on return. A damaged blob of that name is replaced."""
         sha256 = hashlib.sha256(data).hexdigest()
-        if not self.is_whole(sha256):
-            temporary = self._parts / f"{sha256}.new"
-            try:
-                with temporary.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-            except OSError as error:
-                with contextlib.suppress(OSError):
-                    temporary.unlink()
-                raise disk_fault(error, self.folder) from error
-            self._adopt(temporary, sha256)
+        self.write_pieces(sha256, [data])
         return sha256
+
+    def write_pieces(self, sha256: str, pieces: Iterable[bytes | memoryview]) -> None:
+        """The same for bytes that are known by their sha256 and come in pieces, which are not held together."""
+        if self.is_whole(sha256):
+            return
+        temporary = self._parts / f"{sha256}.new"
+        try:
+            with temporary.open("wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise disk_fault(error, self.folder) from error
+        self._adopt(temporary, sha256)
 
     def is_whole(self, sha256: str) -> bool:
         """True if the blob is here and undamaged; reads all of it.

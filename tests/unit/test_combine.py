@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 import weakref
 from pathlib import Path
 
@@ -74,6 +75,64 @@ def test_that_factors_and_residual_are_the_dense_ones(drawn: list[tuple[int, flo
         assert np.allclose(result.adapter[name].A, A, rtol=0, atol=1e-6)
         assert result.adapter[name].scale == SCALE
     assert result.residual == pytest.approx(dense_residual(weighted), abs=1e-9, rel=1e-9)
+
+
+def padded(module: Module, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    more = rank - module.rank
+    b, a = module.B.astype(np.float64), module.A.astype(np.float64)
+    return np.pad(b, ((0, 0), (0, more))), np.pad(a, ((0, more), (0, 0)))
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 10**6), st.integers(1, 4), st.floats(-0.5, 1)),
+        min_size=1,
+        max_size=5,
+        unique_by=lambda t: t[0],
+    )
+)
+def test_that_factors_are_the_plain_sums_to_the_last_bit(drawn: list[tuple[int, int, float]]) -> None:
+    """And FedEx's missed part is made of the plain deviations: memory that is used again changes nothing."""
+    terms = sorted(terms_of(*((weight, adapter(seed, rank)) for seed, rank, weight in drawn)), key=lambda t: t.order)
+    result, exactly = combine_factors(terms), combine_factors_exactly(terms)
+    for name in SHAPES:
+        parts = [term.source.module(name) for term in terms]
+        rank = max(part.rank for part in parts)
+        b, a = (sum(t.weight * padded(p, rank)[i] for t, p in zip(terms, parts, strict=True)) for i in (0, 1))
+        for factor, mean in (("B", b), ("A", a)):
+            assert np.array_equal(getattr(result.adapter[name], factor), np.asarray(mean).astype(np.float32))
+        missed = Module(
+            np.hstack([padded(p, rank)[0] - b for p in parts]),
+            np.vstack([t.weight * (padded(p, rank)[1] - a) for t, p in zip(terms, parts, strict=True)]),
+            SCALE,
+        )
+        plain, *_ = algebra.module_truncated_sum([(1.0, missed)], 256)
+        assert exactly.frozen is not None
+        assert algebra.module_distance(exactly.frozen[name], plain) == 0.0
+
+
+@pytest.mark.parametrize(("combine", "most"), [(combine_factors, 4), (combine_product, 12)])
+def test_that_another_update_costs_memory_for_one_module_of_it(combine: Combiner, most: int, tmp_path: Path) -> None:
+    """In float64 and in float32, but never for all that the update has."""
+    shapes = {f"layers.{at}.q_proj": (2048, 2048) for at in range(10)}
+    module = 2 * 2048 * 4 * 4
+
+    def peak(count: int) -> int:
+        terms = []
+        for at in range(count):
+            path = tmp_path / f"{count}.{at}"
+            path.write_bytes(Adapter.initial(shapes, 4, SCALE, seed=at).to_blob())
+            terms.append(Term(str(at), 1 / count, BlobReader(path)))
+        tracemalloc.start()
+        try:
+            combine(terms, Goal(rank=4))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1)  # what is imported on the way
+    assert (peak(32) - peak(4)) / 28 < most * module
 
 
 def test_that_the_order_of_arrival_changes_no_bit() -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -195,3 +197,32 @@ def test_that_layers_of_different_shapes_are_refused_by_name() -> None:
 def test_that_a_rank_below_one_is_refused(change: object) -> None:
     with told_as("rank 0"):
         change(Adapter.initial(SHAPES, rank=2, scale=1.0, seed=0), 0)  # type: ignore[operator]
+
+
+def test_that_the_norm_of_a_product_is_exact_where_its_terms_cancel_too() -> None:
+    """With a column that another one takes back: by the trace, three digits would be left."""
+    rng = np.random.default_rng(2)
+    b, a = rng.normal(size=(40, 6)), rng.normal(size=(6, 30))
+    b[:, 3], a[3] = -b[:, 2], a[2] + 1e-9 * rng.normal(size=30)
+    b[:, [0, 1, 4, 5]] = 0.0
+    exact = np.linalg.norm((b[:, 2:3].astype(np.longdouble) @ (a[2] - a[3])[None].astype(np.longdouble)).astype(float))
+    assert algebra.product_norm(b, a) == pytest.approx(exact, rel=1e-6)
+    assert math.sqrt(abs(np.sum((b.T @ b) * (a @ a.T)))) != pytest.approx(exact, rel=1e-3)
+
+
+@QUICK
+@given(adapters(), adapters())
+def test_that_a_distance_is_that_of_two_thin_qrs(x: Adapter, y: Adapter) -> None:
+    """The plain way, which costs ten times as much."""
+    for name, module in x.items():
+        other = y[name]
+        b = np.concatenate([module.B, other.B], axis=1, dtype=np.float64)
+        a = np.concatenate([module.scale * module.A.astype(np.float64), -other.scale * other.A.astype(np.float64)])
+        plain = np.linalg.norm(np.linalg.qr(b, mode="r") @ np.linalg.qr(a.T, mode="r").T)
+        room = 1e-15 * max(algebra.module_norm(module), algebra.module_norm(other))
+        assert algebra.module_distance(module, other) == pytest.approx(plain, rel=1e-12, abs=4 * room)
+
+
+def test_that_an_adapter_is_no_distance_at_all_from_an_equal_one() -> None:
+    x = Adapter.initial(SHAPES, rank=3, scale=2.0, seed=0).map(lambda m: Module(m.B + 1, m.A, m.scale))
+    assert algebra.distance(x, Adapter.from_blob(x.to_blob())) == 0.0

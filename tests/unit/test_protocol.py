@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
+import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Part, Plan, Report, TrainingSettings, Update
-from fedmed_desktop.protocol import wire
+from fedmed_desktop.protocol import transfer, wire
 from fedmed_desktop.protocol.messages import (
     VERSION,
     Ask,
@@ -297,6 +300,54 @@ def test_that_a_part_file_longer_than_the_blob_is_begun_anew(part: Path) -> None
     assert unknown_size.received == 0 and unknown_size.write(piece(0, 1024))
 
 
+def test_that_a_write_that_a_full_disk_cut_off_leaves_no_wrong_bytes(
+    part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reception = Reception(BLOB_SHA, part, len(BLOB))
+    reception.write(piece(0, 300))
+    with monkeypatch.context() as patched:
+
+        def full(file: BinaryIO, data: bytes | memoryview) -> None:
+            file.write(b"x" * (len(data) - 1))
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+        patched.setattr(transfer, "_write", full)
+        with told_as("disk is full"):
+            reception.write(piece(300, 900))
+    assert reception.received == 300
+    assert not reception.write(piece(300, 600)) and reception.write(piece(600, 1024))
+    assert reception.finish().read_bytes() == BLOB
+
+
+def test_that_a_disk_that_takes_a_write_in_parts_gets_all_of_it() -> None:
+    class Slow(io.BytesIO):
+        def write(self, data: Any, /) -> int:
+            return super().write(bytes(data)[:7])
+
+    written = Slow()
+    transfer._write(written, BLOB)
+    assert written.getvalue() == BLOB
+
+
+@pytest.mark.parametrize("left", [None, b"", BLOB[:200]])
+def test_that_a_part_file_that_somebody_cut_is_fetched_again(part: Path, left: bytes | None) -> None:
+    reception = Reception(BLOB_SHA, part, len(BLOB))
+    reception.write(piece(0, 300))
+    part.unlink() if left is None else part.write_bytes(left)
+    reception.write(piece(300, 1024))
+    with pytest.raises(UserFacingError, match=r"update\.wrong_hash"):
+        reception.finish()
+    assert not part.exists()
+
+
+def test_that_several_chunks_are_written_up_to_the_one_at_fault(part: Path) -> None:
+    reception = Reception(BLOB_SHA, part, len(BLOB))
+    with told_as("bytes before it are missing"):
+        reception.write(piece(0, 100), piece(100, 200), piece(300, 400), piece(200, 300))
+    assert part.read_bytes() == BLOB[:200] and reception.received == 200
+    assert reception.write(piece(200, 700), piece(700, 1024)) and reception.finish().read_bytes() == BLOB
+
+
 # -- sending -----------------------------------------------------------------------------------------------------------
 
 
@@ -307,8 +358,8 @@ class Line:
         self.frames: list[bytes] = []
         self.closed = 0
 
-    async def send(self, message: bytes, /) -> None:
-        self.frames.append(message)
+    async def send(self, message: bytes | memoryview, /) -> None:
+        self.frames.append(bytes(message))
 
     async def close(self, code: int, reason: str) -> None:
         self.closed = code
@@ -320,9 +371,9 @@ def test_that_a_blob_that_cannot_be_read_ends_the_connection_so_that_it_is_asked
     assert line.closed == wire.CANNOT_READ
 
 
-@pytest.mark.parametrize("offset", [0, 1, CHUNK - 1, CHUNK, CHUNK + 5, 2 * CHUNK + 6])
+@pytest.mark.parametrize("offset", [0, 1, CHUNK - 1, CHUNK, CHUNK + 5, 4 * CHUNK + 6])
 def test_that_a_blob_is_sent_from_the_offset_on(tmp_path: Path, offset: int) -> None:
-    data = bytes(i % 251 for i in range(2 * CHUNK + 7))
+    data = (bytes(range(251)) * (4 * CHUNK // 251 + 1))[: 4 * CHUNK + 7]
     path = tmp_path / "blob"
     path.write_bytes(data)
     line, told = Line(), list[tuple[int, int]]()
