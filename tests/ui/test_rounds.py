@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -57,6 +58,29 @@ def test_that_every_state_shows_its_words_and_at_most_one_primary_button(
     assert [button.text() for button in primary] == ([shown.action_label] if shown.action else [])
     if desk.session is not None:
         assert shown.text in texts(page)
+
+
+def test_that_all_five_deadlines_are_on_one_screen(qtbot: QtBot, tmp_path: Path) -> None:
+    page = page_of(qtbot, decided("ask")(tmp_path))
+    button = page.session.deadlines
+    for _ in range(2):
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        dialog = page.session.deadlines_dialog
+        assert dialog is not None and dialog.isVisible()
+        assert len(dialog.rows.values()) == 5 and "until" in dialog.rows.values()[2]
+        dialog.close()
+    page.show_desk(MAKERS["connecting"](tmp_path / "other"), NOW)
+    assert not button.isVisible(), "before the specification is known there are none"
+
+
+def test_that_sites_without_progress_are_told_of_below_the_sites(qtbot: QtBot, tmp_path: Path) -> None:
+    desk = decided("ask")(tmp_path)
+    page = page_of(qtbot, desk)
+    assert not page.session.sites.remarks.isVisible()
+    desk.fold([standing().model_copy(update={"quiet": 2, "quiet_since": NOW - timedelta(minutes=12)})])
+    page.show_desk(desk, NOW)
+    assert "2 sites have made no progress for 12 min." in texts(page)
+    assert "no progress" in page.session.sites.accessibleName()
 
 
 def test_that_before_a_session_each_way_in_works_at_once(qtbot: QtBot) -> None:

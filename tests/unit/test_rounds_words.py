@@ -16,9 +16,10 @@ from fedmed_desktop.desktop.rounds.deadlines import deadline_rows, quiet_line
 from fedmed_desktop.desktop.rounds.heading import caption, method, sites_line, title
 from fedmed_desktop.desktop.rounds.history import past_rounds
 from fedmed_desktop.desktop.rounds.improvement import MOST_TYPES, improved, signed
+from fedmed_desktop.desktop.rounds.screened import screened_line
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.scores import Counts, Scores
-from fedmed_desktop.standing import SiteWord
+from fedmed_desktop.standing import Finding, SiteWord
 from tests.parts import desks
 from tests.parts.approval import NOW, Counted
 from tests.parts.desks import MAKERS, Story, closed, decided, scores, standing
@@ -76,6 +77,17 @@ def test_that_sites_without_progress_are_counted_with_their_time(story: Story) -
     assert quiet_line(story.desk, NOW) == "2 sites have made no progress for 12 min."
     story.tell(standing().model_copy(update=quiet | {"quiet": 1}))
     assert quiet_line(story.desk, NOW) == "1 site has made no progress for 12 min."
+
+
+def test_that_a_site_is_told_what_became_of_its_own_update(story: Story) -> None:
+    assert screened_line(story.desk) == ""
+    last = closed(2, 0.1, 0.2).model_copy(update={"findings": ("clipped", "not_chosen")})
+    story.tell(standing().model_copy(update={"history": (last,)}))
+    said = screened_line(story.desk)
+    assert said.startswith("Your update of round 2 changed the model more than allowed") and "not combined" in said
+    for finding in get_args(Finding):
+        story.tell(standing().model_copy(update={"history": (last.model_copy(update={"findings": (finding,)}),)}))
+        assert screened_line(story.desk).endswith(".")
 
 
 def test_that_all_five_deadlines_are_told_with_their_ends(tmp_path: Path, story: Story) -> None:

@@ -14,6 +14,8 @@ PAGES: Final = ("rounds", "join", "monitor", "approvals", "try-it", "methods", "
 UNDER: Final = {
     **{f"method-{name}": "methods" for name in METHODS},
     "leaves": "privacy",
+    "deadlines": "hosting",
+    "screening": "hosting",
     "lab": "hosting",
     "architecture": "hosting",
 }

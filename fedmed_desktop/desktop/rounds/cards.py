@@ -145,17 +145,17 @@ class SitesCard(Card):
         row.addWidget(self._how_many)
         row.addWidget(self._words, 1)
         self.content.addLayout(row)
-        self.quiet = Sentence()
-        self.add(self.quiet)
+        self.remarks = Sentence()
+        self.add(self.remarks)
 
-    def show_sites(self, how_many: str, words: str, quiet: str = "") -> None:
-        """Hidden where nothing is known. `quiet`: the sentence about sites without progress."""
+    def show_sites(self, how_many: str, words: str, remarks: str = "") -> None:
+        """Hidden where nothing is known. `remarks`: sentences about what is unusual."""
         self.setVisible(bool(how_many))
         self._how_many.setText(how_many)
         self._words.setText(f" · {words}" if words else "")
-        self.quiet.setText(quiet)
-        self.quiet.setVisible(bool(quiet))
-        self.setAccessibleName(f"{self.text()}. {quiet}" if quiet else self.text())
+        self.remarks.setText(remarks)
+        self.remarks.setVisible(bool(remarks))
+        self.setAccessibleName(f"{self.text()}. {remarks}" if remarks else self.text())
 
     def text(self) -> str:
         return self._how_many.text() + self._words.text()

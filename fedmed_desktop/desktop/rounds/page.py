@@ -9,7 +9,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ...storage import Record
-from ...wording import tr
+from ...wording import together, tr
 from ..guide.files import UNDER, guide_title
 from ..widgets import (
     Caption,
@@ -33,6 +33,7 @@ from .deadlines_dialog import DeadlinesDialog
 from .heading import caption, method, sites_line, steps, title
 from .history import COLUMNS, past_rounds, score_table
 from .improvement import improved
+from .screened import screened_line
 from .status import LAST_STEPS, STEPS, status
 
 
@@ -180,7 +181,8 @@ class _Session(Spaced):
         self.status.show_status(shown)
         self.improved.show_improved(improved(desk))
         self.over.setVisible(desk.ended is not None)
-        self.sites.show_sites(*(("", "") if desk.ended else sites_line(desk, shown.state)), quiet_line(desk, now))
+        sites = ("", "") if desk.ended else sites_line(desk, shown.state)
+        self.sites.show_sites(*sites, together(quiet_line(desk, now), screened_line(desk)))
         self._rows = deadline_rows(desk, now)
         self.deadlines.setVisible(bool(self._rows))
         self._show_past(desk.record)
