@@ -42,11 +42,16 @@ def confirm(argv: list[str]) -> int:
     """Admits a site that waits."""
     parser = _parser("--confirm", "Admit a site that waits, once you have read out the same six words by phone.", True)
     options = parser.parse_args(argv)
+    from ..coordinator.auditing import decided
     from ..coordinator.inviting import open_registry
     from ..site import operating_user
 
-    with closing(open_registry(options.data_dir)) as registry:
-        member = registry.confirm(options.name, datetime.now(UTC), operating_user())
+    by = operating_user()
+    with (
+        closing(open_registry(options.data_dir)) as registry,
+        decided(options.data_dir, registry, "confirmed", options.name, by),
+    ):
+        member = registry.confirm(options.name, datetime.now(UTC), by)
     print(f"{member.name} is admitted.")
     return 0
 
@@ -56,12 +61,17 @@ def revoke(argv: list[str]) -> int:
     parser = _parser("--revoke", "Shut a site out at once, or take back an invitation that nobody has used.", True)
     parser.add_argument("--reason", default="", metavar="TEXT", help="for the record; no patient's data")
     options = parser.parse_args(argv)
+    from ..coordinator.auditing import decided
     from ..coordinator.inviting import open_registry
     from ..site import operating_user
     from ..storage.roll import OpenInvitation
 
-    with closing(open_registry(options.data_dir)) as registry:
-        found = registry.revoke(options.name, datetime.now(UTC), operating_user(), options.reason)
+    by = operating_user()
+    with (
+        closing(open_registry(options.data_dir)) as registry,
+        decided(options.data_dir, registry, "revoked", options.name, by),
+    ):
+        found = registry.revoke(options.name, datetime.now(UTC), by, options.reason)
     if isinstance(found, OpenInvitation):
         print(f"The invitation of {found.site} is taken back.")
     else:

@@ -6,17 +6,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from datetime import datetime
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from .. import events
 from ..errors import UserFacingError
 from ..federation import Rounds, Update
 from ..federation.actions import Reject, Step
 from ..federation.inputs import Input, Resumed, RoundCombined, SiteDeclined, UpdateArrived
+from ..identity import fingerprint
 from ..storage.audit import FILE, Audit
-from ..storage.audit_row import Action, AuditEntry, AuditRow, Stage, named, state_word
+from ..storage.audit_row import Action, AuditEntry, AuditRow, Meaning, Stage, named, state_word
+from ..storage.registry import Registry
+from ..storage.secrets import public_key
 
+_MEANINGS: Final[Mapping[Action, Meaning]] = {"confirmed": "confirm", "revoked": "revoke"}
 _LOG = logging.getLogger(__name__)
 
 
@@ -84,6 +90,29 @@ class Trail:
             except UserFacingError as error:  # very many wait for a disk that is full
                 _LOG.warning("%d audit entries are lost: %s", len(entries), error)
         self._writing = None
+
+
+@contextmanager
+def decided(data_dir: Path, registry: Registry, action: Action, site: str, by: str) -> Iterator[None]:
+    """Writes a host's decision on a site to the coordinator's chain, which may run: before the block, and its outcome.
+
+    Raises UserFacingError where the chain is damaged or the disk takes nothing; then nothing was decided.
+    """
+    owner, key = registry.recall("federation") or "", public_key(data_dir)
+    audit = Audit(data_dir / FILE, "coordinator", owner, fingerprint(key) if key else "")
+    about = {"role": "host", "actor_name": by, "object_type": "site", "object_id": named(site)}
+    intent = AuditEntry(action_code=action, stage="intent", meaning=_MEANINGS.get(action, ""), **about)
+    try:
+        audit.append(intent, now=datetime.now(UTC))
+        try:
+            yield
+        except UserFacingError as error:
+            failed = intent.model_copy(update={"stage": "failed", "after": state_word(error.code)})
+            audit.note(failed, now=datetime.now(UTC))
+            raise
+        audit.note(intent.model_copy(update={"stage": "done"}), now=datetime.now(UTC))
+    finally:
+        audit.close()
 
 
 def _intents(given: Input, heads: Mapping[str, str]) -> list[AuditEntry]:

@@ -16,6 +16,7 @@ from ..protocol.invitation import FILE_SUFFIX, MOST_TEXT, Invitation, file_text,
 from ..storage.registry import REGISTRY_FILE, Registry, named
 from ..storage.roll import Member
 from ..storage.secrets import load_key, public_key
+from .auditing import decided
 
 # Names of devices, which Windows does not take as names of files.
 _DEVICES: Final = {"CON", "PRN", "AUX", "NUL"} | {f"{port}{number}" for port in ("COM", "LPT") for number in range(10)}
@@ -66,7 +67,9 @@ def issue(
         name = registry.find(site).name if rotates else named(site)
         file = _free_file(out, name, fingerprint(key))
         make = registry.rotate if rotates else registry.invite
-        invitation = Invitation(address, fingerprint(key), make(name, valid, now, by), name, roots)
+        with decided(data_dir, registry, "rotated" if rotates else "invited", name, by):
+            code = make(name, valid, now, by)
+        invitation = Invitation(address, fingerprint(key), code, name, roots)
         text = file_text(invitation, federation or "a federation", now + valid)
         write_durably(file, text.encode())
         return Issued(invitation, file, now + valid, bool(registry.recall("confirm")), federation is not None)

@@ -21,6 +21,7 @@ from fedmed_desktop.coordinator.inviting import issue
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.identity import PrivateKey, phrase
 from fedmed_desktop.protocol.invitation import read_invitation
+from fedmed_desktop.storage.audit_file import verify_audit
 from fedmed_desktop.storage.registry import REGISTRY_FILE, Registry
 from fedmed_desktop.storage.secrets import load_key
 from tests.parts.told import told_as
@@ -245,3 +246,25 @@ def test_that_the_other_modes_keep_their_option_sites(capsys: pytest.CaptureFixt
         with pytest.raises(SystemExit):
             cli.main(arguments)
         assert "fedmed-desktop --demo: error: argument --sites" in capsys.readouterr().err
+
+
+def test_that_each_decision_of_the_host_is_in_the_audit_chain_before_and_after_it(
+    command: Command, running: Registry, data_dir: Path
+) -> None:
+    _, line, _ = command("--invite", "Mercy General")
+    joined(running, line, confirm=True)
+    assert command("--confirm", "Mercy General")[0] == 0
+    assert command("--rotate", "Mercy General")[0] == 0
+    assert command("--revoke", "Mercy General", "--reason", "moved")[0] == 0
+    assert command("--revoke", "Nobody")[0] == 2
+    verdict = verify_audit(data_dir)
+    assert verdict.fault is None
+    rows = verdict.file.rows
+    assert [(row["action_code"], row["stage"]) for row in rows] == [
+        (action, stage) for action in ("invited", "confirmed", "rotated", "revoked") for stage in ("intent", "done")
+    ] + [("revoked", "intent"), ("revoked", "failed")]
+    assert {row["object_id"] for row in rows[:-2]} == {"Mercy General"} and rows[-1]["after"].startswith("registry.")
+    assert {row["meaning"] for row in rows if row["action_code"] == "confirmed"} == {"confirm"}
+    assert all(row["role"] == "host" and row["actor_name"] and row["reason"] == "" for row in rows)
+    assert {row["host_id"] for row in rows} == {load_key(data_dir, "coordinator")[0].fingerprint}
+    assert {row["owner"] for row in rows} == {"Sepsis"}
