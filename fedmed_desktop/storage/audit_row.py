@@ -32,8 +32,8 @@ Action = Literal[
     # who takes part
     "invited", "joined", "left", "join_refused", "confirmed", "revoked", "rotated",
     # a round at a site
-    "plan_received", "training_began", "training_ended", "policy_decided", "approved", "released", "kept", "taken_back",
-    "asked_again", "expired", "declined", "upload_began", "receipt_verified",
+    "plan_received", "training_began", "training_ended", "policy_decided", "first_approved", "approved", "released",
+    "kept", "taken_back", "asked_again", "expired", "declined", "upload_began", "receipt_verified",
     # a round at the coordinator
     "round_opened", "update_accepted", "update_refused", "update_flagged", "round_closed", "adapter_published",
     "paused", "resumed", "finished",

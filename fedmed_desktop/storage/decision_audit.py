@@ -9,12 +9,14 @@ from typing import Final
 
 from ..errors import UserFacingError
 from ..federation import part_actions as do
+from ..federation.gate import POLICY, RULE
 from ..federation.work import Entry
 from .audit import Audit
-from .audit_row import Action, AuditEntry, Meaning, Role, state_word
+from .audit_row import Action, AuditEntry, Meaning, Role, named, state_word
 from .chain import linked
 
 _ACTIONS: Final[Mapping[do.Decision, Action]] = {
+    "first_approved": "first_approved",
     "approved": "approved",
     "taken_back": "taken_back",
     "released": "released",
@@ -24,8 +26,13 @@ _ACTIONS: Final[Mapping[do.Decision, Action]] = {
     "acknowledged": "receipt_verified",
     "refused": "update_refused",
 }
-_MEANINGS: Final[Mapping[do.Decision, Meaning]] = {"approved": "approve", "kept": "reject", "taken_back": "withdraw"}
-_PROGRAMS: Final[Mapping[str, Role]] = {"agent": "agent", "coordinator": "coordinator", "rule": "rule"}
+_MEANINGS: Final[Mapping[do.Decision, Meaning]] = {
+    "first_approved": "approve",
+    "approved": "approve",
+    "kept": "reject",
+    "taken_back": "withdraw",
+}
+_PROGRAMS: Final[Mapping[str, Role]] = {"agent": "agent", "coordinator": "coordinator", RULE: "rule", POLICY: "rule"}
 # What the coordinator said has happened already: there is nothing to intend.
 _TOLD: Final = frozenset({"acknowledged", "refused"})
 
@@ -38,7 +45,8 @@ class DecisionAudit:
 
     def intend(self, given: do.Record, entry: Entry, after: str, now: datetime) -> None:
         """Writes what is about to be decided. Raises UserFacingError where the disk takes nothing: then it is not."""
-        self.audit.append(_entry(given, entry, after), now=now)
+        decided = _entry(given, entry, after)
+        self.audit.append(*([_by_policy(given, decided)] if given.policy else []), decided, now=now)
 
     def result(self, given: do.Record, entry: Entry, after: str, now: datetime) -> None:
         """Writes that it was; at the latest with the next entry, since the decision holds."""
@@ -86,6 +94,20 @@ def _entry(given: do.Record, entry: Entry, after: str) -> AuditEntry:
         evidence=linked("", entry.update.model_dump_json(), entry.evidence.model_dump_json()),
         peer="coordinator" if told else "",
         peer_head=given.peer_head,
+    )
+
+
+def _by_policy(given: do.Record, decided: AuditEntry) -> AuditEntry:
+    """The rule of the site's policy on whose word the next entry's decision is, and the file that it stands in."""
+    return AuditEntry(
+        action_code="policy_decided",
+        role="rule",
+        object_type="rule",
+        object_id=named(given.rule),
+        object_hash=given.policy,
+        round=decided.round,
+        after=decided.action_code,
+        evidence=decided.evidence,
     )
 
 

@@ -7,17 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import LocalResult, Plan, TrainingSettings
-from fedmed_desktop.federation.part_actions import Record
+from fedmed_desktop.federation.part_actions import Decision, Record
 from fedmed_desktop.storage import BlobStore, Outbox
 from fedmed_desktop.storage.audit import Audit
 from fedmed_desktop.storage.audit_row import AuditEntry
 from fedmed_desktop.storage.database import Database
+from fedmed_desktop.storage.decision_audit import _ACTIONS
 from tests.parts.federation import INITIAL, moved, result_of
 from tests.parts.told import told_as
 
@@ -74,6 +75,28 @@ def test_that_each_decision_is_written_with_who_why_and_on_what(tmp_path: Path) 
         assert len(intent.evidence) == 64
         assert [row.meaning for row in rows[1::2]] == ["approve", "withdraw", "reject"]
         assert rows[-1].role == "rule"
+
+
+def test_that_a_policy_s_word_and_both_of_four_eyes_are_written(tmp_path: Path) -> None:
+    by_policy = {"rule": "large updates", "policy": "d" * 64}
+    with site(tmp_path) as (box, audit):
+        box.decide(Record(SHA, "first_approved", "Ada", "fine", **by_policy), NOW)
+        box.decide(Record(SHA, "approved", "Bo", "fine too", delay=SOON, **by_policy), NOW)
+        assert told(audit) == [
+            ("policy_decided", "done"),
+            ("first_approved", "intent"),
+            ("first_approved", "done"),
+            ("policy_decided", "done"),
+            ("approved", "intent"),
+            ("approved", "done"),
+        ]
+        rule, first = audit.entries()[1:3]
+        assert (rule.object_id, rule.object_hash, rule.after) == ("large updates", "d" * 64, "first_approved")
+        assert rule.evidence == first.evidence and first.meaning == "approve"
+
+
+def test_that_every_decision_has_its_action() -> None:
+    assert set(get_args(Decision)) == set(_ACTIONS)
 
 
 def test_that_the_coordinators_answer_comes_with_its_head(tmp_path: Path) -> None:
