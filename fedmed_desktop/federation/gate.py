@@ -47,7 +47,8 @@ def assent(policy: InForce, word: Decision, by: str, first_by: str) -> Assent:
         return Assent("approved")
     if not first_by:
         return Assent("first_approved")
-    return Assent(None, "policy.same_person", {"name": by}) if _same(by, first_by) else Assent("approved")
+    is_other = by.strip() and not _same(by, first_by)
+    return Assent("approved") if is_other else Assent(None, "policy.same_person", {"name": first_by})
 
 
 def _same(one: str, other: str) -> bool:

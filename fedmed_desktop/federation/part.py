@@ -200,9 +200,8 @@ class SitePart:
         found = self.gate.taken(action.entry, self.spec, given)
         if isinstance(found, do.Record):
             self._begin(found)
-            return
-        self._say(events.Warned, action.entry.plan.round, code=found.code, params=found.params)
-        if not found.holds:
+        elif not found.holds:
+            self._say(events.Warned, action.entry.plan.round, code=found.code, params=found.params)
             self._answer(action.entry)
 
     def recorded(self, action: do.Store | do.Record, entry: Entry) -> None:

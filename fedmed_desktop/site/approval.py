@@ -24,6 +24,11 @@ class Verdict:
     reason: str
     delay: timedelta = TAKE_BACK
 
+    @classmethod
+    def of_second(cls, name: str, account: str, reason: str, delay: timedelta = TAKE_BACK) -> Verdict:
+        """The approval of a second person who sits at the first one's account, and says who they are."""
+        return cls(True, name.strip(), f"{reason} (at the account of {account})", delay)
+
 
 class Approver(Protocol):
     """Asked about each pending update, on the agent's loop; cancelled when the round closes. No answer means hold."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -68,6 +68,7 @@ def agent(
     approver: Approver | None = None,
     base: str = FINGERPRINT,
     rank_cap: int | None = None,
+    **more: Any,
 ) -> SiteAgent:
     worker = trainer or NumpyTrainer(ord(name[0]))
     return SiteAgent(
@@ -81,6 +82,7 @@ def agent(
         emit=seen.append,
         backoff=QUICK,
         rank_cap=rank_cap,
+        **more,
     )
 
 

@@ -112,7 +112,7 @@ def test_that_a_rule_approves_only_where_the_policy_allows_it(site: Site) -> Non
     site.set_policy(layer())
     site.until_asked(plan())
     site.decide(by="rule")
-    assert warned(site) == ["policy.asks"] and site.states == ["pending"] and site.under_way is None
+    assert said(site).code == "policy.asks" and site.states == ["pending"] and site.under_way is None
     site.wait(timedelta(days=1))
     assert not site.offered
     site.set_policy(layer(rule=[{"name": "small steps", "action": "allow", "most_rank": LORA.rank}]))

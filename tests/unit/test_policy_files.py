@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policy files: read, merged, locked, read again; a bad one lets nothing leave."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from fedmed_desktop.federation.policy import Facts, Policy, decide
+from fedmed_desktop.site.policy_file import PolicyFiles, system_file, user_file
+from fedmed_desktop.wording import sentence
+
+FACTS = Facts("Riverside", "test", "fedavg", "train", 8, 1000, 50, 1.5, 0.1)
+EVERYTHING = """
+most_rank = 16
+most_bytes = 1_000_000
+least_notes = 20
+scalars = ["notes", "update_norm"]
+approvers = ["ann", "bob"]
+four_eyes = true
+default = "deny"
+
+[[hours]]
+days = ["mon", "fri"]
+opens = "08:00"
+closes = 18:30:00
+
+[[rule]]
+name = "small steps"
+action = "allow"
+method = ["fedavg"]
+environment = "test"
+most_norm_ratio = 3.0
+least_f1_gain = -0.01
+"""
+
+
+class Places:
+    """Three places for a policy, and who may own the first."""
+
+    def __init__(self, folder: Path) -> None:
+        self.system, self.user, self.given = (folder / f"{name}.toml" for name in ("system", "user", "given"))
+        folder.chmod(0o755)
+
+    def write(self, path: Path, text: str) -> str:
+        path.write_text(text, "utf-8")
+        path.chmod(0o644)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def files(self, given: bool = False) -> PolicyFiles:
+        owner = os.getuid() if hasattr(os, "getuid") else 0
+        return PolicyFiles(self.given if given else None, system=self.system, user=self.user, owner=owner)
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(tmp_path)
+
+
+def said(files: PolicyFiles) -> tuple[str, str, str]:
+    found = decide(files(), FACTS)
+    return found.action, found.rule, sentence(found.code, found.params)
+
+
+def test_that_nothing_is_in_force_without_a_file(places: Places) -> None:
+    assert places.files()().layers == ()
+    assert system_file().parts[-2:] == user_file().parts[-2:] == ("fedmed-desktop", "policy.toml")
+
+
+def test_that_a_file_is_read_whole_and_known_by_its_hash(places: Places) -> None:
+    digest = places.write(places.user, EVERYTHING)
+    (layer,) = places.files()().layers
+    assert layer.path == str(places.user) and layer.sha256 == digest and layer.fault is None
+    policy = layer.policy
+    assert policy.model_fields_set == set(Policy.model_fields)
+    assert (policy.hours[0].opens.hour, policy.hours[0].closes.minute) == (8, 30)
+    assert decide(places.files()(), FACTS).source == digest
+
+
+def test_that_the_stricter_of_the_files_holds(places: Places) -> None:
+    places.write(places.system, 'most_rank = 16\ndefault = "allow"')
+    places.write(places.user, 'most_rank = 4\ndefault = "allow"')
+    assert said(places.files())[:2] == ("deny", "most_rank")
+    places.write(places.user, 'most_rank = 64\ndefault = "allow"')
+    assert said(places.files())[:2] == ("allow", "default")
+    places.write(places.given, "four_eyes = true")
+    assert said(places.files(given=True))[:2] == ("ask", "four_eyes")
+
+
+def test_that_a_locked_key_of_another_file_counts_for_nothing_and_is_told(places: Places) -> None:
+    places.write(places.system, 'most_rank = 16\ndefault = "allow"\nlocked = ["most_rank", "rule", "default"]')
+    places.write(
+        places.user, 'most_rank = 4\nmost_bytes = 5000\n[[rule]]\nname = "never"\naction = "deny"'
+    )  # fmt: skip
+    files = places.files()
+    assert said(files)[:2] == ("allow", "default")
+    assert files().layers[1].ignored == ("most_rank", "rule")
+    places.write(places.user, "most_bytes = 5")
+    assert said(files)[:2] == ("deny", "most_bytes"), "what is not locked can be made stricter"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("most_rnk = 3", "most_rnk: 'most_rnk' is no key of a policy; known here: .*most_rank"),
+        ('locked = ["most_rank"]', "'locked' is no key of a policy"),
+        ("most_rank = ", "cannot be read: it is not valid TOML"),
+        ('[[rule]]\nname = "a"\naction = "deny"\nnorm = 3', "rule.1.norm: 'norm' is no key"),
+        ('scalars = ["patients"]', "scalars: 'patients' is no number of a report; known: notes"),
+        ('hours = "always"', "hours: give a list"),
+    ],
+)
+def test_that_a_mistake_in_a_file_lets_nothing_leave_and_is_named(text: str, words: str, places: Places) -> None:
+    places.write(places.user, text)
+    action, rule, told = said(places.files())
+    assert (action, rule) == ("deny", "unreadable") and str(places.user) in told
+    assert "Nothing leaves this site" in told
+    assert re.search(words, told), told
+
+
+def test_that_a_file_that_is_named_must_be_there(places: Places) -> None:
+    assert "there is no such file" in said(places.files(given=True))[2]
+
+
+def test_that_a_folder_in_its_place_lets_nothing_leave(places: Places) -> None:
+    places.user.mkdir()
+    assert said(places.files())[:2] == ("deny", "unreadable")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX")
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_that_a_system_file_that_others_can_change_lets_nothing_leave(mode: int, places: Places) -> None:
+    places.write(places.system, 'default = "allow"')
+    assert said(places.files())[0] == "allow"
+    places.system.chmod(mode)
+    assert said(places.files())[:2] == ("deny", "unreadable")
+    assert "others than the administrator can change it" in said(places.files())[2]
+    places.system.chmod(0o644)
+    places.system.parent.chmod(0o777)
+    assert said(places.files())[0] == "deny", "who can write the folder can put another file in its place"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX")
+def test_that_a_system_file_of_another_owner_lets_nothing_leave(places: Places) -> None:
+    places.write(places.system, 'default = "allow"')
+    files = PolicyFiles(system=places.system, user=places.user, owner=os.getuid() + 1)
+    assert decide(files(), FACTS).code == "policy.not_safe"
+
+
+def test_that_a_change_is_seen_at_the_next_look_and_nothing_is_read_in_between(places: Places) -> None:
+    places.write(places.user, "most_rank = 4")
+    files = places.files()
+    first = files()
+    assert files() is first
+    places.write(places.user, "most_rank = 16\n")
+    assert said(files)[:2] == ("ask", "default")
+    places.user.unlink()
+    assert files().layers == ()
