@@ -31,6 +31,10 @@ MODES: Final[dict[str, tuple[str, str]]] = {
         "check that an audit chain is whole, or name its first broken entry",
         "fedmed_desktop.cli.verify_audit:run",
     ),
+    "--check-policy": (
+        "say what this site's policy lets leave, and which file says so",
+        "fedmed_desktop.cli.check_policy:run",
+    ),
     "--invite": ("let a site join: one line for it, a QR code and a file", "fedmed_desktop.cli.inviting:invite"),
     "--rotate": ("let a site that has joined come with a new key", "fedmed_desktop.cli.inviting:rotate"),
     "--sites": ("list the sites of a federation, with six words to compare", "fedmed_desktop.cli.sites:show"),

@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 from ..federation import scalars
+from ..federation.policy import InForce
 from ..site import TAKE_BACK, Verdict, operating_user
 from ..storage import Entry
 from .console import BufferedFace
@@ -51,9 +53,10 @@ class Lines:
 class TerminalApprover:
     """Asks a person. Enter alone holds: nothing irrevocable happens by accident."""
 
-    def __init__(self, face: BufferedFace, destination: str) -> None:
+    def __init__(self, face: BufferedFace, destination: str, policy: Callable[[], InForce] = InForce) -> None:
         self._face = face
         self._destination = destination
+        self._policy = policy
         self._console = Console()
         self._lines: Lines | None = None
         self._who = operating_user()
@@ -64,6 +67,8 @@ class TerminalApprover:
         with self._face.question():
             self._lines.forget()
             self._console.print(evidence_table(entry, self._destination))
+            if entry.first_by:
+                print(f"{entry.first_by} has approved it. Your hospital's policy asks for a second person.")
             while True:
                 print(_QUESTION, end="", flush=True)
                 answer = await self._lines.next()
@@ -76,10 +81,19 @@ class TerminalApprover:
                 await self._lines.next()
             print("Reason (kept in this site's record, never sent): ", end="", flush=True)
             reason = await self._lines.next() or ""
+            if answer == "send" and entry.first_by.casefold() == self._who.casefold():
+                print("Name of the second person (their account here): ", end="", flush=True)
+                return Verdict.of_second(await self._lines.next() or "", self._who, reason)
             if answer == "send":
-                seconds = int(TAKE_BACK.total_seconds())
-                print(f"Recorded. The first byte may leave in {seconds} seconds; stop the program to take it back.")
+                self._say_when(entry)
         return Verdict(approve=answer == "send", by=self._who, reason=reason)
+
+    def _say_when(self, entry: Entry) -> None:
+        if self._policy().people > 1 and not entry.first_by:
+            print("Nothing leaves before a second person has approved it as well.")
+            return
+        seconds = int(TAKE_BACK.total_seconds())
+        print(f"The first byte may leave in {seconds} seconds; stop the program to take it back.")
 
 
 def evidence_table(entry: Entry, destination: str) -> Table:

@@ -243,6 +243,8 @@ def _is_news(event: events.Event) -> bool:
     match event:
         case events.DecisionRecorded():
             return event.decision != "released"
+        case events.PolicySaid():
+            return True
         case events.Prepared() | events.RoundOpened() | events.RoundCombined() | events.UpdateRefused():
             return True
         case events.UpdateScreened():

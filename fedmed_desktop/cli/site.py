@@ -53,6 +53,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="the largest rank that this site's hardware can train (default: any)",
     )
+    parser.add_argument(
+        "--policy",
+        type=Path,
+        metavar="FILE",
+        help="a policy of this site's own beside this computer's and yours; the strictest holds (see --check-policy)",
+    )
     parser.add_argument("--nf4", action="store_true", help="hold the base model in 4 bits (bitsandbytes)")
     add_log_level(parser)
     return parser
@@ -63,6 +69,7 @@ async def _take_part(options: argparse.Namespace) -> int:
     from ..lora.base_model import fingerprint
     from ..protocol.messages import site_name
     from ..site import Jobs, RuleApprover, SiteAgent
+    from ..site.policy_file import PolicyFiles, check_policy
     from ..training.base import resolve_model
     from ..training.preparation import LoadedBase, trainer_factory
     from .ask import TerminalApprover
@@ -72,6 +79,8 @@ async def _take_part(options: argparse.Namespace) -> int:
     options.name = site_name(options.name)
     if options.approve_rule is not None and not options.approve_rule.strip():
         raise UserFacingError("site.rule_reason")
+    policy = PolicyFiles(options.policy)
+    check_policy(policy())
     model = resolve_model(options.model)
     notes = read_notes_folder(options.notes)
     if options.types_map is not None:
@@ -91,10 +100,11 @@ async def _take_part(options: argparse.Namespace) -> int:
             ),
             approver=RuleApprover(options.approve_rule)
             if options.approve_rule
-            else TerminalApprover(face, options.join),
+            else TerminalApprover(face, options.join, policy),
             jobs=jobs,
             emit=face.emit,
             rank_cap=options.rank_cap,
+            policy=policy,
         )
         with face.shown():
             work = asyncio.create_task(agent.run())

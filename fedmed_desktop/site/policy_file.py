@@ -88,6 +88,14 @@ class PolicyFiles:
         return InForce(tuple(layer for layer in (first, *(_unlocked(one, locked) for one in layers if one)) if layer))
 
 
+def check_policy(policy: InForce) -> None:
+    """Raises UserFacingError where one of the files counts for nothing, so that nothing would leave."""
+    for layer in policy.layers:
+        if layer.fault is not None:
+            code, params = layer.fault
+            raise UserFacingError(code, retryable=False, **params)
+
+
 def _mark(path: Path) -> object:
     """Something that is another once the file has changed."""
     try:

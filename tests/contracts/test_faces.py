@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "site": {"TAKE_BACK", "Approver", "Jobs", "RuleApprover", "SiteAgent", "Verdict", "operating_user", "with_own_b"},
     "site.folder": {"carry_over"},
     "site.link": {"check_address"},
+    "site.policy_file": {"PolicyFiles", "check_policy"},
 }
 
 

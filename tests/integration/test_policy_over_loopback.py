@@ -81,7 +81,7 @@ class InTurn:
     """Two people at one desk: each is asked in turn; the first tries to do it alone once."""
 
     def __init__(self) -> None:
-        self.names = iter(["ann", "ann", "bob"] + ["ann", "bob"])
+        self.names = iter(["ann", "ann", "bob", "ann", "bob"])
         self.asked: list[str] = []
 
     async def decide(self, entry: Entry) -> Verdict:

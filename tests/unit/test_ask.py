@@ -20,6 +20,7 @@ from fedmed_desktop.cli.ask import TerminalApprover, evidence_table
 from fedmed_desktop.cli.console import BufferedFace, LineFace
 from fedmed_desktop.federation import Part, Plan, TrainingSettings
 from fedmed_desktop.federation import part_actions as do
+from fedmed_desktop.federation.policy import InForce, Layer, Policy
 from fedmed_desktop.site import Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
 from tests.parts.federation import INITIAL, LORA, moved, result_of
@@ -62,6 +63,44 @@ def test_that_a_decision_records_the_hash_of_all_that_was_shown(tmp_path: Path, 
     recorded = outbox.decisions()[-1]
     outbox.close()
     assert recorded.content == hashlib.sha256(entry.update.model_dump_json().encode()).hexdigest()
+
+
+def answered(entry: Entry, monkeypatch: pytest.MonkeyPatch, lines: str, policy: InForce) -> Verdict:
+    """The verdict of a person who types these lines once they are asked."""
+
+    async def ask() -> Verdict:
+        approver = TerminalApprover(BufferedFace(LineFace()), "ws://127.0.0.1:1", lambda: policy)
+        monkeypatch.setattr(approver, "_who", "ann")
+        asked = asyncio.create_task(approver.decide(entry))
+        await asyncio.sleep(0)  # the lines come after the question
+        os.write(writer, lines.encode())
+        return await asyncio.wait_for(asked, 5)
+
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as typed:
+        monkeypatch.setattr(sys, "stdin", typed)
+        try:
+            return asyncio.run(ask())
+        finally:
+            os.close(writer)
+            for thread in threading.enumerate():
+                if thread.name == "stdin":
+                    thread.join()
+
+
+def test_that_a_second_person_is_asked_for_by_name_at_the_first_ones_account(
+    entry: Entry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = InForce((Layer(Policy(four_eyes=True)),))
+    first = answered(entry, monkeypatch, "send\nfine\n", two)
+    assert (first.by, first.reason) == ("ann", "fine")
+    assert "before a second person has approved it as well" in capsys.readouterr().out
+    waits = replace(entry, first_by="ann")
+    second = answered(waits, monkeypatch, "send\nfine too\nbob\n", two)
+    assert (second.approve, second.by, second.reason) == (True, "bob", "fine too (at the account of ann)")
+    assert "ann has approved it. Your hospital's policy asks for a second person." in capsys.readouterr().out
+    other = answered(replace(entry, first_by="eve"), monkeypatch, "send\nfine too\n", two)
+    assert (other.by, other.reason) == ("ann", "fine too")
 
 
 def test_that_what_was_typed_before_the_question_is_no_answer(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:

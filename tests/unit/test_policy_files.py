@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fedmed_desktop.cli import main
 from fedmed_desktop.federation.policy import Facts, Policy, decide
 from fedmed_desktop.site.policy_file import PolicyFiles, system_file, user_file
 from fedmed_desktop.wording import sentence
@@ -160,3 +161,52 @@ def test_that_a_change_is_seen_at_the_next_look_and_nothing_is_read_in_between(p
     assert said(files)[:2] == ("ask", "default")
     places.user.unlink()
     assert files().layers == ()
+
+
+# -- in the terminal ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A computer without policies."""
+    monkeypatch.setattr("fedmed_desktop.site.policy_file.system_file", lambda: tmp_path / "system.toml")
+    monkeypatch.setattr("fedmed_desktop.site.policy_file.user_file", lambda: tmp_path / "user.toml")
+    return tmp_path
+
+
+def test_that_the_policy_in_force_is_told_in_sentences_with_their_files(
+    nowhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user, given = nowhere / "user.toml", nowhere / "given.toml"
+    user.write_text(EVERYTHING, "utf-8")
+    given.write_text("most_rank = 4", "utf-8")
+    assert main(["--check-policy", str(given)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == f"{nowhere / 'system.toml'}: not there"
+    assert f"The rank is 16 at most. A stricter file holds instead. ({user})" in told
+    assert f"The rank is 4 at most. ({given})" in told
+    assert f"Of its report only these numbers may leave: notes, update_norm. ({user})" in told
+    assert f"Anything of an update leaves only mon, fri 08:00 to 18:30. ({user})" in told
+    assert f"Two different people must approve. ({user})" in told
+    assert (
+        'Rule 1, "small steps": if method fedavg and environment test and most norm ratio 3.0 and least f1 gain -0.01, '
+        f"no more than this program asks for by itself. ({user})" in told
+    )
+    assert f"Otherwise: it may not leave. ({user})" in told
+
+
+def test_that_no_policy_is_told_as_such(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--check-policy"]) == 0
+    assert "There is no policy" in capsys.readouterr().out
+
+
+def test_that_a_bad_policy_ends_with_status_2_also_where_a_site_would_start_with_it(
+    nowhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = nowhere / "bad.toml"
+    bad.write_text("most_rnk = 4", "utf-8")
+    assert main(["--check-policy", str(bad)]) == 2
+    assert "'most_rnk' is no key of a policy" in capsys.readouterr().err
+    site = ["--site", "--join", "ws://127.0.0.1:1", "--name", "A", "--model", "x", "--notes", "x", "--data-dir", "x"]
+    assert main([*site, "--policy", str(bad)]) == 2
+    assert "'most_rnk' is no key of a policy" in capsys.readouterr().err

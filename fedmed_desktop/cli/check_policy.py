@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--check-policy`: the policy that is in force at this site, in plain sentences, each with the file that says it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..federation.policy import InForce, Layer, Policy, Rule
+from ..site.policy_file import PolicyFiles, check_policy
+
+_DOES = {
+    "allow": "no more than this program asks for by itself",
+    "ask": "a person must approve",
+    "deny": "it may not leave",
+}
+
+
+def run(argv: list[str]) -> int:
+    """Prints it. A file with a mistake ends the program with the sentence that a site would show."""
+    parser = argparse.ArgumentParser(
+        prog="fedmed-desktop --check-policy",
+        description="Say what the policy of this site lets leave. This computer's file and yours hold together.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a policy as --site --policy would take it")
+    files = PolicyFiles(parser.parse_args(argv).file)
+    policy = files()
+    check_policy(policy)
+    for path in (files.system, *files.others):
+        found = next((layer for layer in policy.layers if layer.path == str(path)), None)
+        print(f"{path}: {f'sha256 {found.sha256}' if found else 'not there'}")
+    print()
+    for text in sentences(policy):
+        print(text)
+    return 0
+
+
+def sentences(policy: InForce) -> Iterator[str]:
+    """One sentence for each value that is in force here, with its file."""
+    if not policy.layers:
+        yield "There is no policy: what leaves is decided by the person who is asked, or by --approve-rule."
+        return
+    yield from (f"{text} ({path})" for layer in policy.layers for text, path in _of_file(layer, policy))
+    for layer in policy.layers:
+        for key in layer.ignored:
+            yield f"{key} is locked by this computer's administrator: what {layer.path} says about it does not count."
+    if len(policy.layers) > 1:
+        yield "Where several files speak of the same thing, the strictest holds."
+
+
+def _of_file(layer: Layer, policy: InForce) -> Iterator[tuple[str, str]]:
+    found, strictest = layer.policy, [other.policy for other in policy.layers]
+    for text, holds in _limits(found, strictest):
+        yield text if holds else f"{text} A stricter file holds instead.", layer.path
+    if found.hours:
+        yield f"Anything of an update leaves only {_hours(found)}.", layer.path
+    if found.approvers is not None:
+        yield f"Only these people may approve: {', '.join(found.approvers) or 'nobody'}.", layer.path
+    if found.four_eyes:
+        yield "Two different people must approve.", layer.path
+    for number, rule in enumerate(found.rule, 1):
+        yield f'Rule {number}, "{rule.name}": {_when(rule)}{_DOES[rule.action]}.', layer.path
+    rest = "Otherwise" if found.rule else "For every update"
+    yield f"{rest}: {_DOES[found.default]}.", layer.path
+
+
+def _limits(found: Policy, policies: list[Policy]) -> Iterator[tuple[str, bool]]:
+    """Sentences about numbers, each with whether no other file has a stricter one."""
+    most = [one.most_rank for one in policies if one.most_rank is not None]
+    if found.most_rank is not None:
+        yield f"The rank is {found.most_rank} at most.", found.most_rank == min(most)
+    most = [one.most_bytes for one in policies if one.most_bytes is not None]
+    if found.most_bytes is not None:
+        yield f"An update has {found.most_bytes:,} bytes at most.", found.most_bytes == min(most)
+    least = [one.least_notes for one in policies if one.least_notes is not None]
+    if found.least_notes is not None:
+        yield f"It is trained on {found.least_notes:,} notes at least.", found.least_notes == max(least)
+    if found.scalars is not None:
+        yield f"Of its report only these numbers may leave: {', '.join(found.scalars) or 'none'}.", True
+
+
+def _hours(policy: Policy) -> str:
+    windows = (f"{', '.join(one.days)} {one.opens:%H:%M} to {one.closes:%H:%M}" for one in policy.hours)
+    return " and ".join(windows)
+
+
+def _when(rule: Rule) -> str:
+    """The rule's conditions, which all must hold."""
+    said = rule.model_dump(exclude={"name", "action"}, exclude_defaults=True)
+    words = (
+        f"{key.replace('_', ' ')} {' or '.join(value) if isinstance(value, tuple) else value}"
+        for key, value in said.items()
+    )
+    return f"if {' and '.join(words)}, " if said else ""
