@@ -12,6 +12,7 @@ import getpass
 import os
 import sqlite3
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -21,13 +22,14 @@ from pydantic import ValidationError
 from .. import __version__
 from ..errors import UserFacingError
 from .audit_row import COLUMNS, Action, AuditEntry, AuditRow, Side
-from .chain import Chain, damaged_row
+from .chain import Chain, broken, damaged_row
 from .database import Database, Migrations
 
 FILE: Final = "audit.sqlite"
 TABLE: Final = "entries"
 
 _MOST_OWED: Final = 1000
+_PAGE: Final = 500
 
 _NUMBERS: Final = frozenset({"round"})
 _ENTRIES: Final = Chain(TABLE, ", ".join(COLUMNS))
@@ -124,9 +126,20 @@ class Audit:
 
     def verify(self) -> None:
         """Reads and checks the whole chain; raises UserFacingError naming the first row that is wrong."""
-        _ENTRIES.rows(self._database)
+        with self._database.snapshot():
+            found = self._database.rows("SELECT seq FROM sqlite_sequence WHERE name = ?", TABLE)
+            ((rows,),) = found or self._database.rows(f"SELECT COUNT(*) FROM {TABLE}")
+            if wrong := broken(self._pages(), "", rows):
+                raise damaged_row(self.path, TABLE, *wrong)
 
-    def entries(self, after: int = 0, most: int = 500) -> list[AuditRow]:
+    def _pages(self) -> Iterator[tuple[Any, ...]]:
+        """All rows; of years of rounds, a page at a time is in memory."""
+        last = -(2**63)
+        while page := self._database.rows(f"{_ALL} WHERE seq > ? ORDER BY seq LIMIT {_PAGE}", last):
+            yield from page
+            last = page[-1][0]
+
+    def entries(self, after: int = 0, most: int = _PAGE) -> list[AuditRow]:
         """The next entries after this number, in order."""
         return self._rows("seq > ? ORDER BY seq LIMIT ?", after, most)
 
