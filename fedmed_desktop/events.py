@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
+from .identity import Fingerprint
 from .scores import Scores
 from .standing import FederationStanding
 
@@ -58,6 +59,19 @@ class ConnectionChanged(_SiteEvent):
     code: str | None = None
     params: dict[str, str | int | float] = {}
     retry_seconds: float | None = None
+
+
+class IdentityShown(_SiteEvent):
+    """Keys of both sides are known; `phrase` is six words for two people to compare. Told by either side.
+
+    `waits`: the host has not confirmed the site yet. Fingerprints are of the public keys.
+    """
+
+    type: Literal["identity"] = "identity"
+    phrase: str
+    site_fingerprint: Fingerprint
+    coordinator_fingerprint: Fingerprint
+    waits: bool
 
 
 class Joined(_SiteEvent):
@@ -293,6 +307,7 @@ class Failed(_SiteEvent):
 
 Event = (
     ConnectionChanged
+    | IdentityShown
     | Joined
     | StandingChanged
     | PhaseChanged

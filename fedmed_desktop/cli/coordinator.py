@@ -6,19 +6,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import socket
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ..errors import UserFacingError
+from ..protocol.wire import is_loopback
 from ..wording import sentence
 from ..wording.lines import closing
 from .logs import add_log_level, log_to_stderr
-from .numbers import positive, whole
+from .numbers import host_and_port, positive, whole
 from .scoring import DEFAULT_NOTES, make_scorer
+
+if TYPE_CHECKING:
+    from ..coordinator.certificate import ServerTls
 
 DEFAULT_PORT = 8765
 
@@ -45,12 +51,38 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="specification written by --new-federation")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="ledger and adapters; kept between starts")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (this computer's own, for now)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default 127.0.0.1: this computer only; 0.0.0.0: every network of this computer). "
+        "Connections are encrypted, except on this computer's own addresses",
+    )
     parser.add_argument(
         "--port",
         type=whole(0, 2**16 - 1),
         default=DEFAULT_PORT,
         help=f"port to listen on, 0 for any free one (default {DEFAULT_PORT})",
+    )
+    parser.add_argument(
+        "--public-address",
+        type=host_and_port,
+        metavar="HOST:PORT",
+        help="where sites find this coordinator, for invitations (default: this computer's name and the port)",
+    )
+    parser.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="FILE",
+        help="certificate chain of a public or hospital authority (PEM); without it the coordinator makes its own",
+    )
+    parser.add_argument("--key", type=Path, metavar="FILE", help="private key of --certificate (PEM)")
+    parser.add_argument(
+        "--tls", action="store_true", help="encrypt on this computer's own addresses too, as elsewhere always"
+    )
+    parser.add_argument(
+        "--confirm-sites",
+        action="store_true",
+        help="a site that has joined waits until you have compared six words by phone and said --confirm",
     )
     parser.add_argument(
         "--score-with",
@@ -87,13 +119,20 @@ async def _serve(options: argparse.Namespace) -> None:
         model, notes = options.score_with
         scorer = make_scorer(spec, model, Path(notes), options.score_notes)
     adopt_initial(options.config, spec, options.data_dir)
+    names = _names(options)
+    tls = _tls(options, names)
     face = face_for(f"{spec.name}: coordinator on {options.host}:{options.port}")
     stopped = stop_event()
-    host = Host(spec, options.data_dir, face.emit, scorer=scorer)
+    host = Host(spec, options.data_dir, face.emit, scorer=scorer, confirm_sites=options.confirm_sites)
     try:
-        async with CoordinatorServer(host, options.host, options.port, face.emit) as server:
+        async with CoordinatorServer(host, options.host, options.port, face.emit, tls=tls, names=names) as server:
             address = f"[{options.host}]" if ":" in options.host else options.host
-            face.say(f"{spec.name}: ws://{address}:{server.port}, data in {options.data_dir}")
+            scheme = "ws" if tls is None else "wss"
+            face.say(f"{spec.name}: {scheme}://{address}:{server.port}, data in {options.data_dir}")
+            if tls is not None:
+                public = options.public_address or f"{names[-1] if names else address}:{server.port}"
+                host.admission.announce(public, host.key.fingerprint, not tls.own, spec.name)
+                face.say(f"Sites join with an invitation: fedmed-desktop --invite NAME --data-dir {options.data_dir}")
             await host.start(resume=options.resume)
             with face.shown():
                 waiting = [asyncio.create_task(stopped.wait()), asyncio.create_task(host.wait_for_fault())]
@@ -106,6 +145,27 @@ async def _serve(options: argparse.Namespace) -> None:
         await host.stop()
     face.say("Stopped. To resume, start it again with the same --data-dir.")
     face.flush()
+
+
+def _names(options: argparse.Namespace) -> list[str]:
+    """Hosts by which sites may call this coordinator; the last is the one for invitations that name no other."""
+    if options.public_address:
+        return [urlsplit(f"//{options.public_address}").hostname or ""]
+    anywhere = options.host in ("0.0.0.0", "::")
+    return [] if is_loopback(options.host) else [socket.getfqdn() if anywhere else options.host]
+
+
+def _tls(options: argparse.Namespace, names: list[str]) -> ServerTls | None:
+    """Certificate and key that encrypt connections; None on a plain socket of this computer."""
+    from ..coordinator.certificate import given_certificate, own_certificate
+
+    if options.certificate or options.key:
+        if not (options.certificate and options.key):
+            _parser().error("--certificate and --key belong together")
+        return given_certificate(options.certificate, options.key, datetime.now(UTC))
+    if not names and not options.tls:
+        return None
+    return own_certificate(options.data_dir, names, datetime.now(UTC))
 
 
 def _print_status(options: argparse.Namespace) -> int:

@@ -19,11 +19,13 @@ from .. import events
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Rounds, Scorer, Update
 from ..federation.actions import Acknowledge, Action, Combine, Offer, Reject
-from ..federation.inputs import Input, Resumed, RoundCombined, UpdateArrived
+from ..federation.inputs import Input, Proof, Resumed, RoundCombined, UpdateArrived
 from ..protocol.messages import Ask, Finished, Message, NotAsked, Receipt, Refused
 from ..protocol.transfer import Chunk
 from ..storage import BlobStore, Ledger
 from ..storage.adapters import combine_stored
+from ..storage.secrets import load_key
+from .admission import Admission
 from .auditing import Trail
 from .bulletin import Bulletin
 from .checking import Checking
@@ -58,9 +60,11 @@ class Host:
         emit: Callable[[events.Event], None],
         clock: Callable[[], datetime] = _now,
         scorer: Scorer | None = None,
+        confirm_sites: bool = False,
     ) -> None:
         """Opens the data folder; raises UserFacingError (in use, damaged, other specification, adapters missing).
 
+        `confirm_sites`: a site that has joined with its invitation waits until the host has compared the six words.
         `scorer` where the method has the coordinator measure each update, and only there.
         """
         check_scorer(spec, scorer is not None)
@@ -75,25 +79,22 @@ class Host:
         try:
             self.rounds: Rounds = self._ledger.load_rounds(spec)
             check_adapters(self.blobs, self.rounds.state)
+            self.key, self.kept = load_key(data_dir, "coordinator")
+            self.admission = Admission(data_dir, self._ledger.legacy_sites(), self.rounds.state.sites, confirm_sites)
             self.trail = Trail(data_dir, spec.name, clock)
         except BaseException:
             self._ledger.close()
             raise
+        self.federation = self._ledger.federation
         self.sessions: dict[str, Session] = {}
         self.lost = LostParts(self.blobs)
         self.retry = _FIRST_RETRY
         self._unwritten: Input | None = None
         self._came_back = asyncio.Event()
-        self.bulletin = Bulletin(
-            spec,
-            lambda: self.rounds.state,
-            lambda: self.sessions.keys(),
-            self.settled,
-            lambda: self.held_up.code,
-            lambda: self.progress.quiet().values(),
-        )
-        self.progress = Progress(spec, lambda: self.rounds.state, clock, emit, self.bulletin.changed)
         self.held_up = HeldUp(emit, lambda: self.rounds.state.round, self._stood_or_went_on)
+        self.progress = Progress(spec, lambda: self.rounds.state, clock, emit, lambda: self.bulletin.changed())
+        at_hand = (lambda: self.rounds.state, lambda: self.sessions.keys(), self.settled, lambda: self.held_up.code)
+        self.bulletin: Bulletin = Bulletin(spec, *at_hand, lambda: self.progress.quiet().values())
         self.checking = Checking(spec, self.blobs, self.held_up)
         self._measuring = Measuring(scorer, self.blobs) if scorer else None
         self._order = asyncio.Lock()
@@ -119,6 +120,7 @@ class Host:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.trail.end()
+        self.admission.close()
         self._ledger.close()
 
     async def wait_for_fault(self) -> None:
@@ -209,9 +211,6 @@ class Host:
 
     # -- what sites may have and give --------------------------------------------------------------------------------
 
-    def admit(self, site: str, token: str) -> str | None:
-        return self._ledger.admit(site, token, self._clock())
-
     def published(self) -> set[str]:
         """Blobs that any site may fetch: results of rounds, and those that plans name; never another site's update."""
         return self.rounds.state.published() | {self.spec.base.initial}
@@ -243,7 +242,7 @@ class Host:
         """Code of why an offered update need not be fetched, if so; the coordinator measures it later."""
         return self.rounds.refusal(site, update, 0.0 if self._measuring else None)
 
-    async def accept(self, site: str, update: Update) -> None:
+    async def accept(self, site: str, update: Update, proof: Proof) -> None:
         """Takes an update whose parts are checked and durable, measuring it first if the method wants that.
 
         Raises UserFacingError("update.no_shared_loss") where nothing could be measured.
@@ -262,7 +261,7 @@ class Host:
                 return
             if not math.isfinite(loss):
                 raise UserFacingError("update.no_shared_loss")
-        await self.apply(UpdateArrived(site=site, update=update, shared_loss=loss))
+        await self.apply(UpdateArrived(site=site, update=update, shared_loss=loss, proof=proof))
 
     # -- background ------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from .. import events
 from ..errors import UserFacingError
 from ..federation import Part, Plan, Update
-from ..federation.inputs import AwaitsApproval, SiteDeclined
+from ..federation.inputs import AwaitsApproval, Proof, SiteDeclined
 from ..protocol.messages import (
     Ask,
     Decline,
@@ -23,12 +23,14 @@ from ..protocol.messages import (
     Missing,
     OfferUpdate,
     Progress,
+    Receipt,
     Refused,
     Want,
     decode,
     encode,
     sayable,
 )
+from ..protocol.signing import Bond
 from ..protocol.transfer import MOST_FETCHES, Reception, decode_chunk
 from ..protocol.wire import MAX_SIZE_TO_COORDINATOR, send_blob
 from .host import Host
@@ -43,13 +45,17 @@ class SiteSession:
     def __init__(
         self,
         site: str,
+        key: str,
         connection: ServerConnection,
         host: Host,
         emit: Callable[[events.Event], None],
         tries: Counter[str],
     ) -> None:
-        """`tries`: failed transfers of the site's update, which outlive a connection."""
+        """`key`: the site's public key. `tries`: failed transfers of its update, which outlive a connection."""
         self._tries = tries
+        self.key = key
+        self._bond = Bond(host.federation, key, host.key.public)
+        self._offer: OfferUpdate | None = None
         self.site = site
         self.connection = connection
         self._host = host
@@ -67,6 +73,13 @@ class SiteSession:
 
     def send(self, message: Message) -> None:
         """Never waits. A message to a site that has just gone is not lost: it is told again when the site is back."""
+        if isinstance(message, Receipt):
+            about: dict[str, object] = {"audit": self._host.trail.head or None}
+            if self._offer and self._offer.update.sha256 == message.update:
+                about |= {"plan": self._offer.plan, "attempt": self._offer.attempt}
+            message = message.model_copy(update=about)
+        if isinstance(message, Ask | Receipt | Finished):
+            message = self._bond.signed(self._host.key, message)
         if isinstance(message, Want):  # the answer comes in frames as long as a chunk
             self.connection.protocol.max_message_size = MAX_SIZE_TO_COORDINATOR
         try:
@@ -113,9 +126,14 @@ class SiteSession:
                 self._told(round_number, phase)
                 if phase == "approval":
                     await self._host.apply(AwaitsApproval(site=self.site, round=round_number))
-            case OfferUpdate(update=update):
-                await self._offered(update)
-            case Decline(round=round_number, code=code):
+            case OfferUpdate():
+                self._heard(message)
+                await self._offered(message)
+            case Decline(round=round_number, code=code, attempt=attempt):
+                self._heard(message)
+                state = self._host.rounds.state
+                if (round_number, attempt) < (state.round, state.attempt):
+                    return  # of an earlier attempt: the site has been asked again since
                 await self._host.apply(SiteDeclined(site=self.site, round=round_number, code=code))
             case Want(sha256=sha256, offset=offset):
                 await self._wanted(sha256, offset)
@@ -135,18 +153,27 @@ class SiteSession:
             self._emit(events.SiteSeen(site=self.site, round=round_number, state="phase", phase=phase))
             self._host.bulletin.told(self.site, round_number, phase)
 
+    def _heard(self, message: OfferUpdate | Decline) -> None:
+        """Raises UserFacingError unless this site signed the message; keeps where the site's audit chain stands."""
+        self._bond.check(message)
+        if message.audit:
+            self._host.trail.peer_heads[self.site] = message.audit
+
     # -- upload --------------------------------------------------------------------------------------------------
 
-    async def _offered(self, update: Update) -> None:
-        rounds = self._host.rounds
+    async def _offered(self, offer: OfferUpdate) -> None:
+        rounds, update, self._offer = self._host.rounds, offer.update, offer
         if rounds.receipt_for(self.site, update.round) == update.sha256:
             # Not answered from here: it may count already, but not be in the ledger yet.
-            await self._host.accept(self.site, update)
+            await self._host.accept(self.site, update, self._proof(offer))
             return
         if code := self._host.refusal(self.site, update):
             self._refuse(update, UserFacingError(code))
             return
         plan = rounds.state.plans[self.site]
+        if offer.plan != plan.sha256 or offer.attempt > rounds.state.attempt:
+            self._refuse(update, UserFacingError("update.other_plan"))
+            return
         limit = self._host.checking.largest_blob(plan.rank)
         if (largest := max((part.size for part in update.parts.values()), default=0)) > limit:
             self._refuse(update, UserFacingError("update.too_large", size=largest, limit=limit))
@@ -157,6 +184,10 @@ class SiteSession:
         self._checked.clear()
         self._host.blobs.forget_parts(self.site, {part.sha256 for part in update.parts.values()})
         await self._want_next()
+
+    def _proof(self, offer: OfferUpdate) -> Proof:
+        told = offer.model_dump(include={"plan", "attempt", "approval", "audit", "signature"})
+        return Proof(key=self._bond.site, coordinator=self._bond.coordinator, **told)
 
     async def _want_next(self) -> None:
         """Asks for the first part that is not there yet; keeps and hands over the update once all have passed."""
@@ -174,7 +205,8 @@ class SiteSession:
             if part.sha256 not in self._host.blobs:
                 await asyncio.to_thread(self._host.blobs.adopt, self._checked[name], part.sha256)
         try:
-            await self._host.accept(self.site, update)
+            assert self._offer is not None
+            await self._host.accept(self.site, update, self._proof(self._offer))
         except UserFacingError as error:
             if not error.code.startswith("update."):
                 raise

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, TypeAdapter
 
 from ..bounds import Number, PositiveInt, Scalar
+from ..identity import PublicKey, Signature
 from .plan import Frozen, Sha256
 from .screened import Screening
 from .update import Update
@@ -29,16 +30,33 @@ class AwaitsApproval(Frozen):
     round: PositiveInt
 
 
+class Proof(Frozen):
+    """A site's signature of its offer, and what else is signed beside the update (protocol.signing).
+
+    `coordinator`: public key of the coordinator that the offer was made to.
+    """
+
+    key: PublicKey
+    coordinator: PublicKey
+    plan: Sha256
+    attempt: PositiveInt
+    approval: Sha256
+    audit: Sha256 | None = None
+    signature: Signature
+
+
 class UpdateArrived(Frozen):
     """All parts of the update are checked and on disk.
 
-    `shared_loss`: loss of this update's model on the coordinator's validation notes, if it measures updates.
+    `shared_loss`: loss of this update's model on the coordinator's validation notes, if it measures updates. `proof` is
+    None where the coordinator was run by a version in which sites had no keys.
     """
 
     input: Literal["update"] = "update"
     site: str
     update: Update
     shared_loss: Scalar | None = None
+    proof: Proof | None = None
 
 
 class SiteDeclined(Frozen):

@@ -52,7 +52,7 @@ class SitePart:
         self.wake_at: datetime | None = None  # when `due` is to be done, where it waits for the time
         self.gate = Gate(site, self.entries)  # the site's own policy
         self._rank_cap = rank_cap
-        self._attempt = 1
+        self.attempt = 1  # at the round, as the coordinator counts
         self._kept_at = dict(kept_at or {})
         self._tries = 0
         self._waits = False  # for the coordinator's word on earlier updates
@@ -124,7 +124,7 @@ class SitePart:
 
     def asked(self, plan: Plan, attempt: int = 1) -> None:
         """Starts answering a plan; work for another one ends. A higher attempt asks again for what was kept."""
-        self._attempt = attempt
+        self.attempt = attempt
         if plan == self.plan and self.due is not None:
             # The coordinator may have missed it, or counts from the start again; a person's time depends on it.
             self._out.append(do.Tell(plan.round, self._phases.now))
@@ -196,7 +196,7 @@ class SitePart:
         """
         if action is not self.due:
             return
-        given = do.Record(action.entry.sha256, "approved" if approve else "kept", by, reason, delay, self._attempt)
+        given = do.Record(action.entry.sha256, "approved" if approve else "kept", by, reason, delay, self.attempt)
         found = self.gate.taken(action.entry, self.spec, given)
         if isinstance(found, do.Record):
             self._begin(found)
@@ -277,7 +277,7 @@ class SitePart:
                 self.due, self.wake_at, self._tries = do.Record(sha256, "released", "agent"), entry.effective, 0
             case "released":
                 self.offers.one(entry)
-            case "kept" if self._attempt > self._kept_at.setdefault(sha256, self._attempt):
+            case "kept" if self.attempt > self._kept_at.setdefault(sha256, self.attempt):
                 self._begin(do.Record(sha256, "asked_again", "coordinator"))
             case "kept":
                 self._out.append(do.Decline(number, "kept"))

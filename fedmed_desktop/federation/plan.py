@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -141,6 +142,11 @@ class Plan(Frozen):
         if len({term.term for term in self.objective}) < len(self.objective):
             raise ValueError("an objective term is given twice")
         return self
+
+    @property
+    def sha256(self) -> Sha256:
+        """Hash of all that is asked for."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @property
     def shared(self) -> tuple[Factor, ...]:

@@ -67,6 +67,11 @@ class Update(Frozen):
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
+    def content_sha256(self) -> Sha256:
+        """Hash of all that a person decides on: the parts and every scalar of the report."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    @property
     def size(self) -> int:
         """Bytes of all blobs."""
         return sum(part.size for part in self.parts.values())

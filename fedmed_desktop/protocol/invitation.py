@@ -41,7 +41,7 @@ _BODY: Final = re.compile("fedmed:([a-z2-7\\s\u200b\ufeff>\\-]+)", re.IGNORECASE
 
 @dataclass(frozen=True)
 class Invitation:
-    """What a host gives to a site. `code` is secret until it has been used.
+    """Invitation that a host gives to a site. `code` is secret until it has been used.
 
     `address`: host and port, an IPv6 address in brackets. `fingerprint`: of the coordinator's identity key, in hex.
     `site`: the site's name in the federation. `roots`: the TLS certificate is one that the system's roots confirm.

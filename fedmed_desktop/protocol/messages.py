@@ -7,7 +7,7 @@ A peer of another protocol version is refused in words at the first message. Unk
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -25,15 +25,20 @@ from ..events import Phase
 from ..federation import FederationSpec, Plan, Update
 from ..federation.names import clean_name
 from ..federation.plan import Sha256
+from ..identity import PublicKey, Signature
 from ..standing import FederationStanding
 
-VERSION = 4
+VERSION = 5
 
 # A message holds names, hashes and scalars; the specification of a large model's modules is the longest.
 MAX_MESSAGE_BYTES = 4 * 2**20
 
 _MOST_FAULTS = 1000
 
+# What a message that is still to be signed holds in place of its signature. No key signs so.
+UNSIGNED: Final = "0" * 128
+
+Code = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 _Params = dict[str, str | Whole | Number]
 SiteName = Annotated[str, AfterValidator(clean_name)]
 
@@ -42,25 +47,55 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Hello(_Message):
-    """Site: first message. `token` proves that the site is the one that first joined under this name.
+class Challenge(_Message):
+    """Coordinator: first message. Proves who it is and asks who is there (see `handshake`).
 
-    `rank_cap`: the largest rank that its hardware bears; None for any.
+    `key`: the coordinator's. `tls`: sha256 of the public key of its TLS certificate; empty on a plain connection.
+    """
+
+    type: Literal["challenge"] = "challenge"
+    version: Count
+    nonce: Sha256
+    key: PublicKey
+    tls: Sha256 | Literal[""]
+    signature: Signature = UNSIGNED
+
+
+class Hello(_Message):
+    """Site: answer to the challenge. The signature proves that the site owns `key`, on this connection and no other.
+
+    `rank_cap`: the largest rank that its hardware bears; None for any. `code`: the invitation's one-time code, at the
+    first join. `token`: what proved the site before sites had keys, until its key has taken the token's place.
     """
 
     type: Literal["hello"] = "hello"
     version: Count
     site: SiteName
-    token: str = Field(min_length=32, max_length=128)
+    key: PublicKey
     base: Sha256
     rank_cap: PositiveInt | None = None
+    code: Code | None = None
+    token: str | None = Field(None, min_length=32, max_length=128)
+    signature: Signature = UNSIGNED
+
+
+class Waiting(_Message):
+    """Coordinator: the site is known, but the host has not confirmed it yet. The welcome follows once that is done."""
+
+    type: Literal["waiting"] = "waiting"
+    site: SiteName
 
 
 class Welcome(_Message):
-    """Coordinator: the site is known; the specification; where the rounds stand."""
+    """Coordinator: the site is admitted, under this name; the specification; where the rounds stand.
+
+    `federation`: hash that names the federation in everything that is signed.
+    """
 
     type: Literal["welcome"] = "welcome"
     version: Count
+    site: SiteName
+    federation: Sha256
     spec: FederationSpec
     round: Count
     phase: str
@@ -82,11 +117,12 @@ class Standing(_Message, FederationStanding):
 
 
 class Ask(_Message):
-    """Coordinator: please carry out this plan. A higher `attempt` than before asks again what was kept."""
+    """Coordinator: please carry out this plan. A higher `attempt` than before asks again what was kept. Signed."""
 
     type: Literal["ask"] = "ask"
     plan: Plan
     attempt: PositiveInt = 1
+    signature: Signature = UNSIGNED
 
 
 class NotAsked(_Message):
@@ -105,18 +141,31 @@ class Progress(_Message):
 
 
 class OfferUpdate(_Message):
-    """Site: an approved update; the coordinator wants its parts next."""
+    """Site: an approved update; the coordinator wants its parts next. Signed.
+
+    `plan`: hash of the plan that it answers. `approval`: hash of the approval in the site's record of decisions.
+    `audit`: hash of the last entry in the site's audit chain.
+    """
 
     type: Literal["offer"] = "offer"
     update: Update
+    plan: Sha256
+    attempt: PositiveInt = 1
+    approval: Sha256
+    audit: Sha256 | None = None
+    signature: Signature = UNSIGNED
 
 
 class Decline(_Message):
-    """Site: nothing from here this round. A code, never the operator's words."""
+    """Site: nothing from here in this attempt at the round. A code, never the operator's words. Signed."""
 
     type: Literal["decline"] = "decline"
     round: Count
     code: Literal["kept", "failed", "expired"]
+    plan: Sha256 | None = None
+    attempt: PositiveInt = 1
+    audit: Sha256 | None = None
+    signature: Signature = UNSIGNED
 
 
 class Want(_Message):
@@ -135,12 +184,19 @@ class Missing(_Message):
 
 
 class Receipt(_Message):
-    """Coordinator: the update is on disk and counts."""
+    """Coordinator: the update is on disk and counts. Signed.
+
+    `plan` and `attempt` are those of the offer. `audit`: hash of the last entry in the coordinator's audit chain.
+    """
 
     type: Literal["receipt"] = "receipt"
     round: PositiveInt
     update: Sha256
+    plan: Sha256 | None = None
+    attempt: PositiveInt = 1
     time: AwareDatetime
+    audit: Sha256 | None = None
+    signature: Signature = UNSIGNED
 
 
 class Refused(_Message):
@@ -154,7 +210,7 @@ class Refused(_Message):
 
 
 class Finished(_Message):
-    """Coordinator: no more rounds; the final adapter can be had under this hash.
+    """Coordinator: no more rounds; the final adapter can be had under this hash. Signed.
 
     `frozen`: the adapter that belongs beside it, where the method leaves one; the model is the base with both.
     """
@@ -163,10 +219,13 @@ class Finished(_Message):
     adapter: Sha256
     size: PositiveInt
     frozen: Sha256 | None = None
+    signature: Signature = UNSIGNED
 
 
 Message = (
-    Hello
+    Challenge
+    | Hello
+    | Waiting
     | Welcome
     | Goodbye
     | Standing

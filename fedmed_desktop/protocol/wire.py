@@ -29,10 +29,6 @@ MAX_HELLO_BYTES = 2**12
 MAX_OFFER_BYTES = 72 * 2**10
 # The counts of a type in one of an offer's four tables, without the type's name.
 _COUNTS_BYTES = 80
-# All that it may send before it has joined: the HTTP request, which may last for seconds, and its first messages.
-MAX_STRANGER_BYTES = 2**14
-# Connections that have not said who they are; a thousand sites that come back at once need a moment each.
-MAX_STRANGERS = 256
 # A few frames may wait, no more: what a peer can make us hold stays bounded.
 MAX_QUEUE = 8
 PING_INTERVAL = 20.0

@@ -20,14 +20,20 @@ from ..errors import UserFacingError
 from ..federation import FederationSpec, Trainer
 from ..federation.part_actions import Record as Recording
 from ..federation.policy import InForce
+from ..identity import PrivateKey, fingerprint, phrase
 from ..lora import Adapter
 from ..protocol import messages
+from ..protocol.handshake import answered
+from ..protocol.invitation import Invitation
+from ..protocol.signing import Bond, Signed
 from ..storage import Decision, Record
+from ..storage.secrets import Kept, load_key
 from .approval import Approver
 from .driver import Driver
 from .jobs import Jobs
 from .link import Backoff, Link
-from .token import own_token
+from .tls import context_for
+from .token import forget_token, old_token
 from .upload import Uploads
 
 Emit = Callable[[events.Event], None]
@@ -39,6 +45,9 @@ def _now() -> datetime:
 
 class SiteAgent:
     """One site in one federation. `run` on an event loop; `emit` is called from that loop and from the working thread.
+
+    `address`: wss://host:port, or ws://127.0.0.1:port for a coordinator on this computer. `invitation`: for the first
+    join, or one that brings a new address or key; later starts remember which coordinator was joined.
 
     `make_trainer` is called on the working thread once the federation's specification is known; it may raise
     UserFacingError (notes without a known type, another base model), which ends `run`. `rank_cap`: the largest rank
@@ -56,6 +65,7 @@ class SiteAgent:
         approver: Approver,
         jobs: Jobs,
         emit: Emit,
+        invitation: Invitation | None = None,
         rank_cap: int | None = None,
         backoff: Backoff | None = None,
         clock: Callable[[], datetime] = _now,
@@ -66,8 +76,14 @@ class SiteAgent:
         self._rank_cap = rank_cap
         self._emit = emit
         self._clock = clock
-        self._link = Link(address, self._hello, self._receive, self._tell, backoff or Backoff())
-        self._token = own_token(data_dir / "token")
+        self._data_dir = data_dir
+        self._invitation = invitation
+        self._link = Link(name, address, self._hello, self._receive, self._tell, backoff or Backoff())
+        self._key: PrivateKey | None = None
+        self.kept: Kept | None = None  # where the key lies; known once `run` has begun
+        self._token: str | None = None
+        self._bond: Bond | None = None
+        self._coordinator = ""  # public key of the one on the line
         self._driver = Driver(
             name,
             data_dir,
@@ -75,6 +91,7 @@ class SiteAgent:
             approver,
             jobs,
             self._link,
+            self._signed,
             self._tell,
             clock,
             rank_cap,
@@ -94,6 +111,11 @@ class SiteAgent:
         Raises UserFacingError where the site cannot take part. Cancelling it ends work at a checkpoint.
         """
         self._done = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.to_thread(self._identify)
+        except BaseException:
+            self.close()
+            raise
         await self._driver.take(self._part.restarted)
         link = asyncio.create_task(self._link.run(), name=f"link of {self.name}")
         try:
@@ -172,24 +194,64 @@ class SiteAgent:
 
     # -- messages --------------------------------------------------------------------------------------------------
 
-    def _hello(self) -> messages.Hello:
-        return messages.Hello(
-            version=messages.VERSION, site=self.name, token=self._token, base=self._base, rank_cap=self._rank_cap
+    def _identify(self) -> None:
+        """Loads this site's key, and looks up which coordinator it may speak to. Reads files."""
+        self._key, self.kept = load_key(self._data_dir, "site")
+        self._token = old_token(self._data_dir / "token")
+        known, given = self.outbox.recall("coordinator"), self._invitation
+        if known and given and given.fingerprint != known:
+            raise UserFacingError("join.other_coordinator", found=given.fingerprint[:16], expected=known[:16])
+        self._link.expected = given.fingerprint if given else known
+        if self._link.address.startswith("wss:"):
+            if self._link.expected is None:
+                raise UserFacingError("link.no_invitation", address=self._link.address)
+            self._link.tls = context_for(given.roots if given else self.outbox.recall("roots") == "yes")
+
+    def _hello(self, given: messages.Challenge) -> messages.Hello:
+        assert self._key is not None
+        self._coordinator = given.key
+        hello = messages.Hello(
+            version=messages.VERSION,
+            site=self.name,
+            key=self._key.public,
+            base=self._base,
+            rank_cap=self._rank_cap,
+            code=self._invitation.code.hex() if self._invitation else None,
+            token=self._token,
         )
+        return answered(self._key, given, hello)
+
+    def _signed(self, message: Signed) -> Signed:
+        assert self._key is not None and self._bond is not None  # nothing is said before the welcome
+        return self._bond.signed(self._key, message)
+
+    def _checked(self, message: Signed) -> None:
+        """Raises UserFacingError unless the coordinator signed the message for this site and federation."""
+        assert self._bond is not None
+        self._bond.check(message)
+
+    async def _show_identity(self, waits: bool) -> None:
+        assert self._key is not None
+        prints = {"site_fingerprint": self._key.fingerprint, "coordinator_fingerprint": fingerprint(self._coordinator)}
+        words = await asyncio.to_thread(phrase, self._key.public, self._coordinator)
+        self._emit(events.IdentityShown(site=self.name, phrase=words, waits=waits, **prints))
 
     async def _receive(self, message: messages.Message | bytes) -> None:
         part, take = self._part, self._driver.take
-        if not part.joined and not isinstance(message, messages.Welcome):
+        if not part.joined and not isinstance(message, messages.Welcome | messages.Waiting):
             raise UserFacingError("protocol.not_understood", place="message", reason="welcome comes first")
         match message:
             case bytes():
                 await self._driver.downloads.chunk(message)
             case messages.Welcome():
                 await self._welcome(message)
+            case messages.Waiting():
+                await self._show_identity(waits=True)
             case messages.Standing():
                 told = {name: value for name, value in message if name != "type"}
                 self._emit(events.StandingChanged(site=self.name, **told))
             case messages.Ask(plan=plan, attempt=attempt):
+                self._checked(message)
                 await take(partial(part.asked, plan, attempt))
             case messages.NotAsked(round=round_number):
                 await take(partial(part.not_asked, round_number))
@@ -198,21 +260,45 @@ class SiteAgent:
             case messages.Missing(sha256=sha256):
                 self._driver.downloads.missing(sha256)
             case messages.Receipt(update=update):
+                self._checked(message)
+                await asyncio.to_thread(self.outbox.remember, f"receipt {update}", message.model_dump_json())
                 await take(partial(part.receipt, update))
             case messages.Refused(update=update, code=code, params=params):
                 await take(partial(part.refused, update, code, params))
             case messages.Finished(adapter=adapter, frozen=frozen):
+                self._checked(message)
                 await take(partial(part.finished, adapter, frozen))
             case _:
                 raise UserFacingError("protocol.not_understood", place=message.type, reason="not for a site")
 
     async def _welcome(self, welcome: messages.Welcome) -> None:
         self._part.check_spec(welcome.spec)
-        if self._part.spec is None:
-            await asyncio.to_thread(self.outbox.remember, "spec", welcome.spec.model_dump_json())
+        await asyncio.to_thread(self._remember, welcome)
+        self._bond = Bond(welcome.federation, self._key.public if self._key else "", self._coordinator)
+        await self._show_identity(waits=False)
         self._driver.computing.prepare(welcome.spec, self._pass_on_fault)
         await self._driver.take(partial(self._part.welcomed, welcome.spec, welcome.round))
         await self._driver.downloads.ask_again()
+
+    def _remember(self, welcome: messages.Welcome) -> None:
+        """Writes down what was joined, so that a later start needs no invitation. Raises UserFacingError."""
+        known, name = self.outbox.recall("federation"), welcome.spec.name
+        if known not in (None, welcome.federation):
+            raise UserFacingError("join.other_federation", known=known[:12], found=f"{name} {welcome.federation[:12]}")
+        facts = {
+            "federation": welcome.federation,
+            "coordinator": fingerprint(self._coordinator),
+            "address": self._link.address,
+            "spec": welcome.spec.model_dump_json(),
+        }
+        if self._invitation:
+            facts["roots"] = "yes" if self._invitation.roots else "no"
+        for fact, body in facts.items():
+            if self.outbox.recall(fact) != body:
+                self.outbox.remember(fact, body)
+        self._link.expected = facts["coordinator"]
+        forget_token(self._data_dir / "token")
+        self._token = None
 
     def _tell(self, event: events.Event) -> None:
         if isinstance(event, events.ConnectionChanged):

@@ -17,20 +17,22 @@ from .. import events
 from ..errors import UserFacingError
 from ..federation import Control, FederationSpec, Trainer
 from ..federation import part_actions as do
-from ..federation.part import SitePart
 from ..federation.policy import InForce
 from ..protocol import messages
-from ..storage import BlobStore, Entry, Journal, Outbox, OwnStore, audit
+from ..protocol.signing import Signed
+from ..storage import BlobStore, Journal, Outbox, OwnStore, audit
 from ..storage.audit import Audit
 from ..storage.audit_row import AuditEntry
 from .approval import Approver
 from .auditing import declined, final_verified, plan_received, training_began, training_ended
 from .computing import Computing
+from .deciding import part_of, record
 from .download import Downloads
 from .folder import STATE
 from .holdings import Holdings
 from .jobs import Jobs
 from .link import Link
+from .offering import decline, offer
 
 # An input to the part: a call of one of its methods.
 Given = Callable[[], None]
@@ -56,6 +58,7 @@ class Driver:
         approver: Approver,
         jobs: Jobs,
         link: Link,
+        seal: Callable[[Signed], Signed],
         emit: Callable[[events.Event], None],
         clock: Callable[[], datetime],
         rank_cap: int | None,
@@ -78,6 +81,7 @@ class Driver:
         self.control = Control()
         self._approver = approver
         self._link = link
+        self._seal = seal
         self._emit = emit
         self._clock = clock
         self._done = done
@@ -193,17 +197,20 @@ class Driver:
             case do.Conclude():
                 await self._write(item, partial(self._conclude, item))
             case do.Offer(update) if self._may_send(update.sha256):
-                await self._link.send(messages.OfferUpdate(update=update))
+                await self._send(partial(offer, update, self.part.attempt, self.outbox, self.audit))
             case do.Offer():
                 pass  # it is offered again once it may leave
             case do.Decline(number, code):
                 await self._note(declined(number, code))
-                await self._link.send(messages.Decline(round=number, code=code))
+                await self._send(partial(decline, number, code, self.part.plan, self.part.attempt, self.audit))
             case do.Stop(before):
                 await self._stop()
                 await asyncio.to_thread(self.computing.forget_before, before)
             case _:
                 self._say(item)
+
+    async def _send(self, make: Callable[[], Signed]) -> None:
+        await self._link.send(self._seal(await asyncio.to_thread(make)))
 
     def _say(self, item: do.Tell | events.Event) -> None:
         if isinstance(item, do.Tell):
@@ -321,26 +328,3 @@ class Driver:
             self.outbox.remember("final frozen", action.frozen)
         self.outbox.remember("final", action.adapter)
         return partial(self.part.done, action)
-
-
-def record(box: Outbox, action: do.Record, now: datetime) -> Entry:
-    """Writes a decision; returns what the outbox says then, which holds where something else was faster."""
-    sha256 = action.sha256
-    try:
-        if action.decision == "kept":
-            box.remember(f"attempt {sha256}", str(action.attempt))
-        if action.decision == "released":  # its time has come, even if the clock was set back meanwhile
-            now = max(now, box.entry(sha256).effective or now)
-        return box.decide(action, now)
-    except UserFacingError as error:
-        if error.code not in ("storage.not_released", "storage.not_possible_now"):
-            raise
-        return box.entry(sha256)
-
-
-def part_of(box: Outbox, site: str, rank_cap: int | None) -> SitePart:
-    """The site's part as its outbox knows it. Raises UserFacingError where that is damaged."""
-    known = box.record()
-    kept = {one.sha256: box.recall(f"attempt {one.sha256}") for one in known.entries}
-    kept_at = {sha256: int(attempt) for sha256, attempt in kept.items() if attempt}
-    return SitePart(site, known.entries, kept_at, known.spec, rank_cap)

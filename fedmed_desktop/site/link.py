@@ -13,6 +13,8 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from ssl import SSLContext, SSLError
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -21,7 +23,12 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from .. import events
 from ..errors import UserFacingError
 from ..protocol import wire
-from ..protocol.messages import Goodbye, Hello, Message, decode, encode
+from ..protocol.handshake import check_challenge
+from ..protocol.messages import Challenge, Goodbye, Hello, Message, decode, encode
+from .tls import peer_key, tls_fault
+
+# A coordinator speaks first, and at once.
+_CHALLENGE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -45,16 +52,20 @@ class Link:
 
     def __init__(
         self,
+        site: str,
         address: str,
-        hello: Callable[[], Hello],
+        hello: Callable[[Challenge], Hello],
         receive: Callable[[Message | bytes], Awaitable[None]],
         emit: Callable[[events.Event], None],
         backoff: Backoff,
     ) -> None:
-        """Raises UserFacingError if the address is not a ws:// address on this computer."""
+        """`hello` answers a challenge that was checked. Raises UserFacingError for an address that cannot be used."""
         check_address(address)
         self.address = address
         self.connection: ClientConnection | None = None
+        self.expected: str | None = None  # fingerprint of the coordinator; None: any, on this computer
+        self.tls: SSLContext | None = None  # for wss:// addresses
+        self._site = site
         self._hello = hello
         self._receive = receive
         self._emit = emit
@@ -95,7 +106,7 @@ class Link:
 
     async def _keep_connecting(self) -> None:
         tries = 0
-        site = self._hello().site
+        site = self._site
         while True:
             self._emit(events.ConnectionChanged(site=site, state="connecting", address=self.address))
             began = time.monotonic()
@@ -121,6 +132,7 @@ class Link:
         try:
             connection = await _Connect(
                 self.address,
+                ssl=self.tls,
                 compression=wire.COMPRESSION,
                 max_size=wire.MAX_SIZE_TO_SITE,
                 max_queue=wire.MAX_QUEUE,
@@ -130,16 +142,18 @@ class Link:
                 proxy=None,
                 user_agent_header=None,
             )
+        except SSLError as error:
+            raise tls_fault(error, self.address, datetime.now(UTC)) from error
         except (OSError, WebSocketException, TimeoutError):
             return UserFacingError("link.unreachable", address=self.address)
         try:
-            await connection.send(encode(self._hello()))
+            await connection.send(encode(self._hello(await self._challenged(connection))))
             self.connection = connection
             self._emit(events.ConnectionChanged(site=site, state="connected", address=self.address))
             async for frame in connection:
                 if message := frame if isinstance(frame, bytes) else self._understood(site, frame):
                     await self._take(message)
-        except ConnectionClosed:
+        except (ConnectionClosed, TimeoutError):
             pass
         except UserFacingError as error:
             # What the other side says wrongly costs the connection, not the work of this site.
@@ -153,6 +167,19 @@ class Link:
             finally:  # cancelled while a coordinator that stands still does not hang up: no socket is left behind
                 connection.transport.abort()
         return UserFacingError("link.closed", address=self.address)
+
+    async def _challenged(self, connection: ClientConnection) -> Challenge:
+        """The coordinator's first message, once it has proved who it is. Raises UserFacingError where it has not."""
+        async with asyncio.timeout(_CHALLENGE_SECONDS):
+            frame = await connection.recv()
+        given = decode(frame if isinstance(frame, str) else "")
+        if isinstance(given, Goodbye):
+            await self._take(given)
+        if not isinstance(given, Challenge):
+            raise UserFacingError("protocol.not_understood", place=given.type, reason="a challenge comes first")
+        own = peer_key(connection.transport.get_extra_info("ssl_object")) if self.tls else ""
+        check_challenge(given, own, self.expected)
+        return given
 
     def _understood(self, site: str, frame: str) -> Message | None:
         """The message; None for a standing that cannot be read: only faces show it, and the next one replaces it."""
@@ -183,13 +210,13 @@ class _Connect(connect):
 
 
 def check_address(address: str) -> None:
-    """Raises UserFacingError if this is not a ws:// address on this computer."""
+    """Raises UserFacingError unless this is a wss:// address, or a ws:// address on this computer."""
     try:
         parts = urlsplit(address)
-        usable = parts.scheme == "ws" and parts.hostname and parts.port
+        usable = parts.scheme in ("ws", "wss") and parts.hostname and parts.port
     except ValueError:
         usable = None
     if not usable:
         raise UserFacingError("link.address", address=address)
-    if not wire.is_loopback(parts.hostname or ""):
+    if parts.scheme == "ws" and not wire.is_loopback(parts.hostname or ""):
         raise UserFacingError("link.not_loopback", address=address)

@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The secret that proves this site is the one that joined."""
+"""The secret that proved a site before sites had keys: shown once more, so that the key takes its place."""
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
-from ..errors import UserFacingError, disk_fault
-from ..files import make_folder, write_durably
+from ..errors import disk_fault
 
 
-def own_token(path: Path) -> str:
-    """The site's token; made at the first start, readable by its owner only. Raises UserFacingError if damaged."""
+def old_token(path: Path) -> str | None:
+    """The token in a folder of an earlier version; None where there is none, or no whole one."""
     try:
-        if not path.exists():
-            make_folder(path.parent)
-            # Durable and whole before it is used: a site that lost its token could never join under its name again.
-            write_durably(path, secrets.token_hex(32).encode())
         token = path.read_bytes().decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise disk_fault(error, path) from error
-    if len(token) < 32:
-        raise UserFacingError("storage.damaged", path=str(path), folder=str(path.parent), reason="no token is in it")
-    return token
+    return token if 32 <= len(token) <= 128 else None
+
+
+def forget_token(path: Path) -> None:
+    """Deletes the token: the coordinator knows the site's key now."""
+    path.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ledger of the coordinator: accepted inputs in order, a dump of the rounds at each close, and the known sites.
+"""Ledger of the coordinator: accepted inputs in order, and a dump of the rounds at each close.
 
-Inputs and sites are chained rows. Dumps only save time: after a restart the last undamaged one is loaded and the inputs
-after it are replayed, which gives the same state to the last bit.
+Inputs are chained rows; so are the sites that joined before there was a registry. Dumps only save
+time: after a restart the last undamaged one is loaded and the inputs after it are replayed, which gives the same state
+to the last bit.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
-import threading
-from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,11 +21,11 @@ from pydantic import TypeAdapter
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Rounds
 from ..federation.inputs import INPUT, Input
-from ..federation.names import alike
 from ..federation.record import RoundsState
 from .chain import Chain, linked
 from .database import Database, Migrations
 from .reading import moment, parsed
+from .registry import LegacySite
 
 _LOG = logging.getLogger(__name__)
 
@@ -100,16 +99,13 @@ class Ledger:
         self._path = path
         self._warn = warn
         try:
-            self._inputs, self._sites = _chains(self._stored_spec(spec, under_way))
-            known = self._sites.rows(self._database)
+            stored = self._stored_spec(spec, under_way)
+            self._inputs, self._sites = _chains(stored)
+            self._sites.rows(self._database)
         except BaseException:
             self._database.close()
             raise
-
-        self._admitting = threading.Lock()
-        self._owners: defaultdict[str, dict[str, str]] = defaultdict(dict)  # names alike -> token's hash -> name
-        for _, name, digest, *_ in known:
-            self._owners[alike(name)][digest] = name
+        self.federation = hashlib.sha256(stored.encode()).hexdigest()  # as it was founded, whatever later versions add
 
     def _stored_spec(self, spec: FederationSpec, under_way: bool) -> str:
         stored = self._database.rows("SELECT body FROM spec")
@@ -162,14 +158,9 @@ class Ledger:
             _LOG.warning("%s: dump %s is damaged and is passed over", self._path, seq)
         return 0, None
 
-    def admit(self, site: str, token: str, now: datetime) -> str | None:
-        """The name that the token owns, as it was first written; None where another token owns one that looks alike."""
-        digest = hashlib.sha256(token.encode()).hexdigest()
-        with self._admitting:  # of two who come at once, one is first
-            owners = self._owners[alike(site)]
-            if not owners:
-                with self._database.transaction() as connection:
-                    self._sites.append(connection, site, digest, now.isoformat())
-                owners[digest] = site
-                _LOG.info("%s is a site now", site)
-        return owners.get(digest)
+    def legacy_sites(self) -> tuple[LegacySite, ...]:
+        """Sites that an earlier version let in by a token; who may take part is in the registry since."""
+        rows = self._sites.rows(self._database)
+        return tuple(
+            LegacySite(name, digest, moment(joined, self._path, "sites", seq)) for seq, name, digest, joined, _ in rows
+        )

@@ -11,7 +11,6 @@ code's only access to blobs: it answers for nothing but parts of updates whose a
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import sqlite3
 from collections.abc import Mapping
@@ -266,8 +265,7 @@ class Outbox:
                 return entry
             if entry.state not in _ALLOWED[given.decision]:
                 raise UserFacingError("storage.not_possible_now", decision=given.decision, state=entry.state)
-            content = hashlib.sha256(entry.update.model_dump_json().encode()).hexdigest()
-            about = given.decision, given.by, given.reason, content, given.rule, given.policy
+            about = given.decision, given.by, given.reason, entry.update.content_sha256, given.rule, given.policy
             _DECISIONS.append(connection, now.astimezone(UTC).isoformat(), entry.sha256, entry.plan.round, *about)
             effective = now + given.delay if given.decision == "approved" else entry.effective if releases else None
             if self._audit:  # in a file of its own, so it stays if this transaction fails: it was meant to be
@@ -297,6 +295,15 @@ class Outbox:
             known += tuple(Decision(moment(row[1], self._path, "decisions", row[0]), *row[2:]) for row in rows)
             self._decided = rows[-1][0], known
         return known
+
+    def approval(self, sha256: str) -> str:
+        """Hash of the row that approved this update. Raises UserFacingError where there is none."""
+        rows = self._database.rows(
+            "SELECT hash FROM decisions WHERE sha256 = ? AND decision = 'approved' ORDER BY seq DESC LIMIT 1", sha256
+        )
+        if not rows:
+            raise UserFacingError("storage.not_released", sha256=sha256)
+        return str(rows[0][0])
 
     # -- the only door -------------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ SENTENCES: Final = {
     "update.not_here": "The site no longer has this update, so it cannot be fetched.",
     "update.round_closed": "The round had already closed when the update arrived. The adapter stays at the site.",
     "update.second": "An update from this site already counts in this round. A second one is not accepted.",
+    "update.other_plan": "The update answers another plan than the one this site has in this round.",
     "update.too_large": "The update has {size} bytes; an update of the planned rank has at most {limit}.",
     "update.unshared_histogram": "The update's report counts notes by specialty or type, which this federation does "
     "not share. Use the same program as the coordinator.",

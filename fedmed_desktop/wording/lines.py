@@ -56,6 +56,9 @@ def line(event: events.Event) -> str | None:
                 f"{event.site}: takes part in {event.federation} ({event.environment}): {event.method}, "
                 f"{event.rounds} rounds, {event.sites} sites expected, types {', '.join(event.types)}"
             )
+        case events.IdentityShown():
+            waits = " This site waits until the host has confirmed it." if event.waits else ""
+            return f"{event.site}: six words to compare by phone: {event.phrase}.{waits}"
         case events.PhaseChanged():
             return f"{event.site}: round {event.round}: {PHASES[event.phase]}"
         case events.Prepared():

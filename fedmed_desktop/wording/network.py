@@ -13,8 +13,8 @@ SENTENCES: Final = {
     "coordinator.no_scorer": "{method} needs the coordinator to measure each update, so the coordinator needs a base "
     "model and notes. Start it with --score-with MODEL NOTES, or choose another method.",
     "coordinator.no_status": "No coordinator answers on {address}. Start one, or give its --host and --port.",
-    "coordinator.not_loopback": "The address {address} is not on this computer. Until sites have keys and connections "
-    "are encrypted, the coordinator listens on 127.0.0.1 only. For sites elsewhere use an SSH tunnel.",
+    "coordinator.not_loopback": "Connections to {address} would not be encrypted. Only addresses of this computer, "
+    "such as 127.0.0.1, are served without a certificate.",
     "coordinator.other_base": "The model given with --score-with is not the federation's base model (fingerprint "
     "{found}, expected {expected}). Give the model folder that the federation was made with.",
     "coordinator.port": "Port {port} on {address} is already used by another program. Choose another --port.",
@@ -32,27 +32,46 @@ SENTENCES: Final = {
     "{known}). Install the version that the host has.",
     "invitation.none": "There is no invitation in this. It is one line that begins with fedmed: and comes from the "
     "host.",
-    "invitation.too_long": "This is far longer than an invitation. Paste only the line that begins with fedmed:",
+    "invitation.too_long": "This is far longer than an invitation. Paste the line that begins with fedmed: and "
+    "nothing else.",
     "join.name_taken": "Another site has already joined with the name {site}. Choose another --name, or use the data "
     "folder that this site joined with.",
+    "join.not_proved": "The site {site} could not prove that it owns its key. Nothing was taken from it.",
     "join.other_base": "This site's base model is not the federation's base model (fingerprint {found}, expected "
     "{expected}). Choose the model folder that the federation was made with.",
+    "join.other_coordinator": "This invitation is from another coordinator (fingerprint {found}) than the one that "
+    "this site joined (fingerprint {expected}). Use the data folder that belongs to it, or ask the host which is "
+    "right.",
     "join.other_federation": "This data folder belongs to the federation {known}, but the coordinator runs {found}. "
     "Choose another --data-dir.",
+    "join.other_key": "The site {site} has a new key now, so its old key no longer counts. If this site did not join "
+    "again elsewhere, tell the host.",
     "join.rank_cap": "This federation's method needs rank {rank} at each site, but this site's limit is {cap}. Leave "
     "out --rank-cap, or ask the host for a method that allows different ranks, such as flexlora.",
     "join.replaced": "Another connection with the name {site} replaced this one. Run each site only once.",
+    "join.revoked": "The host has shut out the site {site}. Nothing more is sent or fetched. Ask the host why; a new "
+    "invitation lets the site in again.",
     "join.version": "The site uses protocol version {site}, the coordinator {coordinator}. Use the same version of "
     "fedmed-desktop on both sides.",
-    "link.address": "{address} is not a coordinator's address. Give one such as ws://127.0.0.1:8765.",
+    "link.address": "{address} is not a coordinator's address. Give one such as wss://federation.example.org:8765.",
     "link.closed": "The coordinator at {address} closed the connection.",
-    "link.not_loopback": "{address} is not on this computer. Until sites have keys and connections are encrypted, you "
-    "can only join a coordinator on this computer. For one elsewhere use an SSH tunnel.",
+    "link.intercepted": "Someone stands between this site and the coordinator: the encryption key on the line is "
+    "{found}, the coordinator's own is {expected}. Nothing was sent. If your network inspects encrypted traffic, ask "
+    "its administrators to exempt this address.",
+    "link.no_invitation": "This site has never joined the coordinator at {address}. Ask its host for an invitation.",
+    "link.not_loopback": "{address} is on another computer, and a ws:// connection is not encrypted. Ask the host for "
+    "an invitation, which has an encrypted address.",
+    "link.not_proved": "The coordinator could not prove that it owns its key (fingerprint {found}). Nothing was sent. "
+    "Tell the host.",
+    "link.other_coordinator": "This is not the coordinator that the invitation is from: its fingerprint is {found}, "
+    "and {expected} is expected. Nothing was sent. Ask the host by phone before you try again.",
     "link.unreachable": "The coordinator at {address} does not answer. Check that it is running; this site keeps "
     "trying.",
     "protocol.bad_chunk": "A piece of an adapter cannot be accepted: {reason}. The transfer starts again.",
     "protocol.not_understood": "The other side sent something that this version does not understand ({place}: "
     "{reason}). Use the same version of fedmed-desktop on both sides.",
+    "protocol.signature": "A signature ({purpose}) is not by the key with fingerprint {fingerprint}. Nothing was "
+    "taken from that message. If this happens again, tell the host: someone may be changing what is sent.",
     "proxy.address": "This is not a proxy's address. Give one such as http://proxy.example.org:3128 (with a name and a "
     'password: http://name:password@proxy.example.org:3128), or "system" or "none".',
     "proxy.cannot_reach": "The proxy {proxy} answers, but it cannot reach the coordinator at {address} (HTTP "

@@ -81,7 +81,10 @@ TOLD = {
     "effective_rank": "effective rank",
     "seconds": "how many seconds",
     "site": "site's name",
-    "token": "random token",
+    "key": "site's public key",
+    "code": "invitation's one-time code",
+    "token": "random token of an earlier version",
+    "signature": "signatures that prove",
     "base": "base model's fingerprint",
     "rank_cap": "largest rank that the site can train",
 }

@@ -13,8 +13,9 @@ MAY_IMPORT = {
     # Read models: what was recorded, decided and measured, as values.
     "storage": {"Decision", "Entry", "Record"},
     "storage.roll": {"Member", "OpenInvitation"},
+    "storage.audit_file": {"AuditFile", "Verdict", "as_csv", "as_json", "verify_audit"},
     "storage.results": {"Results", "read_results"},
-    "storage.secrets": {"Kept"},  # where a secret key lies
+    "storage.secrets": {"Kept", "NOTE", "Role", "load_key"},  # where a secret key lies
     "storage.journal": {"MOST_STEPS", "stride_of"},  # which steps of a long round are kept
     # What a face asks of a site, and what a site asks of the person at a face.
     "site": {"TAKE_BACK", "Approver", "Jobs", "RuleApprover", "SiteAgent", "Verdict", "operating_user", "with_own_b"},

@@ -23,7 +23,7 @@ from fedmed_desktop.federation.inputs import SiteJoined, TimePassed, UpdateArriv
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings
 from fedmed_desktop.files import write_durably
 from fedmed_desktop.lora import Adapter
-from fedmed_desktop.protocol.messages import Goodbye, OfferUpdate, Receipt, Standing
+from fedmed_desktop.protocol.messages import Goodbye, Receipt, Standing
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import BlobStore, Outbox
 from tests.parts.federation import FINGERPRINT, INITIAL, NumpyTrainer, moved, result_of, small_spec
@@ -77,7 +77,7 @@ async def test_that_a_full_disk_pauses_the_federation_and_it_continues_by_itself
                     await again.join()
                     told = await again.hear(Standing)
                     assert (told.phase, told.held_up) == ("paused", "storage.disk_full")
-                    await again.say(OfferUpdate(update=result.update))
+                    await again.say(again.offered(result.update, plan))
                     await again.hear(Goodbye)
                 status = await get(port, "/status")
                 assert (status["phase"], status["reason"]) == ("paused", "storage.disk_full")
@@ -91,7 +91,7 @@ async def test_that_a_full_disk_pauses_the_federation_and_it_continues_by_itself
         assert [event.reason for event in all_of(seen, events.FederationPaused)] == ["storage.disk_full"]
         async with RawSite(port) as site:
             await site.join()
-            await site.say(OfferUpdate(update=result.update))
+            await site.say(site.offered(result.update, plan))
             await site.hear(Receipt)
         assert host._fault is not None and not host._fault.done()
 
@@ -145,11 +145,11 @@ async def _to_the_moment(moment: str, host: Host, clock: list[datetime], seen: l
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KiB; skipped where this test may not mount one."""
+    """A file system of 512 KiB, for three databases; skipped where this test may not mount one."""
     place = tmp_path / "disk"
     place.mkdir()
     try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", place], check=True, capture_output=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", place], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no file system can be mounted here")
     yield place

@@ -20,7 +20,7 @@ from fedmed_desktop.coordinator.founding import adopt_initial, write_federation
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings
 from fedmed_desktop.lora import Adapter
-from fedmed_desktop.protocol.messages import Decline, Finished, Goodbye, Missing, OfferUpdate, Receipt, Want
+from fedmed_desktop.protocol.messages import Decline, Finished, Goodbye, Missing, Receipt, Want
 from fedmed_desktop.protocol.transfer import Chunk
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import BlobStore
@@ -121,7 +121,7 @@ async def test_that_only_the_right_bytes_from_the_right_site_are_taken(tmp_path:
     async with (
         coordinator(tmp_path, spec, seen) as (host, port),
         RawSite(port) as site,
-        RawSite(port, "b") as other,
+        RawSite(port, "b", "b" * 64) as other,
     ):
         host.retry = 0.05
         await site.join()
@@ -129,12 +129,12 @@ async def test_that_only_the_right_bytes_from_the_right_site_are_taken(tmp_path:
         result = result_of(await site.plan(), INITIAL, moved(INITIAL, 1))
         accept = host.accept
 
-        async def then_harm(name: str, update: object) -> None:
+        async def then_harm(name: str, *arrived: object) -> None:
             flip(host.blobs.path(result.update.parts["adapter"].sha256))
-            await accept(name, update)  # type: ignore[arg-type]
+            await accept(name, *arrived)  # type: ignore[arg-type]
 
         host.accept = then_harm  # type: ignore[method-assign]
-        await site.say(OfferUpdate(update=result.update))
+        await site.say(site.offered(result.update))
         want = await site.hear(Want)
         data = result.blobs["adapter"]
         await site.send(want.sha256, data)
@@ -253,7 +253,7 @@ async def test_that_no_site_leaves_a_finished_federation_without_its_adapter(tmp
         path = host.blobs.path(final)
         path.rename(path.with_name("elsewhere"))
         async with RawSite(port, "C", "c" * 64) as third:
-            await third.say(third.hello)
+            await third.greet()
             goodbye = await third.hear(Goodbye)
             assert (goodbye.code, goodbye.final) == ("coordinator.lost_adapter", False)
         path.with_name("elsewhere").rename(path)
@@ -290,7 +290,7 @@ async def test_that_a_connection_that_is_sent_away_for_a_lost_adapter_leaves_no_
         host.blobs.path(final).unlink()
         for _ in range(3):
             async with RawSite(port, "C", "c" * 64) as third:
-                await third.say(third.hello)
+                await third.greet()
                 await third.hear(Goodbye)
         await until(lambda: not host.sessions)
         gc.collect()

@@ -118,7 +118,7 @@ async def test_a_site_of_this_computer_is_served_without_tls() -> None:
 
 
 def test_without_tls_only_this_computer_is_served() -> None:
-    with told_as("is not on this computer"):
+    with told_as("would not be encrypted"):
         Door("0.0.0.0", 0, lambda connection: asyncio.sleep(0), dict, lambda fault: None)
 
 

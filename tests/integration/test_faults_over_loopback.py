@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,17 +19,20 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Control, Given, LocalResult, Part, Plan, Report, Update
 from fedmed_desktop.federation.work import Emit
 from fedmed_desktop.lora import Adapter, Module
+from fedmed_desktop.protocol.handshake import answered
 from fedmed_desktop.protocol.messages import (
     Ask,
+    Challenge,
     Decline,
     Finished,
     Goodbye,
     Missing,
-    OfferUpdate,
     Progress,
     Receipt,
     Refused,
     Want,
+    decode,
+    encode,
 )
 from fedmed_desktop.protocol.transfer import MAX_FRAME_BYTES, MOST_FETCHES, Chunk, decode_chunk
 from fedmed_desktop.site import Jobs, RuleApprover, SiteAgent
@@ -181,7 +185,7 @@ async def test_that_a_sender_that_changes_its_mind_about_the_length_is_heard_aga
                 plan = await site.plan()
                 result = result_of(plan, INITIAL, moved(INITIAL, 1))
                 blob = result.blobs["adapter"]
-                await site.say(OfferUpdate(update=result.update))
+                await site.say(site.offered(result.update))
                 want = await site.hear(Want)
                 await site.say(Chunk(want.sha256, 0, len(blob) + 1, blob[:10]).encode())
                 if attempt < MOST_FETCHES - 1:
@@ -205,14 +209,15 @@ async def test_that_the_same_update_twice_counts_once_and_another_one_not_at_all
         result = result_of(plan, INITIAL, moved(INITIAL, 1))
         await one.offer(result)
         first = await one.hear(Receipt)
-        await one.say(OfferUpdate(update=result.update))
+        await one.say(one.offered(result.update))
         assert (await one.hear(Receipt)).update == first.update
-        await one.say(OfferUpdate(update=result_of(plan, INITIAL, moved(INITIAL, 2)).update))
+        await one.say(one.offered(result_of(plan, INITIAL, moved(INITIAL, 2)).update))
         assert (await one.hear(Refused)).code == "update.second"
         # another site hands in the very same bytes: checked all the same, and counted for itself
-        await two.say(OfferUpdate(update=with_notes(result, update_norm=99.0).update))
+        await two.plan()
+        await two.say(two.offered(with_notes(result, update_norm=99.0).update))
         assert (await two.hear(Refused)).code == "update.wrong_norm"
-        await two.say(OfferUpdate(update=result.update))
+        await two.say(two.offered(result.update))
         await two.hear(Receipt)
         await until(lambda: host.rounds.state.round == 2)
         assert sorted(host.rounds.state.history[0].sites) == ["one", "two"]
@@ -223,14 +228,14 @@ async def test_that_naming_the_global_adapter_as_ones_update_does_not_get_past_t
         result = await asked(site)
         part = Part(sha256=INITIAL.sha256, size=len(INITIAL.to_blob()))
         lie = Update(round=1, parts={"adapter": part}, report=result.update.report)
-        await site.say(OfferUpdate(update=lie))
+        await site.say(site.offered(lie))
         assert (await site.hear(Refused)).code == "update.wrong_norm"
 
 
 async def test_that_a_site_that_has_lost_its_blob_says_so_and_is_not_thrown_out(tmp_path: Path) -> None:
     async with coordinator(tmp_path, ONE, []) as (_, port), RawSite(port) as site:
         result = await asked(site)
-        await site.say(OfferUpdate(update=result.update))
+        await site.say(site.offered(result.update))
         want = await site.hear(Want)
         await site.say(Missing(sha256=want.sha256))
         assert (await site.hear(Refused)).code == "update.not_here"
@@ -244,7 +249,7 @@ async def test_that_a_site_that_has_lost_its_blob_says_so_and_is_not_thrown_out(
 async def test_that_the_newest_connection_of_a_site_wins_and_the_older_is_told(tmp_path: Path) -> None:
     async with coordinator(tmp_path, ONE, []) as (_, port), RawSite(port) as old:
         result = await asked(old)
-        await old.say(OfferUpdate(update=result.update))
+        await old.say(old.offered(result.update))
         want = await old.hear(Want)
         data = result.blobs["adapter"]
         await old.say(Chunk(want.sha256, 0, len(data), data[:200]).encode())
@@ -265,7 +270,7 @@ async def test_that_many_connections_of_one_site_leave_exactly_one_that_works(tm
         for site in sites:
             await site.__aenter__()
         for site in sites:
-            await site.say(site.hello)
+            await site.greet()
         await until(lambda: sum(site.line.close_code is None for site in sites) == 1)
         (left,) = [site for site in sites if site.line.close_code is None]
         assert await left.plan()
@@ -289,9 +294,8 @@ async def test_that_who_may_not_join_is_told_why_for_good(change: dict[str, obje
     async with coordinator(tmp_path, ONE, []) as (host, port):
         async with RawSite(port) as first:
             await first.join()
-        async with RawSite(port) as site:
-            site.hello = site.hello.model_copy(update=change)
-            await site.say(site.hello)
+        async with RawSite(port, token=str(change.pop("token", "t" * 64))) as site:
+            await site.greet(**change)
             goodbye = await site.hear(Goodbye)
             assert (goodbye.code, goodbye.final) == (code, True)
             await site.line.wait_closed()
@@ -309,6 +313,7 @@ async def test_that_an_agent_that_is_refused_ends_with_that_sentence(tmp_path: P
             with pytest.raises(UserFacingError) as caught:
                 await asyncio.wait_for(agent(tmp_path / "elsewhere", "B", port, jobs, []).run(), PATIENCE)
             assert caught.value.code == "join.name_taken"
+    shutil.copytree(tmp_path / "c", tmp_path / "d", ignore=shutil.ignore_patterns("*.sqlite*", "blobs"))
     async with coordinator(tmp_path / "d", small_spec(seed=9), []) as (_, port):
         with pytest.raises(UserFacingError) as caught:
             await asyncio.wait_for(agent(tmp_path, "B", port, jobs, []).run(), PATIENCE)
@@ -340,7 +345,10 @@ async def test_that_nonsense_costs_its_sender_the_connection_and_nobody_else(
         await good.join()
         async with RawSite(port) as bad:
             for frame in frames:
-                await bad.say(bad.hello if frame == "JOIN" else frame)
+                if frame == "JOIN" and bad.bond.coordinator == "0" * 64:
+                    await bad.greet()
+                else:
+                    await bad.say(bad.hello if frame == "JOIN" else frame)
             goodbye = await bad.hear(Goodbye)
             assert goodbye.code.startswith("protocol.")
             await bad.line.wait_closed()
@@ -384,13 +392,17 @@ async def test_that_bytes_that_are_no_websocket_at_all_do_no_harm(tmp_path: Path
 async def test_that_a_site_that_asks_without_listening_is_cut_off(tmp_path: Path) -> None:
     async with coordinator(tmp_path, small_spec(), []) as (host, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
-        del reader  # from here on nobody reads: the coordinator's answers pile up
         site = RawSite(port)
         writer.write(
             b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
-        writer.write(frame(site.hello.model_dump_json()))
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(2)
+        given = decode((await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))).decode())
+        assert isinstance(given, Challenge)
+        writer.write(frame(encode(answered(site.key, given, site.hello))))
+        del reader  # from here on nobody reads: the coordinator's answers pile up
         await until(lambda: "raw" in host.sessions)
         want = frame(Want(sha256="ab" * 32).model_dump_json())
         async with asyncio.timeout(PATIENCE):
@@ -467,12 +479,12 @@ def test_that_an_address_elsewhere_is_refused_by_both_ends(address: str, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "address", ["http://127.0.0.1:1", "wss://127.0.0.1:1", "127.0.0.1:1", "ws://127.0.0.1", "ws://[::1"]
+    "address", ["http://127.0.0.1:1", "wss://127.0.0.1", "127.0.0.1:1", "ws://127.0.0.1", "ws://[::1"]
 )
 def test_that_what_is_no_address_is_refused_with_an_example(address: str) -> None:
     from fedmed_desktop.site.link import check_address
 
-    with told_as(r"such as ws://127\.0\.0\.1:8765"):
+    with told_as(r"such as wss://federation\.example\.org:8765"):
         check_address(address)
 
 

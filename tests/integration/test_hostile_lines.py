@@ -16,12 +16,11 @@ from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from fedmed_desktop import events
 from fedmed_desktop.bounds import LARGEST_COUNT
-from fedmed_desktop.coordinator import bulletin
+from fedmed_desktop.coordinator import bulletin, limits
 from fedmed_desktop.federation import Control, Part, Update
 from fedmed_desktop.federation.work import Given
 from fedmed_desktop.lora import Adapter, Module
-from fedmed_desktop.protocol import wire
-from fedmed_desktop.protocol.messages import OfferUpdate, Receipt, Refused, Standing, Want, encode
+from fedmed_desktop.protocol.messages import Receipt, Refused, Standing, Want, encode
 from fedmed_desktop.protocol.wire import MAX_HELLO_BYTES, longest_offer
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.site import Jobs
@@ -70,7 +69,7 @@ async def test_that_absurd_counts_are_refused_and_the_honest_site_goes_on(tmp_pa
         await liar.join()
         await honest.join()
         plan = await liar.plan()
-        lie = encode(OfferUpdate(update=result_of(plan, INITIAL, moved(INITIAL, 1)).update))
+        lie = encode(liar.offered(result_of(plan, INITIAL, moved(INITIAL, 1)).update))
         await liar.say(lie.replace('"tp":10', '"tp":' + "9" * 4300))
         result = result_of(await honest.plan(), INITIAL, moved(INITIAL, 2))
         await honest.offer(result)
@@ -155,7 +154,7 @@ async def test_that_no_part_of_a_refused_update_is_kept(tmp_path: Path) -> None:
             lie = Part(sha256=hashlib.sha256(bad).hexdigest(), size=len(bad))
             parts = {**good.update.parts, "control": lie}
             update = Update(round=1, parts=parts, report=good.update.report)
-            await site.say(OfferUpdate(update=update))
+            await site.say(site.offered(update))
             sent = {"adapter": good.blobs["adapter"], "control": bad}
             for name in ("adapter", "control"):
                 want = await site.hear(Want)
@@ -164,7 +163,7 @@ async def test_that_no_part_of_a_refused_update_is_kept(tmp_path: Path) -> None:
             assert (await site.hear(Refused)).code == "update.wrong_shape"
         assert blobs(tmp_path) == before
         # and what is right is kept whole
-        await site.say(OfferUpdate(update=good.update))
+        await site.say(site.offered(good.update))
         for name in ("adapter", "control"):
             await site.send((await site.hear(Want)).sha256, good.blobs[name])
         await site.hear(Receipt)
@@ -207,13 +206,13 @@ async def test_that_the_longest_honest_offer_is_taken(types: int, letter: str, t
         made = result_of(await site.plan(), INITIAL, moved(INITIAL, 1))
         changes = {"histogram": histogram, "scores_before": scores, "scores_after": scores}
         report = made.update.report.model_copy(update=changes)
-        await site.say(OfferUpdate(update=made.update.model_copy(update={"report": report})))
+        await site.say(site.offered(made.update.model_copy(update={"report": report})))
         await site.send((await site.hear(Want)).sha256, made.blobs["adapter"])
         await site.hear(Receipt)
 
 
 async def test_that_few_connections_may_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "MAX_STRANGERS", 3)
+    monkeypatch.setattr(limits, "MAX_STRANGERS", 3)
     async with coordinator(tmp_path, ONE, []) as (_, port), contextlib.AsyncExitStack() as lines:
         for _ in range(3):
             await lines.enter_async_context(RawSite(port))
@@ -229,13 +228,13 @@ async def test_that_a_request_that_never_ends_is_cut_off_and_counts_as_a_strange
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """600 such requests took 596 MiB, of which 460 stayed: all that comes before a websocket was without a limit."""
-    monkeypatch.setattr(wire, "MAX_STRANGERS", 3)
+    monkeypatch.setattr(limits, "MAX_STRANGERS", 3)
     async with coordinator(tmp_path, ONE, []) as (_, port), contextlib.AsyncExitStack() as lines:
         endless, held = await begun_request(port, lines)
-        for _ in range(2 * wire.MAX_STRANGER_BYTES // 1000):
+        for _ in range(2 * limits.MAX_STRANGER_BYTES // 1000):
             held.write(b"X: " + b"x" * 1000 + b"\r\n")
         assert await hung_up(endless)
-        waiting = [await begun_request(port, lines) for _ in range(2 * wire.MAX_STRANGERS)]
+        waiting = [await begun_request(port, lines) for _ in range(2 * limits.MAX_STRANGERS)]
         assert await hung_up((await begun_request(port, lines))[0])
         with pytest.raises((OSError, InvalidMessage)):
             await connect(f"ws://127.0.0.1:{port}", proxy=None)

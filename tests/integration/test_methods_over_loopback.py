@@ -170,7 +170,7 @@ async def test_that_sites_of_different_ranks_take_part_together_and_a_method_tha
 
     async def refused() -> None:
         async with coordinator(tmp_path / "c", method_spec("ffa"), []) as (host, port), RawSite(port) as site:
-            await site.say(site.hello.model_copy(update={"rank_cap": 1}))
+            await site.greet(rank_cap=1)
             goodbye = await site.hear(Goodbye)
             assert goodbye.code == "join.rank_cap" and goodbye.final and goodbye.params == {"rank": 2, "cap": 1}
             assert host.rounds.state.sites == []

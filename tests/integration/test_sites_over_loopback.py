@@ -15,21 +15,26 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop import events
+from fedmed_desktop.coordinator.admission import REGISTRY_FILE
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec, Rounds
 from fedmed_desktop.federation.combine import Term, combine_factors
 from fedmed_desktop.federation.inputs import Input, SiteJoined, UpdateArrived
 from fedmed_desktop.federation.part_actions import Record
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings
+from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.lora import Adapter
+from fedmed_desktop.protocol.handshake import challenge
 from fedmed_desktop.protocol.messages import (
-    OfferUpdate,
+    VERSION,
     Receipt,
     Welcome,
+    encode,
 )
 from fedmed_desktop.protocol.transfer import MAX_FRAME_BYTES, Chunk
 from fedmed_desktop.site import Jobs, RuleApprover, SiteAgent, Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Ledger
+from fedmed_desktop.storage.registry import Registry
 from tests.parts.federation import INITIAL, NumpyTrainer, moved, result_of, small_spec
 from tests.parts.loopback import (
     PATIENCE,
@@ -98,6 +103,7 @@ async def test_that_nothing_a_coordinator_says_wrongly_ends_a_site(tmp_path: Pat
 
     script = [(frame, welcomed) for frame in HOSTILE for welcomed in (False, True)]
     said: list[str | bytes] = []
+    key = PrivateKey.new()
 
     async def misbehave(connection: ServerConnection) -> None:
         wrong, welcomed = script.pop(0) if script else ("CLOSE", False)
@@ -105,9 +111,11 @@ async def test_that_nothing_a_coordinator_says_wrongly_ends_a_site(tmp_path: Pat
         if wrong == "ABORT" and not welcomed:
             connection.transport.abort()
             return
+        await connection.send(encode(challenge(key, "ab" * 32, "")))
         await connection.recv()
         if welcomed:
-            await connection.send(Welcome(version=1, spec=ONE, round=1, phase="open").model_dump_json())
+            about = {"spec": ONE, "round": 1, "phase": "open"}
+            await connection.send(encode(Welcome(version=VERSION, site="A", federation="ab" * 32, **about)))
         if wrong == "ABORT":
             connection.transport.abort()
         elif wrong != "CLOSE":
@@ -123,7 +131,7 @@ async def test_that_nothing_a_coordinator_says_wrongly_ends_a_site(tmp_path: Pat
     codes = {event.code for event in lost(seen)}
     assert {"protocol.not_understood", "protocol.bad_chunk", "link.closed", "update.wrong_rank"} <= codes
     async with coordinator(tmp_path / "c", ONE, []) as (_, port):
-        await asyncio.wait_for(agent(tmp_path, "A", port, jobs, []).run(), PATIENCE)
+        await asyncio.wait_for(agent(tmp_path / "again", "A", port, jobs, []).run(), PATIENCE)
 
 
 async def test_that_a_redirect_is_never_followed(tmp_path: Path, jobs: Jobs) -> None:
@@ -348,6 +356,10 @@ async def test_that_a_combination_that_a_crash_cut_off_is_done_at_the_next_start
     for given in inputs:
         ledger.append(given, now)
     ledger.close()
+    registry = Registry(tmp_path / REGISTRY_FILE)
+    for site in "AB":
+        registry.join(RawSite(0, site, site.lower() * 64).key.public, site=site, now=now, open_to_all=True)
+    registry.close()
     terms = [Term(r.update.sha256, 0.5, Adapter.from_blob(r.blobs["adapter"])) for r in results.values()]
     expected = combine_factors(terms).adapter
     (tmp_path / "blobs" / "parts" / f"{expected.sha256}.new").write_bytes(expected.to_blob()[:100])
@@ -357,7 +369,7 @@ async def test_that_a_combination_that_a_crash_cut_off_is_done_at_the_next_start
         async with RawSite(port, "A", "a" * 64) as site:
             await site.join()
             assert (await site.plan()).start == expected.sha256
-            await site.say(OfferUpdate(update=results["A"].update))
+            await site.say(site.offered(results["A"].update))
             assert (await site.hear(Receipt)).update == results["A"].update.sha256
 
 
@@ -518,7 +530,8 @@ async def test_that_a_folder_in_use_and_a_name_that_is_taken_over_are_sentences_
             with told_as("in use by another"):
                 agent(tmp_path, "A", port, jobs, [])
             (tmp_path / "B" / "A").mkdir(parents=True)
-            shutil.copy(tmp_path / "A" / "token", tmp_path / "B" / "A" / "token")
+            for name in ("identity.json", "identity.key"):
+                shutil.copy(tmp_path / "A" / name, tmp_path / "B" / "A" / name)
             async with running(agent(tmp_path / "B", "A", port, other, [])) as (second,):
                 with told_as("replaced this one"):
                     await asyncio.wait_for(task, PATIENCE)
@@ -530,14 +543,11 @@ async def test_that_a_folder_in_use_and_a_name_that_is_taken_over_are_sentences_
     assert not unheard
 
 
-@pytest.mark.parametrize("made", ["folder", "empty"])
-def test_that_a_damaged_token_is_named_and_keeps_no_folder_in_use(made: str, tmp_path: Path, jobs: Jobs) -> None:
+async def test_that_a_token_that_cannot_be_read_is_named_and_keeps_no_folder_in_use(tmp_path: Path, jobs: Jobs) -> None:
     path = tmp_path / "A" / "token"
-    path.parent.mkdir()
-    path.mkdir() if made == "folder" else path.touch()
+    path.mkdir(parents=True)
     with told_as(f"{path}"):
-        agent(tmp_path, "A", 1, jobs, [])
-    path.rmdir() if made == "folder" else path.unlink()
+        await agent(tmp_path, "A", 1, jobs, []).run()
     agent(tmp_path, "A", 1, jobs, []).close()
 
 

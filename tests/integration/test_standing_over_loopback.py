@@ -66,10 +66,10 @@ async def test_that_welcome_comes_first_and_the_last_standing_before_the_farewel
     spec = small_spec(rounds=1, sites=1, quorum=1)
     async with coordinator(tmp_path / "c", spec, []) as (_, port):
         async with RawSite(port) as site:
-            await site.say(site.hello)
+            await site.greet()
             during = await finish(site)
         async with RawSite(port) as site:
-            await site.say(site.hello)
+            await site.greet()
             again = await finish(site)
     assert isinstance(during[0], Welcome)
     for heard in (during, again):

@@ -17,11 +17,13 @@ import pytest
 from fedmed_desktop import events
 from fedmed_desktop.coordinator import Host
 from fedmed_desktop.federation.inputs import Input, RoundCombined, SiteJoined, UpdateArrived
+from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.protocol.messages import decode, encode
 from fedmed_desktop.scores import Counts, Scores
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import BlobStore, Journal, Ledger, Outbox
 from fedmed_desktop.storage.chain import linked
+from fedmed_desktop.storage.registry import Registry
 from tests.fixtures.make_folders import SPEC
 from tests.parts.federation import INITIAL, moved, result_of
 from tests.parts.loopback import PATIENCE, agent, coordinator, running
@@ -98,7 +100,11 @@ def test_that_names_and_decisions_of_an_earlier_version_still_count(folders: Pat
     outbox = Outbox(folders / "A" / "site.sqlite", BlobStore(folders / "A" / "blobs"))
     token = (folders / "A" / "token").read_text()
     now = outbox.decisions()[-1].time
-    assert ledger.admit("A", token, now) and not ledger.admit("A", "x" * 40, now)
+    registry = Registry(folders / "coordinator" / "registry.sqlite", ledger.legacy_sites())
+    with told_as("already joined"):
+        registry.join(PrivateKey.new().public, site="A", token="x" * 40, now=now, open_to_all=True)
+    assert registry.join(PrivateKey.new().public, site="A", token=token, now=now).state == "admitted"
+    registry.close()
     assert [(d.round, d.decision) for d in outbox.decisions()] == [
         (number, word) for number in (1, 2) for word in ("approved", "released", "acknowledged")
     ]

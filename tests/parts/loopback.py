@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -15,19 +17,27 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from fedmed_desktop import events
 from fedmed_desktop.coordinator import CoordinatorServer, Host
-from fedmed_desktop.federation import FederationSpec, LocalResult, Plan, Scorer
+from fedmed_desktop.federation import FederationSpec, LocalResult, Plan, Scorer, Update
+from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.lora import Adapter
+from fedmed_desktop.protocol.handshake import answered
 from fedmed_desktop.protocol.messages import (
+    UNSIGNED,
     VERSION,
     Ask,
+    Challenge,
+    Decline,
+    Finished,
     Hello,
     Message,
     OfferUpdate,
+    Receipt,
     Want,
     Welcome,
     decode,
     encode,
 )
+from fedmed_desktop.protocol.signing import Bond
 from fedmed_desktop.protocol.transfer import Chunk
 from fedmed_desktop.site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
 from fedmed_desktop.storage import BlobStore
@@ -118,7 +128,10 @@ class RawSite:
 
     def __init__(self, port: int, name: str = "raw", token: str = "t" * 64) -> None:
         self._address = f"ws://127.0.0.1:{port}"
-        self.hello = Hello(version=VERSION, site=name, token=token, base=FINGERPRINT)
+        self.key = PrivateKey(hashlib.sha256(token.encode()).digest())
+        self.hello = Hello(version=VERSION, site=name, key=self.key.public, base=FINGERPRINT)
+        self.bond = Bond("0" * 64, self.key.public, "0" * 64)
+        self.asked: Ask | None = None
         self.line: ClientConnection
 
     async def __aenter__(self) -> RawSite:
@@ -131,16 +144,44 @@ class RawSite:
         await self.line.close()
 
     async def join(self) -> Welcome:
-        await self.say(self.hello)
+        await self.greet()
         return await self.hear(Welcome)
 
+    async def greet(self, **said: object) -> None:
+        """Answers the challenge; `said` replaces what a hello says, before it is signed."""
+        given = await self.hear(Challenge)
+        self.bond = replace(self.bond, coordinator=given.key)
+        await self.say(answered(self.key, given, self.hello.model_copy(update=said)))
+
     async def say(self, message: Message | str | bytes) -> None:
+        """Sends it; what a site must sign and nobody has signed yet is signed for this federation."""
+        if isinstance(message, OfferUpdate | Decline) and message.signature == UNSIGNED:
+            message = self.bond.signed(self.key, message)
         await self.line.send(message if isinstance(message, str | bytes) else encode(message))
+
+    def offered(self, update: Update, plan: Plan | None = None) -> OfferUpdate:
+        """The signed offer of an update for this plan, or for the last one that was heard."""
+        if plan is None:
+            assert self.asked is not None
+            plan = self.asked.plan
+        offer = OfferUpdate(update=update, plan=plan.sha256, approval="a" * 64)
+        signed = self.bond.signed(self.key, offer)
+        assert isinstance(signed, OfferUpdate)
+        return signed
 
     async def next(self) -> Message | bytes:
         async with asyncio.timeout(PATIENCE):
             frame = await self.line.recv()
-        return frame if isinstance(frame, bytes) else decode(frame)
+        if isinstance(frame, bytes):
+            return frame
+        message = decode(frame)
+        if isinstance(message, Welcome):
+            self.bond = replace(self.bond, federation=message.federation)
+        if isinstance(message, Ask | Receipt | Finished):
+            self.bond.check(message)
+        if isinstance(message, Ask):
+            self.asked = message
+        return message
 
     async def hear(self, kind: type[M]) -> M:
         """The next message of this kind; others are passed over."""
@@ -154,7 +195,7 @@ class RawSite:
 
     async def offer(self, result: LocalResult, data: bytes | None = None) -> None:
         """Offers an update and sends what is wanted: its blob, or `data` in its place."""
-        await self.say(OfferUpdate(update=result.update))
+        await self.say(self.offered(result.update))
         want = await self.hear(Want)
         await self.send(want.sha256, result.blobs["adapter"] if data is None else data, want.offset)
 

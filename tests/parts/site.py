@@ -14,7 +14,7 @@ from fedmed_desktop.federation import FederationSpec, LocalResult, Plan, Rounds
 from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.inputs import SiteJoined
 from fedmed_desktop.federation.policy import InForce, Layer
-from fedmed_desktop.site.driver import part_of, record
+from fedmed_desktop.site.deciding import part_of, record
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
 from tests.parts.federation import INITIAL, moved, result_of, small_spec
 

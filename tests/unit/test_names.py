@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop.federation.names import alike, clean_name
-from fedmed_desktop.storage import Ledger
-from tests.parts.federation import small_spec
+from fedmed_desktop.identity import PrivateKey
+from fedmed_desktop.storage.registry import Registry
+from tests.parts.told import told_as
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -64,12 +65,12 @@ def test_that_what_could_mislead_or_is_no_name_is_refused(typed: str) -> None:
 )
 def test_that_names_that_look_the_same_belong_to_the_site_that_came_first(one: str, other: str, tmp_path: Path) -> None:
     assert alike(one) == alike(other)
-    ledger = Ledger(tmp_path / "coordinator.sqlite", small_spec())
-    assert ledger.admit(one, "1" * 64, NOW) == one
-    assert ledger.admit(other, "2" * 64, NOW) is None
-    assert ledger.admit(other, "1" * 64, NOW) == one, "the site itself may write its name otherwise"
-    ledger.close()
-    again = Ledger(tmp_path / "coordinator.sqlite", small_spec())
-    assert again.admit(other, "2" * 64, NOW) is None and again.admit(one, "1" * 64, NOW) == one
-    assert again.admit("Another", "2" * 64, NOW) == "Another"
-    again.close()
+    registry = Registry(tmp_path / "registry.sqlite")
+    first, second = PrivateKey.new().public, PrivateKey.new().public
+    assert registry.join(first, site=one, now=NOW, open_to_all=True).name == clean_name(one)
+    with told_as("already joined"):
+        registry.join(second, site=other, now=NOW, open_to_all=True)
+    written = registry.join(first, site=other, now=NOW, open_to_all=True).name
+    assert written == clean_name(one), "the site itself may write its name otherwise"
+    assert registry.join(second, site="Another", now=NOW, open_to_all=True).name == "Another"
+    registry.close()

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Part, Plan, Report, TrainingSettings, Update
+from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.protocol import transfer, wire
+from fedmed_desktop.protocol.handshake import challenge
 from fedmed_desktop.protocol.messages import (
     VERSION,
     Ask,
@@ -34,6 +36,7 @@ from fedmed_desktop.protocol.messages import (
     Receipt,
     Refused,
     Standing,
+    Waiting,
     Want,
     Welcome,
     decode,
@@ -47,16 +50,21 @@ from tests.parts.federation import small_spec
 from tests.parts.told import told_as
 
 SHA = "ab" * 32
+KEY = PrivateKey(bytes(32))
 UPDATE = Update(round=1, parts={"adapter": Part(sha256=SHA, size=3)}, report=Report(notes=1, loss_before=0.1))
 MESSAGES: list[Message] = [
-    Hello(version=VERSION, site="St. Mary-s", token="t" * 32, base=SHA),
-    Welcome(version=VERSION, spec=small_spec(), round=1, phase="open"),
+    challenge(KEY, SHA, ""),
+    challenge(KEY, SHA, SHA),
+    Hello(version=VERSION, site="St. Mary-s", key=SHA, base=SHA),
+    Hello(version=VERSION, site="A", key=SHA, base=SHA, rank_cap=8, code="0" * 32, token="t" * 32, signature="a" * 128),
+    Waiting(site="St. Mary-s"),
+    Welcome(version=VERSION, site="A", federation=SHA, spec=small_spec(), round=1, phase="open"),
     Goodbye(code="join.version", params={"site": 1, "coordinator": 2}, final=True),
     Ask(plan=Plan(round=1, start=SHA, rank=2, training=TrainingSettings(steps=1), seed=2**64 - 1)),
     NotAsked(round=2),
     Progress(round=1, phase="training"),
-    OfferUpdate(update=UPDATE),
-    Decline(round=1, code="kept"),
+    OfferUpdate(update=UPDATE, plan=SHA, approval=SHA, audit=SHA),
+    Decline(round=1, code="kept", attempt=2),
     Want(sha256=SHA, offset=2**40),
     Missing(sha256=SHA),
     Receipt(round=1, update=SHA, time=datetime(2026, 1, 1, tzinfo=UTC)),
@@ -118,7 +126,7 @@ def test_that_an_unknown_key_is_refused_by_its_place(message: Message) -> None:
         '{"type": "want", "sha256": "' + "ab" * 32 + '", "offset": -1}',
         '{"type": "want", "sha256": "../../etc/passwd"}',
         '{"type": "finished", "adapter": "' + "ab" * 32 + '", "size": 0}',
-        '{"type": "hello", "version": 1, "site": "../A", "token": "' + "t" * 32 + '", "base": "' + "ab" * 32 + '"}',
+        '{"type": "hello", "version": 1, "site": "../A", "key": "' + "ab" * 32 + '", "base": "' + "ab" * 32 + '"}',
         '{"type": "goodbye", "code": "x", "params": {"n": NaN}, "final": true}',
         '{"type": "decline", "round": 1, "code": "because I say so"}',
         "[" * 100_000,

@@ -68,37 +68,6 @@ def test_that_a_folder_of_another_specification_is_refused(tmp_path: Path) -> No
     Ledger(tmp_path / "l.sqlite", SPEC).close()
 
 
-def test_that_a_name_belongs_to_the_token_that_came_first(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "l.sqlite", SPEC)
-    assert ledger.admit("A", "one" * 20, NOW)
-    assert ledger.admit("A", "one" * 20, NOW)
-    assert not ledger.admit("A", "two" * 20, NOW)
-    ledger.close()
-    again = Ledger(tmp_path / "l.sqlite", SPEC)
-    assert not again.admit("A", "two" * 20, NOW)
-    again.close()
-
-
-def test_that_one_of_many_who_come_at_once_gets_the_name(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "l.sqlite", SPEC)
-    barrier, answers = threading.Barrier(8), list[str | Exception | None]()
-
-    def come(number: int) -> None:
-        barrier.wait()
-        try:
-            answers.append(ledger.admit("A", f"token {number}" * 8, NOW))
-        except Exception as error:
-            answers.append(error)
-
-    threads = [threading.Thread(target=come, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    ledger.close()
-    assert sorted(map(str, answers)) == ["A"] + ["None"] * 7
-
-
 HOLD = """
 import sys
 from pathlib import Path

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Admission of sites: a proved key is looked up in the registry, which the host's commands change while this runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from ..errors import UserFacingError
+from ..protocol.messages import Hello
+from ..storage.registry import LegacySite, Registry
+from ..storage.roll import Member
+
+_LOG = logging.getLogger(__name__)
+
+REGISTRY_FILE: Final = "registry.sqlite"
+# How soon a revocation or confirmation by another process is noticed. It is promised within a second.
+_LOOK_SECONDS: Final = 0.25
+
+
+class Admission:
+    """Registry of one coordinator as its server sees it. `join` blocks on the disk; the rest is for its event loop."""
+
+    def __init__(
+        self, data_dir: Path, legacy: Collection[LegacySite], known: Collection[str], confirm_sites: bool
+    ) -> None:
+        """`known`: sites that the ledger names. Raises UserFacingError if the registry is damaged or lost."""
+        path = data_dir / REGISTRY_FILE
+        if known and not legacy and not path.exists():
+            raise UserFacingError("storage.lost", path=str(path), folder=str(data_dir))
+        self._registry = Registry(path, legacy)
+        self._confirm = confirm_sites
+        self.on_this_computer = True  # only a plain socket listens, and nobody else has been told an address
+
+    def close(self) -> None:
+        self._registry.close()
+
+    def announce(self, address: str, fingerprint: str, roots: bool, federation: str) -> None:
+        """Leaves what an invitation must say for the commands that make one."""
+        for name, value in (
+            ("address", address),
+            ("fingerprint", fingerprint),
+            ("roots", "yes" if roots else ""),
+            ("federation", federation),
+            ("confirm", "yes" if self._confirm else ""),
+        ):
+            self._registry.remember(name, value)
+
+    def join(self, hello: Hello) -> Member:
+        """Lets in the owner of a proved key. Without an invitation only where nothing but this computer can come.
+
+        Raises UserFacingError (join.*).
+        """
+        return self._registry.join(
+            hello.key,
+            site=hello.site,
+            now=datetime.now(UTC),
+            code=bytes.fromhex(hello.code) if hello.code else None,
+            token=hello.token,
+            open_to_all=self.on_this_computer and not self._registry.has_invited,
+            confirm=self._confirm,
+        )
+
+    def member(self, site: str) -> Member | None:
+        return self._registry.member(site)
+
+    async def watch(self, changed: Callable[[], None]) -> None:
+        """Calls `changed` after each change of the registry, by whichever process. Never returns."""
+        seen = await asyncio.to_thread(self._registry.version)
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                found = await asyncio.to_thread(self._registry.version)
+            except UserFacingError as error:  # locked for long, or damaged: who is in stays in, nobody new is let in
+                _LOG.warning("the registry cannot be read: %s", error)
+                continue
+            if found != seen:
+                seen = found
+                changed()

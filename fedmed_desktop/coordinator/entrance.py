@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entrance of the coordinator: asks each connection who it is, and lets in the sites that may take part."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+from collections.abc import Callable
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+
+from .. import events
+from ..errors import UserFacingError
+from ..identity import phrase
+from ..protocol import wire
+from ..protocol.handshake import challenge, check_hello
+from ..protocol.messages import VERSION, Goodbye, Hello, Waiting, decode, encode, sayable
+from ..storage.roll import Member
+from .gate import Visitor
+from .host import Host
+
+_log = logging.getLogger(__name__)
+
+# A peer that says nothing is no site.
+_HELLO_SECONDS = 20.0
+_CLOSE_REFUSED = 4401
+_CLOSE_NOT_UNDERSTOOD = 4400
+
+
+class Entrance:
+    """Introduces connections, on the event loop of the server."""
+
+    def __init__(
+        self,
+        host: Host,
+        known: Callable[[Visitor], None],
+        emit: Callable[[events.Event], None],
+    ) -> None:
+        """`known` is told who is a stranger no more."""
+        self._host = host
+        self._known = known
+        self._emit = emit
+        self._shown: dict[str, tuple[str, str]] = {}  # keys and states that the host's face knows, by site
+        self._changed = asyncio.Event()
+
+    def look_again(self) -> None:
+        """The registry has changed: who waits to be confirmed is looked up once more."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def introduced(self, connection: Visitor) -> tuple[Member, int | None] | None:
+        """The site and its rank cap; None where it was sent away."""
+        asked = challenge(self._host.key, secrets.token_hex(32), connection.tls_key)
+        try:
+            async with asyncio.timeout(_HELLO_SECONDS):
+                await connection.send(encode(asked))
+                frame = await connection.recv()
+            hello = _hello(frame if isinstance(frame, str) else "")
+            check_hello(asked, hello)
+        except UserFacingError as error:
+            await part_with(connection, error)
+            return None
+        except (TimeoutError, ConnectionClosed):
+            return None
+        try:
+            self._check(hello)
+            member = await asyncio.to_thread(self._host.admission.join, hello)
+            self._known(connection)
+            await self._show(member)
+            return await self._confirmed(member, connection), hello.rank_cap
+        except UserFacingError as error:
+            await part_with(connection, error)
+        except ConnectionClosed:
+            pass
+        return None
+
+    def _check(self, hello: Hello) -> None:
+        """Raises UserFacingError where the site, whoever it is, cannot take part."""
+        spec = self._host.spec
+        if hello.base != spec.base.fingerprint:
+            raise UserFacingError("join.other_base", found=hello.base[:12], expected=spec.base.fingerprint[:12])
+        if hello.rank_cap is not None and (code := self._host.rounds.join_refusal(hello.rank_cap)):
+            raise UserFacingError(code, rank=spec.lora.rank, cap=hello.rank_cap)
+
+    async def _show(self, member: Member) -> None:
+        """Tells the host's face which key has come, the first time since the start."""
+        if member.key is None or self._shown.get(member.name) == (member.key, member.state):
+            return
+        self._shown[member.name] = member.key, member.state
+        words = await asyncio.to_thread(phrase, member.key, self._host.key.public)
+        prints = {"site_fingerprint": member.fingerprint, "coordinator_fingerprint": self._host.key.fingerprint}
+        waits = member.state == "waiting"
+        self._emit(events.IdentityShown(site=member.name, phrase=words, waits=waits, **prints))
+
+    async def _confirmed(self, member: Member, connection: Visitor) -> Member:
+        """The member once the host has confirmed it. Raises UserFacingError where it was shut out."""
+        told = False
+        while member.state != "admitted":
+            if member.state == "revoked":
+                raise UserFacingError("join.revoked", site=member.name)
+            if not told:
+                await connection.send(encode(Waiting(site=member.name)))
+                told = True
+            await self._until_changed(connection)
+            found = await asyncio.to_thread(self._host.admission.member, member.name)
+            member = found or member
+        return member
+
+    async def _until_changed(self, connection: Visitor) -> None:
+        """Waits for a change of the registry; raises ConnectionClosed if the site leaves meanwhile."""
+        change = asyncio.ensure_future(self._changed.wait())
+        gone = asyncio.ensure_future(connection.wait_closed())
+        try:
+            # The limit: a change may have come just before this began to wait.
+            await asyncio.wait([change, gone], timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                raise ConnectionClosedError(None, None)
+        finally:
+            change.cancel()
+            gone.cancel()
+
+
+def _hello(frame: str) -> Hello:
+    """A site's first message. Raises UserFacingError, in plain words where it speaks another version."""
+    try:
+        hello = decode(frame)
+    except UserFacingError:
+        with contextlib.suppress(ValueError, RecursionError):
+            said = json.loads(frame)
+            if isinstance(said, dict) and isinstance(version := said.get("version"), int) and version != VERSION:
+                raise UserFacingError("join.version", site=str(version)[:20], coordinator=VERSION) from None
+        raise
+    if not isinstance(hello, Hello):
+        raise UserFacingError("protocol.not_understood", place=hello.type, reason="hello comes first")
+    if hello.version != VERSION:
+        raise UserFacingError("join.version", site=hello.version, coordinator=VERSION)
+    return hello
+
+
+async def part_with(connection: ServerConnection, error: UserFacingError) -> None:
+    """Says why and closes; a peer that does not even read that is cut off.
+
+    Only a refused admission is final. A fault of the coordinator's own must not end its sites, which come back by
+    themselves once it is mended.
+    """
+    _log.info("a connection is ended: %s %r", error.code, error.params)
+    final = error.code.startswith("join.")
+    goodbye = Goodbye(code=error.code, params=sayable(error.params), final=final)
+    try:
+        async with asyncio.timeout(wire.CLOSE_TIMEOUT):
+            await connection.send(encode(goodbye))
+        await connection.close(_CLOSE_REFUSED if final else _CLOSE_NOT_UNDERSTOOD, error.code)
+    except TimeoutError:
+        connection.transport.abort()
+    except ConnectionClosed:
+        return
