@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits
 
 from ..bounds import within
 from ..lora.algebra import CutSource, Float64, module_cut
-from ..lora.geometry import PartWay, change, inner_products, path_products
+from ..lora.geometry import PartWay, inner_products, path_products
 from ..standing import Finding
 from .actions import Combine
 from .combine import Sources, Term
@@ -204,7 +204,8 @@ def _products(order: Sequence[str], due: Combine, spec: FederationSpec, sources:
     for name in sorted(sources.start.names):
         began = sources.start.module(name)
         starts = {rank: module_cut(began, rank, spec.cut) for rank in sorted({due.ranks[site] for site in order})}
-        total += inner_products([change(starts[due.ranks[site]], sources.updates[site].module(name)) for site in order])
+        changes = ((starts[due.ranks[site]], sources.updates[site].module(name)) for site in order)
+        total += inner_products(changes, [min(due.ranks[site], *began.shape) for site in order])
     return total
 
 

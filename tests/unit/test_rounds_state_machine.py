@@ -21,6 +21,7 @@ from fedmed_desktop.federation.inputs import (
     SiteDeclined,
     SiteJoined,
     TimePassed,
+    Transfer,
     UpdateArrived,
 )
 from tests.parts.federation import small_spec
@@ -122,6 +123,18 @@ class AnyFederation(RuleBasedStateMachine):
     def time_passes(self, minutes: float) -> None:
         self.now += timedelta(minutes=minutes)
         self.give(TimePassed())
+
+    @rule(
+        minutes=st.sampled_from([0.0, 3.3, 10.0, 19.0, 61.0]),
+        moving=st.frozensets(SITES),
+        stalled=st.dictionaries(SITES, st.sampled_from(["download", "upload"])),
+    )
+    def time_passes_while_transfers_are_watched(
+        self, minutes: float, moving: frozenset[str], stalled: dict[str, Transfer]
+    ) -> None:
+        self.now += timedelta(minutes=minutes)
+        sites = tuple(sorted(moving - stalled.keys()))
+        self.give(TimePassed(moving=sites, stalled=dict(sorted(stalled.items()))))
 
     @precondition(lambda self: self.rounds.wake_at is not None)
     @rule()
