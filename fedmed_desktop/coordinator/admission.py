@@ -12,6 +12,7 @@ from typing import Final
 
 from ..errors import UserFacingError
 from ..protocol.messages import Hello
+from ..storage.audit import Audit
 from ..storage.registry import LegacySite, Registry
 from ..storage.roll import Member
 
@@ -38,6 +39,14 @@ class Admission:
 
     def close(self) -> None:
         self._registry.close()
+
+    def keep_audit(self, audit: Audit) -> None:
+        """Raises UserFacingError("storage.lost") where there was an audit chain, and this one is empty."""
+        known = self._registry.recall("audit")
+        if known and not audit.head():
+            raise UserFacingError("storage.lost", path=str(audit.path), folder=str(audit.path.parent))
+        if audit.head() and not known:
+            self._registry.remember("audit", "kept")
 
     def announce(self, address: str, fingerprint: str, roots: bool, federation: str) -> None:
         """Leaves what an invitation must say for the commands that make one."""

@@ -34,9 +34,9 @@ class Trail:
     came in between at once, and waits for room.
     """
 
-    def __init__(self, data_dir: Path, federation: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, data_dir: Path, federation: str, host_id: str, clock: Callable[[], datetime]) -> None:
         """Raises UserFacingError if the chain is damaged."""
-        self.audit = Audit(data_dir / FILE, "coordinator", federation)
+        self.audit = Audit(data_dir / FILE, "coordinator", federation, host_id)
         self.head = self.audit.head()
         self.peer_heads: dict[str, str] = {}
         self._clock = clock
@@ -67,6 +67,11 @@ class Trail:
 
     def refused(self, site: str, update: Update, code: str) -> None:
         self.tell(_refused(site, update.round, update.sha256, code))
+
+    def unsigned(self, site: str, kind: str) -> None:
+        """Tells that a message of this kind was not signed by the site that it came from."""
+        about = {"before": state_word(kind), "peer": named(site)}
+        self.tell(AuditEntry(action_code="signature_refused", role="coordinator", **about))
 
     def stands(self, code: str | None) -> None:
         """The federation is held up by this fault, or goes on (None)."""

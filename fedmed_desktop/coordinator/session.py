@@ -155,7 +155,11 @@ class SiteSession:
 
     def _heard(self, message: OfferUpdate | Decline) -> None:
         """Raises UserFacingError unless this site signed the message; keeps where the site's audit chain stands."""
-        self._bond.check(message)
+        try:
+            self._bond.check(message)
+        except UserFacingError:
+            self._host.trail.unsigned(self.site, message.type)
+            raise
         if message.audit:
             self._host.trail.peer_heads[self.site] = message.audit
 

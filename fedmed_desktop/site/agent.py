@@ -29,6 +29,7 @@ from ..protocol.signing import Bond, Signed
 from ..storage import Decision, Record
 from ..storage.secrets import Kept, load_key
 from .approval import Approver
+from .auditing import joined, signature_refused
 from .driver import Driver
 from .jobs import Jobs
 from .link import Backoff, Link
@@ -197,6 +198,7 @@ class SiteAgent:
     def _identify(self) -> None:
         """Loads this site's key, and looks up which coordinator it may speak to. Reads files."""
         self._key, self.kept = load_key(self._data_dir, "site")
+        self._driver.audit.host_id = self._key.fingerprint
         self._token = old_token(self._data_dir / "token")
         known, given = self.outbox.recall("coordinator"), self._invitation
         if known and given and given.fingerprint != known:
@@ -225,10 +227,14 @@ class SiteAgent:
         assert self._key is not None and self._bond is not None  # nothing is said before the welcome
         return self._bond.signed(self._key, message)
 
-    def _checked(self, message: Signed) -> None:
+    async def _checked(self, message: Signed) -> None:
         """Raises UserFacingError unless the coordinator signed the message for this site and federation."""
         assert self._bond is not None
-        self._bond.check(message)
+        try:
+            self._bond.check(message)
+        except UserFacingError:
+            await self._driver.note(signature_refused(message.type))
+            raise
 
     async def _show_identity(self, waits: bool) -> None:
         assert self._key is not None
@@ -251,7 +257,7 @@ class SiteAgent:
                 told = {name: value for name, value in message if name != "type"}
                 self._emit(events.StandingChanged(site=self.name, **told))
             case messages.Ask(plan=plan, attempt=attempt):
-                self._checked(message)
+                await self._checked(message)
                 await take(partial(part.asked, plan, attempt))
             case messages.NotAsked(round=round_number):
                 await take(partial(part.not_asked, round_number))
@@ -259,14 +265,14 @@ class SiteAgent:
                 self._uploads.wanted(sha256, offset)
             case messages.Missing(sha256=sha256):
                 self._driver.downloads.missing(sha256)
-            case messages.Receipt(update=update):
-                self._checked(message)
+            case messages.Receipt(update=update, audit=head):
+                await self._checked(message)
                 await asyncio.to_thread(self.outbox.remember, f"receipt {update}", message.model_dump_json())
-                await take(partial(part.receipt, update))
+                await take(partial(part.receipt, update, head or ""))
             case messages.Refused(update=update, code=code, params=params):
                 await take(partial(part.refused, update, code, params))
             case messages.Finished(adapter=adapter, frozen=frozen):
-                self._checked(message)
+                await self._checked(message)
                 await take(partial(part.finished, adapter, frozen))
             case _:
                 raise UserFacingError("protocol.not_understood", place=message.type, reason="not for a site")
@@ -285,6 +291,9 @@ class SiteAgent:
         known, name = self.outbox.recall("federation"), welcome.spec.name
         if known not in (None, welcome.federation):
             raise UserFacingError("join.other_federation", known=known[:12], found=f"{name} {welcome.federation[:12]}")
+        self._driver.audit.owner = welcome.site
+        if known is None:
+            self._driver.audit.append(joined(welcome.spec, welcome.federation), now=self._clock())
         facts = {
             "federation": welcome.federation,
             "coordinator": fingerprint(self._coordinator),

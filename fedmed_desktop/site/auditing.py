@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Plan, Update
 from ..federation import part_actions as do
@@ -20,6 +18,11 @@ def joined(spec: FederationSpec, federation: str) -> AuditEntry:
         object_hash=federation,
         after=state_word(spec.environment),
     )
+
+
+def signature_refused(kind: str) -> AuditEntry:
+    """A message of this kind was not signed by the coordinator that this site has joined."""
+    return AuditEntry(action_code="signature_refused", role="agent", before=state_word(kind), peer="coordinator")
 
 
 def plan_received(plan: Plan) -> AuditEntry:
@@ -55,5 +58,4 @@ def final_verified(action: do.Conclude) -> AuditEntry:
 
 
 def _about(plan: Plan) -> dict[str, object]:
-    sha256 = hashlib.sha256(plan.model_dump_json().encode()).hexdigest()
-    return {"object_type": "plan", "object_hash": sha256, "round": plan.round}
+    return {"object_type": "plan", "object_hash": plan.sha256, "round": plan.round}

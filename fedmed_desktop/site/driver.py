@@ -136,7 +136,7 @@ class Driver:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._note(AuditEntry(action_code="stopped", role="agent", object_type="program"))
+        await self.note(AuditEntry(action_code="stopped", role="agent", object_type="program"))
 
     # -- the site's policy -------------------------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class Driver:
             case do.Offer():
                 pass  # it is offered again once it may leave
             case do.Decline(number, code):
-                await self._note(declined(number, code))
+                await self.note(declined(number, code))
                 await self._send(partial(decline, number, code, self.part.plan, self.part.attempt, self.audit))
             case do.Stop(before):
                 await self._stop()
@@ -255,7 +255,7 @@ class Driver:
             ring = lambda: self.soon(lambda: self.part.time_passed(max(at, self._clock())))  # noqa: E731
             self._alarm = asyncio.get_running_loop().call_later(wait, ring)
 
-    async def _note(self, *entries: AuditEntry) -> None:
+    async def note(self, *entries: AuditEntry) -> None:
         """Writes to the audit chain what has happened; what the disk does not take now comes with the next entry."""
         await asyncio.to_thread(self.audit.note, *entries, now=self._clock())
 
@@ -263,7 +263,7 @@ class Driver:
 
     async def _fetch(self, action: do.Fetch) -> Given:
         if isinstance(action.then, do.Train):
-            await self._note(plan_received(action.then.plan))
+            await self.note(plan_received(action.then.plan))
         for sha256 in action.blobs:
             await self.downloads.fetch(sha256, action.round)
         return partial(self.part.done, action)
@@ -278,10 +278,10 @@ class Driver:
         try:
             result = await self.computing.carry_out(action.plan, given, self.control)
         except UserFacingError as error:
-            await self._note(training_ended(action.plan, error))
+            await self.note(training_ended(action.plan, error))
             raise
         result = self.part.gate.prepared(result)
-        await self._note(training_ended(action.plan, result.update))
+        await self.note(training_ended(action.plan, result.update))
         return partial(self.part.trained, action, result)
 
     async def _ask(self, action: do.AskPerson) -> Given:

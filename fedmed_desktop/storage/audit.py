@@ -48,7 +48,7 @@ _ALL: Final = f"SELECT seq, {', '.join(COLUMNS)}, hash FROM {TABLE}"
 class Audit:
     """One chain. Any thread, several processes; every method blocks on the disk, and `append` is durable on return.
 
-    `owner`: the site's name, or the federation's; `host_id`: fingerprint of the owner's key, and may be set later.
+    `owner`: the site's name, or the federation's; `host_id`: fingerprint of the owner's key. Both may be set later.
 
     Raises UserFacingError: damaged (with the first row that is wrong), a full or read-only disk.
     """
@@ -57,7 +57,7 @@ class Audit:
         self.host_id = host_id
         self.path = path
         self._side: Side = side
-        self._owner = owner
+        self.owner = owner
         self._os_user = _os_user()
         self._lock = threading.Lock()
         self._owed: list[AuditRow] = []  # results that the disk did not take
@@ -114,7 +114,7 @@ class Audit:
             tz=f"{offset[:3]}:{offset[3:5]}",
             actor_os_user=self._os_user,
             side=self._side,
-            owner=self._owner,
+            owner=self.owner,
             app_version=__version__,
             host_id=self.host_id,
         )

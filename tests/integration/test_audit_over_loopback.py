@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,11 +17,15 @@ from fedmed_desktop import events
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import part
 from fedmed_desktop.lora import Adapter
+from fedmed_desktop.protocol.messages import Goodbye
 from fedmed_desktop.site import Jobs
+from fedmed_desktop.storage.audit import FILE
 from fedmed_desktop.storage.audit_file import Row, verify_audit
 from fedmed_desktop.storage.audit_row import AuditEntry
-from tests.parts.federation import NumpyTrainer, small_spec
-from tests.parts.loopback import PATIENCE, agent, all_of, coordinator, running, until
+from fedmed_desktop.storage.secrets import load_key
+from tests.parts.federation import INITIAL, NumpyTrainer, moved, result_of, small_spec
+from tests.parts.loopback import PATIENCE, RawSite, agent, all_of, coordinator, running, until
+from tests.parts.told import told_as
 
 ONE = small_spec(rounds=1, sites=1, quorum=1)
 
@@ -149,3 +154,51 @@ async def test_that_a_site_with_a_full_disk_goes_on_once_there_is_room(
     told = story(tmp_path / "A")
     for action in ("plan_received", "training_began", "approved", "released", "receipt_verified"):
         assert (action, 1) in [(one, number) for one, _, number in told]
+
+
+async def test_that_each_side_holds_the_other_s_heads_so_that_no_end_is_cut_off_unseen(
+    tmp_path: Path, jobs: Jobs
+) -> None:
+    async with coordinator(tmp_path / "c", small_spec(rounds=2, sites=1, quorum=1), []) as (host, port):
+        await asyncio.wait_for(agent(tmp_path, "A", port, jobs, []).run(), PATIENCE)
+        own, (joined, *_) = host.key.fingerprint, [r for r in rows(tmp_path / "A") if r["action_code"] == "joined"]
+    assert joined["object_hash"] == host.federation
+    assert {row["host_id"] for row in rows(tmp_path / "c")} == {own}
+    assert {row["host_id"] for row in rows(tmp_path / "A")} == {"", load_key(tmp_path / "A", "site")[0].fingerprint}
+    assert verify_audit(tmp_path / "A", tmp_path / "c").compared == 9  # an intent, a result and a receipt each, thrice
+    for folder, entries in (("A", 20), ("c", 8)):
+        cut_off(tmp_path / folder, entries)
+        other = "c" if folder == "A" else "A"
+        found = verify_audit(tmp_path / folder, tmp_path / other).fault
+        assert found and found.code == "audit.cut_off" and found.params["path"] == str(tmp_path / folder / FILE)
+        (tmp_path / folder / FILE).unlink()
+        (tmp_path / folder / "whole").rename(tmp_path / folder / FILE)
+
+
+def cut_off(folder: Path, entries: int) -> None:
+    """Cuts off the end, with all traces of it; what was there is left as `whole`."""
+    shutil.copy(folder / FILE, folder / "whole")
+    with closing(sqlite3.connect(folder / FILE)) as connection, connection:
+        connection.execute("DELETE FROM entries WHERE seq > ?", (entries,))
+        connection.execute("UPDATE sqlite_sequence SET seq = ?", (entries,))
+    assert verify_audit(folder).fault is None
+
+
+async def test_that_a_forged_signature_is_written_down(tmp_path: Path) -> None:
+    async with coordinator(tmp_path, ONE, []) as (_, port), RawSite(port) as site:
+        await site.join()
+        result = result_of(await site.plan(), INITIAL, moved(INITIAL, 1))
+        await site.say(site.offered(result.update).model_copy(update={"signature": "1" * 128}))
+        assert (await site.hear(Goodbye)).code == "protocol.signature"
+    found = [(row["before"], row["peer"]) for row in rows(tmp_path) if row["action_code"] == "signature_refused"]
+    assert found == [("offer", "raw")]
+
+
+async def test_that_a_coordinator_does_not_begin_a_lost_chain_anew(tmp_path: Path) -> None:
+    for _ in range(2):
+        async with coordinator(tmp_path, ONE, []):
+            pass
+    (tmp_path / FILE).unlink()
+    with told_as("is missing or empty"):
+        async with coordinator(tmp_path, ONE, []):
+            pass
