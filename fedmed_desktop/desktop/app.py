@@ -24,6 +24,7 @@ from ..errors import UserFacingError
 from ..federation import Control
 from ..lora.base_model import FileState, file_state, fingerprint
 from ..site import Approver, Jobs, SiteAgent
+from ..site.policy_file import PolicyFiles, check_policy
 from ..wording import install, tr
 from .interrupt import quit_on_interrupt
 from .offscreen import Recorder
@@ -64,6 +65,8 @@ class Workshop:
         from ..training.device import default_threads
         from ..training.preparation import trainer_factory
 
+        policy = PolicyFiles()
+        check_policy(policy())
         model = resolve_model(str(request.model))
         notes = read_notes_folder(request.notes)
         base = self._base(model, default_threads())  # before the fingerprint: what is loaded is what was looked at
@@ -76,6 +79,7 @@ class Workshop:
             approver=approver,
             jobs=jobs,
             emit=emit,
+            policy=policy,
         )
 
     def export(self, agent: SiteAgent, request: JoinRequest, adapter: str) -> Path:

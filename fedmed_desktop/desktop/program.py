@@ -100,6 +100,7 @@ class Program(QObject):
         window.join.join_requested.connect(self.join)
         window.join.cancelled.connect(window.show_rounds)
         window.approvals.send_requested.connect(engine.send)
+        window.approvals.second_requested.connect(engine.second)
         window.approvals.keep_requested.connect(engine.keep)
         window.approvals.take_back_requested.connect(engine.take_back)
         window.approvals.try_requested.connect(window.show_trial_of)

@@ -206,16 +206,18 @@ def _limits(layer: Layer, facts: Facts) -> Iterator[Decision]:
     if layer.fault is not None:
         code, params = layer.fault
         yield Decision("deny", "unreadable", layer.sha256, code, params)
-    for rule, code, most, found in (
-        ("most_rank", "policy.rank", layer.policy.most_rank, facts.rank if facts.kind == "train" else None),
-        ("most_bytes", "policy.bytes", layer.policy.most_bytes, facts.bytes),
-    ):
-        if most is not None and found is not None and found > most:
-            yield Decision("deny", rule, layer.sha256, code, {"rule": rule, "most": most, "found": found})
-    least = layer.policy.least_notes
+    most, least = layer.policy.most_rank, layer.policy.least_notes
+    if most is not None and facts.rank is not None and facts.kind == "train" and facts.rank > most:
+        yield _beyond(layer, "most_rank", "policy.rank", most=most, found=facts.rank)
+    most = layer.policy.most_bytes
+    if most is not None and facts.bytes is not None and facts.bytes > most:
+        yield _beyond(layer, "most_bytes", "policy.bytes", most=f"{most:,}", found=f"{facts.bytes:,}")
     if least is not None and facts.notes is not None and facts.notes < least:
-        params = {"rule": "least_notes", "least": least, "found": facts.notes}
-        yield Decision("deny", "least_notes", layer.sha256, "policy.few_notes", params)
+        yield _beyond(layer, "least_notes", "policy.few_notes", least=f"{least:,}", found=f"{facts.notes:,}")
+
+
+def _beyond(layer: Layer, rule: str, code: str, **params: str | int) -> Decision:
+    return Decision("deny", rule, layer.sha256, code, {"rule": rule, **params})
 
 
 def _ruled(layer: Layer, facts: Facts) -> Decision:

@@ -128,6 +128,5 @@ async def test_that_a_part_is_asked_about_once_more_before_its_first_byte(tmp_pa
 
         one._link.send = and_then_denied  # type: ignore[method-assign,assignment]
         async with running(one):
-            await until(lambda: bool(all_of(seen, events.UpdateRefused)))
+            await until(lambda: [entry.state for entry in one.record().entries] == ["refused"])
             assert not host.rounds.state.updates
-            assert one.record().entries[0].state == "refused"

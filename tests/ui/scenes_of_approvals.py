@@ -9,12 +9,15 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QCheckBox, QDialog
 
+from fedmed_desktop import events
 from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.methods import AnyMethod, FedOpal, Scaffold
 from fedmed_desktop.federation.methods.method import HistogramOf
 from fedmed_desktop.federation.plan import ControlVariate, Objective, Orthogonal
-from tests.parts.scene import NOW, REASON, Lakeview, connection, standing, transfer
+from fedmed_desktop.storage import Entry
+from tests.parts.scene import NOW, OPERATOR, REASON, SITE, Lakeview, connection, standing, transfer
 from tests.ui.scenes import Scene
 from tests.ui.scenes_of_rounds import nobody
 
@@ -91,6 +94,36 @@ def _received(site: Lakeview) -> None:
     site.approve(entry)
     site.release(entry)
     site.receive(entry)
+
+
+def _told(site: Lakeview, entry: Entry, action: str, rule: str, **more: object) -> None:
+    told = {"site": SITE, "round": entry.plan.round, "update": entry.sha256, "action": action, "rule": rule}
+    site.tell(events.PolicySaid.model_validate(told | more))
+
+
+def _denied(site: Lakeview) -> None:
+    entry = site.trained()
+    params = {"rule": "most_bytes", "most": "8,000,000", "found": f"{entry.update.size:,}"}
+    _told(site, entry, "deny", "most_bytes", code="policy.bytes", params=params)
+
+
+def _second(site: Lakeview) -> None:
+    entry = site.trained()
+    site.outbox.decide(do.Record(entry.sha256, "first_approved", OPERATOR, REASON, rule="four_eyes"), NOW)
+    site.refresh()
+    _told(site, entry, "ask", "four_eyes", people=2)
+
+
+def _at_the_same_account(window: Window, desk: Desk) -> QDialog | None:
+    window.approvals._user = OPERATOR
+    window.show_desk(desk, NOW)
+    return _below(window, desk)
+
+
+def _hours(site: Lakeview) -> None:
+    entry = site.trained()
+    site.approve(entry, NOW - timedelta(seconds=30))
+    _told(site, entry, "ask", "default", opens=NOW + timedelta(hours=14))
 
 
 def _offline(site: Lakeview) -> None:
@@ -181,6 +214,9 @@ def approvals() -> list[Scene]:
         _AtFirst(_pending, _refuse).scene("refused"),
         _AtFirst(_pending, _expire).scene("expired"),
         scene("offline", _offline),
+        Scene("approvals", "policy-denies", _after(_denied), _below),
+        Scene("approvals", "policy-second-person", _after(_second), _at_the_same_account),
+        scene("policy-hours", _hours),
         scene("final-scores", _final_scores),
         Scene("approvals", "two-parts", _by(_pending, Scaffold(), ControlVariate(form="gradient"), "specialties")),
         Scene(

@@ -124,6 +124,7 @@ NAMES = re.compile(
     r"|\b(fedmed-desktop|demo-report|demo_model|demo_notes|PySide6|TEST|GPU|[kMG]B|ZeroDivisionError)\b"
     r"|\b(Hillcrest|Lakeview|Riverside( federation)?|Demonstration|r\.okafor)\b"  # as the scenes call them
     rf"|\b({'|'.join(SPECIALTIES)})\b"
+    r"|\b(four_eyes|most_bytes)\b"  # keys of a site's policy, as its file has them
     rf"|[\w ]+ \(({TYPES})\)"  # a mention in a note, with its type
     rf"|\b({TYPES}|Chemical|Disease|train)\b|\b(Drug|Problem|Test)(?=:|$| F1|, )"  # types and splits
     r"|\b(All types improved|Better on all three types; two notes checked by hand)\."  # reasons that a person wrote

@@ -30,6 +30,7 @@ from ..widgets.notices import announce
 from . import decision as deciding
 from .answers import FindingBox, KeepButton, SideBySide, UsualReasons
 from .decision import Outcome
+from .policy_panel import PolicyLine
 from .sheet import Finding
 
 MOST_REASON = 500
@@ -51,6 +52,7 @@ class ReasonForm(Spaced):
         self.reason.setAccessibleName(self.tr("Reason"))
         label = Label(self.tr("&Reason (kept in this site's record, never sent)"))
         label.setBuddy(self.reason)
+        self.policy = PolicyLine()
         self.message = Caption(wrap=True)
         self.try_out = Button(self.tr("Try it on a note"))
         self.hold = Button(self.tr("Hold"))
@@ -58,7 +60,7 @@ class ReasonForm(Spaced):
         self.send = WaryButton(self.tr("Send adapter"))
         self.usual = UsualReasons(label)
         self.usual.chosen.connect(self._take_reason)
-        for widget in (self.usual, self.reason, self._buttons()):
+        for widget in (self.usual, self.reason, self.policy, self._buttons()):
             self._column.addWidget(widget)
 
     def _buttons(self) -> Row:
@@ -125,15 +127,18 @@ class Countdown(Spaced):
         for widget in (self.headline, self.bar, last):
             column.addWidget(widget)
 
-    def show_entry(self, entry: Entry, now: datetime, *, is_answering: bool, connected: bool) -> None:
-        headline, text = deciding.countdown(entry, now, connected=connected)
+    def show_entry(
+        self, entry: Entry, now: datetime, *, is_answering: bool, connected: bool, waits: tuple[str, str] | None = None
+    ) -> None:
+        """`waits`: headline and sentence where it does not leave once the time is over."""
+        headline, text = waits or deciding.countdown(entry, now, connected=connected)
         left = deciding.seconds_left(entry, now)
         if (self.headline.text(), self.text.text()) != (headline, text):
             self.headline.setText(headline)
             self.text.setText(text)
         self._announce(entry, left)
         self.bar.set_share(left / TAKE_BACK.total_seconds())
-        can_take_back = left > 0 and not is_answering
+        can_take_back = (left > 0 or waits is not None) and not is_answering
         if self.take_back.hasFocus() and not can_take_back:
             self.setFocus(Qt.FocusReason.OtherFocusReason)
         self.take_back.setEnabled(can_take_back)

@@ -10,12 +10,14 @@ from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QWidget
 
+from ...site import operating_user
 from ...storage import Decision, Entry, Record
 from ...wording import tr
 from ..widgets import Banner, Card, EmptyState, PageBase, Table, TextTable
 from ..work.desk import Desk, utc_now
 from . import decision as deciding
 from .decision_panel import DecisionCard
+from .policy import asks_name, policy_line, waits_for_hours, why_not_send
 from .queue import Queue
 from .receipts import COLUMNS, receipts
 from .sheet import Sheet, expiry, sheet
@@ -28,15 +30,20 @@ class ApprovalsPage(PageBase):
     """Reads a Desk, says by signals what the person wants. What was typed is kept for each update until it has left."""
 
     send_requested = Signal(str, str)  # sha256, reason
+    second_requested = Signal(str, str, str)  # sha256, reason, the second person's name
     keep_requested = Signal(str, str)
     take_back_requested = Signal(str)
     held = Signal(str)
     try_requested = Signal(str)
 
-    def __init__(self, clock: Callable[[], datetime] = utc_now, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, clock: Callable[[], datetime] = utc_now, parent: QWidget | None = None, user: str | None = None
+    ) -> None:
+        """`user`: whose account this is."""
         super().__init__(parent)
         self.setAccessibleName(self.tr("Approvals"))
         self._clock = clock
+        self._user = user or operating_user()
         self._desk = Desk()
         self._selected = ""
         self._sheet: Sheet | None = None
@@ -76,6 +83,7 @@ class ApprovalsPage(PageBase):
         form = self.decision.form
         self.queue.chosen.connect(self.select)
         form.reason.textChanged.connect(self._reason_typed)
+        form.policy.second.textChanged.connect(self._again)
         form.finding_seen.connect(self._finding_seen)
         form.try_out.clicked.connect(self._try)
         form.hold.clicked.connect(self._hold)
@@ -137,6 +145,7 @@ class ApprovalsPage(PageBase):
         self._selected = entry.sha256
         self._wants_reason = self._enter_was_refused = False
         self.decision.form.keep.calm()
+        self.decision.form.policy.second.clear()
         reason = self._reasons.get(entry.sha256) or deciding.last_reason(entry, self._desk)
         self.decision.form.show_reason(reason)
 
@@ -175,7 +184,11 @@ class ApprovalsPage(PageBase):
             self.decision.show_part(self.decision.form)
         elif stage == "countdown":
             self.decision.countdown.show_entry(
-                entry, now, is_answering=self._answering is not None, connected=self._desk.connected
+                entry,
+                now,
+                is_answering=self._answering is not None,
+                connected=self._desk.connected,
+                waits=waits_for_hours(entry, self._desk, now),
             )
             self.decision.show_part(self.decision.countdown)
         else:
@@ -189,12 +202,14 @@ class ApprovalsPage(PageBase):
         not_now = deciding.why_not_now(entry, self._desk)
         unseen = any(finding.code not in seen for finding in self._sheet.findings)
         can_answer = not not_now and self._answering is None
-        form.enable(keep=can_answer, send=can_answer and not unseen)
+        form.policy.show_policy(*policy_line(entry, self._desk), asks_name=asks_name(entry, self._desk, self._user))
+        barred = not_now or why_not_send(entry, self._desk, self._user, self._second)
+        form.enable(keep=can_answer, send=can_answer and not unseen and not barred)
         form.send.setText(self.tr("Send adapter") if entry.update.parts else self.tr("Send scores"))
         form.try_out.setVisible(bool(entry.update.parts))
-        form.show_message(*self._message(entry, not_now, unseen))
+        form.show_message(*self._message(entry, barred, unseen))
 
-    def _message(self, entry: Entry, not_now: str, unseen: bool) -> tuple[str, str]:
+    def _message(self, entry: Entry, barred: str, unseen: bool) -> tuple[str, str]:
         """The sentence above the buttons, and its tone."""
         if self._answering:
             return tr(deciding.ANSWERING), "dim"
@@ -205,7 +220,7 @@ class ApprovalsPage(PageBase):
         if self.decision.form.keep.is_asking:
             return tr(deciding.REALLY_KEEP), "warn"
         held = tr(deciding.HELD) if entry.sha256 in self._held else self._taken_back(entry)
-        rest = not_now or (tr(deciding.TICK_FIRST) if unseen else "" if self._desk.connected else tr(deciding.AWAY))
+        rest = barred or (tr(deciding.TICK_FIRST) if unseen else "" if self._desk.connected else tr(deciding.AWAY))
         said = " ".join(part for part in (held, rest) if part)
         return said or tr(deciding.CONSEQUENCES), "ink" if said else "dim"
 
@@ -275,8 +290,22 @@ class ApprovalsPage(PageBase):
 
     @Slot()
     def _send(self) -> None:
-        if self._has_reason():
-            self._decide(self.send_requested)
+        entry = self._desk.entry(self._selected)
+        if entry is not None and self._has_reason():
+            names = (self._second,) if asks_name(entry, self._desk, self._user) else ()
+            self._decide(self.second_requested if names else self.send_requested, *names)
+            if (said := self._desk.policies.get(entry.sha256)) and said.people > 1 and not entry.first_by:
+                self._forget(entry.sha256)
+
+    def _forget(self, sha256: str) -> None:
+        """The second person reads it for themselves, and writes a reason of their own."""
+        self._reasons.pop(sha256, None)
+        self._seen.pop(sha256, None)
+        self.decision.form.show_reason("")
+
+    @property
+    def _second(self) -> str:
+        return self.decision.form.policy.second.text().strip()
 
     @Slot()
     def _refuse_enter(self) -> None:
@@ -293,11 +322,11 @@ class ApprovalsPage(PageBase):
         self._again()
         return False
 
-    def _decide(self, signal: SignalInstance) -> None:
+    def _decide(self, signal: SignalInstance, *names: str) -> None:
         self._read()
         self._held.discard(self._selected)
         self._answering = (self._selected, self._desk.record)
-        signal.emit(self._selected, self._reason())
+        signal.emit(self._selected, self._reason(), *names)
         self._again()
 
     @Slot()

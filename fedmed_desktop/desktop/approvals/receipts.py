@@ -15,6 +15,7 @@ COLUMNS: Final = (
     later("Time"), later("Round"), later("Decision"), later("Who"), later("Reason"), later("Receipt"),
 )  # fmt: skip
 WORDS: Final[dict[str, tuple[str, str]]] = {  # decision -> (icon, words)
+    "first_approved": ("check", later("First approval")),
     "approved": ("check", later("Approved")),
     "taken_back": ("history", later("Taken back")),
     "released": ("upload", later("Sending started")),
@@ -27,9 +28,14 @@ WORDS: Final[dict[str, tuple[str, str]]] = {  # decision -> (icon, words)
 # Reasons that the program writes itself; those of people stay as they wrote them.
 _REASONS: Final = (
     later("round closed"), later("the program ended before the approval was in effect"), later("taken back in time"),
-    later("the work was stopped"),
+    later("the work was stopped"), later("the policy has changed"),
 )  # fmt: skip
-WHO: Final = {"agent": later("this program"), "rule": later("a rule"), "coordinator": later("the coordinator")}
+WHO: Final = {
+    "agent": later("this program"),
+    "rule": later("a rule"),
+    "coordinator": later("the coordinator"),
+    "policy": later("the policy"),
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ def _row(decision: Decision, entry: Entry | None) -> ReceiptRow:
     reason = tr(decision.reason) if decision.reason in _REASONS else decision.reason
     if decision.decision == "refused":
         reason = sentence(decision.reason, {})
+    if decision.rule and decision.by not in ("agent", "coordinator"):
+        reason = tr("{reason} (policy: {rule})").format(reason=reason, rule=decision.rule)
     receipt = grouped(shown_hash(entry) if entry else decision.sha256) if decision.decision == "acknowledged" else ""
     return ReceiptRow(
         decision.sha256,

@@ -46,6 +46,7 @@ class Desk:
     standing: events.StandingChanged | None = None
     record: Record = _NOTHING
     asked: str | None = None
+    policies: dict[str, events.PolicySaid] = field(default_factory=dict)  # of this site, by update
     failure: events.Failed | events.UpdateRefused | None = None
     paused: bool = False
     closing: bool = False
@@ -121,6 +122,8 @@ class Desk:
                 self._entered(event)
             case events.PlanFetched():
                 self.fetched = event
+            case events.PolicySaid():
+                self.policies[event.update] = event
             case events.UpdatePending():
                 self.asked = event.update
             case events.DecisionRecorded(decision="kept" | "expired" | "approved", update=self.asked):

@@ -110,6 +110,11 @@ class Engine(QObject):
         """Approves: in effect after the time in which it can be taken back."""
         self.decide(sha256, Verdict(True, operating_user(), reason, self.take_back_time))
 
+    @Slot(str, str, str)
+    def second(self, sha256: str, reason: str, name: str) -> None:
+        """Approves as a second person, who is at the first one's account."""
+        self.decide(sha256, Verdict.of_second(name, operating_user(), reason, self.take_back_time))
+
     @Slot(str, str)
     def keep(self, sha256: str, reason: str) -> None:
         self.decide(sha256, Verdict(False, operating_user(), reason))

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The site's own policy on the Approvals page: its word on an update, and whether this person may send it. No Qt."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from ...storage import Entry
+from ...wording import sentence, tr
+from ..work.desk import Desk
+
+
+def policy_line(entry: Entry, desk: Desk) -> tuple[str, Literal["dim", "ink", "bad"]]:
+    """The line on the form, and its tone; "" where there is no policy."""
+    said = desk.policies.get(entry.sha256)
+    if said is None:
+        return "", "dim"
+    if said.action == "deny":
+        line = tr("Your hospital's policy: {rule} - does not let it leave")
+    elif entry.first_by:
+        line = tr("Your hospital's policy: {rule} - {name} has approved it, and a second person must approve as well")
+    elif said.people > 1:
+        line = tr("Your hospital's policy: {rule} - asks for two people")
+    elif said.approvers is not None:
+        line = tr("Your hospital's policy: {rule} - lets only {names} approve")
+    elif said.action == "ask":
+        line = tr("Your hospital's policy: {rule} - asks for a person")
+    else:
+        line = tr("Your hospital's policy: {rule} - asks for no more than this program does")
+    names = ", ".join(said.approvers or ())
+    return line.format(rule=said.rule, name=entry.first_by, names=names), "bad" if said.action == "deny" else "ink"
+
+
+def asks_name(entry: Entry, desk: Desk, user: str) -> bool:
+    """Whether a second person must say who they are, because the first one sits at this account."""
+    said = desk.policies.get(entry.sha256)
+    return said is not None and said.people > 1 and _same(entry.first_by, user)
+
+
+def why_not_send(entry: Entry, desk: Desk, user: str, second: str) -> str:
+    """Why this person may not send it, and what can be done; "" where they may. `second`: the name that was written."""
+    said = desk.policies.get(entry.sha256)
+    if said is None:
+        return ""
+    if said.action == "deny":
+        return sentence(said.code, said.params)
+    name = second if asks_name(entry, desk, user) else user
+    if not name.strip():
+        return tr("A second person must approve: let them write their name above.")
+    if _same(name, entry.first_by):
+        return sentence("policy.same_person", {"name": entry.first_by})
+    if said.approvers is not None and not any(_same(name, one) for one in said.approvers):
+        return sentence("policy.not_approver", {"name": name, "names": ", ".join(said.approvers)})
+    return ""
+
+
+def waits_for_hours(entry: Entry, desk: Desk, now: datetime) -> tuple[str, str] | None:
+    """Headline and sentence for an approval that waits until something may leave; None where it does not wait."""
+    said = desk.policies.get(entry.sha256)
+    if said is None or said.opens is None or now >= said.opens:
+        return None
+    there = said.opens.astimezone()
+    days = "%H:%M" if there.date() == now.astimezone().date() else "%a %d %b, %H:%M"
+    text = tr("Your hospital's policy: hours - nothing leaves before {time}. You can take it back until then.")
+    return tr("Waits until {time}").format(time=there.strftime(days)), text.format(time=there.strftime(days))
+
+
+def _same(one: str, other: str) -> bool:
+    return bool(one) and one.strip().casefold() == other.strip().casefold()
