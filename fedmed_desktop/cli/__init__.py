@@ -24,6 +24,7 @@ MODES: Final[dict[str, tuple[str, str]]] = {
         "take part without a screen; asks in the terminal before anything leaves",
         "fedmed_desktop.cli.site:run",
     ),
+    "--check": ("look whether this computer can take part, before it joins", "fedmed_desktop.cli.check:run"),
     "--demo": ("a coordinator and three sites on this machine, with bundled notes", "fedmed_desktop.cli.demo:run"),
     "--lab": ("compare methods on the same notes: tables and plots", "fedmed_desktop.cli.lab:run"),
     "--new-federation": ("write a federation's spec and first adapter", "fedmed_desktop.cli.new_federation:run"),

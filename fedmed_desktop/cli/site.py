@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import UserFacingError
 from .logs import add_log_level, log_to_stderr
 from .numbers import positive
+from .proxy import add_proxy
 
 
 def run(argv: list[str]) -> int:
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a policy of this site's own beside this computer's and yours; the strictest holds (see --check-policy)",
     )
+    add_proxy(parser)
     parser.add_argument("--nf4", action="store_true", help="hold the base model in 4 bits (bitsandbytes)")
     add_log_level(parser)
     return parser
@@ -70,6 +72,7 @@ async def _take_part(options: argparse.Namespace) -> int:
     from ..protocol.messages import site_name
     from ..site import Jobs, RuleApprover, SiteAgent
     from ..site.policy_file import PolicyFiles, check_policy
+    from ..site.proxy import check_setting
     from ..training.base import resolve_model
     from ..training.preparation import LoadedBase, trainer_factory
     from .ask import TerminalApprover
@@ -79,6 +82,7 @@ async def _take_part(options: argparse.Namespace) -> int:
     options.name = site_name(options.name)
     if options.approve_rule is not None and not options.approve_rule.strip():
         raise UserFacingError("site.rule_reason")
+    proxy = check_setting(options.proxy)
     policy = PolicyFiles(options.policy)
     check_policy(policy())
     model = resolve_model(options.model)
@@ -105,6 +109,7 @@ async def _take_part(options: argparse.Namespace) -> int:
             emit=face.emit,
             rank_cap=options.rank_cap,
             policy=policy,
+            proxy=proxy,
         )
         with face.shown():
             work = asyncio.create_task(agent.run())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Door of the coordinator: the listening socket, with or without TLS, and `/healthz` and `/status` on the same port."""
+"""Door of the coordinator: the listening socket, with or without TLS; `/healthz`, `/status` and `/probe` beside it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from ..errors import UserFacingError
 from ..protocol import wire
 from .certificate import ServerTls
 from .gate import Gate, Visitor
+from .probe import Probe
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class Door:
         self._status = status
         self._warn = warn
         self._names = {address, *(name.rstrip(".").lower() for name in names)}
+        self._probe = Probe()
         self._server: Server | None = None
         self._renewal: asyncio.Task[None] | None = None
 
@@ -139,7 +142,15 @@ class Door:
             if forwarded or connection.caller.origin:
                 return connection.respond(http.HTTPStatus.FORBIDDEN, "Only this computer may ask for it.\n")
             return _json_response(self._status())
+        if path == "/probe":
+            return self._probe_response(connection)
         return None
+
+    def _probe_response(self, connection: ServerConnection) -> Response:
+        data = self._probe.take(asyncio.get_running_loop().time())
+        if data is None:
+            return connection.respond(http.HTTPStatus.TOO_MANY_REQUESTS, "Asked for too often. Try again.\n")
+        return _response(data, "application/octet-stream")
 
     def _is_ours(self, hosts: list[str]) -> bool:
         """Whether a request names this coordinator's own host.
@@ -170,6 +181,11 @@ def _is_address(name: str) -> bool:
 
 
 def _json_response(content: dict[str, Any]) -> Response:
-    body = json.dumps(content).encode()
-    headers = Headers([("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return _response(json.dumps(content).encode(), "application/json")
+
+
+def _response(body: bytes, kind: str) -> Response:
+    """With this computer's time, by which a site sees whether its own agrees."""
+    date = formatdate(usegmt=True)
+    headers = Headers([("Date", date), ("Content-Type", kind), ("Content-Length", str(len(body)))])
     return Response(http.HTTPStatus.OK.value, "OK", headers, body)

@@ -80,6 +80,7 @@ class Workshop:
             jobs=jobs,
             emit=emit,
             policy=policy,
+            proxy=request.proxy,
         )
 
     def export(self, agent: SiteAgent, request: JoinRequest, adapter: str) -> Path:

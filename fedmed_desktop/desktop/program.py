@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import cast
 
 from pydantic import JsonValue
-from PySide6.QtCore import QByteArray, QObject, QTimer, QUrl, Signal, Slot
+from PySide6.QtCore import QByteArray, QObject, Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QApplication
 
@@ -38,7 +38,6 @@ from .work.requests import JoinRequest
 from .work.sessions import Backend
 from .work.tasks import end as end_tasks
 
-SCALE_STEP = 0.25
 AFTER_PAINT_MS = 100
 
 
@@ -90,8 +89,9 @@ class Program(QObject):
         window.strip.pause_requested.connect(engine.pause)
         window.strip.resume_requested.connect(engine.resume)
         window.menu.appearance_chosen.connect(self.appearance.choose)
-        window.menu.text_scaled.connect(self._scale_text)
+        window.menu.text_scaled.connect(self.appearance.step_text_scale)
         window.log_requested.connect(self._open_log)
+        window.settings_requested.connect(self.open_settings)
         window.leave_requested.connect(self._ask_leave)
         window.rounds.action_requested.connect(self._act)
         window.rounds.join_requested.connect(window.show_join)
@@ -144,7 +144,7 @@ class Program(QObject):
             self.window.join.prefill(join)
             self.window.show_join()
         elif joined and self.settings.values.rejoin and self._keep_settings:
-            self.engine.join(joined)
+            self._begin_session(joined)
 
     # -- what a person asks for --------------------------------------------------------------------------------------
 
@@ -160,7 +160,10 @@ class Program(QObject):
     def _join_wanted(self) -> None:
         if self._wanted and not self.engine.occupied:
             request, self._wanted = self._wanted, None
-            self.engine.join(request)
+            self._begin_session(request)
+
+    def _begin_session(self, request: JoinRequest) -> None:
+        self.engine.join(request.model_copy(update={"proxy": self.settings.values.proxy}))
 
     @Slot()
     def ask_demo(self) -> None:
@@ -209,7 +212,7 @@ class Program(QObject):
         if self.desk.is_demo:
             self.start_demo()
         elif joined and ended and (ended.reason == "stopped" or of_the_disk):
-            self.engine.join(joined)
+            self._begin_session(joined)
         else:
             self._show_join()
 
@@ -226,15 +229,15 @@ class Program(QObject):
         except UserFacingError as error:  # the chosen adapter is no longer here; the left side is hardly ever one
             self.engine.failed_to_read(("right", "left") if wish.right else ("left",), error)
 
-    @Slot(int)
-    def _scale_text(self, steps: int) -> None:
-        """Larger by so many steps; 0: as at first."""
-        scale = self.appearance.text_scale + steps * SCALE_STEP if steps else 1.0
-        self.appearance.set_text_scale(scale)
-
     @Slot()
     def _open_log(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.log_path)))
+
+    @Slot()
+    def open_settings(self) -> None:
+        dialog = self.window.settings
+        dialog.changed.connect(self._save, Qt.ConnectionType.UniqueConnection)
+        dialog.open_on(self.settings.values)
 
     @Slot()
     def _ask_leave(self) -> None:
@@ -336,6 +339,7 @@ class Program(QObject):
         values.appearance, values.text_scale = self.appearance.choice, self.appearance.text_scale
         self._save()
 
+    @Slot()
     def _save(self) -> None:
         if not self._keep_settings:
             return

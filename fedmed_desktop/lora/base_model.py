@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,6 +72,13 @@ def decoder_linears(folder: Path) -> dict[str, tuple[int, int]]:
     if not found:
         raise UserFacingError("model.no_linears", path=str(folder))
     return dict(sorted(found.items()))
+
+
+def weight_count(folder: Path) -> int:
+    """How many numbers the weights hold, by their headers. Raises UserFacingError like `decoder_linears`."""
+    entries = [entry for path in weight_files(folder) for entry in _safetensors_header(path).values()]
+    shapes = [entry.get("shape") for entry in entries if isinstance(entry, dict)]
+    return sum(math.prod(map(int, shape)) for shape in shapes if isinstance(shape, list))
 
 
 def _safetensors_header(path: Path) -> dict[str, object]:

@@ -33,6 +33,7 @@ from .auditing import joined, signature_refused
 from .driver import Driver
 from .jobs import Jobs
 from .link import Backoff, Link
+from .proxy import SYSTEM
 from .tls import context_for
 from .token import forget_token, old_token
 from .upload import Uploads
@@ -53,6 +54,7 @@ class SiteAgent:
     `make_trainer` is called on the working thread once the federation's specification is known; it may raise
     UserFacingError (notes without a known type, another base model), which ends `run`. `rank_cap`: the largest rank
     that this site's hardware can take; None for any. `policy` reads the site's own policy (policy_file), off the loop.
+    `proxy`: "system", "none" or a URL.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class SiteAgent:
         backoff: Backoff | None = None,
         clock: Callable[[], datetime] = _now,
         policy: Callable[[], InForce] | None = None,
+        proxy: str = SYSTEM,
     ) -> None:
         self.name = name
         self._base = base_fingerprint
@@ -80,6 +83,7 @@ class SiteAgent:
         self._data_dir = data_dir
         self._invitation = invitation
         self._link = Link(name, address, self._hello, self._receive, self._tell, backoff or Backoff())
+        self._link.proxy = proxy
         self._key: PrivateKey | None = None
         self.kept: Kept | None = None  # where the key lies; known once `run` has begun
         self._token: str | None = None

@@ -25,6 +25,7 @@ from ..errors import UserFacingError
 from ..protocol import wire
 from ..protocol.handshake import check_challenge
 from ..protocol.messages import Challenge, Goodbye, Hello, Message, decode, encode
+from .proxy import SYSTEM, find_proxy, refusal
 from .tls import peer_key, tls_fault
 
 # A coordinator speaks first, and at once.
@@ -65,6 +66,7 @@ class Link:
         self.connection: ClientConnection | None = None
         self.expected: str | None = None  # fingerprint of the coordinator; None: any, on this computer
         self.tls: SSLContext | None = None  # for wss:// addresses
+        self.proxy = SYSTEM  # a setting of site.proxy
         self._site = site
         self._hello = hello
         self._receive = receive
@@ -130,22 +132,11 @@ class Link:
     async def _session(self, site: str) -> UserFacingError:
         """One connection from its beginning to its end; returns why it ended, raises what ends the link for good."""
         try:
-            connection = await _Connect(
-                self.address,
-                ssl=self.tls,
-                compression=wire.COMPRESSION,
-                max_size=wire.MAX_SIZE_TO_SITE,
-                max_queue=wire.MAX_QUEUE,
-                ping_interval=wire.PING_INTERVAL,
-                ping_timeout=wire.PING_TIMEOUT,
-                close_timeout=wire.CLOSE_TIMEOUT,
-                proxy=None,
-                user_agent_header=None,
-            )
-        except SSLError as error:
-            raise tls_fault(error, self.address, datetime.now(UTC)) from error
-        except (OSError, WebSocketException, TimeoutError):
-            return UserFacingError("link.unreachable", address=self.address)
+            connection = await self._opened()
+        except UserFacingError as error:
+            if not error.retryable:
+                raise
+            return error
         try:
             await connection.send(encode(self._hello(await self._challenged(connection))))
             self.connection = connection
@@ -167,6 +158,29 @@ class Link:
             finally:  # cancelled while a coordinator that stands still does not hang up: no socket is left behind
                 connection.transport.abort()
         return UserFacingError("link.closed", address=self.address)
+
+    async def _opened(self) -> ClientConnection:
+        """A new connection, through the proxy if there is one. Raises UserFacingError, also retryable ones."""
+        parts = urlsplit(self.address)
+        proxy = await find_proxy(self.proxy, parts.hostname or "", parts.port or 0)
+        try:
+            return await Connect(
+                self.address,
+                ssl=self.tls,
+                compression=wire.COMPRESSION,
+                max_size=wire.MAX_SIZE_TO_SITE,
+                max_queue=wire.MAX_QUEUE,
+                ping_interval=wire.PING_INTERVAL,
+                ping_timeout=wire.PING_TIMEOUT,
+                close_timeout=wire.CLOSE_TIMEOUT,
+                proxy=proxy.url if proxy else None,
+                user_agent_header=None,
+            )
+        except SSLError as error:
+            raise tls_fault(error, self.address, datetime.now(UTC)) from error
+        except (OSError, WebSocketException, TimeoutError) as error:
+            of_proxy = refusal(error, proxy, parts.netloc) if proxy else None
+            raise of_proxy or UserFacingError("link.unreachable", retryable=True, address=self.address) from error
 
     async def _challenged(self, connection: ClientConnection) -> Challenge:
         """The coordinator's first message, once it has proved who it is. Raises UserFacingError where it has not."""
@@ -202,7 +216,7 @@ class Link:
 _RESERVED = ("self", "code", "retryable")
 
 
-class _Connect(connect):
+class Connect(connect):
     """Follows no redirect: the address that was checked is the only one that is ever spoken to."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:

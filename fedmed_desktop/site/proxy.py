@@ -12,6 +12,7 @@ import http
 import re
 import urllib.request
 from dataclasses import dataclass, field
+from ssl import SSLError
 from typing import Any, Final, Literal
 from urllib.parse import quote, unquote, urlsplit
 
@@ -84,7 +85,7 @@ def hide_password(setting: str) -> tuple[str, str]:
 
 def with_password(setting: str, password: str) -> str:
     """The setting that `hide_password` was given."""
-    match = re.fullmatch(r"(https?://[^:@/]+)@(.*)", setting)
+    match = re.fullmatch(r"(https?://[^:@/]+):?@(.*)", setting)
     return f"{match[1]}:{quote(password, safe='')}@{match[2]}" if match and password else setting
 
 
@@ -106,6 +107,9 @@ def refusal(error: BaseException, proxy: Proxy, address: str) -> UserFacingError
         return UserFacingError("proxy.refuses", retryable=True, status=status, **where)
     if isinstance(error, ProxyError):
         return UserFacingError("proxy.no_proxy_there", retryable=True, **where)
+    # While the way to the proxy is made; what is cut off or late after that may be the coordinator's.
+    if isinstance(error, OSError) and not isinstance(error, SSLError | ConnectionResetError | TimeoutError):
+        return unreachable(proxy)
     return None
 
 

@@ -83,6 +83,14 @@ def total_memory() -> int:
     return int(psutil.virtual_memory().total)
 
 
+def gpu_memory() -> tuple[str, int, int] | None:
+    """Name, bytes and free bytes of the GPU that `choose_device` takes; None: it takes the CPU."""
+    if not torch.cuda.is_available():
+        return None
+    free, total = torch.cuda.mem_get_info()
+    return torch.cuda.get_device_name(), total, free
+
+
 def peak_resident_mib() -> float:
     """Peak memory of this process so far."""
     if sys.platform == "win32":

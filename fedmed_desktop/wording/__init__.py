@@ -12,7 +12,22 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import UserFacingError, disk_fault, plain
-from . import audit, desktop, federation, files, lab, methods, network, notes, policy, registry, screening, secrets, tls
+from . import (
+    audit,
+    checks,
+    desktop,
+    federation,
+    files,
+    lab,
+    methods,
+    network,
+    notes,
+    policy,
+    registry,
+    screening,
+    secrets,
+    tls,
+)
 from .translation import install, later, together, tr
 
 __all__ = ["SENTENCES", "install", "later", "sentence", "together", "told", "tr"]
@@ -24,6 +39,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     code: text
     for area in (
         audit,
+        checks,
         desktop,
         federation,
         files,

@@ -1,10 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Findings about this computer as sentences: where its secret key lies."""
+"""Findings as sentences: about the way to a coordinator, this computer, and where its secret key lies."""
 
 from __future__ import annotations
 
+from typing import Final
+
+from ..site.findings import Finding, Subject
 from ..storage.secrets import Kept
 from . import sentence, together
+from .translation import later, tr
+
+_SUBJECTS: Final[dict[Subject, str]] = {
+    "address": later("Address"),
+    "proxy": later("Proxy"),
+    "name": later("Name"),
+    "line": later("Connection"),
+    "encryption": later("Encryption"),
+    "identity": later("Identity"),
+    "version": later("Version"),
+    "clock": later("Clock"),
+    "speed": later("Speed"),
+    "disk": later("Disk"),
+    "memory": later("Memory"),
+    "key": later("Secret key"),
+}
+
+
+def subject(finding: Finding) -> str:
+    """A word for what was looked at."""
+    return tr(_SUBJECTS[finding.subject])
+
+
+def finding_line(finding: Finding) -> str:
+    """How it is and, unless all is well, what to do."""
+    because = sentence(finding.because, {}) if finding.because else ""
+    return together(sentence(finding.code, finding.params), because)
 
 
 def kept_line(kept: Kept) -> str:

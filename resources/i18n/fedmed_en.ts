@@ -179,6 +179,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n thing(s) must be put right.</source>
+        <translation>
+            <numerusform>One thing must be put right.</numerusform>
+            <numerusform>%n things must be put right.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n thread(s)</source>
         <translation>
             <numerusform>%n thread</numerusform>
@@ -260,6 +267,13 @@
         <translation>
             <numerusform>Leaves in %n second</numerusform>
             <numerusform>Leaves in %n seconds</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Nothing is wrong, but %n thing(s) should be looked at.</source>
+        <translation>
+            <numerusform>Nothing is wrong, but one thing should be looked at.</numerusform>
+            <numerusform>Nothing is wrong, but %n things should be looked at.</numerusform>
         </translation>
     </message>
     <message numerus="yes">

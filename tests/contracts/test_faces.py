@@ -15,13 +15,18 @@ MAY_IMPORT = {
     "storage.roll": {"Member", "OpenInvitation"},
     "storage.audit_file": {"AuditFile", "Verdict", "as_csv", "as_json", "verify_audit"},
     "storage.results": {"Results", "read_results"},
-    "storage.secrets": {"Kept", "NOTE", "Role", "load_key"},  # where a secret key lies
+    "storage.secrets": {"Kept", "NOTE", "Role", "load_key", "where_kept"},  # where a secret key lies
     "storage.journal": {"MOST_STEPS", "stride_of"},  # which steps of a long round are kept
     # What a face asks of a site, and what a site asks of the person at a face.
     "site": {"TAKE_BACK", "Approver", "Jobs", "RuleApprover", "SiteAgent", "Verdict", "operating_user", "with_own_b"},
+    "site.findings": {"Finding", "Level", "Subject"},
     "site.folder": {"carry_over"},
+    "site.invited": {"read_given"},
     "site.link": {"check_address"},
     "site.policy_file": {"PolicyFiles", "check_policy"},
+    "site.preflight": {"Asked", "Gpu", "findings"},
+    "site.proxy": {"SYSTEM", "check_setting", "hide_password", "with_password"},
+    "site.reach": {"Target"},
 }
 
 

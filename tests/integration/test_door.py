@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from fedmed_desktop.coordinator import limits
 from fedmed_desktop.coordinator.certificate import ServerTls, own_certificate
 from fedmed_desktop.coordinator.door import Door
 from fedmed_desktop.coordinator.gate import Visitor
+from fedmed_desktop.coordinator.probe import BYTES
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.site.tls import context_for, peer_key
 from tests.parts.loopback import PATIENCE, until
@@ -154,32 +156,6 @@ async def test_large_messages_pass_both_ways_with_tls(tls: ServerTls) -> None:
         for size in (2**14 - 8, 2**15, 2**20, 2**22):
             await found.send(bytes(size))
             assert await found.recv() == bytes(size)
-
-
-async def test_a_long_answer_arrives_whole_although_the_connection_ends_with_it(tls: ServerTls) -> None:
-    async with door(tls) as made:
-        made._status = lambda: {"sites": "x" * 2**23}
-        assert len((await answer(made, "/status"))[1]) == 2**23 + len('{"sites": ""}')
-
-
-async def test_no_more_is_encrypted_than_the_socket_takes(tls: ServerTls) -> None:
-    """OpenSSL keeps room for what waits encrypted as long as the connection lasts, and a site waits for days."""
-    encrypted: list[int] = []
-
-    async def say_much(made: Door, connection: Visitor) -> None:
-        made.admitted(connection)
-        await connection.recv()
-        sending = asyncio.create_task(connection.send(bytes(2**24)))
-        await until(lambda: connection.transport.get_write_buffer_size() > 0)
-        inner = connection.transport._ssl_protocol  # type: ignore[attr-defined]
-        encrypted.append(inner._outgoing.pending + inner._transport.get_write_buffer_size())
-        await sending
-        await connection.send("done")
-
-    async with door(tls, say_much) as made, line(made, max_size=2**25) as found:
-        await found.send("hello")
-        assert await found.recv() == bytes(2**24) and await found.recv() == "done"
-    assert encrypted[0] < 2**18, encrypted
 
 
 # -- strangers ---------------------------------------------------------------------------------------------------------
@@ -351,3 +327,20 @@ async def test_who_does_not_read_is_dropped_and_others_do_not_notice(
             await quick.send("little")
             assert len(await quick.recv()) == 2**19
         await until(lambda: made.gate.connections == 0)
+
+
+# -- before joining ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_site_can_compare_clocks_and_measure_its_connection_but_only_so_often(tls: ServerTls) -> None:
+    async with door(tls) as made:
+        given = [await answer(made, "/probe") for _ in range(5)]
+        assert [(status, len(body)) for status, body in given[:4]] == [(200, BYTES)] * 4
+        assert given[4][0] == 429 and len(given[4][1]) < 100
+        assert (await answer(made, "/probe", "Origin: https://page.example"))[0] == 403
+        reader, writer = await asyncio.open_connection("127.0.0.1", made.port, ssl=context_for(roots=False))
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        writer.transport.abort()
+    date = next(line.partition(": ")[2] for line in head.split("\r\n") if line.startswith("Date: "))
+    assert abs(parsedate_to_datetime(date) - datetime.now(UTC)) < timedelta(minutes=1)

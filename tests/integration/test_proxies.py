@@ -3,15 +3,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
+from fedmed_desktop import events
 from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.site import Jobs
+from fedmed_desktop.site import proxy as proxy_module
 from fedmed_desktop.site.proxy import Proxy, check_setting, hide_password, proxy_for, refusal, with_password
 from fedmed_desktop.wording import told
+from tests.parts.federation import small_spec
+from tests.parts.loopback import agent, all_of, coordinator, running, until
 from tests.parts.proxies import connect_proxy
 from tests.parts.told import told_as
 
@@ -136,4 +144,48 @@ def test_a_setting_has_one_form(setting: str, form: str) -> None:
 def test_a_password_is_taken_out_of_a_setting_and_put_back() -> None:
     assert hide_password("http://anna:a%40b@proxy:1") == ("http://anna@proxy:1", "a@b")
     assert with_password("http://anna@proxy:1", "a@b") == "http://anna:a%40b@proxy:1"
+    assert with_password(check_setting("anna@proxy:1"), "a@b") == "http://anna:a%40b@proxy:1"
+    assert hide_password(check_setting("anna@proxy:1")) == ("http://anna@proxy:1", "")
     assert hide_password("http://proxy:1") == ("http://proxy:1", "") and with_password("system", "x") == "system"
+
+
+# -- a site ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def even_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coordinator on this computer is reached through the proxy too, as one elsewhere is."""
+    monkeypatch.setattr(proxy_module, "wire", SimpleNamespace(is_loopback=lambda host: False))
+
+
+async def test_a_site_joins_through_its_proxy(tmp_path: Path, even_here: None) -> None:
+    seen: list[events.Event] = []
+    with contextlib.closing(Jobs()) as jobs:
+        async with coordinator(tmp_path / "c", small_spec(), seen) as (host, port):
+            async with connect_proxy(("127.0.0.1", port), "anna", "secret") as there:
+                site = agent(tmp_path, "North", port, jobs, seen, proxy=f"http://anna:secret@127.0.0.1:{there.port}")
+                async with running(site):
+                    await until(lambda: "North" in host.sessions)
+            assert set(there.asked) == {f"127.0.0.1:{port}"}
+    assert not any("secret" in repr(event) for event in seen)
+
+
+async def test_a_site_whose_proxy_refuses_its_password_stops_and_does_not_try_again(
+    tmp_path: Path, even_here: None
+) -> None:
+    with contextlib.closing(Jobs()) as jobs:
+        async with connect_proxy(None, "anna", "other") as there:
+            site = agent(tmp_path, "North", 9, jobs, [], proxy=f"http://anna:secret@127.0.0.1:{there.port}")
+            with told_as("does not accept the name and the password"):
+                await site.run()
+        assert len(there.asked) == 1
+
+
+async def test_a_site_waits_for_a_proxy_that_does_not_answer(tmp_path: Path, even_here: None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    seen: list[events.Event] = []
+    with contextlib.closing(Jobs()) as jobs:
+        async with running(agent(tmp_path, "North", 9, jobs, seen, proxy=f"127.0.0.1:{port}")):
+            await until(lambda: len([one for one in all_of(seen, events.ConnectionChanged) if one.code]) > 1)
+    assert {one.code for one in all_of(seen, events.ConnectionChanged) if one.code} == {"proxy.unreachable"}

@@ -13,6 +13,7 @@ from fedmed_desktop.clinical import Reading, Span, examples
 from fedmed_desktop.desktop.experiment.files import open_experiment
 from fedmed_desktop.desktop.frame.dialogs import AboutDialog, FaultDialog, Question
 from fedmed_desktop.desktop.frame.questions import about_closing
+from fedmed_desktop.desktop.frame.settings import Settings
 from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.guide.window import GuideDialog
 from fedmed_desktop.desktop.join.files import look_at_notes
@@ -24,13 +25,26 @@ from fedmed_desktop.desktop.work.files import look_at_model
 from fedmed_desktop.desktop.work.news import Problem, ReadingShown, Side
 from fedmed_desktop.federation.methods import AdaptiveFedLora
 from fedmed_desktop.resources import resource
+from fedmed_desktop.site.findings import Finding
+from fedmed_desktop.storage.secrets import Kept
 from fedmed_desktop.wording import sentence
+from fedmed_desktop.wording.findings import kept_line
 from tests.parts.results import write_experiment
 from tests.parts.scene import ADDRESS, Lakeview, course, phase, standing, steps
 from tests.ui.scenes import Scene, settle
 from tests.ui.scenes_of_rounds import nobody, told, training
 
 Act = Callable[[Window, Desk], QDialog | None]
+
+KEPT = Kept("file", "/srv/lakeview/fedmed-desktop/sites/lakeview/identity.key", "secret.why.locked")
+FOUND = (
+    Finding("address", "ok", "check.address", {"address": "federation.example.org:8765"}),
+    Finding("proxy", "ok", "check.proxy_given", {"proxy": "http://proxy.lakeview.example:3128"}),
+    Finding("encryption", "ok", "check.encrypted", {"version": "TLS 1.3"}),
+    Finding("clock", "warning", "check.clock_behind", {"minutes": 7}),
+    Finding("memory", "wrong", "check.memory_too_small", {"needed": "36.1 GB", "total": "16.5 GB"}),
+    Finding("key", "ok", KEPT.code, {"detail": KEPT.detail}, KEPT.reason),
+)
 
 # -- join --------------------------------------------------------------------------------------------------------------
 
@@ -250,6 +264,22 @@ def _about(window: Window, desk: Desk) -> QDialog:
     return _opened(AboutDialog(window))
 
 
+def _settings(window: Window, desk: Desk) -> QDialog:
+    """Of a site whose key lies in a file; after a check that found one thing wrong, and one to look at."""
+    del desk
+    window.settings.open_on(Settings(proxy="http://anna:secret@proxy.lakeview.example:3128"))
+    window.settings.key.setText(kept_line(KEPT))
+    window.settings.findings.show_findings(FOUND)
+    return window.settings
+
+
+def _settings_checked(window: Window, desk: Desk) -> QDialog:
+    dialog = _settings(window, desk)
+    settle(dialog)
+    window.settings.page.verticalScrollBar().setValue(window.settings.page.verticalScrollBar().maximum())
+    return dialog
+
+
 def _guide(window: Window, desk: Desk) -> QDialog:
     del desk
     dialog = GuideDialog(window)
@@ -287,6 +317,8 @@ def dialogs() -> list[Scene]:
         Scene("rounds", "fault", training, _fault),
         Scene("rounds", "fault-details", training, _fault_details),
         Scene("rounds", "about", training, _about),
+        Scene("rounds", "settings", training, _settings),
+        Scene("rounds", "settings-checked", training, _settings_checked),
         Scene("rounds", "guide", training, _guide),
         Scene("rounds", "asks-method", nobody, _asks_method),
         Scene("rounds", "said", _waits, _said),

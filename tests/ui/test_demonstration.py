@@ -75,8 +75,8 @@ def test_that_the_dialog_grows_with_its_letters_while_it_is_open(
     one = opened(desktop, tmp_path)
     dialog, before = one.program.demonstration, one.program.demonstration.height()
     for _ in range(4):
-        one.program._scale_text(1)
+        one.program.appearance.step_text_scale(1)
     try:
         one.until(lambda: dialog.height() > before and dialog.about.height() >= dialog.about.sizeHint().height())
     finally:
-        one.program._scale_text(0)
+        one.program.appearance.step_text_scale(0)

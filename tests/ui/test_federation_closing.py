@@ -200,15 +200,15 @@ def test_that_the_window_is_as_it_was_left(desktop: Opened) -> None:
     one.window.resize(790, 700)  # offscreen, a screen has 800 x 800
     one.window.go("trial")
     one.program.appearance.choose("dark")
-    one.program._scale_text(1)
-    one.program._scale_text(1)
+    one.program.appearance.step_text_scale(1)
+    one.program.appearance.step_text_scale(1)
     one.close()
     two = desktop().begin()
     assert two.window.page == "trial" and two.window.trial.isVisible()
     assert (two.window.width(), two.window.height()) == (790, 700)
     assert (two.program.appearance.choice, two.program.appearance.text_scale) == ("dark", 1.5)
     two.program.appearance.choose("light")
-    two.program._scale_text(0)
+    two.program.appearance.step_text_scale(0)
 
 
 def test_that_a_broken_settings_file_is_put_aside_with_a_sentence(desktop: Opened, tmp_path: Path) -> None:

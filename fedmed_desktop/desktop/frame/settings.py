@@ -13,13 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from ...errors import UserFacingError, disk_fault
 from ...files import make_folder, write_durably
+from ...site.proxy import SYSTEM
 from ..work.requests import JoinRequest
 
 FILE = "settings.json"
 
 
 class Settings(BaseModel):
-    """`joined`: the federation that this computer takes part in, gone on with at the next start if `rejoin`."""
+    """`joined`: the federation that this computer takes part in, gone on with at the next start if `rejoin`.
+    `proxy`: "system", "none" or a URL, which may hold a password.
+    """
 
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
 
@@ -30,6 +33,7 @@ class Settings(BaseModel):
     monitor: dict[str, JsonValue] = {}
     joined: JoinRequest | None = None
     rejoin: bool = False
+    proxy: str = SYSTEM
 
 
 class SettingsFile:

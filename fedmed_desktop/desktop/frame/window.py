@@ -31,6 +31,7 @@ from .strip import WorkStrip
 if TYPE_CHECKING:
     from ..experiment.page import ExperimentPage
     from ..monitor.page import MonitorPage
+    from .settings_dialog import SettingsDialog
 
 PAGES: Final = ("rounds", "monitor", "approvals", "trial")
 SIZE: Final = (1280, 720)
@@ -41,6 +42,7 @@ class Window(QMainWindow):
 
     closing = Signal()
     log_requested = Signal()
+    settings_requested = Signal()
     leave_requested = Signal()
 
     def __init__(self, folder: Path, clock: Callable[[], datetime] = utc_now) -> None:
@@ -88,6 +90,7 @@ class Window(QMainWindow):
             self.show_guide
         )
         menu.add(self.tr("Open experiment…"), QKeySequence.StandardKey.Open).triggered.connect(self.ask_experiment)
+        menu.add(self.tr("Settings…"), QKeySequence.StandardKey.Preferences).triggered.connect(self.settings_requested)
         menu.add(self.tr("Open the log file")).triggered.connect(self.log_requested)
         menu.add(self.tr("About and licences")).triggered.connect(self._about.open)
         menu.add_separator()
@@ -131,6 +134,13 @@ class Window(QMainWindow):
         page.experiment_asked.connect(self.ask_experiment)
         self._stack.addWidget(page)
         return page
+
+    @cached_property
+    def settings(self) -> SettingsDialog:
+        """Made at the first need."""
+        from .settings_dialog import SettingsDialog
+
+        return SettingsDialog(self)
 
     @cached_property
     def experiment(self) -> ExperimentPage:

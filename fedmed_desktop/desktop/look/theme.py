@@ -23,6 +23,7 @@ Choice = Literal["system", "light", "dark", "contrast"]
 CHOICES: Final[tuple[Choice, ...]] = ("system", "light", "dark", "contrast")
 TEXT_PX: Final = 14
 SCALES: Final = (1.0, 2.0)  # least and greatest text scale
+_SCALE_STEP = 0.25
 # Tried in this order where the system's own font is unknown or a stopgap; the first one installed is taken.
 FONTS: Final = ("Inter", "Segoe UI", "SF Pro Text", "Noto Sans", "Cantarell", "Ubuntu", "Liberation Sans")
 _STOPGAPS: Final = frozenset(
@@ -198,6 +199,11 @@ class Appearance(QObject):
         if scale != self._scale:
             self._scale = scale
             self._apply()
+
+    @Slot(int)
+    def step_text_scale(self, steps: int) -> None:
+        """Larger by so many steps; 0: as at first."""
+        self.set_text_scale(self._scale + steps * _SCALE_STEP if steps else 1.0)
 
     @Slot()
     def _follow(self) -> None:

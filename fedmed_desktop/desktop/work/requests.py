@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ...clinical import AnswerForm
 from ...clinical.reading import Lengths
@@ -16,7 +16,7 @@ from .news import Side
 
 class JoinRequest(BaseModel):
     """A form that was right, and the folder that keeps the site's state. Kept between starts as JSON. `types_map` None:
-    the `types.toml` beside the notes, if there is one.
+    the `types.toml` beside the notes, if there is one. `proxy`: of the settings, not kept here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +27,7 @@ class JoinRequest(BaseModel):
     notes: Path
     types_map: Path | None = None
     data_dir: Path
+    proxy: str = Field("system", exclude=True, repr=False)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--check`: whether this computer can take part, looked at before it joins; each finding is a sentence."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+from pathlib import Path
+
+from ..site.findings import Finding, Level
+from ..site.invited import read_given
+from ..site.preflight import Asked, Gpu, findings
+from ..site.proxy import check_setting
+from ..site.reach import Target
+from ..wording.findings import finding_line, subject
+from .proxy import add_proxy
+
+_MARKS: dict[Level, str] = {"ok": "ok", "warning": "look", "wrong": "WRONG"}
+
+
+def run(argv: list[str]) -> int:
+    """Prints what was found; 1 where something is wrong."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if not any((options.invitation, options.join, options.model, options.data_dir)):
+        parser.error("say what to look at: --invitation or --join, --model, --data-dir")
+    asked = Asked(_target(options), options.model, options.data_dir, _gpu() if options.model else None)
+    found = findings(asked)
+    if options.json:
+        print(json.dumps([_plain(finding) for finding in found], indent=2, ensure_ascii=False))
+    else:
+        for finding in found:
+            print(f"{_MARKS[finding.level]:5}  {subject(finding)}: {finding_line(finding)}")
+    return 1 if any(finding.level == "wrong" for finding in found) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fedmed-desktop --check",
+        description="Look whether this computer can take part. Nothing is joined, and the invitation stays unused.",
+        allow_abbrev=False,
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--invitation", metavar="LINE_OR_FILE", help="the invitation, or the file that it is in")
+    where.add_argument("--join", metavar="URL", help="the coordinator's address, such as ws://127.0.0.1:8765")
+    parser.add_argument("--model", type=Path, metavar="PATH", help="the federation's base model")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where this site will keep its state")
+    add_proxy(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    return parser
+
+
+def _target(options: argparse.Namespace) -> Target | None:
+    proxy = check_setting(options.proxy)
+    if options.invitation:
+        invitation = read_given(options.invitation)
+        return Target(invitation.url, invitation.fingerprint, invitation.roots, proxy)
+    return Target(options.join, proxy=proxy) if options.join else None
+
+
+def _gpu() -> Gpu | None:
+    """Asks torch, which takes seconds to load; None where it, or a GPU, is not there."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    from ..training.device import gpu_memory
+
+    found = gpu_memory()
+    return Gpu(*found) if found else None
+
+
+def _plain(finding: Finding) -> dict[str, object]:
+    return {
+        "subject": finding.subject,
+        "level": finding.level,
+        "code": finding.code,
+        "params": dict(finding.params),
+        "sentence": finding_line(finding),
+    }

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Findings of a look at a site's connection and computer: each says what was looked at, how it is, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..errors import UserFacingError
+
+Subject = Literal[
+    "address", "proxy", "name", "line", "encryption", "identity", "version", "clock", "speed", "disk", "memory", "key"
+]
+Level = Literal["ok", "warning", "wrong"]
+Params = Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`code` and, where there is one, `because` are codes of sentences, which say what to do unless all is well."""
+
+    subject: Subject
+    level: Level
+    code: str
+    params: Params = field(default_factory=dict)
+    because: str = ""
+
+    @classmethod
+    def of(cls, subject: Subject, error: UserFacingError, level: Level = "wrong") -> Finding:
+        return cls(subject, level, error.code, error.params)
+
+
+Tell = Callable[[Finding], None]
+
+
+def gigabytes(size: float) -> str:
+    """An amount of memory or disk for a person."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.0f} MB"

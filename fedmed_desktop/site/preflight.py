@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Look at everything that a site needs before it joins: the way to the coordinator, disk, memory, GPU and secret key.
+
+Neither Qt nor torch: facts about a GPU are handed in by who may ask for them. It joins nothing and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from ..errors import UserFacingError, disk_fault
+from ..federation.spec import LoraSettings
+from ..lora.base_model import decoder_linears, weight_count
+from ..storage.secrets import where_kept
+from .findings import Finding, Params, Tell, gigabytes
+from .reach import Target, look_at_line
+
+# All inferred. Beside the weights (float32 on the CPU, bfloat16 on a GPU) come activations, gradients and the program.
+_SPARE: Final = 1.25
+_PROGRAM_BYTES: Final = 1.5e9
+_BYTES_ON_CPU: Final = 4
+_BYTES_ON_GPU: Final = 2
+_FACTOR_BYTES: Final = 4
+# Adapters that a site keeps at most at one time, with the checkpoint of a training and its optimizer's state.
+_ADAPTERS_KEPT: Final = 12
+_DISK_BYTES: Final = 1e9
+_TOO_LITTLE_DISK: Final = 2e8
+_SLOW_SECONDS: Final = 1800.0
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU that training would use."""
+
+    name: str
+    total: int  # bytes
+    free: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Things to look at; None: not known yet, and left out. `rank`: of the federation, where it is known."""
+
+    target: Target | None = None
+    model: Path | None = None
+    data_dir: Path | None = None
+    gpu: Gpu | None = None
+    rank: int = LoraSettings().rank
+
+    def on(self, gpu: Gpu | None) -> Asked:
+        return replace(self, gpu=gpu)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """Sizes of a base model: numbers in it, and bytes of an adapter for it."""
+
+    weights: int
+    adapter: int
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def look(asked: Asked, tell: Tell, clock: Callable[[], datetime] = _now) -> None:
+    """Tells each finding as soon as there is one; takes seconds, up to a minute where nothing answers."""
+    speed = await look_at_line(asked.target, clock, tell) if asked.target else None
+    model = await asyncio.to_thread(_sizes, asked, tell) if asked.model else None
+    if speed:
+        tell(_speed_finding(speed, model, asked.rank))
+    for finding in await asyncio.to_thread(_computer, asked, model):
+        tell(finding)
+
+
+def findings(asked: Asked, clock: Callable[[], datetime] = _now) -> list[Finding]:
+    """All of them at once; for a thread that has no event loop."""
+    found: list[Finding] = []
+    asyncio.run(look(asked, found.append, clock))
+    return found
+
+
+def _sizes(asked: Asked, tell: Tell) -> _Model | None:
+    assert asked.model is not None
+    try:
+        linears = decoder_linears(asked.model)
+        adapter = sum((d + k) * asked.rank * _FACTOR_BYTES for d, k in linears.values())
+        return _Model(weight_count(asked.model), adapter)
+    except UserFacingError as error:
+        tell(Finding.of("memory", error))
+        return None
+
+
+def _speed_finding(speed: float, model: _Model | None, rank: int) -> Finding:
+    shown: Params = {"speed": f"{speed * 8 / 1e6:,.1f}"}
+    if model is None:
+        return Finding("speed", "ok", "check.speed", shown)
+    seconds = 2 * model.adapter / speed
+    params: Params = {**shown, "size": gigabytes(model.adapter), "rank": rank, "minutes": max(1, round(seconds / 60))}
+    if seconds > _SLOW_SECONDS:
+        return Finding("speed", "warning", "check.speed_slow", params)
+    return Finding("speed", "ok", "check.speed_round" if seconds >= 60 else "check.speed_quick", params)
+
+
+def _computer(asked: Asked, model: _Model | None) -> list[Finding]:
+    found = []
+    if asked.data_dir is not None:
+        found.append(_disk(asked.data_dir, model))
+    if model is not None:
+        found.append(_on_gpu(asked.gpu, model) if asked.gpu else _in_memory(model))
+    if asked.data_dir is not None:
+        found.append(_key(asked.data_dir))
+    return found
+
+
+def _disk(data_dir: Path, model: _Model | None) -> Finding:
+    place = next(folder for folder in (data_dir.absolute(), *data_dir.absolute().parents) if folder.exists())
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        return Finding.of("disk", disk_fault(error, place))
+    needed = _DISK_BYTES + (model.adapter * _ADAPTERS_KEPT if model else 0)
+    params = {"path": str(data_dir), "free": gigabytes(free), "needed": gigabytes(needed)}
+    if free < _TOO_LITTLE_DISK:
+        return Finding("disk", "wrong", "check.disk_full", params)
+    if free < needed:
+        return Finding("disk", "warning", "check.disk_little", params)
+    return Finding("disk", "ok", "check.disk", params)
+
+
+def _in_memory(model: _Model) -> Finding:
+    memory = psutil.virtual_memory()
+    weights = model.weights * _BYTES_ON_CPU
+    needed = weights * _SPARE + _PROGRAM_BYTES
+    params = {"needed": gigabytes(needed), "total": gigabytes(memory.total), "free": gigabytes(memory.available)}
+    if memory.total < weights:
+        return Finding("memory", "wrong", "check.memory_too_small", params)
+    if memory.total < needed:
+        return Finding("memory", "warning", "check.memory_small", params)
+    if memory.available < needed:
+        return Finding("memory", "warning", "check.memory_taken", params)
+    return Finding("memory", "ok", "check.memory", params)
+
+
+def _on_gpu(gpu: Gpu, model: _Model) -> Finding:
+    weights = model.weights * _BYTES_ON_GPU
+    needed = weights * _SPARE + _PROGRAM_BYTES
+    sizes = {"needed": gigabytes(needed), "total": gigabytes(gpu.total), "free": gigabytes(gpu.free)}
+    params = {"gpu": gpu.name, **sizes}
+    if gpu.total < weights:
+        return Finding("memory", "wrong", "check.gpu_too_small", params)
+    if gpu.total < needed:
+        return Finding("memory", "warning", "check.gpu_small", params)
+    if gpu.free < needed:
+        return Finding("memory", "warning", "check.gpu_taken", params)
+    return Finding("memory", "ok", "check.gpu", params)
+
+
+def _key(data_dir: Path) -> Finding:
+    """Where the key lies; the keyring is not asked, which might open a window."""
+    try:
+        kept = where_kept(data_dir, "site")
+    except UserFacingError as error:
+        return Finding.of("key", error)
+    if kept is None:
+        return Finding("key", "ok", "check.no_key")
+    return Finding("key", "ok", kept.code, {"detail": kept.detail}, kept.reason)

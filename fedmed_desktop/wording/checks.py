@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sentences about a site's connection and computer, as a check before joining finds them."""
+
+from typing import Final
+
+SENTENCES: Final = {
+    "check.address": "The coordinator is at {address}; the connection is encrypted.",
+    "check.address_here": "The coordinator is at {address}, on this computer.",
+    "check.busy": "The coordinator at {address} has too many connections just now. Try again in a minute.",
+    "check.clock": "This computer and the coordinator agree about the time.",
+    "check.clock_ahead": "This computer's clock is ahead of the coordinator's (minutes: {minutes}). One of the two is "
+    "wrong: let both computers take the time from a time server.",
+    "check.clock_behind": "This computer's clock is behind the coordinator's (minutes: {minutes}). One of the two is "
+    "wrong: let both computers take the time from a time server.",
+    "check.cut_off": "The connection to {address} was cut off at once. Either the program there does not encrypt "
+    "connections: check the address with the host. Or a firewall ends what it cannot read: ask the people who run this "
+    "network not to inspect connections to it.",
+    "check.disk": "{free} are free for the folder {path}.",
+    "check.disk_full": "Only {free} are free for the folder {path}, and about {needed} are needed. Free some space, or "
+    "choose a folder on another disk.",
+    "check.disk_little": "{free} are free for the folder {path}; about {needed} may be needed. Free some space before "
+    "the federation begins.",
+    "check.encrypted": "The connection is encrypted with {version}.",
+    "check.gpu": "{gpu} has {total} of memory, {free} of it free; training this model takes about {needed}.",
+    "check.gpu_small": "Training this model takes about {needed} and {gpu} has {total}: it may not fit. Hold the model "
+    "in 4 bits (--nf4), or ask the host for a smaller model.",
+    "check.gpu_taken": "Training this model takes about {needed}, but only {free} of {gpu}'s {total} are free. Close "
+    "what else uses it before the federation begins.",
+    "check.gpu_too_small": "This model does not fit into {gpu}: it takes about {needed}, and there are {total}. Hold "
+    "it in 4 bits (--nf4), use a computer with a larger GPU, or ask the host for a smaller model.",
+    "check.identity": "It is the coordinator of the invitation (fingerprint {fingerprint}).",
+    "check.identity_here": "The coordinator on this computer has the fingerprint {fingerprint}.",
+    "check.identity_unknown": "The coordinator has the fingerprint {fingerprint}. Whether it is the right one, only an "
+    "invitation can tell: ask the host for one.",
+    "check.line": "A connection to {address} can be made, in {milliseconds} ms.",
+    "check.memory": "This computer has {total} of memory, {free} of it free; training this model takes about {needed}.",
+    "check.memory_small": "Training this model takes about {needed}, and this computer has {total} of memory: it may "
+    "not fit. Hold the model in 4 bits (--nf4), or use a computer with more memory.",
+    "check.memory_taken": "Training this model takes about {needed}, but only {free} of this computer's {total} are "
+    "free. Close other programs before the federation begins.",
+    "check.memory_too_small": "This model does not fit into this computer's memory: it takes about {needed}, and there "
+    "are {total}. Use a computer with more memory, or ask the host for a smaller model.",
+    "check.name": "The name {host} is known: {found}.",
+    "check.no_key": "This site has no secret key yet. It is made when the site joins first.",
+    "check.no_line": "No connection to {address} can be made. A firewall between the two may block it: ask the people "
+    "who run this network to allow outgoing TCP connections to {host}, port {port}; or give the proxy that they use.",
+    "check.no_name": "The name {host} is not known here. Check its spelling and this computer's network; if the name "
+    "is only known inside a hospital or a VPN, connect to that first, or ask the host for the address in numbers.",
+    "check.no_proxy": "No proxy is used.",
+    "check.nobody_listens": "The computer at {host} answers, but no program listens on port {port}. Ask the host "
+    "whether the coordinator runs, and whether the port is right.",
+    "check.other_name": "The coordinator at {address} does not answer to the name {host}. Ask the host to start it "
+    "with --public-address {address}.",
+    "check.other_program": "Another program answers at {address}, not a coordinator. Check the address and the port "
+    "with the host.",
+    "check.proxy_given": "The connection goes through the proxy {proxy}, as chosen.",
+    "check.proxy_system": "The connection goes through the proxy {proxy}, as this computer's settings say.",
+    "check.says_nothing": "Something answers at {address}, but then says nothing. A firewall may hold back what it "
+    "does not know: ask the people who run this network to let WebSocket connections to it pass.",
+    "check.speed": "The coordinator sends {speed} Mbit/s or more to this computer.",
+    "check.speed_quick": "The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} "
+    "(rank {rank}), there and back take less than a minute in a round.",
+    "check.speed_round": "The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} "
+    "(rank {rank}), there and back take about this many minutes in a round: {minutes}.",
+    "check.speed_slow": "The coordinator sends only {speed} Mbit/s to this computer. With an adapter of {size} (rank "
+    "{rank}), there and back take about this many minutes in a round: {minutes}. Tell the host, who can choose longer "
+    "deadlines or a smaller rank; or use a faster connection.",
+    "check.speed_unknown": "How fast the connection is could not be measured. The first round will show it.",
+    "check.version": "Both sides speak version {version} of the protocol.",
+}
