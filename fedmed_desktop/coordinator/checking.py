@@ -44,11 +44,21 @@ class Checking:
             await asyncio.to_thread(self._check, name, plan, update, path)
 
     def _check(self, name: str, plan: Plan, update: Update, path: Path) -> None:
+        """The start is not hashed again for each site; but before one is blamed, it is."""
+        start = self._blobs.path(plan.start)
+        known = self._whole.get(plan.start) == _stamp(start)
+        try:
+            self._read(name, plan, update, path, BlobReader(start, None if known else plan.start))
+        except UserFacingError:
+            if not known:
+                raise
+            self._read(name, plan, update, path, BlobReader(start, plan.start))
+
+    def _read(self, name: str, plan: Plan, update: Update, path: Path, started: BlobReader) -> None:
         if name == "control":
             with BlobReader(path, update.parts[name].sha256) as change:
                 check_adapter(change, self._spec, plan)
             return
-        started = BlobReader(self._blobs.path(plan.start), plan.start)
         sha256 = update.parts[name].sha256  # once more: it may have lain here for long
         with started as start, open_update(path, plan.shared, start, sha256) as after:
             if plan.own:  # the rest is the site's own, and so is what its norms are about

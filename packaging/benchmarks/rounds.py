@@ -136,7 +136,7 @@ class Ready:
         self._name = name
         self._first = self._result(initial)
 
-    def _result(self, adapter: Adapter) -> tuple[Report, bytes]:
+    def _result(self, adapter: Adapter) -> tuple[Report, bytes, Part]:
         after = trained(adapter, self._name)
         report = Report(
             notes=10,
@@ -148,11 +148,11 @@ class Ready:
             update_norm=algebra.distance(after, adapter),
             effective_rank=1.0,
         )
-        return report, after.to_blob()
+        blob = after.to_blob()
+        return report, blob, Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob))
 
     def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
-        report, blob = self._first if plan.round == 1 else self._result(given.start)
-        part = Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob))
+        report, blob, part = self._first if plan.round == 1 else self._result(given.start)
         update = Update(round=plan.round, parts={"adapter": part}, report=report)
         return LocalResult(update, {"adapter": blob}, Evidence(rank=plan.rank))
 
