@@ -8,6 +8,7 @@ import asyncio
 from pathlib import Path
 
 from ..errors import UserFacingError
+from .joining import add_destination, destination
 from .logs import add_log_level, log_to_stderr
 from .numbers import positive
 from .proxy import add_proxy
@@ -26,8 +27,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Take part in a federation without a screen. Nothing leaves before it is approved.",
         allow_abbrev=False,
     )
-    parser.add_argument("--join", required=True, metavar="URL", help="the coordinator, such as ws://127.0.0.1:8765")
-    parser.add_argument("--name", required=True, help="this site's name in the federation")
+    add_destination(parser)
     parser.add_argument("--model", required=True, metavar="PATH_OR_ID", help="the federation's base model")
     parser.add_argument(
         "--notes",
@@ -69,7 +69,6 @@ def _parser() -> argparse.ArgumentParser:
 async def _take_part(options: argparse.Namespace) -> int:
     from ..clinical import read_notes_folder, read_types_map
     from ..lora.base_model import fingerprint
-    from ..protocol.messages import site_name
     from ..site import Jobs, RuleApprover, SiteAgent
     from ..site.policy_file import PolicyFiles, check_policy
     from ..site.proxy import check_setting
@@ -79,7 +78,7 @@ async def _take_part(options: argparse.Namespace) -> int:
     from .console import face_for
     from .signals import stop_event
 
-    options.name = site_name(options.name)
+    where = destination(options)
     if options.approve_rule is not None and not options.approve_rule.strip():
         raise UserFacingError("site.rule_reason")
     proxy = check_setting(options.proxy)
@@ -89,22 +88,23 @@ async def _take_part(options: argparse.Namespace) -> int:
     notes = read_notes_folder(options.notes)
     if options.types_map is not None:
         read_types_map(options.types_map)  # names a mistake in it before the base model is loaded
-    face = face_for(f"{options.name}: joins {options.join}")
+    face = face_for(f"{where.name}: joins {where.address}")
     jobs = Jobs()
     base = LoadedBase(model, "nf4" if options.nf4 else None)
     stopped = stop_event()
     try:
         agent = SiteAgent(
-            name=options.name,
-            address=options.join,
+            name=where.name,
+            address=where.address,
+            invitation=where.invitation,
             data_dir=options.data_dir,
             base_fingerprint=fingerprint(model),
             make_trainer=trainer_factory(
-                base, options.name, notes, options.notes, face.emit, types_file=options.types_map
+                base, where.name, notes, options.notes, face.emit, types_file=options.types_map
             ),
             approver=RuleApprover(options.approve_rule)
             if options.approve_rule
-            else TerminalApprover(face, options.join, policy),
+            else TerminalApprover(face, where.address, policy),
             jobs=jobs,
             emit=face.emit,
             rank_cap=options.rank_cap,

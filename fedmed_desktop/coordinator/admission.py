@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from ..errors import UserFacingError
 from ..protocol.messages import Hello
+from ..storage import Ledger
 from ..storage.audit import Audit
-from ..storage.registry import LegacySite, Registry
+from ..storage.registry import REGISTRY_FILE, Registry
 from ..storage.roll import Member
 
 _LOG = logging.getLogger(__name__)
 
-REGISTRY_FILE: Final = "registry.sqlite"
 # How soon a revocation or confirmation by another process is noticed. It is promised within a second.
 _LOOK_SECONDS: Final = 0.25
 
@@ -26,14 +26,13 @@ _LOOK_SECONDS: Final = 0.25
 class Admission:
     """Registry of one coordinator as its server sees it. `join` blocks on the disk; the rest is for its event loop."""
 
-    def __init__(
-        self, data_dir: Path, legacy: Collection[LegacySite], known: Collection[str], confirm_sites: bool
-    ) -> None:
-        """`known`: sites that the ledger names. Raises UserFacingError if the registry is damaged or lost."""
+    def __init__(self, data_dir: Path, ledger: Ledger, confirm_sites: bool) -> None:
+        """Raises UserFacingError if the registry is damaged or lost."""
         path = data_dir / REGISTRY_FILE
-        if known and not legacy and not path.exists():
+        if ledger.has_registry() and not path.exists():
             raise UserFacingError("storage.lost", path=str(path), folder=str(data_dir))
-        self._registry = Registry(path, legacy)
+        self._registry = Registry(path, ledger.legacy_sites())
+        ledger.registry_began(datetime.now(UTC))
         self._confirm = confirm_sites
         self.on_this_computer = True  # only a plain socket listens, and nobody else has been told an address
 

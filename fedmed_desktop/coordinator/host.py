@@ -80,7 +80,7 @@ class Host:
             self.rounds: Rounds = self._ledger.load_rounds(spec)
             check_adapters(self.blobs, self.rounds.state)
             self.key, self.kept = load_key(data_dir, "coordinator")
-            self.admission = Admission(data_dir, self._ledger.legacy_sites(), self.rounds.state.sites, confirm_sites)
+            self.admission = Admission(data_dir, self._ledger, confirm_sites)
             self.trail = Trail(data_dir, spec.name, self.key.fingerprint, clock)
             self.admission.keep_audit(self.trail.audit)
         except BaseException:

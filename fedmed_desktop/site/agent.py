@@ -302,6 +302,7 @@ class SiteAgent:
             "federation": welcome.federation,
             "coordinator": fingerprint(self._coordinator),
             "address": self._link.address,
+            "name": self.name,
             "spec": welcome.spec.model_dump_json(),
         }
         if self._invitation:

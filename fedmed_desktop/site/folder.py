@@ -23,6 +23,21 @@ def carry_over(before: Path, now: Path) -> None:
         before.rename(now)
 
 
+def known_coordinator(folder: Path) -> tuple[str, str] | None:
+    """The coordinator's address and the site's name, as the site in this folder joined; None where none has.
+
+    Raises UserFacingError where the folder is in use or damaged.
+    """
+    if not (folder / STATE).is_file():
+        return None
+    outbox = Outbox(folder / STATE, BlobStore(folder / "blobs"))
+    try:
+        address, name = outbox.recall("address"), outbox.recall("name")
+    finally:
+        outbox.close()
+    return (address, name) if address and name else None
+
+
 def _never_joined(folder: Path) -> bool:
     try:
         outbox = Outbox(folder / STATE, BlobStore(folder / "blobs"))

@@ -65,6 +65,7 @@ _MIGRATIONS: Final[Migrations] = (
         "ALTER TABLE dumps ADD COLUMN hash TEXT NOT NULL DEFAULT ''",
         _sites_and_chains,
     ),
+    ("CREATE TABLE registry (began TEXT NOT NULL)",),
 )
 
 
@@ -157,6 +158,16 @@ class Ledger:
                 return seq, parsed(_STATE, body, self._path, "dumps", seq, self._warn)
             _LOG.warning("%s: dump %s is damaged and is passed over", self._path, seq)
         return 0, None
+
+    def has_registry(self) -> bool:
+        """Whether a registry was ever opened beside this ledger: a missing one is lost then, not new."""
+        return bool(self._database.rows("SELECT 1 FROM registry"))
+
+    def registry_began(self, now: datetime) -> None:
+        """Notes that there is a registry now; repeating changes nothing."""
+        if not self.has_registry():
+            with self._database.transaction() as connection:
+                connection.execute("INSERT INTO registry VALUES (?)", (now.astimezone(UTC).isoformat(),))
 
     def legacy_sites(self) -> tuple[LegacySite, ...]:
         """Sites that an earlier version let in by a token; who may take part is in the registry since."""

@@ -88,7 +88,11 @@ SENTENCES: Final = {
     "http://name:password@…, with --proxy, in HTTPS_PROXY or in Settings.",
     "proxy.wrong_password": "The proxy {proxy} does not accept the name and the password that it was given. Correct "
     "them before you try again: repeated tries may lock the account.",
+    "site.invited_name": "The invitation is for the site {invited}, not for {name}. Leave out --name.",
     "site.name": "{name} cannot be a site's name. Use up to 60 letters, digits, spaces and . , ' - & ( ), and begin "
     "with a letter or digit.",
+    "site.no_coordinator": "The site in {path} has joined no federation yet. Give the host's invitation with "
+    "--invitation, or --join and --name for a coordinator on this computer.",
     "site.rule_reason": "A rule needs a reason: say in a few words why every update may be sent.",
+    "site.two_coordinators": "Give either an invitation or the address of a coordinator on this computer, not both.",
 }

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     # What a face asks of a site, and what a site asks of the person at a face.
     "site": {"TAKE_BACK", "Approver", "Jobs", "RuleApprover", "SiteAgent", "Verdict", "operating_user", "with_own_b"},
     "site.findings": {"Finding", "Level", "Subject"},
-    "site.folder": {"carry_over"},
+    "site.folder": {"carry_over", "known_coordinator"},
     "site.invited": {"read_given"},
     "site.link": {"check_address"},
     "site.policy_file": {"PolicyFiles", "check_policy"},

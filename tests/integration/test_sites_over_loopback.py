@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop import events
-from fedmed_desktop.coordinator.admission import REGISTRY_FILE
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec, Rounds
 from fedmed_desktop.federation.combine import Term, combine_factors
@@ -34,7 +33,6 @@ from fedmed_desktop.protocol.messages import (
 from fedmed_desktop.protocol.transfer import MAX_FRAME_BYTES, Chunk
 from fedmed_desktop.site import Jobs, RuleApprover, SiteAgent, Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Ledger
-from fedmed_desktop.storage.registry import Registry
 from tests.parts.federation import INITIAL, NumpyTrainer, moved, result_of, small_spec
 from tests.parts.loopback import (
     PATIENCE,
@@ -356,10 +354,6 @@ async def test_that_a_combination_that_a_crash_cut_off_is_done_at_the_next_start
     for given in inputs:
         ledger.append(given, now)
     ledger.close()
-    registry = Registry(tmp_path / REGISTRY_FILE)
-    for site in "AB":
-        registry.join(RawSite(0, site, site.lower() * 64).key.public, site=site, now=now, open_to_all=True)
-    registry.close()
     terms = [Term(r.update.sha256, 0.5, Adapter.from_blob(r.blobs["adapter"])) for r in results.values()]
     expected = combine_factors(terms).adapter
     (tmp_path / "blobs" / "parts" / f"{expected.sha256}.new").write_bytes(expected.to_blob()[:100])
