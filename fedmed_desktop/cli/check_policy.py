@@ -17,11 +17,41 @@ _DOES = {
 }
 
 
+EXAMPLE = """\
+# Everything here is optional. A policy only ever tightens what the program does by itself.
+most_rank = 32                     # of an adapter
+most_bytes = 100_000_000           # of an update
+least_notes = 50                   # that it was trained on
+scalars = ["notes", "supervised_tokens", "steps", "update_norm", "loss_before", "loss_after"]
+approvers = ["a.lind", "r.okafor"] # names of accounts on this computer
+four_eyes = true                   # two different people
+default = "ask"                    # where no rule holds: allow (no more than the program asks for), ask or deny
+locked = ["most_rank"]             # in this computer's file only: no other file may set these
+
+[[hours]]                          # in which anything of an update may leave
+days = ["mon", "tue", "wed", "thu", "fri"]
+opens = "07:00"
+closes = "19:00"
+
+[[rule]]                           # the first that holds decides
+name = "too large a step"
+action = "deny"
+over_norm_ratio = 5.0              # of the update's norm to that of the one before
+
+[[rule]]
+name = "tests"
+action = "allow"
+environment = "test"
+"""
+
+
 def run(argv: list[str]) -> int:
     """Prints it. A file with a mistake ends the program with the sentence that a site would show."""
     parser = argparse.ArgumentParser(
         prog="fedmed-desktop --check-policy",
         description="Say what the policy of this site lets leave. This computer's file and yours hold together.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"an example:\n\n{EXAMPLE}",
         allow_abbrev=False,
     )
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a policy as --site --policy would take it")

@@ -50,13 +50,17 @@ def system_file() -> Path:
     return Path("/Library/Application Support" if sys.platform == "darwin" else "/etc") / _PLACE
 
 
-def user_file() -> Path:
-    """Where a user keeps a policy of their own."""
+def user_file() -> Path | None:
+    """Where a user keeps a policy of their own; None for an account without a home."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
     if sys.platform == "win32":
-        return Path(os.environ.get("APPDATA", Path.home())) / _PLACE
+        return Path(os.environ.get("APPDATA", home)) / _PLACE
     if sys.platform == "darwin":
-        return Path.home() / "Library/Application Support" / _PLACE
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / _PLACE
+        return home / "Library/Application Support" / _PLACE
+    return Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / _PLACE
 
 
 class PolicyFiles:
@@ -131,7 +135,8 @@ def _bytes(path: Path, must_exist: bool, owner: int | None) -> bytes | None:
         with path.open("rb") as file:
             if owner is not None and os.name == "posix":
                 _check_owner(path, os.fstat(file.fileno()), owner)
-                _check_owner(path.parent, path.parent.stat(), owner)
+                folder = path.resolve().parent
+                _check_owner(folder, folder.stat(), owner)
             return file.read()
     except (FileNotFoundError, NotADirectoryError):
         if must_exist:
@@ -154,6 +159,8 @@ def _table(data: bytes, path: Path) -> dict[str, Any]:
         _unreadable(path, "it is not UTF-8 text")
     except tomllib.TOMLDecodeError as error:
         _unreadable(path, f"it is not valid TOML: {error}")
+    except RecursionError:
+        _unreadable(path, "its values are nested too deep")
 
 
 def _unreadable(path: Path, reason: str) -> NoReturn:

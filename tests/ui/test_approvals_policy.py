@@ -133,6 +133,21 @@ def test_that_another_account_approves_second_without_a_name(shown: Shown, entry
     assert form.send.isEnabled() and not form.policy.second.isVisible()
 
 
+def test_that_what_the_policy_holds_back_after_its_approval_is_not_called_on_its_way(
+    shown: Shown, entry: Entry
+) -> None:
+    shown.site.approve(entry)
+    shown.site.release(entry)
+    on_its_way = events.PhaseChanged(site="north", round=entry.plan.round, phase="uploading")
+    shown.site.desk.fold([on_its_way])
+    shown.policy(entry, "ask", "default", opens=NOW + timedelta(days=2))
+    outcome = shown.page.decision.outcome
+    assert outcome.headline.text() == "Approved" and "nothing leaves before" in outcome.text.text()
+    shown.site.desk.fold([on_its_way])
+    shown.refresh()
+    assert outcome.headline.text() == "Sending"
+
+
 def test_that_an_approval_outside_the_hours_says_when_it_leaves_and_can_be_taken_back(
     shown: Shown, entry: Entry
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop.cli import main
+from fedmed_desktop.cli.check_policy import EXAMPLE
 from fedmed_desktop.federation.policy import Facts, Policy, decide
 from fedmed_desktop.site.policy_file import PolicyFiles, system_file, user_file
 from fedmed_desktop.wording import sentence
@@ -69,7 +70,8 @@ def said(files: PolicyFiles) -> tuple[str, str, str]:
 
 def test_that_nothing_is_in_force_without_a_file(places: Places) -> None:
     assert places.files()().layers == ()
-    assert system_file().parts[-2:] == user_file().parts[-2:] == ("fedmed-desktop", "policy.toml")
+    own = user_file()
+    assert own and system_file().parts[-2:] == own.parts[-2:] == ("fedmed-desktop", "policy.toml")
 
 
 def test_that_a_file_is_read_whole_and_known_by_its_hash(places: Places) -> None:
@@ -121,6 +123,26 @@ def test_that_a_mistake_in_a_file_lets_nothing_leave_and_is_named(text: str, wor
     assert (action, rule) == ("deny", "unreadable") and str(places.user) in told
     assert "Nothing leaves this site" in told
     assert re.search(words, told), told
+
+
+def test_that_a_file_nested_too_deep_lets_nothing_leave(places: Places) -> None:
+    places.write(places.user, f"scalars = {'[' * 5000}{']' * 5000}")
+    assert said(places.files())[:2] == ("deny", "unreadable")
+
+
+def test_that_the_example_in_the_help_is_a_policy(places: Places) -> None:
+    places.write(places.system, EXAMPLE)
+    (layer,) = places.files()().layers
+    assert layer.fault is None and [rule.name for rule in layer.policy.rule] == ["too large a step", "tests"]
+    assert layer.policy.model_fields_set >= set(Policy.model_fields)
+
+
+def test_that_an_account_without_a_home_has_no_file_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert user_file() is None and PolicyFiles().others == ()
 
 
 def test_that_a_file_that_is_named_must_be_there(places: Places) -> None:

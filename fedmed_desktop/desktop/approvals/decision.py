@@ -12,6 +12,7 @@ from ...events import UpdateRefused
 from ...storage import Entry
 from ...wording import later, sentence, together, tr
 from ..work.desk import Desk
+from .policy import held_back
 from .sheet import grouped, shown_hash, title
 
 # What most people write (inferred); they go into the reason as they stand.
@@ -166,6 +167,8 @@ def _waits_for_coordinator(entry: Entry, desk: Desk) -> bool:
 
 
 def _sending(entry: Entry, desk: Desk) -> Outcome:
+    if held := held_back(entry, desk):
+        return Outcome(tr("Approved"), together(held, tr("It can no longer be taken back.")), "clock", "warn")
     if _waits_for_coordinator(entry, desk):
         text = tr("Waiting for the coordinator; nothing has left yet. It can no longer be taken back.")
         return Outcome(tr("Approved"), text, "clock", "accent")

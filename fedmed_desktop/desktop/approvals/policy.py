@@ -66,5 +66,18 @@ def waits_for_hours(entry: Entry, desk: Desk, now: datetime) -> tuple[str, str] 
     return tr("Waits until {time}").format(time=there.strftime(days)), text.format(time=there.strftime(days))
 
 
+def held_back(entry: Entry, desk: Desk) -> str:
+    """Why an update whose approval is final is not on its way; "" where the policy holds nothing back."""
+    said = desk.policies.get(entry.sha256)
+    if said is None:
+        return ""
+    if said.action == "deny":
+        return sentence(said.code, said.params)
+    if said.opens is None:
+        return ""
+    text = tr("Your hospital's policy: hours - nothing leaves before {time}.")
+    return text.format(time=said.opens.astimezone().strftime("%a %d %b, %H:%M"))
+
+
 def _same(one: str, other: str) -> bool:
     return bool(one) and one.strip().casefold() == other.strip().casefold()

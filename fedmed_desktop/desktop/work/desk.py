@@ -139,6 +139,8 @@ class Desk:
             return
         if event.phase in _COMPUTING:
             self.paused = False
+        if event.phase == "uploading":  # what the policy holds back is told after it
+            self.policies = {sha256: one for sha256, one in self.policies.items() if one.round != event.round}
         if event.phase in (
             "downloading",
             "not_asked",
