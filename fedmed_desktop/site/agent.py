@@ -105,7 +105,8 @@ class SiteAgent:
         )
         self._part = self._driver.part
         self.outbox, self.holdings = self._driver.outbox, self._driver.holdings
-        self._uploads = Uploads(name, self.outbox, self._link, emit, self._driver.may_move)
+        may_move, is_open = self._driver.may_move, self._driver.is_open
+        self._uploads = Uploads(name, self.outbox, self._link, emit, may_move, is_open)
         self._done: asyncio.Future[str] | None = None
         self._last: Record | None = None  # of a closed outbox
         self._closing = threading.Lock()

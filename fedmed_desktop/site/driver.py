@@ -153,6 +153,11 @@ class Driver:
         self.tell(lambda: answers.append(self.part.may_send(sha256, self._clock())))
         return answers[0]
 
+    def is_open(self) -> bool:
+        """Whether this is an hour in which something may leave."""
+        now = self._clock()
+        return self.part.gate.policy.opening(now) == now
+
     async def may_move(self, sha256: str) -> bool:
         """Whether a part of a released update may leave: asked before its first byte. Waits for the policy's hours."""
         while self._policy:

@@ -11,6 +11,7 @@ import pytest
 
 from fedmed_desktop import events
 from fedmed_desktop.federation.policy import InForce
+from fedmed_desktop.protocol import wire
 from fedmed_desktop.site import Jobs, Verdict, driver
 from fedmed_desktop.site.policy_file import PolicyFiles
 from fedmed_desktop.storage import Entry
@@ -111,6 +112,38 @@ async def test_that_a_policy_that_is_mended_while_an_update_waits_lets_it_go(tmp
             await until(lambda: "policy.asks" in {event.code for event in all_of(seen, events.PolicySaid)})
             policy.write('default = "allow"')
             await asyncio.wait_for(task, PATIENCE)
+
+
+class UntilItMoves(list[events.Event]):
+    """What a site tells; with its first byte the clock goes on to the night."""
+
+    def __init__(self, now: list[datetime]) -> None:
+        super().__init__()
+        self._now = now
+
+    def append(self, event: events.Event) -> None:
+        super().append(event)
+        if isinstance(event, events.TransferProgress) and event.direction == "up" and event.bytes < event.total:
+            self._now[0] = max(self._now[0], MONDAY + timedelta(hours=20))
+
+
+async def test_that_a_transfer_rests_at_the_end_of_the_hours_and_goes_on_where_it_was(
+    tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "CHUNK", 300)
+    now = [MONDAY + timedelta(hours=17)]
+    seen = UntilItMoves(now)
+    policy = ByUtc(tmp_path, f'default = "allow"\n{OFFICE}')
+    async with coordinator(tmp_path / "c", small_spec(rounds=1, sites=1, quorum=1), []) as (host, port):
+        one = agent(tmp_path, "A", port, jobs, seen, policy=policy, clock=lambda: now[0])
+        async with running(one) as (task,):
+            await until(lambda: now[0].hour == 20)
+            moved = [event.bytes for event in all_of(seen, events.TransferProgress) if event.direction == "up"]
+            assert moved == [300] and not host.rounds.state.updates
+            now[0] = MONDAY + timedelta(hours=32)
+            await asyncio.wait_for(task, PATIENCE)
+    moved = [event.bytes for event in all_of(seen, events.TransferProgress) if event.direction == "up"]
+    assert moved == sorted(set(moved)), "no byte went twice"
 
 
 async def test_that_a_part_is_asked_about_once_more_before_its_first_byte(tmp_path: Path, jobs: Jobs) -> None:
