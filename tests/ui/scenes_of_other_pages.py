@@ -299,6 +299,14 @@ def _asks_method(window: Window, desk: Desk) -> QDialog:
     return dialog
 
 
+def _deadlines(window: Window, desk: Desk) -> QDialog:
+    del desk
+    session = window.rounds.session
+    session.deadlines.click()
+    assert session.deadlines_dialog is not None
+    return session.deadlines_dialog
+
+
 def _said(window: Window, desk: Desk) -> QDialog | None:
     del desk
     window.say(sentence("update.round_closed", {}))
@@ -321,5 +329,6 @@ def dialogs() -> list[Scene]:
         Scene("rounds", "settings-checked", training, _settings_checked),
         Scene("rounds", "guide", training, _guide),
         Scene("rounds", "asks-method", nobody, _asks_method),
+        Scene("rounds", "deadlines", training, _deadlines),
         Scene("rounds", "said", _waits, _said),
     ]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 from fedmed_desktop import events
@@ -156,6 +157,15 @@ def _demo_scored(folder: Path) -> Desk:
     return desk
 
 
+def _remarked(site: Lakeview) -> None:
+    """Sites without progress, and what became of the own update of the last round."""
+    site.tell(phase("training"), *steps(last=812))
+    told = standing(sites={"sent": 2, "training": 3})
+    last = told.history[-1].model_copy(update={"findings": ("clipped",)})
+    quiet = {"quiet": 2, "quiet_since": NOW - timedelta(minutes=12), "history": (*told.history[:-1], last)}
+    site.tell(told.model_copy(update=quiet))
+
+
 def rounds() -> list[Scene]:
     first = standing(number=1, sites={"waiting": 2, "training": 1}, connected=3).model_copy(update={"rounds": 3})
     elsewhere = steps(1, last=412, site="Hillcrest")
@@ -183,6 +193,7 @@ def rounds() -> list[Scene]:
         "combining": _decided(_combining),
         "refused": _decided(_refused),
         "second-attempt": told(standing(attempt=2, sites={"training": 5}), phase("training"), *steps(last=90)),
+        "remarks": _decided(_remarked),
         "paused": told(phase("training"), *steps(last=812), phase("paused")),
         "standstill": told(phase("sent"), standing("paused", sites={"sent": 2, "missing": 3})),
         "offline": told(connection("lost", "link.unreachable", 120.0)),

@@ -67,7 +67,8 @@ def test_that_all_five_deadlines_are_on_one_screen(qtbot: QtBot, tmp_path: Path)
         qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
         dialog = page.session.deadlines_dialog
         assert dialog is not None and dialog.isVisible()
-        assert len(dialog.rows.values()) == 5 and "until" in dialog.rows.values()[2]
+        found = rows(dialog.model)
+        assert len(found) == 5 and found[2][0] == "Train" and found[2][3] != "–"
         dialog.close()
     page.show_desk(MAKERS["connecting"](tmp_path / "other"), NOW)
     assert not button.isVisible(), "before the specification is known there are none"

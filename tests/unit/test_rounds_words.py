@@ -91,13 +91,13 @@ def test_that_a_site_is_told_what_became_of_its_own_update(story: Story) -> None
 
 
 def test_that_all_five_deadlines_are_told_with_their_ends(tmp_path: Path, story: Story) -> None:
-    rows = dict(deadline_rows(story.desk, NOW))
+    rows = {row[0]: row[1:] for row in deadline_rows(story.desk, NOW)}
     assert list(rows) == ["Join", "Download", "Train", "Approve", "Upload"]
-    assert rows["Upload"] == rows["Download"] == "1 h 00 min without progress"
-    assert rows["Train"].endswith("after the round was opened · until 12:12")
-    assert "until" not in rows["Join"]
+    assert rows["Upload"] == rows["Download"] == ("1 h 00 min", "without progress", "–")
+    assert rows["Train"][1:] == ("after the opening", "12:12")
+    assert rows["Join"][2] == "–"
     story.tell(standing("gathering").model_copy(update={"joins_until": NOW + timedelta(minutes=30)}))
-    assert dict(deadline_rows(story.desk, NOW))["Join"].endswith("· until 11:30")
+    assert deadline_rows(story.desk, NOW)[0][3] == "11:30"
     assert deadline_rows(Desk(), NOW) == []
 
 

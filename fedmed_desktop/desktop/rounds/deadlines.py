@@ -12,29 +12,27 @@ from ..work.desk import Desk
 from ..work.progress import elapsed
 from .heading import clock
 
-# name -> (what for, how its time counts)
+# name -> (what for, from when its time counts)
 _WORDS: Final[dict[DeadlineName, tuple[str, str]]] = {
-    "join": (later("Join"), later("{time} after the first site, once there are enough")),
-    "download": (later("Download"), later("{time} without progress")),
-    "train": (later("Train"), later("{time} after the round was opened")),
-    "approve": (later("Approve"), later("{time} after the operator was asked")),
-    "upload": (later("Upload"), later("{time} without progress")),
+    "join": (later("Join"), later("after the first site")),
+    "download": (later("Download"), later("without progress")),
+    "train": (later("Train"), later("after the opening")),
+    "approve": (later("Approve"), later("after the question")),
+    "upload": (later("Upload"), later("without progress")),
 }
+COLUMNS: Final = (later("Deadline"), later("Time"), later("Counted"), later("Ends"))
 
 
-def deadline_rows(desk: Desk, now: datetime) -> list[tuple[str, str]]:
-    """Name, and how long it is with its end where one is known; empty before the specification is."""
+def deadline_rows(desk: Desk, now: datetime) -> list[tuple[str, ...]]:
+    """All five in the order of COLUMNS, with an end where one is known; empty before the specification is."""
     if desk.spec is None:
         return []
-    found = []
+    found: list[tuple[str, ...]] = []
     for name, time in desk.spec.round.deadlines.items():
-        what, how = _WORDS[name]
-        words = tr(how).format(time=elapsed(time.total_seconds()))
+        what, counted = _WORDS[name]
         end = _end(desk, name)
-        ends = (
-            (tr("until {time}") if end > now else tr("over since {time}")).format(time=clock(end, now)) if end else ""
-        )
-        found.append((tr(what), " · ".join(filter(None, (words, ends)))))
+        ends = clock(end, now) if end else "–"
+        found.append((tr(what), elapsed(time.total_seconds()), tr(counted), ends))
     return found
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from PySide6.QtWidgets import QWidget
 
 from ...wording import tr
-from ..widgets import Dialog, KeyValueRows
+from ..widgets import Dialog, Table, TextTable
+from .deadlines import COLUMNS
 
 
 class DeadlinesDialog(Dialog):
@@ -18,16 +19,15 @@ class DeadlinesDialog(Dialog):
         super().__init__(
             parent,
             tr("Deadlines"),
-            tr(
-                "The federation's specification sets them, the same for all sites. A round closes once all sites have "
-                "answered, or when it need not wait any longer for the rest."
-            ),
-            least=520,
+            tr("A round closes once all sites have answered, or when it need not wait any longer for the rest."),
+            least=500,
         )
-        self.rows = KeyValueRows()
-        self.column.addWidget(self.rows)
+        self.model = TextTable(self)
+        self.table = Table(tr("Deadlines"))
+        self.table.setModel(self.model)
+        self.column.addWidget(self.table)
         self.column.addWidget(self.closing_button())
 
-    def show_deadlines(self, rows: Sequence[tuple[str, str]]) -> None:
-        self.rows.show_pairs(rows)
+    def show_deadlines(self, rows: Sequence[tuple[str, ...]]) -> None:
+        self.model.show_texts([tr(name) for name in COLUMNS], rows)
         self.open()

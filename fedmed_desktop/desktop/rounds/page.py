@@ -119,7 +119,7 @@ class _Session(Spaced):
         self.method, self.method_page = LinkButton(), ""
         self.deadlines = LinkButton(self.tr("Deadlines"))
         self.deadlines.clicked.connect(self._open_deadlines)
-        self._rows: list[tuple[str, str]] = []
+        self._rows: list[tuple[str, ...]] = []
         line = Row(spacing=16)
         line.add(self.caption, 1)
         line.add(self.deadlines)
