@@ -77,7 +77,7 @@ async def send_blob(
             offset = file.seek(min(offset, max(0, total - 1)))
             largest = HEADER_BYTES + min(CHUNK, total - offset)
             frames = [bytearray(largest) for _ in range(_FRAMES_AT_ONCE)]
-            while lengths := await asyncio.to_thread(_fill, file, frames):
+            while lengths := await _read_ahead(file, frames):
                 for frame, length in zip(frames, lengths, strict=False):
                     frame[:HEADER_BYTES] = chunk_header(sha256, offset, total)
                     await connection.send(memoryview(frame)[: HEADER_BYTES + length])
@@ -90,6 +90,19 @@ async def send_blob(
         return
     except OSError as error:
         await connection.close(CANNOT_READ, reason_of(error))
+
+
+async def _read_ahead(file: FileIO, frames: Sequence[bytearray]) -> list[int]:
+    """`_fill` in a thread, which is waited for whatever happens.
+
+    The number of a file that is closed meanwhile may be the next one's, and the thread would read on in that.
+    """
+    reading = asyncio.ensure_future(asyncio.to_thread(_fill, file, frames))
+    try:
+        return await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        await asyncio.wait([reading])
+        raise
 
 
 def _fill(file: FileIO, frames: Sequence[bytearray]) -> list[int]:

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import io
 import json
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -398,6 +399,30 @@ def test_that_who_has_all_bytes_already_still_learns_so(tmp_path: Path, offset: 
     line = Line()
     asyncio.run(wire.send_blob(line, SHA, path, offset))
     assert [decode_chunk(frame) for frame in line.frames] == [Chunk(SHA, 2, 3, b"c")]
+
+
+async def test_that_a_file_stays_open_while_a_thread_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the thread reads on in whatever file is opened next, which then seems to be at its end."""
+    path = tmp_path / "blob"
+    path.write_bytes(bytes(100))
+    reading, go_on, open_then = threading.Event(), threading.Event(), list[bool]()
+
+    def slowly(file: io.FileIO, frames: object) -> list[int]:
+        reading.set()
+        go_on.wait(20)
+        open_then.append(not file.closed)
+        return []
+
+    monkeypatch.setattr(wire, "_fill", slowly)
+    sending = asyncio.create_task(wire.send_blob(Line(), SHA, path, 0))
+    await asyncio.to_thread(reading.wait, 20)
+    sending.cancel()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert open_then == [True]
 
 
 @pytest.mark.parametrize(
