@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import secrets
+import time
 from collections.abc import Callable
 
 from websockets.asyncio.server import ServerConnection
@@ -22,6 +23,7 @@ from ..protocol.messages import VERSION, Goodbye, Hello, Waiting, decode, encode
 from ..storage.roll import Member
 from .gate import Visitor
 from .host import Host
+from .limits import Guesses
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ class Entrance:
         self._host = host
         self._known = known
         self._emit = emit
+        self._guesses = Guesses(time.monotonic)
         self._shown: dict[str, tuple[str, str]] = {}  # keys and states that the host's face knows, by site
         self._changed = asyncio.Event()
 
@@ -68,7 +71,7 @@ class Entrance:
             return None
         try:
             self._check(hello)
-            member = await asyncio.to_thread(self._host.admission.join, hello)
+            member = await self._joined(hello, connection.address)
             self._known(connection)
             await self._show(member)
             return await self._confirmed(member, connection), hello.rank_cap
@@ -77,6 +80,16 @@ class Entrance:
         except ConnectionClosed:
             pass
         return None
+
+    async def _joined(self, hello: Hello, address: str) -> Member:
+        if hello.code:
+            self._guesses.check(address)
+        try:
+            return await asyncio.to_thread(self._host.admission.join, hello)
+        except UserFacingError:
+            if hello.code:
+                self._guesses.wrong(address)
+            raise
 
     def _check(self, hello: Hello) -> None:
         """Raises UserFacingError where the site, whoever it is, cannot take part."""

@@ -271,7 +271,7 @@ class Visitor(ServerConnection):
         super().connection_lost(exc)
 
     async def send(self, message: Any, *, text: bool | None = None) -> None:
-        if isinstance(message, str | bytes):
+        if isinstance(message, str | bytes | bytearray | memoryview):
             self._said += len(message)
             self._gate.bytes_out += len(message)
         await super().send(message, text=text)

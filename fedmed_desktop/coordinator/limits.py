@@ -8,7 +8,7 @@ single messages are in `protocol.wire`. Numbers without a source are inferred.
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -52,8 +52,9 @@ UPLOAD_PATIENCE = 30.0
 # below the slowest line that could carry an adapter.
 DRAIN_SECONDS = 60.0
 DRAIN_BYTES = 2**16
-# Bytes on disk for one site, as a multiple of its largest update: a hundred rounds, if nothing were ever pruned.
-DISK_UPDATES = 100
+# Updates of the largest size that one site may have on disk for one attempt of a round, ones that were refused among
+# them: an honest one sends one, or two where its folder was lost in between.
+KEPT_UPDATES = 4
 
 Clock = Callable[[], float]
 
@@ -137,8 +138,8 @@ class UploadSlots:
     A site that does not move gives its slot to one that waits: its next `moved` says so.
     """
 
-    def __init__(self, clock: Clock, most: int = UPLOAD_SLOTS) -> None:
-        self._clock, self._most = clock, most
+    def __init__(self, clock: Clock, most: int | None = None) -> None:
+        self._clock, self._most = clock, UPLOAD_SLOTS if most is None else most
         self._moved: dict[str, float] = {}  # who has a slot, and when bytes of it came last
         self._waiting: OrderedDict[str, Callable[[], None]] = OrderedDict()
 
@@ -174,18 +175,44 @@ class UploadSlots:
                 self._waiting.pop(site)()
 
     @property
+    def waiting(self) -> list[str]:
+        return list(self._waiting)
+
+    @property
     def in_use(self) -> int:
         return len(self._moved)
 
 
-def check_disk(held: int, offered: int, largest: int) -> None:
-    """Raises UserFacingError("update.disk_quota") where an offer would make a site's bytes on this disk too many.
+class DiskShare:
+    """Bytes that each site has had kept in the open attempt of a round, whether they count or not.
 
-    `largest`: bytes of the largest update that the federation's plans allow a site.
+    What counted in earlier rounds is one update of each, which the rules of the ledger keep or prune.
     """
-    limit = DISK_UPDATES * largest
-    if held + offered > limit:
-        raise UserFacingError("update.disk_quota", held=held, limit=limit)
+
+    def __init__(self) -> None:
+        self._open = (0, 0)
+        self._kept: Counter[str] = Counter()
+
+    def check(self, site: str, attempt: tuple[int, int], offered: int, largest: int) -> None:
+        """Raises UserFacingError("update.disk_quota") where an offer would be too much. `largest`: of an update."""
+        if attempt != self._open:
+            self._open = attempt
+            self._kept.clear()
+        held, limit = self._kept[site], KEPT_UPDATES * largest
+        if held + offered > limit:
+            raise UserFacingError("update.disk_quota", held=held, limit=limit)
+
+    def keep(self, site: str, size: int) -> None:
+        self._kept[site] += size
+
+
+class SiteLimits:
+    """Limits of joined sites that outlive a connection."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.slots = UploadSlots(clock)
+        self.disk = DiskShare()
 
 
 def origin(address: str) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
 
@@ -21,7 +22,11 @@ from .door import Door
 from .entrance import Entrance, part_with
 from .gate import Visitor
 from .host import Host
+from .limits import SiteLimits
 from .session import SiteSession
+
+# How often uploads that stand still are looked for.
+_SLOTS_SECONDS = 5.0
 
 
 class CoordinatorServer:
@@ -48,11 +53,12 @@ class CoordinatorServer:
         self._entrance = Entrance(host, self.door.admitted, emit)
         self._tasks: set[asyncio.Task[None]] = set()
         self._tries: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._limits = SiteLimits(time.monotonic)
 
     async def __aenter__(self) -> CoordinatorServer:
         await self.door.__aenter__()
         watch = asyncio.create_task(self._host.admission.watch(self._look_at_members), name="registry")
-        self._tasks.add(watch)
+        self._tasks |= {watch, asyncio.create_task(self._keep_slots_moving(), name="upload slots")}
         return self
 
     async def __aexit__(self, *details: object) -> None:
@@ -64,6 +70,13 @@ class CoordinatorServer:
     @property
     def port(self) -> int:
         return self.door.port
+
+    async def _keep_slots_moving(self) -> None:
+        while True:
+            await asyncio.sleep(_SLOTS_SECONDS)
+            self._limits.slots.tick()
+            for site in self._limits.slots.waiting:  # its deadline is not to pass while it waits for others
+                self._host.progress.moved(site, "upload")
 
     def _warn(self, fault: UserFacingError) -> None:
         self._emit(events.Warned(site="", code=fault.code, params=fault.params))
@@ -126,7 +139,7 @@ class CoordinatorServer:
     async def _serve(self, member: Member, rank_cap: int | None, connection: Visitor) -> None:
         site = member.name
         assert member.key is not None  # it has joined with one
-        session = SiteSession(site, member.key, connection, self._host, self._emit, self._tries[site])
+        session = SiteSession(site, member.key, connection, self._host, self._emit, self._tries[site], self._limits)
         before, self._sessions[site] = self._sessions.get(site), session
         try:
             if before:

@@ -34,6 +34,7 @@ from ..protocol.signing import Bond
 from ..protocol.transfer import MOST_FETCHES, Reception, decode_chunk
 from ..protocol.wire import MAX_SIZE_TO_COORDINATOR, send_blob
 from .host import Host
+from .limits import Pace, SiteLimits
 
 # Answers that may wait for a site to read them. A site has a handful of messages to wait for, never this many.
 _MOST_OUTGOING = 256
@@ -50,9 +51,12 @@ class SiteSession:
         host: Host,
         emit: Callable[[events.Event], None],
         tries: Counter[str],
+        limits: SiteLimits,
     ) -> None:
         """`key`: the site's public key. `tries`: failed transfers of its update, which outlive a connection."""
         self._tries = tries
+        self._limits = limits
+        self._pace = Pace(limits.clock)
         self.key = key
         self._bond = Bond(host.federation, key, host.key.public)
         self._offer: OfferUpdate | None = None
@@ -110,11 +114,14 @@ class SiteSession:
             elif rest := self._host.rest(self.site):
                 self.send(rest)
             async for frame in self.connection:
+                self._pace.heard(frame)
                 if isinstance(frame, bytes):
                     await self._chunk(frame)
                 else:
                     await self._message(decode(frame))
+                del frame  # a site that waits for days after its last chunk has none held
         finally:
+            self._limits.slots.leave(self.site)
             tasks = [writer, reader, *([self._download] if self._download else [])]
             for task in tasks:
                 task.cancel()
@@ -182,6 +189,12 @@ class SiteSession:
         if (largest := max((part.size for part in update.parts.values()), default=0)) > limit:
             self._refuse(update, UserFacingError("update.too_large", size=largest, limit=limit))
             return
+        try:
+            size, attempt = sum(part.size for part in update.parts.values()), rounds.state.attempt
+            self._limits.disk.check(self.site, (update.round, attempt), size, limit * max(1, len(update.parts)))
+        except UserFacingError as error:
+            self._refuse(update, error)
+            return
         self._update, self._plan = update, plan
         if update.sha256 not in self._tries:
             self._tries.clear()
@@ -207,7 +220,9 @@ class SiteSession:
         update, self._update = self._update, None
         for name, part in update.parts.items():
             if part.sha256 not in self._host.blobs:
+                self._limits.disk.keep(self.site, part.size)
                 await asyncio.to_thread(self._host.blobs.adopt, self._checked[name], part.sha256)
+        self._limits.slots.leave(self.site)
         try:
             assert self._offer is not None
             await self._host.accept(self.site, update, self._proof(self._offer))
@@ -223,7 +238,8 @@ class SiteSession:
         if self._reception.complete:
             await self._received()
         else:
-            self.send(Want(sha256=part.sha256, offset=self._reception.received))
+            want = Want(sha256=part.sha256, offset=self._reception.received)
+            self._limits.slots.ask(self.site, lambda: self.send(want))
 
     async def _chunk(self, frame: bytes) -> None:
         chunk = decode_chunk(frame)
@@ -231,6 +247,7 @@ class SiteSession:
         if reception is None or update is None or chunk.sha256 != reception.sha256:
             await self._host.take_again(self.site, chunk)
             return
+        self._limits.slots.moved(self.site)
         try:
             complete = await asyncio.to_thread(reception.write, chunk)
         except UserFacingError as error:
@@ -286,6 +303,7 @@ class SiteSession:
 
     def _refuse(self, update: Update, error: UserFacingError) -> None:
         self._update = self._reception = None
+        self._limits.slots.leave(self.site)
         self._tries.clear()
         self._host.blobs.forget_parts(self.site)
         self._host.trail.refused(self.site, update, error.code)

@@ -38,6 +38,6 @@ SENTENCES: Final = {
     "trying.",
     "link.tls_version": "The coordinator at {address}, or something between, only offers outdated encryption. Ask IT "
     "whether a proxy or firewall opens encrypted connections.",
-    "update.disk_quota": "The coordinator already holds {held} bytes of this site, and takes no more than {limit}. Ask "
-    "the host to remove what old rounds left.",
+    "update.disk_quota": "The coordinator already keeps {held} bytes of this site in this round, and takes no more "
+    "than {limit}. The site takes part again in the next round; if this happens again, tell the host.",
 }

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from fedmed_desktop.coordinator import limits
-from fedmed_desktop.coordinator.limits import Bucket, Guesses, Pace, PerMinute, UploadSlots, check_disk, origin
+from fedmed_desktop.coordinator.limits import Bucket, DiskShare, Guesses, Pace, PerMinute, UploadSlots, origin
 from fedmed_desktop.protocol.transfer import CHUNK, Chunk
 from tests.parts.clock import Clock
 from tests.parts.told import told_as
@@ -77,7 +77,7 @@ def test_only_so_many_upload_at_once_and_the_others_follow_in_order(clock: Clock
     slots, begun = UploadSlots(clock, most=2), list[str]()
     for site in ("a", "b", "c", "d"):
         slots.ask(site, lambda site=site: begun.append(site))  # type: ignore[misc]
-    assert begun == ["a", "b"] and slots.in_use == 2
+    assert begun == ["a", "b"] and slots.in_use == 2 and slots.waiting == ["c", "d"]
     slots.leave("b")
     assert begun == ["a", "b", "c"]
     slots.leave("d")  # gone while it waited
@@ -114,10 +114,15 @@ def test_an_upload_that_stands_still_gives_way_only_where_others_wait(clock: Clo
         slots.moved("still")
 
 
-def test_a_sites_share_of_the_disk_ends() -> None:
-    check_disk(held=0, offered=5, largest=5)
-    with told_as("already holds 500 bytes"):
-        check_disk(held=500, offered=1, largest=5)
+def test_a_sites_share_of_the_disk_ends_until_the_next_attempt() -> None:
+    disk = DiskShare()
+    for _ in range(limits.KEPT_UPDATES):
+        disk.check("a", (1, 1), offered=5, largest=5)
+        disk.keep("a", 5)
+    with told_as("already keeps 20 bytes"):
+        disk.check("a", (1, 1), offered=1, largest=5)
+    disk.check("b", (1, 1), offered=5, largest=5)
+    disk.check("a", (1, 2), offered=5, largest=5)
 
 
 @pytest.mark.parametrize(
