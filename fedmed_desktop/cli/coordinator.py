@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import socket
+import ssl
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
@@ -24,6 +26,8 @@ from .numbers import host_and_port, positive, whole
 from .scoring import DEFAULT_NOTES, make_scorer
 
 if TYPE_CHECKING:
+    from .. import events
+    from ..coordinator import CoordinatorServer, Host
     from ..coordinator.certificate import ServerTls
 
 DEFAULT_PORT = 8765
@@ -94,6 +98,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--score-notes", type=positive, default=DEFAULT_NOTES, metavar="N", help="the first N of them (default 5)"
     )
+    parser.add_argument(
+        "--metrics",
+        type=host_and_port,
+        metavar="HOST:PORT",
+        help="answer /metrics there for Prometheus, such as 127.0.0.1:9464; not encrypted, numbers and codes only",
+    )
+    parser.add_argument(
+        "--metrics-sites", action="store_true", help="with --metrics: also tell by name which sites are connected"
+    )
     parser.add_argument("--resume", action="store_true", help="let a paused federation ask its sites again")
     parser.add_argument("--status", action="store_true", help="say where the coordinator on --host and --port stands")
     parser.add_argument("--json", action="store_true", help="with --status: as JSON")
@@ -123,9 +136,14 @@ async def _serve(options: argparse.Namespace) -> None:
     tls = _tls(options, names)
     face = face_for(f"{spec.name}: coordinator on {options.host}:{options.port}")
     stopped = stop_event()
-    host = Host(spec, options.data_dir, face.emit, scorer=scorer, confirm_sites=options.confirm_sites)
+    emit = _Emit(face.emit)
+    host = Host(spec, options.data_dir, emit, scorer=scorer, confirm_sites=options.confirm_sites)
     try:
-        async with CoordinatorServer(host, options.host, options.port, face.emit, tls=tls, names=names) as server:
+        async with contextlib.AsyncExitStack() as running:
+            server = CoordinatorServer(host, options.host, options.port, emit, tls=tls, names=names)
+            await running.enter_async_context(server)
+            if options.metrics:
+                running.enter_context(_metrics(options, host, server, emit))
             address = f"[{options.host}]" if ":" in options.host else options.host
             scheme = "ws" if tls is None else "wss"
             face.say(f"{spec.name}: {scheme}://{address}:{server.port}, data in {options.data_dir}")
@@ -145,6 +163,29 @@ async def _serve(options: argparse.Namespace) -> None:
         await host.stop()
     face.say("Stopped. To resume, start it again with the same --data-dir.")
     face.flush()
+
+
+class _Emit:
+    """Tells events to the face first, and to whoever is added."""
+
+    def __init__(self, face: Callable[[events.Event], None]) -> None:
+        self.takers = [face]
+
+    def __call__(self, event: events.Event) -> None:
+        for take in self.takers:
+            take(event)
+
+
+@contextlib.contextmanager
+def _metrics(options: argparse.Namespace, host: Host, server: CoordinatorServer, emit: _Emit) -> Iterator[None]:
+    from ..coordinator.metrics import Metrics, serving
+
+    state, connected = (lambda: host.rounds.state), (lambda: list(host.sessions))
+    metrics = Metrics(options.data_dir, server.door.gate, state, connected, sites=options.metrics_sites)
+    where = urlsplit(f"//{options.metrics}")
+    with serving(metrics, where.hostname or "", where.port or 0):
+        emit.takers.append(metrics.take)
+        yield
 
 
 def _names(options: argparse.Namespace) -> list[str]:
@@ -169,11 +210,11 @@ def _tls(options: argparse.Namespace, names: list[str]) -> ServerTls | None:
 
 
 def _print_status(options: argparse.Namespace) -> int:
-    url = f"http://{options.host}:{options.port}/status"
     try:
-        # A proxy of the environment must not be asked for an address of this computer.
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5) as answer:
-            status = json.loads(answer.read(_MOST_STATUS))
+        try:
+            status = _asked(f"http://{options.host}:{options.port}/status")
+        except (OSError, HTTPException):  # it may encrypt
+            status = _asked(f"https://{options.host}:{options.port}/status")
         text = json.dumps(status, indent=2) if options.json else "\n".join(_status_lines(status))
         text.encode()  # half a surrogate pair cannot be printed
     # Any other program may listen there, and answer anything.
@@ -181,6 +222,19 @@ def _print_status(options: argparse.Namespace) -> int:
         raise UserFacingError("coordinator.no_status", address=f"{options.host}:{options.port}") from error
     print(text)
     return 0
+
+
+def _asked(url: str) -> dict[str, Any]:
+    # Nothing is sent, and only this computer is answered: whoever could pretend to be the coordinator is on it.
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    # A proxy of the environment must not be asked for an address of this computer.
+    asking = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    ).open(url, timeout=5)
+    with asking as answer:
+        found: dict[str, Any] = json.loads(answer.read(_MOST_STATUS))
+    return found
 
 
 def _status_lines(status: dict[str, Any]) -> Iterator[str]:
