@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from asyncio.sslproto import SSLProtocol
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
 
-from ..protocol.wire import CLOSE_TIMEOUT
 from . import limits
 from .certificate import ServerTls
+from .encryption import RECORD, Encryption
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +38,7 @@ class Gate:
         self.refused: Counter[str] = Counter()  # by reason
         self.bytes_in = 0
         self.bytes_out = 0  # of messages
+        self._buffer = bytearray(RECORD)
         self.clock = clock
         self._most = limits.connections_allowed()
         self._open: dict[_Caller, None] = {}  # in the order in which they came
@@ -125,6 +125,21 @@ class Gate:
             return "strangers"
         return None
 
+    def encrypted(self, caller: _Caller, connection: asyncio.BaseProtocol, tls: ServerTls) -> asyncio.BaseProtocol:
+        def may_hear(heard: int) -> bool:  # what a handshake says is held until it is complete
+            return self.may_say(caller, heard)
+
+        seconds = limits.HANDSHAKE_SECONDS
+        return Encryption(tls.context, connection, self._buffer, seconds, may_hear, lambda: self.gone(caller))
+
+    def may_say(self, caller: _Caller, heard: int) -> bool:
+        """Cuts a stranger off that has said too much."""
+        if heard <= limits.MAX_STRANGER_BYTES or caller not in self._strangers:
+            return True
+        self.count("stranger_bytes")
+        caller.transport.abort()
+        return False
+
     def shaken(self, caller: _Caller) -> None:
         """TLS is up."""
         self._handshakes.pop(caller, None)
@@ -145,9 +160,6 @@ class Gate:
         self._known(caller)
         self._open.pop(caller, None)
         _less(self._from, caller.origin)
-
-    def is_stranger(self, caller: _Caller) -> bool:
-        return caller in self._strangers
 
 
 def _less(counter: Counter[str], key: str) -> None:
@@ -187,45 +199,9 @@ class _Doorstep(asyncio.Protocol):
         connection: asyncio.BaseProtocol = self._visitor(caller)
         if tls := self._gate.tls:
             caller.tls_key = tls.key_sha256
-            connection = _Tls(self._gate, caller, connection, tls)
+            connection = self._gate.encrypted(caller, connection, tls)
         transport.set_protocol(connection)
         connection.connection_made(transport)
-
-
-class _Tls(SSLProtocol):
-    """TLS of one connection, as `loop.start_tls` makes it, with a buffer that fits what is said here.
-
-    The library's own has 256 KiB for each connection.
-    """
-
-    max_size = 2**15
-
-    def __init__(self, gate: Gate, caller: _Caller, connection: asyncio.BaseProtocol, tls: ServerTls) -> None:
-        super().__init__(
-            asyncio.get_running_loop(),
-            connection,
-            tls.context,
-            None,  # type: ignore[arg-type]
-            server_side=True,
-            ssl_handshake_timeout=limits.HANDSHAKE_SECONDS,
-            ssl_shutdown_timeout=CLOSE_TIMEOUT,
-        )
-        self._gate = gate
-        self._caller = caller
-        self._heard = 0
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._heard += nbytes
-        # What a handshake says is held until it is complete.
-        if self._heard > limits.MAX_STRANGER_BYTES and self._gate.is_stranger(self._caller):
-            self._gate.count("stranger_bytes")
-            self._caller.transport.abort()
-        else:
-            super().buffer_updated(nbytes)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self._gate.gone(self._caller)
-        super().connection_lost(exc)
 
 
 class Visitor(ServerConnection):
@@ -258,10 +234,7 @@ class Visitor(ServerConnection):
     def data_received(self, data: bytes) -> None:
         self._heard += len(data)
         self._gate.bytes_in += len(data)
-        if self._heard > limits.MAX_STRANGER_BYTES and self._gate.is_stranger(self.caller):
-            self._gate.count("stranger_bytes")
-            self.transport.abort()
-        else:
+        if self._gate.may_say(self.caller, self._heard):
             super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:

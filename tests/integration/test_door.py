@@ -158,6 +158,32 @@ async def test_large_messages_pass_both_ways_with_tls(tls: ServerTls) -> None:
             assert await found.recv() == bytes(size)
 
 
+async def test_a_long_answer_arrives_whole_although_the_connection_ends_with_it(tls: ServerTls) -> None:
+    async with door(tls) as made:
+        made._status = lambda: {"sites": "x" * 2**23}
+        assert len((await answer(made, "/status"))[1]) == 2**23 + len('{"sites": ""}')
+
+
+async def test_no_more_is_encrypted_than_the_socket_takes(tls: ServerTls) -> None:
+    """OpenSSL keeps room for what waits encrypted as long as the connection lasts, and a site waits for days."""
+    encrypted: list[int] = []
+
+    async def say_much(made: Door, connection: Visitor) -> None:
+        made.admitted(connection)
+        await connection.recv()
+        sending = asyncio.create_task(connection.send(bytes(2**24)))
+        await until(lambda: connection.transport.get_write_buffer_size() > 0)
+        inner = connection.transport._ssl_protocol  # type: ignore[attr-defined]
+        encrypted.append(inner._outgoing.pending + inner._transport.get_write_buffer_size())
+        await sending
+        await connection.send("done")
+
+    async with door(tls, say_much) as made, line(made, max_size=2**25) as found:
+        await found.send("hello")
+        assert await found.recv() == bytes(2**24) and await found.recv() == "done"
+    assert encrypted[0] < 2**18, encrypted
+
+
 # -- strangers ---------------------------------------------------------------------------------------------------------
 
 
