@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ..errors import UserFacingError
@@ -40,10 +41,15 @@ def context_for(roots: bool) -> ssl.SSLContext:
 
 
 def peer_key(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> str:
-    """sha256, in hex, of the public key (SubjectPublicKeyInfo) of the certificate that the other side has shown."""
-    certificate = ssl_object.getpeercert(binary_form=True)
-    assert certificate is not None  # no server of TLS 1.2 or 1.3 with our ciphers goes without
-    key = x509.load_der_x509_certificate(certificate).public_key()
+    """sha256, in hex, of the public key (SubjectPublicKeyInfo) of the certificate that the other side has shown.
+
+    A certificate that cannot be read gives what no coordinator has signed.
+    """
+    certificate = ssl_object.getpeercert(binary_form=True) or b""
+    try:
+        key = x509.load_der_x509_certificate(certificate).public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return hashlib.sha256(b"unreadable" + certificate).hexdigest()
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 

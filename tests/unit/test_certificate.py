@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ipaddress
 import os
 import ssl
@@ -167,6 +168,16 @@ async def test_a_site_sees_the_key_that_the_coordinator_signs(tmp_path: Path) ->
         found = await shaken(port, context_for(roots=False))
     assert peer_key(found) == tls.key_sha256
     assert found.version() == "TLSv1.3" and found.compression() is None
+
+
+@pytest.mark.parametrize("shown", [None, b"", b"0\x82", bytes(500)])
+def test_a_certificate_that_cannot_be_read_is_nobodys(shown: bytes | None) -> None:
+    class Shown(ssl.SSLSocket):
+        def getpeercert(self, binary_form: bool = False) -> bytes | None:  # type: ignore[override]
+            return shown
+
+    found = peer_key(Shown.__new__(Shown))
+    assert len(found) == 64 and found != hashlib.sha256(shown or b"").hexdigest()
 
 
 async def test_tls_1_2_is_spoken_with_forward_secrecy_and_nothing_older_is(tmp_path: Path) -> None:
