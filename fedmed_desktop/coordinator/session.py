@@ -149,6 +149,8 @@ class SiteSession:
                     self._refuse(self._update, UserFacingError("update.not_here"))
                 elif fault := self._host.lost.gone(self.site, sha256):
                     self._emit(events.Warned(site=self.site, code=fault.code, params=fault.params))
+                elif self._reception:  # the question came there as another one
+                    self.send(Want(sha256=self._reception.sha256, offset=self._reception.received))
             case _:
                 raise UserFacingError("protocol.not_understood", place=message.type, reason="not for a coordinator")
 

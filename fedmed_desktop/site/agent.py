@@ -270,7 +270,7 @@ class SiteAgent:
             case messages.Want(sha256=sha256, offset=offset):
                 self._uploads.wanted(sha256, offset)
             case messages.Missing(sha256=sha256):
-                self._driver.downloads.missing(sha256)
+                await self._driver.downloads.missing(sha256)
             case messages.Receipt(update=update, audit=head):
                 await self._checked(message)
                 await asyncio.to_thread(self.outbox.remember, f"receipt {update}", message.model_dump_json())

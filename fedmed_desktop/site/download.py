@@ -48,7 +48,7 @@ class Downloads:
             download.waiters -= 1
 
     async def ask_again(self) -> None:
-        """After a new connection."""
+        """Asks for all that is waited for, after a new connection."""
         for download in list(self._waiting.values()):
             if download.waiters:
                 await self._want(download)
@@ -92,9 +92,11 @@ class Downloads:
         await asyncio.to_thread(self._blobs.adopt, path, reception.sha256)
         self._end(download, None)
 
-    def missing(self, sha256: str) -> None:
+    async def missing(self, sha256: str) -> None:
         if download := self._waiting.get(sha256):
             self._end(download, UserFacingError("storage.no_blob", sha256=sha256))
+        else:  # the question came there as another one
+            await self.ask_again()
 
     def _end(self, download: _Download, error: UserFacingError | None) -> None:
         del self._waiting[download.reception.sha256]

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ssl import SSLContext, SSLError
+from ssl import SSLCertVerificationError, SSLContext, SSLError
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -30,6 +30,8 @@ from .tls import peer_key, tls_fault
 
 # A coordinator speaks first, and at once.
 _CHALLENGE_SECONDS = 20.0
+# How often something else than TLS must answer before that counts: once may be a byte damaged on the way.
+_MOST_WITHOUT_TLS = 3
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Link:
         self._backoff = backoff
         self._loop: asyncio.AbstractEventLoop | None = None
         self._posted: set[asyncio.Task[None]] = set()
+        self._without_tls: int | None = 0  # such answers so far; None once there was a session
 
     def post(self, message: Message) -> None:
         """Queues a message to be sent, in the order of the calls; any thread, never waits."""
@@ -139,7 +142,7 @@ class Link:
             return error
         try:
             await connection.send(encode(self._hello(await self._challenged(connection))))
-            self.connection = connection
+            self.connection, self._without_tls = connection, None
             self._emit(events.ConnectionChanged(site=site, state="connected", address=self.address))
             async for frame in connection:
                 if message := frame if isinstance(frame, bytes) else self._understood(site, frame):
@@ -177,10 +180,21 @@ class Link:
                 user_agent_header=None,
             )
         except SSLError as error:
-            raise tls_fault(error, self.address, datetime.now(UTC)) from error
+            raise self._tls_fault(error) from error
         except (OSError, WebSocketException, TimeoutError) as error:
             of_proxy = refusal(error, proxy, parts.netloc) if proxy else None
             raise of_proxy or UserFacingError("link.unreachable", retryable=True, address=self.address) from error
+
+    def _tls_fault(self, error: SSLError) -> UserFacingError:
+        """A certificate that will not do is final. What is no TLS at all ends only a site that never got further."""
+        fault = tls_fault(error, self.address, datetime.now(UTC))
+        if fault.retryable or isinstance(error, SSLCertVerificationError):
+            return fault
+        if self._without_tls is not None:
+            self._without_tls += 1
+            if self._without_tls >= _MOST_WITHOUT_TLS:
+                return fault
+        return UserFacingError(fault.code, retryable=True, **fault.params)
 
     async def _challenged(self, connection: ClientConnection) -> Challenge:
         """The coordinator's first message, once it has proved who it is. Raises UserFacingError where it has not."""

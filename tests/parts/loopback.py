@@ -21,6 +21,7 @@ from fedmed_desktop.federation import FederationSpec, LocalResult, Plan, Scorer,
 from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.protocol.handshake import answered
+from fedmed_desktop.protocol.invitation import Invitation
 from fedmed_desktop.protocol.messages import (
     UNSIGNED,
     VERSION,
@@ -40,6 +41,7 @@ from fedmed_desktop.protocol.messages import (
 from fedmed_desktop.protocol.signing import Bond
 from fedmed_desktop.protocol.transfer import Chunk
 from fedmed_desktop.site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
+from fedmed_desktop.site.tls import context_for
 from fedmed_desktop.storage import BlobStore
 from tests.parts.federation import FINGERPRINT, INITIAL, NumpyTrainer
 
@@ -78,12 +80,15 @@ def agent(
     approver: Approver | None = None,
     base: str = FINGERPRINT,
     rank_cap: int | None = None,
+    invitation: Invitation | None = None,
     **more: Any,
 ) -> SiteAgent:
+    """A site that joins at this port of this computer, or as its invitation says."""
     worker = trainer or NumpyTrainer(ord(name[0]))
     return SiteAgent(
         name=name,
-        address=f"ws://127.0.0.1:{port}",
+        address=invitation.url if invitation else f"ws://127.0.0.1:{port}",
+        invitation=invitation,
         data_dir=folder / name,
         base_fingerprint=base,
         make_trainer=lambda spec: worker,
@@ -126,8 +131,10 @@ async def stop(*tasks: asyncio.Task[str]) -> None:
 class RawSite:
     """Speaks the protocol by hand, so that it can be wrong in any way."""
 
-    def __init__(self, port: int, name: str = "raw", token: str = "t" * 64) -> None:
-        self._address = f"ws://127.0.0.1:{port}"
+    def __init__(self, port: int, name: str = "raw", token: str = "t" * 64, tls: bool = False) -> None:
+        """`token` decides which key it has."""
+        self._address = f"{'wss' if tls else 'ws'}://127.0.0.1:{port}"
+        self._tls = context_for(roots=False) if tls else None
         self.key = PrivateKey(hashlib.sha256(token.encode()).digest())
         self.hello = Hello(version=VERSION, site=name, key=self.key.public, base=FINGERPRINT)
         self.bond = Bond("0" * 64, self.key.public, "0" * 64)
@@ -135,7 +142,7 @@ class RawSite:
         self.line: ClientConnection
 
     async def __aenter__(self) -> RawSite:
-        self.line = await connect(self._address, compression=None, max_size=2**23, proxy=None)
+        self.line = await connect(self._address, compression=None, max_size=2**23, proxy=None, ssl=self._tls)
         return self
 
     async def __aexit__(

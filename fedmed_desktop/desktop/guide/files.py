@@ -14,9 +14,6 @@ PAGES: Final = ("rounds", "join", "monitor", "approvals", "try-it", "methods", "
 UNDER: Final = {
     **{f"method-{name}": "methods" for name in METHODS},
     "leaves": "privacy",
-    "security": "privacy",
-    "policy": "privacy",
-    "operations": "hosting",
     "deadlines": "hosting",
     "screening": "hosting",
     "lab": "hosting",
