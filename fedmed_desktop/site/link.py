@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ from ssl import SSLCertVerificationError, SSLContext, SSLError
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from .. import events
 from ..errors import UserFacingError
@@ -183,7 +184,7 @@ class Link:
             raise self._tls_fault(error) from error
         except (OSError, WebSocketException, TimeoutError) as error:
             of_proxy = refusal(error, proxy, parts.netloc) if proxy else None
-            raise of_proxy or UserFacingError("link.unreachable", retryable=True, address=self.address) from error
+            raise of_proxy or _unopened(error, self.address) from error
 
     def _tls_fault(self, error: SSLError) -> UserFacingError:
         """A certificate that will not do is final. What is no TLS at all ends only a site that never got further."""
@@ -224,6 +225,19 @@ class Link:
             params = {key: value for key, value in message.params.items() if key not in _RESERVED}
             raise UserFacingError(message.code, retryable=not message.final, **params)
         await self._receive(message)
+
+
+def _unopened(error: Exception, address: str) -> UserFacingError:
+    """Why a connection did not come about. All may pass: the host can mend each without this site."""
+    answer = error.response.status_code if isinstance(error, InvalidStatus) else None
+    if answer == http.HTTPStatus.FORBIDDEN:
+        host = urlsplit(address).netloc
+        return UserFacingError("link.other_name", retryable=True, address=address, host=host)
+    if answer == http.HTTPStatus.SERVICE_UNAVAILABLE:
+        return UserFacingError("link.crowded", retryable=True, address=address)
+    if answer is not None:
+        return UserFacingError("link.no_coordinator_there", retryable=True, address=address, status=answer)
+    return UserFacingError("link.unreachable", retryable=True, address=address)
 
 
 # Names of UserFacingError's own parameters, which no peer may set.

@@ -55,14 +55,19 @@ SENTENCES: Final = {
     "fedmed-desktop on both sides.",
     "link.address": "{address} is not a coordinator's address. Give one such as wss://federation.example.org:8765.",
     "link.closed": "The coordinator at {address} closed the connection.",
+    "link.crowded": "The coordinator at {address} has too many connections at the moment. This site keeps trying.",
     "link.intercepted": "Someone stands between this site and the coordinator: the encryption key on the line is "
     "{found}, the coordinator's own is {expected}. Nothing was sent. If your network inspects encrypted traffic, ask "
     "its administrators to exempt this address.",
+    "link.no_coordinator_there": "What answers at {address} is not a coordinator (HTTP {status}). Check the address "
+    "with the host; this site keeps trying.",
     "link.no_invitation": "This site has never joined the coordinator at {address}. Ask its host for an invitation.",
     "link.not_loopback": "{address} is on another computer, and a ws:// connection is not encrypted. Ask the host for "
     "an invitation, which has an encrypted address.",
     "link.not_proved": "The coordinator could not prove that it owns its key (fingerprint {found}). Nothing was sent. "
     "Tell the host.",
+    "link.other_name": "The coordinator does not know itself by the name in {address}. Ask its host to start it with "
+    "--public-address {host}; this site keeps trying.",
     "link.other_coordinator": "This is not the coordinator that the invitation is from: its fingerprint is {found}, "
     "and {expected} is expected. Nothing was sent. Ask the host by phone before you try again.",
     "link.unreachable": "The coordinator at {address} does not answer. Check that it is running; this site keeps "

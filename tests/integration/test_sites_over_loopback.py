@@ -156,6 +156,25 @@ async def test_that_a_redirect_is_never_followed(tmp_path: Path, jobs: Jobs) -> 
     assert visited == []
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "link.other_name"), (503, "link.crowded"), (200, "link.no_coordinator_there")]
+)
+async def test_that_what_answers_in_a_coordinators_place_is_told_and_tried_again(
+    status: int, code: str, tmp_path: Path, jobs: Jobs
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        seen = list[events.Event]()
+        port = server.sockets[0].getsockname()[1]
+        async with running(agent(tmp_path, "A", port, jobs, seen)) as (task,):
+            await until(lambda: len(lost(seen)) >= 2)
+            assert not task.done() and {event.code for event in lost(seen)} == {code}
+
+
 # -- cut lines ---------------------------------------------------------------------------------------------------------
 
 WIDE = {"model.layers.0.mlp.up_proj": (60_000, 8)}
