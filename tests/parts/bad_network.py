@@ -55,7 +55,7 @@ SPEC: Final = small_spec(
 # Bytes of a connection's beginning in which TLS is agreed on, or the websocket is asked for without it.
 _OPENING: Final = {"up": 300, "down": 150}
 
-_PLAIN: Final = ("connect", "TLS", "handshake")
+_INTRODUCTION: Final = ("connect", "TLS", "handshake")
 
 Marks = dict[Phase, dict[Direction, tuple[int, int]]]
 
@@ -207,14 +207,17 @@ async def measured(folder: Path, tls: bool) -> tuple[Run, Marks]:
 def planned(seed: int, tls: bool, marks: Marks) -> tuple[Phase, list[Fault]]:
     """The faults of a seed: one of each kind in each phase for 80 seeds in a row; from 160 on up to two more.
 
-    Over a plain line nothing is changed while the two sides introduce themselves: whoever does not say the right thing
-    there is somebody else, which is final, and no line within one computer changes bytes.
+    Over a plain line, which lies within one computer, nothing is changed while the two sides introduce themselves:
+    whoever says something else there is somebody else, which is final. With several faults nobody can tell which bytes
+    those are.
     """
-    rng = random.Random(seed)
-    first = PHASES[seed % len(PHASES)], KINDS[seed // len(PHASES) % len(KINDS)]
-    chosen = [first, *((rng.choice(PHASES), rng.choice(KINDS)) for _ in range(rng.randrange(3) if seed >= 160 else 0))]
-    spared = [("handshake", "cut") if not tls and p in _PLAIN and k in CHANGES else (p, k) for p, k in chosen]
-    return first[0], [_fault(rng, kind, marks[phase]) for phase, kind in spared]
+    rng, several = random.Random(seed), seed >= 160
+    kinds = KINDS if tls or not several else tuple(kind for kind in KINDS if kind not in CHANGES)
+    phase, kind = PHASES[seed % len(PHASES)], kinds[seed // len(PHASES) % len(kinds)]
+    if not tls and phase in _INTRODUCTION and kind in CHANGES:
+        kind = "cut"
+    more = [(rng.choice(PHASES), rng.choice(kinds)) for _ in range(rng.randrange(3) if several else 0)]
+    return phase, [_fault(rng, which, marks[where]) for where, which in ((phase, kind), *more)]
 
 
 def _fault(rng: random.Random, kind: Kind, where: dict[Direction, tuple[int, int]]) -> Fault:
