@@ -46,8 +46,10 @@ MESSAGES_PER_SECOND = 20.0
 MESSAGES_AT_ONCE = 200
 # Sites that upload at once. Each may have 4 MiB on its way into memory; more do not make the disk or the line faster.
 UPLOAD_SLOTS = 8
-# An upload that has not moved for this long gives way where others wait.
-UPLOAD_PATIENCE = 30.0
+# Sites that download at once. Each has two chunks in memory, and a third that waits to be sent.
+DOWNLOAD_SLOTS = 64
+# An upload or download that has not moved for this long gives way where others wait.
+TRANSFER_PATIENCE = 30.0
 # A connection whose waiting bytes have not become fewer by DRAIN_BYTES in DRAIN_SECONDS is cut off: some 1 KiB/s, far
 # below the slowest line that could carry an adapter.
 DRAIN_SECONDS = 60.0
@@ -132,38 +134,38 @@ class Pace:
             raise UserFacingError("limit.messages", retryable=True)
 
 
-class UploadSlots:
-    """Who may upload now: UPLOAD_SLOTS sites at once, the others in the order in which they asked.
+class Slots:
+    """Who may upload, or download, now: so many sites at once, the others in the order in which they asked.
 
     A site that does not move gives its slot to one that waits: its next `moved` says so.
     """
 
-    def __init__(self, clock: Clock, most: int | None = None) -> None:
-        self._clock, self._most = clock, UPLOAD_SLOTS if most is None else most
+    def __init__(self, clock: Clock, most: int) -> None:
+        self._clock, self._most = clock, most
         self._moved: dict[str, float] = {}  # who has a slot, and when bytes of it came last
         self._waiting: OrderedDict[str, Callable[[], None]] = OrderedDict()
 
     def ask(self, site: str, begin: Callable[[], None]) -> None:
-        """Calls `begin` when the site may upload: at once if it may now. A site that asks again keeps its place."""
+        """Calls `begin` when it is the site's turn: at once if it is now. A site that asks again keeps its place."""
         self._waiting[site] = begin
         self._let_in()
 
     def moved(self, site: str) -> None:
-        """Notes that bytes came. Raises a retryable UserFacingError("limit.upload") from one that has no slot."""
+        """Notes that bytes came. Raises a retryable UserFacingError("limit.transfer") from one that has no slot."""
         if site not in self._moved:
-            raise UserFacingError("limit.upload", retryable=True)
+            raise UserFacingError("limit.transfer", retryable=True)
         self._moved[site] = self._clock()
 
     def leave(self, site: str) -> None:
-        """The site has uploaded, was refused, or is gone."""
+        """The site is done, was refused, or is gone."""
         self._waiting.pop(site, None)
         self._moved.pop(site, None)
         self._let_in()
 
     def tick(self) -> None:
-        """Gives the slots of uploads that stand still to those that wait; called every few seconds."""
+        """Gives the slots of transfers that stand still to those that wait; called every few seconds."""
         now = self._clock()
-        for site in [one for one, since in self._moved.items() if now - since > UPLOAD_PATIENCE]:
+        for site in [one for one, since in self._moved.items() if now - since > TRANSFER_PATIENCE]:
             if self._waiting:
                 del self._moved[site]
                 self._let_in()
@@ -211,7 +213,8 @@ class SiteLimits:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.slots = UploadSlots(clock)
+        self.uploads = Slots(clock, UPLOAD_SLOTS)
+        self.downloads = Slots(clock, DOWNLOAD_SLOTS)
         self.disk = DiskShare()
 
 

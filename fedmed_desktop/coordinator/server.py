@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from .. import __version__, events
 from ..errors import UserFacingError
-from ..federation.inputs import SiteJoined
+from ..federation.inputs import SiteJoined, Transfer
 from ..federation.record import RoundRecord
 from ..protocol import wire
 from ..protocol.messages import VERSION, Welcome
@@ -22,10 +22,10 @@ from .door import Door
 from .entrance import Entrance, part_with
 from .gate import Visitor
 from .host import Host
-from .limits import SiteLimits
+from .limits import SiteLimits, Slots
 from .session import SiteSession
 
-# How often uploads that stand still are looked for.
+# How often transfers that stand still are looked for.
 _SLOTS_SECONDS = 5.0
 
 
@@ -58,7 +58,7 @@ class CoordinatorServer:
     async def __aenter__(self) -> CoordinatorServer:
         await self.door.__aenter__()
         watch = asyncio.create_task(self._host.admission.watch(self._look_at_members), name="registry")
-        self._tasks |= {watch, asyncio.create_task(self._keep_slots_moving(), name="upload slots")}
+        self._tasks |= {watch, asyncio.create_task(self._keep_slots_moving(), name="slots")}
         return self
 
     async def __aexit__(self, *details: object) -> None:
@@ -72,11 +72,14 @@ class CoordinatorServer:
         return self.door.port
 
     async def _keep_slots_moving(self) -> None:
+        kinds: tuple[tuple[Slots, Transfer], ...]
+        kinds = (self._limits.uploads, "upload"), (self._limits.downloads, "download")
         while True:
             await asyncio.sleep(_SLOTS_SECONDS)
-            self._limits.slots.tick()
-            for site in self._limits.slots.waiting:  # its deadline is not to pass while it waits for others
-                self._host.progress.moved(site, "upload")
+            for slots, transfer in kinds:
+                slots.tick()
+                for site in slots.waiting:  # its deadline is not to pass while it waits for others
+                    self._host.progress.moved(site, transfer)
 
     def _warn(self, fault: UserFacingError) -> None:
         self._emit(events.Warned(site="", code=fault.code, params=fault.params))

@@ -121,7 +121,7 @@ class SiteSession:
                     await self._message(decode(frame))
                 del frame  # a site that waits for days after its last chunk has none held
         finally:
-            self._limits.slots.leave(self.site)
+            self._limits.uploads.leave(self.site)
             tasks = [writer, reader, *([self._download] if self._download else [])]
             for task in tasks:
                 task.cancel()
@@ -224,7 +224,7 @@ class SiteSession:
             if part.sha256 not in self._host.blobs:
                 self._limits.disk.keep(self.site, part.size)
                 await asyncio.to_thread(self._host.blobs.adopt, self._checked[name], part.sha256)
-        self._limits.slots.leave(self.site)
+        self._limits.uploads.leave(self.site)
         try:
             assert self._offer is not None
             await self._host.accept(self.site, update, self._proof(self._offer))
@@ -245,7 +245,7 @@ class SiteSession:
     def _ask_for(self, reception: Reception) -> None:
         """Asks for the rest of a part, as soon as the site may upload."""
         want = Want(sha256=reception.sha256, offset=reception.received)
-        self._limits.slots.ask(self.site, lambda: self.send(want))
+        self._limits.uploads.ask(self.site, lambda: self.send(want))
 
     async def _chunk(self, frame: bytes) -> None:
         chunk = decode_chunk(frame)
@@ -253,7 +253,7 @@ class SiteSession:
         if reception is None or update is None or chunk.sha256 != reception.sha256:
             await self._host.take_again(self.site, chunk)
             return
-        self._limits.slots.moved(self.site)
+        self._limits.uploads.moved(self.site)
         try:
             complete = await asyncio.to_thread(reception.write, chunk)
         except UserFacingError as error:
@@ -309,7 +309,7 @@ class SiteSession:
 
     def _refuse(self, update: Update, error: UserFacingError) -> None:
         self._update = self._reception = None
-        self._limits.slots.leave(self.site)
+        self._limits.uploads.leave(self.site)
         self._tries.clear()
         self._host.blobs.forget_parts(self.site)
         self._host.trail.refused(self.site, update, error.code)
@@ -333,5 +333,19 @@ class SiteSession:
             await asyncio.gather(self._download, return_exceptions=True)
             await self.connection.drain()
         path = await self._host.checking.whole(self._host.rounds.state.round, sha256)
-        moved = lambda sent, total: self._host.progress.moved(self.site, "download")  # noqa: E731
-        self._download = asyncio.create_task(send_blob(self.connection, sha256, path, offset, moved))
+        self._download = asyncio.create_task(self._send_in_turn(sha256, path, offset))
+
+    async def _send_in_turn(self, sha256: str, path: Path, offset: int) -> None:
+        turn, slots = asyncio.Event(), self._limits.downloads
+        slots.ask(self.site, turn.set)
+        try:
+            await turn.wait()
+            await send_blob(self.connection, sha256, path, offset, self._sent)
+        except UserFacingError:  # it did not read, and its slot is another's: it asks again on its next connection
+            self.connection.transport.abort()
+        finally:
+            slots.leave(self.site)
+
+    def _sent(self, sent: int, total: int) -> None:
+        self._limits.downloads.moved(self.site)
+        self._host.progress.moved(self.site, "download")

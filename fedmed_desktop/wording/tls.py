@@ -22,7 +22,8 @@ SENTENCES: Final = {
     "certificate.unreadable": "The certificate in {path} cannot be used with its key: {reason}. Check both files.",
     "limit.guesses": "Too many wrong codes came from this address. Wait a minute, and copy the invitation whole.",
     "limit.messages": "Too many messages came at once, so the connection was closed. It is made again by itself.",
-    "limit.upload": "The upload stood still. Its place was given to another site, and it goes on from where it was.",
+    "limit.transfer": "The transfer stood still. Its place was given to another site, and it goes on from "
+    "where it was.",
     "link.certificate_expired": "The certificate of the coordinator at {address} has expired; this computer's clock "
     "says {clock} UTC. If the clock is right, ask the host to renew the certificate.",
     "link.certificate_host": "The certificate of the coordinator at {address} is for another host name, so nothing "

@@ -3,17 +3,22 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from fedmed_desktop import events
 from fedmed_desktop.coordinator import limits, server
+from fedmed_desktop.lora import Adapter
 from fedmed_desktop.protocol.messages import Goodbye, Missing, Progress, Receipt, Refused, Standing, Want, encode
-from fedmed_desktop.protocol.transfer import Chunk
-from tests.parts.federation import INITIAL, moved, result_of, small_spec
+from fedmed_desktop.protocol.transfer import Chunk, decode_chunk
+from tests.parts.federation import FINGERPRINT, INITIAL, moved, result_of, small_spec
 from tests.parts.loopback import RawSite, all_of, coordinator, until
 
+# Far more than the buffers of a socket hold.
+WIDE_SHAPES = {"model.layers.0.mlp.up_proj": (2**17, 2**16)}
 TWO = small_spec(rounds=1, sites=2, quorum=2)
 
 
@@ -65,7 +70,7 @@ async def test_that_an_upload_that_stands_still_gives_way_and_goes_on_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "UPLOAD_SLOTS", 1)
-    monkeypatch.setattr(limits, "UPLOAD_PATIENCE", 0.0)
+    monkeypatch.setattr(limits, "TRANSFER_PATIENCE", 0.0)
     monkeypatch.setattr(server, "_SLOTS_SECONDS", 0.02)
     async with (
         coordinator(tmp_path, TWO, []) as (host, port),
@@ -83,13 +88,43 @@ async def test_that_an_upload_that_stands_still_gives_way_and_goes_on_later(
         await following.offer(other)
         await following.hear(Receipt)
         await still.send(want.sha256, blob, offset=400)
-        assert (await still.hear(Goodbye)).code == "limit.upload"
+        assert (await still.hear(Goodbye)).code == "limit.transfer"
         async with RawSite(port, "still", "1" * 64) as again:
             await again.join()
             await again.plan()
             await again.offer(made)
             await again.hear(Receipt)
         await until(lambda: bool(host.rounds.state.history))
+
+
+async def test_that_only_so_many_sites_download_at_once_and_who_does_not_read_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "DOWNLOAD_SLOTS", 1)
+    monkeypatch.setattr(limits, "TRANSFER_PATIENCE", 0.1)
+    monkeypatch.setattr(server, "_SLOTS_SECONDS", 0.02)
+    wide = Adapter.initial(WIDE_SHAPES, 16, 2.0, seed=0)
+    base = {"fingerprint": FINGERPRINT, "initial": wide.sha256, "modules": WIDE_SHAPES}
+    spec = small_spec(rounds=1, sites=3, quorum=2, base=base, lora={"rank": 16, "alpha": 32})
+    async with (
+        coordinator(tmp_path, spec, [], initial=wide) as (_, port),
+        RawSite(port, "deaf", "1" * 64) as deaf,
+        RawSite(port, "other", "2" * 64) as other,
+    ):
+        await deaf.join()
+        await other.join()
+        deaf.line.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.line.transport.pause_reading()
+        await deaf.say(Want(sha256=wide.sha256))
+        await other.say(Want(sha256=wide.sha256))
+        received = 0
+        while received < len(wide.to_blob()):
+            if isinstance(frame := await other.next(), bytes):
+                received += len(decode_chunk(frame).data)
+        deaf.line.transport.resume_reading()
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await deaf.next()
 
 
 async def test_that_a_site_cannot_fill_the_disk_with_updates_that_do_not_count(

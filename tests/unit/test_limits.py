@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from fedmed_desktop.coordinator import limits
-from fedmed_desktop.coordinator.limits import Bucket, DiskShare, Guesses, Pace, PerMinute, UploadSlots, origin
+from fedmed_desktop.coordinator.limits import Bucket, DiskShare, Guesses, Pace, PerMinute, Slots, origin
 from fedmed_desktop.protocol.transfer import CHUNK, Chunk
 from tests.parts.clock import Clock
 from tests.parts.told import told_as
@@ -74,7 +74,7 @@ def test_a_site_that_talks_without_end_is_stopped_and_full_chunks_are_not_talk(c
 
 
 def test_only_so_many_upload_at_once_and_the_others_follow_in_order(clock: Clock) -> None:
-    slots, begun = UploadSlots(clock, most=2), list[str]()
+    slots, begun = Slots(clock, most=2), list[str]()
     for site in ("a", "b", "c", "d"):
         slots.ask(site, lambda site=site: begun.append(site))  # type: ignore[misc]
     assert begun == ["a", "b"] and slots.in_use == 2 and slots.waiting == ["c", "d"]
@@ -87,7 +87,7 @@ def test_only_so_many_upload_at_once_and_the_others_follow_in_order(clock: Clock
 
 
 def test_a_site_that_asks_again_keeps_its_slot_or_its_place(clock: Clock) -> None:
-    slots, begun = UploadSlots(clock, most=1), list[str]()
+    slots, begun = Slots(clock, most=1), list[str]()
     slots.ask("a", lambda: begun.append("a"))
     slots.ask("a", lambda: begun.append("the next part of a"))
     slots.ask("b", lambda: begun.append("b"))
@@ -98,14 +98,14 @@ def test_a_site_that_asks_again_keeps_its_slot_or_its_place(clock: Clock) -> Non
 
 
 def test_an_upload_that_stands_still_gives_way_only_where_others_wait(clock: Clock) -> None:
-    slots, begun = UploadSlots(clock, most=2), list[str]()
+    slots, begun = Slots(clock, most=2), list[str]()
     slots.ask("still", lambda: begun.append("still"))
     slots.ask("moving", lambda: begun.append("moving"))
-    clock.now += limits.UPLOAD_PATIENCE + 1
+    clock.now += limits.TRANSFER_PATIENCE + 1
     slots.moved("moving")
     slots.tick()
     slots.moved("still")
-    clock.now += limits.UPLOAD_PATIENCE + 1
+    clock.now += limits.TRANSFER_PATIENCE + 1
     slots.moved("moving")
     slots.ask("next", lambda: begun.append("next"))
     slots.tick()

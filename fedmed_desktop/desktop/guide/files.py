@@ -14,6 +14,9 @@ PAGES: Final = ("rounds", "join", "monitor", "approvals", "try-it", "methods", "
 UNDER: Final = {
     **{f"method-{name}": "methods" for name in METHODS},
     "leaves": "privacy",
+    "security": "privacy",
+    "policy": "privacy",
+    "operations": "hosting",
     "deadlines": "hosting",
     "screening": "hosting",
     "lab": "hosting",
