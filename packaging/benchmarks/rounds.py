@@ -9,6 +9,7 @@ takes from its opening to its closing as the coordinator's ledger has them. The 
 up, between as many processes: `websocket` with the same library and frames, every byte hashed with sha256 by its
 receiver, and `socket`, which hashes nothing; neither writes to disk, checks or combines. `durable` is that websocket
 whose receivers also write what they get to a file and force it to disk. An `empty` round has a tiny adapter.
+`tls` is ours as between two computers: by invitation, and encrypted.
 
 The arms alternate, so that a busy machine slows all alike. CPU seconds are those of all processes, less what they had
 used before the round. Memory is the coordinator's peak beyond what it held when it began to listen, in adapters. Prints
@@ -28,6 +29,7 @@ import signal
 import statistics
 import sys
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +37,7 @@ import numpy as np
 from raw_lines import KINDS, Process, raw, say, stopped
 
 from fedmed_desktop import events
+from fedmed_desktop.coordinator.inviting import issue
 from fedmed_desktop.federation import (
     Control,
     Evidence,
@@ -51,6 +54,7 @@ from fedmed_desktop.federation import (
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings
 from fedmed_desktop.federation.work import Emit, Given
 from fedmed_desktop.lora import Adapter, Module, algebra
+from fedmed_desktop.protocol.invitation import read_invitation
 from fedmed_desktop.scores import Scores
 from fedmed_desktop.site import Jobs, RuleApprover, SiteAgent
 from fedmed_desktop.storage import BlobStore, Ledger
@@ -68,14 +72,16 @@ def main() -> int:
     options = arguments()
     if options.name:
         return site(options)
-    taken: dict[str, list[dict[str, float]]] = {arm: [] for arm in ("ours", *KINDS, "empty")}
+    taken: dict[str, list[dict[str, float]]] = {arm: [] for arm in ("ours", "tls", *KINDS, "empty", "empty tls")}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(options.runs):
             place = Path(folder)
             taken["ours"].append(ours(place / f"whole {number}", options.sites, options.mebibytes))
+            taken["tls"].append(ours(place / f"whole tls {number}", options.sites, options.mebibytes, tls=True))
             for kind in KINDS:
                 taken[kind].append(raw(kind, options.sites, options.mebibytes))
             taken["empty"].append(ours(place / f"empty {number}", options.sites, 0))
+            taken["empty tls"].append(ours(place / f"empty tls {number}", options.sites, 0, tls=True))
     medians = {
         arm: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for arm, runs in taken.items()
     }
@@ -90,7 +96,7 @@ def main() -> int:
     result = {"benchmark": "rounds", **shape, "ratio": ratio, "medians": told, "each": taken}
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
     good = ratio["seconds to websocket"] <= MOST_RATIO and medians["ours"]["adapters"] < MOST_ADAPTERS
-    return 0 if (good and medians["empty"]["seconds"] < MOST_EMPTY) or not options.check else 1
+    return 0 if (good and medians["empty tls"]["seconds"] < MOST_EMPTY) or not options.check else 1
 
 
 def arguments() -> argparse.Namespace:
@@ -100,6 +106,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="of each arm (5)")
     parser.add_argument("--check", action="store_true", help="status 1 where a bound is missed")
     parser.add_argument("--name", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--invitation", default="", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -108,7 +115,7 @@ def arguments() -> argparse.Namespace:
 def table(told: dict[str, dict[str, float]]) -> str:
     lines = ["arm         seconds   CPU seconds   peak in adapters"]
     for arm, each in told.items():
-        peak = f"{each['adapters']:.2f}" if each.get("adapters") and arm == "ours" else "-"
+        peak = f"{each['adapters']:.2f}" if each.get("adapters") else "-"
         lines.append(f"{arm:10} {each['seconds']:8.3f} {each['cpu']:13.3f} {peak:>18}")
     return "\n".join(lines) + "\n"
 
@@ -180,18 +187,20 @@ def founded(folder: Path, sites: int, mebibytes: int) -> tuple[Path, FederationS
     return folder / "federation.toml", load_spec(folder / "federation.toml")
 
 
-def ours(folder: Path, sites: int, mebibytes: int) -> dict[str, float]:
+def ours(folder: Path, sites: int, mebibytes: int, tls: bool = False) -> dict[str, float]:
     """One federation: median seconds of a round, CPU seconds of all processes, peak memory of the coordinator."""
     config, spec = founded(folder, sites, mebibytes)
     data = folder / "coordinator"
-    command = ("--coordinator", "--config", str(config), "--data-dir", str(data), "--port", "0")
-    coordinator = Process("-m", "fedmed_desktop", *command)
+    command = ["--coordinator", "--config", str(config), "--data-dir", str(data), "--port", "0"]
+    coordinator = Process("-m", "fedmed_desktop", *command, *(["--tls"] if tls else []))
     with stopped([coordinator]) as processes:
         port = int(coordinator.line().partition("127.0.0.1:")[2].partition(",")[0])
+        if tls:
+            assert "--invite" in coordinator.line()
         idle = coordinator.memory("VmRSS")
         names = [f"site {number}" for number in range(sites)]
         at = ("--port", str(port), "--folder", str(folder), "--mebibytes", str(mebibytes))
-        processes += [Process(__file__, "--name", one, *at) for one in names]
+        processes += [Process(__file__, "--name", one, *at, *invited(data, one, tls)) for one in names]
         for process in processes[1:]:
             assert process.line() == "ready"
         before = sum(process.cpu() for process in processes)
@@ -210,9 +219,18 @@ def ours(folder: Path, sites: int, mebibytes: int) -> dict[str, float]:
     return {"seconds": seconds, "cpu": cpu / len(history), "coordinator": own_cpu, "adapters": adapters}
 
 
+def invited(data: Path, name: str, tls: bool) -> list[str]:
+    """What a site is told beyond the port, where the line is encrypted."""
+    if not tls:
+        return []
+    issued = issue(data, name, timedelta(hours=1), datetime.now(UTC), "benchmark", out=data.parent)
+    return ["--invitation", issued.invitation.line()]
+
+
 def site(options: argparse.Namespace) -> int:
     """One site's process: ready, joins upon a signal, says when the last round has closed."""
     trainer = Ready(start(options.mebibytes), options.name)
+    invitation = read_invitation(options.invitation) if options.invitation else None
     last = 1 if options.mebibytes else EMPTY_ROUNDS
     told = False
 
@@ -228,7 +246,8 @@ def site(options: argparse.Namespace) -> int:
         jobs = Jobs()
         agent = SiteAgent(
             name=options.name,
-            address=f"ws://127.0.0.1:{options.port}",
+            address=f"{'wss' if invitation else 'ws'}://127.0.0.1:{options.port}",
+            invitation=invitation,
             data_dir=options.folder / options.name,
             base_fingerprint=FINGERPRINT,
             make_trainer=lambda spec: trainer,
