@@ -12,7 +12,7 @@ from ..errors import UserFacingError
 from ..federation import FederationSpec
 from ..federation.actions import Combine
 from ..federation.aggregation import combine, combined
-from ..federation.combine import Sources
+from ..federation.combine import Combination, Sources
 from ..federation.inputs import RoundCombined
 from ..lora import BlobReader
 from ..lora.half import open_update
@@ -68,10 +68,17 @@ def combine_stored(due: Combine, spec: FederationSpec, blobs: BlobStore) -> Roun
             _LOG.error("round %d: %s", due.round, error)
             blobs.put_aside(str(error.params["sha256"]))
         raise
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="writing") as writing:
+        stored = writing.submit(_store, blobs, combination)
+        given = combined(due, combination)  # its figures take as long as the disk
+        stored.result()
+    return given
+
+
+def _store(blobs: BlobStore, combination: Combination) -> None:
     for adapter in (combination.adapter, combination.frozen, combination.control):
         if adapter is not None:
             blobs.write_pieces(adapter.sha256, adapter.blob_pieces())
-    return combined(due, combination)
 
 
 def _opened(due: Combine, blobs: BlobStore, files: ExitStack) -> Sources:
