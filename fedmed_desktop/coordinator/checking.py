@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Plan, Update
-from ..federation.check import check_adapter, check_update
+from ..federation.check import check_adapter, check_norm, checked
 from ..lora.blob import BlobReader
 from ..lora.half import open_update
 from ..storage import BlobStore
@@ -64,7 +64,7 @@ class Checking:
             if plan.own:  # the rest is the site's own, and so is what its norms are about
                 check_adapter(after, self._spec, plan)
             else:
-                check_update(start, after, self._spec, plan, update.report)
+                check_norm(start, checked(after, self._spec, plan), update.report, plan.cut)
 
     def have(self, round_number: int, *named: str | None) -> None:
         """Makes sure that these own adapters are here; if not, holds the federation up and raises a retryable error."""

@@ -29,24 +29,28 @@ def check_adapter(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> No
     The layout was checked when the blob was opened; here every module is read, so that values that are not finite or
     too large to combine are found. Also for control parts: a change of c_i has the shape of an adapter.
     """
-    for _ in _checked(adapter, spec, plan):
+    for _ in checked(adapter, spec, plan):
         pass
 
 
-def check_update(start: ModuleSource, after: ModuleSource, spec: FederationSpec, plan: Plan, report: Report) -> None:
-    """Both of `check_adapter` and `check_norm` in one reading of each file."""
-    room = Room()
-    _check_norm((_moved(start, name, module, plan.cut, room) for name, module in _checked(after, spec, plan)), report)
-
-
-def check_norm(start: ModuleSource, after: ModuleSource, report: Report, cut: algebra.Cut = "best") -> None:
+def check_norm(
+    start: ModuleSource, after: Iterable[tuple[str, Module]], report: Report, cut: algebra.Cut = "best"
+) -> None:
     """Checks that the norm that the site's operator saw is that of the adapter that arrived; raises UserFacingError.
 
     A site with a smaller rank than the start's began from the start cut back in the plan's way (`cut`), so this does
-    too; growing changes nothing. Module by module, so memory holds one module of each.
+    too; growing changes nothing. Module by module, so memory holds one module of each; with `checked`, each file is
+    read once.
     """
     room = Room()
-    _check_norm((_moved(start, name, after.module(name), cut, room) for name in after.names), report)
+    found = math.hypot(
+        *(
+            algebra.module_distance(module, algebra.module_cut(start.module(name), module.rank, cut), room)
+            for name, module in after
+        )
+    )
+    if abs(found - report.update_norm) > _NORM_TOLERANCE * max(1.0, found):
+        raise UserFacingError("update.wrong_norm", found=f"{found:.6g}", reported=f"{report.update_norm:.6g}")
 
 
 def check_values(name: str, module: Module) -> None:
@@ -55,8 +59,8 @@ def check_values(name: str, module: Module) -> None:
         raise UserFacingError("update.wild", module=name, largest=f"{_LARGEST_VALUE:g}")
 
 
-def _checked(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> Iterator[tuple[str, Module]]:
-    """The modules, each checked, in the order of a blob."""
+def checked(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> Iterator[tuple[str, Module]]:
+    """The modules in the order of a blob, each once it has passed the checks of `check_adapter`."""
     names = set(adapter.names)
     if missing := sorted(spec.base.modules.keys() - names):
         raise UserFacingError("update.missing_module", module=missing[0])
@@ -77,13 +81,3 @@ def _checked(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> Iterato
             )
         check_values(name, module)
         yield name, module
-
-
-def _moved(start: ModuleSource, name: str, after: Module, cut: algebra.Cut, room: Room) -> float:
-    return algebra.module_distance(after, algebra.module_cut(start.module(name), after.rank, cut), room)
-
-
-def _check_norm(moved: Iterable[float], report: Report) -> None:
-    found = math.hypot(*moved)
-    if abs(found - report.update_norm) > _NORM_TOLERANCE * max(1.0, found):
-        raise UserFacingError("update.wrong_norm", found=f"{found:.6g}", reported=f"{report.update_norm:.6g}")

@@ -13,7 +13,7 @@ import pytest
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec, Part, Plan, Report, Rounds, Update
 from fedmed_desktop.federation.actions import Reject, Step
-from fedmed_desktop.federation.check import check_adapter, check_norm
+from fedmed_desktop.federation.check import check_adapter, check_norm, checked
 from fedmed_desktop.federation.inputs import Input, RoundCombined, SiteJoined, UpdateArrived
 from fedmed_desktop.federation.methods import METHODS, AdaptiveFedLora, refusal_of
 from fedmed_desktop.federation.plan import TrainingSettings
@@ -154,9 +154,10 @@ class Federation:
         """As the coordinator checks what arrives."""
         start = Adapter.from_blob(self.blobs.read(plan.start))
         after = open_update(self.blobs.path(update.parts["adapter"].sha256), plan.shared, start)
-        check_adapter(after, self.spec, plan)
-        if not plan.own:
-            check_norm(start, after, update.report, plan.cut)
+        if plan.own:
+            check_adapter(after, self.spec, plan)
+        else:
+            check_norm(start, checked(after, self.spec, plan), update.report, plan.cut)
         if "control" in update.parts:
             check_adapter(Adapter.from_blob(self.blobs.read(update.parts["control"].sha256)), self.spec, plan)
 
@@ -362,7 +363,7 @@ def test_that_the_norm_of_a_site_that_began_from_a_smaller_start_is_checked_agai
     smaller, dropped = algebra.truncate(start, 1)
     assert dropped > 0.01
     after = moved(smaller, 3)
-    check_norm(start, after, Report(notes=1, update_norm=algebra.distance(after, smaller)))
+    check_norm(start, after.items(), Report(notes=1, update_norm=algebra.distance(after, smaller)))
     larger = algebra.grow(start, 4, seed=1)
     after = moved(larger, 3)
-    check_norm(start, after, Report(notes=1, update_norm=algebra.distance(after, larger)))
+    check_norm(start, after.items(), Report(notes=1, update_norm=algebra.distance(after, larger)))

@@ -65,9 +65,9 @@ def test_that_the_coordinator_measures_from_where_a_smaller_site_began(combine: 
     plan, start = plans(combine)["B"], moved(FIRST, 3)
     after = moved(begun(plan, start), 5)
     report = result_of(plan, begun(plan, start), after).update.report
-    check_norm(start, after, report, plan.cut)
+    check_norm(start, after.items(), report, plan.cut)
     with told_as("norm"):
-        check_norm(start, after, Report(notes=1, update_norm=report.update_norm * 1.01), plan.cut)
+        check_norm(start, after.items(), Report(notes=1, update_norm=report.update_norm * 1.01), plan.cut)
 
 
 @pytest.mark.parametrize("how", ["best", "first"])
