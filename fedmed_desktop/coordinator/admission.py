@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -76,16 +76,21 @@ class Admission:
     def member(self, site: str) -> Member | None:
         return self._registry.member(site)
 
-    async def watch(self, changed: Callable[[], None]) -> None:
-        """Calls `changed` after each change of the registry, by whichever process. Never returns."""
-        seen = await asyncio.to_thread(self._registry.version)
+    async def watch(self, look: Callable[[Mapping[str, Member]], Awaitable[None]]) -> None:
+        """Hands all who ever joined to `look`, now and after each change by whichever process. Never returns.
+
+        What cannot be read, or looked at to its end, is tried again: a revocation must not get lost.
+        """
+        seen, told = -1, ""
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
             try:
                 found = await asyncio.to_thread(self._registry.version)
+                if found != seen:
+                    members = await asyncio.to_thread(self._registry.members)
+                    await look({member.name: member for member in members})
+                    seen, told = found, ""
             except UserFacingError as error:  # locked for long, or damaged: who is in stays in, nobody new is let in
-                _LOG.warning("the registry cannot be read: %s", error)
-                continue
-            if found != seen:
-                seen = found
-                changed()
+                if error.code != told:
+                    told = error.code
+                    _LOG.warning("the registry cannot be looked at: %s", error)
+            await asyncio.sleep(_LOOK_SECONDS)

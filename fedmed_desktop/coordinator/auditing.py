@@ -45,9 +45,11 @@ class Trail:
         self._writing: asyncio.Task[None] | None = None
 
     async def begin(self, rounds: Rounds, published: Collection[str]) -> None:
-        """Ends the intents that a crash left open, as the ledger knows them."""
+        """Ends the intents that a crash left open, as the ledger knows them. The start is in the chain on return."""
         self.tell(*_settled(await asyncio.to_thread(self.audit.open_intents), rounds, published))
         self.tell(AuditEntry(action_code="started", role="coordinator", object_type="program"))
+        if self._writing:
+            await self._writing
 
     async def end(self) -> None:
         """Writes what waits, and closes the file."""

@@ -48,6 +48,7 @@ class Entrance:
         self._emit = emit
         self._guesses = Guesses(time.monotonic)
         self._shown: dict[str, tuple[str, str]] = {}  # keys and states that the host's face knows, by site
+        self._waiting: dict[str, Visitor] = {}  # the newest connection of each site that the host has not confirmed
         self._changed = asyncio.Event()
 
     def look_again(self) -> None:
@@ -74,7 +75,11 @@ class Entrance:
             member = await self._joined(hello, connection.address)
             self._known(connection)
             await self._show(member)
-            return await self._confirmed(member, connection), hello.rank_cap
+            if member.state == "waiting":
+                member = await self._confirmed(member, connection)
+            if member.state == "revoked":
+                raise UserFacingError("join.revoked", site=member.name)
+            return member, hello.rank_cap
         except UserFacingError as error:
             await part_with(connection, error)
         except ConnectionClosed:
@@ -110,18 +115,21 @@ class Entrance:
         self._emit(events.IdentityShown(site=member.name, phrase=words, waits=waits, **prints))
 
     async def _confirmed(self, member: Member, connection: Visitor) -> Member:
-        """The member once the host has confirmed it. Raises UserFacingError where it was shut out."""
-        told = False
-        while member.state != "admitted":
-            if member.state == "revoked":
-                raise UserFacingError("join.revoked", site=member.name)
-            if not told:
-                await connection.send(encode(Waiting(site=member.name)))
-                told = True
-            await self._until_changed(connection)
-            found = await asyncio.to_thread(self._host.admission.member, member.name)
-            member = found or member
-        return member
+        """The member once the host has decided. Of several connections of one site the newest waits."""
+        site = member.name
+        before, self._waiting[site] = self._waiting.get(site), connection
+        try:
+            if before:
+                await part_with(before, UserFacingError("join.replaced", site=site))
+            await connection.send(encode(Waiting(site=site)))
+            while member.state == "waiting":
+                await self._until_changed(connection)
+                found = await asyncio.to_thread(self._host.admission.member, site)
+                member = found or member
+            return member
+        finally:
+            if self._waiting.get(site) is connection:
+                del self._waiting[site]
 
     async def _until_changed(self, connection: Visitor) -> None:
         """Waits for a change of the registry; raises ConnectionClosed if the site leaves meanwhile."""

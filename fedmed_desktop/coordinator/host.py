@@ -39,15 +39,13 @@ _LONGEST_SLEEP = 30.0
 _FIRST_RETRY, _LAST_RETRY = 2.0, 60.0
 _RETRY = "retry"
 
+_now = lambda: datetime.now(UTC)  # noqa: E731
+
 
 class Session(Protocol):
     """A connected site. `send` never waits: a slow line must not hold up the federation."""
 
     def send(self, message: Message) -> None: ...
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Host:
@@ -91,7 +89,7 @@ class Host:
         self.lost = LostParts(self.blobs)
         self.retry = _FIRST_RETRY
         self._unwritten: Input | None = None
-        self._came_back = asyncio.Event()
+        self.started, self._came_back = asyncio.Event(), asyncio.Event()
         self.held_up = HeldUp(emit, lambda: self.rounds.state.round, self._stood_or_went_on)
         self.progress = Progress(spec, lambda: self.rounds.state, clock, emit, lambda: self.bulletin.changed())
         at_hand = (lambda: self.rounds.state, lambda: self.sessions.keys(), self.settled, lambda: self.held_up.code)
@@ -108,11 +106,13 @@ class Host:
         """Picks up an outstanding combination and the next deadline; `resume` resumes a paused federation."""
         self._fault = asyncio.get_running_loop().create_future()
         await self.trail.begin(self.rounds, self.published())
+        await asyncio.to_thread(self.admission.keep_audit, self.trail.audit)
         if due := self.rounds.due():
             self._spawn_combination(due)
         if resume:
             await self.apply(Resumed())
         self._set_alarm()
+        self.started.set()
 
     async def stop(self) -> None:
         """Ends background work, waiting for a running combination; it is done again at the next start."""

@@ -6,13 +6,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from websockets.exceptions import ConnectionClosed
 
 from .. import __version__, events
 from ..errors import UserFacingError
-from ..federation.inputs import SiteJoined, Transfer
+from ..federation.inputs import SiteJoined, SiteShutOut, Transfer
 from ..federation.record import RoundRecord
 from ..protocol import wire
 from ..protocol.messages import VERSION, Welcome
@@ -57,7 +57,7 @@ class CoordinatorServer:
 
     async def __aenter__(self) -> CoordinatorServer:
         await self.door.__aenter__()
-        watch = asyncio.create_task(self._host.admission.watch(self._look_at_members), name="registry")
+        watch = asyncio.create_task(self._watch_members(), name="registry")
         self._tasks |= {watch, asyncio.create_task(self._keep_slots_moving(), name="slots")}
         return self
 
@@ -129,15 +129,22 @@ class CoordinatorServer:
             connection.protocol.max_message_size = wire.longest_offer(self._host.spec.types)
             await self._serve(*admitted, connection)
 
-    def _look_at_members(self) -> None:
-        """After a change of the registry: shuts out whoever may not be here any more."""
+    async def _watch_members(self) -> None:
+        await self._host.started.wait()
+        await self._host.admission.watch(self._look_at_members)
+
+    async def _look_at_members(self, members: Mapping[str, Member]) -> None:
+        """Shuts out whoever may not be here any more, and lets no round wait for them."""
         self._entrance.look_again()
         for site, session in self._sessions.items():
-            member = self._host.admission.member(site)
-            if member is None or member.state == "revoked" or member.key != session.key:
-                task = asyncio.create_task(part_with(session.connection, _shut_out(member, site)))
+            if session.hears and (fault := _shut_out(members.get(site), session)):
+                session.hears = False
+                task = asyncio.create_task(part_with(session.connection, fault))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+        for site in self._host.rounds.state.sites:
+            if site in members and members[site].state == "revoked":
+                await self._host.apply(SiteShutOut(site=site))
 
     async def _serve(self, member: Member, rank_cap: int | None, connection: Visitor) -> None:
         site = member.name
@@ -167,10 +174,15 @@ class CoordinatorServer:
 
         Waits for its end, so that never two write to one part file.
         """
+        before.hears = False
         await part_with(before.connection, UserFacingError("join.replaced", site=before.site))
         await before.ended.wait()
 
     async def _attend(self, session: SiteSession, rank_cap: int | None) -> None:
+        # Once more: who was shut out after its key was looked up was in no list of sessions then.
+        member = await asyncio.to_thread(self._host.admission.member, session.site)
+        if fault := _shut_out(member, session):
+            raise fault
         state = self._host.rounds.state
         where = {"spec": self._host.spec, "round": state.round, "phase": state.phase}
         session.send(Welcome(version=VERSION, site=session.site, federation=self._host.federation, **where))
@@ -181,10 +193,14 @@ class CoordinatorServer:
         await session.serve()
 
 
-def _shut_out(member: Member | None, site: str) -> UserFacingError:
-    if member is not None and member.state != "revoked":
+def _shut_out(member: Member | None, session: SiteSession) -> UserFacingError | None:
+    """Why this session may not go on, if so. `member`: what the registry says of its site now."""
+    site = session.site
+    if member is None or member.state == "revoked":
+        return UserFacingError("join.revoked", site=site)
+    if member.key != session.key:
         return UserFacingError("join.other_key", site=site)
-    return UserFacingError("join.revoked", site=site)
+    return None if member.state == "admitted" else UserFacingError("join.replaced", site=site)
 
 
 def _closed(record: RoundRecord) -> dict[str, object]:

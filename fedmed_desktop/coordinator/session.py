@@ -73,6 +73,7 @@ class SiteSession:
         self._receiving = ""  # the name of the part that is
         self._phase: tuple[int, events.Phase] | None = None  # that it has told last
         self._checked: dict[str, Path] = {}  # parts that passed, and where they lie
+        self.hears = True  # until it is parted with, which a hostile site may draw out
         self.ended = asyncio.Event()
 
     def send(self, message: Message) -> None:
@@ -114,6 +115,8 @@ class SiteSession:
             elif rest := self._host.rest(self.site):
                 self.send(rest)
             async for frame in self.connection:
+                if not self.hears:
+                    return
                 self._pace.heard(frame)
                 if isinstance(frame, bytes):
                     await self._chunk(frame)

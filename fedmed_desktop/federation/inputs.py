@@ -22,6 +22,13 @@ class SiteJoined(Frozen):
     rank_cap: PositiveInt | None = None
 
 
+class SiteShutOut(Frozen):
+    """The host has shut the site out: what counts of it counts, and nobody asks it or waits for it any more."""
+
+    input: Literal["shut_out"] = "shut_out"
+    site: str
+
+
 class AwaitsApproval(Frozen):
     """The site's update waits for its operator; the approval time starts to count."""
 
@@ -105,5 +112,5 @@ class Resumed(Frozen):
     input: Literal["resumed"] = "resumed"
 
 
-Input = SiteJoined | AwaitsApproval | UpdateArrived | SiteDeclined | TimePassed | RoundCombined | Resumed
+Input = SiteJoined | SiteShutOut | AwaitsApproval | UpdateArrived | SiteDeclined | TimePassed | RoundCombined | Resumed
 INPUT: TypeAdapter[Input] = TypeAdapter(Annotated[Input, Field(discriminator="input")])

@@ -20,6 +20,7 @@ from .inputs import (
     RoundCombined,
     SiteDeclined,
     SiteJoined,
+    SiteShutOut,
     TimePassed,
     UpdateArrived,
 )
@@ -59,6 +60,8 @@ class Rounds:
                 self._update(given, now, step)
             case SiteDeclined():
                 self._declined(given, now, step)
+            case SiteShutOut():
+                self._shut_out(given, now, step)
             case TimePassed():
                 self._time(given, now, step)
             case RoundCombined():
@@ -186,6 +189,19 @@ class Rounds:
         state.declined[given.site] = given.code
         step.events.append(events.SiteSeen(time=now, site=given.site, round=given.round, state="declined"))
         self._close_if_answered(now, step)
+
+    def _shut_out(self, given: SiteShutOut, now: datetime, step: Step) -> None:
+        state, site = self.state, given.site
+        if site not in state.sites:
+            return
+        step.changed = True
+        state.sites = [one for one in state.sites if one != site]
+        state.caps.pop(site, None)
+        state.awaiting.pop(site, None)
+        if site not in state.updates:
+            state.plans.pop(site, None)
+        if state.phase in ("open", "evaluating"):
+            self._close_if_answered(now, step)
 
     def _time(self, given: TimePassed, now: datetime, step: Step) -> None:
         deadline = passed(self.spec, self.state, given, now)

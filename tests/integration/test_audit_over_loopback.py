@@ -195,9 +195,8 @@ async def test_that_a_forged_signature_is_written_down(tmp_path: Path) -> None:
 
 
 async def test_that_a_coordinator_does_not_begin_a_lost_chain_anew(tmp_path: Path) -> None:
-    for _ in range(2):
-        async with coordinator(tmp_path, ONE, []):
-            pass
+    async with coordinator(tmp_path, ONE, []):
+        pass
     (tmp_path / FILE).unlink()
     with told_as("is missing or empty"):
         async with coordinator(tmp_path, ONE, []):

@@ -59,9 +59,10 @@ async def coordinator(
     port: int = 0,
     initial: Adapter = INITIAL,
     scorer: Scorer | None = None,
+    confirm_sites: bool = False,
 ) -> AsyncIterator[tuple[Host, int]]:
     BlobStore(folder / "blobs").write(initial.to_blob())
-    host = Host(spec, folder, seen.append, scorer=scorer)
+    host = Host(spec, folder, seen.append, scorer=scorer, confirm_sites=confirm_sites)
     try:
         async with CoordinatorServer(host, "127.0.0.1", port, seen.append) as server:
             await host.start()

@@ -18,6 +18,7 @@ from fedmed_desktop.federation.inputs import (
     RoundCombined,
     SiteDeclined,
     SiteJoined,
+    SiteShutOut,
     TimePassed,
     UpdateArrived,
 )
@@ -109,6 +110,23 @@ def test_that_a_site_that_joins_late_takes_part_from_the_next_round() -> None:
     for site in "ABC":
         drive(UpdateArrived(site=site, update=update(site, 1)), 3)
     assert offers(drive(combined(1), 4)) == ["A", "B", "C", "D"]
+
+
+def test_that_nobody_waits_for_a_site_that_is_shut_out_and_what_it_has_sent_counts() -> None:
+    drive = Driver(quorum=1).opened()
+    drive(UpdateArrived(site="A", update=update("A", 1)), 1)
+    assert drive(SiteShutOut(site="A"), 2).changed and drive.phase == "open"
+    assert drive.rounds.receipt_for("A", 1) == update("A", 1).sha256
+    drive(UpdateArrived(site="B", update=update("B", 1)), 3)
+    step = drive(SiteShutOut(site="C"), 4)
+    assert drive.phase == "combining" and isinstance(step.actions[-1], Combine)
+    assert not drive(SiteShutOut(site="C"), 5).changed
+    assert offers(drive(combined(1), 6)) == ["B"]
+    late = drive(UpdateArrived(site="C", update=update("C", 2)), 7)
+    assert late.actions == [Reject("C", 2, update("C", 2).sha256, "update.not_asked")]
+    drive(SiteJoined(site="C"), 8)  # the host has invited it again
+    drive(UpdateArrived(site="B", update=update("B", 2)), 9)
+    assert offers(drive(combined(2), 10)) == ["B", "C"]
 
 
 def test_that_the_last_update_closes_the_round_and_asks_for_the_combination() -> None:

@@ -20,6 +20,7 @@ from fedmed_desktop.federation.inputs import (
     RoundCombined,
     SiteDeclined,
     SiteJoined,
+    SiteShutOut,
     TimePassed,
     Transfer,
     UpdateArrived,
@@ -96,6 +97,11 @@ class AnyFederation(RuleBasedStateMachine):
     @rule(site=SITES, number=ROUNDS)
     def awaits(self, site: str, number: int) -> None:
         self.give(AwaitsApproval(site=site, round=number))
+
+    @rule(site=SITES)
+    def is_shut_out(self, site: str) -> None:
+        self.give(SiteShutOut(site=site))
+        assert site not in self.rounds.state.sites
 
     @rule(site=SITES)
     def awaits_now(self, site: str) -> None:
