@@ -57,6 +57,8 @@ DRAIN_BYTES = 2**16
 # Updates of the largest size that one site may have on disk for one attempt of a round, ones that were refused among
 # them: an honest one sends one, or two where its folder was lost in between.
 KEPT_UPDATES = 4
+# Offers per minute of one site that are refused, or not signed by it: each is an entry in the audit chain for good.
+MAX_REFUSALS_PER_MINUTE = 60
 
 Clock = Callable[[], float]
 
@@ -119,6 +121,18 @@ class Guesses:
 
     def wrong(self, address: str) -> None:
         self._left.take(origin(address))
+
+
+class Refusals:
+    """Offers of each site that were refused, over all its connections."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._left = PerMinute(MAX_REFUSALS_PER_MINUTE, clock)
+
+    def check(self, site: str) -> None:
+        """Counts one. Raises a retryable UserFacingError("limit.messages") where it is too many."""
+        if not self._left.take(site):
+            raise UserFacingError("limit.messages", retryable=True)
 
 
 class Pace:
@@ -216,6 +230,7 @@ class SiteLimits:
         self.uploads = Slots(clock, UPLOAD_SLOTS)
         self.downloads = Slots(clock, DOWNLOAD_SLOTS)
         self.disk = DiskShare()
+        self.refusals = Refusals(clock)
 
 
 def origin(address: str) -> str:

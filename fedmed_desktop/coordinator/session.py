@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from .. import events
 from ..errors import UserFacingError
 from ..federation import Part, Plan, Update
-from ..federation.inputs import AwaitsApproval, Proof, SiteDeclined
+from ..federation.inputs import AwaitsApproval, SiteDeclined
 from ..protocol.messages import (
     Ask,
     Decline,
@@ -35,6 +35,7 @@ from ..protocol.transfer import MOST_FETCHES, Reception, decode_chunk
 from ..protocol.wire import MAX_SIZE_TO_COORDINATOR, send_blob
 from .host import Host
 from .limits import Pace, SiteLimits
+from .offered import Offered
 
 # Answers that may wait for a site to read them. A site has a handful of messages to wait for, never this many.
 _MOST_OUTGOING = 256
@@ -59,7 +60,7 @@ class SiteSession:
         self._pace = Pace(limits.clock)
         self.key = key
         self._bond = Bond(host.federation, key, host.key.public)
-        self._offer: OfferUpdate | None = None
+        self._offers = Offered(self._bond)
         self.site = site
         self.connection = connection
         self._host = host
@@ -79,10 +80,7 @@ class SiteSession:
     def send(self, message: Message) -> None:
         """Never waits. A message to a site that has just gone is not lost: it is told again when the site is back."""
         if isinstance(message, Receipt):
-            about: dict[str, object] = {"audit": self._host.trail.head or None}
-            if self._offer and self._offer.update.sha256 == message.update:
-                about |= {"plan": self._offer.plan, "attempt": self._offer.attempt}
-            message = message.model_copy(update=about)
+            message = self._offers.named(message, self._host.trail.head)
         if isinstance(message, Ask | Receipt | Finished):
             message = self._bond.signed(self._host.key, message)
         if isinstance(message, Want):  # the answer comes in frames as long as a chunk
@@ -170,6 +168,7 @@ class SiteSession:
         try:
             self._bond.check(message)
         except UserFacingError:
+            self._limits.refusals.check(self.site)
             self._host.trail.unsigned(self.site, message.type)
             raise
         if message.audit:
@@ -178,10 +177,10 @@ class SiteSession:
     # -- upload --------------------------------------------------------------------------------------------------
 
     async def _offered(self, offer: OfferUpdate) -> None:
-        rounds, update, self._offer = self._host.rounds, offer.update, offer
+        rounds, update, self._offers.last = self._host.rounds, offer.update, offer
         if rounds.receipt_for(self.site, update.round) == update.sha256:
             # Not answered from here: it may count already, but not be in the ledger yet.
-            await self._host.accept(self.site, update, self._proof(offer))
+            await self._host.accept(self.site, update, self._offers.proof(offer))
             return
         if code := self._host.refusal(self.site, update):
             self._refuse(update, UserFacingError(code))
@@ -200,16 +199,12 @@ class SiteSession:
         except UserFacingError as error:
             self._refuse(update, error)
             return
-        self._update, self._plan = update, plan
+        self._update, self._plan, self._offers.fetched = update, plan, offer
         if update.sha256 not in self._tries:
             self._tries.clear()
         self._checked.clear()
         self._host.blobs.forget_parts(self.site, {part.sha256 for part in update.parts.values()})
         await self._want_next()
-
-    def _proof(self, offer: OfferUpdate) -> Proof:
-        told = offer.model_dump(include={"plan", "attempt", "approval", "audit", "signature"})
-        return Proof(key=self._bond.site, coordinator=self._bond.coordinator, **told)
 
     async def _want_next(self) -> None:
         """Asks for the first part that is not there yet; keeps and hands over the update once all have passed."""
@@ -229,8 +224,7 @@ class SiteSession:
                 await asyncio.to_thread(self._host.blobs.adopt, self._checked[name], part.sha256)
         self._limits.uploads.leave(self.site)
         try:
-            assert self._offer is not None
-            await self._host.accept(self.site, update, self._proof(self._offer))
+            await self._host.accept(self.site, update, self._offers.proof(self._offers.fetched))
         except UserFacingError as error:
             if not error.code.startswith("update."):
                 raise
@@ -311,6 +305,7 @@ class SiteSession:
         return True
 
     def _refuse(self, update: Update, error: UserFacingError) -> None:
+        self._limits.refusals.check(self.site)
         self._update = self._reception = None
         self._limits.uploads.leave(self.site)
         self._tries.clear()

@@ -141,6 +141,25 @@ async def test_that_a_site_cannot_fill_the_disk_with_updates_that_do_not_count(
     assert [event.code for event in all_of(seen, events.UpdateRefused)] == ["update.disk_quota"]
 
 
+async def test_that_a_site_cannot_fill_the_audit_chain_with_offers_that_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_REFUSALS_PER_MINUTE", 3)
+    seen: list[events.Event] = []
+    async with coordinator(tmp_path, TWO, seen) as (_, port), RawSite(port, "other", "2" * 64) as other:
+        await other.join()
+        for _ in range(2):  # on a new connection it goes on where it was
+            async with RawSite(port, "loud", "1" * 64) as loud:
+                await loud.join()
+                plan = await loud.plan()
+                for number in range(4):
+                    late = plan.model_copy(update={"round": 7 + number})
+                    await loud.say(loud.offered(result_of(late, INITIAL, moved(INITIAL, 1)).update))
+                await loud.say(loud.offered(result_of(late, INITIAL, moved(INITIAL, 1)).update, plan))
+                assert (await loud.hear(Goodbye)).code == "limit.messages"
+    assert len(all_of(seen, events.UpdateRefused)) == 3
+
+
 async def test_that_codes_can_be_tried_a_few_times_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_GUESSES_PER_MINUTE", 3)
     async with coordinator(tmp_path, TWO, []) as (_, port):
