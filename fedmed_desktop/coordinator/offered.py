@@ -17,7 +17,7 @@ class Offered:
         self.fetched: OfferUpdate | None = None
 
     def proof(self, offer: OfferUpdate | None) -> Proof:
-        """What the ledger keeps of an offer: its signature, with all that is signed beside the update."""
+        """The signature of an offer, with all that is signed beside the update, as the ledger keeps it."""
         assert offer is not None
         told = offer.model_dump(include={"plan", "attempt", "approval", "audit", "signature"})
         return Proof(key=self._bond.site, coordinator=self._bond.coordinator, **told)
