@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import random
 import re
 import subprocess
 import sys
@@ -27,6 +28,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 GUIDED: Final = importlib.util.find_spec("atheris") is not None
 NAMES: Final = ("message", "invitation", "chunk", "header", "blob", "spec", "plan")
 LONGEST: Final = 20_000
+_FROM_HONEST, _OF_VALUES = 0.4, 0.7  # shares of the changes
 _GRACE: Final = 120  # seconds to start and to end
 
 
@@ -55,7 +57,13 @@ def fuzzed(name: str, minutes: float, corpus: Path | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         kept = (corpus or Path(folder)) / name
         kept.mkdir(parents=True, exist_ok=True)
-        limits = [f"-max_total_time={int(minutes * 60)}", f"-max_len={LONGEST}", "-timeout=20", "-rss_limit_mb=2048"]
+        limits = [
+            f"-max_total_time={int(minutes * 60)}",
+            f"-max_len={LONGEST}",
+            "-timeout=20",
+            "-rss_limit_mb=2048",
+            "-keep_seed=1",
+        ]
         guide = [*limits, f"-artifact_prefix={name}-", "-print_final_stats=1"] if GUIDED else []
         command = [sys.executable, __file__, "--only", name, "--minutes", str(minutes), "--kept", str(kept), *guide]
         began = time.monotonic()
@@ -82,10 +90,23 @@ def run_guided(name: str, folder: Path, options: list[str]) -> int:
 
     with atheris.instrument_imports(include=["fedmed_desktop", "json", "pydantic"]):
         from tests.parts.fuzz_targets import TARGETS
+
     target = TARGETS[name]
+
+    def mutated(data: bytes, most: int, seed: int) -> bytes:
+        """Goes back to what honest sides write now and then; most changes leave the syntax and checksums whole."""
+        rng = random.Random(seed)
+        if rng.random() < _FROM_HONEST:
+            data = rng.choice(target.seeds)
+        if target.change is None or rng.random() > _OF_VALUES:
+            return bytes(atheris.Mutate(data, most))
+        for _ in range(rng.randrange(1, 4)):
+            data = target.change(data, rng) or data
+        return data[:most]
+
     for number, seed in enumerate(target.seeds):
         (folder / f"seed {number}").write_bytes(seed)
-    atheris.Setup([sys.argv[0], *options, str(folder)], target.read)
+    atheris.Setup([sys.argv[0], *options, str(folder)], target.read, custom_mutator=mutated)
     atheris.Fuzz()
     return 0
 

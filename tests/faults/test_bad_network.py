@@ -30,8 +30,8 @@ from tests.parts.told import told_as
 
 pytestmark = pytest.mark.integration
 
-# One of each kind, in other phases than each other.
-SEEDS = (7, 13, 19, 25, 32, 36, 46, 57, 67, 79)
+# One of each kind.
+SEEDS = (7, 13, 19, 25, 32, 43, 53, 57, 67, 79)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,8 +53,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, tuple[Run, Mark
     return {tls: asyncio.run(measured(tmp_path_factory.mktemp("calm"), tls)) for tls in (True, False)}
 
 
-@pytest.mark.parametrize("tls", [True, False], ids=["TLS", "plain"])
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("seed", "tls"), [*((seed, True) for seed in SEEDS), *((seed, False) for seed in SEEDS[::2])])
 async def test_that_a_bad_line_costs_time_and_nothing_else(
     seed: int, tls: bool, tmp_path: Path, calm: dict[bool, tuple[Run, Marks]]
 ) -> None:

@@ -18,7 +18,7 @@ def test_that_honest_inputs_are_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_that_nothing_but_a_refusal_comes_of_any_input(name: str, data: st.DataObject) -> None:
     TARGETS[name].read(data.draw(made(TARGETS[name].seeds)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
@@ -43,6 +44,7 @@ from fedmed_desktop.protocol.messages import (
     encode,
 )
 from fedmed_desktop.protocol.transfer import Chunk, decode_chunk
+from tests.parts.changed import changed_blob, changed_invitation, changed_json
 from tests.parts.federation import FINGERPRINT, INITIAL, moved, result_of, small_spec
 
 _PLAN: Final = TypeAdapter(Plan)
@@ -50,10 +52,14 @@ _PLAN: Final = TypeAdapter(Plan)
 
 @dataclass(frozen=True)
 class FuzzTarget:
-    """`read` raises nothing, whatever it is given; `seeds` are what an honest side writes."""
+    """`read` raises nothing, whatever it is given; `seeds` are what an honest side writes.
+
+    `change` makes another input of one, past the syntax and checksums that stop what bytes were changed in at random.
+    """
 
     read: Callable[[bytes], None]
     seeds: tuple[bytes, ...]
+    change: Callable[[bytes, random.Random], bytes | None] | None = None
 
 
 def _message(data: bytes) -> None:
@@ -180,11 +186,11 @@ def _specs() -> tuple[bytes, ...]:
 
 
 TARGETS: Final[Mapping[str, FuzzTarget]] = {
-    "message": FuzzTarget(_message, _messages()),
-    "invitation": FuzzTarget(_invitation, _invitations()),
+    "message": FuzzTarget(_message, _messages(), changed_json),
+    "invitation": FuzzTarget(_invitation, _invitations(), changed_invitation),
     "chunk": FuzzTarget(_chunk, (Chunk("ab" * 32, 5, 20, b"hello").encode(), Chunk("cd" * 32, 0, 1, b"x").encode())),
-    "header": FuzzTarget(_header, _blobs()),
-    "blob": FuzzTarget(_blob, _blobs()),
+    "header": FuzzTarget(_header, _blobs(), changed_blob),
+    "blob": FuzzTarget(_blob, _blobs(), changed_blob),
     "spec": FuzzTarget(_spec, _specs()),
-    "plan": FuzzTarget(_plan, (_some_plan().model_dump_json().encode(),)),
+    "plan": FuzzTarget(_plan, (_some_plan().model_dump_json().encode(),), changed_json),
 }
