@@ -88,7 +88,7 @@ async def test_that_many_changes_are_told_as_few_and_the_latest_always(tmp_path:
         await busy.join()
         await quiet.join()
         heard = [await quiet.hear(Standing)]
-        for _ in range(100):
+        for _ in range(80):  # fewer than a site may say at once
             await busy.say(Progress(round=1, phase="training"))
             await busy.say(Progress(round=1, phase="paused"))
         await busy.say(Progress(round=1, phase="approval"))
