@@ -118,6 +118,7 @@ async def _serve(options: argparse.Namespace) -> None:
     from threadpoolctl import threadpool_limits
 
     from ..coordinator import CoordinatorServer, Host
+    from ..coordinator.errands import Errands
     from ..coordinator.founding import adopt_initial
     from ..coordinator.measuring import check_scorer
     from ..federation import load_spec
@@ -152,11 +153,14 @@ async def _serve(options: argparse.Namespace) -> None:
                 host.admission.announce(public, host.key.fingerprint, not tls.own, spec.name)
                 face.say(f"Sites join with an invitation: fedmed-desktop --invite NAME --data-dir {options.data_dir}")
             await host.start(resume=options.resume)
+            errands = Errands(host, options.data_dir, emit)
             with face.shown():
-                waiting = [asyncio.create_task(stopped.wait()), asyncio.create_task(host.wait_for_fault())]
+                work = (stopped.wait(), host.wait_for_fault(), errands.watch())
+                waiting = [asyncio.create_task(one) for one in work]
                 done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in pending:
                     task.cancel()
+                await asyncio.wait(waiting)
                 for task in done:
                     task.result()
     finally:

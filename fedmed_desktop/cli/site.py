@@ -61,6 +61,13 @@ def _parser() -> argparse.ArgumentParser:
         help="a policy of this site's own beside this computer's and yours; the strictest holds (see --check-policy)",
     )
     add_proxy(parser)
+    parser.add_argument(
+        "--bundle-in",
+        type=Path,
+        metavar="FILE",
+        help="without a connection: what the host wrote for this site with --export-round",
+    )
+    parser.add_argument("--bundle-out", type=Path, metavar="FILE", help="the file to carry back to the host")
     parser.add_argument("--nf4", action="store_true", help="hold the base model in 4 bits (bitsandbytes)")
     add_log_level(parser)
     return parser
@@ -70,6 +77,7 @@ async def _take_part(options: argparse.Namespace) -> int:
     from ..clinical import read_notes_folder, read_types_map
     from ..lora.base_model import fingerprint
     from ..site import Jobs, RuleApprover, SiteAgent
+    from ..site.carried import Files
     from ..site.policy_file import PolicyFiles, check_policy
     from ..site.proxy import check_setting
     from ..training.base import resolve_model
@@ -78,6 +86,9 @@ async def _take_part(options: argparse.Namespace) -> int:
     from .console import face_for
     from .signals import stop_event
 
+    if (options.bundle_in is None) != (options.bundle_out is None):
+        raise UserFacingError("bundle.both")
+    bundles = Files(options.bundle_in, options.bundle_out) if options.bundle_in else None
     where = destination(options)
     if options.approve_rule is not None and not options.approve_rule.strip():
         raise UserFacingError("site.rule_reason")
@@ -110,6 +121,7 @@ async def _take_part(options: argparse.Namespace) -> int:
             rank_cap=options.rank_cap,
             policy=policy,
             proxy=proxy,
+            bundles=bundles,
         )
         with face.shown():
             work = asyncio.create_task(agent.run())
@@ -121,9 +133,12 @@ async def _take_part(options: argparse.Namespace) -> int:
                 await asyncio.gather(work, return_exceptions=True)
                 face.say("Stopped. To resume, start it again with the same --data-dir.")
                 return 0
-        work.result()
+        final = work.result()
     finally:
         jobs.close()
+    if not final:
+        print(f"{options.bundle_out} is for the host, who takes it with --import-update.", flush=True)
+        return 0
     written = agent.holdings.save_final(agent.record(), options.data_dir, str(options.model))
     print(f"The federation has finished. Its adapter is in {written['final']} (PEFT format).", flush=True)
     if own := written.get("this-site"):

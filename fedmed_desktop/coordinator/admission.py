@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import UserFacingError
+from ..federation.names import alike
 from ..protocol.messages import Hello
 from ..storage import Ledger
 from ..storage.audit import Audit
@@ -58,10 +59,10 @@ class Admission:
         ):
             self._registry.remember(name, value)
 
-    def join(self, hello: Hello) -> Member:
+    def join(self, hello: Hello, invited_only: bool = False) -> Member:
         """Lets in the owner of a proved key. Without an invitation only where nothing but this computer can come.
 
-        Raises UserFacingError (join.*).
+        `invited_only`: not even there. Raises UserFacingError (join.*).
         """
         return self._registry.join(
             hello.key,
@@ -69,9 +70,22 @@ class Admission:
             now=datetime.now(UTC),
             code=bytes.fromhex(hello.code) if hello.code else None,
             token=hello.token,
-            open_to_all=self.on_this_computer and not self._registry.has_invited,
+            open_to_all=not invited_only and self.on_this_computer and not self._registry.has_invited,
             confirm=self._confirm,
         )
+
+    def whom(self, site: str) -> tuple[str, Member | None]:
+        """The exact name of a site, and the member that it is; None for one whose invitation is still to be used.
+
+        Raises UserFacingError where no such site may take part.
+        """
+        for invitation in self._registry.invitations(datetime.now(UTC)):
+            if alike(invitation.site) == alike(site):
+                return invitation.site, None
+        member = self._registry.find(site)
+        if member.state == "revoked":
+            raise UserFacingError("registry.is_revoked", site=member.name)
+        return member.name, member
 
     def member(self, site: str) -> Member | None:
         return self._registry.member(site)

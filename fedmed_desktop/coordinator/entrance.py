@@ -71,7 +71,7 @@ class Entrance:
         except (TimeoutError, ConnectionClosed):
             return None
         try:
-            self._check(hello)
+            check_joining(hello, self._host)
             member = await self._joined(hello, connection.address)
             self._known(connection)
             await self._show(member)
@@ -95,14 +95,6 @@ class Entrance:
             if hello.code:
                 self._guesses.wrong(address)
             raise
-
-    def _check(self, hello: Hello) -> None:
-        """Raises UserFacingError where the site, whoever it is, cannot take part."""
-        spec = self._host.spec
-        if hello.base != spec.base.fingerprint:
-            raise UserFacingError("join.other_base", found=hello.base[:12], expected=spec.base.fingerprint[:12])
-        if hello.rank_cap is not None and (code := self._host.rounds.join_refusal(hello.rank_cap)):
-            raise UserFacingError(code, rank=spec.lora.rank, cap=hello.rank_cap)
 
     async def _show(self, member: Member) -> None:
         """Tells the host's face which key has come, the first time since the start."""
@@ -143,6 +135,15 @@ class Entrance:
         finally:
             change.cancel()
             gone.cancel()
+
+
+def check_joining(hello: Hello, host: Host) -> None:
+    """Raises UserFacingError where the site, whoever it is, cannot take part."""
+    spec = host.spec
+    if hello.base != spec.base.fingerprint:
+        raise UserFacingError("join.other_base", found=hello.base[:12], expected=spec.base.fingerprint[:12])
+    if hello.rank_cap is not None and (code := host.rounds.join_refusal(hello.rank_cap)):
+        raise UserFacingError(code, rank=spec.lora.rank, cap=hello.rank_cap)
 
 
 def _hello(frame: str) -> Hello:

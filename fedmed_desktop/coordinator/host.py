@@ -24,6 +24,8 @@ from ..protocol.messages import Ask, Finished, Message, NotAsked, Receipt, Refus
 from ..protocol.transfer import Chunk
 from ..storage import BlobStore, Ledger
 from ..storage.adapters import combine_stored
+from ..storage.backup import back_up
+from ..storage.ledger import FILE as LEDGER_FILE
 from ..storage.secrets import load_key
 from .admission import Admission
 from .auditing import Trail
@@ -73,7 +75,7 @@ class Host:
         if spec.base.initial not in self.blobs:
             raise UserFacingError("coordinator.no_initial", sha256=spec.base.initial, path=str(data_dir))
         under_way = not self.blobs.is_empty(but=spec.base.initial)
-        self._ledger = Ledger(data_dir / "coordinator.sqlite", spec, self._warn, under_way)
+        self._ledger = Ledger(data_dir / LEDGER_FILE, spec, self._warn, under_way)
         try:
             self.rounds: Rounds = self._ledger.load_rounds(spec)
             check_adapters(self.blobs, self.rounds.state)
@@ -123,6 +125,18 @@ class Host:
         await self.trail.end()
         self.admission.close()
         self._ledger.close()
+
+    async def caught_up(self) -> None:
+        """Returns once no combination is under way, or something holds the federation up."""
+        await self.settled()
+        while self._tasks and not self.held_up.reason:
+            await asyncio.wait(self._tasks, timeout=0.1)
+
+    async def back_up(self, data_dir: Path, target: Path) -> None:
+        """Copies the data folder to a new one, as of one moment. Raises UserFacingError."""
+        async with self._order:
+            blobs = self.published() | self.rounds.state.parts()
+            await asyncio.to_thread(back_up, data_dir, self._ledger, blobs, target)
 
     async def wait_for_fault(self) -> None:
         """Never returns; raises the fault that made the federation unable to continue."""

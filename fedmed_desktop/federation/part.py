@@ -55,7 +55,7 @@ class SitePart:
         self.attempt = 1  # at the round, as the coordinator counts
         self._kept_at = dict(kept_at or {})
         self._tries = 0
-        self._waits = False  # for the coordinator's word on earlier updates
+        self.waits = False  # for the coordinator's word on earlier updates
         self.offers = Offers(self._offer)
         self._out: list[do.Action | do.Tell | events.Event] = []
         self._phases = Phases(site, lambda item: self._out.append(item))
@@ -304,7 +304,7 @@ class SitePart:
                 if decision == state == "kept":
                     self._kept_at[sha256] = action.attempt
                     self._enter(number, "kept")
-        if isinstance(self.due, do.Train) and self._waits:
+        if isinstance(self.due, do.Train) and self.waits:
             self._train_if_answered(self.due)
 
     def _train_if_answered(self, train: do.Train) -> None:
@@ -312,8 +312,8 @@ class SitePart:
         count. A receipt that a cut has swallowed is told again after the next welcome, perhaps after this plan.
         """
         earlier = [entry for entry in self._in("released") if entry.plan.round < train.plan.round]
-        self._waits = bool(train.plan.variate and earlier)
-        if not self._waits:
+        self.waits = bool(train.plan.variate and earlier)
+        if not self.waits:
             self._begin(train)
 
     # -- the site's policy -------------------------------------------------------------------------------------------

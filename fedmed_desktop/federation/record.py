@@ -95,6 +95,15 @@ class RoundsState(BaseModel):
             found |= {one for one in (record.adapter, record.frozen, record.control) if one}
         return found
 
+    def parts(self, last: int | None = None) -> set[Sha256]:
+        """Blobs of updates that count: of the open round and the one that is being combined, and of the last closed
+        ones (None: of all).
+        """
+        closed = self.history if last is None else self.history[max(0, len(self.history) - last) :]
+        counted = [*self.updates.values(), *(self.due.updates.values() if self.due else ())]
+        counted += [site.update for record in closed for site in record.sites.values()]
+        return {part.sha256 for update in counted for part in update.parts.values()}
+
     def reports(self) -> dict[str, Report]:
         """Reports of the open round's updates, by site, as they count.
 

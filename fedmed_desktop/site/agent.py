@@ -30,6 +30,7 @@ from ..storage import Decision, Record
 from ..storage.secrets import Kept, load_key
 from .approval import Approver
 from .auditing import joined, signature_refused
+from .carried import Carried, Files
 from .driver import Driver
 from .jobs import Jobs
 from .link import Backoff, Link
@@ -54,7 +55,7 @@ class SiteAgent:
     `make_trainer` is called on the working thread once the federation's specification is known; it may raise
     UserFacingError (notes without a known type, another base model), which ends `run`. `rank_cap`: the largest rank
     that this site's hardware can take; None for any. `policy` reads the site's own policy (policy_file), off the loop.
-    `proxy`: "system", "none" or a URL.
+    `proxy`: "system", "none" or a URL. `bundles`: files that take the place of a connection.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class SiteAgent:
         clock: Callable[[], datetime] = _now,
         policy: Callable[[], InForce] | None = None,
         proxy: str = SYSTEM,
+        bundles: Files | None = None,
     ) -> None:
         self.name = name
         self._base = base_fingerprint
@@ -82,7 +84,8 @@ class SiteAgent:
         self._clock = clock
         self._data_dir = data_dir
         self._invitation = invitation
-        self._link = Link(name, address, self._hello, self._receive, self._tell, backoff or Backoff())
+        line = name, address, self._hello, self._receive, self._tell
+        self._link = Carried(*line, bundles) if bundles else Link(*line, backoff or Backoff())
         self._link.proxy = proxy
         self._key: PrivateKey | None = None
         self.kept: Kept | None = None  # where the key lies; known once `run` has begun
@@ -114,7 +117,8 @@ class SiteAgent:
     async def run(self) -> str:
         """Takes part until the federation has finished; returns the sha256 of its final adapter.
 
-        Raises UserFacingError where the site cannot take part. Cancelling it ends work at a checkpoint.
+        With bundles it returns "" once there is an answer to be carried back. Raises UserFacingError where the site
+        cannot take part. Cancelling it ends work at a checkpoint.
         """
         self._done = asyncio.get_running_loop().create_future()
         try:
@@ -129,7 +133,7 @@ class SiteAgent:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if link.done():
                 link.result()
-            return self._done.result()
+            return self._done.result() if self._done.done() else ""
         finally:
             link.cancel()
             await self._driver.end()
@@ -205,6 +209,8 @@ class SiteAgent:
         alone = self._link.address.startswith("ws:")  # a trial on this computer leaves nothing in a keyring
         self._key, self.kept = load_key(self._data_dir, "site", in_file=alone)
         self._driver.audit.host_id = self._key.fingerprint
+        if isinstance(self._link, Carried):
+            self._link.hold(self._key, self._driver)
         self._token = old_token(self._data_dir / "token")
         known, given = self.outbox.recall("coordinator"), self._invitation
         if known and given and given.fingerprint != known:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -89,6 +90,11 @@ class Database:
                 connection.execute(f"PRAGMA user_version = {version}")
             _LOG.info("%s now has schema %d", self.path, version)
 
+    def copy_to(self, path: Path) -> None:
+        """Writes all that is committed to a new file, as of one moment; durable on return."""
+        with self._lock, self._faults():
+            _copy(self._connection, path)
+
     def close(self) -> None:
         """Closes the file, after a transaction of another thread has ended."""
         with self._lock:
@@ -147,3 +153,33 @@ class Database:
             return UserFacingError("storage.damaged", path=path, folder=str(self.path.parent), reason=str(error))
         retryable = name.startswith("SQLITE_IOERR")  # a disk that failed once may be there again
         return UserFacingError("storage.fault", path=path, reason=str(error), retryable=retryable)
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copies a file that other processes may be using, as of one moment. Raises UserFacingError; "storage.in_use" for a
+    file that one process has to itself."""
+    try:
+        with closing(
+            sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=1)
+        ) as connection:
+            connection.execute("BEGIN")
+            connection.execute("SELECT 1 FROM sqlite_master").fetchall()  # a backup would wait for a lock for ever
+            _copy(connection, target)
+    except sqlite3.DatabaseError as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise UserFacingError("storage.in_use", path=str(source.parent)) from error
+        if name.startswith("SQLITE_FULL"):
+            raise UserFacingError("storage.disk_full", path=str(target), retryable=True) from error
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            reason = str(error)
+            raise UserFacingError(
+                "storage.damaged", path=str(source), folder=str(source.parent), reason=reason
+            ) from error
+        raise UserFacingError("storage.fault", path=str(source), reason=str(error)) from error
+
+
+def _copy(connection: sqlite3.Connection, target: Path) -> None:
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    with closing(sqlite3.connect(target)) as copy:
+        connection.backup(copy)

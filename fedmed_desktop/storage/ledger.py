@@ -22,12 +22,14 @@ from ..errors import UserFacingError
 from ..federation import FederationSpec, Rounds
 from ..federation.inputs import INPUT, Input
 from ..federation.record import RoundsState
-from .chain import Chain, linked
+from .chain import Chain, damaged_row, linked
 from .database import Database, Migrations
 from .reading import moment, parsed
 from .registry import LegacySite
 
 _LOG = logging.getLogger(__name__)
+
+FILE: Final = "coordinator.sqlite"  # in the coordinator's data folder
 
 _SPEC: Final = TypeAdapter(FederationSpec)
 _STATE: Final = TypeAdapter(RoundsState)
@@ -66,6 +68,7 @@ _MIGRATIONS: Final[Migrations] = (
         _sites_and_chains,
     ),
     ("CREATE TABLE registry (began TEXT NOT NULL)",),
+    ("CREATE TABLE pruned (round INTEGER NOT NULL, time TEXT NOT NULL)",),
 )
 
 
@@ -78,6 +81,20 @@ def _chains(spec: str) -> tuple[Chain, Chain]:
 def _dump_hash(connection: sqlite3.Connection, seq: int, body: str) -> str:
     row = connection.execute("SELECT hash FROM inputs WHERE seq = ?", (seq,)).fetchone()
     return linked(row[0] if row else "", body)
+
+
+def stored_spec(path: Path) -> FederationSpec:
+    """The specification of a ledger that nobody has open. Raises UserFacingError (in use, damaged, none there)."""
+    if not path.is_file():
+        raise UserFacingError("registry.no_coordinator", path=str(path.parent))
+    database = Database(path, _MIGRATIONS)
+    try:
+        found = database.rows("SELECT body FROM spec")
+        if not found:
+            raise UserFacingError("storage.lost", path=str(path), folder=str(path.parent))
+        return parsed(_SPEC, found[0][0], path, "spec", 1)
+    finally:
+        database.close()
 
 
 class Ledger:
@@ -159,6 +176,20 @@ class Ledger:
             _LOG.warning("%s: dump %s is damaged and is passed over", self._path, seq)
         return 0, None
 
+    def entries(self) -> list[tuple[int, str, str]]:
+        """All inputs in order, as (number, time, body). Raises UserFacingError for a damaged row."""
+        return [(seq, time, body) for seq, time, body, _ in self._inputs.rows(self._database)]
+
+    def dumps(self) -> dict[int, str]:
+        """All dumps by the number of the input before each. Raises UserFacingError for a damaged one."""
+        inputs = {0: "", **{row[0]: row[-1] for row in self._inputs.rows(self._database)}}
+        found = dict[int, str]()
+        for seq, body, digest in self._database.rows("SELECT seq, body, hash FROM dumps ORDER BY seq"):
+            if seq not in inputs or digest != linked(inputs[seq], body):
+                raise damaged_row(self._path, "dumps", seq, "is not as it was written")
+            found[seq] = body
+        return found
+
     def has_registry(self) -> bool:
         """Whether a registry was ever opened beside this ledger: a missing one is lost then, not new."""
         return bool(self._database.rows("SELECT 1 FROM registry"))
@@ -168,6 +199,20 @@ class Ledger:
         if not self.has_registry():
             with self._database.transaction() as connection:
                 connection.execute("INSERT INTO registry VALUES (?)", (now.astimezone(UTC).isoformat(),))
+
+    def pruned_to(self) -> int:
+        """The last round whose updates may have been deleted; 0 for none."""
+        return int(self._database.rows("SELECT COALESCE(MAX(round), 0) FROM pruned")[0][0])
+
+    def prune_to(self, round_number: int, now: datetime) -> None:
+        """Notes that the updates of closed rounds up to this one may be deleted, before any is."""
+        if self.pruned_to() < round_number:
+            with self._database.transaction() as connection:
+                connection.execute("INSERT INTO pruned VALUES (?, ?)", (round_number, now.astimezone(UTC).isoformat()))
+
+    def copy_to(self, path: Path) -> None:
+        """Writes the ledger as it is now to another file; durable on return. Raises UserFacingError."""
+        self._database.copy_to(path)
 
     def legacy_sites(self) -> tuple[LegacySite, ...]:
         """Sites that an earlier version let in by a token; who may take part is in the registry since."""

@@ -4,6 +4,11 @@
 from typing import Final
 
 SENTENCES: Final = {
+    "backup.exists": "{path} is there already. Choose another name for the backup; a folder must be new or empty.",
+    "errand.ended": "The coordinator with the folder {path} ended before it was done. Start it, and try again.",
+    "errand.failed": "The coordinator could not do it: {reason}. Its log says more.",
+    "errand.not_taken": "The folder {path} is in use, but no coordinator there takes the errand: it may be of an "
+    "earlier version, or about to end. Stop it and try again, or look at its log.",
     "lora.adapter_empty": "The adapter contains no modules. Choose one that adapts at least one linear layer.",
     "lora.factor_shape": "The tensor {tensor} has shape {shape}, but {expected} is needed. Create the adapter again.",
     "lora.file_cut_off": "The adapter is incomplete: it has {size} bytes, but needs {expected}. Download it again.",

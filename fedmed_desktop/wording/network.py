@@ -4,6 +4,25 @@
 from typing import Final
 
 SENTENCES: Final = {
+    "bundle.both": "--bundle-in and --bundle-out belong together: what came from the host, and what goes back.",
+    "bundle.connected": "{site} is connected just now, so nothing is taken from a file of it. Let it send its update "
+    "over the line.",
+    "bundle.damaged": "{path} cannot be used: {reason}. Copy it once more from where it was made.",
+    "bundle.for_coordinator": "This file is a site's answer. It belongs to the coordinator, which takes it with "
+    "--import-update.",
+    "bundle.for_site": "This file was made for a site, by --export-round. The coordinator takes the file that the site "
+    "wrote with --bundle-out.",
+    "bundle.missing": "There is no file {path}. Check that the medium is in, and the path.",
+    "bundle.not_understood": "This file cannot be read as a carried round ({place}). Copy it once more, or have it "
+    "made again with the same version of fedmed-desktop.",
+    "bundle.other_key": "This file is not signed by the one who it says it is from. Nothing was taken from it. Tell "
+    "the host: someone may have changed it on its way.",
+    "bundle.other_site": "This file is for {found}, and this site is {site}. Use the file that the host made for "
+    "{site}.",
+    "bundle.signature": "This file was changed after it was signed. Nothing was taken from it. Copy it once more; if "
+    "that does not help, tell the host: someone may have changed it on its way.",
+    "bundle.version": "This file was made with another version of fedmed-desktop (protocol {found}, here {known}). Use "
+    "the same version on both sides.",
     "coordinator.lost_adapter": "The adapter {sha256}, which round {round} starts from, is missing or damaged. Copy "
     "the file of that name to {path} from a backup, or from the blobs folder of a site.",
     "coordinator.lost_update": "A stored update of {sites} in round {round} is missing or damaged. The site is asked "

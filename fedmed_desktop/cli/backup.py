@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--backup FILE_OR_DIR`: copy a coordinator's data folder, also while the coordinator runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def run(argv: list[str]) -> int:
+    """Writes the backup, whole or not at all, and says what is not in it."""
+    from ..coordinator.alone import carry_out
+    from ..coordinator.errands import Errand
+    from ..site import operating_user
+    from ..storage.backup import deliver
+    from ..storage.secrets import where_kept
+
+    options = _parser().parse_args(argv)
+    sizes = list[int]()
+    errand = Errand(kind="backup", by=operating_user())
+    carry_out(options.data_dir, errand, fetch=lambda made: sizes.append(deliver(made, options.target)))
+    print(
+        f"The backup is in {options.target} ({sum(sizes) / 1e6:.1f} MB). It holds the coordinator's keys: "
+        "keep it as safe."
+    )
+    kept = where_kept(options.data_dir, "coordinator")
+    if kept and kept.where == "credential":
+        print(f"The identity key is not in it: it is a credential of this server ({kept.detail}). Keep a copy of that.")
+    print(
+        "To go on from it, start a coordinator with it as --data-dir (unpack a .tar first). First stop the other one."
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fedmed-desktop --backup",
+        description="Copy a coordinator's data folder as of one moment, also while the coordinator runs.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("target", type=Path, metavar="FILE_OR_DIR", help="a new folder, or a file that ends in .tar")
+    parser.add_argument("--data-dir", type=Path, required=True, metavar="DIR", help="the coordinator's data folder")
+    return parser
