@@ -9,20 +9,13 @@ from pathlib import Path
 
 def run(argv: list[str]) -> int:
     """Writes the backup, whole or not at all, and says what is not in it."""
-    from ..coordinator.alone import carry_out
-    from ..coordinator.errands import Errand
+    from ..coordinator.alone import back_up_to
     from ..site import operating_user
-    from ..storage.backup import deliver
     from ..storage.secrets import where_kept
 
     options = _parser().parse_args(argv)
-    sizes = list[int]()
-    errand = Errand(kind="backup", by=operating_user())
-    carry_out(options.data_dir, errand, fetch=lambda made: sizes.append(deliver(made, options.target)))
-    print(
-        f"The backup is in {options.target} ({sum(sizes) / 1e6:.1f} MB). It holds the coordinator's keys: "
-        "keep it as safe."
-    )
+    size = back_up_to(options.data_dir, options.target, operating_user())
+    print(f"The backup is in {options.target} ({size / 1e6:.1f} MB). It holds the coordinator's keys: keep it as safe.")
     kept = where_kept(options.data_dir, "coordinator")
     if kept and kept.where == "credential":
         print(f"The identity key is not in it: it is a credential of this server ({kept.detail}). Keep a copy of that.")

@@ -77,7 +77,6 @@ async def _take_part(options: argparse.Namespace) -> int:
     from ..clinical import read_notes_folder, read_types_map
     from ..lora.base_model import fingerprint
     from ..site import Jobs, RuleApprover, SiteAgent
-    from ..site.carried import Files
     from ..site.policy_file import PolicyFiles, check_policy
     from ..site.proxy import check_setting
     from ..training.base import resolve_model
@@ -88,7 +87,7 @@ async def _take_part(options: argparse.Namespace) -> int:
 
     if (options.bundle_in is None) != (options.bundle_out is None):
         raise UserFacingError("bundle.both")
-    bundles = Files(options.bundle_in, options.bundle_out) if options.bundle_in else None
+    bundles = (options.bundle_in, options.bundle_out) if options.bundle_in else None
     where = destination(options)
     if options.approve_rule is not None and not options.approve_rule.strip():
         raise UserFacingError("site.rule_reason")

@@ -19,7 +19,7 @@ from ..identity import fingerprint
 from ..storage import Ledger
 from ..storage.audit import FILE as AUDIT_FILE
 from ..storage.audit import Audit
-from ..storage.backup import back_up
+from ..storage.backup import back_up, deliver
 from ..storage.ledger import FILE, stored_spec
 from ..storage.secrets import public_key
 from .errands import FOLDER, Errand, Errands, backup_made, hand_over
@@ -53,6 +53,13 @@ def carry_out(data_dir: Path, errand: Errand, given: Path | None = None, fetch: 
         if made.is_dir():
             shutil.rmtree(made, ignore_errors=True)
         made.unlink(missing_ok=True)
+
+
+def back_up_to(data_dir: Path, target: Path, by: str) -> int:
+    """Writes a backup to a new folder or a `.tar` file; returns its bytes. Raises UserFacingError."""
+    sizes = list[int]()
+    carry_out(data_dir, Errand(kind="backup", by=by), fetch=lambda made: sizes.append(deliver(made, target)))
+    return sum(sizes)
 
 
 async def _hosted(data_dir: Path, spec: FederationSpec, errand: Errand, given: Path, made: Path) -> Any:

@@ -106,7 +106,7 @@ class Carrying:
         """Writes what this site is to be told now. Raises UserFacingError where nobody of this name may take part."""
         host = self._host
         name, member = await asyncio.to_thread(host.admission.whom, site)
-        await host.caught_up()
+        await host.combining.caught_up()
         said, blobs = await self._words(member) if member and member.key else ([], {})
         asked = challenge(host.key, secrets.token_hex(32), CARRIED)
         sizes = {sha256: path.stat().st_size for sha256, path in blobs.items()}
@@ -167,7 +167,7 @@ class Carrying:
             host.bulletin.changed()
         answers = [message for message in line.said if isinstance(message, Receipt | Refused)]
         await asyncio.to_thread(self._save, member, answers)
-        await host.caught_up()
+        await host.combining.caught_up()
         declines = [message for message in said if isinstance(message, Decline)]
         return Imported(member.name, False, tuple(map(_answer, [*answers, *declines])))
 

@@ -25,6 +25,7 @@ from .. import events
 from ..errors import UserFacingError, disk_fault
 from ..files import make_folder, write_durably
 from ..storage.audit_row import AuditEntry
+from ..storage.backup import back_up
 from .carrying import Carrying, Exported, Imported
 from .host import Host
 
@@ -80,7 +81,9 @@ class Errands:
         """Does one; `given`: the file that came with it, `made`: the file or folder that is to be made."""
         match errand.kind:
             case "backup":
-                await self._host.back_up(self._data_dir, made)
+                async with self._host.still() as ledger:
+                    blobs = self._host.published() | self._host.rounds.state.parts()
+                    await asyncio.to_thread(back_up, self._data_dir, ledger, blobs, made)
                 self._host.trail.tell(backup_made(errand.by))
                 return {}
             case "export":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -19,26 +19,24 @@ from .. import events
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Rounds, Scorer, Update
 from ..federation.actions import Acknowledge, Action, Combine, Offer, Reject
-from ..federation.inputs import Input, Proof, Resumed, RoundCombined, UpdateArrived
+from ..federation.inputs import Input, Proof, Resumed, UpdateArrived
 from ..protocol.messages import Ask, Finished, Message, NotAsked, Receipt, Refused
-from ..protocol.transfer import Chunk
 from ..storage import BlobStore, Ledger
-from ..storage.adapters import combine_stored
-from ..storage.backup import back_up
 from ..storage.ledger import FILE as LEDGER_FILE
 from ..storage.secrets import load_key
 from .admission import Admission
 from .auditing import Trail
 from .bulletin import Bulletin
 from .checking import Checking
+from .combining import Combining
 from .held_up import HeldUp
 from .lost import LostParts, check_adapters
 from .measuring import Measuring, check_scorer
 from .progress import Progress
 
 _LONGEST_SLEEP = 30.0
-# Seconds until what failed is tried again: doubled each time, from the first to the last. Inferred.
-_FIRST_RETRY, _LAST_RETRY = 2.0, 60.0
+# Seconds until what failed is tried again. Inferred.
+_FIRST_RETRY = 2.0
 _RETRY = "retry"
 
 _now = lambda: datetime.now(UTC)  # noqa: E731
@@ -91,7 +89,7 @@ class Host:
         self.lost = LostParts(self.blobs)
         self.retry = _FIRST_RETRY
         self._unwritten: Input | None = None
-        self.started, self._came_back = asyncio.Event(), asyncio.Event()
+        self.started = asyncio.Event()
         self.held_up = HeldUp(emit, lambda: self.rounds.state.round, self._stood_or_went_on)
         self.progress = Progress(spec, lambda: self.rounds.state, clock, emit, lambda: self.bulletin.changed())
         at_hand = (lambda: self.rounds.state, lambda: self.sessions.keys(), self.settled, lambda: self.held_up.code)
@@ -99,7 +97,10 @@ class Host:
         self.checking = Checking(spec, self.blobs, self.held_up)
         self._measuring = Measuring(scorer, self.blobs) if scorer else None
         self._order = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        again = lambda: self.retry  # noqa: E731
+        self.combining = Combining(
+            spec, self.blobs, self.lost, self.held_up, self.apply, self._tell, self._may_pass, again
+        )
         self._alarm: asyncio.Task[None] | None = None
         self._ringing = False
         self._fault: asyncio.Future[None] | None = None
@@ -110,7 +111,7 @@ class Host:
         await self.trail.begin(self.rounds, self.published())
         await asyncio.to_thread(self.admission.keep_audit, self.trail.audit)
         if due := self.rounds.due():
-            self._spawn_combination(due)
+            self.combining.spawn(due)
         if resume:
             await self.apply(Resumed())
         self._set_alarm()
@@ -118,25 +119,19 @@ class Host:
 
     async def stop(self) -> None:
         """Ends background work, waiting for a running combination; it is done again at the next start."""
-        tasks = [*self._tasks, *([self._alarm] if self._alarm else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._alarm:
+            self._alarm.cancel()
+            await asyncio.gather(self._alarm, return_exceptions=True)
+        await self.combining.stop()
         await self.trail.end()
         self.admission.close()
         self._ledger.close()
 
-    async def caught_up(self) -> None:
-        """Returns once no combination is under way, or something holds the federation up."""
-        await self.settled()
-        while self._tasks and not self.held_up.reason:
-            await asyncio.wait(self._tasks, timeout=0.1)
-
-    async def back_up(self, data_dir: Path, target: Path) -> None:
-        """Copies the data folder to a new one, as of one moment. Raises UserFacingError."""
+    @contextlib.asynccontextmanager
+    async def still(self) -> AsyncIterator[Ledger]:
+        """Holds back all inputs meanwhile; the ledger is what it says."""
         async with self._order:
-            blobs = self.published() | self.rounds.state.parts()
-            await asyncio.to_thread(back_up, data_dir, self._ledger, blobs, target)
+            yield self._ledger
 
     async def wait_for_fault(self) -> None:
         """Never returns; raises the fault that made the federation unable to continue."""
@@ -218,7 +213,7 @@ class Host:
             case Reject(site, round_number, update, code):
                 self._tell(site, Refused(round=round_number, update=update, code=code))
             case Combine():
-                self._spawn_combination(action)
+                self.combining.spawn(action)
 
     def _tell(self, site: str, message: Message) -> None:
         if session := self.sessions.get(site):
@@ -277,51 +272,6 @@ class Host:
             if not math.isfinite(loss):
                 raise UserFacingError("update.no_shared_loss")
         await self.apply(UpdateArrived(site=site, update=update, shared_loss=loss, proof=proof))
-
-    # -- background ------------------------------------------------------------------------------------------------
-
-    def _spawn_combination(self, due: Combine) -> None:
-        task = asyncio.create_task(self._combine(due), name=f"combine round {due.round}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _combine(self, due: Combine) -> None:
-        """Combines a round, and tries again until the result is in the ledger."""
-        given, tries = None, 0
-        while True:
-            try:
-                given = given or await self._combined(due)
-                await self.apply(given)
-                self.held_up.no_more("round")
-                return
-            except Exception as error:
-                if isinstance(error, UserFacingError) and error.code in ("lora.file_damaged", "storage.no_blob"):
-                    continue  # now it is known to be missing
-                if not self._may_pass("round", error):
-                    return
-            for site, want in self.lost.wants().items():
-                self._tell(site, want)
-            tries = 0 if self.lost.sites else tries + 1  # to look for what is lost costs little, to combine much
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(_LAST_RETRY, self.retry * 2 ** min(tries, 10))):
-                    await self._came_back.wait()
-            self._came_back.clear()
-
-    async def _combined(self, due: Combine) -> RoundCombined:
-        if fault := self.lost.look(due):
-            raise fault
-        work = asyncio.ensure_future(asyncio.to_thread(combine_stored, due, self.spec, self.blobs))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            # No thread can be cut off: who stops waits for it, else the next start in this process would meet it.
-            await asyncio.gather(work, return_exceptions=True)
-            raise
-
-    async def take_again(self, site: str, chunk: Chunk) -> None:
-        """Takes bytes that no current upload asked for: of a lost part, or of a request that was given up."""
-        if site in self.lost.sites and await asyncio.to_thread(self.lost.take, site, chunk):
-            self._came_back.set()
 
     # -- deadlines ---------------------------------------------------------------------------------------------------
 

@@ -248,7 +248,7 @@ class SiteSession:
         chunk = decode_chunk(frame)
         reception, update = self._reception, self._update
         if reception is None or update is None or chunk.sha256 != reception.sha256:
-            await self._host.take_again(self.site, chunk)
+            await self._host.combining.take_again(self.site, chunk)
             return
         self._limits.uploads.moved(self.site)
         try:

@@ -30,7 +30,7 @@ from ..storage import Decision, Record
 from ..storage.secrets import Kept, load_key
 from .approval import Approver
 from .auditing import joined, signature_refused
-from .carried import Carried, Files
+from .carried import Carried
 from .driver import Driver
 from .jobs import Jobs
 from .link import Backoff, Link
@@ -55,7 +55,8 @@ class SiteAgent:
     `make_trainer` is called on the working thread once the federation's specification is known; it may raise
     UserFacingError (notes without a known type, another base model), which ends `run`. `rank_cap`: the largest rank
     that this site's hardware can take; None for any. `policy` reads the site's own policy (policy_file), off the loop.
-    `proxy`: "system", "none" or a URL. `bundles`: files that take the place of a connection.
+    `proxy`: "system", "none" or a URL. `bundles`: files that come from the coordinator and go to it, in place of a
+    connection.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class SiteAgent:
         clock: Callable[[], datetime] = _now,
         policy: Callable[[], InForce] | None = None,
         proxy: str = SYSTEM,
-        bundles: Files | None = None,
+        bundles: tuple[Path, Path] | None = None,
     ) -> None:
         self.name = name
         self._base = base_fingerprint
@@ -85,7 +86,7 @@ class SiteAgent:
         self._data_dir = data_dir
         self._invitation = invitation
         line = name, address, self._hello, self._receive, self._tell
-        self._link = Carried(*line, bundles) if bundles else Link(*line, backoff or Backoff())
+        self._link = Carried(*line, *bundles) if bundles else Link(*line, backoff or Backoff())
         self._link.proxy = proxy
         self._key: PrivateKey | None = None
         self.kept: Kept | None = None  # where the key lies; known once `run` has begun

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from .. import events
@@ -29,18 +28,11 @@ from .link import Backoff, Link
 _LOOK_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Files:
-    """Where the coordinator's bundle lies, and where the site's goes."""
-
-    incoming: Path
-    outgoing: Path
-
-
 class Carried(Link):
     """Runs until all that the bundle asks for is answered, and writes the answer; days, if a person takes days.
 
-    `hold` comes first. After a stop the same bundle is given again: what was done is found on the disk.
+    `incoming`: the coordinator's bundle; `outgoing`: the site's. `hold` comes first. After a stop the same bundle is
+    given again: what was done is found on the disk.
     """
 
     def __init__(
@@ -50,10 +42,11 @@ class Carried(Link):
         hello: Callable[[Challenge], Hello],
         receive: Callable[[Message | bytes], Awaitable[None]],
         emit: Callable[[events.Event], None],
-        files: Files,
+        incoming: Path,
+        outgoing: Path,
     ) -> None:
         super().__init__(site, address, hello, receive, emit, Backoff())
-        self._files = files
+        self._incoming, self._outgoing = incoming, outgoing
         self._said: list[OfferUpdate | Decline] = []
         self._wanted: asyncio.Queue[Want | None] = asyncio.Queue()  # None: something was said
         self._key: PrivateKey | None = None
@@ -79,14 +72,14 @@ class Carried(Link):
         """Raises UserFacingError where the bundle is not for this site, or not by its coordinator."""
         if self.expected is None:
             raise UserFacingError("link.no_invitation", address=self.address)
-        file = await asyncio.to_thread(read_bundle, self._files.incoming, MAX_HEAD_BYTES)
+        file = await asyncio.to_thread(read_bundle, self._incoming, MAX_HEAD_BYTES)
         bundle = for_site(file.head, self._site, self.expected)
         await asyncio.to_thread(file.check, bundle.blobs)
         # A bundle for a site that has not joined yet says nothing: the site waits to be let in.
         messages = bundle.said() or [Waiting(site=self._site)]
         await self._note("imported", file.head, messages)
         hello = self._hello(bundle.challenge)
-        self._emit(events.ConnectionChanged(site=self._site, state="connected", address=str(self._files.incoming)))
+        self._emit(events.ConnectionChanged(site=self._site, state="connected", address=str(self._incoming)))
         for message in messages:
             await self._receive(message)
         while not self._is_answered(messages):
@@ -135,7 +128,7 @@ class Carried(Link):
         sizes = {sha256: path.stat().st_size for sha256, path in blobs.items()}
         about = {"challenge": challenge, "hello": hello, "messages": texts(said), "blobs": sizes}
         head = sealed(self._key, Bundle(way="to coordinator", site=self._site, **about))
-        await asyncio.to_thread(write_bundle, self._files.outgoing, head, blobs)
+        await asyncio.to_thread(write_bundle, self._outgoing, head, blobs)
         await self._note("exported", head, heard)
         self.written = True
 

@@ -26,7 +26,6 @@ from fedmed_desktop.protocol.bundle import MAX_HEAD_BYTES, for_site
 from fedmed_desktop.protocol.invitation import Invitation
 from fedmed_desktop.protocol.messages import Ask
 from fedmed_desktop.site import Approver, Jobs, RuleApprover, SiteAgent, Verdict
-from fedmed_desktop.site.carried import Files
 from fedmed_desktop.storage import Entry
 from fedmed_desktop.storage.audit_file import verify_audit
 from fedmed_desktop.storage.bundle_file import read_bundle, write_bundle
@@ -62,7 +61,7 @@ class Carrier:
             approver=approver or RuleApprover("test rule"),
             jobs=self.jobs,
             emit=self.seen.append,
-            bundles=Files(self.to_site, self.to_coordinator),
+            bundles=(self.to_site, self.to_coordinator),
         )
 
     async def export(self) -> str:
@@ -114,7 +113,17 @@ async def test_that_a_federation_with_a_site_without_a_line_ends_as_one_with_lin
     seen = list[events.Event]()
     async with carried(tmp_path, TWO, jobs, seen) as (carrier, port):
         await carrier.join()
-        near = agent(tmp_path, "Near", port, jobs, [], invitation=carrier.near)
+        near = SiteAgent(
+            name="Near",
+            address=f"ws://127.0.0.1:{port}",
+            invitation=carrier.near,
+            data_dir=tmp_path / "near",
+            base_fingerprint=FINGERPRINT,
+            make_trainer=lambda spec: NumpyTrainer(ord("N")),
+            approver=RuleApprover("test rule"),
+            jobs=jobs,
+            emit=lambda event: None,
+        )
         async with running(near) as (task,):
             await until(lambda: carrier.host.rounds.state.phase == "open")
             said = list[str]()

@@ -301,7 +301,7 @@ async def test_that_a_coordinator_that_stops_leaves_no_combination_running_behin
         finally:
             ended.set()
 
-    monkeypatch.setattr("fedmed_desktop.coordinator.host.combine_stored", slow)
+    monkeypatch.setattr("fedmed_desktop.coordinator.combining.combine_stored", slow)
     async with (
         coordinator(tmp_path / "c", control_spec(sites=1, quorum=1), []) as (_, port),
         running(agent(tmp_path, "A", port, jobs, [], MethodTrainer())),
