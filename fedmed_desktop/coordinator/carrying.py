@@ -62,7 +62,7 @@ Said = Literal["invited", "waiting", "asked", "finished", "rests", "wait"]
 
 
 class Answer(BaseModel):
-    """What became of one update or decline that was carried here."""
+    """Outcome of one update or decline that was carried here."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -74,7 +74,7 @@ class Answer(BaseModel):
 
 @dataclass(frozen=True)
 class Exported:
-    """What a bundle for a site says, and in which round."""
+    """Contents of a bundle for a site, in a word, and its round."""
 
     site: str
     says: Said
@@ -84,7 +84,7 @@ class Exported:
 
 @dataclass(frozen=True)
 class Imported:
-    """What came of a bundle. `waits`: the site is still to be confirmed by the host, and nothing else was taken."""
+    """Outcome of a bundle. `waits`: the site is still to be confirmed by the host, and nothing else was taken."""
 
     site: str
     waits: bool
@@ -118,7 +118,7 @@ class Carrying:
         return Exported(name, _gist(said), number, len(head) + sum(sizes.values()))
 
     async def _words(self, member: Member) -> tuple[list[Message], dict[str, Path]]:
-        """What a connected site would be told, and the blobs that it would ask for."""
+        """All that a connected site would be told, and the blobs that it would ask for."""
         assert member.key is not None
         if member.state == "waiting":
             return [Waiting(site=member.name)], {}
@@ -238,7 +238,7 @@ def _blobs_of(message: Ask | NotAsked | Finished) -> tuple[str, ...]:
 
 
 def _gist(said: list[Message]) -> Said:
-    """What a bundle says, in a word for the host."""
+    """Contents of a bundle in a word for the host."""
     if not said:
         return "invited"
     match said[-1]:

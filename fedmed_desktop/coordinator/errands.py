@@ -39,7 +39,7 @@ _SIGN_SECONDS: Final = 60.0
 
 
 class Errand(BaseModel):
-    """What is to be done, for whom. `by`: the account of the person."""
+    """Task for the coordinator. `by`: the account of the person."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

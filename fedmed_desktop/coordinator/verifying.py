@@ -38,7 +38,7 @@ _MOST_FAULTS: Final = 100
 
 @dataclass
 class LedgerVerdict:
-    """What was checked. `faults`: what is wrong, the first one first; with none the ledger is whole.
+    """Outcome of a check. `faults`: what is wrong, the first one first; with none the ledger is whole.
 
     `signed` and `unsigned` count updates; those of versions in which sites had no keys have no signature. `gone` counts
     blobs that the rules of the coordinator have deleted.
@@ -119,7 +119,7 @@ def _check(verdict: LedgerVerdict, ledger: Ledger, spec: FederationSpec, folder:
 
 
 def _wrong_with(verdict: LedgerVerdict, given: UpdateArrived, rounds: Rounds, federation: str, own: str | None) -> str:
-    """What is wrong with the proof of an update that is about to count; "" for nothing."""
+    """Fault of the proof of an update that is about to count; "" for none."""
     proof, plan = given.proof, rounds.state.plans.get(given.site)
     if proof is None:
         verdict.unsigned += 1

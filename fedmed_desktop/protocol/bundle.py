@@ -30,6 +30,7 @@ MOST_MESSAGES: Final = 64
 MAX_HEAD_BYTES: Final = 4 * MAX_MESSAGE_BYTES
 
 Way = Literal["to site", "to coordinator"]
+_OTHER_WAY: Final[dict[Way, str]] = {"to site": "bundle.for_site", "to coordinator": "bundle.for_coordinator"}
 
 
 class _Frozen(BaseModel):
@@ -37,7 +38,9 @@ class _Frozen(BaseModel):
 
 
 class Bundle(_Frozen):
-    """What is carried. `site`: its name in the federation. `blobs`: the size of each in the same file, by sha256."""
+    """Contents of a file that is carried. `site`: its name in the federation. `blobs`: the size of each, by
+    sha256.
+    """
 
     format: Count = FORMAT
     way: Way
@@ -105,7 +108,7 @@ def _opened(data: bytes, way: Way) -> tuple[Bundle, str]:
     if bundle.format != FORMAT or bundle.challenge.version != VERSION:
         raise UserFacingError("bundle.version", found=bundle.challenge.version, known=VERSION)
     if bundle.way != way:
-        raise UserFacingError(f"bundle.{'for_site' if way == 'to coordinator' else 'for_coordinator'}")
+        raise UserFacingError(_OTHER_WAY[bundle.way])
     return bundle, seal.key
 
 

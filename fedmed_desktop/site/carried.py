@@ -54,7 +54,7 @@ class Carried(Link):
         self.written = False  # whether there is something to carry back
 
     def hold(self, key: PrivateKey, driver: Driver) -> None:
-        """What answers need: the site's key, and its outbox with all that watches over it."""
+        """Takes what answers need: the site's key, and its outbox with all that watches over it."""
         self._key, self._driver = key, driver
 
     def post(self, message: Message) -> None:
