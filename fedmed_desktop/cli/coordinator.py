@@ -145,11 +145,10 @@ async def _serve(options: argparse.Namespace) -> None:
             await running.enter_async_context(server)
             if options.metrics:
                 running.enter_context(_metrics(options, host, server, emit))
-            address = f"[{options.host}]" if ":" in options.host else options.host
             scheme = "ws" if tls is None else "wss"
-            face.say(f"{spec.name}: {scheme}://{address}:{server.port}, data in {options.data_dir}")
+            face.say(f"{spec.name}: {scheme}://{address_with(options.host, server.port)}, data in {options.data_dir}")
             if tls is not None:
-                public = options.public_address or f"{names[-1] if names else address}:{server.port}"
+                public = options.public_address or address_with(names[-1] if names else options.host, server.port)
                 host.admission.announce(public, host.key.fingerprint, not tls.own, spec.name)
                 face.say(f"Sites join with an invitation: fedmed-desktop --invite NAME --data-dir {options.data_dir}")
             await host.start(resume=options.resume)
@@ -190,6 +189,10 @@ def _metrics(options: argparse.Namespace, host: Host, server: CoordinatorServer,
     with serving(metrics, where.hostname or "", where.port or 0):
         emit.takers.append(metrics.take)
         yield
+
+
+def address_with(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _names(options: argparse.Namespace) -> list[str]:

@@ -33,6 +33,10 @@ class Admission:
         if ledger.has_registry() and not path.exists():
             raise UserFacingError("storage.lost", path=str(path), folder=str(data_dir))
         self._registry = Registry(path, ledger.legacy_sites())
+        if ledger.has_registry() and self._registry.recall("began") is None:  # --invite has made one anew meanwhile
+            self._registry.close()
+            raise UserFacingError("storage.lost", path=str(path), folder=str(data_dir))
+        self._registry.remember("began", "yes")
         ledger.registry_began(datetime.now(UTC))
         self._confirm = confirm_sites
         self.on_this_computer = True  # only a plain socket listens, and nobody else has been told an address

@@ -7,13 +7,14 @@ that a slow or hostile reader keeps no site waiting.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, get_args
+from wsgiref.simple_server import WSGIRequestHandler
 
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -124,13 +125,27 @@ def _free(folder: Path) -> float:
         return float("nan")
 
 
-@contextmanager
+class _Answer(WSGIRequestHandler):
+    """One reader's, who has so many seconds to ask: the library's own waits for ever, with a thread and a file."""
+
+    timeout = 10.0
+
+    def handle(self) -> None:
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            super().handle()
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@contextlib.contextmanager
 def serving(metrics: Metrics, address: str, port: int) -> Iterator[int]:
     """Answers /metrics until the end of the block; the bound port. Raises UserFacingError("coordinator.port")."""
     try:
         server, thread = start_http_server(port, address, metrics.registry)
     except OSError as error:
         raise UserFacingError("coordinator.port", address=address, port=port) from error
+    server.RequestHandlerClass = _Answer
     try:
         yield server.server_port
     finally:

@@ -13,6 +13,8 @@ _UNSEEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u18
     chr(code) for first, last in ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF)) for code in range(first, last + 1)
 }
 _APOSTROPHES: Final = str.maketrans("’‘ʼ`´", "'''''")
+# Small letters that look like a Latin one, themselves or as capitals: Cyrillic, Greek and the dotless i.
+_TWINS: Final = str.maketrans("авекмнорстухіјѕһԁԛԝαβεζηικμνορτυχı", "abekmhopctyxijshdqwabezhikmnoptyxi")
 
 
 def clean_name(text: str) -> str:
@@ -30,6 +32,9 @@ def clean_name(text: str) -> str:
 
 
 def alike(name: str) -> str:
-    """A form that is the same for names that differ only in case, encoding of letters, blanks or apostrophes."""
+    """A form that is the same for names that differ only in case, encoding or alphabet of letters that look the same,
+    blanks or apostrophes.
+    """
     plain = unicodedata.normalize("NFKC", name.translate(_APOSTROPHES)).casefold().translate(_APOSTROPHES)
-    return " ".join(unicodedata.normalize("NFKC", plain).split())  # folding may have taken letters apart
+    whole = unicodedata.normalize("NFKC", plain)  # folding may have taken letters apart
+    return " ".join(whole.translate(_TWINS).split())

@@ -14,7 +14,7 @@ import binascii
 import contextlib
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -49,7 +49,7 @@ class Invitation:
 
     address: str
     fingerprint: str
-    code: bytes
+    code: bytes = field(repr=False)
     site: str
     roots: bool = False
 

@@ -74,8 +74,8 @@ class Hello(_Message):
     key: PublicKey
     base: Sha256
     rank_cap: PositiveInt | None = None
-    code: Code | None = None
-    token: str | None = Field(None, min_length=32, max_length=128)
+    code: Code | None = Field(None, repr=False)
+    token: str | None = Field(None, min_length=32, max_length=128, repr=False)
     signature: Signature = UNSIGNED
 
 

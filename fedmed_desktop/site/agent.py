@@ -232,7 +232,7 @@ class SiteAgent:
             base=self._base,
             rank_cap=self._rank_cap,
             code=self._invitation.code.hex() if self._invitation else None,
-            token=self._token,
+            token=None if self._invitation else self._token,  # an invitation may be another coordinator's
         )
         return answered(self._key, given, hello)
 
@@ -280,7 +280,8 @@ class SiteAgent:
                 await self._driver.downloads.missing(sha256)
             case messages.Receipt(update=update, audit=head):
                 await self._checked(message)
-                await asyncio.to_thread(self.outbox.remember, f"receipt {update}", message.model_dump_json())
+                if update in part.entries:  # none of others, of which there may be any number
+                    await asyncio.to_thread(self.outbox.remember, f"receipt {update}", message.model_dump_json())
                 await take(partial(part.receipt, update, head or ""))
             case messages.Refused(update=update, code=code, params=params):
                 await take(partial(part.refused, update, code, params))

@@ -202,9 +202,7 @@ class Link:
         async with asyncio.timeout(_CHALLENGE_SECONDS):
             frame = await connection.recv()
         given = decode(frame if isinstance(frame, str) else "")
-        if isinstance(given, Goodbye):
-            await self._take(given)
-        if not isinstance(given, Challenge):
+        if not isinstance(given, Challenge):  # a goodbye neither: anybody on the line could say it
             raise UserFacingError("protocol.not_understood", place=given.type, reason="a challenge comes first")
         own = peer_key(connection.transport.get_extra_info("ssl_object")) if self.tls else ""
         check_challenge(given, own, self.expected)
@@ -256,6 +254,7 @@ def check_address(address: str) -> None:
     try:
         parts = urlsplit(address)
         usable = parts.scheme in ("ws", "wss") and parts.hostname and parts.port
+        (parts.hostname or "").encode("idna")  # else asking for it raises what is no OSError
     except ValueError:
         usable = None
     if not usable:

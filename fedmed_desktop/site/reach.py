@@ -28,7 +28,7 @@ from ..errors import UserFacingError
 from ..identity import fingerprint
 from ..protocol import wire
 from ..protocol.handshake import check_challenge
-from ..protocol.messages import VERSION, Challenge, Goodbye, decode
+from ..protocol.messages import VERSION, Challenge, decode
 from .findings import Finding, Params, Tell
 from .link import Connect, check_address
 from .proxy import SYSTEM, Proxy, find_proxy, refusal, unreachable
@@ -169,14 +169,14 @@ async def _proved(target: Target, proxy: Proxy | None, clock: Callable[[], datet
                 tell(Finding("encryption", "ok", "check.encrypted", {"version": version}))
             async with asyncio.timeout(PATIENCE_S):
                 frame = await connection.recv()
-            proved = _tell_identity(target, decode(frame if isinstance(frame, str) else ""), own, tell)
+            _tell_identity(target, decode(frame if isinstance(frame, str) else ""), own, tell)
     except UserFacingError as error:
         tell(Finding.of("version" if error.code == "join.version" else "identity", error))
         return None
     except (OSError, WebSocketException, TimeoutError) as error:
         tell(_fault(error, target, proxy, clock()))
         return None
-    return own if proved else None
+    return own
 
 
 @contextlib.asynccontextmanager
@@ -200,11 +200,8 @@ async def _connected(target: Target, proxy: Proxy | None) -> AsyncIterator[Clien
             connection.transport.abort()
 
 
-def _tell_identity(target: Target, given: object, tls: str, tell: Tell) -> bool:
-    """Whether the coordinator wants to talk. Raises UserFacingError where it is not the one that it should be."""
-    if isinstance(given, Goodbye):
-        tell(Finding("identity", "wrong", given.code, given.params))
-        return False
+def _tell_identity(target: Target, given: object, tls: str, tell: Tell) -> None:
+    """Says who the coordinator is. Raises UserFacingError where it is not the one that it should be."""
     if not isinstance(given, Challenge):
         raise UserFacingError("protocol.not_understood", place="challenge", reason="a challenge comes first")
     check_challenge(given, tls, target.expected)
@@ -216,7 +213,6 @@ def _tell_identity(target: Target, given: object, tls: str, tell: Tell) -> bool:
     else:
         tell(Finding("identity", "warning", "check.identity_unknown", {"fingerprint": found}))
     tell(Finding("version", "ok", "check.version", {"version": VERSION}))
-    return True
 
 
 def _fault(error: Exception, target: Target, proxy: Proxy | None, now: datetime) -> Finding:

@@ -20,5 +20,8 @@ def old_token(path: Path) -> str | None:
 
 
 def forget_token(path: Path) -> None:
-    """Deletes the token: the coordinator knows the site's key now."""
-    path.unlink(missing_ok=True)
+    """Deletes the token: the coordinator knows the site's key now. Raises UserFacingError where the disk does not."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise disk_fault(error, path) from error

@@ -68,8 +68,6 @@ SENTENCES: Final = {
     "join.rank_cap": "This federation's method needs rank {rank} at each site, but this site's limit is {cap}. Leave "
     "out --rank-cap, or ask the host for a method that allows different ranks, such as flexlora.",
     "join.replaced": "Another connection with the name {site} replaced this one. Run each site only once.",
-    "join.revoked": "The host has shut out the site {site}. Nothing more is sent or fetched. Ask the host why; a new "
-    "invitation lets the site in again.",
     "join.version": "The site uses protocol version {site}, the coordinator {coordinator}. Use the same version of "
     "fedmed-desktop on both sides.",
     "link.address": "{address} is not a coordinator's address. Give one such as wss://federation.example.org:8765.",

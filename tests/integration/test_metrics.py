@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fedmed_desktop import events
+from fedmed_desktop.coordinator import metrics
 from fedmed_desktop.coordinator.gate import Gate
 from fedmed_desktop.coordinator.metrics import Metrics, serving
 from fedmed_desktop.federation.record import RoundsState
@@ -42,6 +44,15 @@ class Figures:
         for family in text_string_to_metric_families(self.text()):
             for sample in family.samples:
                 yield (sample.name, next(iter(sample.labels.values()), "")), sample.value
+
+
+def test_who_asks_for_nothing_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics._Answer, "timeout", 0.05)
+    with (
+        serving(Figures(tmp_path).metrics, "127.0.0.1", 0) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as silent,
+    ):
+        assert silent.recv(1) == b""
 
 
 def test_figures_tell_where_the_federation_stands(tmp_path: Path) -> None:

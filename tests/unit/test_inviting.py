@@ -16,6 +16,7 @@ import pytest
 import zxingcpp
 
 from fedmed_desktop import cli
+from fedmed_desktop.cli.coordinator import address_with
 from fedmed_desktop.cli.durations import duration
 from fedmed_desktop.coordinator.inviting import issue
 from fedmed_desktop.errors import UserFacingError
@@ -268,3 +269,8 @@ def test_that_each_decision_of_the_host_is_in_the_audit_chain_before_and_after_i
     assert all(row["role"] == "host" and row["actor_name"] and row["reason"] == "" for row in rows)
     assert {row["host_id"] for row in rows} == {load_key(data_dir, "coordinator")[0].fingerprint}
     assert {row["owner"] for row in rows} == {"Sepsis"}
+
+
+def test_an_address_of_ipv6_is_in_brackets_where_a_port_follows() -> None:
+    assert address_with("2001:db8::1", 8765) == "[2001:db8::1]:8765"
+    assert address_with("fl.example.org", 8765) == ADDRESS

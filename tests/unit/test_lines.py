@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import errno
+from types import ModuleType
 from typing import get_args
 
 import pytest
 
-from fedmed_desktop import events
+from fedmed_desktop import events, wording
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.wording import told
 from fedmed_desktop.wording.lines import PHASES, line
@@ -88,3 +89,10 @@ def test_that_an_error_is_a_code_and_its_sentence_is_made_where_it_is_shown() ->
         "The disk is full, so m.sqlite cannot be written."
     )
     assert told(ValueError("anything else")) == "anything else"
+
+
+def test_that_no_code_has_two_sentences() -> None:
+    areas = [
+        one.SENTENCES for one in vars(wording).values() if isinstance(one, ModuleType) and hasattr(one, "SENTENCES")
+    ]
+    assert sum(map(len, areas)) == len(wording.SENTENCES)

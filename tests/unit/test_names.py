@@ -60,6 +60,8 @@ def test_that_what_could_mislead_or_is_no_name_is_refused(typed: str) -> None:
         ("A ", "A"),
         ("Straße", "STRASSE"),
         ("ﬁ", "fi"),
+        ("Mercy", "Меrсу"),
+        ("HOTEΛ", "НОТЕΛ"),
         ("ΰ", "Ϋ́"),
     ],
 )
