@@ -28,7 +28,12 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fedmed-desktop {__version__}")
     group = parser.add_argument_group("the desktop", "without a mode it opens, on what it knows from earlier")
     start = group.add_mutually_exclusive_group()
-    start.add_argument("--join", metavar="URL", help="open on the form to join this coordinator (ws://127.0.0.1:8765)")
+    start.add_argument(
+        "--join",
+        metavar="INVITATION",
+        help="open on the form to join: by the line that begins with fedmed:, a .fedmed file, a picture of its QR "
+        "code, or the address of a coordinator on this computer (ws://127.0.0.1:8765)",
+    )
     start.add_argument(
         "--try",
         nargs="+",

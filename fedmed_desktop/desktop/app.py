@@ -23,8 +23,10 @@ from ..demo.settings import DemoOptions
 from ..errors import UserFacingError
 from ..federation import Control
 from ..lora.base_model import FileState, file_state, fingerprint
+from ..protocol.invitation import read_invitation
 from ..site import Approver, Jobs, SiteAgent
 from ..site.policy_file import PolicyFiles, check_policy
+from ..site.preflight import Gpu
 from ..wording import install, tr
 from .interrupt import quit_on_interrupt
 from .offscreen import Recorder
@@ -81,11 +83,19 @@ class Workshop:
             emit=emit,
             policy=policy,
             proxy=request.proxy,
+            invitation=read_invitation(request.invitation) if request.invitation else None,
         )
 
     def export(self, agent: SiteAgent, request: JoinRequest, adapter: str) -> Path:
         """The federation's final adapter as a PEFT folder in the site's own folder, beside it this site's own model."""
         return agent.holdings.save_final(agent.record(), request.data_dir, str(request.model))["final"]
+
+    def gpu(self) -> Gpu | None:
+        """The GPU that training would use. Loads torch, which takes seconds; None where there is none."""
+        from ..training.device import gpu_memory
+
+        found = gpu_memory()
+        return Gpu(*found) if found else None
 
     def prepare_demo(self) -> None:
         """On the training thread: the import of torch takes seconds."""
@@ -198,7 +208,9 @@ def data_folder(options: DesktopOptions) -> Path:
 def open_window(options: DesktopOptions) -> tuple[QApplication, Program]:
     """The program with its window shown; threads begin their work once the event loop runs."""
     app = application()
-    program = Program(app, Workshop(), data_folder(options))
+    workshop = Workshop()
+    program = Program(app, workshop, data_folder(options))
+    program.window.join.findings.ask_gpu = workshop.gpu
     program.show()
     return app, program
 

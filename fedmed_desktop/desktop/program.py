@@ -97,6 +97,8 @@ class Program(QObject):
         window.rounds.join_requested.connect(window.show_join)
         window.rounds.demo_requested.connect(self.ask_demo)
         window.rounds.try_requested.connect(window.show_trial)
+        window.rounds.session.identity.compared.connect(self._compared)
+        window.rounds.session.identity.differ.connect(self._ask_leave)
         window.join.join_requested.connect(self.join)
         window.join.cancelled.connect(window.show_rounds)
         window.approvals.send_requested.connect(engine.send)
@@ -115,6 +117,8 @@ class Program(QObject):
             self.window.restoreGeometry(QByteArray.fromBase64(values.geometry.encode()))
         self.window.menu.mark_appearance(self.appearance.choice)
         self.window.go(values.page)
+        self.window.join.proxy = values.proxy
+        self.window.rounds.session.identity.done = values.compared
 
     def show(self) -> None:
         self.window.show_desk(self.desk, datetime.now(UTC))
@@ -236,8 +240,18 @@ class Program(QObject):
     @Slot()
     def open_settings(self) -> None:
         dialog = self.window.settings
-        dialog.changed.connect(self._save, Qt.ConnectionType.UniqueConnection)
+        dialog.changed.connect(self._changed, Qt.ConnectionType.UniqueConnection)
         dialog.open_on(self.settings.values)
+
+    @Slot()
+    def _changed(self) -> None:
+        self.window.join.proxy = self.settings.values.proxy
+        self._save()
+
+    @Slot(str)
+    def _compared(self, words: str) -> None:
+        self.settings.values.compared = words
+        self._save()
 
     @Slot()
     def _ask_leave(self) -> None:
@@ -291,8 +305,17 @@ class Program(QObject):
     def _happened(self, event: events.Event) -> None:
         if isinstance(event, events.Warned):
             self.window.say(sentence(event.code, event.params))
+        elif isinstance(event, events.Joined) and not self.desk.is_demo:
+            self._forget_invitation()
         log_event(event)
         self._watch(event)
+
+    def _forget_invitation(self) -> None:
+        """It has been used; the site remembers its coordinator itself."""
+        joined = self.settings.values.joined
+        if joined and joined.invitation:
+            self.settings.values.joined = joined.model_copy(update={"invitation": ""})
+            self._save()
 
     def _fault(self, error: BaseException, trace: TracebackType | None) -> None:
         """From any thread."""

@@ -49,8 +49,12 @@ SENTENCES: Final = {
     "it once more, the whole line from fedmed: to its end.",
     "invitation.newer": "This invitation was made by a newer version of fedmed-desktop (format {found}; this one reads "
     "{known}). Install the version that the host has.",
+    "invitation.no_picture": "{name} cannot be read as a picture. Take another one, or paste the line instead.",
+    "invitation.no_qr": "No QR code can be made out in this picture. Take one that shows the whole code, sharp and "
+    "straight from the front; or paste the line instead.",
     "invitation.none": "There is no invitation in this. It is one line that begins with fedmed: and comes from the "
     "host.",
+    "invitation.other_qr": "The QR code in this picture is not an invitation's. Use the one that the host gave you.",
     "invitation.too_long": "This is far longer than an invitation. Paste the line that begins with fedmed: and "
     "nothing else.",
     "join.name_taken": "Another site has already joined with the name {site}. Choose another --name, or use the data "

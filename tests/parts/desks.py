@@ -21,6 +21,7 @@ from fedmed_desktop.standing import ClosedRound, FederationPhase, SiteWord
 from tests.parts.approval import ADDRESS, AFTER, BEFORE, NOW, Site
 
 SITE = "north"
+PHRASE = "amber-otter-candle-river-jacket-moon"
 OPENED, CLOSES = NOW - timedelta(minutes=34), NOW + timedelta(minutes=72)
 STATES: tuple[State, ...] = get_args(State)
 
@@ -59,6 +60,12 @@ def connection(state: str, code: str | None = None, retry: float | None = None) 
         {"site": SITE, "state": state, "address": ADDRESS, "code": code, "params": {"address": ADDRESS} if code else {},
          "retry_seconds": retry}
     )  # fmt: skip
+
+
+def identity(waits: bool = False) -> events.IdentityShown:
+    return events.IdentityShown(
+        site=SITE, phrase=PHRASE, site_fingerprint="ab" * 32, coordinator_fingerprint="cd" * 32, waits=waits
+    )
 
 
 def phase(name: events.Phase, number: int = 3) -> events.PhaseChanged:
@@ -184,6 +191,7 @@ def _closing(folder: Path) -> Desk:
 MAKERS: dict[State, Callable[[Path], Desk]] = {
     "not_joined": _nobody,
     "connecting": _bare(connection("connecting")),
+    "unconfirmed": _bare(connection("connected"), identity(waits=True)),
     "preparing": _bare(connection("connected"), JOINED),
     "gathering": _round(standing("gathering", number=1, sites={"waiting": 2}, connected=2), earlier=0),
     "waiting": _round(phase("waiting")),

@@ -113,6 +113,13 @@ PREPARED = events.Prepared(
 )  # fmt: skip
 
 
+def identity(waits: bool = False) -> events.IdentityShown:
+    return events.IdentityShown(
+        time=NOW, site=SITE, phrase="amber-otter-candle-river-jacket-moon", site_fingerprint=_hash("site"),
+        coordinator_fingerprint=_hash("coordinator"), waits=waits,
+    )  # fmt: skip
+
+
 def connection(state: str, code: str | None = None, retry: float | None = None) -> events.ConnectionChanged:
     values = {"time": NOW, "site": SITE, "state": state, "address": ADDRESS, "code": code, "retry_seconds": retry}
     return events.ConnectionChanged.model_validate(values | {"params": {"address": ADDRESS} if code else {}})

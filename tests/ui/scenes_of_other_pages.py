@@ -18,12 +18,13 @@ from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.guide.window import GuideDialog
 from fedmed_desktop.desktop.join.files import look_at_notes
 from fedmed_desktop.desktop.join.form import FieldName, look_at_address, look_at_name
-from fedmed_desktop.desktop.look.fields import Verdict
+from fedmed_desktop.desktop.look.fields import EMPTY, Verdict
 from fedmed_desktop.desktop.rounds.demonstration import DemonstrationDialog
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.files import look_at_model
 from fedmed_desktop.desktop.work.news import Problem, ReadingShown, Side
 from fedmed_desktop.federation.methods import AdaptiveFedLora
+from fedmed_desktop.protocol.invitation import Invitation
 from fedmed_desktop.resources import resource
 from fedmed_desktop.site.findings import Finding
 from fedmed_desktop.storage.secrets import Kept
@@ -36,6 +37,7 @@ from tests.ui.scenes_of_rounds import nobody, told, training
 
 Act = Callable[[Window, Desk], QDialog | None]
 
+INVITED = Invitation("federation.example.org:8765", "3f9a20c1e6889d4e" * 4, bytes(range(16)), "Lakeview").line()
 KEPT = Kept("file", "/srv/lakeview/fedmed-desktop/sites/lakeview/identity.key", "secret.why.locked")
 FOUND = (
     Finding("address", "ok", "check.address", {"address": "federation.example.org:8765"}),
@@ -49,11 +51,19 @@ FOUND = (
 # -- join --------------------------------------------------------------------------------------------------------------
 
 
-def _fill(address: str, name: str, model: str, notes: str, types_map: str = "") -> Act:
+def _fill(
+    address: str, name: str, model: str, notes: str, types_map: str = "", *, invitation: str = "", found: bool = False
+) -> Act:
     """The form as it is once every field was looked at; the looks are real, but here and now."""
 
     def act(window: Window, desk: Desk) -> QDialog | None:
         del desk
+        if invitation:
+            window.join.where.give(invitation)
+        else:
+            window.join.where.turn.click()
+        if found:
+            window.join.findings.show_findings(FOUND)
         look = look_at_notes(notes, types_map)
         typed: dict[FieldName, tuple[str, Verdict]] = {
             "address": (address, look_at_address(address)),
@@ -63,6 +73,8 @@ def _fill(address: str, name: str, model: str, notes: str, types_map: str = "") 
             "types_map": (types_map, look.map_verdict),
         }
         for field, (text, verdict) in typed.items():
+            if not text and verdict == EMPTY:
+                continue
             window.join.fields[field].fill(text)
             window.join.fields[field].show_verdict(verdict)
         window.join.preview.show_preview(look.preview)
@@ -76,10 +88,14 @@ def join() -> list[Scene]:
     # Relative, so that pictures show no path of the computer that they were made on.
     model, notes = (_near(resource(name)) for name in ("demo_model", "demo_notes"))
     wrong = _fill("ws://example.org:8765", "-", str(notes), str(model), str(model / "config.json"))
+    right = str(model), str(notes / "Lakeview")
     return [
         Scene("join", "empty", nobody),
+        Scene("join", "mistyped", nobody, _fill("", "", "", "", invitation=INVITED[:-3])),
+        Scene("join", "invited", nobody, _fill("", "", *right, invitation=INVITED)),
+        Scene("join", "checked", nobody, _fill("", "", *right, invitation=INVITED, found=True)),
         Scene("join", "wrong", nobody, wrong),
-        Scene("join", "right", nobody, _fill(ADDRESS, "Lakeview", str(model), str(notes / "Lakeview"))),
+        Scene("join", "right", nobody, _fill(ADDRESS, "Lakeview", *right)),
     ]
 
 

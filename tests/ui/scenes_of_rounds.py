@@ -23,6 +23,7 @@ from tests.parts.scene import (
     Lakeview,
     connection,
     generating,
+    identity,
     phase,
     standing,
     steps,
@@ -38,6 +39,19 @@ def _bare(*items: Item) -> Callable[[Path], Desk]:
         del folder
         desk = Desk()
         desk.fold([SessionStarted("site", SITE, ADDRESS, (SITE,), NOTES, MODEL), *items])
+        return desk
+
+    return make
+
+
+def _invited(*items: Item) -> Callable[[Path], Desk]:
+    """A site that has just joined a coordinator elsewhere."""
+
+    def make(folder: Path) -> Desk:
+        del folder
+        address, desk = "wss://federation.example.org:8765", Desk()
+        line = connection("connected").model_copy(update={"address": address})
+        desk.fold([SessionStarted("site", SITE, address, (SITE,), NOTES, MODEL), line, *items])
         return desk
 
     return make
@@ -174,6 +188,8 @@ def rounds() -> list[Scene]:
     made: dict[str, Callable[[Path], Desk]] = {
         "not-joined": nobody,
         "connecting": _bare(connection("connecting")),
+        "unconfirmed": _invited(identity(waits=True)),
+        "six-words": _invited(identity(), JOINED),
         "preparing": _bare(connection("connected"), JOINED),
         "gathering": told(standing("gathering", number=1, sites={"waiting": 3}, connected=3), earlier=0),
         "waiting": told(phase("waiting")),

@@ -6,12 +6,17 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from fedmed_desktop.coordinator.inviting import issue
 from fedmed_desktop.desktop.join.form import FieldName
+from fedmed_desktop.identity import phrase
 from fedmed_desktop.lora.base_model import fingerprint
+from fedmed_desktop.storage.registry import REGISTRY_FILE, Registry
+from fedmed_desktop.storage.secrets import public_key
 from tests.parts.loopback import RawSite
 from tests.parts.ui import SITE, Desktop
 from tests.ui.hosting import Coordinator, found
@@ -36,6 +41,7 @@ def test_that_a_form_wrong_in_every_field_and_then_right_joins(
     one = desktop().begin()
     one.click(one.window.rounds.empty.buttons[0])
     form = one.window.join
+    one.click(form.where.turn)
     wrong = {
         "address": "ws://192.0.2.7:8765", "name": "-", "model": str(notes), "notes": str(tiny_model),
         "types_map": str(notes / "train.jsonl"),
@@ -52,6 +58,44 @@ def test_that_a_form_wrong_in_every_field_and_then_right_joins(
     entry = one.until_asked()
     assert entry.update.report.notes == 6
     assert one.window.rounds.isVisible() and one.headline() == "Ready for your decision"
+
+
+def test_that_an_invited_site_compares_six_words_is_confirmed_and_needs_its_invitation_once(
+    desktop: Opened, coordinator: Callable[[Path], Coordinator], tmp_path: Path, tiny_model: Path, notes: Path
+) -> None:
+    host = coordinator(found(tmp_path / "federation", tiny_model))
+    host.start("--tls", "--confirm-sites")
+    one = desktop().begin()
+    one.until(host.listens)
+    where = f"127.0.0.1:{host.port}"
+    issued = issue(host.data, SITE, timedelta(days=1), datetime.now(UTC), "host", out=tmp_path, address=where)
+    one.click(one.window.rounds.empty.buttons[0])
+    form = one.window.join
+    form.where.open(str(issued.file))
+    fill_in(one, "model", str(tiny_model))
+    fill_in(one, "notes", str(notes))
+    one.until(form.join.isEnabled)
+    one.click(form.join)
+    one.until_state("unconfirmed")
+    one.window.show_now()
+    card = one.window.rounds.session.identity
+    registry = Registry(host.data / REGISTRY_FILE)
+    (member,) = registry.members()
+    assert card.words.text() == phrase(member.key or "", public_key(host.data) or ""), "as the host sees it"
+    assert one.headline() == "Waiting for the host to confirm this site" and not card.same.isVisible()
+    registry.confirm(SITE, datetime.now(UTC), "host")
+    registry.close()
+    one.until_asked()
+    one.click(card.same)
+    assert not card.isVisible()
+    one.click(one.window.rounds.session.six_words)
+    assert card.isVisible(), "they can be seen again"
+    joined = one.program.settings.values.joined
+    assert joined is not None and joined.invitation == "" and joined.address.startswith("wss://")
+    one.close()
+    again = desktop().begin()
+    again.until_asked()
+    assert not again.window.rounds.session.identity.isVisible() and "Connected" in again.header()
 
 
 def test_that_a_coordinator_that_is_not_there_yet_is_waited_for(

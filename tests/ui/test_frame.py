@@ -130,7 +130,7 @@ def test_that_the_focus_goes_along_with_pages_that_are_turned_by_keys(show: Stag
 @pytest.mark.parametrize("show", ["join-empty"], indirect=True)
 def test_that_the_join_form_begins_at_its_first_empty_field(show: Stage) -> None:
     join = show.window.join
-    assert show.window.focusWidget() is join.fields["address"].line
+    assert show.window.focusWidget() is join.fields["invitation"].line
     join.prefill("ws://127.0.0.1:8765")
     show.window.show_join()
     assert show.window.focusWidget() is join.fields["name"].line

@@ -51,7 +51,14 @@ def type_in(qtbot: QtBot, page: JoinPage, name: FieldName, text: str) -> str:
     return page.fields[name].sentence()
 
 
+def choose_here(qtbot: QtBot, page: JoinPage) -> None:
+    """A coordinator on this computer, without an invitation."""
+    if page.where.way == "invited":
+        qtbot.mouseClick(page.where.turn, LEFT)
+
+
 def fill(qtbot: QtBot, page: JoinPage) -> None:
+    choose_here(qtbot, page)
     for name, text in RIGHT.items():
         page.fields[name].line.setText(text)  # type: ignore[index]
     qtbot.waitUntil(settled(page))
@@ -67,8 +74,9 @@ def test_that_an_empty_form_explains_each_field_and_cannot_be_sent(page: JoinPag
 @pytest.mark.parametrize(
     ("name", "wrong", "word"),
     [
-        ("address", "ws://example.org:8765", "SSH tunnel"),
-        ("address", "127.0.0.1:8765", "such as ws://"),
+        ("address", "ws://example.org:8765", "Ask the host for an invitation"),
+        ("address", "wss://example.org:8765", "Ask its host for an invitation"),
+        ("address", "127.0.0.1:8765", "such as wss://"),
         ("name", "-", "up to 60 letters"),
         ("model", str(NOTES), "config.json"),
         ("model", "/nowhere/model", "There is no model folder"),
@@ -104,6 +112,7 @@ def test_that_nothing_is_looked_at_before_typing_pauses(qtbot: QtBot, page: Join
 
 
 def test_that_enter_does_not_wait_for_the_pause(qtbot: QtBot, page: JoinPage) -> None:
+    choose_here(qtbot, page)
     qtbot.keyClicks(page.fields["address"].line, "ws://127.0.0.1:1")
     qtbot.keyClick(page.fields["address"].line, Qt.Key.Key_Return)
     assert page.fields["address"].verdict.state == "right" and not page.fields["address"].waiting
@@ -168,6 +177,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
 
 
 def test_that_a_slow_folder_holds_up_nothing(qtbot: QtBot, page: JoinPage, slow: Slow) -> None:
+    choose_here(qtbot, page)
     for name, text in RIGHT.items():
         page.fields[name].line.setText(text)  # type: ignore[index]
     qtbot.waitUntil(lambda: slow.asked == [str(NOTES)])

@@ -53,7 +53,7 @@ def write_notes(folder: Path, *notes: dict[str, object], types_map: str = "") ->
 
 @pytest.mark.parametrize(
     ("typed", "word"),
-    [("http://127.0.0.1:8765", "address"), ("ws://127.0.0.1", "address"), ("ws://example.org:8765", "SSH tunnel")],
+    [("http://127.0.0.1:8765", "address"), ("ws://127.0.0.1", "address"), ("ws://example.org:8765", "invitation")],
 )
 def test_that_a_wrong_address_says_what_to_give(typed: str, word: str) -> None:
     found = look_at_address(typed)

@@ -11,6 +11,7 @@ import pytest
 
 from fedmed_desktop import events
 from fedmed_desktop.desktop.rounds.heading import steps
+from fedmed_desktop.desktop.rounds.identity import six_words
 from fedmed_desktop.desktop.rounds.status import LAST_STEPS, LOOKS, STEPS, State, phase_of, status, step
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import SessionStarted
@@ -215,3 +216,30 @@ def test_that_a_round_that_goes_on_without_this_site_is_said_so_and_shows_no_ste
     story.tell(phase("downloading"))
     assert status(story.desk, NOW).headline != "Not asked in this round"
     story.site.outbox.close()
+
+
+def _with_words(address: str, *items: object, kind: str = "site") -> Desk:
+    desk = Desk()
+    started = SessionStarted(kind, SITE, address, (SITE,), Path("notes"), Path("model"))  # type: ignore[arg-type]
+    desk.fold([started, connection("connected"), *items])  # type: ignore[list-item]
+    return desk
+
+
+def test_that_six_words_are_shown_where_somebody_could_be_in_between() -> None:
+    elsewhere = _with_words("wss://federation.example.org:8765", desks.identity())
+    found = six_words(elsewhere)
+    assert found and found.words == desks.PHRASE and "stop, and tell the host" in found.sentence
+    assert six_words(_with_words(ADDRESS, desks.identity())) is None, "a coordinator on this computer"
+    assert six_words(_with_words(ADDRESS, desks.identity(), kind="demo")) is None
+    assert six_words(_with_words("wss://a.example.org:1")) is None, "not known before the connection"
+    waits = six_words(_with_words(ADDRESS, desks.identity(waits=True)))
+    assert waits and "Then the host confirms this site." in waits.sentence
+
+
+def test_that_a_lost_line_comes_before_the_hosts_word_and_its_word_ends_the_wait() -> None:
+    desk = _with_words("wss://a.example.org:1", desks.identity(waits=True))
+    assert status(desk, NOW).state == "unconfirmed"
+    desk.fold([connection("lost", "link.closed", 5.0)])
+    assert status(desk, NOW).state == "offline"
+    desk.fold([connection("connected"), desks.identity(), desks.JOINED])
+    assert status(desk, NOW).state == "preparing"

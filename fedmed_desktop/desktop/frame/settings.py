@@ -21,7 +21,8 @@ FILE = "settings.json"
 
 class Settings(BaseModel):
     """`joined`: the federation that this computer takes part in, gone on with at the next start if `rejoin`.
-    `proxy`: "system", "none" or a URL, which may hold a password.
+    `proxy`: "system", "none" or a URL, which may hold a password. `compared`: the six words
+    that were the same at the host.
     """
 
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
@@ -34,6 +35,7 @@ class Settings(BaseModel):
     joined: JoinRequest | None = None
     rejoin: bool = False
     proxy: str = SYSTEM
+    compared: str = ""
 
 
 class SettingsFile:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The coordinator's address and the notes folder of a join form, looked into. Not for the GUI thread."""
+"""What a join form names, looked into: an invitation's file, an address, the notes folder. Not for the GUI thread."""
 
 from __future__ import annotations
 
@@ -9,13 +9,30 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ...clinical import SiteNotes, read_notes_folder, read_types_map
+from ...protocol.invitation import read_invitation
+from ...site.invited import read_given
 from ...wording import tr
 from ..look.fields import Verdict
 from ..work.verdicts import caught, folder_of, judged
 from .form import NotesLook, look_at_address, map_sentence, splits_sentence
+from .picture import is_picture, text_in_picture
 from .preview import NotesPreview, preview
 
 CONNECT_S: Final = 1.0
+
+
+def open_invitation(given: str) -> tuple[str, Verdict]:
+    """The line in a .fedmed file or in a picture of its QR code; "" where there is none, with the reason."""
+    lines: list[str] = []
+
+    def reading(typed: str) -> str:
+        path = folder_of(typed)
+        found = read_invitation(text_in_picture(path)) if is_picture(path) else read_given(str(path))
+        lines.append(found.line())
+        return ""
+
+    verdict = caught(given.strip(), reading)
+    return "".join(lines), verdict
 
 
 def reach_address(typed: str) -> Verdict:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Joining a federation: five fields, each looked at as it is typed, and what will be shared. In Rounds' place."""
+"""Joining a federation: the invitation, model and notes, each looked at as it is given. In Rounds' place."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from ...protocol.invitation import SCHEME
 from ...site.folder import carry_over
+from ...site.preflight import Asked
+from ...site.proxy import SYSTEM
 from ..look.fields import EMPTY, Verdict, checking
 from ..widgets import Banner, Button, Caption, Card, Heading, LinkButton, PageBase, PrimaryButton, Row, Sentence
 from ..widgets.field import Field
@@ -18,13 +21,16 @@ from ..work.files import look_at_model
 from ..work.requests import JoinRequest
 from ..work.tasks import Task, run_task
 from . import files
-from .form import NEEDED, FieldName, JoinForm, NotesLook, look_at_address, look_at_name
-from .preview_panel import PreviewCard, SharedCard
+from .findings import FindingsCard
+from .form import NEEDED, FieldName, JoinForm, NotesLook, target_of
+from .preview_panel import PreviewCard
+from .story import SharedCard, StoryRow
+from .where import WherePanel
 
 
 class JoinPage(PageBase):
-    """`join_requested` carries a JoinRequest. `root`: where the folders of sites are kept. Address and name are looked
-    at at once; model and notes on a thread of the pool, since folders may be far away.
+    """`join_requested` carries a JoinRequest. `root`: where the folders of sites are kept; `proxy`: of the settings.
+    Where to join is looked at at once; model and notes on a thread of the pool, since folders may be far away.
     """
 
     join_requested = Signal(object)
@@ -35,11 +41,16 @@ class JoinPage(PageBase):
         super().__init__(parent)
         self._root = root
         self._before: JoinRequest | None = None  # the try that is being corrected
-        self._address_task: Task | None = None
+        self.proxy = SYSTEM
         self._model_task: Task | None = None
         self._notes_task: Task | None = None
         self._look: NotesLook | None = None
-        self.fields: dict[FieldName, Field] = self._make_fields()
+        self.where = WherePanel()
+        self.fields: dict[FieldName, Field] = {**self.where.fields, **self._make_fields()}
+        self.findings = FindingsCard(
+            self.tr("Check before joining"),
+            self.tr("Tries the way to the coordinator and looks at this computer. It says nothing about this site."),
+        )
         self.banner = Banner()
         self.join = PrimaryButton(self.tr("Join"))
         self.back = Button(self.tr("Back"))
@@ -55,14 +66,6 @@ class JoinPage(PageBase):
 
     def _make_fields(self) -> dict[FieldName, Field]:
         return {
-            "address": Field(
-                self.tr("Coordinator's address"), self.tr("The host of the federation gave it to you."),
-                "ws://127.0.0.1:8765",
-            ),
-            "name": Field(
-                self.tr("Name of this site"), self.tr("The coordinator sees it. It stays yours in this federation."),
-                "Riverside",
-            ),
             "model": Field(
                 self.tr("Model folder"),
                 self.tr("The agreed language model; its host gives you this folder."),
@@ -80,10 +83,11 @@ class JoinPage(PageBase):
         }  # fmt: skip
 
     def _connect(self) -> None:
-        for field in self.fields.values():
-            field.touched.connect(self._weigh)
-        self.fields["address"].edited.connect(self._look_at_address)
-        self.fields["name"].edited.connect(self._look_at_name)
+        self.where.touched.connect(self._weigh)
+        self.where.turned.connect(self._weigh)
+        for name in ("model", "notes", "types_map"):
+            self.fields[name].touched.connect(self._weigh)
+        self.findings.wanted.connect(self._check)
         self.fields["model"].edited.connect(self._look_at_model)
         self.fields["notes"].edited.connect(self._look_at_notes)
         self.fields["types_map"].edited.connect(self._look_at_types)
@@ -91,8 +95,9 @@ class JoinPage(PageBase):
     def _arrange(self) -> None:
         form = Card()
         form.content.setSpacing(16)
-        for field in self.fields.values():
-            form.add(field)
+        form.add(self.where)
+        for name in ("model", "notes", "types_map"):
+            form.add(self.fields[name])
         self.guide = LinkButton(self.tr("How notes and models must look"), "help")
         self.guide.clicked.connect(self.guide_requested)
         form.content.addWidget(self.guide, 0, Qt.AlignmentFlag.AlignLeft)
@@ -101,16 +106,15 @@ class JoinPage(PageBase):
         buttons.addWidget(self.back)
         buttons.addWidget(self._missing, 1)
         form.content.addLayout(buttons)
-        form.content.addStretch(1)
-        beside = QWidget()
-        column = QVBoxLayout(beside)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(16)
-        column.addWidget(SharedCard())
-        column.addWidget(self.preview)
-        column.addStretch(1)
         sides = Row()
-        for side in (form, beside):
+        for cards in ((form, self.findings), (SharedCard(), self.preview)):
+            side = QWidget()
+            column = QVBoxLayout(side)
+            column.setContentsMargins(0, 0, 0, 0)
+            column.setSpacing(16)
+            for card in cards:
+                column.addWidget(card)
+            column.addStretch(1)
             sides.add(side, 1)
             sides.content.setAlignment(side, Qt.AlignmentFlag.AlignTop)
         head = QVBoxLayout()
@@ -124,53 +128,44 @@ class JoinPage(PageBase):
             )
         )
         self.column.content.addLayout(head)
+        self.add(StoryRow())
         self.add(self.banner)
         self.add(sides)
         self.finish()
+        self.setAcceptDrops(True)
 
     # -- from outside ------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """The first field that is still empty has the focus; where none is, the first of all."""
-        fields = list(self.fields.values())
+        fields = [self.fields[name] for name in (*self.where.needed, *NEEDED)]
         next((field for field in fields if not field.text()), fields[0]).line.setFocus()
 
-    def prefill(self, address: str) -> None:
-        """The address is known already, from the command line or a link."""
-        self.fields["address"].fill(address)
-        self._look_at_address(address)
+    def prefill(self, given: str) -> None:
+        """Where to join is known already, from the command line: an address, an invitation, or a file with one."""
+        if SCHEME in given.lower():
+            self.where.give(given)
+        elif "://" in given:
+            self.where.give_address(given)
+        else:
+            self.where.open(given)
 
     def prefill_request(self, request: JoinRequest, problem: str = "") -> None:
         """Everything as it was, each field checked again; `problem` is why it has to be changed."""
         self._before = request
         form = JoinForm.of(request)
-        for name, field in self.fields.items():
-            field.fill(getattr(form, name))
+        self.where.correct(request)
+        for name, text in (("model", form.model), ("notes", form.notes), ("types_map", form.types_map)):
+            self.fields[name].fill(text)  # type: ignore[index]
         self.banner.show_message(problem, "bad")
-        self._look_at_address(form.address)
-        self._look_at_name(form.name)
         self._look_at_model(form.model)
         self._look_at_notes(form.notes)
 
     def form(self) -> JoinForm:
-        return JoinForm(**{name: field.text() for name, field in self.fields.items()})
+        model, notes, types_map = (self.fields[name].text() for name in (*NEEDED, "types_map"))
+        return JoinForm(**self.where.typed(), model=model, notes=notes, types_map=types_map)
 
     # -- each field --------------------------------------------------------------------------------------------------
-
-    @Slot(str)
-    def _look_at_address(self, typed: str) -> None:
-        """Its form at once; whether something answers there a moment later."""
-        verdict = look_at_address(typed)
-        self._show("address", verdict)
-        if self._address_task is not None:
-            self._address_task.drop()
-            self._address_task = None
-        if verdict.state == "right":
-            self._address_task = run_task(self, partial(files.reach_address, typed), self._address_seen, self._fault)
-
-    @Slot(str)
-    def _look_at_name(self, typed: str) -> None:
-        self._show("name", look_at_name(typed))
 
     @Slot(str)
     def _look_at_model(self, typed: str) -> None:
@@ -200,11 +195,6 @@ class JoinPage(PageBase):
         self._notes_task = run_task(self, look, self._notes_seen, self._fault, self._notes_task)
 
     @Slot(object)
-    def _address_seen(self, verdict: Verdict) -> None:
-        if not self.fields["address"].waiting:  # else another one is being typed
-            self._show("address", verdict)
-
-    @Slot(object)
     def _model_seen(self, verdict: Verdict) -> None:
         self._show("model", verdict)
 
@@ -232,19 +222,47 @@ class JoinPage(PageBase):
         self.join.setEnabled(self._is_right())
         self._missing.setText("" if self._is_right() else self._what_is_missing())
 
+    def _shown(self) -> list[Field]:
+        return [self.fields[name] for name in (*self.where.needed, *NEEDED, "types_map")]
+
     def _is_right(self) -> bool:
-        settled = not any(
-            field.waiting or field.verdict.state in ("checking", "wrong") for field in self.fields.values()
-        )
-        return settled and all(self.fields[name].verdict.state == "right" for name in NEEDED)
+        settled = not any(field.waiting or field.verdict.state in ("checking", "wrong") for field in self._shown())
+        return settled and all(self.fields[name].verdict.state == "right" for name in (*self.where.needed, *NEEDED))
 
     def _what_is_missing(self) -> str:
-        states = {field.verdict.state for field in self.fields.values()}
-        if any(field.waiting for field in self.fields.values()) or "checking" in states:
+        states = {field.verdict.state for field in self._shown()}
+        if any(field.waiting for field in self._shown()) or "checking" in states:
             return self.tr("Looking…")
         if "wrong" in states:
             return self.tr("Something above is not right yet.")
         return self.tr("All but the types map is needed.")
+
+    @Slot()
+    def _check(self) -> None:
+        """Looks at what is known already; where to is the least."""
+        if any(self.fields[name].verdict.state != "right" for name in self.where.needed):
+            self.findings.say(self.tr("Give the invitation first; it says where the coordinator is."))
+            self.fields[self.where.needed[0]].line.setFocus()
+            return
+        form = self.form()
+        request = form.request(self._root, self._before)
+        model = request.model if self.fields["model"].verdict.state == "right" else None
+        self.findings.look(Asked(target_of(form, self.proxy), model, request.data_dir))
+
+    # -- what is dropped -----------------------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Takes one file, or a text with an invitation in it."""
+        if _dropped(event):
+            event.acceptProposedAction()
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        given = _dropped(event)
+        event.acceptProposedAction()
+        self.prefill(given)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Takes up again what was being looked at when the form was left."""
@@ -261,7 +279,7 @@ class JoinPage(PageBase):
     def _join(self) -> None:
         if self._is_right():
             self._forget()
-            request = self.form().request(self._root)
+            request = self.form().request(self._root, self._before)
             if self._before is not None:
                 carry_over(self._before.data_dir, request.data_dir)
                 self._before = None
@@ -274,8 +292,18 @@ class JoinPage(PageBase):
 
     def _forget(self) -> None:
         """Forgets the notes and stops reading: a person who leaves the form wants neither."""
-        for task in (self._address_task, self._model_task, self._notes_task):
+        for task in (self._model_task, self._notes_task):
             if task is not None:
                 task.drop()
-        self._address_task = self._model_task = self._notes_task = self._look = None
+        self._model_task = self._notes_task = self._look = None
+        self.where.forget()
+        self.findings.forget()
         self.banner.show_message("")
+
+
+def _dropped(event: QDropEvent) -> str:
+    """The path of the file, or the text; "" where it is of no use here."""
+    data = event.mimeData()
+    if paths := [url.toLocalFile() for url in data.urls() if url.isLocalFile()]:
+        return paths[0]
+    return data.text() if data.hasText() and SCHEME in data.text().lower() else ""

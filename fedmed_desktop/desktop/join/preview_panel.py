@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Beside the join form: what will be shared and what never is, and three of the notes with their entities marked."""
+"""Beside the join form: three of the notes with their entities marked, and what their types become."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from ..look.entities import colors, count_types
-from ..widgets import Caption, Card, Icon, KeyValueRows, Pair, Sentence, Spaced
+from ..widgets import Caption, Card, KeyValueRows, Pair, Sentence, Spaced
 from ..widgets.entity_legend import EntityLegend
 from ..widgets.labels import set_tone
 from ..widgets.layout import fit_rows
@@ -15,31 +15,6 @@ from ..widgets.marked_text import MarkedText
 from .preview import NotesPreview, ShownNote, TypeRow
 
 _MOST_TYPES = 8
-
-
-class SharedCard(Card):
-    """The guide's page on what leaves the hospital (guide/leaves.md), in three sentences."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(self.tr("What is shared"), parent=parent)
-        for name, tone, words in (
-            (
-                "upload",
-                "accent",
-                self.tr("Only after you approve, round by round: the adapter, and numbers such as counts and scores."),
-            ),
-            (
-                "link",
-                "dim",
-                self.tr("While you take part: this site's name, the model's fingerprint, and how far a round is here."),
-            ),
-            ("lock", "ok", self.tr("Never: words of notes, labels, names of files, your name or your reasons.")),
-        ):
-            row = QHBoxLayout()
-            row.setSpacing(10)
-            row.addWidget(Icon(name, tone), 0, Qt.AlignmentFlag.AlignTop)
-            row.addWidget(Sentence(words, "ink"), 1)
-            self.content.addLayout(row)
 
 
 class ShownNoteRow(Spaced):

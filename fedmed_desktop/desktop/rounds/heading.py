@@ -46,7 +46,7 @@ def is_last(desk: Desk) -> bool:
 
 def steps(desk: Desk, state: State) -> tuple[tuple[str, ...], int, bool]:
     """The stepper's words, the step that is on (-1: no round is on) and whether it has failed."""
-    if state in ("finished", "not_joined", "connecting", "preparing", "gathering") or desk.ended:
+    if state in ("finished", "not_joined", "connecting", "unconfirmed", "preparing", "gathering") or desk.ended:
         return STEPS, -1, False
     at, failed = step(desk, state)
     return LAST_STEPS if is_last(desk) else STEPS, at, failed

@@ -32,6 +32,8 @@ from .deadlines import deadline_rows, quiet_line
 from .deadlines_dialog import DeadlinesDialog
 from .heading import caption, method, sites_line, steps, title
 from .history import COLUMNS, past_rounds, score_table
+from .identity import six_words
+from .identity_card import IdentityCard
 from .improvement import improved
 from .screened import screened_line
 from .status import LAST_STEPS, STEPS, status
@@ -98,10 +100,14 @@ class _Session(Spaced):
         self.deadlines_dialog: DeadlinesDialog | None = None
         self.title = Heading()
         column.addLayout(self._head())
+        self.identity = IdentityCard()
+        self.six_words.clicked.connect(self.identity.ask)
+        self.identity.compared.connect(self.six_words.show)
+        column.addWidget(self.identity)
         self.steppers = {words: Stepper([tr(word) for word in words]) for words in (STEPS, LAST_STEPS)}
         for stepper in self.steppers.values():
             column.addWidget(stepper)
-        self.status = StatusCard()
+        self.status: StatusCard = StatusCard()
         self.improved = ImprovedCard()
         cards = Row()
         cards.add(self.status, 11)
@@ -122,6 +128,8 @@ class _Session(Spaced):
         self._rows: list[tuple[str, ...]] = []
         line = Row(spacing=16)
         line.add(self.caption, 1)
+        self.six_words = LinkButton(self.tr("Six words"))
+        line.add(self.six_words)
         line.add(self.deadlines)
         line.add(self.method)
         head = QVBoxLayout()
@@ -174,6 +182,8 @@ class _Session(Spaced):
         self.caption.setText(when)
         self.caption.setVisible(bool(when))
         self._show_method(method(desk))
+        self.identity.show_words(six_words(desk))
+        self.six_words.setVisible(self.identity.is_done)
         words, at, failed = steps(desk, shown.state)
         for own, stepper in self.steppers.items():
             stepper.setVisible(own == words and at >= 0)

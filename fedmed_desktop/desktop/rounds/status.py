@@ -13,9 +13,9 @@ from ..work.desk import Desk
 from ..work.progress import duration
 
 State = Literal[
-    "not_joined", "connecting", "preparing", "gathering", "waiting", "downloading", "training", "scoring",
-    "approval", "countdown", "uploading", "sent", "kept", "missed", "combining", "paused", "standstill", "offline",
-    "failed", "finished", "closing",
+    "not_joined", "connecting", "unconfirmed", "preparing", "gathering", "waiting", "downloading", "training",
+    "scoring", "approval", "countdown", "uploading", "sent", "kept", "missed", "combining", "paused", "standstill",
+    "offline", "failed", "finished", "closing",
 ]  # fmt: skip
 NextStep = Literal["join", "review", "take_back", "resume", "retry", "change", "results"]
 Tone = Literal["", "accent", "ok", "warn", "bad"]
@@ -24,6 +24,7 @@ Tone = Literal["", "accent", "ok", "warn", "bad"]
 LOOKS: Final[dict[State, tuple[str, str, Tone]]] = {
     "not_joined": ("link", later("Not joined"), ""),
     "connecting": ("refresh", later("Connecting"), ""),
+    "unconfirmed": ("clock", later("Waiting for the host"), "warn"),
     "preparing": ("refresh", later("Preparing"), "accent"),
     "gathering": ("people", later("Waiting for sites"), ""),
     "waiting": ("clock", later("Waiting"), ""),
@@ -84,7 +85,7 @@ def status(desk: Desk, now: datetime) -> Status:
         return Status(
             "not_joined",
             tr("No federation yet"),
-            tr("Join one with the address that its host gave you, or look at a demonstration first."),
+            tr("Join one with the invitation that its host gave you, or look at a demonstration first."),
             "join",
             tr("Join a federation"),
         )
@@ -94,6 +95,7 @@ def status(desk: Desk, now: datetime) -> Status:
         or _needs_a_person(desk, now)
         or _working(desk)
         or _line_down(desk)
+        or _unconfirmed(desk)
         or _answered(desk)
         or _idle(desk)
     )
@@ -236,11 +238,18 @@ def _line_down(desk: Desk) -> Status | None:
 
 def _away(desk: Desk, why: str) -> Status:
     if desk.joined is None and not desk.record.entries:  # never there: the address may be the wrong one
-        return Status("offline", tr("The coordinator is away"), why, "change", tr("Change the address"))
+        return Status("offline", tr("The coordinator is away"), why, "change", tr("Change how to join"))
     if phase_of(desk) == "uploading":
         text = together(tr("It is sent once the coordinator is back."), why)
         return Status("offline", tr("Approved, waiting for the coordinator"), text)
     return Status("offline", tr("The coordinator is away"), together(why, tr("Nothing is lost.")))
+
+
+def _unconfirmed(desk: Desk) -> Status | None:
+    if desk.identity is None or not desk.identity.waits:
+        return None
+    text = tr("This site is connected, and takes part as soon as the host confirms it. Nothing has left this computer.")
+    return Status("unconfirmed", tr("Waiting for the host to confirm this site"), text)
 
 
 def _answered(desk: Desk) -> Status | None:

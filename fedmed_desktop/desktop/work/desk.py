@@ -39,6 +39,7 @@ class Desk:
     session: SessionStarted | None = None
     ended: SessionEnded | None = None
     connection: events.ConnectionChanged | None = None
+    identity: events.IdentityShown | None = None
     joined: events.Joined | None = None
     prepared: events.Prepared | None = None
     phase: events.PhaseChanged | None = None
@@ -111,6 +112,8 @@ class Desk:
                 self.connection = event
                 if event.state == "lost":
                     self.standing = None if self.standing is None else self.standing.model_copy(update={"sites": {}})
+            case events.IdentityShown():
+                self.identity = event
             case events.Joined():
                 self.joined = event
             case events.Prepared():

@@ -16,7 +16,8 @@ from .news import Side
 
 class JoinRequest(BaseModel):
     """A form that was right, and the folder that keeps the site's state. Kept between starts as JSON. `types_map` None:
-    the `types.toml` beside the notes, if there is one. `proxy`: of the settings, not kept here.
+    the `types.toml` beside the notes, if there is one. `invitation`: its line, "" once it was used, and on this
+    computer. `proxy`: of the settings, not kept here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +28,7 @@ class JoinRequest(BaseModel):
     notes: Path
     types_map: Path | None = None
     data_dir: Path
+    invitation: str = Field("", repr=False)
     proxy: str = Field("system", exclude=True, repr=False)
 
 
