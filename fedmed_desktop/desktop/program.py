@@ -9,10 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import cast
 
-from pydantic import JsonValue
-from PySide6.QtCore import QByteArray, QObject, Qt, QTimer, QUrl, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QApplication
 
@@ -22,6 +20,7 @@ from ..errors import UserFacingError
 from ..storage import Record
 from ..wording import sentence
 from .frame.dialogs import Question
+from .frame.memory import Memory
 from .frame.place import Place
 from .frame.questions import Words, about_closing, about_leaving
 from .frame.settings import SettingsFile
@@ -60,7 +59,7 @@ class Program(QObject):
         super().__init__()
         self._app = app
         self._watch = watch
-        self._closing = self._prepared = False
+        self._closing = False
         self.question: Question | None = None
         self.demonstration: DemonstrationDialog | None = None
         self._wanted: JoinRequest | None = None
@@ -75,13 +74,14 @@ class Program(QObject):
         self.desk = Desk()
         self.engine = Engine(backend, self._take, self)
         self.window = Window(folder)
+        self.memory = Memory(self.settings, self._keep_settings, self.window, self.appearance, self._trouble, self)
         self.teller = Teller(self.window, self.log_path)
         self._undo_hooks = catch_faults(self._fault)
         self._wire()
-        self._restore()
+        self.memory.restore()
         for trouble in said:
             if trouble:
-                self.engine.buffer.append(Problem.of(trouble, "", fatal=False))
+                self._trouble(trouble)
 
     def _wire(self) -> None:
         window, engine = self.window, self.engine
@@ -91,13 +91,12 @@ class Program(QObject):
         window.menu.appearance_chosen.connect(self.appearance.choose)
         window.menu.text_scaled.connect(self.appearance.step_text_scale)
         window.log_requested.connect(self._open_log)
-        window.settings_requested.connect(self.open_settings)
+        window.settings_requested.connect(self.memory.open_settings)
         window.leave_requested.connect(self._ask_leave)
         window.rounds.action_requested.connect(self._act)
         window.rounds.join_requested.connect(window.show_join)
         window.rounds.demo_requested.connect(self.ask_demo)
         window.rounds.try_requested.connect(window.show_trial)
-        window.rounds.session.identity.compared.connect(self._compared)
         window.rounds.session.identity.differ.connect(self._ask_leave)
         window.join.join_requested.connect(self.join)
         window.join.cancelled.connect(window.show_rounds)
@@ -110,15 +109,6 @@ class Program(QObject):
         window.trial.stop_requested.connect(engine.stop_reading)
         engine.closed.connect(self._closed)
         self.appearance.changed.connect(window.show_now)
-
-    def _restore(self) -> None:
-        values = self.settings.values
-        if values.geometry:
-            self.window.restoreGeometry(QByteArray.fromBase64(values.geometry.encode()))
-        self.window.menu.mark_appearance(self.appearance.choice)
-        self.window.go(values.page)
-        self.window.join.proxy = values.proxy
-        self.window.rounds.session.identity.done = values.compared
 
     def show(self) -> None:
         self.window.show_desk(self.desk, datetime.now(UTC))
@@ -135,8 +125,7 @@ class Program(QObject):
     def _prepare(self) -> None:
         if not self._closing:
             self.window.prepare()
-            self.window.monitor.restore(dict(self.settings.values.monitor))
-            self._prepared = True
+            self.memory.restore_monitor()
 
     def set_wishes(self, join: str | None, model: str | None, adapter: Path | None) -> None:
         """Does what the command line asked for, or resumes what was going on when the program was last closed."""
@@ -155,8 +144,7 @@ class Program(QObject):
     @Slot(object)
     def join(self, request: JoinRequest) -> None:
         """Takes part; where a session is still ending, as soon as that has ended."""
-        self.settings.values.joined, self.settings.values.rejoin = request, True
-        self._save()
+        self.memory.joins(request)
         self._wanted = request
         self._join_wanted()
         self.window.show_rounds()
@@ -238,22 +226,6 @@ class Program(QObject):
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.log_path)))
 
     @Slot()
-    def open_settings(self) -> None:
-        dialog = self.window.settings
-        dialog.changed.connect(self._changed, Qt.ConnectionType.UniqueConnection)
-        dialog.open_on(self.settings.values)
-
-    @Slot()
-    def _changed(self) -> None:
-        self.window.join.proxy = self.settings.values.proxy
-        self._save()
-
-    @Slot(str)
-    def _compared(self, words: str) -> None:
-        self.settings.values.compared = words
-        self._save()
-
-    @Slot()
     def _ask_leave(self) -> None:
         self._ask(about_leaving(self.desk)).confirmed.connect(self._leave)
 
@@ -272,8 +244,7 @@ class Program(QObject):
     @Slot()
     def _leave(self) -> None:
         if not self.desk.is_demo:
-            self.settings.values.rejoin = False
-            self._save()
+            self.memory.leaves()
         self.engine.end_session()
 
     # -- what happens ------------------------------------------------------------------------------------------------
@@ -306,16 +277,12 @@ class Program(QObject):
         if isinstance(event, events.Warned):
             self.window.say(sentence(event.code, event.params))
         elif isinstance(event, events.Joined) and not self.desk.is_demo:
-            self._forget_invitation()
+            self.memory.has_joined()
         log_event(event)
         self._watch(event)
 
-    def _forget_invitation(self) -> None:
-        """It has been used; the site remembers its coordinator itself."""
-        joined = self.settings.values.joined
-        if joined and joined.invitation:
-            self.settings.values.joined = joined.model_copy(update={"invitation": ""})
-            self._save()
+    def _trouble(self, error: UserFacingError) -> None:
+        self.engine.buffer.append(Problem.of(error, "", fatal=False))
 
     def _fault(self, error: BaseException, trace: TracebackType | None) -> None:
         """From any thread."""
@@ -340,7 +307,7 @@ class Program(QObject):
         if self._closing:
             return
         self._closing = self.desk.closing = True
-        self._remember()
+        self.memory.remember()
         self.engine.close()
 
     @Slot()
@@ -352,21 +319,3 @@ class Program(QObject):
         self._place.leave()
         self.window.end()
         QTimer.singleShot(0, self._app.quit)  # also where the application's loop has not begun yet
-
-    def _remember(self) -> None:
-        values = self.settings.values
-        values.geometry = bytes(self.window.saveGeometry().toBase64().data()).decode()
-        values.page = self.window.page
-        if self._prepared:  # else it was never told how it was left
-            values.monitor = cast(dict[str, JsonValue], self.window.monitor.state())
-        values.appearance, values.text_scale = self.appearance.choice, self.appearance.text_scale
-        self._save()
-
-    @Slot()
-    def _save(self) -> None:
-        if not self._keep_settings:
-            return
-        try:
-            self.settings.save()
-        except UserFacingError as error:
-            self.engine.buffer.append(Problem.of(error, "", fatal=False))

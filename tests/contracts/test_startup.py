@@ -47,7 +47,7 @@ def test_that_the_version_is_told_without_numpy(tmp_path: Path) -> None:
 def test_that_help_names_every_mode_without_numpy(tmp_path: Path) -> None:
     answer, modules = ask(tmp_path, "--help")
     assert all(flag in answer for flag in ("--coordinator", "--site", "--demo", "--new-federation", "--version"))
-    assert all(option in answer for option in ("--join URL", "--try MODEL [ADAPTER", "--data-dir DIR"))
+    assert all(option in answer for option in ("--join INVITATION", "--try MODEL [ADAPTER", "--data-dir DIR"))
     assert not modules & (HEAVY | {"numpy", "pydantic", "websockets"})
 
 

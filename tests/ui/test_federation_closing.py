@@ -226,13 +226,13 @@ def test_that_a_broken_settings_file_is_put_aside_with_a_sentence(desktop: Opene
 
 def test_that_settings_of_the_monitor_outlast_a_start_that_was_closed_at_once(desktop: Opened) -> None:
     one = desktop().begin()
-    one.until(lambda: one.program._prepared)
+    one.until(lambda: one.program.memory.knows_monitor)
     one.window.monitor.restore({**one.window.monitor.state(), "axis": "time"})
     kept = one.window.monitor.state()
     one.close()
     desktop().begin().close()
     three = desktop().begin()
-    three.until(lambda: three.program._prepared)
+    three.until(lambda: three.program.memory.knows_monitor)
     assert three.window.monitor.state() == kept and kept["axis"] == "time"
 
 

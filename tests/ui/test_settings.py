@@ -21,7 +21,7 @@ NOTES = resource("demo_notes") / "Lakeview"
 
 def test_that_before_joining_there_is_no_key_and_nothing_to_check(desktop: Opened) -> None:
     one = desktop().begin()
-    one.program.open_settings()
+    one.program.memory.open_settings()
     dialog = one.window.settings
     assert "made when this site joins" in dialog.key.text() and dialog.proxy.text() == "system"
     one.click(dialog.findings.button)
@@ -31,7 +31,7 @@ def test_that_before_joining_there_is_no_key_and_nothing_to_check(desktop: Opene
 
 def test_that_a_proxy_is_kept_and_its_password_is_never_seen(desktop: Opened, tmp_path: Path) -> None:
     one = desktop().begin()
-    one.program.open_settings()
+    one.program.memory.open_settings()
     dialog = one.window.settings
     dialog.proxy.line.setText("ftp://proxy")
     assert dialog.proxy.verdict.state == "wrong" and not dialog.save.isEnabled()
@@ -43,7 +43,7 @@ def test_that_a_proxy_is_kept_and_its_password_is_never_seen(desktop: Opened, tm
     again.load()
     assert again.values.proxy == one.program.settings.values.proxy
     assert again.path.stat().st_mode & 0o077 == 0
-    one.program.open_settings()
+    one.program.memory.open_settings()
     assert dialog.proxy.text() == "http://anna@proxy.example:3128"
     assert dialog.password.line.echoMode() == QLineEdit.EchoMode.Password
     shown = " ".join(line.displayText() for line in dialog.findChildren(QLineEdit))
@@ -60,7 +60,7 @@ def test_that_the_check_says_where_the_key_lies_and_what_is_wrong(desktop: Opene
     request = {"address": f"ws://127.0.0.1:{port}", "name": "North", "model": str(resource("demo_model"))}
     values = {"joined": request | {"notes": str(NOTES), "data_dir": str(folder)}}
     one.program.settings.values = type(one.program.settings.values).model_validate_json(json.dumps(values))
-    one.program.open_settings()
+    one.program.memory.open_settings()
     dialog = one.window.settings
     assert str(folder / "identity.key") in dialog.key.text()
     one.click(dialog.findings.button)

@@ -119,9 +119,11 @@ def texts_of(widget: QWidget) -> Iterator[str]:
 EXPERIMENT = ("centralised", "alone", "base")
 TYPES = "drug|problem|test"
 NAMES = re.compile(
-    r"ws://\S+|https://\S+|[\w./-]*/[\w./-]+|\b[\w-]+\.(json|jsonl|log)\b"  # addresses and files
+    r"(wss?|https?)://\S+|federation\.example\.org:8765|fedmed:\S+"  # addresses and invitations
+    r"|\bamber.otter.candle.river.jacket.moon\b"  # six words, the same on both sides
+    r"|[\w./-]*/[\w./-]+|\b[\w-]+\.(json|jsonl|log)\b"  # files
     r"|\b[0-9a-f]{64}\b|\b([0-9a-f]{4}[ \xa0])+[0-9a-f]{4}\b"  # hashes
-    r"|\b(fedmed-desktop|demo-report|demo_model|demo_notes|PySide6|TEST|GPU|[kMG]B|ZeroDivisionError)\b"
+    r"|\b(fedmed-desktop|demo-report|demo_model|demo_notes|PySide6|TEST|GPU|TLS|[kMG]B|ZeroDivisionError)\b"
     r"|\b(Hillcrest|Lakeview|Riverside( federation)?|Demonstration|r\.okafor)\b"  # as the scenes call them
     rf"|\b({'|'.join(SPECIALTIES)})\b"
     r"|\b(four_eyes|most_bytes)\b"  # keys of a site's policy, as its file has them

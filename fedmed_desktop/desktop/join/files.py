@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a join form names, looked into: an invitation's file, an address, the notes folder. Not for the GUI thread."""
+"""Looks into what a join form names: an invitation's file, an address, the notes. Not for the GUI thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from ...wording import tr
 from ..look.fields import Verdict
 from ..work.verdicts import caught, folder_of, judged
 from .form import NotesLook, look_at_address, map_sentence, splits_sentence
-from .picture import is_picture, text_in_picture
 from .preview import NotesPreview, preview
 
 CONNECT_S: Final = 1.0
@@ -23,6 +22,8 @@ CONNECT_S: Final = 1.0
 
 def open_invitation(given: str) -> tuple[str, Verdict]:
     """The line in a .fedmed file or in a picture of its QR code; "" where there is none, with the reason."""
+    from .picture import is_picture, text_in_picture  # Qt; the rest of this file does without
+
     lines: list[str] = []
 
     def reading(typed: str) -> str:

@@ -130,7 +130,7 @@ def look_at_invitation(typed: str, before: JoinRequest | None = None) -> Invitat
 
 
 def invited_to(invitation: Invitation | None, before: JoinRequest | None) -> list[tuple[str, str]]:
-    """What a person should know about where the site joins: names and values."""
+    """Facts that a person should know about where the site joins: names and values."""
     if invitation is None and before is None:
         return []
     address = invitation.address if invitation else urlsplit(before.address).netloc if before else ""
@@ -144,7 +144,7 @@ def invited_to(invitation: Invitation | None, before: JoinRequest | None) -> lis
 
 
 def target_of(form: JoinForm, proxy: str) -> Target:
-    """What to look at before joining, of a form that says where to."""
+    """The coordinator to look at before joining, of a form that says where to."""
     if not form.invitation:
         return Target(form.address, proxy=proxy)
     invited = read_invitation(form.invitation)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person should know before joining: how it goes in three steps, and what is shared and what never is."""
+"""Things to know before joining: how it goes in three steps, and what is shared and what never is."""
 
 from __future__ import annotations
 

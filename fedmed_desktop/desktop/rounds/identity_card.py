@@ -51,6 +51,7 @@ class IdentityCard(Card):
         """Whether there are words that need not be seen any more."""
         return self._found is not None and not self._found.waits and self._found.words == self.done
 
+    @Slot()
     def ask(self) -> None:
         """Shows the words once more, or hides them again."""
         self._is_asked = not self._is_asked
