@@ -85,6 +85,7 @@ class SiteAgent:
         self._clock = clock
         self._data_dir = data_dir
         self._invitation = invitation
+        self._code = invitation.code.hex() if invitation else None  # until the key is known instead
         line = name, address, self._hello, self._receive, self._tell
         self._link = Carried(*line, *bundles) if bundles else Link(*line, backoff or Backoff())
         self._link.proxy = proxy
@@ -231,7 +232,7 @@ class SiteAgent:
             key=self._key.public,
             base=self._base,
             rank_cap=self._rank_cap,
-            code=self._invitation.code.hex() if self._invitation else None,
+            code=self._code,
             token=None if self._invitation else self._token,  # an invitation may be another coordinator's
         )
         return answered(self._key, given, hello)
@@ -322,7 +323,7 @@ class SiteAgent:
                 self.outbox.remember(fact, body)
         self._link.expected = facts["coordinator"]
         forget_token(self._data_dir / "token")
-        self._token = None
+        self._token = self._code = None
 
     def _tell(self, event: events.Event) -> None:
         if isinstance(event, events.ConnectionChanged):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop import events
+from fedmed_desktop.coordinator.auditing import decided
 from fedmed_desktop.coordinator.inviting import issue
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import part
@@ -23,7 +24,7 @@ from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage.audit import FILE
 from fedmed_desktop.storage.audit_file import Row, verify_audit
 from fedmed_desktop.storage.audit_row import AuditEntry
-from fedmed_desktop.storage.registry import REGISTRY_FILE
+from fedmed_desktop.storage.registry import REGISTRY_FILE, Registry
 from fedmed_desktop.storage.secrets import load_key
 from tests.parts.federation import INITIAL, NumpyTrainer, moved, result_of, small_spec
 from tests.parts.loopback import PATIENCE, RawSite, agent, all_of, coordinator, running, until
@@ -194,6 +195,18 @@ async def test_that_a_forged_signature_is_written_down(tmp_path: Path) -> None:
         assert (await site.hear(Goodbye)).code == "protocol.signature"
     found = [(row["before"], row["peer"]) for row in rows(tmp_path) if row["action_code"] == "signature_refused"]
     assert found == [("offer", "raw")]
+
+
+async def test_that_a_start_says_nothing_of_a_decision_that_the_host_is_just_taking(tmp_path: Path) -> None:
+    async with coordinator(tmp_path, ONE, []) as (_, port), RawSite(port) as site:
+        await site.join()
+    with (
+        closing(Registry(tmp_path / REGISTRY_FILE)) as registry,
+        decided(tmp_path, registry, "revoked", "raw", "host"),
+    ):
+        async with coordinator(tmp_path, ONE, []):
+            registry.revoke("raw", datetime.now(UTC), "host")
+    assert [row["stage"] for row in rows(tmp_path) if row["action_code"] == "revoked"] == ["intent", "done"]
 
 
 async def test_that_a_registry_that_was_lost_is_none_that_an_invitation_has_made_anew(tmp_path: Path) -> None:

@@ -74,6 +74,18 @@ def test_an_old_token_is_not_shown_to_whom_an_invitation_leads(tmp_path: Path, j
         assert (hello.code is None) == (hello.token == "t" * 64) == (invitation is None)
 
 
+def test_a_code_is_shown_until_the_key_is_known_and_not_again(tmp_path: Path, jobs: Jobs) -> None:
+    """Else somebody who guesses codes behind the same address could keep a site that has joined from coming back."""
+    invitation = Invitation("127.0.0.1:1", KEY.fingerprint, b"c" * 16, "A")
+    site = agent(tmp_path, "A", 1, jobs, [], invitation=invitation)
+    site._identify()
+    given = challenge(KEY, "ab" * 32, "")
+    assert site._hello(given).code == site._hello(given).code == (b"c" * 16).hex()
+    site._remember(Welcome(version=VERSION, site="A", federation="ab" * 32, spec=ONE, round=1, phase="open"))
+    assert site._hello(given).code is None
+    site.close()
+
+
 async def test_receipts_of_what_a_site_never_sent_leave_nothing_on_its_disk(tmp_path: Path, jobs: Jobs) -> None:
     heard = asyncio.Event()
 
