@@ -22,6 +22,8 @@ _LOG = logging.getLogger(__name__)
 
 # How soon a revocation or confirmation by another process is noticed. It is promised within a second.
 _LOOK_SECONDS: Final = 0.25
+# Until it is tried again after a fault. Inferred: where the ledger takes nothing, each try reads it from its start.
+_RETRY_SECONDS: Final = 2.0
 
 
 class Admission:
@@ -106,9 +108,10 @@ class Admission:
                 if found != seen:
                     members = await asyncio.to_thread(self._registry.members)
                     await look({member.name: member for member in members})
-                    seen, told = found, ""
+                    seen = found
+                told = ""
             except UserFacingError as error:  # locked for long, or damaged: who is in stays in, nobody new is let in
                 if error.code != told:
                     told = error.code
                     _LOG.warning("the registry cannot be looked at: %s", error)
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_RETRY_SECONDS if told else _LOOK_SECONDS)
