@@ -62,8 +62,6 @@ def _fill(
             window.join.where.give(invitation)
         else:
             window.join.where.turn.click()
-        if found:
-            window.join.findings.show_findings(FOUND)
         look = look_at_notes(notes, types_map)
         typed: dict[FieldName, tuple[str, Verdict]] = {
             "address": (address, look_at_address(address)),
@@ -79,6 +77,8 @@ def _fill(
             window.join.fields[field].show_verdict(verdict)
         window.join.preview.show_preview(look.preview)
         window.join.fields["name"].touched.emit()
+        if found:
+            window.join.findings.show_findings(FOUND)
         return None
 
     return act

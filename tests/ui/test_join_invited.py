@@ -279,6 +279,8 @@ def test_that_the_check_before_joining_asks_about_this_coordinator_and_this_comp
     assert asked[0].target and asked[0].target.address == ONE.url
     assert (asked[0].target.expected, asked[0].target.proxy, asked[0].model) == (ONE.fingerprint, "none", MODEL)
     assert "One thing" in page.findings.summary.text()
+    page.where.give(Invitation("b.example.org:1", "cd" * 32, bytes(16), "Lakeview").line())
+    assert not page.findings.rows, "what was found is about another coordinator"
 
 
 def test_that_what_leaves_and_what_never_does_stands_beside_it(page: JoinPage) -> None:

@@ -88,6 +88,9 @@ class JoinPage(PageBase):
         for name in ("model", "notes", "types_map"):
             self.fields[name].touched.connect(self._weigh)
         self.findings.wanted.connect(self._check)
+        for field in (*self.where.fields.values(), self.fields["model"]):
+            field.touched.connect(self.findings.forget)  # found of another coordinator or model
+        self.where.turned.connect(self.findings.forget)
         self.fields["model"].edited.connect(self._look_at_model)
         self.fields["notes"].edited.connect(self._look_at_notes)
         self.fields["types_map"].edited.connect(self._look_at_types)
