@@ -21,9 +21,10 @@ from ..errors import UserFacingError
 from ..protocol.wire import is_loopback
 from ..wording import sentence
 from ..wording.lines import closing
-from .logs import add_log_level, log_to_stderr
+from .logs import add_log_file, add_log_level, log_to_stderr, logged
 from .numbers import host_and_port, positive, whole
 from .scoring import DEFAULT_NOTES, make_scorer
+from .signals import bounded_end, stop_event, tell_systemd
 
 if TYPE_CHECKING:
     from .. import events
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from ..coordinator.certificate import ServerTls
 
 DEFAULT_PORT = 8765
+# A combination may take minutes; it is done again at the next start. systemd waits longer.
+DRAIN_SECONDS = 20.0
 
 _MOST_STATUS = 2**24
 
@@ -42,8 +45,9 @@ def run(argv: list[str]) -> int:
         return _print_status(options)
     if options.config is None or options.data_dir is None:
         _parser().error("--config and --data-dir are needed (or --status for a running coordinator)")
-    log_to_stderr(options.log_level)
-    asyncio.run(_serve(options))
+    log_to_stderr(options.log_level, options.log_file)
+    with bounded_end(DRAIN_SECONDS) as ending:
+        asyncio.run(_serve(options, ending))
     return 0
 
 
@@ -111,10 +115,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--status", action="store_true", help="say where the coordinator on --host and --port stands")
     parser.add_argument("--json", action="store_true", help="with --status: as JSON")
     add_log_level(parser)
+    add_log_file(parser)
     return parser
 
 
-async def _serve(options: argparse.Namespace) -> None:
+async def _serve(options: argparse.Namespace, ending: Callable[[], None]) -> None:
     from threadpoolctl import threadpool_limits
 
     from ..coordinator import CoordinatorServer, Host
@@ -123,7 +128,6 @@ async def _serve(options: argparse.Namespace) -> None:
     from ..coordinator.measuring import check_scorer
     from ..federation import load_spec
     from .console import face_for
-    from .signals import stop_event
 
     threadpool_limits(limits=1, user_api="blas")  # of numpy: on thin matrices more threads only wait for each other
     spec = load_spec(options.config)
@@ -137,7 +141,7 @@ async def _serve(options: argparse.Namespace) -> None:
     tls = _tls(options, names)
     face = face_for(f"{spec.name}: coordinator on {options.host}:{options.port}")
     stopped = stop_event()
-    emit = _Emit(face.emit)
+    emit = _Emit(logged(face.emit))
     host = Host(spec, options.data_dir, emit, scorer=scorer, confirm_sites=options.confirm_sites)
     try:
         async with contextlib.AsyncExitStack() as running:
@@ -153,10 +157,13 @@ async def _serve(options: argparse.Namespace) -> None:
                 face.say(f"Sites join with an invitation: fedmed-desktop --invite NAME --data-dir {options.data_dir}")
             await host.start(resume=options.resume)
             errands = Errands(host, options.data_dir, emit)
+            tell_systemd("READY=1")
             with face.shown():
                 work = (stopped.wait(), host.wait_for_fault(), errands.watch())
                 waiting = [asyncio.create_task(one) for one in work]
                 done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                tell_systemd("STOPPING=1")
+                ending()
                 for task in pending:
                     task.cancel()
                 await asyncio.wait(waiting)
@@ -218,10 +225,11 @@ def _tls(options: argparse.Namespace, names: list[str]) -> ServerTls | None:
 
 def _print_status(options: argparse.Namespace) -> int:
     try:
+        where = f"{_reachable(options.host)}:{options.port}/status"
         try:
-            status = _asked(f"http://{options.host}:{options.port}/status")
+            status = _asked(f"http://{where}")
         except (OSError, HTTPException):  # it may encrypt
-            status = _asked(f"https://{options.host}:{options.port}/status")
+            status = _asked(f"https://{where}")
         text = json.dumps(status, indent=2) if options.json else "\n".join(_status_lines(status))
         text.encode()  # half a surrogate pair cannot be printed
     # Any other program may listen there, and answer anything.
@@ -229,6 +237,12 @@ def _print_status(options: argparse.Namespace) -> int:
         raise UserFacingError("coordinator.no_status", address=f"{options.host}:{options.port}") from error
     print(text)
     return 0
+
+
+def _reachable(host: str) -> str:
+    """The host for a URL; one that stands for all addresses has none to call."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host
 
 
 def _asked(url: str) -> dict[str, Any]:

@@ -1,30 +1,119 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program's log on stderr, beside the events that faces show. Modules log by name; it is set up here only."""
+"""The program's logs: on stderr, beside the events that faces show, and in a file of JSON lines.
+
+Modules log by name; it is set up here only. No note's text is logged anywhere. What the file gets passes through a
+filter for what must never be in one: invitations, tokens, and passwords in addresses of proxies.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import logging.handlers
 import queue
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
+
+from .. import events
+from ..errors import disk_fault
+from ..files import make_folder
+from ..wording.lines import line
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
-# Records that wait for a slow terminal; later ones are dropped.
+# Of the file: some weeks of a coordinator that is busy.
+_MOST_BYTES: Final = 10 * 2**20
+_FILES: Final = 5
+
+# Records that wait for a slow terminal or disk; later ones are dropped.
 _MOST_WAITING: Final = 1000
+
+_EVENTS: Final = "fedmed_desktop.events"
+# An invitation; the password in an address; a long run of hexadecimal digits after a word for a secret.
+_SECRETS: Final = (
+    (re.compile(r"fedmed:[A-Za-z2-7=-]+"), "fedmed:…"),
+    (re.compile(r"(\w://)[^/@\s]+@"), r"\1…@"),
+    (re.compile(r"(?i)\b(token|code|password|secret)(['\"]?\s*[=:]\s*['\"]?)[^\s,'\"}]{8,}"), r"\1\2…"),
+)
 
 
 def add_log_level(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-level", choices=LEVELS, default="warning", help="least level logged on stderr")
 
 
-def log_to_stderr(level: str) -> None:
-    """Writes records from a thread of its own: a full disk or an unread pipe costs records, but never delays work."""
+def add_log_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--log-file",
+        type=Path,
+        metavar="PATH",
+        help="also keep a log there, one JSON object a line: events, and what --log-level says; at 10 MiB a new file "
+        "is begun, and five are kept",
+    )
+
+
+def log_to_stderr(level: str, file: Path | None = None) -> None:
+    """Writes records from a thread of its own: a full disk or an unread pipe costs records, but never delays work.
+
+    With `file`, there too. Raises UserFacingError where that cannot be written.
+    """
     logging.raiseExceptions = False  # else a stderr that takes nothing gets tracebacks about it
+    logging.getLogger("websockets").setLevel(logging.INFO)  # below, it would write down what is said on each line
     written = logging.StreamHandler()
     written.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    written.addFilter(lambda record: record.name != _EVENTS)  # the face shows them
     waiting: queue.Queue[logging.LogRecord] = queue.Queue(_MOST_WAITING)
-    logging.handlers.QueueListener(waiting, written).start()
+    takers: list[logging.Handler] = [written, *([_file_handler(file)] if file else [])]
+    logging.handlers.QueueListener(waiting, *takers).start()
     handlers = [logging.handlers.QueueHandler(waiting)]
     logging.basicConfig(level=level.upper(), format="%(message)s", handlers=handlers, force=True)
+    logging.getLogger(_EVENTS).setLevel(logging.INFO if file else logging.CRITICAL)
+
+
+def _file_handler(path: Path) -> logging.Handler:
+    make_folder(path.absolute().parent)
+    try:
+        handler = logging.handlers.RotatingFileHandler(
+            path, maxBytes=_MOST_BYTES, backupCount=_FILES - 1, encoding="utf-8"
+        )
+    except OSError as error:
+        raise disk_fault(error, path) from error
+    handler.setFormatter(_JsonLines())
+    return handler
+
+
+class _JsonLines(logging.Formatter):
+    """One object a line: time, level, module, message, site, round."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = super().format(record)
+        for pattern, instead in _SECRETS:
+            message = pattern.sub(instead, message)
+        about = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "module": record.name,
+            "message": message,
+            "site": getattr(record, "site", ""),
+            "round": getattr(record, "round", 0),
+        }
+        return json.dumps(about, ensure_ascii=False)
+
+
+def logged(emit: Callable[[events.Event], None]) -> Callable[[events.Event], None]:
+    """Logs events on their way to a face: those that a line is written of, without a person's reasons."""
+    log = logging.getLogger(_EVENTS)
+
+    def take(event: events.Event) -> None:
+        emit(event)
+        if log.isEnabledFor(logging.INFO):
+            said = event.model_copy(update={"reason": ""}) if isinstance(event, events.DecisionRecorded) else event
+            if text := line(said):
+                level = logging.WARNING if isinstance(event, events.Warned | events.Failed) else logging.INFO
+                about = {"site": getattr(event, "site", ""), "round": getattr(event, "round", 0)}
+                log.log(level, "%s", text, extra=about)
+
+    return take

@@ -1,23 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGINT and SIGTERM as an event that a coroutine can wait for."""
+"""SIGINT and SIGTERM as an event that a coroutine can wait for; an end within bounds; and word to systemd."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
 
 
 def stop_event() -> asyncio.Event:
     """Set at the first SIGINT or SIGTERM; the handler only sets it, so that everything ends in order.
 
-    On the main thread, inside a running loop. Where the loop cannot take signals (Windows), Ctrl-C raises
-    KeyboardInterrupt as usual.
+    A second one ends the program at once, as a power cut would. On the main thread, inside a running loop. Where the
+    loop cannot take signals (Windows), Ctrl-C raises KeyboardInterrupt as usual.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        stopped.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
-            loop.add_signal_handler(number, stopped.set)
+            loop.add_signal_handler(number, stop)
         except NotImplementedError:
             break
     return stopped
+
+
+@contextlib.contextmanager
+def bounded_end(seconds: float) -> Iterator[Callable[[], None]]:
+    """Yields what is to be called when the end begins: if the block has not ended `seconds` later, the program does.
+
+    For work in threads, which nothing can cut off. What it leaves is what a power cut would, and no fault: status 0.
+    """
+    timer = threading.Timer(seconds, os._exit, (0,))
+    timer.daemon = True
+    try:
+        yield timer.start
+    finally:
+        timer.cancel()
+
+
+def tell_systemd(state: str) -> None:
+    """Says READY=1 or STOPPING=1 to systemd, where it has started this program as a service that does (sd_notify)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address[:1] not in ("/", "@") or not hasattr(socket, "AF_UNIX"):
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import UserFacingError
 from .joining import add_destination, destination
-from .logs import add_log_level, log_to_stderr
+from .logs import add_log_file, add_log_level, log_to_stderr, logged
 from .numbers import positive
 from .proxy import add_proxy
 
@@ -17,7 +17,7 @@ from .proxy import add_proxy
 def run(argv: list[str]) -> int:
     """Takes part until the federation has finished or a signal stops the program."""
     options = _parser().parse_args(argv)
-    log_to_stderr(options.log_level)
+    log_to_stderr(options.log_level, options.log_file)
     return asyncio.run(_take_part(options))
 
 
@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bundle-out", type=Path, metavar="FILE", help="the file to carry back to the host")
     parser.add_argument("--nf4", action="store_true", help="hold the base model in 4 bits (bitsandbytes)")
     add_log_level(parser)
+    add_log_file(parser)
     return parser
 
 
@@ -83,7 +84,7 @@ async def _take_part(options: argparse.Namespace) -> int:
     from ..training.preparation import LoadedBase, trainer_factory
     from .ask import TerminalApprover
     from .console import face_for
-    from .signals import stop_event
+    from .signals import stop_event, tell_systemd
 
     if (options.bundle_in is None) != (options.bundle_out is None):
         raise UserFacingError("bundle.both")
@@ -99,6 +100,7 @@ async def _take_part(options: argparse.Namespace) -> int:
     if options.types_map is not None:
         read_types_map(options.types_map)  # names a mistake in it before the base model is loaded
     face = face_for(f"{where.name}: joins {where.address}")
+    emit = logged(face.emit)
     jobs = Jobs()
     base = LoadedBase(model, "nf4" if options.nf4 else None)
     stopped = stop_event()
@@ -109,24 +111,24 @@ async def _take_part(options: argparse.Namespace) -> int:
             invitation=where.invitation,
             data_dir=options.data_dir,
             base_fingerprint=fingerprint(model),
-            make_trainer=trainer_factory(
-                base, where.name, notes, options.notes, face.emit, types_file=options.types_map
-            ),
+            make_trainer=trainer_factory(base, where.name, notes, options.notes, emit, types_file=options.types_map),
             approver=RuleApprover(options.approve_rule)
             if options.approve_rule
             else TerminalApprover(face, where.address, policy),
             jobs=jobs,
-            emit=face.emit,
+            emit=emit,
             rank_cap=options.rank_cap,
             policy=policy,
             proxy=proxy,
             bundles=bundles,
         )
+        tell_systemd("READY=1")
         with face.shown():
             work = asyncio.create_task(agent.run())
             stop = asyncio.create_task(stopped.wait())
             await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
             stop.cancel()
+            tell_systemd("STOPPING=1")
             if not work.done():
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)

@@ -139,7 +139,7 @@ class Door:
             assert isinstance(connection, Visitor)
             # A proxy on this computer asks for others.
             forwarded = any(headers.get_all(name) for name in ("Forwarded", "X-Forwarded-For", "Via"))
-            if forwarded or connection.caller.origin:
+            if forwarded or not connection.caller.is_here:
                 return connection.respond(http.HTTPStatus.FORBIDDEN, "Only this computer may ask for it.\n")
             return _json_response(self._status())
         if path == "/probe":

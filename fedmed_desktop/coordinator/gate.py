@@ -169,15 +169,19 @@ def _less(counter: Counter[str], key: str) -> None:
 
 
 class _Caller:
-    """One TCP connection, whatever protocols it goes through. `origin` is empty for this computer itself."""
+    """One TCP connection, whatever protocols it goes through. `origin` is empty for this computer's own addresses.
 
-    __slots__ = ("address", "origin", "since", "tls_key", "transport")
+    `is_here`: it comes from this computer, by whichever address.
+    """
+
+    __slots__ = ("address", "is_here", "origin", "since", "tls_key", "transport")
 
     def __init__(self, transport: asyncio.Transport, since: float) -> None:
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
-        found = limits.origin(self.address)
+        found, here = limits.origin(self.address), transport.get_extra_info("sockname")
         self.origin = "" if limits.is_own(found) else found
+        self.is_here = limits.is_here(self.address, str(here[0]) if here else "")
         self.transport = transport
         self.since = since
         self.tls_key = ""

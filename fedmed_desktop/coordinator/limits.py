@@ -254,6 +254,14 @@ def is_own(address: str) -> bool:
         return False
 
 
+def is_here(address: str, called: str) -> bool:
+    """Whether who comes from this address is on this computer; `called`: the address that was called.
+
+    If both are the same it is: no answer would reach anybody else.
+    """
+    return is_own(address) or (bool(called) and address == called)
+
+
 _SPARE_FILES: Final = 128  # ledger, adapters, logs, the journals of SQLite
 
 

@@ -139,3 +139,8 @@ def test_a_sites_share_of_the_disk_ends_until_the_next_attempt() -> None:
 def test_an_address_stands_for_its_network(address: str, found: str) -> None:
     assert origin(address) == found
     assert limits.is_own(found) == (found == "::1")
+
+
+def test_that_who_comes_from_the_address_that_was_called_is_on_this_computer() -> None:
+    assert limits.is_here("127.0.0.1", "127.0.0.1") and limits.is_here("192.0.2.7", "192.0.2.7")
+    assert not limits.is_here("192.0.2.8", "192.0.2.7") and not limits.is_here("", "")
