@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
+from typing import Any
 
 from ..events import Phase
 from ..federation import FederationSpec
@@ -79,6 +80,9 @@ class Bulletin:
         for record in latest:
             if record.round not in closed:
                 closed[record.round] = closed_round(record, site, *self._common_of(record))
+        if latest:
+            _forget(closed, latest[0].round)
+            _forget(self._common, latest[0].round)
         history = [closed[record.round] for record in latest]
         if self._now is None:
             now = standing(self._spec, state, self._told, self._connected(), self._quiet())
@@ -97,6 +101,12 @@ class Bulletin:
 
     def remove(self, reader: Reader) -> None:
         self._readers.discard(reader)
+
+
+def _forget(rounds: dict[int, Any], before: int) -> None:
+    """Drops rounds that are told no more."""
+    for number in [one for one in rounds if one < before]:
+        del rounds[number]
 
 
 class Reader:

@@ -34,6 +34,9 @@ from ..lora.room import Room
 from .screened import Screening
 
 Combining = Literal["factors", "product", "stack"]
+# Of a product that is looked at in pieces: 8 MiB.
+_MOST_NUMBERS: Final = 2**20
+
 Weighted = tuple[float, Module]
 Matrix = NDArray[np.float64]
 
@@ -265,10 +268,28 @@ def _factors(name: str, parts: Sequence[Weighted], room: Room) -> tuple[_Mixed, 
         its_a *= weight
     columns[:, size:] = b
     np.multiply(a, 2 - math.fsum(weight for weight, _ in parts), out=rows[size:])
-    energies = (columns.T @ columns) * (rows @ rows.T)  # |B A|^2 is the sum of (B^T B) * (A A^T), never d x k
-    missed, ideal = (scale * scale * max(0.0, float(np.sum(each))) for each in (energies[:size, :size], energies))
+    missed, ideal = (scale * scale * each for each in _energies(columns, rows, size))
     mixed = Module(b.astype(np.float32), a.astype(np.float32), scale)
     return _Mixed(mixed, missed, ideal), (columns[:, :size], rows[:size])
+
+
+def _energies(columns: Matrix, rows: Matrix, size: int) -> tuple[float, float]:
+    """|B A|^2 of the first `size` columns and rows, and of all.
+
+    It is the sum of (B^T B) * (A A^T), never d x k. With hundreds of sites B is wider than B A: then a few rows of the
+    product at a time.
+    """
+    (d, width), k = columns.shape, rows.shape[1]
+    if width * width <= d * k:
+        energies = (columns.T @ columns) * (rows @ rows.T)
+        return max(0.0, float(np.sum(energies[:size, :size]))), max(0.0, float(np.sum(energies)))
+    first = whole = 0.0
+    for at in range(0, d, step := max(1, _MOST_NUMBERS // k)):
+        product = columns[at : at + step, :size] @ rows[:size]
+        first += float(np.vdot(product, product))
+        product += columns[at : at + step, size:] @ rows[size:]
+        whole += float(np.vdot(product, product))
+    return first, whole
 
 
 def _accumulated(frozen: Module | None, parts: Sequence[Weighted], limit: int) -> tuple[Module, float]:

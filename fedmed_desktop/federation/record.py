@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from ..standing import FederationPhase
@@ -11,6 +13,9 @@ from .drift import Drift
 from .plan import Frozen, Plan, References, Sha256
 from .screened import Screening
 from .update import Report, Update
+
+# Closed rounds of which the state holds all. A federation may have thousands, each site's scores in every one.
+KEPT_ROUNDS: Final = 100
 
 
 class SiteRecord(Frozen):
@@ -50,11 +55,18 @@ class RoundRecord(Frozen):
     effective_rank: float
     screening: Screening | None = None
 
+    @property
+    def blobs(self) -> tuple[Sha256, ...]:
+        """Hashes of what came of the round."""
+        return tuple(one for one in (self.adapter, self.frozen, self.control) if one)
+
 
 class RoundsState(BaseModel):
     """Working state of the rounds; a dump holds all of it. Only `Rounds` changes it.
 
-    `due` is the combination that is outstanding, while the phase is "combining".
+    `due` is the combination that is outstanding, while the phase is "combining". `history` has the last KEPT_ROUNDS
+    closed rounds; of earlier ones are kept the hashes of the updates that counted (`receipts`, by round and site) and
+    of what came of them (`results`), since a site may still ask for either.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=False)
@@ -80,8 +92,21 @@ class RoundsState(BaseModel):
     closes: AwareDatetime | None = None
     reason: str = ""
     history: list[RoundRecord] = []
+    receipts: dict[int, dict[str, Sha256]] = {}
+    results: list[Sha256] = []
     evaluation: dict[str, Report] = {}
     due: Combine | None = None
+
+    def close_round(self, closed: RoundRecord, least: int = 0) -> None:
+        """Adds the record of a round, and keeps of one that is too old what a site may ask for.
+
+        `least`: as many rounds as screening compares with, should it want more than are kept anyway.
+        """
+        history, kept = [*self.history, closed], max(KEPT_ROUNDS, least)
+        for old in history[:-kept]:
+            self.receipts = self.receipts | {old.round: {site: one.sha256 for site, one in old.sites.items()}}
+            self.results = [*self.results, *old.blobs]
+        self.history = history[-kept:]
 
     def needed(self) -> set[Sha256]:
         """Blobs without which the open round cannot go on."""
@@ -90,10 +115,7 @@ class RoundsState(BaseModel):
 
     def published(self) -> set[Sha256]:
         """Blobs of which every site may know: results of rounds, and those that plans name."""
-        found = self.needed()
-        for record in self.history:
-            found |= {one for one in (record.adapter, record.frozen, record.control) if one}
-        return found
+        return self.needed().union(self.results, *(record.blobs for record in self.history))
 
     def parts(self, last: int | None = None) -> set[Sha256]:
         """Blobs of updates that count: of the open round and the one that is being combined, and of the last closed

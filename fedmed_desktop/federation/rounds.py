@@ -87,7 +87,7 @@ class Rounds:
         for past in self.state.history:
             if past.round == round_number and site in past.sites:
                 return past.sites[site].sha256
-        return None
+        return self.state.receipts.get(round_number, {}).get(site)
 
     @property
     def wake_at(self) -> datetime | None:
@@ -224,7 +224,7 @@ class Rounds:
         if due is None or given.round != due.round:
             return
         step.changed = True
-        state.history = [*state.history, record(state, due, given, now)]
+        state.close_round(record(state, due, given, now), self.spec.screening.window)
         state.start, state.frozen, state.control = given.adapter, given.frozen, given.control
         state.method, state.references, state.due = given.state, due.references, None
         step.events.append(

@@ -221,7 +221,7 @@ class Simulation:
         record = state.history[-1] if state.history else None
         scored = self._spec.score_on == "answers"
         sites = [_site_row(self._judges[site], found, record, traffic, scored) for site, found in measured.items()]
-        return Snapshot(len(state.history), split, measured, record, state.start, total, tuple(sites))
+        return Snapshot(record.round if record else 0, split, measured, record, state.start, total, tuple(sites))
 
 
 def _site_row(site: LabSite, found: Measured, record: RoundRecord | None, traffic: _Traffic, scored: bool) -> SiteRow:

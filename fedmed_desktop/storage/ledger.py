@@ -30,6 +30,8 @@ from .registry import LegacySite
 _LOG = logging.getLogger(__name__)
 
 FILE: Final = "coordinator.sqlite"  # in the coordinator's data folder
+# Dumps that are kept: the last one, and some for the case that it is damaged. All inputs are kept.
+KEPT_DUMPS: Final = 3
 
 _SPEC: Final = TypeAdapter(FederationSpec)
 _STATE: Final = TypeAdapter(RoundsState)
@@ -155,6 +157,8 @@ class Ledger:
                 ((seq,),) = connection.execute("SELECT MAX(seq) FROM inputs").fetchall()
                 values = (seq, dump, _dump_hash(connection, seq, dump))
                 connection.execute("INSERT INTO dumps (seq, body, hash) VALUES (?, ?, ?)", values)
+                newest = "SELECT seq FROM dumps ORDER BY seq DESC LIMIT ?"
+                connection.execute(f"DELETE FROM dumps WHERE seq NOT IN ({newest})", (KEPT_DUMPS,))
 
     def load_rounds(self, spec: FederationSpec) -> Rounds:
         """Restores the rounds as they were after the last accepted input. Raises UserFacingError (damaged)."""

@@ -135,6 +135,19 @@ def test_that_another_update_costs_memory_for_one_module_of_it(combine: Combiner
     assert (peak(32) - peak(4)) / 28 < most * module
 
 
+def test_that_hundreds_of_sites_cost_no_memory_for_each_pair_of_them() -> None:
+    weighted = [(1 / 300, adapter(seed)) for seed in range(300)]
+    terms = terms_of(*weighted)
+    tracemalloc.start()
+    try:
+        result = combine_factors(terms)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20, "all pairs of 300 times 3 columns would be 6 MiB"
+    assert result.residual == pytest.approx(dense_residual(weighted), rel=1e-9)
+
+
 def test_that_the_order_of_arrival_changes_no_bit() -> None:
     terms = terms_of(*((w, adapter(seed)) for seed, w in enumerate([0.1, 0.2, 0.3, 0.4])))
     results = [combine_factors(order) for order in itertools.permutations(terms)]

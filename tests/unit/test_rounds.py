@@ -23,6 +23,7 @@ from fedmed_desktop.federation.inputs import (
     UpdateArrived,
 )
 from fedmed_desktop.federation.methods import Scaffold
+from fedmed_desktop.federation.record import KEPT_ROUNDS
 from fedmed_desktop.federation.spec import ShareSettings
 from fedmed_desktop.scores import Counts, Scores
 from tests.parts.federation import INITIAL, small_spec
@@ -383,6 +384,18 @@ def test_that_after_the_last_round_the_sites_evaluate_and_the_federation_finishe
     assert {site: r.scores_after.unified.tp for site, r in drive.rounds.state.evaluation.items()} == {"A": 4, "C": 6}
     again = drive(UpdateArrived(site="A", update=evaluation(3, tp=4)), 7)
     assert not again.changed and isinstance(again.actions[0], Acknowledge)
+
+
+def test_that_records_of_old_rounds_go_but_not_what_sites_may_ask_for() -> None:
+    drive = Driver(rounds=KEPT_ROUNDS + 9).opened()
+    run_training_rounds(drive, KEPT_ROUNDS + 3)
+    state = drive.rounds.state
+    assert [record.round for record in state.history] == list(range(4, KEPT_ROUNDS + 4))
+    assert {digest(f"global {number}") for number in range(1, KEPT_ROUNDS + 4)} <= state.published()
+    again = drive(UpdateArrived(site="B", update=update("B", 2)), KEPT_ROUNDS + 4)
+    assert not again.changed and again.actions == [Acknowledge("B", 2, update("B", 2).sha256)]
+    assert drive.rounds.refusal("B", update("B", 2, "another")) == "update.second"
+    assert Rounds(drive.rounds.spec, drive.rounds.dump()).state == state
 
 
 def test_that_an_evaluation_that_nobody_answers_still_finishes() -> None:

@@ -221,13 +221,16 @@ def test_that_only_the_latest_rounds_are_told() -> None:
     async def settled() -> None:
         return
 
+    closed = {0: closed_round(history[0], "A", None)}  # that was told long ago
+
     async def told() -> Standing:
         telling = Bulletin(Driver().rounds.spec, lambda: state, lambda: NAMES, settled)
-        return await telling.for_site("A", {})
+        return await telling.for_site("A", closed)
 
     now = asyncio.run(told())
     assert [closed.round for closed in now.history] == [record.round for record in history[-MOST_ROUNDS:]]
     assert now.history[0].scores_before is not None
+    assert sorted(closed) == [record.round for record in history[-MOST_ROUNDS:]], "older ones take no memory"
 
 
 async def test_that_a_line_that_does_not_take_one_standing_is_told_only_the_latest_once_it_does() -> None:

@@ -19,6 +19,7 @@ from fedmed_desktop.federation import LocalResult, Plan, Rounds, TrainingSetting
 from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.inputs import Input, RoundCombined, SiteJoined, UpdateArrived
 from fedmed_desktop.storage import BlobStore, Ledger, Outbox
+from fedmed_desktop.storage.ledger import KEPT_DUMPS
 from fedmed_desktop.storage.roll import token_hash
 from fedmed_desktop.wording import told
 from tests.parts.federation import INITIAL, moved, result_of, small_spec
@@ -163,6 +164,22 @@ def test_that_a_damaged_dump_costs_time_only(tmp_path: Path, caplog: pytest.LogC
     changed(tmp_path / "coordinator.sqlite", statement)
     assert opened(tmp_path)[0] == rounds.dump()
     assert "dump 5 is damaged" in caplog.text
+
+
+def test_that_of_the_dumps_only_the_newest_are_kept_and_of_the_inputs_all(tmp_path: Path) -> None:
+    ledger, rounds = Ledger(tmp_path / "coordinator.sqlite", SPEC), Rounds(SPEC)
+    for number in range(KEPT_DUMPS + 2):
+        given = SiteJoined(site=f"site {number}")
+        rounds.handle(given, NOW)
+        ledger.append(given, NOW, rounds.dump())
+    ledger.close()
+    with closing(sqlite3.connect(tmp_path / "coordinator.sqlite")) as file:
+        kept = [seq for (seq,) in file.execute("SELECT seq FROM dumps ORDER BY seq")]
+        assert file.execute("SELECT COUNT(*) FROM inputs").fetchone() == (KEPT_DUMPS + 2,)
+    assert kept == list(range(3, KEPT_DUMPS + 3))
+    again = Ledger(tmp_path / "coordinator.sqlite", SPEC)
+    assert again.load_rounds(SPEC).dump() == rounds.dump()
+    again.close()
 
 
 # -- a site's outbox --------------------------------------------------------------------------------------------------
