@@ -111,7 +111,7 @@ def _check(verdict: LedgerVerdict, ledger: Ledger, spec: FederationSpec, folder:
     if dumps:
         verdict.faults.append(damaged_row(file, "dumps", min(dumps), "belongs to no input"))
     state = rounds.state
-    verdict.rounds = len(state.history)
+    verdict.rounds = state.closed
     kept = state.published() | {spec.base.initial} | state.parts(max(0, verdict.rounds - ledger.pruned_to()))
     _check_blobs(verdict, folder / "blobs", kept)
     verdict.gone = sum(not (folder / "blobs" / sha256).exists() for sha256 in state.parts() - kept)

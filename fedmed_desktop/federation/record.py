@@ -30,6 +30,14 @@ class SiteRecord(Frozen):
     shared_loss: float | None = None
 
 
+class EarlierRound(Frozen):
+    """Hashes of a closed round: updates that counted, by site, their parts, and what came of the round."""
+
+    receipts: dict[str, Sha256]
+    parts: tuple[Sha256, ...]
+    blobs: tuple[Sha256, ...]
+
+
 class RoundRecord(Frozen):
     """A closed round. `norm` and `effective_rank` are those of the next global adapter.
 
@@ -60,13 +68,17 @@ class RoundRecord(Frozen):
         """Hashes of what came of the round."""
         return tuple(one for one in (self.adapter, self.frozen, self.control) if one)
 
+    def in_short(self) -> EarlierRound:
+        receipts = {site: one.sha256 for site, one in self.sites.items()}
+        parts = tuple(part.sha256 for one in self.sites.values() for part in one.update.parts.values())
+        return EarlierRound(receipts=receipts, parts=parts, blobs=self.blobs)
+
 
 class RoundsState(BaseModel):
     """Working state of the rounds; a dump holds all of it. Only `Rounds` changes it.
 
     `due` is the combination that is outstanding, while the phase is "combining". `history` has the last KEPT_ROUNDS
-    closed rounds; of earlier ones are kept the hashes of the updates that counted (`receipts`, by round and site) and
-    of what came of them (`results`), since a site may still ask for either.
+    closed rounds; of those before, only what a site may still ask for is kept, by number.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=False)
@@ -92,8 +104,7 @@ class RoundsState(BaseModel):
     closes: AwareDatetime | None = None
     reason: str = ""
     history: list[RoundRecord] = []
-    receipts: dict[int, dict[str, Sha256]] = {}
-    results: list[Sha256] = []
+    earlier: dict[int, EarlierRound] = {}
     evaluation: dict[str, Report] = {}
     due: Combine | None = None
 
@@ -104,9 +115,13 @@ class RoundsState(BaseModel):
         """
         history, kept = [*self.history, closed], max(KEPT_ROUNDS, least)
         for old in history[:-kept]:
-            self.receipts = self.receipts | {old.round: {site: one.sha256 for site, one in old.sites.items()}}
-            self.results = [*self.results, *old.blobs]
+            self.earlier = self.earlier | {old.round: old.in_short()}
         self.history = history[-kept:]
+
+    @property
+    def closed(self) -> int:
+        """Number of rounds that are closed."""
+        return len(self.earlier) + len(self.history)
 
     def needed(self) -> set[Sha256]:
         """Blobs without which the open round cannot go on."""
@@ -115,16 +130,19 @@ class RoundsState(BaseModel):
 
     def published(self) -> set[Sha256]:
         """Blobs of which every site may know: results of rounds, and those that plans name."""
-        return self.needed().union(self.results, *(record.blobs for record in self.history))
+        earlier = (one.blobs for one in self.earlier.values())
+        return self.needed().union(*earlier, *(record.blobs for record in self.history))
 
     def parts(self, last: int | None = None) -> set[Sha256]:
         """Blobs of updates that count: of the open round and the one that is being combined, and of the last closed
         ones (None: of all).
         """
-        closed = self.history if last is None else self.history[max(0, len(self.history) - last) :]
+        before = 0 if last is None else self.closed - last
+        closed = [record for record in self.history if record.round > before]
+        earlier = [one.parts for number, one in self.earlier.items() if number > before]
         counted = [*self.updates.values(), *(self.due.updates.values() if self.due else ())]
         counted += [site.update for record in closed for site in record.sites.values()]
-        return {part.sha256 for update in counted for part in update.parts.values()}
+        return {part.sha256 for update in counted for part in update.parts.values()}.union(*earlier)
 
     def reports(self) -> dict[str, Report]:
         """Reports of the open round's updates, by site, as they count.

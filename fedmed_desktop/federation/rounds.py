@@ -87,7 +87,8 @@ class Rounds:
         for past in self.state.history:
             if past.round == round_number and site in past.sites:
                 return past.sites[site].sha256
-        return self.state.receipts.get(round_number, {}).get(site)
+        earlier = self.state.earlier.get(round_number)
+        return earlier.receipts.get(site) if earlier else None
 
     @property
     def wake_at(self) -> datetime | None:

@@ -392,6 +392,9 @@ def test_that_records_of_old_rounds_go_but_not_what_sites_may_ask_for() -> None:
     state = drive.rounds.state
     assert [record.round for record in state.history] == list(range(4, KEPT_ROUNDS + 4))
     assert {digest(f"global {number}") for number in range(1, KEPT_ROUNDS + 4)} <= state.published()
+    assert state.closed == KEPT_ROUNDS + 3
+    every = {part.sha256 for n in range(1, state.round) for s in "ABC" for part in update(s, n).parts.values()}
+    assert state.parts() == every and len(state.parts(state.closed - 1)) == len(every) - 3, "for backups and pruning"
     again = drive(UpdateArrived(site="B", update=update("B", 2)), KEPT_ROUNDS + 4)
     assert not again.changed and again.actions == [Acknowledge("B", 2, update("B", 2).sha256)]
     assert drive.rounds.refusal("B", update("B", 2, "another")) == "update.second"
