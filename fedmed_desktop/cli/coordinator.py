@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8765
 # A combination may take minutes; it is done again at the next start. systemd waits longer.
 DRAIN_SECONDS = 20.0
+KEEP_UPDATES = 5
 
 _MOST_STATUS = 2**24
 
@@ -111,12 +112,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--metrics-sites", action="store_true", help="with --metrics: also tell by name which sites are connected"
     )
+    parser.add_argument(
+        "--keep-updates",
+        type=_rounds_or_all,
+        default=KEEP_UPDATES,
+        metavar="N",
+        help="how many closed rounds keep the files of their updates, or all; what is older is deleted, but never an "
+        f"adapter that came out of a round (default {KEEP_UPDATES})",
+    )
     parser.add_argument("--resume", action="store_true", help="let a paused federation ask its sites again")
     parser.add_argument("--status", action="store_true", help="say where the coordinator on --host and --port stands")
     parser.add_argument("--json", action="store_true", help="with --status: as JSON")
     add_log_level(parser)
     add_log_file(parser)
     return parser
+
+
+def _rounds_or_all(text: str) -> int | None:
+    return None if text == "all" else whole(0, 10_000)(text)
 
 
 async def _serve(options: argparse.Namespace, ending: Callable[[], None]) -> None:
@@ -142,7 +155,8 @@ async def _serve(options: argparse.Namespace, ending: Callable[[], None]) -> Non
     face = face_for(f"{spec.name}: coordinator on {options.host}:{options.port}")
     stopped = stop_event()
     emit = _Emit(logged(face.emit))
-    host = Host(spec, options.data_dir, emit, scorer=scorer, confirm_sites=options.confirm_sites)
+    rules = {"confirm_sites": options.confirm_sites, "keep_updates": options.keep_updates}
+    host = Host(spec, options.data_dir, emit, scorer=scorer, **rules)
     try:
         async with contextlib.AsyncExitStack() as running:
             server = CoordinatorServer(host, options.host, options.port, emit, tls=tls, names=names)

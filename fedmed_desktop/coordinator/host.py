@@ -19,7 +19,7 @@ from .. import events
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Rounds, Scorer, Update
 from ..federation.actions import Acknowledge, Action, Combine, Offer, Reject
-from ..federation.inputs import Input, Proof, Resumed, UpdateArrived
+from ..federation.inputs import Input, Proof, Resumed, RoundCombined, UpdateArrived
 from ..protocol.messages import Ask, Finished, Message, NotAsked, Receipt, Refused
 from ..storage import BlobStore, Ledger
 from ..storage.ledger import FILE as LEDGER_FILE
@@ -33,6 +33,7 @@ from .held_up import HeldUp
 from .lost import LostParts, check_adapters
 from .measuring import Measuring, check_scorer
 from .progress import Progress
+from .pruning import Pruning
 
 _LONGEST_SLEEP = 30.0
 # Seconds until what failed is tried again. Inferred.
@@ -59,10 +60,12 @@ class Host:
         clock: Callable[[], datetime] = _now,
         scorer: Scorer | None = None,
         confirm_sites: bool = False,
+        keep_updates: int | None = None,
     ) -> None:
         """Opens the data folder; raises UserFacingError (in use, damaged, other specification, adapters missing).
 
         `confirm_sites`: a site that has joined with its invitation waits until the host has compared the six words.
+        `keep_updates`: how many closed rounds keep the blobs of their updates; None for all.
         `scorer` where the method has the coordinator measure each update, and only there.
         """
         check_scorer(spec, scorer is not None)
@@ -99,8 +102,10 @@ class Host:
         self._order = asyncio.Lock()
         again = lambda: self.retry  # noqa: E731
         self.combining = Combining(
-            spec, self.blobs, self.lost, self.held_up, self.apply, self._tell, self._may_pass, again
+            spec, self.blobs, self.lost, self.held_up, self._combination_is, self._tell, self._may_pass, again
         )
+        at = (spec.base.initial, self.blobs, self.trail, lambda: self.rounds.state, self.still, clock)
+        self.pruning = Pruning(keep_updates, *at)
         self._alarm: asyncio.Task[None] | None = None
         self._ringing = False
         self._fault: asyncio.Future[None] | None = None
@@ -110,6 +115,7 @@ class Host:
         self._fault = asyncio.get_running_loop().create_future()
         await self.trail.begin(self.rounds, self.published())
         await asyncio.to_thread(self.admission.keep_audit, self.trail.audit)
+        await self.pruning.prune()
         if due := self.rounds.due():
             self.combining.spawn(due)
         if resume:
@@ -179,6 +185,10 @@ class Host:
         """Returns once every input so far is in the ledger, so that the present state may be told."""
         async with self._order:
             return
+
+    async def _combination_is(self, given: RoundCombined) -> None:
+        await self.apply(given)
+        await self.pruning.prune()
 
     def _roll_back(self) -> None:
         """Restores the state from the ledger: an input that is not in it must never be acknowledged."""

@@ -16,6 +16,11 @@ class Offered:
         self.last: OfferUpdate | None = None
         self.fetched: OfferUpdate | None = None
 
+    def parts(self) -> set[str]:
+        """Hashes of the parts of both."""
+        offers = (offer for offer in (self.last, self.fetched) if offer)
+        return {part.sha256 for offer in offers for part in offer.update.parts.values()}
+
     def proof(self, offer: OfferUpdate | None) -> Proof:
         """The signature of an offer, with all that is signed beside the update, as the ledger keeps it."""
         assert offer is not None

@@ -60,7 +60,7 @@ class SiteSession:
         self._pace = Pace(limits.clock)
         self.key = key
         self._bond = Bond(host.federation, key, host.key.public)
-        self._offers = Offered(self._bond)
+        self._offers = host.pruning.watch(Offered(self._bond))
         self.site = site
         self.connection = connection
         self._host = host

@@ -38,7 +38,7 @@ Action = Literal[
     "round_opened", "update_accepted", "update_refused", "update_flagged", "round_closed", "adapter_published",
     "paused", "resumed", "finished",
     # what was checked, and what was carried by hand
-    "adapter_verified", "signature_refused", "backup_made", "exported", "imported",
+    "adapter_verified", "signature_refused", "backup_made", "exported", "imported", "pruned",
 ]  # fmt: skip
 
 ObjectType = Literal[

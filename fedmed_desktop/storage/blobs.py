@@ -101,6 +101,22 @@ class BlobStore:
         except OSError as error:
             raise disk_fault(error, self.folder) from error
 
+    def retire(self, but: Collection[str]) -> int:
+        """Puts all blobs but these aside for `delete_retired`; returns how many. Raises UserFacingError."""
+        gone = [path for path in self.folder.iterdir() if _SHA256.fullmatch(path.name) and path.name not in but]
+        try:
+            for path in gone:
+                path.replace(self._parts / f"{path.name}.retired")
+        except OSError as error:
+            raise disk_fault(error, self.folder) from error
+        return len(gone)
+
+    def delete_retired(self) -> None:
+        """Deletes what `retire` has put aside, also before a crash."""
+        for path in self._parts.glob("*.retired"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
     def part_file(self, sha256: str, sender: str) -> Path:
         """Path where a blob is collected while it is received; one file per sender, so that two cannot mix."""
         return self._parts / f"{sha256}.{_tag(sender)}.part"
