@@ -128,6 +128,8 @@ def hand_over(data_dir: Path, errand: Errand, given: Path | None, fetch: Callabl
 
     Raises UserFacingError: what went wrong there, or nobody does it.
     """
+    if given and not given.is_file():
+        raise UserFacingError("bundle.missing", path=str(given))
     folder = make_folder(data_dir / FOLDER)
     order = folder / f"{secrets.token_hex(8)}.json"
     try:

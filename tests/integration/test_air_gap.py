@@ -261,3 +261,11 @@ async def test_that_the_commands_carry_a_round_whether_the_coordinator_runs_or_n
         if runs:
             watch.cancel()
     assert not list((tmp_path / "c" / "errands").iterdir())
+
+
+def test_that_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    from fedmed_desktop.coordinator.errands import Errand, hand_over
+
+    with told_as("There is no file .*answer"):
+        hand_over(tmp_path, Errand(kind="import", by="host"), tmp_path / "answer", None)
+    assert not (tmp_path / "errands").exists()

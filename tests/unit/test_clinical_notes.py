@@ -41,7 +41,7 @@ def record(name: str = "n1", **changes: Any) -> dict[str, Any]:
 
 def write(path: Path, *rows: Any) -> Path:
     data = "".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows).encode()
-    path.write_bytes(gzip.compress(data) if path.name.endswith(".gz") else data)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
     return path
 
 
@@ -89,8 +89,8 @@ def test_that_a_missing_file_is_named_without_its_folder(tmp_path: Path) -> None
     ("name", "content", "reason"),
     [
         ("n.jsonl.gz", b"{}\n", "not a gzip file"),
-        ("n.jsonl.gz", gzip.compress(json.dumps(record()).encode())[:-20], "cut off"),
-        ("n.jsonl", gzip.compress(b"{}"), "compressed with gzip"),
+        ("n.jsonl.gz", gzip.compress(json.dumps(record()).encode(), mtime=0)[:-20], "cut off"),
+        ("n.jsonl", gzip.compress(b"{}", mtime=0), "compressed with gzip"),
         ("n.csv", b"id,text\n", "none of .jsonl"),
     ],
 )
@@ -161,7 +161,7 @@ def test_that_text_in_another_encoding_is_refused_with_the_place(tmp_path: Path)
 
 def test_that_a_row_without_end_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fedmed_desktop.clinical.reader.MAX_ROW_BYTES", 2**20)
-    (tmp_path / "n.jsonl.gz").write_bytes(gzip.compress(b"x" * 2**23))
+    (tmp_path / "n.jsonl.gz").write_bytes(gzip.compress(b"x" * 2**23, mtime=0))
     assert "longer than 1 MiB" in str(refusal(tmp_path / "n.jsonl.gz"))
 
 

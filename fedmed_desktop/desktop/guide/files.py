@@ -17,6 +17,7 @@ UNDER: Final = {
     "security": "privacy",
     "policy": "privacy",
     "operations": "hosting",
+    "carried": "hosting",
     "deadlines": "hosting",
     "screening": "hosting",
     "lab": "hosting",
