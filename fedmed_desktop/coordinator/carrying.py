@@ -148,6 +148,9 @@ class Carrying:
         file = await asyncio.to_thread(read_bundle, path, MAX_HEAD_BYTES)
         bundle, hello = for_coordinator(file.head, host.key.fingerprint)
         said = bundle.said()
+        for message in said:
+            if not isinstance(message, OfferUpdate | Decline):
+                raise UserFacingError("protocol.not_understood", place=message.type, reason="not from a site's file")
         await asyncio.to_thread(file.check, bundle.blobs)
         check_joining(hello, host)
         member = await asyncio.to_thread(host.admission.join, hello, invited_only=True)

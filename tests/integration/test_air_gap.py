@@ -22,15 +22,17 @@ from fedmed_desktop.coordinator.errands import Errands
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec
 from fedmed_desktop.identity import PrivateKey
-from fedmed_desktop.protocol.bundle import MAX_HEAD_BYTES, for_site
+from fedmed_desktop.protocol.bundle import CARRIED, MAX_HEAD_BYTES, for_coordinator, for_site, sealed
+from fedmed_desktop.protocol.handshake import challenge
 from fedmed_desktop.protocol.invitation import Invitation
-from fedmed_desktop.protocol.messages import Ask
+from fedmed_desktop.protocol.messages import Ask, Decline, Want, encode
 from fedmed_desktop.site import Approver, Jobs, RuleApprover, SiteAgent, Verdict
 from fedmed_desktop.storage import Entry
 from fedmed_desktop.storage.audit_file import verify_audit
 from fedmed_desktop.storage.bundle_file import read_bundle, write_bundle
 from fedmed_desktop.storage.registry import REGISTRY_FILE, Registry
-from tests.parts.federation import FINGERPRINT, NumpyTrainer, small_spec
+from fedmed_desktop.storage.secrets import load_key
+from tests.parts.federation import FINGERPRINT, INITIAL, NumpyTrainer, small_spec
 from tests.parts.loopback import agent, coordinator, running, until
 from tests.parts.site import SPEC as ONE_SITE
 from tests.parts.told import told_as
@@ -213,6 +215,36 @@ async def test_that_who_was_never_invited_gets_nothing_and_brings_nothing(tmp_pa
         with pytest.raises(UserFacingError) as caught:
             await carrier.work()
         assert caught.value.code == "link.no_invitation"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"messages": (encode(Want(sha256=INITIAL.sha256)),)}, "not from a site's file"),
+        ({"messages": ("?",)}, "message"),
+        ({"messages": (encode(Decline(round=1, code="kept")),)}, "signature"),
+        ({"blobs": {"a" * 64: 5}}, "does not hold what"),
+        ({"hello": None}, "not signed by the one"),
+        ({"way": "to site"}, "was made for a site"),
+        ({"format": 2}, "another version"),
+        ({"challenge": challenge(PrivateKey.new(), "0" * 64, CARRIED)}, "not the coordinator"),
+    ],
+)
+async def test_that_a_hostile_site_s_bundle_is_refused_whole(
+    change: dict[str, object], words: str, tmp_path: Path, jobs: Jobs
+) -> None:
+    async with carried(tmp_path, ONE_SITE, jobs, []) as (carrier, _):
+        await carrier.join()
+        await carrier.export()
+        await carrier.work()
+        key = load_key(tmp_path / "far", "site")[0]
+        own, _ = for_coordinator(read_bundle(carrier.to_coordinator, MAX_HEAD_BYTES).head, carrier.host.key.fingerprint)
+        bundle = own.model_copy(update={"blobs": {}, "messages": ()} | change)
+        write_bundle(carrier.to_coordinator, sealed(key, bundle), {})
+        before = carrier.host.rounds.dump()
+        with told_as(words):
+            await carrier.take()
+        assert carrier.host.rounds.dump() == before
 
 
 @pytest.mark.parametrize("runs", [True, False])
