@@ -53,7 +53,12 @@ MODES: Final[dict[str, tuple[str, str]]] = {
     "--revoke": ("shut a site out, or take its invitation back", "fedmed_desktop.cli.sites:revoke"),
 }
 # What follows a flag; it is the first of the arguments that the mode's function takes.
-VALUES: Final[dict[str, str]] = dict.fromkeys(("--invite", "--rotate", "--confirm", "--revoke"), "NAME")
+VALUES: Final[dict[str, str]] = {
+    **dict.fromkeys(("--invite", "--rotate", "--confirm", "--revoke"), "NAME"),
+    "--backup": "FILE_OR_DIR",
+    "--export-round": "SITE",
+    "--import-update": "FILE",
+}
 OPTIONS_ELSEWHERE: Final = frozenset({"--sites"})  # of other modes, with another meaning
 
 EXAMPLES: Final = """\
