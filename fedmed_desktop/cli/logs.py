@@ -61,7 +61,8 @@ def log_to_stderr(level: str, file: Path | None = None) -> None:
     With `file`, there too. Raises UserFacingError where that cannot be written.
     """
     logging.raiseExceptions = False  # else a stderr that takes nothing gets tracebacks about it
-    logging.getLogger("websockets").setLevel(logging.INFO)  # below, it would write down what is said on each line
+    # In more detail than this it would write down what is said on each line.
+    logging.getLogger("websockets").setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level.upper()]))
     written = logging.StreamHandler()
     written.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     written.addFilter(lambda record: record.name != _EVENTS)  # the face shows them

@@ -17,6 +17,7 @@ began = time.monotonic()
 for number in range(int(sys.argv[2])):
     log.warning("row %d %s", number, "x" * 100)
     log.info("quiet")
+    logging.getLogger("websockets.server").info("connection open")
 print(time.monotonic() - began, flush=True)
 time.sleep(0.3)
 """
@@ -32,6 +33,7 @@ def test_that_records_name_their_module_and_level(level: str, lines: int) -> Non
     with run(level, 2, subprocess.PIPE) as program:
         _, said = program.communicate(timeout=30)
     assert said.count("fedmed_desktop.storage.ledger: ") == lines
+    assert said.count("websockets.server: ") == (2 if level == "info" else 0)
     assert lines == 0 or "WARNING fedmed_desktop.storage.ledger: row 0 xxx" in said
 
 
