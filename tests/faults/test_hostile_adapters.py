@@ -197,7 +197,7 @@ BLOBS: dict[str, tuple[bytes, str]] = {
     "a pickle": (pickle.dumps(Harmful()), "lora.file_header_size"),
     "a pickle as a header": (packed(pickle.dumps(Harmful()), b""), FILE),
     "a zip archive": (zipped(bytes(10_000)), "lora.file_header_size"),
-    "a bomb": (gzip.compress(bytes(2**24), mtime=0), "lora.file_header_size"),
+    "a bomb": (gzip.compress(bytes(2**24), mtime=1), "lora.file_header_size"),
     "a program": (b"\x7fELF" + bytes(100), "lora.file_header_size"),
     # adapters that were not asked for
     "another rank": (
