@@ -97,6 +97,7 @@ async def test_that_an_upload_that_stands_still_gives_way_and_goes_on_later(
         await until(lambda: bool(host.rounds.state.history))
 
 
+@pytest.mark.slow  # 40 s: what the deaf site was sent comes through its small buffer at last
 async def test_that_only_so_many_sites_download_at_once_and_who_does_not_read_gives_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
