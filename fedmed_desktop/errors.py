@@ -47,6 +47,14 @@ def disk_fault(error: OSError, path: os.PathLike[str]) -> UserFacingError:
     return UserFacingError("storage.fault", path=str(path), reason=reason_of(error))
 
 
+def cannot_listen(error: OSError, address: str, port: int) -> UserFacingError:
+    """Why a socket cannot be opened there: the port is taken, or the address is none of this computer's."""
+    if error.errno == errno.EADDRINUSE:
+        return UserFacingError("coordinator.port", address=address, port=port)
+    reason = reason_of(error).rpartition(": ")[2]  # asyncio says the address once more before it
+    return UserFacingError("coordinator.address", address=address, port=port, reason=reason)
+
+
 def reason_of(error: OSError) -> str:
     """The reason of a failed file operation, as words that end a sentence."""
     if isinstance(error, IsADirectoryError):

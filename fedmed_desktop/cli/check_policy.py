@@ -26,7 +26,7 @@ scalars = ["notes", "supervised_tokens", "steps", "update_norm", "loss_before", 
 approvers = ["a.lind", "r.okafor"] # names of accounts on this computer
 four_eyes = true                   # two different people
 default = "ask"                    # where no rule holds: allow (no more than the program asks for), ask or deny
-locked = ["most_rank"]             # in this computer's file only: no other file may set these
+# locked = ["most_rank"]           # only for this computer's file, where no other file may then set these
 
 [[hours]]                          # in which anything of an update may leave
 days = ["mon", "tue", "wed", "thu", "fri"]

@@ -18,6 +18,9 @@ def run(argv: list[str]) -> int:
     """Takes part until the federation has finished or a signal stops the program."""
     options = _parser().parse_args(argv)
     log_to_stderr(options.log_level, options.log_file)
+    # Loads torch, for seconds. Inside asyncio.run, Ctrl-C would only count once something awaits.
+    from ..training import base, preparation  # noqa: F401
+
     return asyncio.run(_take_part(options))
 
 

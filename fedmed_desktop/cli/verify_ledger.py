@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..wording import told
+from ..wording.lines import counted
 
 if TYPE_CHECKING:
     from ..coordinator.verifying import LedgerVerdict
@@ -39,8 +40,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _whole(verdict: LedgerVerdict) -> Iterator[str]:
-    yield f"Whole: {verdict.inputs:,} entries of {verdict.federation}, {verdict.rounds:,} closed rounds."
-    yield f"Signed by their sites: {verdict.signed:,} updates."
+    yield f"Whole: {verdict.inputs:,} entries of {verdict.federation}, {counted(verdict.rounds, 'closed round')}."
+    yield f"Signed by their sites: {counted(verdict.signed, 'update')}."
     if verdict.unsigned:
         yield f"Not signed: {verdict.unsigned:,} updates of a version in which sites had no keys."
     yield f"Adapters there and whole: {verdict.blobs:,}."

@@ -18,7 +18,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from ..errors import UserFacingError
+from ..errors import UserFacingError, cannot_listen
 from ..protocol import wire
 from .certificate import ServerTls
 from .gate import Gate, Visitor
@@ -83,7 +83,7 @@ class Door:
                 backlog=_BACKLOG,
             )
         except OSError as error:
-            raise UserFacingError("coordinator.port", address=self._address, port=self._port) from error
+            raise cannot_listen(error, self._address, self._port) from error
         if self.gate.tls:
             self._renewal = asyncio.create_task(self._keep_renewed(), name="renew the certificate")
         return self

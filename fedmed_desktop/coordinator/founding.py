@@ -17,6 +17,7 @@ from ..files import make_folder, write_durably
 from ..lora import Adapter
 from ..lora.base_model import decoder_linears, fingerprint
 from ..storage import BlobStore
+from ..storage.sides import check_side
 
 SPEC_FILE = "federation.toml"
 
@@ -70,6 +71,7 @@ def initial_blob_file(spec_path: Path, spec: FederationSpec) -> Path:
 
 def adopt_initial(spec_path: Path, spec: FederationSpec, data_dir: Path) -> None:
     """Copies the first adapter to the coordinator's data folder unless it is there undamaged; its hash is checked."""
+    check_side(data_dir, "coordinator")
     blobs = BlobStore(data_dir / "blobs")
     file = initial_blob_file(spec_path, spec)
     if blobs.is_whole(spec.base.initial) or not file.is_file():

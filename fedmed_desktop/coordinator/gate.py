@@ -86,7 +86,7 @@ class Gate:
         now = self.clock()
         if now - self._logged.get(reason, -_LOG_SECONDS) >= _LOG_SECONDS:
             self._logged[reason] = now
-            _log.warning("a connection was cut off (%s, the %d. time)", reason, self.refused[reason])
+            _log.warning("a connection was cut off (%s; %d so far)", reason, self.refused[reason])
 
     # -- one connection ----------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from .. import __version__, events
-from ..errors import UserFacingError
+from ..errors import cannot_listen
 from ..federation.record import RoundsState
 from ..standing import FederationPhase
 from .gate import Gate
@@ -144,7 +144,7 @@ def serving(metrics: Metrics, address: str, port: int) -> Iterator[int]:
     try:
         server, thread = start_http_server(port, address, metrics.registry)
     except OSError as error:
-        raise UserFacingError("coordinator.port", address=address, port=port) from error
+        raise cannot_listen(error, address, port) from error
     server.RequestHandlerClass = _Answer
     try:
         yield server.server_port

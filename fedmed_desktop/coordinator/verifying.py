@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import tarfile
 import tempfile
 from collections.abc import Collection
 from contextlib import closing
@@ -59,9 +60,10 @@ def verify_ledger(path: Path) -> LedgerVerdict:
 
     Raises UserFacingError where there is nothing to check, or a coordinator runs with it.
     """
-    folder = path if path.is_dir() else path.parent
+    folder = path.parent if path.is_file() and path.name == FILE else path
     if not (folder / FILE).is_file():
-        raise UserFacingError("registry.no_coordinator", path=str(folder))
+        code = "backup.packed" if path.is_file() and tarfile.is_tarfile(path) else "registry.no_coordinator"
+        raise UserFacingError(code, path=str(path))
     verdict = LedgerVerdict()
     with tempfile.TemporaryDirectory(prefix="fedmed-") as name:
         copy = Path(name)

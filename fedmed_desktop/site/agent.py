@@ -28,6 +28,7 @@ from ..protocol.invitation import Invitation
 from ..protocol.signing import Bond, Signed
 from ..storage import Decision, Record
 from ..storage.secrets import Kept, load_key
+from ..storage.sides import check_side
 from .approval import Approver
 from .auditing import joined, signature_refused
 from .carried import Carried
@@ -78,6 +79,7 @@ class SiteAgent:
         proxy: str = SYSTEM,
         bundles: tuple[Path, Path] | None = None,
     ) -> None:
+        check_side(data_dir, "site")
         self.name = name
         self._base = base_fingerprint
         self._rank_cap = rank_cap

@@ -18,7 +18,7 @@ def read_given(line_or_file: str) -> Invitation:
         with path.open("rb") as file:
             data = file.read(4 * MOST_TEXT + 1)  # of at most four bytes a sign
     except FileNotFoundError:
-        raise UserFacingError("invitation.none") from None
+        raise UserFacingError("invitation.no_file", path=line_or_file) from None
     except OSError as error:
         raise disk_fault(error, path) from error
     return read_invitation(data.decode("utf-8", "replace"))

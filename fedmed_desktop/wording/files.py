@@ -5,6 +5,8 @@ from typing import Final
 
 SENTENCES: Final = {
     "backup.exists": "{path} is there already. Choose another name for the backup; a folder must be new or empty.",
+    "backup.packed": "{path} is a packed backup. Unpack it into a folder of its own (tar -xf {path} -C FOLDER), and "
+    "give that folder.",
     "errand.ended": "The coordinator with the folder {path} ended before it was done. Start it, and try again.",
     "errand.failed": "The coordinator could not do it: {reason}. Its log says more.",
     "errand.not_taken": "The folder {path} is in use, but no coordinator there takes the errand: it may be of an "
@@ -73,6 +75,8 @@ SENTENCES: Final = {
     "storage.no_wal": "{path} is on a file system where a database is not safe (a network drive?). Choose a local "
     "disk.",
     "storage.not_possible_now": "This update is {state}, so it cannot be {decision} any more.",
+    "storage.of_coordinator": "{path} is the data folder of a coordinator. Choose another --data-dir for the site.",
+    "storage.of_site": "{path} is the data folder of a site. Choose another --data-dir for the coordinator.",
     "storage.own_damaged": "{path} is damaged. It holds what this site learned for itself in an earlier round, which "
     "is never sent. Restore it from a backup; or remove the folder {folder}, and the site continues without it.",
     "storage.other_spec": "The folder {path} belongs to a federation with another specification. Choose another "

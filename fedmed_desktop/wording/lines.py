@@ -38,6 +38,11 @@ CLOSINGS: dict[str, str] = {
 }
 
 
+def counted(count: int, thing: str) -> str:
+    """As in "1 round" and "2 rounds"."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
 def closing(reason: str) -> str:
     """Why a round closed, in words."""
     return CLOSINGS.get(reason, reason)
@@ -54,7 +59,8 @@ def line(event: events.Event) -> str | None:
         case events.Joined():
             return (
                 f"{event.site}: takes part in {event.federation} ({event.environment}): {event.method}, "
-                f"{event.rounds} rounds, {event.sites} sites expected, types {', '.join(event.types)}"
+                f"{counted(event.rounds, 'round')}, {counted(event.sites, 'site')} expected, "
+                f"types {', '.join(event.types)}"
             )
         case events.IdentityShown():
             waits = " This site waits until the host has confirmed it." if event.waits else ""

@@ -36,6 +36,8 @@ SENTENCES: Final = {
     "such as 127.0.0.1, are served without a certificate.",
     "coordinator.other_base": "The model given with --score-with is not the federation's base model (fingerprint "
     "{found}, expected {expected}). Give the model folder that the federation was made with.",
+    "coordinator.address": "Nothing can listen on port {port} of {address} here: {reason}. Give an address of this "
+    "computer (0.0.0.0 for all of them), and a port from 1024 on.",
     "coordinator.port": "Port {port} on {address} is already used by another program. Choose another --port.",
     "coordinator.scorer_unused": "{method} does not need the coordinator to measure updates. Leave out --score-with, "
     'or set measured_by = "coordinator" if the method has it.',
@@ -49,6 +51,7 @@ SENTENCES: Final = {
     "it once more, the whole line from fedmed: to its end.",
     "invitation.newer": "This invitation was made by a newer version of fedmed-desktop (format {found}; this one reads "
     "{known}). Install the version that the host has.",
+    "invitation.no_file": "There is no file {path}. Check the path. An invitation's line begins with fedmed:.",
     "invitation.no_picture": "{name} cannot be read as a picture. Take another one, or paste the line instead.",
     "invitation.no_qr": "No QR code can be made out in this picture. Take one that shows the whole code, sharp and "
     "straight from the front; or paste the line instead.",

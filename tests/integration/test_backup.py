@@ -53,6 +53,8 @@ async def test_that_a_backup_of_a_running_coordinator_goes_on_to_the_same_end(
     assert not list((tmp_path / "c" / "errands").iterdir())
     assert main(["--verify-ledger", str(tmp_path / "backup")]) == 0
     assert "Whole: " in capsys.readouterr().out
+    assert main(["--verify-ledger", str(tmp_path / "backup.tar")]) == 2
+    assert "Unpack it" in capsys.readouterr().err
     with tarfile.open(tmp_path / "backup.tar") as tar:
         names = set(tar.getnames())
     assert {"coordinator.sqlite", "registry.sqlite", "audit.sqlite", "identity.json", "identity.key"} <= names
@@ -71,6 +73,11 @@ async def test_that_a_backup_is_made_of_a_coordinator_that_does_not_run(tmp_path
     assert await commanded("--backup", tmp_path / "b", "--data-dir", tmp_path / "c") == 0
     assert await commanded("--verify-ledger", tmp_path / "b") == 0
     assert await commanded("--verify-audit", tmp_path / "b") == 0
+
+
+def test_that_a_folder_without_a_ledger_is_named_as_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--verify-ledger", str(tmp_path / "none")]) == 2
+    assert f"with the folder {tmp_path / 'none'}." in capsys.readouterr().err
 
 
 def _wrong_blob(folder: Path) -> None:

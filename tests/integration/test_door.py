@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import ssl
@@ -23,7 +24,7 @@ from fedmed_desktop.coordinator.certificate import ServerTls, own_certificate
 from fedmed_desktop.coordinator.door import Door
 from fedmed_desktop.coordinator.gate import Visitor
 from fedmed_desktop.coordinator.probe import BYTES
-from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.errors import UserFacingError, cannot_listen
 from fedmed_desktop.site.tls import context_for, peer_key
 from tests.parts.loopback import PATIENCE, until
 from tests.parts.told import told_as
@@ -370,3 +371,9 @@ async def test_a_site_can_compare_clocks_and_measure_its_connection_but_only_so_
         writer.transport.abort()
     date = next(line.partition(": ")[2] for line in head.split("\r\n") if line.startswith("Date: "))
     assert abs(parsedate_to_datetime(date) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_that_an_address_of_another_computer_is_not_told_as_a_port_in_use() -> None:
+    bound = "error while attempting to bind on address ('192.0.2.1', 8765): cannot assign requested address"
+    with told_as("port 8765 of 192.0.2.1 here: cannot assign requested address. .*an address of this computer"):
+        raise cannot_listen(OSError(errno.EADDRNOTAVAIL, bound), "192.0.2.1", 8765)

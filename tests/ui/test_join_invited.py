@@ -196,7 +196,7 @@ def test_that_a_file_dropped_into_the_line_is_read(qtbot: QtBot, page: JoinPage,
         ("empty.fedmed", b"", "no invitation in this"),
         ("bytes.fedmed", bytes(range(256)) * 40, "no invitation in this"),
         ("broken.png", b"\x89PNG\r\n\x1a\n" + bytes(64), "cannot be read as a picture"),
-        ("gone.fedmed", None, "no invitation in this"),
+        ("gone.fedmed", None, "There is no file"),
     ],
 )
 def test_that_a_file_without_an_invitation_says_so(

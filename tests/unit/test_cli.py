@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -53,6 +54,26 @@ def test_that_a_users_mistake_is_one_sentence(mode: str, capsys: pytest.CaptureF
 def test_that_ctrl_c_is_no_traceback(mode: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([mode, "stop"]) == 130
     assert capsys.readouterr().err == "fedmed-desktop: stopped\n"
+
+
+LOADED = """
+import asyncio, sys
+from fedmed_desktop.cli import main
+
+def run(work):
+    work.close()
+    print("fedmed_desktop.training.preparation" in sys.modules)
+    return 0
+
+asyncio.run = run
+main(["--site", "--model", "m", "--notes", "n", "--data-dir", "d"])
+"""
+
+
+@pytest.mark.slow
+def test_that_a_site_loads_torch_where_ctrl_c_counts_at_once() -> None:
+    found = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, timeout=120, check=True)
+    assert found.stdout == "True\n", "inside asyncio.run, Ctrl-C waits for the next await"
 
 
 @pytest.fixture

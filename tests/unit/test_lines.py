@@ -69,13 +69,17 @@ STANDING = events.StandingChanged(
             "North: takes part in Coastal (production): fed_medlora, 5 rounds, 3 sites expected, types drug, problem",
         ),
         (
+            JOINED.model_copy(update={"rounds": 1}),
+            "North: takes part in Coastal (production): fed_medlora, 1 round, 3 sites expected, types drug, problem",
+        ),
+        (
             events.Warned(site="North", round=2, code="storage.disk_full", params={"path": "m.sqlite"}),
             "North: round 2: The disk is full, so m.sqlite cannot be written. Free some space; everything "
             "that was acknowledged is safe.",
         ),
         (STANDING, None),
     ],
-    ids=["joined", "warned", "standing"],
+    ids=["joined", "joined-for-one-round", "warned", "standing"],
 )
 def test_that_an_event_is_this_line(event: events.Event, expected: str | None) -> None:
     assert line(event) == expected

@@ -130,8 +130,9 @@ def test_that_a_file_nested_too_deep_lets_nothing_leave(places: Places) -> None:
     assert said(places.files())[:2] == ("deny", "unreadable")
 
 
-def test_that_the_example_in_the_help_is_a_policy(places: Places) -> None:
-    places.write(places.system, EXAMPLE)
+@pytest.mark.parametrize("whose", ["system", "user"])
+def test_that_the_example_in_the_help_is_a_policy_for_each_file(places: Places, whose: str) -> None:
+    places.write(getattr(places, whose), EXAMPLE)
     (layer,) = places.files()().layers
     assert layer.fault is None and [rule.name for rule in layer.policy.rule] == ["too large a step", "tests"]
     assert layer.policy.model_fields_set >= set(Policy.model_fields)

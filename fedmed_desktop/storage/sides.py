@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data folders of sites and of coordinators: one is not to be taken for the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+from ..errors import UserFacingError
+
+_SITE: Final = "site.sqlite"
+_COORDINATOR: Final = "coordinator.sqlite"
+
+
+def check_side(folder: Path, own: Literal["site", "coordinator"]) -> None:
+    """Raises UserFacingError where the other side keeps its data in the folder, and this one does not.
+
+    One that has both was given to the other side by mistake, with an earlier version; it goes on.
+    """
+    of_site, of_coordinator = (folder / _SITE).exists(), (folder / _COORDINATOR).exists()
+    if own == "site" and of_coordinator and not of_site:
+        raise UserFacingError("storage.of_coordinator", path=str(folder))
+    if own == "coordinator" and of_site and not of_coordinator:
+        raise UserFacingError("storage.of_site", path=str(folder))
