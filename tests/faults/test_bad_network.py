@@ -53,6 +53,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, tuple[Run, Mark
     return {tls: asyncio.run(measured(tmp_path_factory.mktemp("calm"), tls)) for tls in (True, False)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "tls"), [*((seed, True) for seed in SEEDS), *((seed, False) for seed in SEEDS[::2])])
 async def test_that_a_bad_line_costs_time_and_nothing_else(
     seed: int, tls: bool, tmp_path: Path, calm: dict[bool, tuple[Run, Marks]]

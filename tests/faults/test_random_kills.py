@@ -22,6 +22,7 @@ def calm() -> KilledRun:
     return asyncio.run(killed_run(-1, 0.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_that_kills_at_random_instants_lose_nothing(seed: int, calm: KilledRun) -> None:
     run = await killed_run(seed, calm.active)
