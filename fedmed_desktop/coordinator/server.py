@@ -194,7 +194,7 @@ class CoordinatorServer:
 
 
 def _shut_out(member: Member | None, session: SiteSession) -> UserFacingError | None:
-    """Why this session may not go on, if so. `member`: what the registry says of its site now."""
+    """Reason why a site is to be parted with, if there is one. `member`: what the registry says of it now."""
     site = session.site
     if member is None or member.state == "revoked":
         return UserFacingError("join.revoked", site=site)

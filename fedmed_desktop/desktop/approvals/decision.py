@@ -159,7 +159,7 @@ def ended(entry: Entry, desk: Desk) -> str:
 
 
 def _waits_for_coordinator(entry: Entry, desk: Desk) -> bool:
-    """Whether it is certain that nothing has left: the agent, which asked in this session, has not offered it yet. A
+    """True if it is certain that nothing has left: the agent, which asked since its start, has not offered it yet. A
     restarted program does not know, and neither does one whose agent has gone on to something else.
     """
     phase = desk.phase
