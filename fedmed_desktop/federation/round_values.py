@@ -10,8 +10,7 @@ from .drift import measure_drift
 from .inputs import RoundCombined
 from .methods import Opening
 from .record import RoundRecord, RoundsState, SiteRecord
-from .screened import weights_of
-from .screening import recent_norms
+from .screened import recent_norms, weights_of
 from .spec import FederationSpec
 
 

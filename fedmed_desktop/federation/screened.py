@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from pydantic import Field
 
-from ..bounds import Number, Scalar
+from ..bounds import Number, Scalar, within
 from ..standing import Finding
 from .plan import Frozen
 
@@ -110,6 +110,12 @@ class Screening(Frozen):
         most = {"clipped": self.limit} if self.limit is not None else {}
         counted = [one for one in self.sites.values() if one.counts]
         return [min([one.norm, *(most[each] for each in one.findings if each in most)]) for one in counted]
+
+
+def recent_norms(screenings: Iterable[Screening | None], window: int) -> tuple[float, ...]:
+    """The last norms that counted, from the screenings of the rounds so far, the latest last."""
+    found = [norm for each in screenings if each for norm in each.counted_norms]
+    return tuple(within(norm) for norm in found)[-window:]
 
 
 def weights_of(screening: Screening | None, planned: Mapping[str, float]) -> dict[str, float]:

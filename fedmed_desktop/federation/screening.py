@@ -21,7 +21,7 @@ against a site that lies a little in each round, or that claims more notes than 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Final
@@ -176,12 +176,6 @@ def krum_scores(products: Float64, faulty: int) -> list[float]:
 def trimmed_each_end(updates: int, trim: float) -> int:
     """How many values are left out at each end of a coordinate; 0 where so few updates allow for none."""
     return int(trim * updates + 1e-9)  # 0.2 of 5 is 1, whatever its last bit says
-
-
-def recent_norms(screenings: Iterable[Screening | None], window: int) -> tuple[float, ...]:
-    """The last norms that counted, from the screenings of the rounds so far, the latest last."""
-    found = [norm for each in screenings if each for norm in each.counted_norms]
-    return tuple(within(norm) for norm in found)[-window:]
 
 
 def _used(

@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from ..errors import UserFacingError, disk_fault
 from ..federation.spec import LoraSettings
 from ..lora.base_model import decoder_linears, weight_count
@@ -29,6 +27,9 @@ _PROGRAM_BYTES: Final = 1.5e9
 _BYTES_ON_CPU: Final = 4
 _BYTES_ON_GPU: Final = 2
 _FACTOR_BYTES: Final = 4
+# It fits; it never will; it may not; it would if nothing else were there.
+_ON_CPU: Final = ("check.memory", "check.memory_too_small", "check.memory_small", "check.memory_taken")
+_ON_GPU: Final = ("check.gpu", "check.gpu_too_small", "check.gpu_small", "check.gpu_taken")
 # Adapters that a site keeps at most at one time, with the checkpoint of a training and its optimizer's state.
 _ADAPTERS_KEPT: Final = 12
 _DISK_BYTES: Final = 1e9
@@ -115,7 +116,7 @@ def _computer(asked: Asked, model: _Model | None) -> list[Finding]:
     if asked.data_dir is not None:
         found.append(_disk(asked.data_dir, model))
     if model is not None:
-        found.append(_on_gpu(asked.gpu, model) if asked.gpu else _in_memory(model))
+        found.append(_memory(asked.gpu, model))
     if asked.data_dir is not None:
         found.append(_key(asked.data_dir))
     return found
@@ -136,32 +137,24 @@ def _disk(data_dir: Path, model: _Model | None) -> Finding:
     return Finding("disk", "ok", "check.disk", params)
 
 
-def _in_memory(model: _Model) -> Finding:
+def _memory(gpu: Gpu | None, model: _Model) -> Finding:
+    """Whether training fits into the GPU that it would use, or into the computer's memory."""
+    import psutil  # only where somebody looks
+
     memory = psutil.virtual_memory()
-    weights = model.weights * _BYTES_ON_CPU
+    total, free = (gpu.total, gpu.free) if gpu else (memory.total, memory.available)
+    fits, too_small, small, taken = _ON_GPU if gpu else _ON_CPU
+    weights = model.weights * (_BYTES_ON_GPU if gpu else _BYTES_ON_CPU)
     needed = weights * _SPARE + _PROGRAM_BYTES
-    params = {"needed": gigabytes(needed), "total": gigabytes(memory.total), "free": gigabytes(memory.available)}
-    if memory.total < weights:
-        return Finding("memory", "wrong", "check.memory_too_small", params)
-    if memory.total < needed:
-        return Finding("memory", "warning", "check.memory_small", params)
-    if memory.available < needed:
-        return Finding("memory", "warning", "check.memory_taken", params)
-    return Finding("memory", "ok", "check.memory", params)
-
-
-def _on_gpu(gpu: Gpu, model: _Model) -> Finding:
-    weights = model.weights * _BYTES_ON_GPU
-    needed = weights * _SPARE + _PROGRAM_BYTES
-    sizes = {"needed": gigabytes(needed), "total": gigabytes(gpu.total), "free": gigabytes(gpu.free)}
-    params = {"gpu": gpu.name, **sizes}
-    if gpu.total < weights:
-        return Finding("memory", "wrong", "check.gpu_too_small", params)
-    if gpu.total < needed:
-        return Finding("memory", "warning", "check.gpu_small", params)
-    if gpu.free < needed:
-        return Finding("memory", "warning", "check.gpu_taken", params)
-    return Finding("memory", "ok", "check.gpu", params)
+    params = {"needed": gigabytes(needed), "total": gigabytes(total), "free": gigabytes(free)}
+    params |= {"gpu": gpu.name} if gpu else {}
+    if total < weights:
+        return Finding("memory", "wrong", too_small, params)
+    if total < needed:
+        return Finding("memory", "warning", small, params)
+    if free < needed:
+        return Finding("memory", "warning", taken, params)
+    return Finding("memory", "ok", fits, params)
 
 
 def _key(data_dir: Path) -> Finding:

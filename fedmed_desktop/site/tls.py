@@ -8,10 +8,6 @@ import ssl
 from datetime import datetime
 from typing import Final
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from ..errors import UserFacingError
 
 # Verification results of OpenSSL (x509_vfy.h).
@@ -45,6 +41,10 @@ def peer_key(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> str:
 
     A certificate that cannot be read gives what no coordinator has signed.
     """
+    from cryptography import x509  # only once there is a connection
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
     certificate = ssl_object.getpeercert(binary_form=True) or b""
     try:
         key = x509.load_der_x509_certificate(certificate).public_key()

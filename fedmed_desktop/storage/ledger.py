@@ -12,6 +12,7 @@ import hashlib
 import logging
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +26,6 @@ from ..federation.record import RoundsState
 from .chain import Chain, damaged_row, linked
 from .database import Database, Migrations
 from .reading import moment, parsed
-from .registry import LegacySite
 
 _LOG = logging.getLogger(__name__)
 
@@ -97,6 +97,15 @@ def stored_spec(path: Path) -> FederationSpec:
         return parsed(_SPEC, found[0][0], path, "spec", 1)
     finally:
         database.close()
+
+
+@dataclass(frozen=True)
+class LegacySite:
+    """A site as an earlier version let it in, by a token."""
+
+    name: str
+    token_sha256: str
+    joined: datetime
 
 
 class Ledger:

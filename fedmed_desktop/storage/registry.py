@@ -11,7 +11,6 @@ import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from ..errors import UserFacingError
 from ..federation.names import alike, clean_name
 from .chain import Chain
 from .database import Database, Migrations
+from .ledger import LegacySite
 from .reading import moment, parsed
 from .roll import (
     EVENT,
@@ -51,15 +51,6 @@ _MIGRATIONS: Final[Migrations] = (
         "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     ),
 )
-
-
-@dataclass(frozen=True)
-class LegacySite:
-    """A site as the ledger of an earlier version knew it."""
-
-    name: str
-    token_sha256: str
-    joined: datetime
 
 
 class Registry:

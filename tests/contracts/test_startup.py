@@ -56,3 +56,10 @@ def test_that_the_help_of_a_mode_loads_neither_torch_nor_qt(mode: str, tmp_path:
     answer, modules = ask(tmp_path, mode, "--help")
     assert f"usage: fedmed-desktop {mode}" in answer
     assert not modules & HEAVY
+
+
+def test_that_the_window_comes_up_without_what_only_one_of_its_actions_needs() -> None:
+    names = ("torch", "zxingcpp", "keyring", "cryptography.x509", "psutil")
+    script = f"import sys, fedmed_desktop.desktop.app; print([name for name in {names} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "[]\n"

@@ -19,7 +19,8 @@ import pytest
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.identity import PrivateKey, fingerprint
-from fedmed_desktop.storage.registry import LegacySite, Registry
+from fedmed_desktop.storage.ledger import LegacySite
+from fedmed_desktop.storage.registry import Registry
 from fedmed_desktop.storage.roll import OpenInvitation, token_hash
 from tests.parts.told import told_as
 

@@ -17,8 +17,8 @@ from fedmed_desktop.federation import FederationSpec, Report
 from fedmed_desktop.federation.actions import Combine
 from fedmed_desktop.federation.combine import Combination, Sources
 from fedmed_desktop.federation.inputs import INPUT, RoundCombined, SiteJoined, UpdateArrived
-from fedmed_desktop.federation.screened import Screening, ScreeningSettings
-from fedmed_desktop.federation.screening import judged, krum_scores, norm_limit, recent_norms, screen
+from fedmed_desktop.federation.screened import Screening, ScreeningSettings, recent_norms
+from fedmed_desktop.federation.screening import judged, krum_scores, norm_limit, screen
 from fedmed_desktop.federation.spec import checked_spec, dump_spec
 from fedmed_desktop.federation.standing import closed_round
 from fedmed_desktop.federation.trimming import trimmed
