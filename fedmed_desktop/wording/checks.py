@@ -8,9 +8,9 @@ SENTENCES: Final = {
     "check.address_here": "The coordinator is at {address}, on this computer.",
     "check.busy": "The coordinator at {address} has too many connections just now. Try again in a minute.",
     "check.clock": "This computer and the coordinator agree about the time.",
-    "check.clock_ahead": "This computer's clock is ahead of the coordinator's (minutes: {minutes}). One of the two is "
+    "check.clock_ahead": "This computer's clock is {minutes} min ahead of the coordinator's. One of the two is "
     "wrong: let both computers take the time from a time server.",
-    "check.clock_behind": "This computer's clock is behind the coordinator's (minutes: {minutes}). One of the two is "
+    "check.clock_behind": "This computer's clock is {minutes} min behind the coordinator's. One of the two is "
     "wrong: let both computers take the time from a time server.",
     "check.cut_off": "The connection to {address} was cut off at once. Either the program there does not encrypt "
     "connections: check the address with the host. Or a firewall ends what it cannot read: ask the people who run this "

@@ -82,16 +82,16 @@ def test_that_a_denial_names_its_rule_bars_sending_and_says_what_can_be_done(sho
     params = {"rule": "most_bytes", "most": 10, "found": entry.update.size}
     shown.policy(entry, "deny", "most_bytes", code="policy.bytes", params=params)
     form = shown.page.decision.form
-    assert shown.line == "Your hospital's policy: most_bytes - does not let it leave"
+    assert shown.line == "Your hospital's policy does not let it leave (most_bytes)."
     assert not form.send.isEnabled() and form.keep.isEnabled() and form.hold.isEnabled()
     assert "lets 10 bytes leave at most" in shown.message and "ask whoever keeps the policy" in shown.message
     shown.policy(entry, "ask", "default", code="policy.asks", params={"rule": "default"})
-    assert form.send.isEnabled() and shown.line == "Your hospital's policy: default - asks for a person"
+    assert form.send.isEnabled() and shown.line == "Your hospital's policy asks for a person (default)."
 
 
 def test_that_only_those_named_can_press_send(shown: Shown, entry: Entry) -> None:
     shown.policy(entry, "ask", "approvers", approvers=("bob", "eve"))
-    assert shown.line == "Your hospital's policy: approvers - lets only bob, eve approve"
+    assert shown.line == "Your hospital's policy lets only bob, eve approve (approvers)."
     assert not shown.page.decision.form.send.isEnabled()
     assert "ann may not approve here" in shown.message
     shown.policy(entry, "ask", "approvers", approvers=("ANN", "bob"))
@@ -103,7 +103,7 @@ def test_that_a_second_person_at_the_same_account_writes_their_name_and_a_reason
 ) -> None:
     form = shown.page.decision.form
     shown.policy(entry, "ask", "four_eyes", people=2)
-    assert shown.line == "Your hospital's policy: four_eyes - asks for two people"
+    assert shown.line == "Your hospital's policy asks for two people (four_eyes)."
     assert not form.policy.second.isVisible()
     form.reason.setText(REASON)
     shown.send()
@@ -112,7 +112,7 @@ def test_that_a_second_person_at_the_same_account_writes_their_name_and_a_reason
     shown.site.refresh()
     shown.site.ask(entry)
     shown.refresh()
-    assert "ann has approved it, and a second person must approve as well" in shown.line
+    assert "ann has approved, and another must as well" in shown.line
     assert form.policy.second.isVisible() and form.reason.text() == "" and not form.send.isEnabled()
     assert "let them write their name" in shown.message
     form.policy.second.setText("Ann")
@@ -142,7 +142,7 @@ def test_that_what_the_policy_holds_back_after_its_approval_is_not_called_on_its
     shown.site.desk.fold([on_its_way])
     shown.policy(entry, "ask", "default", opens=NOW + timedelta(days=2))
     outcome = shown.page.decision.outcome
-    assert outcome.headline.text() == "Approved" and "nothing leaves before" in outcome.text.text()
+    assert outcome.headline.text() == "Approved" and "lets nothing leave before" in outcome.text.text()
     shown.site.desk.fold([on_its_way])
     shown.refresh()
     assert outcome.headline.text() == "Sending"
@@ -156,7 +156,7 @@ def test_that_an_approval_outside_the_hours_says_when_it_leaves_and_can_be_taken
     shown.policy(entry, "ask", "default", opens=NOW + timedelta(days=2))
     countdown = shown.page.decision.countdown
     assert countdown.isVisible() and countdown.headline.text().startswith("Waits until ")
-    assert "nothing leaves before" in countdown.text.text() and countdown.take_back.isEnabled()
+    assert "lets nothing leave before" in countdown.text.text() and countdown.take_back.isEnabled()
     shown.now = NOW + timedelta(days=2, seconds=1)
     shown.refresh()
     assert countdown.headline.text() == "Leaving now" and not countdown.take_back.isEnabled()

@@ -17,17 +17,17 @@ def policy_line(entry: Entry, desk: Desk) -> tuple[str, Literal["dim", "ink", "b
     if said is None:
         return "", "dim"
     if said.action == "deny":
-        line = tr("Your hospital's policy: {rule} - does not let it leave")
+        line = tr("Your hospital's policy does not let it leave ({rule}).")
     elif entry.first_by:
-        line = tr("Your hospital's policy: {rule} - {name} has approved it, and a second person must approve as well")
+        line = tr("Your hospital's policy asks for two people ({rule}): {name} has approved, and another must as well.")
     elif said.people > 1:
-        line = tr("Your hospital's policy: {rule} - asks for two people")
+        line = tr("Your hospital's policy asks for two people ({rule}).")
     elif said.approvers is not None:
-        line = tr("Your hospital's policy: {rule} - lets only {names} approve")
+        line = tr("Your hospital's policy lets only {names} approve ({rule}).")
     elif said.action == "ask":
-        line = tr("Your hospital's policy: {rule} - asks for a person")
+        line = tr("Your hospital's policy asks for a person ({rule}).")
     else:
-        line = tr("Your hospital's policy: {rule} - asks for no more than this program does")
+        line = tr("Your hospital's policy asks for no more than this program does ({rule}).")
     names = ", ".join(said.approvers or ())
     return line.format(rule=said.rule, name=entry.first_by, names=names), "bad" if said.action == "deny" else "ink"
 
@@ -62,7 +62,7 @@ def waits_for_hours(entry: Entry, desk: Desk, now: datetime) -> tuple[str, str] 
         return None
     there = said.opens.astimezone()
     days = "%H:%M" if there.date() == now.astimezone().date() else "%a %d %b, %H:%M"
-    text = tr("Your hospital's policy: hours - nothing leaves before {time}. You can take it back until then.")
+    text = tr("Your hospital's policy lets nothing leave before {time} (hours). You can take it back until then.")
     return tr("Waits until {time}").format(time=there.strftime(days)), text.format(time=there.strftime(days))
 
 
@@ -75,7 +75,7 @@ def held_back(entry: Entry, desk: Desk) -> str:
         return sentence(said.code, said.params)
     if said.opens is None:
         return ""
-    text = tr("Your hospital's policy: hours - nothing leaves before {time}.")
+    text = tr("Your hospital's policy lets nothing leave before {time} (hours).")
     return text.format(time=said.opens.astimezone().strftime("%a %d %b, %H:%M"))
 
 

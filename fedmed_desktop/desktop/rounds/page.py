@@ -122,6 +122,9 @@ class _Session(Spaced):
     def _head(self) -> QVBoxLayout:
         """The title, and below it when the round closes and by which method it is combined."""
         self.caption = Sentence()
+        keeps_room = self.caption.sizePolicy()
+        keeps_room.setRetainSizeWhenHidden(True)  # so that the links stay at the right edge
+        self.caption.setSizePolicy(keeps_room)
         self.method, self.method_page = LinkButton(), ""
         self.deadlines = LinkButton(self.tr("Deadlines"))
         self.deadlines.clicked.connect(self._open_deadlines)
