@@ -285,8 +285,6 @@ class Driver:
         except UserFacingError as error:
             await self.note(training_ended(action.plan, error))
             raise
-        result = self.part.gate.prepared(result)
-        await self.note(training_ended(action.plan, result.update))
         return partial(self.part.trained, action, result)
 
     async def _ask(self, action: do.AskPerson) -> Given:
@@ -320,6 +318,7 @@ class Driver:
     def _store(self, action: do.Store) -> Given:
         # First the site's own: after a crash between the two, the plan is trained again from the same.
         self.holdings.keep(action.plan, action.result)
+        self.audit.note(training_ended(action.plan, action.result.update), now=self._clock())
         entry = self.outbox.put(action.plan, action.result, self._clock())
         self.computing.forget(action.plan)
         return partial(self.part.recorded, action, entry)

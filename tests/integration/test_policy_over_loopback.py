@@ -6,16 +6,19 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fedmed_desktop import events
+from fedmed_desktop.federation import LocalResult
 from fedmed_desktop.federation.policy import InForce
 from fedmed_desktop.protocol import wire
 from fedmed_desktop.site import Jobs, Verdict, driver
 from fedmed_desktop.site.policy_file import PolicyFiles
 from fedmed_desktop.storage import Entry
-from tests.parts.federation import LORA, small_spec
+from fedmed_desktop.storage.audit_file import verify_audit
+from tests.parts.federation import LORA, NumpyTrainer, small_spec
 from tests.parts.loopback import PATIENCE, CuttingProxy, agent, all_of, coordinator, running, until
 
 MONDAY = datetime(2026, 6, 1, tzinfo=UTC)
@@ -112,6 +115,24 @@ async def test_that_a_policy_that_is_mended_while_an_update_waits_lets_it_go(tmp
             await until(lambda: "policy.asks" in {event.code for event in all_of(seen, events.PolicySaid)})
             policy.write('default = "allow"')
             await asyncio.wait_for(task, PATIENCE)
+
+
+async def test_that_the_chain_names_the_scores_that_were_kept_where_the_policy_changed_meanwhile(
+    tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, policy = NumpyTrainer(), ByUtc(tmp_path, 'default = "allow"')
+
+    def evaluate(*given: Any) -> LocalResult:
+        policy.write('default = "allow"\nscalars = ["notes", "update_norm"]')
+        return NumpyTrainer.evaluate(trainer, *given)
+
+    monkeypatch.setattr(trainer, "evaluate", evaluate)
+    async with coordinator(tmp_path / "c", small_spec(rounds=1, sites=1, quorum=1), []) as (_, port):
+        one = agent(tmp_path, "A", port, jobs, [], trainer, policy=policy)
+        async with running(one) as (task,):
+            await asyncio.wait_for(task, PATIENCE)
+    ended = [row for row in verify_audit(tmp_path / "A").file.rows if row["action_code"] == "training_ended"]
+    assert [row["object_hash"] for row in ended] == [entry.sha256 for entry in one.record().entries]
 
 
 class UntilItMoves(list[events.Event]):
