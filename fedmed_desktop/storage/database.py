@@ -136,23 +136,7 @@ class Database:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise self._fault(error, getattr(error, "sqlite_errorname", "")) from error
-
-    def _fault(self, error: sqlite3.DatabaseError, name: str) -> UserFacingError:
-        path = str(self.path)
-        if name.startswith("SQLITE_FULL"):
-            return UserFacingError("storage.disk_full", path=path, retryable=True)
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            if self._shared:
-                return UserFacingError("storage.busy", path=path, retryable=True)
-            return UserFacingError("storage.in_use", path=str(self.path.parent))
-        if name.startswith("SQLITE_READONLY") or (name.startswith("SQLITE_CANTOPEN") and is_read_only(self.path)):
-            return UserFacingError("storage.read_only", path=path, retryable=True)
-        undecodable = isinstance(error, sqlite3.OperationalError) and not name  # a text that is not UTF-8
-        if undecodable or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            return UserFacingError("storage.damaged", path=path, folder=str(self.path.parent), reason=str(error))
-        retryable = name.startswith("SQLITE_IOERR")  # a disk that failed once may be there again
-        return UserFacingError("storage.fault", path=path, reason=str(error), retryable=retryable)
+            raise _fault(error, self.path, self._shared) from error
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -166,17 +150,30 @@ def copy_database(source: Path, target: Path) -> None:
             connection.execute("SELECT 1 FROM sqlite_master").fetchall()  # a backup would wait for a lock for ever
             _copy(connection, target)
     except sqlite3.DatabaseError as error:
-        name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise UserFacingError("storage.in_use", path=str(source.parent)) from error
-        if name.startswith("SQLITE_FULL"):
-            raise UserFacingError("storage.disk_full", path=str(target), retryable=True) from error
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            reason = str(error)
-            raise UserFacingError(
-                "storage.damaged", path=str(source), folder=str(source.parent), reason=reason
-            ) from error
-        raise UserFacingError("storage.fault", path=str(source), reason=str(error)) from error
+        full = _name(error).startswith("SQLITE_FULL")
+        raise _fault(error, target if full else source) from error
+
+
+def _fault(error: sqlite3.DatabaseError, file: Path, shared: bool = False) -> UserFacingError:
+    name, path = _name(error), str(file)
+    if name.startswith("SQLITE_FULL"):
+        return UserFacingError("storage.disk_full", path=path, retryable=True)
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        if shared:
+            return UserFacingError("storage.busy", path=path, retryable=True)
+        return UserFacingError("storage.in_use", path=str(file.parent))
+    if name.startswith("SQLITE_READONLY") or (name.startswith("SQLITE_CANTOPEN") and is_read_only(file)):
+        return UserFacingError("storage.read_only", path=path, retryable=True)
+    undecodable = isinstance(error, sqlite3.OperationalError) and not name  # a text that is not UTF-8
+    if undecodable or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return UserFacingError("storage.damaged", path=path, folder=str(file.parent), reason=str(error))
+    retryable = name.startswith("SQLITE_IOERR")  # a disk that failed once may be there again
+    return UserFacingError("storage.fault", path=path, reason=str(error), retryable=retryable)
+
+
+def _name(error: sqlite3.DatabaseError) -> str:
+    """SQLite's name of the fault; empty for one of Python's own."""
+    return getattr(error, "sqlite_errorname", "")
 
 
 def _copy(connection: sqlite3.Connection, target: Path) -> None:
