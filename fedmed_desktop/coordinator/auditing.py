@@ -152,8 +152,7 @@ def _settled(open_intents: Iterable[AuditRow], rounds: Rounds, published: Collec
     found = []
     for row in (one for one in open_intents if one.role != "host"):
         counts = row.object_hash in (rounds.receipt_for(row.peer, row.round), *published)
-        names = {name: getattr(row, name) for name in AuditEntry.model_fields}
-        found.append(AuditEntry(**names | {"stage": "done" if counts else "failed"}))
+        found.append(row.result("done" if counts else "failed"))
     return found
 
 

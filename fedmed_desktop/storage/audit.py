@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-import sqlite3
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -104,7 +103,7 @@ class Audit:
             for row in rows:
                 content = row.model_dump(mode="json")
                 _ENTRIES.append(connection, *(content[name] for name in COLUMNS))
-            return _head(connection)
+            return self.head()
 
     def _row(self, entry: AuditEntry, now: datetime) -> AuditRow:
         offset = f"{now.astimezone():%z}"
@@ -163,11 +162,6 @@ class Audit:
             return AuditRow(**dict(zip(("seq", *COLUMNS, "hash"), row, strict=True)))
         except ValidationError as error:
             raise damaged_row(self.path, TABLE, row[0], "cannot be read") from error
-
-
-def _head(connection: sqlite3.Connection) -> str:
-    found = connection.execute(f"SELECT hash FROM {TABLE} ORDER BY seq DESC LIMIT 1").fetchone()
-    return str(found[0]) if found else ""
 
 
 def _os_user() -> str:

@@ -13,11 +13,11 @@ import unicodedata
 from functools import partial
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
 from ..bounds import Count, PositiveInt
 from ..federation.names import clean_name
-from ..federation.plan import Sha256
+from ..federation.plan import Frozen, Sha256
 
 Side = Literal["site", "coordinator"]
 Role = Literal["operator", "host", "agent", "coordinator", "rule"]
@@ -72,11 +72,7 @@ State = Annotated[str, Field(pattern=_STATE)]
 """A code or the name of a state, such as `pending`; never a sentence."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AuditEntry(_Frozen):
+class AuditEntry(Frozen):
     """Event as its writer tells it.
 
     `object_id`: a name or a number of the object, `object_hash` its sha256 (an update's, a plan's, a key's).
@@ -122,6 +118,10 @@ class AuditRow(AuditEntry):
         if self.side == "coordinator" and self.reason:
             raise ValueError("a person's reason stays in the site's own chain")
         return self
+
+    def result(self, stage: Stage) -> AuditEntry:
+        """The entry that tells what came of this intent."""
+        return AuditEntry(**{name: getattr(self, name) for name in AuditEntry.model_fields} | {"stage": stage})
 
 
 COLUMNS: Final = (

@@ -72,9 +72,8 @@ class DecisionAudit:
         decisions = set(_ACTIONS.values())
         for row in self.audit.open_intents():
             if row.action_code in decisions and row.object_hash in by_hash:
-                stage = "done" if by_hash[row.object_hash].state == row.after else "failed"
-                names = {name: getattr(row, name) for name in AuditEntry.model_fields}
-                self.audit.append(AuditEntry(**names | {"stage": stage}), now=now)
+                is_done = by_hash[row.object_hash].state == row.after
+                self.audit.append(row.result("done" if is_done else "failed"), now=now)
 
 
 def _entry(given: do.Record, entry: Entry, after: str) -> AuditEntry:
