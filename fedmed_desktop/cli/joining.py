@@ -6,12 +6,12 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..errors import UserFacingError
-from ..protocol.invitation import MOST_TEXT, Invitation, read_invitation
-from ..protocol.messages import site_name
-from ..site.folder import known_coordinator
-from ..site.invited import read_given
+
+if TYPE_CHECKING:
+    from ..protocol.invitation import Invitation
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ def add_destination(parser: argparse.ArgumentParser) -> None:
 
 def destination(options: argparse.Namespace) -> Destination:
     """Reads the options that `add_destination` added. Raises UserFacingError."""
+    from ..federation.names import site_name
+    from ..protocol.invitation import MOST_TEXT, read_invitation
+    from ..site.folder import known_coordinator
+    from ..site.invited import read_given
+
     if options.invitation and options.join:
         raise UserFacingError("site.two_coordinators")
     if options.invitation:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import UserFacingError
+from ..federation.names import site_name
 from ..files import make_folder, write_durably
 from ..identity import fingerprint, phrase
 from ..protocol.invitation import FILE_SUFFIX, MOST_TEXT, Invitation, file_text, read_invitation
-from ..storage.registry import REGISTRY_FILE, Registry, named
+from ..storage.registry import REGISTRY_FILE, Registry
 from ..storage.roll import Member
 from ..storage.secrets import load_key, public_key
 from .auditing import decided
@@ -64,7 +65,7 @@ def issue(
         if not address:
             raise UserFacingError("registry.no_address")
         federation, roots = registry.recall("federation"), bool(registry.recall("roots"))
-        name = registry.find(site).name if rotates else named(site)
+        name = registry.find(site).name if rotates else site_name(site)
         file = _free_file(out, name, fingerprint(key))
         make = registry.rotate if rotates else registry.invite
         with decided(data_dir, registry, "rotated" if rotates else "invited", name, by):

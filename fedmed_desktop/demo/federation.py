@@ -17,10 +17,10 @@ from ..coordinator import CoordinatorServer, Host
 from ..coordinator.founding import found_federation, lacking
 from ..errors import UserFacingError
 from ..federation import FederationSpec
+from ..federation.names import site_name
 from ..federation.record import RoundsState
 from ..federation.spec import SharedNote, shared_note
 from ..lora import Adapter
-from ..protocol.messages import site_name
 from ..site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
 from ..storage import BlobStore, Decision
 from ..training.preparation import LoadedBase, site_types_map, trainer_factory

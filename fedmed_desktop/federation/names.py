@@ -6,6 +6,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
+from ..errors import UserFacingError
+
 MOST_LETTERS: Final = 60
 _MARKS: Final = frozenset(" .,'’_-–&()")
 # Letters and marks that show nothing, which Unicode counts as letters and marks all the same (Default_Ignorable).
@@ -29,6 +31,14 @@ def clean_name(text: str) -> str:
     if not (0 < len(name) <= MOST_LETTERS and name[0].isalnum() and plain and _UNSEEN.isdisjoint(name)):
         raise ValueError("is no name of a site")
     return name
+
+
+def site_name(text: str) -> str:
+    """The name as a federation writes it. Raises UserFacingError("site.name") for what can be no name."""
+    try:
+        return clean_name(text)
+    except ValueError as error:
+        raise UserFacingError("site.name", name=text[:100]) from error
 
 
 def alike(name: str) -> str:

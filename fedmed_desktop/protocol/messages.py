@@ -244,14 +244,6 @@ Message = (
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
-def site_name(name: str) -> str:
-    """The name as a coordinator takes it. Raises UserFacingError where it would not."""
-    try:
-        return clean_name(name)
-    except ValueError:
-        raise UserFacingError("site.name", name=name) from None
-
-
 def sayable(params: Mapping[str, str | int | float]) -> dict[str, str | int | float]:
     """An error's parameters as a message may hold them: a number that is out of bounds is left out."""
     return {

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import UserFacingError
-from ..federation.names import alike, clean_name
+from ..federation.names import alike, site_name
 from .chain import Chain
 from .database import Database, Migrations
 from .ledger import LegacySite
@@ -143,7 +143,7 @@ class Registry:
         """
         who = Presented(
             key,
-            named(site),
+            site_name(site),
             None if code is None else code_hash(code),
             None if token is None else token_hash(token),
         )
@@ -194,7 +194,7 @@ class Registry:
 
         Raises UserFacingError if a site has the name or one that looks like it. A revoked site may be invited again.
         """
-        name, code = named(site), secrets.token_bytes(CODE_BYTES)
+        name, code = site_name(site), secrets.token_bytes(CODE_BYTES)
         with self._database.transaction() as connection:
             roll = self._now()
             other = roll.namesake(name, now)
@@ -255,11 +255,3 @@ class Registry:
     def recall(self, name: str) -> str | None:
         found = self._database.rows("SELECT value FROM facts WHERE name = ?", name)
         return str(found[0][0]) if found else None
-
-
-def named(site: str) -> str:
-    """The name as the registry writes it. Raises UserFacingError for what can be no name."""
-    try:
-        return clean_name(site)
-    except ValueError as error:
-        raise UserFacingError("site.name", name=site[:100]) from error

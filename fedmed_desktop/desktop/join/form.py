@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from ...clinical import SiteNotes
 from ...errors import UserFacingError
+from ...federation.names import site_name
 from ...protocol.invitation import Invitation, read_invitation
-from ...protocol.messages import site_name
 from ...site.link import check_address
 from ...site.reach import Target
 from ...wording import together, tr
