@@ -34,7 +34,7 @@ _BACKLOG: Final = 256
 class Door:
     """`async with Door(...) as door:` serves websockets to `attend`; `door.port` is the bound port.
 
-    Says `admitted` of each connection that has joined, else it counts as a stranger.
+    A connection counts as a stranger until `admitted` is called with it.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Door:
         self._status = status
         self._warn = warn
         self._names = {address, *(name.rstrip(".").lower() for name in names)}
-        self._probe = Probe()
+        self._probe = Probe(self.gate.clock)
         self._server: Server | None = None
         self._renewal: asyncio.Task[None] | None = None
 
@@ -147,7 +147,7 @@ class Door:
         return None
 
     def _probe_response(self, connection: ServerConnection) -> Response:
-        data = self._probe.take(asyncio.get_running_loop().time())
+        data = self._probe.take()
         if data is None:
             return connection.respond(http.HTTPStatus.TOO_MANY_REQUESTS, "Asked for too often. Try again.\n")
         return _response(data, "application/octet-stream")

@@ -14,6 +14,7 @@ from typing import Final
 
 from ..errors import UserFacingError
 from ..protocol.transfer import CHUNK
+from ..protocol.wire import is_loopback
 
 # -- before a site has joined ------------------------------------------------------------------------------------------
 
@@ -86,7 +87,7 @@ class Bucket:
 
 
 class PerMinute:
-    """Bucket for each address, per minute; never holds more than MAX_ADDRESSES of them."""
+    """Bucket for each address or site, per minute; never holds more than MAX_ADDRESSES of them."""
 
     def __init__(self, most: int, clock: Clock) -> None:
         self._most, self._clock = most, clock
@@ -248,10 +249,7 @@ def origin(address: str) -> str:
 
 def is_own(address: str) -> bool:
     """Whether an address is this computer's own (loopback): tunnels and local sites come from there, however many."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(address)
 
 
 def is_here(address: str, called: str) -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from .limits import Bucket, Clock
+
 BYTES: Final = 2**20
 _EVERY_SECONDS: Final = 5.0
 _AT_ONCE: Final = 4.0
@@ -18,18 +20,13 @@ _AT_ONCE: Final = 4.0
 class Probe:
     """Bytes that no proxy can make fewer, and how often they are given."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._bytes = b""
-        self._left = _AT_ONCE
-        self._looked: float | None = None
+        self._turns = Bucket(_AT_ONCE, 1 / _EVERY_SECONDS, clock)
 
-    def take(self, now: float) -> bytes | None:
-        """The bytes; None: asked for too often, by whoever it was. `now`: seconds of a clock that never goes back."""
-        if self._looked is not None:
-            self._left = min(_AT_ONCE, self._left + (now - self._looked) / _EVERY_SECONDS)
-        self._looked = now
-        if self._left < 1:
+    def take(self) -> bytes | None:
+        """The bytes; None: asked for too often, by whoever it was."""
+        if not self._turns.take():
             return None
-        self._left -= 1
         self._bytes = self._bytes or os.urandom(BYTES)  # made when first asked for: most coordinators never are
         return self._bytes
