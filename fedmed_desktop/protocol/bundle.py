@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from ..bounds import Count, PositiveInt
 from ..errors import UserFacingError
-from ..federation.plan import Sha256
+from ..federation.plan import Frozen, Sha256
 from ..identity import Content, PrivateKey, PublicKey, Signature, is_signed
 from .handshake import check_challenge, check_hello
 from .messages import MAX_MESSAGE_BYTES, VERSION, Challenge, Hello, Message, SiteName, decode, encode
@@ -33,11 +33,7 @@ Way = Literal["to site", "to coordinator"]
 _OTHER_WAY: Final[dict[Way, str]] = {"to site": "bundle.for_site", "to coordinator": "bundle.for_coordinator"}
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Bundle(_Frozen):
+class Bundle(Frozen):
     """Contents of a file that is carried. `site`: its name in the federation. `blobs`: the size of each, by
     sha256.
     """
@@ -55,7 +51,7 @@ class Bundle(_Frozen):
         return [decode(text) for text in self.messages]
 
 
-class _Sealed(_Frozen):
+class _Sealed(Frozen):
     body: str
     key: PublicKey
     signature: Signature

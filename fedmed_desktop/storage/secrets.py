@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from ..errors import UserFacingError, disk_fault
+from ..federation.plan import Frozen
 from ..files import make_folder, sync_folder, write_durably
 from ..identity import PrivateKey, PublicKey, fingerprint
 from . import os_keyring
@@ -57,10 +58,8 @@ class Kept:
         return _CODES[self.where]
 
 
-class _Note(BaseModel):
+class _Note(Frozen):
     """Content of identity.json."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     where: Place
     public: PublicKey
