@@ -9,11 +9,11 @@ from pathlib import Path
 
 def run(argv: list[str]) -> int:
     """Writes the backup, whole or not at all, and says what is not in it."""
+    options = _parser().parse_args(argv)
     from ..coordinator.alone import back_up_to
     from ..site import operating_user
     from ..storage.secrets import where_kept
 
-    options = _parser().parse_args(argv)
     size = back_up_to(options.data_dir, options.target, operating_user())
     print(f"The backup is in {options.target} ({size / 1e6:.1f} MB). It holds the coordinator's keys: keep it as safe.")
     kept = where_kept(options.data_dir, "coordinator")

@@ -29,14 +29,14 @@ _SAYS: Final = {
 
 def export(argv: list[str]) -> int:
     """Writes what a site is to be told now."""
-    from ..coordinator.alone import carry_out
-    from ..coordinator.errands import Errand, exported
-    from ..site import operating_user
-
     parser = _parser("--export-round", "Write what a site without a connection is to be told: one signed file.")
     parser.add_argument("site", metavar="SITE", help="its name, or the start of its fingerprint")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file, such as on a USB stick")
     options = parser.parse_args(argv)
+    from ..coordinator.alone import carry_out
+    from ..coordinator.errands import Errand, exported
+    from ..site import operating_user
+
     errand = Errand(kind="export", site=options.site, by=operating_user())
     found = exported(carry_out(options.data_dir, errand, fetch=lambda made: _place(made, options.out)))
     print(_exported(found, options.out), flush=True)
@@ -45,16 +45,16 @@ def export(argv: list[str]) -> int:
 
 def take(argv: list[str]) -> int:
     """Takes a site's answer; returns 1 if anything in it was refused."""
-    from ..coordinator.alone import carry_out
-    from ..coordinator.errands import Errand, imported
-    from ..site import operating_user
-
     parser = _parser(
         "--import-update", "Take the answer of a site without a connection, with all checks of a connection."
     )
     parser.epilog = "Exit status: 0 taken, 1 something in it was refused, 2 nothing was taken."
     parser.add_argument("file", type=Path, metavar="FILE", help="what the site wrote with --bundle-out")
     options = parser.parse_args(argv)
+    from ..coordinator.alone import carry_out
+    from ..coordinator.errands import Errand, imported
+    from ..site import operating_user
+
     errand = Errand(kind="import", by=operating_user())
     found = imported(carry_out(options.data_dir, errand, given=options.file))
     print("\n".join(_imported(found, options.data_dir)), flush=True)

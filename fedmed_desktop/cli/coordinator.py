@@ -6,25 +6,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import socket
-import ssl
-import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ..errors import UserFacingError
-from ..protocol.wire import is_loopback
-from ..wording import sentence
-from ..wording.lines import closing
-from .logs import add_log_file, add_log_level, log_to_stderr, logged
+from .logs import add_logs, log_to_stderr, logged
 from .numbers import host_and_port, positive, whole
 from .scoring import DEFAULT_NOTES, make_scorer
 from .signals import bounded_end, stop_event, tell_systemd
+from .status import print_status
 
 if TYPE_CHECKING:
     from .. import events
@@ -36,14 +29,13 @@ DEFAULT_PORT = 8765
 DRAIN_SECONDS = 20.0
 KEEP_UPDATES = 5
 
-_MOST_STATUS = 2**24
-
 
 def run(argv: list[str]) -> int:
     """Serves until the federation is stopped by SIGINT or SIGTERM; or prints a running one's status."""
     options = _parser().parse_args(argv)
     if options.status:
-        return _print_status(options)
+        print_status(options.host, options.port, options.json)
+        return 0
     if options.config is None or options.data_dir is None:
         _parser().error("--config and --data-dir are needed (or --status for a running coordinator)")
     log_to_stderr(options.log_level, options.log_file)
@@ -60,34 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="specification written by --new-federation")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="ledger and adapters; kept between starts")
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address to listen on (default 127.0.0.1: this computer only; 0.0.0.0: every network of this computer). "
-        "Connections are encrypted, except on this computer's own addresses",
-    )
-    parser.add_argument(
-        "--port",
-        type=whole(0, 2**16 - 1),
-        default=DEFAULT_PORT,
-        help=f"port to listen on, 0 for any free one (default {DEFAULT_PORT})",
-    )
-    parser.add_argument(
-        "--public-address",
-        type=host_and_port,
-        metavar="HOST:PORT",
-        help="where sites find this coordinator, for invitations (default: this computer's name and the port)",
-    )
-    parser.add_argument(
-        "--certificate",
-        type=Path,
-        metavar="FILE",
-        help="certificate chain of a public or hospital authority (PEM); without it the coordinator makes its own",
-    )
-    parser.add_argument("--key", type=Path, metavar="FILE", help="private key of --certificate (PEM)")
-    parser.add_argument(
-        "--tls", action="store_true", help="encrypt on this computer's own addresses too, as elsewhere always"
-    )
+    _add_listening(parser)
     parser.add_argument(
         "--confirm-sites",
         action="store_true",
@@ -123,9 +88,39 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="let a paused federation ask its sites again")
     parser.add_argument("--status", action="store_true", help="say where the coordinator on --host and --port stands")
     parser.add_argument("--json", action="store_true", help="with --status: as JSON")
-    add_log_level(parser)
-    add_log_file(parser)
+    add_logs(parser)
     return parser
+
+
+def _add_listening(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default 127.0.0.1: this computer only; 0.0.0.0: every network of this computer). "
+        "Connections are encrypted, except on this computer's own addresses",
+    )
+    parser.add_argument(
+        "--port",
+        type=whole(0, 2**16 - 1),
+        default=DEFAULT_PORT,
+        help=f"port to listen on, 0 for any free one (default {DEFAULT_PORT})",
+    )
+    parser.add_argument(
+        "--public-address",
+        type=host_and_port,
+        metavar="HOST:PORT",
+        help="where sites find this coordinator, for invitations (default: this computer's name and the port)",
+    )
+    parser.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="FILE",
+        help="certificate chain of a public or hospital authority (PEM); without it the coordinator makes its own",
+    )
+    parser.add_argument("--key", type=Path, metavar="FILE", help="private key of --certificate (PEM)")
+    parser.add_argument(
+        "--tls", action="store_true", help="encrypt on this computer's own addresses too, as elsewhere always"
+    )
 
 
 def _rounds_or_all(text: str) -> int | None:
@@ -220,6 +215,8 @@ def _names(options: argparse.Namespace) -> list[str]:
     """Hosts by which sites may call this coordinator; the last is the one for invitations that name no other."""
     if options.public_address:
         return [urlsplit(f"//{options.public_address}").hostname or ""]
+    from ..protocol.wire import is_loopback
+
     anywhere = options.host in ("0.0.0.0", "::")
     return [] if is_loopback(options.host) else [socket.getfqdn() if anywhere else options.host]
 
@@ -235,99 +232,3 @@ def _tls(options: argparse.Namespace, names: list[str]) -> ServerTls | None:
     if not names and not options.tls:
         return None
     return own_certificate(options.data_dir, names, datetime.now(UTC))
-
-
-def _print_status(options: argparse.Namespace) -> int:
-    try:
-        where = f"{_reachable(options.host)}:{options.port}/status"
-        try:
-            status = _asked(f"http://{where}")
-        except (OSError, HTTPException):  # it may encrypt
-            status = _asked(f"https://{where}")
-        text = json.dumps(status, indent=2) if options.json else "\n".join(_status_lines(status))
-        text.encode()  # half a surrogate pair cannot be printed
-    # Any other program may listen there, and answer anything.
-    except (OSError, HTTPException, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise UserFacingError("coordinator.no_status", address=f"{options.host}:{options.port}") from error
-    print(text)
-    return 0
-
-
-def _reachable(host: str) -> str:
-    """The host for a URL; one that stands for all addresses has none to call."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"[{host}]" if ":" in host else host
-
-
-def _asked(url: str) -> dict[str, Any]:
-    # Nothing is sent, and only this computer is answered: whoever could pretend to be the coordinator is on it.
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    # A proxy of the environment must not be asked for an address of this computer.
-    asking = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-    ).open(url, timeout=5)
-    with asking as answer:
-        found: dict[str, Any] = json.loads(answer.read(_MOST_STATUS))
-    return found
-
-
-def _status_lines(status: dict[str, Any]) -> Iterator[str]:
-    yield f"{status['name']}: {status['phase']}, round {status['round']} of {status['rounds']}"
-    if status["params"]:
-        yield f"  {sentence(status['reason'], status['params'])}"
-    for site, state in status["sites"].items():
-        words = [word for word in ("connected", "sent", "awaits_approval", "declined") if state[word]]
-        words += [f"no progress for {_minutes_since(since)}"] if (since := state.get("quiet_since")) else []
-        words += [] if state["asked"] or status["phase"] == "gathering" else ["not asked in this round"]
-        yield f"  {site}: {', '.join(words).replace('_', ' ') or 'away'}"
-    yield from _deadlines(status.get("deadlines", {}))
-    if last := status["last"]:
-        yield from _closed_round(last)
-
-
-def _deadlines(deadlines: dict[str, Any]) -> Iterator[str]:
-    """All five: how long each is, and until when it runs for whom."""
-    if deadlines:
-        yield "deadlines"
-    for name, one in deadlines.items():
-        ends = f", until {datetime.fromisoformat(one['ends']).astimezone():%a %H:%M}" if one["ends"] else ""
-        sites = f" for {', '.join(one['sites'])}" if one["sites"] else ""
-        progress = " without progress" if name in ("download", "upload") else ""
-        yield f"  {name}: {one['minutes']:g} min{progress}{ends}{sites}"
-
-
-def _minutes_since(time: str) -> str:
-    return f"{(datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds() / 60:.0f} min"
-
-
-def _closed_round(last: dict[str, Any]) -> Iterator[str]:
-    """The last closed round: the weight of each site, and the measures behind it."""
-    measures = "".join(f", {name} {value:.4g}" for name, value in sorted(last["measures"].items()))
-    why = f" ({closing(last['reason'])})" if last.get("reason") else ""
-    residual = f"residual {last['residual']:.4f}{measures}"
-    yield f"round {last['round']} closed{why}: adapter {last['adapter'][:12]}, {residual}"
-    for site, one in sorted(last["sites"].items()):
-        drifts = ", ".join(f"{name} {value:.3f}" for name, value in one["drift"].items() if value is not None)
-        loss = "" if one["shared_loss"] is None else f", loss on shared notes {one['shared_loss']:.4f}"
-        found = _screened(one.get("screening"))
-        yield f"  {site}: weight {one['weight']:.4f}, rank {one['rank']}, drift: {drifts}{loss}{found}"
-    if too_few := last.get("too_few_for"):
-        yield f"  too few updates for: {', '.join(too_few).replace('_', ' ')}"
-
-
-def _screened(found: dict[str, Any] | None) -> str:
-    """Figures and findings of screening in one update."""
-    if not found:
-        return ""
-    figures = {name: found[name] for name in ("norm", "cosine", "trimmed") if found[name] is not None}
-    words = [f"{name} {value:.4g}" for name, value in figures.items()]
-    return f", screened: {', '.join([*words, *(_FINDINGS.get(one, one) for one in found['findings'])])}"
-
-
-_FINDINGS = {
-    "norm": "unusual norm",
-    "cosine": "unusual direction",
-    "clipped": "shortened to the bound",
-    "not_chosen": "not combined",
-}

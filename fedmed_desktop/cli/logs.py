@@ -16,12 +16,13 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from .. import events
 from ..errors import disk_fault
 from ..files import make_folder
-from ..wording.lines import line
+
+if TYPE_CHECKING:
+    from .. import events
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -33,7 +34,7 @@ _FILES: Final = 5
 _MOST_WAITING: Final = 1000
 
 _EVENTS: Final = "fedmed_desktop.events"
-# An invitation; the password in an address; a long run of hexadecimal digits after a word for a secret.
+# An invitation; the password in an address; whatever follows a word for a secret, unless it is short.
 _SECRETS: Final = (
     (re.compile(r"fedmed:[A-Za-z2-7=-]+"), "fedmed:…"),
     (re.compile(r"(\w://)[^/@\s]+@"), r"\1…@"),
@@ -41,11 +42,9 @@ _SECRETS: Final = (
 )
 
 
-def add_log_level(parser: argparse.ArgumentParser) -> None:
+def add_logs(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that `log_to_stderr` takes."""
     parser.add_argument("--log-level", choices=LEVELS, default="warning", help="least level logged on stderr")
-
-
-def add_log_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-file",
         type=Path,
@@ -106,6 +105,9 @@ class _JsonLines(logging.Formatter):
 
 def logged(emit: Callable[[events.Event], None]) -> Callable[[events.Event], None]:
     """Logs events on their way to a face: those that a line is written of, without a person's reasons."""
+    from .. import events
+    from ..wording.lines import line
+
     log = logging.getLogger(_EVENTS)
 
     def take(event: events.Event) -> None:

@@ -6,11 +6,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..clinical import Note, apply_types, read_notes, read_types_map
 from ..clinical.reader import SUFFIXES
 from ..errors import UserFacingError
-from ..federation import FederationSpec, Scorer
+
+if TYPE_CHECKING:
+    from ..federation import FederationSpec, Scorer
 
 # How many notes Fed-MedLoRA+ weighs by (arXiv 2601.22124).
 DEFAULT_NOTES = 5

@@ -6,12 +6,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UserFacingError
 from .joining import add_destination, destination
-from .logs import add_log_file, add_log_level, log_to_stderr, logged
+from .logs import add_logs, log_to_stderr, logged
 from .numbers import positive
 from .proxy import add_proxy
+from .signals import stop_event, tell_systemd
+
+if TYPE_CHECKING:
+    from ..site import SiteAgent
 
 
 def run(argv: list[str]) -> int:
@@ -72,8 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--bundle-out", type=Path, metavar="FILE", help="the file to carry back to the host")
     parser.add_argument("--nf4", action="store_true", help="hold the base model in 4 bits (bitsandbytes)")
-    add_log_level(parser)
-    add_log_file(parser)
+    add_logs(parser)
     return parser
 
 
@@ -87,7 +91,6 @@ async def _take_part(options: argparse.Namespace) -> int:
     from ..training.preparation import LoadedBase, trainer_factory
     from .ask import TerminalApprover
     from .console import face_for
-    from .signals import stop_event, tell_systemd
 
     if (options.bundle_in is None) != (options.bundle_out is None):
         raise UserFacingError("bundle.both")
@@ -127,24 +130,36 @@ async def _take_part(options: argparse.Namespace) -> int:
         )
         tell_systemd("READY=1")
         with face.shown():
-            work = asyncio.create_task(agent.run())
-            stop = asyncio.create_task(stopped.wait())
-            await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
-            stop.cancel()
-            tell_systemd("STOPPING=1")
-            if not work.done():
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
+            final = await _unless_stopped(agent, stopped)
+            if final is None:
                 face.say("Stopped. To resume, start it again with the same --data-dir.")
                 return 0
-        final = work.result()
     finally:
         jobs.close()
-    if not final:
+    if final:
+        _save_final(agent, options)
+    else:
         print(f"{options.bundle_out} is for the host, who takes it with --import-update.", flush=True)
-        return 0
+    return 0
+
+
+async def _unless_stopped(agent: SiteAgent, stopped: asyncio.Event) -> str | None:
+    """Result of the agent, once it has one; None where a signal ended it first."""
+    work = asyncio.create_task(agent.run())
+    stop = asyncio.create_task(stopped.wait())
+    await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    tell_systemd("STOPPING=1")
+    if work.done():
+        return work.result()
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    return None
+
+
+def _save_final(agent: SiteAgent, options: argparse.Namespace) -> None:
+    """Writes the federation's adapter in PEFT format, and says where."""
     written = agent.holdings.save_final(agent.record(), options.data_dir, str(options.model))
     print(f"The federation has finished. Its adapter is in {written['final']} (PEFT format).", flush=True)
     if own := written.get("this-site"):
         print(f"With this site's own part, which never left it: {own}.", flush=True)
-    return 0

@@ -19,9 +19,9 @@ BROKEN = 1
 
 def run(argv: list[str]) -> int:
     """Prints the verdict first; returns 0 if the ledger is whole, 1 if it is broken."""
+    options = _parser().parse_args(argv)
     from ..coordinator.verifying import verify_ledger
 
-    options = _parser().parse_args(argv)
     verdict = verify_ledger(options.path)
     print("\n".join(_broken(verdict) if verdict.faults else _whole(verdict)))
     return BROKEN if verdict.faults else 0

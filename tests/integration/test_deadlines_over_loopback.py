@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop import events
-from fedmed_desktop.cli.coordinator import _status_lines
+from fedmed_desktop.cli.status import status_lines
 from fedmed_desktop.coordinator import CoordinatorServer, Host
 from fedmed_desktop.federation import Control, Given, LocalResult, Plan
 from fedmed_desktop.federation.spec import RoundSettings
@@ -38,7 +38,7 @@ async def test_that_bytes_and_repeated_phases_are_progress_and_their_absence_is_
             now += 3 * MINUTE
             await site.say(Want(sha256=plan.start))
             await until(lambda: bool(server.status()["deadlines"]["download"]["sites"]))  # type: ignore[index]
-            lines = "\n".join(_status_lines(server.status()))
+            lines = "\n".join(status_lines(server.status()))
             assert "download: 10 min without progress, until" in lines and "for raw" in lines
             assert all(f"  {name}: " in lines for name in ("join", "train", "approve", "upload"))
 
@@ -46,7 +46,7 @@ async def test_that_bytes_and_repeated_phases_are_progress_and_their_absence_is_
             await until(lambda: not server.status()["deadlines"]["download"]["sites"])  # type: ignore[index]
             now += 6 * MINUTE
             host.progress.look()
-            assert "raw: connected, no progress for 6 min" in "\n".join(_status_lines(server.status()))
+            assert "raw: connected, no progress for 6 min" in "\n".join(status_lines(server.status()))
             told = await site.hear(Standing)
             while not told.quiet:
                 told = await site.hear(Standing)
@@ -96,7 +96,7 @@ async def test_that_an_upload_that_moves_is_waited_for_and_one_that_stops_is_not
             assert (closed.reason, closed.updates) == ("upload", 1)
             await until(lambda: bool(host.rounds.state.history))
             assert host.rounds.state.history[0].reason == "upload"
-            assert "uploads" in "\n".join(_status_lines(server.status()))
+            assert "uploads" in "\n".join(status_lines(server.status()))
     finally:
         await host.stop()
 

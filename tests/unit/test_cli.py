@@ -70,6 +70,25 @@ main(["--site", "--model", "m", "--notes", "n", "--data-dir", "d"])
 """
 
 
+HELPED = """
+import contextlib, io, sys
+from fedmed_desktop.cli import main
+
+for mode in sys.argv[1:]:
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        main([mode, "--help"])
+print(*sorted({"numpy", "websockets", "cryptography"} & sys.modules.keys()))
+"""
+
+
+def test_that_the_options_of_a_mode_are_told_before_anything_heavy_is_loaded() -> None:
+    modes = ["--site", "--coordinator", "--invite", "--sites", "--confirm", "--revoke", "--backup", "--export-round"]
+    found = subprocess.run(
+        [sys.executable, "-c", HELPED, *modes], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert found.stdout.split() == []
+
+
 @pytest.mark.slow
 def test_that_a_site_loads_torch_where_ctrl_c_counts_at_once() -> None:
     found = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, timeout=120, check=True)

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from fedmed_desktop import events
-from fedmed_desktop.cli.coordinator import _closed_round as closed_lines
+from fedmed_desktop.cli.status import closed_round as closed_lines
 from fedmed_desktop.coordinator.server import _closed as closed_status
 from fedmed_desktop.federation import FederationSpec, Report
 from fedmed_desktop.federation.actions import Combine
