@@ -40,18 +40,18 @@ def assent(policy: InForce, word: Decision, by: str, first_by: str) -> Assent:
         return Assent("kept", word.code, word.params) if by == RULE else Assent(None, word.code, word.params)
     if by == RULE:
         return Assent("approved") if word.action == "allow" else Assent(None, word.code, word.params, holds=True)
-    if policy.approvers is not None and not any(_same(by, name) for name in policy.approvers):
+    if policy.approvers is not None and not any(same_person(by, name) for name in policy.approvers):
         names = ", ".join(sorted(policy.approvers))
         return Assent(None, "policy.not_approver", {"name": by, "names": names})
     if policy.people < 2:
         return Assent("approved")
     if not first_by:
         return Assent("first_approved")
-    is_other = by.strip() and not _same(by, first_by)
+    is_other = by.strip() and not same_person(by, first_by)
     return Assent("approved") if is_other else Assent(None, "policy.same_person", {"name": first_by})
 
 
-def _same(one: str, other: str) -> bool:
+def same_person(one: str, other: str) -> bool:
     """Whether two names are of one person: some systems write an account's name in capitals."""
     return one.strip().casefold() == other.strip().casefold()
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from ..errors import UserFacingError
 from ..identity import Content, PrivateKey, fingerprint, is_signed
-from .messages import VERSION, Challenge, Hello
+from .messages import VERSION, Challenge, Hello, decode
 
 _SHOWN = 16  # hex digits of a fingerprint in a sentence: 64 bits
 
@@ -22,6 +22,14 @@ def challenge(key: PrivateKey, nonce: str, tls: str) -> Challenge:
     """The coordinator's first message. `nonce`: 32 fresh random bytes in hex, for this connection alone."""
     open_challenge = Challenge(version=VERSION, nonce=nonce, key=key.public, tls=tls)
     return open_challenge.model_copy(update={"signature": key.sign("challenge", _offered(open_challenge))})
+
+
+def challenge_in(frame: str | bytes) -> Challenge:
+    """The challenge that a connection begins with. Raises UserFacingError where it begins with something else."""
+    given = decode(frame if isinstance(frame, str) else "")
+    if not isinstance(given, Challenge):  # a goodbye neither: anybody on the line could say it
+        raise UserFacingError("protocol.not_understood", place=given.type, reason="a challenge comes first")
+    return given
 
 
 def check_challenge(given: Challenge, tls: str, expected: str | None) -> None:

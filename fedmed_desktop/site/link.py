@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from .. import events
 from ..errors import UserFacingError
 from ..protocol import wire
-from ..protocol.handshake import check_challenge
+from ..protocol.handshake import challenge_in, check_challenge
 from ..protocol.messages import Challenge, Goodbye, Hello, Message, decode, encode
 from .proxy import SYSTEM, find_proxy, refusal
 from .tls import peer_key, tls_fault
@@ -200,10 +200,7 @@ class Link:
     async def _challenged(self, connection: ClientConnection) -> Challenge:
         """The coordinator's first message, once it has proved who it is. Raises UserFacingError where it has not."""
         async with asyncio.timeout(_CHALLENGE_SECONDS):
-            frame = await connection.recv()
-        given = decode(frame if isinstance(frame, str) else "")
-        if not isinstance(given, Challenge):  # a goodbye neither: anybody on the line could say it
-            raise UserFacingError("protocol.not_understood", place=given.type, reason="a challenge comes first")
+            given = challenge_in(await connection.recv())
         own = peer_key(connection.transport.get_extra_info("ssl_object")) if self.tls else ""
         check_challenge(given, own, self.expected)
         return given

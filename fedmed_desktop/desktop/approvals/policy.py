@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from ...federation.gate import same_person
 from ...storage import Entry
 from ...wording import sentence, tr
 from ..work.desk import Desk
@@ -35,7 +36,7 @@ def policy_line(entry: Entry, desk: Desk) -> tuple[str, Literal["dim", "ink", "b
 def asks_name(entry: Entry, desk: Desk, user: str) -> bool:
     """Whether a second person must say who they are, because the first one sits at this account."""
     said = desk.policies.get(entry.sha256)
-    return said is not None and said.people > 1 and _same(entry.first_by, user)
+    return said is not None and said.people > 1 and bool(entry.first_by) and same_person(entry.first_by, user)
 
 
 def why_not_send(entry: Entry, desk: Desk, user: str, second: str) -> str:
@@ -48,9 +49,9 @@ def why_not_send(entry: Entry, desk: Desk, user: str, second: str) -> str:
     name = second if asks_name(entry, desk, user) else user
     if not name.strip():
         return tr("A second person must approve: let them write their name above.")
-    if _same(name, entry.first_by):
+    if same_person(name, entry.first_by):
         return sentence("policy.same_person", {"name": entry.first_by})
-    if said.approvers is not None and not any(_same(name, one) for one in said.approvers):
+    if said.approvers is not None and not any(same_person(name, one) for one in said.approvers):
         return sentence("policy.not_approver", {"name": name, "names": ", ".join(said.approvers)})
     return ""
 
@@ -77,7 +78,3 @@ def held_back(entry: Entry, desk: Desk) -> str:
         return ""
     text = tr("Your hospital's policy lets nothing leave before {time} (hours).")
     return text.format(time=said.opens.astimezone().strftime("%a %d %b, %H:%M"))
-
-
-def _same(one: str, other: str) -> bool:
-    return bool(one) and one.strip().casefold() == other.strip().casefold()
