@@ -9,7 +9,6 @@ closes a round. After a restart every site has its whole time again.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -151,7 +150,8 @@ class Watch:
             "upload": {site: at for site, at in left.items() if transfers[site] == "upload"},
         }
         if state.phase in ("open", "evaluating") and state.closes:
-            runs["train"] = dict.fromkeys(_without(state.unanswered(), *runs.values()), state.closes)
+            elsewhere = {site for each in runs.values() for site in each}
+            runs["train"] = {site: state.closes for site in state.unanswered() if site not in elsewhere}
         found = []
         for name, time in self._spec.round.deadlines.items():
             each = runs.get(name, {})
@@ -179,7 +179,3 @@ class Watch:
         """When the transfer of each site that is waited for and has one counts as stalled, unless something moves."""
         times, since = self._spec.round.deadlines, self._since(state)
         return {site: since[site] + times[name] for site, name in self._transfers(state).items() if site in since}
-
-
-def _without(sites: Collection[str], *others: Collection[str]) -> list[str]:
-    return [site for site in sites if not any(site in one for one in others)]

@@ -107,9 +107,8 @@ class Screening(Frozen):
     @property
     def counted_norms(self) -> list[float]:
         """Norms of the changes that were combined, as they were."""
-        most = {"clipped": self.limit} if self.limit is not None else {}
         counted = [one for one in self.sites.values() if one.counts]
-        return [min([one.norm, *(most[each] for each in one.findings if each in most)]) for one in counted]
+        return [self.limit if self.limit is not None and "clipped" in one.findings else one.norm for one in counted]
 
 
 def recent_norms(screenings: Iterable[Screening | None], window: int) -> tuple[float, ...]:

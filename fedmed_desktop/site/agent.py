@@ -297,7 +297,8 @@ class SiteAgent:
     async def _welcome(self, welcome: messages.Welcome) -> None:
         self._part.check_spec(welcome.spec)
         await asyncio.to_thread(self._remember, welcome)
-        self._bond = Bond(welcome.federation, self._key.public if self._key else "", self._coordinator)
+        assert self._key is not None
+        self._bond = Bond(welcome.federation, self._key.public, self._coordinator)
         await self._show_identity(waits=False)
         self._driver.computing.prepare(welcome.spec, self._pass_on_fault)
         await self._driver.take(partial(self._part.welcomed, welcome.spec, welcome.round))

@@ -86,7 +86,7 @@ class Driver:
         self._clock = clock
         self._done = done
         self._policy = policy  # read off the loop
-        self._signed = time.monotonic()
+        self._last_sign = time.monotonic()
         self._lock = threading.RLock()  # keeps in order what several threads tell
         self._turn = asyncio.Lock()
         self._work: asyncio.Task[None] | None = None  # fetches, trains or asks
@@ -297,8 +297,8 @@ class Driver:
     def _computed(self, event: events.Event) -> None:
         """Passes on what the working thread tells, which shows that it works."""
         self._emit(event)
-        if time.monotonic() - self._signed >= _SIGN_EVERY:
-            self._signed = time.monotonic()
+        if time.monotonic() - self._last_sign >= _SIGN_EVERY:
+            self._last_sign = time.monotonic()
             self.tell(self.part.works)
 
     def _warn(self, fault: UserFacingError) -> None:
