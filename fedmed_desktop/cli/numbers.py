@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
@@ -29,11 +28,8 @@ positive = whole(1)
 
 def host_and_port(text: str) -> str:
     """Reads an address such as federation.example.org:8765 or [::1]:8765."""
-    try:
-        parts = urlsplit(f"//{text}")
-        good = parts.netloc == text and parts.hostname and parts.port and "@" not in text
-    except ValueError:
-        good = False
-    if not good:
+    from ..protocol.invitation import is_address
+
+    if not is_address(text):
         raise argparse.ArgumentTypeError(f"{text!r} must be a host and a port, such as federation.example.org:8765")
     return text

@@ -116,10 +116,18 @@ def _parsed(body: bytes) -> Invitation:
     name, at = _text(body, at)
     if at != len(body) or body[1] & ~_ROOTS or clean_name(name) != name:
         raise ValueError
-    parts = urlsplit(f"//{address}")
-    if parts.netloc != address or not parts.hostname or not parts.port or "@" in address:
+    if not is_address(address):
         raise ValueError
     return Invitation(address, fingerprint, code, name, bool(body[1] & _ROOTS))
+
+
+def is_address(text: str) -> bool:
+    """Whether this is a host and a port, such as federation.example.org:8765 or [::1]:8765."""
+    try:
+        parts = urlsplit(f"//{text}")
+        return bool(parts.netloc == text and parts.hostname and parts.port and "@" not in text)
+    except ValueError:
+        return False
 
 
 def _text(body: bytes, at: int) -> tuple[str, int]:

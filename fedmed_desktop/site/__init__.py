@@ -2,8 +2,9 @@
 """A site: its agent, the person's approval, one thread for training, and a connection that comes back by itself."""
 
 from ..storage import Record
+from ..storage.audit import operating_user
 from .agent import SiteAgent
-from .approval import TAKE_BACK, Approver, RuleApprover, Verdict, operating_user
+from .approval import TAKE_BACK, Approver, RuleApprover, Verdict
 from .holdings import as_one, with_own_b
 from .jobs import Jobs
 from .link import Backoff

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -44,11 +42,3 @@ class RuleApprover:
 
     async def decide(self, entry: Entry) -> Verdict:
         return Verdict(approve=True, by="rule", reason=self._reason, delay=timedelta(0))
-
-
-def operating_user() -> str:
-    """Name of the account that is logged in, for the record of a decision; its number if it has no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"

@@ -57,7 +57,7 @@ class Audit:
         self.path = path
         self._side: Side = side
         self.owner = owner
-        self._os_user = _os_user()
+        self._os_user = operating_user()
         self._lock = threading.Lock()
         self._owed: list[AuditRow] = []  # results that the disk did not take
         self._database = Database(path, _MIGRATIONS, shared=True)
@@ -164,8 +164,8 @@ class Audit:
             raise damaged_row(self.path, TABLE, row[0], "cannot be read") from error
 
 
-def _os_user() -> str:
-    """The account that the program runs under; its number if it has no name, as in a container."""
+def operating_user() -> str:
+    """Name of the account that the program runs under; its number if it has no name, as in a container."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
