@@ -44,13 +44,13 @@ MODES: Final[dict[str, tuple[str, str]]] = {
     "--rotate": ("let a site that has joined come with a new key", "fedmed_desktop.cli.inviting:rotate"),
     "--sites": ("list the sites of a federation, with six words to compare", "fedmed_desktop.cli.sites:show"),
     "--confirm": ("admit a site that waits, once its six words are yours", "fedmed_desktop.cli.sites:confirm"),
+    "--revoke": ("shut a site out, or take its invitation back", "fedmed_desktop.cli.sites:revoke"),
     "--backup": ("copy a coordinator's data folder, also while it runs", "fedmed_desktop.cli.backup:run"),
     "--export-round": (
         "write a round to a file, for a site without a connection",
         "fedmed_desktop.cli.carrying:export",
     ),
     "--import-update": ("take the answer of such a site from a file", "fedmed_desktop.cli.carrying:take"),
-    "--revoke": ("shut a site out, or take its invitation back", "fedmed_desktop.cli.sites:revoke"),
 }
 # What follows a flag; it is the first of the arguments that the mode's function takes.
 VALUES: Final[dict[str, str]] = {

@@ -123,7 +123,7 @@ async def _give_signs(taken: Path) -> None:
             os.utime(taken)
 
 
-def hand_over(data_dir: Path, errand: Errand, given: Path | None, fetch: Callable[[Path], None] | None) -> Any:
+def hand_over(data_dir: Path, errand: Errand, given: Path | None, fetch: Callable[[Path], None]) -> Any:
     """Has the running coordinator do it, and waits; `fetch` takes what was made before it is removed.
 
     Raises UserFacingError: what went wrong there, or nobody does it.
@@ -143,8 +143,7 @@ def hand_over(data_dir: Path, errand: Errand, given: Path | None, fetch: Callabl
         done = _Done.model_validate_json(_waited_for(order).read_bytes())
         if done.code:
             raise UserFacingError(done.code, retryable=done.retryable, **done.params)
-        if fetch:
-            fetch(order.with_suffix(".out"))
+        fetch(order.with_suffix(".out"))
         return done.result
     except OSError as error:
         raise disk_fault(error, folder) from error

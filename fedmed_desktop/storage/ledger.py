@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ledger of the coordinator: accepted inputs in order, and a dump of the rounds at each close.
 
-Inputs are chained rows; so are the sites that joined before there was a registry. Dumps only save
-time: after a restart the last undamaged one is loaded and the inputs after it are replayed, which gives the same state
-to the last bit.
+Inputs are chained rows; so are the sites that joined before there was a registry. Dumps only save time: after a restart
+the last undamaged one is loaded and the inputs after it are replayed, which gives the same state to the last bit.
 """
 
 from __future__ import annotations

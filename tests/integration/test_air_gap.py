@@ -299,5 +299,5 @@ def test_that_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     from fedmed_desktop.coordinator.errands import Errand, hand_over
 
     with told_as("There is no file .*answer"):
-        hand_over(tmp_path, Errand(kind="import", by="host"), tmp_path / "answer", None)
+        hand_over(tmp_path, Errand(kind="import", by="host"), tmp_path / "answer", lambda made: None)
     assert not (tmp_path / "errands").exists()
