@@ -70,12 +70,14 @@ examples:
 """
 
 INTERRUPTED: Final = 130
+UNREAD: Final = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one mode, or the desktop, and returns its exit status: 2 for a user's mistake, 130 after Ctrl-C.
 
-    argparse leaves by SystemExit. New files are private (umask).
+    1 where nobody takes the output any more, as after `| head`. argparse leaves by SystemExit. New files are private
+    (umask).
     """
     os.umask(0o077)
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -85,7 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _without_mode(arguments)
         arguments.remove(flag)
         module, _, function = MODES[flag][1].partition(":")
-        return int(getattr(importlib.import_module(module), function)(arguments))
+        status = int(getattr(importlib.import_module(module), function)(arguments))
+        sys.stdout.flush()  # here, where it can be said, not when the interpreter ends
+        return status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush has somewhere to go
+        return UNREAD
     except (UserFacingError, OSError) as error:
         if isinstance(error, OSError) and error.filename is None:  # of no file that the user named
             raise

@@ -70,6 +70,17 @@ main(["--site", "--model", "m", "--notes", "n", "--data-dir", "d"])
 """
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_that_output_which_nobody_reads_is_no_traceback(unbuffered: str) -> None:
+    read, write = os.pipe()
+    os.close(read)  # as `| head` does once it has enough
+    environ = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-m", "fedmed_desktop", "--check-policy"]
+    found = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120, env=environ)
+    os.close(write)
+    assert found.returncode == 1 and found.stderr == ""
+
+
 HELPED = """
 import contextlib, io, sys
 from fedmed_desktop.cli import main
