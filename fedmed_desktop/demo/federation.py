@@ -25,6 +25,7 @@ from ..site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
 from ..storage import BlobStore, Decision
 from ..training.preparation import LoadedBase, site_types_map, trainer_factory
 from .settings import DEMO_RULE, LORA, SHARED_NOTES, TRAINING, TYPES, DemoOptions, site_folders
+from .turns import Turns
 
 
 @dataclass(frozen=True)
@@ -104,15 +105,20 @@ async def run_federation(
 ) -> Finished:
     """Runs all rounds. The first site is the operator's; without an `operator`, the demo rule decides there too.
 
+    It computes first in each round, so that who watches has something to see and to decide while the others compute.
+
     `joined` gets the operator's agent before any agent runs.
     Raises UserFacingError, also if the federation pauses: nobody could resume a demonstration.
     """
     paused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    turns = Turns(jobs)
 
     def watch(event: events.Event) -> None:
         if isinstance(event, events.FederationPaused) and event.reason == "quorum" and not paused.done():
             # Always from the loop: the coordinator says so, not the working thread.
             paused.set_exception(UserFacingError("demo.paused", round=event.round))
+        if isinstance(event, events.RoundOpened):
+            turns.new_round()
         emit(event)
 
     blobs = BlobStore(folder / "coordinator" / "blobs")
@@ -131,7 +137,7 @@ async def run_federation(
                         base_fingerprint=spec.base.fingerprint,
                         make_trainer=trainer_factory(base, site.name, site.notes, site.folder, emit),
                         approver=operator if operator and number == 0 else RuleApprover(DEMO_RULE),
-                        jobs=jobs,
+                        jobs=turns.others if number else turns.first,
                         emit=emit,
                         backoff=Backoff(first=0.1, most=2.0),
                     )
