@@ -22,6 +22,8 @@ from pydantic import (
     model_validator,
 )
 
+from ..scores import TaskName
+
 
 def _whole(text: str) -> str:
     """JSON may escape half a surrogate pair; no tokeniser, file or socket takes such a string."""
@@ -77,18 +79,30 @@ class Relation(_Record):
 
 
 class Note(_Record):
-    """A clinical text with its entities and relations. Raises pydantic.ValidationError if they do not fit.
+    """A clinical text with its annotation. Raises pydantic.ValidationError if they do not fit.
 
-    For the task "text" annotations are not needed. `specialty`: the medical one, if the corpus has it.
+    `codes`: ICD-10-CM codes of the whole note, dotted, upper case. `question` is about the text (or the text is the
+    question, and this is None), `options` its answers to choose from and `answer` the number of the right one, from 0.
+    `summary`: what a person wrote about the text. `patient` and `document` say which notes belong together when notes
+    are split; `specialty` is the medical one. `tasks`: those that the note is annotated for, also where there was
+    nothing to annotate; None: those whose labels it has.
     """
 
     id: Name
     text: Text
     entities: tuple[Entity, ...] = ()
     relations: tuple[Relation, ...] = ()
+    codes: tuple[Name, ...] | None = None
+    question: Text | None = None
+    options: tuple[Text, ...] = ()
+    answer: StrictInt | None = None
+    summary: Text | None = None
+    patient: Name | None = None
+    document: Name | None = None
     specialty: Name | None = None
+    tasks: tuple[TaskName, ...] | None = None
 
-    @field_validator("specialty", mode="before")
+    @field_validator("specialty", "patient", "document", mode="before")
     @classmethod
     def _blank_is_none(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
@@ -105,6 +119,8 @@ class Note(_Record):
         for number, relation in enumerate(self.relations, start=1):
             if relation.head not in ids or relation.tail not in ids:
                 raise ValueError(f"relation {number} points to an entity id that the note does not have")
+        if self.answer is not None and not 0 <= self.answer < len(self.options):
+            raise ValueError(f"answer {self.answer} is not the number of one of its {len(self.options)} options")
         return self
 
 
