@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, Protocol, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -146,6 +146,12 @@ class Scores(BaseModel):
     def scored(self) -> tuple[TaskName, ...]:
         """The tasks, in the order in which they are shown."""
         return tuple(name for name in TASKS if name in self.tasks)
+
+    def by_type(self) -> Iterator[tuple[TaskName, str, Counts]]:
+        """Strict counts of every type of every task: tasks in the order in which they are shown, types by name."""
+        for task in self.scored:
+            for kind, counts in sorted(self[task].strict.items()):
+                yield task, kind, counts
 
     @property
     def headline(self) -> float:

@@ -111,9 +111,11 @@ def evidence_table(entry: Entry, destination: str) -> Table:
     for name, value in scalars(report):
         table.add_row(f"leaves: {name}", value)
     table.add_row("never", "note text, labels, names, your reason")
-    for kind, after in sorted(evidence.scores_after.strict.items()):
-        before = evidence.scores_before.strict.get(kind)
-        table.add_row(f"F1 {kind}", (f"{before.f1:.2f} -> " if before else "") + f"{after.f1:.2f}")
+    earlier = {(task, kind): counts for task, kind, counts in evidence.scores_before.by_type()}
+    for task, kind, after in evidence.scores_after.by_type():
+        before = earlier.get((task, kind))
+        named = kind if len(evidence.scores_after.tasks) == 1 else f"{task}: {kind}"
+        table.add_row(f"F1 {named}", (f"{before.f1:.2f} -> " if before else "") + f"{after.f1:.2f}")
     if update.parts:
         table.add_row("model drift", _measured(evidence.model_drift))
         table.add_row("performance drift", _measured(evidence.performance_drift))

@@ -177,7 +177,7 @@ class TableFace:
             case events.TrainingStep():
                 row.step, row.steps, row.loss = event.step, event.steps, event.loss
             case events.Evaluated():
-                row.loss, row.score = event.loss, event.scores.f1_strict
+                row.loss, row.score = event.loss, event.scores.headline
             case events.GenerationProgress():
                 row.note = f"{event.done} of {event.total} notes"
             case events.ConnectionChanged(state="lost"):

@@ -160,7 +160,5 @@ def _print_outcome(result: DemoResult) -> None:
 
 
 def _cells(result: DemoResult, scores: TestScores) -> list[str]:
-    own = [
-        f"{scores.by_site[site.name].f1_strict:.3f}" if site.name in scores.by_site else "-" for site in result.sites
-    ]
-    return [f"{scores.pooled.f1_strict:.3f}", *own]
+    own = [f"{scores.by_site[site.name].headline:.3f}" if site.name in scores.by_site else "-" for site in result.sites]
+    return [f"{scores.pooled.headline:.3f}", *own]

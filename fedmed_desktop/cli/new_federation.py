@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..federation import FederationSpec
 from ..federation.spec import SharedNote, shared_note
+from ..scores import TASKS
 from .numbers import positive, whole
 from .scoring import DEFAULT_NOTES, plain, typed
 
@@ -30,8 +31,9 @@ def run(argv: list[str]) -> int:
         options.seed,
         name=options.name,
         environment=options.environment,
-        task=options.task,
+        tasks=options.task,
         types=types,
+        modifiers=_names(options.modifiers),
         rounds=options.rounds,
         method={"name": options.method} | needs.method,
         training={"steps": options.steps} if options.steps else {"epochs": options.epochs},
@@ -65,11 +67,19 @@ def _print_outcome(path: Path, spec: FederationSpec, needs: _Needs) -> None:
 
 
 def _types(options: argparse.Namespace) -> tuple[str, ...]:
-    if options.task == "text" and options.notes_types:
-        _parser().error("--task text reads no entities: leave out --notes-types")
-    if options.task == "entities" and not options.notes_types:
+    options.task = options.task or ["entities"]
+    marks = {"entities", "relations"} & set(options.task)
+    if not marks and options.notes_types:
+        _parser().error(f"--task {options.task[0]} reads no entities: leave out --notes-types")
+    if marks and not options.notes_types:
         _parser().error("--notes-types is needed, such as drug,problem; without entities, --task text")
-    return tuple(options.notes_types.replace(" ", "").split(",")) if options.notes_types else ()
+    if ("relations" in marks) != bool(options.modifiers):
+        _parser().error("--task relations and --modifiers go together, such as --modifiers dosage,route")
+    return _names(options.notes_types)
+
+
+def _names(listed: str | None) -> tuple[str, ...]:
+    return tuple(listed.replace(" ", "").split(",")) if listed else ()
 
 
 def _who_takes_part(options: argparse.Namespace) -> dict[str, int]:
@@ -94,7 +104,7 @@ def _needed(options: argparse.Namespace) -> _Needs:
 
     misfit = lacking(options.method, options.shared_notes is not None)
     if misfit == "methods.needs_histogram":
-        counted, words = _HISTOGRAMS[options.task]
+        counted, words = _HISTOGRAMS["types" if options.notes_types else "specialties"]
         return _Needs(share={"histogram": counted}, notes=(f"{options.method} needs share.histogram: {words}.",))
     if misfit == "methods.no_shared_notes":
         told = "Without --shared-notes the coordinator measures each update, on notes of its own."
@@ -103,15 +113,15 @@ def _needed(options: argparse.Namespace) -> _Needs:
 
 
 _HISTOGRAMS = {
-    "entities": ("types", "each site reports how many entities of each type its training notes have"),
-    "text": ("specialties", "each site reports how many training notes each specialty has"),
+    "types": ("types", "each site reports how many entities of each type its training notes have"),
+    "specialties": ("specialties", "each site reports how many training notes each specialty has"),
 }
 
 
 def _shared_notes(options: argparse.Namespace, types: tuple[str, ...]) -> tuple[SharedNote, ...]:
-    """The first notes of a file in the federation's types, or their texts alone for the task "text"."""
+    """The first notes of a file in the federation's types, or their texts alone where there are no types."""
     path, most = options.shared_notes, options.shared_count
-    if options.task == "text":
+    if not types:
         return tuple(SharedNote(text=note.text) for note in plain(path, most))
     return tuple(shared_note(note) for note in typed(path, types, most)[0])
 
@@ -126,10 +136,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--notes-types", metavar="A,B", help="entity types, such as drug,problem")
     parser.add_argument(
         "--task",
-        choices=["entities", "text"],
-        default="entities",
-        help="mark entities in notes, or learn the notes' own text, which needs no labels (default entities)",
+        choices=TASKS,
+        action="append",
+        help="what the model learns, once or several times (default entities): entities; relations, their modifiers; "
+        "codes, of ICD-10-CM; questions; summaries; or text alone, which needs no labels",
     )
+    parser.add_argument("--modifiers", metavar="A,B", help="modifiers for the task relations, such as dosage,route")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
     parser.add_argument("--name", default="New federation")
     parser.add_argument(

@@ -52,23 +52,15 @@ def make_scorer(spec: FederationSpec, model: str, notes: Path, most: int) -> Sco
     from ..lora.base_model import file_state, fingerprint
     from ..training.base import resolve_model
     from ..training.loading import LoadedBase
-    from ..training.scoring import SharedNotesScorer
+    from ..training.scoring import SharedNotesScorer, asked_for
+    from ..training.site_tasks import all_tasks
 
     folder = resolve_model(model)
     state = file_state(folder)
     if (found := fingerprint(folder)) != spec.base.fingerprint:
         raise UserFacingError("coordinator.other_base", found=found[:12], expected=spec.base.fingerprint[:12])
-    if spec.task == "text":
-        chosen, types = plain(notes, most), spec.types
-    else:
-        chosen, types = typed(notes, spec.types, most)
-    settings = spec.training
+    chosen, types = typed(notes, spec.types, most) if spec.types else (plain(notes, most), ())
+    settings, tasks = spec.training, all_tasks(spec, types)
     return SharedNotesScorer(
-        LoadedBase(folder, state=state),
-        chosen,
-        types,
-        spec.answer_form,
-        spec.task,
-        settings.max_tokens,
-        settings.loss_on,
+        LoadedBase(folder, state=state), asked_for(chosen, types), tasks, settings.max_tokens, settings.loss_on
     )

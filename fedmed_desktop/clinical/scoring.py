@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..scores import Counts, Scores
+from ..scores import Counts, TaskScores
 from .notes import Span
 
 
-def score(gold: Iterable[Span], predicted: Iterable[Span], types: Iterable[str]) -> Scores:
+def score(gold: Iterable[Span], predicted: Iterable[Span], types: Iterable[str]) -> TaskScores:
     """Scores of one text for exactly the asked `types`, zeros included; other types are ignored.
 
     strict: the same span and type. lenient: the same type and at least one character in common, each span matched at
@@ -29,7 +29,7 @@ def score(gold: Iterable[Span], predicted: Iterable[Span], types: Iterable[str])
         lenient[name] = _counts(_overlapping(sorted(true_here), sorted(found_here)), true_here, found_here)
     true_places, found_places = ({(s.start, s.end) for s in spans if s.type in strict} for spans in (true, found))
     unified = _counts(len(true_places & found_places), true_places, found_places)
-    return Scores(strict=strict, lenient=lenient, unified=unified)
+    return TaskScores(strict=strict, lenient=lenient, unified=unified)
 
 
 def _counts(matched: int, true: set[Span] | set[tuple[int, int]], found: set[Span] | set[tuple[int, int]]) -> Counts:

@@ -182,8 +182,8 @@ def _now_and_then(side: Side, put: Put) -> Callable[[Reading], None]:
 
 
 def _row(scores: TestScores, sites: list[str]) -> dict[str, float]:
-    own = {site: scores.by_site[site].f1_strict for site in sites if site in scores.by_site}
-    return {tr("All sites"): scores.pooled.f1_strict, **own}
+    own = {site: scores.by_site[site].headline for site in sites if site in scores.by_site}
+    return {tr("All sites"): scores.pooled.headline, **own}
 
 
 def application() -> QApplication:

@@ -151,7 +151,7 @@ def _facts(entry: Entry, spec: FederationSpec, entries: Iterable[Entry]) -> Fact
         bytes=entry.update.size,
         notes=(report.notes if counted is None else counted) if trains else None,
         norm_ratio=_norm_ratio(entry, entries) if trains else None,
-        f1_gain=after.f1_strict - before.f1_strict if Scores() not in (before, after) else None,
+        f1_gain=after.headline - before.headline if Scores() not in (before, after) else None,
     )
 
 

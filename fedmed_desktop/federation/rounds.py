@@ -307,5 +307,5 @@ class Rounds:
         """Entity types in the report's scores and histogram; unknown ones would shift every other site's drift."""
         report = update.report
         counted = report.histogram if self.spec.share.histogram == "types" else {}
-        scores = (report.scores_before, report.scores_after)
+        scores = (report.scores_before["entities"], report.scores_after["entities"])
         return {*counted, *(name for one in scores for name in (*one.strict, *one.lenient))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..scores import Counts, Scores
+from ..scores import Counts, Scores, TaskScores
 from .update import Report
 
 
@@ -17,16 +17,24 @@ def scalars(report: Report) -> Iterator[tuple[str, str]]:
     for name, value in report:
         words = name.replace("_", " ")
         if isinstance(value, Scores):
-            for sort, counts in (("strict", value.strict), ("lenient", value.lenient)):
-                for kind, count in sorted(counts.items()):
-                    yield f"{words}, {sort}, {kind}", _counted(count)
-            if value != Scores():
-                yield f"{words}, any type", _counted(value.unified)
+            for task in value.scored:
+                # One task needs no name: it is the federation's.
+                yield from _of_task(words if len(value.tasks) == 1 else f"{words}, {task}", value[task])
         elif isinstance(value, dict):
             for kind, number in sorted(value.items()):
                 yield f"{words}, {kind}", str(number)
         elif value is not None:
             yield words, f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _of_task(words: str, scores: TaskScores) -> Iterator[tuple[str, str]]:
+    for sort, counts in (("strict", scores.strict), ("lenient", scores.lenient)):
+        for kind, count in sorted(counts.items()):
+            yield f"{words}, {sort}, {kind}", _counted(count)
+    if scores.strict:
+        yield f"{words}, any type", _counted(scores.unified)
+    for name, mean in sorted(scores.means.items()):
+        yield f"{words}, {name}", f"{mean.value:.4f}, mean of {mean.of}"
 
 
 def _counted(counts: Counts) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import tomli_w
 from pydantic import Field, field_validator, model_validator
@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from ..bounds import Count, PositiveFloat, PositiveInt
 from ..files import read_toml
 from ..lora.algebra import Cut
+from ..scores import TASKS, TaskName
 from ..standing import DeadlineName
 from .checked import checked
 from .combine import Combining
@@ -150,13 +151,31 @@ def shared_note(note: object) -> SharedNote:
     return SharedNote.model_validate(note, from_attributes=True)
 
 
+def with_tasks(data: Any) -> Any:
+    """A table in which `task` names the one task, as files did when there was only one, with `tasks` instead."""
+    if isinstance(data, Mapping) and "task" in data and "tasks" not in data:
+        return {**{key: value for key, value in data.items() if key != "task"}, "tasks": [data["task"]]}
+    return data
+
+
+def ordered_tasks(tasks: Sequence[TaskName]) -> tuple[TaskName, ...]:
+    """The tasks in the order in which they are always shown. Raises ValueError where they do not go together."""
+    if len(set(tasks)) < len(tasks):
+        raise ValueError("a task is named twice")
+    if "text" in tasks and len(tasks) > 1:
+        raise ValueError('"text" is learned without labels and goes with no other task: leave it out, or name it alone')
+    return tuple(name for name in TASKS if name in tasks)
+
+
 class FederationSpec(Frozen):
     """A federation's specification, read by `load_spec` and written by `dump_spec`.
 
     `environment`: "production" for work that counts, else "test"; faces warn by it. `combine`: how updates become one
     adapter (federation.combine); by default the first way that fits the method.
 
-    task "entities": notes are annotated with `types`. "text": causal loss on the notes themselves, without labels.
+    `tasks` (clinical.tasks): "entities" are mentions of `types`; "relations" are `modifiers` of these, with their
+    links. A site trains on those that its notes have labels for. "text", always alone: causal loss on the notes
+    themselves, without labels. prompt "chat": prompts go through the base's own chat template.
     score_on "loss": sites report losses alone and generate no answers, which would take most of a small round's time.
     `shared_notes`: public notes, on which some methods measure each site's model.
     """
@@ -164,12 +183,14 @@ class FederationSpec(Frozen):
     format: Literal[1] = FORMAT
     name: str = Field(min_length=1, max_length=80)
     environment: Literal["test", "production"] = "test"
-    task: Literal["entities", "text"] = "entities"
+    tasks: tuple[TaskName, ...] = Field(("entities",), min_length=1)
     types: tuple[str, ...] = ()
+    modifiers: tuple[str, ...] = ()
     score_on: Literal["answers", "loss"] = Field(
-        default_factory=lambda values: "loss" if values.get("task") == "text" else "answers"
+        default_factory=lambda values: "loss" if values.get("tasks") == ("text",) else "answers"
     )
     answer_form: Literal["html", "json"] = "html"
+    prompt: Literal["plain", "chat"] = "plain"
     rounds: int = Field(3, ge=1, le=10_000)
     seed: int = Field(0, ge=0, lt=2**32)
     base: BaseModelSpec
@@ -184,7 +205,17 @@ class FederationSpec(Frozen):
     screening: ScreeningSettings = ScreeningSettings()
     shared_notes: tuple[SharedNote, ...] = Field((), max_length=50)
 
-    @field_validator("types")
+    @model_validator(mode="before")
+    @classmethod
+    def _one_task_is_tasks(cls, data: Any) -> Any:
+        return with_tasks(data)
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_go_together(cls, tasks: tuple[TaskName, ...]) -> tuple[TaskName, ...]:
+        return ordered_tasks(tasks)
+
+    @field_validator("types", "modifiers")
     @classmethod
     def _types_are_plain(cls, types: tuple[str, ...]) -> tuple[str, ...]:
         if bad := [t for t in types if not t.isidentifier() or t != t.lower()]:
@@ -195,12 +226,17 @@ class FederationSpec(Frozen):
 
     @model_validator(mode="after")
     def _types_fit_the_task(self) -> FederationSpec:
-        if self.task == "entities" and not self.types:
-            raise ValueError('name at least one type of entity, or set task = "text"')
-        if self.task == "text" and self.score_on == "answers":
-            raise ValueError('task = "text" has no answers to score: set score_on = "loss"')
-        if self.task == "text" and self.share.histogram == "types":
-            raise ValueError('task = "text" reads no entities: set share.histogram = "specialties" or "none"')
+        marks = {"entities", "relations"} & set(self.tasks)
+        if marks and not self.types:
+            raise ValueError('name at least one type of entity, or set tasks = ["text"]')
+        if ("relations" in self.tasks) != bool(self.modifiers):
+            raise ValueError('the task "relations" and modifiers go together, such as modifiers = ["dosage", "route"]')
+        if both := sorted(set(self.types) & set(self.modifiers)):
+            raise ValueError(f"{both[0]!r} is named both as a type and as a modifier")
+        if self.tasks == ("text",) and self.score_on == "answers":
+            raise ValueError('tasks = ["text"] has no answers to score: set score_on = "loss"')
+        if not marks and self.share.histogram == "types":
+            raise ValueError('these tasks read no entities: set share.histogram = "specialties" or "none"')
         return self
 
     @model_validator(mode="after")

@@ -136,7 +136,7 @@ class CellRun:
             settings
             | {
                 "name": experiment.name,
-                "task": experiment.task,
+                "tasks": experiment.tasks,
                 "score_on": experiment.score_on,
                 "types": experiment.types,
                 "answer_form": experiment.answer_form,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -14,9 +14,10 @@ from ..federation import TrainingSettings
 from ..federation.checked import checked
 from ..federation.methods.method import HistogramOf, Setting
 from ..federation.plan import Frozen
-from ..federation.spec import LoraSettings
+from ..federation.spec import LoraSettings, ordered_tasks, with_tasks
 from ..files import read_toml
 from ..resources import resource
+from ..scores import TaskName
 from .choices import UNLABELLED, WITH_SPECIALTIES, CorpusChoice, Hardware, MethodChoice, SplitSettings, Type
 
 BUNDLED: Final = "bundled"
@@ -39,9 +40,9 @@ class Experiment(Frozen):
     name: str = Field(min_length=1, max_length=80)
     cost: str = Field("", max_length=300)
     model: str = Field(BUNDLED, min_length=1)
-    task: Literal["entities", "text"] = "entities"
+    tasks: tuple[TaskName, ...] = Field(("entities",), min_length=1)
     score_on: Literal["answers", "loss"] = Field(
-        default_factory=lambda values: "loss" if values.get("task") == "text" else "answers"
+        default_factory=lambda values: "loss" if values.get("tasks") == ("text",) else "answers"
     )
     types: tuple[Type, ...] = Field((), validate_default=True)
     answer_form: AnswerForm = "html"
@@ -62,22 +63,32 @@ class Experiment(Frozen):
     methods: tuple[MethodChoice, ...] = ()
     baselines: tuple[Baseline, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_task_is_tasks(cls, data: Any) -> Any:
+        return with_tasks(data)
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_go_together(cls, tasks: tuple[TaskName, ...]) -> tuple[TaskName, ...]:
+        return ordered_tasks(tasks)
+
     @field_validator("types")
     @classmethod
     def _types_fit_the_task(cls, types: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if len(set(types)) != len(types):
             raise ValueError("a type is named twice")
-        if info.data.get("task") == "entities" and not types:
-            raise ValueError('name at least one type of entity, or set task = "text"')
-        if info.data.get("task") == "text" and types:
-            raise ValueError('task = "text" reads no entities: leave types out, or set task = "entities"')
+        if info.data.get("tasks") != ("text",) and not types:
+            raise ValueError('name at least one type of entity, or set tasks = ["text"]')
+        if info.data.get("tasks") == ("text",) and types:
+            raise ValueError('tasks = ["text"] reads no entities: leave types out, or set tasks = ["entities"]')
         return tuple(sorted(types))
 
     @field_validator("score_on")
     @classmethod
     def _text_has_no_answers(cls, score_on: str, info: ValidationInfo) -> str:
-        if info.data.get("task") == "text" and score_on == "answers":
-            raise ValueError('task = "text" has no answers to score: set score_on = "loss"')
+        if info.data.get("tasks") == ("text",) and score_on == "answers":
+            raise ValueError('tasks = ["text"] has no answers to score: set score_on = "loss"')
         return score_on
 
     @field_validator("tuning_seeds")
@@ -112,8 +123,8 @@ class Experiment(Frozen):
     @field_validator("histogram")
     @classmethod
     def _text_has_no_types(cls, histogram: str, info: ValidationInfo) -> str:
-        if info.data.get("task") == "text" and histogram == "types":
-            raise ValueError('task = "text" reads no entities: write "specialties", "none" or "auto"')
+        if info.data.get("tasks") == ("text",) and histogram == "types":
+            raise ValueError('tasks = ["text"] reads no entities: write "specialties", "none" or "auto"')
         return histogram
 
     @field_validator("corpora")
@@ -123,8 +134,8 @@ class Experiment(Frozen):
         if len(set(names)) != len(names):
             raise ValueError("a corpus is named twice")
         bare = UNLABELLED.intersection(names)
-        if info.data.get("task") == "entities" and bare:
-            raise ValueError(f'{min(bare)} has no entities: set task = "text", or name other corpora')
+        if info.data.get("types") and bare:
+            raise ValueError(f'{min(bare)} has no entities: set tasks = ["text"], or name other corpora')
         known = info.data.get("types")
         foreign = sorted({target for corpus in corpora for target in (corpus.types or {}).values()} - set(known or ()))
         if known is not None and foreign:
@@ -139,8 +150,8 @@ class Experiment(Frozen):
             raise ValueError(f"the notes of {min(without)} have no specialty: split otherwise, or leave it out")
         if split.of == "chapters" and (without := names - {"codiesp"}):
             raise ValueError(f"the notes of {min(without)} have no ICD-10 codes; only codiesp's have")
-        if split.of == "types" and info.data.get("task") == "text":
-            raise ValueError('task = "text" reads no entities: choose over = "specialties"')
+        if split.of == "types" and info.data.get("tasks") == ("text",):
+            raise ValueError('tasks = ["text"] reads no entities: choose over = "specialties"')
         types = set(info.data.get("types", ()))
         for lacking in split.lacking:
             if unknown := sorted(set(lacking) - types):
@@ -193,7 +204,7 @@ class Experiment(Frozen):
             return self.histogram
         if all(corpus.name in WITH_SPECIALTIES for corpus in self.corpora):
             return "specialties"
-        return "types" if self.task == "entities" else "none"
+        return "types" if self.types else "none"
 
     @property
     def model_folder(self) -> Path:

@@ -49,7 +49,7 @@ def pooled_loss(measured: Mapping[str, Measured]) -> float:
 
 
 def pooled_f1(measured: Mapping[str, Measured]) -> float:
-    return pool(measured[site].scores for site in sorted(measured)).f1_strict
+    return pool(measured[site].scores for site in sorted(measured)).headline
 
 
 def together(snapshots: Sequence[Snapshot]) -> Snapshot:

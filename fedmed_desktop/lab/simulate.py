@@ -229,7 +229,7 @@ def _site_row(site: LabSite, found: Measured, record: RoundRecord | None, traffi
         site=site.name,
         notes=len(site.notes.train),
         loss=found.loss,
-        counts=total(found.scores.strict.values()) if scored else None,
+        counts=total(counts for _, _, counts in found.scores.by_type()) if scored else None,
         bytes_up=traffic.up.get(site.name, 0),
         bytes_down=traffic.down.get(site.name, 0),
     )

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..clinical import AnswerForm, Note, build_answer, build_prompt, split_note
+from ..clinical import Note
+from ..clinical.tasks import Asked, Task
 from .plain_text import text_tokens
-
-Task = Literal["entities", "text"]
 
 _SORTED_BATCHES: Final = 32
 """Batches whose rows are sorted by length together: enough to leave 3 % padding, few enough for a random order."""
@@ -24,17 +23,19 @@ _SORTED_BATCHES: Final = 32
 
 @dataclass(frozen=True)
 class Example:
-    """One piece of a note: prompt and answer as tokens; the last piece's answer ends with the end of text.
+    """What is asked about one piece of a note: prompt and answer as tokens; the answer ends with the end of text.
 
-    The first token of an answer without a prompt is no label: nothing stands before it that could tell it.
+    The first token of an answer without a prompt is no label: nothing stands before it that could tell it. `options`
+    are answers to choose from, without the end of text.
     """
 
-    note: Note
+    asked: Asked
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
+    options: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
-        return len(self.prompt) + len(self.answer)
+        return len(self.prompt) + max(len(self.answer), *map(len, self.options), 0)
 
     def labels(self, loss_on: Literal["answer", "all"]) -> int:
         """Tokens that are predicted, each from those before it."""
@@ -42,10 +43,21 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Source:
+    """A note that one task asks about: its examples are `items[start:stop]`."""
+
+    task: Task
+    note: Note
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class Examples:
     """Examples made of a list of notes. `split` notes were cut into windows; pieces `left_out` did not fit even so."""
 
     items: tuple[Example, ...]
+    sources: tuple[Source, ...] = ()
     split: int = 0
     left_out: tuple[Note, ...] = ()
 
@@ -65,43 +77,62 @@ class Examples:
 class Encoder:
     """Tokenises prompt and answer apart, so that training and generation see the same prompt tokens.
 
-    In the task "text" there is no prompt: the note itself is learnt, to its last token.
+    Without tasks there is no prompt: the note itself is learnt, to its last token.
     """
 
-    def __init__(self, tokenizer: Any, types: Sequence[str], form: AnswerForm, task: Task = "entities") -> None:
+    def __init__(self, tokenizer: Any, tasks: Sequence[Task]) -> None:
         self._tokenizer = tokenizer
-        self._types, self._form, self._task = types, form, task
+        self._tasks = tuple(tasks)
         self._end = tokenizer.eos_token_id
         start = tokenizer.bos_token_id
         # Only where the tokenizer puts it there itself: Llama's does, Qwen's does not.
         begins = tokenizer("a")["input_ids"][0] == start
         self._start = (start,) if start is not None and begins else ()
 
-    def prompt(self, text: str) -> tuple[int, ...]:
-        return (*self._start, *self._tokens(build_prompt(text, self._types, self._form)))
+    def prompt(self, prompt: str) -> tuple[int, ...]:
+        """Tokens of a whole prompt, of which no word becomes a special token."""
+        return (*self._start, *self._tokens(prompt))
 
     def length(self, text: str) -> int:
         """Tokens of the bare text."""
         return len(self._tokens(text))
 
-    def encode(self, notes: Iterable[Note], max_tokens: int) -> Examples:
-        """Examples of at most `max_tokens`. Longer notes are cut between sentences; as plain text, between tokens."""
+    def encode(self, notes: Iterable[Note], max_tokens: int, *, reading: bool = False) -> Examples:
+        """Examples of at most `max_tokens`: what the tasks teach about the notes, or ask about them (`reading`).
+
+        A note gives examples for each task that it is labelled for. Longer notes are cut between sentences; as plain
+        text, between tokens.
+        """
         items: list[Example] = []
+        sources: list[Source] = []
         left_out: list[Note] = []
         split = 0
-        for note in notes:
-            pieces = self._text(note, max_tokens) if self._task == "text" else self._pieces(note, max_tokens)
-            items += [piece for piece in pieces if len(piece) <= max_tokens]
-            split += len(pieces) > 1
-            left_out += [piece.note for piece in pieces if len(piece) > max_tokens]
-        return Examples(tuple(items), split, tuple(left_out))
 
-    def _pieces(self, note: Note, max_tokens: int) -> list[Example]:
-        room, pieces = len(note.text), [self._example(note)]
+        def add(pieces: list[Example]) -> bool:
+            items.extend(piece for piece in pieces if len(piece) <= max_tokens)
+            left_out.extend(piece.asked.note for piece in pieces if len(piece) > max_tokens)
+            return len(pieces) > 1
+
+        for note in notes:
+            if not self._tasks:
+                split += add(self._text(note, max_tokens))
+            cut = False
+            for task in self._tasks:
+                if task.labelled(note):
+                    start = len(items)
+                    cut |= add(self._pieces(task, note, max_tokens, reading))
+                    sources.append(Source(task, note, start, len(items)))
+            split += cut
+        return Examples(tuple(items), tuple(sources), split, tuple(left_out))
+
+    def _pieces(self, task: Task, note: Note, max_tokens: int, reading: bool) -> list[Example]:
+        make = task.ask if reading else task.teach
+        room = len(note.text)
+        pieces = [self._example(asked) for asked in make(note, room)]
         # Halving finds a window that fits in a few tries; one of a few words is as short as makes sense.
         while room > 40 and any(len(piece) > max_tokens for piece in pieces):
             room //= 2
-            pieces = [self._example(window.note) for window in split_note(note, room)]
+            pieces = [self._example(asked) for asked in make(note, room)]
         return pieces
 
     def _text(self, note: Note, max_tokens: int) -> list[Example]:
@@ -117,12 +148,12 @@ class Encoder:
         for first in range(0, total, labels):
             known = 1 if first else len(self._start)
             window = tokens[first : first + labels + 1]
-            examples.append(Example(note, window[:known], window[known:]))
+            examples.append(Example(Asked(note, ""), window[:known], window[known:]))
         return examples
 
-    def _example(self, note: Note) -> Example:
-        answer = self._tokens(build_answer(note, self._types, self._form))
-        return Example(note, self.prompt(note.text), (*answer, self._end))
+    def _example(self, asked: Asked) -> Example:
+        options = tuple(tuple(self._tokens(option)) for option in asked.options)
+        return Example(asked, self.prompt(asked.prompt), (*self._tokens(asked.answer), self._end), options)
 
     def _tokens(self, text: str) -> list[int]:
         return text_tokens(self._tokenizer, text)

@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
-from ..clinical import AnswerForm, Note, parse_answer, score
+from ..clinical import Note
+from ..clinical.tasks import Answer, Prediction
 from ..errors import UserFacingError
 from ..scores import Scores
 from .base import BaseModel
-from .batches import Encoder, Examples, by_length, collate
+from .batches import Encoder, Examples, Source, by_length, collate
 from .generation import Request, answer_limit, folded_if_small, generate
 from .loop import label_losses
+from .ranking import likelihoods
 
 _PADDED_TOKENS = {"cpu": 2048, "cuda": 65536}
 _ROWS = {"cpu": 64, "cuda": 128}
@@ -32,9 +34,8 @@ class Evaluation:
 class Evaluator:
     """Evaluates whatever is in the base's slot. `check` may raise Stopped; it is called per batch and per token."""
 
-    def __init__(self, base: BaseModel, encoder: Encoder, types: Sequence[str], form: AnswerForm) -> None:
+    def __init__(self, base: BaseModel, encoder: Encoder) -> None:
         self._base, self._encoder = base, encoder
-        self._types, self._form = types, form
 
     @torch.inference_mode()
     def loss(self, examples: Examples, loss_on: Literal["answer", "all"], check: Callable[[], None]) -> float:
@@ -59,25 +60,49 @@ class Evaluator:
 
     def scores(
         self,
-        examples: Examples,
+        questions: Examples,
         max_new_tokens: int,
         progress: Callable[[int], None] = lambda done: None,
         check: Callable[[], None] = lambda: None,
     ) -> Scores:
-        """Pooled counts over the examples' notes, of the asked types; what did not fit counts as missed."""
-        base = self._base
-        lengths = [self._encoder.length(e.note.text) for e in examples.items]
+        """Pooled counts over the notes of `questions` (encoded for reading); what did not fit counts as missed."""
+        scores = Scores()
+        for source, prediction in self.predictions(questions, max_new_tokens, progress, check):
+            scores += Scores(tasks={source.task.name: source.task.score(source.note, prediction)})
+        return scores
+
+    def predictions(
+        self,
+        questions: Examples,
+        max_new_tokens: int,
+        progress: Callable[[int], None] = lambda done: None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Iterator[tuple[Source, Prediction]]:
+        """What the model says of each note, task by task, in the order of `questions`."""
+        answers = self._answers(questions, max_new_tokens, progress, check)
+        for source in questions.sources:
+            asked = [item.asked for item in questions.items[source.start : source.stop]]
+            yield source, source.task.predict(source.note, asked, answers[source.start : source.stop])
+
+    def _answers(
+        self, questions: Examples, max_new_tokens: int, progress: Callable[[int], None], check: Callable[[], None]
+    ) -> list[Answer]:
+        """Generated answers, or likelihoods where there are options; in the order of the items."""
+        base, items = self._base, questions.items
+        written = [i for i, item in enumerate(items) if not item.asked.options]
+        ranked = [i for i, item in enumerate(items) if item.asked.options]
+        lengths = [self._encoder.length(items[i].asked.note.text) for i in written]
         requests = [
-            Request(e.prompt, answer_limit(base, length, len(e.prompt), max_new_tokens))
-            for e, length in zip(examples.items, lengths, strict=True)
+            Request(items[i].prompt, answer_limit(base, length, len(items[i].prompt), max_new_tokens))
+            for i, length in zip(written, lengths, strict=True)
         ]
+        answers: list[Answer] = [""] * len(items)
         with folded_if_small(base):
-            answers = generate(base, requests, rows=_ROWS[base.device.name], progress=progress, check=check)
-        pooled = Scores()
-        for note in examples.left_out:
-            pooled += score([e.span for e in note.entities], [], self._types)
-        for example, tokens in zip(examples.items, answers, strict=True):
-            answer = self._base.tokenizer.decode(tokens, skip_special_tokens=True)
-            found = parse_answer(answer, example.note.text, self._types, self._form)
-            pooled += score([e.span for e in example.note.entities], found, self._types)
-        return pooled
+            tokens = generate(base, requests, rows=_ROWS[base.device.name], progress=progress, check=check)
+            chosen = likelihoods(base, [items[i] for i in ranked], _PADDED_TOKENS[base.device.name], check)
+        for i, answer in zip(written, tokens, strict=True):
+            answers[i] = str(base.tokenizer.decode(answer, skip_special_tokens=True))
+        for done, (i, options) in enumerate(zip(ranked, chosen, strict=True), start=len(written) + 1):
+            answers[i] = options
+            progress(done)
+        return answers

@@ -21,8 +21,8 @@ __all__ = ["LoadedBase", "site_types_map", "trainer_factory", "typed_notes"]
 def typed_notes(
     spec: FederationSpec, notes: SiteNotes, types_map: dict[str, str] | None
 ) -> tuple[SiteNotes, NotesReport]:
-    """The site's notes in the federation's types (for the task "text" without entities), and the training report."""
-    if spec.task == "text":
+    """The site's notes in the federation's types (without types, without entities), and the training report."""
+    if not spec.types:
         splits = [without_entities(split) for split in (notes.train, notes.validation, notes.test or ())]
         return SiteNotes(splits[0], splits[1], splits[2] or None), NotesReport(notes=len(notes.train), entities={})
 
@@ -64,7 +64,7 @@ def trainer_factory(
     """Makes the site's trainer for a specification; raises UserFacingError. `types_file` replaces types.toml."""
 
     def make(spec: FederationSpec) -> SiteTrainer:
-        types_map = None if spec.task == "text" else site_types_map(folder, types_file)
+        types_map = None if not spec.types else site_types_map(folder, types_file)
         typed, report = typed_notes(spec, notes, types_map)
         loaded = base.get()
         emit(

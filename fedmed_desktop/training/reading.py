@@ -17,6 +17,7 @@ import torch
 from ..clinical import AnswerForm, Note, Span, Window, parse_answer, split_note
 from ..clinical.partial_answer import PartialAnswer
 from ..clinical.reading import Lengths, Reading, ReadingSettings
+from ..clinical.tasks import Entities
 from ..errors import UserFacingError
 from ..federation.work import Control, Stopped
 from ..lora import Adapter
@@ -141,7 +142,8 @@ class _Job:
         check: Callable[[], None],
     ) -> None:
         self._base, self._types, self._form, self._settings = base, tuple(types), form, settings
-        self._encoder = Encoder(base.tokenizer, self._types, form)
+        self._task = Entities(types, form)
+        self._encoder = Encoder(base.tokenizer, [self._task])
         self._text_tokens = text_tokens
         self._account, self._check = account, check
 
@@ -154,7 +156,7 @@ class _Job:
 
     def _read(self, window: Window) -> None:
         text = window.note.text
-        prompt = self._encoder.prompt(text)
+        prompt = self._encoder.prompt(self._task.prompt(text))
         if len(prompt) >= self._base.context:
             raise UserFacingError("training.context_too_short", context=self._base.context)
         limit = answer_limit(self._base, self._encoder.length(text), len(prompt), self._settings.max_new_tokens)
@@ -185,7 +187,7 @@ class _Job:
         """Tokens needed over tokens allowed. The answer is taken as twice as long as the text: in the bundled notes,
         marked up, 1.6 times in the median and 2.2 at the 90th percentile."""
         words = self._encoder.length(text)
-        whole = len(self._encoder.prompt(text)) + 2 * words
+        whole = len(self._encoder.prompt(self._task.prompt(text))) + 2 * words
         return max(
             2 * words / self._settings.max_new_tokens,
             whole / min(self._settings.max_tokens, self._base.context),

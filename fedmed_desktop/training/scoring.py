@@ -6,34 +6,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from ..clinical import AnswerForm, Entity, Note, apply_types
+from ..clinical import Entity, Note, apply_types
+from ..clinical.tasks import Task
 from ..federation.spec import FederationSpec
 from ..federation.work import Control
 from ..lora import Adapter
-from .batches import Encoder, Task
+from .batches import Encoder
 from .evaluation import Evaluator
 from .loading import LoadedBase
 
 
 class SharedNotesScorer:
-    """Measures adapters on notes that are asked for all `types`. One thread at a time; the base is loaded at the first.
+    """Measures adapters on notes by these tasks (none: on the text itself). One thread at a time.
 
-    Of overlapping entities the longest stays, as at a site. Raises UserFacingError if the notes annotate other types
-    only.
+    The base is loaded at the first. The notes are in the federation's types (`asked_for`).
     """
 
     def __init__(
         self,
         base: LoadedBase,
         notes: Sequence[Note],
-        types: Sequence[str],
-        form: AnswerForm,
-        task: Task,
+        tasks: Sequence[Task],
         max_tokens: int,
         loss_on: Literal["answer", "all"] = "answer",
     ) -> None:
-        self._base, self._notes = base, asked_for(notes, types, task)
-        self._types, self._form, self._task = tuple(types), form, task
+        self._base, self._notes, self._tasks = base, tuple(notes), tuple(tasks)
         self._max_tokens: int = max_tokens
         self._loss_on: Literal["answer", "all"] = loss_on
         self._evaluator: Evaluator | None = None
@@ -46,8 +43,7 @@ class SharedNotesScorer:
         base = self._base.get()
         base.use_threads()
         if self._evaluator is None:
-            encoder = Encoder(base.tokenizer, self._types, self._form, self._task)
-            self._evaluator = Evaluator(base, encoder, self._types, self._form)
+            self._evaluator = Evaluator(base, Encoder(base.tokenizer, self._tasks))
         base.lora.attach(adapter, frozen)
         check = (control or Control()).check
         return self._evaluator.loss_of(self._notes, self._max_tokens, self._loss_on, check)
@@ -63,12 +59,12 @@ def shared_notes(spec: FederationSpec) -> list[Note]:
             if (words := shared.text[one.start : one.end]).strip()
         ]
         notes.append(Note(id=f"shared-{number}", text=shared.text, entities=tuple(entities)))
-    return asked_for(notes, spec.types, spec.task)
+    return asked_for(notes, spec.types)
 
 
-def asked_for(notes: Sequence[Note], types: Sequence[str], task: Task) -> list[Note]:
-    """Notes in the federation's types, made fit for prompts: no overlapping entities, and none for a text."""
-    if task == "text":
+def asked_for(notes: Sequence[Note], types: Sequence[str]) -> list[Note]:
+    """Notes in the federation's types, made fit for prompts: no overlapping entities; without types, none at all."""
+    if not types:
         return without_entities(notes)
     return apply_types(notes, types, {name: name for name in types})[0]
 

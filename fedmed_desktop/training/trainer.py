@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final, Literal, Self
 
 from ..bounds import LARGEST_SCALAR
-from ..clinical import AnswerForm, Note, SiteNotes, histogram
+from ..clinical import Note, SiteNotes, histogram
+from ..clinical.tasks import Task
 from ..errors import UserFacingError
 from ..events import Evaluated, GenerationProgress
 from ..federation.check import check_values
@@ -24,13 +25,14 @@ from ..lora.half import encode_update
 from ..lora.rotation import rotated
 from ..scores import Scores
 from .base import BaseModel
-from .batches import Encoder, Examples, Task
+from .batches import Encoder, Examples
 from .checkpoints import Checkpoint
 from .evaluation import Evaluation, Evaluator
 from .evidence import evidence
 from .job import Job
 from .loop import Training
 from .scoring import shared_notes
+from .site_tasks import all_tasks, site_tasks
 from .starting import CONTROL, PERSONAL, SiteAdapters, for_scoring, for_training, resized, variate
 
 __all__ = ["SiteTrainer", "Split", "resized"]
@@ -57,9 +59,10 @@ class _Trained:
 class SiteTrainer:
     """A base model and one site's notes in the federation's types; implements federation.work.Trainer.
 
-    The site is asked for and scored on `types` (none for the task "text"). With `score_on` "loss" no answers are
-    generated and all scores are empty. On the notes `shared`, asked for `all_types`, it measures its model after
-    training. One job at a time, events from the calling thread; trainers may share a base, but not at the same time.
+    The site is taught and scored on `tasks`, in which its own types are; without any it learns the text itself. With
+    `score_on` "loss" no answers are generated and all scores are empty. On the notes `shared` it measures its model
+    after training, by `shared_tasks`. One job at a time, events from the calling thread; trainers may share a base, but
+    not at the same time.
     """
 
     def __init__(
@@ -67,24 +70,22 @@ class SiteTrainer:
         base: BaseModel,
         site: str,
         notes: SiteNotes,
-        types: Sequence[str],
-        form: AnswerForm = "html",
+        tasks: Sequence[Task],
         share: ShareSettings | None = None,
         *,
-        task: Task = "entities",
         score_on: Literal["answers", "loss"] = "answers",
         shared: Sequence[Note] = (),
-        all_types: Sequence[str] = (),
+        shared_tasks: Sequence[Task] = (),
     ) -> None:
         self._base, self._site, self._notes = base, site, notes
-        self._encoder = Encoder(base.tokenizer, tuple(types), form, task)
-        self._evaluator = Evaluator(base, self._encoder, tuple(types), form)
+        self.tasks = tuple(tasks)
+        self._encoder = Encoder(base.tokenizer, tasks)
+        self._evaluator = Evaluator(base, self._encoder)
         self._share = share or ShareSettings()
         self._answers = score_on == "answers"
         self._shared = tuple(shared)
-        everything = Encoder(base.tokenizer, tuple(all_types or types), form, task)
-        self._shared_evaluator = Evaluator(base, everything, tuple(all_types or types), form)
-        self._encoded: dict[tuple[Split, int], Examples] = {}
+        self._shared_evaluator = Evaluator(base, Encoder(base.tokenizer, shared_tasks or tasks))
+        self._encoded: dict[tuple[Split, int, bool], Examples] = {}
 
     @classmethod
     def for_spec(cls, spec: FederationSpec, base: BaseModel, site: str, notes: SiteNotes, types: Sequence[str]) -> Self:
@@ -93,13 +94,11 @@ class SiteTrainer:
             base,
             site,
             notes,
-            types,
-            spec.answer_form,
+            site_tasks(spec, notes.train, types),
             spec.share,
-            task=spec.task,
             score_on=spec.score_on,
             shared=shared_notes(spec) if spec.method.scored_by == "sites" and spec.shared_notes else (),
-            all_types=spec.types,
+            shared_tasks=all_tasks(spec),
         )
 
     def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
@@ -194,15 +193,18 @@ class SiteTrainer:
         """Scores of an adapter (None: of the base alone) on any notes of the federation's types."""
         control = control or Control()
         self._base.use_threads()
-        examples = self._encoder.encode(notes, settings.max_tokens)
+        questions = self._encoder.encode(notes, settings.max_tokens, reading=True)
         self._base.lora.attach(adapter)
-        return self._evaluator.scores(examples, settings.max_new_tokens, check=control.check)
+        return self._evaluator.scores(questions, settings.max_new_tokens, check=control.check)
 
     def examples(self, split: Split, settings: TrainingSettings) -> Examples:
-        """The notes of a split as tokens; made once."""
-        key = (split, settings.max_tokens)
+        """The notes of a split as they are taught, in tokens; made once."""
+        return self._encode(split, settings, reading=False)
+
+    def _encode(self, split: Split, settings: TrainingSettings, *, reading: bool) -> Examples:
+        key = (split, settings.max_tokens, reading)
         if key not in self._encoded:
-            self._encoded[key] = self._encoder.encode(self._split(split), settings.max_tokens)
+            self._encoded[key] = self._encoder.encode(self._split(split), settings.max_tokens, reading=reading)
         return self._encoded[key]
 
     def _attach(self, adapters: SiteAdapters) -> None:
@@ -260,14 +262,16 @@ class SiteTrainer:
         return before
 
     def _evaluate(self, job: Job, examples: Examples, moment: Moment, split: Split = "validation") -> Evaluation:
-        settings, total = job.plan.training, len(examples.items)
-        if not total:
+        settings = job.plan.training
+        if not examples.items:
             raise _no_notes(split)
         loss = _reportable(self._evaluator.loss(examples, settings.loss_on, job.control.check), _MOMENTS[moment])
         scores = Scores()
         if self._answers:
+            questions = self._encode(split, settings, reading=True)
+            total = len(questions.items)
             scores = self._evaluator.scores(
-                examples,
+                questions,
                 settings.max_new_tokens,
                 lambda done: job.emit(GenerationProgress(done=done, total=total, **job.where)),
                 job.control.check,

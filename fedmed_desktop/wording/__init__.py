@@ -28,9 +28,10 @@ from . import (
     secrets,
     tls,
 )
+from .tasks import task_name
 from .translation import install, later, together, tr
 
-__all__ = ["SENTENCES", "install", "later", "sentence", "together", "told", "tr"]
+__all__ = ["SENTENCES", "install", "later", "sentence", "task_name", "together", "told", "tr"]
 
 Params = Mapping[str, str | int | float]
 

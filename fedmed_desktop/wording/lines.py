@@ -82,7 +82,7 @@ def line(event: events.Event) -> str | None:
         case events.Evaluated():
             return (
                 f"{event.site}: round {event.round}: {event.moment}: loss {event.loss:.3f}, "
-                f"F1 {event.scores.f1_strict:.3f}"
+                f"{'F1' if len(event.scores.tasks) <= 1 else 'score'} {event.scores.headline:.3f}"
             )
         case events.DecisionRecorded():
             because = f": {event.reason}" if event.reason else ""

@@ -5,14 +5,15 @@ Everything is read off the outbox's entry: the very bytes and numbers that an ap
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
 from ...federation import Evidence, Report
-from ...scores import Scores
+from ...scores import Scores, TaskName, TaskScores
 from ...storage import Entry
-from ...wording import later, together, tr
+from ...wording import later, task_name, together, tr
 from ..work.desk import Desk
 from ..work.progress import duration
 from .card_row import Line, Word
@@ -159,15 +160,28 @@ def _changes(report: Report, evidence: Evidence) -> tuple[Line, ...]:
     lines = []
     if after != Scores():
         compare = before != Scores()
-        lines.append(_change(tr("All types F1"), before.f1_strict if compare else None, after.f1_strict))
-        for kind, counts in sorted(after.strict.items()):
-            earlier = before.strict.get(kind)
-            lines.append(_change(f"{_capital(kind)} F1", earlier.f1 if earlier else None, counts.f1))
+        several = len(after.scored) > 1
+        if several:
+            lines.append(_change(tr("All tasks"), before.headline if compare else None, after.headline))
+        for task in after.scored:
+            lines += _changes_of(task, before.tasks.get(task), after[task], several=several)
     else:
         lines.append(Line("F1", tr(NOT_MEASURED)))
     if report.loss_after is None:
         return (*lines, Line(tr("Loss"), tr(NOT_MEASURED)))
     return (*lines, _change(tr("Loss"), report.loss_before, report.loss_after, lower_is_better=True))
+
+
+def _changes_of(task: TaskName, before: TaskScores | None, after: TaskScores, *, several: bool) -> Iterator[Line]:
+    """A task's own headline, and its types or, where nothing is counted, its means."""
+    name = task_name(task) if several else tr("All types F1")
+    yield _change(name, before.headline if before else None, after.headline)
+    for kind, counts in sorted(after.strict.items()):
+        earlier = before.strict.get(kind) if before else None
+        yield _change(f"{_capital(kind)} F1", earlier.f1 if earlier else None, counts.f1)
+    for kind, mean in sorted(after.means.items()):
+        known = before.means.get(kind) if before else None
+        yield _change(_capital(kind), known.value if known else None, mean.value)
 
 
 def _change(name: str, before: float | None, after: float, *, lower_is_better: bool = False) -> Line:
@@ -220,7 +234,7 @@ def _findings(report: Report, evidence: Evidence, last: float | None) -> list[Fi
         )
         found.append(Finding("norm_far_out", text.format(times=report.update_norm / last)))
     before, after = evidence.scores_before, evidence.scores_after
-    if before != Scores() and round(after.f1_strict, DIGITS) < round(before.f1_strict, DIGITS):
+    if before != Scores() and round(after.headline, DIGITS) < round(before.headline, DIGITS):
         text = tr("Training made it worse on your notes: F1 over all types fell from {before:.2f} to {after:.2f}.")
-        found.append(Finding("scores_worse", text.format(before=before.f1_strict, after=after.f1_strict)))
+        found.append(Finding("scores_worse", text.format(before=before.headline, after=after.headline)))
     return found

@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from ...scores import Scores
+from ...scores import TASKS, Scores, TaskName
 from ...storage.journal import MOST_STEPS
+from ...wording import task_name
 from ..charts.columns import NAN, Numbers
 from ..charts.scales import Axis
 from ..work.curves import Curves
@@ -138,16 +139,21 @@ class Series:
             return 0, {}
         last = max(self.curves.scores)
         before, after = (self.curves.scores[last].get(moment) for moment in ("before", "after"))
-        types = sorted({kind for scores in (before, after) if scores for kind in scores.strict})
-
-        def f1(scores: Scores | None, kind: str) -> float:
-            return scores.strict[kind].f1 if scores and kind in scores.strict else NAN
-
-        return last, {kind: (f1(before, kind), f1(after, kind)) for kind in types}
+        was, now = (_f1s(scores or Scores()) for scores in (before, after))
+        places = sorted(was.keys() | now.keys(), key=lambda place: (TASKS.index(place[0]), place[1]))
+        several = len({task for task, _ in places}) > 1
+        return last, {
+            f"{task_name(place[0])}: {place[1]}" if several else place[1]: (was.get(place, NAN), now.get(place, NAN))
+            for place in places
+        }
 
     def bytes_moved(self) -> tuple[int, int]:
         """Bytes of adapters sent and received, as far as this program saw; a blob that came twice counts once."""
         return sum(self.curves.moved["up"].values()), sum(self.curves.moved["down"].values())
+
+
+def _f1s(scores: Scores) -> dict[tuple[TaskName, str], float]:
+    return {(task, kind): counts.f1 for task, kind, counts in scores.by_type()}
 
 
 def _known(x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:

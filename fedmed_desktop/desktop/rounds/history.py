@@ -56,12 +56,12 @@ def _row(entry: Entry, answers: Mapping[str, Decision]) -> PastRound:
     report = entry.update.report
     final = entry.plan.kind == "evaluate"
     before, after = own_scores(entry)
-    scores = f"{after.f1_strict:.2f}" if final else f"{before.f1_strict:.2f} → {after.f1_strict:.2f}"
+    scores = f"{after.headline:.2f}" if final else f"{before.headline:.2f} → {after.headline:.2f}"
     texts = (
         tr("Final scores") if final else str(entry.plan.round),
         tr(part),
         _decided_by(entry, answers.get(entry.sha256)),
-        scores if after.strict else "–",
+        scores if after else "–",
         "–" if final else str(entry.plan.rank),
         (megabytes(entry.update.size) if entry.update.parts else tr("scores only"))
         if entry.state == "acknowledged"

@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ...scores import Scores, total
+from ...scores import Counts, Scores, TaskName, total
 from ...standing import ClosedRound
 from ...storage import Entry
-from ...wording import tr
+from ...wording import task_name, tr
 from ..work.desk import Desk
 
 MOST_TYPES = 5  # the Monitor shows all of them
 
 Way = Literal["ok", "bad", ""]
+_ByType = Mapping[tuple[TaskName, str], Counts]
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,19 @@ def improved(desk: Desk) -> Improved:
     if entry is None:
         return Improved(0, (), federation)
     before, after = own_scores(entry)
-    types = _by_support(before, after)
+    was, now = _counts(before), _counts(after)
+    types = _by_support(was, now)
+    several = len(after.tasks) > 1
     own = tuple(
-        Change(tr("{type}, on your notes").format(type=name.capitalize()), _f1(before, name), _f1(after, name))
-        for name in types[:MOST_TYPES]
+        Change(tr("{type}, on your notes").format(type=_named(one, several)), _f1(was, one), _f1(now, one))
+        for one in types[:MOST_TYPES]
     )
     return Improved(entry.plan.round, own, federation, max(0, len(types) - MOST_TYPES))
 
 
 def own_scores(entry: Entry) -> tuple[Scores, Scores]:
     """Before and after, on the site's own notes: the evidence has them also where the federation shares no scores."""
-    source = entry.evidence if entry.evidence.scores_after.strict else entry.update.report
+    source = entry.evidence if entry.evidence.scores_after else entry.update.report
     return source.scores_before, source.scores_after
 
 
@@ -80,20 +83,30 @@ def signed(value: float) -> str:
 
 
 def _last_scored(entries: Iterable[Entry]) -> Entry | None:
-    found = [e for e in entries if e.plan.kind == "train" and own_scores(e)[1].strict]
+    found = [e for e in entries if e.plan.kind == "train" and own_scores(e)[1]]
     return found[-1] if found else None
 
 
-def _by_support(before: Scores, after: Scores) -> list[str]:
+def _counts(scores: Scores) -> _ByType:
+    return {(task, kind): counts for task, kind, counts in scores.by_type()}
+
+
+def _named(one: tuple[TaskName, str], several: bool) -> str:
+    """The type, behind its task's name where there are several tasks."""
+    task, kind = one
+    return f"{task_name(task)}: {kind}" if several else kind.capitalize()
+
+
+def _by_support(before: _ByType, after: _ByType) -> list[tuple[TaskName, str]]:
     """Types that occur in the notes, the most frequent first; what is only ever invented comes last."""
-    names = before.strict.keys() | after.strict.keys()
-    counts = {name: total(s.strict[name] for s in (before, after) if name in s.strict) for name in names}
+    names = before.keys() | after.keys()
+    counts = {name: total(s[name] for s in (before, after) if name in s) for name in names}
     seen = [name for name in names if counts[name].tp + counts[name].fn + counts[name].fp]
     return sorted(seen, key=lambda name: (-(counts[name].tp + counts[name].fn), name))
 
 
-def _f1(scores: Scores, name: str) -> float:
-    return scores.strict[name].f1 if name in scores.strict else 0.0
+def _f1(scores: _ByType, name: tuple[TaskName, str]) -> float:
+    return scores[name].f1 if name in scores else 0.0
 
 
 def _federation(history: Iterable[ClosedRound]) -> tuple[Change, ...]:
@@ -104,9 +117,9 @@ def _federation(history: Iterable[ClosedRound]) -> tuple[Change, ...]:
         return ()
     last, before, after = scored[-1]
     label = tr("Before combining, %n site(s), round {round}", "", last.sent).format(round=last.round)
-    changes = [Change(label, before.f1_strict, after.f1_strict)]
+    changes = [Change(label, before.headline, after.headline)]
     first = scored[0]
     if len(scored) > 1:  # each round is scored with the adapter that the one before it was combined to
         label = tr("Combined model, %n site(s), since round {round}", "", last.sent).format(round=first[0].round)
-        changes.insert(0, Change(label, first[1].f1_strict, before.f1_strict))
+        changes.insert(0, Change(label, first[1].headline, before.headline))
     return tuple(changes)

@@ -139,7 +139,7 @@ class Curves:
         row = self._row(event.round)
         self._saw(row, event.time.timestamp())
         self.scores.setdefault(event.round, {})[event.moment] = event.scores
-        values = {f"loss_{event.moment}": event.loss, f"f1_{event.moment}": event.scores.f1_strict}
+        values = {f"loss_{event.moment}": event.loss, f"f1_{event.moment}": event.scores.headline}
         self.rounds.set(row, **values)
 
     def _evidence(self, entry: Entry) -> None:
@@ -154,7 +154,7 @@ class Curves:
         for moment, scores in (("before", evidence.scores_before), ("after", evidence.scores_after)):
             if scores != Scores():
                 self.scores.setdefault(entry.plan.round, {})[moment] = scores
-                known[f"f1_{moment}"] = scores.f1_strict
+                known[f"f1_{moment}"] = scores.headline
         self.rounds.set(row, **{name: value for name, value in known.items() if value is not None})
 
     def _row(self, round_number: int) -> int:

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tasks that a model is taught on clinical notes, one file each, behind one seam (`task.Task`)."""
+
+from __future__ import annotations
+
+from .entities import Entities
+from .task import Answer, Asked, Link, Prediction, Task
+
+__all__ = ["Answer", "Asked", "Entities", "Link", "Prediction", "Task"]

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The seam between notes and a model: what a task asks, what it teaches, what an answer means and what it is worth.
+
+A task is pure: notes and strings in, strings and counts out. Tokens, models and the choice of windows that fit are in
+`training`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from ...scores import TaskName, TaskScores
+from ..notes import Note, Span
+
+Answer = str | tuple[float, ...]
+"""Generated text or, where there are options to choose from, the mean log-likelihood per token of each (nats)."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One prompt about a note, or about the part of it that begins at `offset`, and the `answer` that would be right.
+
+    `options`: answers to choose from by their likelihood; empty where the model writes the answer. `note` is the part.
+    """
+
+    note: Note
+    prompt: str
+    answer: str = ""
+    options: tuple[str, ...] = ()
+    offset: int = 0
+
+
+class Link(NamedTuple):
+    """A modifier (`tail`) of a mention (`head`); its type is the tail's. Offsets are those of the whole note."""
+
+    head: Span
+    tail: Span
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model said of a whole note: of each field as much as its task has.
+
+    `codes`: (code, score), best first; the first `chosen` of them are what it would code. `option`: its number.
+    """
+
+    spans: tuple[Span, ...] = ()
+    links: tuple[Link, ...] = ()
+    codes: tuple[tuple[str, float], ...] = ()
+    chosen: int = 0
+    option: int | None = None
+    text: str | None = None
+
+
+class Task(Protocol):
+    """One task as one site has it: its types, its form of answer."""
+
+    @property
+    def name(self) -> TaskName: ...
+
+    def taught_by(self, notes: Sequence[Note]) -> bool:
+        """True if a site with these notes has labels for the task."""
+
+    def labelled(self, note: Note) -> bool:
+        """True if a note of such a site is to be taught and scored: labels that say "nothing here" count."""
+
+    def teach(self, note: Note, max_chars: int) -> list[Asked]:
+        """What training sees of a labelled note: inputs of at most `max_chars` characters, with their answers."""
+
+    def ask(self, note: Note, max_chars: int) -> list[Asked]:
+        """What is asked when the note is read; its labels decide nothing but `answer`."""
+
+    def predict(self, note: Note, asked: Sequence[Asked], answers: Sequence[Answer]) -> Prediction:
+        """What the answers say of the whole note. Any string is an answer. `asked` may lack what did not fit."""
+
+    def score(self, note: Note, prediction: Prediction) -> TaskScores:
+        """Counts against the note's labels; whatever was not asked counts as missed."""
