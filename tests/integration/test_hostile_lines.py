@@ -22,7 +22,7 @@ from fedmed_desktop.federation.work import Given
 from fedmed_desktop.lora import Adapter, Module
 from fedmed_desktop.protocol.messages import Receipt, Refused, Standing, Want, encode
 from fedmed_desktop.protocol.wire import MAX_HELLO_BYTES, longest_offer
-from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import BlobStore
 from tests.parts.federation import FINGERPRINT, INITIAL, moved, result_of, small_spec
@@ -199,7 +199,7 @@ async def test_that_the_longest_honest_offer_is_taken(types: int, letter: str, t
     names = tuple(f"adverse_drug_event_of_kind_{number:03}" for number in range(types))
     spec = small_spec(rounds=1, sites=1, quorum=1, types=names, share={"histogram": "specialties"})
     counts = {name: Counts(tp=LARGEST_COUNT, fp=LARGEST_COUNT, fn=LARGEST_COUNT) for name in names}
-    scores = Scores(strict=counts, lenient=counts)
+    scores = Scores.of_entities(TaskScores(strict=counts, lenient=counts))
     histogram = {f"{number:03}".rjust(80, letter): LARGEST_COUNT for number in range(200)}
     async with coordinator(tmp_path, spec, []) as (_, port), RawSite(port) as site:
         await site.join()

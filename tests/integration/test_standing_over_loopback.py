@@ -59,7 +59,7 @@ async def test_that_a_site_hears_of_the_others_as_counts_only(tmp_path: Path, jo
     first = last.history[0]
     assert first.sent == 3 and first.rank == 2 and first.other_ranks == (2, 2)
     assert first.weight is not None and 0 < first.weight < 1
-    assert first.scores_before is not None and first.scores_before.unified.tp == 5 + 3 + 3
+    assert first.scores_before is not None and first.scores_before["entities"].unified.tp == 5 + 3 + 3
 
 
 async def test_that_welcome_comes_first_and_the_last_standing_before_the_farewell(tmp_path: Path) -> None:

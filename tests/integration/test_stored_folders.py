@@ -180,7 +180,9 @@ def test_that_a_value_that_an_earlier_version_let_through_locks_nobody_out(close
     for given in inputs:
         rounds.handle(given, now)
     absurd = Counts.model_construct(tp=10**4000, fp=0, fn=0)
-    scores = Scores.model_construct(strict={"drug": absurd}, lenient={}, unified=absurd)
+    scores = Scores.model_construct(
+        tasks={"entities": TaskScores.model_construct(strict={"drug": absurd}, lenient={}, unified=absurd, means={})}
+    )
     wild: dict[str, object] = {"notes": 10**400, "seconds": 1e300, "scores_after": scores}
     for site in "AB":
         update = result_of(rounds.state.plans[site], INITIAL, moved(INITIAL, ord(site))).update
@@ -208,4 +210,5 @@ def test_that_a_value_that_an_earlier_version_let_through_locks_nobody_out(close
     (warned,) = [event for event in seen if isinstance(event, events.Warned)]
     assert warned.code == "storage.row_out_of_bounds" and warned.params["path"] == str(path)
     assert (warned.params["table"], warned.params["row"]) == (("dumps", 5) if closed else ("inputs", 3))
-    assert report.scores_after.unified.tp == report.scores_after.strict["drug"].tp == report.notes == 2**53
+    entities = report.scores_after["entities"]
+    assert entities.unified.tp == entities.strict["drug"].tp == report.notes == 2**53

@@ -15,7 +15,7 @@ from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import SessionStarted
 from fedmed_desktop.federation import Evidence, LocalResult, Part, Plan, Report, TrainingSettings, Update
 from fedmed_desktop.federation import part_actions as do
-from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site import TAKE_BACK
 from fedmed_desktop.storage import BlobStore, Entry, Outbox, Record
 from tests.parts.federation import INITIAL, LORA, moved, result_of, small_spec
@@ -24,15 +24,19 @@ NOW = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
 ADDRESS = "ws://coordinator.riverside.example:8765"
 T = TypeVar("T")
 REASON = "Scores improved on both types."
-BEFORE = Scores(
-    strict={"drug": Counts(tp=61, fp=39, fn=39), "problem": Counts(tp=55, fp=45, fn=45)},
-    lenient={"drug": Counts(tp=70, fp=30, fn=30), "problem": Counts(tp=60, fp=40, fn=40)},
-    unified=Counts(tp=120, fp=80, fn=80),
+BEFORE = Scores.of_entities(
+    TaskScores(
+        strict={"drug": Counts(tp=61, fp=39, fn=39), "problem": Counts(tp=55, fp=45, fn=45)},
+        lenient={"drug": Counts(tp=70, fp=30, fn=30), "problem": Counts(tp=60, fp=40, fn=40)},
+        unified=Counts(tp=120, fp=80, fn=80),
+    )
 )
-AFTER = Scores(
-    strict={"drug": Counts(tp=74, fp=26, fn=26), "problem": Counts(tp=66, fp=34, fn=34)},
-    lenient={"drug": Counts(tp=80, fp=20, fn=20), "problem": Counts(tp=70, fp=30, fn=30)},
-    unified=Counts(tp=144, fp=56, fn=56),
+AFTER = Scores.of_entities(
+    TaskScores(
+        strict={"drug": Counts(tp=74, fp=26, fn=26), "problem": Counts(tp=66, fp=34, fn=34)},
+        lenient={"drug": Counts(tp=80, fp=20, fn=20), "problem": Counts(tp=70, fp=30, fn=30)},
+        unified=Counts(tp=144, fp=56, fn=56),
+    )
 )
 
 

@@ -16,7 +16,7 @@ from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import DemoScored, Item, Problem, SessionEnded, SessionStarted
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import part_actions as do
-from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.standing import ClosedRound, FederationPhase, SiteWord
 from tests.parts.approval import ADDRESS, AFTER, BEFORE, NOW, Site
 
@@ -32,7 +32,7 @@ def scores(drug: float, problem: float) -> Scores:
         name: Counts(tp=round(100 * f1), fp=100 - round(100 * f1), fn=100 - round(100 * f1))
         for name, f1 in (("drug", drug), ("problem", problem))
     }
-    return Scores(strict=strict, lenient=strict)
+    return Scores.of_entities(TaskScores(strict=strict, lenient=strict))
 
 
 def closed(number: int, before: float, after: float, sent: int = 4) -> ClosedRound:

@@ -25,7 +25,7 @@ from fedmed_desktop.federation import (
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings
 from fedmed_desktop.federation.work import Emit, Given
 from fedmed_desktop.lora import Adapter, Module, algebra
-from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 
 SHAPES = {"model.layers.0.self_attn.q_proj": (12, 8), "model.layers.0.mlp.up_proj": (16, 8)}
 FINGERPRINT = hashlib.sha256(b"base").hexdigest()
@@ -64,7 +64,9 @@ def moved(start: Adapter, seed: int, size: float = 0.1) -> Adapter:
 
 def result_of(plan: Plan, start: Adapter, after: Adapter, notes: int = 10) -> LocalResult:
     blob = after.to_blob()
-    scores = Scores(strict={"drug": Counts(tp=notes)}, lenient={"drug": Counts(tp=notes)}, unified=Counts(tp=notes))
+    scores = Scores.of_entities(
+        TaskScores(strict={"drug": Counts(tp=notes)}, lenient={"drug": Counts(tp=notes)}, unified=Counts(tp=notes))
+    )
     report = Report(
         notes=notes,
         supervised_tokens=7 * notes,
@@ -102,5 +104,7 @@ class NumpyTrainer:
         return result_of(plan, given.start, self.change(after) if self.change else after, self.notes)
 
     def evaluate(self, plan: Plan, given: Given, emit: Emit, control: Control) -> LocalResult:
-        report = Report(kind="evaluate", notes=self.notes, scores_after=Scores(unified=Counts(tp=1)))
+        report = Report(
+            kind="evaluate", notes=self.notes, scores_after=Scores.of_entities(TaskScores(unified=Counts(tp=1)))
+        )
         return LocalResult(Update(round=plan.round, parts={}, report=report), {}, Evidence(rank=plan.rank))

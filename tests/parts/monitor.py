@@ -10,7 +10,7 @@ import numpy as np
 
 from fedmed_desktop import events
 from fedmed_desktop.federation import Evidence, FederationSpec, Part, Plan, Report, TrainingSettings, Update
-from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site import Record
 from fedmed_desktop.standing import ClosedRound
 from fedmed_desktop.storage import Entry
@@ -55,7 +55,7 @@ def scored(round_number: int, when: Literal["before", "after"], steps: int = 150
         round=round_number,
         moment=when,
         loss=1.75 * 0.62 ** (round_number - (1 if when == "before" else 0)) + 0.3,
-        scores=Scores(strict=strict, unified=Counts(tp=1)),
+        scores=Scores.of_entities(TaskScores(strict=strict, unified=Counts(tp=1))),
     )
 
 

@@ -32,7 +32,7 @@ from fedmed_desktop.federation.spec import (
     SharedNote,
     ShareSettings,
 )
-from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site import Record
 from fedmed_desktop.standing import ClosedRound, FederationPhase, SiteWord
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
@@ -66,7 +66,7 @@ def scores(f1: tuple[float, float, float]) -> Scores:
 
     strict = {name: counts(each, of) for (name, of), each in zip(_KINDS.items(), f1, strict=True)}
     lenient = {name: counts(min(1.0, each + 0.07), of) for (name, of), each in zip(_KINDS.items(), f1, strict=True)}
-    return Scores(strict=strict, lenient=lenient, unified=sum(strict.values(), Counts()))
+    return Scores.of_entities(TaskScores(strict=strict, lenient=lenient, unified=sum(strict.values(), Counts())))
 
 
 SPECIALTIES: Final = {

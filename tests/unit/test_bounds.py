@@ -13,7 +13,7 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.inputs import INPUT
 from fedmed_desktop.protocol import messages
 from fedmed_desktop.protocol.messages import Message, NotAsked, Refused, decode, encode, sayable
-from fedmed_desktop.scores import Counts, Scores, pool
+from fedmed_desktop.scores import Counts, Scores, TaskScores, pool
 
 LOW, HIGH = {"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}
 
@@ -50,9 +50,9 @@ def test_that_what_is_no_count_is_refused_in_a_message(value: str) -> None:
 
 def test_that_pooled_counts_can_be_told_however_large_those_of_the_sites_are() -> None:
     largest = Counts(tp=LARGEST_COUNT, fp=LARGEST_COUNT, fn=LARGEST_COUNT)
-    pooled = pool([Scores(strict={"drug": largest}, unified=largest)] * 3)
+    pooled = pool([Scores.of_entities(TaskScores(strict={"drug": largest}, unified=largest))] * 3)
     assert Scores.model_validate_json(pooled.model_dump_json()) == pooled
-    assert pooled.unified == largest
+    assert pooled["entities"].unified == largest
 
 
 @pytest.mark.parametrize("value", [10**400, float("inf"), float("nan"), -(10**20), LARGEST_SCALAR * 10])

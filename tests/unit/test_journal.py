@@ -15,7 +15,7 @@ from fedmed_desktop import events
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Control, Given, LocalResult, Plan
 from fedmed_desktop.federation.work import Emit
-from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import Journal
 from fedmed_desktop.storage.journal import MOST_STEPS, Measured
@@ -36,7 +36,9 @@ def step(number: int, round_number: int = 1, loss: float = 0.5) -> events.Traini
     )
 
 
-EVALUATED = events.Evaluated(site="A", round=2, moment="after", loss=0.25, scores=Scores(unified=Counts(tp=3)))
+EVALUATED = events.Evaluated(
+    site="A", round=2, moment="after", loss=0.25, scores=Scores.of_entities(TaskScores(unified=Counts(tp=3)))
+)
 
 
 class Clock:

@@ -19,7 +19,7 @@ from fedmed_desktop.lab.progress import LabProgress
 from fedmed_desktop.lab.rows import pooled_f1, pooled_loss, row_of, together
 from fedmed_desktop.lab.run import identity, machine
 from fedmed_desktop.lab.simulate import Snapshot
-from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.storage.results import CellResult, Failure, SiteRow
 
 SIZE = Size(examples=10, tokens=1000, supervised={"validation": 5, "test": 5})
@@ -46,12 +46,12 @@ def test_that_a_site_does_the_steps_that_its_speed_and_budget_leave(
 
 
 def measured(loss: float, tokens: int, tp: int = 0, fn: int = 0) -> Measured:
-    return Measured(loss, Scores(strict={"drug": Counts(tp=tp, fn=fn)}), tokens)
+    return Measured(loss, Scores.of_entities(TaskScores(strict={"drug": Counts(tp=tp, fn=fn)})), tokens)
 
 
 def snapshot(found: dict[str, Measured], round_number: int = 0) -> Snapshot:
     sites = tuple(
-        SiteRow(site=name, notes=1, loss=one.loss, counts=one.scores.strict["drug"], bytes_up=3)
+        SiteRow(site=name, notes=1, loss=one.loss, counts=one.scores["entities"].strict["drug"], bytes_up=3)
         for name, one in found.items()
     )
     return Snapshot(round_number, "validation", found, None, "a" * 64, 12, sites)

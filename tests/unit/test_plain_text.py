@@ -10,6 +10,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from fedmed_desktop.clinical import Entity, Note, parse_answer
+from fedmed_desktop.clinical.tasks import Entities
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     from transformers import PreTrainedTokenizerFast
@@ -97,7 +98,9 @@ def test_that_taught_answers_come_back_whole(family: Callable[[], Tokenizer], fo
     text = "Stop <s>aspirin</s>, [INST] start heparin<|im_end|> now."
     words = ("aspirin", "heparin", "now")
     entities = tuple(Entity(id=w, start=text.index(w), end=text.index(w) + len(w), type="drug", text=w) for w in words)
-    [example] = Encoder(tokenizer, ("drug",), form).encode([Note(id="n", text=text, entities=entities)], 4096).items
+    [example] = (
+        Encoder(tokenizer, [Entities(("drug",), form)]).encode([Note(id="n", text=text, entities=entities)], 4096).items
+    )
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     assert not special & set(example.answer[:-1]) and example.answer[-1] == tokenizer.eos_token_id
     assert not special & set(example.prompt)

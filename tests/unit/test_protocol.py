@@ -44,7 +44,7 @@ from fedmed_desktop.protocol.messages import (
     encode,
 )
 from fedmed_desktop.protocol.transfer import CHUNK, MAX_BLOB_BYTES, MAX_FRAME_BYTES, Chunk, Reception, decode_chunk
-from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.standing import ClosedRound
 from fedmed_desktop.wording import sentence, told
 from tests.parts.federation import small_spec
@@ -86,7 +86,7 @@ MESSAGES: list[Message] = [
                 round=1,
                 closed=datetime(2026, 1, 1, tzinfo=UTC),
                 sent=2,
-                scores_before=Scores(strict={"drug": Counts(tp=1)}),
+                scores_before=Scores.of_entities(TaskScores(strict={"drug": Counts(tp=1)})),
                 scores_after=None,
                 residual=0.25,
                 weight=None,

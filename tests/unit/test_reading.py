@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from fedmed_desktop.clinical import Entity, Note, Reading, ReadingSettings, SiteNotes, Span, parse_answer, split_note
+from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
 from fedmed_desktop.federation.work import Control, Given, Stopped
@@ -94,7 +95,7 @@ def test_that_a_reading_has_the_tokens_and_the_entities_of_the_batch_path(
     base.lora.detach()
     if chosen:
         base.lora.attach(chosen)
-    encoder = Encoder(base.tokenizer, TYPES, form)
+    encoder = Encoder(base.tokenizer, [Entities(TYPES, form)])
     prompt = encoder.prompt(TEXT)
     (tokens,) = generate(base, [Request(prompt, answer_limit(base, encoder.length(TEXT), len(prompt), 40))])
     answer = base.tokenizer.decode(tokens, skip_special_tokens=True)
@@ -116,7 +117,7 @@ def test_that_a_trained_adapter_finds_its_entities(
     settings = TrainingSettings(steps=150, batch_size=1, learning_rate=0.02, max_tokens=200, max_new_tokens=40)
     start = Adapter.initial(decoder_linears(tiny_model), rank=16, scale=2.0, seed=1)
     plan = Plan(round=1, start=start.sha256, rank=16, training=settings, seed=1)
-    trainer = SiteTrainer(base, "Riverside", SiteNotes([note], [note], None), TYPES)
+    trainer = SiteTrainer(base, "Riverside", SiteNotes([note], [note], None), [Entities(TYPES)])
     result = trainer.train_round(plan, Given(start), tmp_path, lambda event: None, Control())
     trained = Adapter.from_blob(result.blobs["adapter"])
     seen: list[Reading] = []
@@ -134,7 +135,7 @@ def test_that_what_a_reading_leaves_behind_changes_no_training(
     settings = TrainingSettings(steps=3, batch_size=1, learning_rate=0.02, max_new_tokens=8)
     start = Adapter.initial(decoder_linears(tiny_model), rank=3, scale=2.0, seed=1)
     plan = Plan(round=1, start=start.sha256, rank=3, training=settings, seed=1)
-    trainer = SiteTrainer(base, "Riverside", SiteNotes([note], [note], None), TYPES)
+    trainer = SiteTrainer(base, "Riverside", SiteNotes([note], [note], None), [Entities(TYPES)])
     trained = []
     for number, left in enumerate((None, adapter, start)):
         reader.read(TEXT, TYPES, left, settings=SMALL)
@@ -181,7 +182,7 @@ def test_that_windows_fit_in_tokens(reader: NoteReader, base: BaseModel, monkeyp
     reader.read(
         plain, TYPES, None, "html", TrainingSettings(steps=1, max_tokens=400, max_new_tokens=300), text_tokens=30
     )
-    empty = len(Encoder(base.tokenizer, TYPES, "html").prompt(""))
+    empty = len(Encoder(base.tokenizer, [Entities(TYPES, "html")]).prompt(""))
     assert max(len(r.prompt) for r in asked) <= empty + 31
 
 
@@ -266,7 +267,7 @@ def test_that_one_stopped_while_it_waits_does_not_load_the_model(tmp_path: Path)
 
 def test_that_a_long_prompt_is_stopped_between_its_parts_and_reads_the_same(base: BaseModel) -> None:
     base.lora.detach()
-    prompt = Encoder(base.tokenizer, TYPES, "html").prompt(TEXT * 20)
+    prompt = Encoder(base.tokenizer, [Entities(TYPES, "html")]).prompt(TEXT * 20)
     request = Request(prompt, 12)
     checks = 0
 
@@ -321,7 +322,7 @@ def test_that_a_personal_and_a_frozen_adapter_act_beside_the_chosen_one(
 
     def answer(chosen: Adapter | None, **beside: Any) -> list[int]:
         reader.read(TEXT, TYPES, chosen, settings=SMALL, **beside)
-        return list(stream(base, Request(Encoder(base.tokenizer, TYPES, "html").prompt(TEXT), 12)))
+        return list(stream(base, Request(Encoder(base.tokenizer, [Entities(TYPES, "html")]).prompt(TEXT), 12)))
 
     alone, bare = answer(adapter), answer(None)
     assert alone != bare == answer(nothing)

@@ -25,7 +25,7 @@ from fedmed_desktop.federation.inputs import (
 from fedmed_desktop.federation.methods import Scaffold
 from fedmed_desktop.federation.record import KEPT_ROUNDS
 from fedmed_desktop.federation.spec import ShareSettings
-from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from tests.parts.federation import INITIAL, small_spec
 
 BEGIN = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)
@@ -46,7 +46,7 @@ def update(site: str, round_number: int, variant: str = "", **report: object) ->
 
 
 def evaluation(round_number: int, tp: int = 1) -> Update:
-    report = Report(kind="evaluate", notes=5, scores_after=Scores(unified=Counts(tp=tp)))
+    report = Report(kind="evaluate", notes=5, scores_after=Scores.of_entities(TaskScores(unified=Counts(tp=tp))))
     return Update(round=round_number, parts={}, report=report)
 
 
@@ -305,7 +305,7 @@ def test_that_all_declining_twice_pauses() -> None:
 
 def test_that_an_update_without_the_planned_parts_or_with_foreign_types_is_refused() -> None:
     drive = Driver().opened()
-    foreign = Scores(strict={"Mrs. Smith": Counts(tp=1)})
+    foreign = Scores.of_entities(TaskScores(strict={"Mrs. Smith": Counts(tp=1)}))
     cases = {
         "update.wrong_parts": [evaluation(1), update("A", 1, kind="evaluate")],
         "update.foreign_type": [update("A", 1, scores_before=foreign), update("A", 1, scores_after=foreign)],
@@ -381,7 +381,10 @@ def test_that_after_the_last_round_the_sites_evaluate_and_the_federation_finishe
     step = drive(UpdateArrived(site="C", update=evaluation(3, tp=6)), 6)
     assert drive.phase == "finished"
     assert any(isinstance(event, events.FederationFinished) for event in step.events)
-    assert {site: r.scores_after.unified.tp for site, r in drive.rounds.state.evaluation.items()} == {"A": 4, "C": 6}
+    assert {site: r.scores_after["entities"].unified.tp for site, r in drive.rounds.state.evaluation.items()} == {
+        "A": 4,
+        "C": 6,
+    }
     again = drive(UpdateArrived(site="A", update=evaluation(3, tp=4)), 7)
     assert not again.changed and isinstance(again.actions[0], Acknowledge)
 

@@ -18,7 +18,7 @@ from fedmed_desktop.desktop.rounds.history import past_rounds
 from fedmed_desktop.desktop.rounds.improvement import MOST_TYPES, improved, signed
 from fedmed_desktop.desktop.rounds.screened import screened_line
 from fedmed_desktop.desktop.work.desk import Desk
-from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.standing import Finding, SiteWord
 from tests.parts import desks
 from tests.parts.approval import NOW, Counted
@@ -155,7 +155,9 @@ def test_that_a_loss_is_told_as_one(story: Story) -> None:
 
 def test_that_many_types_show_the_most_frequent_and_count_the_rest(story: Story) -> None:
     strict = {f"type{n}": Counts(tp=n) for n in range(MOST_TYPES + 3)}
-    story.site.trained(3, before=Scores(strict=strict), after=Scores(strict=strict))
+    story.site.trained(
+        3, before=Scores.of_entities(TaskScores(strict=strict)), after=Scores.of_entities(TaskScores(strict=strict))
+    )
     found = improved(story.desk)
     assert found.own[0].label.startswith(f"Type{MOST_TYPES + 2}")
     assert (len(found.own), found.more_types) == (MOST_TYPES, 2), "a type that never occurs is no type"

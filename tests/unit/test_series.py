@@ -247,7 +247,7 @@ def test_that_validation_lies_where_a_round_begins_and_ends() -> None:
     x, loss = Series(curves).validation("step")
     assert x.tolist() == [0, 5, 5, 10]
     assert loss.tolist() == [scored(r, w, 5).loss for r in (1, 2) for w in ("before", "after")]
-    assert Series(curves).scores("step")[1][0] == pytest.approx(scored(1, "before", 5).scores.f1_strict)
+    assert Series(curves).scores("step")[1][0] == pytest.approx(scored(1, "before", 5).scores.headline)
 
 
 def test_that_drift_is_the_sites_own_until_the_coordinator_has_recorded_it() -> None:
@@ -322,7 +322,7 @@ def test_that_scores_of_the_last_scored_round_are_told_by_type() -> None:
     number, types = Series(curves).f1_by_type()
     assert number == 3 and list(types) == ["drug", "problem", "test"]
     before, after = types["drug"]
-    assert before == scored(3, "before", 5).scores.strict["drug"].f1 and math.isnan(after)
+    assert before == scored(3, "before", 5).scores["entities"].strict["drug"].f1 and math.isnan(after)
 
 
 def test_that_bytes_are_counted_once_however_often_they_are_told() -> None:

@@ -18,7 +18,7 @@ from fedmed_desktop.desktop.approvals.sheet import expiry, grouped, last_norm, s
 from fedmed_desktop.events import PhaseChanged
 from fedmed_desktop.federation import Evidence, Report
 from fedmed_desktop.federation.plan import ControlVariate, Orthogonal
-from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from tests.parts.approval import ADDRESS, AFTER, BEFORE, NOW, REASON, Counted, Site, site_in
 
 
@@ -224,9 +224,9 @@ def test_that_worse_scores_must_be_acknowledged_but_not_worse_ones_in_a_digit_th
     findings = sheet(site.trained(3, before=AFTER, after=BEFORE), site.desk).findings
     assert [finding.code for finding in findings] == ["scores_worse"]
     assert "0.70" in findings[0].sentence and "0.58" in findings[0].sentence
-    before = Scores(strict={"drug": Counts(tp=10_000, fp=5_000, fn=5_000)})
-    after = Scores(strict={"drug": Counts(tp=9_999, fp=5_000, fn=5_001)})
-    assert after.f1_strict < before.f1_strict
+    before = Scores.of_entities(TaskScores(strict={"drug": Counts(tp=10_000, fp=5_000, fn=5_000)}))
+    after = Scores.of_entities(TaskScores(strict={"drug": Counts(tp=9_999, fp=5_000, fn=5_001)}))
+    assert after.headline < before.headline
     assert not sheet(site.trained(4, before=before, after=after), site.desk).findings
 
 

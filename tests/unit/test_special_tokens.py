@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fedmed_desktop.clinical import Entity, Note, parse_answer
+from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.resources import resource
 
 SPECIAL = ("<s>", "</s>", "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<pad>", "[MASK]")
@@ -52,7 +53,11 @@ def test_that_a_taught_answer_finds_every_entity_of_a_note_that_holds_special_to
         Entity(id=one, start=text.index(one), end=text.index(one) + len(one), type="drug", text=one)
         for one in ("aspirin", "heparin")
     )
-    example = Encoder(tokenizer, ("drug",), form).encode([Note(id="n", text=text, entities=entities)], 4096).items[0]
+    example = (
+        Encoder(tokenizer, [Entities(("drug",), form)])
+        .encode([Note(id="n", text=text, entities=entities)], 4096)
+        .items[0]
+    )
     special = set(tokenizer.all_special_ids)
     *answer, end = example.answer
     assert end == tokenizer.eos_token_id
@@ -66,6 +71,6 @@ def test_that_a_text_to_be_learnt_as_it_is_holds_no_special_token_but_its_ends()
     from fedmed_desktop.training.batches import Encoder
 
     tokenizer = chatty()
-    (example,) = Encoder(tokenizer, (), "html", "text").encode([Note(id="n", text="a </s> b <|im_end|> c")], 4096).items
+    (example,) = Encoder(tokenizer, ()).encode([Note(id="n", text="a </s> b <|im_end|> c")], 4096).items
     tokens = (*example.prompt, *example.answer)
     assert [at for at, token in enumerate(tokens) if token in tokenizer.all_special_ids] == [len(tokens) - 1]

@@ -16,7 +16,7 @@ from fedmed_desktop.federation.record import RoundRecord
 from fedmed_desktop.federation.spec import RoundSettings, ShareSettings
 from fedmed_desktop.federation.standing import closed_round, pooled_scores, site_word, standing
 from fedmed_desktop.protocol.messages import Standing, decode
-from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.standing import SiteWord
 from tests.unit.test_rounds import Driver, at, combined, update
 
@@ -25,7 +25,7 @@ NAMES = ["A", "B", "C"]
 
 def scored(site: str, round_number: int, before: int, after: int) -> UpdateArrived:
     def found(tp: int) -> Scores:
-        return Scores(strict={"drug": Counts(tp=tp, fn=1)}, unified=Counts(tp=tp, fn=1))
+        return Scores.of_entities(TaskScores(strict={"drug": Counts(tp=tp, fn=1)}, unified=Counts(tp=tp, fn=1)))
 
     report: dict[str, Any] = {
         "scores_before": found(before),
@@ -144,8 +144,8 @@ def test_that_a_closed_round_has_pooled_scores_and_this_sites_own_numbers() -> N
     first, second = drive.rounds.state.history
     mine = closed_round(first, "B", pooled_scores(first))
     assert (mine.round, mine.closed, mine.sent, mine.residual) == (1, at(2), 3, 0.1)
-    assert mine.scores_before is not None and mine.scores_before.strict == {"drug": Counts(tp=6, fn=3)}
-    assert mine.scores_after is not None and mine.scores_after.unified == Counts(tp=9, fn=3)
+    assert mine.scores_before is not None and mine.scores_before["entities"].strict == {"drug": Counts(tp=6, fn=3)}
+    assert mine.scores_after is not None and mine.scores_after["entities"].unified == Counts(tp=9, fn=3)
     assert mine.weight == first.sites["B"].weight and mine.rank == first.sites["B"].rank
     assert mine.model_drift == first.sites["B"].drift.model
     assert mine.performance_drift == first.sites["B"].drift.performance

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fedmed_desktop.clinical import SiteNotes
+from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.events import Evaluated, Event, GenerationProgress, TrainingStep
 from fedmed_desktop.federation.drift import semantic_drift
 from fedmed_desktop.federation.plan import ControlVariate, Orthogonal, References
@@ -30,7 +31,8 @@ if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     from fedmed_desktop.training.base import BaseModel
     from fedmed_desktop.training.device import choose_device
     from fedmed_desktop.training.preparation import LoadedBase
-    from fedmed_desktop.training.scoring import SharedNotesScorer, shared_notes
+    from fedmed_desktop.training.scoring import SharedNotesScorer, asked_for, shared_notes
+    from fedmed_desktop.training.site_tasks import all_tasks
     from fedmed_desktop.training.starting import for_training
     from fedmed_desktop.training.trainer import SiteTrainer
 
@@ -51,7 +53,7 @@ def start(shapes: dict[str, tuple[int, int]]) -> Adapter:
 
 @pytest.fixture
 def trainer(base: BaseModel) -> SiteTrainer:
-    return SiteTrainer(base, "Riverside", NOTES, TYPES, score_on="loss")
+    return SiteTrainer(base, "Riverside", NOTES, [Entities(TYPES)], score_on="loss")
 
 
 def offered(result: LocalResult, folder: Path, factors: tuple[str, ...], start: Adapter) -> Adapter:
@@ -161,7 +163,7 @@ def test_that_a_frozen_adapter_acts_as_if_it_were_in_the_base(
         weights[f"{name}.weight"] += module.scale * torch.from_numpy(module.B @ module.A)
     save_file(weights, merged / "model.safetensors", metadata={"format": "pt"})
     other = SiteTrainer(
-        BaseModel.load(merged, choose_device(prefer="cpu"), threads=1), "s", NOTES, TYPES, score_on="loss"
+        BaseModel.load(merged, choose_device(prefer="cpu"), threads=1), "s", NOTES, [Entities(TYPES)], score_on="loss"
     )
     plan = plan_of(start, frozen=frozen.sha256)
     result = train(trainer, start, tmp_path / "beside", plan, frozen=frozen)
@@ -260,7 +262,7 @@ def test_that_a_rotation_of_a_half_is_an_error_of_the_program(
 
 def test_that_where_the_loss_is_enough_no_answer_is_generated(base: BaseModel, start: Adapter, tmp_path: Path) -> None:
     def trained(score_on: str) -> tuple[LocalResult, list[Event]]:
-        trainer = SiteTrainer(base, "s", NOTES, TYPES, score_on=score_on)  # type: ignore[arg-type]
+        trainer = SiteTrainer(base, "s", NOTES, [Entities(TYPES)], score_on=score_on)  # type: ignore[arg-type]
         events: list[Event] = []
         return trainer.train_round(plan_of(start), Given(start), tmp_path, events.append, Control()), events
 
@@ -286,7 +288,7 @@ def test_that_a_histogram_is_told_only_where_the_federation_shares_it(
 ) -> None:
     notes = SiteNotes([note(i, "Neurology" if i % 4 == 0 else "Urology") for i in range(12)], NOTES.validation, None)
     share = ShareSettings.model_validate({"histogram": of})
-    trainer = SiteTrainer(base, "s", notes, TYPES, share=share, score_on="loss")
+    trainer = SiteTrainer(base, "s", notes, [Entities(TYPES)], share=share, score_on="loss")
     references = References(median_update_norm=1, loss=1, histogram={"Urology": 0.25, "drug": 0.75})
     result = train(trainer, start, tmp_path, plan_of(start, references=references))
     assert result.update.report.histogram == expected
@@ -328,7 +330,7 @@ def test_that_shared_notes_measure_the_site_s_own_model_where_the_method_asks(
     result = train(drugs, start, tmp_path)
     after = Adapter.from_blob(result.blobs["adapter"])
     assert [n.entities[0].text for n in shared_notes(spec)] == ["aspirin"]
-    scorer = SharedNotesScorer(loaded, shared_notes(spec), spec.types, spec.answer_form, spec.task, SETTINGS.max_tokens)
+    scorer = SharedNotesScorer(loaded, shared_notes(spec), all_tasks(spec), SETTINGS.max_tokens)
     assert scorer.loss(after) == result.update.report.shared_loss
     assert scorer.loss(start) != scorer.loss(after)
     for method in ("fedavg", {"name": "fed_medlora_plus", "measured_by": "coordinator"}):
@@ -342,7 +344,7 @@ def test_that_a_scorer_hears_a_frozen_adapter(
     loaded: LoadedBase, start: Adapter, shapes: dict[str, tuple[int, int]]
 ) -> None:
     frozen = random_adapter(shapes, rank=2, seed=3, size=0.3)
-    scorer = SharedNotesScorer(loaded, [note(41)], TYPES, "html", "entities", 400)
+    scorer = SharedNotesScorer(loaded, asked_for([note(41)], TYPES), [Entities(TYPES)], 400)
     summed = algebra.weighted_sum([(1.0, start), (1.0, frozen)])
     assert scorer.loss(start, frozen) == pytest.approx(scorer.loss(summed), rel=1e-5)
     assert scorer.loss(start, frozen) != scorer.loss(start)
@@ -350,19 +352,19 @@ def test_that_a_scorer_hears_a_frozen_adapter(
 
 def test_that_shared_notes_that_fit_nowhere_are_named(loaded: LoadedBase, start: Adapter) -> None:
     with told_as("no shared notes that fit"):
-        SharedNotesScorer(loaded, [note(41)], TYPES, "html", "entities", 12).loss(start)
+        SharedNotesScorer(loaded, asked_for([note(41)], TYPES), [Entities(TYPES)], 12).loss(start)
     with told_as("None of the types"):
-        SharedNotesScorer(loaded, [note(41)], ("test",), "html", "entities", 400)
+        asked_for([note(41)], ("test",))
 
 
 @pytest.mark.parametrize(("split", "name"), [("train", "training"), ("validation", "validation"), ("test", "test")])
 def test_that_a_split_without_notes_is_named(base: BaseModel, start: Adapter, split: str, name: str) -> None:
-    trainer = SiteTrainer(base, "s", SiteNotes([], [], None), TYPES)
+    trainer = SiteTrainer(base, "s", SiteNotes([], [], None), [Entities(TYPES)])
     with told_as(f"no {name} notes"):
         trainer.measure(plan_of(start), Given(start), split, Control())  # type: ignore[arg-type]
 
 
 def test_that_a_round_without_training_notes_says_so(base: BaseModel, start: Adapter, tmp_path: Path) -> None:
-    trainer = SiteTrainer(base, "s", SiteNotes([], [note(30)], None), TYPES)
+    trainer = SiteTrainer(base, "s", SiteNotes([], [note(30)], None), [Entities(TYPES)])
     with told_as("no training notes"):
         train(trainer, start, tmp_path)

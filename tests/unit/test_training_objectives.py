@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.federation.plan import Orthogonal, Proximal
 from fedmed_desktop.federation.work import Stopped
 from fedmed_desktop.lora import Adapter, algebra
@@ -44,7 +45,7 @@ def personal(shapes: dict[str, tuple[int, int]]) -> Adapter:
 
 @pytest.fixture(scope="module")
 def examples(base: BaseModel) -> Examples:
-    return Encoder(base.tokenizer, TYPES, "html").encode(NOTES.train, 200)
+    return Encoder(base.tokenizer, [Entities(TYPES, "html")]).encode(NOTES.train, 200)
 
 
 def normal(seed: int, *shapes: tuple[int, ...]) -> list[Tensor]:

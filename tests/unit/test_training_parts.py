@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedmed_desktop.clinical import Entity, Note, SiteNotes
+from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.federation.plan import Plan, TrainingSettings
 from fedmed_desktop.federation.work import Control, Given, Stopped
 from fedmed_desktop.lora import Adapter, Module
@@ -58,7 +59,7 @@ def random_adapter(folder: Path, rank: int = 3, size: float = 0.3) -> Adapter:
 
 @pytest.fixture(scope="module")
 def examples(base: BaseModel) -> tuple[Example, ...]:
-    return Encoder(base.tokenizer, TYPES, "html").encode([note(n) for n in (0, 3, 1, 6)], 400).items
+    return Encoder(base.tokenizer, [Entities(TYPES, "html")]).encode([note(n) for n in (0, 3, 1, 6)], 400).items
 
 
 @pytest.mark.parametrize("loss_on", ["answer", "all"])
@@ -180,7 +181,7 @@ def test_that_generation_stops_when_told(base: BaseModel, examples: tuple[Exampl
 
 
 def test_that_long_notes_are_cut_and_hopeless_ones_counted(base: BaseModel) -> None:
-    encoder = Encoder(base.tokenizer, TYPES, "html")
+    encoder = Encoder(base.tokenizer, [Entities(TYPES, "html")])
     long, short = note(60), note(1)
     assert len(encoder.encode([long], 100_000).items[0]) > 300
     cut = encoder.encode([long, short], 150)
@@ -295,7 +296,7 @@ def test_that_a_4_bit_base_trains_on_the_cpu(tiny_model: Path, tmp_path: Path) -
     start = Adapter.initial(decoder_linears(tiny_model), rank=4, scale=2.0, seed=1)
     settings = TrainingSettings(steps=2, batch_size=4, learning_rate=0.05, max_new_tokens=8)
     plan = Plan(round=1, start=start.sha256, rank=4, training=settings, seed=1)
-    result = SiteTrainer(base, "s", notes, TYPES).train_round(
+    result = SiteTrainer(base, "s", notes, [Entities(TYPES)]).train_round(
         plan, Given(start), tmp_path, lambda event: None, Control()
     )
     report = result.update.report

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fedmed_desktop.clinical import SiteNotes
+from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.events import Evaluated, Event, GenerationProgress, PhaseChanged, TrainingStep
 from fedmed_desktop.federation.plan import References, TrainingSettings
 from fedmed_desktop.federation.spec import ShareSettings
@@ -36,7 +37,7 @@ def start(tiny_model: Path) -> Adapter:
 
 @pytest.fixture
 def trainer(base: BaseModel) -> SiteTrainer:
-    return SiteTrainer(base, "Riverside", NOTES, TYPES)
+    return SiteTrainer(base, "Riverside", NOTES, [Entities(TYPES)])
 
 
 def test_that_a_round_lowers_the_loss_and_reports_what_it_did(
@@ -49,7 +50,7 @@ def test_that_a_round_lowers_the_loss_and_reports_what_it_did(
     assert report.loss_before is not None and report.loss_after is not None and report.train_loss is not None
     assert report.loss_after < report.loss_before - 0.1
     assert (report.notes, report.steps) == (12, 20)
-    assert set(report.scores_before.strict) == set(TYPES)
+    assert set(report.scores_before["entities"].strict) == set(TYPES)
     after = Adapter.from_blob(result.blobs["adapter"])
     assert after.sha256 == result.update.parts["adapter"].sha256
     assert len(result.blobs["adapter"]) == result.update.parts["adapter"].size
@@ -153,7 +154,7 @@ def test_that_a_stop_between_micro_steps_loses_only_the_unfinished_step(
     from fedmed_desktop.training.checkpoints import Checkpoint
     from fedmed_desktop.training.loop import Training
 
-    examples = Encoder(base.tokenizer, TYPES, "html").encode(NOTES.train, 200)
+    examples = Encoder(base.tokenizer, [Entities(TYPES, "html")]).encode(NOTES.train, 200)
 
     def training(folder: str) -> Training:
         base.lora.attach(start)
@@ -281,11 +282,11 @@ def test_that_an_evaluation_has_no_blobs_and_prefers_test_notes(base: BaseModel,
     notes = SiteNotes(NOTES.train, NOTES.validation, [note(i) for i in range(40, 46)])
     events: list[Event] = []
     plan = plan_of(start, kind="evaluate")
-    result = SiteTrainer(base, "s", notes, TYPES).evaluate(plan, Given(start), events.append, Control())
+    result = SiteTrainer(base, "s", notes, [Entities(TYPES)]).evaluate(plan, Given(start), events.append, Control())
     assert result.blobs == {} and result.update.parts == {}
     assert (result.update.report.kind, result.update.report.notes) == ("evaluate", 6)
     assert [e.moment for e in events if isinstance(e, Evaluated)] == ["final"]
-    without = SiteTrainer(base, "s", NOTES, TYPES).evaluate(plan, Given(start), events.append, Control())
+    without = SiteTrainer(base, "s", NOTES, [Entities(TYPES)]).evaluate(plan, Given(start), events.append, Control())
     assert without.update.report.notes == 4
 
 
@@ -335,12 +336,15 @@ def test_that_a_loss_that_explodes_is_named_and_does_not_reach_the_next_training
 def test_that_scores_stay_at_the_site_where_the_federation_does_not_share_them(
     base: BaseModel, start: Adapter, tmp_path: Path
 ) -> None:
-    silent = SiteTrainer(base, "s", NOTES, TYPES, share=ShareSettings(scores=False))
+    silent = SiteTrainer(base, "s", NOTES, [Entities(TYPES)], share=ShareSettings(scores=False))
     trained = train(silent, start, tmp_path)
     final = silent.evaluate(plan_of(start, kind="evaluate"), Given(start), lambda event: None, Control())
     for result in (trained, final):
         assert result.update.report.scores_before == result.update.report.scores_after == Scores()
-        assert result.evidence.scores_after.strict.keys() == {"drug", "problem"}  # the operator still sees them
+        assert result.evidence.scores_after["entities"].strict.keys() == {
+            "drug",
+            "problem",
+        }  # the operator still sees them
 
 
 def test_that_a_plan_whose_frozen_adapter_is_not_given_is_an_error_of_the_program(
@@ -353,4 +357,7 @@ def test_that_a_plan_whose_frozen_adapter_is_not_given_is_an_error_of_the_progra
 def test_that_entities_of_notes_that_do_not_fit_count_as_missed(trainer: SiteTrainer, start: Adapter) -> None:
     tight = SETTINGS.model_copy(update={"max_tokens": 32})
     scores = trainer.score_adapter(start, NOTES.validation, tight)
-    assert {name: (c.tp, c.fp, c.fn) for name, c in scores.strict.items()} == {"drug": (0, 0, 4), "problem": (0, 0, 4)}
+    assert {name: (c.tp, c.fp, c.fn) for name, c in scores["entities"].strict.items()} == {
+        "drug": (0, 0, 4),
+        "problem": (0, 0, 4),
+    }

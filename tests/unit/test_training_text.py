@@ -59,7 +59,7 @@ def started(tiny_model: Path) -> Any:
 
 
 def encoder(tokenizer: Any) -> Encoder:
-    return Encoder(tokenizer, (), "html", "text")
+    return Encoder(tokenizer, ())
 
 
 def whole(examples: Examples) -> list[int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.federation.plan import ControlVariate, Orthogonal, Plan, Proximal, TrainingSettings
 from fedmed_desktop.federation.work import Control, Stopped
 from fedmed_desktop.lora import Adapter, algebra
@@ -55,7 +56,7 @@ def personal(shapes: dict[str, tuple[int, int]]) -> Adapter:
 
 @pytest.fixture(scope="module")
 def examples(base: BaseModel) -> Examples:
-    return Encoder(base.tokenizer, TYPES, "html").encode(NOTES.train, 200)
+    return Encoder(base.tokenizer, [Entities(TYPES, "html")]).encode(NOTES.train, 200)
 
 
 class Site:
