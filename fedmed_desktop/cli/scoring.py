@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..clinical import Note, apply_types, read_notes, read_types_map
-from ..clinical.reader import SUFFIXES
+from ..clinical.reader import split_path
 from ..errors import UserFacingError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ DEFAULT_NOTES = 5
 def typed(path: Path, types: Collection[str], most: int) -> tuple[list[Note], tuple[str, ...]]:
     """The first `most` notes in these types, and those of the types that they annotate. Raises UserFacingError.
 
-    `path`: a file of JSON lines, or a folder with validation notes; `types.toml` beside them maps their types.
+    `path`: a file of notes, or a folder with validation notes; `types.toml` beside them maps their types.
     """
     file = _file(path)
     unread: Counter[str] = Counter()
@@ -43,8 +43,7 @@ def plain(path: Path, most: int) -> list[Note]:
 def _file(path: Path) -> Path:
     if not path.is_dir():
         return path
-    names = [f"validation{suffix}" for suffix in SUFFIXES]
-    return next((path / name for name in names if (path / name).exists()), path / names[0])
+    return split_path(path, "validation") or path / "validation.jsonl"
 
 
 def make_scorer(spec: FederationSpec, model: str, notes: Path, most: int) -> Scorer:

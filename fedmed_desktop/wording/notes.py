@@ -6,17 +6,19 @@ from typing import Final
 SENTENCES: Final = {
     "clinical.no_types_asked": "No type of entity is chosen. Choose at least one, such as drug.",
     "clinical.note_empty": "There is no text to read. Paste or open a note first.",
-    "clinical.notes_empty": "The notes file {name} contains no notes. Each row must be one note as a JSON object.",
+    "clinical.notes_empty": "{name} contains no notes that can be used. Check that it is the right file or folder.",
+    "clinical.notes_file": "The notes file {name} cannot be used: {reason}. Correct or remove it and try again.",
     "clinical.notes_folder_missing": "There is no notes folder {name}. Choose the folder that contains "
     "train.jsonl and validation.jsonl.",
+    "clinical.notes_format": "No format fits {name}: {seen}. These formats are read: {formats}.",
     "clinical.notes_missing": "The notes file {name} does not exist. Check its name and folder.",
     "clinical.notes_row": "The notes file {name} has an error in row {row}: {reason}. Correct this row and try again.",
-    "clinical.notes_split_missing": "The notes folder {name} has no {split}.jsonl or {split}.jsonl.gz. Put the "
-    "{split} notes there.",
-    "clinical.notes_split_twice": "The notes folder {name} has both {split}.jsonl and {split}.jsonl.gz. Remove the one "
-    "that you do not want to use.",
-    "clinical.notes_unreadable": "The notes file {name} cannot be read: {reason}. Choose a text file of JSON rows "
-    "(.jsonl), which may be compressed with gzip (.jsonl.gz).",
+    "clinical.notes_split_missing": "The notes folder {name} has no {split}.jsonl or {split}.jsonl.gz, and no {split} "
+    "in another format. Put the {split} notes there.",
+    "clinical.notes_split_twice": "The notes folder {name} has both {first} and {second}. Remove the one that you do "
+    "not want to use.",
+    "clinical.notes_unreadable": "The notes file {name} cannot be read: {reason}. Choose another file, or mend this "
+    "one; text files may be compressed with gzip if their name ends in .gz.",
     "clinical.types_file": "The types file {name} cannot be used: {reason}. It needs a table [types.map] with rows "
     'such as Chemical = "drug".',
     "clinical.types_file_missing": "The types file {name} does not exist. Check its name and folder.",

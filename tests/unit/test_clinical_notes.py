@@ -91,7 +91,6 @@ def test_that_a_missing_file_is_named_without_its_folder(tmp_path: Path) -> None
         ("n.jsonl.gz", b"{}\n", "not a gzip file"),
         ("n.jsonl.gz", gzip.compress(json.dumps(record()).encode(), mtime=0)[:-20], "cut off"),
         ("n.jsonl", gzip.compress(b"{}", mtime=0), "compressed with gzip"),
-        ("n.csv", b"id,text\n", "none of .jsonl"),
     ],
 )
 def test_that_a_file_of_another_kind_is_refused_with_the_reason(
@@ -105,7 +104,14 @@ def test_that_a_file_of_another_kind_is_refused_with_the_reason(
 
 def test_that_a_folder_in_a_file_s_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "n.jsonl").mkdir()
-    assert refusal(tmp_path / "n.jsonl").code == "clinical.notes_unreadable"
+    assert refusal(tmp_path / "n.jsonl").code == "clinical.notes_format"
+
+
+def test_that_a_file_of_no_known_format_is_refused_with_what_is_seen_and_what_is_read(tmp_path: Path) -> None:
+    (tmp_path / "n.docx").write_bytes(b"PK")
+    assert refusal(tmp_path / "n.docx").code == "clinical.notes_format"
+    with told_as(r"No format fits n.docx: its name ends in .docx. These formats are read: .*JSON lines"):
+        read_notes(tmp_path / "n.docx")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n"])
@@ -138,7 +144,6 @@ def entity(**changes: Any) -> dict[str, Any]:
         (record(entities=[entity(start=-1)]), "entity 1, offsets -1 to 7: outside the text"),
         (record(entities=[entity(start=7)]), "entity 1, offsets 7 to 7: outside the text"),
         (record(entities=[entity(text="Secret!")]), "entity 1, offsets 0 to 7: the characters there are not"),
-        (record(entities=[entity(start=7, end=8, text=" ")]), "entity 1, offsets 7 to 8: only blanks"),
         (record(entities=[entity(fragments=[[0, 2], [5, 9]])]), "fragment 5 to 9 is not inside"),
         (record(entities=[entity(), entity(type="Drug")]), "two entities have the same id"),
         (record(specialty=7), "specialty: Input should be a valid string"),
@@ -160,7 +165,7 @@ def test_that_text_in_another_encoding_is_refused_with_the_place(tmp_path: Path)
 
 
 def test_that_a_row_without_end_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fedmed_desktop.clinical.reader.MAX_ROW_BYTES", 2**20)
+    monkeypatch.setattr("fedmed_desktop.clinical.readers.rows.MAX_ROW_BYTES", 2**20)
     (tmp_path / "n.jsonl.gz").write_bytes(gzip.compress(b"x" * 2**23, mtime=0))
     assert "longer than 1 MiB" in str(refusal(tmp_path / "n.jsonl.gz"))
 
@@ -370,7 +375,7 @@ def test_that_keys_that_nothing_reads_are_counted_by_rows(tmp_path: Path) -> Non
     row = record()
     write(tmp_path / "train.jsonl", {**row, "spans": []}, {**row, "id": "n2", "spans": [], "x" * 99: 1})
     write(tmp_path / "validation.jsonl", {**row, "spans": []})
-    assert read_notes_folder(tmp_path).unread == {"split": 3, "spans": 3, "x" * 30: 1}
+    assert read_notes_folder(tmp_path).unread == {"spans": 3, "x" * 30: 1}
 
 
 # -- many mentions, and mentions across lines --------------------------------------------------------------------------

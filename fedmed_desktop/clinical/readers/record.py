@@ -6,10 +6,10 @@ Messages name files, rows, keys, offsets and numbers of mentions, never a note's
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Final, Literal, Protocol, get_args
 
 from ..notes import Note
 
@@ -20,6 +20,8 @@ RemarkCode = Literal[
     "empty_text",
     "repeated_id",
     "too_long",
+    # why a row is passed over, without a fault
+    "not_accepted",
     # what happened to mentions of a note that is kept
     "blanks_trimmed",
     "zero_length_dropped",
@@ -32,8 +34,10 @@ RemarkCode = Literal[
     "offsets_in_bytes",
     "offsets_without_returns",
     "offsets_by_mention",
+    "mention_in_other_form",
     # what happened to a file or to other annotations
     "encoding_guessed",
+    "tag_repaired",
     "relation_dropped",
     "annotation_not_read",
     "key_not_read",
@@ -41,6 +45,16 @@ RemarkCode = Literal[
 """All that a reader may remark; a sentence for each stands in `wording`."""
 
 REMARKS: tuple[RemarkCode, ...] = get_args(RemarkCode)
+
+# How a refusal ends "row 7: ...".
+_REASONS: Final[Mapping[RemarkCode, str]] = {
+    "malformed": "{what}",
+    "offsets_unproved": "{what}",
+    "empty_text": "the text is empty",
+    "repeated_id": "its id is the id of {what} too",
+    "too_long": "it is longer than {what}",
+}
+REFUSALS: Final = frozenset(_REASONS)
 
 
 @dataclass(frozen=True)
@@ -54,10 +68,23 @@ class Remark:
     what: str = ""
     count: int = 1
 
+    @property
+    def reason(self) -> str:
+        """Why a row is refused, as words that end a sentence; empty for any other remark."""
+        return _REASONS.get(self.code, "").format(what=self.what)
+
+
+class Refused(Exception):
+    """Raised while a row is read: it cannot be used, for this reason."""
+
+    def __init__(self, code: RemarkCode, what: str = "") -> None:
+        super().__init__(code)
+        self.remark = Remark(code, what)
+
 
 @dataclass(frozen=True)
 class Record:
-    """One row, document or file: a note, or None where it is refused; then the first remark says why.
+    """One row, document or file: a note, or None where it is refused or passed over; then the first remark says why.
 
     `file` is relative to the path that was given, with "/" between folders. `row` counts from 1: a line, a table's row,
     or the document's number in a file that has several; None where the file is the document.
@@ -69,12 +96,18 @@ class Record:
     remarks: tuple[Remark, ...] = ()
     split: Literal["train", "validation", "test"] | None = None
 
+    @property
+    def refusal(self) -> Remark | None:
+        """The fault because of which there is no note; None for a note, and for a row that is meant to be left out."""
+        return self.remarks[0] if self.note is None and self.remarks[0].code in REFUSALS else None
+
 
 class Reader(Protocol):
     """One format."""
 
-    name: str
-    """As a person calls it: "BRAT", "doccano"."""
+    @property
+    def name(self) -> str:
+        """As a person calls it: "BRAT", "doccano"."""
 
     def fits(self, path: Path, head: bytes) -> bool:
         """True if a file (by its name and first bytes) or a folder (`head` empty) is of this format."""

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows with our own keys, those of Note: in JSON lines, or as the elements of a JSON list."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..notes import Entity, Note, Relation
+from .json_values import Row
+from .mentions import Link, Marked, reason_of_fields
+from .offsets import Mention
+from .record import Refused
+from .shape import Shape, name_of, needed
+
+_ENTITIES: Final = TypeAdapter(tuple[Entity, ...])
+_RELATIONS: Final = TypeAdapter(tuple[Relation, ...])
+
+
+def _marked(row: Row, number: int) -> Marked:
+    needed(row, "id", "text")
+    data = {key: value for key, value in row.items() if key in Note.model_fields}
+    entities = _checked(_ENTITIES, data.pop("entities", ()), "entities")
+    relations = _checked(_RELATIONS, data.pop("relations", ()), "relations")
+    data["id"] = name_of(data["id"])
+    mentions = [Mention(one.id, one.start, one.end, one.type, one.text, one.fragments or ()) for one in entities]
+    return Marked(data, mentions, [Link(one.head, one.tail, one.type) for one in relations])
+
+
+def _checked(adapter: TypeAdapter[tuple[Any, ...]], value: object, key: str) -> tuple[Any, ...]:
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        raise Refused("malformed", reason_of_fields(error, key)) from None
+
+
+OWN: Final = Shape("JSON lines", lambda row: True, _marked, frozenset())

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tasks of Label Studio: its JSON export with all that annotators did, and JSON-MIN with the labels alone.
+
+Of a task that several people annotated, the annotation marked as ground truth is read, or else the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from ..notes import Note
+from .json_values import Row
+from .mentions import Link, Marked
+from .offsets import Mention
+from .record import Refused, Remark
+from .shape import Shape, listed, name_of
+
+_LABELS: Final = ("labels", "hypertextlabels")
+_READ: Final = (
+    "annotations", "data", "file_upload", "drafts", "predictions", "created_at", "updated_at", "inner_id", "project",
+    "total_annotations", "cancelled_annotations", "total_predictions", "comment_count", "unresolved_comment_count",
+    "last_comment_updated_at", "updated_by", "comment_authors", "annotation_id", "annotator", "lead_time", "result",
+    "allow_skip", "state", "label",
+)  # fmt: skip
+_OF_THE_NOTE: Final = Note.model_fields.keys() - {"id", "text", "entities", "relations", "answer", "options"}
+
+
+def _fits(row: Row) -> bool:
+    full = isinstance(row.get("data"), dict) and isinstance(row.get("annotations", row.get("completions")), list)
+    return full or "annotation_id" in row or ("lead_time" in row and "annotator" in row)
+
+
+def _marked(row: Row, number: int) -> Marked:
+    if "data" not in row:
+        return _minimal(row, number)
+    data, key = row["data"], _key_of_text(row["data"])
+    results, remarks = _results(row.get("annotations", row.get("completions")))
+    regions = [one for one in results if _type_of(one) in _LABELS]
+    links = [one for one in results if _type_of(one) == "relation"]
+    if others := len(results) - len(regions) - len(links):
+        remarks.append(Remark("annotation_not_read", "other controls than labels and relations", others))
+    mentions = [mention for at, region in enumerate(regions, 1) for mention in _mentions(region, at)]
+    fields = {name: value for name, value in data.items() if name in _OF_THE_NOTE}
+    note = {**fields, "id": name_of(row.get("id", number)), "text": data[key]}
+    return Marked(note, mentions, [link for at, one in enumerate(links, 1) for link in _links(one, at)], (), remarks)
+
+
+def _minimal(row: Row, number: int) -> Marked:
+    """JSON-MIN has a row for each annotation of a task, and no ids of what is marked."""
+    key = _key_of_text({name: value for name, value in row.items() if name not in ("created_at", "updated_at")})
+    marks = [one for value in row.values() if _is_marks(value) for one in value]
+    mentions = [mention for at, mark in enumerate(marks, 1) for mention in _mentions({"value": mark}, at)]
+    fields = {name: value for name, value in row.items() if name in _OF_THE_NOTE}
+    task = str(name_of(row.get("id", number)))
+    name = f"{task}.{row['annotation_id']}" if "annotation_id" in row else task
+    return Marked({"document": task, **fields, "id": name, "text": row[key]}, mentions)
+
+
+def _is_marks(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) and "start" in one for one in value)
+
+
+def _key_of_text(data: Row) -> str:
+    """`text`, or the only one of the task's values that is a string."""
+    if "text" in data:
+        return "text"
+    strings = [key for key, value in data.items() if isinstance(value, str)]
+    if len(strings) != 1:
+        raise Refused("malformed", f"it is not clear which is the text; found {listed(sorted(data)) or 'no keys'}")
+    return strings[0]
+
+
+def _results(annotations: object) -> tuple[list[dict[str, Any]], list[Remark]]:
+    if not isinstance(annotations, list) or not all(isinstance(one, dict) for one in annotations):
+        raise Refused("malformed", "'annotations' is not a list of objects")
+    valid = [one for one in annotations if not one.get("was_cancelled")]
+    if annotations and not valid:
+        raise Refused("not_accepted", "skipped by its annotators")
+    if not valid:
+        return [], []
+    chosen = next((one for one in valid if one.get("ground_truth")), valid[0])
+    result = chosen.get("result", [])
+    if not isinstance(result, list) or not all(isinstance(one, dict) for one in result):
+        raise Refused("malformed", "'result' is not a list of objects")
+    more = len(valid) - 1
+    return result, [Remark("annotation_not_read", "by further annotators", more)] if more else []
+
+
+def _type_of(result: dict[str, Any]) -> object:
+    """Older versions leave the type out of what is marked."""
+    value = result.get("value")
+    found = next((key for key in _LABELS if isinstance(value, dict) and key in value), None)
+    return result.get("type", found)
+
+
+def _mentions(region: dict[str, Any], number: int) -> Iterator[Mention]:
+    """A region with several labels is as many mentions."""
+    value = region.get("value")
+    match value:
+        case {"start": int(start), "end": int(end), **more}:
+            labels = next((more[key] for key in _LABELS if key in more), None)
+            words = more.get("text")
+            name = str(name_of(region.get("id", f"T{number}")))
+            if isinstance(labels, list) and all(isinstance(label, str) for label in labels):
+                for at, label in enumerate(labels):
+                    known = words if isinstance(words, str) else None
+                    yield Mention(name if at == 0 else f"{name}/{at + 1}", start, end, label, known)
+                return
+    raise Refused("malformed", f"region {number} lacks a number start or end, or its labels")
+
+
+def _links(relation: dict[str, Any], number: int) -> Iterator[Link]:
+    labels = relation.get("labels") or ["related"]
+    match relation:
+        case {"from_id": str(head), "to_id": str(tail)} if all(isinstance(label, str) for label in labels):
+            direction = relation.get("direction", "right")
+            for label in labels:
+                if direction in ("right", "bi"):
+                    yield Link(head, tail, label)
+                if direction in ("left", "bi"):
+                    yield Link(tail, head, label)
+            return
+    raise Refused("malformed", f"relation {number} lacks from_id or to_id")
+
+
+LABEL_STUDIO: Final = Shape("Label Studio", _fits, _marked, frozenset(_READ))
