@@ -42,7 +42,7 @@ def reader_for(path: Path) -> Reader:
 
 
 def _seen(path: Path, head: bytes) -> str:
-    """What is there, as words that end a sentence."""
+    """Words on what is there, to end a sentence."""
     if path.is_dir():
         endings = Counter(one.suffix or "no ending" for one in islice(path.iterdir(), _LOOKED_AT) if one.is_file())
         files = ", ".join(f"{count} with {ending}" for ending, count in endings.most_common(3))

@@ -28,7 +28,9 @@ _READ: Final = (
 def _fits(row: Row) -> bool:
     if row.get("entities"):
         return False
-    return any(key in row for key in _HASHES) or (isinstance(row.get("spans"), list) and "entities" not in row)
+    spans = row.get("spans")
+    marked = isinstance(spans, list) and any(isinstance(span, dict) and "label" in span for span in spans)
+    return marked or any(key in row for key in _HASHES)
 
 
 def _marked(row: Row, number: int) -> Marked:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a reader gives: for each row of a file a note, or why there is none, and what was seen on the way.
+"""Records, which readers give: for each row of a file a note, or why there is none, and what was seen on the way.
 
 Messages name files, rows, keys, offsets and numbers of mentions, never a note's words: they reach screens and logs.
 """

@@ -41,7 +41,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class JsonReader:
-    """The reader of files whose first row is in its shape; a row may have any of `shapes`, of which the last fits all."""
+    """The reader of files whose first row is in its shape; a row may have any of `shapes`; the last fits all."""
 
     shape: Shape
     shapes: tuple[Shape, ...]

@@ -112,7 +112,7 @@ def _reads(data: bytes, codec: str) -> bool:
 
 
 def _lines_with_unusual(data: bytes) -> bytes:
-    """What tells encodings apart, in little: the lines that are not ASCII."""
+    """The lines that are not ASCII, up to a size: they tell encodings apart."""
     kept, size = [], 0
     for line in re.finditer(rb"[^\n]*[^\x00-\x7f\n][^\n]*\n?", data):
         kept.append(line[0])
