@@ -19,7 +19,7 @@ from fedmed_desktop.coordinator import Host
 from fedmed_desktop.federation.inputs import Input, RoundCombined, SiteJoined, UpdateArrived
 from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.protocol.messages import decode, encode
-from fedmed_desktop.scores import Counts, Scores
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import BlobStore, Journal, Ledger, Outbox
 from fedmed_desktop.storage.chain import linked
