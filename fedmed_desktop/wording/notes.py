@@ -5,6 +5,8 @@ from typing import Final
 
 SENTENCES: Final = {
     "clinical.no_types_asked": "No type of entity is chosen. Choose at least one, such as drug.",
+    "clinical.no_spacy": "Reading {name} needs the package spacy, which is not installed. Install it with: pip install "
+    "spacy",
     "clinical.note_empty": "There is no text to read. Paste or open a note first.",
     "clinical.notes_empty": "{name} contains no notes that can be used. Check that it is the right file or folder.",
     "clinical.notes_file": "The notes file {name} cannot be used: {reason}. Correct or remove it and try again.",
@@ -19,6 +21,10 @@ SENTENCES: Final = {
     "not want to use.",
     "clinical.notes_unreadable": "The notes file {name} cannot be read: {reason}. Choose another file, or mend this "
     "one; text files may be compressed with gzip if their name ends in .gz.",
+    "clinical.table_column": "There is no column {column}, which was named for {role}. The table's columns: {found}.",
+    "clinical.table_no_text": "None of the columns of {name} is known to hold the notes' text (found: {found}). Rename "
+    "the column to text, or say which column holds the text.",
+    "clinical.table_role": "{role} is nothing that a column can be. Choose from: {known}.",
     "clinical.types_file": "The types file {name} cannot be used: {reason}. It needs a table [types.map] with rows "
     'such as Chemical = "drug".',
     "clinical.types_file_missing": "The types file {name} does not exist. Check its name and folder.",

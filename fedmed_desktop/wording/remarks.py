@@ -24,6 +24,7 @@ REMARK_SENTENCES: Final[Mapping[RemarkCode, str]] = {
         "text's own characters are taken ({what})."
     ),
     "nested_kept": later("{count} mentions lie inside another."),
+    "no_annotation_file": later("The note is read without annotation, since there is no {what} beside it."),
     "not_accepted": later("Left out, as its annotators decided ({what})."),
     "offsets_by_mention": later(
         "The offsets of {count} mentions are wrong; the mentions were found by their words close by ({what})."

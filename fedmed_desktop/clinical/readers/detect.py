@@ -9,21 +9,36 @@ from pathlib import Path
 from typing import Final
 
 from ...errors import UserFacingError
+from .bioc import BiocJsonReader, BiocXmlReader
+from .brat import BratReader
+from .docbin import DocBinReader
 from .doccano import DOCCANO
 from .json_values import SUFFIXES as JSON_SUFFIXES
 from .jsonl import OWN
 from .label_studio import LABEL_STUDIO
 from .prodigy import PRODIGY
+from .pubtator import PubtatorReader
 from .record import Reader
 from .rows import head_of
 from .shape import JsonReader
+from .tables import TABLE_SUFFIXES, CsvReader, ExcelReader, ParquetReader
 
 _SHAPES: Final = (LABEL_STUDIO, PRODIGY, DOCCANO, OWN)
 
-READERS: Final[tuple[Reader, ...]] = tuple(JsonReader(shape, _SHAPES) for shape in _SHAPES)
+READERS: Final[tuple[Reader, ...]] = (
+    BratReader(),
+    BiocXmlReader(),
+    BiocJsonReader(),
+    *(JsonReader(shape, _SHAPES) for shape in _SHAPES),
+    PubtatorReader(),
+    CsvReader(),
+    ExcelReader(),
+    ParquetReader(),
+    DocBinReader(),
+)
 """The first that fits is taken: those that know their files by more than a name come first."""
 
-SUFFIXES: Final = JSON_SUFFIXES
+SUFFIXES: Final = (*JSON_SUFFIXES, *TABLE_SUFFIXES, ".xml", ".xml.gz", ".pubtator", ".spacy")
 """The endings of files that may hold notes; what a split is looked for by in a site's folder."""
 
 _LOOKED_AT: Final = 1000

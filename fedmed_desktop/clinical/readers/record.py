@@ -37,6 +37,7 @@ RemarkCode = Literal[
     "mention_in_other_form",
     # what happened to a file or to other annotations
     "encoding_guessed",
+    "no_annotation_file",
     "tag_repaired",
     "relation_dropped",
     "annotation_not_read",
