@@ -7,11 +7,12 @@ from .answers import parse_answer
 from .examples import Example, examples
 from .histogram import histogram
 from .notes import Entity, Note, Relation, Span
-from .prompts import AnswerForm, Window, build_answer, build_prompt, split_note
+from .prompts import AnswerForm, build_answer, build_prompt
 from .reader import SiteNotes, read_notes, read_notes_folder
 from .reading import Reading, ReadingSettings
 from .scoring import score
 from .types import NotesReport, apply_types, read_types_map
+from .windows import Window, merged, split_note
 
 __all__ = [
     "AnswerForm",
@@ -30,6 +31,7 @@ __all__ = [
     "build_prompt",
     "examples",
     "histogram",
+    "merged",
     "parse_answer",
     "read_notes",
     "read_notes_folder",

@@ -21,11 +21,11 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError
 
 from ..clinical import Note, read_notes_folder, read_types_map, split_note
+from ..clinical.duplicates import joined
 from ..errors import UserFacingError
 from ..resources import resource
 from .chapters import main_chapter
 from .choices import UNLABELLED, CorpusChoice
-from .duplicates import joined
 from .experiment import Experiment
 
 Split = Literal["train", "validation", "test"]

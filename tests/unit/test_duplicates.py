@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 
-from fedmed_desktop.lab.duplicates import joined, near_duplicates
+from fedmed_desktop.clinical.duplicates import joined, near_duplicates
 
 RANDOM = random.Random(1)
 WORDS = [f"word{number}" for number in range(4000)]

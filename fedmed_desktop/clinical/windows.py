@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Windows of a long note, each a note of its own that a model can read at once, and their way back to the whole note.
+
+Windows may overlap, so that what is said at a window's edge is read with the words around it in the next one.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from .notes import Entity, Note, Span
+from .sentences import sentence_ends
+
+
+class Window(NamedTuple):
+    """A part of a note as a note of its own; its text begins at `offset` in the whole."""
+
+    note: Note
+    offset: int
+
+    @property
+    def end(self) -> int:
+        """Where its text ends in the whole."""
+        return self.offset + len(self.note.text)
+
+    def to_note(self, spans: Iterable[Span]) -> list[Span]:
+        """Spans of the window as spans of the whole note."""
+        return [Span(s.start + self.offset, s.end + self.offset, s.type) for s in spans]
+
+
+def split_note(note: Note, max_chars: int, overlap: int = 0) -> list[Window]:
+    """Windows of at most `max_chars` characters, cut at the end of a sentence, else at a blank, else anywhere.
+
+    No cut is inside an entity, so a longer one makes a longer window. Blanks between windows are dropped: give it notes
+    from apply_types, whose entities have none at their edges. A note that fits is its own window.
+
+    A window begins with the first sentence that starts at most `overlap` characters before the window ahead of it ends;
+    where none does, it begins at that end. See `merged`.
+    """
+    if max_chars < 1:
+        raise ValueError("max_chars must be at least 1")
+    if not 0 <= overlap < max_chars:
+        raise ValueError("overlap must be less than max_chars, and not less than 0")
+    if len(note.text) <= max_chars:
+        return [Window(note, 0)]
+    forbidden = bytearray(len(note.text) + 1)
+    for entity in note.entities:
+        forbidden[entity.start + 1 : entity.end] = b"\x01" * (entity.end - entity.start - 1)
+    ends = [end for end in sentence_ends(note.text) if not forbidden[end]]
+    known = set(ends)
+    starts = [start for end in ends if not forbidden[start := _next_word(note.text, end)]] if overlap else []
+    windows: list[Window] = []
+    start = _next_word(note.text, 0)
+    while start < len(note.text):
+        cut = _cut(note.text, start, max_chars, known, forbidden)
+        windows.append(Window(_part(note, start, cut), start))
+        following = _next_word(note.text, cut)
+        if following < len(note.text):
+            following = _back(starts, max(start + 1, cut - overlap), following)
+        start = following
+    return windows
+
+
+def merged(read: Iterable[tuple[Window, Iterable[Span]]]) -> list[Span]:
+    """What was found in the windows of one note, as spans of the note, sorted, each once.
+
+    A mention that ends at the edge of a window may have been cut there: the neighbour's counts that has it whole. Where
+    two windows disagree about words that both have, the one counts in which they stand further from an edge.
+    """
+    pieces = sorted(((w, w.to_note(spans)) for w, spans in read), key=lambda piece: (piece[0].offset, piece[0].end))
+    if not pieces:
+        return []
+    edges = _Edges(pieces[0][0].offset, max(window.end for window, _ in pieces))
+    dropped: list[set[Span]] = [set() for _ in pieces]
+    for one, (window, spans) in enumerate(pieces):
+        for other in range(one + 1, len(pieces)):
+            following, others = pieces[other]
+            if following.offset >= window.end:
+                break
+            for mine, theirs in _disagreeing(window, spans, following, others):
+                if edges.room(window, mine, theirs) >= edges.room(following, theirs, mine):
+                    dropped[other].add(theirs)
+                else:
+                    dropped[one].add(mine)
+    return sorted({s for (_, spans), out in zip(pieces, dropped, strict=True) for s in spans if s not in out})
+
+
+class _Edges(NamedTuple):
+    """First and last character of the note that a window has: nothing is cut off there."""
+
+    first: int
+    last: int
+
+    def room(self, window: Window, span: Span, other: Span) -> tuple[bool, int, int]:
+        """How far the span can be trusted: not cut, and far from the window's edges; else the longer one is whole."""
+        before = span.start - window.offset if window.offset > self.first else self.last
+        behind = window.end - span.end if window.end < self.last else self.last
+        longer = (span.end - span.start) - (other.end - other.start)
+        room = min(before, behind)
+        return room > 0, room if room > 0 else 0, longer
+
+
+def _disagreeing(
+    one: Window, mine: Sequence[Span], other: Window, theirs: Sequence[Span]
+) -> Iterable[tuple[Span, Span]]:
+    """Pairs that overlap and of which each window has found only its own, though it has words of the other one too."""
+    known, knows = set(mine), set(theirs)
+    left = [span for span in mine if span.end > other.offset and span not in knows]
+    right = [span for span in theirs if span.start < one.end and span not in known]
+    return [(m, t) for m in left for t in right if m.start < t.end and t.start < m.end]
+
+
+def _next_word(text: str, start: int) -> int:
+    while start < len(text) and text[start].isspace():
+        start += 1
+    return start
+
+
+def _back(starts: Sequence[int], earliest: int, following: int) -> int:
+    """The first sentence start from `earliest` on, if it comes before the `following` word."""
+    at = bisect_left(starts, earliest)
+    return min(starts[at], following) if at < len(starts) else following
+
+
+def _cut(text: str, start: int, max_chars: int, ends: set[int], forbidden: bytearray) -> int:
+    limit = start + max_chars
+    if limit >= len(text):
+        return len(text)
+    backwards = range(limit, start, -1)
+    choices = (
+        (at for at in backwards if at in ends),
+        (at for at in backwards if text[at].isspace() and not forbidden[at]),
+        (at for at in backwards if not forbidden[at]),
+        (at for at in range(limit, len(text)) if not forbidden[at]),
+    )
+    return next((at for places in choices for at in places), len(text))
+
+
+def _part(note: Note, start: int, end: int) -> Note:
+    text = note.text[start:end].rstrip()
+    end = start + len(text)
+    entities = tuple(_moved(e, start) for e in note.entities if start <= e.start and e.end <= end)
+    ids = {entity.id for entity in entities}
+    relations = tuple(r for r in note.relations if r.head in ids and r.tail in ids)
+    name = f"{note.id[:180]}@{start}"
+    return Note(id=name, text=text, entities=entities, relations=relations, specialty=note.specialty)
+
+
+def _moved(entity: Entity, by: int) -> Entity:
+    fragments = entity.fragments and tuple((start - by, end - by) for start, end in entity.fragments)
+    return entity.model_copy(update={"start": entity.start - by, "end": entity.end - by, "fragments": fragments})
