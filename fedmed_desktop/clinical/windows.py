@@ -6,7 +6,7 @@ Windows may overlap, so that what is said at a window's edge is read with the wo
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -49,17 +49,18 @@ def split_note(note: Note, max_chars: int, overlap: int = 0) -> list[Window]:
     for entity in note.entities:
         forbidden[entity.start + 1 : entity.end] = b"\x01" * (entity.end - entity.start - 1)
     ends = [end for end in sentence_ends(note.text) if not forbidden[end]]
-    known = set(ends)
+    cuts = _Cuts(note.text, max_chars, set(ends), forbidden)
     starts = [start for end in ends if not forbidden[start := _next_word(note.text, end)]] if overlap else []
     windows: list[Window] = []
     start = _next_word(note.text, 0)
     while start < len(note.text):
-        cut = _cut(note.text, start, max_chars, known, forbidden)
+        cut = cuts.after(start)
         windows.append(Window(_part(note, start, cut), start))
         following = _next_word(note.text, cut)
-        if following < len(note.text):
-            following = _back(starts, max(start + 1, cut - overlap), following)
-        start = following
+        near = starts[bisect_right(starts, max(start, cut - overlap - 1)) : bisect_left(starts, following)]
+        # A window that ended where this one does would show nothing new.
+        again = (place for place in near if following < len(note.text) and cuts.after(place) > cut)
+        start = next(again, following)
     return windows
 
 
@@ -118,24 +119,25 @@ def _next_word(text: str, start: int) -> int:
     return start
 
 
-def _back(starts: Sequence[int], earliest: int, following: int) -> int:
-    """The first sentence start from `earliest` on, if it comes before the `following` word."""
-    at = bisect_left(starts, earliest)
-    return min(starts[at], following) if at < len(starts) else following
+class _Cuts(NamedTuple):
+    text: str
+    max_chars: int
+    ends: set[int]
+    forbidden: bytearray
 
-
-def _cut(text: str, start: int, max_chars: int, ends: set[int], forbidden: bytearray) -> int:
-    limit = start + max_chars
-    if limit >= len(text):
-        return len(text)
-    backwards = range(limit, start, -1)
-    choices = (
-        (at for at in backwards if at in ends),
-        (at for at in backwards if text[at].isspace() and not forbidden[at]),
-        (at for at in backwards if not forbidden[at]),
-        (at for at in range(limit, len(text)) if not forbidden[at]),
-    )
-    return next((at for places in choices for at in places), len(text))
+    def after(self, start: int) -> int:
+        """Where the window that begins at `start` ends."""
+        limit = start + self.max_chars
+        if limit >= len(self.text):
+            return len(self.text)
+        backwards = range(limit, start, -1)
+        choices = (
+            (at for at in backwards if at in self.ends),
+            (at for at in backwards if self.text[at].isspace() and not self.forbidden[at]),
+            (at for at in backwards if not self.forbidden[at]),
+            (at for at in range(limit, len(self.text)) if not self.forbidden[at]),
+        )
+        return next((at for places in choices for at in places), len(self.text))
 
 
 def _part(note: Note, start: int, end: int) -> Note:

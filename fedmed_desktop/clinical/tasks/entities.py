@@ -9,8 +9,9 @@ from typing import Final
 from ...scores import TaskName, TaskScores
 from ..answers import outermost, parse_answer
 from ..notes import Note
-from ..prompts import AnswerForm, build_answer, build_prompt, split_note
+from ..prompts import AnswerForm, build_answer, build_prompt
 from ..scoring import score
+from ..windows import split_note
 from .task import Answer, Asked, Prediction
 
 
