@@ -81,7 +81,7 @@ Patient: The patient denies pain. PATIENT: DENIES CHEST PAIN. Name: Aspirin.
 Pulse Generator Model Name:  Sigma, model 12345.
 Name: XXXX XXXX
 Patient: Well developed
-Discussed with Dr. Smith. On 2004 Dr. Jones placed a 10 French catheter. 5 French Drive sheath was used at 30 degrees.
+Discussed with Dr. Smith. On 2004 Dr. Jones placed a 10 French catheter..
 L4 5MM disc, L5 S1 2ND level, vitamin B12 1000 mcg, T4 5ML, C5-C6 and C6-C7, T2-weighted images, C3 4TH nerve.
 MRN: XXXX, MR#: 0000000. Medical record from 2004-2005 was reviewed, case 12 of 40, unit 3, no 4000.
 PLATELETS IN 10000 range. 10 x 20 x 300 cm. 3-0 Vicryl, 4-0 Monocryl, 6-0 nylon; 250 300 1500 in three samples.
