@@ -65,7 +65,7 @@ def split_note(note: Note, max_chars: int, overlap: int = 0) -> list[Window]:
 
 
 def merged(read: Iterable[tuple[Window, Iterable[Span]]]) -> list[Span]:
-    """What was found in the windows of one note, as spans of the note, sorted, each once.
+    """Spans that were found in the windows of one note, as spans of the note, sorted, each once.
 
     A mention that ends at the edge of a window may have been cut there: the neighbour's counts that has it whole. Where
     two windows disagree about words that both have, the one counts in which they stand further from an edge.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What in a note's text looks like an identifier of a patient: kinds and their number, never the words.
+"""Signs in a note's text of a patient's identifiers: their kinds and number, never the words.
 
 Rules, not a model: they find what is written as forms write it, miss what is written otherwise, and are no proof that
 notes are de-identified. They lean towards silence where a number may be a measurement, for a warning at every note
@@ -20,7 +20,7 @@ IDENTIFIERS: Final[tuple[IdentifierKind, ...]] = get_args(IdentifierKind)
 
 
 class _Rule(NamedTuple):
-    """What stands for an identifier: the `mark`, which is searched for, and what must stand right before it.
+    """A way to see one: the `mark`, which is searched for, and what must stand right `before` it.
 
     `needs`: words of which one must be in the text at all, in small letters; none: no such condition.
 
@@ -140,7 +140,7 @@ _NO_NAMES: Final = frozenset({
 
 
 def identifiers(text: str) -> Counter[IdentifierKind]:
-    """How many of each kind a text seems to hold; kinds of which it holds none are left out."""
+    """Number of each kind that a text seems to hold; kinds of which it holds none are left out."""
     small = text.lower()
     counts = {kind: len({match.end() for match in _found(kind, text, small)}) for kind in IDENTIFIERS}
     return Counter({kind: count for kind, count in counts.items() if count})

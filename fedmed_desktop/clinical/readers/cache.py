@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was read, kept on this computer as Parquet, so that a gigabyte of notes opens at once the second time.
+"""Notes that were read, kept on this computer as Parquet, so that a gigabyte of notes opens at once the second time.
 
 An entry belongs to the contents of the files (sha256 of each), the reader with its settings, and the version of this
 program; renamed or copied folders find it too. To hash a gigabyte takes seconds, so the files' names, sizes and times
@@ -70,7 +70,7 @@ class NotesCache:
         self._least, self._most, self._part = least_bytes, most_bytes, part_characters
 
     def records(self, path: Path, reader: Reader, settings: Mapping[str, str] | None = None) -> Iterator[Record]:
-        """What `reader.read(path)` gives, from the cache where it is there, else read and kept for the next time.
+        """Records that `reader.read(path)` gives: from the cache if they are there, else read and kept for the next time.
 
         `settings` are whatever else decides what the reader gives. Memory does not grow with the notes. What is not
         iterated to its end is not kept. Raises UserFacingError as the reader does.
