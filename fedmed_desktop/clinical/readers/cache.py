@@ -70,7 +70,7 @@ class NotesCache:
         self._least, self._most, self._part = least_bytes, most_bytes, part_characters
 
     def records(self, path: Path, reader: Reader, settings: Mapping[str, str] | None = None) -> Iterator[Record]:
-        """Records that `reader.read(path)` gives: from the cache if they are there, else read and kept for the next time.
+        """Records that `reader.read(path)` gives: from the cache if they are there, else read and kept.
 
         `settings` are whatever else decides what the reader gives. Memory does not grow with the notes. What is not
         iterated to its end is not kept. Raises UserFacingError as the reader does.
