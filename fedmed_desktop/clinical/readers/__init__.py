@@ -3,7 +3,24 @@
 
 from __future__ import annotations
 
+from .brat_folder import with_spans, write_brat
+from .columns import Columns
 from .detect import READERS, SUFFIXES, reader_for
 from .record import REFUSALS, REMARKS, Reader, Record, Remark, RemarkCode
+from .tables import TableReader
 
-__all__ = ["READERS", "REFUSALS", "REMARKS", "SUFFIXES", "Reader", "Record", "Remark", "RemarkCode", "reader_for"]
+__all__ = [
+    "READERS",
+    "REFUSALS",
+    "REMARKS",
+    "SUFFIXES",
+    "Columns",
+    "Reader",
+    "Record",
+    "Remark",
+    "RemarkCode",
+    "TableReader",
+    "reader_for",
+    "with_spans",
+    "write_brat",
+]

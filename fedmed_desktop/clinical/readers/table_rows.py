@@ -140,13 +140,14 @@ class _Table:
                 first = self._rows.setdefault(mark, pending.row)
                 if first != pending.row:
                     raise Refused("repeated_id", f"row {first}")
+            pending.marked.data["codes"] = pending.codes or None
             note, remarks = annotated(pending.marked)
         except Refused as refused:
             return Record(self.file, pending.row, None, (refused.remark,), pending.split)
         return Record(self.file, pending.row, note, remarks, pending.split)
 
     def _codes(self, value: object, marked: Marked) -> list[str] | None:
-        """ICD-10-CM codes, dotted; an empty cell does not say that there are none."""
+        """ICD-10-CM codes, dotted; None for an empty cell, which does not say that there are none."""
         parts = value if isinstance(value, list) else _listed(cell(value), _BETWEEN_CODES)
         if len(parts) == 1 and all(_CODE.fullmatch(word.upper()) for word in str(parts[0]).split()):
             parts = str(parts[0]).split()
@@ -161,7 +162,7 @@ class _Table:
             marked.remarks.append(
                 Remark("annotation_not_read", f"{self.columns.codes}: not an ICD-10-CM code", strange)
             )
-        return list(dict.fromkeys(codes)) or None
+        return list(dict.fromkeys(codes)) if codes or strange else None
 
     def _choices(self, cells: Sequence[object], answer: str, marked: Marked) -> None:
         """The options and the right one's number. Raises Refused where the answer is none of them for certain."""

@@ -14,6 +14,7 @@ from .columns import Columns, guessed, listed
 from .delimited import SUFFIXES, dialect_of, header_and_rows
 from .record import Record, Remark
 from .rows import unreadable
+from .shape import SHOWN_KEY_LENGTH
 from .table_rows import Row, cell, records
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _ZIPPED: Final = (".xlsx", ".xlsm", ".xlsb")
 _MOST_UNPACKED: Final = 2**30
 _BATCH: Final = 1000
 _MOST_ABOVE: Final = 20
+_MOST_UNREAD: Final = 100
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class CsvReader:
 
     def read(self, path: Path) -> Iterator[Record]:
         columns, header, rows, remarks = self._open(path)
-        yield from _remarked(records(path.name, columns, header, rows), remarks)
+        yield from _remarked(records(path.name, columns, header, rows), (*remarks, *_unread(columns)))
 
     def _open(self, path: Path) -> tuple[Columns, list[str], Iterator[Row], tuple[Remark, ...]]:
         dialect, remarks = dialect_of(path, self.said.get("text"))
@@ -70,7 +72,8 @@ class ParquetReader:
     def read(self, path: Path) -> Iterator[Record]:
         frame, columns = self._open(path)
         header = list(dict.fromkeys(name for _, name in columns.roles()))
-        yield from _remarked(records(path.name, columns, header, self._rows(path, frame, header)), ())
+        rows = self._rows(path, frame, header)
+        yield from _remarked(records(path.name, columns, header, rows), _unread(columns))
 
     def _open(self, path: Path) -> tuple[polars.LazyFrame, Columns]:
         import polars
@@ -113,8 +116,7 @@ class ExcelReader:
     def read(self, path: Path) -> Iterator[Record]:
         columns, header, frame, first = self._open(path)
         rows = ((row, cells) for row, cells in enumerate(frame.iter_rows(), first) if any(map(cell, cells)))
-        others = tuple(Remark("key_not_read", f"sheet {name[:30]}") for name in columns.other_sheets)
-        yield from _remarked(records(path.name, columns, header, rows), others)
+        yield from _remarked(records(path.name, columns, header, rows), _unread(columns))
 
     def _open(self, path: Path) -> tuple[Columns, list[str], polars.DataFrame, int]:
         """The columns, the header, the rows below it and the number of the first of them."""
@@ -151,6 +153,10 @@ class ExcelReader:
         raise failure or unreadable(path.name, "its first rows are empty")
 
 
+TableReader = CsvReader | ParquetReader | ExcelReader
+"""Those that are asked for their columns, and told them: `replace(reader, said=...)`."""
+
+
 def _sheet(book: fastexcel.ExcelReader, name: str) -> polars.DataFrame:
     """All cells of a sheet from its first row on, as text: of a column of numbers and words, none may be lost."""
     # header_row None and skip_rows 0: else empty rows above are left out, and the rows' numbers are wrong.
@@ -163,6 +169,11 @@ def _usable(path: Path, header: Sequence[str], columns: Columns) -> Columns:
     if not columns.usable:
         raise UserFacingError("clinical.table_no_text", name=path.name, found=listed(header))
     return columns
+
+
+def _unread(columns: Columns) -> tuple[Remark, ...]:
+    names = (*columns.unread, *(f"sheet {name}" for name in columns.other_sheets))
+    return tuple(Remark("key_not_read", name[:SHOWN_KEY_LENGTH]) for name in names[:_MOST_UNREAD])
 
 
 def _remarked(rows: Iterator[Record], remarks: tuple[Remark, ...]) -> Iterator[Record]:
