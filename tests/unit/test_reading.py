@@ -182,7 +182,8 @@ def test_that_windows_fit_in_tokens(reader: NoteReader, base: BaseModel, monkeyp
     reader.read(
         plain, TYPES, None, "html", TrainingSettings(steps=1, max_tokens=400, max_new_tokens=300), text_tokens=30
     )
-    empty = len(Encoder(base.tokenizer, [Entities(TYPES, "html")]).prompt(""))
+    task = Entities(TYPES)
+    empty = len(Encoder(base.tokenizer, [task]).prompt(task.prompt("")))
     assert max(len(r.prompt) for r in asked) <= empty + 31
 
 
@@ -267,7 +268,7 @@ def test_that_one_stopped_while_it_waits_does_not_load_the_model(tmp_path: Path)
 
 def test_that_a_long_prompt_is_stopped_between_its_parts_and_reads_the_same(base: BaseModel) -> None:
     base.lora.detach()
-    prompt = Encoder(base.tokenizer, [Entities(TYPES, "html")]).prompt(TEXT * 20)
+    prompt = Encoder(base.tokenizer, [Entities(TYPES)]).prompt(Entities(TYPES).prompt(TEXT * 20))
     request = Request(prompt, 12)
     checks = 0
 
@@ -322,7 +323,9 @@ def test_that_a_personal_and_a_frozen_adapter_act_beside_the_chosen_one(
 
     def answer(chosen: Adapter | None, **beside: Any) -> list[int]:
         reader.read(TEXT, TYPES, chosen, settings=SMALL, **beside)
-        return list(stream(base, Request(Encoder(base.tokenizer, [Entities(TYPES, "html")]).prompt(TEXT), 12)))
+        return list(
+            stream(base, Request(Encoder(base.tokenizer, [Entities(TYPES)]).prompt(Entities(TYPES).prompt(TEXT)), 12))
+        )
 
     alone, bare = answer(adapter), answer(None)
     assert alone != bare == answer(nothing)

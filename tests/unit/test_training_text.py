@@ -144,7 +144,7 @@ def test_that_a_folder_without_entities_serves_a_federation_of_texts(loaded: Loa
     make = trainer_factory(loaded, "A", notes, folder, events.append)
     trainer = make(small_spec(task="text", types=(), shared_notes=(), share={"histogram": "specialties"}))
     assert [(e.notes, e.entities) for e in events if isinstance(e, Prepared)] == [(1, {})]
-    assert [example.note.specialty for example in trainer.examples("train", SETTINGS).items] == ["Pulmonology"]
+    assert [example.asked.note.specialty for example in trainer.examples("train", SETTINGS).items] == ["Pulmonology"]
     (folder / "types.toml").unlink()
     with told_as("None of the types"):
         make(small_spec(task="entities"))
