@@ -3,19 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from ..clinical import Note
+from ..clinical import AnswerForm, Note
 from ..clinical.tasks import Entities, Task
 from ..federation.spec import FederationSpec
+from ..scores import TaskName
+
+
+def made_tasks(
+    names: Collection[TaskName], types: Collection[str], modifiers: Collection[str] = (), form: AnswerForm = "html"
+) -> tuple[Task, ...]:
+    """The named tasks, for these types and modifiers; none for "text", which is learned without being asked."""
+    made: list[Task] = []
+    if "entities" in names:
+        made.append(Entities(types, form))
+    return tuple(made)
 
 
 def all_tasks(spec: FederationSpec, types: Sequence[str] | None = None) -> tuple[Task, ...]:
-    """The federation's tasks, for these of its types (default: for all); none where it learns the text itself."""
-    made: list[Task] = []
-    if "entities" in spec.tasks:
-        made.append(Entities(spec.types if types is None else types, spec.answer_form))
-    return tuple(made)
+    """The federation's tasks, for these of its types (default: for all)."""
+    return made_tasks(spec.tasks, spec.types if types is None else types, spec.modifiers, spec.answer_form)
 
 
 def site_tasks(spec: FederationSpec, notes: Sequence[Note], types: Sequence[str]) -> tuple[Task, ...]:
