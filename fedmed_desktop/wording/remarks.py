@@ -38,7 +38,10 @@ REMARK_SENTENCES: Final[Mapping[RemarkCode, str]] = {
     "relation_dropped": later("{count} relations were left out, since a mention at their end is not there."),
     "repeated_id": later("Not used: its id is the id of {what} too."),
     "repeated_mention_dropped": later("{count} mentions are marked twice and were taken once ({what})."),
-    "tag_repaired": later("{count} tags cannot follow the tag before them; each begins a mention of its own ({what})."),
+    "tag_repaired": later(
+        "{count} tags do not fit the tag before them ({what}): a mention begins where an inside tag continues none, "
+        "and ends where its end tag is missing."
+    ),
     "too_long": later("Not used: it is longer than {what}."),
     "zero_length_dropped": later("{count} mentions without any characters were left out ({what})."),
 }

@@ -12,10 +12,14 @@ from ...errors import UserFacingError
 from .bioc import BiocJsonReader, BiocXmlReader
 from .brat import BratReader
 from .docbin import DocBinReader
+from .conll import SUFFIXES as CONLL_SUFFIXES
+from .conll import Conll
 from .doccano import DOCCANO
 from .json_values import SUFFIXES as JSON_SUFFIXES
 from .jsonl import OWN
 from .label_studio import LABEL_STUDIO
+from .plain import SUFFIXES as PLAIN_SUFFIXES
+from .plain import PlainText
 from .prodigy import PRODIGY
 from .pubtator import PubtatorReader
 from .record import Reader
@@ -31,14 +35,22 @@ READERS: Final[tuple[Reader, ...]] = (
     BiocJsonReader(),
     *(JsonReader(shape, _SHAPES) for shape in _SHAPES),
     PubtatorReader(),
+    Conll(),
     CsvReader(),
     ExcelReader(),
     ParquetReader(),
     DocBinReader(),
+    PlainText(),
 )
 """The first that fits is taken: those that know their files by more than a name come first."""
 
-SUFFIXES: Final = (*JSON_SUFFIXES, *TABLE_SUFFIXES, ".xml", ".xml.gz", ".pubtator", ".spacy")
+SUFFIXES: Final = (
+    *JSON_SUFFIXES,
+    *TABLE_SUFFIXES,
+    *(".xml", ".xml.gz", ".pubtator", ".spacy"),
+    *(f"{suffix}{packed}" for suffix in CONLL_SUFFIXES for packed in ("", ".gz")),
+    *PLAIN_SUFFIXES,
+)
 """The endings of files that may hold notes; what a split is looked for by in a site's folder."""
 
 _LOOKED_AT: Final = 1000

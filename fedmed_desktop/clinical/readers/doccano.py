@@ -31,7 +31,8 @@ def _key_of_labels(row: Row) -> str | None:
 
 
 def _is_marks(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and not all(isinstance(one, str) for one in value)
+    """True for a list of marks; an empty one is how doccano says that there are none."""
+    return isinstance(value, list) and (not value or not all(isinstance(one, str) for one in value))
 
 
 def _marked(row: Row, number: int) -> Marked:

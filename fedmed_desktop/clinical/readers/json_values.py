@@ -19,6 +19,7 @@ JSON: Final = (".json",)
 SUFFIXES: Final = tuple(f"{suffix}{packed}" for suffix in (*LINES, *JSON) for packed in ("", ".gz"))
 _PIECE: Final = 2**20
 _BETWEEN: Final = re.compile(r"[ \t\r\n]*")
+_WRONG_BYTE: Final = re.compile("[\udc80-\udcff]")
 # Where the decoder stops in a value that goes on after the characters there are.
 _NEAR_END: Final = 16
 _DECODER: Final = json.JSONDecoder()
@@ -40,11 +41,16 @@ def json_objects(path: Path) -> Iterator[tuple[int, Row | Refused]]:
 
 def _object(line: str) -> Row | Refused:
     try:
-        return _checked(json.loads(line))
+        return _checked(json.loads(line.rstrip("\r\n")))
     except json.JSONDecodeError as error:
-        return Refused("malformed", f"not valid JSON at column {error.colno}: {error.msg}")
+        return Refused("malformed", f"not valid JSON at column {error.colno}: {_message(error)}")
     except (ValueError, RecursionError):
         return Refused("malformed", "not valid JSON: a number too long or lists too deep")
+
+
+def _message(error: json.JSONDecodeError) -> str:
+    """Its message without the words that lead to a place."""
+    return error.msg.removesuffix(" at").removesuffix(" starting")
 
 
 def _checked(value: object) -> Row | Refused:
@@ -61,11 +67,13 @@ def _values(path: Path) -> Iterator[tuple[int, Row | Refused]]:
         file.seek(0)
         if not encoding.startswith("utf"):
             encoding = "utf-8"
-        text = io.TextIOWrapper(cast(IO[bytes], file), encoding=encoding, newline="")
+        # A wrong byte of UTF-8 is carried along as half a surrogate pair, and told with its own row.
+        how = "surrogateescape" if encoding.startswith("utf-8") else "strict"
+        text = io.TextIOWrapper(cast(IO[bytes], file), encoding=encoding, errors=how, newline="")
         number = 0
         try:
             for number, value in enumerate(_Scanner(text).values(), 1):
-                yield number, _checked(value)
+                yield number, value if isinstance(value, Refused) else _checked(value)
         except Refused as refused:
             yield number + 1, refused
         except UnicodeError:
@@ -84,7 +92,7 @@ class _Scanner:
         self._done = False
 
     def values(self) -> Iterator[object]:
-        """Each value. Raises Refused at the first place that is not JSON."""
+        """Each value, or why it is refused. Raises Refused at the first place that is not JSON."""
         listed = self._next_sign() == "["
         if listed:
             self._at += 1
@@ -120,12 +128,14 @@ class _Scanner:
                 goes_on = error.pos >= len(self._window) - _NEAR_END or error.msg.startswith("Unterminated")
                 if goes_on and self._more():
                     continue
-                raise Refused("malformed", f"not valid JSON: {error.msg}; nothing after it can be read") from None
+                raise Refused("malformed", f"not valid JSON: {_message(error)}; nothing after it is read") from None
             except (ValueError, RecursionError):
                 raise Refused("malformed", "not valid JSON: a number too long or lists too deep") from None
             if end == len(self._window) and not isinstance(value, dict | list) and self._more():
                 continue  # a number may go on
-            self._at = end
+            start, self._at = self._at, end
+            if _WRONG_BYTE.search(self._window, start, end):
+                return Refused("malformed", "it is not UTF-8")
             return value
 
     def _more(self) -> bool:

@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from operator import eq
 from typing import Final
 
 from .record import Refused, Remark, RemarkCode
@@ -21,6 +22,7 @@ _NEARBY: Final = 48
 """How many characters a mention may lie from its offsets, where it is found by its words."""
 
 
+_Same = Callable[[str, str], bool]
 _UNITS: Final = (("utf-16-le", 2), ("utf-8", 1))
 
 
@@ -58,14 +60,15 @@ def anchor(
     """
     # Where no words are known, nothing speaks against code points.
     proof = bool(witnesses) or any(mention.text for mention in mentions)
-    for codes, weigh in _COUNTINGS if proof else _COUNTINGS[:1]:
-        counting = _Counting(text, weigh) if weigh else None
-        if weigh and not counting:
-            continue  # this text has nothing that it would count differently
-        placed = [_placed(text, mention, counting) for mention in mentions]
-        if all(placed) and all(_witnessed(text, witness, counting) for witness in witnesses):
-            return _told(mentions, [one for one in placed if one], [Remark(code) for code in codes])
-    nearby = [_placed(text, mention, None) or _found_nearby(text, mention) for mention in mentions]
+    for same in (eq, _same):  # the very words in any counting rather than similar ones in the first
+        for codes, weigh in _COUNTINGS if proof else _COUNTINGS[:1]:
+            counting = _Counting(text, weigh) if weigh else None
+            if weigh and not counting:
+                continue  # this text has nothing that it would count differently
+            placed = _all_placed(text, mentions, counting, same)
+            if placed is not None and all(_witnessed(text, one, counting, same) for one in witnesses):
+                return _told(mentions, placed, [Remark(code) for code in codes])
+    nearby = [_placed(text, mention, None, _same) or _found_nearby(text, mention) for mention in mentions]
     moved = [
         number
         for number, (one, was) in enumerate(zip(nearby, mentions, strict=True), 1)
@@ -76,7 +79,7 @@ def anchor(
             mentions, [one for one in nearby if one], [Remark("offsets_by_mention", entities(moved), len(moved))]
         )
     for number, mention in enumerate(mentions, 1):
-        if not _placed(text, mention, None):
+        if not _placed(text, mention, None, _same):
             raise Refused("offsets_unproved", _reason(text, number, mention))
     raise Refused("offsets_unproved", "the offsets of its tokens are not those of their words in the text")
 
@@ -138,7 +141,19 @@ _COUNTINGS: Final[tuple[tuple[tuple[RemarkCode, ...], Callable[[str], Iterable[t
 )
 
 
-def _placed(text: str, mention: Mention, counting: _Counting | None) -> Mention | None:
+def _all_placed(
+    text: str, mentions: Sequence[Mention], counting: _Counting | None, same: _Same
+) -> list[Mention] | None:
+    placed: list[Mention] = []
+    for mention in mentions:
+        one = _placed(text, mention, counting, same)
+        if one is None:
+            return None
+        placed.append(one)
+    return placed
+
+
+def _placed(text: str, mention: Mention, counting: _Counting | None, same: _Same) -> Mention | None:
     """The mention in code points, if its words (where they are known) are there."""
     pairs = [(mention.start, mention.end), *mention.fragments]
     points = [_points(text, start, end, counting) for start, end in pairs]
@@ -149,9 +164,9 @@ def _placed(text: str, mention: Mention, counting: _Counting | None) -> Mention 
     if any(not start <= first <= last <= end for first, last in fragments):
         return None
     there = text[start:end]
-    if mention.text is not None and not _same(mention.text, there):
+    if mention.text is not None and not same(mention.text, there):
         parts = " ".join(text[first:last] for first, last in sorted(fragments))
-        if not fragments or not _same(mention.text, parts):
+        if not fragments or not same(mention.text, parts):
             return None
     return replace(mention, start=start, end=end, text=there, fragments=fragments)
 
@@ -165,9 +180,9 @@ def _points(text: str, start: int, end: int, counting: _Counting | None) -> tupl
     return (start, end) if 0 <= start <= end <= len(text) else None
 
 
-def _witnessed(text: str, witness: Witness, counting: _Counting | None) -> bool:
+def _witnessed(text: str, witness: Witness, counting: _Counting | None, same: _Same) -> bool:
     points = _points(text, witness.start, witness.end, counting)
-    return points is not None and _same(witness.text, text[slice(*points)])
+    return points is not None and same(witness.text, text[slice(*points)])
 
 
 def _same(words: str, there: str) -> bool:

@@ -60,6 +60,22 @@ def head_of(path: Path) -> bytes:
         return file.read(HEAD_BYTES)
 
 
+def encoding_of_file(path: Path) -> tuple[str, bool]:
+    """The codec of a file of any size, and whether it had to be guessed. Raises ValueError if it is no text."""
+    with opened(path) as file:
+        encoding, guessed = encoding_of(file.read(4096))
+        if encoding.startswith("utf") and encoding != "utf-8":
+            return encoding, guessed
+        file.seek(0)
+        odd = io.BytesIO()
+        whole = True
+        while line := file.readline(_PIECE):
+            if not line.isascii() and odd.tell() < HEAD_BYTES:
+                odd.write(line)
+                whole = whole and len(line) < _PIECE
+        return encoding_of(odd.getvalue()) if whole else ("utf-8", False)
+
+
 def lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str | Refused]]:
     """Line numbers from 1 and lines with their ends, or why a line cannot be read.
 

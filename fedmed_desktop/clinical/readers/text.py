@@ -43,7 +43,7 @@ def decoded(data: bytes) -> tuple[str, list[Remark]]:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start + 1} is not {named(encoding)}") from None
-    if _NOT_TEXT.search(text, 0, _GUESSED_FROM) or "\x00" in text:
+    if "\x00" in text or (guessed and _NOT_TEXT.search(text, 0, _GUESSED_FROM)):
         raise ValueError("it holds zero or control bytes: this is not a text file")
     return text, [Remark("encoding_guessed", named(encoding))] if guessed else []
 

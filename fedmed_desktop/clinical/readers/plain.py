@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plain text, a note in each `.txt` file of a folder: notes without annotation, to learn from the text itself."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from ...errors import UserFacingError
+from . import rows
+from .mentions import Marked, annotated
+from .record import Record, Refused, Remark
+from .text import decoded
+
+SUFFIXES: Final = (".txt", ".txt.gz")
+_ENDING: Final = re.compile(r"\.txt(\.gz)?$", re.IGNORECASE)
+
+
+class PlainText:
+    """The reader of text files; hidden ones are passed over, since systems leave their own beside people's."""
+
+    name = "plain text"
+
+    def fits(self, path: Path, head: bytes) -> bool:
+        return next(_files(path), None) is not None
+
+    def read(self, path: Path) -> Iterator[Record]:
+        inside = path if path.is_dir() else path.parent
+        for where in sorted(_files(path)):
+            try:
+                text, remarks = text_of(inside / where)
+                note, seen = annotated(Marked({"id": _ENDING.sub("", where), "text": text}, remarks=remarks))
+                yield Record(where, None, note, seen)
+            except Refused as refused:
+                yield Record(where, None, None, (refused.remark,))
+
+
+def text_of(file: Path) -> tuple[str, list[Remark]]:
+    """The text of a whole file and how its encoding was found. Raises Refused."""
+    try:
+        with rows.opened(file) as opened:
+            data = opened.read(rows.MAX_ROW_BYTES + 1)
+    except UserFacingError as error:
+        raise Refused("malformed", str(error.params.get("reason", "it is not there any more"))) from None
+    if len(data) > rows.MAX_ROW_BYTES:
+        raise Refused("too_long", f"{rows.MAX_ROW_BYTES // 2**20} MiB")
+    try:
+        return decoded(data)
+    except ValueError as error:
+        raise Refused("malformed", str(error)) from None
+
+
+def _files(path: Path) -> Iterator[str]:
+    """The texts of a folder as paths within it, in no order; or the name of a file that is one."""
+    if not path.is_dir():
+        yield from (path.name,) if path.name.lower().endswith(SUFFIXES) else ()
+        return
+    for folder, folders, names in os.walk(path):  # strings, since ten thousand Paths are heavy
+        folders[:] = (name for name in folders if not name.startswith("."))
+        inside = Path(folder).relative_to(path).as_posix()
+        before = "" if inside == "." else f"{inside}/"
+        yield from (before + name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith("."))
