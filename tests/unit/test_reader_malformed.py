@@ -284,7 +284,7 @@ def test_that_each_of_them_has_a_sentence_of_its_own() -> None:
 
 WRONG_FILES: dict[str, tuple[Mapping[str, bytes], str]] = {
     # what -> the files of a folder, and the sentence about it
-    "nothing": ({}, "No format fits notes: it is a folder without files. These formats are read: Label Studio,"),
+    "nothing": ({}, "No format fits notes: it is a folder without files. These formats are read: BRAT, .*JSON lines"),
     "pictures": ({"a.png": b"\x89PNG", "b.png": b""}, r"No format fits notes: it is a folder of files \(2 with .png\)"),
     "an empty text": ({"a.txt": b"Pain.", "b.txt": b""}, "The notes file b.txt cannot be used: the text is empty"),
     "a picture named text": (

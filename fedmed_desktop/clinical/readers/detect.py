@@ -11,9 +11,9 @@ from typing import Final
 from ...errors import UserFacingError
 from .bioc import BiocJsonReader, BiocXmlReader
 from .brat import BratReader
-from .docbin import DocBinReader
 from .conll import SUFFIXES as CONLL_SUFFIXES
 from .conll import Conll
+from .docbin import DocBinReader
 from .doccano import DOCCANO
 from .json_values import SUFFIXES as JSON_SUFFIXES
 from .jsonl import OWN

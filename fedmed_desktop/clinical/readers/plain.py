@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from .record import Record, Refused, Remark
 from .text import decoded
 
 SUFFIXES: Final = (".txt", ".txt.gz")
+_PIECE: Final = 64 * 1024
 _ENDING: Final = re.compile(r"\.txt(\.gz)?$", re.IGNORECASE)
 
 
@@ -42,7 +44,9 @@ def text_of(file: Path) -> tuple[str, list[Remark]]:
     """The text of a whole file and how its encoding was found. Raises Refused."""
     try:
         with rows.opened(file) as opened:
-            data = opened.read(rows.MAX_ROW_BYTES + 1)
+            # In pieces: a read makes room for all that is asked for, and most files are small.
+            pieces = iter(lambda: opened.read(_PIECE), b"")
+            data = b"".join(islice(pieces, rows.MAX_ROW_BYTES // _PIECE + 1))
     except UserFacingError as error:
         raise Refused("malformed", str(error.params.get("reason", "it is not there any more"))) from None
     if len(data) > rows.MAX_ROW_BYTES:
