@@ -20,7 +20,7 @@ from .device import Device, default_threads
 transformers.utils.logging.disable_progress_bar()
 
 # The library's errors about damaged or unknown files; it lets through what its parsers raise.
-_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
 def resolve_model(path_or_id: str) -> Path:
@@ -74,7 +74,7 @@ class BaseModel:
             )
         except torch.OutOfMemoryError:
             raise UserFacingError("training.out_of_memory", device=device.name) from None
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             # The library's message names files and architectures only; its first line says which.
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserFacingError("training.model_unreadable", path=str(folder), reason=reason) from error

@@ -26,6 +26,15 @@ def text_tokens(tokenizer: Any, text: str) -> list[int]:
     return list(plain.encode(text, add_special_tokens=False).ids)
 
 
+def text_offsets(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+    """The tokens of a text, each with the characters that it stands for. Raises ValueError if it cannot tell them."""
+    plain = _plain(tokenizer)
+    if plain is None:
+        raise ValueError("the tokenizer does not tell the characters of its tokens")
+    found = plain.encode(text, add_special_tokens=False)
+    return list(found.ids), list(found.offsets)
+
+
 @lru_cache(maxsize=4)
 def _plain(tokenizer: Any) -> Any:
     """The copy for this tokenizer, with the same ids; None for one that is not of the tokenizers library."""

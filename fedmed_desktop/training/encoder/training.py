@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training of an encoder on tagged notes, its evaluation, and the average of several of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...clinical import Note, Span, score
+from ...errors import UserFacingError
+from ...scores import TaskScores
+from ..batches import Schedule, by_length
+from ..loop import learning_rate_share
+from .model import Encoder, State, seeded
+from .tagging import Tagged
+
+_PADDED_TOKENS: Final = {"cpu": 4096, "cuda": 65536}
+_ROWS: Final = {"cpu": 64, "cuda": 256}
+
+
+@dataclass(frozen=True)
+class EncoderTraining:
+    """One round at one site. The optimiser and its schedule begin anew each round, as in the papers' code."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_share: float = 0.05
+    clip_norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class TagEvaluation:
+    """`loss` is in nats per unit, `units` is how many of them there were."""
+
+    loss: float
+    scores: TaskScores
+    units: int
+
+
+def train(encoder: Encoder, examples: Sequence[Tagged], training: EncoderTraining, seed: int) -> float:
+    """Trains the weights that are in the encoder; returns the mean loss per unit. Same seed, same bits (CPU).
+
+    Raises UserFacingError if the training diverges.
+    """
+    optimizer = torch.optim.AdamW(encoder.trained.values(), lr=training.learning_rate, weight_decay=0.0)
+    schedule = Schedule([len(one) for one in examples], training.batch_size, seed)
+    total, units = 0.0, 0
+    encoder.model.train()
+    with seeded(seed):
+        for step in range(training.steps):
+            rate = training.learning_rate * learning_rate_share(step, training.steps, training.warmup_share)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            rows = [examples[at] for at in schedule.batch(step)]
+            labels = max(1, sum(len(one.units) for one in rows))
+            loss = 0.0
+            for part in by_length(rows, _PADDED_TOKENS[encoder.device.name], _ROWS[encoder.device.name]):
+                summed = _loss(encoder, [rows[at] for at in part])
+                (summed / labels).backward()  # type: ignore[no-untyped-call]
+                loss += summed.item()
+            if not math.isfinite(loss):
+                raise UserFacingError("training.diverged", step=step + 1, rate=rate)
+            nn.utils.clip_grad_norm_(list(encoder.trained.values()), training.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            total, units = total + loss, units + labels
+    return total / max(1, units)
+
+
+@torch.inference_mode()
+def evaluate(encoder: Encoder, notes: Sequence[Note], types: Sequence[str]) -> TagEvaluation:
+    """The encoder on these notes, by the types that they annotate, which are also the only ones that it may find."""
+    examples = encoder.tagger.tagged(notes, types)
+    found: list[list[Span]] = [[] for _ in notes]
+    loss, units = 0.0, 0
+    encoder.model.eval()
+    for part in by_length(examples, _PADDED_TOKENS[encoder.device.name], _ROWS[encoder.device.name]):
+        rows = [examples[at] for at in part]
+        logits, tags = _of_units(encoder, rows)
+        loss += functional.cross_entropy(logits, tags, reduction="sum").item()
+        units += len(tags)
+        counts = [len(one.units) for one in rows]
+        for one, best in zip(rows, logits.argmax(-1).cpu().split(counts), strict=True):
+            spans = encoder.tags.decode(one.units, best.tolist())
+            found[one.note] += [Span(s.start + one.offset, s.end + one.offset, s.type) for s in spans]
+    scores = TaskScores()
+    for note, spans in zip(notes, found, strict=True):
+        scores += score([entity.span for entity in note.entities], spans, types)
+    return TagEvaluation(loss / max(1, units), scores, units)
+
+
+def averaged(states: Mapping[str, State], weights: Mapping[str, float]) -> State:
+    """FedAvg: the mean of the sites' weights, by `weights`, summed in float64 in the order of the sites' names."""
+    whole = math.fsum(weights[site] for site in states)
+    result: State = {}
+    for name in sorted(next(iter(states.values()))):
+        mean = torch.zeros_like(states[next(iter(states))][name], dtype=torch.float64)
+        for site in sorted(states):
+            mean += states[site][name].double() * (weights[site] / whole)
+        result[name] = mean.float()
+    return result
+
+
+def _loss(encoder: Encoder, rows: Sequence[Tagged]) -> Tensor:
+    logits, tags = _of_units(encoder, rows)
+    return functional.cross_entropy(logits, tags, reduction="sum")
+
+
+def _of_units(encoder: Encoder, rows: Sequence[Tagged]) -> tuple[Tensor, Tensor]:
+    """Logits (units, tags) and tags of all units, row after row. Tags that a row's site does not use are ruled out.
+
+    Without that, what a site does not annotate would be taught as being nothing (inferred: no paper says).
+    """
+    length = max(map(len, rows))
+    padding = encoder.tokenizer.pad_token_id or 0
+    tokens = np.full((len(rows), length), padding, np.int64)
+    mask = np.zeros((len(rows), length), np.int64)
+    selected = np.zeros((len(rows), length), bool)
+    for row, one in enumerate(rows):
+        tokens[row, : len(one)], mask[row, : len(one)] = one.tokens, 1
+        selected[row, list(one.places)] = True
+    ruled_out = np.ones((sum(len(one.units) for one in rows), len(encoder.tags)), bool)
+    done = 0
+    for one in rows:
+        ruled_out[done : done + len(one.units), list(one.allowed)] = False
+        done += len(one.units)
+    tags = np.array([tag for one in rows for tag in one.tags], np.int64)
+    to = encoder.device.torch
+    logits = encoder.logits(torch.from_numpy(tokens).to(to), torch.from_numpy(mask).to(to))
+    units = logits[torch.from_numpy(selected).to(to)]
+    return units.masked_fill(torch.from_numpy(ruled_out).to(to), -math.inf), torch.from_numpy(tags).to(to)
