@@ -2,7 +2,8 @@
 """Running one cell of an experiment: a federation by one method, or one of the baselines.
 
 "base": the untrained model. "alone": every site trains for itself, in a federation of one. "centralised": one site has
-all training notes and does as many steps in a round as the sites together. All are measured on the same notes.
+all training notes and does as many steps in a round as the sites together. "encoder": these three ways for a model that
+tags tokens, see lab/encoder.py. All are measured on the same notes.
 """
 
 from __future__ import annotations
@@ -67,11 +68,13 @@ class CellRun:
         """All rows of the cell. Raises UserFacingError."""
         began = time.monotonic()
         sites, self._shared = self.sites(cell.sites, cell.seed)
-        measured = self._alone if cell.kind == "alone" else self._together
+        measured = {"alone": self._alone, "encoder": self._encoder}.get(cell.kind, self._together)
         rows = []
         with tempfile.TemporaryDirectory(prefix="fedmed-lab-") as folder:
             for snapshot, measures in measured(cell, sites, Path(folder)):
-                scored = self._experiment.score_on == "answers"
+                scored = (
+                    self._experiment.score_on == "answers" or cell.kind == "encoder"
+                )  # tags cost no more than a loss
                 clients = self._experiment.clients if cell.kind == "federation" else None
                 row = row_of(cell, snapshot, scored, clients, time.monotonic() - began)
                 rows.append(row.model_copy(update={"measures": row.measures | measures}))
@@ -110,6 +113,12 @@ class CellRun:
         for (number, split), snapshots in found.items():
             last = number == self._experiment.rounds and split in everywhere
             yield together(snapshots), self._on_all_notes(everywhere[split]) if last else {}
+
+    def _encoder(self, cell: Cell, sites: list[LabSite], folder: Path) -> Iterator[Measurement]:
+        """Trained in this process, whatever the engine is."""
+        from .encoder import EncoderRun
+
+        return EncoderRun(self._experiment, cell, sites, self._splits).run()
 
     def _on_all_notes(self, found: Sequence[tuple[float, float]]) -> dict[str, float]:
         """Means over the sites' own models, each on the notes of all sites."""

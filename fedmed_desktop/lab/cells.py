@@ -6,19 +6,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..storage.results import Kind
-from .choices import MethodChoice
+from .choices import ENCODER_LABELS, EncoderKind, MethodChoice
 from .experiment import BASELINES, Experiment
 
 
 @dataclass(frozen=True)
 class Cell:
-    """`choice` is the method of a federation; a baseline (see `kind`) has none, and its label is its kind."""
+    """`choice` is the method of a federation; a baseline (see `kind`) has none, and its label is its kind.
+
+    Of the baseline "encoder", `way` says who trains, the label too, and `described` which model it is.
+    """
 
     kind: Kind
     label: str
     sites: int
     seed: int
     choice: MethodChoice | None = None
+    way: EncoderKind | None = None
+    described: str = ""
+
+    @property
+    def method(self) -> str:
+        """What results call its method."""
+        return self.choice.method.name if self.choice else self.described or self.kind
 
     @property
     def id(self) -> str:
@@ -33,5 +43,10 @@ def cells(experiment: Experiment, tuning: bool = False) -> list[Cell]:
 
 
 def _side_by_side(experiment: Experiment, sites: int, seed: int) -> list[Cell]:
-    baselines = [Cell(kind, kind, sites, seed) for kind in BASELINES if kind in experiment.baselines]
+    plain = [kind for kind in BASELINES if kind in experiment.baselines and kind != "encoder"]
+    baselines = [Cell(kind, kind, sites, seed) for kind in plain]
+    if "encoder" in experiment.baselines:
+        ways = [way for way in ENCODER_LABELS if way in experiment.encoder.kinds]
+        described = experiment.encoder.described
+        baselines += [Cell("encoder", ENCODER_LABELS[way], sites, seed, None, way, described) for way in ways]
     return baselines + [Cell("federation", choice.label, sites, seed, choice) for choice in experiment.methods]

@@ -4,9 +4,19 @@
 from __future__ import annotations
 
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    JsonValue,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from ..federation import TrainingSettings
 from ..federation.combine import Combining
@@ -16,12 +26,22 @@ from ..federation.plan import Frozen
 CorpusName = Literal["bundled", "mtsamples", "maccrobat", "bc5cdr", "ncbi_disease", "chia", "phee", "codiesp"]
 Type = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=80)]
 Of = Literal["specialties", "types", "chapters"]
+EncoderKind = Literal["alone", "federated", "centralised"]
 
 WITH_SPECIALTIES: Final[frozenset[str]] = frozenset({"mtsamples", "codiesp"})
 """A CodiEsp note's specialty is its ICD-10-CM chapter."""
 
 UNLABELLED: Final[frozenset[str]] = frozenset({"mtsamples", "codiesp"})
 """No entities: for the task "text" alone."""
+
+
+SCRATCH: Final = "scratch"
+FROM_SCRATCH: Final = "small encoder trained from scratch"
+ENCODER_LABELS: Final[dict[EncoderKind, str]] = {
+    "alone": "encoder alone",
+    "federated": "encoder FedAvg",
+    "centralised": "encoder centralised",
+}
 
 
 class CorpusChoice(Frozen):
@@ -109,6 +129,49 @@ class Hardware(Frozen):
 
     def speeds_of(self, sites: int) -> tuple[float, ...]:
         return tuple(islice(cycle(self.speeds or (1.0,)), sites))
+
+
+class EncoderSettings(Frozen):
+    """The encoder baseline: token classification in place of generated text, by FedAvg of all that is trained.
+
+    `model`: "scratch", a small BERT with random weights, or the folder of an encoder, from where the lab is started.
+    `epochs` are of a round; `kinds` say who trains, as the baselines of these names do. The defaults are those of the
+    papers' Bio_ClinicalBERT, but from scratch embeddings cannot be frozen, and the learning rate and batches are ours.
+    """
+
+    model: str = Field(SCRATCH, min_length=1)
+    epochs: PositiveFloat = 3.0
+    batch_size: PositiveInt = Field(default_factory=lambda values: 16 if values.get("model") == SCRATCH else 64)
+    learning_rate: PositiveFloat = Field(
+        default_factory=lambda values: 1e-3 if values.get("model") == SCRATCH else 2e-4
+    )
+    freeze_embeddings: bool = Field(default_factory=lambda values: values.get("model") != SCRATCH)
+    max_tokens: int = Field(512, ge=64, le=8192)
+    kinds: tuple[EncoderKind, ...] = Field(("alone", "federated", "centralised"), min_length=1)
+
+    @field_validator("freeze_embeddings")
+    @classmethod
+    def _is_there_to_freeze(cls, freeze: bool, info: ValidationInfo) -> bool:
+        if freeze and info.data.get("model") == SCRATCH:
+            raise ValueError("embeddings from scratch have learnt nothing yet: leave freeze_embeddings out")
+        return freeze
+
+    @field_validator("kinds")
+    @classmethod
+    def _each_once(cls, kinds: tuple[EncoderKind, ...]) -> tuple[EncoderKind, ...]:
+        if len(set(kinds)) != len(kinds):
+            raise ValueError("a value stands here twice")
+        return kinds
+
+    @property
+    def folder(self) -> Path | None:
+        """None: from scratch."""
+        return None if self.model == SCRATCH else Path(self.model).expanduser()
+
+    @property
+    def described(self) -> str:
+        """What a table says of the model."""
+        return FROM_SCRATCH if self.folder is None else self.folder.name[:100]
 
 
 class MethodChoice(Frozen):

@@ -15,12 +15,13 @@ from .differences import Difference, Rows, difference, site_pairs
 
 Split = Literal["validation", "test"]
 
-_KINDS: Final = {"federation": 0, "centralised": 1, "alone": 2, "base": 3}
+NAN: Final = float("nan")
+_KINDS: Final = {"federation": 0, "centralised": 1, "alone": 2, "base": 3, "encoder": 4}
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and sample standard deviation over seeds; `sd` is None for a single one."""
+    """Mean and sample standard deviation over seeds; `sd` is None for a single one. NaN: nothing to compare."""
 
     mean: float
     sd: float | None
@@ -29,7 +30,8 @@ class Spread:
 
 @dataclass(frozen=True)
 class Line:
-    """One method in one setting after its last round. None: not measured. Bytes are of all sites, both ways.
+    """One method in one setting after its last round. None: not measured. Bytes are of all sites, both ways. An
+    encoder's losses are NaN: they are of tags, others' of tokens.
 
     `drift` is the mean of the measured drifts (model, performance, semantic) over sites and rounds, `rank` the mean
     rank, `last_rank` that of the last round with training. `worse_than_alone`: of all sites in all seeds, the number
@@ -37,6 +39,7 @@ class Line:
     """
 
     label: str
+    method: str
     kind: str
     loss: Spread
     worst_loss: Spread
@@ -71,7 +74,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One setting: federated methods in the experiment's order, then centralised, alone and base."""
+    """One setting: federated methods in the experiment's order, then centralised, alone, base and encoders."""
 
     setting: Setting
     split: Split
@@ -118,20 +121,22 @@ def _line(label: str, final: Rows, chosen_on: Rows, rows: Sequence[ResultRow]) -
     last = list(final[label].values())
     seeds = _by_seed(row for row in rows if row.label == label and row.split == "validation")
     ranks = [[rank_of(row.sites) for row in seed] for seed in seeds]
+    tags = last[0].kind == "encoder"
     return Line(
         label=label,
+        method=last[0].method,
         kind=last[0].kind,
-        loss=_over([row.loss for row in last]),
-        worst_loss=_over([row.worst_loss for row in last]),
+        loss=_over([NAN if tags else row.loss for row in last]),
+        worst_loss=_over([NAN if tags else row.worst_loss for row in last]),
         f1=_spread(row.f1 for row in last),
         worst_f1=_spread(row.worst_f1 for row in last),
         bytes=_over([row.bytes for row in last]),
         drift=_spread(_mean(drift_of(row.sites) for row in seed) for seed in seeds),
         rank=_spread(map(_mean, ranks)),
         last_rank=_spread(next((rank for rank in reversed(one) if rank is not None), None) for one in ranks),
-        loss_difference=difference(label, final, "loss", chosen_on),
+        loss_difference=None if tags else difference(label, final, "loss", chosen_on),
         f1_difference=difference(label, final, "f1", chosen_on),
-        worse_than_alone=_worse_than_alone(final[label], final),
+        worse_than_alone=None if tags else _worse_than_alone(final[label], final),
     )
 
 

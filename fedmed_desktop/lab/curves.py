@@ -10,12 +10,11 @@ from typing import Final, Literal
 import numpy as np
 
 from ..storage.results import ResultRow
-from .compare import Setting, drift_of, labels_of, rank_of
+from .compare import NAN, Setting, drift_of, labels_of, rank_of
 from .differences import Numbers
 
 Quantity = Literal["loss", "f1", "drift", "rank", "bytes"]
 
-NAN: Final = float("nan")
 _QUANTITIES: Final[Mapping[Quantity, Callable[[ResultRow], float | None]]] = {
     "loss": lambda row: row.loss,
     "f1": lambda row: row.f1,
@@ -41,8 +40,13 @@ class Curve:
 
 
 def curves_of(rows: Iterable[ResultRow], setting: Setting, quantity: Quantity) -> list[Curve]:
-    """On the validation notes, in the order of `labels_of`; a method of which it was never measured has none."""
+    """On the validation notes, in the order of `labels_of`; a method of which it was never measured has none.
+
+    An encoder has no curve of its loss, which is of tags and not of tokens.
+    """
     here = [row for row in rows if row.split == "validation" and setting.holds(row)]
+    if quantity == "loss":
+        here = [row for row in here if row.kind != "encoder"]
     found = []
     for label in labels_of(here):
         own = [row for row in here if row.label == label]

@@ -18,11 +18,21 @@ from ..federation.spec import LoraSettings, ordered_tasks, with_tasks
 from ..files import read_toml
 from ..resources import resource
 from ..scores import TaskName
-from .choices import UNLABELLED, WITH_SPECIALTIES, CorpusChoice, Hardware, MethodChoice, SplitSettings, Type
+from .choices import (
+    ENCODER_LABELS,
+    UNLABELLED,
+    WITH_SPECIALTIES,
+    CorpusChoice,
+    EncoderSettings,
+    Hardware,
+    MethodChoice,
+    SplitSettings,
+    Type,
+)
 
 BUNDLED: Final = "bundled"
-Baseline = Literal["base", "alone", "centralised"]
-BASELINES: Final[tuple[Baseline, ...]] = ("base", "alone", "centralised")
+Baseline = Literal["base", "alone", "centralised", "encoder"]
+BASELINES: Final[tuple[Baseline, ...]] = ("base", "alone", "centralised", "encoder")
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -34,7 +44,8 @@ class Experiment(Frozen):
     `clients` of them (None: all). `threads` decide the last bits of a result. `max_tokens_per_site`: the most training
     tokens of a site in a round. histogram "auto": specialties if every note has one, else entity types. `shared_notes`:
     validation notes shared for the methods that weigh by them. `baselines`: "base" trains nothing, "alone" trains every
-    site for itself, "centralised" trains one site on all notes; each for as many steps as a federation.
+    site for itself, "centralised" trains one site on all notes; each for as many steps as a federation. "encoder" tags
+    tokens instead, in the ways that [encoder] names.
     """
 
     name: str = Field(min_length=1, max_length=80)
@@ -62,6 +73,7 @@ class Experiment(Frozen):
     hardware: Hardware = Hardware()
     methods: tuple[MethodChoice, ...] = ()
     baselines: tuple[Baseline, ...] = ()
+    encoder: EncoderSettings = EncoderSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -167,8 +179,17 @@ class Experiment(Frozen):
         labels = [choice.label for choice in self.methods]
         if twice := sorted({one for one in labels if labels.count(one) > 1}):
             raise ValueError(f"two methods are labelled {twice[0]!r}: give each a label of its own")
-        if taken := sorted(set(labels) & set(BASELINES)):
+        if taken := sorted(set(labels) & {*BASELINES, *ENCODER_LABELS.values()}):
             raise ValueError(f"a method is labelled {taken[0]!r}, which is a baseline's name: give it another label")
+        return self
+
+    @model_validator(mode="after")
+    def _encoder_fits(self) -> Experiment:
+        asked = "encoder" in self.baselines
+        if "encoder" in self.model_fields_set and not asked:
+            raise ValueError('[encoder] is for the baseline "encoder": add it to baselines, or leave [encoder] out')
+        if asked and self.tasks != ("entities",):
+            raise ValueError('the baseline "encoder" marks entities only: set tasks = ["entities"], or leave it out')
         return self
 
     @model_validator(mode="after")

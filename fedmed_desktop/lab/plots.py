@@ -166,7 +166,7 @@ def _looks(rows: Sequence[ResultRow]) -> dict[str, _Look]:
     """Colours, markers and dashes by label, the same in every picture."""
     kinds = {row.label: row.kind for row in rows}
     looks: dict[str, _Look] = {}
-    for label in labels_of(rows):
+    for label in labels_of(row for row in rows if row.kind != "encoder"):  # no loss of theirs is drawn
         number = sum(look.color != _GREY for look in looks.values())
         if kinds[label] == "federation":
             turn, color = divmod(number, len(_COLORS))

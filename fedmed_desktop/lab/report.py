@@ -6,6 +6,7 @@ Where an interval holds 0, the words are "no difference shown"; where there is o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -56,9 +57,10 @@ def table(results: Results) -> str:
             parts += ["### The same models on the test notes", *_tables(test)]
     if compared:
         federated = any(row.kind == "federation" for row in results.rows)
-        drawn = [one for one in _PICTURES.items() if federated or one[0] == "loss.png"]
-        parts += ["## Pictures", *(f"![{words}]({name})" for name, words in drawn)]
-        parts.append("Lines are means over seeds, bands one standard deviation on either side.")
+        if any(row.kind != "encoder" for row in results.rows):
+            drawn = [one for one in _PICTURES.items() if federated or one[0] == "loss.png"]
+            parts += ["## Pictures", *(f"![{words}]({name})" for name, words in drawn)]
+            parts.append("Lines are means over seeds, bands one standard deviation on either side.")
         parts += ["## How to read it", _bullets(_notes(results, compared))]
     return "\n\n".join(parts) + "\n"
 
@@ -92,6 +94,7 @@ def _tables(found: Comparison) -> list[str]:
 
 def by_site(rows: Sequence[ResultRow]) -> list[str]:
     """Each site's own validation loss, mean over seeds; only where the sites are the same in every seed."""
+    rows = [row for row in rows if row.kind != "encoder"]
     last = {(row.label, row.seed): row for row in sorted(rows, key=lambda r: r.round) if row.split == "validation"}
     splits = {tuple((site.site, site.notes) for site in row.sites) for row in last.values()}
     if len(splits) != 1 or not 0 < len(names := [name for name, _ in splits.pop()]) <= _MOST_SITES:
@@ -115,12 +118,14 @@ def _cells(line: Line, split: Split) -> tuple[str, ...]:
 
 
 def _name(line: Line) -> str:
+    if line.kind == "encoder":
+        return f"*{line.label}* ({line.method})"
     return line.label if line.kind == "federation" else f"*{line.label}*"
 
 
 def spread(found: Spread | None, digits: int = 3) -> str:
     """Cell such as "1.083 ± 0.021", without a deviation for a single seed."""
-    if found is None:
+    if found is None or math.isnan(found.mean):
         return _NONE
     return f"{found.mean:.{digits}f}" if found.sd is None else f"{found.mean:.{digits}f} ± {found.sd:.{digits}f}"
 
@@ -133,8 +138,8 @@ def rank(line: Line) -> str:
 
 
 def megabytes(line: Line) -> str:
-    """Megabytes moved, of 10^6 bytes; only federations move any."""
-    return f"{line.bytes.mean / 1e6:,.1f}" if line.kind == "federation" else _NONE
+    """Megabytes moved, of 10^6 bytes; only federations move any, of adapters or of an encoder."""
+    return f"{line.bytes.mean / 1e6:,.1f}" if line.kind == "federation" or line.bytes.mean else _NONE
 
 
 def worse(line: Line) -> str:
@@ -241,7 +246,14 @@ def baselines(compared: Sequence[Comparison]) -> list[str]:
     }
     kinds = {line.kind for one in compared for line in one.lines}
     told_of = [text for kind, text in words.items() if kind in kinds]
-    return [f"{'; '.join(told_of)}."] if told_of else []
+    found = [f"{'; '.join(told_of)}."] if told_of else []
+    if models := sorted({line.method for one in compared for line in one.lines if line.kind == "encoder"}):
+        text = tr(
+            "*encoder*: token classification instead of generated text ({model}). Its loss is of tags and cannot be "
+            "compared. Of FedAvg all trained weights travel, in 32 bits."
+        )
+        found.append(text.format(model=", ".join(models)))
+    return found
 
 
 def _seeds(seeds: Sequence[int]) -> str:

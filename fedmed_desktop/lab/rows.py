@@ -21,7 +21,7 @@ def row_of(cell: Cell, snapshot: Snapshot, scored: bool, clients: int | None = N
     return ResultRow(
         cell=cell.id,
         label=cell.label,
-        method=cell.choice.method.name if cell.choice else cell.kind,
+        method=cell.method,
         combine=cell.choice.combine if cell.choice else "",
         kind=cell.kind,
         sites_count=cell.sites,

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import psutil
 
 from ..errors import UserFacingError
+from ..lora.base_model import fingerprint
 from ..storage.results import (
     CellResult,
     Failure,
@@ -28,6 +29,7 @@ from ..storage.results import (
 from ..wording import told
 from .cell import BaseFacts, CellRun
 from .cells import Cell, cells
+from .choices import ENCODER_LABELS
 from .corpora import check_data, read_corpora
 from .engines import Engine
 from .experiment import Experiment
@@ -119,7 +121,7 @@ def identity(experiment: Experiment, base: BaseFacts, tuning: bool) -> str:
 
     So cells stay valid when an experiment gets more of these, or other words about its cost.
     """
-    elsewhere = {"cost", "seeds", "tuning_seeds", "model", "sites", "methods", "baselines"}
+    elsewhere = {"cost", "seeds", "tuning_seeds", "model", "sites", "methods", "baselines", "encoder"}
     told = experiment.model_dump(mode="json", exclude=elsewhere)
     return _sha256(told | {"base": base.fingerprint, "tuning": tuning, "set_aside": experiment.set_aside})
 
@@ -133,11 +135,22 @@ def _head(options: LabOptions, base: BaseFacts) -> ResultsHead:
     return ResultsHead(
         experiment=experiment.name + (" (tuning)" if options.tuning else ""),
         sha256=identity(experiment, base, options.tuning),
-        labels={choice.label: _sha256(choice.model_dump(mode="json")) for choice in experiment.methods},
+        labels={choice.label: _sha256(choice.model_dump(mode="json")) for choice in experiment.methods}
+        | _encoder_labels(experiment),
         threads=experiment.threads,
         machine=machine(),
         versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES},
     )
+
+
+def _encoder_labels(experiment: Experiment) -> dict[str, str]:
+    """The hash of the encoder's settings by its labels. Raises UserFacingError where its folder is no model folder."""
+    settings = experiment.encoder
+    if "encoder" not in experiment.baselines:
+        return {}
+    told = settings.model_dump(mode="json", exclude={"model", "kinds"})
+    own = _sha256(told | {"model": fingerprint(settings.folder) if settings.folder else settings.model})
+    return {ENCODER_LABELS[way]: own for way in settings.kinds}
 
 
 def machine() -> dict[str, str]:

@@ -33,7 +33,7 @@ _CELLS_BYTES: Final = 2**28
 
 Name = Annotated[str, Field(max_length=200)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Kind = Literal["federation", "base", "alone", "centralised"]
+Kind = Literal["federation", "base", "alone", "centralised", "encoder"]
 
 
 class _Value(BaseModel):
@@ -67,8 +67,8 @@ class SiteRow(_Value):
 class ResultRow(_Value):
     """Result of one method, site count and seed after one round (0: before training), on one split of all sites' notes.
 
-    `label` tells methods of an experiment apart, `method` is the program's name for it. `loss` is nats per supervised
-    token over all sites' notes, `f1` strict over pooled counts, None where nothing was scored; `worst_*` are those of
+    `label` tells methods of an experiment apart, `method` is the program's name for it, of an encoder which model it
+    is. `loss` is nats per supervised token over all sites' notes (of an encoder per tag: not to be compared with others), `f1` strict over pooled counts, None where nothing was scored; `worst_*` are those of
     the site that is worst off. `bytes` all sites moved until then, up and down; the last round's rows include fetching
     the final model. `residual` and `measures` as in the federation's record of the round. The row of the last round is
     there for the validation and for the test notes. `seconds` the cell took until then.

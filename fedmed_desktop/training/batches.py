@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -218,7 +218,7 @@ def collate(examples: Sequence[Example], loss_on: Literal["answer", "all"], devi
     return Batch(placed[0], placed[1], placed[2], sum(map(len, examples)))
 
 
-def by_length(examples: Sequence[Example], max_padded: int, max_rows: int) -> list[list[int]]:
+def by_length(examples: Sequence[Sized], max_padded: int, max_rows: int) -> list[list[int]]:
     """Indices grouped for evaluation, longest first, so that rows x length stays within `max_padded` tokens."""
     order = sorted(range(len(examples)), key=lambda i: (-len(examples[i]), i))
     groups: list[list[int]] = []

@@ -18,7 +18,7 @@ from ...errors import UserFacingError
 from ...lora.base_model import weight_files
 from ...resources import resource
 from ..base import UNREADABLE
-from ..device import Device
+from ..device import Device, default_threads
 from .tagging import Tagger, Tags
 
 State = dict[str, Tensor]
@@ -34,7 +34,7 @@ _CONTEXT: Final = 512  # BERT's
 class Encoder:
     """The model of one federation, whose weights are put in before each use. One thread at a time.
 
-    `trained`: the weights that are not frozen, sorted by name.
+    `trained`: the weights that are not frozen, sorted by name. `threads` is what torch computes with on the CPU.
     """
 
     model: Any
@@ -42,6 +42,7 @@ class Encoder:
     tags: Tags
     device: Device
     max_tokens: int
+    threads: int | None = None
     trained: dict[str, nn.Parameter] = field(init=False)
     tagger: Tagger = field(init=False)
 
@@ -102,6 +103,14 @@ class Encoder:
         except UNREADABLE as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserFacingError("training.encoder_unreadable", path=str(folder), reason=reason) from error
+
+    def use_threads(self) -> None:
+        torch.set_num_threads(self.threads or default_threads())
+
+    @property
+    def bytes(self) -> int:
+        """Size of the trained weights in float32: what a site sends, and what it fetches."""
+        return 4 * sum(parameter.numel() for parameter in self.trained.values())
 
     def state(self) -> State:
         """A copy of the trained weights."""

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -53,6 +54,7 @@ def train(encoder: Encoder, examples: Sequence[Tagged], training: EncoderTrainin
     optimizer = torch.optim.AdamW(encoder.trained.values(), lr=training.learning_rate, weight_decay=0.0)
     schedule = Schedule([len(one) for one in examples], training.batch_size, seed)
     total, units = 0.0, 0
+    encoder.use_threads()
     encoder.model.train()
     with seeded(seed):
         for step in range(training.steps):
@@ -81,15 +83,16 @@ def evaluate(encoder: Encoder, notes: Sequence[Note], types: Sequence[str]) -> T
     examples = encoder.tagger.tagged(notes, types)
     found: list[list[Span]] = [[] for _ in notes]
     loss, units = 0.0, 0
+    encoder.use_threads()
     encoder.model.eval()
     for part in by_length(examples, _PADDED_TOKENS[encoder.device.name], _ROWS[encoder.device.name]):
         rows = [examples[at] for at in part]
         logits, tags = _of_units(encoder, rows)
         loss += functional.cross_entropy(logits, tags, reduction="sum").item()
         units += len(tags)
-        counts = [len(one.units) for one in rows]
-        for one, best in zip(rows, logits.argmax(-1).cpu().split(counts), strict=True):
-            spans = encoder.tags.decode(one.units, best.tolist())
+        best = iter(logits.argmax(-1).tolist())
+        for one in rows:
+            spans = encoder.tags.decode(one.units, list(islice(best, len(one.units))))
             found[one.note] += [Span(s.start + one.offset, s.end + one.offset, s.type) for s in spans]
     scores = TaskScores()
     for note, spans in zip(notes, found, strict=True):
@@ -97,16 +100,19 @@ def evaluate(encoder: Encoder, notes: Sequence[Note], types: Sequence[str]) -> T
     return TagEvaluation(loss / max(1, units), scores, units)
 
 
-def averaged(states: Mapping[str, State], weights: Mapping[str, float]) -> State:
-    """FedAvg: the mean of the sites' weights, by `weights`, summed in float64 in the order of the sites' names."""
-    whole = math.fsum(weights[site] for site in states)
-    result: State = {}
-    for name in sorted(next(iter(states.values()))):
-        mean = torch.zeros_like(states[next(iter(states))][name], dtype=torch.float64)
-        for site in sorted(states):
-            mean += states[site][name].double() * (weights[site] / whole)
-        result[name] = mean.float()
-    return result
+def averaged(states: Iterable[tuple[State, int]]) -> State:
+    """FedAvg: the mean of states by the numbers beside them, such as training notes; summed in float64, in their order.
+
+    They are taken one after the other, so that few are in memory at a time.
+    """
+    sums: State = {}
+    whole = 0
+    for state, count in states:
+        for name, values in state.items():
+            part = values.double() * count
+            sums[name] = sums[name].add_(part) if name in sums else part
+        whole += count
+    return {name: (values / whole).float() for name, values in sums.items()}
 
 
 def _loss(encoder: Encoder, rows: Sequence[Tagged]) -> Tensor:
