@@ -72,9 +72,8 @@ class CellRun:
         rows = []
         with tempfile.TemporaryDirectory(prefix="fedmed-lab-") as folder:
             for snapshot, measures in measured(cell, sites, Path(folder)):
-                scored = (
-                    self._experiment.score_on == "answers" or cell.kind == "encoder"
-                )  # tags cost no more than a loss
+                # Reading tags costs no more than their loss.
+                scored = self._experiment.score_on == "answers" or cell.kind == "encoder"
                 clients = self._experiment.clients if cell.kind == "federation" else None
                 row = row_of(cell, snapshot, scored, clients, time.monotonic() - began)
                 rows.append(row.model_copy(update={"measures": row.measures | measures}))

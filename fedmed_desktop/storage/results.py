@@ -68,10 +68,11 @@ class ResultRow(_Value):
     """Result of one method, site count and seed after one round (0: before training), on one split of all sites' notes.
 
     `label` tells methods of an experiment apart, `method` is the program's name for it, of an encoder which model it
-    is. `loss` is nats per supervised token over all sites' notes (of an encoder per tag: not to be compared with others), `f1` strict over pooled counts, None where nothing was scored; `worst_*` are those of
-    the site that is worst off. `bytes` all sites moved until then, up and down; the last round's rows include fetching
-    the final model. `residual` and `measures` as in the federation's record of the round. The row of the last round is
-    there for the validation and for the test notes. `seconds` the cell took until then.
+    is. `loss` is nats per supervised token over all sites' notes (of an encoder per tag), `f1` strict over pooled
+    counts, None where nothing was scored; `worst_*` are those of the site that is worst off. `bytes` all sites moved
+    until then, up and down; the last round's rows include fetching the final model. `residual` and `measures` as in the
+    federation's record of the round. The row of the last round is there for the validation and for the test notes.
+    `seconds` the cell took until then.
     """
 
     cell: Name

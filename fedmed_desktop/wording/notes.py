@@ -40,8 +40,8 @@ SENTENCES: Final = {
     "the coordinator's host for a smaller learning rate.",
     "training.no_loss": "The model's loss {moment} is not a number: training has diverged, here or at another site. "
     "Ask the coordinator's host for a smaller learning rate.",
-    "training.encoder_unreadable": "The encoder in {path} cannot be loaded: {reason}. Choose the folder of a Hugging Face "
-    "encoder, such as a BERT, with safetensors and tokenizer.json.",
+    "training.encoder_unreadable": "The encoder in {path} cannot be loaded: {reason}. Choose the folder of a Hugging "
+    "Face encoder, such as a BERT, with safetensors and tokenizer.json.",
     "training.layer_shape": "The adapter's module {name} is {found}, but the base model's layer is {expected}. Use the "
     "base model that the adapter was made for.",
     "training.model_not_cached": "The model {model} is neither a folder nor in this computer's cache. Download it once "

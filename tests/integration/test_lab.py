@@ -273,3 +273,37 @@ def test_that_the_command_line_writes_tables_and_says_what_is_wrong(
     assert "1/1 base, 2 sites, seed 3: loss" in capsys.readouterr().out
     assert main(["--lab", str(file), "--out", str(tmp_path / "t"), "--only", "base", "--tuning"]) == 0
     assert {row.seed for row in read_results(tmp_path / "t").rows} == {8}
+
+
+@pytest.fixture
+def small_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fedmed_desktop.training.encoder import model
+
+    for name, value in (("_LAYERS", 1), ("_WIDTH", 32), ("_HEADS", 2)):
+        monkeypatch.setattr(model, name, value)
+
+
+@pytest.mark.usefixtures("small_encoder")
+def test_that_an_encoder_is_trained_in_three_ways_and_all_its_weights_travel(file: Path, tmp_path: Path) -> None:
+    text = file.read_text("utf-8").replace('"centralised"]', '"centralised", "encoder"]').partition("[[methods]]")[0]
+    file.write_text(text + "[encoder]\nepochs = 2\nbatch_size = 2\n", encoding="utf-8")
+    labels = ("encoder alone", "encoder FedAvg", "encoder centralised")
+    experiment = load_experiment(file)
+    found = run(experiment, tmp_path / "out", only=labels)
+    by_label = {(row.label, row.round, row.split): row for row in found.rows}
+    start = {by_label[label, 0, "validation"].loss for label in labels}
+    assert max(start) == pytest.approx(min(start))
+    federated = [by_label["encoder FedAvg", number, "validation"] for number in (0, 1, 2)]
+    one = federated[1].sites[0].bytes_up
+    assert one > 4 * 4096 * 32  # the embeddings too
+    assert [row.bytes for row in federated] == [0, 4 * one, 10 * one]
+    assert [site.bytes_down for site in federated[2].sites] == [2 * one] * 2
+    assert [site.steps for site in federated[1].sites] == [6, 6]
+    assert {by_label[label, 2, "test"].bytes for label in ("encoder alone", "encoder centralised")} == {0}
+    assert {row.kind for row in found.rows} == {"encoder"} and all(row.f1 is not None for row in found.rows)
+    assert set(by_label["encoder alone", 2, "test"].measures) == {"loss_on_all_notes", "f1_on_all_notes"}
+    again = run(experiment, tmp_path / "again", only=labels)
+    assert comparable(again) == comparable(found)
+    other = experiment.model_copy(update={"encoder": experiment.encoder.model_copy(update={"epochs": 1.0})})
+    with told_as("results of encoder FedAvg with other settings"):
+        run(other, tmp_path / "out", only=labels)

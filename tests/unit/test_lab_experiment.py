@@ -21,6 +21,7 @@ from tests.parts.lab import experiment, text_experiment
 EXPERIMENTS = sorted(resource("experiments").glob("*.toml"))
 
 HEAD = 'name = "Test"\ntypes = ["drug", "problem"]\nsites = [2, 3]\nseeds = [1, 2]\n'
+ENCODER = 'baselines = ["encoder"]\n'
 METHOD = '[[methods]]\nmethod = { name = "fedavg" }\n'
 
 
@@ -97,6 +98,14 @@ def test_that_the_help_names_every_experiment_that_comes_with_the_program(capsys
         ("[[methods]]\nmethod = { mu = 1 }\n", "methods.1.method", 'needs a name, such as name = "fedavg"'),
         (METHOD.replace("fedavg", "fedavgg"), "methods.1.method", "there is no 'fedavgg'; known here: "),
         ("threads = 100000\n" + METHOD, "threads", "less than or equal to 256"),
+        ("[encoder]\nepochs = 3\n" + METHOD, "(whole file)", "add it to baselines, or leave [encoder] out"),
+        (ENCODER + "[encoder]\nkinds = []\n", "encoder.kinds", "at least 1 item"),
+        (ENCODER + '[encoder]\nkinds = ["fedavg"]\n', "encoder.kinds.1", "'federated'"),
+        (ENCODER + '[encoder]\nkinds = ["alone", "alone"]\n', "encoder.kinds", "twice"),
+        (ENCODER + "[encoder]\nfreeze_embeddings = true\n", "encoder.freeze_embeddings", "have learnt nothing yet"),
+        (ENCODER + "[encoder]\nlearning_rat = 1\n", "encoder.learning_rat", "learning_rate, max_tokens, model"),
+        ('tasks = ["entities", "relations"]\n' + ENCODER, "(whole file)", "marks entities only"),
+        (METHOD + 'label = "encoder FedAvg"\n', "(whole file)", "a baseline's name"),
         (METHOD + "[hardware]\nspeeds = [2.0]\n", "hardware.speeds.1", "less than or equal to 1"),
         (METHOD + "[hardware]\ncaps = [0]\n", "hardware.caps.1", "greater than 0"),
     ],
@@ -254,3 +263,18 @@ def test_that_a_method_which_only_a_coordinator_can_score_is_refused_with_what_t
     text = HEAD + '[[methods]]\nmethod = { name = "fed_medlora_plus", measured_by = "coordinator" }\n'
     error = refused(tmp_path, text)
     assert error.code == "lab.no_scorer" and 'measured_by = "sites"' in told(error)
+
+
+def test_that_an_encoder_has_the_papers_settings_or_those_of_one_from_scratch() -> None:
+    papers = experiment(baselines=["encoder"], encoder={"model": "elsewhere/Bio_ClinicalBERT"}).encoder
+    assert (papers.batch_size, papers.learning_rate, papers.max_tokens) == (64, 2e-4, 512)
+    assert papers.freeze_embeddings and papers.described == "Bio_ClinicalBERT"
+    scratch = experiment(baselines=["encoder"]).encoder
+    assert scratch.folder is None and not scratch.freeze_embeddings
+    assert scratch.described == "small encoder trained from scratch"
+
+
+def test_that_an_encoder_is_a_cell_for_each_way_of_training_it() -> None:
+    found = experiment(baselines=["base", "encoder"], encoder={"kinds": ["centralised", "federated"]})
+    assert [cell.label for cell in cells(found)] == ["base", "encoder FedAvg", "encoder centralised", "fedavg"]
+    assert {cell.method for cell in cells(found) if cell.kind == "encoder"} == {"small encoder trained from scratch"}

@@ -242,3 +242,15 @@ def test_that_importing_the_report_loads_no_matplotlib() -> None:
     code = "import sys, fedmed_desktop.lab.report; print('matplotlib' in sys.modules, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_that_an_encoder_is_told_by_its_model_and_compared_by_f1_alone() -> None:
+    about = {"kind": "encoder", "method": "small encoder trained from scratch", "bytes": 5_000_000}
+    rows = [row("fedavg", 1, 2.0, f1=0.5, worst_f1=0.4), row("encoder FedAvg", 1, 0.2, f1=0.3, worst_f1=0.1, **about)]
+    text = table(results(*rows))
+    name = "*encoder FedAvg* (small encoder trained from scratch)"
+    assert cells_of(text, name) == [name, "–", "–", "–", "–", "–", "–", "5.0"]
+    scored = text.partition("| strict F1 |")[2]
+    assert cells_of(scored, name)[1:3] == ["0.300", "−0.200 (−40.0 %) against fedavg: one seed, no interval"]
+    assert "Its loss is of tags and cannot be compared" in text
+    assert "loss.png" in text and "loss.png" not in table(results(rows[1]))

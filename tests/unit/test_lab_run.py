@@ -12,7 +12,7 @@ from rich.console import Console
 from fedmed_desktop.federation import TrainingSettings
 from fedmed_desktop.lab.cell import BaseFacts, steps_of
 from fedmed_desktop.lab.cells import Cell
-from fedmed_desktop.lab.choices import MethodChoice
+from fedmed_desktop.lab.choices import EncoderSettings, MethodChoice
 from fedmed_desktop.lab.engines import Measured, Size
 from fedmed_desktop.lab.experiment import Experiment
 from fedmed_desktop.lab.progress import LabProgress
@@ -80,7 +80,7 @@ def test_that_what_decides_results_decides_the_identity_and_nothing_else_does() 
     experiment = Experiment(name="e", types=("drug",), baselines=("base",), seeds=(1,))
     same = [{"cost": "an hour"}, {"seeds": (1, 2)}, {"tuning_seeds": (7,)}, {"model": "/elsewhere"}, {"sites": (2, 5)}]
     fedavg, plus = (MethodChoice.model_validate({"method": {"name": name}}) for name in ("fedavg", "fed_medlora_plus"))
-    same += [{"baselines": ("alone",)}, {"methods": (fedavg,)}]
+    same += [{"baselines": ("alone",)}, {"methods": (fedavg,)}, {"encoder": EncoderSettings(epochs=1)}]
     other = [{"rounds": 9}, {"threads": 2}, {"shared_notes": 1}, {"methods": (plus,)}]  # it sets notes aside
     known = identity(experiment, BASE, False)
     assert all(identity(experiment.model_copy(update=change), BASE, False) == known for change in same)
