@@ -27,7 +27,7 @@ class Cell:
 
     @property
     def method(self) -> str:
-        """What results call its method."""
+        """Name of its method in results."""
         return self.choice.method.name if self.choice else self.described or self.kind
 
     @property

@@ -170,7 +170,7 @@ class EncoderSettings(Frozen):
 
     @property
     def described(self) -> str:
-        """What a table says of the model."""
+        """Words for the model in a table."""
         return FROM_SCRATCH if self.folder is None else self.folder.name[:100]
 
 
