@@ -207,6 +207,35 @@ def test_that_bioc_relations_without_two_mentions_and_untyped_annotations_are_co
     assert told == {"annotation_not_read": 1, "relation_dropped": 2}
 
 
+def bioc_xml(second_offset: int, relation: str = "") -> str:
+    return f"""<?xml version="1.0"?><!DOCTYPE collection SYSTEM "BioC.dtd"><collection><document><id>d</id>
+      <passage><offset>0</offset><text>Aspirin.</text>
+        <annotation id="0"><infon key="type">drug</infon><infon key="MESH">MESH:D1</infon>
+          <location offset="0" length="7"/><text>Aspirin</text></annotation></passage>
+      <passage><offset>{second_offset}</offset><text>pain and pain, no aspirin, and pain</text>
+        <annotation id="1"><infon key="type">problem</infon><infon key="MESH">D2|D3</infon>
+          <location offset="40" length="4"/><text>pain</text></annotation>
+        <annotation id="2"><infon key="type">drug</infon><infon key="MESH">D1</infon>
+          <location offset="27" length="7"/><text>aspirin</text></annotation></passage>
+      {relation}</document></collection>"""
+
+
+@pytest.mark.parametrize("offset", [9, 14])
+def test_that_bioc_mentions_are_read_where_passages_have_other_offsets_than_they(offset: int, tmp_path: Path) -> None:
+    (tmp_path / "n.xml").write_text(bioc_xml(offset))
+    record = only(read(tmp_path / "n.xml"))
+    assert [start for start, *_ in marked(record.note)[1]] == [0, 40, 27] and not record.remarks
+
+
+def test_that_a_bioc_relation_of_concepts_links_their_nearest_mentions(tmp_path: Path) -> None:
+    named = {"relation": "CID", "Chemical": "D1", "Disease": "D3"}
+    infons = "".join(f'<infon key="{key}">{value}</infon>' for key, value in named.items())
+    (tmp_path / "n.xml").write_text(bioc_xml(9, f'<relation id="R0">{infons}</relation>'))
+    record = only(read(tmp_path / "n.xml"))
+    assert record.note is not None
+    assert [(one.head, one.tail, one.type) for one in record.note.relations] == [("2", "1", "CID")]
+
+
 # -- PubTator ----------------------------------------------------------------------------------------------------------
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ..notes import Note
+from .concepts import concepts_of, nearest
 from .json_values import json_objects
 from .mentions import Link, Marked, annotated
 from .offsets import Mention
@@ -66,8 +68,7 @@ def _record(file: str, number: int, document: BioCDocument | Refused, seen: dict
     try:
         if isinstance(document, Refused):
             raise document
-        marked = _marked(document, f"{file}:{number}")
-        note, remarks = annotated(marked)
+        note, remarks = _annotated(document, f"{file}:{number}")
         first = seen.setdefault(note.id, number)
         if first != number:
             raise Refused("repeated_id", f"document {first}")
@@ -76,27 +77,48 @@ def _record(file: str, number: int, document: BioCDocument | Refused, seen: dict
     return Record(file, number, note, remarks, split_of(document.infons.get("split")))
 
 
-def _marked(document: BioCDocument, otherwise: str) -> Marked:
-    """The document as a note: passages at their offsets, the gaps between them filled. Raises Refused."""
+def _annotated(document: BioCDocument, name: str) -> tuple[Note, tuple[Remark, ...]]:
+    """The note of a document without an id is called `name`. Raises Refused."""
+    first: tuple[Note, tuple[Remark, ...]] | Refused | None = None
+    for text in _texts(document):
+        try:
+            note, remarks = annotated(_marked(document, text, name))
+        except Refused as refused:
+            first = first or refused
+            continue
+        if not any(remark.code == "offsets_by_mention" for remark in remarks):
+            return note, remarks
+        first = (note, remarks) if first is None or isinstance(first, Refused) else first
+    if first is None or isinstance(first, Refused):
+        raise first or Refused("empty_text")
+    return first
+
+
+def _marked(document: BioCDocument, text: str, name: str) -> Marked:
     infons = {str(key): value for key, value in document.infons.items() if isinstance(value, str)}
-    marked = Marked({"id": str(document.id or "").strip() or otherwise, "text": _text(document)})
+    marked = Marked({"id": str(document.id or "").strip() or name, "text": text})
     marked.data["patient"] = next((infons[key] for key in _PATIENT if key in infons), None)
     annotations, relations = list(document.annotations), list(document.relations)
     for passage in document.passages:
         for part in (passage, *passage.sentences):
             annotations += part.annotations
             relations += part.relations
-    mentions = [mention for number, one in enumerate(annotations, 1) if (mention := _mention(one, number))]
+    # Some writers count anew in each passage: such an id names no mention for certain.
+    times = Counter(str(annotation.id) for annotation in annotations)
+    concepts: dict[str, list[Mention]] = {}
+    mentions = []
+    for number, annotation in enumerate(annotations, 1):
+        if mention := _mention(annotation, number):
+            mentions.append(mention if times[mention.id] < 2 else replace(mention, id=f"{mention.id}#{number}"))
+            named = (str(value) for key, value in annotation.infons.items() if key != "type")
+            for concept in {concept for cell in named for concept in concepts_of(cell)}:
+                concepts.setdefault(concept, []).append(mentions[-1])
     if untyped := len(annotations) - len(mentions):
         marked.remarks.append(Remark("annotation_not_read", "annotations without a type or place", untyped))
-    # Some writers count anew in each passage: such an id names no mention for certain.
-    times = Counter(mention.id for mention in mentions)
-    marked.mentions = [
-        mention if times[mention.id] == 1 else replace(mention, id=f"{mention.id}#{number}")
-        for number, mention in enumerate(mentions, 1)
-    ]
-    links = [_link(relation) for relation in relations]
-    marked.relations = [link for link in links if link and times[link.head] == times[link.tail] == 1]
+    links = [_link(relation, concepts) for relation in relations]
+    ids = {mention.id for mention in mentions}
+    marked.mentions = mentions
+    marked.relations = [link for link in links if link and {link.head, link.tail} <= ids]
     if dropped := len(links) - len(marked.relations):
         marked.remarks.append(Remark("relation_dropped", "not between two mentions", dropped))
     if not marked.mentions:
@@ -104,16 +126,21 @@ def _marked(document: BioCDocument, otherwise: str) -> Marked:
     return marked
 
 
-def _text(document: BioCDocument) -> str:
+def _texts(document: BioCDocument) -> Iterator[str]:
+    """The text with passages at their offsets, the gaps filled; then with one character between any two.
+
+    Corpora are about that have other offsets for passages than their mentions' offsets are counted from.
+    """
     parts: list[tuple[int, str]] = []
     for passage in document.passages:
         if passage.text:
             parts.append((_whole(passage.offset, "a passage"), passage.text))
         else:
             parts += [(_whole(one.offset, "a sentence"), one.text or "") for one in passage.sentences]
+    parts.sort(key=lambda part: part[0])
     text: list[str] = []
     length = 0
-    for offset, words in sorted(parts, key=lambda part: part[0]):
+    for offset, words in parts:
         if offset < length:
             raise Refused("malformed", f"the passage at offset {offset} begins before the one before it ends")
         if offset + len(words) > MAX_ROW_BYTES:
@@ -122,7 +149,9 @@ def _text(document: BioCDocument) -> str:
         gap = " " * (offset - length)
         text += ["\n" + gap[1:] if gap and text else gap, words]
         length = offset + len(words)
-    return "".join(text)
+    yield "".join(text)
+    if parts and length > sum(len(words) + 1 for _, words in parts) - 1:
+        yield "\n".join(words for _, words in parts)
 
 
 def _mention(annotation: BioCAnnotation, number: int) -> Mention | None:
@@ -140,11 +169,17 @@ def _mention(annotation: BioCAnnotation, number: int) -> Mention | None:
     return Mention(str(annotation.id or f"A{number}"), start, end, kind.strip(), words, fragments)
 
 
-def _link(relation: BioCRelation) -> Link | None:
-    """A relation between two; one of three has no head and tail, and one of concepts no place."""
-    kind = relation.infons.get("type") or relation.infons.get("relation")
+def _link(relation: BioCRelation, concepts: Mapping[str, Sequence[Mention]]) -> Link | None:
+    """A relation between two mentions, or two concepts that its infons name; one of three has no head and tail."""
+    key = "type" if relation.infons.get("type") else "relation"
+    kind = relation.infons.get(key)
+    if not isinstance(kind, str) or not kind:
+        return None
     ends = [str(node.refid) for node in relation.nodes]
-    return Link(ends[0], ends[1], kind) if isinstance(kind, str) and kind and len(ends) == 2 else None
+    if not ends:
+        named = [str(value) for other, value in relation.infons.items() if other != key and str(value) in concepts]
+        return nearest(concepts, named[0], named[1], kind) if len(named) == 2 else None
+    return Link(ends[0], ends[1], kind) if len(ends) == 2 else None
 
 
 def _whole(value: object, what: str) -> int:

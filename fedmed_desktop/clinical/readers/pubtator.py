@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PubTator files: a title and an abstract in lines with "|", then a mention or a relation of concepts in each line.
-
-Relations there are between concepts. One is read as a relation between the two mentions of these concepts that are
-nearest to each other, the earliest of them where several are.
-"""
+"""PubTator files: a title and an abstract in lines with "|", then a mention or a relation of concepts in each line."""
 
 from __future__ import annotations
 
@@ -13,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from .mentions import Link, Marked, annotated
+from .concepts import concepts_of, nearest
+from .mentions import Marked, annotated
 from .offsets import Mention
 from .record import Record, Refused, Remark
 from .rows import lines
@@ -21,7 +18,6 @@ from .rows import lines
 _SUFFIXES: Final = (".pubtator", ".pubtator.gz", ".txt", ".txt.gz")
 _TEXT_LINE: Final = re.compile(r"([^|\t\r\n]{1,100})\|([ta])\|(.*)", re.DOTALL)
 _FIRST: Final = re.compile(rb"[^|\s]{1,100}\|t\|")
-_NO_CONCEPT: Final = frozenset({"", "-", "-1", "None"})
 _MOST_LINES: Final = 100_000
 
 
@@ -101,16 +97,17 @@ def _marked(document: _Document) -> Marked:
         if len(cells) >= 5 and cells[1].isdigit():
             mention = _mention(cells, len(mentions) + 1, number)
             mentions.append(mention)
-            for concept in re.split(r"[|,;]", cells[5] if len(cells) > 5 else ""):
-                concepts.setdefault(concept.strip(), []).append(mention)
+            for concept in set(concepts_of(cells[5] if len(cells) > 5 else "")):
+                concepts.setdefault(concept, []).append(mention)
         elif len(cells) in (4, 5) and not cells[1].lstrip("-").isdigit():
-            relations.append((cells[1], cells[2], cells[3]))
+            relations.append((cells[2].strip(), cells[3].strip(), cells[1]))
         else:
             raise Refused("malformed", f"line {number}: it is neither a mention nor a relation")
     # One character stands between title and abstract, also where there is no abstract.
     marked.data["text"] = f"{parts['t']}\n{parts['a']}" if "a" in parts else parts.get("t", "")
-    marked.mentions, marked.relations = mentions, _links(concepts, relations)
-    if dropped := len(relations) - len(marked.relations):
+    links = [nearest(concepts, *relation) for relation in relations]
+    marked.mentions, marked.relations = mentions, [link for link in links if link]
+    if dropped := len(links) - len(marked.relations):
         marked.remarks.append(Remark("relation_dropped", "a concept without a mention", dropped))
     if not mentions:
         marked.data["tasks"] = ("entities",)
@@ -126,18 +123,3 @@ def _mention(cells: list[str], count: int, number: int) -> Mention:
     if not cells[2].isdigit() or max(len(cells[1]), len(cells[2])) > 12 or not cells[4].strip():
         raise Refused("malformed", f"line {number}: it is not start, end, mention and type of a mention")
     return Mention(f"T{count}", int(cells[1]), int(cells[2]), cells[4].strip(), cells[3])
-
-
-def _links(concepts: dict[str, list[Mention]], relations: list[tuple[str, str, str]]) -> list[Link]:
-    links = []
-    for kind, head, tail in relations:
-        pairs = [
-            (abs(one.start - other.start), min(one.start, other.start), one.id, other.id)
-            for one in concepts.get(head, [])
-            for other in concepts.get(tail, [])
-            if one.id != other.id
-        ]
-        if pairs and head not in _NO_CONCEPT and tail not in _NO_CONCEPT and kind.strip():
-            _, _, one, other = min(pairs)
-            links.append(Link(one, other, kind.strip()))
-    return links
