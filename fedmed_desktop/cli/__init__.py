@@ -25,6 +25,10 @@ MODES: Final[dict[str, tuple[str, str]]] = {
         "fedmed_desktop.cli.site:run",
     ),
     "--check": ("look whether this computer can take part, before it joins", "fedmed_desktop.cli.check:run"),
+    "--check-notes": (
+        "look through notes before they are used: what can be used, what not, and why",
+        "fedmed_desktop.cli.check_notes:run",
+    ),
     "--demo": ("a coordinator and three sites on this machine, with bundled notes", "fedmed_desktop.cli.demo:run"),
     "--lab": ("compare methods on the same notes: tables and plots", "fedmed_desktop.cli.lab:run"),
     "--new-federation": ("write a federation's spec and first adapter", "fedmed_desktop.cli.new_federation:run"),
@@ -55,6 +59,7 @@ MODES: Final[dict[str, tuple[str, str]]] = {
 # What follows a flag; it is the first of the arguments that the mode's function takes.
 VALUES: Final[dict[str, str]] = {
     **dict.fromkeys(("--invite", "--rotate", "--confirm", "--revoke"), "NAME"),
+    "--check-notes": "PATH",
     "--backup": "FILE_OR_DIR",
     "--export-round": "SITE",
     "--import-update": "FILE",

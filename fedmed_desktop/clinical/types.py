@@ -66,30 +66,47 @@ def apply_types(
     Raises UserFacingError: `clinical.types_map_target` (the map names a type that the federation does not have),
     `clinical.types_unknown` (no entity has a known type, or there is neither an entity nor a map).
     """
-    for name, target in (types_map or {}).items():
-        if target not in types:
-            expected = ", ".join(sorted(types))
-            raise UserFacingError("clinical.types_map_target", local=name, target=target, expected=expected)
-    local = {name: name for name in types} | dict(types_map or {})
-    counts = _Counts()
-    typed = [_typed(note, local, counts) for note in notes]
-    seen = {type_ for type_ in local.values() if counts.known[type_]}
-    annotated = seen | set((types_map or {}).values())
-    if not annotated or (counts.unmapped and not seen):
-        raise UserFacingError(
-            "clinical.types_unknown",
-            found=", ".join(sorted(counts.unmapped)) or "none",
-            expected=", ".join(sorted(types)),
+    applied = TypesApplied(types, types_map)
+    typed = [applied.typed(note) for note in notes]
+    return typed, applied.report()
+
+
+class TypesApplied:
+    """`apply_types` for one note after the other, of as many as there are. Raises as it does."""
+
+    def __init__(self, types: Collection[str], types_map: Mapping[str, str] | None = None) -> None:
+        for name, target in (types_map or {}).items():
+            if target not in types:
+                expected = ", ".join(sorted(types))
+                raise UserFacingError("clinical.types_map_target", local=name, target=target, expected=expected)
+        self._types, self._map = types, types_map or {}
+        self._local = {name: name for name in types} | dict(self._map)
+        self._counts = _Counts()
+        self._notes = 0
+
+    def typed(self, note: Note) -> Note:
+        self._notes += 1
+        return _typed(note, self._local, self._counts)
+
+    def report(self) -> NotesReport:
+        counts = self._counts
+        seen = {type_ for type_ in self._local.values() if counts.known[type_]}
+        annotated = seen | set(self._map.values())
+        if not annotated or (counts.unmapped and not seen):
+            raise UserFacingError(
+                "clinical.types_unknown",
+                found=", ".join(sorted(counts.unmapped)) or "none",
+                expected=", ".join(sorted(self._types)),
+            )
+        return NotesReport(
+            notes=self._notes,
+            entities=dict(sorted(counts.kept.items())),
+            unmapped=dict(sorted(counts.unmapped.items())),
+            discontinuous_dropped=counts.discontinuous,
+            nested_dropped=counts.nested,
+            repeated_dropped=counts.repeated,
+            annotated_types=tuple(sorted(annotated)),
         )
-    return typed, NotesReport(
-        notes=len(typed),
-        entities=dict(sorted(counts.kept.items())),
-        unmapped=dict(sorted(counts.unmapped.items())),
-        discontinuous_dropped=counts.discontinuous,
-        nested_dropped=counts.nested,
-        repeated_dropped=counts.repeated,
-        annotated_types=tuple(sorted(annotated)),
-    )
 
 
 class _Counts:

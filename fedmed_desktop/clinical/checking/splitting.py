@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A split of notes that have none: whole groups, the same at every time, 80, 10 and 10 percent of the notes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, TextIO
+
+from ...errors import UserFacingError, disk_fault
+from ...files import make_folder, sync_folder
+from ..notes import Note
+from ..readers.record import Record
+from .values import SPLITS, Split
+
+HELD_BACK: Final = 0.1
+"""The share of the notes that is for validation, and again for test."""
+
+_HELD: Final[tuple[tuple[Split, int], ...]] = (("test", 3), ("validation", 2))  # with the fewest groups that allow it
+
+
+def assigned(groups: Sequence[str]) -> list[Split]:
+    """The split of each note by its group, none of which is parted; in the order of the groups' hashes.
+
+    Of two groups or more, one at least is for validation; of three or more, one at least for test.
+    """
+    sizes = Counter(groups)
+    order = sorted(sizes, key=lambda group: hashlib.sha256(group.encode("utf-8", "surrogatepass")).digest())
+    room = round(len(groups) * HELD_BACK)
+    of: dict[str, Split] = {}
+    for split, least in _HELD:
+        left = max(room, 1)
+        free = [group for group in order if group not in of] if len(sizes) >= least else []
+        for group in free:
+            if sizes[group] <= left:
+                of[group] = split
+                left -= sizes[group]
+        if free and split not in of.values():  # all are larger than that
+            of[min(free, key=lambda group: sizes[group])] = split
+    return [of.get(group, "train") for group in groups]
+
+
+def write_split(records: Iterable[Record], splits: Sequence[Split], folder: Path) -> dict[Split, int]:
+    """Writes the notes as train.jsonl, validation.jsonl and test.jsonl; all of them or none. Returns their numbers.
+
+    `splits` are of the notes among the records, in their order. Notes of different files may have the same id: the
+    later ones get another. Raises UserFacingError: `clinical.split_there`, or what a full or broken disk raises.
+    """
+    make_folder(folder)
+    paths = {split: folder / f"{split}.jsonl" for split in SPLITS}
+    if there := [path.name for path in paths.values() if path.exists()]:
+        raise UserFacingError("clinical.split_there", name=folder.name, file=there[0])
+    partial = {split: path.with_name(f"{path.name}.partial") for split, path in paths.items()}
+    try:
+        counts = _write(_named_apart(record.note for record in records if record.note is not None), splits, partial)
+        for split in SPLITS:
+            if counts[split]:
+                partial[split].replace(paths[split])
+        sync_folder(folder)
+    except OSError as error:
+        raise disk_fault(error, folder) from error
+    finally:
+        for path in partial.values():
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+    return {split: counts[split] for split in SPLITS}
+
+
+def _write(notes: Iterator[Note], splits: Sequence[Split], paths: dict[Split, Path]) -> Counter[Split]:
+    counts: Counter[Split] = Counter()
+    with contextlib.ExitStack() as stack:
+        files: dict[Split, TextIO] = {split: stack.enter_context(_private(path)) for split, path in paths.items()}
+        for note, split in zip(notes, splits, strict=True):
+            files[split].write(note.model_dump_json(exclude_defaults=True) + "\n")
+            counts[split] += 1
+        for file in files.values():
+            file.flush()
+            os.fsync(file.fileno())
+    return counts
+
+
+def _private(path: Path) -> TextIO:
+    """A new file that only its owner can read."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8")
+
+
+def _named_apart(notes: Iterable[Note]) -> Iterator[Note]:
+    seen: set[str] = set()
+    for note in notes:
+        name, number = note.id, 1
+        while name in seen:
+            number += 1
+            name = f"{note.id[:180]}~{number}"
+        seen.add(name)
+        yield note if name == note.id else note.model_copy(update={"id": name})

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sentences about checked notes: the verdict and its points, and names of what looks like an identifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from .translation import later, tr
+
+if TYPE_CHECKING:
+    from ..clinical.checking import IdentifierKind, NotesCheck, Point
+
+SENTENCES: Final = {
+    "clinical.split_there": "The folder {name} already has a {file}. Choose an empty folder for the notes.",
+    "notes_check.alike": "Notes that are nearly the same as another: {count}, in {groups} groups. They count more than "
+    "once in training; keep each group in one split.",
+    "notes_check.alike_across": "Groups of nearly the same notes that are in more than one split: {count}. A model is "
+    "then tested on what it was trained on, and its scores look too good. Move each group into one split.",
+    "notes_check.cut": "Notes of which a part stays too long for {most} tokens, and is left out: {count}. Ask the host "
+    "for a larger max_tokens, or shorten the longest mentions.",
+    "notes_check.identifiers": "Notes with something that looks like an identifier of a patient: {count}. Look at the "
+    "rows that are named, and take out what does not belong there.",
+    "notes_check.no_notes": "There is no note that can be used.",
+    "notes_check.no_split": "The notes are not split into train, validation and test. A split that keeps patients, "
+    "documents and near-duplicates together is proposed; --split-into FOLDER writes it.",
+    "notes_check.no_task": "The notes have labels for none of the tasks of {name}: {tasks}. Annotate them, or check "
+    "that the labels are where they are read from.",
+    "notes_check.one_group": "All notes belong together, so they cannot be split into train and validation. Add notes "
+    "of other patients or documents.",
+    "notes_check.refused": "Rows that cannot be used: {count}. Correct or remove them; training stops at the first.",
+    "notes_check.split_missing": "There are no {split} notes. Put some there, or leave out the split of all notes and "
+    "let one be proposed.",
+    "notes_check.task_missing": "The notes have no labels for the task {task}. This site takes part without it.",
+    "notes_check.types_missing": "Types of the federation that the notes do not annotate: {types}. This site is "
+    "neither trained nor scored on them.",
+    "notes_check.unlabelled": "Notes without any label: {count}. They teach a task only if they were read for it.",
+}
+
+_KINDS: Final[Mapping[IdentifierKind, str]] = {
+    "phone": later("phone numbers"),
+    "record_number": later("record numbers"),
+    "email": later("e-mail addresses"),
+    "social_security": later("social security numbers"),
+    "birth_date": later("dates of birth"),
+    "name_header": later("names in headers"),
+    "address": later("addresses"),
+    "postcode": later("postcodes"),
+}
+
+
+def identifier_name(kind: IdentifierKind) -> str:
+    """The plural of a kind, in the reader's language."""
+    return tr(_KINDS[kind])
+
+
+def verdict(check: NotesCheck) -> str:
+    """The check in one sentence."""
+    if not check.usable:
+        return tr("These notes cannot be used yet.")
+    if check.points:
+        return tr("These notes can be used. Look at the points below first.")
+    return tr("These notes can be used as they are.")
+
+
+def point_line(point: Point) -> str:
+    """The sentence of one point."""
+    from . import sentence, task_name
+
+    named = {"task": task_name(point.params["task"])} if point.code == "notes_check.task_missing" else {}  # type: ignore[arg-type]
+    return sentence(point.code, {**point.params, **named})
