@@ -22,9 +22,9 @@ from pydantic import ValidationError
 
 from ..clinical import Note, read_notes_folder, read_types_map, split_note
 from ..clinical.duplicates import joined
+from ..clinical.icd10.chapters import main_chapter
 from ..errors import UserFacingError
 from ..resources import resource
-from .chapters import main_chapter
 from .choices import UNLABELLED, CorpusChoice
 from .experiment import Experiment
 

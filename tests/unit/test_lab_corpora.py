@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from fedmed_desktop.clinical.icd10.chapters import CHAPTERS, chapter, main_chapter
 from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.lab.chapters import CHAPTERS, chapter, main_chapter
 from fedmed_desktop.lab.corpora import LabNote, read_corpora
 from fedmed_desktop.wording import told
 from tests.parts.lab import experiment, text_experiment

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
+from .codes import Codes
 from .entities import Entities
 from .task import Answer, Asked, Link, Prediction, Task
 
-__all__ = ["Answer", "Asked", "Entities", "Link", "Prediction", "Task"]
+__all__ = ["Answer", "Asked", "Codes", "Entities", "Link", "Prediction", "Task"]
