@@ -113,6 +113,44 @@ def test_that_a_special_token_in_a_note_is_text() -> None:
     assert len(one.units) == len(UNIT.findall(text))
 
 
+@pytest.mark.parametrize("kind", ["WordPiece", "Unigram"])
+def test_that_other_families_of_tokenizers_lead_back_to_the_same_spans(kind: str) -> None:
+    """BERT's takes accents and capitals away and puts tokens around; others count the blank to the word behind it."""
+    text = "Gave 5mg Déxaméthasone (i.v.), then naïve ASPIRIN-like drug for 😷 fever/chills."
+    names = ["Déxaméthasone", "ASPIRIN", "drug"], ["😷 fever", "chills"]
+    spans = [
+        (text.index(name), text.index(name) + len(name), label)
+        for label, found in zip(TYPES, names, strict=True)
+        for name in found
+    ]
+    windows = Tagger(other_tokenizer(kind), Tags(TYPES), 64).tagged([note(text, *spans)], TYPES)
+    assert read_back(windows) == sorted(spans)
+    if kind == "WordPiece":
+        assert windows[0].tokens[0] == 1 and windows[0].tokens[-1] == 2 and 0 not in windows[0].places
+
+
+def other_tokenizer(kind: str) -> Any:
+    import tokenizers
+    import transformers
+    from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
+
+    words = ["gave dexamethasone then naive aspirin like drug for fever chills 5mg i.v. (i.v.),"] * 4
+    special = ["[UNK]", "[CLS]", "[SEP]", "[PAD]"]
+    if kind == "WordPiece":
+        made = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        made.normalizer = normalizers.BertNormalizer()
+        made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        made.train_from_iterator(words, trainers.WordPieceTrainer(vocab_size=60, special_tokens=special))
+        made.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", None, [("[CLS]", 1), ("[SEP]", 2)])
+    else:
+        made = tokenizers.Tokenizer(models.Unigram())
+        made.pre_tokenizer = pre_tokenizers.Metaspace()
+        made.train_from_iterator(
+            words, trainers.UnigramTrainer(vocab_size=60, special_tokens=special, unk_token="[UNK]")
+        )
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]", pad_token="[PAD]")
+
+
 def test_that_a_site_is_taught_only_the_types_that_it_annotates() -> None:
     (one,) = tagger().tagged([note("aspirin for pain", (0, 7, "drug"), (12, 16, "problem"))], ["drug"])
     assert one.allowed == (0, 1, 2) and one.tags == (1, 0, 0)

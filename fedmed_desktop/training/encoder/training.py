@@ -18,11 +18,13 @@ from ...clinical import Note, Span, score
 from ...errors import UserFacingError
 from ...scores import TaskScores
 from ..batches import Schedule, by_length
-from ..loop import learning_rate_share
+from ..loop import CPU_MICRO_TOKENS, learning_rate_share
 from .model import Encoder, State, seeded
 from .tagging import Tagged
 
-_PADDED_TOKENS: Final = {"cpu": 4096, "cuda": 65536}
+# Padded tokens that are computed on together; in training every layer keeps what it computed of them.
+_TRAINED: Final = {"cpu": CPU_MICRO_TOKENS, "cuda": 8192}
+_READ: Final = {"cpu": 4096, "cuda": 65536}
 _ROWS: Final = {"cpu": 64, "cuda": 256}
 
 
@@ -49,7 +51,7 @@ class TagEvaluation:
 def train(encoder: Encoder, examples: Sequence[Tagged], training: EncoderTraining, seed: int) -> float:
     """Trains the weights that are in the encoder; returns the mean loss per unit. Same seed, same bits (CPU).
 
-    Raises UserFacingError if the training diverges.
+    Raises UserFacingError if the training diverges, or if memory is too small.
     """
     optimizer = torch.optim.AdamW(encoder.trained.values(), lr=training.learning_rate, weight_decay=0.0)
     schedule = Schedule([len(one) for one in examples], training.batch_size, seed)
@@ -63,11 +65,7 @@ def train(encoder: Encoder, examples: Sequence[Tagged], training: EncoderTrainin
                 group["lr"] = rate
             rows = [examples[at] for at in schedule.batch(step)]
             labels = max(1, sum(len(one.units) for one in rows))
-            loss = 0.0
-            for part in by_length(rows, _PADDED_TOKENS[encoder.device.name], _ROWS[encoder.device.name]):
-                summed = _loss(encoder, [rows[at] for at in part])
-                (summed / labels).backward()  # type: ignore[no-untyped-call]
-                loss += summed.item()
+            loss = _gradients(encoder, rows, labels)
             if not math.isfinite(loss):
                 raise UserFacingError("training.diverged", step=step + 1, rate=rate)
             nn.utils.clip_grad_norm_(list(encoder.trained.values()), training.clip_norm)
@@ -85,7 +83,7 @@ def evaluate(encoder: Encoder, notes: Sequence[Note], types: Sequence[str]) -> T
     loss, units = 0.0, 0
     encoder.use_threads()
     encoder.model.eval()
-    for part in by_length(examples, _PADDED_TOKENS[encoder.device.name], _ROWS[encoder.device.name]):
+    for part in by_length(examples, _READ[encoder.device.name], _ROWS[encoder.device.name]):
         rows = [examples[at] for at in part]
         logits, tags = _of_units(encoder, rows)
         loss += functional.cross_entropy(logits, tags, reduction="sum").item()
@@ -115,9 +113,18 @@ def averaged(states: Iterable[tuple[State, int]]) -> State:
     return {name: (values / whole).float() for name, values in sums.items()}
 
 
-def _loss(encoder: Encoder, rows: Sequence[Tagged]) -> Tensor:
-    logits, tags = _of_units(encoder, rows)
-    return functional.cross_entropy(logits, tags, reduction="sum")
+def _gradients(encoder: Encoder, rows: Sequence[Tagged], labels: int) -> float:
+    """Adds the gradients of the mean over the batch's labels; returns the summed loss."""
+    loss = 0.0
+    try:
+        for part in by_length(rows, _TRAINED[encoder.device.name], _ROWS[encoder.device.name]):
+            logits, tags = _of_units(encoder, [rows[at] for at in part])
+            summed = functional.cross_entropy(logits, tags, reduction="sum")
+            (summed / labels).backward()  # type: ignore[no-untyped-call]
+            loss += summed.item()
+    except torch.OutOfMemoryError:
+        raise UserFacingError("training.out_of_memory", device=encoder.device.name) from None
+    return loss
 
 
 def _of_units(encoder: Encoder, rows: Sequence[Tagged]) -> tuple[Tensor, Tensor]:
