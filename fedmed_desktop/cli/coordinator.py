@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "--score-with",
         nargs=2,
         metavar=("MODEL", "NOTES"),
-        help="measure each update on these notes (.jsonl, .jsonl.gz or a folder) with the federation's base model, "
+        help="measure each update on these notes (a file or a folder) with the federation's base model, "
         "for methods that weigh updates so; loads torch",
     )
     parser.add_argument(

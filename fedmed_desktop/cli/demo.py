@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "--notes",
         type=Path,
         metavar="FOLDER",
-        help="one folder per site with train, validation and test .jsonl (.gz too) and, if needed, types.toml",
+        help="one folder per site with train, validation and test notes (.jsonl, .csv, BRAT) and perhaps types.toml",
     )
     parser.add_argument(
         "--compare", action="store_true", default=None, help="train each site alone too (takes twice as long)"

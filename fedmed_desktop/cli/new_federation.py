@@ -162,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
         "--shared-notes",
         type=Path,
         metavar="FILE",
-        help="public notes (.jsonl, .jsonl.gz) that every site may read, for methods that weigh updates by them",
+        help="public notes (a file or a folder) that every site may read, for methods that weigh updates by them",
     )
     parser.add_argument(
         "--shared-count",

@@ -42,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         type=Path,
         metavar="FOLDER",
-        help="train.jsonl, validation.jsonl and, if there, test.jsonl (.gz too) and types.toml",
+        help="train, validation and, if there, test, each a file or folder of any format that is read (train.jsonl, "
+        "train.csv, train/ of BRAT), and types.toml",
     )
     parser.add_argument(
         "--types-map",

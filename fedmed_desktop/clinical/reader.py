@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from ..errors import UserFacingError
 from .notes import Note
-from .readers import SUFFIXES, Record, reader_for
+from .readers import SUFFIXES, Record, Remark, reader_for
 
+_LOOKED_ON: Final = 10_000
+"""How many rows after a wrong one are read, to say how many more are wrong."""
 _COUNTED_KEYS: Final = 100
 _SHOWN_KEYS: Final = 10
 
@@ -36,12 +39,14 @@ class SiteNotes:
 def read_notes(path: Path, unread: Counter[str] | None = None) -> list[Note]:
     """All notes of a file or of a folder in one format, in its order; `unread` counts the keys that nothing reads.
 
-    Raises UserFacingError: `clinical.notes_missing`, `.notes_format`, `.notes_unreadable`, `.notes_row` (row and
-    reason), `.notes_file` (where a file is one note), `.notes_empty`.
+    Raises UserFacingError: `clinical.notes_missing`, `.notes_format`, `.notes_unreadable`, `.notes_row` and
+    `.notes_rows` (row and reason), `.notes_file` (where a file is one note), `.notes_empty`.
     """
     notes: list[Note] = []
-    for record in reader_for(path).read(path):
-        _check(record)
+    records = reader_for(path).read(path)
+    for record in records:
+        if record.refusal:
+            raise _refused(record, record.refusal, sum(one.refusal is not None for one in islice(records, _LOOKED_ON)))
         if record.note is not None:
             notes.append(record.note)
         if unread is not None:
@@ -79,10 +84,11 @@ def split_path(folder: Path, split: str) -> Path | None:
     return found[0] if found else None
 
 
-def _check(record: Record) -> None:
-    refusal = record.refusal
-    if refusal is None:
-        return
+def _refused(record: Record, refusal: Remark, more: int) -> UserFacingError:
+    """The error about the first row that cannot be used; `more`: how many others were seen."""
+    name, reason = record.file, refusal.reason
     if record.row is None:
-        raise UserFacingError("clinical.notes_file", name=record.file, reason=refusal.reason)
-    raise UserFacingError("clinical.notes_row", name=record.file, row=record.row, reason=refusal.reason)
+        return UserFacingError("clinical.notes_file", name=name, reason=reason)
+    if more:
+        return UserFacingError("clinical.notes_rows", name=name, row=record.row, reason=reason, more=more)
+    return UserFacingError("clinical.notes_row", name=name, row=record.row, reason=reason)

@@ -10,11 +10,13 @@ SENTENCES: Final = {
     "clinical.note_empty": "There is no text to read. Paste or open a note first.",
     "clinical.notes_empty": "{name} contains no notes that can be used. Check that it is the right file or folder.",
     "clinical.notes_file": "The notes file {name} cannot be used: {reason}. Correct or remove it and try again.",
-    "clinical.notes_folder_missing": "There is no notes folder {name}. Choose the folder that contains "
-    "train.jsonl and validation.jsonl.",
+    "clinical.notes_folder_missing": "There is no notes folder {name}. Choose the folder that contains the "
+    "notes to train and to validate on, such as train.jsonl and validation.jsonl.",
     "clinical.notes_format": "No format fits {name}: {seen}. These formats are read: {formats}.",
     "clinical.notes_missing": "The notes file {name} does not exist. Check its name and folder.",
     "clinical.notes_row": "The notes file {name} has an error in row {row}: {reason}. Correct this row and try again.",
+    "clinical.notes_rows": "The notes file {name} has an error in row {row}: {reason}. More rows with an error: "
+    "{more}. Correct them and try again; this lists them all: fedmed-desktop --check-notes",
     "clinical.notes_split_missing": "The notes folder {name} has no {split}.jsonl or {split}.jsonl.gz, and no {split} "
     "in another format. Put the {split} notes there.",
     "clinical.notes_split_twice": "The notes folder {name} has both {first} and {second}. Remove the one that you do "

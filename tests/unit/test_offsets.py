@@ -160,5 +160,5 @@ def test_that_the_work_grows_with_the_note_and_not_its_square() -> None:
 
 def test_that_every_remark_has_a_sentence_which_counts_what_it_counts() -> None:
     assert REMARK_SENTENCES.keys() == set(REMARKS)
-    assert remark_sentence(Remark("nested_kept", "", 3)) == "3 mentions lie inside another."
+    assert remark_sentence(Remark("nested_kept", "", 3)) == "Mentions inside another: 3."
     assert remark_sentence(Remark("malformed", "not a JSON object")) == "Not used: not a JSON object."

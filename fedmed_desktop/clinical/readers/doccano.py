@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ..notes import Note
 from .json_values import Row
 from .mentions import Link, Marked
 from .offsets import Mention
 from .record import Refused
-from .shape import Shape, name_of, needed
+from .shape import Shape, fields_of, name_of, needed
 
 _LABELS: Final = ("label", "labels")
 
@@ -37,10 +36,7 @@ def _is_marks(value: object) -> bool:
 
 def _marked(row: Row, number: int) -> Marked:
     needed(row, "text")
-    data = {key: value for key, value in row.items() if key in Note.model_fields}
-    data.pop("entities", None)
-    data.pop("relations", None)
-    data["id"] = name_of(row.get("id", number))
+    data = {"id": str(number), **fields_of(row)}
     if key := _key_of_labels(row):
         return Marked(data, list(_from_labels(row[key], key)))
     relations = row.get("relations") or []

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from ..notes import Entity, Note, Relation
+from ..notes import Entity, Relation
 from .json_values import Row
 from .mentions import Link, Marked, reason_of_fields
 from .offsets import Mention
 from .record import Refused
-from .shape import Shape, name_of, needed
+from .shape import Shape, fields_of, needed
 
 _ENTITIES: Final = TypeAdapter(tuple[Entity, ...])
 _RELATIONS: Final = TypeAdapter(tuple[Relation, ...])
@@ -20,12 +20,10 @@ _RELATIONS: Final = TypeAdapter(tuple[Relation, ...])
 
 def _marked(row: Row, number: int) -> Marked:
     needed(row, "id", "text")
-    data = {key: value for key, value in row.items() if key in Note.model_fields}
-    entities = _checked(_ENTITIES, data.pop("entities", ()), "entities")
-    relations = _checked(_RELATIONS, data.pop("relations", ()), "relations")
-    data["id"] = name_of(data["id"])
+    entities = _checked(_ENTITIES, row.get("entities", ()), "entities")
+    relations = _checked(_RELATIONS, row.get("relations", ()), "relations")
     mentions = [Mention(one.id, one.start, one.end, one.type, one.text, one.fragments or ()) for one in entities]
-    return Marked(data, mentions, [Link(one.head, one.tail, one.type) for one in relations])
+    return Marked(fields_of(row), mentions, [Link(one.head, one.tail, one.type) for one in relations])
 
 
 def _checked(adapter: TypeAdapter[tuple[Any, ...]], value: object, key: str) -> tuple[Any, ...]:

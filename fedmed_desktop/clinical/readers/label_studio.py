@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ..notes import Note
 from .json_values import Row
 from .mentions import Link, Marked
 from .offsets import Mention
 from .record import Refused, Remark
-from .shape import Shape, listed, name_of
+from .shape import Shape, fields_of, listed, name_of
 
 _LABELS: Final = ("labels", "hypertextlabels")
 _READ: Final = (
@@ -23,16 +22,19 @@ _READ: Final = (
     "last_comment_updated_at", "updated_by", "comment_authors", "annotation_id", "annotator", "lead_time", "result",
     "allow_skip", "state", "label",
 )  # fmt: skip
-_OF_THE_NOTE: Final = Note.model_fields.keys() - {"id", "text", "entities", "relations", "answer", "options"}
 
 
 def _fits(row: Row) -> bool:
-    full = isinstance(row.get("data"), dict) and isinstance(row.get("annotations", row.get("completions")), list)
-    return full or "annotation_id" in row or ("lead_time" in row and "annotator" in row)
+    return _is_full(row) or "annotation_id" in row or ("lead_time" in row and "annotator" in row)
+
+
+def _is_full(row: Row) -> bool:
+    """True for the export with everything; `completions` is what annotations were called before."""
+    return isinstance(row.get("data"), dict) and isinstance(row.get("annotations", row.get("completions")), list)
 
 
 def _marked(row: Row, number: int) -> Marked:
-    if "data" not in row:
+    if not _is_full(row):
         return _minimal(row, number)
     data, key = row["data"], _key_of_text(row["data"])
     results, remarks = _results(row.get("annotations", row.get("completions")))
@@ -41,8 +43,7 @@ def _marked(row: Row, number: int) -> Marked:
     if others := len(results) - len(regions) - len(links):
         remarks.append(Remark("annotation_not_read", "other controls than labels and relations", others))
     mentions = [mention for at, region in enumerate(regions, 1) for mention in _mentions(region, at)]
-    fields = {name: value for name, value in data.items() if name in _OF_THE_NOTE}
-    note = {**fields, "id": name_of(row.get("id", number)), "text": data[key]}
+    note = {**fields_of(data, "answer", "options"), "id": name_of(row.get("id", number)), "text": data[key]}
     return Marked(note, mentions, [link for at, one in enumerate(links, 1) for link in _links(one, at)], (), remarks)
 
 
@@ -51,7 +52,7 @@ def _minimal(row: Row, number: int) -> Marked:
     key = _key_of_text({name: value for name, value in row.items() if name not in ("created_at", "updated_at")})
     marks = [one for value in row.values() if _is_marks(value) for one in value]
     mentions = [mention for at, mark in enumerate(marks, 1) for mention in _mentions({"value": mark}, at)]
-    fields = {name: value for name, value in row.items() if name in _OF_THE_NOTE}
+    fields = fields_of(row, "answer", "options")
     task = str(name_of(row.get("id", number)))
     name = f"{task}.{row['annotation_id']}" if "annotation_id" in row else task
     return Marked({"document": task, **fields, "id": name, "text": row[key]}, mentions)

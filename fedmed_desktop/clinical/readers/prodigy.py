@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ..notes import Note
 from .json_values import Row
 from .mentions import Link, Marked
 from .offsets import Mention, Witness
 from .record import Refused, Remark
-from .shape import Shape, name_of, needed
+from .shape import Shape, fields_of, name_of, needed
 
 _HASHES: Final = ("_input_hash", "_task_hash")
 _READ: Final = (
@@ -40,10 +39,7 @@ def _marked(row: Row, number: int) -> Marked:
             raise Refused("not_accepted", f"answer: {answer}")
         raise Refused("malformed", "'answer' is none of accept, reject, ignore")
     needed(row, "text")
-    data = {key: value for key, value in row.items() if key in Note.model_fields}
-    for key in ("answer", "options", "entities", "relations"):  # Prodigy means other things by them
-        data.pop(key, None)
-    data["id"] = name_of(row.get("id", number))
+    data = {"id": str(number), **fields_of(row, "answer", "options")}
     if "_input_hash" in row:
         data.setdefault("document", name_of(row["_input_hash"]))
     mentions = [_mention(span, at) for at, span in enumerate(_list(row, "spans"), 1)]

@@ -91,6 +91,13 @@ def split_of(value: object) -> Literal["train", "validation", "test"] | None:
     return _SPLITS.get(value.strip().lower()) if isinstance(value, str) else None
 
 
+def fields_of(row: Row, *others: str) -> Row:
+    """What a row says of the note itself, under our own names; `others` are keys by which a tool means other things."""
+    left_out = {"entities", "relations", *others}
+    fields = {key: value for key, value in row.items() if key in Note.model_fields and key not in left_out}
+    return fields | {key: name_of(fields[key]) for key in ("id", "patient", "document") if key in fields}
+
+
 def name_of(value: object) -> object:
     """An id as a string, where a tool counts its rows."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -14,7 +14,10 @@ from ..look.fields import EMPTY, Verdict
 # What went wrong for those who do not know the files; the details follow for those who made them.
 _PLAINLY: Final = {
     "clinical.types_file": later("This file is not a types map."),
+    "clinical.notes_file": later("One of the notes cannot be used."),
+    "clinical.notes_format": later("The notes are in a format that this program does not read."),
     "clinical.notes_row": later("One of the notes does not have the format of a note."),
+    "clinical.notes_rows": later("Some of the notes do not have the format of a note."),
     "clinical.notes_unreadable": later("The notes in this folder cannot be read."),
     "clinical.notes_split_missing": later("This is not a folder of notes, or some of them are missing."),
     "model.no_file": later("This is not the folder of a language model."),
