@@ -124,7 +124,7 @@ class BlobReader(PartReader):
         b, a = self.header.entries(name)
         self._last = None
         with self.reading() as file:
-            data = _read(file, self.header.file, a.begin, b.end)  # canonical: B follows A
+            data = read_bytes(file, self.header.file, a.begin, b.end)  # canonical: B follows A
         with naming(name):
             module = Module(_factor(data, b, a.begin), _factor(data, a, a.begin), self.header.scales[name])
         self._last = name, module
@@ -133,10 +133,11 @@ class BlobReader(PartReader):
 
 def read_factor(file: BinaryIO, header: TensorHeader, entry: TensorEntry) -> NDArray[np.float32]:
     """One tensor's values from an open file. Raises UserFacingError if the file ends too early."""
-    return widen(entry, _read(file, header, entry.begin, entry.end))
+    return widen(entry, read_bytes(file, header, entry.begin, entry.end))
 
 
-def _read(file: BinaryIO, header: TensorHeader, begin: int, end: int) -> bytes:
+def read_bytes(file: BinaryIO, header: TensorHeader, begin: int, end: int) -> bytes:
+    """Bytes of the tensors from `begin` to `end`. Raises UserFacingError if the file ends too early."""
     size, start = end - begin, header.data_start + begin
     file.seek(start)
     data = file.read(size)

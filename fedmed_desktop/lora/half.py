@@ -18,6 +18,7 @@ from .adapter import Adapter
 from .blob import BlobReader, read_factor, scale_of
 from .module import Factor, Module, ModuleSource, check_module_name, naming, shown
 from .part_reader import PartReader
+from .quantised import PackedReader, Packing
 from .tensorfile import LENGTH_BYTES, TensorHeader, header_bytes, matrix_shape, read_tensor_header, strict_json
 
 FORMAT_VERSION: Final = 1
@@ -62,9 +63,18 @@ class HalfReader(PartReader):
 
 
 def open_update(
-    path: Path, factors: tuple[Factor, ...], start: ModuleSource, sha256: str | None = None
-) -> BlobReader | HalfReader:
-    """Opens the adapter part of an update that shares these factors; the start supplies the other one."""
+    path: Path,
+    factors: tuple[Factor, ...],
+    start: ModuleSource,
+    sha256: str | None = None,
+    packing: Packing | None = None,
+) -> BlobReader | HalfReader | PackedReader:
+    """Opens the adapter part of an update that shares these factors; the start supplies the other one.
+
+    With `packing` the update is a difference from the start.
+    """
+    if packing is not None:
+        return PackedReader(path, packing, factors, start, sha256)
     return BlobReader(path, sha256) if len(factors) == 2 else HalfReader(path, factors[0], start, sha256)
 
 

@@ -24,6 +24,7 @@ from .module import shown, to_float32
 LENGTH_BYTES: Final = 8
 MAX_HEADER_BYTES: Final = 8 * 2**20
 _ITEM_BYTES: Final = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_CODE_BYTES: Final = {"I8": 1, "U8": 1}  # of packed updates; no adapter that people bring has them
 _DTYPES: Final = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
@@ -51,8 +52,10 @@ class TensorHeader:
         return LENGTH_BYTES + len(self.raw)
 
 
-def read_tensor_header(source: bytes | memoryview | BinaryIO) -> TensorHeader:
+def read_tensor_header(source: bytes | memoryview | BinaryIO, *, codes: bool = False) -> TensorHeader:
     """Parses and checks the header of a whole safetensors file, given as bytes or as a seekable binary file.
+
+    `codes`: whether tensors of 8-bit whole numbers are taken too.
 
     Reads at most MAX_HEADER_BYTES of header, and no tensor. Raises UserFacingError if the file is cut off, the header
     too large, the JSON bad, a key repeated or a type unknown, or if tensors do not fill the file without gaps.
@@ -72,22 +75,26 @@ def read_tensor_header(source: bytes | memoryview | BinaryIO) -> TensorHeader:
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise UserFacingError("lora.file_header", reason="its metadata are not a table of texts")
-    entries = [_entry(name, fields) for name, fields in header.items()]
+    known = _ITEM_BYTES | _CODE_BYTES if codes else _ITEM_BYTES
+    entries = [_entry(name, fields, known) for name, fields in header.items()]
     entries.sort(key=lambda entry: (entry.begin, entry.end))
     _check_contiguous(entries, data_bytes=size - LENGTH_BYTES - length)
     return TensorHeader({entry.name: entry for entry in entries}, metadata, raw)
 
 
-def header_bytes(key: str, said: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> bytes:
-    """The one canonical header of float32 tensors that lie back to back in this order.
+def header_bytes(
+    key: str, said: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], types: Mapping[str, str] | None = None
+) -> bytes:
+    """The one canonical header of tensors that lie back to back in this order; float32 where `types` says no other.
 
     `said` becomes the only metadata entry, under `key`, as canonical JSON.
     """
     header: dict[str, Any] = {"__metadata__": {key: _json(said)}}
-    at = 0
+    sizes, at = _ITEM_BYTES | _CODE_BYTES, 0
     for name, shape in shapes.items():
-        end = at + 4 * math.prod(shape)
-        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [at, end]}
+        dtype = (types or {}).get(name, "F32")
+        end = at + sizes[dtype] * math.prod(shape)
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, end]}
         at = end
     raw = _json(header).encode("ascii")
     return raw + b" " * (-len(raw) % 8)  # so that the tensors begin at a multiple of 8
@@ -126,22 +133,22 @@ def widen(entry: TensorEntry, data: bytes | memoryview) -> NDArray[np.float32]:
     return values if entry.dtype == "F32" else to_float32(values)
 
 
-def _entry(name: str, fields: Any) -> TensorEntry:
+def _entry(name: str, fields: Any, known: Mapping[str, int]) -> TensorEntry:
     def refuse(reason: str) -> UserFacingError:
         return UserFacingError("lora.tensor_entry", tensor=shown(name), reason=reason)
 
     if not isinstance(fields, dict) or fields.keys() != {"dtype", "shape", "data_offsets"}:
         raise refuse("it needs dtype, shape and data_offsets, and nothing else")
     dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
-        expected = ", ".join(_ITEM_BYTES)
+    if not isinstance(dtype, str) or dtype not in known:
+        expected = ", ".join(known)
         raise UserFacingError("lora.tensor_dtype", tensor=shown(name), dtype=shown(dtype), expected=expected)
     if not _is_counts(shape) or len(shape) > 8:
         raise refuse("its shape is not a list of at most 8 whole numbers")
     if not _is_counts(offsets) or len(offsets) != 2:
         raise refuse("its offsets are not two whole numbers of at least 0")
     begin, end = offsets
-    if end - begin != math.prod(shape) * _ITEM_BYTES[dtype]:
+    if end - begin != math.prod(shape) * known[dtype]:
         raise refuse("its offsets and its shape disagree about its size")
     return TensorEntry(name, dtype, tuple(shape), begin, end)
 

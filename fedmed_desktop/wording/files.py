@@ -36,6 +36,8 @@ SENTENCES: Final = {
     "fedmed-desktop wrote.",
     "lora.not_canonical": "The adapter's bytes are not in the one form that fedmed-desktop writes, so its "
     "hash is of no use. Save it again with fedmed-desktop.",
+    "lora.packed": "The update cannot be unpacked: {reason}. Send it again; if this is said once more, train the round "
+    "again.",
     "lora.partner_missing": "The tensor {tensor} is missing, but the other factor of its pair is there. Create the "
     "adapter again.",
     "lora.peft_config": "The adapter_config.json cannot be used: {reason}. Export the adapter again with PEFT.",
