@@ -60,7 +60,7 @@ class Checking:
                 check_adapter(change, self._spec, plan)
             return
         sha256 = update.parts[name].sha256  # once more: it may have lain here for long
-        with started as start, open_update(path, plan.shared, start, sha256) as after:
+        with started as start, open_update(path, plan.shared, start, sha256, plan.packing) as after:
             if plan.own:  # the rest is the site's own, and so is what its norms are about
                 check_adapter(after, self._spec, plan)
             else:

@@ -38,7 +38,8 @@ class Measuring:
     def _measure(self, plan: Plan, update: Update) -> float:
         sha256 = update.parts["adapter"].sha256
         started = BlobReader(self._blobs.path(plan.start), plan.start)
-        with started as start, open_update(self._blobs.path(sha256), plan.shared, start, sha256) as source:
+        path = self._blobs.path(sha256)
+        with started as start, open_update(path, plan.shared, start, sha256, plan.packing) as source:
             adapter = Adapter({name: source.module(name) for name in source.names})
         frozen = Adapter.from_blob(self._blobs.read(plan.frozen)) if plan.frozen else None
         return self._scorer.loss(adapter, frozen)

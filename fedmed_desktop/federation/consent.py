@@ -34,6 +34,7 @@ def _usual(plan: Plan, spec: FederationSpec) -> Plan:
         rank=spec.lora.rank,
         training=spec.training,
         seeds={"": plan.seed},
+        transfer=spec.transfer,
     )
     usual = spec.method.plan(opening)[""]
     return usual.evaluation() if plan.round > spec.rounds else usual

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from ..bounds import PositiveFloat, PositiveInt, Scalar
 from ..lora.algebra import Cut
+from ..lora.blocks import Packed
 from ..lora.module import Factor
+from ..lora.quantised import Packing
 
 FACTORS: Final[tuple[Factor, ...]] = ("A", "B")
 
@@ -55,6 +57,35 @@ class TrainingSettings(Frozen):
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give either epochs or steps")
         return self
+
+
+class TransferSettings(Frozen):
+    """The form in which a site's update travels; guide/transfer.md.
+
+    dtype "float32": the adapter itself. The others: its difference from the round's start, in bfloat16, or in blocks
+    of `block` values that share a scale (64, inferred), each in 8 or 4 bits. `feedback`: what packing took is kept at
+    the site and added to its next update. The common adapter that sites fetch is float32 in any case.
+    """
+
+    dtype: Literal["float32", "bfloat16", "int8", "int4"] = "float32"
+    block: int = Field(64, ge=16, le=4096)
+    feedback: bool = True
+
+    @property
+    def packs(self) -> bool:
+        return self.dtype != "float32"
+
+    @property
+    def feeds_back(self) -> bool:
+        return self.packs and self.feedback
+
+    def packing(self, cut: Cut) -> Packing | None:
+        """How an update is packed; None where it travels as it is."""
+        dtype: Packed | None = None if self.dtype == "float32" else self.dtype
+        return Packing(dtype, self.block, cut) if dtype else None
+
+
+WHOLE: Final = TransferSettings()
 
 
 class References(Frozen):
@@ -118,6 +149,7 @@ class Plan(Frozen):
     `freeze`: factors that are not trained. `own`: factors that never leave the site; it continues from its own last
     ones, and from `start` in its first round. An update holds the others, `shared`.
     `objective`: terms added to the loss of the task; each kind at most once.
+    `transfer`: the form in which the update travels.
     `rotation`: strength of the trained factors' rotation towards the start's before they are offered (lora.rotation).
     """
 
@@ -133,6 +165,7 @@ class Plan(Frozen):
     rotation: float | None = Field(None, ge=0, le=1)
     objective: tuple[Objective, ...] = ()
     references: References | None = None
+    transfer: TransferSettings = WHOLE
     seed: int = Field(ge=0, lt=2**64)
 
     @model_validator(mode="after")
@@ -153,6 +186,11 @@ class Plan(Frozen):
         """The factors in an update's adapter part, A before B: those that are neither frozen nor the site's own."""
         kept = {*self.freeze, *self.own}
         return tuple(factor for factor in FACTORS if factor not in kept)
+
+    @property
+    def packing(self) -> Packing | None:
+        """How the update's adapter is packed; None where it travels as it is."""
+        return self.transfer.packing(self.cut)
 
     @property
     def proximal(self) -> Proximal | None:

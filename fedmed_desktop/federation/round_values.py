@@ -30,6 +30,7 @@ def opening(spec: FederationSpec, state: RoundsState) -> Opening:
         references=state.references,
         caps=state.caps,
         clients=None if state.round > spec.rounds else spec.round.clients,
+        transfer=spec.transfer,
         state=state.method,
     )
 

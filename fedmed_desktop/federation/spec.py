@@ -23,8 +23,9 @@ from .checked import checked
 from .combine import Combining
 from .methods import AnyMethod, FedMedLora, usual
 from .methods.method import HistogramOf, Setting
-from .plan import Frozen, Sha256, TrainingSettings
+from .plan import Frozen, Sha256, TrainingSettings, TransferSettings
 from .screened import ScreeningSettings, misfit
+from .transfer import misfit as transfer_misfit
 
 FORMAT: Final = 1
 
@@ -203,6 +204,7 @@ class FederationSpec(Frozen):
     round: RoundSettings = RoundSettings()
     share: ShareSettings = ShareSettings()
     screening: ScreeningSettings = ScreeningSettings()
+    transfer: TransferSettings = TransferSettings()
     shared_notes: tuple[SharedNote, ...] = Field((), max_length=50)
 
     @model_validator(mode="before")
@@ -247,7 +249,9 @@ class FederationSpec(Frozen):
             histogram=self.share.histogram,
             shared_notes=bool(self.shared_notes),
         )
-        if code := self.method.misfit(setting) or misfit(self.screening, self.method.name):
+        name = self.method.name
+        travels = transfer_misfit(self.transfer, name, self.combine)
+        if code := self.method.misfit(setting) or misfit(self.screening, name) or travels:
             raise PydanticCustomError(code, code)
         return self
 

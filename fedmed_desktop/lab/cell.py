@@ -134,7 +134,7 @@ class CellRun:
         lora, training = experiment.lora, experiment.training
         shared: tuple[SharedNote, ...] = ()
         if choice is not None:
-            settings = {"method": choice.method, "combine": choice.combine}
+            settings = {"method": choice.method, "combine": choice.combine, "transfer": choice.transfer}
             lora, training = experiment.lora_of(choice, cell.sites), choice.trained(experiment.training)
             shared = self._shared[: experiment.shared_by(choice)]
         initial = Adapter.initial(self._base.modules, lora.rank, lora.scale, cell.seed).sha256

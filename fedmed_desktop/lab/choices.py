@@ -21,7 +21,7 @@ from pydantic import (
 from ..federation import TrainingSettings
 from ..federation.combine import Combining
 from ..federation.methods import AnyMethod, usual
-from ..federation.plan import Frozen
+from ..federation.plan import Frozen, TransferSettings
 
 CorpusName = Literal["bundled", "mtsamples", "maccrobat", "bc5cdr", "ncbi_disease", "chia", "phee", "codiesp"]
 Type = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=80)]
@@ -178,7 +178,8 @@ class MethodChoice(Frozen):
     """A method with its parameters (`method`, as in a federation's specification), under a label of its own.
 
     `combine`: the specification's, by default the first way that fits. `rank`: its first rank; "smallest_cap" is for
-    methods that cannot mix ranks. `training` (such as a learning rate) and `shared_notes` replace the experiment's.
+    methods that cannot mix ranks. `transfer`: the form in which updates travel. `training` (such as a learning rate)
+    and `shared_notes` replace the experiment's.
     """
 
     method: AnyMethod
@@ -192,6 +193,7 @@ class MethodChoice(Frozen):
         default_factory=lambda values: usual(values["method"].name if "method" in values else "")
     )
     rank: Annotated[int, Field(ge=1, le=1024)] | Literal["smallest_cap"] | None = None
+    transfer: TransferSettings = TransferSettings()
     training: dict[str, JsonValue] = Field(default_factory=dict)
     shared_notes: int | None = Field(None, ge=0, le=50)
 

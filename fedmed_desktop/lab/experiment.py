@@ -15,6 +15,7 @@ from ..federation.checked import checked
 from ..federation.methods.method import HistogramOf, Setting
 from ..federation.plan import Frozen
 from ..federation.spec import LoraSettings, ordered_tasks, with_tasks
+from ..federation.transfer import misfit as transfer_misfit
 from ..files import read_toml
 from ..resources import resource
 from ..scores import TaskName
@@ -201,10 +202,11 @@ class Experiment(Frozen):
                 histogram=self.histogram_of,
                 shared_notes=bool(self.shared_by(choice)),
             )
+            travels = transfer_misfit(choice.transfer, choice.method.name, choice.combine)
             code = "lab.no_scorer" if choice.method.scored_by == "coordinator" else choice.method.misfit(setting)
             if code == "methods.no_shared_notes":
                 code = "lab.no_shared_notes"
-            if code:
+            if code := code or travels:
                 raise PydanticCustomError(code, code, {"part": choice.label})
             self._check_rank(choice)
         return self

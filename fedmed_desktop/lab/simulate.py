@@ -178,7 +178,7 @@ class Simulation:
     def _check(self, plan: Plan, sha256: str) -> None:
         with (
             BlobReader(self._blobs.path(plan.start)) as start,
-            open_update(self._blobs.path(sha256), plan.shared, start) as adapter,
+            open_update(self._blobs.path(sha256), plan.shared, start, packing=plan.packing) as adapter,
         ):
             check_adapter(adapter, self._spec, plan)
 

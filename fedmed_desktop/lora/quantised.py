@@ -61,9 +61,7 @@ class _Form:
         return (self.rank, self.k) if factor == "A" else (self.d, self.rank)
 
 
-def packed(
-    target: Adapter, start: ModuleSource, packing: Packing, factors: Sequence[Factor]
-) -> tuple[bytes, Adapter]:
+def packed(target: Adapter, start: ModuleSource, packing: Packing, factors: Sequence[Factor]) -> tuple[bytes, Adapter]:
     """The exact wire bytes of these factors of `target`, and the adapter that they stand for.
 
     What is not shared stays the target's in the latter. Values must be of finite and ordinary size.

@@ -89,9 +89,12 @@ def _opened(due: Combine, blobs: BlobStore, files: ExitStack) -> Sources:
 
     def update(site: str) -> ModuleSource:
         sha256 = due.updates[site].parts["adapter"].sha256
-        reader = open_update(blobs.path(sha256), due.plans[site].shared, start, sha256)
+        plan = due.plans[site]
+        reader = open_update(blobs.path(sha256), plan.shared, start, sha256, plan.packing)
         files.enter_context(reader)
-        return Ahead(reader, reading) if isinstance(reader, BlobReader) else reader  # halves share the start's reader
+        return (
+            Ahead(reader, reading) if isinstance(reader, BlobReader) else reader
+        )  # the others share the start's reader
 
     start = opened(due.start)
     reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reading ahead")

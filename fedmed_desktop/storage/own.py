@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts that a site keeps of its rounds and never sends: its own B, its control variate, its personal adapter.
+"""Parts that a site keeps of its rounds and never sends: its own B, its control variate, its personal adapter, and
+what packing took from its last update.
 
 It lies outside the blob store, so that no message, whatever hash it names, can reach it: the door for uploads
 (`Outbox.open_released`) leads to the blob store only.
@@ -18,8 +19,11 @@ from ..errors import UserFacingError, disk_fault
 from ..files import make_folder, sync_folder, write_durably
 from ..lora import Adapter
 
-# The one kind that belongs to an update: the coordinator's c moved only by what it counted, and c_i must move with it.
+# These belong to an update that counts: the coordinator's c moved only by what it counted, and c_i must move with it;
+# and of an update that did not arrive, nothing was lost on the way but all of it.
 CONTROL: Final = "control"
+LOST: Final = "lost"
+_COUNTED: Final = frozenset({CONTROL, LOST})
 
 _FOLDER = re.compile(r"round-(\d{1,9})")
 _FILE = re.compile(r"([A-Za-z][A-Za-z0-9_]{0,39})\.([0-9a-f]{64})\.safetensors")
@@ -60,13 +64,13 @@ class OwnStore:
     def before(self, round_number: int, counted: Collection[int]) -> dict[str, Adapter]:
         """Parts that training in this round continues from, by name: the newest that an earlier round left.
 
-        `control` only from rounds in `counted`, whose update the coordinator acknowledged. Raises UserFacingError
-        ("storage.own_damaged") rather than go on from something else.
+        `control` and `lost` only from rounds in `counted`, whose update the coordinator acknowledged. Raises
+        UserFacingError("storage.own_damaged") rather than go on from something else.
         """
         return {name: _read(path) for name, path in self._needed(round_number, counted).items()}
 
     def paths_before(self, round_number: int) -> dict[str, Path]:
-        """Paths of those parts without `control`, which only training uses; for trying the model on this computer."""
+        """Paths of those parts without what only training uses; for trying the model on this computer."""
         return self._needed(round_number, ())
 
     def forget_before(self, round_number: int, counted: Collection[int]) -> None:
@@ -83,7 +87,7 @@ class OwnStore:
                 found |= {
                     parts[1]: path
                     for path in sorted(folder.iterdir())
-                    if (parts := _FILE.fullmatch(path.name)) and (parts[1] != CONTROL or number in counted)
+                    if (parts := _FILE.fullmatch(path.name)) and (parts[1] not in _COUNTED or number in counted)
                 }
         return found
 

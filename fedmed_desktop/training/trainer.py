@@ -21,7 +21,6 @@ from ..federation.spec import FederationSpec, ShareSettings
 from ..federation.update import Part, Report, Update
 from ..federation.work import Control, Emit, Evidence, Given, LocalResult
 from ..lora import Adapter, algebra
-from ..lora.half import encode_update
 from ..lora.rotation import rotated
 from ..scores import Scores
 from .base import BaseModel
@@ -32,6 +31,7 @@ from .evidence import evidence
 from .job import Job
 from .loop import Training
 from .scoring import shared_notes
+from .sending import LOST, sent
 from .site_tasks import all_tasks, site_tasks
 from .starting import CONTROL, PERSONAL, SiteAdapters, for_scoring, for_training, resized, variate
 
@@ -224,10 +224,11 @@ class SiteTrainer:
             check_values(name, module)
         if plan.rotation is not None:
             shared = rotated(shared, begun.shared, plan.round, plan.rotation)
-        blobs = {ADAPTER_PART: encode_update(shared, plan.shared)}
-        if plan.shared == FACTORS:
-            shared = Adapter.from_blob(blobs[ADAPTER_PART])
+        offered = sent(plan, given, begun.shared, shared)
+        shared, blobs = offered.adapter, {ADAPTER_PART: offered.blob}
         own: dict[str, Adapter] = dict.fromkeys(plan.own, shared)
+        if offered.lost is not None:
+            own[LOST] = offered.lost
         if personal is not None:
             own[PERSONAL] = personal
         if corrected is not None:

@@ -33,5 +33,9 @@ SENTENCES: Final = {
     'or a stack replaces with others. Write combine = "factors".',
     "methods.scaffold_needs_sgd": '{path}: scaffold with form = "sgd" computes gradients from the steps, which only '
     'works with SGD. Write form = "gradient", or training.optimizer = "sgd".',
+    "methods.scaffold_travels_whole": "{path}: scaffold's control variates and the coordinator's must move by the very "
+    "same numbers, so its updates travel in float32 alone. Take out [transfer], or choose another method.",
+    "methods.stack_has_no_feedback": '{path}: with combine = "stack" each round starts afresh, so what an update lost '
+    "in fewer bits has no place in the next one. Write transfer.feedback = false.",
     "methods.unknown": "There is no method {method}. Choose one of {known}.",
 }

@@ -28,8 +28,8 @@ def files_of(sha256: str, desk: Desk, find: Find, own: Mapping[str, Path]) -> Ad
         personal=own.get("personal"),
         own_b=own.get("B"),
     )
-    if made and len(made.shared) == 1:
-        files = replace(files, factors=made.shared, start=_found(made.start, find))
+    if made and (len(made.shared) == 1 or made.packing):
+        files = replace(files, factors=made.shared, start=_found(made.start, find), packing=made.packing)
     return files
 
 

@@ -80,7 +80,10 @@ class Loaded:
 def load(files: AdapterFiles) -> Loaded:
     """Reads the files; not for the GUI thread. Raises UserFacingError."""
     if files.start is not None:
-        with BlobReader(files.start) as start, open_update(files.adapter, files.factors, start) as update:
+        with (
+            BlobReader(files.start) as start,
+            open_update(files.adapter, files.factors, start, packing=files.packing) as update,
+        ):
             adapter = Adapter({name: update.module(name) for name in update.names})
     else:
         adapter = load_adapter(files.adapter)

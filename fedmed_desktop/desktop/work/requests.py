@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ...clinical import AnswerForm
 from ...clinical.reading import Lengths
 from ...lora.module import Factor
+from ...lora.quantised import Packing
 from .news import Side
 
 
@@ -34,8 +35,8 @@ class JoinRequest(BaseModel):
 
 @dataclass(frozen=True)
 class AdapterFiles:
-    """An adapter (a PEFT folder or a blob) and what acts beside it. Where it holds some `factors` only, `start` has the
-    others. `own_b`: an adapter whose B stands in for the one of `adapter`.
+    """An adapter (a PEFT folder or a blob) and what acts beside it. Where it holds some `factors` only, or differences
+    (`packing`), `start` has the rest. `own_b`: an adapter whose B stands in for the one of `adapter`.
     """
 
     adapter: Path
@@ -44,6 +45,7 @@ class AdapterFiles:
     own_b: Path | None = None
     factors: tuple[Factor, ...] = ("A", "B")
     start: Path | None = None
+    packing: Packing | None = None
 
 
 @dataclass(frozen=True)

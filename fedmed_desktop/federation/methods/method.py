@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from ...lora.algebra import Cut
 from ..actions import Combine
 from ..combine import COMBINERS, Combination, Combiner, Combining, Sources
-from ..plan import Frozen, Plan, References, Sha256, TrainingSettings
+from ..plan import WHOLE, Frozen, Plan, References, Sha256, TrainingSettings, TransferSettings
 from ..update import Report
 from .fitting import refusal_of
 
@@ -55,6 +55,7 @@ class Opening:
     references: References | None = None
     caps: Mapping[str, int] = field(default_factory=dict)
     clients: int | None = None
+    transfer: TransferSettings = WHOLE
     state: MethodState = field(default_factory=dict)
 
     def capped(self, site: str, rank: int) -> int:
@@ -105,6 +106,7 @@ class Method(Frozen):
                 cut=opening.cut,
                 training=opening.training,
                 references=opening.references,
+                transfer=opening.transfer,
                 seed=opening.seeds[site],
                 **self.asks(site, opening),
             )
