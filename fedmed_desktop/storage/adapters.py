@@ -92,9 +92,8 @@ def _opened(due: Combine, blobs: BlobStore, files: ExitStack) -> Sources:
         plan = due.plans[site]
         reader = open_update(blobs.path(sha256), plan.shared, start, sha256, plan.packing)
         files.enter_context(reader)
-        return (
-            Ahead(reader, reading) if isinstance(reader, BlobReader) else reader
-        )  # the others share the start's reader
+        # The others read the start beside, whose reader they share: not in another thread.
+        return Ahead(reader, reading) if isinstance(reader, BlobReader) else reader
 
     start = opened(due.start)
     reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reading ahead")

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import UserFacingError, disk_fault
+from ..federation.sending import LOST
 from ..files import make_folder, sync_folder, write_durably
 from ..lora import Adapter
 
 # These belong to an update that counts: the coordinator's c moved only by what it counted, and c_i must move with it;
 # and of an update that did not arrive, nothing was lost on the way but all of it.
 CONTROL: Final = "control"
-LOST: Final = "lost"
 _COUNTED: Final = frozenset({CONTROL, LOST})
 
 _FOLDER = re.compile(r"round-(\d{1,9})")

@@ -17,6 +17,7 @@ from ..errors import UserFacingError
 from ..events import Evaluated, GenerationProgress
 from ..federation.check import check_values
 from ..federation.plan import FACTORS, Plan, TrainingSettings
+from ..federation.sending import LOST, sent
 from ..federation.spec import FederationSpec, ShareSettings
 from ..federation.update import Part, Report, Update
 from ..federation.work import Control, Emit, Evidence, Given, LocalResult
@@ -31,7 +32,6 @@ from .evidence import evidence
 from .job import Job
 from .loop import Training
 from .scoring import shared_notes
-from .sending import LOST, sent
 from .site_tasks import all_tasks, site_tasks
 from .starting import CONTROL, PERSONAL, SiteAdapters, for_scoring, for_training, resized, variate
 

@@ -26,7 +26,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 GUIDED: Final = importlib.util.find_spec("atheris") is not None
-NAMES: Final = ("message", "invitation", "chunk", "header", "blob", "spec", "plan")
+NAMES: Final = ("message", "invitation", "chunk", "header", "blob", "packed", "spec", "plan")
 LONGEST: Final = 20_000
 _FROM_HONEST, _OF_VALUES = 0.4, 0.7  # shares of the changes
 _GRACE: Final = 120  # seconds to start and to end

@@ -360,6 +360,54 @@ class KeepsRoundOne:
         return Verdict(approve=entry.plan.round != 1, by="Ada", reason="", delay=timedelta(0))
 
 
+@pytest.mark.parametrize("method", ["fed_medlora", "flexlora", "rolora", "fedsa"])
+async def test_that_updates_in_four_bits_arrive_as_the_sites_read_them(method: str, tmp_path: Path) -> None:
+    spec = method_spec(method, rounds=3, transfer={"dtype": "int4", "block": 16})
+    async with federation(tmp_path, spec) as ran:
+        for record in ran.host.rounds.state.history:
+            for site, sent in record.sites.items():
+                assert sent.sha256 == ran.trainers[site].results[record.round].update.sha256
+                assert sent.update.size == ran.trainers[site].results[record.round].update.size
+        for trainer in ran.trainers.values():
+            assert "lost" not in trainer.given[1].own
+            assert trainer.given[3].own["lost"] == trainer.results[2].own["lost"]
+
+
+async def test_that_what_an_update_lost_is_kept_only_of_updates_that_counted(tmp_path: Path, jobs: Jobs) -> None:
+    seen: list[events.Event] = []
+    trainers = {name: MethodTrainer() for name in NAMES}
+    spec = small_spec(rounds=4, transfer={"dtype": "int4", "block": 16})
+    async with coordinator(tmp_path / "c", spec, seen) as (_, port):
+        sites = [
+            agent(tmp_path, name, port, jobs, seen, trainer, KeepsRoundTwo() if name == "A" else None)
+            for name, trainer in trainers.items()
+        ]
+        await asyncio.wait_for(asyncio.gather(*(one.run() for one in sites)), PATIENCE)
+    kept = trainers["A"]
+    assert kept.given[3].own["lost"] == kept.results[1].own["lost"] != kept.results[2].own["lost"]
+    assert kept.given[4].own["lost"] == kept.results[3].own["lost"]
+
+
+async def test_that_another_form_than_was_asked_for_is_refused_in_words(tmp_path: Path, jobs: Jobs) -> None:
+    spec = small_spec(rounds=1, sites=2, quorum=1, transfer={"dtype": "int4"})
+    seen: list[events.Event] = []
+    async with coordinator(tmp_path / "c", spec, seen) as (host, port):
+        sites = [
+            agent(tmp_path, "A", port, jobs, seen, NumpyTrainer()),  # in float32
+            agent(tmp_path, "B", port, jobs, seen, MethodTrainer()),
+        ]
+        await asyncio.wait_for(asyncio.gather(*(one.run() for one in sites)), PATIENCE)
+        assert host.rounds.state.history[0].sites.keys() == {"B"}
+    assert {event.code for event in all_of(seen, events.UpdateRefused)} == {"lora.metadata"}
+
+
+class KeepsRoundTwo:
+    """An operator who keeps the second round's update and sends the others."""
+
+    async def decide(self, entry: Entry) -> Verdict:
+        return Verdict(approve=entry.plan.round != 2, by="Ada", reason="", delay=timedelta(0))
+
+
 async def test_that_a_control_variate_moves_only_with_updates_that_counted(tmp_path: Path, jobs: Jobs) -> None:
     seen: list[events.Event] = []
     trainers = {name: MethodTrainer() for name in NAMES}

@@ -21,6 +21,7 @@ from fedmed_desktop.federation import FederationSpec, Plan, dump_spec, load_spec
 from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.lora.blob import BlobReader, decode_blob, read_blob_header
+from fedmed_desktop.lora.quantised import PackedReader, Packing, packed
 from fedmed_desktop.lora.tensorfile import read_tensor_header
 from fedmed_desktop.protocol.handshake import challenge
 from fedmed_desktop.protocol.invitation import Invitation, file_text, read_invitation
@@ -48,6 +49,7 @@ from tests.parts.changed import changed_blob, changed_invitation, changed_json
 from tests.parts.federation import FINGERPRINT, INITIAL, moved, result_of, small_spec
 
 _PLAN: Final = TypeAdapter(Plan)
+_PACKING: Final = Packing("int4", 16)
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,15 @@ def _blob(data: bytes) -> None:
             reader = BlobReader(Path(file.name))
             for name in reader.names:
                 reader.module(name)
+
+
+def _packed(data: bytes) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        with contextlib.suppress(UserFacingError):
+            reader = PackedReader(Path(file.name), _PACKING, ("A", "B"), INITIAL)
+            assert {name: reader.module(name).shape for name in reader.names}.items() <= INITIAL.shapes.items()
 
 
 def _spec(data: bytes) -> None:
@@ -191,6 +202,7 @@ TARGETS: Final[Mapping[str, FuzzTarget]] = {
     "chunk": FuzzTarget(_chunk, (Chunk("ab" * 32, 5, 20, b"hello").encode(), Chunk("cd" * 32, 0, 1, b"x").encode())),
     "header": FuzzTarget(_header, _blobs(), changed_blob),
     "blob": FuzzTarget(_blob, _blobs(), changed_blob),
+    "packed": FuzzTarget(_packed, (packed(moved(INITIAL, 1), INITIAL, _PACKING, ("A", "B"))[0],), changed_blob),
     "spec": FuzzTarget(_spec, _specs()),
     "plan": FuzzTarget(_plan, (_some_plan().model_dump_json().encode(),), changed_json),
 }

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from fedmed_desktop.federation import Control, LocalResult, Part, Plan, Update
+from fedmed_desktop.federation.sending import sent
 from fedmed_desktop.federation.work import Emit, Given
 from fedmed_desktop.lora import Adapter, Module, algebra
-from fedmed_desktop.lora.half import encode_update
 from tests.parts.federation import NumpyTrainer, moved, result_of
 
 
@@ -38,8 +38,13 @@ class MethodTrainer(NumpyTrainer):
         if "A" in plan.freeze:
             after = _joined(start, after)
         result = result_of(plan, start, after, self.notes)
-        blobs = {"adapter": encode_update(after, plan.shared)}
-        own: dict[str, Adapter] = {}
+        offered = sent(plan, given, start, after)
+        if plan.packing:
+            after = offered.adapter
+            result = result_of(plan, start, after, self.notes)
+        blobs, own = {"adapter": offered.blob}, dict[str, Adapter]()
+        if offered.lost is not None:
+            own["lost"] = offered.lost
         if plan.own:
             own["B"] = after
         if plan.orthogonal:

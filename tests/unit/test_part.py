@@ -240,10 +240,13 @@ def test_that_a_lower_plan_of_the_same_round_is_trained_and_the_other_update_is_
     assert site.trained == [plan(), lower] and site.offered == [entry.sha256]
 
 
-def test_that_a_pending_verdict_on_an_earlier_update_holds_up_scaffold_and_nothing_else(tmp_path: Path) -> None:
-    for name, waits in (("scaffold", True), ("fed_medlora", False)):
-        spec = small_spec(rounds=3, sites=1, quorum=1, method={"name": name})
-        site = Site(tmp_path / name, spec)
+def test_that_a_pending_verdict_on_an_earlier_update_holds_up_who_goes_on_from_it_and_nobody_else(
+    tmp_path: Path,
+) -> None:
+    cases = (("scaffold", "float32", True), ("fed_medlora", "float32", False), ("fed_medlora", "int4", True))
+    for name, dtype, waits in cases:
+        spec = small_spec(rounds=3, sites=1, quorum=1, method={"name": name}, transfer={"dtype": dtype})
+        site = Site(tmp_path / name / dtype, spec)
         entry = site.until_asked(plan(1, spec))
         site.decide()
         site.wait()

@@ -458,14 +458,17 @@ def test_that_what_was_rolled_back_is_not_remembered(outbox: Outbox) -> None:
 # -- what a site keeps for itself --------------------------------------------------------------------------------------
 
 
-def test_that_own_parts_come_back_in_later_rounds_and_control_only_of_rounds_that_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bound", ["control", "lost"])
+def test_that_own_parts_come_back_in_later_rounds_and_some_only_of_rounds_that_counted(
+    bound: str, tmp_path: Path
+) -> None:
     own = OwnStore(tmp_path / "own")
-    rounds = {n: {name: moved(INITIAL, 10 * n + i) for i, name in enumerate(("B", "control"))} for n in (1, 2, 3)}
+    rounds = {n: {name: moved(INITIAL, 10 * n + i) for i, name in enumerate(("B", bound))} for n in (1, 2, 3)}
     for number, parts in rounds.items():
         own.keep(number, parts)
     again = OwnStore(tmp_path / "own")
     assert again.before(1, {1, 2}) == {}
-    assert again.before(3, {1}) == {"B": rounds[2]["B"], "control": rounds[1]["control"]}
+    assert again.before(3, {1}) == {"B": rounds[2]["B"], bound: rounds[1][bound]}
     assert again.before(4, ()) == {"B": rounds[3]["B"]}
     assert again.before(3, {3}) == {"B": rounds[2]["B"]}, "a round does not go on from itself"
     assert again.paths_before(4).keys() == {"B"}

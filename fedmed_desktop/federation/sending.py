@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from ..federation.plan import FACTORS, Plan
-from ..federation.work import Given
 from ..lora import Adapter
 from ..lora.feedback import lost_in, with_lost
 from ..lora.half import encode_update
 from ..lora.quantised import packed
+from .plan import FACTORS, Plan
+from .work import Given
 
-LOST = "lost"
+LOST: Final = "lost"
 
 
 @dataclass(frozen=True)
