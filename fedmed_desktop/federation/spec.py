@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import tomli_w
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from ..bounds import Count, PositiveFloat, PositiveInt
@@ -152,11 +152,15 @@ def shared_note(note: object) -> SharedNote:
     return SharedNote.model_validate(note, from_attributes=True)
 
 
-def with_tasks(data: Any) -> Any:
-    """A table in which `task` names the one task, as files did when there was only one, with `tasks` instead."""
-    if isinstance(data, Mapping) and "task" in data and "tasks" not in data:
-        return {**{key: value for key, value in data.items() if key != "task"}, "tasks": [data["task"]]}
-    return data
+TASKS_KEYS: Final = AliasChoices("tasks", "task")
+"""Keys of the tasks in a file: `task` named the one task when there was only one."""
+
+
+def one_or_more(value: Any) -> Any:
+    """The tasks of either key. For the field alone: after a look at the whole table, a message is read as Python's."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def ordered_tasks(tasks: Sequence[TaskName]) -> tuple[TaskName, ...]:
@@ -184,7 +188,7 @@ class FederationSpec(Frozen):
     format: Literal[1] = FORMAT
     name: str = Field(min_length=1, max_length=80)
     environment: Literal["test", "production"] = "test"
-    tasks: tuple[TaskName, ...] = Field(("entities",), min_length=1)
+    tasks: tuple[TaskName, ...] = Field(("entities",), min_length=1, validation_alias=TASKS_KEYS)
     types: tuple[str, ...] = ()
     modifiers: tuple[str, ...] = ()
     score_on: Literal["answers", "loss"] = Field(
@@ -207,10 +211,10 @@ class FederationSpec(Frozen):
     transfer: TransferSettings = TransferSettings()
     shared_notes: tuple[SharedNote, ...] = Field((), max_length=50)
 
-    @model_validator(mode="before")
+    @field_validator("tasks", mode="before")
     @classmethod
-    def _one_task_is_tasks(cls, data: Any) -> Any:
-        return with_tasks(data)
+    def _one_task_is_tasks(cls, tasks: Any) -> Any:
+        return one_or_more(tasks)
 
     @field_validator("tasks")
     @classmethod

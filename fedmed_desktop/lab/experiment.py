@@ -14,7 +14,7 @@ from ..federation import TrainingSettings
 from ..federation.checked import checked
 from ..federation.methods.method import HistogramOf, Setting
 from ..federation.plan import Frozen
-from ..federation.spec import LoraSettings, ordered_tasks, with_tasks
+from ..federation.spec import TASKS_KEYS, LoraSettings, one_or_more, ordered_tasks
 from ..federation.transfer import misfit as transfer_misfit
 from ..files import read_toml
 from ..resources import resource
@@ -52,7 +52,7 @@ class Experiment(Frozen):
     name: str = Field(min_length=1, max_length=80)
     cost: str = Field("", max_length=300)
     model: str = Field(BUNDLED, min_length=1)
-    tasks: tuple[TaskName, ...] = Field(("entities",), min_length=1)
+    tasks: tuple[TaskName, ...] = Field(("entities",), min_length=1, validation_alias=TASKS_KEYS)
     score_on: Literal["answers", "loss"] = Field(
         default_factory=lambda values: "loss" if values.get("tasks") == ("text",) else "answers"
     )
@@ -76,10 +76,10 @@ class Experiment(Frozen):
     baselines: tuple[Baseline, ...] = ()
     encoder: EncoderSettings = EncoderSettings()
 
-    @model_validator(mode="before")
+    @field_validator("tasks", mode="before")
     @classmethod
-    def _one_task_is_tasks(cls, data: Any) -> Any:
-        return with_tasks(data)
+    def _one_task_is_tasks(cls, tasks: Any) -> Any:
+        return one_or_more(tasks)
 
     @field_validator("tasks")
     @classmethod

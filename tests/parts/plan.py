@@ -37,6 +37,8 @@ class MethodTrainer(NumpyTrainer):
         after = moved(start, seed)
         if "A" in plan.freeze:
             after = _joined(start, after)
+        if "B" in plan.freeze:
+            after = _joined(after, start)
         result = result_of(plan, start, after, self.notes)
         offered = sent(plan, given, start, after)
         if plan.packing:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec, TrainingSettings, dump_spec, load_spec
 from fedmed_desktop.federation.methods import FedAvg
-from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings
+from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings, checked_spec
 from fedmed_desktop.wording import told
 from tests.parts.federation import small_spec
 
@@ -127,3 +127,10 @@ def test_that_seeds_are_the_same_on_every_machine_and_differ_between_sites_and_r
     assert spec.site_seed("A", 1) == 7543428162018382658
     seeds = {small_spec(seed=s).site_seed(site, r) for s in (0, 1) for site in ("A", "B", "A1") for r in (1, 11)}
     assert len(seeds) == 12 and all(0 <= seed < 2**64 for seed in seeds)
+
+
+def test_that_a_file_with_one_task_is_read_and_a_message_with_tasks_too() -> None:
+    spec = small_spec()
+    data = spec.model_dump(mode="json")
+    assert checked_spec({"task": data.pop("tasks")[0], **data}, "federation.toml") == spec
+    assert FederationSpec.model_validate_json(spec.model_dump_json(), strict=True) == spec
