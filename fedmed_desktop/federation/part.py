@@ -308,13 +308,11 @@ class SitePart:
             self._train_if_answered(self.due)
 
     def _train_if_answered(self, train: do.Train) -> None:
-        """Trains, but with something kept of earlier updates only once each of these has been answered: SCAFFOLD's c_i
-        moves only with those that count, and so does what packing took of them. A receipt that a cut has swallowed is
-        told again after the next welcome, perhaps after this plan.
+        """Trains, but under SCAFFOLD or with feedback only once each earlier update has been answered: what is kept
+        moves only with those that count. A lost receipt is told again after a welcome, perhaps after this plan.
         """
         earlier = [entry for entry in self._in("released") if entry.plan.round < train.plan.round]
-        keeps = train.plan.variate or train.plan.transfer.feeds_back
-        self.waits = bool(keeps and earlier)
+        self.waits = bool((train.plan.variate or train.plan.transfer.feeds_back) and earlier)
         if not self.waits:
             self._begin(train)
 

@@ -37,7 +37,7 @@ def with_lost(trained: Adapter, lost: Adapter | None, begun: Adapter, factors: S
 
 
 def lost_in(target: Adapter, sent: Adapter, before: Adapter | None, factors: Sequence[Factor]) -> Adapter:
-    """What is kept for the next update. A factor that did not travel keeps its loss of `before`."""
+    """The adapter to keep for the next update. A factor that did not travel keeps its loss of `before`."""
     modules = {}
     for name, module in target.items():
         there, rank = sent[name], module.rank

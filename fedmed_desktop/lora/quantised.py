@@ -49,7 +49,7 @@ class Packing:
 
 @dataclass(frozen=True)
 class _Form:
-    """What the metadata say of one module."""
+    """One module, as the metadata describe it."""
 
     d: int
     k: int
