@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fedmed_desktop.clinical.notes import Note, Span
 from fedmed_desktop.clinical.readers import reader_for
@@ -111,8 +114,23 @@ def test_that_predictions_are_written_under_names_that_cannot_leave_the_folder(t
     )
     write_brat(tmp_path / "out", [note])
     (annotation,) = (tmp_path / "out").glob("*.ann")
-    assert annotation.read_text() == "T1\tbad_type 3 7\tpain\nT2\tneg 0 2\tno\nR1\tof Arg1:T2 Arg2:T1\n"
+    kinds = (tmp_path / "out" / "annotation.conf").read_text().split()
+    assert kinds[:5] == ["[entities]", "bad_type", "neg", "[relations]", "neg"]
+    assert annotation.read_text() == "T1\tbad_type 3 7\tpain\nT2\tneg 0 2\tno\nR1\tneg Arg1:T1 Arg2:T2\n"
     assert "/" not in annotation.name and not list(tmp_path.parent.glob("evil*"))
+
+
+def test_that_ids_that_differ_only_in_what_a_file_s_name_cannot_keep_have_files_of_their_own(tmp_path: Path) -> None:
+    ids = ["a", "A", "x" * 200, "x" * 199 + "y", "é" * 200, "a"]
+    assert write_brat(tmp_path, [Note(id=name, text=f"note {number}") for number, name in enumerate(ids)]) == len(ids)
+    assert sorted(path.read_text() for path in tmp_path.glob("*.txt")) == [f"note {number}" for number in range(6)]
+
+
+def test_that_a_folder_for_each_split_says_the_split_of_its_notes(tmp_path: Path) -> None:
+    for name in ("train", "dev", "other"):
+        (tmp_path / name).mkdir()
+        write_brat(tmp_path / name, [Note(id="n", text="pain")])
+    assert [record.split for record in read(tmp_path)] == ["validation", None, "train"]
 
 
 # -- BioC --------------------------------------------------------------------------------------------------------------
@@ -286,6 +304,29 @@ def test_that_a_docbin_comes_back_with_entities_and_span_groups_once_each(tmp_pa
     assert second.note is not None and second.note.id == "n.spacy:2" and second.note.tasks is None
 
 
+@often
+@given(
+    words=st.lists(st.sampled_from([piece for piece in HARD_PIECES if piece.strip()]), min_size=2, max_size=12),
+    places=st.lists(st.tuples(st.integers(0, 11), st.integers(1, 4)), max_size=4),
+)
+def test_that_spans_of_a_docbin_come_back_on_their_words(
+    words: list[str], places: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    from spacy.tokens import Doc, DocBin
+    from spacy.tokens import Span as SpacySpan
+    from spacy.vocab import Vocab
+
+    doc = Doc(Vocab(), words=words)
+    inside = [(start, min(start + size, len(words))) for start, size in places if start < len(words)]
+    spans = [SpacySpan(doc, start, end, label="drug") for start, end in inside]
+    doc.spans["sc"] = spans
+    DocBin(docs=[doc]).to_disk(tmp_path / "n.spacy")
+    found = only(read(tmp_path / "n.spacy"))
+    # Blanks at a span's edges are trimmed like those of any mention.
+    expected = {(span.text.strip(), span.start_char + len(span.text) - len(span.text.lstrip())) for span in spans}
+    assert {(words, start) for start, _, _, words in marked(found.note)[1]} == expected
+
+
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
@@ -326,3 +367,10 @@ def test_that_an_excel_sheet_comes_back_with_the_same_text(note: Note, tmp_path:
     record = only(read(path))
     assert record.note is not None and (record.note.text, record.note.id) == (note.text, "20240101")
     assert record.row == 4
+
+
+def test_that_the_libraries_of_the_formats_are_loaded_by_none_but_their_readers() -> None:
+    names = "polars fastexcel bioc lxml spacy charset_normalizer"
+    code = f"import sys, fedmed_desktop.clinical; print(*set('{names}'.split()) & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert not done.stdout.strip()

@@ -194,8 +194,10 @@ def test_that_a_byte_of_windows_far_into_a_file_is_read_and_the_guess_is_told(tm
     assert told(records) == [("encoding_guessed", "cp1252", 1)]
 
 
-def test_that_a_compressed_table_is_read(tmp_path: Path) -> None:
-    (note,) = notes(read(tmp_path / "n.csv.gz", gzip.compress(b"text\npain\n")))
+@pytest.mark.parametrize("name", ["n.csv.gz", "n.tsv", "N.CSV", "n.tsv.gz"])
+def test_that_tables_are_known_by_their_endings_also_compressed(name: str, tmp_path: Path) -> None:
+    data = b"id\ttext\n1\tpain\n"
+    (note,) = notes(read(tmp_path / name, gzip.compress(data) if name.endswith(".gz") else data))
     assert note.text == "pain"
 
 

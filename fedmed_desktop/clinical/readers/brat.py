@@ -19,6 +19,7 @@ from ...errors import UserFacingError, reason_of
 from .mentions import Link, Marked, annotated
 from .offsets import Mention
 from .record import Record, Refused, Remark
+from .shape import split_of
 from .text import decoded
 
 TEXT: Final = ".txt"
@@ -93,7 +94,8 @@ def _record(folder: Path, stem: str, text: str, annotation: str | None) -> Recor
         note, told = annotated(marked)
     except Refused as refused:
         return Record(annotation or text, None, None, (refused.remark,))
-    return Record(text, None, note, told)
+    # Corpora come with a folder for each split.
+    return Record(text, None, note, told, split_of(stem.partition("/")[0]) if "/" in stem else None)
 
 
 def _decoded(path: Path) -> tuple[str, list[Remark]]:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -16,38 +17,64 @@ from .brat import ANNOTATION, TEXT
 
 _LINE_END: Final = re.compile(r"[\r\n]+")
 _KEPT: Final = " ()+,=@"
+_LONGEST: Final = 150
 
 
 def write_brat(folder: Path, notes: Iterable[Note]) -> int:
     """A `.txt` and a `.ann` file for each note; how many notes there were. Raises UserFacingError.
 
     Files are named by the notes' ids; "/" and other signs that a file's name cannot have are written as %2F. BRAT's
-    types have no blanks: "_" is there instead.
+    types have no blanks: "_" is there instead. `annotation.conf` names the types, without which BRAT shows none.
     """
     make_folder(folder)
-    written = 0
+    stems: set[str] = set()
+    types: set[str] = set()
+    links: set[str] = set()
     for note in notes:
-        stem = quote(note.id, safe=_KEPT)[:200]
-        stem = stem.replace(".", "%2E", 1) if stem.startswith(".") else stem
-        for suffix, text in ((TEXT, note.text), (ANNOTATION, "".join(_lines(note)))):
-            path = folder / f"{stem}{suffix}"
-            try:
-                # As bytes: offsets count the line ends as they are.
-                path.write_bytes(text.encode())
-            except OSError as error:
-                raise disk_fault(error, path) from error
-        written += 1
-    return written
+        stem = _stem(note.id, stems)
+        stems.add(stem.casefold())
+        types.update(_type(entity.type) for entity in note.entities)
+        links.update(_type(relation.type) for relation in note.relations)
+        _write(folder / f"{stem}{TEXT}", note.text)
+        _write(folder / f"{stem}{ANNOTATION}", "".join(_lines(note)))
+    relations = (f"{name}\tArg1:<ENTITY>, Arg2:<ENTITY>" for name in sorted(links))
+    sections = ("[entities]", *sorted(types), "[relations]", *relations, "[events]", "[attributes]")
+    _write(folder / "annotation.conf", "\n".join(sections) + "\n")
+    return len(stems)
 
 
-def with_spans(note: Note, spans: Sequence[Span], relations: Iterable[tuple[int, int, str]] = ()) -> Note:
-    """The note with these spans for its entities; `relations`: the numbers of head and tail in `spans`, and a type."""
+def _stem(name: str, taken: Collection[str]) -> str:
+    """A file's name that no other note has, also where a file system does not tell capitals from small letters."""
+    stem = quote(name, safe=_KEPT)
+    stem = "%2E" + stem[1:] if stem.startswith(".") else stem
+    if len(stem) > _LONGEST or stem.casefold() in taken:
+        stem = f"{stem[:_LONGEST]}-{sha256(name.encode()).hexdigest()[:12]}"
+    return stem if stem.casefold() not in taken else f"{stem}-{len(taken)}"
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_bytes(text.encode())  # not as text: offsets count the line ends as they are
+    except OSError as error:
+        raise disk_fault(error, path) from error
+
+
+def with_spans(note: Note, spans: Iterable[Span], links: Iterable[tuple[Span, Span]] = ()) -> Note:
+    """The note with these spans for its entities, and links from head to tail that have the tail's type.
+
+    A link's ends are entities too, if `spans` lacks them.
+    """
+    links = list(links)
+    ends = (end for link in links for end in link)
+    numbers = {span: number for number, span in enumerate(dict.fromkeys([*spans, *ends]), 1)}
     entities = tuple(
         Entity(id=f"T{number}", start=span.start, end=span.end, type=span.type, text=note.text[span.start : span.end])
-        for number, span in enumerate(spans, 1)
+        for span, number in numbers.items()
     )
-    links = tuple(Relation(head=f"T{head + 1}", tail=f"T{tail + 1}", type=kind) for head, tail, kind in relations)
-    return note.model_copy(update={"entities": entities, "relations": links})
+    relations = tuple(
+        Relation(head=f"T{numbers[head]}", tail=f"T{numbers[tail]}", type=tail.type) for head, tail in links
+    )
+    return note.model_copy(update={"entities": entities, "relations": relations})
 
 
 def _lines(note: Note) -> Iterator[str]:
