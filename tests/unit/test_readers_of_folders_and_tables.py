@@ -109,9 +109,8 @@ def test_that_nested_folders_of_brat_are_read_in_the_order_of_their_paths(tmp_pa
 
 
 def test_that_predictions_are_written_under_names_that_cannot_leave_the_folder(tmp_path: Path) -> None:
-    note = with_spans(
-        Note(id="../../evil: x", text="no pain"), [Span(3, 7, "bad type"), Span(0, 2, "neg")], [(1, 0, "of")]
-    )
+    pain, no = Span(3, 7, "bad type"), Span(0, 2, "neg")
+    note = with_spans(Note(id="../../evil: x", text="no pain"), [pain], [(pain, no)])
     write_brat(tmp_path / "out", [note])
     (annotation,) = (tmp_path / "out").glob("*.ann")
     kinds = (tmp_path / "out" / "annotation.conf").read_text().split()
