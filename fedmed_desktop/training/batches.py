@@ -23,7 +23,7 @@ _SORTED_BATCHES: Final = 32
 
 @dataclass(frozen=True)
 class Example:
-    """What is asked about one piece of a note: prompt and answer as tokens; the answer ends with the end of text.
+    """One prompt about a piece of a note, and its answer, as tokens; the answer ends with the end of text.
 
     The first token of an answer without a prompt is no label: nothing stands before it that could tell it. `options`
     are answers to choose from, without the end of text.

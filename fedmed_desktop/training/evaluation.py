@@ -78,7 +78,7 @@ class Evaluator:
         progress: Callable[[int], None] = lambda done: None,
         check: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Source, Prediction]]:
-        """What the model says of each note, task by task, in the order of `questions`."""
+        """Predictions of each note, task by task, in the order of `questions`."""
         answers = self._answers(questions, max_new_tokens, progress, check)
         for source in questions.sources:
             asked = [item.asked for item in questions.items[source.start : source.stop]]

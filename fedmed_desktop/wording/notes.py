@@ -34,6 +34,9 @@ SENTENCES: Final = {
     "{expected}. Correct the map.",
     "clinical.types_unknown": "None of the types in these notes is known to the federation. Found: {found}; the "
     "federation's types: {expected}. Add a types map.",
+    "evaluation.adapter_twice": "Two adapters are both called {name}. Copy one of them to a folder of another name.",
+    "evaluation.no_labels": "These notes have no labels for {tasks}. Choose notes that are annotated for it, or "
+    "another task.",
     "training.context_too_short": "The base model can read only {context} tokens at a time, which is too few for the "
     "task and a line of text. Choose another base model.",
     "training.control_shape": "The control variate does not have the adapter's modules and ranks. Start a new "

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ..scores import TaskName
 from .translation import later, tr
+
+if TYPE_CHECKING:
+    from ..scores import TaskName
 
 _NAMES: Final[dict[TaskName, str]] = {
     "entities": later("Entities"),

@@ -19,7 +19,7 @@ FLOORS = {
     "training": 2, "protocol": 2, "storage": 2,
     "site": 3, "coordinator": 3,
     "wording": 4,
-    "demo": 5, "lab": 5,
+    "demo": 5, "evaluation": 5, "lab": 5,
     "desktop": 6,
     "cli": 7,
     "__main__": 8,
@@ -42,8 +42,14 @@ APART = {("lab", "coordinator")}
 TORCH = frozenset({"torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers"})
 QT = frozenset({"PySide6", "pyqtgraph", "shiboken6"})
 AT_HOME = {"training": TORCH, "desktop": QT}  # who may import them
-MAY_LOAD = {"training": TORCH, "demo": TORCH, "lab": TORCH, "desktop": QT}  # what importing the package may load
-MAY_IMPORT_TRAINING = {"training", "demo", "lab", "desktop.app", "cli"}
+MAY_LOAD = {
+    "training": TORCH,
+    "demo": TORCH,
+    "evaluation": TORCH,
+    "lab": TORCH,
+    "desktop": QT,
+}  # what importing the package may load
+MAY_IMPORT_TRAINING = {"training", "demo", "evaluation", "lab", "desktop.app", "cli"}
 
 # Rules of the federation and its messages: time and input are handed in, so that tests drive them without waiting.
 # protocol.wire holds what both ends of a connection share, beside the messages themselves.

@@ -74,7 +74,7 @@ def test_that_the_help_names_every_experiment_that_comes_with_the_program(capsys
         ('baselines = ["base", "base"]\n', "baselines", "twice"),
         ('baselines = ["nobody"]\n', "baselines.1", "'alone'"),
         (METHOD + '[[corpora]]\nname = "mimic"\n', "corpora.1.name", "'mtsamples'"),
-        (METHOD + '[[corpora]]\nname = "mtsamples"\n', "corpora", 'mtsamples has no entities: set task = "text"'),
+        (METHOD + '[[corpora]]\nname = "mtsamples"\n', "corpora", 'mtsamples has no entities: set tasks = ["text"]'),
         (METHOD + '[[corpora]]\nname = "phee"\n[[corpora]]\nname = "phee"\n', "corpora", "named twice"),
         (METHOD + '[[corpora]]\nname = "phee"\ntypes = { Drug = "test" }\n', "corpora", "'test'"),
         (METHOD + '[[corpora]]\nname = "bundled"\ntypes = { Drug = "drug" }\n', "corpora.1", "take no map of types"),

@@ -41,7 +41,7 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model said of a whole note: of each field as much as its task has.
+    """Answer of a model about a whole note, of each field as much as its task has.
 
     `codes`: (code, score), best first; the first `chosen` of them are what it would code. `option`: its number.
     """
@@ -67,13 +67,13 @@ class Task(Protocol):
         """True if a note of such a site is to be taught and scored: labels that say "nothing here" count."""
 
     def teach(self, note: Note, max_chars: int) -> list[Asked]:
-        """What training sees of a labelled note: inputs of at most `max_chars` characters, with their answers."""
+        """Prompts of a labelled note, whose inputs have at most `max_chars` characters, with the answers to learn."""
 
     def ask(self, note: Note, max_chars: int) -> list[Asked]:
-        """What is asked when the note is read; its labels decide nothing but `answer`."""
+        """Prompts for reading the note; its labels decide nothing but `answer`."""
 
     def predict(self, note: Note, asked: Sequence[Asked], answers: Sequence[Answer]) -> Prediction:
-        """What the answers say of the whole note. Any string is an answer. `asked` may lack what did not fit."""
+        """Combine the answers into one about the whole note. Any string will do; `asked` may lack what did not fit."""
 
     def score(self, note: Note, prediction: Prediction) -> TaskScores:
         """Counts against the note's labels; whatever was not asked counts as missed."""

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--evaluate`: scores of a base model, and of adapters on it, on any notes, with intervals and what differs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UserFacingError
+from ..scores import TASKS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..clinical import Note
+    from ..evaluation import Comparison, NoteResult, ScoreRow
+    from ..federation import FederationSpec
+
+BASE = "base"
+
+
+def run(argv: list[str]) -> int:
+    """Evaluates, prints tables and, with --out, writes predictions. Raises UserFacingError."""
+    options = _parser().parse_args(argv)
+    from rich.console import Console
+
+    from ..evaluation import EvaluationRequest, compare, evaluate, score_rows, tasks_of
+    from ..evaluation.run import WINDOW
+    from ..lora.load import load_adapter
+    from ..training.base import resolve_model
+    from ..training.loading import LoadedBase
+
+    console = Console()
+    spec = _spec(options.federation)
+    adapters = {name: load_adapter(path) for name, path in _named(options.adapter).items()}
+    notes, types, modifiers = _notes(options, spec)
+    form = spec.answer_form if spec else options.answer_form
+    tasks = tasks_of(notes, tuple(options.task or (spec.tasks if spec else ())), types, modifiers, form)
+    settings = spec.training if spec else WINDOW
+    base = LoadedBase(resolve_model(options.model), threads=options.threads)
+    results: dict[str, list[NoteResult]] = {}
+    for name, adapter in {BASE: None, **adapters}.items() if options.with_base or not adapters else adapters.items():
+        request = EvaluationRequest(notes, tasks, adapter, settings=settings)
+        with console.status(f"{name}: reading {len(notes)} notes") as status:
+
+            def told(done: int, total: int, name: str = name) -> None:
+                status.update(f"{name}: {done} of {total} prompts answered")
+
+            results[name] = evaluate(base, request, told)
+    rows = {name: score_rows(found) for name, found in results.items()}
+    names = list(results)
+    pairs = {f"{one} - {names[0]}": compare(results[one], results[names[0]]) for one in names[1:]}
+    _print(console, options, rows, pairs)
+    if options.out:
+        _write(options, results, rows, pairs)
+        console.print(f"Scores and predictions: {options.out}. They hold words of the notes: keep them at your site.")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fedmed-desktop --evaluate",
+        description="Score a base model, with adapters or without, on any notes that have labels. Nothing is sent.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--model", required=True, metavar="BASE", help="base model folder, or an id in the local cache")
+    parser.add_argument(
+        "--adapter",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FOLDER",
+        help="a PEFT folder or a .safetensors of this program; several are compared with the first (default: the base)",
+    )
+    parser.add_argument("--with-base", action="store_true", help="the base without an adapter too, to compare with")
+    parser.add_argument("--notes", required=True, type=Path, metavar="PATH", help="notes with labels, in any format")
+    parser.add_argument("--task", choices=TASKS[:-1], action="append", help="only this task (default: all with labels)")
+    parser.add_argument("--federation", type=Path, metavar="SPEC", help="take types, tasks and lengths from this file")
+    parser.add_argument("--types-file", type=Path, metavar="FILE", help="types map (default: types.toml beside them)")
+    parser.add_argument("--answer-form", choices=("html", "json"), default="html", help="default html")
+    parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all but one)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write scores.json and the predictions there")
+    return parser
+
+
+def _spec(path: Path | None) -> FederationSpec | None:
+    if path is None:
+        return None
+    from ..federation.spec import load_spec
+
+    return load_spec(path)
+
+
+def _named(paths: Sequence[Path]) -> dict[str, Path]:
+    """Adapters by short names: the folder's, with the one above it where two are alike."""
+    names = [path.resolve().name for path in paths]
+    if len(set(names)) < len(names) or BASE in names:
+        names = [f"{path.resolve().parent.name}-{path.resolve().name}" for path in paths]
+    if len(set(names)) < len(names):
+        raise UserFacingError("evaluation.adapter_twice", name=next(n for n in names if names.count(n) > 1))
+    return dict(zip(names, paths, strict=True))
+
+
+def _notes(
+    options: argparse.Namespace, spec: FederationSpec | None
+) -> tuple[list[Note], tuple[str, ...], tuple[str, ...]]:
+    """The notes in the types that are asked for, these types and modifiers: the federation's, or the notes' own."""
+    from ..clinical import apply_types, read_types_map
+    from ..clinical.reader import read_notes, split_path
+
+    path: Path = options.notes
+    splits = [found for split in ("test", "validation") if path.is_dir() and (found := split_path(path, split))]
+    notes = read_notes(splits[0] if splits else path)
+    beside = (path if path.is_dir() else path.parent) / "types.toml"
+    file = options.types_file or (beside if beside.exists() else None)
+    types_map = read_types_map(file) if file else None
+    if spec is not None:
+        types, modifiers = spec.types, spec.modifiers
+    else:
+        types, modifiers = tuple(sorted(set((types_map or _own_types(notes)).values()))), ()
+    if not types:
+        return notes, (), ()
+    typed, report = apply_types(notes, types, types_map)
+    return typed, report.annotated_types, modifiers
+
+
+def _own_types(notes: Sequence[Note]) -> dict[str, str]:
+    return {entity.type: entity.type for note in notes for entity in note.entities}
+
+
+def _print(
+    console: Console,
+    options: argparse.Namespace,
+    rows: dict[str, list[ScoreRow]],
+    pairs: dict[str, list[Comparison]],
+) -> None:
+    from rich.table import Table
+
+    for name, found in rows.items():
+        table = Table(title=f"{name} on {options.notes.name}", title_justify="left")
+        for column in ("task", "measure", "of", "score", "95 % interval", "in the notes"):
+            table.add_column(column, justify="right" if column in ("score", "in the notes") else "left")
+        for row in found:
+            words = f"{row.key.measure} F1" if row.counts else "mean"
+            table.add_row(
+                row.key.task, words, row.key.name, f"{row.value:.3f}", _interval(row.interval), f"{row.support:,}"
+            )
+        console.print(table)
+    for name, differences in pairs.items():
+        clear = [one for one in differences if one.is_clear]
+        verdict = "differs beyond chance in some rows" if clear else "shows no difference beyond chance"
+        table = Table(title=f"{name}: {verdict} (same documents, paired)", title_justify="left")
+        for column in ("task", "measure", "of", "difference", "95 % interval", ""):
+            table.add_column(column, justify="right" if column == "difference" else "left")
+        for one in differences:
+            word = ("higher" if one.difference > 0 else "lower") if one.is_clear else ""
+            table.add_row(*one.key, f"{one.difference:+.3f}", _interval(one.interval), word)
+        console.print(table)
+    console.print("Intervals: bootstrap by document (2,000 draws).")
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "one document"
+
+
+def _write(
+    options: argparse.Namespace,
+    results: dict[str, list[NoteResult]],
+    rows: dict[str, list[ScoreRow]],
+    pairs: dict[str, list[Comparison]],
+) -> None:
+    from .. import __version__
+    from ..evaluation.output import write_evaluation
+
+    about = {"version": __version__, "model": options.model, "notes": str(options.notes)}
+    write_evaluation(options.out, about, results, rows, pairs)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A base model, with an adapter or without, on notes: what it says of each, and what that is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+from ..clinical import AnswerForm, Note
+from ..clinical.tasks import Prediction, Task
+from ..errors import UserFacingError
+from ..federation import Control, TrainingSettings
+from ..lora import Adapter
+from ..scores import TASKS, TaskName, TaskScores
+from ..training.batches import Encoder
+from ..training.evaluation import Evaluator
+from ..training.loading import LoadedBase
+from ..training.site_tasks import made_tasks
+
+# A window's prompt and answer, and its answer: what the papers' own scripts use (800), and room for mark-up.
+WINDOW = TrainingSettings(epochs=1, max_tokens=800, max_new_tokens=400)
+
+
+@dataclass(frozen=True)
+class NoteResult:
+    """One task on one note. Intervals are drawn by `document`: the patient, else the document, else the note itself."""
+
+    note: Note
+    task: TaskName
+    prediction: Prediction
+    scores: TaskScores
+
+    @property
+    def document(self) -> str:
+        return self.note.patient or self.note.document or self.note.id
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """A model and notes, in the types that `tasks` ask for, to evaluate it on; `adapter` None: the base alone."""
+
+    notes: Sequence[Note]
+    tasks: Sequence[Task]
+    adapter: Adapter | None = None
+    frozen: Adapter | None = None
+    personal: Adapter | None = None
+    settings: TrainingSettings = field(default=WINDOW)
+
+
+def tasks_of(
+    notes: Sequence[Note],
+    names: Collection[TaskName],
+    types: Collection[str],
+    modifiers: Collection[str] = (),
+    form: AnswerForm = "html",
+) -> tuple[Task, ...]:
+    """The named tasks that the notes have labels for; without names, all that they have.
+
+    Raises UserFacingError where they have labels for none, or lack those of a named one.
+    """
+    found = tuple(task for task in made_tasks(names or TASKS, types, modifiers, form) if task.taught_by(notes))
+    lacking = set(names) - {task.name for task in found}
+    if lacking or not found:
+        named = ", ".join(name for name in TASKS if name in lacking)
+        raise UserFacingError("evaluation.no_labels", tasks=named or "any task")
+    return found
+
+
+def evaluate(
+    base: LoadedBase,
+    request: EvaluationRequest,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    control: Control | None = None,
+) -> list[NoteResult]:
+    """Results task by task, in the notes' order. On the calling thread; `progress` gets prompts done and in all.
+
+    Raises Stopped, UserFacingError (no note fits, a model or adapter that does not).
+    """
+    control = control or Control()
+    model = base.get()
+    model.use_threads()
+    encoder = Encoder(model.tokenizer, request.tasks)
+    model.lora.attach(request.adapter, request.frozen, request.personal)
+    questions = encoder.encode(request.notes, min(request.settings.max_tokens, model.context), reading=True)
+    if not questions.items:
+        raise UserFacingError("training.no_notes", split="given")
+    total = len(questions.items)
+    found = Evaluator(model, encoder).predictions(
+        questions, request.settings.max_new_tokens, lambda done: progress(done, total), control.check
+    )
+    results = [
+        NoteResult(one.note, one.task.name, prediction, one.task.score(one.note, prediction))
+        for one, prediction in found
+    ]
+    return sorted(results, key=lambda one: TASKS.index(one.task))
