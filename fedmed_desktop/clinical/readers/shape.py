@@ -92,7 +92,7 @@ def split_of(value: object) -> Literal["train", "validation", "test"] | None:
 
 
 def fields_of(row: Row, *others: str) -> Row:
-    """What a row says of the note itself, under our own names; `others` are keys by which a tool means other things."""
+    """Keys of the note itself in a row, under our own names; `others` are keys by which a tool means other things."""
     left_out = {"entities", "relations", *others}
     fields = {key: value for key, value in row.items() if key in Note.model_fields and key not in left_out}
     return fields | {key: name_of(fields[key]) for key in ("id", "patient", "document") if key in fields}
