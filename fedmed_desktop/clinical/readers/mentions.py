@@ -119,6 +119,8 @@ def _trimmed(text: str, mention: Mention) -> Mention | None:
     start, end = _without_blanks(text, mention.start, mention.end)
     if start == end:
         return None
+    if (start, end) == (mention.start, mention.end) and not mention.fragments:
+        return mention
     inside = ((max(first, start), min(last, end)) for first, last in mention.fragments)
     fragments = tuple(
         (first, last)

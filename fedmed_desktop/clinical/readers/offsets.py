@@ -164,6 +164,8 @@ def _placed(text: str, mention: Mention, counting: _Counting | None, same: _Same
     if any(not start <= first <= last <= end for first, last in fragments):
         return None
     there = text[start:end]
+    if counting is None and mention.text == there:
+        return mention
     if mention.text is not None and not same(mention.text, there):
         parts = " ".join(text[first:last] for first, last in sorted(fragments))
         if not fragments or not same(mention.text, parts):
