@@ -16,6 +16,8 @@ from .notes import Span
 from .prompts import AnswerForm, shown
 
 TAG: Final = re.compile(r"<\s*(?:(?P<close>/)\s*span\s*|span\b(?P<attributes>[^<>]{0,300}))>", re.IGNORECASE)
+THINK: Final = "<think>"
+THOUGHT: Final = "</think>"
 _CLASS: Final = re.compile(r"class\s*=\s*[\"']?\s*(?P<name>[^\"'\s]+)", re.IGNORECASE)
 _STRING: Final = r'"((?:[^"\\]|\\.)*)"'
 OBJECT: Final = re.compile(
@@ -34,8 +36,9 @@ def parse_answer(answer: str, text: str, types: Collection[str], form: AnswerFor
     html: the answer's words are aligned to the text's, so that a slip in copying costs only the words around it. A span
     that is never closed is dropped; of nested ones the outermost counts. json: each surface form is looked up from left
     to right, a repeated one at its next place, and dropped if the text does not have it. Class names match in any case.
+    What a reasoning model thinks aloud first is no part of its answer.
     """
-    answer = answer[: longest_answer(text)]
+    answer = without_reasoning(answer, text)[: longest_answer(text)]
     classes = {name.casefold(): name for name in types}
     if form == "html":
         return outermost(_from_html(answer, shown(text), classes))
@@ -43,6 +46,16 @@ def parse_answer(answer: str, text: str, types: Collection[str], form: AnswerFor
     for match in OBJECT.finditer(answer):
         lookup.add(match)
     return outermost(lookup.spans)
+
+
+def without_reasoning(answer: str, text: str) -> str:
+    """The answer behind what a reasoning model thinks aloud first, "<think>...</think>"; "" while it still thinks.
+
+    Where the text that was asked about begins with that word itself, the answer may be a copy of it, and stays whole.
+    """
+    if not answer.lstrip().startswith(THINK) or text.lstrip().startswith(THINK):
+        return answer
+    return answer.partition(THOUGHT)[2]
 
 
 def longest_answer(text: str) -> int:

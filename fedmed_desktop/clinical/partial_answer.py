@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
 from .alignment import Alignment, Token, tokenise
-from .answers import OBJECT, TAG, Lookup, Marks, longest_answer, mapped, outermost
+from .answers import OBJECT, TAG, THINK, THOUGHT, Lookup, Marks, longest_answer, mapped, outermost
 from .notes import Span
 from .prompts import AnswerForm, shown
 
@@ -41,12 +41,13 @@ class PartialAnswer:
     def __init__(self, text: str, types: Collection[str], form: AnswerForm) -> None:
         classes = {name.casefold(): name for name in types}
         self._reader: _Reader = (_Json if form == "json" else _Html)(shown(text), classes)
+        self._aloud = _Aloud(text)
         self._room = longest_answer(text)
         self._reached = 0
 
     def add(self, piece: str) -> None:
         """The next characters of the answer, any number. Nothing in them raises."""
-        piece = piece[: self._room]
+        piece = self._aloud.without(piece)[: self._room]
         self._room -= len(piece)
         if piece:
             self._reader.add(piece)
@@ -61,6 +62,33 @@ class PartialAnswer:
     def reached(self) -> int:
         """Characters of the text that the answer has dealt with; never falls."""
         return self._reached
+
+
+class _Aloud:
+    """Takes out what a reasoning model thinks before it answers, as answers.without_reasoning does of the whole."""
+
+    def __init__(self, text: str) -> None:
+        self._held = ""
+        self._thinks = False
+        self._answers = text.lstrip().startswith(THINK)
+
+    def without(self, piece: str) -> str:
+        """What of the answer has become certain with its next piece."""
+        if self._answers:
+            return piece
+        self._held += piece
+        begun = self._held.lstrip()
+        self._thinks = self._thinks or begun.startswith(THINK)
+        if not self._thinks and THINK.startswith(begun):
+            return ""
+        said = self._held
+        if self._thinks:
+            _, mark, said = self._held.partition(THOUGHT)
+            if not mark:
+                self._held = self._held[1 - len(THOUGHT) :]
+                return ""
+        self._answers, self._held = True, ""
+        return said
 
 
 class _Html:

@@ -54,11 +54,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples made of a list of notes. `split` notes were cut into windows; pieces `left_out` did not fit even so."""
+    """Examples made of a list of notes. `split` notes were cut into windows, `shortened` ones are asked about without
+    a part of their text; pieces `left_out` did not fit even so.
+    """
 
     items: tuple[Example, ...]
     sources: tuple[Source, ...] = ()
     split: int = 0
+    shortened: int = 0
     left_out: tuple[Note, ...] = ()
 
     def supervised(self, loss_on: Literal["answer", "all"]) -> int:
@@ -70,7 +73,8 @@ class Examples:
         """Identity of the tokens in their order."""
         digest = hashlib.sha256()
         for e in self.items:
-            digest.update(np.array([len(e.prompt), *e.prompt, len(e.answer), *e.answer], "<u4").tobytes())
+            for part in (e.prompt, e.answer, *e.options):
+                digest.update(np.array([len(part), *part], "<u4").tobytes())
         return digest.hexdigest()
 
 
@@ -106,7 +110,7 @@ class Encoder:
         items: list[Example] = []
         sources: list[Source] = []
         left_out: list[Note] = []
-        split = 0
+        split = shortened = 0
 
         def add(pieces: list[Example]) -> bool:
             items.extend(piece for piece in pieces if len(piece) <= max_tokens)
@@ -116,24 +120,40 @@ class Encoder:
         for note in notes:
             if not self._tasks:
                 split += add(self._text(note, max_tokens))
-            cut = False
+            cut = short = False
             for task in self._tasks:
                 if task.labelled(note):
                     start = len(items)
-                    cut |= add(self._pieces(task, note, max_tokens, reading))
+                    pieces = self._pieces(task, note, max_tokens, reading)
+                    cut |= add(pieces)
+                    short |= any(piece.asked.left_off for piece in pieces if len(piece) <= max_tokens)
                     sources.append(Source(task, note, start, len(items)))
             split += cut
-        return Examples(tuple(items), tuple(sources), split, tuple(left_out))
+            shortened += short
+        return Examples(tuple(items), tuple(sources), split, shortened, tuple(left_out))
 
     def _pieces(self, task: Task, note: Note, max_tokens: int, reading: bool) -> list[Example]:
-        make = task.ask if reading else task.teach
+        def made(room: int) -> list[Example]:
+            return [self._example(asked) for asked in (task.ask if reading else task.teach)(note, room)]
+
+        def fits(pieces: list[Example]) -> bool:
+            return all(len(piece) <= self._most(piece, max_tokens, reading) for piece in pieces)
+
         room = len(note.text)
-        pieces = [self._example(asked) for asked in make(note, room)]
+        pieces = made(room)
         # Halving finds a window that fits in a few tries; one of a few words is as short as makes sense.
-        while room > 40 and any(len(piece) > max_tokens for piece in pieces):
+        while room > 40 and not fits(pieces):
             room //= 2
-            pieces = [self._example(asked) for asked in make(note, room)]
+            pieces = made(room)
+        # What is left off counts, unlike the length of windows: a few more tries find nearly all that fits.
+        for part in (2, 4, 8, 16) if any(piece.asked.left_off for piece in pieces) and fits(pieces) else ():
+            if fits(more := made(room + room // part)):
+                room, pieces = room + room // part, more
         return pieces
+
+    def _most(self, piece: Example, max_tokens: int, reading: bool) -> int:
+        """Tokens of an example; where the right answer's length is unknown, the answer gets as many as the prompt."""
+        return max_tokens // 2 if reading and not (piece.asked.answer or piece.asked.options) else max_tokens
 
     def _text(self, note: Note, max_tokens: int) -> list[Example]:
         """Windows of even length, each with the token before it as its prompt: the start token for a note's first.

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from ..clinical import Note
+from ..clinical.answers import without_reasoning
 from ..clinical.tasks import Answer, Prediction
 from ..errors import UserFacingError
 from ..scores import Scores
@@ -101,7 +102,8 @@ class Evaluator:
             tokens = generate(base, requests, rows=_ROWS[base.device.name], progress=progress, check=check)
             chosen = likelihoods(base, [items[i] for i in ranked], _PADDED_TOKENS[base.device.name], check)
         for i, answer in zip(written, tokens, strict=True):
-            answers[i] = str(base.tokenizer.decode(answer, skip_special_tokens=True))
+            written_out = str(base.tokenizer.decode(answer, skip_special_tokens=True))
+            answers[i] = without_reasoning(written_out, items[i].asked.note.text)
         for done, (i, options) in enumerate(zip(ranked, chosen, strict=True), start=len(written) + 1):
             answers[i] = options
             progress(done)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..clinical import AnswerForm, Note
-from ..clinical.tasks import Entities, Task
+from ..clinical.tasks import Entities, Questions, Summaries, Task
 from ..federation.spec import FederationSpec
 from ..scores import TaskName
 
@@ -18,6 +18,10 @@ def made_tasks(
     made: list[Task] = []
     if "entities" in names:
         made.append(Entities(types, form))
+    if "questions" in names:
+        made.append(Questions())
+    if "summaries" in names:
+        made.append(Summaries())
     return tuple(made)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from .codes import Codes
 from .entities import Entities
+from .questions import Questions
+from .summaries import Summaries
 from .task import Answer, Asked, Link, Prediction, Task
 
-__all__ = ["Answer", "Asked", "Codes", "Entities", "Link", "Prediction", "Task"]
+__all__ = ["Answer", "Asked", "Codes", "Entities", "Link", "Prediction", "Questions", "Summaries", "Task"]

@@ -23,6 +23,7 @@ class Asked:
     """One prompt about a note, or about the part of it that begins at `offset`, and the `answer` that would be right.
 
     `options`: answers to choose from by their likelihood; empty where the model writes the answer. `note` is the part.
+    `left_off`: characters of it that the prompt has no room for.
     """
 
     note: Note
@@ -30,6 +31,7 @@ class Asked:
     answer: str = ""
     options: tuple[str, ...] = ()
     offset: int = 0
+    left_off: int = 0
 
 
 class Link(NamedTuple):

@@ -94,7 +94,7 @@ class _Everybody(SiteTrainer):
         found = [member.examples(split, settings) for member in self.members]
         return Examples(
             tuple(item for one in found for item in one.items),
-            (),
-            sum(one.split for one in found),
-            tuple(note for one in found for note in one.left_out),
+            split=sum(one.split for one in found),
+            shortened=sum(one.shortened for one in found),
+            left_out=tuple(note for one in found for note in one.left_out),
         )
