@@ -46,6 +46,18 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
             self.keys, self.values = keys[:, :, :length], values[:, :, :length]
 
 
+    def rows_of(self, rows: Tensor, room: int) -> RoomyLayer:
+        """A layer of its own with these rows, any of them several times."""
+        keys, values = self.keys, self.values
+        assert keys is not None and values is not None
+        length = self.get_seq_length()
+        copy = RoomyLayer()
+        copy.lazy_initialization(keys, values)
+        copy._buffers = _copied(keys, rows, length + room), _copied(values, rows, length + room)
+        copy.keys, copy.values = (buffer[:, :, :length] for buffer in copy._buffers)
+        return copy
+
+
 def roomy_cache(config: Any) -> DynamicCache:
     """A cache for this model; layers with a window or a state of their own keep the library's."""
     cache = DynamicCache(config=config)
@@ -53,9 +65,23 @@ def roomy_cache(config: Any) -> DynamicCache:
     return cache
 
 
+def rows_of(cache: DynamicCache, rows: Tensor, room: int) -> DynamicCache:
+    """A cache of these rows of one with RoomyLayers, any of them several times, with `room` for more tokens each."""
+    chosen = DynamicCache()
+    chosen.layers = [layer.rows_of(rows, room) for layer in cache.layers]
+    return chosen
+
+
 def _enlarged(old: Tensor | None, new: Tensor, room: int) -> Tensor:
     rows, heads, _, width = new.shape
     buffer = new.new_empty((rows, heads, room, width))
     if old is not None and old.numel():
         buffer[:, :, : old.shape[-2]] = old
+    return buffer
+
+
+def _copied(old: Tensor, rows: Tensor, room: int) -> Tensor:
+    _, heads, length, width = old.shape
+    buffer = old.new_empty((len(rows), heads, room, width))
+    buffer[:, :, :length] = old[rows]
     return buffer

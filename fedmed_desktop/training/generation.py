@@ -84,6 +84,14 @@ def folded_if_small(base: BaseModel) -> AbstractContextManager[None]:
     return base.lora.folded()
 
 
+def padded_left(prompts: Sequence[Tokens], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Prompts as rows that end together, and the mask of their tokens."""
+    length = max(map(len, prompts))
+    tokens = [(0,) * (length - len(p)) + p for p in prompts]
+    mask = [[0] * (length - len(p)) + [1] * len(p) for p in prompts]
+    return torch.tensor(tokens, device=device), torch.tensor(mask, device=device)
+
+
 class TokenText:
     """Tokens to text as they come: each decoded with its neighbours only; half a character waits for the rest."""
 
@@ -132,12 +140,7 @@ class _Decoding:
 
     def __init__(self, base: BaseModel, prompts: Sequence[Tokens]) -> None:
         self._base = base
-        device = base.device.torch
-        length = max(map(len, prompts))
-        padded = [(0,) * (length - len(p)) + p for p in prompts]
-        mask = [[0] * (length - len(p)) + [1] * len(p) for p in prompts]
-        self._tokens = torch.tensor(padded, device=device)
-        self._mask = torch.tensor(mask, device=device)
+        self._tokens, self._mask = padded_left(prompts, base.device.torch)
         self._positions = (self._mask.cumsum(1) - 1).clamp(min=0)
         self._cache = roomy_cache(base.model.config)
 
