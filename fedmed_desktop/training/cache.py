@@ -45,7 +45,6 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
             self._buffers = keys, values
             self.keys, self.values = keys[:, :, :length], values[:, :, :length]
 
-
     def rows_of(self, rows: Tensor, room: int) -> RoomyLayer:
         """A layer of its own with these rows, any of them several times."""
         keys, values = self.keys, self.values

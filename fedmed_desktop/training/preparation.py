@@ -13,6 +13,7 @@ from ..federation import FederationSpec
 from ..federation.work import Emit
 from .loading import LoadedBase
 from .scoring import without_entities
+from .site_tasks import all_tasks
 from .trainer import SiteTrainer
 
 __all__ = ["LoadedBase", "site_types_map", "trainer_factory", "typed_notes"]
@@ -21,8 +22,11 @@ __all__ = ["LoadedBase", "site_types_map", "trainer_factory", "typed_notes"]
 def typed_notes(
     spec: FederationSpec, notes: SiteNotes, types_map: dict[str, str] | None
 ) -> tuple[SiteNotes, NotesReport]:
-    """The site's notes in the federation's types (without types, without entities), and the training report."""
-    if not spec.types:
+    """The site's notes in the federation's types (without types, without entities), and the training report.
+
+    A site without a single entity may take part for the federation's other tasks, if its notes have labels of them.
+    """
+    if not spec.types or _labelled_otherwise(spec, notes.train):
         splits = [without_entities(split) for split in (notes.train, notes.validation, notes.test or ())]
         return SiteNotes(splits[0], splits[1], splits[2] or None), NotesReport(notes=len(notes.train), entities={})
 
@@ -43,6 +47,11 @@ def typed_notes(
     check(report, "training")
     validation = typed(notes.validation, "validation")
     return SiteNotes(train, validation, typed(notes.test, "test") if notes.test else None), report
+
+
+def _labelled_otherwise(spec: FederationSpec, notes: list[Note]) -> bool:
+    others = [task for task in all_tasks(spec) if task.name not in ("entities", "relations")]
+    return not any(note.entities for note in notes) and any(task.taught_by(notes) for task in others)
 
 
 def site_types_map(folder: Path, types_file: Path | None = None) -> dict[str, str] | None:

@@ -90,11 +90,14 @@ class SiteTrainer:
     @classmethod
     def for_spec(cls, spec: FederationSpec, base: BaseModel, site: str, notes: SiteNotes, types: Sequence[str]) -> Self:
         """A trainer for this federation; `types` are those that the site annotates. Raises UserFacingError."""
+        tasks = site_tasks(spec, notes.train, types)
+        if not tasks and spec.tasks != ("text",):  # it would learn the text itself
+            raise UserFacingError("training.no_labels", tasks=", ".join(spec.tasks))
         return cls(
             base,
             site,
             notes,
-            site_tasks(spec, notes.train, types),
+            tasks,
             spec.share,
             score_on=spec.score_on,
             shared=shared_notes(spec) if spec.method.scored_by == "sites" and spec.shared_notes else (),

@@ -59,6 +59,8 @@ SENTENCES: Final = {
     "training.no_entities": "None of the {notes} {split} notes has an entity of the federation's types, so there is "
     "nothing to learn or to score. Check that the notes are annotated, under a key that is read (keys that are not: "
     "{unread}), and that types.toml names their types.",
+    "training.no_labels": "None of the training notes has labels for the federation's tasks ({tasks}), so there is "
+    "nothing to learn. Check that the notes have them, such as answers for questions.",
     "training.no_notes": "There are no {split} notes that fit the federation's maximum length. Add notes, or ask for a "
     "larger max_tokens.",
     "training.no_such_layer": "The base model has no linear layer {name}, which the adapter needs. Use the base "
