@@ -73,7 +73,7 @@ class _Aloud:
         self._answers = text.lstrip().startswith(THINK)
 
     def without(self, piece: str) -> str:
-        """What of the answer has become certain with its next piece."""
+        """The part of the answer that has become certain with its next piece."""
         if self._answers:
             return piece
         self._held += piece
