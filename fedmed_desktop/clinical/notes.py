@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Final, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -25,15 +25,19 @@ from pydantic import (
 from ..scores import TaskName
 
 
+_HALF: Final = re.compile("[\ud800-\udfff]")
+
+
 def _whole(text: str) -> str:
     """JSON may escape half a surrogate pair; no tokeniser, file or socket takes such a string."""
-    if re.search("[\ud800-\udfff]", text):
+    if not text.isascii() and _HALF.search(text):
         raise ValueError("holds half a surrogate pair")
     return text
 
 
 Text = Annotated[StrictStr, AfterValidator(_whole)]
-Name = Annotated[Text, Field(min_length=1, max_length=200)]
+# The bounds come first: behind a validator of ours the library would check them in Python, at every name.
+Name = Annotated[StrictStr, Field(min_length=1, max_length=200), AfterValidator(_whole)]
 
 
 class Span(NamedTuple):
