@@ -29,7 +29,7 @@ def run(argv: list[str]) -> int:
     from ..clinical.readers.cache import NotesCache
 
     spec = _spec(options.federation)
-    cache = NotesCache()
+    cache = None if options.no_cache else NotesCache()
     checked = check_notes(
         options.path,
         wanted=spec,
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, metavar="BASE", help="the base model: how its tokenizer cuts long notes")
     parser.add_argument("--max-tokens", type=whole(32), metavar="N", help="of a window (the federation's, or 800)")
     parser.add_argument("--split-into", type=Path, metavar="FOLDER", help="write the notes there, split, as JSON lines")
+    parser.add_argument("--no-cache", action="store_true", help="keep no copy of what was read for the next time")
     parser.add_argument("--json", action="store_true", help="as JSON")
     return parser
 

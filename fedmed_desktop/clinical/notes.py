@@ -24,7 +24,6 @@ from pydantic import (
 
 from ..scores import TaskName
 
-
 _HALF: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -36,8 +35,8 @@ def _whole(text: str) -> str:
 
 
 Text = Annotated[StrictStr, AfterValidator(_whole)]
-# The bounds come first: behind a validator of ours the library would check them in Python, at every name.
-Name = Annotated[StrictStr, Field(min_length=1, max_length=200), AfterValidator(_whole)]
+# Where there are bounds the library refuses half a surrogate pair itself, ten times as fast.
+Name = Annotated[StrictStr, Field(min_length=1, max_length=200)]
 
 
 class Span(NamedTuple):

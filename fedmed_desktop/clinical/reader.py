@@ -16,6 +16,7 @@ from typing import Final
 from ..errors import UserFacingError
 from .notes import Note
 from .readers import SUFFIXES, Record, Remark, reader_for
+from .readers.cache import NotesCache
 
 _LOOKED_ON: Final = 10_000
 """How many rows after a wrong one are read, to say how many more are wrong."""
@@ -43,7 +44,7 @@ def read_notes(path: Path, unread: Counter[str] | None = None) -> list[Note]:
     `.notes_rows` (row and reason), `.notes_file` (where a file is one note), `.notes_empty`.
     """
     notes: list[Note] = []
-    records = reader_for(path).read(path)
+    records = NotesCache().records(path, reader_for(path))
     for record in records:
         if record.refusal:
             raise _refused(record, record.refusal, sum(one.refusal is not None for one in islice(records, _LOOKED_ON)))

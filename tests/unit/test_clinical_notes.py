@@ -136,7 +136,7 @@ def entity(**changes: Any) -> dict[str, Any]:
         (record(text="  "), "the text is empty"),
         (record(text=17), "text: Input should be a valid string"),
         (record(text="half \ud800 of a pair"), "text: holds half a surrogate pair"),
-        (record("n\udfff"), "id: holds half a surrogate pair"),
+        (record("n\udfff"), "id: Input should be a valid string"),
         (record(entities={"Secret": 1}), "entities: Input should be a valid tuple"),
         (record(entities=[{"id": "T1"}]), "entities 1 start: Field required"),
         (record(entities=[entity(start="Secret")]), "entities 1 start: Input should be a valid integer"),

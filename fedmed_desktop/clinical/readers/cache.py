@@ -72,14 +72,15 @@ class NotesCache:
     def records(self, path: Path, reader: Reader, settings: Mapping[str, str] | None = None) -> Iterator[Record]:
         """Records that `reader.read(path)` gives: from the cache if they are there, else read and kept.
 
-        `settings` are whatever else decides what the reader gives. Memory does not grow with the notes. What is not
-        iterated to its end is not kept. Raises UserFacingError as the reader does.
+        `settings` are whatever else decides what the reader gives, beside what a table's reader was `said`. What is not
+        iterated to its end is not kept. Memory does not grow with the notes. Raises UserFacingError as the reader does.
         """
+        settings = {**getattr(reader, "said", {}), **(settings or {})}
         state = _state(path)
         if state is None or sum(size for _, size, _, _ in state) < self._least:
             yield from reader.read(path)
             return
-        what = [FORMAT, __version__, reader.name, sorted((settings or {}).items())]
+        what = [FORMAT, __version__, reader.name, sorted(settings.items())]
         key = self._key(path, state, what)
         if key is None:
             yield from reader.read(path)
