@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import UserFacingError
 from ..wording import sentence
+from ..wording.sizes import of_full_model
 
 _MOST_BYTES = 2**24
 _FINDINGS = {
@@ -71,6 +72,15 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
     yield from _deadlines(status.get("deadlines", {}))
     if last := status["last"]:
         yield from closed_round(last)
+    if moved := status.get("traffic"):
+        yield _traffic(moved)
+
+
+def _traffic(moved: dict[str, Any]) -> str:
+    """Bytes at the socket, both ways, since the coordinator was started."""
+    both = ((way, moved[way]) for way in ("received", "sent"))
+    told = (f"{way} {count / 1e6:,.1f} MB{of_full_model(count, moved['full_model'])}" for way, count in both)
+    return f"since the coordinator's start, all sites: {'; '.join(told)}"
 
 
 def _deadlines(deadlines: dict[str, Any]) -> Iterator[str]:

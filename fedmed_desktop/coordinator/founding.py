@@ -15,7 +15,7 @@ from ..federation.plan import TrainingSettings
 from ..federation.spec import LoraSettings, checked_spec
 from ..files import make_folder, write_durably
 from ..lora import Adapter
-from ..lora.base_model import decoder_linears, fingerprint
+from ..lora.base_model import decoder_linears, fingerprint, weight_count
 from ..storage import BlobStore
 from ..storage.sides import check_side
 
@@ -31,7 +31,12 @@ def found_federation(
     """
     modules = decoder_linears(model)
     # Settings are looked at before anything is drawn from the seed, so that a wrong one is named, not stumbled over.
-    base = {"fingerprint": fingerprint(model), "initial": "0" * 64, "modules": modules}
+    base = {
+        "fingerprint": fingerprint(model),
+        "initial": "0" * 64,
+        "modules": modules,
+        "weights": weight_count(model),
+    }
     spec = checked_spec({"base": base, "lora": lora, "seed": seed, **settings}, "settings")
     adapter = Adapter.initial(modules, spec.lora.rank, spec.lora.scale, spec.seed)
     return spec.model_copy(update={"base": spec.base.model_copy(update={"initial": adapter.sha256})}), adapter

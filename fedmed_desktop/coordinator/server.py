@@ -120,7 +120,13 @@ class CoordinatorServer:
                 for site in state.sites
             },
             "last": _closed(state.history[-1]) if state.history else None,
+            "traffic": self.traffic(),
         }
+
+    def traffic(self) -> dict[str, int | None]:
+        """Bytes at the socket since this program started, of all connections, beside the whole base model's."""
+        gate = self.door.gate
+        return {"received": gate.bytes_in, "sent": gate.bytes_out, "full_model": self._host.spec.base.full_bytes}
 
     # -- sites -------------------------------------------------------------------------------------------------------
 

@@ -41,13 +41,15 @@ class DemoSite:
 class Finished:
     """Everything that a federation leaves behind.
 
-    `adapter` is all that it added to the base, as one adapter; `at_site` the same with the part that a site keeps.
+    `at_socket`: bytes that the coordinator received and sent, beside the whole model's. `adapter` is all that the
+    federation added to the base, as one adapter; `at_site` the same with the part that a site keeps.
     """
 
     spec: FederationSpec
     state: RoundsState
     adapter: Adapter
     decisions: dict[str, list[Decision]]
+    at_socket: dict[str, int | None]
     at_site: dict[str, Adapter]
 
 
@@ -145,12 +147,13 @@ async def run_federation(
                     opened.callback(agent.close)
                 joined(agents[0])
                 await _all_finished([asyncio.ensure_future(host.wait_for_fault()), paused], [a.run() for a in agents])
+            at_socket = server.traffic()
             decisions = {agent.name: agent.decisions for agent in agents}
             state = host.rounds.state
             final = agents[0].final_adapter(state.start)
             own = {agent.name: agent.holdings.own_final(state.start, state.frozen) for agent in agents}
             at_site = {name: adapter for name, adapter in own.items() if adapter is not None}
-            return Finished(spec, state, final, decisions, at_site)
+            return Finished(spec, state, final, decisions, at_socket, at_site)
     finally:
         await host.stop()
 

@@ -74,12 +74,29 @@ def write_report(
         "spec": finished.spec.model_dump(mode="json", exclude={"base": {"modules"}}),
         "adapter": finished.state.start,
         "frozen": finished.state.frozen,
+        "traffic": _at_socket(finished),
         "rounds": [_round(record, finished, traffic) for record in finished.state.history],
         "test": test,
     }
     path = options.report / "report.json"
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def _at_socket(finished: Finished) -> dict[str, Any]:
+    """Bytes at the coordinator's socket, of all sites and rounds, beside the base model's own in bfloat16.
+
+    The shares are of one site in one round, so that they can be compared whatever the number of both.
+    """
+    full, spec = finished.spec.base.full_bytes, finished.spec
+    told: dict[str, Any] = dict(finished.at_socket)
+    if full:
+        times = max(1, len(finished.state.sites) * spec.rounds)
+        told |= {
+            f"{way}_percent_of_full_model_per_site_and_round": round(100 * (told[way] or 0) / times / full, 4)
+            for way in ("received", "sent")
+        }
+    return told
 
 
 def _overall(scores: TestScores) -> dict[str, object]:
@@ -136,10 +153,17 @@ def _site(site: str, entry: SiteRecord, record: RoundRecord, finished: Finished,
         "update_norm": round(report.update_norm, 4),
         "bytes_up": traffic.total(site, record.round, "up"),
         "bytes_down": traffic.total(site, record.round, "down"),
+        "percent_of_full_model": _share(site, record.round, traffic, finished),
         "seconds": report.seconds,
         "approved_by": approvals[-1].by if approvals else None,
         "approval_reason": approvals[-1].reason if approvals else None,
     }
+
+
+def _share(site: str, number: int, traffic: Traffic, finished: Finished) -> float | None:
+    """Bytes of adapters that the site sent and fetched in the round, beside the base model's in bfloat16."""
+    moved, full = traffic.total(site, number, "up") + traffic.total(site, number, "down"), finished.spec.base.full_bytes
+    return round(100 * moved / full, 4) if full else None
 
 
 def _machine() -> dict[str, object]:

@@ -31,11 +31,20 @@ FORMAT: Final = 1
 
 
 class BaseModelSpec(Frozen):
-    """The base model that every site must have, and its adapted linears: name -> (d, k), outputs and inputs."""
+    """The base model that every site must have, and its adapted linears: name -> (d, k), outputs and inputs.
+
+    `weights`: how many numbers it holds in all; None in specifications of earlier versions.
+    """
 
     fingerprint: Sha256
     initial: Sha256
     modules: dict[str, tuple[PositiveInt, PositiveInt]] = Field(min_length=1)
+    weights: PositiveInt | None = None
+
+    @property
+    def full_bytes(self) -> int | None:
+        """Bytes of the whole model in bfloat16: what a site would send that sent the model itself."""
+        return 2 * self.weights if self.weights else None
 
 
 class LoraSettings(Frozen):

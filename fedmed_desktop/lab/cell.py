@@ -18,7 +18,7 @@ from typing import Any
 from ..federation import FederationSpec, TrainingSettings
 from ..federation.spec import SharedNote, checked_spec
 from ..lora import Adapter
-from ..lora.base_model import decoder_linears, fingerprint
+from ..lora.base_model import decoder_linears, fingerprint, weight_count
 from ..storage import BlobStore
 from ..storage.results import ResultRow
 from .cells import Cell
@@ -39,11 +39,17 @@ class BaseFacts:
 
     fingerprint: str
     modules: dict[str, tuple[int, int]]
+    weights: int
+
+    @property
+    def full_bytes(self) -> int:
+        """Of the whole model in bfloat16."""
+        return 2 * self.weights
 
     @classmethod
     def of(cls, model: Path) -> BaseFacts:
         """Raises UserFacingError where the folder is no model folder."""
-        return cls(fingerprint(model), decoder_linears(model))
+        return cls(fingerprint(model), decoder_linears(model), weight_count(model))
 
 
 class CellRun:
@@ -76,7 +82,8 @@ class CellRun:
                 scored = self._experiment.score_on == "answers" or cell.kind == "encoder"
                 clients = self._experiment.clients if cell.kind == "federation" else None
                 row = row_of(cell, snapshot, scored, clients, time.monotonic() - began)
-                rows.append(row.model_copy(update={"measures": row.measures | measures}))
+                full = self._base.full_bytes if cell.kind == "federation" else 0
+                rows.append(row.model_copy(update={"measures": row.measures | measures, "model_bytes": full}))
                 self._told(rows[-1])
         return rows
 
@@ -138,7 +145,8 @@ class CellRun:
             lora, training = experiment.lora_of(choice, cell.sites), choice.trained(experiment.training)
             shared = self._shared[: experiment.shared_by(choice)]
         initial = Adapter.initial(self._base.modules, lora.rank, lora.scale, cell.seed).sha256
-        base = {"fingerprint": self._base.fingerprint, "initial": initial, "modules": self._base.modules}
+        facts = {"fingerprint": self._base.fingerprint, "modules": self._base.modules, "weights": self._base.weights}
+        base = facts | {"initial": initial}
         clients = experiment.clients if choice is not None else None
         return checked_spec(
             settings

@@ -30,8 +30,9 @@ class Spread:
 
 @dataclass(frozen=True)
 class Line:
-    """One method in one setting after its last round. None: not measured. Bytes are of all sites, both ways. An
-    encoder's losses are NaN: they are of tags, others' of tokens.
+    """One method in one setting after its last round. None: not measured. An encoder's losses are NaN: they are of
+    tags, others' of tokens. `bytes` are of all sites, both ways; `share` is one site's in one round, beside the whole
+    base model's in bfloat16.
 
     `drift` is the mean of the measured drifts (model, performance, semantic) over sites and rounds, `rank` the mean
     rank, `last_rank` that of the last round with training. `worse_than_alone`: of all sites in all seeds, the number
@@ -46,6 +47,7 @@ class Line:
     f1: Spread | None
     worst_f1: Spread | None
     bytes: Spread
+    share: Spread | None
     drift: Spread | None
     rank: Spread | None
     last_rank: Spread | None
@@ -79,6 +81,13 @@ class Comparison:
     setting: Setting
     split: Split
     lines: tuple[Line, ...]
+
+
+def share_of(row: ResultRow) -> float | None:
+    """Bytes that a site moved in a round, on average, beside the whole base model's; None where that is not known."""
+    if not row.model_bytes or not row.round:
+        return None
+    return row.bytes / (row.clients or row.sites_count) / row.round / row.model_bytes
 
 
 def settings_of(rows: Iterable[ResultRow]) -> list[Setting]:
@@ -131,6 +140,7 @@ def _line(label: str, final: Rows, chosen_on: Rows, rows: Sequence[ResultRow]) -
         f1=_spread(row.f1 for row in last),
         worst_f1=_spread(row.worst_f1 for row in last),
         bytes=_over([row.bytes for row in last]),
+        share=_spread(share_of(row) for row in last),
         drift=_spread(_mean(drift_of(row.sites) for row in seed) for seed in seeds),
         rank=_spread(map(_mean, ranks)),
         last_rank=_spread(next((rank for rank in reversed(one) if rank is not None), None) for one in ranks),

@@ -16,6 +16,7 @@ import numpy as np
 from ..files import write_durably
 from ..storage.results import ResultRow, Results, read_results
 from ..wording import tr
+from ..wording.sizes import percent_of
 from .compare import Comparison, Line, Split, Spread, compare, labels_of
 from .differences import FEW_SEEDS, RESAMPLES, Difference
 from .plots import draw_plots
@@ -108,13 +109,13 @@ def by_site(rows: Sequence[ResultRow]) -> list[str]:
 
 def _headings(split: Split) -> tuple[str, ...]:
     common = (f"{split} loss", "difference to the best baseline", "worst site's loss")
-    more = ("sites worse off than alone", "drift", "rank mean / last", "MB moved")
+    more = ("sites worse off than alone", "drift", "rank mean / last", "MB moved", "of the full model")
     return ("method", *common) if split == "test" else ("method", *common, *more)
 
 
 def _cells(line: Line, split: Split) -> tuple[str, ...]:
     cells = (_name(line), spread(line.loss), told(line.loss_difference), spread(line.worst_loss))
-    return cells if split == "test" else (*cells, worse(line), spread(line.drift, 2), rank(line), megabytes(line))
+    return cells if split == "test" else (*cells, worse(line), spread(line.drift, 2), rank(line), *moved(line))
 
 
 def _name(line: Line) -> str:
@@ -135,6 +136,11 @@ def rank(line: Line) -> str:
     if line.rank is None or line.last_rank is None:
         return _NONE
     return f"{line.rank.mean:.1f} / {line.last_rank.mean:.1f}"
+
+
+def moved(line: Line) -> tuple[str, str]:
+    """Megabytes moved, and what one site moved in a round beside the whole base model."""
+    return megabytes(line), percent_of(line.share.mean, 1) if line.share else _NONE
 
 
 def megabytes(line: Line) -> str:
@@ -202,7 +208,8 @@ def _notes(results: Results, compared: Sequence[Comparison]) -> list[str]:
         *_how_compared(compared),
         "Drift is the mean of the drifts that were measured (model, performance, semantic), over sites and rounds; how "
         "it is computed is inferred, no paper prints it. Rank is over sites and rounds. MB are of 10^6 bytes that all "
-        "sites sent and fetched, the final model included.",
+        "sites sent and fetched, the final model included: of the adapters as they travel, since a lab has no sockets. "
+        "Of the full model: what a site sends and fetches in a round, beside the whole base model in bfloat16.",
         *baselines(compared),
         *kept(results),
         *inferred(results),

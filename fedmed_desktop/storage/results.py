@@ -70,7 +70,8 @@ class ResultRow(_Value):
     `label` tells methods of an experiment apart, `method` is the program's name for it, of an encoder which model it
     is. `loss` is nats per supervised token over all sites' notes (of an encoder per tag), `f1` strict over pooled
     counts, None where nothing was scored; `worst_*` are those of the site that is worst off. `bytes` all sites moved
-    until then, up and down; the last round's rows include fetching the final model. `residual` and `measures` as in the
+    until then, up and down; the last round's rows include fetching the final model. `model_bytes`: the whole base
+    model's in bfloat16, 0 where not known. `residual` and `measures` as in the
     federation's record of the round. The row of the last round is there for the validation and for the test notes.
     `seconds` the cell took until then.
     """
@@ -90,6 +91,7 @@ class ResultRow(_Value):
     worst_loss: float
     worst_f1: float | None = None
     bytes: NonNegativeInt = 0
+    model_bytes: NonNegativeInt = 0
     residual: float | None = None
     measures: dict[Name, float] = Field({}, max_length=200)
     adapter: Sha256 | None = None

@@ -39,7 +39,10 @@ def test_that_status_and_figures_are_told_while_sites_are_served_with_tls(
         text = figures(metrics, process)
         assert "fedmed_sites_connected 0.0" in text and 'fedmed_phase{phase="gathering"} 1.0' in text
         assert main(["--coordinator", "--status", "--json", "--port", str(port)]) == 0
-        assert json.loads(capsys.readouterr().out)["phase"] == "gathering"
+        told = json.loads(capsys.readouterr().out)
+        assert told["phase"] == "gathering" and told["traffic"].keys() == {"received", "sent", "full_model"}
+        assert main(["--coordinator", "--status", "--port", str(port)]) == 0
+        assert "since the coordinator's start, all sites: received 0.0 MB; sent 0.0 MB" in capsys.readouterr().out
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
     finally:

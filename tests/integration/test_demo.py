@@ -23,6 +23,7 @@ from fedmed_desktop import events
 from fedmed_desktop.demo.settings import LORA, SHARED_NOTES, DemoOptions
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.lora import Adapter, algebra
+from fedmed_desktop.lora.base_model import weight_count
 from fedmed_desktop.site import Jobs, Record, SiteAgent, Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
 from tests.parts.told import told_as
@@ -92,6 +93,11 @@ def test_that_a_demonstration_reports_every_round_and_compares_on_test_notes(
     north = report["rounds"][0]["sites"]["North"]
     assert north["notes"] == 6
     assert north["bytes_up"] == north["bytes_down"] > 10_000
+    full, moved = 2 * weight_count(tiny_model), report["traffic"]
+    assert north["percent_of_full_model"] == pytest.approx(100 * 2 * north["bytes_up"] / full, rel=1e-3)
+    assert moved["full_model"] == full and moved["received"] > 2 * 2 * north["bytes_up"]
+    share = 100 * moved["sent"] / full / 2 / len(report["rounds"][0]["sites"])
+    assert moved["sent_percent_of_full_model_per_site_and_round"] == pytest.approx(share, rel=1e-3)
     assert north["approved_by"] == "rule"
     assert north["loss_after"] < north["loss_before"]
     assert north["drift"].keys() == {"model", "performance"}

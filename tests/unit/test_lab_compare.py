@@ -291,6 +291,15 @@ def test_that_test_notes_are_compared_by_themselves(tmp_path: Path) -> None:
     assert all(line.loss.mean == pytest.approx(by_label[line.label] + 0.04) for line in test.lines)
 
 
+def test_that_what_a_site_moves_in_a_round_is_told_beside_the_whole_model() -> None:
+    moved = {"bytes": 60, "model_bytes": 1000}
+    one = lines(row("a", 1, 1.0, round=3, **moved), row("b", 1, 1.0, round=3, clients=None, bytes=60))
+    assert one["a"].share is not None and one["a"].share.mean == pytest.approx(60 / 2 / 3 / 1000)
+    assert one["b"].share is None, "of an older folder"
+    asked = lines(row("a", 1, 1.0, round=3, sites_count=5, clients=2, **moved))["a"]
+    assert asked.share is not None and asked.share.mean == pytest.approx(60 / 2 / 3 / 1000)
+
+
 def test_that_curves_are_means_over_seeds_round_by_round() -> None:
     rows = [row("a", seed, loss, round=n) for seed, n, loss in ((0, 0, 4.0), (1, 0, 6.0), (0, 1, 1.0), (1, 1, 3.0))]
     rows.append(row("a", 0, 99.0, round=1, split="test"))

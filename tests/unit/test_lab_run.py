@@ -23,7 +23,7 @@ from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.storage.results import CellResult, Failure, SiteRow
 
 SIZE = Size(examples=10, tokens=1000, supervised={"validation": 5, "test": 5})
-BASE = BaseFacts("b" * 64, {"layer": (4, 4)})
+BASE = BaseFacts("b" * 64, {"layer": (4, 4)}, 100)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_that_what_decides_results_decides_the_identity_and_nothing_else_does() 
     assert all(identity(experiment.model_copy(update=change), BASE, False) == known for change in same)
     assert all(identity(experiment.model_copy(update=change), BASE, False) != known for change in other)
     assert identity(experiment, BASE, True) != known
-    assert identity(experiment, BaseFacts("c" * 64, BASE.modules), False) != known
+    assert identity(experiment, BaseFacts("c" * 64, BASE.modules, 100), False) != known
 
 
 def test_that_lines_tell_cells_scores_failures_and_the_time_left() -> None:

@@ -118,7 +118,7 @@ class MonitorPage(PageBase):
             self._draw_table()
         else:
             self.charts.show_curves(curves)
-        self.cards.show_figures(monitor.figures(Series(curves)))
+        self.cards.show_figures(monitor.figures(Series(curves), desk.spec.base.full_bytes if desk.spec else None))
 
     def _draw_table(self) -> None:
         """Makes every row again, so only where something changed, and not at each step."""

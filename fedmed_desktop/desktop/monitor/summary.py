@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...wording import later, tr
+from ...wording.sizes import percent_of
 from ..charts.scales import Axis, number
 from ..work.curves import DRIFTS
 from ..work.desk import Desk
@@ -64,18 +65,23 @@ def waiting(desk: Desk) -> tuple[str, str]:
     return tr("Waiting for the first step"), text
 
 
-def figures(series: Series) -> Figures:
+def figures(series: Series, full: int | None = None) -> Figures:
+    """`full`: bytes of the whole base model, where they are known."""
     speed, memory, rate = (series.latest(n) for n in ("tokens_per_second", "memory_mib", "learning_rate"))
     up, down = series.bytes_moved()
     f1_round, types = series.f1_by_type()
     return Figures(
         speed=Figure(f"{speed:,.0f}") if math.isfinite(speed) else Figure("–"),
         memory=Figure(f"{memory * 2**20 / 1e9:,.1f}", "GB") if math.isfinite(memory) else Figure("–"),
-        moved=Figure(f"{up / 1e6:,.1f} / {down / 1e6:,.1f}", "MB"),
+        moved=Figure(f"{up / 1e6:,.1f} / {down / 1e6:,.1f}", "MB", _beside_model(up + down, full)),
         rate=Figure(number(rate)) if math.isfinite(rate) else Figure("–"),
         f1_round=f1_round,
         f1=tuple((kind.capitalize(), _gain(before, after)) for kind, (before, after) in types.items()),
     )
+
+
+def _beside_model(moved: int, full: int | None) -> str:
+    return tr("{share} of the full model").format(share=percent_of(moved, full)) if full and moved else ""
 
 
 def _gain(before: float, after: float) -> str:
