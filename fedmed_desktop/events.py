@@ -105,7 +105,8 @@ class Prepared(_SiteEvent):
 
     `device` is a sentence: where training computes, in which numbers, and why. `ignored`: types that the federation
     does not know; `dropped`: entities that are discontinuous, nested in another or marked twice; `unread`: keys of the
-    notes' rows that nothing reads, with the number of rows.
+    notes' rows that nothing reads, with the number of rows. `relations`: links by modifier, where the federation learns
+    them; `relations_dropped`: relations of modifiers that link nothing it learns.
     """
 
     type: Literal["prepared"] = "prepared"
@@ -113,6 +114,8 @@ class Prepared(_SiteEvent):
     entities: dict[str, int]
     ignored: dict[str, int]
     dropped: int
+    relations: dict[str, int] = {}
+    relations_dropped: int = 0
     unread: dict[str, int] = {}
     device: str
     threads: int

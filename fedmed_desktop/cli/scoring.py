@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..clinical import Note, apply_types, read_notes, read_types_map
+from ..clinical import Note, apply_types, read_notes, read_relations_map, read_types_map
 from ..clinical.reader import split_path
 from ..errors import UserFacingError
 
@@ -19,16 +19,20 @@ if TYPE_CHECKING:
 DEFAULT_NOTES = 5
 
 
-def typed(path: Path, types: Collection[str], most: int) -> tuple[list[Note], tuple[str, ...]]:
+def typed(
+    path: Path, types: Collection[str], most: int, modifiers: Collection[str] = ()
+) -> tuple[list[Note], tuple[str, ...]]:
     """The first `most` notes in these types, and those of the types that they annotate. Raises UserFacingError.
 
-    `path`: a file of notes, or a folder with validation notes; `types.toml` beside them maps their types.
+    `path`: a file of notes, or a folder with validation notes; `types.toml` beside them maps their types and relations.
     """
     file = _file(path)
     unread: Counter[str] = Counter()
     notes = read_notes(file, unread)[:most]
     map_file = file.parent / "types.toml"
-    found, report = apply_types(notes, types, read_types_map(map_file) if map_file.exists() else None)
+    types_map = read_types_map(map_file) if map_file.exists() else None
+    relations_map = read_relations_map(map_file) if map_file.exists() and modifiers else None
+    found, report = apply_types(notes, types, types_map, modifiers, relations_map)
     if not report.entities:
         keys = ", ".join(unread) or "none"
         raise UserFacingError("training.no_entities", notes=len(notes), split="first", unread=keys)
@@ -52,14 +56,15 @@ def make_scorer(spec: FederationSpec, model: str, notes: Path, most: int) -> Sco
     from ..training.base import resolve_model
     from ..training.loading import LoadedBase
     from ..training.scoring import SharedNotesScorer, asked_for
-    from ..training.site_tasks import all_tasks
+    from ..training.site_tasks import site_tasks
 
     folder = resolve_model(model)
     state = file_state(folder)
     if (found := fingerprint(folder)) != spec.base.fingerprint:
         raise UserFacingError("coordinator.other_base", found=found[:12], expected=spec.base.fingerprint[:12])
-    chosen, types = typed(notes, spec.types, most) if spec.types else (plain(notes, most), ())
-    settings, tasks = spec.training, all_tasks(spec, types)
-    return SharedNotesScorer(
-        LoadedBase(folder, state=state), asked_for(chosen, types), tasks, settings.max_tokens, settings.loss_on
-    )
+    chosen, types = typed(notes, spec.types, most, spec.modifiers) if spec.types else (plain(notes, most), ())
+    chosen = asked_for(chosen, types, spec.modifiers)
+    settings, tasks = spec.training, site_tasks(spec, chosen, types)
+    if spec.types and not tasks:
+        raise UserFacingError("training.no_notes", split="first")
+    return SharedNotesScorer(LoadedBase(folder, state=state), chosen, tasks, settings.max_tokens, settings.loss_on)

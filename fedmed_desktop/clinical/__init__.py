@@ -6,6 +6,7 @@ from __future__ import annotations
 from .answers import parse_answer
 from .examples import Example, examples
 from .histogram import histogram
+from .modifiers import MODIFIERS, RelationRule, read_relations_map
 from .notes import Entity, Note, Relation, Span
 from .prompts import AnswerForm, build_answer, build_prompt
 from .reader import SiteNotes, read_notes, read_notes_folder
@@ -15,6 +16,7 @@ from .types import NotesReport, apply_types, read_types_map
 from .windows import Window, merged, split_note
 
 __all__ = [
+    "MODIFIERS",
     "AnswerForm",
     "Entity",
     "Example",
@@ -23,6 +25,7 @@ __all__ = [
     "Reading",
     "ReadingSettings",
     "Relation",
+    "RelationRule",
     "SiteNotes",
     "Span",
     "Window",
@@ -35,6 +38,7 @@ __all__ = [
     "parse_answer",
     "read_notes",
     "read_notes_folder",
+    "read_relations_map",
     "read_types_map",
     "score",
     "split_note",

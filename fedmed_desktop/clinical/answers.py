@@ -41,7 +41,7 @@ def parse_answer(answer: str, text: str, types: Collection[str], form: AnswerFor
     answer = without_reasoning(answer, text)[: longest_answer(text)]
     classes = {name.casefold(): name for name in types}
     if form == "html":
-        return outermost(_from_html(answer, shown(text), classes))
+        return outermost(span for span, _ in marked_up(answer, text, types))
     lookup = Lookup(shown(text), classes)
     for match in OBJECT.finditer(answer):
         lookup.add(match)
@@ -63,13 +63,17 @@ def longest_answer(text: str) -> int:
     return len(text) * _MARKUP_PER_CHARACTER + _MARKUP_MIN
 
 
-def _from_html(answer: str, source: str, classes: Mapping[str, str]) -> list[Span]:
-    plain, marked = _without_tags(answer, classes)
+def marked_up(answer: str, text: str, types: Collection[str]) -> list[tuple[Span, str]]:
+    """The spans of an html answer in `text`, as parse_answer has them, each with its tag's attributes.
+
+    Two of them may overlap where the answer's words were copied wrongly.
+    """
+    plain, marked = _without_tags(answer[: longest_answer(text)], {name.casefold(): name for name in types})
     if not marked:
         return []
-    source_tokens, copied = tokenise(source), tokenise(plain)
+    source_tokens, copied = tokenise(shown(text)), tokenise(plain)
     places = align(source_tokens, copied)
-    spans: list[Span] = []
+    spans: list[tuple[Span, str]] = []
     at = 0
     for span in sorted(marked):
         while at and copied[at - 1].end > span.start:
@@ -77,12 +81,13 @@ def _from_html(answer: str, source: str, classes: Mapping[str, str]) -> list[Spa
         while at < len(copied) and copied[at].end <= span.start:
             at += 1
         if (place := mapped(span, at, copied, source_tokens, places)) is not None:
-            spans.append(place)
+            spans.append((place, marked[span]))
     return spans
 
 
-def _without_tags(answer: str, classes: Mapping[str, str]) -> tuple[str, list[Span]]:
-    """The answer's text without span tags, and the closed spans of known classes in it, outermost only."""
+def _without_tags(answer: str, classes: Mapping[str, str]) -> tuple[str, dict[Span, str]]:
+    """The answer's text without span tags, and the closed spans of known classes in it, outermost only, each with its
+    tag's attributes."""
     pieces: list[str] = []
     length = done = 0
     marks = Marks(classes)
@@ -91,26 +96,31 @@ def _without_tags(answer: str, classes: Mapping[str, str]) -> tuple[str, list[Sp
         length += tag.start() - done
         done = tag.end()
         marks.take(tag, length)
-    return "".join([*pieces, answer[done:]]), outermost(marks.closed)
+    attributes = dict(zip(marks.closed, marks.attributes, strict=True))
+    return "".join([*pieces, answer[done:]]), {span: attributes[span] for span in outermost(marks.closed)}
 
 
 class Marks:
-    """The span tags of a marked-up answer, one after the other, paired; `closed` are the pairs of known classes."""
+    """The span tags of a marked-up answer, one after the other, paired; `closed` are the pairs of known classes, and
+    `attributes` what stands in the opening tag of each."""
 
     def __init__(self, classes: Mapping[str, str]) -> None:
         self._classes = classes
-        self._open: list[tuple[int, str | None]] = []
+        self._open: list[tuple[int, str | None, str]] = []
         self.closed: list[Span] = []
+        self.attributes: list[str] = []
 
     def take(self, tag: re.Match[str], at: int) -> None:
         """Takes a match of TAG that stands behind `at` characters of the answer's text."""
         if not tag["close"]:
             name = _CLASS.search(tag["attributes"])
-            self._open.append((at, self._classes.get(name["name"].casefold()) if name else None))
+            type_ = self._classes.get(name["name"].casefold()) if name else None
+            self._open.append((at, type_, tag["attributes"]))
         elif self._open:
-            start, type_ = self._open.pop()
+            start, type_, attributes = self._open.pop()
             if type_ is not None and start < at:
                 self.closed.append(Span(start, at, type_))
+                self.attributes.append(attributes)
 
 
 def mapped(span: Span, first: int, copied: list[Token], source: list[Token], places: list[int | None]) -> Span | None:

@@ -12,7 +12,7 @@ from ..federation import Control, FederationSpec, Given, Plan
 from ..federation.work import Emit
 from ..lora import Adapter
 from ..scores import Scores, pool
-from ..training.preparation import LoadedBase, site_types_map, trainer_factory, typed_notes
+from ..training.preparation import LoadedBase, site_relations_map, site_types_map, trainer_factory, typed_notes
 from .federation import DemoSite, Finished
 
 
@@ -35,7 +35,9 @@ class Comparison:
         self._emit = emit
         self._sites = sites
         self._trainers = {s.name: trainer_factory(base, s.name, s.notes, s.folder)(spec) for s in sites}
-        typed = {s.name: typed_notes(spec, s.notes, site_types_map(s.folder))[0] for s in sites}
+        typed = {
+            s.name: typed_notes(spec, s.notes, site_types_map(s.folder), site_relations_map(s.folder))[0] for s in sites
+        }
         self._test = {name: notes.test or notes.validation for name, notes in typed.items()}
 
     def score(

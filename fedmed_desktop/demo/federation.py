@@ -24,7 +24,7 @@ from ..lora import Adapter
 from ..site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
 from ..storage import BlobStore, Decision
 from ..training.preparation import LoadedBase, site_types_map, trainer_factory
-from .settings import DEMO_RULE, LORA, SHARED_NOTES, TRAINING, TYPES, DemoOptions, site_folders
+from .settings import DEMO_RULE, LORA, MODIFIERS, SHARED_NOTES, TASKS, TRAINING, TYPES, DemoOptions, site_folders
 from .turns import Turns
 
 
@@ -69,7 +69,9 @@ def demo_spec(options: DemoOptions, sites: list[DemoSite]) -> tuple[FederationSp
         options.seed,
         name="Demonstration",
         environment="test",
+        tasks=TASKS,
         types=TYPES,
+        modifiers=MODIFIERS,
         rounds=options.rounds,
         method={"name": options.method},
         training=TRAINING,

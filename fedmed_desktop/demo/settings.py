@@ -10,9 +10,12 @@ from ..errors import UserFacingError
 from ..federation import TrainingSettings
 from ..federation.spec import LoraSettings
 from ..resources import resource
+from ..scores import TaskName
 
 DEMO_RULE = "demo rule: partners approve everything at once"
+TASKS: tuple[TaskName, ...] = ("entities", "relations")
 TYPES = ("drug", "problem")
+MODIFIERS = ("dosage", "duration", "frequency", "route", "temporal")  # one of the three sites has them
 # Notes that all sites measure their models on, where the method weighs by that (5 in Fed-MedLoRA+, arXiv 2601.22124).
 SHARED_NOTES = 5
 LORA = LoraSettings(rank=16, alpha=32)

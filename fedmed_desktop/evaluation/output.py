@@ -72,9 +72,7 @@ def _marked(results: Iterable[NoteResult]) -> list[Note]:
 def _with(note: Note, predictions: Sequence[Prediction]) -> Note:
     links = [link for prediction in predictions for link in prediction.links]
     mentions = {span for prediction in predictions for span in prediction.spans}
-    spans: list[Span] = sorted(mentions | {end for link in links for end in link})
-    at = {span: number for number, span in enumerate(spans)}
-    return with_spans(note, spans, [(at[link.head], at[link.tail], link.tail.type) for link in links])
+    return with_spans(note, sorted(mentions | {end for link in links for end in link}), links)
 
 
 def _plain_result(one: NoteResult) -> dict[str, Any]:

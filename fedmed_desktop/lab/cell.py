@@ -155,6 +155,7 @@ class CellRun:
                 "tasks": experiment.tasks,
                 "score_on": experiment.score_on,
                 "types": experiment.types,
+                "modifiers": experiment.modifiers,
                 "answer_form": experiment.answer_form,
                 "rounds": experiment.rounds,
                 "seed": cell.seed,

@@ -2,7 +2,8 @@
 """The corpora that an experiment names, as notes in its own types, all in memory.
 
 All but the bundled notes are in a folder that the user names: `mtsamples.jsonl.gz`, `codiesp_icd10.jsonl.gz`,
-`ner_re/<corpus>.jsonl.gz`, and `ner_re/label_map.json`, which maps each corpus' types to those of Fed-MedLoRA.
+`ner_re/<corpus>.jsonl.gz`, and `ner_re/label_map.json`, which maps each corpus' types to those of Fed-MedLoRA and says
+which end of its relations is the modifier.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
-from ..clinical import Note, read_notes_folder, read_types_map, split_note
+from ..clinical import Note, Relation, RelationRule, read_notes_folder, read_relations_map, read_types_map, split_note
 from ..clinical.duplicates import joined
 from ..clinical.icd10.chapters import main_chapter
+from ..clinical.modifiers import Pairs
 from ..errors import UserFacingError
 from ..resources import resource
 from .choices import UNLABELLED, CorpusChoice
@@ -33,7 +35,16 @@ Split = Literal["train", "validation", "test"]
 _SPLITS: Final[dict[str, Split]] = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
 _FILES: Final = {"mtsamples": "mtsamples.jsonl.gz", "codiesp": "codiesp_icd10.jsonl.gz"}
 _PUBMED: Final = re.compile(r"(?:phee|bc5cdr|ncbi|maccrobat)-(\d+)")
+_THROUGH: Final = {"phee": "has_drug"}  # its dosages hang on treatments, whose drugs this relation names
 _PART: Final = re.compile(r"(?:_(?:inc|exc)|-\d+)$")  # of a trial's criteria, of an article's cases
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a corpus is read: the map of its types to the experiment's types and modifiers, and its relations' rules."""
+
+    types: Mapping[str, str]
+    rules: Mapping[str, RelationRule] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,9 +71,9 @@ def read_corpora(experiment: Experiment, data: Path | None) -> list[LabNote]:
     experiment's types is annotated there).
     """
     found = [
-        (choice, _typed(one, types))
+        (choice, _typed(one, reading, experiment))
         for choice in experiment.corpora
-        for one, types in _read(choice, set(experiment.types), data)
+        for one, reading in _read(choice, experiment, data)
     ]
     groups = joined([one.group for _, one in found], [one.note.text for _, one in found])
     of: dict[str, list[LabNote]] = {choice.name: [] for choice in experiment.corpora}
@@ -85,37 +96,46 @@ def _path(choice: CorpusChoice, data: Path | None) -> Path:
     return data / _FILES.get(choice.name, f"ner_re/{choice.name}.jsonl.gz")
 
 
-def _read(choice: CorpusChoice, types: set[str], data: Path | None) -> Iterator[tuple[LabNote, Mapping[str, str]]]:
-    """Notes as they are in the corpus, each with the map of its types to the experiment's."""
+def _read(choice: CorpusChoice, experiment: Experiment, data: Path | None) -> Iterator[tuple[LabNote, Reading]]:
+    """Notes as they are in the corpus, each with the way to read its types."""
     if choice.name == "bundled":
-        yield from _bundled(choice, types)
+        yield from _bundled(experiment)
         return
     path = _path(choice, data)
-    local: Mapping[str, str] = {}
-    if types and choice.name not in UNLABELLED:
-        local = _known(choice.types or _label_map(path.parent, choice.name), types, choice.name)
+    reading = Reading({})
+    if experiment.types and choice.name not in UNLABELLED:
+        usual = _label_map(path.parent, choice.name, "entity") if choice.types is None or experiment.modifiers else {}
+        reading = Reading(_known(choice.types or usual, experiment, choice.name))
+        if experiment.modifiers:
+            own = {name: to for name, to in usual.items() if to in experiment.modifiers}
+            reading = Reading({**own, **reading.types}, _rules(path.parent, choice.name))
     for row, record in _rows(path):
         try:
-            yield _lab_note(choice.name, record), local
+            yield _lab_note(choice.name, record, linked=bool(experiment.modifiers)), reading
         except (ValidationError, KeyError, TypeError, AttributeError) as error:
             # Their messages may hold words of the note; which row it is is enough to find it.
             raise UserFacingError("lab.corpus_row", path=str(path), row=row, reason=type(error).__name__) from None
 
 
-def _bundled(choice: CorpusChoice, types: set[str]) -> Iterator[tuple[LabNote, Mapping[str, str]]]:
+def _bundled(experiment: Experiment) -> Iterator[tuple[LabNote, Reading]]:
     for folder in sorted(path for path in resource("demo_notes").iterdir() if path.is_dir()):
-        local = _known(read_types_map(folder / "types.toml"), types, folder.name) if types else {}
+        file = folder / "types.toml"
+        reading = Reading({})
+        if experiment.types:
+            rules = read_relations_map(file) if experiment.modifiers else None
+            reading = Reading(_known(read_types_map(file), experiment, folder.name), rules)
         notes = read_notes_folder(folder)
         of: dict[Split, list[Note]] = {"train": notes.train, "validation": notes.validation, "test": notes.test or []}
         for split, there in of.items():
             for note in there:
-                yield LabNote(note, folder.name, _document(note.id), split=split), local
+                yield LabNote(note, folder.name, _document(note.id), split=split), reading
 
 
-def _lab_note(corpus: str, record: Mapping[str, Any]) -> LabNote:
+def _lab_note(corpus: str, record: Mapping[str, Any], linked: bool) -> LabNote:
     chapter = main_chapter(record["codes"]) if corpus == "codiesp" else None
     entities = () if corpus in UNLABELLED else record["entities"]
-    about = {"specialty": chapter or record.get("specialty"), "entities": entities}
+    relations = record["relations"] if linked and corpus not in UNLABELLED else ()
+    about = {"specialty": chapter or record.get("specialty"), "entities": entities, "relations": relations}
     note = Note.model_validate({"id": record["id"], "text": record["text"], **about})
     group = record.get("dup_group") or _document(note.id)
     return LabNote(note, corpus, str(group), split=_SPLITS.get(str(record.get("split"))), chapter=chapter)
@@ -127,20 +147,32 @@ def _document(name: str) -> str:
     return f"pubmed-{found[1]}" if found else _PART.sub("", name)
 
 
-def _label_map(folder: Path, corpus: str) -> Mapping[str, str]:
+def _rules(folder: Path, corpus: str) -> Mapping[str, RelationRule]:
+    """Rules of a corpus' relations; none where the map has none, so that none of its relations counts."""
+    ends = _label_map(folder, corpus, "relation_modifier_end")
+    through = _THROUGH.get(corpus)
+    try:
+        return {name: RelationRule.model_validate({"modifier": end, "through": through}) for name, end in ends.items()}
+    except ValidationError:
+        raise UserFacingError("lab.label_map", path=str(folder / "label_map.json"), corpus=corpus) from None
+
+
+def _label_map(folder: Path, corpus: str, table: Literal["entity", "relation_modifier_end"]) -> Mapping[str, str]:
     path = folder / "label_map.json"
     try:
-        return dict(json.loads(path.read_text("utf-8"))["entity"][corpus])
+        maps = json.loads(path.read_text("utf-8"))
+        return dict(maps["entity"][corpus] if table == "entity" else maps.get(table, {}).get(corpus, {}))
     except FileNotFoundError:
         raise UserFacingError("lab.corpus_missing", path=str(path)) from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserFacingError("lab.label_map", path=str(path), corpus=corpus) from None
 
 
-def _known(local: Mapping[str, str], types: set[str], corpus: str) -> Mapping[str, str]:
-    """The part of the map that leads to the experiment's types."""
-    known = {name: target for name, target in local.items() if target in types}
-    if not known:
+def _known(local: Mapping[str, str], experiment: Experiment, corpus: str) -> Mapping[str, str]:
+    """The part of the map that leads to the experiment's types and modifiers."""
+    asked = {*experiment.types, *experiment.modifiers}
+    known = {name: target for name, target in local.items() if target in asked}
+    if not set(known.values()) & set(experiment.types):
         there = ", ".join(sorted(set(local.values()))) or "none"
         raise UserFacingError("lab.corpus_types", corpus=corpus, found=there)
     return known
@@ -157,11 +189,26 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise UserFacingError("lab.corpus_unreadable", path=str(path), reason=type(error).__name__) from None
 
 
-def _typed(one: LabNote, local: Mapping[str, str]) -> LabNote:
-    """The note in the experiment's types. Nested entities stay: a site's types decide which of two goes."""
-    entities = tuple(e.model_copy(update={"type": local[e.type]}) for e in one.note.entities if e.type in local)
-    note = one.note.model_copy(update={"entities": entities, "relations": ()})
-    return replace(one, note=note, types=tuple(sorted(set(local.values()))))
+def _typed(one: LabNote, reading: Reading, experiment: Experiment) -> LabNote:
+    """The note in the experiment's types, with the links of its modifiers as relations.
+
+    Nested entities stay: a site's types decide which of two goes. Not so those that stand for mentions that they hold,
+    where modifiers are learned: see Pairs.
+    """
+    local, holders, relations = reading.types, set[str](), tuple[Relation, ...]()
+    if experiment.modifiers:
+        pairs = Pairs(one.note, local, experiment.types, experiment.modifiers, reading.rules)
+        type_of = {entity.id: local.get(entity.type) for entity in one.note.entities}
+        holders = pairs.holders
+        links = [(head, tail, type_of[tail]) for head, tail in pairs.found if head not in holders]
+        relations = tuple(Relation(head=head, tail=tail, type=to) for head, tail, to in links if to is not None)
+    entities = tuple(
+        entity.model_copy(update={"type": local[entity.type]})
+        for entity in one.note.entities
+        if entity.type in local and entity.id not in holders
+    )
+    note = one.note.model_copy(update={"entities": entities, "relations": relations})
+    return replace(one, note=note, types=tuple(sorted(set(local.values()) & set(experiment.types))))
 
 
 def _fewer(notes: list[LabNote], most: int | None) -> list[LabNote]:

@@ -60,7 +60,7 @@ def _label(notes: Sequence[LabNote], split: SplitSettings) -> str:
 
 def _label_of(one: LabNote, of: Of) -> str:
     if of == "types":
-        types = Counter(entity.type for entity in one.note.entities)
+        types = Counter(entity.type for entity in one.note.entities if not one.types or entity.type in one.types)
         return min(types, key=lambda name: (-types[name], name), default="")
     label = one.chapter if of == "chapters" else one.note.specialty
     if label is None:

@@ -57,6 +57,7 @@ class Experiment(Frozen):
         default_factory=lambda values: "loss" if values.get("tasks") == ("text",) else "answers"
     )
     types: tuple[Type, ...] = Field((), validate_default=True)
+    modifiers: tuple[Type, ...] = Field((), validate_default=True)
     answer_form: AnswerForm = "html"
     rounds: int = Field(3, ge=1, le=10_000)
     seeds: tuple[Seed, ...] = Field((1,), min_length=1)
@@ -96,6 +97,17 @@ class Experiment(Frozen):
         if info.data.get("tasks") == ("text",) and types:
             raise ValueError('tasks = ["text"] reads no entities: leave types out, or set tasks = ["entities"]')
         return tuple(sorted(types))
+
+    @field_validator("modifiers")
+    @classmethod
+    def _modifiers_fit_the_task(cls, modifiers: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if ("relations" in info.data.get("tasks", ())) != bool(modifiers):
+            raise ValueError('the task "relations" and modifiers go together, such as modifiers = ["dosage", "route"]')
+        if both := sorted(set(modifiers) & set(info.data.get("types", ()))):
+            raise ValueError(f"{both[0]!r} is named both as a type and as a modifier")
+        if len(set(modifiers)) != len(modifiers):
+            raise ValueError("a modifier is named twice")
+        return tuple(sorted(modifiers))
 
     @field_validator("score_on")
     @classmethod
@@ -150,7 +162,8 @@ class Experiment(Frozen):
         if info.data.get("types") and bare:
             raise ValueError(f'{min(bare)} has no entities: set tasks = ["text"], or name other corpora')
         known = info.data.get("types")
-        foreign = sorted({target for corpus in corpora for target in (corpus.types or {}).values()} - set(known or ()))
+        foreign = sorted({target for corpus in corpora for target in (corpus.types or {}).values()})
+        foreign = [target for target in foreign if target not in {*(known or ()), *info.data.get("modifiers", ())}]
         if known is not None and foreign:
             raise ValueError(f"the map of types leads to {foreign[0]!r}, which is not among types")
         return corpora

@@ -27,11 +27,13 @@ _LONGEST_SHARED = 20_000  # characters; what a specification takes
 
 @dataclass(frozen=True)
 class LabSite:
-    """A site: its notes in the types that it annotates, its largest rank, and its part of a round's steps."""
+    """A site: its notes in the types and modifiers that it annotates, its largest rank, and its part of a round's
+    steps."""
 
     name: str
     notes: SiteNotes
     types: tuple[str, ...] = ()
+    modifiers: tuple[str, ...] = ()
     rank_cap: int | None = None
     speed: float = 1.0
 
@@ -59,9 +61,12 @@ def split_into_sites(notes: Sequence[LabNote], experiment: Experiment, sites: in
             if not splits[split]:
                 raise UserFacingError("lab.empty_split", site=name, split=split, sites=sites, seed=seed)
         types = _types(name, own, experiment, number)
-        kept = {split: _typed(sorted(there, key=lambda one: order[id(one)]), types) for split, there in splits.items()}
-        notes_here = SiteNotes(kept["train"], kept["validation"], kept["test"] or None)
-        made.append(LabSite(name, notes_here, types, caps[number] if caps else None, speeds[number]))
+        own_order = {split: sorted(there, key=lambda one: order[id(one)]) for split, there in splits.items()}
+        train, modifiers = _typed(own_order["train"], types, experiment.modifiers)
+        validation, test = (_typed(own_order[split], types, modifiers)[0] for split in ("validation", "test"))
+        notes_here = SiteNotes(train, validation, test or None)
+        cap = caps[number] if caps else None
+        made.append(LabSite(name, notes_here, types, modifiers, cap, speeds[number]))
     if nowhere := sorted(set(experiment.types).difference(*(site.types for site in made))):
         raise UserFacingError("lab.type_nowhere", type=nowhere[0])
     return made
@@ -93,7 +98,8 @@ def pooled_site(sites: Sequence[LabSite]) -> LabSite:
     """EVERYBODY. It is scored at the sites: for its own report one validation note is enough."""
     train = [note for site in sites for note in site.notes.train]
     types = tuple(sorted({name for site in sites for name in site.types}))
-    return LabSite(EVERYBODY, SiteNotes(train, sites[0].notes.validation[:1], None), types)
+    modifiers = tuple(sorted({name for site in sites for name in site.modifiers}))
+    return LabSite(EVERYBODY, SiteNotes(train, sites[0].notes.validation[:1], None), types, modifiers)
 
 
 def _generator(use: str, sites: int, seed: int) -> np.random.Generator:
@@ -149,10 +155,20 @@ def _types(name: str, groups: Iterable[Group], experiment: Experiment, number: i
     return tuple(sorted(types))
 
 
-def _typed(notes: Iterable[LabNote], types: Collection[str]) -> list[Note]:
-    """The notes with these types only, without overlaps; entities of other types hide none of these."""
+def _typed(
+    notes: Iterable[LabNote], types: Collection[str], modifiers: Collection[str]
+) -> tuple[list[Note], tuple[str, ...]]:
+    """The notes with these types and modifiers only, without overlaps, and the modifiers that they link.
+
+    Entities of other types hide none of these.
+    """
     kept = []
     for one in notes:
-        entities = tuple(entity for entity in one.note.entities if entity.type in types)
-        kept.append(one.note.model_copy(update={"entities": entities}))
-    return apply_types(kept, types, {name: name for name in types})[0] if types else kept
+        entities = tuple(entity for entity in one.note.entities if entity.type in types or entity.type in modifiers)
+        ids = {entity.id for entity in entities}
+        relations = tuple(link for link in one.note.relations if link.head in ids and link.tail in ids)
+        kept.append(one.note.model_copy(update={"entities": entities, "relations": relations}))
+    if not types:
+        return kept, ()
+    typed, report = apply_types(kept, types, {name: name for name in types}, modifiers)
+    return typed, report.annotated_modifiers

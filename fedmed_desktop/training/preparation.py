@@ -3,10 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..clinical import Note, NotesReport, SiteNotes, apply_types, read_types_map
+from ..clinical import (
+    Note,
+    NotesReport,
+    RelationRule,
+    SiteNotes,
+    apply_types,
+    read_relations_map,
+    read_types_map,
+)
 from ..errors import UserFacingError
 from ..events import Prepared
 from ..federation import FederationSpec
@@ -16,21 +24,25 @@ from .scoring import without_entities
 from .site_tasks import all_tasks
 from .trainer import SiteTrainer
 
-__all__ = ["LoadedBase", "site_types_map", "trainer_factory", "typed_notes"]
+__all__ = ["LoadedBase", "site_relations_map", "site_types_map", "trainer_factory", "typed_notes"]
 
 
 def typed_notes(
-    spec: FederationSpec, notes: SiteNotes, types_map: dict[str, str] | None
+    spec: FederationSpec,
+    notes: SiteNotes,
+    types_map: dict[str, str] | None,
+    relations_map: Mapping[str, RelationRule] | None = None,
 ) -> tuple[SiteNotes, NotesReport]:
     """The site's notes in the federation's types (without types, without entities), and the training report.
 
     A site without a single entity may take part for the federation's other tasks, if its notes have labels of them.
+    Modifiers and their links stay where the federation learns relations, those that the training notes annotate.
     """
     if not spec.types or _labelled_otherwise(spec, notes.train):
         splits = [without_entities(split) for split in (notes.train, notes.validation, notes.test or ())]
         return SiteNotes(splits[0], splits[1], splits[2] or None), NotesReport(notes=len(notes.train), entities={})
 
-    train, report = apply_types(notes.train, spec.types, types_map)
+    train, report = apply_types(notes.train, spec.types, types_map, spec.modifiers, relations_map)
     # What training notes annotate, the others do too, also where none of them happens to hold an entity of it.
     known = {name: name for name in report.annotated_types} | (types_map or {})
 
@@ -40,7 +52,7 @@ def typed_notes(
             raise UserFacingError("training.no_entities", split=split, notes=found.notes, unread=unread)
 
     def typed(split: list[Note], name: str) -> list[Note]:
-        found, of_split = apply_types(split, spec.types, known)
+        found, of_split = apply_types(split, spec.types, known, report.annotated_modifiers, relations_map)
         check(of_split, name)
         return found
 
@@ -62,6 +74,12 @@ def site_types_map(folder: Path, types_file: Path | None = None) -> dict[str, st
     return read_types_map(path) if path.exists() else None
 
 
+def site_relations_map(folder: Path, types_file: Path | None = None) -> dict[str, RelationRule] | None:
+    """The relations' rules in the same file; None where there are none. Raises UserFacingError."""
+    path = types_file or folder / "types.toml"
+    return read_relations_map(path) if path.exists() else None
+
+
 def trainer_factory(
     base: LoadedBase,
     site: str,
@@ -74,7 +92,8 @@ def trainer_factory(
 
     def make(spec: FederationSpec) -> SiteTrainer:
         types_map = None if not spec.types else site_types_map(folder, types_file)
-        typed, report = typed_notes(spec, notes, types_map)
+        relations_map = site_relations_map(folder, types_file) if spec.modifiers else None
+        typed, report = typed_notes(spec, notes, types_map, relations_map)
         loaded = base.get()
         emit(
             Prepared(
@@ -84,10 +103,13 @@ def trainer_factory(
                 ignored=report.unmapped,
                 unread=dict(notes.unread),
                 dropped=report.discontinuous_dropped + report.nested_dropped + report.repeated_dropped,
+                relations=report.relations,
+                relations_dropped=report.relations_dropped,
                 device=loaded.device.reason,
                 threads=loaded.threads,
             )
         )
-        return SiteTrainer.for_spec(spec, loaded, site, typed, report.annotated_types)
+        modifiers = report.annotated_modifiers
+        return SiteTrainer.for_spec(spec, loaded, site, typed, report.annotated_types, modifiers)
 
     return make

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from ..clinical import Entity, Note, apply_types
@@ -62,11 +62,11 @@ def shared_notes(spec: FederationSpec) -> list[Note]:
     return asked_for(notes, spec.types)
 
 
-def asked_for(notes: Sequence[Note], types: Sequence[str]) -> list[Note]:
+def asked_for(notes: Sequence[Note], types: Sequence[str], modifiers: Collection[str] = ()) -> list[Note]:
     """Notes in the federation's types, made fit for prompts: no overlapping entities; without types, none at all."""
     if not types:
         return without_entities(notes)
-    return apply_types(notes, types, {name: name for name in types})[0]
+    return apply_types(notes, types, {name: name for name in types}, modifiers)[0]
 
 
 def without_entities(notes: Sequence[Note]) -> list[Note]:

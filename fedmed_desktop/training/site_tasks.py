@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..clinical import AnswerForm, Note
-from ..clinical.tasks import Entities, Questions, Summaries, Task
+from ..clinical.tasks import Entities, Questions, Relations, Summaries, Task
 from ..federation.spec import FederationSpec
 from ..scores import TaskName
 
@@ -18,6 +18,8 @@ def made_tasks(
     made: list[Task] = []
     if "entities" in names:
         made.append(Entities(types, form))
+    if "relations" in names:
+        made.append(Relations(types, modifiers))
     if "questions" in names:
         made.append(Questions())
     if "summaries" in names:
@@ -25,11 +27,17 @@ def made_tasks(
     return tuple(made)
 
 
-def all_tasks(spec: FederationSpec, types: Sequence[str] | None = None) -> tuple[Task, ...]:
-    """The federation's tasks, for these of its types (default: for all)."""
-    return made_tasks(spec.tasks, spec.types if types is None else types, spec.modifiers, spec.answer_form)
+def all_tasks(
+    spec: FederationSpec, types: Sequence[str] | None = None, modifiers: Sequence[str] | None = None
+) -> tuple[Task, ...]:
+    """The federation's tasks, for these of its types and modifiers (default: for all)."""
+    types = spec.types if types is None else types
+    return made_tasks(spec.tasks, types, spec.modifiers if modifiers is None else modifiers, spec.answer_form)
 
 
-def site_tasks(spec: FederationSpec, notes: Sequence[Note], types: Sequence[str]) -> tuple[Task, ...]:
-    """Those that notes in the federation's types have labels for; `types` are those that the site annotates."""
-    return tuple(task for task in all_tasks(spec, types) if task.taught_by(notes))
+def site_tasks(
+    spec: FederationSpec, notes: Sequence[Note], types: Sequence[str], modifiers: Sequence[str] | None = None
+) -> tuple[Task, ...]:
+    """Those that notes in the federation's types have labels for; `types` and `modifiers` are those that the site
+    annotates."""
+    return tuple(task for task in all_tasks(spec, types, modifiers) if task.taught_by(notes))

@@ -88,11 +88,23 @@ class SiteTrainer:
         self._encoded: dict[tuple[Split, int, bool], Examples] = {}
 
     @classmethod
-    def for_spec(cls, spec: FederationSpec, base: BaseModel, site: str, notes: SiteNotes, types: Sequence[str]) -> Self:
-        """A trainer for this federation; `types` are those that the site annotates. Raises UserFacingError."""
-        tasks = site_tasks(spec, notes.train, types)
+    def for_spec(
+        cls,
+        spec: FederationSpec,
+        base: BaseModel,
+        site: str,
+        notes: SiteNotes,
+        types: Sequence[str],
+        modifiers: Sequence[str] | None = None,
+    ) -> Self:
+        """A trainer for this federation; `types` and `modifiers` are those that the site annotates (None: all).
+
+        Raises UserFacingError.
+        """
+        tasks = site_tasks(spec, notes.train, types, modifiers)
         if not tasks and spec.tasks != ("text",):  # it would learn the text itself
             raise UserFacingError("training.no_labels", tasks=", ".join(spec.tasks))
+        shared = shared_notes(spec) if spec.method.scored_by == "sites" and spec.shared_notes else []
         return cls(
             base,
             site,
@@ -100,8 +112,8 @@ class SiteTrainer:
             tasks,
             spec.share,
             score_on=spec.score_on,
-            shared=shared_notes(spec) if spec.method.scored_by == "sites" and spec.shared_notes else (),
-            shared_tasks=all_tasks(spec),
+            shared=shared,
+            shared_tasks=site_tasks(spec, shared, spec.types) or all_tasks(spec),
         )
 
     def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:

@@ -68,11 +68,14 @@ def line(event: events.Event) -> str | None:
         case events.PhaseChanged():
             return f"{event.site}: round {event.round}: {PHASES[event.phase]}"
         case events.Prepared():
+            linked = ""
+            if event.relations or event.relations_dropped:
+                linked = f" Modifiers: {_listed(event.relations)}; {event.relations_dropped} other relations dropped."
             unread = f" Keys of rows that nothing reads: {_listed(event.unread)}." if event.unread else ""
             return (
                 f"{event.site}: {event.notes:,} training notes with {_listed(event.entities)}; "
                 f"{event.dropped} nested or discontinuous entities dropped; not known to the federation and ignored: "
-                f"{_listed(event.ignored)}. {event.device} Threads: {event.threads}.{unread}"
+                f"{_listed(event.ignored)}.{linked} {event.device} Threads: {event.threads}.{unread}"
             )
         case events.TrainingStep() if event.step == event.steps or event.step % 25 == 0:
             return (

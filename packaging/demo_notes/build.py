@@ -5,8 +5,9 @@
 
 DIR holds `ner_re/{phee,bc5cdr,ncbi_disease}.jsonl.gz`: one document a row with `id`, `text`, `entities`, `relations`
 and the official `split`. The same input gives the same bytes. A document, and a sentence that reads the same, is used
-once over all sites and splits: what the model is tested on, no site has trained on. Entity types stay the corpora'
-own; each site's `types.toml` maps them.
+once over all sites and splits: what the model is tested on, no site has trained on. Types of entities and relations
+stay the corpora' own; each site's `types.toml` maps them. Of a corpus with modifiers, sentences that have one come
+first into the training notes, up to a share: they are rare.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from fedmed_desktop.clinical import apply_types, read_notes_folder, read_types_map
+from fedmed_desktop.clinical import MODIFIERS, apply_types, read_notes_folder, read_relations_map, read_types_map
 from fedmed_desktop.clinical.sentences import sentence_ends
 
 Record = dict[str, Any]
@@ -31,6 +32,7 @@ SPLITS: Final = {"train": "train", "validation": "dev", "test": "test"}  # ours 
 SIZES: Final = {"train": 1000, "validation": 100, "test": 150}
 PER_DOCUMENT: Final = 3  # so that the texts vary
 WITHOUT_ENTITY: Final = 0.1  # greatest share of sentences in which nothing is to be found
+WITH_MODIFIER: Final = 0.4  # share of training sentences with a modifier that is linked, of a site that has any
 CHARACTERS: Final = (30, 300)
 WORDS: Final = (5, 55)
 
@@ -40,6 +42,9 @@ class Site:
     folder: str
     corpus: str
     types: Mapping[str, str]
+    modifiers: Mapping[str, str] = field(default_factory=dict)
+    relations: Mapping[str, str] = field(default_factory=dict)
+    """TOML of each relation's rule (clinical.modifiers)."""
 
 
 # In this order a document or sentence that two corpora share goes to the first.
@@ -48,6 +53,18 @@ SITES: Final = (
         "Riverside",
         "phee",
         {"Drug": "drug", "Effect": "problem", "Treatment_Disorder": "problem", "Subject_Disorder": "problem"},
+        {
+            "Dosage": "dosage",
+            "Duration": "duration",
+            "Frequency": "frequency",
+            "Route": "route",
+            "Time_elapsed": "temporal",
+        },
+        # They hang on the treatment, which names its drugs.
+        dict.fromkeys(
+            ("has_dosage", "has_duration", "has_freq", "has_route", "has_time_elapsed"),
+            '{ modifier = "tail", through = "has_drug" }',
+        ),
     ),
     Site("Lakeview", "bc5cdr", {"Chemical": "drug", "Disease": "problem"}),
     Site(
@@ -67,9 +84,11 @@ def build(data: Path, out: Path, sizes: Mapping[str, int] = SIZES) -> None:
         with gzip.open(data / "ner_re" / f"{site.corpus}.jsonl.gz", "rt", encoding="utf-8") as file:
             documents = [json.loads(line) for line in file]
         for split in ("test", "validation", "train"):  # the scarce ones first
-            chosen = choose(site, [d for d in documents if d["split"] == SPLITS[split]], sizes[split], used)
+            there = [d for d in documents if d["split"] == SPLITS[split]]
+            first = int(WITH_MODIFIER * sizes[split]) if split == "train" else 0
+            chosen = choose(site, there, sizes[split], used, first)
             write_notes(folder / f"{split}.jsonl.gz", chosen)
-        write_types(folder / "types.toml", site.types)
+        write_types(folder / "types.toml", site)
         check(folder)
 
 
@@ -90,8 +109,9 @@ class Used:
         return True
 
 
-def choose(site: Site, documents: list[Record], size: int, used: Used) -> list[Record]:
-    """`size` sentences in an order that is random but always the same."""
+def choose(site: Site, documents: list[Record], size: int, used: Used, with_modifier: int = 0) -> list[Record]:
+    """`size` sentences in an order that is random but always the same; `with_modifier` of them, if there are as many,
+    have a relation of the site's."""
     place = f"{site.folder} {documents[0]['split'] if documents else ''}"
     chosen: list[Record] = []
     empty = 0
@@ -178,19 +198,22 @@ def write_notes(path: Path, notes: list[Record]) -> None:
         packed.write(rows.encode())
 
 
-def write_types(path: Path, types: Mapping[str, str]) -> None:
-    rows = "".join(f'{name} = "{target}"\n' for name, target in types.items())
-    path.write_text(
-        f"# This site's types -> the federation's types\n[types.map]\n{rows}", encoding="utf-8", newline="\n"
-    )
+def write_types(path: Path, site: Site) -> None:
+    rows = "".join(f'{name} = "{target}"\n' for name, target in {**site.types, **site.modifiers}.items())
+    content = f"# This site's types -> the federation's types\n[types.map]\n{rows}"
+    if site.relations:
+        rows = "".join(f"{name} = {rule}\n" for name, rule in site.relations.items())
+        content += f"\n# Which end of its relations is the modifier\n[relations.map]\n{rows}"
+    path.write_text(content, encoding="utf-8", newline="\n")
 
 
 def check(folder: Path) -> None:
     """Reads the files back as the program will, and prints what a site's notes report says."""
     notes = read_notes_folder(folder)
     for split, read in (("train", notes.train), ("validation", notes.validation), ("test", notes.test or [])):
-        types = read_types_map(folder / "types.toml")
-        _, report = apply_types(read, set(types.values()), types)
+        types, relations = read_types_map(folder / "types.toml"), read_relations_map(folder / "types.toml")
+        targets = set(types.values())
+        _, report = apply_types(read, targets - MODIFIERS, types, targets & MODIFIERS, relations)
         print(folder.name, split, report.model_dump_json(exclude={"unmapped"}))
 
 

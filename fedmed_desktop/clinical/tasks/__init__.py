@@ -3,10 +3,24 @@
 
 from __future__ import annotations
 
+from ..link_scoring import Link
 from .codes import Codes
 from .entities import Entities
 from .questions import Questions
+from .relations import Relations, with_heads
 from .summaries import Summaries
-from .task import Answer, Asked, Link, Prediction, Task
+from .task import Answer, Asked, Prediction, Task
 
-__all__ = ["Answer", "Asked", "Codes", "Entities", "Link", "Prediction", "Questions", "Summaries", "Task"]
+__all__ = [
+    "Answer",
+    "Asked",
+    "Codes",
+    "Entities",
+    "Link",
+    "Prediction",
+    "Questions",
+    "Relations",
+    "Summaries",
+    "Task",
+    "with_heads",
+]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from ...scores import TaskName, TaskScores
+from ..link_scoring import Link
 from ..notes import Note, Span
 
 Answer = str | tuple[float, ...]
@@ -32,13 +33,6 @@ class Asked:
     options: tuple[str, ...] = ()
     offset: int = 0
     left_off: int = 0
-
-
-class Link(NamedTuple):
-    """A modifier (`tail`) of a mention (`head`); its type is the tail's. Offsets are those of the whole note."""
-
-    head: Span
-    tail: Span
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class LocalEngine:
 
     def _made(self, kind: type[T], site: LabSite) -> T:
         assert self._spec is not None
-        trainer = kind.for_spec(self._spec, self._base.get(), site.name, site.notes, site.types)
+        trainer = kind.for_spec(self._spec, self._base.get(), site.name, site.notes, site.types, site.modifiers)
         assert isinstance(trainer, kind)
         return trainer
 

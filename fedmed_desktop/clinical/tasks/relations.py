@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Relations: modifiers of mentions that are given, marked up in the text and linked to them.
+
+After the instruction templates of Fed-MedLoRA (arXiv 2601.22124, in the authors' code), where the mentions are marked
+in the input, too, and the answer marks modifiers alone. The numbers that say of which mention are ours: the authors'
+scorer leaves the link out.
+
+    ### Task: modifiers
+    ### Classes: dosage, route
+    ### Input: <span class="drug" id="1">Aspirin</span> 100 mg daily.
+    ### Output: Aspirin <span class="dosage" of="1">100 mg</span> daily.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Final
+
+from ...scores import TaskName, TaskScores
+from ..answers import marked_up, outermost
+from ..link_scoring import Link, score_links
+from ..modifiers import goes_with
+from ..notes import Entity, Note, Span
+from ..prompts import shown
+from ..windows import split_note
+from .task import Answer, Asked, Prediction
+
+_OF: Final = re.compile(r"\bof\s*=\s*[\"']?\s*(?P<numbers>[\d\s,]+)", re.IGNORECASE)
+BLANKS: Final = 3
+"""Of the windows without any link, one in so many is taught: all of them would drown the few with one (inferred)."""
+
+_NUMBER_DIGITS: Final = 6  # no window has a million mentions
+
+
+class Relations:
+    """The task for these types of mention and these modifiers. Notes come from apply_types with both.
+
+    A modifier whose number is missing, or is that of no mention that it goes with, is taken to be of the nearest one
+    that it does go with (of two as near, of the one before it): inferred, a small model forgets numbers before words.
+    Mentions and modifiers are linked within a window only; a link across two counts as missed.
+    """
+
+    name: Final[TaskName] = "relations"
+
+    def __init__(self, types: Iterable[str], modifiers: Iterable[str]) -> None:
+        self.types: tuple[str, ...] = tuple(sorted(set(types)))
+        self.modifiers: tuple[str, ...] = tuple(sorted(set(modifiers)))
+
+    def taught_by(self, notes: Sequence[Note]) -> bool:
+        """True if there is a single link: a site that marks none may not have looked for them."""
+        return any(self.links(note) for note in notes)
+
+    def labelled(self, note: Note) -> bool:
+        if note.tasks is not None:
+            return self.name in note.tasks
+        return any(entity.type in self.types for entity in note.entities)
+
+    def links(self, note: Note) -> list[Link]:
+        """The note's own links, of this task's types and modifiers, sorted."""
+        spans = {entity.id: entity.span for entity in note.entities}
+        links = {Link(spans[relation.head], spans[relation.tail]) for relation in note.relations}
+        return sorted(link for link in links if self._asks_for(link))
+
+    def prompt(self, note: Note) -> str:
+        """The instruction about a note, or a window of one, with its mentions marked and numbered."""
+        classes = ", ".join(self.modifiers)
+        return f"### Task: modifiers\n### Classes: {classes}\n### Input: {self._input(note)}\n### Output: "
+
+    def teach(self, note: Note, max_chars: int) -> list[Asked]:
+        """Which of the windows without a link are taught depends on their names alone."""
+        return [one for one in self.ask(note, max_chars) if self.links(one.note) or _drawn(one.note.id)]
+
+    def ask(self, note: Note, max_chars: int) -> list[Asked]:
+        return [
+            Asked(window.note, self.prompt(window.note), self._answer(window.note), offset=window.offset)
+            for window in split_note(note, max_chars)
+            if self._heads(window.note)  # without a mention there is nothing that a modifier could be of
+        ]
+
+    def predict(self, note: Note, asked: Sequence[Asked], answers: Sequence[Answer]) -> Prediction:
+        found: list[Link] = []
+        for one, answer in zip(asked, answers, strict=True):
+            assert isinstance(answer, str)
+            found += [
+                Link(_moved(link.head, one.offset), _moved(link.tail, one.offset))
+                for link in self._parsed(one.note, answer)
+            ]
+        return Prediction(links=tuple(sorted(found)))
+
+    def score(self, note: Note, prediction: Prediction) -> TaskScores:
+        return score_links(self.links(note), prediction.links, self.modifiers)
+
+    def _asks_for(self, link: Link) -> bool:
+        head, tail = link
+        return head.type in self.types and tail.type in self.modifiers and goes_with(tail.type, head.type)
+
+    def _heads(self, note: Note) -> list[Entity]:
+        """In the order of their numbers, which begin at 1."""
+        return sorted((e for e in note.entities if e.type in self.types), key=lambda e: e.start)
+
+    def _input(self, note: Note) -> str:
+        text, heads = shown(note.text), self._heads(note)
+        tags = {head.span: f'class="{head.type}" id="{number}"' for number, head in enumerate(heads, start=1)}
+        return _tagged(text, tags)
+
+    def _answer(self, note: Note) -> str:
+        numbers = {head.span: number for number, head in enumerate(self._heads(note), start=1)}
+        of: defaultdict[Span, list[int]] = defaultdict(list)
+        for head, tail in self.links(note):
+            of[tail].append(numbers[head])
+        tags = {tail: f'class="{tail.type}" of="{" ".join(map(str, sorted(those)))}"' for tail, those in of.items()}
+        return _tagged(shown(note.text), tags)
+
+    def _parsed(self, note: Note, answer: str) -> list[Link]:
+        marks = marked_up(answer, note.text, self.modifiers)
+        heads = [head.span for head in self._heads(note)]
+        named: defaultdict[Span, list[Span]] = defaultdict(list)
+        for tail, attributes in marks:
+            named[tail] += [heads[number - 1] for number in _numbers(attributes) if 1 <= number <= len(heads)]
+        links: set[Link] = set()
+        for tail in outermost(named):
+            possible = [head for head in heads if goes_with(tail.type, head.type)]
+            meant = [head for head in named[tail] if head in possible]
+            if not meant and possible:
+                meant = [min(possible, key=lambda head: (_distance(head, tail), head))]
+            links |= {Link(head, tail) for head in meant}
+        return sorted(links)
+
+
+def with_heads(note: Note, heads: Iterable[Span]) -> Note:
+    """The note with these mentions as its own and without any other label, to be asked for their modifiers."""
+    entities = tuple(
+        Entity(id=f"T{number}", start=span.start, end=span.end, type=span.type, text=note.text[span.start : span.end])
+        for number, span in enumerate(outermost(heads), start=1)
+        if note.text[span.start : span.end].strip()
+    )
+    return Note(id=note.id, text=note.text, entities=entities, specialty=note.specialty)
+
+
+def _tagged(text: str, tags: Mapping[Span, str]) -> str:
+    """The text with tags that have these attributes. Raises ValueError where they overlap: see apply_types."""
+    spans = sorted(tags)
+    for left, right in pairwise(spans):
+        if right.start < left.end:
+            raise ValueError(f"entities overlap at offset {right.start}")
+    pieces: list[str] = []
+    done = 0
+    for span in spans:
+        pieces += [text[done : span.start], f"<span {tags[span]}>{text[span.start : span.end]}</span>"]
+        done = span.end
+    return "".join([*pieces, text[done:]])
+
+
+def _drawn(name: str) -> bool:
+    return hashlib.sha256(name.encode()).digest()[0] % BLANKS == 0
+
+
+def _numbers(attributes: str) -> list[int]:
+    named = _OF.search(attributes)
+    digits = re.findall(r"\d+", named["numbers"]) if named else []
+    return [int(one) for one in digits if len(one) <= _NUMBER_DIGITS]
+
+
+def _distance(left: Span, right: Span) -> int:
+    """Characters between the two; 0 where they touch or overlap."""
+    return max(0, right.start - left.end, left.start - right.end)
+
+
+def _moved(span: Span, by: int) -> Span:
+    return span._replace(start=span.start + by, end=span.end + by)
