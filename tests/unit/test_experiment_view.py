@@ -140,3 +140,19 @@ def test_that_the_lab_is_loaded_when_a_folder_is_opened_and_torch_never(tmp_path
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.split() == ["False", "True", "False", "False"]
+
+
+def test_that_an_encoder_stands_beside_the_methods_without_a_loss(tmp_path: Path) -> None:
+    folder = write_experiment(tmp_path, sites=(2,), seeds=1)
+    about = {"label": "encoder FedAvg", "method": "small encoder trained from scratch", "kind": "encoder"}
+    row = ResultRow(
+        cell="encoder", sites_count=2, seed=0, round=ROUNDS, loss=0.1, worst_loss=0.2, f1=0.3, bytes=10**7, **about
+    )
+    append_cell(folder, CellResult(cell="encoder", rows=(row,)))
+    experiment = open_experiment(folder)
+    (sheet,) = experiment.sheets
+    cells = dict(zip(sheet.headings, sheet.rows[-1], strict=True))
+    assert (cells["Method"], cells["Loss"], cells["Worst site"], cells["F1"]) == ("encoder FedAvg", "–", "–", "0.300")
+    assert cells["MB moved"] == "10.0"
+    assert "encoder FedAvg" not in {one.label for one in (*sheet.loss, *sheet.loss_by_bytes, *sheet.f1_by_bytes)}
+    assert any("small encoder trained from scratch" in remark for remark in experiment.remarks)
