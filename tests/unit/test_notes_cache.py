@@ -224,6 +224,7 @@ def test_that_the_entry_not_used_for_longest_goes_first_and_all_can_be_cleared(
     small = NotesCache(cache.folder, least_bytes=0, most_bytes=int(sizes * 0.7))
     (notes / "a.txt").write_text("note w")
     list(small.records(notes, Lines()))
+    assert len(list((cache.folder / "known").iterdir())) == len(entries(cache)), "what leads nowhere is removed"
     assert "x" not in {(one / "seen").read_text() for one in entries(cache) if (one / "seen").exists()}
     assert cache.clear() > 0 and not cache.folder.exists() and cache.clear() == 0
 

@@ -169,7 +169,8 @@ class NotesCache:
                     unfinished.rename(self.folder / key)
         finally:
             _forget(unfinished)
-        self._prune()
+        with contextlib.suppress(OSError, ValueError):  # somebody clears it just now, or has written into it
+            self._prune()
 
     def _prune(self) -> None:
         """Removes what was not used for longest until the rest is small enough, and what was left half done."""
@@ -187,6 +188,9 @@ class NotesCache:
                 break
             _forget(entry)
             total -= size
+        for quick in (self.folder / "known").glob("*"):
+            if not (self.folder / quick.read_text("ascii")).exists():
+                quick.unlink()
 
 
 # (name in the folder, bytes, time of the last change, time of the last change of its name or rights), both in ns
