@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import pickle
@@ -14,9 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from fedmed_desktop.clinical.readers import reader_for
+from fedmed_desktop.clinical.readers import Reader, reader_for
+from fedmed_desktop.clinical.readers.bioc import BiocJsonReader, BiocXmlReader
+from fedmed_desktop.clinical.readers.brat import BratReader
+from fedmed_desktop.clinical.readers.docbin import DocBinReader
+from fedmed_desktop.clinical.readers.pubtator import PubtatorReader
 from fedmed_desktop.clinical.readers.record import Record
+from fedmed_desktop.clinical.readers.tables import CsvReader, ExcelReader, ParquetReader
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.wording import told
 from fedmed_desktop.wording.remarks import remark_sentence
@@ -73,6 +81,16 @@ def parquet(**columns: Any) -> Write:
     return write
 
 
+def docbin(path: Path) -> None:
+    from spacy.tokens import Doc, DocBin, Span
+    from spacy.vocab import Vocab
+
+    doc = Doc(Vocab(), words=["a", "pain", "x"])
+    doc.spans["sc"] = [Span(doc, 0, 2, label="p")]
+    doc.ents = [Span(doc, 1, 2, label="q")]
+    DocBin(docs=[doc]).to_disk(path)
+
+
 def workbook(**sheets: list[list[str | float | None]]) -> Write:
     return lambda path: write_workbook(path, sheets)
 
@@ -85,6 +103,7 @@ TITLE = f"1|t|{SECRET} has pain.\n"
 # name, what is written, row (None: the document or folder itself; "file": nothing of the file can be read), sentence
 CASES: list[tuple[str, Write, int | str | None, str]] = [
     ("brat", brat(SECRET, "T1 Drug 0 3 Mrs\n"), None, "line 1: there is no tab after its first word"),
+    ("brat", brat(SECRET, "\tDrug 0 3\tMrs\n"), None, "line 1: there is no tab after its first word"),
     ("brat", brat(SECRET, "T1\tDrug 0\tMrs\n"), None, "line 1: it is not a type and two offsets"),
     ("brat", brat(SECRET, "\nT1\tDrug 0 3;5\tMrs\n"), None, "line 2: it is not a type and two offsets"),
     ("brat", brat(SECRET, "T1\tDrug 0 3\tMr.\n"), None, "entity 1, offsets 0 to 3: the characters there are not"),
@@ -119,6 +138,7 @@ CASES: list[tuple[str, Write, int | str | None, str]] = [
     ("n.txt", file(TITLE + "1\t0\t3\tMr.\tD\tX\n"), 1, "offsets 0 to 3: the characters there are not"),
     ("n.txt", file(TITLE + "1 0 3 Mrs D X\n"), 1, "line 2: it is neither .* nor cells with tabs"),
     ("n.txt", file(TITLE + "2\t0\t3\tMrs\tD\tX\n"), 1, "line 2: its id is not the document's"),
+    ("n.txt", file(f"{TITLE}\n2|a|Only\n"), 2, r"line 3: there is no \|t\| line of this document"),
     ("n.txt", file(TITLE + "1|t|Again\n"), 1, r"line 2: there is a \|t\| line already"),
     ("n.txt", file(TITLE + "1\t0\tthree\tMrs\tD\tX\n"), 1, "line 2: it is not start, end, mention and type"),
     ("n.txt", file(TITLE + "1\t0\t3\tMrs\n"), 1, "line 2: it is neither a mention nor a relation"),
@@ -135,6 +155,8 @@ CASES: list[tuple[str, Write, int | str | None, str]] = [
     ("n.csv", file(f"{SECRET} was born 1.2.1950,ward 7\nMr X,ward 8\n"), "file", "first row does not look like names"),
     ("n.csv", file("id,text\n1,a\x00b\n"), "file", "it holds zero bytes"),
     ("n.csv", file(" \n\n"), "file", "it is empty"),
+    ("n.csv", file(b"\xef\xbb\xbfid,text\n1,\x80\n"), "file", "a byte near its beginning is not UTF-8"),
+    ("n.csv", file(b"\xff\xfei\x00d\x00,\x00\x00\xd8x\x00"), "file", "a byte near its beginning is not UTF-16"),
     ("n.csv", file(gzip.compress(b"id,text\n")), "file", "compressed with gzip, but its name"),
     ("n.csv.gz", file(gzip.compress(b"id,text\n1,pain\n" * 999, mtime=0)[:-20]), "file", "cut off or damaged"),
     ("n.csv", file("question,options,answer\nWhich?,a|b,z\n"), 2, "its answer is neither one of the options nor"),
@@ -177,6 +199,55 @@ def test_that_a_malformed_file_is_told_with_its_row_and_none_of_its_words(
         assert where == name or (name == "brat" and where in ("d.txt", "d.ann"))
     assert re.search(words, said), said
     assert "Secret" not in said
+
+
+EXAMPLES: dict[str, bytes] = {
+    "n.xml": f'<?xml version="1.0"?><collection>{GOOD}{GOOD}</collection>'.encode(),
+    "n.json": json.dumps(
+        {"documents": [passage(annotations=[mention(0, 3, "Mrs")], relations=[{"nodes": []}])]}
+    ).encode(),
+    "n.txt": f"{TITLE}1|a|More.\n1\t0\t3\tMrs\tD\tX|Y\n1\tCID\tX\tY\n".encode(),
+    "n.csv": b'id,text,codes,options,answer,entities\n1,"a ""b""",E11.9;I10,a|b,a,"[{""start"":0}]"\n2,b,,,,\n',
+    "brat": b"T1\tD 0 3\tMrs\nT2\tX 0 1;2 3\tM s\nR1\tr Arg1:T1 Arg2:T2\nE1\tX:T2 A:T1\n#1\tN T1\tx\n",
+}
+READ_AS: dict[str, Reader] = {
+    "n.xml": BiocXmlReader(),
+    "n.json": BiocJsonReader(),
+    "n.txt": PubtatorReader(),
+    "n.csv": CsvReader(),
+    "brat": BratReader(),
+}
+WRITTEN: dict[str, tuple[Reader, Write]] = {
+    "n.parquet": (ParquetReader(), parquet(text=["a", "b"], codes=[["E11.9"], None])),
+    "n.xlsx": (ExcelReader(), workbook(A=[["id", "text"], [1, "a"], [2, "b"]])),
+    "n.spacy": (DocBinReader(), docbin),
+}
+
+
+@pytest.mark.parametrize("name", [*EXAMPLES, *WRITTEN])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 3), st.binary(max_size=3)), min_size=1))
+def test_that_damage_anywhere_is_an_outcome_and_never_a_crash(
+    name: str, changes: list[tuple[int, int, bytes]], tmp_path: Path
+) -> None:
+    path, whole = tmp_path / name, tmp_path / f"whole-{name}"
+    reader = WRITTEN[name][0] if name in WRITTEN else READ_AS[name]
+    if name in WRITTEN and not whole.exists():
+        WRITTEN[name][1](whole)
+    damaged = bytearray(whole.read_bytes() if name in WRITTEN else EXAMPLES[name])
+    damaged = bytearray(zlib.decompress(damaged)) if name == "n.spacy" else damaged
+    for place, lost, new in changes:
+        at = place % (len(damaged) + 1)
+        damaged[at : at + lost] = new
+    if name == "brat":
+        path.mkdir(exist_ok=True)
+        file(SECRET)(path / "d.txt")
+        file(bytes(damaged))(path / "d.ann")
+    else:
+        file(zlib.compress(damaged) if name == "n.spacy" else bytes(damaged))(path)
+    with contextlib.suppress(UserFacingError):
+        for record in reader.read(path):
+            assert record.note or record.refusal
 
 
 def test_that_rows_after_a_bad_one_are_still_read(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def _annotate(marked: Marked, lines: str) -> None:
         if not (line := line.removesuffix("\r")).strip():
             continue
         name, _, rest = line.partition("\t")
-        if not rest:
+        if not rest or not name:
             raise Refused("malformed", f"line {number}: there is no tab after its first word")
         if name[0] in _OTHERS:
             others[_OTHERS[name[0]]] += 1

@@ -25,7 +25,7 @@ def concepts_of(cell: str) -> Iterator[str]:
             yield whole
             # MESH:D003866 is D003866 in the rows of relations; a number alone may be of any vocabulary.
             bare = whole.rpartition(":")[2]
-            if bare != whole and not bare.isdigit():
+            if bare != whole and not bare.isdecimal():
                 yield bare
 
 

@@ -46,7 +46,10 @@ def dialect_of(path: Path, said_text: str | None = None) -> tuple[Dialect, tuple
     with opened(path) as file:
         encoding, guess = _encoding(file, path)
     with opened(path) as file, _as_text(file, encoding) as text:
-        sample = text.read(_SAMPLE)
+        try:
+            sample = text.read(_SAMPLE)
+        except UnicodeDecodeError:
+            raise unreadable(path.name, f"a byte near its beginning is not {named(encoding)}") from None
     if "\x00" in sample:
         raise unreadable(path.name, "it holds zero bytes: this is not a text file")
     if not sample.strip():
@@ -170,6 +173,8 @@ def _encoding(file: BinaryIO, path: Path) -> tuple[str, bool]:
             try:
                 decoder.decode(block)
             except UnicodeDecodeError:
+                if encoding == "utf-8-sig":
+                    return encoding, False  # its mark says so: what is not is damaged, and told with its row
                 return encoding_of(block + file.read(_BLOCK))
             block = file.read(_BLOCK)
     except ValueError as error:

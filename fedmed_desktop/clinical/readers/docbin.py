@@ -83,6 +83,14 @@ def _bytes(path: Path) -> bytes:
 
 
 def _marked(doc: Doc, name: str) -> Marked:
+    """The Doc as a note. Raises Refused."""
+    try:
+        return _spans(doc, name)
+    except (ValueError, KeyError, IndexError):
+        raise Refused("malformed", "a span is outside the text, or its label is not in the file") from None
+
+
+def _spans(doc: Doc, name: str) -> Marked:
     """Entities, and the spans of all groups; a Doc has none of its own where it was only tokenised."""
     marked = Marked({"id": name, "text": doc.text})
     spans = [*doc.ents, *(span for _, group in sorted(doc.spans.items()) for span in group)]

@@ -94,17 +94,19 @@ def _marked(document: _Document) -> Marked:
         if len(cells) < 4 or "t" not in parts:
             raise Refused("malformed", f"line {number}: it is neither |t|, |a| nor cells with tabs between them")
         _same_document(marked, cells[0], number)
-        if len(cells) >= 5 and cells[1].isdigit():
+        if len(cells) >= 5 and cells[1].isdecimal():
             mention = _mention(cells, len(mentions) + 1, number)
             mentions.append(mention)
             for concept in set(concepts_of(cells[5] if len(cells) > 5 else "")):
                 concepts.setdefault(concept, []).append(mention)
-        elif len(cells) in (4, 5) and not cells[1].lstrip("-").isdigit():
+        elif len(cells) in (4, 5) and not cells[1].lstrip("-").isdecimal():
             relations.append((cells[2].strip(), cells[3].strip(), cells[1]))
         else:
             raise Refused("malformed", f"line {number}: it is neither a mention nor a relation")
+    if "t" not in parts:
+        raise Refused("malformed", f"line {document.lines[0][0]}: there is no |t| line of this document")
     # One character stands between title and abstract, also where there is no abstract.
-    marked.data["text"] = f"{parts['t']}\n{parts['a']}" if "a" in parts else parts.get("t", "")
+    marked.data["text"] = f"{parts['t']}\n{parts['a']}" if "a" in parts else parts["t"]
     links = [nearest(concepts, *relation) for relation in relations]
     marked.mentions, marked.relations = mentions, [link for link in links if link]
     if dropped := len(links) - len(marked.relations):
@@ -120,6 +122,6 @@ def _same_document(marked: Marked, name: str, number: int) -> None:
 
 
 def _mention(cells: list[str], count: int, number: int) -> Mention:
-    if not cells[2].isdigit() or max(len(cells[1]), len(cells[2])) > 12 or not cells[4].strip():
+    if not cells[2].isdecimal() or max(len(cells[1]), len(cells[2])) > 12 or not cells[4].strip():
         raise Refused("malformed", f"line {number}: it is not start, end, mention and type of a mention")
     return Mention(f"T{count}", int(cells[1]), int(cells[2]), cells[4].strip(), cells[3])

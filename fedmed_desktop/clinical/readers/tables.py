@@ -78,12 +78,13 @@ class ParquetReader:
     def _open(self, path: Path) -> tuple[polars.LazyFrame, Columns]:
         import polars
 
+        # A damaged file makes its Rust code panic, which is no Exception.
         try:
             if path.stat().st_size < 12:
                 raise unreadable(path.name, "it is empty or cut off")
             frame = polars.scan_parquet(path, glob=False)
             header = frame.collect_schema().names()
-        except (polars.exceptions.PolarsError, OSError) as error:
+        except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
             raise _not_parquet(path, error) from None
         return frame, _usable(path, header, guessed(header, self.said))
 
@@ -95,7 +96,7 @@ class ParquetReader:
             for first in range(0, total, _BATCH):
                 part = frame.select(header).slice(first, _BATCH).collect()
                 yield from enumerate(part.iter_rows(), first + 1)
-        except (polars.exceptions.PolarsError, OSError) as error:
+        except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
             raise _not_parquet(path, error) from None
 
 
@@ -194,7 +195,7 @@ def _bounded(path: Path) -> None:
                     unpacked = sum(part.file_size for part in packed.infolist())
                 if unpacked > _MOST_UNPACKED:
                     raise unreadable(path.name, f"unpacked it is over {_MOST_UNPACKED // 2**30} GB; save it as CSV")
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
         raise unreadable(path.name, "it is not an Excel workbook, or damaged") from None
     except OSError as error:
         raise unreadable(path.name, reason_of(error), retryable=True) from None
@@ -207,7 +208,7 @@ def _excel_reason(message: str) -> str:
     return "it is not an Excel workbook, or damaged"
 
 
-def _not_parquet(path: Path, error: Exception) -> UserFacingError:
+def _not_parquet(path: Path, error: BaseException) -> UserFacingError:
     if isinstance(error, OSError) and error.errno is not None:
         return unreadable(path.name, reason_of(error), retryable=True)
     return unreadable(path.name, "it is not a Parquet file, or damaged")
