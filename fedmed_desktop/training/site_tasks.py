@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..clinical import AnswerForm, Note
-from ..clinical.tasks import Entities, Questions, Relations, Summaries, Task
+from ..clinical.tasks import Codes, Entities, Questions, Relations, Summaries, Task
 from ..federation.spec import FederationSpec
 from ..scores import TaskName
 
@@ -20,6 +20,8 @@ def made_tasks(
         made.append(Entities(types, form))
     if "relations" in names:
         made.append(Relations(types, modifiers))
+    if "codes" in names:
+        made.append(Codes())
     if "questions" in names:
         made.append(Questions())
     if "summaries" in names:

@@ -8,9 +8,9 @@ DIR holds `codiesp_icd10.jsonl.gz`: case reports of CodiEsp with the codes that 
 English is machine translation, coders coded the Spanish, and the bundled model's starting weights have read these texts
 without their codes. `dev` is for reporting; every constant was chosen on `train`.
 
-Rows: `BM25` reads no model. `zero-shot` ranks the candidates by the likelihoods of the bundled model (or of --model) too.
-`taught` is that model after `--steps` of LoRA on the codes of the first N training notes, at one site. Recall and MAP are
-means over notes; F1 is of the codes that would be given, over pooled counts.
+Rows: `BM25` asks no model. `zero-shot` ranks the candidates by the likelihoods of the bundled model (or of --model) as
+well. `taught` is that model after `--steps` of LoRA on the codes of the first N training notes, at one site. Recall and
+MAP are means over notes; F1 is of the codes that would be given, over pooled counts.
 
 Times are of fresh processes (`load`: the table and its index, without Python's own start) and of one note after another
 (`answer`); CPU seconds beside wall seconds, since other programs may be running. `--check` ends with status 1 where
