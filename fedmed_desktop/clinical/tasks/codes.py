@@ -26,7 +26,7 @@ from ..prompts import shown
 from .task import Answer, Asked, Prediction
 
 OFFERED: Final = 30  # candidates of a note, so that a model reads some 3,000 tokens for it
-LIKELIHOOD: Final = 0.25
+LIKELIHOOD: Final = 0.3
 CHOSEN: Final = math.log(4.0)
 
 
