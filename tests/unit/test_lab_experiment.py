@@ -104,7 +104,11 @@ def test_that_the_help_names_every_experiment_that_comes_with_the_program(capsys
         (ENCODER + '[encoder]\nkinds = ["alone", "alone"]\n', "encoder.kinds", "twice"),
         (ENCODER + "[encoder]\nfreeze_embeddings = true\n", "encoder.freeze_embeddings", "have learnt nothing yet"),
         (ENCODER + "[encoder]\nlearning_rat = 1\n", "encoder.learning_rat", "learning_rate, max_tokens, model"),
-        ('tasks = ["entities", "relations"]\n' + ENCODER, "(whole file)", "marks entities only"),
+        (
+            'tasks = ["entities", "relations"]\nmodifiers = ["severity"]\n' + ENCODER,
+            "(whole file)",
+            "marks entities only",
+        ),
         (METHOD + 'label = "encoder FedAvg"\n', "(whole file)", "a baseline's name"),
         (METHOD + "[hardware]\nspeeds = [2.0]\n", "hardware.speeds.1", "less than or equal to 1"),
         (METHOD + "[hardware]\ncaps = [0]\n", "hardware.caps.1", "greater than 0"),
