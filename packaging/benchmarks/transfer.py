@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Updates in fewer bits: what packing loses of real updates, how large they are for an 8B model, and how fast it goes.
 
-    PYTHONPATH=. .venv/bin/python packaging/benchmarks/transfer.py [--updates FOLDER] [--blocks 64] [--check]
+    PYTHONPATH=. .venv/bin/python packaging/benchmarks/transfer.py [--updates FOLDER] [--blocks 64,128] [--check]
 
 Real updates: three sites train the bundled model on the bundled notes for three rounds (lab experiment "transfer", its
 first tuning seed, losses alone); FOLDER keeps them, so that a second run only packs. The error of an update is
 |delta W as decoded - delta W as trained| / |delta W as trained - delta W of the start|. Code books of 16 levels beside
 the one in use: "uniform" (15 even steps) and "halves" (quantiles of a normal distribution, as NF4, but with both sides
-alike). The 8B shape is Llama-3.1-8B's with rank 16 on its seven linears; its values are random. Prints two tables and
-JSON; `--check` ends with status 1 where 4 bits need 0.2 % of the full model or more.
+alike). The 8B shape, in blocks of the first size, is Llama-3.1-8B's with rank 16 on its seven linears; its values are
+random. Prints two tables and JSON; `--check` ends with status 1 where 4 bits need 0.2 % of the full model or more.
 """
 
 from __future__ import annotations
@@ -127,15 +127,15 @@ def lost(pairs: Sequence[tuple[Adapter, Adapter]], block: int) -> list[dict[str,
 
 
 def _sent(start: Adapter, trained: Adapter, packing: Packing, levels: Float32) -> tuple[Adapter, int]:
+    blob, adapter = packed(trained, start, packing, BOTH)
     if levels is LEVELS:
-        blob, adapter = packed(trained, start, packing, BOTH)
         return adapter, len(blob)
     modules = {}
     for name, module in trained.items():
         ends = (module.B, start[name].B), (module.A, start[name].A)
         b, a = (begun + _through(after - begun, packing, levels) for after, begun in ends)
         modules[name] = Module(b, a, module.scale)
-    return Adapter(modules), 0
+    return Adapter(modules), len(blob)
 
 
 def _through(change: Float32, packing: Packing, levels: Float32) -> Float32:

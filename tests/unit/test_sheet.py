@@ -17,7 +17,7 @@ from fedmed_desktop.desktop.approvals.receipts import receipts
 from fedmed_desktop.desktop.approvals.sheet import expiry, grouped, last_norm, sheet
 from fedmed_desktop.events import PhaseChanged
 from fedmed_desktop.federation import Evidence, Report
-from fedmed_desktop.federation.plan import ControlVariate, Orthogonal
+from fedmed_desktop.federation.plan import ControlVariate, Orthogonal, TransferSettings
 from fedmed_desktop.scores import Counts, Scores, TaskScores
 from tests.parts.approval import ADDRESS, AFTER, BEFORE, NOW, REASON, Counted, Site, site_in
 
@@ -177,6 +177,10 @@ def test_that_each_part_is_named_and_what_the_method_keeps_here_is_said(site: Si
     assert dict(shown.numbers)["sha256 of change of control variate"] == scaffold.update.parts["control"].sha256
     assert shown.hash == scaffold.sha256, "of two parts, the fingerprint is over both"
     assert "control variate" in shown.stays and "add up to it" in shown.stays
+    packed = sheet(site.trained(6, transfer=TransferSettings(dtype="int4")), site.desk)
+    assert lines(packed.leaves)["Form"] == "difference, 4 bits" and "Form" not in lines(usual.leaves)
+    assert packed.stays.startswith("What rounding took from your earlier updates leaves with this one")
+    assert sheet(site.trained(7, transfer=TransferSettings(dtype="int8", feedback=False)), site.desk).stays == ""
     own_b = sheet(site.trained(4, own=("B",)), site.desk)
     assert lines(own_b.leaves)["Adapter"].startswith("factor A only, ")
     assert own_b.stays.startswith("Factor B of your adapter")

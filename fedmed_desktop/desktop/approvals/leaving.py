@@ -16,6 +16,11 @@ from .card_row import Line
 FEW: Final = 5
 
 _PARTS: Final = {"adapter": later("adapter"), "control": later("change of control variate")}
+_FORMS: Final = {
+    "bfloat16": later("difference, 16 bits"),
+    "int8": later("difference, 8 bits"),
+    "int4": later("difference, 4 bits"),
+}
 # What a histogram counts -> its rows in the table.
 _COUNTED: Final = {
     "specialties": later("notes of specialty {name}"),
@@ -48,16 +53,22 @@ def _parts(entry: Entry) -> list[Line]:
     parts, shared = entry.update.parts, entry.plan.shared
     if not parts:
         return [Line(tr("Adapter"), tr("none, scores only"))]
+    lines = _form(entry.plan)
     if len(parts) == 1 and len(shared) > 1:
         size = entry.update.size
-        return [Line(tr("Size"), megabytes(size), full=tr("%n byte(s)", "", size))]
-    lines = []
+        return [Line(tr("Size"), megabytes(size), full=tr("%n byte(s)", "", size)), *lines]
     for name, part in sorted(parts.items()):
         is_half = name == "adapter" and len(shared) == 1
         half = tr("factor {factor} only, {size}") if is_half else "{size}"
         sizes = [half.format(factor=shared[0], size=s) for s in (megabytes(part.size), tr("%n byte(s)", "", part.size))]
         lines.append(Line(_capital(part_name(name)), sizes[0], full=sizes[1]))
     return lines
+
+
+def _form(plan: Plan) -> list[Line]:
+    """The form of an update that does not travel as it is."""
+    dtype = plan.transfer.dtype
+    return [] if dtype == "float32" else [Line(tr("Form"), tr(_FORMS[dtype]))]
 
 
 def part_name(name: str) -> str:
@@ -85,6 +96,15 @@ def stays(plan: Plan) -> str:
     if plan.variate and plan.kind == "train":
         return tr("Your control variate: its change in this round leaves, and the changes of all rounds add up to it.")
     return ""
+
+
+def rounding(plan: Plan) -> str:
+    """A sentence about what rounding takes and brings along, which nobody sees in the numbers; "" where nothing is."""
+    if plan.kind != "train" or not plan.transfer.feeds_back:
+        return ""
+    return tr(
+        "What rounding took from your earlier updates leaves with this one; what it takes now stays for the next."
+    )
 
 
 def few(report: Report) -> str:

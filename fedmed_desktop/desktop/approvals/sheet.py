@@ -18,7 +18,7 @@ from ..work.desk import Desk
 from ..work.progress import duration
 from .card_row import Line, Word
 from .drift import NO_REFERENCE, NOT_MEASURED, differs, semantic, unmeasured
-from .leaving import few, leaves, numbers, part_name, stays
+from .leaving import few, leaves, numbers, part_name, rounding, stays
 
 # An update so many times as large as the site's last one must be acknowledged by itself; inferred.
 NORM_FAR_OUT: Final = 3.0
@@ -84,7 +84,7 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
         environment=desk.spec.environment.upper() if desk.spec else "",
         hash=shown_hash(entry),
         leaves=leaves(entry, desk.spec, address),
-        stays=stays(entry.plan),
+        stays=together(stays(entry.plan), rounding(entry.plan)),
         worth_on=_worth_on(notes, scored),
         worth=_worth(report, entry.evidence, is_certain=notes is not None and notes >= ENOUGH_NOTES),
         differs=differs(entry, desk.spec),

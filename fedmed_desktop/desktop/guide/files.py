@@ -20,6 +20,7 @@ UNDER: Final = {
     "carried": "hosting",
     "deadlines": "hosting",
     "screening": "hosting",
+    "transfer": "hosting",
     "lab": "hosting",
     "architecture": "hosting",
 }
