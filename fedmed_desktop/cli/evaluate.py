@@ -39,10 +39,11 @@ def run(argv: list[str]) -> int:
     form = spec.answer_form if spec else options.answer_form
     tasks = tasks_of(notes, tuple(options.task or (spec.tasks if spec else ())), types, modifiers, form)
     settings = spec.training if spec else WINDOW
+    prompting = spec.prompt if spec else options.prompt
     base = LoadedBase(resolve_model(options.model), threads=options.threads)
     results: dict[str, list[NoteResult]] = {}
     for name, adapter in {BASE: None, **adapters}.items() if options.with_base or not adapters else adapters.items():
-        request = EvaluationRequest(notes, tasks, adapter, settings=settings)
+        request = EvaluationRequest(notes, tasks, adapter, settings=settings, prompting=prompting)
         with console.status(f"{name}: reading {len(notes)} notes") as status:
 
             def told(done: int, total: int, name: str = name) -> None:
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--federation", type=Path, metavar="SPEC", help="take types, tasks and lengths from this file")
     parser.add_argument("--types-file", type=Path, metavar="FILE", help="types map (default: types.toml beside them)")
     parser.add_argument("--answer-form", choices=("html", "json"), default="html", help="default html")
+    parser.add_argument("--prompt", choices=("plain", "chat"), default="plain", help="chat: by the base's own template")
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all but one)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write scores.json and the predictions there")
     return parser

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`--new-federation`: write a federation's specification and first adapter. No torch."""
+"""`--new-federation`: write a federation's specification and first adapter. No torch, but for a chat template."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def run(argv: list[str]) -> int:
         tasks=options.task,
         types=types,
         modifiers=_names(options.modifiers),
+        prompt=options.prompt,
         rounds=options.rounds,
         method={"name": options.method} | needs.method,
         training={"steps": options.steps} if options.steps else {"epochs": options.epochs},
@@ -58,6 +59,8 @@ def _model_folder(model: Path) -> Path:
 def _print_outcome(path: Path, spec: FederationSpec, needs: _Needs) -> None:
     print(f"Wrote {path} and the first adapter beside it. Look through the file: it is what all sites agree on.")
     print(f"The settings of the method {spec.method.name} are in it, under [method].")
+    if spec.prompt == "chat":
+        print("Prompts go through the base model's own chat template, which every site must have.")
     for note in needs.notes:
         print(note)
     if count := len(spec.shared_notes):
@@ -142,6 +145,13 @@ def _parser() -> argparse.ArgumentParser:
         "codes, of ICD-10-CM; questions; summaries; or text alone, which needs no labels",
     )
     parser.add_argument("--modifiers", metavar="A,B", help="modifiers for the task relations, such as dosage,route")
+    parser.add_argument(
+        "--prompt",
+        choices=["plain", "chat", "auto"],
+        default="auto",
+        help="prompts as they are, or through the base model's chat template (default auto: chat for a model that was "
+        "tuned with its template)",
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
     parser.add_argument("--name", default="New federation")
     parser.add_argument(

@@ -67,4 +67,6 @@ def make_scorer(spec: FederationSpec, model: str, notes: Path, most: int) -> Sco
     settings, tasks = spec.training, site_tasks(spec, chosen, types)
     if spec.types and not tasks:
         raise UserFacingError("training.no_notes", split="first")
-    return SharedNotesScorer(LoadedBase(folder, state=state), chosen, tasks, settings.max_tokens, settings.loss_on)
+    return SharedNotesScorer(
+        LoadedBase(folder, state=state), chosen, tasks, settings.max_tokens, settings.loss_on, spec.prompt
+    )

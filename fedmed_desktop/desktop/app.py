@@ -147,6 +147,7 @@ class Workshop:
                     request.text_tokens,
                     loaded.frozen if loaded else None,
                     loaded.personal if loaded else None,
+                    request.prompting,
                 )
             except UserFacingError as error:
                 plain = in_plain_words(error)

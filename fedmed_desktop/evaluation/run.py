@@ -13,6 +13,7 @@ from ..federation import Control, TrainingSettings
 from ..lora import Adapter
 from ..scores import TASKS, TaskName, TaskScores
 from ..training.batches import Encoder
+from ..training.chat import Prompting
 from ..training.evaluation import Evaluator
 from ..training.loading import LoadedBase
 from ..training.site_tasks import made_tasks
@@ -45,6 +46,7 @@ class EvaluationRequest:
     frozen: Adapter | None = None
     personal: Adapter | None = None
     settings: TrainingSettings = field(default=WINDOW)
+    prompting: Prompting = "plain"
 
 
 def tasks_of(
@@ -79,7 +81,7 @@ def evaluate(
     control = control or Control()
     model = base.get()
     model.use_threads()
-    encoder = Encoder(model.tokenizer, request.tasks)
+    encoder = Encoder(model.tokenizer, request.tasks, request.prompting)
     model.lora.attach(request.adapter, request.frozen, request.personal)
     questions = encoder.encode(request.notes, min(request.settings.max_tokens, model.context), reading=True)
     if not questions.items:

@@ -34,10 +34,12 @@ class BaseModelSpec(Frozen):
     """The base model that every site must have, and its adapted linears: name -> (d, k), outputs and inputs.
 
     `weights`: how many numbers it holds in all; None in specifications of earlier versions.
+    `chat_template`: identity of its template as prompts show it, where they go through one (training.chat).
     """
 
     fingerprint: Sha256
     initial: Sha256
+    chat_template: Sha256 | None = None
     modules: dict[str, tuple[PositiveInt, PositiveInt]] = Field(min_length=1)
     weights: PositiveInt | None = None
 

@@ -157,6 +157,7 @@ class CellRun:
                 "types": experiment.types,
                 "modifiers": experiment.modifiers,
                 "answer_form": experiment.answer_form,
+                "prompt": experiment.prompt,
                 "rounds": experiment.rounds,
                 "seed": cell.seed,
                 "base": base,

@@ -59,6 +59,7 @@ class Experiment(Frozen):
     types: tuple[Type, ...] = Field((), validate_default=True)
     modifiers: tuple[Type, ...] = Field((), validate_default=True)
     answer_form: AnswerForm = "html"
+    prompt: Literal["plain", "chat"] = "plain"
     rounds: int = Field(3, ge=1, le=10_000)
     seeds: tuple[Seed, ...] = Field((1,), min_length=1)
     tuning_seeds: tuple[Seed, ...] = ()

@@ -48,6 +48,18 @@ def fingerprint(folder: Path) -> str:
     return hashlib.sha256("\n".join(sorted(map(_file_sha256, paths))).encode()).hexdigest()
 
 
+def has_chat_template(folder: Path) -> bool:
+    """True if the model folder names a chat template. Raises UserFacingError like `fingerprint`."""
+    with _readable(folder):
+        if any((folder / name).exists() for name in ("chat_template.jinja", "chat_template.json")):
+            return True
+        settings = folder / "tokenizer_config.json"
+        try:
+            return bool(settings.is_file() and json.loads(settings.read_text("utf-8")).get("chat_template"))
+        except (ValueError, AttributeError):
+            return False
+
+
 def file_state(folder: Path) -> FileState:
     """Names, sizes and times of the model's files, which change when one is replaced; does not read the files.
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..errors import UserFacingError
 from ..lora.base_model import weight_files
 from .adapters import LoraSlot
+from .chat import end_of_turn
 from .device import Device, default_threads
 
 transformers.utils.logging.disable_progress_bar()
@@ -102,9 +103,14 @@ class BaseModel:
 
     @property
     def end_tokens(self) -> frozenset[int]:
-        """Tokens that end an answer: the tokenizer's end of text and those that the model's settings name."""
+        """Tokens that end an answer: the tokenizer's end of text, its template's, and those that the model's settings
+        name."""
         named = getattr(self.model.generation_config, "eos_token_id", None)
-        ids = {self.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
+        ids = {
+            self.tokenizer.eos_token_id,
+            end_of_turn(self.tokenizer),
+            *(named if isinstance(named, list) else [named]),
+        }
         return frozenset(i for i in ids if i is not None)
 
     def selected_logits(self, selected: Tensor, **inputs: Any) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..clinical import Note
 from ..clinical.tasks import Asked, Task
+from .chat import Prompting, chat_frame
 from .plain_text import text_tokens
 
 _SORTED_BATCHES: Final = 32
@@ -23,10 +24,10 @@ _SORTED_BATCHES: Final = 32
 
 @dataclass(frozen=True)
 class Example:
-    """One prompt about a piece of a note, and its answer, as tokens; the answer ends with the end of text.
+    """One prompt about a piece of a note, and its answer, as tokens; the answer ends with the end of text or turn.
 
     The first token of an answer without a prompt is no label: nothing stands before it that could tell it. `options`
-    are answers to choose from, without the end of text.
+    are answers to choose from, without that end.
     """
 
     asked: Asked
@@ -81,13 +82,15 @@ class Examples:
 class Encoder:
     """Tokenises prompt and answer apart, so that training and generation see the same prompt tokens.
 
-    Without tasks there is no prompt: the note itself is learnt, to its last token.
+    Without tasks there is no prompt: the note itself is learnt, to its last token. `prompting` "chat" puts prompts
+    through the tokenizer's template. Raises UserFacingError where that cannot be used.
     """
 
-    def __init__(self, tokenizer: Any, tasks: Sequence[Task]) -> None:
+    def __init__(self, tokenizer: Any, tasks: Sequence[Task], prompting: Prompting = "plain") -> None:
         self._tokenizer = tokenizer
         self._tasks = tuple(tasks)
-        self._end = tokenizer.eos_token_id
+        self._frame = chat_frame(tokenizer) if prompting == "chat" and tasks else None
+        self._end = self._frame.end if self._frame else tokenizer.eos_token_id
         start = tokenizer.bos_token_id
         # Only where the tokenizer puts it there itself: Llama's does, Qwen's does not.
         begins = tokenizer("a")["input_ids"][0] == start
@@ -95,6 +98,8 @@ class Encoder:
 
     def prompt(self, prompt: str) -> tuple[int, ...]:
         """Tokens of a whole prompt, of which no word becomes a special token."""
+        if self._frame:
+            return (*self._frame.before, *self._tokens(prompt.rstrip()), *self._frame.after)
         return (*self._start, *self._tokens(prompt))
 
     def length(self, text: str) -> int:

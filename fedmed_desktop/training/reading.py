@@ -23,6 +23,7 @@ from ..federation.work import Control, Stopped
 from ..lora import Adapter
 from .base import BaseModel
 from .batches import Encoder
+from .chat import Prompting
 from .generation import Request, TokenText, answer_limit, folded_if_small, stream
 from .loading import LoadedBase
 
@@ -50,6 +51,7 @@ class NoteReader:
         text_tokens: int | None = None,
         frozen: Adapter | None = None,
         personal: Adapter | None = None,
+        prompting: Prompting = "plain",
     ) -> Reading:
         """Entities of `types` in the note, by the base alone (adapter None) or with the adapters.
 
@@ -71,7 +73,8 @@ class NoteReader:
             base.use_threads()
             base.lora.attach(adapter, frozen, personal)
             with folded_if_small(base):
-                job = _Job(base, types, form, settings or ReadingSettings(), text_tokens, account, control.check)
+                lengths = settings or ReadingSettings()
+                job = _Job(base, types, form, lengths, text_tokens, account, control.check, prompting)
                 job.read(text)
             return account.end("finished")
         except Stopped:
@@ -140,10 +143,11 @@ class _Job:
         text_tokens: int | None,
         account: _Account,
         check: Callable[[], None],
+        prompting: Prompting,
     ) -> None:
         self._base, self._types, self._form, self._settings = base, tuple(types), form, settings
         self._task = Entities(types, form)
-        self._encoder = Encoder(base.tokenizer, [self._task])
+        self._encoder = Encoder(base.tokenizer, [self._task], prompting)
         self._text_tokens = text_tokens
         self._account, self._check = account, check
 

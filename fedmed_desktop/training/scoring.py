@@ -12,6 +12,7 @@ from ..federation.spec import FederationSpec
 from ..federation.work import Control
 from ..lora import Adapter
 from .batches import Encoder
+from .chat import Prompting
 from .evaluation import Evaluator
 from .loading import LoadedBase
 
@@ -29,10 +30,12 @@ class SharedNotesScorer:
         tasks: Sequence[Task],
         max_tokens: int,
         loss_on: Literal["answer", "all"] = "answer",
+        prompting: Prompting = "plain",
     ) -> None:
         self._base, self._notes, self._tasks = base, tuple(notes), tuple(tasks)
         self._max_tokens: int = max_tokens
         self._loss_on: Literal["answer", "all"] = loss_on
+        self._prompting: Prompting = prompting
         self._evaluator: Evaluator | None = None
 
     def loss(self, adapter: Adapter, frozen: Adapter | None = None, control: Control | None = None) -> float:
@@ -43,7 +46,7 @@ class SharedNotesScorer:
         base = self._base.get()
         base.use_threads()
         if self._evaluator is None:
-            self._evaluator = Evaluator(base, Encoder(base.tokenizer, self._tasks))
+            self._evaluator = Evaluator(base, Encoder(base.tokenizer, self._tasks, self._prompting))
         base.lora.attach(adapter, frozen)
         check = (control or Control()).check
         return self._evaluator.loss_of(self._notes, self._max_tokens, self._loss_on, check)

@@ -26,6 +26,7 @@ from ..lora.rotation import rotated
 from ..scores import Scores
 from .base import BaseModel
 from .batches import Encoder, Examples
+from .chat import Prompting, checked_frame
 from .checkpoints import Checkpoint
 from .evaluation import Evaluation, Evaluator
 from .evidence import evidence
@@ -76,15 +77,16 @@ class SiteTrainer:
         score_on: Literal["answers", "loss"] = "answers",
         shared: Sequence[Note] = (),
         shared_tasks: Sequence[Task] = (),
+        prompting: Prompting = "plain",
     ) -> None:
         self._base, self._site, self._notes = base, site, notes
         self.tasks = tuple(tasks)
-        self._encoder = Encoder(base.tokenizer, tasks)
+        self._encoder = Encoder(base.tokenizer, tasks, prompting)
         self._evaluator = Evaluator(base, self._encoder)
         self._share = share or ShareSettings()
         self._answers = score_on == "answers"
         self._shared = tuple(shared)
-        self._shared_evaluator = Evaluator(base, Encoder(base.tokenizer, shared_tasks or tasks))
+        self._shared_evaluator = Evaluator(base, Encoder(base.tokenizer, shared_tasks or tasks, prompting))
         self._encoded: dict[tuple[Split, int, bool], Examples] = {}
 
     @classmethod
@@ -105,6 +107,7 @@ class SiteTrainer:
         if not tasks and spec.tasks != ("text",):  # it would learn the text itself
             raise UserFacingError("training.no_labels", tasks=", ".join(spec.tasks))
         shared = shared_notes(spec) if spec.method.scored_by == "sites" and spec.shared_notes else []
+        checked_frame(base.tokenizer, spec.prompt, spec.base.chat_template)
         return cls(
             base,
             site,
@@ -114,6 +117,7 @@ class SiteTrainer:
             score_on=spec.score_on,
             shared=shared,
             shared_tasks=site_tasks(spec, shared, spec.types) or all_tasks(spec),
+            prompting=spec.prompt,
         )
 
     def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:

@@ -37,6 +37,8 @@ SENTENCES: Final = {
     "evaluation.adapter_twice": "Two adapters are both called {name}. Copy one of them to a folder of another name.",
     "evaluation.no_labels": "These notes have no labels for {tasks}. Choose notes that are annotated for it, or "
     "another task.",
+    "training.chat_template": "The base model's chat template cannot be used: {reason}. Choose another base model, or "
+    "found the federation with --prompt plain.",
     "training.context_too_short": "The base model can read only {context} tokens at a time, which is too few for the "
     "task and a line of text. Choose another base model.",
     "training.control_shape": "The control variate does not have the adapter's modules and ranks. Start a new "
@@ -55,6 +57,8 @@ SENTENCES: Final = {
     "causal language model that this version supports.",
     "training.no_bitsandbytes": "A 4-bit base model needs the package bitsandbytes, which is not installed. Install "
     "fedmed-desktop[gpu], or continue without 4 bits.",
+    "training.no_chat_template": "The base model has no chat template. Choose one that has, or found the federation "
+    "with --prompt plain.",
     "training.no_cuda": "No CUDA device was found. Check the driver, or train on the CPU.",
     "training.no_entities": "None of the {notes} {split} notes has an entity of the federation's types, so there is "
     "nothing to learn or to score. Check that the notes are annotated, under a key that is read (keys that are not: "
@@ -65,6 +69,8 @@ SENTENCES: Final = {
     "larger max_tokens.",
     "training.no_such_layer": "The base model has no linear layer {name}, which the adapter needs. Use the base "
     "model that the adapter was made for.",
+    "training.other_chat_template": "The base model here has another chat template than the federation's. Take "
+    "tokenizer_config.json and chat_template.jinja from where its host has them.",
     "training.out_of_memory": "The {device} does not have enough memory for one note. Choose a smaller base model, a "
     "4-bit base model, or a smaller max_tokens.",
 }

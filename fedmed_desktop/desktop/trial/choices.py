@@ -118,4 +118,5 @@ def request_for(
         lengths=spec.training if spec else ReadingSettings(),
         # The bundled model was trained on sentences.
         text_tokens=SENTENCE_TOKENS if model == bundled_model else None,
+        prompting=spec.prompt if spec else "plain",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -53,7 +54,7 @@ class TrialRequest:
     """Read `text` with the model in `model`: on each side with an adapter and what acts beside it, or without one.
 
     `types` are looked for; `form` and `lengths` are the federation's, or the usual ones. `text_tokens`: how much of the
-    note is read at once, where that should be less than fits.
+    note is read at once, where that should be less than fits. `prompting` "chat": through the model's own template.
     """
 
     text: str
@@ -63,3 +64,4 @@ class TrialRequest:
     form: AnswerForm
     lengths: Lengths
     text_tokens: int | None
+    prompting: Literal["plain", "chat"] = "plain"
