@@ -6,9 +6,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from ..federation import FederationSpec
 from ..federation.spec import SharedNote, shared_note
+from ..lora.base_model import has_chat_template
 from ..scores import TASKS
 from .numbers import positive, whole
 from .scoring import DEFAULT_NOTES, plain, typed
@@ -25,8 +27,10 @@ def run(argv: list[str]) -> int:
     from ..coordinator.founding import found_federation, write_federation
 
     shared = _shared_notes(options, types) if options.shared_notes else ()
+    model = _model_folder(options.model)
+    prompt, template = _prompting(model, options.prompt)
     spec, adapter = found_federation(
-        _model_folder(options.model),
+        model,
         {"rank": options.rank, "alpha": options.alpha},
         options.seed,
         name=options.name,
@@ -34,7 +38,8 @@ def run(argv: list[str]) -> int:
         tasks=options.task,
         types=types,
         modifiers=_names(options.modifiers),
-        prompt=options.prompt,
+        prompt=prompt,
+        chat_template=template,
         rounds=options.rounds,
         method={"name": options.method} | needs.method,
         training={"steps": options.steps} if options.steps else {"epochs": options.epochs},
@@ -54,6 +59,14 @@ def _model_folder(model: Path) -> Path:
     from ..training.base import resolve_model
 
     return resolve_model(str(model))
+
+
+def _prompting(model: Path, wanted: Literal["plain", "chat", "auto"]) -> tuple[str, str | None]:
+    if wanted == "plain" or (wanted == "auto" and not has_chat_template(model)):
+        return "plain", None
+    from ..training.chat import found_prompting
+
+    return found_prompting(model, wanted)
 
 
 def _print_outcome(path: Path, spec: FederationSpec, needs: _Needs) -> None:

@@ -15,7 +15,7 @@ from ..federation.plan import TrainingSettings
 from ..federation.spec import LoraSettings, checked_spec
 from ..files import make_folder, write_durably
 from ..lora import Adapter
-from ..lora.base_model import decoder_linears, fingerprint, has_chat_template, weight_count
+from ..lora.base_model import decoder_linears, fingerprint, weight_count
 from ..storage import BlobStore
 from ..storage.sides import check_side
 
@@ -23,37 +23,25 @@ SPEC_FILE = "federation.toml"
 
 
 def found_federation(
-    model: Path, lora: LoraSettings | Mapping[str, Any], seed: int, **settings: Any
+    model: Path, lora: LoraSettings | Mapping[str, Any], seed: int, chat_template: str | None = None, **settings: Any
 ) -> tuple[FederationSpec, Adapter]:
     """Makes a specification over all decoder linears of `model` and its first adapter (A random from `seed`, B zero).
 
-    prompt "auto": "chat" for a model that was made to end its answers as its own chat template does, else "plain".
-    Raises UserFacingError where the folder is no model folder, naming a wrong setting, or where a template that is to
-    be used cannot be.
+    `chat_template`: identity of the model's template, where prompts go through it (training.chat). Raises
+    UserFacingError where the folder is no model folder, or naming a wrong setting.
     """
     modules = decoder_linears(model)
     # Settings are looked at before anything is drawn from the seed, so that a wrong one is named, not stumbled over.
-    base: dict[str, Any] = {
+    base = {
         "fingerprint": fingerprint(model),
         "initial": "0" * 64,
         "modules": modules,
+        "chat_template": chat_template,
         "weights": weight_count(model),
     }
-    if (wanted := settings.get("prompt")) is not None:
-        settings["prompt"], base["chat_template"] = _prompting(model, wanted)
     spec = checked_spec({"base": base, "lora": lora, "seed": seed, **settings}, "settings")
     adapter = Adapter.initial(modules, spec.lora.rank, spec.lora.scale, spec.seed)
     return spec.model_copy(update={"base": spec.base.model_copy(update={"initial": adapter.sha256})}), adapter
-
-
-def _prompting(model: Path, wanted: str) -> tuple[str, str | None]:
-    """The way in which prompts go to the model, and the identity of its template where they go through it."""
-    if wanted not in ("chat", "auto") or (wanted == "auto" and not has_chat_template(model)):
-        return wanted if wanted != "auto" else "plain", None
-    from ..training.chat import read_frame
-
-    frame, made_for_it = read_frame(model)
-    return ("chat", frame.sha256) if made_for_it or wanted == "chat" else ("plain", None)
 
 
 def lacking(method: str, shared_notes: bool = False) -> str | None:

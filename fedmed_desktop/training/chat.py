@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 
 from ..clinical.answers import THINK, THOUGHT
 from ..errors import UserFacingError
+from ..lora.base_model import has_chat_template
 
 Prompting = Literal["plain", "chat"]
 """How prompts go to the model: as they are, or through its template."""
@@ -92,20 +93,25 @@ def end_of_turn(tokenizer: Any) -> int | None:
         return None
 
 
-def read_frame(folder: Path) -> tuple[Frame, bool]:
-    """The frame of a model folder's template, and whether the model was made to end its answers as it does.
+def found_prompting(folder: Path, wanted: Prompting | Literal["auto"]) -> tuple[Prompting, str | None]:
+    """The way in which a new federation's prompts go to this model, and its template's identity where through that.
 
-    Many a base model carries the template of its tuned sibling, but ends a text otherwise. Raises UserFacingError.
+    "auto": through the template of a model that was made to end its answers by it. Many a base model carries the
+    template of its tuned sibling, but ends a text otherwise. Raises UserFacingError.
     """
     import transformers
 
+    if wanted == "plain" or (wanted == "auto" and not has_chat_template(folder)):
+        return "plain", None
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+    except (OSError, RuntimeError, *_FAILED) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserFacingError("training.model_unreadable", path=str(folder), reason=reason) from None
     frame = chat_frame(tokenizer)
-    return frame, frame.end in {tokenizer.eos_token_id, *_settings_end(folder)}
+    if wanted == "auto" and frame.end not in {tokenizer.eos_token_id, *_settings_end(folder)}:
+        return "plain", None
+    return "chat", frame.sha256
 
 
 def _settings_end(folder: Path) -> list[int]:

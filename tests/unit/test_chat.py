@@ -11,7 +11,8 @@ import pytest
 from fedmed_desktop.clinical import Note, SiteNotes
 from fedmed_desktop.clinical.tasks import Entities, Questions
 from fedmed_desktop.coordinator.founding import found_federation
-from fedmed_desktop.federation.spec import load_spec
+from fedmed_desktop.federation.spec import FederationSpec, load_spec
+from fedmed_desktop.lora import Adapter
 from fedmed_desktop.lora.base_model import has_chat_template
 from tests.parts.chat import (
     ALWAYS_THINKING,
@@ -100,7 +101,7 @@ def test_that_a_template_that_cannot_be_used_is_told_at_founding(
 ) -> None:
     folder = chatting(template, tmp_path / "model", tiny_model)
     with told_as(words):
-        found_federation(folder, {"rank": 2, "alpha": 4}, 0, name="n", types=TYPES, prompt="chat")
+        chat.found_prompting(folder, "chat")
     assert (template is None) == (not has_chat_template(folder))
 
 
@@ -121,15 +122,19 @@ def test_that_a_new_federation_chats_with_a_model_that_ends_its_answers_by_its_t
     assert ("chat template" in capsys.readouterr().out) == (found == "chat")
 
 
+def founded(model: Path) -> tuple[FederationSpec, Adapter]:
+    prompt, template = chat.found_prompting(model, "chat")
+    lora = {"rank": 4, "alpha": 8}
+    return found_federation(model, lora, 1, template, name="n", types=TYPES, prompt=prompt, training={"steps": 6})
+
+
 @pytest.fixture(scope="module")
 def chat_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return chatting(DATED, tmp_path_factory.mktemp("chat") / "model", tiny_model, "<|endoftext|>")
 
 
 def test_that_sites_train_score_and_read_through_the_template(chat_model: Path, tmp_path: Path) -> None:
-    spec, start = found_federation(
-        chat_model, {"rank": 4, "alpha": 8}, 1, name="n", types=TYPES, prompt="chat", training={"steps": 6}
-    )
+    spec, start = founded(chat_model)
     base = BaseModel.load(chat_model, choose_device(prefer="cpu"), threads=1)
     frame = chat.chat_frame(base.tokenizer)
     trainer = SiteTrainer.for_spec(spec, base, "A", NOTES, TYPES)
@@ -169,7 +174,7 @@ def test_that_an_answer_ends_where_the_template_ends_it(chat_model: Path) -> Non
 
 
 def test_that_a_site_with_another_template_is_refused(chat_model: Path, tmp_path: Path, tiny_model: Path) -> None:
-    spec, _ = found_federation(chat_model, {"rank": 4, "alpha": 8}, 1, name="n", types=TYPES, prompt="chat")
+    spec, _ = founded(chat_model)
     other = BaseModel.load(chatting(PLAIN_TURNS, tmp_path / "m", tiny_model), choose_device(prefer="cpu"), threads=1)
     with told_as("another chat template"):
         SiteTrainer.for_spec(spec, other, "A", SiteNotes([note(1)], [note(2)], None), TYPES)
