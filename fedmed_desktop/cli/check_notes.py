@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..federation import FederationSpec
 
 _SHOWN = 5  # places of each kind; --json has more
+_TYPES = 25  # of entities and of relations, the most frequent
 _EVERY = 1000  # rows between two signs of life
 
 
@@ -119,9 +120,12 @@ def _print(check: NotesCheck) -> None:
         console.print(f"{'WRONG' if point.level == 'wrong' else 'look':5}  {point_line(point)}")
     console.print()
     _print_table(console, ("Notes", ""), _numbers(check))
-    if check.labels.entities or check.labels.relations or check.labels.codes:
-        labels = [*check.labels.entities.items(), *check.labels.relations.items()]
-        _print_table(console, ("Type", "Number"), [(name, f"{count:,}") for name, count in labels[:40]])
+    for head, counts in (("Entities", check.labels.entities), ("Relations", check.labels.relations)):
+        rows = [(name, f"{count:,}") for name, count in list(counts.items())[:_TYPES]]
+        if more := len(counts) - len(rows):
+            rows.append((f"and {more:,} more types", f"{sum(list(counts.values())[_TYPES:]):,}"))
+        if rows:
+            _print_table(console, (head, "Number"), rows)
     if check.columns:
         rows = [(use.column, use.became or "not read") for use in check.columns]
         _print_table(console, ("Column", "Became"), rows)

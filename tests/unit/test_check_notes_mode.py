@@ -43,6 +43,16 @@ def test_that_a_bad_row_is_named_and_ends_with_status_1(notes: Path, capsys: pyt
     assert said.startswith("These notes cannot be used yet.\nWRONG") and "notes.jsonl, row 31" in said
 
 
+def test_that_the_most_frequent_types_are_listed_and_the_others_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [GOOD % (n, n, MENTION.replace("Sign", f"Kind{min(n, 30)}")) for n in range(60)]
+    (tmp_path / "many.jsonl").write_text("\n".join(rows))
+    assert main(["--check-notes", str(tmp_path / "many.jsonl"), "--no-cache"]) == 0
+    said = capsys.readouterr().out
+    assert "Kind30" in said and "and 6 more types" in said and "Relations" not in said
+
+
 def test_that_json_is_the_check_itself(notes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--check-notes", str(notes), "--json"]) == 0
     check = NotesCheck.model_validate_json(capsys.readouterr().out)
