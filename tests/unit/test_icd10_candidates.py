@@ -9,7 +9,7 @@ import pytest
 
 from fedmed_desktop.clinical.icd10 import CodeIndex, CodeTable, Term, bundled_index, bundled_table, category, dotted
 from fedmed_desktop.clinical.icd10.candidates import LONGEST_PASSAGE, PER_CATEGORY, passages
-from fedmed_desktop.clinical.icd10.words import english_stemmer, note_words, read_synonyms, term_words
+from fedmed_desktop.clinical.icd10.words import Synonyms, english_stemmer, note_words, read_synonyms, term_words
 from fedmed_desktop.resources import resource
 
 CODES = {
@@ -81,6 +81,11 @@ def test_that_inclusion_terms_and_titles_lead_to_billable_codes(index: CodeIndex
     assert found(index, "He has high blood pressure.")[0] == "I10"
     assert found(index, "Pyrexia, as of the whole body.")[0] == "R50.9"
     assert set(found(index, "type 2 diabetes mellitus")) <= CODES.keys()
+
+
+def test_that_a_title_without_codes_below_it_leads_nowhere() -> None:
+    index = CodeIndex(CodeTable({"A00.0": "Cholera"}, {"Q99": "Chromosome abnormalities"}), Synonyms())
+    assert found(index, "Chromosome abnormalities were found.") == []
 
 
 def test_that_a_name_is_meant_by_the_sentence_that_says_all_of_it(index: CodeIndex) -> None:

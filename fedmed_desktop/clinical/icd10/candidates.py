@@ -29,7 +29,7 @@ B: Final = 1.0
 COVERAGE: Final = 4.0  # the power of the share of a name that is said
 LEAST_SAID: Final = 0.25  # names of which less is said count nothing
 POOLING: Final = 1.5  # the norm by which sentences add up: 1 is their sum, infinity the best of them
-SELDOM_MEANT: Final = frozenset("OPSTVWXY")  # half as probable as the rest: births, injuries and how they came about
+SELDOM_MEANT: Final = frozenset("OPSTVWXY")  # by half: births, injuries, and how these came about
 SELDOM: Final = 0.5
 PER_CATEGORY: Final = 3  # codes of one category in a ranking, so that siblings do not fill it
 LONGEST_PASSAGE: Final = 1000  # characters; a longer sentence is cut at blanks
@@ -54,6 +54,9 @@ class CodeIndex:
         self._stem = english_stemmer()
         self._synonyms = synonyms
         names = _names(table, self._stem)
+        self._codes = sorted(set(names.values()))
+        place = {code: i for i, code in enumerate(self._codes)}
+        self._meant = np.array([place[code] for code in names.values()])
         self._vocabulary: dict[str, int] = {}
         number = self._vocabulary.setdefault
         words = [[number(word, len(self._vocabulary)) for word in name] for _, name in names]
@@ -62,7 +65,6 @@ class CodeIndex:
         self._bm25.index((words, self._vocabulary), create_empty_token=False, show_progress=False)
         stored = self._bm25.scores
         self._whole = np.bincount(stored["indices"], weights=stored["data"], minlength=len(names)).astype(np.float32)
-        self._codes, self._meant = _meant(table, names, self._stem)
         seldom = [SELDOM if code[0] in SELDOM_MEANT else 1.0 for code in self._codes]
         self._prior = np.array(seldom, np.float32)
 
@@ -150,39 +152,29 @@ def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         start = at
 
 
-Names = dict[tuple[str, tuple[str, ...]], list[str]]
-"""By category and words: the codes and groups of codes with this name."""
+def _names(table: CodeTable, stem: Stem) -> dict[tuple[str, tuple[str, ...]], str]:
+    """By category and words the billable code that is meant.
 
-
-def _names(table: CodeTable, stem: Stem) -> Names:
-    found: Names = {}
+    A group of codes stands for the one that says least beyond it: R50 for "Fever, unspecified".
+    """
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    length: dict[str, int] = {}
     seen: set[tuple[str, str]] = set()
     for node, text in table.all_terms():
-        group = node[:3]
         plain = without_encounter(text)
-        # Three of four descriptions differ from their neighbours in the encounter only.
-        if (group, plain) not in seen:
-            seen.add((group, plain))
+        # Most descriptions differ from their neighbours in the encounter only: the first of these stands for all.
+        if (node[:3], plain) not in seen:
+            seen.add((node[:3], plain))
             if words := term_words(plain, stem):
-                found.setdefault((group, words), []).append(node)
-    return found
-
-
-def _meant(table: CodeTable, names: Names, stem: Stem) -> tuple[list[str], NDArray[np.int64]]:
-    """The codes that have a name, in the table's order, and for each name the place of its code among them.
-
-    A group of codes stands for the one that says least beyond the group: "Fever, unspecified" of R50.
-    """
-    length = {node: len(words) for (_, words), nodes in names.items() for node in nodes}
+                found.setdefault((node[:3], words), []).append(node)
+                length.setdefault(node, len(words))
     longest = max(length.values(), default=0)
-    meant: list[str | None] = []
-    for nodes in names.values():
-        billable = [node for node in nodes if node in table.codes]
-        below = billable or [code for node in nodes[:1] for code in table.under(node)]
-        meant.append(min(below, key=lambda code: length.get(code, longest), default=None))
-    codes = sorted({code for code in meant if code})
-    place = {code: i for i, code in enumerate(codes)}
-    return codes, np.array([place[code] if code else 0 for code in meant])
+    meant: dict[tuple[str, tuple[str, ...]], str] = {}
+    for name, nodes in found.items():
+        billable = [node for node in nodes if node in table.codes] or table.under(nodes[0])
+        if billable:
+            meant[name] = min(billable, key=lambda code: length.get(code, longest))
+    return meant
 
 
 @cache

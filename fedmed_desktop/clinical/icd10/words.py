@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Final
 
 _WORD: Final = re.compile(r"[a-z]+|[0-9]+")
@@ -38,10 +38,10 @@ Stem = Callable[[str], str]
 
 @cache
 def english_stemmer() -> Stem:
-    """Snowball's English stemmer; each word is worked out once."""
+    """Snowball's English stemmer; what a word becomes is remembered, as texts repeat most of theirs."""
     import Stemmer
 
-    stem: Stem = cache(Stemmer.Stemmer("english", 0).stemWord)
+    stem: Stem = lru_cache(1 << 16)(Stemmer.Stemmer("english", 0).stemWord)
     return stem
 
 
