@@ -11,6 +11,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..scores import Scores, TaskName
 from .numbers import positive, whole
 
 if TYPE_CHECKING:
@@ -144,21 +145,26 @@ def _print_outcome(result: DemoResult) -> None:
     table.add_column("Model")
     for column in ("All sites", *(site.name for site in result.sites)):
         table.add_column(column, justify="right")
-    table.add_row("Base model, before", *_cells(result, result.base))
-    for name, scores in sorted(result.alone.items()):
-        table.add_row(f"{name} alone", *_cells(result, scores))
-    table.add_row("Federation", *_cells(result, result.federation), style="bold")
+    tasks = result.federation.pooled.scored
+    for task in tasks:
+        of = f": {task}" if len(tasks) > 1 else ""
+        table.add_row(f"Base model, before{of}", *_cells(result, result.base, task))
+        for name, scores in sorted(result.alone.items()):
+            table.add_row(f"{name} alone{of}", *_cells(result, scores, task))
+        table.add_row(f"Federation{of}", *_cells(result, result.federation, task), style="bold", end_section=True)
     console = Console()
     console.print(table)
     shared = len(result.finished.spec.shared_notes)
     notes = f"Beside {shared} bundled, public ones that all sites share, no" if shared else "No"
+    linked = "; of relations, when each modifier is, and linked to its drug or problem" if "relations" in tasks else ""
     console.print(
-        "F1 is 1 when every drug and problem is found with exact borders and nothing else is marked. "
+        f"F1 is 1 when every drug and problem is found with exact borders and nothing else is marked{linked}. "
         f"{notes} note left its site; each update was approved first."
     )
     console.print(f"Took {result.seconds:,.0f} s. Report and adapter: {result.report.parent}", highlight=False)
 
 
-def _cells(result: DemoResult, scores: TestScores) -> list[str]:
-    own = [f"{scores.by_site[site.name].headline:.3f}" if site.name in scores.by_site else "-" for site in result.sites]
-    return [f"{scores.pooled.headline:.3f}", *own]
+def _cells(result: DemoResult, scores: TestScores, task: TaskName) -> list[str]:
+    """Of all sites and of each; a dash where a site has no labels for the task."""
+    measured = [scores.pooled, *(scores.by_site.get(site.name, Scores()) for site in result.sites)]
+    return [f"{one[task].headline:.3f}" if task in one.tasks else "-" for one in measured]

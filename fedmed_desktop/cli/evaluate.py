@@ -109,7 +109,7 @@ def _notes(
     options: argparse.Namespace, spec: FederationSpec | None
 ) -> tuple[list[Note], tuple[str, ...], tuple[str, ...]]:
     """The notes in the types that are asked for, these types and modifiers: the federation's, or the notes' own."""
-    from ..clinical import apply_types, read_types_map
+    from ..clinical import MODIFIERS, apply_types, read_relations_map, read_types_map
     from ..clinical.reader import read_notes, split_path
 
     path: Path = options.notes
@@ -121,11 +121,13 @@ def _notes(
     if spec is not None:
         types, modifiers = spec.types, spec.modifiers
     else:
-        types, modifiers = tuple(sorted(set((types_map or _own_types(notes)).values()))), ()
+        own = set((types_map or _own_types(notes)).values())
+        types, modifiers = tuple(sorted(own - MODIFIERS)), tuple(sorted(own & MODIFIERS))
     if not types:
         return notes, (), ()
-    typed, report = apply_types(notes, types, types_map)
-    return typed, report.annotated_types, modifiers
+    relations_map = read_relations_map(file) if file and modifiers else None
+    typed, report = apply_types(notes, types, types_map, modifiers, relations_map)
+    return typed, report.annotated_types, report.annotated_modifiers
 
 
 def _own_types(notes: Sequence[Note]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import json
 import platform
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from ..training.device import Device, available_cores, peak_resident_mib, total_
 from .comparison import TestScores
 from .federation import Finished
 from .settings import DemoOptions
+
+Told = Callable[[Scores], dict[str, object]]
 
 
 class Traffic:
@@ -56,10 +59,11 @@ def write_report(
     finished.adapter.save_peft(options.report / "adapter", str(options.model))
     for site, adapter in finished.at_site.items():
         adapter.save_peft(options.report / f"adapter-{site}", str(options.model))
-    test: dict[str, Any] = {"base": _overall(base), "federation": _overall(federation)}
+    told = _named if len(federation.pooled.tasks) > 1 else Scores.summary
+    test: dict[str, Any] = {"base": _overall(base, told), "federation": _overall(federation, told)}
     if alone:
         test["alone"] = {
-            site: {"pooled": scores.pooled.summary(), "own": scores.by_site[site].summary()}
+            site: {"pooled": told(scores.pooled), "own": told(scores.by_site[site])}
             for site, scores in sorted(alone.items())
         }
     content = {
@@ -75,7 +79,7 @@ def write_report(
         "adapter": finished.state.start,
         "frozen": finished.state.frozen,
         "traffic": _at_socket(finished),
-        "rounds": [_round(record, finished, traffic) for record in finished.state.history],
+        "rounds": [_round(record, finished, traffic, told) for record in finished.state.history],
         "test": test,
     }
     path = options.report / "report.json"
@@ -99,9 +103,14 @@ def _at_socket(finished: Finished) -> dict[str, Any]:
     return told
 
 
-def _overall(scores: TestScores) -> dict[str, object]:
-    own = {site: score.summary() for site, score in sorted(scores.by_site.items())}
-    return {**scores.pooled.summary(), "pooled": scores.pooled.summary(), "own": own}
+def _named(scores: Scores) -> dict[str, object]:
+    """Scores task by task, also where a site has one task of several."""
+    return {"headline": round(scores.headline, 4), **{name: scores[name].summary() for name in scores.scored}}
+
+
+def _overall(scores: TestScores, told: Told) -> dict[str, object]:
+    own = {site: told(score) for site, score in sorted(scores.by_site.items())}
+    return {**told(scores.pooled), "pooled": told(scores.pooled), "own": own}
 
 
 def _after(record: RoundRecord, finished: Finished) -> Scores:
@@ -112,13 +121,13 @@ def _after(record: RoundRecord, finished: Finished) -> Scores:
     return pool(report.scores_after for _, report in sorted(finished.state.evaluation.items()))
 
 
-def _round(record: RoundRecord, finished: Finished, traffic: Traffic) -> dict[str, Any]:
+def _round(record: RoundRecord, finished: Finished, traffic: Traffic, told: Told) -> dict[str, Any]:
     last = record.round == finished.spec.rounds
     return {
         "round": record.round,
         "attempt": record.attempt,
         "reason": record.reason,
-        "sites": {site: _site(site, entry, record, finished, traffic) for site, entry in record.sites.items()},
+        "sites": {site: _site(site, entry, record, finished, traffic, told) for site, entry in record.sites.items()},
         "declined": record.declined,
         "federation": {
             "adapter": record.adapter,
@@ -128,12 +137,14 @@ def _round(record: RoundRecord, finished: Finished, traffic: Traffic) -> dict[st
             "norm": round(record.norm, 4),
             "effective_rank": round(record.effective_rank, 3),
             "scored_on": "test notes (validation where a site has none)" if last else "validation notes",
-            **_after(record, finished).summary(),
+            **told(_after(record, finished)),
         },
     }
 
 
-def _site(site: str, entry: SiteRecord, record: RoundRecord, finished: Finished, traffic: Traffic) -> dict[str, Any]:
+def _site(
+    site: str, entry: SiteRecord, record: RoundRecord, finished: Finished, traffic: Traffic, told: Told
+) -> dict[str, Any]:
     report = entry.update.report
     approvals = [d for d in finished.decisions.get(site, []) if d.sha256 == entry.sha256 and d.decision == "approved"]
     return {
@@ -144,8 +155,8 @@ def _site(site: str, entry: SiteRecord, record: RoundRecord, finished: Finished,
         "train_loss": report.train_loss,
         "loss_before": report.loss_before,
         "loss_after": report.loss_after,
-        "scores_before": report.scores_before.summary(),
-        "scores_after": report.scores_after.summary(),
+        "scores_before": told(report.scores_before),
+        "scores_after": told(report.scores_after),
         "drift": {name: round(value, 4) for name, value in entry.drift if value is not None},
         "shared_loss": entry.shared_loss,
         "rank": entry.rank,

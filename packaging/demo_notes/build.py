@@ -6,8 +6,7 @@
 DIR holds `ner_re/{phee,bc5cdr,ncbi_disease}.jsonl.gz`: one document a row with `id`, `text`, `entities`, `relations`
 and the official `split`. The same input gives the same bytes. A document, and a sentence that reads the same, is used
 once over all sites and splits: what the model is tested on, no site has trained on. Types of entities and relations
-stay the corpora' own; each site's `types.toml` maps them. Of a corpus with modifiers, sentences that have one come
-first into the training notes, up to a share: they are rare.
+stay the corpora' own; each site's `types.toml` maps them.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ SPLITS: Final = {"train": "train", "validation": "dev", "test": "test"}  # ours 
 SIZES: Final = {"train": 1000, "validation": 100, "test": 150}
 PER_DOCUMENT: Final = 3  # so that the texts vary
 WITHOUT_ENTITY: Final = 0.1  # greatest share of sentences in which nothing is to be found
-WITH_MODIFIER: Final = 0.4  # share of training sentences with a modifier that is linked, of a site that has any
 CHARACTERS: Final = (30, 300)
 WORDS: Final = (5, 55)
 
@@ -84,9 +82,7 @@ def build(data: Path, out: Path, sizes: Mapping[str, int] = SIZES) -> None:
         with gzip.open(data / "ner_re" / f"{site.corpus}.jsonl.gz", "rt", encoding="utf-8") as file:
             documents = [json.loads(line) for line in file]
         for split in ("test", "validation", "train"):  # the scarce ones first
-            there = [d for d in documents if d["split"] == SPLITS[split]]
-            first = int(WITH_MODIFIER * sizes[split]) if split == "train" else 0
-            chosen = choose(site, there, sizes[split], used, first)
+            chosen = choose(site, [d for d in documents if d["split"] == SPLITS[split]], sizes[split], used)
             write_notes(folder / f"{split}.jsonl.gz", chosen)
         write_types(folder / "types.toml", site)
         check(folder)
@@ -109,9 +105,8 @@ class Used:
         return True
 
 
-def choose(site: Site, documents: list[Record], size: int, used: Used, with_modifier: int = 0) -> list[Record]:
-    """`size` sentences in an order that is random but always the same; `with_modifier` of them, if there are as many,
-    have a relation of the site's."""
+def choose(site: Site, documents: list[Record], size: int, used: Used) -> list[Record]:
+    """`size` sentences in an order that is random but always the same."""
     place = f"{site.folder} {documents[0]['split'] if documents else ''}"
     chosen: list[Record] = []
     empty = 0

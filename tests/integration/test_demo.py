@@ -39,7 +39,8 @@ DRUGS = ("Lithium", "Aspirin", "cefazolin")
 PROBLEMS = ("tremor", "pain", "Fever")
 
 
-def write_notes(folder: Path, count: int, prefix: str) -> None:
+def write_notes(folder: Path, count: int, prefix: str, linked: bool = False) -> None:
+    """`linked`: a dosage stands at the end of each note, and a relation says that it is the drug's."""
     folder.mkdir(parents=True)
     for split, number in (("train", count), ("validation", 2), ("test", 3)):
         rows = []
@@ -51,11 +52,17 @@ def write_notes(folder: Path, count: int, prefix: str) -> None:
                 entities.append(
                     {"id": f"{kind}{i}", "start": start, "end": start + len(word), "type": kind, "text": word}
                 )
-            rows.append(
-                json.dumps({"id": f"{prefix}-{split}-{i}", "text": text, "entities": entities, "relations": []})
-            )
+            relations = []
+            if linked:
+                text = f"{text[:-1]}: 5 mg."
+                place = {"start": len(text) - 5, "end": len(text) - 1}
+                entities.append({"id": f"Dose{i}", "type": "Dose", "text": "5 mg", **place})
+                relations = [{"head": f"Dose{i}", "tail": f"Chemical{i}", "type": "of"}]
+            row = {"id": f"{prefix}-{split}-{i}", "text": text, "entities": entities, "relations": relations}
+            rows.append(json.dumps(row))
         (folder / f"{split}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    (folder / "types.toml").write_text('[types.map]\nChemical = "drug"\nDisease = "problem"\n', encoding="utf-8")
+    types = '[types.map]\nChemical = "drug"\nDisease = "problem"\n' + 'Dose = "dosage"\n' * linked
+    (folder / "types.toml").write_text(types, encoding="utf-8")
 
 
 @pytest.fixture
@@ -113,6 +120,28 @@ def test_that_a_demonstration_reports_every_round_and_compares_on_test_notes(
     prepared = {event.site: event for event in seen if isinstance(event, events.Prepared)}
     assert prepared["North"].notes == 6 and prepared["North"].entities == {"drug": 6, "problem": 6}
     assert "CPU in float32" in prepared["North"].device
+
+
+def test_that_sites_train_on_the_tasks_that_they_have_labels_of_and_each_is_scored_by_its_name(
+    notes: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    write_notes(notes / "West", 4, "West", linked=True)
+    options = DemoOptions(rounds=1, model=tiny_model, notes=notes, report=tmp_path / "report", threads=1)
+    result, seen = demonstrate(options)
+    assert result.federation.pooled.scored == ("entities", "relations")
+    assert {site: scores.scored for site, scores in result.federation.by_site.items()} == {
+        "North": ("entities",),
+        "South": ("entities",),
+        "West": ("entities", "relations"),
+    }
+    asked = result.federation.by_site["West"]["relations"].strict
+    assert asked.keys() == {"dosage"}, "the site does not mark the others"
+    prepared = {event.site: event for event in seen if isinstance(event, events.Prepared)}
+    assert (prepared["West"].relations, prepared["North"].relations) == ({"dosage": 4}, {})
+    report = json.loads(result.report.read_text())
+    assert {"headline", "entities", "relations"} <= report["test"]["federation"].keys()
+    assert report["test"]["federation"]["own"]["North"].keys() == {"headline", "entities"}
+    assert report["rounds"][0]["sites"]["West"]["scores_after"]["relations"]["by_type"].keys() == {"dosage"}
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))

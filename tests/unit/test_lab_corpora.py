@@ -13,6 +13,7 @@ import pytest
 from fedmed_desktop.clinical.icd10.chapters import CHAPTERS, chapter, main_chapter
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lab.corpora import LabNote, read_corpora
+from fedmed_desktop.lab.partition import split_into_sites
 from fedmed_desktop.wording import told
 from tests.parts.lab import experiment, text_experiment
 
@@ -224,3 +225,45 @@ def test_that_a_note_is_about_what_most_of_its_codes_are_of() -> None:
     assert main_chapter(["Z99", "R50", "R51"]) == "Symptoms and findings"
     assert main_chapter(["J18", "I10"]) == "Respiratory system", "of equal ones the first"
     assert main_chapter([]) is None and main_chapter(["?"]) is None
+
+
+def test_that_links_of_modifiers_are_read_by_the_map_and_wait_for_the_sites_too(data: Path) -> None:
+    linked = [
+        row
+        | {
+            "entities": [*row["entities"], {"id": "T5", "start": 8, "end": 12, "type": "Dosage", "text": "5 mg"}],
+            "relations": [
+                {"head": "T1", "tail": "T2", "type": "has_drug"},
+                {"head": "T1", "tail": "T5", "type": "has_dosage"},
+            ],
+        }
+        for row in PHEE
+    ]
+    write(data / "ner_re" / "phee.jsonl.gz", linked)
+    ends = {"relation_modifier_end": {"phee": {"has_dosage": "tail"}}}
+    types = LABEL_MAP["entity"]["phee"] | {"Dosage": "dosage"}
+    (data / "ner_re" / "label_map.json").write_text(json.dumps({"entity": {"phee": types}} | ends), "utf-8")
+    learned = {"types": ["drug", "treatment"], "modifiers": ["dosage", "route"], "tasks": ["entities", "relations"]}
+    first = read_corpora(experiment(**learned, corpora=[{"name": "phee"}]), data)[0]
+    # The treatment, which stands for its drug, gives way to it.
+    assert marked(first) == [("drug", "Aspirin"), ("dosage", "5 mg")]
+    assert [(link.head, link.tail, link.type) for link in first.note.relations] == [("T2", "T5", "dosage")]
+    assert first.types == ("drug", "treatment")
+    first = read_corpora(experiment(types=["drug"], corpora=[{"name": "phee"}]), data)[0]
+    assert marked(first) == [("drug", "Aspirin")] and not first.note.relations, "nobody learns relations"
+
+
+def test_that_sites_learn_the_modifiers_that_their_training_notes_link() -> None:
+    learned = experiment(
+        tasks=["entities", "relations"],
+        types=["drug", "problem"],
+        modifiers=["dosage", "route", "severity"],
+        split={"by": "corpus"},
+        sites=[3],
+    )
+    sites = {site.name: site for site in split_into_sites(read_corpora(learned, None), learned, 3, 1)}
+    found = {site.modifiers for site in sites.values()}
+    assert found == {(), ("dosage", "route")}
+    [with_links] = [site for site in sites.values() if site.modifiers]
+    assert sum(len(note.relations) for note in with_links.notes.train) > 200
+    assert with_links.notes.test is not None and any(note.relations for note in with_links.notes.test)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modifiers of the mentions that the model itself found, with answers put in its mouth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fedmed_desktop.clinical import Note, Span
+from fedmed_desktop.clinical.link_scoring import Link
+from fedmed_desktop.clinical.tasks import Entities, Prediction, Relations
+from tests.parts.training import note as labelled
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    from fedmed_desktop.training import evaluation
+    from fedmed_desktop.training.end_to_end import end_to_end
+    from fedmed_desktop.training.preparation import LoadedBase
+
+TEXT = "Aspirin 5 mg for pain."
+ANSWERS = {
+    "markup": '<span class="drug">Aspirin</span> 5 mg for pain.',
+    "modifiers": 'Aspirin <span class="dosage" of="1">5 mg</span> for pain.',
+}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, loaded: LoadedBase) -> list[str]:
+    """The prompts that the model gets; it answers as in ANSWERS, and marks nothing in other texts."""
+    seen: list[str] = []
+    tokenizer = loaded.get().tokenizer
+
+    def answer(base: Any, requests: Sequence[Any], **told: Any) -> list[tuple[int, ...]]:
+        prompts = [tokenizer.decode(request.prompt) for request in requests]
+        seen.extend(prompts)
+        for done, _ in enumerate(requests, start=1):
+            told["progress"](done)
+        said = [ANSWERS[prompt.split(": ")[1].split("\n")[0]] if "Aspirin" in prompt else "" for prompt in prompts]
+        return [tuple(tokenizer(one)["input_ids"]) for one in said]
+
+    monkeypatch.setattr(evaluation, "generate", answer)
+    return seen
+
+
+def test_that_modifiers_are_asked_of_what_was_found_and_of_no_label(asked: list[str], loaded: LoadedBase) -> None:
+    notes = [Note(id="a", text=TEXT), labelled(3)]
+    done: list[int] = []
+    tasks = Entities(("drug", "problem")), Relations(("drug", "problem"), ("dosage",))
+    found = list(end_to_end(loaded.get(), notes, *tasks, 200, 100, done.append))
+    aspirin, dose = Span(0, 7, "drug"), Span(8, 12, "dosage")
+    assert found == [
+        (notes[0], Prediction(spans=(aspirin,), links=(Link(aspirin, dose),))),
+        (notes[1], Prediction()),
+    ]
+    # The second note's own mentions are not told, and where none was found there is nothing to ask.
+    assert len(asked) == 3 and '<span class="drug" id="1">Aspirin</span> 5 mg for pain.' in asked[2]
+    assert done == [1, 2, 3]
