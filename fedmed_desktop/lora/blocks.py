@@ -67,7 +67,9 @@ def encoded(matrix: Float32, dtype: Packed, block: int, levels: Float32 = LEVELS
     if dtype == "int8":
         return Coded(np.rint(shares * np.float32(_MOST)).astype(np.int8).reshape(-1)[: matrix.size], scales)
     between = (levels[1:] + levels[:-1]) / np.float32(2)
-    codes = np.searchsorted(between, shares.reshape(-1)[: matrix.size]).astype(np.uint8)
+    flat, codes = shares.reshape(-1)[: matrix.size], np.zeros(matrix.size, np.uint8)
+    for middle in between:  # several times as fast as a search for each value
+        codes += flat > middle
     if codes.size % 2:
         codes = np.append(codes, np.uint8(0))
     return Coded(codes[::2] | (codes[1::2] << np.uint8(4)), scales)

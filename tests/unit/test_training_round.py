@@ -361,3 +361,25 @@ def test_that_entities_of_notes_that_do_not_fit_count_as_missed(trainer: SiteTra
         "drug": (0, 0, 4),
         "problem": (0, 0, 4),
     }
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8", "int4"])
+def test_that_an_update_in_fewer_bits_is_measured_as_it_arrives_and_what_it_lost_comes_with_the_next(
+    trainer: SiteTrainer, start: Adapter, tmp_path: Path, dtype: str
+) -> None:
+    plan = plan_of(start, transfer={"dtype": dtype}, cut="first")
+    result = train(trainer, start, tmp_path / "1", plan)
+    path = tmp_path / "update"
+    path.write_bytes(result.blobs["adapter"])
+    with open_update(path, plan.shared, start, result.update.parts["adapter"].sha256, plan.packing) as reader:
+        arrived = Adapter({name: reader.module(name) for name in reader.names})
+    whole = Adapter.from_blob(train(trainer, start, tmp_path / "whole").blobs["adapter"])
+    assert arrived != whole and algebra.distance(arrived, whole) < 0.15 * algebra.distance(whole, start)
+    assert result.update.report.update_norm == algebra.distance(arrived, start)
+    assert result.update.report.loss_after == pytest.approx(
+        trainer.measure(plan_of(arrived), Given(arrived), "validation", Control()).loss, abs=1e-6
+    )
+    lost = result.own["lost"]
+    assert algebra.norm(lost) == pytest.approx(algebra.distance(arrived, whole), rel=1e-3)
+    again = train(trainer, start, tmp_path / "2", plan, own={"lost": lost})
+    assert again.blobs["adapter"] != result.blobs["adapter"]
