@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def run(argv: list[str]) -> int:
     """Runs the rest of an experiment and prints the paths of its results."""
     chosen = _parser().parse_args(argv)
-    from ..lab.experiment import load_experiment
+    from ..lab.experiment import load_experiment, with_cohorts
     from ..lab.progress import LabProgress
     from ..lab.report import write_report
     from ..lab.run import Lab, LabOptions
 
-    experiment = load_experiment(_file(chosen.experiment))
+    experiment = with_cohorts(load_experiment(_file(chosen.experiment)), chosen.cohort)
     lab = Lab(LabOptions(experiment, chosen.out, chosen.data, tuple(chosen.only), chosen.tuning))
     progress = LabProgress(experiment.name, experiment.rounds, lab.total, lab.total - len(lab.left))
     with progress.shown():
@@ -68,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of corpora that are not bundled")
+    parser.add_argument(
+        "--cohort",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="measure every last model on these notes too, of a hospital that took no part (any format)",
+    )
     parser.add_argument(
         "--engine", choices=("local", "ray"), default="local", help="train here, or as Ray tasks (default local)"
     )

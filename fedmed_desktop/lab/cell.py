@@ -23,7 +23,8 @@ from ..storage import BlobStore
 from ..storage.results import ResultRow
 from .cells import Cell
 from .choices import MethodChoice
-from .corpora import LabNote
+from .corpora import Corpora
+from .elsewhere import Elsewhere
 from .engines import SPLITS, Engine, Size, Split
 from .experiment import Experiment
 from .partition import EVERYBODY, LabSite, pooled_site, share_notes, split_into_sites
@@ -58,7 +59,7 @@ class CellRun:
     def __init__(
         self,
         experiment: Experiment,
-        notes: Sequence[LabNote],
+        corpora: Corpora,
         base: BaseFacts,
         engine: Engine,
         told: Callable[[ResultRow], None] = lambda row: None,
@@ -66,14 +67,19 @@ class CellRun:
         tuning: bool = False,
     ) -> None:
         self._splits: tuple[Split, ...] = ("validation",) if tuning else SPLITS
-        self._experiment, self._notes, self._base = experiment, notes, base
+        self._experiment, self._corpora, self._base = experiment, corpora, base
         self._engine, self._told = engine, told
         self._shared: tuple[SharedNote, ...] = ()
+        self._elsewhere: Elsewhere | None = None
+        self._models: list[Simulation] = []
 
     def run(self, cell: Cell) -> list[ResultRow]:
         """All rows of the cell. Raises UserFacingError."""
         began = time.monotonic()
         sites, self._shared = self.sites(cell.sites, cell.seed)
+        self._models = []
+        apart = self._corpora.elsewhere
+        self._elsewhere = Elsewhere(self._experiment, apart, cell.seed) if apart else None
         measured = {"alone": self._alone, "encoder": self._encoder}.get(cell.kind, self._together)
         rows = []
         with tempfile.TemporaryDirectory(prefix="fedmed-lab-") as folder:
@@ -85,11 +91,24 @@ class CellRun:
                 full = self._base.full_bytes if cell.kind == "federation" else 0
                 rows.append(row.model_copy(update={"measures": row.measures | measures, "model_bytes": full}))
                 self._told(rows[-1])
+            rows += self._beyond(cell)
+        return rows
+
+    def _beyond(self, cell: Cell) -> list[ResultRow]:
+        """Rows of hospitals that took no part. Tuning looks at none of their notes."""
+        if self._elsewhere is None or not self._models or "test" not in self._splits:
+            return []
+        spec = self._models[0].spec
+        fresh = Adapter.initial(self._base.modules, spec.lora.rank, spec.lora.scale, cell.seed)
+        rows = []
+        for row in self._elsewhere.rows(cell, self._models, self._engine, fresh):
+            rows.append(row)
+            self._told(row)
         return rows
 
     def sites(self, count: int, seed: int) -> tuple[list[LabSite], tuple[SharedNote, ...]]:
         """The sites of a cell, and the notes that are shared. Raises UserFacingError where there are too few notes."""
-        sites = split_into_sites(self._notes, self._experiment, count, seed)
+        sites = split_into_sites(self._corpora.notes, self._experiment, count, seed)
         if not self._experiment.set_aside:
             return sites, ()
         # Taken from every cell's sites, so that all are judged on the same notes.
@@ -173,11 +192,13 @@ class CellRun:
     def _simulation(
         self, cell: Cell, spec: FederationSpec, sites: Sequence[LabSite], folder: Path, judges: Sequence[LabSite]
     ) -> Simulation:
-        self._engine.open(spec, judges)
+        self._engine.open(spec, judges, self._elsewhere.sites if self._elsewhere else ())
         initial = Adapter.initial(self._base.modules, spec.lora.rank, spec.lora.scale, cell.seed)
         steps = self._steps(cell, spec, sites, judges)
         own_judges = judges if cell.kind != "alone" else sites
-        return Simulation(spec, initial, sites, self._engine, BlobStore(folder), own_judges, steps, self._splits)
+        found = Simulation(spec, initial, sites, self._engine, BlobStore(folder), own_judges, steps, self._splits)
+        self._models.append(found)
+        return found
 
     def _steps(
         self, cell: Cell, spec: FederationSpec, sites: Sequence[LabSite], judges: Sequence[LabSite]

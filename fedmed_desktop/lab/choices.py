@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import (
     Field,
@@ -22,8 +22,10 @@ from ..federation import TrainingSettings
 from ..federation.combine import Combining
 from ..federation.methods import AnyMethod, usual
 from ..federation.plan import Frozen, TransferSettings
+from ..scores import TaskName
 
 CorpusName = Literal["bundled", "mtsamples", "maccrobat", "bc5cdr", "ncbi_disease", "chia", "phee", "codiesp"]
+CORPORA: Final[tuple[str, ...]] = get_args(CorpusName)
 Type = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=80)]
 Of = Literal["specialties", "types", "chapters"]
 EncoderKind = Literal["alone", "federated", "centralised"]
@@ -45,15 +47,32 @@ ENCODER_LABELS: Final[dict[EncoderKind, str]] = {
 
 
 class CorpusChoice(Frozen):
-    """One corpus. `notes`: the most that are taken, always the same ones. `types`: a map of its types to the
+    """One corpus: a known one or, with a `path`, notes of your own in any format that a site may have.
+
+    A types.toml beside these maps their types; a folder's train, validation and test are kept.
+
+    `notes`: the most that are taken, always the same ones. `types`: a map of its types to the
     experiment's, in place of the usual one. `characters`: longer texts are cut between sentences; the cuts of one
     text stay together.
     """
 
-    name: CorpusName
+    path: str | None = None
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=60)
     notes: PositiveInt | None = None
     types: dict[str, Type] | None = None
     characters: int | None = Field(None, ge=40)
+
+    @field_validator("name")
+    @classmethod
+    def _is_known_or_has_a_path(cls, name: str, info: ValidationInfo) -> str:
+        own = info.data.get("path") is not None
+        if not own and name not in CORPORA:
+            raise ValueError(
+                f"there is no corpus {name!r}: give its path, or name one of {', '.join(map(repr, CORPORA))}"
+            )
+        if own and name in CORPORA:
+            raise ValueError(f"{name!r} is the name of a known corpus: call your own notes something else")
+        return name
 
     @model_validator(mode="after")
     def _map_fits(self) -> CorpusChoice:
@@ -75,7 +94,8 @@ class SplitSettings(Frozen):
 
     Official splits are kept; else `validation_share` and `test_share` are taken from the training notes (0: no test
     notes). `notes`, `validation_notes` and `test_notes` are the most that a site keeps; of skewed sites `notes` is that
-    of the largest. `lacking`: types that a site does not annotate, site after site, starting over at the end.
+    of the largest. `total_notes` are for all sites together, shared out evenly. `lacking`: types that a site does not
+    annotate, site after site, starting over at the end; `lacking_tasks`: tasks, likewise.
     """
 
     by: Literal["corpus", "specialty", "icd_chapter", "dirichlet", "iid"] = "corpus"
@@ -89,6 +109,8 @@ class SplitSettings(Frozen):
     validation_share: float = Field(0.1, gt=0, lt=1)
     test_share: float = Field(0.1, ge=0, lt=1)
     lacking: tuple[tuple[Type, ...], ...] = ()
+    lacking_tasks: tuple[tuple[TaskName, ...], ...] = ()
+    total_notes: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _belongs_together(self) -> SplitSettings:
@@ -98,6 +120,8 @@ class SplitSettings(Frozen):
             raise ValueError('alpha and over mean something with by = "dirichlet" alone: leave them out')
         if (self.sizes == "skewed") != (self.ratio is not None):
             raise ValueError('sizes = "skewed" and ratio go together, such as ratio = 2')
+        if self.notes is not None and self.total_notes is not None:
+            raise ValueError("notes is for each site and total_notes for all: leave one of them out")
         if self.validation_share + self.test_share >= 1:
             raise ValueError("validation_share and test_share leave nothing to train on: lower them")
         return self
@@ -107,6 +131,12 @@ class SplitSettings(Frozen):
         """Properties of a note that decide where it goes, besides chance."""
         named: dict[str, Of] = {"specialty": "specialties", "icd_chapter": "chapters"}
         return self.over if self.by == "dirichlet" else named.get(self.by)
+
+    def for_sites(self, sites: int) -> SplitSettings:
+        """These settings with each site's part of `total_notes`, at least one note, as its `notes`."""
+        if self.total_notes is None:
+            return self
+        return self.model_copy(update={"notes": max(1, self.total_notes // sites), "total_notes": None})
 
     def site_shares(self, sites: int) -> list[float]:
         """The part of the notes that each site is to have."""
@@ -172,6 +202,19 @@ class EncoderSettings(Frozen):
     def described(self) -> str:
         """Words for the model in a table."""
         return FROM_SCRATCH if self.folder is None else self.folder.name[:100]
+
+
+class NewcomerSettings(Frozen):
+    """A site that took no part and then joins with few notes: of each number of `sizes`, the first ones of `corpus`.
+
+    It trains `steps` steps from the base, from the federation's adapter, and in an adapter of its own beside that one,
+    and is scored on `test_notes` others. The steps are the same for every size (inferred).
+    """
+
+    corpus: CorpusChoice
+    sizes: tuple[PositiveInt, ...] = Field((5, 20, 50, 100), min_length=1)
+    steps: PositiveInt = 60
+    test_notes: PositiveInt = 100
 
 
 class MethodChoice(Frozen):

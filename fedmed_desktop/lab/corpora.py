@@ -21,10 +21,20 @@ from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
-from ..clinical import Note, Relation, RelationRule, read_notes_folder, read_relations_map, read_types_map, split_note
+from ..clinical import (
+    Note,
+    Relation,
+    RelationRule,
+    read_notes,
+    read_notes_folder,
+    read_relations_map,
+    read_types_map,
+    split_note,
+)
 from ..clinical.duplicates import joined
 from ..clinical.icd10.chapters import main_chapter
 from ..clinical.modifiers import Pairs
+from ..clinical.reader import split_path
 from ..errors import UserFacingError
 from ..resources import resource
 from .choices import UNLABELLED, CorpusChoice
@@ -64,33 +74,53 @@ class LabNote:
     chapter: str | None = None
 
 
-def read_corpora(experiment: Experiment, data: Path | None) -> list[LabNote]:
+@dataclass(frozen=True)
+class Corpora:
+    """The notes of the experiment's sites, and those of `elsewhere` (cohorts, a newcomer) by the corpus's name.
+
+    No note elsewhere is of a document of the sites, or nearly a duplicate of one of theirs.
+    """
+
+    notes: list[LabNote]
+    elsewhere: Mapping[str, list[LabNote]]
+
+
+def read_corpora(experiment: Experiment, data: Path | None) -> Corpora:
     """All notes, corpus after corpus in the experiment's order; `data` is the folder of those that are not bundled.
 
     Raises UserFacingError: `lab.data_needed`, `lab.corpus_missing`, `lab.corpus_row`, `lab.corpus_types` (none of the
-    experiment's types is annotated there).
+    experiment's types is annotated there), and what notes of one's own raise.
     """
+    choices = (*experiment.corpora, *experiment.elsewhere)
     found = [
         (choice, _typed(one, reading, experiment))
-        for choice in experiment.corpora
+        for choice in choices
         for one, reading in _read(choice, experiment, data)
     ]
     groups = joined([one.group for _, one in found], [one.note.text for _, one in found])
-    of: dict[str, list[LabNote]] = {choice.name: [] for choice in experiment.corpora}
+    of: dict[str, list[LabNote]] = {choice.name: [] for choice in choices}
     for (choice, one), group in zip(found, groups, strict=True):
         windows = split_note(one.note, choice.characters or len(one.note.text))
         of[choice.name] += [replace(one, group=group, note=window.note) for window in windows]
-    return [one for choice in experiment.corpora for one in _fewer(of[choice.name], choice.notes)]
+    at_sites = {one.group for choice in experiment.corpora for one in of[choice.name]}
+    notes = [one for choice in experiment.corpora for one in _fewer(of[choice.name], choice.notes)]
+    apart = {
+        choice.name: _fewer([one for one in of[choice.name] if one.group not in at_sites], choice.notes)
+        for choice in experiment.elsewhere
+    }
+    return Corpora(notes, apart)
 
 
 def check_data(experiment: Experiment, data: Path | None) -> None:
     """Raises UserFacingError if a corpus that is not bundled is missing, as `read_corpora` would later."""
-    for choice in experiment.corpora:
-        if choice.name != "bundled" and not (path := _path(choice, data)).is_file():
+    for choice in (*experiment.corpora, *experiment.elsewhere):
+        if choice.name != "bundled" and not (path := _path(choice, data)).exists():
             raise UserFacingError("lab.corpus_missing", path=str(path))
 
 
 def _path(choice: CorpusChoice, data: Path | None) -> Path:
+    if choice.path is not None:
+        return Path(choice.path).expanduser()
     if data is None:
         raise UserFacingError("lab.data_needed", corpus=choice.name)
     return data / _FILES.get(choice.name, f"ner_re/{choice.name}.jsonl.gz")
@@ -102,6 +132,9 @@ def _read(choice: CorpusChoice, experiment: Experiment, data: Path | None) -> It
         yield from _bundled(experiment)
         return
     path = _path(choice, data)
+    if choice.path is not None:
+        yield from _own(choice, path, experiment)
+        return
     reading = Reading({})
     if experiment.types and choice.name not in UNLABELLED:
         usual = _label_map(path.parent, choice.name, "entity") if choice.types is None or experiment.modifiers else {}
@@ -129,6 +162,23 @@ def _bundled(experiment: Experiment) -> Iterator[tuple[LabNote, Reading]]:
         for split, there in of.items():
             for note in there:
                 yield LabNote(note, folder.name, _document(note.id), split=split), reading
+
+
+def _own(choice: CorpusChoice, path: Path, experiment: Experiment) -> Iterator[tuple[LabNote, Reading]]:
+    """Notes of one's own, with the types map beside them; types of a federation's names need none."""
+    beside = (path if path.is_dir() else path.parent) / "types.toml"
+    mapped = choice.types or (read_types_map(beside) if beside.exists() else {})
+    splits: list[Split] = ["train", "validation", "test"]
+    parts = {split: part for split in splits if path.is_dir() and (part := split_path(path, split))}
+    notes = [(split, note) for split, part in (parts.items() if parts else [(None, path)]) for note in read_notes(part)]
+    there = {entity.type for _, note in notes for entity in note.entities}
+    same = {name: name for name in (*experiment.types, *experiment.modifiers) if name in there}
+    reading = Reading({})
+    if experiment.types:
+        known = _known(same | mapped, experiment, choice.name)
+        reading = Reading(known, read_relations_map(beside) if experiment.modifiers and beside.exists() else None)
+    for split, note in notes:
+        yield LabNote(note, choice.name, note.patient or note.document or note.id, split=split), reading
 
 
 def _lab_note(corpus: str, record: Mapping[str, Any], linked: bool) -> LabNote:

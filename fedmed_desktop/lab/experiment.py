@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_
 from pydantic_core import PydanticCustomError
 
 from ..clinical import AnswerForm
+from ..errors import UserFacingError
 from ..federation import TrainingSettings
 from ..federation.checked import checked
 from ..federation.methods.method import HistogramOf, Setting
@@ -27,6 +29,7 @@ from .choices import (
     EncoderSettings,
     Hardware,
     MethodChoice,
+    NewcomerSettings,
     SplitSettings,
     Type,
 )
@@ -42,7 +45,8 @@ class Experiment(Frozen):
 
     `cost`: time on two cores, for people. `model`: "bundled", or a folder, from where the lab is started. Only `seeds`
     are reported; settings are tuned on `tuning_seeds`. Every cell runs with each count of `sites`; a round asks
-    `clients` of them (None: all). `threads` decide the last bits of a result. `max_tokens_per_site`: the most training
+    `clients` of them (None: all). The last models are also measured on `cohorts` of hospitals that took no part, and a
+    `newcomer` begins from them. `threads` decide the last bits of a result. `max_tokens_per_site`: the most training
     tokens of a site in a round. histogram "auto": specialties if every note has one, else entity types. `shared_notes`:
     validation notes shared for the methods that weigh by them. `baselines`: "base" trains nothing, "alone" trains every
     site for itself, "centralised" trains one site on all notes; each for as many steps as a federation. "encoder" tags
@@ -72,6 +76,8 @@ class Experiment(Frozen):
     histogram: Literal["auto", "none", "specialties", "types"] = "auto"
     shared_notes: int = Field(5, ge=0, le=50)
     corpora: tuple[CorpusChoice, ...] = Field((CorpusChoice(name="bundled"),), min_length=1)
+    cohorts: tuple[CorpusChoice, ...] = ()
+    newcomer: NewcomerSettings | None = None
     split: SplitSettings = Field(SplitSettings(), validate_default=True)
     hardware: Hardware = Hardware()
     methods: tuple[MethodChoice, ...] = ()
@@ -234,6 +240,18 @@ class Experiment(Frozen):
                 context = {"part": choice.label, "method": choice.method.name, "rank": rank, "cap": min(caps)}
                 raise PydanticCustomError(code, code, context)
 
+    @model_validator(mode="after")
+    def _elsewhere_is_elsewhere(self) -> Experiment:
+        names = [choice.name for choice in (*self.corpora, *self.elsewhere)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{twice[0]!r} is named twice: cohorts and newcomers need notes that no site has")
+        return self
+
+    @property
+    def elsewhere(self) -> tuple[CorpusChoice, ...]:
+        """The corpora that are at none of the sites."""
+        return (*self.cohorts, *((self.newcomer.corpus,) if self.newcomer else ()))
+
     @property
     def histogram_of(self) -> HistogramOf:
         """The histogram that sites send of their notes, "auto" resolved."""
@@ -264,6 +282,21 @@ class Experiment(Frozen):
         smallest = min((*caps, self.lora.rank))
         rank = smallest if choice.rank == "smallest_cap" else choice.rank or self.lora.rank
         return self.lora.model_copy(update={"rank": rank, "alpha": self.lora.scale * rank})
+
+
+def with_cohorts(experiment: Experiment, given: Sequence[str]) -> Experiment:
+    """The experiment with more cohorts, each as "NAME=PATH". Raises UserFacingError for one that is not so."""
+    cohorts = [choice.model_dump() for choice in experiment.cohorts]
+    for one in given:
+        name, there, path = one.partition("=")
+        if not (name and there and path):
+            raise UserFacingError("lab.cohort", given=one)
+        cohorts.append({"name": name, "path": path})
+    if not given:
+        return experiment
+    return checked(
+        Experiment, experiment.model_dump(exclude_unset=True) | {"cohorts": cohorts}, "--cohort", "an experiment"
+    )
 
 
 def load_experiment(path: Path) -> Experiment:

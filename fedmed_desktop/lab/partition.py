@@ -56,14 +56,16 @@ def split_into_sites(notes: Sequence[LabNote], experiment: Experiment, sites: in
     made: list[LabSite] = []
     for number, own in enumerate(found):
         name = f"Site {number + 1}"
-        splits = _splits(own, experiment.split, shares[number] / shares[0], rng)
+        splits = _splits(own, experiment.split.for_sites(sites), shares[number] / shares[0], rng)
         for split in ("train", "validation"):
             if not splits[split]:
                 raise UserFacingError("lab.empty_split", site=name, split=split, sites=sites, seed=seed)
         types = _types(name, own, experiment, number)
         own_order = {split: sorted(there, key=lambda one: order[id(one)]) for split, there in splits.items()}
-        train, modifiers = _typed(own_order["train"], types, experiment.modifiers)
-        validation, test = (_typed(own_order[split], types, modifiers)[0] for split in ("validation", "test"))
+        train, modifiers = typed_in(own_order["train"], types, experiment.modifiers)
+        validation, test = (typed_in(own_order[split], types, modifiers)[0] for split in ("validation", "test"))
+        if experiment.split.lacking_tasks:
+            train, validation, test = (_without_tasks(part, experiment, number) for part in (train, validation, test))
         notes_here = SiteNotes(train, validation, test or None)
         cap = caps[number] if caps else None
         made.append(LabSite(name, notes_here, types, modifiers, cap, speeds[number]))
@@ -155,7 +157,14 @@ def _types(name: str, groups: Iterable[Group], experiment: Experiment, number: i
     return tuple(sorted(types))
 
 
-def _typed(
+def _without_tasks(notes: Sequence[Note], experiment: Experiment, number: int) -> list[Note]:
+    """The notes, annotated for the tasks that the site does not lack."""
+    lacking = experiment.split.lacking_tasks
+    left = tuple(task for task in experiment.tasks if task not in lacking[number % len(lacking)])
+    return [note.model_copy(update={"tasks": left}) for note in notes]
+
+
+def typed_in(
     notes: Iterable[LabNote], types: Collection[str], modifiers: Collection[str]
 ) -> tuple[list[Note], tuple[str, ...]]:
     """The notes with these types and modifiers only, without overlaps, and the modifiers that they link.

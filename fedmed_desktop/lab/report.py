@@ -17,6 +17,7 @@ from ..files import write_durably
 from ..storage.results import ResultRow, Results, read_results
 from ..wording import tr
 from ..wording.sizes import percent_of
+from .beyond import cohort_tables, newcomer_table
 from .compare import Comparison, Line, Split, Spread, compare, labels_of
 from .differences import FEW_SEEDS, RESAMPLES, Difference
 from .plots import draw_plots
@@ -56,6 +57,10 @@ def table(results: Results) -> str:
         parts += by_site([row for row in results.rows if found.setting.holds(row)])
         if test := on_test.get(found.setting):
             parts += ["### The same models on the test notes", *_tables(test)]
+        for name, grid in cohort_tables(results.rows, found.setting).items():
+            parts += [f"### The same models on {name}, whose hospitals took no part", _grid(*grid)]
+        if newcomer := newcomer_table(results.rows, found.setting):
+            parts += ["### A newcomer with few notes", _grid(*newcomer)]
     if compared:
         federated = any(row.kind == "federation" for row in results.rows)
         if any(row.kind != "encoder" for row in results.rows):

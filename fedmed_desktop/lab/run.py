@@ -96,8 +96,8 @@ class Lab:
         return read_results(self.options.out)
 
     def _run_cells(self, engine: Engine, watcher: Watcher) -> None:
-        notes = read_corpora(self.options.experiment, self.options.data)
-        run = CellRun(self.options.experiment, notes, self.base, engine, watcher.row, tuning=self.options.tuning)
+        corpora = read_corpora(self.options.experiment, self.options.data)
+        run = CellRun(self.options.experiment, corpora, self.base, engine, watcher.row, tuning=self.options.tuning)
         for count, seed in dict.fromkeys((cell.sites, cell.seed) for cell in self.left):
             run.sites(count, seed)
         for cell in self.left:

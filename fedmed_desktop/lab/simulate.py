@@ -74,7 +74,7 @@ class Simulation:
         steps: Mapping[str, int] | None = None,
         splits: Sequence[Split] = SPLITS,
     ) -> None:
-        self._spec, self._engine, self._blobs = spec, engine, blobs
+        self.spec, self._engine, self._blobs = spec, engine, blobs
         self._sites = {site.name: site for site in sites}
         self._judges = {site.name: site for site in judges or sites}
         self._steps = steps or {}
@@ -122,10 +122,16 @@ class Simulation:
         jobs = [SiteJob(site, plan, Given(start, frozen, own=self._own.get(site, {}))) for site in there]
         return dict(zip(there, self._engine.measure(jobs, split), strict=True))
 
+    def last(self) -> tuple[Plan, Adapter, Adapter | None]:
+        """Some site's plan, and the current adapter with what is frozen beside it."""
+        state = self._rounds.state
+        frozen = self._adapter(state.frozen) if state.frozen else None
+        return next(iter(state.plans.values())), self._adapter(state.start), frozen
+
     def _join(self) -> None:
         for site in self._sites.values():
             if code := self._rounds.join_refusal(site.rank_cap):
-                raise UserFacingError(code, rank=self._spec.lora.rank, cap=site.rank_cap or 0)
+                raise UserFacingError(code, rank=self.spec.lora.rank, cap=site.rank_cap or 0)
             self._rounds.handle(SiteJoined(site=site.name, rank_cap=site.rank_cap), _NOW)
 
     # -- what sites do -----------------------------------------------------------------------------------------------
@@ -180,12 +186,12 @@ class Simulation:
             BlobReader(self._blobs.path(plan.start)) as start,
             open_update(self._blobs.path(sha256), plan.shared, start, packing=plan.packing) as adapter,
         ):
-            check_adapter(adapter, self._spec, plan)
+            check_adapter(adapter, self.spec, plan)
 
     def _combine(self) -> None:
         due = self._rounds.due()
         assert due is not None  # all that were asked have answered, and a lab's quorum is one
-        self._rounds.handle(combine_stored(due, self._spec, self._blobs), _NOW)
+        self._rounds.handle(combine_stored(due, self.spec, self._blobs), _NOW)
         state = self._rounds.state
         over = {part.sha256 for update in due.updates.values() for part in update.parts.values()}
         over |= {sha256 for sha256 in (due.start, due.frozen, due.control) if sha256}
@@ -219,7 +225,7 @@ class Simulation:
     def _snapshot(self, split: Split, measured: Mapping[str, Measured], traffic: _Traffic, total: int) -> Snapshot:
         state = self._rounds.state
         record = state.history[-1] if state.history else None
-        scored = self._spec.score_on == "answers"
+        scored = self.spec.score_on == "answers"
         sites = [_site_row(self._judges[site], found, record, traffic, scored) for site, found in measured.items()]
         return Snapshot(record.round if record else 0, split, measured, record, state.start, total, tuple(sites))
 

@@ -71,9 +71,9 @@ class ResultRow(_Value):
     is. `loss` is nats per supervised token over all sites' notes (of an encoder per tag), `f1` strict over pooled
     counts, None where nothing was scored; `worst_*` are those of the site that is worst off. `bytes` all sites moved
     until then, up and down; the last round's rows include fetching the final model. `model_bytes`: the whole base
-    model's in bfloat16, 0 where not known. `residual` and `measures` as in the
-    federation's record of the round. The row of the last round is there for the validation and for the test notes.
-    `seconds` the cell took until then.
+    model's in bfloat16, 0 where not known. `residual` and `measures` as in the federation's record of the round. The
+    last model has a row for the validation and for the test notes, and for each cohort and newcomer, which `elsewhere`
+    names. `seconds` the cell took until then.
     """
 
     cell: Name
@@ -85,7 +85,8 @@ class ResultRow(_Value):
     clients: PositiveInt | None = None
     seed: NonNegativeInt
     round: NonNegativeInt
-    split: Literal["validation", "test"] = "validation"
+    split: Literal["validation", "test", "cohort", "newcomer"] = "validation"
+    elsewhere: Name = ""
     loss: float
     f1: float | None = None
     worst_loss: float

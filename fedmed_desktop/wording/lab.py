@@ -15,6 +15,9 @@ SENTENCES: Final = {
     "notes, raise split.validation_share, lower split.ratio, or split by something else.",
     "lab.few_labels": 'With split.by = "{by}" the notes have {found} different labels, too few for {sites} sites. Ask '
     'for fewer sites, or write by = "dirichlet".',
+    "lab.cohort": "{given} names no cohort. Write --cohort NAME=PATH, such as --cohort Northside=notes/northside.",
+    "lab.few_elsewhere": "{corpus} has too few notes ({found}) that no site has. Choose another corpus, or ask "
+    "for fewer.",
     "lab.few_notes": "There are {groups} groups of notes for {sites} sites. Ask for fewer sites or more notes.",
     "lab.few_shared": "The sites can spare {found} validation notes, but shared_notes is {wanted}. Lower it, or raise "
     "split.validation_share.",

@@ -69,7 +69,7 @@ def refused(data: Path | None, **changes: Any) -> UserFacingError:
 
 
 def test_that_types_are_the_experiments_and_nested_ones_wait_for_the_sites(data: Path) -> None:
-    notes = read_corpora(experiment(types=["drug", "treatment"], corpora=[{"name": "phee"}]), data)
+    notes = read_corpora(experiment(types=["drug", "treatment"], corpora=[{"name": "phee"}]), data).notes
     assert marked(notes[0]) == [("treatment", "Aspirin 5 mg"), ("drug", "Aspirin")]
     assert notes[0].types == ("drug", "treatment")
     assert {one.group for one in notes} == {"pubmed-77"} and notes[0].split == "train"
@@ -77,12 +77,12 @@ def test_that_types_are_the_experiments_and_nested_ones_wait_for_the_sites(data:
 
 def test_that_a_map_in_the_experiment_replaces_the_usual_one(data: Path) -> None:
     corpora = [{"name": "phee", "types": {"Adverse_event": "problem"}}]
-    notes = read_corpora(experiment(types=["drug", "problem"], corpora=corpora), data)
+    notes = read_corpora(experiment(types=["drug", "problem"], corpora=corpora), data).notes
     assert marked(notes[0]) == [("problem", "for")] and notes[0].types == ("problem",)
 
 
 def test_that_long_texts_are_cut_between_sentences_and_stay_one_group(data: Path) -> None:
-    notes = read_corpora(experiment(corpora=[{"name": "phee", "characters": 40}]), data)
+    notes = read_corpora(experiment(corpora=[{"name": "phee", "characters": 40}]), data).notes
     assert [one.note.text for one in notes[:2]] == ["Aspirin 5 mg for pain.", "Nothing else was given to her."]
     assert marked(notes[0]) == [("drug", "Aspirin"), ("problem", "pain")] and not notes[1].note.entities
     assert len({one.note.id for one in notes}) == 4 and len({one.group for one in notes}) == 1
@@ -92,10 +92,10 @@ def test_that_a_bound_keeps_whole_groups_and_the_same_ones(data: Path) -> None:
     rows = [{**row, "id": f"phee-{number}_{row['id'][-1]}"} for number in range(30) for row in PHEE]
     write(data / "ner_re" / "phee.jsonl.gz", rows)
     few = experiment(corpora=[{"name": "phee", "notes": 15}])
-    notes = read_corpora(few, data)
+    notes = read_corpora(few, data).notes
     assert len(notes) == 14 and len({one.group for one in notes}) == 7
-    assert read_corpora(few, data) == notes
-    assert notes == [one for one in read_corpora(experiment(corpora=[{"name": "phee"}]), data) if one in notes]
+    assert read_corpora(few, data).notes == notes
+    assert notes == [one for one in read_corpora(experiment(corpora=[{"name": "phee"}]), data).notes if one in notes]
 
 
 def test_that_documents_which_say_nearly_the_same_are_one_group_in_all_corpora(data: Path) -> None:
@@ -109,19 +109,19 @@ def test_that_documents_which_say_nearly_the_same_are_one_group_in_all_corpora(d
     )
     labels = {"entity": dict.fromkeys(("phee", "chia"), LABEL_MAP["entity"]["phee"])}
     (data / "ner_re" / "label_map.json").write_text(json.dumps(labels), "utf-8")
-    notes = read_corpora(experiment(corpora=[{"name": "phee"}, {"name": "chia"}]), data)
+    notes = read_corpora(experiment(corpora=[{"name": "phee"}, {"name": "chia"}]), data).notes
     assert [one.group for one in notes] == ["pubmed-1", "pubmed-1", "pubmed-1", "NCT02"]
 
 
 def test_that_text_corpora_have_specialties_and_groups_of_alike_notes(data: Path) -> None:
-    notes = read_corpora(text_experiment(), data)
+    notes = read_corpora(text_experiment(), data).notes
     assert {(one.note.specialty, one.group, one.split, one.note.entities) for one in notes} == {
         ("Urology", "g1", None, ())
     }
 
 
 def test_that_a_coded_notes_specialty_is_its_chapter_and_cases_of_an_article_stay_together(data: Path) -> None:
-    first, second = read_corpora(text_experiment(corpora=[{"name": "codiesp"}]), data)
+    first, second = read_corpora(text_experiment(corpora=[{"name": "codiesp"}]), data).notes
     assert first.chapter == first.note.specialty == "Circulatory system"
     assert second.chapter == "Symptoms and findings"
     assert first.group == second.group == "codiesp-S01"
@@ -129,7 +129,7 @@ def test_that_a_coded_notes_specialty_is_its_chapter_and_cases_of_an_article_sta
 
 
 def test_that_bundled_notes_keep_their_sites_splits_and_types() -> None:
-    notes = read_corpora(experiment(), None)
+    notes = read_corpora(experiment(), None).notes
     assert {one.corpus: one.types for one in notes} == {
         "Hillcrest": ("problem",),
         "Lakeview": ("drug", "problem"),
@@ -144,7 +144,7 @@ def test_that_bundled_notes_keep_their_sites_splits_and_types() -> None:
 
 
 def test_that_bundled_texts_alone_need_no_types() -> None:
-    notes = read_corpora(text_experiment(corpora=[{"name": "bundled"}]), None)
+    notes = read_corpora(text_experiment(corpora=[{"name": "bundled"}]), None).notes
     assert len(notes) == 3750 and not any(one.note.entities or one.types for one in notes)
 
 
@@ -244,12 +244,12 @@ def test_that_links_of_modifiers_are_read_by_the_map_and_wait_for_the_sites_too(
     types = LABEL_MAP["entity"]["phee"] | {"Dosage": "dosage"}
     (data / "ner_re" / "label_map.json").write_text(json.dumps({"entity": {"phee": types}} | ends), "utf-8")
     learned = {"types": ["drug", "treatment"], "modifiers": ["dosage", "route"], "tasks": ["entities", "relations"]}
-    first = read_corpora(experiment(**learned, corpora=[{"name": "phee"}]), data)[0]
+    first = read_corpora(experiment(**learned, corpora=[{"name": "phee"}]), data).notes[0]
     # The treatment, which stands for its drug, gives way to it.
     assert marked(first) == [("drug", "Aspirin"), ("dosage", "5 mg")]
     assert [(link.head, link.tail, link.type) for link in first.note.relations] == [("T2", "T5", "dosage")]
     assert first.types == ("drug", "treatment")
-    first = read_corpora(experiment(types=["drug"], corpora=[{"name": "phee"}]), data)[0]
+    first = read_corpora(experiment(types=["drug"], corpora=[{"name": "phee"}]), data).notes[0]
     assert marked(first) == [("drug", "Aspirin")] and not first.note.relations, "nobody learns relations"
 
 
@@ -261,7 +261,7 @@ def test_that_sites_learn_the_modifiers_that_their_training_notes_link() -> None
         split={"by": "corpus"},
         sites=[3],
     )
-    sites = {site.name: site for site in split_into_sites(read_corpora(learned, None), learned, 3, 1)}
+    sites = {site.name: site for site in split_into_sites(read_corpora(learned, None).notes, learned, 3, 1)}
     found = {site.modifiers for site in sites.values()}
     assert found == {(), ("dosage", "route")}
     [with_links] = [site for site in sites.values() if site.modifiers]

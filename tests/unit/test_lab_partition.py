@@ -164,7 +164,7 @@ def test_that_dominant_types_can_be_skewed() -> None:
 
 def test_that_bundled_notes_by_corpus_are_the_three_sites_as_they_are() -> None:
     chosen = experiment()
-    sites = split_into_sites(read_corpora(chosen, None), chosen, 3, 5)
+    sites = split_into_sites(read_corpora(chosen, None).notes, chosen, 3, 5)
     for site, folder in zip(sites, ("Hillcrest", "Lakeview", "Riverside"), strict=True):
         notes = read_notes_folder(resource("demo_notes") / folder)
         local = read_types_map(resource("demo_notes") / folder / "types.toml")
@@ -286,7 +286,7 @@ def test_that_shared_notes_leave_the_sites_and_fewer_are_the_first_of_more() -> 
 
 def test_that_shared_notes_are_of_sites_that_annotate_most() -> None:
     chosen = experiment()
-    sites = split_into_sites(read_corpora(chosen, None), chosen, 3, 1)
+    sites = split_into_sites(read_corpora(chosen, None).notes, chosen, 3, 1)
     kept, shared = share_notes(sites, 20, 1)
     assert [len(site.notes.validation) for site in kept] == [100, 90, 90]
     assert {entity.type for note in shared for entity in note.entities} == {"drug", "problem"}

@@ -48,8 +48,11 @@ class Engine(Protocol):
     Beside the open sites it knows EVERYBODY, which has all their training notes.
     """
 
-    def open(self, spec: FederationSpec, sites: Sequence[LabSite]) -> None:
-        """Open the federation of later jobs. Raises UserFacingError where a site's notes do not fit the spec."""
+    def open(self, spec: FederationSpec, sites: Sequence[LabSite], elsewhere: Sequence[LabSite] = ()) -> None:
+        """Open the federation of later jobs; EVERYBODY has no notes of the sites `elsewhere`.
+
+        Raises UserFacingError where a site's notes do not fit the spec.
+        """
 
     def train(self, jobs: Sequence[SiteJob]) -> list[LocalResult]:
         """Raises UserFacingError."""

@@ -30,10 +30,12 @@ class LocalEngine:
         self._sizes: dict[str, Size] = {}
         self._spec: FederationSpec | None = None
         self._sites: dict[str, LabSite] = {}
+        self._members: list[str] = []
 
-    def open(self, spec: FederationSpec, sites: Sequence[LabSite]) -> None:
+    def open(self, spec: FederationSpec, sites: Sequence[LabSite], elsewhere: Sequence[LabSite] = ()) -> None:
         """Forgets the federation before. Notes become tokens when they are first needed."""
-        self._sites = {site.name: site for site in sites}
+        self._members = [site.name for site in sites]
+        self._sites = {site.name: site for site in (*sites, *elsewhere)}
         self._spec = spec
         self._trainers, self._sizes = {}, {}
 
@@ -72,8 +74,8 @@ class LocalEngine:
         return self._trainers[name]
 
     def _everybody(self) -> SiteTrainer:
-        trainer = self._made(_Everybody, pooled_site(list(self._sites.values())))
-        trainer.members = [self._trainer(site) for site in self._sites]
+        trainer = self._made(_Everybody, pooled_site([self._sites[name] for name in self._members]))
+        trainer.members = [self._trainer(name) for name in self._members]
         return trainer
 
     def _made(self, kind: type[T], site: LabSite) -> T:

@@ -44,9 +44,9 @@ class RayEngine:
         options = {"num_cpus": threads, "num_gpus": min(1.0, there.get("GPU", 0) / workers)}
         self._workers: list[Any] = [actor.options(**options).remote(model, threads) for _ in range(workers)]
 
-    def open(self, spec: FederationSpec, sites: Sequence[LabSite]) -> None:
-        notes = self._ray.put(list(sites))
-        self._get([worker.open.remote(spec, notes) for worker in self._workers])
+    def open(self, spec: FederationSpec, sites: Sequence[LabSite], elsewhere: Sequence[LabSite] = ()) -> None:
+        notes, others = self._ray.put(list(sites)), self._ray.put(list(elsewhere))
+        self._get([worker.open.remote(spec, notes, others) for worker in self._workers])
 
     def train(self, jobs: Sequence[SiteJob]) -> list[LocalResult]:
         return self._spread(jobs, lambda worker, job: worker.train.remote([job]))

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables on hospitals that took no part: every model on each cohort, and a newcomer by the number of its notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ..storage.results import ResultRow
+from .compare import Setting, labels_of
+
+Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
+"""Headings and rows."""
+
+
+def cohort_tables(rows: Iterable[ResultRow], setting: Setting) -> dict[str, Table]:
+    """For each cohort the models' scores on it, mean and standard deviation over seeds, and what lies above the base.
+
+    Differences are of the same seed. "alone" is the mean of the sites' own models.
+    """
+    here = [row for row in rows if row.split == "cohort" and setting.holds(row)]
+    return {
+        name: _cohort([row for row in here if row.elsewhere == name])
+        for name in dict.fromkeys(row.elsewhere for row in here)
+    }
+
+
+def newcomer_table(rows: Iterable[ResultRow], setting: Setting) -> Table | None:
+    """A newcomer's F1 (or loss) by the number of its notes, a line for each start; None where there is no newcomer."""
+    here = [row for row in rows if row.split == "newcomer" and setting.holds(row)]
+    sizes = sorted({_size(row) for row in here})
+    if not sizes:
+        return None
+    lines: list[tuple[str, ...]] = []
+    for label in labels_of(here):
+        own = [row for row in here if row.label == label]
+        for start in dict.fromkeys(_start(row) for row in own):
+            cells = [[row for row in own if (_size(row), _start(row)) == (size, start)] for size in sizes]
+            lines.append((_begun(label, start), *(_over([_score(row) for row in cell]) for cell in cells)))
+    return ("begins from", *(f"{size} notes" for size in sizes)), lines
+
+
+def _cohort(rows: Sequence[ResultRow]) -> Table:
+    base = {row.seed: _score(row) for row in rows if row.kind == "base"}
+    lines: list[tuple[str, ...]] = []
+    for label in labels_of(rows):
+        own = {row.seed: _score(row) for row in rows if row.label == label}
+        above = [100 * (own[seed] - base[seed]) for seed in own.keys() & base.keys()]
+        lines.append((label, _over(list(own.values())), _points(above) if label != "base" else ""))
+    return ("model", "F1" if rows and rows[0].f1 is not None else "loss", "points above the base"), lines
+
+
+def _size(row: ResultRow) -> int:
+    return int(row.measures["notes"])
+
+
+def _start(row: ResultRow) -> str:
+    return row.elsewhere.rpartition(", ")[2]
+
+
+def _begun(label: str, start: str) -> str:
+    return {"base": "the base", "personal": f"{label}, in an adapter of its own"}.get(start, label)
+
+
+def _score(row: ResultRow) -> float:
+    return row.loss if row.f1 is None else row.f1
+
+
+def _over(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
+
+
+def _points(values: Sequence[float]) -> str:
+    return f"{np.mean(values):+.1f}" if values else "–"

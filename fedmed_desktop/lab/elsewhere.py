@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hospitals that took no part: cohorts that the last models are measured on, and a newcomer that begins from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal
+
+import numpy as np
+
+from ..clinical import SiteNotes
+from ..errors import UserFacingError
+from ..federation import Given, Plan
+from ..lora import Adapter
+from ..storage.results import ResultRow
+from .cells import Cell
+from .choices import NewcomerSettings
+from .corpora import LabNote
+from .engines import Engine, Measured, SiteJob
+from .experiment import Experiment
+from .partition import LabSite, typed_in
+from .rows import pooled_f1, pooled_loss
+from .simulate import Simulation
+
+# A newcomer's own report needs notes to score on; what counts is measured on its test notes.
+_OWN_VALIDATION: Final = 2
+
+Start = Literal["base", "federation", "personal"]
+
+
+class Elsewhere:
+    """Cohorts and a newcomer as sites that no federation asks; a function of the experiment and the seed.
+
+    Raises UserFacingError `lab.few_elsewhere` where a corpus has too few notes.
+    """
+
+    def __init__(self, experiment: Experiment, notes: Mapping[str, list[LabNote]], seed: int) -> None:
+        self._settings = experiment.newcomer
+        self._scored = experiment.score_on == "answers"
+        self.cohorts = {
+            choice.name: _cohort(choice.name, notes[choice.name], experiment.modifiers) for choice in experiment.cohorts
+        }
+        self.newcomers: dict[int, LabSite] = {}
+        if self._settings:
+            self.newcomers = _newcomers(self._settings, notes[self._settings.corpus.name], seed, experiment.modifiers)
+
+    @property
+    def sites(self) -> list[LabSite]:
+        """For the engine, which must know them."""
+        return [*self.cohorts.values(), *self.newcomers.values()]
+
+    def rows(self, cell: Cell, models: Sequence[Simulation], engine: Engine, fresh: Adapter) -> Iterator[ResultRow]:
+        """Rows of these last models: one of a federation, one per site where each trained alone.
+
+        `fresh`: an adapter that changes nothing. Newcomers begin from the base and from federations.
+        """
+        for name, site in self.cohorts.items():
+            measured = {
+                f"model {number}": model.measure("test", [site])[site.name] for number, model in enumerate(models)
+            }
+            yield self._row(cell, "cohort", name, measured)
+        if self._settings is None or cell.kind not in ("base", "federation"):
+            return
+        (model,) = models
+        for size in self.newcomers:
+            for start, found in self._learned(cell, model, engine, fresh, size):
+                row = self._row(cell, "newcomer", f"{size} notes, {start}", {"newcomer": found})
+                yield row.model_copy(update={"measures": {"notes": float(size)}})
+
+    def _learned(
+        self, cell: Cell, model: Simulation, engine: Engine, fresh: Adapter, size: int
+    ) -> Iterator[tuple[Start, Measured]]:
+        """The newcomer's model on its test notes after training on `size` notes, from each start that there is."""
+        assert self._settings is not None
+        site, (plan, last, frozen) = self.newcomers[size], model.last()
+        training = plan.training.model_copy(update={"steps": self._settings.steps, "epochs": None})
+        starts: dict[Start, Given] = (
+            {"base": Given(fresh)} if cell.kind == "base" else {"federation": Given(last, frozen)}
+        )
+        if cell.kind == "federation" and frozen is None:  # else the place of an adapter beside another is taken
+            starts["personal"] = Given(fresh, last)
+        for start, given in starts.items():
+            beside = given.frozen.sha256 if given.frozen else None
+            rank = max(given.start.ranks.values())
+            asked = Plan(
+                round=plan.round, start=given.start.sha256, frozen=beside, rank=rank, training=training, seed=plan.seed
+            )
+            (result,) = engine.train([SiteJob(site.name, asked, given)])
+            after = Adapter.from_blob(result.blobs["adapter"])
+            scoring = asked.evaluation().model_copy(update={"start": after.sha256})
+            (found,) = engine.measure([SiteJob(site.name, scoring, Given(after, given.frozen))], "test")
+            yield start, found
+
+    def _row(
+        self, cell: Cell, split: Literal["cohort", "newcomer"], name: str, measured: Mapping[str, Measured]
+    ) -> ResultRow:
+        """One row over these models on the same notes, the mean of their counts."""
+        losses = [one.loss for one in measured.values()]
+        f1s = [one.scores.headline for one in measured.values()]
+        return ResultRow(
+            cell=cell.id,
+            label=cell.label,
+            method=cell.method,
+            combine=cell.choice.combine if cell.choice else "",
+            kind=cell.kind,
+            sites_count=cell.sites,
+            seed=cell.seed,
+            round=0,
+            split=split,
+            elsewhere=name,
+            loss=pooled_loss(measured),
+            worst_loss=max(losses),
+            f1=pooled_f1(measured) if self._scored else None,
+            worst_f1=min(f1s) if self._scored else None,
+        )
+
+
+def _cohort(name: str, notes: Sequence[LabNote], modifiers: Sequence[str]) -> LabSite:
+    """All notes to test on. One stands for the training notes, of which there are none: nothing trains here."""
+    if not notes:
+        raise UserFacingError("lab.few_elsewhere", corpus=name, found=0)
+    return _site(f"cohort {name}", notes, notes[:1], notes[:1], notes, modifiers)
+
+
+def _newcomers(
+    settings: NewcomerSettings, notes: Sequence[LabNote], seed: int, modifiers: Sequence[str]
+) -> dict[int, LabSite]:
+    """A site for each number of training notes; a smaller one's are the first of a larger one's."""
+    rng = np.random.Generator(np.random.PCG64([seed, 5]))
+    groups = list(dict.fromkeys(one.group for one in notes))
+    place = {groups[at]: number for number, at in enumerate(rng.permutation(len(groups)))}
+    left = sorted(notes, key=lambda one: place[one.group])
+    test: list[LabNote] = []
+    while left and (len(test) < settings.test_notes or left[-1].group == test[-1].group):
+        test.append(left.pop())  # whole documents: training notes are of others
+    most = max(settings.sizes) + _OWN_VALIDATION
+    if len(left) < most:
+        raise UserFacingError("lab.few_elsewhere", corpus=settings.corpus.name, found=len(notes))
+    validation, train = left[:_OWN_VALIDATION], left[_OWN_VALIDATION:most]
+    return {
+        size: _site(f"newcomer with {size}", notes, train[:size], validation, test, modifiers)
+        for size in settings.sizes
+    }
+
+
+def _site(
+    name: str,
+    corpus: Sequence[LabNote],
+    train: Sequence[LabNote],
+    validation: Sequence[LabNote],
+    test: Sequence[LabNote],
+    modifiers: Sequence[str],
+) -> LabSite:
+    """A site with the types and modifiers that all of the corpus annotates."""
+    types = tuple(sorted(set.intersection(*(set(one.types) for one in corpus))))
+    _, known = typed_in(corpus, types, modifiers)
+    parts = [typed_in(part, types, known)[0] for part in (train, validation, test)]
+    return LabSite(name, SiteNotes(parts[0], parts[1], parts[2]), types, known)

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hospitals that took no part: cohorts, and a newcomer that begins with few notes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedmed_desktop.clinical import Note
+from fedmed_desktop.lab.beyond import cohort_tables, newcomer_table
+from fedmed_desktop.lab.compare import Setting
+from fedmed_desktop.lab.corpora import LabNote, read_corpora
+from fedmed_desktop.lab.elsewhere import Elsewhere
+from fedmed_desktop.lab.experiment import Experiment, with_cohorts
+from fedmed_desktop.lab.partition import split_into_sites
+from fedmed_desktop.storage.results import ResultRow
+from tests.parts.lab import experiment, lab_note
+from tests.parts.told import told_as
+
+TEXT = "aspirin for pain."
+ENTITIES = (
+    {"id": "T1", "start": 8, "end": 15, "type": "drug", "text": "aspirin"},
+    {"id": "T2", "start": 20, "end": 24, "type": "problem", "text": "pain"},
+)
+
+
+def stranger(number: int, group: str | None = None) -> LabNote:
+    text = f"Note {number:02}: {TEXT}"[-25:].rjust(25)
+    note = Note.model_validate({"id": f"n{number}", "text": text, "entities": ENTITIES})
+    return LabNote(note, "own", group or f"g{number}", ("drug", "problem"))
+
+
+def with_newcomer(**changes: Any) -> Experiment:
+    newcomer = {"corpus": {"name": "own", "path": "."}, "sizes": [2, 5], "test_notes": 6} | changes
+    return experiment(newcomer=newcomer, split={"test_notes": 4})
+
+
+def rows_of(path: Path, count: int, start: int = 0) -> Path:
+    lines = [stranger(start + number).note.model_dump_json(exclude_none=True) + "\n" for number in range(count)]
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+def test_that_a_newcomer_has_few_notes_of_which_a_smaller_number_are_the_first_of_a_larger_one() -> None:
+    notes = {"own": [stranger(number) for number in range(30)]}
+    found = Elsewhere(with_newcomer(), notes, seed=1)
+    few, more = (found.newcomers[size].notes for size in (2, 5))
+    assert (len(few.train), len(more.train)) == (2, 5) and more.train[:2] == few.train
+    assert few.test == more.test and few.test is not None and len(few.test) == 6
+    apart = {one.id for one in few.test}
+    assert not apart & {one.id for part in (more.train, more.validation) for one in part}
+    again, other = (Elsewhere(with_newcomer(), notes, seed).newcomers[5].notes.train for seed in (1, 2))
+    assert again == more.train and other != more.train
+
+
+def test_that_a_newcomer_s_test_notes_are_of_other_documents_than_its_training_notes() -> None:
+    notes = [stranger(number, f"g{number // 3}") for number in range(30)]
+    group = {one.note.id: one.group for one in notes}
+    site = Elsewhere(with_newcomer(), {"own": notes}, seed=3).newcomers[5]
+    taught = {group[one.id] for part in (site.notes.train, site.notes.validation) for one in part}
+    assert not taught & {group[one.id] for one in site.notes.test or ()}
+
+
+def test_that_too_few_notes_for_a_newcomer_are_told() -> None:
+    with told_as(r"own has too few notes \(9\)"):
+        Elsewhere(with_newcomer(), {"own": [stranger(number) for number in range(9)]}, seed=1)
+
+
+def test_that_a_cohort_from_the_command_line_is_measured_on_all_of_its_notes(tmp_path: Path) -> None:
+    path = rows_of(tmp_path / "north.jsonl", 4)
+    chosen = with_cohorts(
+        experiment(corpora=[{"name": "own", "path": str(rows_of(tmp_path / "own.jsonl", 40, 50))}]), [f"North={path}"]
+    )
+    corpora = read_corpora(chosen, None)
+    assert [one.note.id for one in corpora.elsewhere["North"]] == ["n0", "n1", "n2", "n3"]
+    site = Elsewhere(chosen, corpora.elsewhere, 1).cohorts["North"]
+    assert site.types == ("drug", "problem") and len(site.notes.test or ()) == 4
+
+
+@pytest.mark.parametrize("given", ["North", "=there", "North="])
+def test_that_a_cohort_without_a_name_or_a_path_is_refused_with_an_example(given: str) -> None:
+    with told_as("--cohort NAME=PATH, such as"):
+        with_cohorts(experiment(), [given])
+
+
+def test_that_a_cohort_of_a_corpus_that_sites_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="'phee' is named twice"):
+        experiment(corpora=[{"name": "phee"}], cohorts=[{"name": "phee"}])
+
+
+def test_that_a_document_that_a_site_has_is_not_in_a_cohort(tmp_path: Path) -> None:
+    own, north = rows_of(tmp_path / "own.jsonl", 30), rows_of(tmp_path / "north.jsonl", 4, start=28)
+    chosen = with_cohorts(experiment(corpora=[{"name": "own", "path": str(own)}]), [f"North={north}"])
+    found = read_corpora(chosen, None)
+    assert [one.note.id for one in found.elsewhere["North"]] == ["n30", "n31"]
+
+
+def test_that_notes_of_one_s_own_keep_their_splits_and_map_their_types(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for number, split in enumerate(("train", "validation", "test")):
+        row = json.loads(stranger(number).note.model_dump_json(exclude_none=True))
+        row["entities"][0]["type"] = "Chemical"
+        (folder / f"{split}.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    (folder / "types.toml").write_text('[types.map]\nChemical = "drug"\n', encoding="utf-8")
+    notes = read_corpora(experiment(corpora=[{"name": "own", "path": str(folder)}]), None).notes
+    assert [(one.split, [e.type for e in one.note.entities]) for one in notes] == [
+        (split, ["drug", "problem"]) for split in ("train", "validation", "test")
+    ]
+
+
+def test_that_a_fixed_total_of_notes_is_shared_out_and_sites_lack_tasks_in_turn() -> None:
+    notes = [lab_note(n, types=("drug", "problem"), corpus="own") for n in range(90)]
+    chosen = experiment(
+        corpora=[{"name": "own", "path": "."}],
+        split={"by": "iid", "total_notes": 30, "test_share": 0.1, "lacking_tasks": [["entities"], []]},
+    )
+    for count in (2, 3, 5):
+        sites = split_into_sites(notes, chosen, count, 1)
+        assert {len(site.notes.train) for site in sites} == {30 // count}
+        told = [{note.tasks for note in site.notes.train} for site in sites]
+        assert told == [{()} if number % 2 == 0 else {("entities",)} for number in range(count)]
+
+
+def test_that_notes_for_each_site_and_for_all_together_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="leave one of them out"):
+        experiment(split={"notes": 3, "total_notes": 9})
+
+
+def row(
+    label: str, kind: str, seed: int, f1: float, split: str = "cohort", elsewhere: str = "North", **measures: float
+) -> ResultRow:
+    return ResultRow.model_validate(
+        {
+            "cell": "c", "label": label, "method": label, "kind": kind, "sites_count": 3, "seed": seed, "round": 0,
+            "split": split, "elsewhere": elsewhere, "loss": 1.0, "worst_loss": 1.0, "f1": f1, "measures": measures,
+        }
+    )  # fmt: skip
+
+
+def test_that_tables_give_points_above_the_base_of_the_same_seed_and_a_newcomer_by_its_notes() -> None:
+    rows = [
+        *(row("base", "base", seed, 0.1 * seed) for seed in (1, 2)),
+        *(row("fedavg", "federation", seed, 0.1 * seed + 0.3) for seed in (1, 2)),
+        row("base", "base", 1, 0.2, "newcomer", "5 notes, base", notes=5),
+        row("fedavg", "federation", 1, 0.6, "newcomer", "5 notes, federation", notes=5),
+        row("fedavg", "federation", 1, 0.7, "newcomer", "20 notes, personal", notes=20),
+    ]
+    headings, lines = cohort_tables(rows, Setting(3))["North"]
+    assert headings == ("model", "F1", "points above the base")
+    assert lines == [("fedavg", "0.450 ± 0.071", "+30.0"), ("base", "0.150 ± 0.071", "")]
+    table = newcomer_table(rows, Setting(3))
+    assert table is not None and table[0] == ("begins from", "5 notes", "20 notes")
+    assert ("the base", "0.200", "–") in table[1] and ("fedavg, in an adapter of its own", "–", "0.700") in table[1]
+    assert newcomer_table(rows[:2], Setting(3)) is None
+
+
+def test_that_an_unknown_corpus_without_a_path_is_refused_by_the_known_names() -> None:
+    with pytest.raises(ValueError, match="there is no corpus 'mimic': give its path"):
+        experiment(corpora=[{"name": "mimic"}])
