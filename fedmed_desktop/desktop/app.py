@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QApplication
 
 from .. import __version__, events
 from ..clinical import read_notes_folder
+from ..clinical.checking import Tokens
 from ..clinical.reading import Reading
 from ..demo.settings import DemoOptions
 from ..errors import UserFacingError
@@ -96,6 +97,12 @@ class Workshop:
 
         found = gpu_memory()
         return Gpu(*found) if found else None
+
+    def tokens_of(self, model: Path) -> Tokens:
+        """What counts tokens as this base model does; from any thread. Raises UserFacingError: no tokenizer."""
+        from ..training.token_count import token_counter
+
+        return token_counter(model)
 
     def prepare_demo(self) -> None:
         """On the training thread: the import of torch takes seconds."""
@@ -212,6 +219,8 @@ def open_window(options: DesktopOptions) -> tuple[QApplication, Program]:
     workshop = Workshop()
     program = Program(app, workshop, data_folder(options))
     program.window.join.findings.ask_gpu = workshop.gpu
+    for report in (program.window.join.report, program.window.notes.report):
+        report.tokens_of = workshop.tokens_of
     program.show()
     return app, program
 

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from .translation import later, tr
+from .translation import later, together, tr
 
 if TYPE_CHECKING:
-    from ..clinical.checking import IdentifierKind, NotesCheck, Point
+    from ..clinical.checking import IdentifierKind, NotesCheck, Place, Point
+
+_SHOWN: Final = 5  # places of each kind
 
 SENTENCES: Final = {
     "clinical.split_there": "The folder {name} already has a {file}. Choose an empty folder for the notes.",
@@ -61,6 +63,25 @@ def verdict(check: NotesCheck) -> str:
     if check.points:
         return tr("These notes can be used. Look at the points below first.")
     return tr("These notes can be used as they are.")
+
+
+def amount(check: NotesCheck) -> str:
+    """How many notes of which format, and how many rows are none."""
+    formats = ", ".join(check.formats)
+    usable = tr("%n note(s), {format}.", "", check.notes) if formats else tr("%n note(s).", "", check.notes)
+    unusable = tr("%n row(s) cannot be used.", "", check.refused) if check.refused else ""
+    return together(usable.format(format=formats), unusable)
+
+
+def where(places: Sequence[Place], rows: int = 1) -> str:
+    """Where something is: some places by file and row, and how many more there are."""
+    shown = [
+        place.file if place.row is None else tr("{file}, row {row}").format(file=place.file, row=f"{place.row:,}")
+        for place in places[:_SHOWN]
+    ]
+    if rows > len(shown):
+        shown.append(tr("and {n} more").format(n=f"{rows - len(shown):,}"))
+    return "; ".join(shown)
 
 
 def point_line(point: Point) -> str:

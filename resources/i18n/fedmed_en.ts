@@ -109,10 +109,52 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n note(s)</source>
+        <translation>
+            <numerusform>%n note</numerusform>
+            <numerusform>%n notes</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n note(s) are read in parts that overlap, {windows} in all; nothing is left out.</source>
+        <translation>
+            <numerusform>%n note is read in parts that overlap, {windows} in all; nothing is left out.</numerusform>
+            <numerusform>%n notes are read in parts that overlap, {windows} in all; nothing is left out.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n note(s) are read whole.</source>
+        <translation>
+            <numerusform>%n note is read whole.</numerusform>
+            <numerusform>%n notes are read whole.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n note(s) stay too long for {most} tokens in some part.</source>
+        <translation>
+            <numerusform>%n note stays too long for {most} tokens in some part.</numerusform>
+            <numerusform>%n notes stay too long for {most} tokens in some part.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n note(s) to train on, {validation:,} to score rounds with, {test}.</source>
         <translation>
             <numerusform>%n note to train on, {validation:,} to score rounds with, {test}.</numerusform>
             <numerusform>%n notes to train on, {validation:,} to score rounds with, {test}.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n note(s), {format}.</source>
+        <translation>
+            <numerusform>%n note, {format}.</numerusform>
+            <numerusform>%n notes, {format}.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n note(s).</source>
+        <translation>
+            <numerusform>%n note.</numerusform>
+            <numerusform>%n notes.</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -127,6 +169,13 @@
         <translation>
             <numerusform>%n of your notes: too few to tell</numerusform>
             <numerusform>%n of your notes: too few to tell</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n row(s) cannot be used.</source>
+        <translation>
+            <numerusform>%n row cannot be used.</numerusform>
+            <numerusform>%n rows cannot be used.</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -239,6 +288,13 @@
         <translation>
             <numerusform>The round is done</numerusform>
             <numerusform>All %n rounds are done</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>And %n more row(s).</source>
+        <translation>
+            <numerusform>And %n more row.</numerusform>
+            <numerusform>And %n more rows.</numerusform>
         </translation>
     </message>
     <message numerus="yes">

@@ -18,6 +18,7 @@ STOREYS = {
     "charts": 2,
     "work": 3,
     "guide": 4,
+    "notes": 4,
     **dict.fromkeys(("rounds", "join", "approvals", "monitor", "trial", "experiment"), 5),
     "frame": 6,
     "": 7,  # what lies in desktop/ itself puts the program together

@@ -23,7 +23,7 @@ from fedmed_desktop.desktop.rounds.status import status
 from fedmed_desktop.desktop.work.desk import Desk
 from tests.parts.scene import NOW
 
-Page = Literal["rounds", "join", "monitor", "approvals", "trial"]
+Page = Literal["rounds", "join", "monitor", "approvals", "trial", "notes"]
 _MOST_TURNS: Final = 200
 
 
@@ -131,7 +131,8 @@ def shown(scene: Scene, folder: Path, size: tuple[int, int]) -> Iterator[Stage]:
 def scenes() -> list[Scene]:
     """All of them, in the order of the navigation; names are unique."""
     from tests.ui.scenes_of_approvals import approvals
+    from tests.ui.scenes_of_notes import notes
     from tests.ui.scenes_of_other_pages import dialogs, join, monitor, trial
     from tests.ui.scenes_of_rounds import rounds
 
-    return [*rounds(), *join(), *monitor(), *approvals(), *trial(), *dialogs()]
+    return [*rounds(), *join(), *monitor(), *approvals(), *trial(), *notes(), *dialogs()]

@@ -19,6 +19,7 @@ from fedmed_desktop.desktop.guide.window import GuideDialog
 from fedmed_desktop.desktop.join.files import look_at_notes
 from fedmed_desktop.desktop.join.form import FieldName, look_at_address, look_at_name
 from fedmed_desktop.desktop.look.fields import EMPTY, Verdict
+from fedmed_desktop.desktop.notes.files import Progress, Wish, look_through
 from fedmed_desktop.desktop.rounds.demonstration import DemonstrationDialog
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.files import look_at_model
@@ -76,6 +77,8 @@ def _fill(
             window.join.fields[field].fill(text)
             window.join.fields[field].show_verdict(verdict)
         window.join.preview.show_preview(look.preview)
+        if look.folder_verdict.state == "right":
+            window.join.report.show_found(look_through(Wish(notes), Progress()))
         window.join.fields["name"].touched.emit()
         if found:
             window.join.findings.show_findings(FOUND)

@@ -17,6 +17,7 @@ from ..approvals.page import ApprovalsPage
 from ..guide.window import GuideDialog
 from ..join.page import JoinPage
 from ..look.icons import app_icon
+from ..notes.page import NotesPage
 from ..rounds.page import RoundsPage
 from ..rounds.status import status
 from ..trial.choices import BLOB
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from ..monitor.page import MonitorPage
     from .settings_dialog import SettingsDialog
 
-PAGES: Final = ("rounds", "monitor", "approvals", "trial")
+PAGES: Final = ("rounds", "monitor", "approvals", "trial", "notes")
 SIZE: Final = (1280, 720)
 
 
@@ -55,10 +56,12 @@ class Window(QMainWindow):
         self.setWindowIcon(app_icon())
         self.resize(*SIZE)
         self.rounds, self.join = RoundsPage(), JoinPage(folder / "sites")
-        self.approvals, self.trial = ApprovalsPage(clock), TrialPage(clock)
+        self.approvals, self.trial, self.notes = ApprovalsPage(clock), TrialPage(clock), NotesPage()
         self._guide = GuideDialog(self)
         self.join.guide_requested.connect(self.show_guide)
         self.rounds.guide_requested.connect(self.show_guide_at)
+        self.notes.guide_requested.connect(self.show_guide_at)
+        self.join.report.help_requested.connect(self.show_guide_to_notes)
         self._about = AboutDialog(self)
         self.menu = self._make_menu()
         self._header = Header(self.menu.widget)
@@ -74,8 +77,8 @@ class Window(QMainWindow):
 
     def _make_navigation(self) -> NavigationBar:
         bar = NavigationBar()
-        words = (self.tr("Rounds"), self.tr("Monitor"), self.tr("Approvals"), self.tr("Try it"))
-        for drawing, word in zip(("rounds", "monitor", "approvals", "try"), words, strict=True):
+        words = (self.tr("Rounds"), self.tr("Monitor"), self.tr("Approvals"), self.tr("Try it"), self.tr("Notes"))
+        for drawing, word in zip(("rounds", "monitor", "approvals", "try", "notes"), words, strict=True):
             bar.add_page(drawing, word)
         bar.chosen.connect(self._turn_to)
         for number in range(len(PAGES)):
@@ -102,7 +105,7 @@ class Window(QMainWindow):
     def _lay_out(self) -> None:
         self._home.addWidget(self.rounds)
         self._home.addWidget(self.join)
-        for page in (self._home, self.approvals, self.trial):
+        for page in (self._home, self.approvals, self.trial, self.notes):
             self._stack.addWidget(page)
         content = QVBoxLayout()
         content.setContentsMargins(0, 0, 0, 0)
@@ -183,6 +186,8 @@ class Window(QMainWindow):
                 return self.approvals
             case "trial":
                 return self.trial
+            case "notes":
+                return self.notes
             case _:
                 return self._home
 
@@ -243,6 +248,10 @@ class Window(QMainWindow):
     def show_guide(self) -> None:
         joining = self.page == "rounds" and self._home.currentWidget() is self.join
         self._guide.open_at("join" if joining else {"trial": "try-it"}.get(self.page, self.page))
+
+    @Slot()
+    def show_guide_to_notes(self) -> None:
+        self._guide.open_at("notes")
 
     @Slot(str)
     def show_guide_at(self, page: str) -> None:

@@ -15,6 +15,8 @@ from ...site.folder import carry_over
 from ...site.preflight import Asked
 from ...site.proxy import SYSTEM
 from ..look.fields import EMPTY, Verdict, checking
+from ..notes.checking import CheckedNotes
+from ..notes.files import Wish
 from ..widgets import Banner, Button, Caption, Card, Heading, LinkButton, PageBase, PrimaryButton, Row, Sentence
 from ..widgets.field import Field
 from ..work.files import look_at_model
@@ -55,6 +57,7 @@ class JoinPage(PageBase):
         self.join = PrimaryButton(self.tr("Join"))
         self.back = Button(self.tr("Back"))
         self.preview = PreviewCard()
+        self.report = CheckedNotes(self)
         self._missing = Caption(wrap=True)
         self.join.clicked.connect(self._join)
         self.back.clicked.connect(self._cancel)
@@ -94,6 +97,7 @@ class JoinPage(PageBase):
         self.fields["model"].edited.connect(self._look_at_model)
         self.fields["notes"].edited.connect(self._look_at_notes)
         self.fields["types_map"].edited.connect(self._look_at_types)
+        self.report.split_written.connect(self._take_split)
 
     def _arrange(self) -> None:
         form = Card()
@@ -110,7 +114,8 @@ class JoinPage(PageBase):
         buttons.addWidget(self._missing, 1)
         form.content.addLayout(buttons)
         sides = Row()
-        for cards in ((form, self.findings), (SharedCard(), self.preview)):
+        left = (form, *self.report.cards[:2], self.findings, *self.report.cards[2:])
+        for cards in (left, (SharedCard(), self.preview, *self.report.charts)):
             side = QWidget()
             column = QVBoxLayout(side)
             column.setContentsMargins(0, 0, 0, 0)
@@ -134,6 +139,7 @@ class JoinPage(PageBase):
         self.add(StoryRow())
         self.add(self.banner)
         self.add(sides)
+        self.report.hide()  # its cards stand among those of the form
         self.finish()
         self.setAcceptDrops(True)
 
@@ -182,6 +188,19 @@ class JoinPage(PageBase):
         """Reads the folder, also where the same one was read before: its files may have been mended since."""
         self._look = None
         self._read(typed)
+        if typed:
+            self.report.look(Wish(typed, model=self._known_model()))
+        else:
+            self.report.forget()
+
+    def _known_model(self) -> str:
+        return self.fields["model"].text() if self.fields["model"].verdict.state == "right" else ""
+
+    @Slot(str)
+    def _take_split(self, folder: str) -> None:
+        """The site joins with the split that was written, not with the notes that have none."""
+        self.fields["notes"].fill(folder)
+        self._look_at_notes(folder)
 
     @Slot(str)
     def _look_at_types(self, typed: str) -> None:
@@ -200,6 +219,8 @@ class JoinPage(PageBase):
     @Slot(object)
     def _model_seen(self, verdict: Verdict) -> None:
         self._show("model", verdict)
+        if (wish := self.report.wish) and wish.model != self._known_model():  # its tokens tell what fits
+            self.report.look(Wish(wish.notes, model=self._known_model()))
 
     @Slot(object)
     def _notes_seen(self, look: NotesLook) -> None:
@@ -299,6 +320,7 @@ class JoinPage(PageBase):
             if task is not None:
                 task.drop()
         self._model_task = self._notes_task = self._look = None
+        self.report.forget()
         self.where.forget()
         self.findings.forget()
         self.banner.show_message("")

@@ -73,7 +73,9 @@ class Engine(QObject):
             return
         folder = request.data_dir / "final"
         own = (request.name,)
-        started = SessionStarted("site", request.name, request.address, own, request.notes, request.model, folder)
+        started = SessionStarted(
+            "site", request.name, request.address, own, request.notes, request.model, folder, request.types_map
+        )
         self._begin(started, lambda session: session.site(request))
 
     def start_demo(self, options: DemoOptions) -> None:

@@ -31,6 +31,7 @@ class SessionStarted:
     notes: Path
     model: Path
     final: Path | None = None
+    types_map: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks through notes, and writes the split that was proposed. Not for the GUI thread: a gigabyte takes minutes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...clinical import read_types_map
+from ...clinical.checking import DEFAULT_TOKENS, Checked, Tokens, check_notes
+from ...errors import UserFacingError
+from ...federation import FederationSpec
+from ...wording import told
+from ..work.verdicts import folder_of
+from .view import NotesView, view_of
+
+TokensOf = Callable[[Path], Tokens]
+"""Makes what counts tokens as the base model in a folder does. Raises UserFacingError where it has no tokenizer."""
+
+
+class Stopped(Exception):
+    """Nobody wants to know any more."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Notes to look through: `types_map` and `model` where a person has chosen some, `spec` of who has joined."""
+
+    notes: str
+    types_map: str = ""
+    model: str = ""
+    spec: FederationSpec | None = None
+
+
+@dataclass
+class Progress:
+    """Rows that were read so far; `stop` ends the look at the next one. Written on one thread, read on another."""
+
+    rows: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def tell(self, rows: int) -> None:
+        self.rows = rows
+        if self._stop.is_set():
+            raise Stopped
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look has found: the check and how it is shown, or the sentence why nothing could be read."""
+
+    checked: Checked | None = None
+    view: NotesView | None = None
+    problem: str = ""
+
+
+def look_through(wish: Wish, progress: Progress, tokens_of: TokensOf | None = None) -> Looked:
+    """Reads all notes. No copy of them is kept. Raises Stopped."""
+    progress.tell(0)
+    try:
+        path = folder_of(wish.notes)
+        spec = wish.spec
+        checked = check_notes(
+            path,
+            wanted=spec,
+            types_map=_types_map(path, wish.types_map) if spec else None,
+            tokens=_tokens(wish.model, tokens_of),
+            max_tokens=spec.training.max_tokens if spec else DEFAULT_TOKENS,
+            progress=progress.tell,
+        )
+    except (UserFacingError, OSError) as error:
+        return Looked(problem=told(error))
+    return Looked(checked, view_of(checked.check))
+
+
+def write_split(checked: Checked, folder: str) -> str:
+    """Writes the proposed split into a folder. Returns "" or the sentence why it could not be done."""
+    try:
+        checked.write_split(Path(folder))
+    except (UserFacingError, OSError) as error:
+        return told(error)
+    return ""
+
+
+def _types_map(notes: Path, given: str) -> dict[str, str] | None:
+    beside = (notes if notes.is_dir() else notes.parent) / "types.toml"
+    path = folder_of(given) if given.strip() else beside
+    return read_types_map(path) if given.strip() or path.exists() else None
+
+
+def _tokens(model: str, tokens_of: TokensOf | None) -> Tokens | None:
+    """None where no model is known yet, or its tokenizer cannot be read: the notes can be looked through without."""
+    if not model.strip() or tokens_of is None:
+        return None
+    try:
+        return tokens_of(folder_of(model))
+    except UserFacingError:
+        return None
