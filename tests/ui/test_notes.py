@@ -181,7 +181,7 @@ def test_that_notes_that_cannot_be_read_say_why(qtbot: QtBot, page: NotesPage, t
     assert "nowhere" in page.report.verdict.amount.text()
 
 
-# -- joining -------------------------------------------------------------------------------------------------------------
+# -- joining -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -195,9 +195,7 @@ def form(qtbot: QtBot, tmp_path: Path) -> Iterator[JoinPage]:
     qtbot.waitUntil(lambda: not tasks._running)
 
 
-def test_that_the_join_form_shows_the_check_of_the_chosen_notes(
-    qtbot: QtBot, form: JoinPage, tmp_path: Path
-) -> None:
+def test_that_the_join_form_shows_the_check_of_the_chosen_notes(qtbot: QtBot, form: JoinPage, tmp_path: Path) -> None:
     assert not form.report.verdict.isVisible()
     form.fields["notes"].line.setText(str(write_troubled(tmp_path)))
     qtbot.waitUntil(lambda: form.report.wish is not None)
