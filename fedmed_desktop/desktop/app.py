@@ -99,7 +99,7 @@ class Workshop:
         return Gpu(*found) if found else None
 
     def tokens_of(self, model: Path) -> Tokens:
-        """What counts tokens as this base model does; from any thread. Raises UserFacingError: no tokenizer."""
+        """A counter of tokens by this base model's tokenizer; from any thread. Raises UserFacingError: it has none."""
         from ..training.token_count import token_counter
 
         return token_counter(model)

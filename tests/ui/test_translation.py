@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.clinical import examples
+from fedmed_desktop.clinical.readers import READERS
 from fedmed_desktop.desktop.guide.files import UNDER, guide_title
 from fedmed_desktop.desktop.widgets.marked_text import MarkedText
 from fedmed_desktop.errors import UserFacingError
@@ -132,6 +133,9 @@ NAMES = re.compile(
     r"|\b(All types improved|Better on all three types; two notes checked by hand)\."  # reasons that a person wrote
     r"|it is not valid TOML: [\w ]+ \(at line \d+, column \d+\)"  # a library's words, as details
     rf"|\b({'|'.join((*EXPERIMENT, *METHODS))})(-\d)?\b|\badaptive\b"  # labels in an experiment's file
+    rf"|\b({'|'.join(re.escape(reader.name) for reader in READERS)}|PubTator|JSON)\b"  # formats of notes
+    r"|not valid JSON at column \d+: [\w ]+|entity \d+, offsets \d+ to \d+: [\w' ]+"  # a reader's reasons, as details
+    r"|it is a folder of files \([\w ,.]+\)|\bthemes\b"
     r"|The loss was no number in round 2\. Lower the learning rate\."  # as an experiment's results keep it
 )
 TITLES = sorted((guide_title(page) for page in UNDER if page.startswith("method-")), key=len, reverse=True)

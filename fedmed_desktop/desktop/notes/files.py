@@ -52,7 +52,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Looked:
-    """What a look has found: the check and how it is shown, or the sentence why nothing could be read."""
+    """Outcome of a look: the check and how it is shown, or the sentence why nothing could be read."""
 
     checked: Checked | None = None
     view: NotesView | None = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is shown of a check of notes: the verdict first, then numbers, then rows that need a look. No Qt."""
+"""Values that are shown of a check of notes: the verdict first, then numbers, then rows to look at. No Qt."""
 
 from __future__ import annotations
 
