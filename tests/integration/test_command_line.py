@@ -107,7 +107,7 @@ def test_that_every_method_can_be_founded_with_all_its_settings_in_the_file(
     settings = METHODS[method](name=method).model_dump(mode="json", exclude_none=True)
     measured = {"measured_by": "coordinator"} if method == "fed_medlora_plus" else {}
     written = tomllib.loads((tmp_path / "federation.toml").read_text())
-    assert written["method"] == settings | measured and spec.combine == usual(method) and spec.task == task
+    assert written["method"] == settings | measured and spec.combine == usual(method) and spec.tasks == (task,)
     assert ("--score-with MODEL NOTES" in said) == bool(measured)
     counted = "types" if task == "entities" else "specialties"
     assert spec.share.histogram == (counted if method == "adaptive_fedlora" else "none")

@@ -171,7 +171,7 @@ def _sheet(found: Comparison, test: Comparison | None, results: Results) -> Shee
 
 def _columns(lines: Sequence[Result], test: dict[str, Result]) -> dict[str, list[str]]:
     """Heading -> a word for each method; what nobody measured has no column."""
-    from ...lab.report import megabytes, rank, spread, worse
+    from ...lab.report import megabytes, moved, rank, spread, worse
 
     columns = {
         tr("Method"): [short(line.label) for line in lines],
@@ -184,6 +184,7 @@ def _columns(lines: Sequence[Result], test: dict[str, Result]) -> dict[str, list
         tr("Drift"): [spread(line.drift, 2) for line in lines],
         tr("Rank, mean / last"): [rank(line) for line in lines],
         tr("MB moved"): [megabytes(line) for line in lines],
+        tr("Of the full model"): [moved(line)[1] for line in lines],
         tr("Test loss"): [spread(test[line.label].loss) if line.label in test else _NONE for line in lines],
     }
     return {name: words for name, words in columns.items() if name == tr("Method") or set(words) != {_NONE}}
