@@ -38,12 +38,16 @@ def run(argv: list[str]) -> int:
     notes, types, modifiers = _notes(options, spec)
     form = spec.answer_form if spec else options.answer_form
     tasks = tasks_of(notes, tuple(options.task or (spec.tasks if spec else ())), types, modifiers, form)
+    if options.end_to_end and not {"entities", "relations"} <= {task.name for task in tasks}:
+        _parser().error("--end-to-end needs both tasks, entities and relations, and notes with labels of both")
     settings = spec.training if spec else WINDOW
     prompting = spec.prompt if spec else options.prompt
     base = LoadedBase(resolve_model(options.model), threads=options.threads)
     results: dict[str, list[NoteResult]] = {}
     for name, adapter in {BASE: None, **adapters}.items() if options.with_base or not adapters else adapters.items():
-        request = EvaluationRequest(notes, tasks, adapter, settings=settings, prompting=prompting)
+        request = EvaluationRequest(
+            notes, tasks, adapter, settings=settings, prompting=prompting, end_to_end=options.end_to_end
+        )
         with console.status(f"{name}: reading {len(notes)} notes") as status:
 
             def told(done: int, total: int, name: str = name) -> None:
@@ -78,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--with-base", action="store_true", help="the base without an adapter too, to compare with")
     parser.add_argument("--notes", required=True, type=Path, metavar="PATH", help="notes with labels, in any format")
     parser.add_argument("--task", choices=TASKS[:-1], action="append", help="only this task (default: all with labels)")
+    parser.add_argument(
+        "--end-to-end", action="store_true", help="ask for modifiers of the mentions that the model found itself"
+    )
     parser.add_argument("--federation", type=Path, metavar="SPEC", help="take types, tasks and lengths from this file")
     parser.add_argument("--types-file", type=Path, metavar="FILE", help="types map (default: types.toml beside them)")
     parser.add_argument("--answer-form", choices=("html", "json"), default="html", help="default html")

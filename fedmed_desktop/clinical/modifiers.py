@@ -93,7 +93,7 @@ class Pairs:
         self._held: dict[tuple[str, str], list[str]] = {}
         self._held_by(note, {rule.through for rule in (rules or {}).values()})
         self.holders = {holder for _, holder in self._held}
-        self.found: list[tuple[str, str]] = []
+        found: dict[tuple[str, str], None] = {}  # in order, each once
         self.dropped = 0
         for relation in note.relations:
             rule = rules.get(relation.type) if rules is not None else None
@@ -105,7 +105,8 @@ class Pairs:
             ends = [(head, tail) for head, tail in ends if self._type(tail) in modifiers]
             pairs = [pair for head, tail in ends for pair in self._pairs(head, tail, rule)]
             self.dropped += not pairs and (bool(ends) or rule is not None)
-            self.found += [pair for pair in pairs if pair not in self.found]
+            found |= dict.fromkeys(pairs)
+        self.found = list(found)
 
     def _type(self, name: str) -> str | None:
         return self._local.get(self._entities[name].type)

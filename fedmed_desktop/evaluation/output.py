@@ -83,6 +83,9 @@ def _plain_result(one: NoteResult) -> dict[str, Any]:
         line["predicted"] = [_plain_span(span, text) for span in prediction.spans]
         line["links"] = [[_plain_span(end, text) for end in link] for link in prediction.links]
         line["gold"] = [_plain_span(entity.span, text) for entity in one.note.entities]
+        spans = {entity.id: entity.span for entity in one.note.entities}
+        gold = [(spans[relation.head], spans[relation.tail]) for relation in one.note.relations]
+        line["gold_links"] = [[_plain_span(end, text) for end in link] for link in gold]
     if one.task == "codes":
         line["predicted"] = [code for code, _ in prediction.codes[: prediction.chosen]]
         line["ranked"] = [[code, round(score, 4)] for code, score in prediction.codes]

@@ -7,13 +7,15 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from ..clinical import AnswerForm, Note
-from ..clinical.tasks import Prediction, Task
+from ..clinical.tasks import Prediction, Relations, Task
 from ..errors import UserFacingError
 from ..federation import Control, TrainingSettings
 from ..lora import Adapter
 from ..scores import TASKS, TaskName, TaskScores
+from ..training.base import BaseModel
 from ..training.batches import Encoder
 from ..training.chat import Prompting
+from ..training.end_to_end import linked
 from ..training.evaluation import Evaluator
 from ..training.loading import LoadedBase
 from ..training.site_tasks import made_tasks
@@ -38,7 +40,11 @@ class NoteResult:
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """A model and notes, in the types that `tasks` ask for, to evaluate it on; `adapter` None: the base alone."""
+    """A model and notes, in the types that `tasks` ask for, to evaluate it on; `adapter` None: the base alone.
+
+    `end_to_end`: modifiers are asked of the mentions that the model found itself, instead of the notes' own. That needs
+    both tasks, entities and relations.
+    """
 
     notes: Sequence[Note]
     tasks: Sequence[Task]
@@ -47,6 +53,7 @@ class EvaluationRequest:
     personal: Adapter | None = None
     settings: TrainingSettings = field(default=WINDOW)
     prompting: Prompting = "plain"
+    end_to_end: bool = False
 
 
 def tasks_of(
@@ -81,7 +88,8 @@ def evaluate(
     control = control or Control()
     model = base.get()
     model.use_threads()
-    encoder = Encoder(model.tokenizer, request.tasks, request.prompting)
+    later = [task for task in request.tasks if isinstance(task, Relations) and request.end_to_end]
+    encoder = Encoder(model.tokenizer, [task for task in request.tasks if task not in later], request.prompting)
     model.lora.attach(request.adapter, request.frozen, request.personal)
     questions = encoder.encode(request.notes, min(request.settings.max_tokens, model.context), reading=True)
     if not questions.items:
@@ -94,4 +102,32 @@ def evaluate(
         NoteResult(one.note, one.task.name, prediction, one.task.score(one.note, prediction))
         for one, prediction in found
     ]
+    for task in later:
+        results += _on_found(model, request, task, results, lambda done: progress(total + done, total + done), control)
     return sorted(results, key=lambda one: TASKS.index(one.task))
+
+
+def _on_found(
+    model: BaseModel,
+    request: EvaluationRequest,
+    relations: Relations,
+    results: Sequence[NoteResult],
+    progress: Callable[[int], None],
+    control: Control,
+) -> list[NoteResult]:
+    """Relations of the mentions in these results, of notes that are labelled for both tasks."""
+    settings = request.settings
+    read = [one for one in results if one.task == "entities" and relations.labelled(one.note)]
+    links = linked(
+        model,
+        [one.note for one in read],
+        [one.prediction.spans for one in read],
+        relations,
+        min(settings.max_tokens, model.context),
+        settings.max_new_tokens,
+        progress,
+        control.check,
+        request.prompting,
+    )
+    found = [(one.note, Prediction(links=those)) for one, those in zip(read, links, strict=True)]
+    return [NoteResult(note, relations.name, said, relations.score(note, said)) for note, said in found]

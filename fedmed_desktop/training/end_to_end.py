@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ..clinical import Note
+from ..clinical import Note, Span
+from ..clinical.link_scoring import Link
 from ..clinical.tasks import Prediction, Relations, Task, with_heads
 from .base import BaseModel
 from .batches import Encoder
+from .chat import Prompting
 from .evaluation import Evaluator
 
 
@@ -24,25 +26,45 @@ def end_to_end(
     max_new_tokens: int,
     progress: Callable[[int], None] = lambda done: None,
     check: Callable[[], None] = lambda: None,
+    prompting: Prompting = "plain",
 ) -> Iterator[tuple[Note, Prediction]]:
     """Each note with the mentions that whatever is in the base's slot finds there, and with the links of these.
 
     `progress` counts answers, first of the one task, then on of the other.
     """
-    asked = Encoder(base.tokenizer, [entities]).encode([_unlabelled(n) for n in notes], max_tokens, reading=True)
-    first = Evaluator(base, Encoder(base.tokenizer, [entities]))
-    found = [one.spans for _, one in first.predictions(asked, max_new_tokens, progress, check)]
-
-    marked = [with_heads(note, spans) for note, spans in zip(notes, found, strict=True)]
-    encoder = Encoder(base.tokenizer, [relations])
-    # Notes in which nothing was found are not asked about at all.
-    places = [at for at, note in enumerate(marked) if relations.labelled(note)]
-    following = encoder.encode([marked[at] for at in places], max_tokens, reading=True)
+    encoder = Encoder(base.tokenizer, [entities], prompting)
+    asked = encoder.encode([_unlabelled(note) for note in notes], max_tokens, reading=True)
+    answered = Evaluator(base, encoder).predictions(asked, max_new_tokens, progress, check)
+    found = [one.spans for _, one in answered]
     done = len(asked.items)
-    second = Evaluator(base, encoder).predictions(following, max_new_tokens, lambda n: progress(done + n), check)
-    links = {at: one.links for at, (_, one) in zip(places, second, strict=True)}
-    for at, (note, spans) in enumerate(zip(notes, found, strict=True)):
-        yield note, Prediction(spans=spans, links=links.get(at, ()))
+    links = linked(
+        base, notes, found, relations, max_tokens, max_new_tokens, lambda n: progress(done + n), check, prompting
+    )
+    for note, spans, those in zip(notes, found, links, strict=True):
+        yield note, Prediction(spans=spans, links=those)
+
+
+def linked(
+    base: BaseModel,
+    notes: Sequence[Note],
+    found: Sequence[Sequence[Span]],
+    relations: Relations,
+    max_tokens: int,
+    max_new_tokens: int,
+    progress: Callable[[int], None] = lambda done: None,
+    check: Callable[[], None] = lambda: None,
+    prompting: Prompting = "plain",
+) -> list[tuple[Link, ...]]:
+    """The links of the mentions `found` in each note. Notes in which nothing was found are not asked about at all."""
+    marked = [with_heads(note, spans) for note, spans in zip(notes, found, strict=True)]
+    places = [at for at, note in enumerate(marked) if relations.labelled(note)]
+    encoder = Encoder(base.tokenizer, [relations], prompting)
+    asked = encoder.encode([marked[at] for at in places], max_tokens, reading=True)
+    links: list[tuple[Link, ...]] = [()] * len(notes)
+    answered = Evaluator(base, encoder).predictions(asked, max_new_tokens, progress, check)
+    for at, (_, one) in zip(places, answered, strict=True):
+        links[at] = one.links
+    return links
 
 
 def _unlabelled(note: Note) -> Note:

@@ -11,9 +11,11 @@ import pytest
 from fedmed_desktop.clinical import Note, Span
 from fedmed_desktop.clinical.link_scoring import Link
 from fedmed_desktop.clinical.tasks import Entities, Prediction, Relations
+from fedmed_desktop.scores import Counts
 from tests.parts.training import note as labelled
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    from fedmed_desktop.evaluation import EvaluationRequest, evaluate
     from fedmed_desktop.training import evaluation
     from fedmed_desktop.training.end_to_end import end_to_end
     from fedmed_desktop.training.preparation import LoadedBase
@@ -56,3 +58,25 @@ def test_that_modifiers_are_asked_of_what_was_found_and_of_no_label(asked: list[
     # The second note's own mentions are not told, and where none was found there is nothing to ask.
     assert len(asked) == 3 and '<span class="drug" id="1">Aspirin</span> 5 mg for pain.' in asked[2]
     assert done == [1, 2, 3]
+
+
+def test_that_an_evaluation_may_take_the_mentions_that_the_model_found(asked: list[str], loaded: LoadedBase) -> None:
+    spans = {"T0": Span(0, 7, "drug"), "T1": Span(8, 12, "dosage"), "T2": Span(17, 21, "problem")}
+    entities = [
+        {"id": name, "start": span.start, "end": span.end, "type": span.type, "text": TEXT[span.start : span.end]}
+        for name, span in spans.items()
+    ]
+    relations = [{"head": "T0", "tail": "T1", "type": "dosage"}]
+    whole = Note.model_validate({"id": "a", "text": TEXT, "entities": entities, "relations": relations})
+    tasks = Entities(("drug", "problem")), Relations(("drug", "problem"), ("dosage",))
+    steps: list[tuple[int, int]] = []
+    request = EvaluationRequest([whole], tasks, end_to_end=True)
+    results = evaluate(loaded, request, lambda done, total: steps.append((done, total)))
+    assert [one.task for one in results] == ["entities", "relations"]
+    assert results[0].scores.strict["problem"] == Counts(fn=1)
+    assert results[1].scores.strict == {"dosage": Counts(tp=1)}
+    # The pain, which the model did not find, is not marked in what it is asked.
+    assert '<span class="drug" id="1">Aspirin</span> 5 mg for pain.' in asked[1]
+    assert steps == [(1, 1), (2, 2)]
+    evaluate(loaded, EvaluationRequest([whole], tasks))
+    assert '<span class="problem" id="2">pain</span>' in asked[3], "without, mentions are given"
