@@ -24,7 +24,10 @@ from ..federation.methods import AnyMethod, usual
 from ..federation.plan import Frozen, TransferSettings
 from ..scores import TaskName
 
-CorpusName = Literal["bundled", "mtsamples", "maccrobat", "bc5cdr", "ncbi_disease", "chia", "phee", "codiesp"]
+CorpusName = Literal[
+    "bundled", "mtsamples", "maccrobat", "bc5cdr", "ncbi_disease", "chia", "phee", "codiesp",
+    "pubmedqa", "medmcqa", "aci_bench",
+]  # fmt: skip
 CORPORA: Final[tuple[str, ...]] = get_args(CorpusName)
 Type = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=80)]
 Of = Literal["specialties", "types", "chapters"]
@@ -33,8 +36,11 @@ EncoderKind = Literal["alone", "federated", "centralised"]
 WITH_SPECIALTIES: Final[frozenset[str]] = frozenset({"mtsamples", "codiesp"})
 """A CodiEsp note's specialty is its ICD-10-CM chapter."""
 
-UNLABELLED: Final[frozenset[str]] = frozenset({"mtsamples", "codiesp"})
-"""No entities: for the task "text" alone."""
+ASKED: Final[dict[str, TaskName]] = {"pubmedqa": "questions", "medmcqa": "questions", "aci_bench": "summaries"}
+"""No entities, but labels for another task."""
+
+UNLABELLED: Final[frozenset[str]] = frozenset({"mtsamples", "codiesp", *ASKED})
+"""No entities: for the task "text", or that which they are labelled for."""
 
 
 SCRATCH: Final = "scratch"
@@ -78,6 +84,8 @@ class CorpusChoice(Frozen):
     def _map_fits(self) -> CorpusChoice:
         if self.types is not None and self.name in {"bundled", *UNLABELLED}:
             raise ValueError(f"the notes of {self.name} take no map of types: leave types out of this corpus")
+        if self.characters is not None and self.name in ASKED:
+            raise ValueError(f"the notes of {self.name} are asked about whole: leave characters out of it")
         return self
 
 

@@ -2,8 +2,8 @@
 """The corpora that an experiment names, as notes in its own types, all in memory.
 
 All but the bundled notes are in a folder that the user names: `mtsamples.jsonl.gz`, `codiesp_icd10.jsonl.gz`,
-`ner_re/<corpus>.jsonl.gz`, and `ner_re/label_map.json`, which maps each corpus' types to those of Fed-MedLoRA and says
-which end of its relations is the modifier.
+`medqa/<corpus>.jsonl.gz`, `text/aci_bench.jsonl.gz`, `ner_re/<corpus>.jsonl.gz`, and `ner_re/label_map.json`, which
+maps each corpus' types to those of Fed-MedLoRA and says which end of its relations is the modifier.
 """
 
 from __future__ import annotations
@@ -37,14 +37,21 @@ from ..clinical.modifiers import Pairs
 from ..clinical.reader import split_path
 from ..errors import UserFacingError
 from ..resources import resource
+from .asked import asked_fields
 from .choices import UNLABELLED, CorpusChoice
 from .experiment import Experiment
 
 Split = Literal["train", "validation", "test"]
 
 _SPLITS: Final[dict[str, Split]] = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
-_FILES: Final = {"mtsamples": "mtsamples.jsonl.gz", "codiesp": "codiesp_icd10.jsonl.gz"}
-_PUBMED: Final = re.compile(r"(?:phee|bc5cdr|ncbi|maccrobat)-(\d+)")
+_FILES: Final = {
+    "mtsamples": "mtsamples.jsonl.gz",
+    "codiesp": "codiesp_icd10.jsonl.gz",
+    "pubmedqa": "medqa/pubmedqa.jsonl.gz",
+    "medmcqa": "medqa/medmcqa.jsonl.gz",
+    "aci_bench": "text/aci_bench.jsonl.gz",
+}
+_PUBMED: Final = re.compile(r"(?:phee|bc5cdr|ncbi|maccrobat|pubmedqa)-(\d+)")
 _THROUGH: Final = {"phee": "has_drug"}  # its dosages hang on treatments, whose drugs this relation names
 _PART: Final = re.compile(r"(?:_(?:inc|exc)|-\d+)$")  # of a trial's criteria, of an article's cases
 
@@ -145,7 +152,7 @@ def _read(choice: CorpusChoice, experiment: Experiment, data: Path | None) -> It
     for row, record in _rows(path):
         try:
             yield _lab_note(choice.name, record, linked=bool(experiment.modifiers)), reading
-        except (ValidationError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             # Their messages may hold words of the note; which row it is is enough to find it.
             raise UserFacingError("lab.corpus_row", path=str(path), row=row, reason=type(error).__name__) from None
 
@@ -186,9 +193,11 @@ def _lab_note(corpus: str, record: Mapping[str, Any], linked: bool) -> LabNote:
     entities = () if corpus in UNLABELLED else record["entities"]
     relations = record["relations"] if linked and corpus not in UNLABELLED else ()
     about = {"specialty": chapter or record.get("specialty"), "entities": entities, "relations": relations}
-    note = Note.model_validate({"id": record["id"], "text": record["text"], **about})
-    group = record.get("dup_group") or _document(note.id)
-    return LabNote(note, corpus, str(group), split=_SPLITS.get(str(record.get("split"))), chapter=chapter)
+    note = Note.model_validate({"id": record["id"], **asked_fields(corpus, record), **about})
+    group = record.get("dup_group") or (note.id if corpus == "medmcqa" else _document(note.id))
+    # Of MedMCQA there is the official dev split alone: here it is all the notes there are.
+    split = None if corpus == "medmcqa" else _SPLITS.get(str(record.get("split")))
+    return LabNote(note, corpus, str(group), split=split, chapter=chapter)
 
 
 def _document(name: str) -> str:

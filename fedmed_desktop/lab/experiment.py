@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -22,6 +22,7 @@ from ..files import read_toml
 from ..resources import resource
 from ..scores import TaskName
 from .choices import (
+    ASKED,
     ENCODER_LABELS,
     UNLABELLED,
     WITH_SPECIALTIES,
@@ -38,6 +39,10 @@ BUNDLED: Final = "bundled"
 Baseline = Literal["base", "alone", "centralised", "encoder"]
 BASELINES: Final[tuple[Baseline, ...]] = ("base", "alone", "centralised", "encoder")
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def reads_entities(tasks: Collection[TaskName]) -> bool:
+    return not {"entities", "relations"}.isdisjoint(tasks)
 
 
 class Experiment(Frozen):
@@ -99,10 +104,11 @@ class Experiment(Frozen):
     def _types_fit_the_task(cls, types: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if len(set(types)) != len(types):
             raise ValueError("a type is named twice")
-        if info.data.get("tasks") != ("text",) and not types:
+        tasks = info.data.get("tasks", ())
+        if reads_entities(tasks) and not types:
             raise ValueError('name at least one type of entity, or set tasks = ["text"]')
-        if info.data.get("tasks") == ("text",) and types:
-            raise ValueError('tasks = ["text"] reads no entities: leave types out, or set tasks = ["entities"]')
+        if tasks and not reads_entities(tasks) and types:
+            raise ValueError(f'tasks = ["{tasks[0]}"] reads no entities: leave types out, or add the task "entities"')
         return tuple(sorted(types))
 
     @field_validator("modifiers")
@@ -155,8 +161,8 @@ class Experiment(Frozen):
     @field_validator("histogram")
     @classmethod
     def _text_has_no_types(cls, histogram: str, info: ValidationInfo) -> str:
-        if info.data.get("tasks") == ("text",) and histogram == "types":
-            raise ValueError('tasks = ["text"] reads no entities: write "specialties", "none" or "auto"')
+        if not reads_entities(info.data.get("tasks", ("entities",))) and histogram == "types":
+            raise ValueError('these tasks read no entities: write "specialties", "none" or "auto"')
         return histogram
 
     @field_validator("corpora")
@@ -165,9 +171,19 @@ class Experiment(Frozen):
         names = [corpus.name for corpus in corpora]
         if len(set(names)) != len(names):
             raise ValueError("a corpus is named twice")
-        bare = UNLABELLED.intersection(names)
+        tasks = info.data.get("tasks", ())
+        bare = {name for name in UNLABELLED.intersection(names) if ASKED.get(name) not in tasks}
         if info.data.get("types") and bare:
             raise ValueError(f'{min(bare)} has no entities: set tasks = ["text"], or name other corpora')
+        asked = set(ASKED.values()).intersection(tasks)
+        if (
+            asked
+            and not reads_entities(tasks)
+            and (without := {name for name in names if ASKED.get(name) not in tasks})
+        ):
+            raise ValueError(f"{min(without)} has no {min(asked)}: name other corpora, or add its own task")
+        if missing := asked - {ASKED.get(name) for name in names}:
+            raise ValueError(f"no corpus here has {min(missing)}: add one that has, or leave the task out")
         known = info.data.get("types")
         foreign = sorted({target for corpus in corpora for target in (corpus.types or {}).values()})
         foreign = [target for target in foreign if target not in {*(known or ()), *info.data.get("modifiers", ())}]
@@ -183,8 +199,8 @@ class Experiment(Frozen):
             raise ValueError(f"the notes of {min(without)} have no specialty: split otherwise, or leave it out")
         if split.of == "chapters" and (without := names - {"codiesp"}):
             raise ValueError(f"the notes of {min(without)} have no ICD-10 codes; only codiesp's have")
-        if split.of == "types" and info.data.get("tasks") == ("text",):
-            raise ValueError('tasks = ["text"] reads no entities: choose over = "specialties"')
+        if split.of == "types" and not reads_entities(info.data.get("tasks", ("entities",))):
+            raise ValueError('these tasks read no entities: choose over = "specialties"')
         types = set(info.data.get("types", ()))
         for lacking in split.lacking:
             if unknown := sorted(set(lacking) - types):

@@ -14,7 +14,7 @@ import numpy as np
 from ..clinical import Note, SiteNotes, apply_types
 from ..errors import UserFacingError
 from ..federation.spec import SharedNote, shared_note
-from .choices import SplitSettings
+from .choices import ASKED, SplitSettings
 from .corpora import LabNote, Split
 from .dealing import Group, dealt, grouped
 from .experiment import Experiment
@@ -149,7 +149,10 @@ def _some(notes: list[LabNote], most: int | None, rng: np.random.Generator) -> l
 
 
 def _types(name: str, groups: Iterable[Group], experiment: Experiment, number: int) -> tuple[str, ...]:
-    types = set(experiment.types).intersection(*(one.types for group in groups for one in group.notes))
+    marked = [one.types for group in groups for one in group.notes if one.corpus not in ASKED]
+    if not marked:
+        return ()
+    types = set(experiment.types).intersection(*marked)
     lacking = experiment.split.lacking
     types -= set(lacking[number % len(lacking)] if lacking else ())
     if experiment.types and not types:

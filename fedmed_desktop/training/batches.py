@@ -27,7 +27,7 @@ class Example:
     """One prompt about a piece of a note, and its answer, as tokens; the answer ends with the end of text or turn.
 
     The first token of an answer without a prompt is no label: nothing stands before it that could tell it. `options`
-    are answers to choose from, without that end.
+    are answers to choose from, without that end, of what is read; what is taught has its answer.
     """
 
     asked: Asked
@@ -139,7 +139,7 @@ class Encoder:
 
     def _pieces(self, task: Task, note: Note, max_tokens: int, reading: bool) -> list[Example]:
         def made(room: int) -> list[Example]:
-            return [self._example(asked) for asked in (task.ask if reading else task.teach)(note, room)]
+            return [self._example(asked, reading) for asked in (task.ask if reading else task.teach)(note, room)]
 
         def fits(pieces: list[Example]) -> bool:
             return all(len(piece) <= self._most(piece, max_tokens, reading) for piece in pieces)
@@ -176,8 +176,8 @@ class Encoder:
             examples.append(Example(Asked(note, ""), window[:known], window[known:]))
         return examples
 
-    def _example(self, asked: Asked) -> Example:
-        options = tuple(tuple(self._tokens(option)) for option in asked.options)
+    def _example(self, asked: Asked, reading: bool) -> Example:
+        options = tuple(tuple(self._tokens(option)) for option in asked.options) if reading else ()
         return Example(asked, self.prompt(asked.prompt), (*self._tokens(asked.answer), self._end), options)
 
     def _tokens(self, text: str) -> list[int]:

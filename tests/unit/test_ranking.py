@@ -103,7 +103,7 @@ def test_that_a_shortened_text_uses_nearly_all_the_room_and_is_counted(base: Bas
         answer=0,
     )
     short = long.model_copy(update={"text": "Aspirin was given."})
-    examples = Encoder(base.tokenizer, [Questions()]).encode([long, short], 200)
+    examples = Encoder(base.tokenizer, [Questions()]).encode([long, short], 200, reading=True)
     assert (examples.shortened, examples.split, examples.left_out) == (1, 0, ())
     assert 170 <= len(examples.items[0]) <= 200
     scores = Evaluator(base, Encoder(base.tokenizer, [Questions()])).scores(examples, 8)

@@ -29,7 +29,7 @@ def question(number: int) -> dict[str, Any]:
         "id": f"q{number}",
         "text": f"Patient {number} was given {drug}.",
         "question": "Was aspirin given?",
-        "options": ["yes", "no"],
+        "options": ["yes", "no, as far as anybody knows"],
         "answer": number % 2,
     }
 
