@@ -74,7 +74,7 @@ def asked(*corpora: str, **changes: Any) -> Any:
 
 
 def test_that_records_become_notes_with_questions_options_and_summaries(data: Path) -> None:
-    of = {one.note.id: one for one in read_corpora(asked("pubmedqa", "medmcqa", "aci_bench"), data)}
+    of = {one.note.id: one for one in read_corpora(asked("pubmedqa", "medmcqa", "aci_bench"), data).notes}
     assert len(of) == len({one.group for one in of.values()}) == 36
     about, alone, visit = of["pubmedqa-1"].note, of["medmcqa-a-2"].note, of["aci-D5"].note
     assert (about.question, about.options, about.answer) == ("Does drug 1 help?", ("yes", "no", "maybe"), 1)
