@@ -55,7 +55,7 @@ def split_note(note: Note, max_chars: int, overlap: int = 0) -> list[Window]:
     start = _next_word(note.text, 0)
     while start < len(note.text):
         cut = cuts.after(start)
-        windows.append(Window(_part(note, start, cut), start))
+        windows.append(Window(part_of(note, start, cut), start))
         following = _next_word(note.text, cut)
         near = starts[bisect_right(starts, max(start, cut - overlap - 1)) : bisect_left(starts, following)]
         # A window that ended where this one does would show nothing new.
@@ -140,7 +140,8 @@ class _Cuts(NamedTuple):
         return next((at for places in choices for at in places), len(self.text))
 
 
-def _part(note: Note, start: int, end: int) -> Note:
+def part_of(note: Note, start: int, end: int) -> Note:
+    """The note's text from `start` to `end`, without blanks at its end, with the labels that lie inside."""
     text = note.text[start:end].rstrip()
     end = start + len(text)
     entities = tuple(_moved(e, start) for e in note.entities if start <= e.start and e.end <= end)

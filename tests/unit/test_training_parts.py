@@ -188,7 +188,7 @@ def test_that_long_notes_are_cut_and_hopeless_ones_counted(base: BaseModel) -> N
     assert (cut.split, cut.left_out) == (1, ())
     assert max(map(len, cut.items)) <= 150
     assert sum(len(e.asked.note.entities) for e in cut.items) == 2
-    assert cut.items[-1].note == short
+    assert cut.items[-1].asked.note == short
     hopeless = encoder.encode([long], 12)
     assert hopeless.items == () and len(hopeless.left_out) > 0
 

@@ -11,8 +11,11 @@ from ..answers import outermost, parse_answer
 from ..notes import Note
 from ..prompts import AnswerForm, build_answer, build_prompt
 from ..scoring import score
-from ..windows import split_note
+from ..windows import merged, part_of, split_note
 from .task import Answer, Asked, Prediction
+
+OVERLAP: Final = 8
+"""Windows of a note that is read overlap by up to an eighth of their length, from a sentence's start (inferred)."""
 
 
 class Entities:
@@ -38,21 +41,23 @@ class Entities:
         return build_prompt(text, self.types, self.form)
 
     def teach(self, note: Note, max_chars: int) -> list[Asked]:
-        return [
-            Asked(part, self.prompt(part.text), build_answer(part, self.types, self.form), offset=offset)
-            for part, offset in split_note(note, max_chars)
-        ]
+        return [self._asked(part, offset) for part, offset in split_note(note, max_chars)]
 
     def ask(self, note: Note, max_chars: int) -> list[Asked]:
-        return self.teach(note, max_chars)
+        # Cut without looking at the labels, which may be those of a test.
+        bare = note.model_copy(update={"entities": (), "relations": ()})
+        windows = split_note(bare, max_chars, max_chars // OVERLAP)
+        return [self._asked(part_of(note, window.offset, window.end), window.offset) for window in windows]
+
+    def _asked(self, part: Note, offset: int) -> Asked:
+        return Asked(part, self.prompt(part.text), build_answer(part, self.types, self.form), offset=offset)
 
     def predict(self, note: Note, asked: Sequence[Asked], answers: Sequence[Answer]) -> Prediction:
         found = []
         for one, answer in zip(asked, answers, strict=True):
             assert isinstance(answer, str)
-            spans = parse_answer(answer, one.note.text, self.types, self.form)
-            found += [span._replace(start=span.start + one.offset, end=span.end + one.offset) for span in spans]
-        return Prediction(spans=tuple(outermost(found)))
+            found.append((one.window, parse_answer(answer, one.note.text, self.types, self.form)))
+        return Prediction(spans=tuple(outermost(merged(found))))
 
     def score(self, note: Note, prediction: Prediction) -> TaskScores:
         return score([entity.span for entity in note.entities], prediction.spans, self.types)

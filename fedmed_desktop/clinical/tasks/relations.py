@@ -26,7 +26,7 @@ from ..link_scoring import Link, score_links
 from ..modifiers import goes_with
 from ..notes import Entity, Note, Span
 from ..prompts import shown
-from ..windows import split_note
+from ..windows import Window, part_of, split_note
 from .task import Answer, Asked, Prediction
 
 _OF: Final = re.compile(r"\bof\s*=\s*[\"']?\s*(?P<numbers>[\d\s,]+)", re.IGNORECASE)
@@ -72,14 +72,18 @@ class Relations:
 
     def teach(self, note: Note, max_chars: int) -> list[Asked]:
         """Which of the windows without a link are taught depends on their names alone."""
-        return [one for one in self.ask(note, max_chars) if self.links(one.note) or _drawn(one.note.id)]
+        asked = map(self._asked, split_note(note, max_chars))
+        return [one for one in asked if self._heads(one.note) and (self.links(one.note) or _drawn(one.note.id))]
 
     def ask(self, note: Note, max_chars: int) -> list[Asked]:
-        return [
-            Asked(window.note, self.prompt(window.note), self._answer(window.note), offset=window.offset)
-            for window in split_note(note, max_chars)
-            if self._heads(window.note)  # without a mention there is nothing that a modifier could be of
-        ]
+        # Cut without looking at the modifiers, which may be labels of a test; the mentions are given.
+        given = split_note(with_heads(note, [head.span for head in self._heads(note)]), max_chars)
+        asked = (self._asked(Window(part_of(note, one.offset, one.end), one.offset)) for one in given)
+        return [one for one in asked if self._heads(one.note)]  # without a mention nothing can be of one
+
+    def _asked(self, window: Window) -> Asked:
+        part = window.note
+        return Asked(part, self.prompt(part), self._answer(part), offset=window.offset)
 
     def predict(self, note: Note, asked: Sequence[Asked], answers: Sequence[Answer]) -> Prediction:
         found: list[Link] = []

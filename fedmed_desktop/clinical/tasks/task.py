@@ -14,6 +14,7 @@ from typing import Protocol
 from ...scores import TaskName, TaskScores
 from ..link_scoring import Link
 from ..notes import Note, Span
+from ..windows import Window
 
 Answer = str | tuple[float, ...]
 """Generated text or, where there are options to choose from, the mean log-likelihood per token of each (nats)."""
@@ -33,6 +34,10 @@ class Asked:
     options: tuple[str, ...] = ()
     offset: int = 0
     left_off: int = 0
+
+    @property
+    def window(self) -> Window:
+        return Window(self.note, self.offset)
 
 
 @dataclass(frozen=True)
