@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -32,7 +33,7 @@ from fedmed_desktop.federation.spec import (
     SharedNote,
     ShareSettings,
 )
-from fedmed_desktop.scores import Counts, Scores, TaskScores
+from fedmed_desktop.scores import Counts, Mean, Scores, TaskScores
 from fedmed_desktop.site import Record
 from fedmed_desktop.standing import ClosedRound, FederationPhase, SiteWord
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
@@ -66,7 +67,42 @@ def scores(f1: tuple[float, float, float]) -> Scores:
 
     strict = {name: counts(each, of) for (name, of), each in zip(_KINDS.items(), f1, strict=True)}
     lenient = {name: counts(min(1.0, each + 0.07), of) for (name, of), each in zip(_KINDS.items(), f1, strict=True)}
-    return Scores.of_entities(TaskScores(strict=strict, lenient=lenient, unified=sum(strict.values(), Counts())))
+    entities = TaskScores(strict=strict, lenient=lenient, unified=sum(strict.values(), Counts()))
+    if not _tasks.several:
+        return Scores.of_entities(entities)
+    modifiers = {"dosage": counts(0.8 * f1[0], 310), "route": counts(0.6 * f1[1], 120)}
+    codes = TaskScores(
+        strict={"code": counts(0.5 * f1[2], 240)},
+        means={name: Mean(sum=round(40 * f1[2] * share, 3), of=40) for name, share in _RANKED.items()},
+    )
+    rouge = {f"rouge_{kind}": Mean(sum=round(40 * f1[1] * share, 3), of=40) for kind, share in _ROUGE.items()}
+    return Scores(
+        tasks={
+            "entities": entities,
+            "relations": TaskScores(strict=modifiers, lenient=modifiers),
+            "codes": codes,
+            "summaries": TaskScores(means=rouge),
+        }
+    )
+
+
+class _Tasks:
+    several = False
+
+
+_tasks = _Tasks()
+_RANKED: Final = {"recall@1 code": 0.4, "recall@10 code": 0.7, "recall@10 category": 0.9, "MAP code": 0.5}
+_ROUGE: Final = {"1": 0.7, "2": 0.4, "l": 0.6}
+
+
+@contextmanager
+def several_tasks() -> Iterator[None]:
+    """What is scored inside are entities, modifiers, codes and summaries."""
+    _tasks.several = True
+    try:
+        yield
+    finally:
+        _tasks.several = False
 
 
 SPECIALTIES: Final = {

@@ -32,7 +32,7 @@ from fedmed_desktop.storage.secrets import Kept
 from fedmed_desktop.wording import sentence
 from fedmed_desktop.wording.findings import kept_line
 from tests.parts.results import write_experiment
-from tests.parts.scene import ADDRESS, Lakeview, course, phase, standing, steps
+from tests.parts.scene import ADDRESS, Lakeview, course, evaluated, phase, several_tasks, standing, steps
 from tests.ui.scenes import Scene, settle
 from tests.ui.scenes_of_rounds import nobody, told, training
 
@@ -113,6 +113,15 @@ def _live(folder: Path) -> Desk:
     return told(phase("training"), *course())(folder)
 
 
+def _several(folder: Path) -> Desk:
+    """Four tasks, each scored by its own measures; an update waits."""
+    with several_tasks():
+        site = Lakeview(folder)
+        site.tell(*course(), evaluated(3, "after"))
+        site.trained()
+    return site.close()
+
+
 def _counting(folder: Path) -> Desk:
     """A federation whose sites share what their notes are about; the method changes ranks."""
     site = Lakeview(folder, method=AdaptiveFedLora(), histogram="specialties")
@@ -157,6 +166,9 @@ def monitor() -> list[Scene]:
         Scene("monitor", "first-steps", told(phase("training", 1), standing(number=1), *steps(1, last=24), earlier=0)),
         Scene("monitor", "live", _live),
         Scene("monitor", "semantic", _counting),
+        Scene("monitor", "several-tasks", _several),
+        Scene("rounds", "several-tasks", _several),
+        Scene("approvals", "several-tasks", _several),
         Scene("monitor", "log", _live, _log),
         Scene("monitor", "table", _live, _table),
         Scene("monitor", "approval-waits", _waits),

@@ -12,17 +12,20 @@ from typing import get_args
 
 import pytest
 
+from fedmed_desktop.desktop.approvals.sheet import sheet
 from fedmed_desktop.desktop.rounds.deadlines import deadline_rows, quiet_line
 from fedmed_desktop.desktop.rounds.heading import caption, method, sites_line, title
 from fedmed_desktop.desktop.rounds.history import past_rounds
 from fedmed_desktop.desktop.rounds.improvement import MOST_TYPES, improved, signed
 from fedmed_desktop.desktop.rounds.screened import screened_line
 from fedmed_desktop.desktop.work.desk import Desk
-from fedmed_desktop.scores import Counts, Scores, TaskScores
+from fedmed_desktop.desktop.work.scored import Key, headline_name, is_f1, value
+from fedmed_desktop.scores import Counts, Mean, Scores, TaskName, TaskScores
 from fedmed_desktop.standing import Finding, SiteWord
 from tests.parts import desks
 from tests.parts.approval import NOW, Counted
 from tests.parts.desks import MAKERS, Story, closed, decided, scores, standing
+from tests.parts.scene import Lakeview, several_tasks
 
 
 @pytest.fixture(autouse=True)
@@ -222,3 +225,31 @@ def test_that_the_method_is_that_of_the_specification_or_of_the_welcome(tmp_path
     story.desk.fold([replace(story.desk.record, spec=None)])
     story.tell(desks.JOINED)
     assert method(story.desk) == desks.JOINED.method
+
+
+def test_that_of_several_tasks_each_is_told_by_its_own_name_and_measure(tmp_path: Path) -> None:
+    with several_tasks():
+        site = Lakeview(tmp_path)
+        entry = site.trained()
+    site.close()
+    found = improved(site.desk)
+    assert [change.label.removesuffix(", on your notes") for change in found.own] == [
+        "Entities F1", "Modifiers F1", "ICD-10 codes F1", "Summaries, ROUGE",
+    ]  # fmt: skip
+    assert not found.is_f1 and found.more_types == 5
+    worth = [line.name.strip() for line in sheet(entry, site.desk).worth]
+    assert worth[:3] == ["All tasks", "Entities F1", "Drug F1"]
+    assert [name for name in worth if name.startswith(("ROUGE", "Recall", "MAP"))] == [
+        "Recall@10", "Recall@10, category", "MAP", "ROUGE-1", "ROUGE-2", "ROUGE-L",
+    ]  # fmt: skip
+    assert not any("F1" in name for name in worth if "ROUGE" in name)
+
+
+@pytest.mark.parametrize(("task", "first"), [("questions", "Right answers"), ("summaries", "ROUGE on average")])
+def test_that_a_task_without_types_is_not_called_f1(task: TaskName, first: str) -> None:
+    own = TaskScores(strict={"answer": Counts(tp=3, fp=1, fn=1)}, means={})
+    if task == "summaries":
+        own = TaskScores(means={"rouge_l": Mean(sum=1.5, of=3)})
+    assert headline_name(task, several=False) == first
+    assert not is_f1(Scores(tasks={task: own}))
+    assert value(Scores(tasks={task: own}), Key(task, "all")) == own.headline

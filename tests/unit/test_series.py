@@ -319,9 +319,9 @@ def test_that_a_record_alone_is_something_to_draw() -> None:
 
 def test_that_scores_of_the_last_scored_round_are_told_by_type() -> None:
     curves = folded(*run(rounds=2, steps=5), scored(3, "before", 5))
-    number, types = Series(curves).f1_by_type()
-    assert number == 3 and list(types) == ["drug", "problem", "test"]
-    before, after = types["drug"]
+    number, told, is_f1 = Series(curves).last_scores()
+    assert number == 3 and is_f1 and [name for name, *_ in told] == ["Drug", "Problem", "Test"]
+    _, before, after = told[0]
     assert before == scored(3, "before", 5).scores["entities"].strict["drug"].f1 and math.isnan(after)
 
 

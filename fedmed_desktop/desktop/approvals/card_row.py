@@ -44,4 +44,4 @@ class Line:
     def spoken(self) -> str:
         """The row as one phrase, for people who do not see it."""
         change = tr("{before}, now {value}, {word}").format(before=self.before, value=self.value, word=self.change)
-        return f"{self.name}: {change if self.before else self.full or self.value}"
+        return f"{self.name.strip()}: {change if self.before else self.full or self.value}"

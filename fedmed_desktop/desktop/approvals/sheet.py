@@ -11,14 +11,16 @@ from datetime import datetime
 from typing import Final, Literal
 
 from ...federation import Evidence, Report
-from ...scores import Scores, TaskName, TaskScores
+from ...scores import Scores, TaskName
 from ...storage import Entry
-from ...wording import later, task_name, together, tr
+from ...wording import later, together, tr
 from ..work.desk import Desk
 from ..work.progress import duration
+from ..work.scored import Key, headline_name, is_f1, part_name, parts, value
 from .card_row import Line, Word
 from .drift import NO_REFERENCE, NOT_MEASURED, differs, semantic, unmeasured
-from .leaving import few, leaves, numbers, part_name, rounding, stays
+from .leaving import few, leaves, numbers, rounding, stays
+from .leaving import part_name as name_of_part
 
 # An update so many times as large as the site's last one must be acknowledged by itself; inferred.
 NORM_FAR_OUT: Final = 3.0
@@ -26,6 +28,7 @@ NORM_FAR_OUT: Final = 3.0
 DIGITS: Final = 2
 # Scores on fewer notes are too uncertain to call a change one; inferred (as for a mean: about 30).
 ENOUGH_NOTES: Final = 30
+_INDENT: Final = "\u2003"
 MAY_REVEAL: Final = later(
     "Not measured in this version. An adapter can reveal something about the notes that it was trained on."
 )
@@ -164,37 +167,30 @@ def _changes(report: Report, evidence: Evidence) -> tuple[Line, ...]:
         if several:
             lines.append(_change(tr("All tasks"), before.headline if compare else None, after.headline))
         for task in after.scored:
-            lines += _changes_of(task, before.tasks.get(task), after[task], several=several)
+            lines += _changes_of(task, before, after, several=several)
     else:
-        lines.append(Line("F1", tr(NOT_MEASURED)))
+        lines.append(Line(tr("Scores"), tr(NOT_MEASURED)))
     if report.loss_after is None:
         return (*lines, Line(tr("Loss"), tr(NOT_MEASURED)))
     return (*lines, _change(tr("Loss"), report.loss_before, report.loss_after, lower_is_better=True))
 
 
-def _changes_of(task: TaskName, before: TaskScores | None, after: TaskScores, *, several: bool) -> Iterator[Line]:
-    """A task's own headline, and its types or, where nothing is counted, its means."""
-    name = task_name(task) if several else tr("All types F1")
-    yield _change(name, before.headline if before else None, after.headline)
-    for kind, counts in sorted(after.strict.items()):
-        earlier = before.strict.get(kind) if before else None
-        yield _change(f"{_capital(kind)} F1", earlier.f1 if earlier else None, counts.f1)
-    for kind, mean in sorted(after.means.items()):
-        known = before.means.get(kind) if before else None
-        yield _change(_capital(kind), known.value if known else None, mean.value)
+def _changes_of(task: TaskName, before: Scores, after: Scores, *, several: bool) -> Iterator[Line]:
+    """A task as a whole, then its types and means; among several tasks they stand below it, a little to the right."""
+    whole = Key(task, "all")
+    yield _change(headline_name(task, several=several), value(before, whole), value(after, whole) or 0.0)
+    for key in parts(task, after[task]):
+        name = f"{part_name(key)} F1" if key.kind == "type" else part_name(key)
+        yield _change(f"{_INDENT}{name}" if several else name, value(before, key), value(after, key) or 0.0)
 
 
 def _change(name: str, before: float | None, after: float, *, lower_is_better: bool = False) -> Line:
-    value = f"{after:.{DIGITS}f}"
+    shown = f"{after:.{DIGITS}f}"
     if before is None:
-        return Line(name, value)
+        return Line(name, shown)
     gain = round(after, DIGITS) - round(before, DIGITS)
     word: Word = "same" if gain == 0 else "better" if (gain < 0) == lower_is_better else "worse"
-    return Line(name, value, f"{before:.{DIGITS}f}", word)
-
-
-def _capital(kind: str) -> str:
-    return kind.replace("_", " ").capitalize()
+    return Line(name, shown, f"{before:.{DIGITS}f}", word)
 
 
 def _details(entry: Entry, desk: Desk, last: float | None) -> tuple[Line, ...]:
@@ -216,7 +212,7 @@ def _details(entry: Entry, desk: Desk, last: float | None) -> tuple[Line, ...]:
             Line(tr("Rank"), rank),
         ]
     for name, part in sorted(update.parts.items()):
-        label = "sha256" if len(update.parts) == 1 else tr("sha256 of {part}").format(part=part_name(name))
+        label = "sha256" if len(update.parts) == 1 else tr("sha256 of {part}").format(part=name_of_part(name))
         lines.append(Line(label, grouped(part.sha256, 64)))
     return (*lines, Line(tr("sha256 of the update"), grouped(entry.sha256, 64)))
 
@@ -236,5 +232,7 @@ def _findings(report: Report, evidence: Evidence, last: float | None) -> list[Fi
     before, after = evidence.scores_before, evidence.scores_after
     if before != Scores() and round(after.headline, DIGITS) < round(before.headline, DIGITS):
         text = tr("Training made it worse on your notes: F1 over all types fell from {before:.2f} to {after:.2f}.")
+        if len(after.scored) > 1 or not is_f1(after):
+            text = tr("Training made it worse on your notes: the score fell from {before:.2f} to {after:.2f}.")
         found.append(Finding("scores_worse", text.format(before=before.headline, after=after.headline)))
     return found

@@ -23,17 +23,17 @@ class MonitorCards(Spaced):
         self.memory = FigureCard(self.tr("Peak memory"))
         self.moved = FigureCard(self.tr("Sent / received"))
         self.rate = FigureCard(self.tr("Learning rate"))
-        self._f1_name, self.f1 = Caption(), KeyValueRows()
-        self.f1_card = Card()
-        self.f1_card._lay(self.f1_card.content, (20, 12, 20, 8), 4)
-        self.f1_card.add(self._f1_name)
-        self.f1_card.add(self.f1)
-        self.f1_card.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self._scores_name, self.scores = Caption(), KeyValueRows()
+        self.scores_card = Card()
+        self.scores_card._lay(self.scores_card.content, (20, 12, 20, 8), 4)
+        self.scores_card.add(self._scores_name)
+        self.scores_card.add(self.scores)
+        self.scores_card.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 12)
         for card in (self.speed, self.memory, self.moved, self.rate):
             column.addWidget(card, 1)
-        column.addWidget(self.f1_card)
+        column.addWidget(self.scores_card)
         column.addStretch(0)
 
     def show_figures(self, found: Figures) -> None:
@@ -42,11 +42,11 @@ class MonitorCards(Spaced):
         self.memory.show_value(*found.memory)
         self.moved.show_value(*found.moved)
         self.rate.show_value(*found.rate)
-        self.f1_card.setVisible(bool(found.f1))
-        name = self.tr("F1 by type, round {n}").format(n=found.f1_round)
-        if found.f1 and (self._f1_name.text() != name or self.f1.values() != [value for _, value in found.f1]):
-            self._f1_name.setText(name)
-            self.f1.show_pairs(found.f1)
+        self.scores_card.setVisible(bool(found.scores))
+        changed = self._scores_name.text() != found.scores_name
+        if found.scores and (changed or self.scores.values() != [value for _, value in found.scores]):
+            self._scores_name.setText(found.scores_name)
+            self.scores.show_pairs(found.scores)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(theme.px(WIDTH_PX), super().minimumSizeHint().height())

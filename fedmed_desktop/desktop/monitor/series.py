@@ -7,13 +7,15 @@ from typing import Literal
 
 import numpy as np
 
-from ...scores import TASKS, Scores, TaskName
+from ...scores import Scores
 from ...storage.journal import MOST_STEPS
-from ...wording import task_name
 from ..charts.columns import NAN, Numbers
 from ..charts.scales import Axis
 from ..work.curves import Curves
+from ..work.scored import Key, headline_name, is_f1, part_name, parts, value
 from ..work.steps import Weight
+
+INDENT = "\u2003"
 
 
 class Series:
@@ -133,27 +135,33 @@ class Series:
         own = {int(rank) for rank in self._rounds["rank"] if rank == rank}
         return sorted(own.union(*self.curves.other_ranks.values()))
 
-    def f1_by_type(self) -> tuple[int, dict[str, tuple[float, float]]]:
-        """The last scored round, and strict F1 before and after its training for each type; NaN where not scored."""
+    def last_scores(self) -> tuple[int, list[tuple[str, float, float]], bool]:
+        """The last scored round; (name, score before, after) of each task, type and mean, NaN where not scored; and
+        whether all of these are F1. Among several tasks, types stand below their task, a little to the right."""
         if not self.curves.scores:
-            return 0, {}
+            return 0, [], True
         last = max(self.curves.scores)
-        before, after = (self.curves.scores[last].get(moment) for moment in ("before", "after"))
-        was, now = (_f1s(scores or Scores()) for scores in (before, after))
-        places = sorted(was.keys() | now.keys(), key=lambda place: (TASKS.index(place[0]), place[1]))
-        several = len({task for task, _ in places}) > 1
-        return last, {
-            f"{task_name(place[0])}: {place[1]}" if several else place[1]: (was.get(place, NAN), now.get(place, NAN))
-            for place in places
-        }
+        moments = self.curves.scores[last]
+        before, after = moments.get("before", Scores()), moments.get("after", Scores())
+        both = before + after
+        several = len(both.scored) > 1
+        named: list[tuple[Key, str]] = []
+        for task in both.scored:
+            own = parts(task, both[task])
+            if several or not any(key.kind == "type" for key in own):
+                named.append((Key(task, "all"), headline_name(task, several=several)))
+            named += [(key, f"{INDENT}{part_name(key)}" if several else part_name(key)) for key in own]
+        scored = [(name, _known_value(before, key), _known_value(after, key)) for key, name in named]
+        return last, scored, is_f1(both)
 
     def bytes_moved(self) -> tuple[int, int]:
         """Bytes of adapters sent and received, as far as this program saw; a blob that came twice counts once."""
         return sum(self.curves.moved["up"].values()), sum(self.curves.moved["down"].values())
 
 
-def _f1s(scores: Scores) -> dict[tuple[TaskName, str], float]:
-    return {(task, kind): counts.f1 for task, kind, counts in scores.by_type()}
+def _known_value(scores: Scores, key: Key) -> float:
+    found = value(scores, key)
+    return NAN if found is None else found
 
 
 def _known(x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:

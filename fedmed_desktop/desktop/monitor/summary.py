@@ -32,14 +32,14 @@ class Figure(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """The cards beside the charts. `f1`: (type, before and after) of round `f1_round`; None where not known."""
+    """The cards beside the charts. `scores`: (task, type or mean, before and after) under `scores_name`."""
 
     speed: Figure
     memory: Figure
     moved: Figure
     rate: Figure
-    f1_round: int
-    f1: tuple[tuple[str, str], ...]
+    scores_name: str
+    scores: tuple[tuple[str, str], ...]
 
 
 def subtitle(desk: Desk) -> str:
@@ -69,14 +69,15 @@ def figures(series: Series, full: int | None = None) -> Figures:
     """`full`: bytes of the whole base model, where they are known."""
     speed, memory, rate = (series.latest(n) for n in ("tokens_per_second", "memory_mib", "learning_rate"))
     up, down = series.bytes_moved()
-    f1_round, types = series.f1_by_type()
+    round_number, scores, all_f1 = series.last_scores()
+    name = tr("F1 by type, round {n}") if all_f1 else tr("Scores by task, round {n}")
     return Figures(
         speed=Figure(f"{speed:,.0f}") if math.isfinite(speed) else Figure("–"),
         memory=Figure(f"{memory * 2**20 / 1e9:,.1f}", "GB") if math.isfinite(memory) else Figure("–"),
         moved=Figure(f"{up / 1e6:,.1f} / {down / 1e6:,.1f}", "MB", _beside_model(up + down, full)),
         rate=Figure(number(rate)) if math.isfinite(rate) else Figure("–"),
-        f1_round=f1_round,
-        f1=tuple((kind.capitalize(), _gain(before, after)) for kind, (before, after) in types.items()),
+        scores_name=name.format(n=round_number),
+        scores=tuple((measure, _gain(before, after)) for measure, before, after in scores),
     )
 
 

@@ -26,7 +26,7 @@ _COLUMNS: Final[dict[str, tuple[str, int | None]]] = {
     "time": (later("Time"), None),
     "training_loss": (later("Training loss"), 4),
     "validation_loss": (later("Validation loss"), 4),
-    "f1_strict": (later("F1"), 3),
+    "f1_strict": (later("Score"), 3),
     "drift_model": (later("Model drift"), 3),
     "drift_performance": (later("Performance drift"), 3),
     "drift_semantic": (later("Semantic drift"), 3),

@@ -94,7 +94,7 @@ class ChangeRow(Spaced):
 
 
 class ImprovedCard(Card):
-    """F1 before and after; says so while there is nothing to compare."""
+    """Scores before and after; says so while there is nothing to compare."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(self.tr("What has changed"), parent=parent)
@@ -115,8 +115,10 @@ class ImprovedCard(Card):
         changes = (*found.own, *found.federation)
         self._fill(changes)
         self._none.setVisible(not changes)
-        f1 = self.tr("F1 of round {n}: 1 is perfect, 0 is nothing found.")
-        words = [f1.format(n=found.round)] if found.own else []
+        said = self.tr("F1 of round {n}: 1 is perfect, 0 is nothing found.")
+        if not found.is_f1:
+            said = self.tr("Scores of round {n}: 1 is perfect, 0 is nothing right.")
+        words = [said.format(n=found.round)] if found.own else []
         if found.more_types:
             more = self.tr("1 more type is in Monitor."), self.tr("{n} more types are in Monitor.")
             words.append(more[found.more_types > 1].format(n=found.more_types))

@@ -23,7 +23,7 @@ _PARTS: Final[dict[str, tuple[str, str, Tone]]] = {
     "refused": ("warning", later("Refused"), "bad"),
 }
 COLUMNS: Final = (
-    later("Round"), later("Your part"), later("Decided by"), later("F1 on your notes"), later("Rank"), later("Sent"),
+    later("Round"), later("Your part"), later("Decided by"), later("Score on your notes"), later("Rank"), later("Sent"),
     later("Duration"),
 )  # fmt: skip
 

@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Improvement: F1 before and after, on the site's own notes by type and for the whole federation. No Qt."""
+"""Improvement: scores before and after, on the site's own notes by type and for the whole federation. No Qt."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from ...scores import Counts, Scores, TaskName, total
+from ...scores import Counts, Scores
 from ...standing import ClosedRound
 from ...storage import Entry
-from ...wording import task_name, tr
+from ...wording import tr
 from ..work.desk import Desk
+from ..work.scored import Key, headline_name, is_f1, part_name, parts, value
 
 MOST_TYPES = 5  # the Monitor shows all of them
 
 Way = Literal["ok", "bad", ""]
-_ByType = Mapping[tuple[TaskName, str], Counts]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One line: strict F1 in [0, 1] before and after."""
+    """One line: strict F1, or another score in [0, 1], before and after."""
 
     label: str
     before: float
@@ -44,12 +44,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Improved:
-    """`round` is that of the lines on the site's own notes; 0 before the first scores."""
+    """`round` is that of the lines on the site's own notes; 0 before the first scores. `is_f1`: all of them are F1."""
 
     round: int
     own: tuple[Change, ...]
     federation: tuple[Change, ...]
     more_types: int = 0
+    is_f1: bool = True
 
 
 def improved(desk: Desk) -> Improved:
@@ -60,14 +61,30 @@ def improved(desk: Desk) -> Improved:
     if entry is None:
         return Improved(0, (), federation)
     before, after = own_scores(entry)
-    was, now = _counts(before), _counts(after)
-    types = _by_support(was, now)
+    types = _by_support(before, after)
     several = len(after.tasks) > 1
-    own = tuple(
-        Change(tr("{type}, on your notes").format(type=_named(one, several)), _f1(was, one), _f1(now, one))
-        for one in types[:MOST_TYPES]
-    )
-    return Improved(entry.plan.round, own, federation, max(0, len(types) - MOST_TYPES))
+    keys = _wholes(after) if several else [*_wholes(after), *types][:MOST_TYPES]
+    own = tuple(_on_own(key, before, after, several=several) for key in keys)
+    more = sum(key not in keys for key in types)
+    return Improved(entry.plan.round, own, federation, more, is_f1(after))
+
+
+def _wholes(after: Scores) -> list[Key]:
+    """Tasks as wholes, where there are several or one has no types; then their means."""
+    if len(after.tasks) > 1:
+        return [Key(task, "all") for task in after.scored]
+    return [
+        key
+        for task in after.scored
+        for key in (Key(task, "all"), *parts(task, after[task]))
+        if key.kind == "mean" or (key.kind == "all" and not any(one.kind == "type" for one in parts(task, after[task])))
+    ]
+
+
+def _on_own(key: Key, before: Scores, after: Scores, *, several: bool) -> Change:
+    name = headline_name(key.task, several=several) if key.kind == "all" else part_name(key)
+    label = tr("{type}, on your notes").format(type=name)
+    return Change(label, value(before, key) or 0.0, value(after, key) or 0.0)
 
 
 def own_scores(entry: Entry) -> tuple[Scores, Scores]:
@@ -87,26 +104,16 @@ def _last_scored(entries: Iterable[Entry]) -> Entry | None:
     return found[-1] if found else None
 
 
-def _counts(scores: Scores) -> _ByType:
-    return {(task, kind): counts for task, kind, counts in scores.by_type()}
-
-
-def _named(one: tuple[TaskName, str], several: bool) -> str:
-    """The type, behind its task's name where there are several tasks."""
-    task, kind = one
-    return f"{task_name(task)}: {kind}" if several else kind.capitalize()
-
-
-def _by_support(before: _ByType, after: _ByType) -> list[tuple[TaskName, str]]:
+def _by_support(before: Scores, after: Scores) -> list[Key]:
     """Types that occur in the notes, the most frequent first; what is only ever invented comes last."""
-    names = before.keys() | after.keys()
-    counts = {name: total(s[name] for s in (before, after) if name in s) for name in names}
-    seen = [name for name in names if counts[name].tp + counts[name].fn + counts[name].fp]
-    return sorted(seen, key=lambda name: (-(counts[name].tp + counts[name].fn), name))
-
-
-def _f1(scores: _ByType, name: tuple[TaskName, str]) -> float:
-    return scores[name].f1 if name in scores else 0.0
+    counts: dict[Key, Counts] = {}
+    for scores in (before, after):
+        for task in scores.scored:
+            for key in parts(task, scores[task]):
+                if key.kind == "type":
+                    counts[key] = counts.get(key, Counts()) + scores[task].strict[key.name]
+    seen = [key for key, found in counts.items() if found.tp + found.fn + found.fp]
+    return sorted(seen, key=lambda key: (-(counts[key].tp + counts[key].fn), key))
 
 
 def _federation(history: Iterable[ClosedRound]) -> tuple[Change, ...]:
