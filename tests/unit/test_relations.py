@@ -66,7 +66,7 @@ def read(answer: str, of: Note | None = None, task: Relations = TASK) -> list[tu
     return [(text[h.start : h.end], t.type, text[t.start : t.end]) for h, t in links]
 
 
-def test_that_mentions_are_marked_and_numbered_in_the_input_and_modifiers_alone_in_the_answer() -> None:
+def test_that_mentions_are_marked_and_numbered_in_the_input_and_the_answer_adds_their_modifiers() -> None:
     [asked] = TASK.teach(example(), 1000)
     assert asked.prompt == (
         "### Task: modifiers\n### Classes: dosage, frequency, route, severity, temporal\n### Input: "
@@ -74,8 +74,10 @@ def test_that_mentions_are_marked_and_numbered_in_the_input_and_modifiers_alone_
         'for severe <span class="problem" id="3">pain</span>.\n### Output: '
     )
     assert asked.answer == (
-        'Aspirin <span class="dosage" of="1">100 mg</span> <span class="frequency" of="1 2">daily</span> and '
-        '<span class="route" of="2">oral</span> heparin for <span class="severity" of="3">severe</span> pain.'
+        '<span class="drug" id="1">Aspirin</span> <span class="dosage" of="1">100 mg</span> '
+        '<span class="frequency" of="1 2">daily</span> and <span class="route" of="2">oral</span> '
+        '<span class="drug" id="2">heparin</span> for <span class="severity" of="3">severe</span> '
+        '<span class="problem" id="3">pain</span>.'
     )
     assert TASK.predict(example(), [asked], [asked.answer]).links == tuple(TASK.links(example()))
 
@@ -342,6 +344,17 @@ def test_that_modifiers_may_overlap_their_mention_but_not_each_other() -> None:
     task = Relations(TYPES, MODIFIERS)
     [asked] = task.ask(after, 100)
     assert list(task.predict(after, [asked], [asked.answer]).links) == task.links(after)
+    assert (
+        '<span class="problem" id="1"><span class="severity" of="1">severe</span> <span class="bodyloc"' in asked.answer
+    )
+
+
+def test_that_a_mention_that_crosses_a_modifier_has_no_tag_in_the_answer() -> None:
+    whole = note("severe left chest pain", ("left chest pain", "problem"), ("severe left", "severity"), links=[(0, 1)])
+    task = Relations(TYPES, MODIFIERS)
+    [asked] = task.ask(whole, 100)
+    assert asked.answer == '<span class="severity" of="1">severe left</span> chest pain'
+    assert list(task.predict(whole, [asked], [asked.answer]).links) == task.links(whole)
 
 
 def test_that_links_follow_a_mention_that_the_map_made_equal_to_another() -> None:

@@ -2,13 +2,14 @@
 """Relations: modifiers of mentions that are given, marked up in the text and linked to them.
 
 After the instruction templates of Fed-MedLoRA (arXiv 2601.22124, in the authors' code), where the mentions are marked
-in the input, too, and the answer marks modifiers alone. The numbers that say of which mention are ours: the authors'
-scorer leaves the link out.
+in the input and the answer adds the modifiers. The numbers that say of which mention are ours: the authors' scorer
+leaves the link out. It drops the mentions' tags from answers, and so does this; they stand there because a small model
+copies well and leaves out badly (seen on the bundled notes: without them it lost the words of most mentions).
 
     ### Task: modifiers
     ### Classes: dosage, route
     ### Input: <span class="drug" id="1">Aspirin</span> 100 mg daily.
-    ### Output: Aspirin <span class="dosage" of="1">100 mg</span> daily.
+    ### Output: <span class="drug" id="1">Aspirin</span> <span class="dosage" of="1">100 mg</span> daily.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Final
 
 from ...scores import TaskName, TaskScores
@@ -106,10 +106,12 @@ class Relations:
         """In the order of their numbers, which begin at 1."""
         return sorted((e for e in note.entities if e.type in self.types), key=lambda e: e.start)
 
+    def _head_tags(self, note: Note) -> dict[Span, str]:
+        heads = enumerate(self._heads(note), start=1)
+        return {head.span: f'class="{head.type}" id="{number}"' for number, head in heads}
+
     def _input(self, note: Note) -> str:
-        text, heads = shown(note.text), self._heads(note)
-        tags = {head.span: f'class="{head.type}" id="{number}"' for number, head in enumerate(heads, start=1)}
-        return _tagged(text, tags)
+        return _tagged(shown(note.text), self._head_tags(note))
 
     def _answer(self, note: Note) -> str:
         numbers = {head.span: number for number, head in enumerate(self._heads(note), start=1)}
@@ -117,7 +119,9 @@ class Relations:
         for head, tail in self.links(note):
             of[tail].append(numbers[head])
         tags = {tail: f'class="{tail.type}" of="{" ".join(map(str, sorted(those)))}"' for tail, those in of.items()}
-        return _tagged(shown(note.text), tags)
+        # A mention that begins or ends inside a modifier has no tag: tags can be nested only.
+        heads = {head: tag for head, tag in self._head_tags(note).items() if not any(_cross(head, one) for one in tags)}
+        return _tagged(shown(note.text), heads | tags)
 
     def _parsed(self, note: Note, answer: str) -> list[Link]:
         marks = marked_up(answer, note.text, self.modifiers)
@@ -146,17 +150,34 @@ def with_heads(note: Note, heads: Iterable[Span]) -> Note:
 
 
 def _tagged(text: str, tags: Mapping[Span, str]) -> str:
-    """The text with tags that have these attributes. Raises ValueError where they overlap: see apply_types."""
-    spans = sorted(tags)
-    for left, right in pairwise(spans):
-        if right.start < left.end:
-            raise ValueError(f"entities overlap at offset {right.start}")
+    """The text with tags that have these attributes, nested where one holds another. Raises ValueError where they
+    cross: see apply_types."""
     pieces: list[str] = []
     done = 0
-    for span in spans:
-        pieces += [text[done : span.start], f"<span {tags[span]}>{text[span.start : span.end]}</span>"]
-        done = span.end
+    open_: list[Span] = []
+
+    def close(until: int) -> None:
+        nonlocal done
+        while open_ and open_[-1].end <= until:
+            end = open_.pop().end
+            pieces.extend([text[done:end], "</span>"])
+            done = end
+
+    for span in sorted(tags, key=lambda one: (one.start, -one.end, one.type)):
+        close(span.start)
+        if open_ and span.end > open_[-1].end:
+            raise ValueError(f"entities overlap at offset {span.start}")
+        pieces += [text[done : span.start], f"<span {tags[span]}>"]
+        done = span.start
+        open_.append(span)
+    close(len(text))
     return "".join([*pieces, text[done:]])
+
+
+def _cross(left: Span, right: Span) -> bool:
+    """True if they overlap and neither holds the other."""
+    first, second = sorted((left, right), key=lambda one: (one.start, -one.end))
+    return second.start < first.end < second.end
 
 
 def _drawn(name: str) -> bool:
