@@ -18,6 +18,8 @@ def asked_fields(corpus: str, record: Mapping[str, Any]) -> dict[str, Any]:
     """
     if corpus == "aci_bench":
         return _visit(str(record["text"]))
+    if corpus == "codiesp":
+        return {"text": record["text"], "codes": record["codes"]}
     if corpus not in ("pubmedqa", "medmcqa"):
         return {"text": record["text"]}
     letters = sorted(record["options"])

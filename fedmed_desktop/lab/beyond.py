@@ -37,7 +37,7 @@ def newcomer_table(rows: Iterable[ResultRow], setting: Setting) -> Table | None:
         own = [row for row in here if row.label == label]
         for start in dict.fromkeys(_start(row) for row in own):
             cells = [[row for row in own if (_size(row), _start(row)) == (size, start)] for size in sizes]
-            lines.append((_begun(label, start), *(_over([_score(row) for row in cell]) for cell in cells)))
+            lines.append((_begun(label, start), *(mean_and_spread([_score(row) for row in cell]) for cell in cells)))
     return ("begins from", *(f"{size} notes" for size in sizes)), lines
 
 
@@ -47,7 +47,7 @@ def _cohort(rows: Sequence[ResultRow]) -> Table:
     for label in labels_of(rows):
         own = {row.seed: _score(row) for row in rows if row.label == label}
         above = [100 * (own[seed] - base[seed]) for seed in own.keys() & base.keys()]
-        lines.append((label, _over(list(own.values())), _points(above) if label != "base" else ""))
+        lines.append((label, mean_and_spread(list(own.values())), _points(above) if label != "base" else ""))
     return ("model", "F1" if rows and rows[0].f1 is not None else "loss", "points above the base"), lines
 
 
@@ -67,7 +67,8 @@ def _score(row: ResultRow) -> float:
     return row.loss if row.f1 is None else row.f1
 
 
-def _over(values: Sequence[float]) -> str:
+def mean_and_spread(values: Sequence[float]) -> str:
+    """A cell of a table: the mean, and the standard deviation where there are several."""
     if not values:
         return "–"
     spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""

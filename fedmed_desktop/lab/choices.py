@@ -36,10 +36,15 @@ EncoderKind = Literal["alone", "federated", "centralised"]
 WITH_SPECIALTIES: Final[frozenset[str]] = frozenset({"mtsamples", "codiesp"})
 """A CodiEsp note's specialty is its ICD-10-CM chapter."""
 
-ASKED: Final[dict[str, TaskName]] = {"pubmedqa": "questions", "medmcqa": "questions", "aci_bench": "summaries"}
+ASKED: Final[dict[str, TaskName]] = {
+    "pubmedqa": "questions",
+    "medmcqa": "questions",
+    "aci_bench": "summaries",
+    "codiesp": "codes",
+}
 """No entities, but labels for another task."""
 
-UNLABELLED: Final[frozenset[str]] = frozenset({"mtsamples", "codiesp", *ASKED})
+UNLABELLED: Final[frozenset[str]] = frozenset({"mtsamples", *ASKED})
 """No entities: for the task "text", or that which they are labelled for."""
 
 

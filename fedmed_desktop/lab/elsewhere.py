@@ -13,13 +13,14 @@ from ..errors import UserFacingError
 from ..federation import Given, Plan
 from ..lora import Adapter
 from ..storage.results import ResultRow
+from .by_task import task_measures
 from .cells import Cell
 from .choices import NewcomerSettings
 from .corpora import LabNote
 from .engines import Engine, Measured, SiteJob
 from .experiment import Experiment
 from .partition import LabSite, typed_in
-from .rows import pooled_f1, pooled_loss
+from .rows import pooled, pooled_f1, pooled_loss
 from .simulate import Simulation
 
 # A newcomer's own report needs notes to score on; what counts is measured on its test notes.
@@ -65,7 +66,7 @@ class Elsewhere:
         for size in self.newcomers:
             for start, found in self._learned(cell, model, engine, fresh, size):
                 row = self._row(cell, "newcomer", f"{size} notes, {start}", {"newcomer": found})
-                yield row.model_copy(update={"measures": {"notes": float(size)}})
+                yield row.model_copy(update={"measures": row.measures | {"notes": float(size)}})
 
     def _learned(
         self, cell: Cell, model: Simulation, engine: Engine, fresh: Adapter, size: int
@@ -108,6 +109,7 @@ class Elsewhere:
             round=0,
             split=split,
             elsewhere=name,
+            measures=task_measures(pooled(measured)) if self._scored else {},
             loss=pooled_loss(measured),
             worst_loss=max(losses),
             f1=pooled_f1(measured) if self._scored else None,

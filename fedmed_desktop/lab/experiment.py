@@ -265,8 +265,9 @@ class Experiment(Frozen):
 
     @property
     def elsewhere(self) -> tuple[CorpusChoice, ...]:
-        """The corpora that are at none of the sites."""
-        return (*self.cohorts, *((self.newcomer.corpus,) if self.newcomer else ()))
+        """The corpora that are at none of the sites. A newcomer may come from a cohort."""
+        own = (self.newcomer.corpus,) if self.newcomer and self.newcomer.corpus not in self.cohorts else ()
+        return (*self.cohorts, *own)
 
     @property
     def histogram_of(self) -> HistogramOf:

@@ -18,6 +18,7 @@ from ..storage.results import ResultRow, Results, read_results
 from ..wording import tr
 from ..wording.sizes import percent_of
 from .beyond import cohort_tables, newcomer_table
+from .by_task import settled, task_table
 from .compare import Comparison, Line, Split, Spread, compare, labels_of
 from .differences import FEW_SEEDS, RESAMPLES, Difference
 from .plots import draw_plots
@@ -54,9 +55,15 @@ def table(results: Results) -> str:
     for found in compared:
         parts.append(f"## {found.setting.title}")
         parts += _tables(found)
+        if of_tasks := task_table(results.rows, found.setting, "validation"):
+            parts.append(_grid(*of_tasks))
+        if sentence := settled(results.rows, found.setting):
+            parts.append(sentence)
         parts += by_site([row for row in results.rows if found.setting.holds(row)])
         if test := on_test.get(found.setting):
             parts += ["### The same models on the test notes", *_tables(test)]
+            if of_tasks := task_table(results.rows, found.setting, "test"):
+                parts.append(_grid(*of_tasks))
         for name, grid in cohort_tables(results.rows, found.setting).items():
             parts += [f"### The same models on {name}, whose hospitals took no part", _grid(*grid)]
         if newcomer := newcomer_table(results.rows, found.setting):

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ..scores import pool
+from ..scores import Scores, pool
 from ..storage.results import ResultRow
+from .by_task import task_measures
 from .cells import Cell
 from .engines import Measured
 from .simulate import Snapshot
@@ -35,7 +36,7 @@ def row_of(cell: Cell, snapshot: Snapshot, scored: bool, clients: int | None = N
         worst_f1=min(f1s) if scored else None,
         bytes=snapshot.traffic,
         residual=record.residual if record else None,
-        measures=measures,
+        measures=measures | (task_measures(pooled(snapshot.measured)) if scored else {}),
         adapter=snapshot.adapter,
         seconds=round(seconds, 3),
         sites=snapshot.sites,
@@ -49,7 +50,12 @@ def pooled_loss(measured: Mapping[str, Measured]) -> float:
 
 
 def pooled_f1(measured: Mapping[str, Measured]) -> float:
-    return pool(measured[site].scores for site in sorted(measured)).headline
+    return pooled(measured).headline
+
+
+def pooled(measured: Mapping[str, Measured]) -> Scores:
+    """Scores over all sites' notes."""
+    return pool(measured[site].scores for site in sorted(measured))
 
 
 def together(snapshots: Sequence[Snapshot]) -> Snapshot:

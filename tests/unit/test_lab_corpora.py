@@ -267,3 +267,8 @@ def test_that_sites_learn_the_modifiers_that_their_training_notes_link() -> None
     [with_links] = [site for site in sites.values() if site.modifiers]
     assert sum(len(note.relations) for note in with_links.notes.train) > 200
     assert with_links.notes.test is not None and any(note.relations for note in with_links.notes.test)
+
+
+def test_that_coded_reports_keep_their_codes(data: Path) -> None:
+    notes = read_corpora(experiment(tasks=["codes"], types=[], corpora=[{"name": "codiesp"}]), data).notes
+    assert [one.note.codes for one in notes] == [("R50.9", "R10", "I10", "I21.4", "J18.9"), ("R50.9",)]
