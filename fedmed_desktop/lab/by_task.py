@@ -17,7 +17,7 @@ _OF: Final = ": "  # between a task and its measure, in the name of a row's meas
 
 
 def task_measures(scores: Scores) -> dict[str, float]:
-    """What one number for all tasks does not say: each task's own, and measures that are no F1 of its types."""
+    """Measures beside the one number for all tasks: each task's own, and those that are no F1 of its types."""
     found = {}
     for task in scores.scored:
         own = scores[task]
