@@ -6,13 +6,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, Protocol, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from .bounds import LARGEST_COUNT, Count
 
 TaskName = Literal["entities", "relations", "codes", "questions", "summaries", "text"]
 TASKS: Final[tuple[TaskName, ...]] = get_args(TaskName)
 """In the order in which they are always shown."""
+
+AS_SIGNED: Final = "as signed"
+"""Context of a dump that is hashed and signed: scores of entities alone look as they did when there was one task, so
+that what was signed then still holds."""
 
 
 class Counts(BaseModel):
@@ -126,6 +138,13 @@ class Scores(BaseModel):
         if isinstance(data, dict) and data.keys() & {"strict", "lenient", "unified"} and "tasks" not in data:
             return {"tasks": {"entities": data} if data.get("strict") else {}}
         return data
+
+    @model_serializer(mode="wrap")
+    def _as_signed(self, dumped: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        if info.context != AS_SIGNED or self.tasks.keys() - {"entities"} or self["entities"].means:
+            found: dict[str, Any] = dumped(self)
+            return found
+        return self["entities"].model_dump(exclude={"means"})
 
     @classmethod
     def of_entities(cls, scores: TaskScores) -> Self:

@@ -178,8 +178,9 @@ class Plan(Frozen):
 
     @property
     def sha256(self) -> Sha256:
-        """Hash of all that is asked for."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """Hash of all that is asked for; of a plan that earlier versions could have made, as they hashed it."""
+        later = {"transfer"} if self.transfer == WHOLE else None
+        return hashlib.sha256(self.model_dump_json(exclude=later).encode()).hexdigest()
 
     @property
     def shared(self) -> tuple[Factor, ...]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ..bounds import Count, PositiveInt, Scalar
-from ..scores import Scores
+from ..scores import AS_SIGNED, Scores
 from .plan import Frozen, Sha256
 
 
@@ -62,14 +62,14 @@ class Update(Frozen):
         """
         content: object = {name: part.sha256 for name, part in self.parts.items()}
         if not self.parts:
-            content = self.report.model_dump(mode="json", exclude={"seconds"})
+            content = self.report.model_dump(mode="json", exclude={"seconds"}, context=AS_SIGNED)
         text = json.dumps([self.round, content], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def content_sha256(self) -> Sha256:
         """Hash of all that a person decides on: the parts and every scalar of the report."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return hashlib.sha256(self.model_dump_json(context=AS_SIGNED).encode()).hexdigest()
 
     @property
     def size(self) -> int:
