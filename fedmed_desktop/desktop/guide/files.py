@@ -9,10 +9,12 @@ from typing import Final
 from ...federation.methods import METHODS
 from ...resources import resource
 
-PAGES: Final = ("rounds", "join", "monitor", "approvals", "try-it", "notes", "methods", "privacy", "hosting")
+PAGES: Final = ("rounds", "join", "monitor", "approvals", "try-it", "notes", "tasks", "methods", "privacy", "hosting")
 # Pages that are reached by a link, too many for the list of contents, and the page that they stand under there.
 UNDER: Final = {
     **{f"method-{name}": "methods" for name in METHODS},
+    "formats": "notes",
+    "evaluate": "tasks",
     "leaves": "privacy",
     "security": "privacy",
     "policy": "privacy",
