@@ -30,18 +30,24 @@ def task_measures(scores: Scores) -> dict[str, float]:
 
 
 def task_table(rows: Iterable[ResultRow], setting: Setting, split: Split) -> Table | None:
-    """The measures of `task_measures` after the last round, mean and standard deviation over seeds; None without."""
+    """The measures of `task_measures` after the last round, a line each: mean and standard deviation over seeds.
+
+    None where there are none.
+    """
     here = [row for row in rows if row.split == split and setting.holds(row)]
     last = {(row.label, row.seed): row for row in sorted(here, key=lambda row: row.round)}
     names = dict.fromkeys(name for row in last.values() for name in row.measures if name.partition(_OF)[0] in TASKS)
     if not names:
         return None
+    labels = labels_of(here)
     lines: list[tuple[str, ...]] = []
-    for label in labels_of(here):
-        own = [row for (one, _), row in last.items() if one == label]
-        cells = [[row.measures[name] for row in own if name in row.measures] for name in names]
-        lines.append((label, *(mean_and_spread(values) for values in cells)))
-    return ("method", *names), lines
+    for name in names:  # measures are many, methods few
+        values = [
+            [row.measures[name] for (one, _), row in last.items() if one == label and name in row.measures]
+            for label in labels
+        ]
+        lines.append((name, *map(mean_and_spread, values)))
+    return ("measure", *labels), lines
 
 
 def settled(rows: Iterable[ResultRow], setting: Setting) -> str | None:

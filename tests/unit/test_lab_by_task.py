@@ -42,15 +42,15 @@ def test_that_several_tasks_each_have_their_own_headline() -> None:
     assert found["entities: strict F1"] == 0.5 and found["codes: strict F1"] == pytest.approx(0.4)
 
 
-def test_that_the_table_has_a_column_for_each_measure_of_the_last_round() -> None:
+def test_that_the_table_has_a_line_for_each_measure_of_the_last_round() -> None:
     rows = [
         row("fedavg", 1, 0.1, **{"codes: recall@10 category": 0.2, "norm": 3.0}),
         *(row("fedavg", 2, 0.1, seed, **{"codes: recall@10 category": 0.4 + 0.1 * seed}) for seed in (1, 2)),
         row("base", 0, 0.1, kind="base"),
     ]
     assert task_table(rows, Setting(3), "validation") == (
-        ("method", "codes: recall@10 category"),
-        [("fedavg", "0.550 ± 0.071"), ("base", "–")],
+        ("measure", "fedavg", "base"),
+        [("codes: recall@10 category", "0.550 ± 0.071", "–")],
     )
     assert task_table(rows[-1:], Setting(3), "validation") is None
 
