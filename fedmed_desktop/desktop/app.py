@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from weakref import WeakValueDictionary
 
 from PySide6.QtCore import QCoreApplication, QStandardPaths, QTimer
@@ -22,7 +22,7 @@ from ..clinical.checking import Tokens
 from ..clinical.reading import Reading
 from ..demo.settings import DemoOptions
 from ..errors import UserFacingError
-from ..federation import Control
+from ..federation import Control, Stopped
 from ..lora.base_model import FileState, file_state, fingerprint
 from ..protocol.invitation import read_invitation
 from ..site import Approver, Jobs, SiteAgent
@@ -33,9 +33,10 @@ from .interrupt import quit_on_interrupt
 from .offscreen import Recorder
 from .options import DesktopOptions
 from .program import Program
+from .trial.asked_task import answered, asked_about
 from .trial.choices import in_plain_words
-from .trial.files import load
-from .work.news import DemoScored, ReadingShown, Side
+from .trial.files import Loaded, load
+from .work.news import Answered, DemoScored, ReadingShown, Side
 from .work.requests import JoinRequest, TrialRequest
 from .work.sessions import Put
 
@@ -136,30 +137,48 @@ class Workshop:
     def read(self, request: TrialRequest, put: Put, control: Control) -> None:
         """On the training thread: one side after the other; stops between two tokens. Raises UserFacingError."""
         from ..training.base import resolve_model
-        from ..training.reading import NoteReader
 
-        reader = NoteReader(self._base(resolve_model(str(request.model))))
+        base = self._base(resolve_model(str(request.model)))
         for side, reads in request.sides.items():
             put(ReadingShown(side, "loading"))
             try:
                 loaded = load(reads) if reads else None
-                reading = reader.read(
-                    request.text,
-                    request.types,
-                    loaded.adapter if loaded else None,
-                    request.form,
-                    request.lengths,
-                    _now_and_then(side, put),
-                    control,
-                    request.text_tokens,
-                    loaded.frozen if loaded else None,
-                    loaded.personal if loaded else None,
-                    request.prompting,
-                )
+                found = self._read(base, request, loaded, _now_and_then(side, put), control)
+            except Stopped:
+                found = Reading(len(request.text), state="stopped"), None
             except UserFacingError as error:
                 plain = in_plain_words(error)
                 raise plain from plain.__cause__
-            put(ReadingShown(side, "stopped" if reading.state == "stopped" else "done", reading))
+            reading, answered = found
+            state: Literal["stopped", "done"] = "stopped" if reading.state == "stopped" else "done"
+            put(ReadingShown(side, state, reading, answered=answered))
+
+    def _read(
+        self,
+        base: LoadedBase,
+        request: TrialRequest,
+        loaded: Loaded | None,
+        tell: Callable[[Reading], None],
+        control: Control,
+    ) -> tuple[Reading, Answered | None]:
+        """One side. Modifiers are asked of the mentions that the same model has found before."""
+        from ..training.asking import Sides, ask_note
+        from ..training.reading import NoteReader
+
+        sides = Sides(loaded.adapter, loaded.frozen, loaded.personal) if loaded else Sides()
+        reading = Reading(len(request.text), characters=len(request.text), state="finished")
+        if request.task in ("entities", "relations"):
+            reading = NoteReader(base).read(
+                request.text, request.types, sides.adapter, request.form, request.lengths, tell, control,
+                request.text_tokens, sides.frozen, sides.personal, request.prompting,
+            )  # fmt: skip
+        if request.task == "entities" or reading.state == "stopped":
+            return reading, None
+        if request.task == "relations":
+            tell(replace(reading, state="reading"))
+        task, note = asked_about(request, reading.spans)
+        prediction, answers = ask_note(base, task, note, sides, request.lengths, control, request.prompting)
+        return answered(reading, task, prediction, answers)
 
     def _base(self, model: Path, threads: int | None = None) -> LoadedBase:
         """`threads`: None leaves a model that is loaded already as it is. Raises UserFacingError: no model folder."""

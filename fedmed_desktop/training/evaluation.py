@@ -80,13 +80,17 @@ class Evaluator:
         check: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Source, Prediction]]:
         """Predictions of each note, task by task, in the order of `questions`."""
-        answers = self._answers(questions, max_new_tokens, progress, check)
+        answers = self.answers(questions, max_new_tokens, progress, check)
         for source in questions.sources:
             asked = [item.asked for item in questions.items[source.start : source.stop]]
             yield source, source.task.predict(source.note, asked, answers[source.start : source.stop])
 
-    def _answers(
-        self, questions: Examples, max_new_tokens: int, progress: Callable[[int], None], check: Callable[[], None]
+    def answers(
+        self,
+        questions: Examples,
+        max_new_tokens: int,
+        progress: Callable[[int], None] = lambda done: None,
+        check: Callable[[], None] = lambda: None,
     ) -> list[Answer]:
         """Generated answers, or likelihoods where there are options; in the order of the items."""
         base, items = self._base, questions.items

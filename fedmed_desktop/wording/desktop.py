@@ -13,11 +13,14 @@ SENTENCES: Final = {
     "desktop.not_asked": "The round has moved on; this update is no longer needed. Nothing was sent.",
     "desktop.no_display": "There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take part "
     "with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.",
+    "desktop.no_question": "There is no question. Write what you want to know about the note.",
     "desktop.no_path": "This is not a file or folder on this computer. Choose one with Browse.",
     "desktop.note_binary": "{name} is not a text file. Open a note as plain text, or copy its text and paste it.",
     "desktop.note_encoding": "{name} is not in UTF-8. Save it as UTF-8 text, or copy its text and paste it.",
     "desktop.note_too_long": "This note has more than {limit} characters. Shorten it, or read it in parts.",
     "desktop.not_written": "{path} could not be saved: {reason}. Choose another folder or name.",
+    "desktop.options_few": "A question needs at least two answers to choose from. Write | between them.",
+    "desktop.options_many": "These are too many answers: {limit} at most. Leave some out.",
     "desktop.other_model": "This adapter was made for another model. Choose one that was made for this model.",
     "desktop.qt_libraries": "Qt cannot start because these system libraries are missing: {libraries}. To install "
     "them: {how}",

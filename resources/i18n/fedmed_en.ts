@@ -39,6 +39,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n code(s) would be chosen, in bold.</source>
+        <translation>
+            <numerusform>%n code would be chosen, in bold.</numerusform>
+            <numerusform>%n codes would be chosen, in bold.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n entities found before you stopped it.</source>
         <translation>
             <numerusform>%n entity found before you stopped it.</numerusform>
@@ -106,6 +113,13 @@
         <translation>
             <numerusform>%n method</numerusform>
             <numerusform>%n methods</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n modifier(s) linked.</source>
+        <translation>
+            <numerusform>%n modifier linked.</numerusform>
+            <numerusform>%n modifiers linked.</numerusform>
         </translation>
     </message>
     <message numerus="yes">

@@ -35,6 +35,7 @@ from tests.parts.results import write_experiment
 from tests.parts.scene import ADDRESS, Lakeview, course, evaluated, phase, several_tasks, standing, steps
 from tests.ui.scenes import Scene, settle
 from tests.ui.scenes_of_rounds import nobody, told, training
+from tests.ui.scenes_of_tasks import of_other_tasks
 
 Act = Callable[[Window, Desk], QDialog | None]
 
@@ -255,6 +256,7 @@ def trial() -> list[Scene]:
         "nothing-found": (nobody, _asks(_shown("left", "done", _read(())))),
         "alone": (nobody, _asks(_shown("left", "done", _read(tuple(s for s in BASE if s.type != "test"))))),
     }
+    acts |= of_other_tasks(idle)
     return [Scene("trial", state, desk, act) for state, (desk, act) in acts.items()]
 
 

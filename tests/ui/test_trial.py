@@ -569,7 +569,7 @@ def test_that_tab_leaves_the_editor(scene: Scene, qtbot: QtBot) -> None:
     scene.page.note.editor.setFocus()
     qtbot.waitUntil(scene.page.note.editor.hasFocus)
     qtbot.keyClick(scene.page.note.editor, Qt.Key.Key_Tab)
-    assert scene.page.note.types_line.hasFocus() and scene.page.note.text() == ""
+    assert scene.page.note.task.box.hasFocus() and scene.page.note.text() == ""
 
 
 def test_that_everything_with_a_focus_has_a_name(scene: Scene) -> None:

@@ -3,13 +3,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from ...errors import UserFacingError
+from ...scores import TaskName
 
 MOST_CHARACTERS: Final = 20_000  # about ten pages; a small model on a laptop reads that for minutes (inferred)
 MOST_BYTES: Final = 4 * MOST_CHARACTERS  # no character of UTF-8 has more than four
 MOST_TYPES: Final = 12
+MOST_OPTIONS: Final = 8
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A note, and what is to be asked about it."""
+
+    text: str
+    types: tuple[str, ...]
+    task: TaskName = "entities"
+    question: str = ""
+    options: tuple[str, ...] = ()
+
+    @property
+    def marks(self) -> bool:
+        """True if the answer is marks in the text."""
+        return self.task in ("entities", "relations")
 
 
 def check_note(text: str) -> None:
@@ -33,3 +52,17 @@ def asked_types(typed: str) -> tuple[str, ...]:
     if len(found) > MOST_TYPES:
         raise UserFacingError("desktop.types_many", limit=MOST_TYPES)
     return found
+
+
+def asked_options(question: str, typed: str) -> tuple[str, tuple[str, ...]]:
+    """ "Is it new?", "yes | no" -> ("Is it new?", ("yes", "no")). Raises UserFacingError (`desktop.no_question`,
+    `desktop.options_few`, `desktop.options_many`).
+    """
+    found = tuple(dict.fromkeys(" ".join(part.split()) for part in typed.split("|") if part.strip()))
+    if not question.strip():
+        raise UserFacingError("desktop.no_question")
+    if len(found) < 2:
+        raise UserFacingError("desktop.options_few")
+    if len(found) > MOST_OPTIONS:
+        raise UserFacingError("desktop.options_many", limit=MOST_OPTIONS)
+    return " ".join(question.split()), found

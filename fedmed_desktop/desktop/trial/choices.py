@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from ...clinical.modifiers import MODIFIERS
 from ...clinical.reading import SENTENCE_TOKENS, ReadingSettings
 from ...demo.settings import TYPES
 from ...errors import UserFacingError
-from ...wording import tr
+from ...scores import TASKS, TaskName
+from ...wording import task_name, tr
 from ..look.fields import Choice
 from ..work.desk import Desk
 from ..work.news import Side
@@ -24,18 +26,31 @@ BASE = "base"
 FOLDER = "folder:"
 BLOB = "blob:"
 OWN = "own:"
+WHOLE_NOTE = ReadingSettings(max_tokens=1024, max_new_tokens=256)  # more of a note is read for its codes or summary
 _DOES_NOT_FIT = ("training.no_such_layer", "training.layer_shape")
 
 
 @dataclass(frozen=True)
 class TrialWish:
-    """Request of the page, by key on each side (None: this side is not used). `model` None: the session's."""
+    """Request of the page, by key on each side (None: this side is not used). `model` None: the session's.
+
+    `question` and `options` are those of the task "questions".
+    """
 
     text: str
     types: tuple[str, ...]
     left: str
     right: str | None
     model: Path | None = None
+    task: TaskName = "entities"
+    question: str = ""
+    options: tuple[str, ...] = ()
+
+
+def task_choices(desk: Desk) -> list[Choice]:
+    """The tasks of the federation that can be asked about a note; without a federation all of them."""
+    asked = desk.spec.tasks if desk.spec else TASKS
+    return [Choice(task, task_name(task)) for task in asked if task != "text"]
 
 
 def choices(desk: Desk, adapter: Path | None = None) -> list[Choice]:
@@ -115,8 +130,12 @@ def request_for(
         model=model,
         sides=sides,
         form=spec.answer_form if spec else "html",
-        lengths=spec.training if spec else ReadingSettings(),
+        lengths=spec.training if spec else ReadingSettings() if wish.task == "entities" else WHOLE_NOTE,
         # The bundled model was trained on sentences.
         text_tokens=SENTENCE_TOKENS if model == bundled_model else None,
         prompting=spec.prompt if spec else "plain",
+        task=wish.task,
+        modifiers=tuple(spec.modifiers) if spec else tuple(sorted(MODIFIERS)),
+        question=wish.question,
+        options=wish.options,
     )

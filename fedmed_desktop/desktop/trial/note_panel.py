@@ -14,7 +14,8 @@ from ...wording import told
 from ..look import theme
 from ..widgets import Button, Caption, Card, ElidedLabel, Label, Row, Sentence, Spaced
 from ..widgets.labels import set_tone
-from .asked_note import asked_types, check_note
+from .asked_note import Asking, asked_types, check_note
+from .task_panel import TaskPanel
 
 USUAL_TYPES = "drug, problem"
 _LINES = 7
@@ -93,6 +94,8 @@ class NoteCard(Card):
         self._given_types = Label(tone="ink", wrap=True)
         self.count = Caption()
         self.count.hide()
+        self.task = TaskPanel()
+        self.task.changed.connect(self._task_changed)
         self._open = self._unfolded()
         self._line = self._folded()
         self._line.hide()
@@ -110,7 +113,8 @@ class NoteCard(Card):
         row.add(self.types_line, 1)
         row.add(self._given_types, 1)
         row.add(self.count)
-        for widget in (self.editor, self.fault, row, self.types_fault):
+        self._types_row = row
+        for widget in (self.editor, self.fault, self.task, row, self.types_fault):
             column.addWidget(widget)
         self._given_types.hide()
         return whole
@@ -140,17 +144,21 @@ class NoteCard(Card):
         cursor.movePosition(cursor.MoveOperation.Start)
         self.editor.setTextCursor(cursor)
 
-    def checked(self) -> tuple[str, tuple[str, ...]] | None:
-        """Text and types, or None; what is wrong then stands under its field, which has the focus."""
+    def checked(self) -> Asking | None:
+        """Note and task, or None; what is wrong then stands under its field, which has the focus."""
         fault = _fault_of(check_note, self.text())
         self.show_fault(fault)
-        types_fault = "" if self._given is not None else _fault_of(asked_types, self.types_line.text())
+        typed = self._given is None and not self._types_row.isHidden()
+        types_fault = _fault_of(asked_types, self.types_line.text()) if typed else ""
         self._show(self.types_fault, self.types_line, types_fault)
-        if fault or types_fault:
+        task_fault = _fault_of(lambda _: self.task.asked(), "")
+        self.task.show_fault(task_fault)
+        if fault or types_fault or task_fault:
             self.set_folded(False)
-            (self.editor if fault else self.types_line).setFocus()
+            (self.editor if fault else self.types_line if types_fault else self.task.question).setFocus()
             return None
-        return self.text(), self._given if self._given is not None else asked_types(self.types_line.text())
+        types = (asked_types(self.types_line.text()) if typed else ()) if self._given is None else self._given
+        return Asking(self.text(), types, self.task.task, *self.task.asked())
 
     def show_fault(self, sentence: str) -> None:
         """Under the editor; empty: none."""
@@ -176,6 +184,12 @@ class NoteCard(Card):
         """A fault goes as soon as it is mended; a new one is told when the note is read."""
         if not self.types_fault.isHidden():
             self._show(self.types_fault, self.types_line, _fault_of(asked_types, self.types_line.text()))
+        self.changed.emit()
+
+    @Slot()
+    def _task_changed(self) -> None:
+        """Types are looked for, and modified, by two of the tasks."""
+        self._types_row.setVisible(self.task.task in ("entities", "relations"))
         self.changed.emit()
 
     # -- types, folding --------------------------------------------------------------------------------------------

@@ -14,16 +14,16 @@ from PySide6.QtWidgets import QWidget
 
 from ...clinical import Span
 from ...errors import UserFacingError
-from ...wording import told
+from ...wording import task_name, told, tr
 from ..look.entities import colors, count_types
-from ..look.fields import Choice
 from ..widgets import Banner, PageBase, Row
 from ..widgets.entity_legend import EntityLegend
-from ..widgets.field import ChoiceBox
 from ..work.desk import Desk, utc_now
 from ..work.news import Side
 from ..work.tasks import Task, run_task
-from .choices import BASE, FOLDER, TrialWish, choices
+from .answers import answer_view
+from .asked_note import Asking
+from .choices import BASE, FOLDER, TrialWish, choices, task_choices
 from .files import note_of_file
 from .head import TrialHead
 from .model_panel import ModelCard
@@ -44,6 +44,7 @@ class TrialPage(PageBase):
         self._clock = clock
         self._desk = Desk()
         self._run: Run | None = None
+        self._asking = Asking("", ())
         self._seen: object = None
         self._picked = False
         self._wanted = ""
@@ -82,7 +83,8 @@ class TrialPage(PageBase):
         self.finish()
         order: list[QWidget] = [self.head.open, self.head.examples, self.head.read]
         order += [self.model.choose_model, self.model.choose_adapter]
-        order += [self.note.editor, self.note.types_line, self.note.edit]
+        order += [self.note.editor, self.note.task.box, self.note.task.question, self.note.task.options]
+        order += [self.note.types_line, self.note.edit]
         for side in self.sides.values():
             order += [side.box, side.text, side.choose]
         for first, then in pairwise(order):
@@ -109,6 +111,7 @@ class TrialPage(PageBase):
         self.model.show_base(desk.session.model if desk.session else None)
         self._show_model()
         self.note.show_types(desk.spec.types if desk.spec else None)
+        self.note.task.show_tasks(task_choices(desk))
         self._show_choices()
         if self._run:
             self._run.fold(desk)
@@ -143,13 +146,13 @@ class TrialPage(PageBase):
     def _show_choices(self) -> None:
         found = choices(self._desk, self.model.adapter)
         left, right = self.sides["left"].box, self.sides["right"].box
-        left.show_choices(_with(found, left, self._is_shown("left")), BASE)
+        left.show_choices(self.sides["left"].kept(found, self._is_shown("left")), BASE)
         adapters = [choice for choice in found if choice.key != BASE]
         best = adapters[0].key if adapters else ""
         if not self._picked and not self._is_shown("right") and best and right.key() in ("", BASE):
             right.show_choices(found, best)
             right.choose(best)
-        right.show_choices(_with(found, right, self._is_shown("right")), best or BASE)
+        right.show_choices(self.sides["right"].kept(found, self._is_shown("right")), best or BASE)
         if self._wanted and right.choose(self._wanted):
             self._wanted = ""
         self.sides["right"].set_choosable(bool(adapters) or right.key() not in ("", BASE))
@@ -223,24 +226,23 @@ class TrialPage(PageBase):
     @Slot()
     def read_note(self) -> None:
         """Asks for the note to be read, or says under the field what is missing."""
-        if self._is_running() or (checked := self.note.checked()) is None:
+        if self._is_running() or (asking := self.note.checked()) is None:
             return
-        text, types = checked
+        text, types = asking.text, asking.types
         left, right = (self.sides[side].box.key() for side in SIDES)
         keys: dict[Side, str] = {"left": left}
         if not self._is_alone():
             keys["right"] = right
-        self._run = Run(text, types, keys, dict(self._desk.readings))
+        self._run = Run(text, types, keys, dict(self._desk.readings), task=asking.task)
+        self._asking = asking
         self._seen = None
-        tokens = colors(types)
-        for side in self.sides.values():
-            side.text.color_types(tokens)
-        self.note.set_folded(True, self._about(text, types))
+        self.note.set_folded(True, self._about(asking))
         self._show_model()
         self._show_run()
         self.head.read.setFocus()
         model = self.model.model if self._desk.session is None else None
-        self.read_requested.emit(TrialWish(text, types, left, keys.get("right"), model))
+        asked = (asking.task, asking.question, asking.options)
+        self.read_requested.emit(TrialWish(text, types, left, keys.get("right"), model, *asked))
 
     def _is_alone(self) -> bool:
         """There is no adapter to read with."""
@@ -260,8 +262,11 @@ class TrialPage(PageBase):
         self.note.set_folded(False)
         self._show_model()
 
-    def _about(self, text: str, types: tuple[str, ...]) -> str:
-        what = self.tr("{n} characters · looks for {types}").format(n=f"{len(text):,}", types=", ".join(types))
+    def _about(self, asking: Asking) -> str:
+        what = tr("looks for {types}").format(types=", ".join(asking.types))
+        if asking.task != "entities":
+            what = asking.question or task_name(asking.task)
+        what = self.tr("{n} characters · {what}").format(n=f"{len(asking.text):,}", what=what)
         if self._desk.session is None and self.model.model:
             return f"{self.model.model.name} · {what}"
         return what
@@ -273,17 +278,19 @@ class TrialPage(PageBase):
         waits = waits_for(self._desk, self._clock()) if run and run.is_waiting and not run.is_over else ""
         if waits != self.waits.text():
             self.waits.show_message(waits)
-        now = (run and (dict(run.states), dict(run.readings), dict(run.failures), run.stopping), self._is_alone())
+        come = run and (dict(run.states), dict(run.readings), dict(run.failures), dict(run.answers), run.stopping)
+        now = come, self._is_alone()
         if now == self._seen:
             return
         self._seen = now
         self._show_buttons()
+        found = {span for reading in run.readings.values() for span in reading.spans} if run else set()
+        tokens = colors((span.type for span in found), colors(run.types if run else ()))  # modifiers after their types
         for side in SIDES:
+            self.sides[side].text.color_types(tokens)
             self._show_side(side)
         self._show_offer()
-        found = {span for reading in run.readings.values() for span in reading.spans} if run else set()
-        counts = count_types(found)
-        self.legend.show_types(counts, colors(run.types if run else ()))
+        self.legend.show_types(count_types(found), tokens)
 
     def _show_buttons(self) -> None:
         runs = self._is_running()
@@ -303,7 +310,9 @@ class TrialPage(PageBase):
         elif run.keys[side] != card.box.key():
             card.show_unread(run.text)
         else:
-            card.show_run(run.text, shown(run, side), run.readings.get(side), self._lacked(side))
+            reading, answered = run.readings.get(side), run.answers.get(side)
+            answer = answer_view(answered, run.text, self._asking.options) if answered else None
+            card.show_run(run.text, shown(run, side), reading, self._lacked(side), answer, marks=self._asking.marks)
 
     def _no_adapter(self) -> str:
         if self._desk.session is None:
@@ -323,11 +332,3 @@ class TrialPage(PageBase):
         if side not in run.readings or other not in run.readings:
             return {}
         return differences(run.readings[side].spans, run.readings[other].spans, run.reached)
-
-
-def _with(found: list[Choice], box: ChoiceBox, is_shown: bool) -> list[Choice]:
-    """The choices; one that has gone (the adapter that waited was sent) stays while its result is shown."""
-    kept = box.choice()
-    if is_shown and kept and all(choice.key != kept.key for choice in found):
-        return [*found, kept]
-    return found

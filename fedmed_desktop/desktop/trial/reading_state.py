@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Final, Literal
 
 from ...clinical import Reading
+from ...scores import TaskName
 from ...wording import together, tr
 from ..work.desk import Desk
-from ..work.news import ReadingShown, Side
+from ..work.news import Answered, ReadingShown, Side
 from .choices import BASE
 
 State = Literal["waiting", "next", "loading", "reading", "done", "stopped", "failed"]
@@ -35,6 +36,8 @@ class Run:
     states: dict[Side, State] = field(default_factory=dict)
     readings: dict[Side, Reading] = field(default_factory=dict)
     failures: dict[Side, str] = field(default_factory=dict)
+    task: TaskName = "entities"
+    answers: dict[Side, Answered] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.states = dict.fromkeys(self.keys, "waiting")
@@ -51,6 +54,8 @@ class Run:
                 if shown.reading.length != len(self.text):
                     continue
                 self.readings[side] = shown.reading
+            if shown.answered is not None:
+                self.answers[side] = shown.answered
             self.states[side] = shown.state
             if shown.state == "failed":
                 self.failures[side] = shown.sentence
@@ -106,9 +111,13 @@ def shown(run: Run, side: Side) -> Shown:
             return Shown(tr("Next"), "clock", "dim", tr("Read after the other side."))
         case "loading":
             return Shown(tr("Loading"), "clock", "accent", tr("The model is being loaded."))
+        case "reading" if run.task != "entities" and reading and reading.characters == reading.length:
+            return Shown(tr("Asking"), "try", "accent", tr("What was found is asked about."))
         case "reading":
             share = reading.characters / reading.length if reading and reading.length else None
             return Shown(_reading(reading), "try", "accent", _found(reading, state), share)
+        case "done" if run.task != "entities":
+            return Shown(tr("Done"), "check", "ok")
         case "done":
             return Shown(tr("Done"), "check", "ok", together(_found(reading, state), _why_nothing(run, side, reading)))
         case "stopped":

@@ -11,9 +11,12 @@ from PySide6.QtWidgets import QWidget
 from ...clinical import Reading, Span
 from ...wording import later, tr
 from ..look.entities import in_words
+from ..look.fields import Choice
 from ..widgets import Button, Caption, Card, Progress, Row, Sentence, StateLabel
 from ..widgets.field import ChoiceBox
 from ..widgets.marked_text import MarkedText
+from .answer_panel import AnswerPanel
+from .answers import AnswerView
 from .reading_state import Shown, numbers
 from .unmatched import MARKS, WORDS, Difference, marked_type, told
 
@@ -76,6 +79,7 @@ class SideCard(Card):
         self.state = StateLabel()
         self.progress = Progress(self.tr("{side}: part of the note that is read").format(side=name))
         self.text = ComparedText(self.tr("{side}: what was found").format(side=name))
+        self.answer = AnswerPanel()
         self.sentence = Sentence()
         self.choose = Button(self.tr("Choose adapter…"), "folder")
         self.choose.hide()
@@ -86,7 +90,7 @@ class SideCard(Card):
         self._head = Row(spacing=12)
         self._head.add(self.box, 1)
         self._head.add(self.state, 1)
-        for widget in (self._head, self.progress, self.text, self.sentence, self.differs, self.numbers):
+        for widget in (self._head, self.progress, self.text, self.answer, self.sentence, self.differs, self.numbers):
             self.add(widget)
         offer = Row(spacing=8)
         offer.add(self.choose)
@@ -95,6 +99,13 @@ class SideCard(Card):
         self.add(self.fault)
         self.content.addStretch(1)
         self.show_hint()
+
+    def kept(self, found: list[Choice], is_shown: bool) -> list[Choice]:
+        """The choices; one that has gone (the adapter that waited was sent) stays while its result is shown."""
+        now = self.box.choice()
+        if is_shown and now and all(choice.key != now.key for choice in found):
+            return [*found, now]
+        return found
 
     def set_choosable(self, is_choosable: bool) -> None:
         """Whether there is anything to choose: without an adapter the base would stand beside itself."""
@@ -112,6 +123,7 @@ class SideCard(Card):
         """Nothing is read yet."""
         self._show_state(None)
         self.text.hide()
+        self.answer.show_answer(None)
         self._say(hint or self._hint)
         _set(self.differs, "")
         _set(self.numbers, "")
@@ -119,13 +131,26 @@ class SideCard(Card):
     def show_unread(self, text: str) -> None:
         """The note was read, but not with what is chosen now."""
         self._show_state(None)
+        self.answer.show_answer(None)
         self._show_text(text, (), {})
         self._say(self.tr("Not read with this one yet."))
         _set(self.numbers, "")
 
-    def show_run(self, text: str, shown: Shown, reading: Reading | None, lacked: Mapping[Span, Difference]) -> None:
+    def show_run(
+        self,
+        text: str,
+        shown: Shown,
+        reading: Reading | None,
+        lacked: Mapping[Span, Difference],
+        answer: AnswerView | None = None,
+        *,
+        marks: bool = True,
+    ) -> None:
+        """`marks`: the answer is marks in the text, not only the words of `answer`."""
         self._show_state(shown)
         self._show_text(text, reading.spans if reading else (), lacked)
+        self.text.setVisible(marks)
+        self.answer.show_answer(answer)
         self._say(shown.text)
         self.sentence.set_tone("ink" if shown.tone == "bad" else "dim")
         _set(self.numbers, numbers(reading))

@@ -61,8 +61,9 @@ class _Line(QWidget):
 class BarRow(Spaced):
     """One bar with its name and number."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, name_px: int = NAME_PX, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._name_px = name_px
         row = QHBoxLayout(self)
         self._lay(row, (0, 5, 0, 5), 12)
         self.name = ElidedLabel()
@@ -80,27 +81,29 @@ class BarRow(Spaced):
         self.name.restyle()
         self._line.show_share(bar.share, quiet)
         self.value.setText(bar.text)
+        self.value.setVisible(bool(bar.text))
         self.setAccessibleName(f"{bar.name}: {bar.text}")
 
     def restyle(self) -> None:
         super().restyle()
         if hasattr(self, "value"):
-            self.name.setFixedWidth(theme.px(NAME_PX))
+            self.name.setFixedWidth(theme.px(self._name_px))
             self.value.setMinimumWidth(self.value.fontMetrics().horizontalAdvance("000,000"))
 
 
 class Bars(QWidget):
     """Bars one below the other."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, name_px: int = NAME_PX, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._name_px = name_px
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(0)
         self.rows: list[BarRow] = []
 
     def show_bars(self, bars: Sequence[BarValue]) -> None:
-        fit_rows(self.rows, len(bars), self._column, BarRow)
+        fit_rows(self.rows, len(bars), self._column, lambda: BarRow(self._name_px))
         has_choice = any(bar.chosen for bar in bars)
         for row, bar in zip(self.rows, bars, strict=True):
             row.show_bar(bar, quiet=has_choice and not bar.chosen)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from ...clinical.reading import Reading
+from ...clinical.tasks import Prediction
 from ...errors import UserFacingError
 from ...events import Event
+from ...scores import TaskName
 from ...storage import Record
 from ...wording import sentence
 
@@ -83,6 +85,18 @@ Side = Literal["left", "right"]
 
 
 @dataclass(frozen=True)
+class Answered:
+    """A model's answer to a task other than entities. `likelihoods`: of a question's options, nats per token;
+    `descriptions`: of the codes that were ranked.
+    """
+
+    task: TaskName
+    prediction: Prediction
+    likelihoods: tuple[float, ...] = ()
+    descriptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReadingShown:
     """Try it: how far one side has come; `state` waiting means that the training thread is busy with something else.
     `sentence` says why it failed.
@@ -92,6 +106,7 @@ class ReadingShown:
     state: Literal["waiting", "loading", "reading", "done", "stopped", "failed"]
     reading: Reading | None = None
     sentence: str = ""
+    answered: Answered | None = None
 
 
 @dataclass(frozen=True)

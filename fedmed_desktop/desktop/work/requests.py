@@ -13,6 +13,7 @@ from ...clinical import AnswerForm
 from ...clinical.reading import Lengths
 from ...lora.module import Factor
 from ...lora.quantised import Packing
+from ...scores import TaskName
 from .news import Side
 
 
@@ -55,6 +56,7 @@ class TrialRequest:
 
     `types` are looked for; `form` and `lengths` are the federation's, or the usual ones. `text_tokens`: how much of the
     note is read at once, where that should be less than fits. `prompting` "chat": through the model's own template.
+    `task`: what is asked; `modifiers`, `question` and `options` are for the tasks that ask for them.
     """
 
     text: str
@@ -65,3 +67,7 @@ class TrialRequest:
     lengths: Lengths
     text_tokens: int | None
     prompting: Literal["plain", "chat"] = "plain"
+    task: TaskName = "entities"
+    modifiers: tuple[str, ...] = ()
+    question: str = ""
+    options: tuple[str, ...] = ()

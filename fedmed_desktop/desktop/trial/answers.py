@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers to tasks other than entities, as they are shown: bars, lines, a text, and one sentence about them. No Qt."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from ...clinical import Span
+from ...wording import tr
+from ..work.news import Answered
+
+MOST_CODES: Final = 10
+
+
+@dataclass(frozen=True)
+class AnswerBar:
+    """A choice: `share` of the best one's length; `chosen`: what the model would answer."""
+
+    name: str
+    text: str
+    share: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class AnswerView:
+    """Empty parts are not shown. `about` says what the bars mean."""
+
+    sentence: str
+    bars: tuple[AnswerBar, ...] = ()
+    about: str = ""
+    lines: tuple[str, ...] = ()
+    text: str = ""
+
+
+def answer_view(answered: Answered, note: str, options: tuple[str, ...] = ()) -> AnswerView:
+    match answered.task:
+        case "relations":
+            return _modifiers(answered, note)
+        case "codes":
+            return _codes(answered)
+        case "questions":
+            return _options(answered, options)
+        case _:
+            text = (answered.prediction.text or "").strip()
+            return AnswerView(tr("A summary in the model's words.") if text else tr("No summary."), text=text)
+
+
+def _modifiers(answered: Answered, note: str) -> AnswerView:
+    links = answered.prediction.links
+
+    def words(span: Span) -> str:
+        return " ".join(note[span.start : span.end].split())
+
+    lines = tuple(f"{words(link.tail)} → {words(link.head)} ({link.tail.type})" for link in links)
+    return AnswerView(tr("%n modifier(s) linked.", "", len(links)) if links else tr("No modifiers found."), lines=lines)
+
+
+def _codes(answered: Answered) -> AnswerView:
+    ranked, chosen = answered.prediction.codes, answered.prediction.chosen
+    if not ranked:
+        return AnswerView(tr("No code comes close to this note."))
+    best = ranked[0][1]
+    bars = tuple(
+        AnswerBar(f"{code}  {description}", "", math.exp(score - best), number <= chosen)
+        for number, ((code, score), description) in enumerate(
+            zip(ranked[:MOST_CODES], answered.descriptions, strict=False), start=1
+        )
+    )
+    said = tr("%n code(s) would be chosen, in bold.", "", chosen) if chosen else tr("No code is certain enough.")
+    about = tr("Candidates from the official ICD-10-CM table, the best first. The bar compares them with the best one.")
+    return AnswerView(said, bars, about)
+
+
+def _options(answered: Answered, options: tuple[str, ...]) -> AnswerView:
+    option, likelihoods = answered.prediction.option, answered.likelihoods
+    if option is None or len(likelihoods) != len(options):
+        return AnswerView(tr("The question could not be asked: the note and the question are too long."))
+    weights = [math.exp(value - max(likelihoods)) for value in likelihoods]
+    total = sum(weights)
+    bars = tuple(
+        AnswerBar(name, f"{weight / total:.0%}", weight / total, at == option)
+        for at, (name, weight) in enumerate(zip(options, weights, strict=True))
+    )
+    about = tr("How likely the model finds each answer beside the others; no measure of how sure it may be.")
+    return AnswerView(tr("Its answer: {option}").format(option=options[option]), bars, about)

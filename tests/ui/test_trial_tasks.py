@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Try it with other tasks than entities: what is asked, what is answered, and a real model that answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from fedmed_desktop.clinical import Reading, Span
+from fedmed_desktop.clinical.reading import ReadingSettings
+from fedmed_desktop.clinical.tasks import Link, Prediction
+from fedmed_desktop.desktop.app import Workshop
+from fedmed_desktop.desktop.trial.answers import answer_view
+from fedmed_desktop.desktop.trial.choices import TrialWish, request_for
+from fedmed_desktop.desktop.trial.page import TrialPage
+from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import Answered, Item, ReadingShown
+from fedmed_desktop.federation import Control
+from fedmed_desktop.scores import TaskName
+
+TEXT = "Given aspirin 100 mg daily for chest pain. No fever."
+
+
+def ask(page: TrialPage, task: TaskName, question: str = "") -> list[TrialWish]:
+    wishes: list[TrialWish] = []
+    page.read_requested.connect(wishes.append)
+    page.note.set_text(TEXT)
+    page.note.task.box.choose(task)
+    page.note.task.box.chosen.emit()
+    page.note.task.question.setText(question)
+    page.head.read.click()
+    return wishes
+
+
+@pytest.fixture
+def page(qtbot: QtBot) -> TrialPage:
+    made = TrialPage()
+    qtbot.addWidget(made)
+    made.resize(1100, 700)
+    made.show()
+    made.show_desk(Desk())
+    return made
+
+
+def test_that_entities_are_asked_for_unless_another_task_is_chosen(page: TrialPage) -> None:
+    assert page.note.task.task == "entities" and page.note.types_line.isVisible()
+    page.note.task.box.choose("codes")
+    page.note.task.box.chosen.emit()
+    assert not page.note.types_line.isVisible() and not page.note.task.question.isVisible()
+
+
+def test_that_a_question_is_asked_with_its_answers(page: TrialPage) -> None:
+    assert ask(page, "questions") == []
+    assert "There is no question" in page.note.task.fault.text() and page.note.task.question.hasFocus()
+    wish = ask(page, "questions", "Is there fever?")[-1]
+    assert (wish.task, wish.question, wish.options) == ("questions", "Is there fever?", ("yes", "no", "maybe"))
+    desk = Desk()
+    answered = Answered("questions", Prediction(option=1), (-2.0, -0.1, -1.5))
+    desk.fold([ReadingShown("left", "done", Reading(len(TEXT), state="finished"), answered=answered)])
+    page.show_desk(desk)
+    left = page.sides["left"]
+    assert left.answer.sentence.text() == "Its answer: no" and not left.text.isVisible()
+    assert left.answer.bars.texts()[1].startswith("no: 7")
+
+
+def test_that_a_modifier_is_told_with_its_mention() -> None:
+    drug, dose = Span(6, 13, "drug"), Span(14, 20, "dosage")
+    view = answer_view(Answered("relations", Prediction(links=(Link(drug, dose),))), TEXT)
+    assert view.lines == ("100 mg → aspirin (dosage)",) and view.sentence == "1 modifier linked."
+
+
+def test_that_codes_are_ranked_and_the_chosen_ones_marked() -> None:
+    ranked = Prediction(codes=(("R07.9", 2.0), ("I10", 1.0)), chosen=1)
+    view = answer_view(Answered("codes", ranked, (), ("Chest pain, unspecified", "Hypertension")), TEXT)
+    assert [bar.chosen for bar in view.bars] == [True, False]
+    assert view.bars[0].name == "R07.9  Chest pain, unspecified" and view.bars[0].share == 1.0
+
+
+@pytest.mark.parametrize("task", ["relations", "codes", "questions", "summaries"])
+def test_that_a_real_model_answers_each_task(task: TaskName, tiny_model: Path) -> None:
+    told: list[Item] = []
+    wish = TrialWish(TEXT, ("drug",), "base", None, tiny_model, task, "Is there fever?", ("yes", "no"))
+    request = request_for(wish, Desk(), tiny_model, lambda sha256: None)
+    assert request.lengths == ReadingSettings(1024, 256)
+    Workshop().read(request, told.append, Control())
+    last = told[-1]
+    assert isinstance(last, ReadingShown) and last.state == "done" and last.reading is not None
+    assert last.answered is not None and last.answered.task == task and last.reading.length == len(TEXT)
+    if task == "questions":
+        assert last.answered.prediction.option in (0, 1) and len(last.answered.likelihoods) == 2
+    if task == "codes":
+        assert len(last.answered.descriptions) == len(last.answered.prediction.codes) > 0
+    if task == "summaries":
+        assert last.answered.prediction.text is not None
+
+
+def test_that_a_stop_ends_it_without_an_answer(tiny_model: Path) -> None:
+    told: list[Item] = []
+    control = Control()
+    control.stop()
+    wish = TrialWish(TEXT, (), "base", None, tiny_model, "summaries")
+    Workshop().read(request_for(wish, Desk(), tiny_model, lambda sha256: None), told.append, control)
+    last = told[-1]
+    assert isinstance(last, ReadingShown) and last.state == "stopped" and last.answered is None
