@@ -41,7 +41,7 @@ def _answers(*told: Answered) -> Act:
 
     def act(window: Window, desk: Desk) -> QDialog | None:
         choose_task(window, told[0].task)
-        window.trial.note.task.question.setText("Is the tremor an effect of a drug?")
+        window.trial.note.task.question.setText(QUESTION)
         window.trial.head.read.click()
         sides: tuple[Side, ...] = ("left", "right")
         for side, answered in zip(sides, told, strict=True):
@@ -61,6 +61,11 @@ def _asks_nothing(window: Window, desk: Desk) -> QDialog | None:
     return None
 
 
+QUESTION = "Is the tremor an effect of a drug?"
+SUMMARIES = (
+    "The patient takes lithium.",
+    "Tremor and confusion two weeks after a thiazide was added to lithium; lithium toxicity was confirmed.",
+)
 LINKS = (
     Link(span("lithium", "drug"), span("for many years", "duration")),
     Link(span("tremor", "problem"), span("two weeks after", "temporal")),
@@ -74,6 +79,8 @@ NAMES = (
     "Disorientation, unspecified",
     "Essential (primary) hypertension",
 )
+# As a person wrote it, or the model or the table of codes has it: no translator changes that.
+GIVEN = (QUESTION, *SUMMARIES, *NAMES, "yes", "no", "maybe")
 
 
 def of_other_tasks(joined: Callable[[Path], Desk]) -> dict[str, Known]:
@@ -85,7 +92,6 @@ def of_other_tasks(joined: Callable[[Path], Desk]) -> dict[str, Known]:
         return desk
 
     other = Prediction(codes=(("G25.1", 1.5), ("T56.891A", 1.3), *RANKED[2:]), chosen=1)
-    summary = "Tremor and confusion two weeks after a thiazide was added to lithium; lithium toxicity was confirmed."
     return {
         "modifiers": (
             idle,
@@ -108,8 +114,8 @@ def of_other_tasks(joined: Callable[[Path], Desk]) -> dict[str, Known]:
         "summary": (
             idle,
             _answers(
-                Answered("summaries", Prediction(text="The patient takes lithium.")),
-                Answered("summaries", Prediction(text=summary)),
+                Answered("summaries", Prediction(text=SUMMARIES[0])),
+                Answered("summaries", Prediction(text=SUMMARIES[1])),
             ),
         ),
         "asks-question": (idle, _asks_nothing),

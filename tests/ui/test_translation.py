@@ -36,6 +36,7 @@ from fedmed_desktop.resources import resource
 from fedmed_desktop.wording import SENTENCES, install, told, tr
 from tests.parts.scene import SPECIALTIES
 from tests.ui.scenes import Stage, scenes, shown
+from tests.ui.scenes_of_tasks import GIVEN
 
 SCRIPT = Path(__file__).parents[2] / "packaging" / "translations.py"
 SCENES = [scene.name for scene in scenes()]
@@ -118,7 +119,7 @@ def texts_of(widget: QWidget) -> Iterator[str]:
 
 # What no translator changes: names that people gave, names of methods and of data, addresses, files and units.
 EXPERIMENT = ("centralised", "alone", "base")
-TYPES = "drug|problem|test"
+TYPES = "drug|problem|test|dosage|route|duration|severity|temporal"
 NAMES = re.compile(
     r"(wss?|https?)://\S+|federation\.example\.org:8765|fedmed:\S+"  # addresses and invitations
     r"|\bamber.otter.candle.river.jacket.moon\b"  # six words, the same on both sides
@@ -128,13 +129,14 @@ NAMES = re.compile(
     r"|\b(Hillcrest|Lakeview|Riverside( federation)?|Demonstration|r\.okafor)\b"  # as the scenes call them
     rf"|\b({'|'.join(SPECIALTIES)})\b"
     r"|\b(four_eyes|most_bytes)\b"  # keys of a site's policy, as its file has them
-    rf"|[\w ]+ \(({TYPES})\)"  # a mention in a note, with its type
-    rf"|\b({TYPES}|Chemical|Disease|train)\b|\b(Drug|Problem|Test)(?=:|$| F1|, )"  # types and splits
+    rf"|[\w ]+( → [\w ]+)? \(({TYPES})\)"  # a mention in a note, with its type
+    rf"|\b({TYPES}|Chemical|Disease|train)\b|\b(Drug|Problem|Test|Dosage|Route)(?=:|$| F1|, )"  # types and splits
     r"|\b(All types improved|Better on all three types; two notes checked by hand)\."  # reasons that a person wrote
     r"|it is not valid TOML: [\w ]+ \(at line \d+, column \d+\)"  # a library's words, as details
     rf"|\b({'|'.join((*EXPERIMENT, *METHODS))})(-\d)?\b|\badaptive\b"  # labels in an experiment's file
     rf"|\b({'|'.join(re.escape(reader.name) for reader in READERS)}|PubTator|JSON)\b"  # formats of notes
     r"|not valid JSON at column \d+: [\w ]+|entity \d+, offsets \d+ to \d+: [\w' ]+"  # a reader's reasons, as details
+    rf"|\b({'|'.join(map(re.escape, GIVEN))})(?!\w)|\b[A-Z]\d\w(\.\w+)?\b"  # words of a task, codes
     r"|it is a folder of files \([\w ,.]+\)|\bthemes\b"
     r"|The loss was no number in round 2\. Lower the learning rate\."  # as an experiment's results keep it
 )

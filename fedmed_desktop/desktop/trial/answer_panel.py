@@ -11,7 +11,7 @@ from ..widgets.bars import Bars, BarValue
 from ..widgets.layout import fit_rows
 from .answers import AnswerView
 
-NAME_PX = 280
+NAME_TENTHS = 7
 
 
 class AnswerPanel(Spaced):
@@ -22,7 +22,7 @@ class AnswerPanel(Spaced):
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 8)
         self.sentence = Sentence(tone="ink")
-        self.bars = Bars(NAME_PX)
+        self.bars = Bars(NAME_TENTHS)
         self.about = Caption(wrap=True)
         self.lines: list[Label] = []
         self._column = QVBoxLayout()

@@ -15,7 +15,7 @@ from .labels import ElidedLabel, Label, Weight
 from .layout import Spaced, fit_rows
 
 HEIGHT_PX = 8
-NAME_PX = 150  # of the names' column at text scale 1; longer names are shortened
+NAME_TENTHS = 4  # of the width, for names; longer ones are shortened
 
 
 class BarValue(NamedTuple):
@@ -61,17 +61,16 @@ class _Line(QWidget):
 class BarRow(Spaced):
     """One bar with its name and number."""
 
-    def __init__(self, name_px: int = NAME_PX, parent: QWidget | None = None) -> None:
+    def __init__(self, name_tenths: int = NAME_TENTHS, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._name_px = name_px
         row = QHBoxLayout(self)
         self._lay(row, (0, 5, 0, 5), 12)
         self.name = ElidedLabel()
         self._line = _Line()
         self.value = Label(tone="dim")
         self.value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        row.addWidget(self.name)
-        row.addWidget(self._line, 1)
+        row.addWidget(self.name, name_tenths)
+        row.addWidget(self._line, 10 - name_tenths)
         row.addWidget(self.value)
         self.restyle()
 
@@ -87,23 +86,22 @@ class BarRow(Spaced):
     def restyle(self) -> None:
         super().restyle()
         if hasattr(self, "value"):
-            self.name.setFixedWidth(theme.px(self._name_px))
             self.value.setMinimumWidth(self.value.fontMetrics().horizontalAdvance("000,000"))
 
 
 class Bars(QWidget):
     """Bars one below the other."""
 
-    def __init__(self, name_px: int = NAME_PX, parent: QWidget | None = None) -> None:
+    def __init__(self, name_tenths: int = NAME_TENTHS, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._name_px = name_px
+        self._name_tenths = name_tenths
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(0)
         self.rows: list[BarRow] = []
 
     def show_bars(self, bars: Sequence[BarValue]) -> None:
-        fit_rows(self.rows, len(bars), self._column, lambda: BarRow(self._name_px))
+        fit_rows(self.rows, len(bars), self._column, lambda: BarRow(self._name_tenths))
         has_choice = any(bar.chosen for bar in bars)
         for row, bar in zip(self.rows, bars, strict=True):
             row.show_bar(bar, quiet=has_choice and not bar.chosen)
