@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .notes import Entity, Note, Span
 from .sentences import sentence_ends
+
+OVERLAP: Final = 8
+"""Windows of a note that is read overlap by up to an eighth of their length, from a sentence's start (inferred)."""
 
 
 class Window(NamedTuple):

@@ -15,9 +15,11 @@ from typing import Literal
 import torch
 
 from ..clinical import AnswerForm, Note, Span, Window, parse_answer, split_note
+from ..clinical.answers import outermost
 from ..clinical.partial_answer import PartialAnswer
 from ..clinical.reading import Lengths, Reading, ReadingSettings
 from ..clinical.tasks import Entities
+from ..clinical.windows import OVERLAP, merged
 from ..errors import UserFacingError
 from ..federation.work import Control, Stopped
 from ..lora import Adapter
@@ -55,11 +57,11 @@ class NoteReader:
     ) -> Reading:
         """Entities of `types` in the note, by the base alone (adapter None) or with the adapters.
 
-        A note longer than `settings` allow is read in windows, cut between sentences; `text_tokens` bounds a window's
-        text (clinical.reading.SENTENCE_TOKENS). `progress` is called on this thread: before the first token, after each
-        token and at the end. A stop ends the work before the next token; a stopped Reading has what was found. Raises
-        UserFacingError: an empty note, no types, a model that cannot be loaded, an adapter that does not fit it, too
-        little memory.
+        A note longer than `settings` allow is read in windows that overlap, cut between sentences; `text_tokens` bounds
+        a window's text (clinical.reading.SENTENCE_TOKENS), without overlap. `progress` is called on this thread: before
+        the first token, after each token and at the end. A stop ends the work before the next token; a stopped Reading
+        has what was found. Raises UserFacingError: an empty note, no types, a model that cannot be loaded, an adapter
+        that does not fit it, too little memory.
         """
         if not text.strip():
             raise UserFacingError("clinical.note_empty")
@@ -90,6 +92,7 @@ class _Account:
         self._reading = Reading(length)
         self._progress = progress
         self._started: float | None = None
+        self._read: list[tuple[Window, list[Span]]] = []
         self._done: tuple[Span, ...] = ()
 
     def start_clock(self) -> None:
@@ -103,14 +106,15 @@ class _Account:
         was = self._reading
         seconds = self._seconds()
         self._tell(
-            spans=self._done + tuple(window.to_note(answer.spans)),
+            spans=tuple(outermost([*self._done, *window.to_note(answer.spans)])),
             characters=max(was.characters, window.offset + answer.reached),
             tokens=was.tokens + 1,
             first_token_seconds=seconds if was.first_token_seconds is None else was.first_token_seconds,
         )
 
     def window(self, window: Window, found: list[Span], cut_short: bool) -> None:
-        self._done += tuple(window.to_note(found))
+        self._read.append((window, found))
+        self._done = tuple(outermost(merged(self._read)))
         was = self._reading
         self._tell(
             spans=self._done,
@@ -180,7 +184,8 @@ class _Job:
         room = len(text)
         while True:
             self._check()
-            windows = split_note(note, room)
+            # A small model's sentences are whole; other windows may be cut where something is said.
+            windows = split_note(note, room, 0 if self._text_tokens else room // OVERLAP)
             fullest = max(self._fullness(window.note.text) for window in windows)
             if fullest <= 1 or room <= _LEAST_CHARACTERS:
                 return windows

@@ -163,6 +163,17 @@ def test_that_entities_are_told_as_they_come_in_the_whole_note_s_offsets(
     assert end.characters == len(text)
 
 
+def test_that_windows_overlap_unless_they_are_sentences_and_each_mention_is_told_once(
+    reader: NoteReader, base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies(base, monkeypatch, marking("aspirin"))
+    text = "She took aspirin. " * 150
+    tight = ReadingSettings(800, 800)
+    overlapping, bare = (reader.read(text, TYPES, None, "html", tight, text_tokens=most) for most in (None, 200))
+    assert words(overlapping, text) == words(bare, text) == ["aspirin"] * 150
+    assert overlapping.tokens > bare.tokens, "what two windows have is read twice"
+
+
 def test_that_windows_fit_in_tokens(reader: NoteReader, base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Request] = []
 

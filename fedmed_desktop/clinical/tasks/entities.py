@@ -11,11 +11,8 @@ from ..answers import outermost, parse_answer
 from ..notes import Note
 from ..prompts import AnswerForm, build_answer, build_prompt
 from ..scoring import score
-from ..windows import merged, part_of, split_note
+from ..windows import OVERLAP, merged, part_of, split_note
 from .task import Answer, Asked, Prediction
-
-OVERLAP: Final = 8
-"""Windows of a note that is read overlap by up to an eighth of their length, from a sentence's start (inferred)."""
 
 
 class Entities:
