@@ -7,7 +7,7 @@ import errno
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .errors import UserFacingError, disk_fault, reason_of
 
@@ -35,12 +35,17 @@ def is_read_only(path: Path) -> bool:
     return place.exists() and bool(os.statvfs(place).f_flag & os.ST_RDONLY)
 
 
+def open_private(path: Path) -> BinaryIO:
+    """A new file that only its owner can read, from the first byte and whatever the umask."""
+    path.unlink(missing_ok=True)  # of one that is there already, the rights would stay
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """Writes a file whole or not at all: temporary file, fsync, rename, fsync folder. Raises UserFacingError."""
     partial = path.with_name(f"{path.name}.partial")
     try:
-        # Readable by its owner only, from the first byte and whatever the umask.
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with open_private(partial) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

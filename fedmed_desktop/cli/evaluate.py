@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..federation import FederationSpec
 
 BASE = "base"
+_TAKEN = {BASE, "gold"}  # names of what is written beside the adapters' predictions
 
 
 def run(argv: list[str]) -> int:
@@ -105,7 +106,7 @@ def _spec(path: Path | None) -> FederationSpec | None:
 def _named(paths: Sequence[Path]) -> dict[str, Path]:
     """Adapters by short names: the folder's, with the one above it where two are alike."""
     names = [path.resolve().name for path in paths]
-    if len(set(names)) < len(names) or BASE in names:
+    if len(set(names)) < len(names) or _TAKEN & set(names):
         names = [f"{path.resolve().parent.name}-{path.resolve().name}" for path in paths]
     if len(set(names)) < len(names):
         raise UserFacingError("evaluation.adapter_twice", name=next(n for n in names if names.count(n) > 1))

@@ -54,11 +54,12 @@ def split_note(note: Note, max_chars: int, overlap: int = 0) -> list[Window]:
     ends = [end for end in sentence_ends(note.text) if not forbidden[end]]
     cuts = _Cuts(note.text, max_chars, set(ends), forbidden)
     starts = [start for end in ends if not forbidden[start := _next_word(note.text, end)]] if overlap else []
+    parts = Parts(note)
     windows: list[Window] = []
     start = _next_word(note.text, 0)
     while start < len(note.text):
         cut = cuts.after(start)
-        windows.append(Window(part_of(note, start, cut), start))
+        windows.append(Window(parts.of(start, cut), start))
         following = _next_word(note.text, cut)
         near = starts[bisect_right(starts, max(start, cut - overlap - 1)) : bisect_left(starts, following)]
         # A window that ended where this one does would show nothing new.
@@ -143,15 +144,29 @@ class _Cuts(NamedTuple):
         return next((at for places in choices for at in places), len(self.text))
 
 
-def part_of(note: Note, start: int, end: int) -> Note:
-    """The note's text from `start` to `end`, without blanks at its end, with the labels that lie inside."""
-    text = note.text[start:end].rstrip()
-    end = start + len(text)
-    entities = tuple(_moved(e, start) for e in note.entities if start <= e.start and e.end <= end)
-    ids = {entity.id for entity in entities}
-    relations = tuple(r for r in note.relations if r.head in ids and r.tail in ids)
-    name = f"{note.id[:180]}@{start}"
-    return Note(id=name, text=text, entities=entities, relations=relations, specialty=note.specialty)
+class Parts:
+    """Parts of a note with the labels that lie inside; its labels are looked through once, however many parts."""
+
+    def __init__(self, note: Note) -> None:
+        self._note = note
+        self._order = sorted(range(len(note.entities)), key=lambda at: note.entities[at].start)
+        self._starts = [note.entities[at].start for at in self._order]
+        self._links: dict[str, list[int]] = {}
+        for at, relation in enumerate(note.relations):
+            self._links.setdefault(relation.head, []).append(at)
+
+    def of(self, start: int, end: int) -> Note:
+        """The note's text from `start` to `end`, without blanks at its end, labels in their order."""
+        note = self._note
+        text = note.text[start:end].rstrip()
+        end = start + len(text)
+        near = sorted(self._order[bisect_left(self._starts, start) : bisect_left(self._starts, end)])
+        entities = tuple(_moved(note.entities[at], start) for at in near if note.entities[at].end <= end)
+        ids = {entity.id for entity in entities}
+        links = sorted(at for one in ids for at in self._links.get(one, ()))
+        relations = tuple(note.relations[at] for at in links if note.relations[at].tail in ids)
+        name = f"{note.id[:180]}@{start}"
+        return Note(id=name, text=text, entities=entities, relations=relations, specialty=note.specialty)
 
 
 def _moved(entity: Entity, by: int) -> Entity:

@@ -18,7 +18,7 @@ def row_of(cell: Cell, snapshot: Snapshot, scored: bool, clients: int | None = N
     """A snapshot as a row; F1 only where answers were `scored`."""
     record = snapshot.record
     measures = dict(record.measures) | {"norm": record.norm, "effective_rank": record.effective_rank} if record else {}
-    f1s = [site.counts.f1 for site in snapshot.sites if site.counts is not None]
+    f1s = [one.scores.headline for one in snapshot.measured.values()]
     return ResultRow(
         cell=cell.id,
         label=cell.label,

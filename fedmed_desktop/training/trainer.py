@@ -14,7 +14,7 @@ from ..bounds import LARGEST_SCALAR
 from ..clinical import Note, SiteNotes, histogram
 from ..clinical.tasks import Task
 from ..errors import UserFacingError
-from ..events import Evaluated, GenerationProgress
+from ..events import Evaluated, GenerationProgress, Warned
 from ..federation.check import check_values
 from ..federation.plan import FACTORS, Plan, TrainingSettings
 from ..federation.sending import LOST, sent
@@ -32,6 +32,7 @@ from .evaluation import Evaluation, Evaluator
 from .evidence import evidence
 from .job import Job
 from .loop import Training
+from .overlooked import Overlooked, overlooked
 from .scoring import shared_notes
 from .site_tasks import all_tasks, site_tasks
 from .starting import CONTROL, PERSONAL, SiteAdapters, for_scoring, for_training, resized, variate
@@ -88,6 +89,7 @@ class SiteTrainer:
         self._shared = tuple(shared)
         self._shared_evaluator = Evaluator(base, Encoder(base.tokenizer, shared_tasks or tasks, prompting))
         self._encoded: dict[tuple[Split, int, bool], Examples] = {}
+        self._told_of: list[Overlooked] = []
 
     @classmethod
     def for_spec(
@@ -132,6 +134,7 @@ class SiteTrainer:
         train, validation = self.examples("train", plan.training), self.examples("validation", plan.training)
         if not train.items:
             raise _no_notes("train")
+        self._tell(job, train, validation)
         key = self._key(plan, given, train, validation)
         begun = for_training(plan, given)
 
@@ -255,6 +258,13 @@ class SiteTrainer:
             blobs[CONTROL_PART] = change.to_blob()
         adapters = SiteAdapters(shared, begun.frozen, personal)
         return _Trained(adapters, blobs, own, training.progress.step, training.progress.mean_loss)
+
+    def _tell(self, job: Job, train: Examples, validation: Examples) -> None:
+        """Says once what of the notes is not used: nothing is left out in silence."""
+        for code, params in overlooked(train, validation, job.plan.training.max_tokens):
+            if (code, params) not in self._told_of:
+                self._told_of.append((code, params))
+                job.emit(Warned(code=code, params=params, **job.where))
 
     def _told(self, report: Report) -> Report:
         """The report without what the federation does not share."""

@@ -73,4 +73,9 @@ SENTENCES: Final = {
     "tokenizer_config.json and chat_template.jinja from where its host has them.",
     "training.out_of_memory": "The {device} does not have enough memory for one note. Choose a smaller base model, a "
     "4-bit base model, or a smaller max_tokens.",
+    "training.pieces_left_out": "Pieces of the notes that are too long to be read at once: {pieces}. They do not fit "
+    "{tokens} tokens, even cut as small as makes sense, so they are not learned, and what they hold counts as missed. "
+    "Shorten them, or ask the host for a larger max_tokens.",
+    "training.tasks_not_scored": "No validation note has labels for {tasks}, so what is learned of that here is never "
+    "scored. Add such notes to the validation notes.",
 }

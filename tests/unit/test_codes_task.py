@@ -64,6 +64,7 @@ def test_that_labels_do_not_decide_what_is_asked(task: Codes) -> None:
 
 def test_that_a_prompt_shows_what_the_model_can_take(task: Codes) -> None:
     assert {len(one.note.text) <= 12 for one in task.ask(NOTE, 12)} == {True}
+    assert any(one.left_off for one in task.ask(NOTE, 12)) and not any(one.left_off for one in task.ask(NOTE, 1000))
     assert [one.options for one in task.ask(NOTE, 12)] == [one.options for one in task.ask(NOTE, 1000)]
 
 

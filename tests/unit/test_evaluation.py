@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fedmed_desktop.cli import main
+from fedmed_desktop.cli.evaluate import _named
 from fedmed_desktop.clinical import Note, Span, read_notes
 from fedmed_desktop.clinical.tasks import Entities, Prediction
 from fedmed_desktop.evaluation import NoteResult, compare, score_rows, tasks_of
@@ -95,7 +96,9 @@ def test_that_predictions_can_be_read_beside_the_notes_own_mentions(tmp_path: Pa
     assert len(lines[0]["gold"]) == 4 and lines[0]["scores"]["f1_strict"] == round(2 / 3, 4)
     back = read_notes(tmp_path / "out" / "adapter-brat")
     assert [tuple(e.span for e in one.entities) for one in back] == [GOLD[:2], (Span(0, 7, "problem"),)]
-    assert os.name == "nt" or (tmp_path / "out" / "scores.json").stat().st_mode & 0o077 == 0
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(files) == 2 + 2 * 5
+    assert os.name == "nt" or not any(path.stat().st_mode & 0o077 for path in files)
 
 
 def test_that_notes_without_the_labels_of_a_task_are_refused_by_its_name() -> None:
@@ -115,5 +118,6 @@ def test_that_a_model_is_evaluated_from_the_command_line(
     keys = {(row["measure"], row["name"]) for row in found["scores"]["base"]}
     assert ("strict", "all") in keys and ("lenient", "drug") in keys
     assert "95 % interval" in capsys.readouterr().out
+    assert set(_named([tmp_path / "gold"])) == {f"{tmp_path.name}-gold"}, "gold-brat has the notes' own mentions"
     assert main([*common, "--adapter", str(tmp_path / "nowhere")]) == 2
     assert "nowhere" in capsys.readouterr().err

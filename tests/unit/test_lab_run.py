@@ -19,7 +19,7 @@ from fedmed_desktop.lab.progress import LabProgress
 from fedmed_desktop.lab.rows import pooled_f1, pooled_loss, row_of, together
 from fedmed_desktop.lab.run import identity, machine
 from fedmed_desktop.lab.simulate import Snapshot
-from fedmed_desktop.scores import Counts, Scores, TaskScores
+from fedmed_desktop.scores import Counts, Mean, Scores, TaskScores
 from fedmed_desktop.storage.results import CellResult, Failure, SiteRow
 
 SIZE = Size(examples=10, tokens=1000, supervised={"validation": 5, "test": 5})
@@ -67,6 +67,18 @@ def test_that_losses_are_pooled_by_tokens_and_scores_by_counts() -> None:
     assert (row.loss, row.worst_loss, row.worst_f1) == (pytest.approx(1.25), 2.0, 0.0)
     assert (row.method, row.kind, row.sites_count, row.seed, row.bytes) == ("base", "base", 2, 5, 12)
     assert row_of(Cell("base", "base", 2, 5), snapshot(found), scored=False).f1 is None
+
+
+def test_that_the_site_that_is_worst_off_is_measured_as_all_are_where_tasks_differ() -> None:
+    summary = TaskScores(means={"rouge_l": Mean(sum=0.6, of=2)})
+    entities = TaskScores(strict={"drug": Counts(tp=3, fn=1)})
+    found = {
+        "a": Measured(1.0, Scores(tasks={"summaries": summary}), 10),
+        "b": Measured(1.0, Scores(tasks={"entities": entities, "summaries": summary}), 10),
+    }
+    sites = tuple(SiteRow(site=name, notes=1, loss=1.0, counts=Counts()) for name in found)
+    row = row_of(Cell("base", "base", 2, 5), Snapshot(0, "validation", found, None, None, 0, sites), scored=True)
+    assert row.worst_f1 == pytest.approx(0.3), "0 would be a site without entities"
 
 
 def test_that_sites_on_their_own_are_one_row_that_moved_nothing() -> None:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedmed_desktop.clinical import read_notes_folder
+from fedmed_desktop.events import Event, Warned
+from fedmed_desktop.federation import Control, Given
 from fedmed_desktop.federation.plan import TrainingSettings
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.lora.base_model import decoder_linears
+from fedmed_desktop.wording.lines import line
 from tests.parts.federation import small_spec
 from tests.parts.told import told_as
 from tests.parts.training import plan_of, train
@@ -85,3 +88,23 @@ def test_that_a_site_without_a_label_for_any_task_is_told_so(loaded: LoadedBase,
         (folder / f"{split}.jsonl").write_text(json.dumps(bare) + "\n", encoding="utf-8")
     with told_as(r"None of the training notes has labels for the federation's tasks \(questions\)"):
         trainer_factory(loaded, "bare", read_notes_folder(folder), folder)(spec)
+
+
+def test_that_an_operator_is_told_once_of_what_is_not_learned_and_of_what_is_not_scored(
+    loaded: LoadedBase, tiny_model: Path, tmp_path: Path
+) -> None:
+    endless = question(1) | {"id": "endless", "options": ["yes", "no " * 200]}
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for split, rows in {"train": [question(2), marked(3), visit(4), endless], "validation": [marked(5)]}.items():
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    trainer = trainer_factory(loaded, "mixed", read_notes_folder(folder), folder)(small_spec(**SPEC))
+    start = Adapter.initial(decoder_linears(tiny_model), rank=4, scale=2.0, seed=1)
+    seen: list[Event] = []
+    plan = plan_of(start, SETTINGS.model_copy(update={"steps": 1}))
+    for number in (1, 2):
+        trainer.train_round(plan, Given(start), tmp_path / str(number), seen.append, Control())
+    told = [line(event) or "" for event in seen if isinstance(event, Warned)]
+    assert len(told) == 2
+    assert "too long to be read at once: 1." in told[0] and "128 tokens" in told[0]
+    assert "No validation note has labels for questions, summaries" in told[1]

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fedmed_desktop.clinical import Note, Span, Window, merged, split_note
+from fedmed_desktop.clinical import Entity, Note, Span, Window, merged, split_note
+from fedmed_desktop.clinical.notes import Relation
+from fedmed_desktop.clinical.windows import Parts
 
 TEXT = "Pain began on Monday. Aspirin helped. The pain came back. He took more aspirin. Then it went away."
 
@@ -121,6 +123,23 @@ def test_that_windows_that_disagree_are_settled_by_who_saw_more_around_the_words
     assert there == 4 and len(first.note.text) - (here + 4) > 4
     found = merged([(first, [Span(here, here + 4, "problem")]), (second, [Span(there - 4, there + 4, "problem")])])
     assert found == [Span(at, at + 4, "problem")]
+
+
+@given(st.lists(st.tuples(st.integers(0, 17), st.integers(1, 4)), max_size=6), st.integers(0, 20), st.integers(1, 20))
+def test_that_a_part_has_the_labels_that_lie_inside_in_the_note_s_order(
+    places: list[tuple[int, int]], start: int, length: int
+) -> None:
+    text = "abcdefghijklmnopqrstuvwxyz"
+    entities = [
+        Entity(id=f"T{at}", start=first, end=first + size, type="t", text=text[first : first + size])
+        for at, (first, size) in enumerate(places)
+    ]
+    relations = [Relation(head=f"T{at}", tail=f"T{at - 1}", type="r") for at in range(len(places) - 1, 0, -1)]
+    part = Parts(Note(id="n", text=text, entities=entities, relations=relations)).of(start, start + length)
+    inside = [one for one in entities if start <= one.start and one.end <= start + length]
+    ids = {one.id for one in inside}
+    assert [(one.id, one.start + start) for one in part.entities] == [(one.id, one.start) for one in inside]
+    assert list(part.relations) == [one for one in relations if {one.head, one.tail} <= ids]
 
 
 def test_that_nothing_read_is_nothing_found() -> None:

@@ -9,10 +9,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 from ...errors import UserFacingError, disk_fault
-from ...files import make_folder, sync_folder
+from ...files import make_folder, open_private, sync_folder
 from ..notes import Note
 from ..readers.record import Record
 from .values import SPLITS, Split
@@ -73,19 +73,14 @@ def write_split(records: Iterable[Record], splits: Sequence[Split], folder: Path
 def _write(notes: Iterator[Note], splits: Sequence[Split], paths: dict[Split, Path]) -> Counter[Split]:
     counts: Counter[Split] = Counter()
     with contextlib.ExitStack() as stack:
-        files: dict[Split, TextIO] = {split: stack.enter_context(_private(path)) for split, path in paths.items()}
+        files = {split: stack.enter_context(open_private(path)) for split, path in paths.items()}
         for note, split in zip(notes, splits, strict=True):
-            files[split].write(note.model_dump_json(exclude_defaults=True) + "\n")
+            files[split].write(note.model_dump_json(exclude_defaults=True).encode() + b"\n")
             counts[split] += 1
         for file in files.values():
             file.flush()
             os.fsync(file.fileno())
     return counts
-
-
-def _private(path: Path) -> TextIO:
-    """A new file that only its owner can read."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8")
 
 
 def _named_apart(notes: Iterable[Note]) -> Iterator[Note]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..notes import Note
-from .concepts import concepts_of, nearest
+from .concepts import Concepts
 from .json_values import json_objects
 from .mentions import Link, Marked, annotated
 from .offsets import Mention
@@ -105,14 +105,13 @@ def _marked(document: BioCDocument, text: str, name: str) -> Marked:
             relations += part.relations
     # Some writers count anew in each passage: such an id names no mention for certain.
     times = Counter(str(annotation.id) for annotation in annotations)
-    concepts: dict[str, list[Mention]] = {}
+    concepts = Concepts()
     mentions = []
     for number, annotation in enumerate(annotations, 1):
         if mention := _mention(annotation, number):
             mentions.append(mention if times[mention.id] < 2 else replace(mention, id=f"{mention.id}#{number}"))
             named = (str(value) for key, value in annotation.infons.items() if key != "type")
-            for concept in {concept for cell in named for concept in concepts_of(cell)}:
-                concepts.setdefault(concept, []).append(mentions[-1])
+            concepts.add(named, mentions[-1])
     if untyped := len(annotations) - len(mentions):
         marked.remarks.append(Remark("annotation_not_read", "annotations without a type or place", untyped))
     links = [_link(relation, concepts) for relation in relations]
@@ -169,7 +168,7 @@ def _mention(annotation: BioCAnnotation, number: int) -> Mention | None:
     return Mention(str(annotation.id or f"A{number}"), start, end, kind.strip(), words, fragments)
 
 
-def _link(relation: BioCRelation, concepts: Mapping[str, Sequence[Mention]]) -> Link | None:
+def _link(relation: BioCRelation, concepts: Concepts) -> Link | None:
     """A relation between two mentions, or two concepts that its infons name; one of three has no head and tail."""
     key = "type" if relation.infons.get("type") else "relation"
     kind = relation.infons.get(key)
@@ -178,7 +177,7 @@ def _link(relation: BioCRelation, concepts: Mapping[str, Sequence[Mention]]) -> 
     ends = [str(node.refid) for node in relation.nodes]
     if not ends:
         named = [str(value) for other, value in relation.infons.items() if other != key and str(value) in concepts]
-        return nearest(concepts, named[0], named[1], kind) if len(named) == 2 else None
+        return concepts.nearest(named[0], named[1], kind) if len(named) == 2 else None
     return Link(ends[0], ends[1], kind) if len(ends) == 2 else None
 
 

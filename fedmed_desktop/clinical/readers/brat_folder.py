@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from ...errors import disk_fault
-from ...files import make_folder
+from ...files import make_folder, open_private
 from ..notes import Entity, Note, Relation, Span
 from .brat import ANNOTATION, TEXT
 
@@ -54,7 +54,8 @@ def _stem(name: str, taken: Collection[str]) -> str:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_bytes(text.encode())  # not as text: offsets count the line ends as they are
+        with open_private(path) as file:  # they hold the notes' words
+            file.write(text.encode())  # not as text: offsets count the line ends as they are
     except OSError as error:
         raise disk_fault(error, path) from error
 

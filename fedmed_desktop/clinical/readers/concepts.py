@@ -8,7 +8,8 @@ two mentions of these concepts that are nearest to each other, the earliest of t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from .mentions import Link
@@ -29,15 +30,38 @@ def concepts_of(cell: str) -> Iterator[str]:
                 yield bare
 
 
-def nearest(concepts: Mapping[str, Sequence[Mention]], head: str, tail: str, kind: str) -> Link | None:
-    """The relation between the nearest mentions of two concepts; None if one of them has no mention."""
-    pairs = [
-        (abs(one.start - other.start), min(one.start, other.start), one.id, other.id)
-        for one in concepts.get(head, ())
-        for other in concepts.get(tail, ())
-        if one.id != other.id
-    ]
-    if not pairs or not kind.strip():
-        return None
-    _, _, one, other = min(pairs)
-    return Link(one, other, kind.strip())
+class Concepts:
+    """The mentions of each concept of one document, and the nearest ones of two: of any number in little time."""
+
+    def __init__(self) -> None:
+        self._mentions: dict[str, list[Mention]] = {}
+        self._found: dict[tuple[str, str], tuple[str, str] | None] = {}
+
+    def __contains__(self, concept: str) -> bool:
+        return concept in self._mentions
+
+    def add(self, cells: Iterable[str], mention: Mention) -> None:
+        """A mention of the concepts that these cells name; all of them before anything is looked for."""
+        for concept in {concept for cell in cells for concept in concepts_of(cell)}:
+            self._mentions.setdefault(concept, []).append(mention)
+
+    def nearest(self, head: str, tail: str, kind: str) -> Link | None:
+        """The relation between the nearest mentions of two concepts; None if one of them has no mention."""
+        if (head, tail) not in self._found:
+            self._found[head, tail] = self._nearest(head, tail)
+        ends = self._found[head, tail]
+        return Link(*ends, kind.strip()) if ends and kind.strip() else None
+
+    def _nearest(self, head: str, tail: str) -> tuple[str, str] | None:
+        ids: dict[int, list[str]] = {}
+        for other in self._mentions.get(tail, ()):
+            ids.setdefault(other.start, []).append(other.id)
+        first = {start: sorted(there)[:2] for start, there in ids.items()}  # one of two is not the mention itself
+        starts = sorted(first)
+        pairs: list[tuple[int, int, str, str]] = []
+        for one in self._mentions.get(head, ()):
+            at = bisect_left(starts, one.start)
+            for start in starts[max(0, at - 1) : at + 2]:
+                others = [other for other in first[start] if other != one.id][:1]
+                pairs += [(abs(one.start - start), min(one.start, start), one.id, other) for other in others]
+        return min(pairs)[2:] if pairs else None

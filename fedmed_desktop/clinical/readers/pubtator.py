@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from .concepts import concepts_of, nearest
+from .concepts import Concepts
 from .mentions import Marked, annotated
 from .offsets import Mention
 from .record import Record, Refused, Remark
@@ -78,7 +78,7 @@ def _marked(document: _Document) -> Marked:
     parts: dict[str, str] = {}
     mentions: list[Mention] = []
     marked = Marked({})
-    concepts: dict[str, list[Mention]] = {}
+    concepts = Concepts()
     relations: list[tuple[str, str, str]] = []
     for number, line in document.lines:
         match = _TEXT_LINE.fullmatch(line)
@@ -97,8 +97,7 @@ def _marked(document: _Document) -> Marked:
         if len(cells) >= 5 and cells[1].isdecimal():
             mention = _mention(cells, len(mentions) + 1, number)
             mentions.append(mention)
-            for concept in set(concepts_of(cells[5] if len(cells) > 5 else "")):
-                concepts.setdefault(concept, []).append(mention)
+            concepts.add(cells[5:6], mention)
         elif len(cells) in (4, 5) and not cells[1].lstrip("-").isdecimal():
             relations.append((cells[2].strip(), cells[3].strip(), cells[1]))
         else:
@@ -107,7 +106,7 @@ def _marked(document: _Document) -> Marked:
         raise Refused("malformed", f"line {document.lines[0][0]}: there is no |t| line of this document")
     # One character stands between title and abstract, also where there is no abstract.
     marked.data["text"] = f"{parts['t']}\n{parts['a']}" if "a" in parts else parts["t"]
-    links = [nearest(concepts, *relation) for relation in relations]
+    links = [concepts.nearest(*relation) for relation in relations]
     marked.mentions, marked.relations = mentions, [link for link in links if link]
     if dropped := len(links) - len(marked.relations):
         marked.remarks.append(Remark("relation_dropped", "a concept without a mention", dropped))

@@ -84,7 +84,7 @@ class Codes:
         # All of a long sentence was searched; the model is shown as much of it as it can take.
         text = note.text[start : min(end, start + max_chars)].rstrip()
         part = Note(id=f"{note.id[:180]}@{start}", text=text)
-        return Asked(part, self.prompt(text), answer, options, start)
+        return Asked(part, self.prompt(text), answer, options, start, left_off=max(0, end - start - max_chars))
 
     def predict(self, note: Note, asked: Sequence[Asked], answers: Sequence[Answer]) -> Prediction:
         told: dict[str, float] = {}

@@ -11,7 +11,7 @@ from ..answers import outermost, parse_answer
 from ..notes import Note
 from ..prompts import AnswerForm, build_answer, build_prompt
 from ..scoring import score
-from ..windows import OVERLAP, merged, part_of, split_note
+from ..windows import OVERLAP, Parts, merged, split_note
 from .task import Answer, Asked, Prediction
 
 
@@ -44,7 +44,8 @@ class Entities:
         # Cut without looking at the labels, which may be those of a test.
         bare = note.model_copy(update={"entities": (), "relations": ()})
         windows = split_note(bare, max_chars, max_chars // OVERLAP)
-        return [self._asked(part_of(note, window.offset, window.end), window.offset) for window in windows]
+        parts = Parts(note)
+        return [self._asked(parts.of(window.offset, window.end), window.offset) for window in windows]
 
     def _asked(self, part: Note, offset: int) -> Asked:
         return Asked(part, self.prompt(part.text), build_answer(part, self.types, self.form), offset=offset)

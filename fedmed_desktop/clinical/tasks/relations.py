@@ -26,7 +26,7 @@ from ..link_scoring import Link, score_links
 from ..modifiers import goes_with
 from ..notes import Entity, Note, Span
 from ..prompts import shown
-from ..windows import Window, part_of, split_note
+from ..windows import Parts, Window, split_note
 from .task import Answer, Asked, Prediction
 
 _OF: Final = re.compile(r"\bof\s*=\s*[\"']?\s*(?P<numbers>[\d\s,]+)", re.IGNORECASE)
@@ -78,7 +78,8 @@ class Relations:
     def ask(self, note: Note, max_chars: int) -> list[Asked]:
         # Cut without looking at the modifiers, which may be labels of a test; the mentions are given.
         given = split_note(with_heads(note, [head.span for head in self._heads(note)]), max_chars)
-        asked = (self._asked(Window(part_of(note, one.offset, one.end), one.offset)) for one in given)
+        parts = Parts(note)
+        asked = (self._asked(Window(parts.of(one.offset, one.end), one.offset)) for one in given)
         return [one for one in asked if self._heads(one.note)]  # without a mention nothing can be of one
 
     def _asked(self, window: Window) -> Asked:
