@@ -168,8 +168,8 @@ def test_that_windows_overlap_unless_they_are_sentences_and_each_mention_is_told
 ) -> None:
     replies(base, monkeypatch, marking("aspirin"))
     text = "She took aspirin. " * 150
-    tight = ReadingSettings(800, 800)
-    overlapping, bare = (reader.read(text, TYPES, None, "html", tight, text_tokens=most) for most in (None, 200))
+    tight = ReadingSettings(400, 300)
+    overlapping, bare = (reader.read(text, TYPES, None, "html", tight, text_tokens=most) for most in (None, 70))
     assert words(overlapping, text) == words(bare, text) == ["aspirin"] * 150
     assert overlapping.tokens > bare.tokens, "what two windows have is read twice"
 
