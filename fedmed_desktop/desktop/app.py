@@ -29,6 +29,7 @@ from ..site import Approver, Jobs, SiteAgent
 from ..site.policy_file import PolicyFiles, check_policy
 from ..site.preflight import Gpu
 from ..wording import install, tr
+from .evaluating import Evaluating
 from .interrupt import quit_on_interrupt
 from .offscreen import Recorder
 from .options import DesktopOptions
@@ -37,7 +38,7 @@ from .trial.asked_task import answered, asked_about
 from .trial.choices import in_plain_words
 from .trial.files import Loaded, load
 from .work.news import Answered, DemoScored, ReadingShown, Side
-from .work.requests import JoinRequest, TrialRequest
+from .work.requests import EvaluationWanted, JoinRequest, TrialRequest
 from .work.sessions import Put
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Workshop:
         self._base_in_use: LoadedBase | None = None
         self._bases: WeakValueDictionary[tuple[Path, FileState], LoadedBase] = WeakValueDictionary()
         self.result: DemoResult | None = None
+        self.evaluating = Evaluating()
 
     def make_agent(
         self, request: JoinRequest, approver: Approver, jobs: Jobs, emit: Callable[[events.Event], None]
@@ -153,6 +155,16 @@ class Workshop:
             state: Literal["stopped", "done"] = "stopped" if reading.state == "stopped" else "done"
             put(ReadingShown(side, state, reading, answered=answered))
 
+    def evaluate(self, wanted: EvaluationWanted, put: Put, control: Control) -> None:
+        """On the training thread. Raises Stopped, UserFacingError."""
+        from ..training.base import resolve_model
+
+        try:
+            self.evaluating.run(self._base(resolve_model(str(wanted.model))), wanted, put, control)
+        except UserFacingError as error:
+            plain = in_plain_words(error)
+            raise plain from plain.__cause__
+
     def _read(
         self,
         base: LoadedBase,
@@ -240,6 +252,7 @@ def open_window(options: DesktopOptions) -> tuple[QApplication, Program]:
     program.window.join.findings.ask_gpu = workshop.gpu
     for report in (program.window.join.report, program.window.notes.report):
         report.tokens_of = workshop.tokens_of
+    program.window.notes.evaluation.save = workshop.evaluating.save
     program.show()
     return app, program
 

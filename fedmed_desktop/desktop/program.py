@@ -27,12 +27,23 @@ from .frame.settings import SettingsFile
 from .frame.telling import Teller
 from .frame.window import Window
 from .look.theme import Appearance
+from .notes.files import Wish
 from .rounds.demonstration import DemonstrationDialog
-from .trial.choices import TrialWish, request_for
+from .trial.choices import TrialWish, evaluation_for, request_for
 from .work.desk import Desk
 from .work.engine import Engine
 from .work.log import catch_faults, log, log_event
-from .work.news import DemoScored, Item, Measured, Paused, Problem, ReadingShown, SessionEnded, SessionStarted
+from .work.news import (
+    DemoScored,
+    EvaluationShown,
+    Item,
+    Measured,
+    Paused,
+    Problem,
+    ReadingShown,
+    SessionEnded,
+    SessionStarted,
+)
 from .work.requests import JoinRequest
 from .work.sessions import Backend
 from .work.tasks import end as end_tasks
@@ -107,6 +118,8 @@ class Program(QObject):
         window.approvals.try_requested.connect(window.show_trial_of)
         window.trial.read_requested.connect(self._read)
         window.trial.stop_requested.connect(engine.stop_reading)
+        window.notes.evaluation_requested.connect(self._evaluate)
+        window.notes.evaluation.stop_wanted.connect(engine.stop_evaluating)
         engine.closed.connect(self._closed)
         self.appearance.changed.connect(window.show_now)
 
@@ -221,6 +234,16 @@ class Program(QObject):
         except UserFacingError as error:  # the chosen adapter is no longer here; the left side is hardly ever one
             self.engine.failed_to_read(("right", "left") if wish.right else ("left",), error)
 
+    @Slot(object)
+    def _evaluate(self, wish: Wish) -> None:
+        """The notes that are shown, with the federation's adapter where there is one."""
+        notes, types_map = Path(wish.notes), Path(wish.types_map) if wish.types_map else None
+        try:
+            held = self.engine.blob, self.engine.own()
+            self.engine.evaluate(evaluation_for(notes, types_map, self.desk, DemoOptions().model, *held))
+        except UserFacingError as error:
+            self._trouble(error)
+
     @Slot()
     def _open_log(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.log_path)))
@@ -268,7 +291,9 @@ class Program(QObject):
                 self._join_wanted()
             case SessionStarted() if self.demonstration:
                 self.demonstration.hide()  # nothing else can begin now
-            case Record() | Measured() | ReadingShown() | DemoScored() | SessionStarted() | Paused():
+            case (
+                Record() | Measured() | ReadingShown() | EvaluationShown() | DemoScored() | SessionStarted() | Paused()
+            ):
                 pass
             case _:
                 self._happened(item)

@@ -347,6 +347,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>On %n note(s); in brackets the 95 % interval of each score.</source>
+        <translation>
+            <numerusform>On one note.</numerusform>
+            <numerusform>On %n notes; in brackets the 95 % interval of each score.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>The adapter trained on %n example note(s) of {site} is waiting.</source>
         <translation>
             <numerusform>The adapter trained on %n example note of {site} is waiting.</numerusform>

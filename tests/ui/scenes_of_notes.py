@@ -14,10 +14,12 @@ from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.notes.files import Looked, Progress, Wish, look_through
 from fedmed_desktop.desktop.notes.page import NotesPage
 from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import EvaluatedRow, EvaluationShown
 from fedmed_desktop.resources import resource
+from fedmed_desktop.scores import TaskName
 from fedmed_desktop.training.token_count import token_counter
 from tests.parts.scene import phase
-from tests.ui.scenes import Scene
+from tests.ui.scenes import Scene, settle
 from tests.ui.scenes_of_rounds import nobody, told
 
 Act = Callable[[Window, Desk], QDialog | None]
@@ -93,12 +95,50 @@ def _of_others(found: Callable[[], Looked] | None, name: str = "ward_7.jsonl", r
     return act
 
 
+_KEYS: tuple[tuple[TaskName, str, str, float, float, bool, int], ...] = (
+    ("entities", "strict", "all", 0.41, 0.69, True, 402),
+    ("entities", "lenient", "all", 0.52, 0.78, True, 402),
+    ("entities", "strict", "drug", 0.48, 0.74, True, 190),
+    ("entities", "strict", "problem", 0.35, 0.64, True, 212),
+    ("relations", "strict", "all", 0.12, 0.44, True, 160),
+    ("codes", "strict", "all", 0.21, 0.24, False, 96),
+    ("codes", "mean", "recall@10 category", 0.44, 0.52, True, 60),
+)
+
+
+def evaluated() -> EvaluationShown:
+    rows = tuple(
+        EvaluatedRow(
+            task, measure, name, base, (base - 0.05, base + 0.06), support, other, (other - 0.04, other + 0.05),  # type: ignore[arg-type]
+            round(other - base, 3), clear,
+        )
+        for task, measure, name, base, other, clear, support in _KEYS
+    )  # fmt: skip
+    return EvaluationShown("done", rows=rows, notes=150, documents=150, adapter="Federation, round 2")
+
+
+def _evaluation(shown: EvaluationShown) -> Act:
+    def act(window: Window, desk: Desk) -> QDialog | None:
+        desk.fold([shown])
+        window.notes.evaluation.save = lambda folder: None
+        _own(window, desk)
+        window.notes.show_desk(desk)
+        settle(window)
+        bar = window.notes.verticalScrollBar()
+        bar.setValue(bar.maximum())
+        return None
+
+    return act
+
+
 def notes() -> list[Scene]:
     joined = told(phase("waiting"))
     return [
         Scene("notes", "none", nobody),
         Scene("notes", "looking", nobody, _of_others(None, rows=41_000)),
         Scene("notes", "own", joined, _own),
+        Scene("notes", "evaluating", joined, _evaluation(EvaluationShown("running", 41, 300))),
+        Scene("notes", "evaluated", joined, _evaluation(evaluated())),
         Scene("notes", "troubled", nobody, _of_others(troubled)),
         Scene(
             "notes",

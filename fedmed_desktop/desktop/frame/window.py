@@ -20,7 +20,7 @@ from ..look.icons import app_icon
 from ..notes.page import NotesPage
 from ..rounds.page import RoundsPage
 from ..rounds.status import status
-from ..trial.choices import BLOB
+from ..trial.choices import BLOB, best_adapter
 from ..trial.page import TrialPage
 from ..widgets import Banner, NavigationBar, NavigationButton
 from ..work.desk import Desk, utc_now
@@ -60,6 +60,7 @@ class Window(QMainWindow):
         self._guide = GuideDialog(self)
         self.join.guide_requested.connect(self.show_guide)
         self.rounds.guide_requested.connect(self.show_guide_at)
+        self.notes.adapter_of = lambda desk: best.label if (best := best_adapter(desk)) else ""
         self.notes.guide_requested.connect(self.show_guide_at)
         self.join.report.help_requested.connect(self.show_guide_to_notes)
         self._about = AboutDialog(self)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
@@ -12,6 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from ..widgets import Button, Caption, EmptyState, Flow, Heading, LinkButton, PageBase, Sentence
 from ..work.desk import Desk
 from .checking import CheckedNotes
+from .evaluation_card import EvaluationCard
 from .files import Wish
 
 
@@ -19,6 +21,7 @@ class NotesPage(PageBase):
     """The notes of the site that has joined are looked at once they are first shown, and when somebody asks again."""
 
     guide_requested = Signal(str)
+    evaluation_requested = Signal(object)  # Wish
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -42,6 +45,8 @@ class NotesPage(PageBase):
         self.file = Button(self.tr("Other file…"))
         self.own = LinkButton(self.tr("This site's notes"))
         self.buttons = Flow(self.again, self.folder, self.file, self.own)
+        self.evaluation = EvaluationCard()
+        self.adapter_of: Callable[[Desk], str] = lambda desk: ""
         self._here = Caption(
             self.tr("Shown on this screen only. Rows are named by file and number, their words are not shown."),
             wrap=True,
@@ -52,7 +57,7 @@ class NotesPage(PageBase):
         head.addWidget(Heading(self.tr("Notes")))
         head.addWidget(self.source)
         self.column.content.addLayout(head)
-        for part in (self.buttons, self.empty, self.report, self._here):
+        for part in (self.buttons, self.empty, self.report, self.evaluation, self._here):
             self.add(part)
         self.finish()
         self._show_parts()
@@ -65,10 +70,13 @@ class NotesPage(PageBase):
         self.own.clicked.connect(self.show_own)
         self.report.help_requested.connect(self._help)
         self.report.split_written.connect(self.look_at)
+        self.evaluation.help_requested.connect(self._help)
+        self.evaluation.wanted.connect(self._evaluate)
 
     def show_desk(self, desk: Desk) -> None:
         """Ten times a second; only a change of the session's notes or federation does anything."""
         self._desk = desk
+        self.evaluation.show_evaluation(desk.evaluation, self.adapter_of(desk))
         own = self._own()
         if own is not None and own != self._seen and self.isVisible():
             self._seen = own
@@ -100,13 +108,18 @@ class NotesPage(PageBase):
         if self.report.wish is not None:
             self._look(self.report.wish)
 
+    @Slot()
+    def _evaluate(self) -> None:
+        if self.report.wish is not None:
+            self.evaluation_requested.emit(self.report.wish)
+
     def _look(self, wish: Wish) -> None:
         self.report.look(wish)
         self._show_parts()
 
     def _show_parts(self) -> None:
         wish, own = self.report.wish, self._own()
-        for part in (self.buttons, self.report, self._here):
+        for part in (self.buttons, self.report, self.evaluation, self._here):
             part.setVisible(wish is not None)
         self.empty.setVisible(wish is None)
         self.own.setVisible(own is not None and wish != own)

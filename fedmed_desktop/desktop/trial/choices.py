@@ -17,7 +17,7 @@ from ...wording import task_name, tr
 from ..look.fields import Choice
 from ..work.desk import Desk
 from ..work.news import Side
-from ..work.requests import AdapterFiles, TrialRequest
+from ..work.requests import AdapterFiles, EvaluationWanted, TrialRequest
 from .adapters import files_of, has_own, is_own_update
 
 # Keys of choices: the base model, an adapter in a folder, one held here by its sha256, and such a one read with this
@@ -99,6 +99,11 @@ def in_plain_words(error: UserFacingError) -> UserFacingError:
     return plain
 
 
+def best_adapter(desk: Desk) -> Choice | None:
+    """The adapter that an evaluation compares with the base: the federation's, unless there is only another."""
+    return next((choice for choice in choices(desk) if choice.key != BASE), None)
+
+
 def request_for(
     wish: TrialWish,
     desk: Desk,
@@ -139,3 +144,18 @@ def request_for(
         question=wish.question,
         options=wish.options,
     )
+
+
+def evaluation_for(
+    notes: Path,
+    types_map: Path | None,
+    desk: Desk,
+    bundled_model: Path,
+    blob: Callable[[str], Path | None],
+    own: Mapping[str, Path],
+) -> EvaluationWanted:
+    """An evaluation with the best adapter that there is. Raises UserFacingError: it is no longer here."""
+    best = best_adapter(desk)
+    found = request_for(TrialWish("", (), best.key if best else BASE, None), desk, bundled_model, blob, own)
+    name = best.label if best else ""
+    return EvaluationWanted(notes, found.model, types_map, found.sides["left"], name, desk.spec)

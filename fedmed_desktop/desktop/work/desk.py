@@ -15,7 +15,18 @@ from ... import events
 from ...federation import FederationSpec
 from ...storage import Entry, Record
 from .curves import Curves
-from .news import DemoScored, Item, Measured, Paused, Problem, ReadingShown, SessionEnded, SessionStarted, Side
+from .news import (
+    DemoScored,
+    EvaluationShown,
+    Item,
+    Measured,
+    Paused,
+    Problem,
+    ReadingShown,
+    SessionEnded,
+    SessionStarted,
+    Side,
+)
 from .progress import Work
 
 # A paused site tells "paused" in place of these; its other phases go on.
@@ -57,6 +68,7 @@ class Desk:
     problems: list[Problem] = field(default_factory=list)
     scored: DemoScored | None = None
     readings: dict[Side, ReadingShown] = field(default_factory=dict)
+    evaluation: EvaluationShown | None = None
 
     def fold(self, items: Iterable[Item]) -> None:
         for item in items:
@@ -82,6 +94,8 @@ class Desk:
                 self.problems.append(item)
             case ReadingShown():
                 self.readings[item.side] = item
+            case EvaluationShown():
+                self.evaluation = item
             case DemoScored():
                 self.scored = item
             case _:

@@ -14,15 +14,15 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from ...demo.settings import DemoOptions, site_folders
 from ...errors import UserFacingError
-from ...federation import Control
+from ...federation import Control, Stopped
 from ...site import TAKE_BACK, Jobs, SiteAgent, Verdict, operating_user
 from ...wording import told, tr
 from .bridge import EventBuffer, Pump
 from .log import log
 from .network import NetworkThread
-from .news import Item, Paused, Problem, ReadingShown, SessionStarted, Side
+from .news import EvaluationShown, Item, Paused, Problem, ReadingShown, SessionStarted, Side
 from .operator import Operator
-from .requests import JoinRequest, TrialRequest
+from .requests import EvaluationWanted, JoinRequest, TrialRequest
 from .sessions import Backend, Session
 from .worker import TrainingThread
 
@@ -47,7 +47,7 @@ class Engine(QObject):
         self._jobs = Jobs(self._training)
         self._operator = Operator()
         self._session: Session | None = None
-        self._reading = Control()
+        self._reading, self._evaluating = Control(), Control()
         self._started = self._closing = self._ended = False
         self.take_back_time = TAKE_BACK
 
@@ -192,6 +192,30 @@ class Engine(QObject):
     def stop_reading(self) -> None:
         self._reading.stop()
 
+    def evaluate(self, wanted: EvaluationWanted) -> None:
+        """Evaluates on notes when the training thread has time for it; an earlier evaluation is stopped."""
+        self.stop_evaluating()
+        control = self._evaluating = Control()
+        self._put(EvaluationShown("waiting"))
+
+        def job() -> None:
+            try:
+                control.check()
+                self._backend.evaluate(wanted, self._put, control)
+            except Stopped:
+                self._put(EvaluationShown("stopped"))
+            except Exception as error:
+                problem = Problem.of(error, traceback.format_exc(), fatal=False)
+                self._put(EvaluationShown("failed", sentence=problem.sentence))
+                if not isinstance(error, UserFacingError):
+                    self._put(problem)
+
+        self._training.submit(job)
+
+    @Slot()
+    def stop_evaluating(self) -> None:
+        self._evaluating.stop()
+
     def blob(self, sha256: str) -> Path | None:
         """Path of an adapter that this site holds, or None."""
         agent = self._session.agent if self._session else None
@@ -208,6 +232,7 @@ class Engine(QObject):
         """Begins the end: work stops at its next step and is saved. `closed` follows; nothing here waits for it."""
         self._closing = True
         self.stop_reading()
+        self.stop_evaluating()
         self.end_session()
         if not self._started:
             QTimer.singleShot(0, self._end)  # not from within: a window cannot be closed while it asks to be

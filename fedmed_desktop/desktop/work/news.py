@@ -110,6 +110,40 @@ class ReadingShown:
 
 
 @dataclass(frozen=True)
+class EvaluatedRow:
+    """One measure of an evaluation, of the base model and, where there is one, of the adapter; `difference` between
+    them, and whether it is beyond chance. Intervals are of 95 %; `support`: what the notes have of it.
+    """
+
+    task: TaskName
+    measure: Literal["strict", "lenient", "unified", "mean"]
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+    support: int
+    adapted: float | None = None
+    adapted_interval: tuple[float, float] | None = None
+    difference: float | None = None
+    is_clear: bool = False
+
+
+@dataclass(frozen=True)
+class EvaluationShown:
+    """How far the evaluation of notes has come: `done` of `total` answers; `sentence` says why it failed. `adapter` is
+    the name of the one beside the base, "" for none.
+    """
+
+    state: Literal["waiting", "loading", "running", "done", "stopped", "failed"]
+    done: int = 0
+    total: int = 0
+    rows: tuple[EvaluatedRow, ...] = ()
+    notes: int = 0
+    documents: int = 0
+    sentence: str = ""
+    adapter: str = ""
+
+
+@dataclass(frozen=True)
 class DemoScored:
     """Strict F1 on test notes: row name -> column (all sites, each site) -> score. What a demonstration came to."""
 
@@ -118,4 +152,15 @@ class DemoScored:
     seconds: float
 
 
-Item = Event | Record | SessionStarted | SessionEnded | Paused | Measured | Problem | ReadingShown | DemoScored
+Item = (
+    Event
+    | Record
+    | SessionStarted
+    | SessionEnded
+    | Paused
+    | Measured
+    | Problem
+    | ReadingShown
+    | EvaluationShown
+    | DemoScored
+)

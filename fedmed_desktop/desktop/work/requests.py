@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...clinical import AnswerForm
 from ...clinical.reading import Lengths
+from ...federation import FederationSpec
 from ...lora.module import Factor
 from ...lora.quantised import Packing
 from ...scores import TaskName
@@ -71,3 +72,17 @@ class TrialRequest:
     modifiers: tuple[str, ...] = ()
     question: str = ""
     options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EvaluationWanted:
+    """Evaluate the base model and, beside it, an adapter (None: the base alone) on notes, as `spec` asks. `name`: what
+    the adapter is called.
+    """
+
+    notes: Path
+    model: Path
+    types_map: Path | None
+    adapter: AdapterFiles | None
+    name: str
+    spec: FederationSpec | None

@@ -49,6 +49,10 @@ def parts(task: TaskName, scores: TaskScores) -> list[Key]:
     return [*types, *sorted(means, key=lambda key: list(_MEANS).index(key.name))]
 
 
+def is_shown_mean(name: str) -> bool:
+    return name in _MEANS
+
+
 def value(scores: Scores, key: Key) -> float | None:
     """In [0, 1]; None where it was not measured."""
     own = scores.tasks.get(key.task)

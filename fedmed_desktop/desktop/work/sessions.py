@@ -18,7 +18,7 @@ from ...errors import UserFacingError
 from ...federation import Control
 from ...site import Approver, Jobs, SiteAgent, operating_user
 from .news import DemoScored, Item, Measured, Problem, SessionEnded
-from .requests import JoinRequest, TrialRequest
+from .requests import EvaluationWanted, JoinRequest, TrialRequest
 
 Put = Callable[[Item], None]
 
@@ -34,7 +34,7 @@ _RECORDED = (
 
 
 class Backend(Protocol):
-    """The work that needs torch. `make_agent`, `prepare_demo` and `read` are called on the training thread."""
+    """The work that needs torch. `make_agent`, `prepare_demo`, `read`, `evaluate` are called on the training thread."""
 
     def make_agent(
         self, request: JoinRequest, approver: Approver, jobs: Jobs, emit: Callable[[events.Event], None]
@@ -54,6 +54,8 @@ class Backend(Protocol):
     ) -> DemoScored: ...
 
     def read(self, request: TrialRequest, put: Put, control: Control) -> None: ...
+
+    def evaluate(self, wanted: EvaluationWanted, put: Put, control: Control) -> None: ...
 
 
 class Session:

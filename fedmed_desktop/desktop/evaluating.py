@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluation of the federation's adapter on a site's notes, beside the base model: for the composition root, which
+hands in the loaded base. The libraries are imported inside functions that the working thread calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from ..clinical import MODIFIERS, Note, apply_types, read_notes, read_relations_map, read_types_map
+from ..clinical.reader import split_path
+from ..federation import Control
+from ..scores import TaskName
+from .trial.files import load
+from .work.news import EvaluatedRow, EvaluationShown
+from .work.requests import EvaluationWanted
+
+if TYPE_CHECKING:
+    from ..evaluation import Comparison, NoteResult, ScoreRow
+    from ..training.preparation import LoadedBase
+
+BASE = "base"
+ADAPTER = "federation"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that an evaluation found, to be written when somebody wants it."""
+
+    about: dict[str, Any]
+    results: dict[str, list[NoteResult]]
+    rows: dict[str, list[ScoreRow]]
+    differences: dict[str, list[Comparison]]
+
+
+class Evaluating:
+    """One evaluation at a time, of which the last one's outcome is kept until the next begins."""
+
+    def __init__(self) -> None:
+        self._outcome: Outcome | None = None
+
+    def run(
+        self, base: LoadedBase, wanted: EvaluationWanted, put: Callable[[EvaluationShown], None], control: Control
+    ) -> None:
+        """On the working thread. Raises Stopped, UserFacingError."""
+        from ..evaluation import EvaluationRequest, compare, evaluate, score_rows, tasks_of
+        from ..evaluation.run import WINDOW
+
+        self._outcome = None
+        put(EvaluationShown("loading"))
+        spec = wanted.spec
+        notes, types, modifiers = _notes(wanted)
+        names = tuple(task for task in spec.tasks if task != "text") if spec else ()
+        form = spec.answer_form if spec else "html"
+        found = tasks_of(notes, (), types, modifiers, form)
+        tasks = [task for task in found if not names or task.name in names] or found
+        loaded = load(wanted.adapter) if wanted.adapter else None
+        results: dict[str, list[NoteResult]] = {}
+        models = {BASE: None, ADAPTER: loaded} if loaded else {BASE: None}
+        for number, (name, sides) in enumerate(models.items()):
+            request = EvaluationRequest(
+                notes,
+                tasks,
+                sides.adapter if sides else None,
+                sides.frozen if sides else None,
+                sides.personal if sides else None,
+                settings=spec.training if spec else WINDOW,
+                prompting=spec.prompt if spec else "plain",
+            )
+
+            def tell(done: int, total: int, number: int = number) -> None:
+                put(EvaluationShown("running", number * total + done, len(models) * total))
+
+            results[name] = evaluate(base, request, tell, control)
+        rows = {name: score_rows(one) for name, one in results.items()}
+        differences = {ADAPTER: compare(results[ADAPTER], results[BASE])} if loaded else {}
+        about = {"version": __version__, "model": str(wanted.model), "notes": str(wanted.notes)}
+        self._outcome = Outcome(about, results, rows, differences)
+        documents = len({one.document for one in results[BASE]})
+        put(
+            EvaluationShown(
+                "done", rows=_rows(rows, differences), notes=len(notes), documents=documents, adapter=wanted.name
+            )
+        )
+
+    def save(self, folder: Path) -> None:
+        """Writes scores and predictions of the last evaluation. Not for the GUI thread. Raises UserFacingError."""
+        from ..evaluation.output import write_evaluation
+
+        if (outcome := self._outcome) is not None:
+            write_evaluation(folder, outcome.about, outcome.results, outcome.rows, outcome.differences)
+
+
+def _notes(wanted: EvaluationWanted) -> tuple[list[Note], tuple[str, ...], tuple[str, ...]]:
+    """Test notes of a site's folder, else its validation notes, else all there are; in the federation's types."""
+    path, spec = wanted.notes, wanted.spec
+    splits = [found for split in ("test", "validation") if path.is_dir() and (found := split_path(path, split))]
+    notes = read_notes(splits[0] if splits else path)
+    beside = (path if path.is_dir() else path.parent) / "types.toml"
+    file = wanted.types_map or (beside if beside.exists() else None)
+    types_map = read_types_map(file) if file else None
+    if spec is not None:
+        types, modifiers = tuple(spec.types), tuple(spec.modifiers)
+    else:
+        own = set(types_map.values()) if types_map else {entity.type for note in notes for entity in note.entities}
+        types, modifiers = tuple(sorted(own - MODIFIERS)), tuple(sorted(own & MODIFIERS))
+    if not types:
+        return notes, (), ()
+    relations = read_relations_map(file) if file and modifiers else None
+    typed, report = apply_types(notes, types, types_map, modifiers, relations)
+    return typed, report.annotated_types, report.annotated_modifiers
+
+
+def _rows(
+    rows: dict[str, list[ScoreRow]], differences: dict[str, Sequence[Comparison]] | dict[str, list[Comparison]]
+) -> tuple[EvaluatedRow, ...]:
+    """Rows of both models side by side."""
+    adapted = {row.key: row for row in rows.get(ADAPTER, ())}
+    compared = {one.key: one for one in differences.get(ADAPTER, ())}
+    made = []
+    for row in rows[BASE]:
+        other, difference = adapted.get(row.key), compared.get(row.key)
+        task: TaskName = row.key.task
+        made.append(
+            EvaluatedRow(
+                task, row.key.measure, row.key.name, row.value, row.interval, row.support,
+                other.value if other else None, other.interval if other else None,
+                difference.difference if difference else None, bool(difference and difference.is_clear),
+            )
+        )  # fmt: skip
+    return tuple(made)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How good the federation's adapter is on the notes that are shown: a button, progress, the verdict, a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from ...errors import UserFacingError
+from ...wording import told
+from ..widgets import Button, Caption, Flow, Heading, Progress, Sentence, StateLabel, Table, TextTable
+from ..work.news import EvaluationShown
+from ..work.tasks import Task, run_task
+from .evaluation_view import evaluation_view
+from .parts import HelpedCard
+
+Save = Callable[[Path], None]
+
+
+class EvaluationCard(HelpedCard):
+    """`wanted` and `stop_wanted` are what the person wants. `save` writes the last evaluation into a folder."""
+
+    wanted = Signal()
+    stop_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(self.tr("How good the model is on these notes"), parent)
+        self.save: Save | None = None
+        self._shown: EvaluationShown | None = None
+        self._adapter = ""
+        self._task: Task | None = None
+        self.hint = Sentence()
+        self.verdict = Heading(level=3)
+        self.state = StateLabel()
+        self.sentence = Sentence()
+        self.progress = Progress(self.tr("Part of the evaluation that is done"))
+        self.model = TextTable(self)
+        self.table = Table(self.tr("Scores on these notes"), most_rows=40)
+        self.table.setModel(self.model)
+        self.run = Button(self.tr("Evaluate on these notes"), "play")
+        self.stop = Button(self.tr("Stop"), "stop")
+        self.keep = Button(self.tr("Save scores and predictions…"), "folder")
+        self.said = Caption(wrap=True)
+        self.run.clicked.connect(self.wanted)
+        self.stop.clicked.connect(self.stop_wanted)
+        self.keep.clicked.connect(self._ask_folder)
+        for part in (self.hint, self.verdict, self.state, self.sentence, self.progress, self.table):
+            self.add(part)
+        self.add(Flow(self.run, self.stop, self.keep))
+        self.add(self.said)
+        self.show_evaluation(None, "")
+
+    def show_evaluation(self, shown: EvaluationShown | None, adapter: str) -> None:
+        """`adapter`: the name of the one that would be evaluated, "" for the base alone. Only what is new is shown."""
+        if shown is self._shown and adapter == self._adapter and self.hint.text():
+            return
+        self._shown, self._adapter = shown, adapter
+        what = self.tr("The base model and “{adapter}” answer for every note that has labels; both are scored.")
+        alone = self.tr("The base model answers for every note that has labels, and is scored.")
+        rest = self.tr("Test notes are used where there are some. Nothing is sent; it may take minutes to hours.")
+        self.hint.setText(f"{what.format(adapter=adapter) if adapter else alone} {rest}")
+        runs = shown is not None and shown.state in ("waiting", "loading", "running")
+        done = shown is not None and shown.state == "done"
+        self.hint.setVisible(shown is None)
+        self.run.setVisible(not runs)
+        self.run.setText(self.tr("Evaluate again") if shown else self.tr("Evaluate on these notes"))
+        self.stop.setVisible(runs)
+        self.keep.setVisible(done and self.save is not None)
+        self.said.setVisible(False)
+        view = evaluation_view(shown) if shown else None
+        self.verdict.setVisible(done)
+        self.state.setVisible(view is not None and not done)
+        if view:
+            self.verdict.setText(view.verdict)
+            self.state.show_state(view.verdict, view.tone)
+            self.sentence.setText(view.sentence)
+            self.model.show_texts(view.headings, view.rows)
+            if view.share is not None:
+                self.progress.set_share(view.share)
+        self.sentence.setVisible(view is not None and bool(view.sentence))
+        self.progress.setVisible(view is not None and view.share is not None)
+        self.table.setVisible(done)
+
+    # -- saving --------------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _ask_folder(self) -> None:
+        dialog = QFileDialog(self, self.tr("A folder for scores and predictions"))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.fileSelected.connect(self.save_into)
+        dialog.open()
+
+    @Slot(str)
+    def save_into(self, folder: str) -> None:
+        save = self.save
+        if save is not None:
+            self.keep.setEnabled(False)
+            self._task = run_task(self, lambda: _saved(save, folder), self._has_saved, self._failed)
+
+    @Slot(object)
+    def _has_saved(self, problem: str) -> None:
+        self.keep.setEnabled(True)
+        written = self.tr("Saved. The predictions hold words of the notes: keep them at your site.")
+        self.said.setText(problem or written)
+        self.said.setVisible(True)
+
+    @Slot(object)
+    def _failed(self, error: BaseException) -> None:
+        self.keep.setEnabled(True)
+        raise error
+
+
+def _saved(save: Save, folder: str) -> str:
+    """On a thread of the pool: "" or the sentence why it could not be written."""
+    try:
+        save(Path(folder))
+    except (UserFacingError, OSError) as error:
+        return told(error)
+    return ""

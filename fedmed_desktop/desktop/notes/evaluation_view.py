@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An evaluation as it is shown: the verdict in a sentence, then a table with intervals. No Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...wording import together, tr
+from ..work.news import EvaluatedRow, EvaluationShown
+from ..work.scored import Key, headline_name, is_shown_mean, part_name
+
+
+@dataclass(frozen=True)
+class EvaluationView:
+    """`share` of the work that is done, None while that is not known or nothing runs."""
+
+    verdict: str
+    tone: str
+    sentence: str = ""
+    share: float | None = None
+    headings: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+def evaluation_view(shown: EvaluationShown) -> EvaluationView:
+    match shown.state:
+        case "waiting":
+            return EvaluationView(tr("Waiting"), "dim", tr("It begins as soon as this computer has time for it."))
+        case "loading":
+            return EvaluationView(tr("Reading the notes and the model…"), "dim")
+        case "running":
+            share = shown.done / shown.total if shown.total else None
+            said = tr("{done} of {total} answers").format(done=f"{shown.done:,}", total=f"{shown.total:,}")
+            return EvaluationView(tr("Evaluating…"), "dim", said, share)
+        case "stopped":
+            return EvaluationView(tr("Stopped"), "warn", tr("Nothing was kept."))
+        case "failed":
+            return EvaluationView(tr("Not evaluated"), "bad", shown.sentence)
+    return _done(shown)
+
+
+def _done(shown: EvaluationShown) -> EvaluationView:
+    adapter = shown.adapter
+    kept = [row for row in shown.rows if row.measure != "mean" or is_shown_mean(row.name)]
+    kept = [row for row in kept if row.measure != "unified"]
+    compared = any(row.adapted is not None for row in kept)
+    headings = [tr("Measure"), tr("Base model")]
+    headings += [adapter, tr("Difference")] if compared else []
+    rows = tuple(_row(row, compared) for row in kept)
+    verdict, tone = _verdict(kept, adapter) if compared else (tr("The base model was scored."), "ok")
+    on = tr("On %n note(s); in brackets the 95 % interval of each score.", "", shown.notes)
+    few = tr("With one document or patient there are no intervals.") if shown.documents < 2 else ""
+    return EvaluationView(verdict, tone, together(on, few), None, (*headings, tr("In the notes")), rows)
+
+
+def _verdict(rows: list[EvaluatedRow], adapter: str) -> tuple[str, str]:
+    """By the measures of whole tasks: which are better, which worse, beyond chance."""
+    whole = [row for row in rows if row.name == "all" and row.measure == "strict"]
+    whole += [row for row in rows if row.task == "summaries"]
+    better = [row for row in whole if row.is_clear and (row.difference or 0) > 0]
+    worse = [row for row in whole if row.is_clear and (row.difference or 0) < 0]
+    names = ", ".join(dict.fromkeys(headline_name(row.task, several=True) for row in worse or better))
+    if worse:
+        return tr("{adapter} is worse than the base model: {tasks}.").format(adapter=adapter, tasks=names), "bad"
+    if better:
+        return tr("{adapter} is better than the base model: {tasks}.").format(adapter=adapter, tasks=names), "ok"
+    return tr("No difference beyond chance between {adapter} and the base model.").format(adapter=adapter), "warn"
+
+
+def _row(row: EvaluatedRow, compared: bool) -> tuple[str, ...]:
+    cells = [_name(row), _with_interval(row.value, row.interval)]
+    if compared:
+        cells.append(_with_interval(row.adapted, row.adapted_interval) if row.adapted is not None else "–")
+        word = (tr("higher") if (row.difference or 0) > 0 else tr("lower")) if row.is_clear else tr("not clear")
+        cells.append(f"{row.difference:+.2f} · {word}".replace("-", "−") if row.difference is not None else "–")
+    return (*cells, f"{row.support:,}")
+
+
+def _name(row: EvaluatedRow) -> str:
+    if row.measure == "mean":
+        return f"\u2003{part_name(Key(row.task, 'mean', row.name))}"
+    name = headline_name(row.task, several=True)
+    if row.name != "all":
+        name = f"\u2003{part_name(Key(row.task, 'type', row.name))}"
+    if row.measure != "lenient":
+        return name
+    return tr("{measure}, categories" if row.task == "codes" else "{measure}, lenient").format(measure=name)
+
+
+def _with_interval(value: float, interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return f"{value:.2f}"
+    return tr("{value} ({low} to {high})").format(
+        value=f"{value:.2f}", low=f"{interval[0]:.2f}", high=f"{interval[1]:.2f}"
+    )
