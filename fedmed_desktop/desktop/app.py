@@ -157,10 +157,12 @@ class Workshop:
 
     def evaluate(self, wanted: EvaluationWanted, put: Put, control: Control) -> None:
         """On the training thread. Raises Stopped, UserFacingError."""
+        from ..evaluation import evaluate
         from ..training.base import resolve_model
 
+        base = self._base(resolve_model(str(wanted.model)))
         try:
-            self.evaluating.run(self._base(resolve_model(str(wanted.model))), wanted, put, control)
+            self.evaluating.run(lambda request, tell: evaluate(base, request, tell, control), wanted, put)
         except UserFacingError as error:
             plain = in_plain_words(error)
             raise plain from plain.__cause__

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evaluation of the federation's adapter on a site's notes, beside the base model: for the composition root, which
-hands in the loaded base. The libraries are imported inside functions that the working thread calls."""
+hands in what the loaded base answers. The libraries are imported inside functions that the working thread calls."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..clinical import MODIFIERS, Note, apply_types, read_notes, read_relations_map, read_types_map
 from ..clinical.reader import split_path
-from ..federation import Control
 from ..scores import TaskName
 from .trial.files import load
 from .work.news import EvaluatedRow, EvaluationShown
 from .work.requests import EvaluationWanted
 
 if TYPE_CHECKING:
-    from ..evaluation import Comparison, NoteResult, ScoreRow
-    from ..training.preparation import LoadedBase
+    from ..evaluation import Comparison, EvaluationRequest, NoteResult, ScoreRow
+
+    Answers = Callable[[EvaluationRequest, Callable[[int, int], None]], list[NoteResult]]
+    """An evaluation of a loaded base, told how far it is; may raise Stopped."""
 
 BASE = "base"
 ADAPTER = "federation"
@@ -42,11 +43,9 @@ class Evaluating:
     def __init__(self) -> None:
         self._outcome: Outcome | None = None
 
-    def run(
-        self, base: LoadedBase, wanted: EvaluationWanted, put: Callable[[EvaluationShown], None], control: Control
-    ) -> None:
+    def run(self, answers: Answers, wanted: EvaluationWanted, put: Callable[[EvaluationShown], None]) -> None:
         """On the working thread. Raises Stopped, UserFacingError."""
-        from ..evaluation import EvaluationRequest, compare, evaluate, score_rows, tasks_of
+        from ..evaluation import EvaluationRequest, compare, score_rows, tasks_of
         from ..evaluation.run import WINDOW
 
         self._outcome = None
@@ -74,7 +73,7 @@ class Evaluating:
             def tell(done: int, total: int, number: int = number) -> None:
                 put(EvaluationShown("running", number * total + done, len(models) * total))
 
-            results[name] = evaluate(base, request, tell, control)
+            results[name] = answers(request, tell)
         rows = {name: score_rows(one) for name, one in results.items()}
         differences = {ADAPTER: compare(results[ADAPTER], results[BASE])} if loaded else {}
         about = {"version": __version__, "model": str(wanted.model), "notes": str(wanted.notes)}
