@@ -261,11 +261,18 @@ def test_that_rows_after_a_bad_one_are_still_read(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("honest", [True, False])
 def test_that_a_bomb_of_a_workbook_is_refused_before_it_is_unpacked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    honest: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedmed_desktop.clinical.readers.tables._MOST_UNPACKED", 1000)
-    write_workbook(tmp_path / "n.xlsx", {"A": [["text"], ["x" * 2000]]})
+    monkeypatch.setattr("fedmed_desktop.clinical.readers.tables._MOST_UNPACKED", 100_000)
+    write_workbook(tmp_path / "n.xlsx", {"A": [["text"], ["x" * 200_000]]})
+    if not honest:  # each part says that it is of ten bytes
+        data = bytearray((tmp_path / "n.xlsx").read_bytes())
+        for mark, place in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):
+            for found in re.finditer(re.escape(mark), bytes(data)):
+                data[found.start() + place : found.start() + place + 4] = (10).to_bytes(4, "little")
+        (tmp_path / "n.xlsx").write_bytes(data)
     with pytest.raises(UserFacingError, match="unpacked it is over"):
         list(reader_for(tmp_path / "n.xlsx").read(tmp_path / "n.xlsx"))
 

@@ -66,7 +66,8 @@ def test_that_an_option_printed_twice_is_right_both_times() -> None:
 def test_that_only_notes_with_a_right_answer_or_a_summary_are_taught() -> None:
     open_question = Note(id="o", text="Which?", options=("A", "B"))
     assert [Questions().labelled(note) for note in (ABOUT, ALONE, open_question, VISIT)] == [True, True, False, False]
-    assert [Summaries().labelled(note) for note in (ABOUT, VISIT)] == [False, True]
+    empty = VISIT.model_copy(update={"summary": " \n"})  # nothing to learn from, and nothing that could be found
+    assert [Summaries().labelled(note) for note in (ABOUT, VISIT, empty)] == [False, True, False]
     others = ABOUT.model_copy(update={"tasks": ("entities",)})
     assert not Questions().labelled(others)
     assert Questions().taught_by([VISIT, ABOUT]) and not Questions().taught_by([VISIT])

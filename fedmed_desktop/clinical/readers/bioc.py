@@ -264,18 +264,26 @@ def _filled(document: dict[str, Any]) -> dict[str, Any]:
     if "passages" not in document:
         raise ValueError("it has no passages")
     for kind, part in _parts(document):
-        part.setdefault("infons", {})
+        _check_kinds(part)
         for key in _LISTS[kind]:
             part.setdefault(key, [])
         for annotation in part["annotations"]:
-            annotation.setdefault("infons", {})
+            _check_kinds(annotation)
             annotation.setdefault("text", None)
         for relation in part["relations"]:
-            relation.setdefault("infons", {})
+            _check_kinds(relation)
             relation.setdefault("nodes", [])
             relation.setdefault("id", None)
+            for node in relation["nodes"]:
+                node.setdefault("role", "")
     document.setdefault("id", None)
     return document
+
+
+def _check_kinds(part: dict[str, Any]) -> None:
+    """Raises TypeError where infons or text are of another kind, which the library would let through."""
+    if not isinstance(part.setdefault("infons", {}), dict) or not isinstance(part.get("text"), str | None):
+        raise TypeError
 
 
 def _parts(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

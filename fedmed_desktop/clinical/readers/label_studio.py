@@ -7,7 +7,7 @@ Of a task that several people annotated, the annotation marked as ground truth i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from .json_values import Row
 from .mentions import Link, Marked
@@ -103,7 +103,7 @@ def _mentions(region: dict[str, Any], number: int) -> Iterator[Mention]:
             labels = next((more[key] for key in _LABELS if key in more), None)
             words = more.get("text")
             name = str(name_of(region.get("id", f"T{number}")))
-            if isinstance(labels, list) and all(isinstance(label, str) for label in labels):
+            if _are_labels(labels):
                 for at, label in enumerate(labels):
                     known = words if isinstance(words, str) else None
                     yield Mention(name if at == 0 else f"{name}/{at + 1}", start, end, label, known)
@@ -111,10 +111,14 @@ def _mentions(region: dict[str, Any], number: int) -> Iterator[Mention]:
     raise Refused("malformed", f"region {number} lacks a number start or end, or its labels")
 
 
+def _are_labels(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(label, str) for label in value)
+
+
 def _links(relation: dict[str, Any], number: int) -> Iterator[Link]:
     labels = relation.get("labels") or ["related"]
     match relation:
-        case {"from_id": str(head), "to_id": str(tail)} if all(isinstance(label, str) for label in labels):
+        case {"from_id": str(head), "to_id": str(tail)} if _are_labels(labels):
             direction = relation.get("direction", "right")
             for label in labels:
                 if direction in ("right", "bi"):
@@ -122,7 +126,7 @@ def _links(relation: dict[str, Any], number: int) -> Iterator[Link]:
                 if direction in ("left", "bi"):
                     yield Link(tail, head, label)
             return
-    raise Refused("malformed", f"relation {number} lacks from_id or to_id")
+    raise Refused("malformed", f"relation {number} lacks from_id or to_id, or its labels are no list of words")
 
 
 LABEL_STUDIO: Final = Shape("Label Studio", _fits, _marked, frozenset(_READ))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ _WORKBOOKS: Final = (".xlsx", ".xlsm", ".xlsb", ".xls")
 TABLE_SUFFIXES: Final = (*SUFFIXES, *_PARQUET, *_WORKBOOKS)
 _ZIPPED: Final = (".xlsx", ".xlsm", ".xlsb")
 _MOST_UNPACKED: Final = 2**30
+_MOST_PACKED: Final = 1032  # bytes in one, the most that this way of packing can do
+_PIECE: Final = 2**20
 _BATCH: Final = 1000
 _MOST_ABOVE: Final = 20
 _MOST_UNREAD: Final = 100
@@ -192,13 +195,25 @@ def _bounded(path: Path) -> None:
             file.seek(0)
             if path.name.lower().endswith(_ZIPPED) and zipfile.is_zipfile(file):
                 with zipfile.ZipFile(file) as packed:
-                    unpacked = sum(part.file_size for part in packed.infolist())
-                if unpacked > _MOST_UNPACKED:
-                    raise unreadable(path.name, f"unpacked it is over {_MOST_UNPACKED // 2**30} GB; save it as CSV")
-    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+                    if _unpacks_to_more(packed, path.stat().st_size):
+                        raise unreadable(path.name, f"unpacked it is over {_MOST_UNPACKED // 2**30} GB; save it as CSV")
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError):
         raise unreadable(path.name, "it is not an Excel workbook, or damaged") from None
     except OSError as error:
         raise unreadable(path.name, reason_of(error), retryable=True) from None
+
+
+def _unpacks_to_more(packed: zipfile.ZipFile, size: int) -> bool:
+    """True if its parts are too large, whatever they say about themselves: a hostile file says what it likes."""
+    unpacked = sum(part.file_size for part in packed.infolist())
+    if size * _MOST_PACKED > _MOST_UNPACKED:
+        unpacked = 0
+        for part in packed.infolist():
+            part.file_size = _MOST_UNPACKED + 2 * _PIECE  # more than is looked at
+            with packed.open(part) as stream:
+                while unpacked <= _MOST_UNPACKED and (piece := stream.read(_PIECE)):
+                    unpacked += len(piece)
+    return unpacked > _MOST_UNPACKED
 
 
 def _excel_reason(message: str) -> str:

@@ -33,7 +33,7 @@ class Summaries:
         return any(self.labelled(note) for note in notes)
 
     def labelled(self, note: Note) -> bool:
-        return note.summary is not None and (note.tasks is None or self.name in note.tasks)
+        return bool((note.summary or "").strip()) and (note.tasks is None or self.name in note.tasks)
 
     def teach(self, note: Note, max_chars: int) -> list[Asked]:
         """One input. A longer text loses its middle, but never so much that the summary is longer than what is left:
