@@ -44,6 +44,11 @@ class CheckedNotes(NotesReport):
     def busy(self) -> bool:
         return self._task is not None
 
+    @property
+    def has_notes(self) -> bool:
+        """Whether notes were found."""
+        return self._found is not None and self._found.view is not None
+
     def look(self, wish: Wish) -> None:
         """Looks through these notes; an earlier look that still goes on is stopped."""
         self.stop()

@@ -70,6 +70,7 @@ class NotesPage(PageBase):
         self.own.clicked.connect(self.show_own)
         self.report.help_requested.connect(self._help)
         self.report.split_written.connect(self.look_at)
+        self.report.looked.connect(self._show_evaluation)
         self.evaluation.help_requested.connect(self._help)
         self.evaluation.wanted.connect(self._evaluate)
 
@@ -77,6 +78,7 @@ class NotesPage(PageBase):
         """Ten times a second; only a change of the session's notes or federation does anything."""
         self._desk = desk
         self.evaluation.show_evaluation(desk.evaluation, self.adapter_of(desk))
+        self._show_evaluation()
         own = self._own()
         if own is not None and own != self._seen and self.isVisible():
             self._seen = own
@@ -109,6 +111,11 @@ class NotesPage(PageBase):
             self._look(self.report.wish)
 
     @Slot()
+    def _show_evaluation(self) -> None:
+        """Where there are notes to evaluate on; one that was begun stays in sight."""
+        self.evaluation.setVisible(self.report.has_notes or self._desk.evaluation is not None)
+
+    @Slot()
     def _evaluate(self) -> None:
         if self.report.wish is not None:
             self.evaluation_requested.emit(self.report.wish)
@@ -119,9 +126,10 @@ class NotesPage(PageBase):
 
     def _show_parts(self) -> None:
         wish, own = self.report.wish, self._own()
-        for part in (self.buttons, self.report, self.evaluation, self._here):
+        for part in (self.buttons, self.report, self._here):
             part.setVisible(wish is not None)
         self.empty.setVisible(wish is None)
+        self._show_evaluation()
         self.own.setVisible(own is not None and wish != own)
         if wish is None:
             self.source.setText("")
