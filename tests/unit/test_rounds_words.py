@@ -234,7 +234,7 @@ def test_that_of_several_tasks_each_is_told_by_its_own_name_and_measure(tmp_path
     site.close()
     found = improved(site.desk)
     assert [change.label.removesuffix(", on your notes") for change in found.own] == [
-        "Entities F1", "Modifiers F1", "ICD-10 codes F1", "Summaries, ROUGE",
+        "Entities F1", "Modifiers F1", "ICD-10 codes F1", "Summary ROUGE",
     ]  # fmt: skip
     assert not found.is_f1 and found.more_types == 5
     worth = [line.name.strip() for line in sheet(entry, site.desk).worth]

@@ -150,6 +150,8 @@ class Series:
             own = parts(task, both[task])
             if several or not any(key.kind == "type" for key in own):
                 named.append((Key(task, "all"), headline_name(task, several=several)))
+            if several and both[task].strict:
+                own = [key for key in own if key.kind == "type"]  # the narrow card has no room for more
             named += [(key, f"{INDENT}{part_name(key)}" if several else part_name(key)) for key in own]
         scored = [(name, _known_value(before, key), _known_value(after, key)) for key, name in named]
         return last, scored, is_f1(both)

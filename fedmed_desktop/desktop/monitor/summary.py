@@ -10,6 +10,7 @@ import numpy as np
 
 from ...wording import later, tr
 from ...wording.sizes import percent_of
+from ..charts.columns import NAN
 from ..charts.scales import Axis, number
 from ..work.curves import DRIFTS
 from ..work.desk import Desk
@@ -77,7 +78,7 @@ def figures(series: Series, full: int | None = None) -> Figures:
         moved=Figure(f"{up / 1e6:,.1f} / {down / 1e6:,.1f}", "MB", _beside_model(up + down, full)),
         rate=Figure(number(rate)) if math.isfinite(rate) else Figure("–"),
         scores_name=name.format(n=round_number),
-        scores=tuple((measure, _gain(before, after)) for measure, before, after in scores),
+        scores=tuple((measure, _gain(before if all_f1 else NAN, after, before)) for measure, before, after in scores),
     )
 
 
@@ -85,9 +86,10 @@ def _beside_model(moved: int, full: int | None) -> str:
     return tr("{share} of the full model").format(share=percent_of(moved, full)) if full and moved else ""
 
 
-def _gain(before: float, after: float) -> str:
+def _gain(before: float, after: float, known: float) -> str:
+    """Before and after; the last that is known where one is missing, or where there is no room for both."""
     if math.isnan(after):
-        return f"{before:.2f}"
+        return f"{known:.2f}"
     return f"{after:.2f}" if math.isnan(before) else f"{before:.2f} → {after:.2f}"
 
 

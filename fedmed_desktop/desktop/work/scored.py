@@ -30,7 +30,7 @@ _BESIDE: Final[dict[TaskName, str]] = {
     "relations": later("Modifiers F1"),
     "codes": later("ICD-10 codes F1"),
     "questions": later("Questions, right"),
-    "summaries": later("Summaries, ROUGE"),
+    "summaries": later("Summary ROUGE"),
 }
 
 
