@@ -14,7 +14,6 @@ from ..scores import TASKS
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..clinical import Note
     from ..evaluation import Comparison, NoteResult, ScoreRow
     from ..federation import FederationSpec
 
@@ -28,6 +27,7 @@ def run(argv: list[str]) -> int:
     from rich.console import Console
 
     from ..evaluation import EvaluationRequest, compare, evaluate, score_rows, tasks_of
+    from ..evaluation.notes import labelled_notes
     from ..evaluation.run import WINDOW
     from ..lora.load import load_adapter
     from ..training.base import resolve_model
@@ -36,7 +36,7 @@ def run(argv: list[str]) -> int:
     console = Console()
     spec = _spec(options.federation)
     adapters = {name: load_adapter(path) for name, path in _named(options.adapter).items()}
-    notes, types, modifiers = _notes(options, spec)
+    notes, types, modifiers = labelled_notes(options.notes, spec, options.types_file)
     form = spec.answer_form if spec else options.answer_form
     tasks = tasks_of(notes, tuple(options.task or (spec.tasks if spec else ())), types, modifiers, form)
     if options.end_to_end and not {"entities", "relations"} <= {task.name for task in tasks}:
@@ -111,35 +111,6 @@ def _named(paths: Sequence[Path]) -> dict[str, Path]:
     if len(set(names)) < len(names):
         raise UserFacingError("evaluation.adapter_twice", name=next(n for n in names if names.count(n) > 1))
     return dict(zip(names, paths, strict=True))
-
-
-def _notes(
-    options: argparse.Namespace, spec: FederationSpec | None
-) -> tuple[list[Note], tuple[str, ...], tuple[str, ...]]:
-    """The notes in the types that are asked for, these types and modifiers: the federation's, or the notes' own."""
-    from ..clinical import MODIFIERS, apply_types, read_relations_map, read_types_map
-    from ..clinical.reader import read_notes, split_path
-
-    path: Path = options.notes
-    splits = [found for split in ("test", "validation") if path.is_dir() and (found := split_path(path, split))]
-    notes = read_notes(splits[0] if splits else path)
-    beside = (path if path.is_dir() else path.parent) / "types.toml"
-    file = options.types_file or (beside if beside.exists() else None)
-    types_map = read_types_map(file) if file else None
-    if spec is not None:
-        types, modifiers = spec.types, spec.modifiers
-    else:
-        own = set((types_map or _own_types(notes)).values())
-        types, modifiers = tuple(sorted(own - MODIFIERS)), tuple(sorted(own & MODIFIERS))
-    if not types:
-        return notes, (), ()
-    relations_map = read_relations_map(file) if file and modifiers else None
-    typed, report = apply_types(notes, types, types_map, modifiers, relations_map)
-    return typed, report.annotated_types, report.annotated_modifiers
-
-
-def _own_types(notes: Sequence[Note]) -> dict[str, str]:
-    return {entity.type: entity.type for note in notes for entity in note.entities}
 
 
 def _print(

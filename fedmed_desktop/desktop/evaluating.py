@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..clinical import MODIFIERS, Note, apply_types, read_notes, read_relations_map, read_types_map
-from ..clinical.reader import split_path
 from ..scores import TaskName
 from .trial.files import load
 from .work.news import EvaluatedRow, EvaluationShown
@@ -46,12 +44,13 @@ class Evaluating:
     def run(self, answers: Answers, wanted: EvaluationWanted, put: Callable[[EvaluationShown], None]) -> None:
         """On the working thread. Raises Stopped, UserFacingError."""
         from ..evaluation import EvaluationRequest, compare, score_rows, tasks_of
+        from ..evaluation.notes import labelled_notes
         from ..evaluation.run import WINDOW
 
         self._outcome = None
         put(EvaluationShown("loading"))
         spec = wanted.spec
-        notes, types, modifiers = _notes(wanted)
+        notes, types, modifiers = labelled_notes(wanted.notes, spec, wanted.types_map)
         names = tuple(task for task in spec.tasks if task != "text") if spec else ()
         form = spec.answer_form if spec else "html"
         found = tasks_of(notes, (), types, modifiers, form)
@@ -91,26 +90,6 @@ class Evaluating:
 
         if (outcome := self._outcome) is not None:
             write_evaluation(folder, outcome.about, outcome.results, outcome.rows, outcome.differences)
-
-
-def _notes(wanted: EvaluationWanted) -> tuple[list[Note], tuple[str, ...], tuple[str, ...]]:
-    """Test notes of a site's folder, else its validation notes, else all there are; in the federation's types."""
-    path, spec = wanted.notes, wanted.spec
-    splits = [found for split in ("test", "validation") if path.is_dir() and (found := split_path(path, split))]
-    notes = read_notes(splits[0] if splits else path)
-    beside = (path if path.is_dir() else path.parent) / "types.toml"
-    file = wanted.types_map or (beside if beside.exists() else None)
-    types_map = read_types_map(file) if file else None
-    if spec is not None:
-        types, modifiers = tuple(spec.types), tuple(spec.modifiers)
-    else:
-        own = set(types_map.values()) if types_map else {entity.type for note in notes for entity in note.entities}
-        types, modifiers = tuple(sorted(own - MODIFIERS)), tuple(sorted(own & MODIFIERS))
-    if not types:
-        return notes, (), ()
-    relations = read_relations_map(file) if file and modifiers else None
-    typed, report = apply_types(notes, types, types_map, modifiers, relations)
-    return typed, report.annotated_types, report.annotated_modifiers
 
 
 def _rows(

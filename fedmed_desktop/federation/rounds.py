@@ -13,6 +13,7 @@ from datetime import datetime
 from .. import events
 from .actions import Acknowledge, Combine, Offer, Reject, Step
 from .deadlines import ends, passed
+from .foreign import has_foreign_names
 from .inputs import (
     AwaitsApproval,
     Input,
@@ -172,7 +173,7 @@ class Rounds:
         plan = state.plans[site]
         if update.report.kind != plan.kind or update.parts.keys() != plan.parts:
             return "update.wrong_parts"
-        if self._types(update) - set(self.spec.types):
+        if has_foreign_names(update.report, self.spec):
             return "update.foreign_type"
         if update.report.histogram and self.spec.share.histogram == "none":
             return "update.unshared_histogram"
@@ -302,10 +303,3 @@ class Rounds:
         state.phase = "finished"
         state.evaluation = {site: update.report for site, update in sorted(state.updates.items())}
         step.events.append(events.FederationFinished(time=now, site="", round=state.round, adapter=state.start))
-
-    def _types(self, update: Update) -> set[str]:
-        """Entity types in the report's scores and histogram; unknown ones would shift every other site's drift."""
-        report = update.report
-        counted = report.histogram if self.spec.share.histogram == "types" else {}
-        scores = (report.scores_before["entities"], report.scores_after["entities"])
-        return {*counted, *(name for one in scores for name in (*one.strict, *one.lenient))}

@@ -25,6 +25,7 @@ class Report(Frozen):
     """Every scalar of an update; guide/leaves.md lists exactly these.
 
     Losses are nats per supervised token on the site's own validation notes; norms are Frobenius norms of delta W.
+    `notes` were learned from, or scored: those without a label for any task weigh nothing.
     `supervised_tokens` counts the labels of one pass over the training notes (Fed-MedLoRA's weight).
     `shared_loss` is the loss of the site's own model, after training, on the specification's shared notes.
     `histogram` counts training notes by specialty, or entities by type, if the specification shares that.

@@ -55,11 +55,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples made of a list of notes. `split` notes were cut into windows, `shortened` ones are asked about without
-    a part of their text; pieces `left_out` did not fit even so.
+    """Examples made of a list of notes, of which so many `notes` gave any.
+
+    `split` notes were cut into windows, `shortened` ones are asked about without a part of their text; pieces
+    `left_out` did not fit even so.
     """
 
     items: tuple[Example, ...]
+    notes: int = 0
     sources: tuple[Source, ...] = ()
     split: int = 0
     shortened: int = 0
@@ -115,7 +118,7 @@ class Encoder:
         items: list[Example] = []
         sources: list[Source] = []
         left_out: list[Note] = []
-        split = shortened = 0
+        used = split = shortened = 0
 
         def add(pieces: list[Example]) -> bool:
             items.extend(piece for piece in pieces if len(piece) <= max_tokens)
@@ -123,6 +126,7 @@ class Encoder:
             return len(pieces) > 1
 
         for note in notes:
+            before = len(items)
             if not self._tasks:
                 split += add(self._text(note, max_tokens))
             cut = short = False
@@ -133,9 +137,10 @@ class Encoder:
                     cut |= add(pieces)
                     short |= any(piece.asked.left_off for piece in pieces if len(piece) <= max_tokens)
                     sources.append(Source(task, note, start, len(items)))
+            used += len(items) > before
             split += cut
             shortened += short
-        return Examples(tuple(items), tuple(sources), split, shortened, tuple(left_out))
+        return Examples(tuple(items), used, tuple(sources), split, shortened, tuple(left_out))
 
     def _pieces(self, task: Task, note: Note, max_tokens: int, reading: bool) -> list[Example]:
         def made(room: int) -> list[Example]:

@@ -153,7 +153,7 @@ class SiteTrainer:
 
         job.enter("measuring")
         report = Report(
-            notes=len(self._notes.train),
+            notes=train.notes,
             supervised_tokens=train.supervised(plan.training.loss_on),
             steps=trained.steps,
             train_loss=trained.mean_loss,
@@ -172,7 +172,7 @@ class SiteTrainer:
             name: Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob)) for name, blob in trained.blobs.items()
         }
         update = Update(round=plan.round, parts=parts, report=self._told(report))
-        found = evidence(plan, trained.adapters.shared, report, len(self._split("validation")))
+        found = evidence(plan, trained.adapters.shared, report, validation.notes)
         return LocalResult(update, trained.blobs, found, trained.own)
 
     def evaluate(self, plan: Plan, given: Given, emit: Emit, control: Control) -> LocalResult:
@@ -187,7 +187,7 @@ class SiteTrainer:
         final = self._evaluate(job, examples, "final", split)
         report = Report(
             kind="evaluate",
-            notes=len(self._split(split)),
+            notes=examples.notes,
             supervised_tokens=examples.supervised(plan.training.loss_on),
             loss_after=final.loss,
             scores_after=final.scores,

@@ -25,7 +25,8 @@ SENTENCES: Final = {
     "spec.missing": "There is no federation specification at {path}. Write one with --new-federation.",
     "spec.unreadable": "The federation specification {path} cannot be read: {reason}.",
     "spec.wrong_key": "{path}: {key}: {reason}. Correct this key and start again.",
-    "update.foreign_type": "The update's report has scores for types that are not part of this federation.",
+    "update.foreign_type": "The update's report has scores for tasks, types or measures that are not part of this "
+    "federation.",
     "update.foreign_module": "The update adapts {module}, which is not part of this federation.",
     "update.missing_module": "The update does not adapt {module}, which is part of this federation.",
     "update.no_shared_loss": "The update's model has no finite loss on the coordinator's notes, so it cannot be "

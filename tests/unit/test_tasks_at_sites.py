@@ -108,3 +108,12 @@ def test_that_an_operator_is_told_once_of_what_is_not_learned_and_of_what_is_not
     assert len(told) == 2
     assert "too long to be read at once: 1." in told[0] and "128 tokens" in told[0]
     assert "No validation note has labels for questions, summaries" in told[1]
+
+
+def test_that_notes_without_any_label_do_not_weigh(loaded: LoadedBase, tiny_model: Path, tmp_path: Path) -> None:
+    unread = [{"id": f"u{number}", "text": "Nobody has read this.", "tasks": []} for number in range(5)]
+    trainer = site(tmp_path / "mixed", loaded, question(1), question(2), visit(3), *unread)
+    start = Adapter.initial(decoder_linears(tiny_model), rank=4, scale=2.0, seed=1)
+    plan = plan_of(start, SETTINGS.model_copy(update={"steps": 1}))
+    result = train(trainer, start, tmp_path / "checkpoints", plan)
+    assert result.update.report.notes == result.evidence.validation_notes == 3

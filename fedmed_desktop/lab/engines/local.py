@@ -96,6 +96,7 @@ class _Everybody(SiteTrainer):
         found = [member.examples(split, settings) for member in self.members]
         return Examples(
             tuple(item for one in found for item in one.items),
+            notes=sum(one.notes for one in found),
             split=sum(one.split for one in found),
             shortened=sum(one.shortened for one in found),
             left_out=tuple(note for one in found for note in one.left_out),
