@@ -7,7 +7,7 @@ Errors name the file, row, keys and offsets, never a note's words.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,8 +15,10 @@ from typing import Final
 
 from ..errors import UserFacingError
 from .notes import Note
-from .readers import SUFFIXES, Record, Remark, reader_for
+from .readers import SUFFIXES, Record, Remark
 from .readers.cache import NotesCache
+from .readers.folder import Part, named_apart, parts_of
+from .readers.shape import SHOWN_KEY_LENGTH
 
 _LOOKED_ON: Final = 10_000
 """How many rows after a wrong one are read, to say how many more are wrong."""
@@ -38,24 +40,33 @@ class SiteNotes:
 
 
 def read_notes(path: Path, unread: Counter[str] | None = None) -> list[Note]:
-    """All notes of a file or of a folder in one format, in its order; `unread` counts the keys that nothing reads.
+    """All notes of a file or folder, in its order or that of its files; `unread` counts what nothing reads.
+
+    These are keys, and files of a folder ("file letters.pdf"). Notes of several files that have the same id are told
+    apart, as where a split is written.
 
     Raises UserFacingError: `clinical.notes_missing`, `.notes_format`, `.notes_unreadable`, `.notes_row` and
     `.notes_rows` (row and reason), `.notes_file` (where a file is one note), `.notes_empty`.
     """
-    notes: list[Note] = []
-    records = NotesCache().records(path, reader_for(path))
+    parts = parts_of(path)
+    if unread is not None:
+        unread.update(f"file {name}"[:SHOWN_KEY_LENGTH] for name in parts.unread[:_COUNTED_KEYS])
+    notes = [note for part in parts.read for note in _strictly(part, unread)]
+    if not notes:
+        raise UserFacingError("clinical.notes_empty", name=path.name)
+    return notes if len(parts.read) == 1 else list(named_apart(notes))
+
+
+def _strictly(part: Part, unread: Counter[str] | None) -> Iterator[Note]:
+    records = NotesCache().records(part.path, part.reader)
     for record in records:
         if record.refusal:
             raise _refused(record, record.refusal, sum(one.refusal is not None for one in islice(records, _LOOKED_ON)))
         if record.note is not None:
-            notes.append(record.note)
+            yield record.note
         if unread is not None:
             others = [remark.what for remark in record.remarks if remark.code == "key_not_read"]
             unread.update(key for key in others if key in unread or len(unread) < _COUNTED_KEYS)
-    if not notes:
-        raise UserFacingError("clinical.notes_empty", name=path.name)
-    return notes
 
 
 def read_notes_folder(folder: Path) -> SiteNotes:

@@ -21,6 +21,8 @@ SENTENCES: Final = {
     "then tested on what it was trained on, and its scores look too good. Move each group into one split.",
     "notes_check.cut": "Notes of which a part stays too long for {most} tokens, and is left out: {count}. Ask the host "
     "for a larger max_tokens, or shorten the longest mentions.",
+    "notes_check.files_not_read": "Files in the folder that are not read as notes: {count} ({names}). If they are "
+    "notes, put them into a format that is read, or into a folder of their own.",
     "notes_check.identifiers": "Notes with something that looks like an identifier of a patient: {count}. Look at the "
     "rows that are named, and take out what does not belong there.",
     "notes_check.no_notes": "There is no note that can be used.",

@@ -17,6 +17,7 @@ REMARK_SENTENCES: Final[Mapping[RemarkCode, str]] = {
     "discontinuous_kept": later("Mentions in several parts: {count}."),
     "empty_text": later("Not used: the text is empty."),
     "encoding_guessed": later("The encoding is not marked and was taken to be {what}. Check a few accented letters."),
+    "file_not_read": later("The file is not read: no format fits it, or its folder was taken to be of another format."),
     "key_not_read": later("The key {what} is not read."),
     "malformed": later("Not used: {what}."),
     "mention_in_other_form": later(

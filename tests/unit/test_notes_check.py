@@ -85,7 +85,7 @@ def test_that_the_check_counts_all_and_names_every_row_that_cannot_be_used(tmp_p
         "repeated_id": [("notes.jsonl", 5)],
     }
     labels = check.labels
-    assert labels.notes == {"entities": 2, "codes": 1, "questions": 1, "summaries": 1} and labels.unlabelled == 1
+    assert labels.notes == {"entities": 6, "codes": 1, "questions": 1, "summaries": 1} and labels.unlabelled == 0
     assert labels.entities == {"problem": 2, "drug": 1} and labels.codes == {"I10": 1, "E11.9": 1}
     assert (labels.patients, labels.specialties) == (2, {"Pain": 1})
     assert (check.characters.least, check.characters.most) == (6, 34)

@@ -300,7 +300,7 @@ def test_that_a_docbin_comes_back_with_entities_and_span_groups_once_each(tmp_pa
     DocBin(docs=[doc, Doc(Vocab(), words=["Well"])], store_user_data=True).to_disk(tmp_path / "n.spacy")
     first, second = read(tmp_path / "n.spacy")
     assert marked(first.note)[1] == [(6, 13, "drug", "aspirin"), (20, 30, "problem", "chest pain")]
-    assert second.note is not None and second.note.id == "n.spacy:2" and second.note.tasks is None
+    assert second.note is not None and second.note.id == "n.spacy:2" and second.note.tasks == ()
 
 
 @often

@@ -158,4 +158,4 @@ def test_that_what_is_annotated_in_a_text_does_not_change_how_it_is_cut(loaded: 
         trainer_factory(loaded, "A", read_notes_folder(folder), folder)(spec).examples("train", SETTINGS)
         for folder in (annotated, bare)
     )
-    assert first == second
+    assert first.sha256 == second.sha256 and len(first.items) == len(second.items)

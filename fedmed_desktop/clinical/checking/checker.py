@@ -15,7 +15,7 @@ from ...scores import TaskName
 from ..duplicates import Runs, joined_by
 from ..notes import Note
 from ..prompts import AnswerForm
-from ..readers import Record
+from ..readers import Record, Remark
 from ..readers.cache import NotesCache
 from ..types import NotesReport, TypesApplied
 from .counting import IdentifierCounts, LabelCounts, Numbers, RemarkCounts, labelled, shown_name
@@ -73,13 +73,14 @@ def check_notes(
     found = sources(path)
     checker = _Checker(wanted, types_map, Fit(tokens, max_tokens, *_asked(wanted)) if tokens else None, max_tokens)
     formats: Counter[str] = Counter()
-    for source in found:
+    for source in found.read:
         for record in source.records(cache):
             checker.take(record)
             formats[source.reader.name] += 1
             progress(formats.total())
-    columns = tuple(use for source in found for use in source.columns())
-    return Checked(*checker.result(path.name, dict(formats), columns), found)
+    checker.pass_over(found.unread)
+    columns = tuple(use for source in found.read for use in source.columns())
+    return Checked(*checker.result(path.name, dict(formats), columns), found.read)
 
 
 def _asked(wanted: Wanted | None) -> tuple[tuple[str, ...], AnswerForm]:
@@ -121,6 +122,11 @@ class _Checker:
         typed = self._worth.take(note) if self._worth else note
         if self._fit:
             self._fit.take(typed, place)
+
+    def pass_over(self, files: Sequence[str]) -> None:
+        """Takes note of files that are not read."""
+        for name in files:
+            self._remarks.take(Record(name, None, None, (Remark("file_not_read"),)))
 
     def result(
         self, name: str, formats: dict[str, int], columns: tuple[ColumnUse, ...]

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from ...errors import UserFacingError
 from .values import ForFederation, NotesCheck, Point
+
+_NAMED: Final = 3  # files; the remarks have more
 
 
 def points(check: NotesCheck, identified: int, unknown: UserFacingError | None) -> tuple[Point, ...]:
@@ -15,6 +18,9 @@ def points(check: NotesCheck, identified: int, unknown: UserFacingError | None) 
     found = [*_of_rows(check), *_of_split(check)]
     if check.federation is not None and check.notes:
         found += _of_federation(check.federation, check.notes, unknown)
+    if unread := [one for one in check.remarks if one.code == "file_not_read"]:
+        names = ", ".join(place.file for place in unread[0].places[:_NAMED])
+        found.append(_warning("notes_check.files_not_read", count=unread[0].rows, names=names))
     if identified:
         found.append(_warning("notes_check.identifiers", count=identified))
     if check.alike.across_splits:

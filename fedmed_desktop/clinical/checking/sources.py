@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from ...errors import UserFacingError
 from ..reader import split_path
-from ..readers import Reader, Record, reader_for
+from ..readers import Reader, Record
 from ..readers.cache import NotesCache
 from ..readers.columns import Columns
+from ..readers.folder import Parts, beside, parts_of
 from .values import SPLITS, ColumnUse, Split
 
 
@@ -53,29 +53,31 @@ class Source:
         return f"{self.name}/{file}" if self.path.is_dir() else self.name
 
 
-def sources(path: Path) -> list[Source]:
+@dataclass(frozen=True)
+class Sources:
+    """Sources at a path, and the names of the files that are not read."""
+
+    read: tuple[Source, ...]
+    unread: tuple[str, ...] = ()
+
+
+def sources(path: Path) -> Sources:
     """The sources at a path: a site's folder with its splits, a folder in one format, or files of any formats.
 
-    Raises UserFacingError as reader_for and read_notes_folder do.
+    Raises UserFacingError as parts_of and read_notes_folder do.
     """
-    if not path.is_dir():
-        return [Source(path, reader_for(path))]
-    of = {split: there for split in SPLITS if (there := split_path(path, split)) is not None}
-    if of:
-        return [Source(there, reader_for(there), there.name, split) for split, there in of.items()]
-    try:
-        return [Source(path, reader_for(path))]
-    except UserFacingError:
-        found = [one for file in sorted(path.iterdir()) if (one := _readable(file)) is not None]
-        if not found:
-            raise
-        return found
+    of = {split: there for split in SPLITS if path.is_dir() and (there := split_path(path, split)) is not None}
+    if not of:
+        return _sources(parts_of(path))
+    read: list[Source] = []
+    unread = list(beside(path, of.values()))
+    for split, there in of.items():
+        found = _sources(parts_of(there), f"{there.name}/" if there.is_dir() else there.name, split)
+        read += found.read
+        unread += found.unread
+    return Sources(tuple(read), tuple(unread))
 
 
-def _readable(file: Path) -> Source | None:
-    if file.name.startswith(".") or file.name == "types.toml":
-        return None
-    try:
-        return Source(file, reader_for(file), file.name)
-    except UserFacingError:
-        return None
+def _sources(parts: Parts, before: str = "", split: Split | None = None) -> Sources:
+    read = (Source(part.path, part.reader, (before + part.name).removesuffix("/"), split) for part in parts.read)
+    return Sources(tuple(read), tuple(before + name for name in parts.unread))

@@ -14,6 +14,7 @@ from typing import Final
 from ...errors import UserFacingError, disk_fault
 from ...files import make_folder, open_private, sync_folder
 from ..notes import Note
+from ..readers.folder import named_apart
 from ..readers.record import Record
 from .values import SPLITS, Split
 
@@ -56,7 +57,7 @@ def write_split(records: Iterable[Record], splits: Sequence[Split], folder: Path
         raise UserFacingError("clinical.split_there", name=folder.name, file=there[0])
     partial = {split: path.with_name(f"{path.name}.partial") for split, path in paths.items()}
     try:
-        counts = _write(_named_apart(record.note for record in records if record.note is not None), splits, partial)
+        counts = _write(named_apart(record.note for record in records if record.note is not None), splits, partial)
         for split in SPLITS:
             if counts[split]:
                 partial[split].replace(paths[split])
@@ -81,14 +82,3 @@ def _write(notes: Iterator[Note], splits: Sequence[Split], paths: dict[Split, Pa
             file.flush()
             os.fsync(file.fileno())
     return counts
-
-
-def _named_apart(notes: Iterable[Note]) -> Iterator[Note]:
-    seen: set[str] = set()
-    for note in notes:
-        name, number = note.id, 1
-        while name in seen:
-            number += 1
-            name = f"{note.id[:180]}~{number}"
-        seen.add(name)
-        yield note if name == note.id else note.model_copy(update={"id": name})

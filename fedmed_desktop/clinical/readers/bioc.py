@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..notes import Note
 from .concepts import Concepts
 from .json_values import json_objects
-from .mentions import Link, Marked, annotated
+from .mentions import ENTITIES, Link, Marked, annotated
 from .offsets import Mention
 from .record import Record, Refused, Remark
 from .rows import MAX_ROW_BYTES, opened, unreadable
@@ -120,8 +120,7 @@ def _marked(document: BioCDocument, text: str, name: str) -> Marked:
     marked.relations = [link for link in links if link and {link.head, link.tail} <= ids]
     if dropped := len(links) - len(marked.relations):
         marked.remarks.append(Remark("relation_dropped", "not between two mentions", dropped))
-    if not marked.mentions:
-        marked.data["tasks"] = ("entities",)
+    marked.looked_for = ENTITIES
     return marked
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from ...errors import UserFacingError, reason_of
-from .mentions import Link, Marked, annotated
+from .mentions import ENTITIES, Link, Marked, annotated
 from .offsets import Mention
 from .record import Record, Refused, Remark
 from .shape import split_of
@@ -89,8 +89,7 @@ def _record(folder: Path, stem: str, text: str, annotation: str | None) -> Recor
             lines, guessed = _decoded(folder / annotation)
             marked.remarks += [remark for remark in guessed if remark not in remarks]
             _annotate(marked, lines.removeprefix("\ufeff"))
-            if not marked.mentions:
-                marked.data["tasks"] = ("entities",)
+            marked.looked_for = ENTITIES
         note, told = annotated(marked)
     except Refused as refused:
         return Record(annotation or text, None, None, (refused.remark,))

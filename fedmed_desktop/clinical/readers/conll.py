@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from . import rows
-from .mentions import Marked, annotated
+from .mentions import ENTITIES, Marked, annotated
 from .offsets import Mention
 from .record import Record, Refused, Remark
 from .text import encoding_of
@@ -179,7 +179,7 @@ def _marked(name: str, document: _Document, scheme: Scheme, remarks: list[Remark
     mentions = [Mention(f"T{n}", *span, text[span[0] : span[1]]) for n, span in enumerate(spans, 1)]
     if repaired:
         remarks = [*remarks, Remark("tag_repaired", f"first in line {repaired[0]}", len(repaired))]
-    return Marked({"id": name, "text": text}, mentions, remarks=remarks)
+    return Marked({"id": name, "text": text}, mentions, remarks=remarks, looked_for=ENTITIES)
 
 
 def _entities(

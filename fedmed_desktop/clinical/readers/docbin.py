@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ...errors import UserFacingError
-from .mentions import Marked, annotated
+from .mentions import ENTITIES, Marked, annotated
 from .offsets import Mention
 from .record import Record, Refused, Remark
 from .rows import opened, unreadable
@@ -106,6 +106,6 @@ def _spans(doc: Doc, name: str) -> Marked:
     ]
     if untyped:
         marked.remarks.append(Remark("annotation_not_read", "spans without a label", len(untyped)))
-    if not spans and doc.has_annotation("ENT_IOB"):
-        marked.data["tasks"] = ("entities",)
+    if doc.has_annotation("ENT_IOB"):
+        marked.looked_for = ENTITIES
     return marked

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from .json_values import Row
-from .mentions import Link, Marked
+from .mentions import ENTITIES, Link, Marked
 from .offsets import Mention
 from .record import Refused
 from .shape import Shape, fields_of, name_of, needed
@@ -38,7 +38,7 @@ def _marked(row: Row, number: int) -> Marked:
     needed(row, "text")
     data = {"id": str(number), **fields_of(row)}
     if key := _key_of_labels(row):
-        return Marked(data, list(_from_labels(row[key], key)))
+        return Marked(data, list(_from_labels(row[key], key)), looked_for=ENTITIES)
     relations = row.get("relations") or []
     if not isinstance(relations, list):
         raise Refused("malformed", "'relations' is not a list")

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from ...scores import TaskName
 from ..notes import Entity, Relation
 from .json_values import Row
 from .mentions import Link, Marked, reason_of_fields
@@ -15,6 +16,7 @@ from .record import Refused
 from .shape import Shape, fields_of, needed
 
 _ENTITIES: Final = TypeAdapter(tuple[Entity, ...])
+_LOOKED_FOR: Final[frozenset[TaskName]] = frozenset({"entities", "relations"})  # their keys have the same names
 _RELATIONS: Final = TypeAdapter(tuple[Relation, ...])
 
 
@@ -23,7 +25,8 @@ def _marked(row: Row, number: int) -> Marked:
     entities = _checked(_ENTITIES, row.get("entities", ()), "entities")
     relations = _checked(_RELATIONS, row.get("relations", ()), "relations")
     mentions = [Mention(one.id, one.start, one.end, one.type, one.text, one.fragments or ()) for one in entities]
-    return Marked(fields_of(row), mentions, [Link(one.head, one.tail, one.type) for one in relations])
+    links = [Link(one.head, one.tail, one.type) for one in relations]
+    return Marked(fields_of(row), mentions, links, looked_for=_LOOKED_FOR & row.keys())
 
 
 def _checked(adapter: TypeAdapter[tuple[Any, ...]], value: object, key: str) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final, TypeGuard
 
 from .json_values import Row
-from .mentions import Link, Marked
+from .mentions import ENTITIES, Link, Marked
 from .offsets import Mention
 from .record import Refused, Remark
 from .shape import Shape, fields_of, listed, name_of
@@ -44,7 +44,10 @@ def _marked(row: Row, number: int) -> Marked:
         remarks.append(Remark("annotation_not_read", "other controls than labels and relations", others))
     mentions = [mention for at, region in enumerate(regions, 1) for mention in _mentions(region, at)]
     note = {**fields_of(data, "answer", "options"), "id": name_of(row.get("id", number)), "text": data[key]}
-    return Marked(note, mentions, [link for at, one in enumerate(links, 1) for link in _links(one, at)], (), remarks)
+    relations = [link for at, one in enumerate(links, 1) for link in _links(one, at)]
+    # An annotation that says something else of the text, such as its class, need not have looked for mentions.
+    empty = bool(row.get("annotations", row.get("completions"))) and not results
+    return Marked(note, mentions, relations, (), remarks, ENTITIES if empty else ())
 
 
 def _minimal(row: Row, number: int) -> Marked:

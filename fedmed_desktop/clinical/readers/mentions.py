@@ -7,15 +7,19 @@ and discontinuous ones are kept. Each is remarked on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
+from ...scores import TASKS, TaskName
 from ..notes import Entity, Note
 from .offsets import Mention, Witness, anchor, entities
 from .record import Refused, Remark, RemarkCode
+
+ENTITIES: Final[tuple[TaskName, ...]] = ("entities",)
+"""What a note was looked through for by an annotation of mentions."""
 
 
 class Link(NamedTuple):
@@ -28,13 +32,17 @@ class Link(NamedTuple):
 
 @dataclass
 class Marked:
-    """A note as a format has it: `data` holds the note's fields but for its entities and relations."""
+    """A note as a format has it: `data` holds the note's fields but for its entities and relations.
+
+    `looked_for`: what the note was read for even if nothing was found, since the format has a place for it there.
+    """
 
     data: dict[str, Any]
     mentions: Sequence[Mention] = ()
     relations: Sequence[Link] = ()
     witnesses: Sequence[Witness] = ()
     remarks: list[Remark] = field(default_factory=list)
+    looked_for: Collection[TaskName] = ()
 
 
 def annotated(marked: Marked) -> tuple[Note, tuple[Remark, ...]]:
@@ -47,9 +55,20 @@ def annotated(marked: Marked) -> tuple[Note, tuple[Remark, ...]]:
     placed, remarks = anchor(text, marked.mentions, marked.witnesses)
     kept, instead = _kept(text, placed, remarks)
     relations = _relations(marked.relations, instead, remarks)
-    note = validated({**marked.data, "entities": [_entity(one) for one in kept], "relations": relations})
+    data = {**marked.data, "entities": [_entity(one) for one in kept], "relations": relations}
+    if not kept and data.get("tasks") is None:
+        # Else nothing would tell a note that nobody has annotated from one in which there was nothing to mark.
+        data["tasks"] = _annotated_for(data, marked.looked_for)
+    note = validated(data)
     remarks += _arrangement(note.entities)
     return note, (*marked.remarks, *remarks)
+
+
+def _annotated_for(data: Mapping[str, Any], looked_for: Collection[TaskName]) -> tuple[TaskName, ...]:
+    """Tasks of a note without mentions: those that it was read for, and those whose labels it has."""
+    keys: Mapping[TaskName, str] = {"codes": "codes", "questions": "answer", "summaries": "summary"}
+    there = {task for task, key in keys.items() if data.get(key) is not None}
+    return tuple(task for task in TASKS if task in there or task in looked_for)
 
 
 def _whole(text: str) -> bool:

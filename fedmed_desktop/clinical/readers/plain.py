@@ -18,6 +18,13 @@ from .text import decoded
 
 SUFFIXES: Final = (".txt", ".txt.gz")
 _PIECE: Final = 64 * 1024
+ASIDE: Final = re.compile(r"(?:readme|licen[cs]e|changelog)\b", re.IGNORECASE)
+"""Files about the notes, as they come with corpora."""
+_OTHERS: Final = re.compile(
+    r".+\.(?:(?:jsonl|ndjson|json|csv|tsv|tab|xml|bioc|pubtator|conll|bio|iob|iob2|bioes|bilou)(?:\.gz)?"
+    r"|parquet|pq|xlsx|xlsm|xlsb|xls|spacy)",
+    re.IGNORECASE,
+)
 _ENDING: Final = re.compile(r"\.txt(\.gz)?$", re.IGNORECASE)
 
 
@@ -27,7 +34,8 @@ class PlainText:
     name = "plain text"
 
     def fits(self, path: Path, head: bytes) -> bool:
-        return next(_files(path), None) is not None
+        """True for a folder of texts alone: in one with other notes, a text need not be a note."""
+        return next(_files(path), None) is not None and not (path.is_dir() and _has_other_notes(path))
 
     def read(self, path: Path) -> Iterator[Record]:
         inside = path if path.is_dir() else path.parent
@@ -62,8 +70,17 @@ def _files(path: Path) -> Iterator[str]:
     if not path.is_dir():
         yield from (path.name,) if path.name.lower().endswith(SUFFIXES) else ()
         return
-    for folder, folders, names in os.walk(path):  # strings, since ten thousand Paths are heavy
+    yield from (where + name for where, name in _all(path) if name.lower().endswith(SUFFIXES))
+
+
+def _has_other_notes(folder: Path) -> bool:
+    return any(_OTHERS.fullmatch(name) for _, name in _all(folder))
+
+
+def _all(folder: Path) -> Iterator[tuple[str, str]]:
+    """Files that are neither hidden nor about the notes: where within the folder, with "/" at its end, and the name."""
+    for place, folders, names in os.walk(folder):  # strings, since ten thousand Paths are heavy
         folders[:] = (name for name in folders if not name.startswith("."))
-        inside = Path(folder).relative_to(path).as_posix()
+        inside = Path(place).relative_to(folder).as_posix()
         before = "" if inside == "." else f"{inside}/"
-        yield from (before + name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith("."))
+        yield from ((before, name) for name in names if not name.startswith(".") and not ASIDE.match(name))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from .json_values import Row
-from .mentions import Link, Marked
+from .mentions import ENTITIES, Link, Marked
 from .offsets import Mention, Witness
 from .record import Refused, Remark
 from .shape import Shape, fields_of, name_of, needed
@@ -44,7 +44,7 @@ def _marked(row: Row, number: int) -> Marked:
         data.setdefault("document", name_of(row["_input_hash"]))
     mentions = [_mention(span, at) for at, span in enumerate(_list(row, "spans"), 1)]
     links, remarks = _links(row, mentions)
-    return Marked(data, mentions, links, list(_tokens(row)), remarks)
+    return Marked(data, mentions, links, list(_tokens(row)), remarks, ENTITIES if "spans" in row else ())
 
 
 def _list(row: Row, key: str) -> list[Any]:

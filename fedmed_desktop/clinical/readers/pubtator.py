@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from .concepts import Concepts
-from .mentions import Marked, annotated
+from .mentions import ENTITIES, Marked, annotated
 from .offsets import Mention
 from .record import Record, Refused, Remark
 from .rows import lines
@@ -110,8 +110,7 @@ def _marked(document: _Document) -> Marked:
     marked.mentions, marked.relations = mentions, [link for link in links if link]
     if dropped := len(links) - len(marked.relations):
         marked.remarks.append(Remark("relation_dropped", "a concept without a mention", dropped))
-    if not mentions:
-        marked.data["tasks"] = ("entities",)
+    marked.looked_for = ENTITIES
     return marked
 
 

@@ -42,6 +42,7 @@ RemarkCode = Literal[
     "relation_dropped",
     "annotation_not_read",
     "key_not_read",
+    "file_not_read",
 ]
 """All that a reader may remark; a sentence for each stands in `wording`."""
 

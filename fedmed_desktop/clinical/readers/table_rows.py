@@ -25,6 +25,7 @@ _MOST_CHARACTERS: Final = 16 * 2**20
 _CODE: Final = re.compile(r"([A-TV-Z][0-9][0-9A-Z])\.?([0-9A-Z]{0,4})")
 _BETWEEN_CODES: Final = re.compile(r"[;,|\n]")
 _BETWEEN_OPTIONS: Final = re.compile(r"[|;\n]")
+_LOOKED_FOR: Final[tuple[Literal["entities", "relations"], ...]] = ("entities", "relations")
 _YES_NO_MAYBE: Final = ("yes", "no", "maybe")
 
 
@@ -126,6 +127,8 @@ class _Table:
         data["codes"] = self._codes(values["codes"], marked) if "codes" in values else None
         self._choices(cells, plain.get("answer", "").strip(), marked)
         marked.mentions, marked.relations = _annotation(values.get("entities"), values.get("relations"), text)
+        # As with codes, an empty cell does not say that there are none; an empty list does.
+        marked.looked_for = [role for role in _LOOKED_FOR if _is_filled(values.get(role))]
         named, split = plain.get("split", "").strip(), split_of(plain.get("split"))
         if named and split is None:
             marked.remarks.append(Remark("key_not_read", f"{self.columns.split}: not train, validation or test"))
@@ -230,6 +233,10 @@ def _annotation(entities: object, relations: object, text: str) -> tuple[list[Me
             raise Refused("malformed", f"relation {number} has no head, tail and type")
         links.append(Link(str(ends[0]), str(ends[1]), str(ends[2])))
     return mentions, links
+
+
+def _is_filled(value: object) -> bool:
+    return value is not None and (not isinstance(value, str) or bool(value.strip()))
 
 
 def _objects(value: object, name: str) -> list[dict[str, Any]]:

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of files is read as it is checked, and no file in it is left out in silence."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from fedmed_desktop.clinical import Note, read_notes, read_notes_folder
+from fedmed_desktop.clinical.checking import NotesCheck, check_notes
+from fedmed_desktop.clinical.readers.folder import parts_of
+from fedmed_desktop.wording.notes_check import point_line
+from tests.parts.told import told_as
+
+
+def written(folder: Path, **files: str) -> Path:
+    """The folder with these files; "__" in a name stands for the dot, "___" for a folder's slash."""
+    for name, text in files.items():
+        path = folder / name.replace("___", "/").replace("__", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def row(name: str) -> str:
+    return json.dumps({"id": name, "text": f"Note {name}."}) + "\n"
+
+
+def unread(check: NotesCheck) -> list[str]:
+    return [place.file for one in check.remarks if one.code == "file_not_read" for place in one.places]
+
+
+def test_that_a_text_beside_json_lines_does_not_hide_them(tmp_path: Path) -> None:
+    folder = written(tmp_path, a__jsonl=row("a") + row("b"), README__txt="About these notes.")
+    assert [note.id for note in read_notes(folder)] == ["a", "b"]
+    check = check_notes(folder).check
+    assert (check.notes, unread(check)) == (2, [])
+    written(folder, c__txt="A letter.")
+    assert [note.id for note in read_notes(folder)] == ["a", "b", "c"]
+    assert check_notes(folder).check.formats == {"JSON lines": 2, "plain text": 1}
+
+
+def test_that_a_folder_of_texts_stays_plain_text_and_what_is_about_them_is_no_note(tmp_path: Path) -> None:
+    folder = written(tmp_path, one__txt="One.", deep___two__txt="Two.", README__txt="About.", LICENSE__txt="Free.")
+    assert [note.id for note in read_notes(folder)] == ["deep/two", "one"]
+    assert [part.reader.name for part in parts_of(folder).read] == ["plain text"]
+
+
+@pytest.mark.parametrize(
+    ("files", "missing"),
+    [
+        ({"a__txt": "Pain.", "a__ann": "", "more__jsonl": row("x")}, "more.jsonl"),
+        ({"a__txt": "Pain.", "letters__pdf": "%PDF"}, "letters.pdf"),
+        ({"a__jsonl": row("a"), "letters__docx": "PK"}, "letters.docx"),
+        ({"train__jsonl": row("a"), "validation__jsonl": row("b"), "extra__jsonl": row("c")}, "extra.jsonl"),
+        ({"train___a__jsonl": row("a"), "train___b__pdf": "%", "validation__jsonl": row("b")}, "train/b.pdf"),
+    ],
+)
+def test_that_a_file_that_is_not_read_is_named(tmp_path: Path, files: dict[str, str], missing: str) -> None:
+    check = check_notes(written(tmp_path, **files)).check
+    assert unread(check) == [missing]
+    said = [point_line(point) for point in check.points if point.code == "notes_check.files_not_read"]
+    assert len(said) == 1 and missing in said[0] and check.formats
+
+
+def test_that_strict_reading_counts_the_files_that_nothing_reads(tmp_path: Path) -> None:
+    seen: Counter[str] = Counter()
+    read_notes(written(tmp_path, a__jsonl=row("a"), letters__docx="PK"), seen)
+    assert seen == {"file letters.docx": 1}
+
+
+def test_that_what_is_checked_is_read_by_everything_else_too(tmp_path: Path) -> None:
+    folder = written(
+        tmp_path, b__jsonl=row("same"), a__csv="note_id,note_text\nsame,In a table.\n", c___d__jsonl=row("d")
+    )
+    notes = read_notes(folder)
+    assert [(note.id, note.text) for note in notes] == [
+        ("same", "In a table."),
+        ("same~2", "Note same."),
+        ("d", "Note d."),
+    ]
+    assert check_notes(folder).check.notes == len(notes)
+
+
+def test_that_a_split_may_be_a_folder_of_several_files(tmp_path: Path) -> None:
+    folder = written(tmp_path, train___a__jsonl=row("a"), train___b__jsonl=row("b"), validation__jsonl=row("c"))
+    assert [note.id for note in read_notes_folder(folder).train] == ["a", "b"]
+    assert check_notes(folder).check.splits == {"train": 2, "validation": 1}
+    (folder / "train" / "b.jsonl").write_text("no JSON\n")
+    with told_as("b.jsonl has an error in row 1"):
+        read_notes_folder(folder)
+
+
+def test_that_a_folder_without_any_notes_is_told_as_ever(tmp_path: Path) -> None:
+    with told_as("No format fits"):
+        read_notes(written(tmp_path, README__txt="Nothing here.", letters__pdf="%PDF"))
+
+
+def _tasks(notes: list[Note]) -> list[tuple[str, ...] | None]:
+    return [note.tasks for note in notes]
+
+
+def test_that_a_row_without_a_place_for_labels_is_not_annotated(tmp_path: Path) -> None:
+    mention = {"id": "T1", "start": 0, "end": 4, "type": "sign", "text": "Pain"}
+    rows: list[dict[str, object]] = [
+        {},
+        {"entities": []},
+        {"entities": [], "relations": []},
+        {"entities": [mention]},
+        {"codes": ["I10"]},
+        {"codes": [], "entities": []},
+        {"entities": [], "tasks": ["codes"]},
+    ]
+    lines = [json.dumps({"id": str(n), "text": "Pain."} | one) for n, one in enumerate(rows)]
+    (tmp_path / "n.jsonl").write_text("\n".join(lines))
+    assert _tasks(read_notes(tmp_path / "n.jsonl")) == [
+        (),
+        ("entities",),
+        ("entities", "relations"),
+        None,
+        ("codes",),
+        ("entities", "codes"),
+        ("codes",),
+    ]
+
+
+def test_that_tables_and_texts_without_labels_are_not_annotated(tmp_path: Path) -> None:
+    (tmp_path / "n.csv").write_text("note_id,note_text,entities\n1,Well.,\n2,Well.,[]\n")
+    (tmp_path / "n.txt").write_text("Well.")
+    assert _tasks(read_notes(tmp_path / "n.csv")) == [(), ("entities",)]
+    assert _tasks(read_notes(tmp_path / "n.txt")) == [()]
+
+
+def test_that_a_note_without_anything_to_mark_is_still_one_after_it_was_split(tmp_path: Path) -> None:
+    rows = [json.dumps({"id": str(n), "text": f"Well {n}.", "entities": []}) for n in range(4)]
+    (tmp_path / "n.jsonl").write_text("\n".join(rows))
+    check_notes(tmp_path / "n.jsonl").write_split(tmp_path / "site")
+    assert set(_tasks(read_notes_folder(tmp_path / "site").train)) == {("entities",)}
