@@ -10,11 +10,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from ..scores import TaskName
 from .notes import Entity, Note, Span
 from .sentences import sentence_ends
 
 OVERLAP: Final = 8
 """Windows of a note that is read overlap by up to an eighth of their length, from a sentence's start (inferred)."""
+
+
+WHOLE: Final[frozenset[TaskName]] = frozenset({"codes", "questions", "summaries"})
+"""Tasks whose labels are a whole note's: no window has them."""
 
 
 class Window(NamedTuple):
@@ -151,6 +156,7 @@ class Parts:
         self._note = note
         self._order = sorted(range(len(note.entities)), key=lambda at: note.entities[at].start)
         self._starts = [note.entities[at].start for at in self._order]
+        self._tasks = _tasks(note)
         self._links: dict[str, list[int]] = {}
         for at, relation in enumerate(note.relations):
             self._links.setdefault(relation.head, []).append(at)
@@ -166,7 +172,17 @@ class Parts:
         links = sorted(at for one in ids for at in self._links.get(one, ()))
         relations = tuple(note.relations[at] for at in links if note.relations[at].tail in ids)
         name = f"{note.id[:180]}@{start}"
-        return Note(id=name, text=text, entities=entities, relations=relations, specialty=note.specialty)
+        same = {"specialty": note.specialty, "patient": note.patient, "document": note.document, "tasks": self._tasks}
+        return Note.model_validate({"id": name, "text": text, "entities": entities, "relations": relations, **same})
+
+
+def _tasks(note: Note) -> tuple[TaskName, ...] | None:
+    """The tasks that a part is annotated for: those of the note, but for those that only the whole has labels of."""
+    if note.tasks is not None:
+        return tuple(task for task in note.tasks if task not in WHOLE)
+    # Without codes and the like a part would look like a note in which nobody has found an entity.
+    others = note.codes is not None or note.options or note.summary is not None
+    return () if others and not note.entities else None
 
 
 def _moved(entity: Entity, by: int) -> Entity:

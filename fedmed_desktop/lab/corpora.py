@@ -35,6 +35,7 @@ from ..clinical.duplicates import joined
 from ..clinical.icd10.chapters import main_chapter
 from ..clinical.modifiers import Pairs
 from ..clinical.reader import split_path
+from ..clinical.windows import WHOLE
 from ..errors import UserFacingError
 from ..resources import resource
 from .asked import asked_fields
@@ -107,7 +108,7 @@ def read_corpora(experiment: Experiment, data: Path | None) -> Corpora:
     groups = joined([one.group for _, one in found], [one.note.text for _, one in found])
     of: dict[str, list[LabNote]] = {choice.name: [] for choice in choices}
     for (choice, one), group in zip(found, groups, strict=True):
-        windows = split_note(one.note, choice.characters or len(one.note.text))
+        windows = split_note(one.note, _room(one.note, choice, experiment))
         of[choice.name] += [replace(one, group=group, note=window.note) for window in windows]
     at_sites = {one.group for choice in experiment.corpora for one in of[choice.name]}
     notes = [one for choice in experiment.corpora for one in _fewer(of[choice.name], choice.notes)]
@@ -116,6 +117,13 @@ def read_corpora(experiment: Experiment, data: Path | None) -> Corpora:
         for choice in experiment.elsewhere
     }
     return Corpora(notes, apart)
+
+
+def _room(note: Note, choice: CorpusChoice, experiment: Experiment) -> int:
+    """Characters of a window: all of a note whose codes, answer or summary the experiment asks for."""
+    asked = set(experiment.tasks) & WHOLE
+    labelled = note.codes is not None or note.options or note.summary is not None
+    return len(note.text) if choice.characters is None or (asked and labelled) else choice.characters
 
 
 def check_data(experiment: Experiment, data: Path | None) -> None:

@@ -98,6 +98,17 @@ def test_that_a_document_that_a_site_has_is_not_in_a_cohort(tmp_path: Path) -> N
     assert [one.note.id for one in found.elsewhere["North"]] == ["n30", "n31"]
 
 
+def test_that_notes_of_one_s_own_whose_codes_are_asked_for_stay_whole(tmp_path: Path) -> None:
+    text = "Pain began on Monday. Aspirin helped. The pain came back."
+    path = tmp_path / "own.jsonl"
+    path.write_text(json.dumps({"id": "a", "text": text, "codes": ["R52"]}) + "\n", encoding="utf-8")
+    chosen = experiment(corpora=[{"name": "own", "path": str(path), "characters": 40}]).model_copy(update={"types": ()})
+    coded = chosen.model_copy(update={"tasks": ("codes", "entities")})
+    assert [one.note.codes for one in read_corpora(coded, None).notes] == [("R52",)]
+    plain = read_corpora(chosen, None).notes
+    assert len(plain) == 2 and {one.note.codes for one in plain} == {None}
+
+
 def test_that_notes_of_one_s_own_keep_their_splits_and_map_their_types(tmp_path: Path) -> None:
     folder = tmp_path / "own"
     folder.mkdir()

@@ -142,5 +142,18 @@ def test_that_a_part_has_the_labels_that_lie_inside_in_the_note_s_order(
     assert list(part.relations) == [one for one in relations if {one.head, one.tail} <= ids]
 
 
+def test_that_a_part_is_annotated_for_what_the_note_is_but_not_for_what_only_the_whole_has() -> None:
+    def tasks(**fields: object) -> list[object]:
+        note = Note.model_validate({"id": "n", "text": TEXT, "patient": "p", "document": "d", **fields})
+        windows = split_note(note, 60)
+        assert len(windows) > 1 and {(w.note.patient, w.note.document) for w in windows} == {("p", "d")}
+        return list(dict.fromkeys(window.note.tasks for window in windows))
+
+    pain = {"id": "T1", "start": 0, "end": 4, "type": "problem", "text": "Pain"}
+    assert tasks() == [None] == tasks(codes=["R52"], entities=[pain])
+    assert tasks(tasks=[]) == [()] == tasks(codes=["R52"]), "no window becomes one in which there is nothing to find"
+    assert tasks(tasks=["entities", "codes"], codes=["R52"]) == [("entities",)]
+
+
 def test_that_nothing_read_is_nothing_found() -> None:
     assert merged([]) == []
