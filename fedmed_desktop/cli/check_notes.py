@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from ..clinical import RelationRule
     from ..clinical.checking import NotesCheck, Place, Spread, Tokens
     from ..federation import FederationSpec
 
@@ -30,11 +31,13 @@ def run(argv: list[str]) -> int:
     from ..clinical.readers.cache import NotesCache
 
     spec = _spec(options.federation)
+    types_map, relations_map = _maps(options.path, options.types_file)
     cache = None if options.no_cache else NotesCache()
     checked = check_notes(
         options.path,
         wanted=spec,
-        types_map=_types_map(options.path, options.types_file),
+        types_map=types_map,
+        relations_map=relations_map,
         tokens=_tokens(options.model),
         max_tokens=options.max_tokens or (spec.training.max_tokens if spec else DEFAULT_TOKENS),
         cache=cache,
@@ -77,12 +80,13 @@ def _spec(path: Path | None) -> FederationSpec | None:
     return load_spec(path)
 
 
-def _types_map(notes: Path, given: Path | None) -> dict[str, str] | None:
-    from ..clinical import read_types_map
+def _maps(notes: Path, given: Path | None) -> tuple[dict[str, str] | None, dict[str, RelationRule] | None]:
+    """Maps of types and of relations, from the file that was named or the one beside the notes."""
+    from ..clinical import read_relations_map, read_types_map
+    from ..clinical.checking import types_file
 
-    beside = (notes if notes.is_dir() else notes.parent) / "types.toml"
-    path = given or (beside if beside.exists() else None)
-    return read_types_map(path) if path else None
+    path = given or types_file(notes)
+    return (read_types_map(path), read_relations_map(path)) if path else (None, None)
 
 
 def _tokens(model: Path | None) -> Tokens | None:
@@ -173,6 +177,10 @@ def _for_federation(check: NotesCheck) -> Iterable[tuple[str, str]]:
         kept = ", ".join(f"{name} {count:,}" for name, count in worth.types.entities.items())
         ignored = ", ".join(f"{name} {count:,}" for name, count in worth.types.unmapped.items())
         yield "its types", kept or "none"
+        if modifiers := ", ".join(f"{name} {count:,}" for name, count in worth.types.relations.items()):
+            yield "its modifiers, linked", modifiers
+        if worth.types.unlinked_dropped:
+            yield "modifiers without a link", f"{worth.types.unlinked_dropped:,}"
         yield "types without a place", ignored or "none"
         dropped = worth.types.discontinuous_dropped + worth.types.nested_dropped + worth.types.repeated_dropped
         yield "in parts, nested or doubled", f"{dropped:,}"

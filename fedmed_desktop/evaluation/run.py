@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from ..clinical import AnswerForm, Note
-from ..clinical.tasks import Prediction, Relations, Task
+from ..clinical.tasks import Prediction, Relations, Task, made_tasks
 from ..errors import UserFacingError
 from ..federation import Control, TrainingSettings
 from ..lora import Adapter
@@ -18,7 +18,6 @@ from ..training.chat import Prompting
 from ..training.end_to_end import linked
 from ..training.evaluation import Evaluator
 from ..training.loading import LoadedBase
-from ..training.site_tasks import made_tasks
 
 # A window's prompt and answer, and its answer: what the papers' own scripts use (800), and room for mark-up.
 WINDOW = TrainingSettings(epochs=1, max_tokens=800, max_new_tokens=400)

@@ -3,30 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from ..clinical import AnswerForm, Note
-from ..clinical.tasks import Codes, Entities, Questions, Relations, Summaries, Task
+from ..clinical import Note
+from ..clinical.tasks import Task, made_tasks
 from ..federation.spec import FederationSpec
-from ..scores import TaskName
-
-
-def made_tasks(
-    names: Collection[TaskName], types: Collection[str], modifiers: Collection[str] = (), form: AnswerForm = "html"
-) -> tuple[Task, ...]:
-    """The named tasks, for these types and modifiers; none for "text", which is learned without being asked."""
-    made: list[Task] = []
-    if "entities" in names:
-        made.append(Entities(types, form))
-    if "relations" in names:
-        made.append(Relations(types, modifiers))
-    if "codes" in names:
-        made.append(Codes())
-    if "questions" in names:
-        made.append(Questions())
-    if "summaries" in names:
-        made.append(Summaries())
-    return tuple(made)
 
 
 def all_tasks(

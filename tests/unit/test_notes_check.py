@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedmed_desktop.clinical import Note, read_notes_folder
+from fedmed_desktop.clinical import Note, RelationRule, read_notes_folder
 from fedmed_desktop.clinical.checking import Checked, NotesCheck, check_notes
 from fedmed_desktop.clinical.checking.splitting import assigned, write_split
 from fedmed_desktop.clinical.prompts import AnswerForm
@@ -250,3 +250,53 @@ def test_that_what_cannot_be_read_at_all_is_told_as_ever(tmp_path: Path, name: s
     (tmp_path / "notes.docx").write_bytes(b"PK\x03\x04 no notes")
     with told_as("does not exist|No format fits"):
         check_notes(tmp_path / name)
+
+
+def test_that_modifiers_have_a_place_and_relations_follow_their_map(tmp_path: Path) -> None:
+    mentions = (("Aspirin", "Chemical"), ("100 mg", "Dosage"), ("daily", "Rate"))
+    relations = [{"head": "T0", "tail": "T1", "type": "has_dosage"}]
+    lines = [row(str(n), "Aspirin 100 mg daily.", *mentions, relations=relations) for n in range(2)]
+    wanted = Wishes(tasks=("entities", "relations"), types=("drug",), modifiers=("dosage", "frequency"))
+    types_map = {"Chemical": "drug", "Dosage": "dosage"}
+    asked: dict[str, object] = {"wanted": wanted, "types_map": types_map}
+    worth = checked(tmp_path / "n.jsonl", "\n".join(lines), **asked).check.federation
+    assert worth and worth.types and worth.tasks == {"entities": 2, "relations": 2}
+    assert (worth.types.unmapped, worth.types.relations) == ({"Rate": 2}, {"dosage": 2})
+    other = {"has_frequency": RelationRule(modifier="tail")}
+    worth = checked(tmp_path / "n.jsonl", "\n".join(lines), **asked, relations_map=other).check.federation
+    assert worth and worth.tasks == {"entities": 2, "relations": 0}
+
+
+def test_that_each_task_that_a_note_is_labelled_for_is_measured(tmp_path: Path) -> None:
+    line = row("a", "Pain began.", ("Pain", "problem"), summary="word " * 300)
+    asked: dict[str, object] = {"tokens": len, "max_tokens": 500}
+    alone = checked(tmp_path / "n.jsonl", line, wanted=Wishes(), **asked).check.fitting
+    assert alone and (alone.whole, alone.cut) == (1, 0)
+    both = checked(tmp_path / "n.jsonl", line, wanted=Wishes(tasks=("entities", "summaries")), **asked).check.fitting
+    assert both and (both.whole, both.cut) == (0, 1)
+
+
+def test_that_the_types_map_goes_with_a_split_that_is_written(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "types.toml").write_text('[types.map]\nSign = "problem"\n')
+    done = checked(tmp_path / "notes" / "n.jsonl", "\n".join(row(str(n), prose()) for n in range(5)))
+    done.write_split(tmp_path / "site")
+    assert (tmp_path / "site" / "types.toml").read_text() == '[types.map]\nSign = "problem"\n'
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "types.toml").write_text("own")
+    done.write_split(tmp_path / "other")
+    assert (tmp_path / "other" / "types.toml").read_text() == "own"
+
+
+def test_that_labelled_notes_are_in_every_part_of_a_split_and_the_others_are_trained_on() -> None:
+    groups = [f"n {number}" for number in range(400)]
+    labels: list[tuple[TaskName, ...]] = [("entities",) if n % 40 == 0 else () for n in range(400)]
+    splits = assigned(groups, labels)
+    held = [(split, label) for split, label in zip(splits, labels, strict=True) if split != "train"]
+    assert sorted(held) == [("test", ("entities",)), ("validation", ("entities",))]
+    labels = [("entities", "codes") if n < 3 else ("entities",) for n in range(400)]
+    splits = assigned(groups, labels)
+    assert sorted(splits[:3]) == ["test", "train", "validation"]
+    assert [splits.count(split) for split in ("validation", "test")] == [40, 40]
+    assert assigned(groups[:3], [("entities",), (), ()]) == assigned(groups[:3])
+    assert "validation" in assigned(["a", "b"], [("entities",), ("codes",)])

@@ -16,10 +16,10 @@ from fedmed_desktop.lora import Adapter
 from tests.parts.training import SETTINGS, plan_of, train
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    from fedmed_desktop.clinical.tasks import made_tasks
     from fedmed_desktop.training.base import BaseModel
     from fedmed_desktop.training.batches import Encoder
     from fedmed_desktop.training.evaluation import Evaluator
-    from fedmed_desktop.training.site_tasks import made_tasks
     from fedmed_desktop.training.trainer import SiteTrainer
 
 TABLE = CodeTable(

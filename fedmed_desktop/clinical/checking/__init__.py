@@ -6,6 +6,7 @@ from __future__ import annotations
 from .checker import Checked, Wanted, check_notes
 from .fitting import DEFAULT_TOKENS, Tokens
 from .identifiers import IDENTIFIERS, IdentifierKind
+from .sources import types_file
 from .values import NotesCheck, Place, Point, Spread
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "Tokens",
     "Wanted",
     "check_notes",
+    "types_file",
 ]

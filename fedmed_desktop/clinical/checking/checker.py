@@ -13,15 +13,17 @@ from typing import Protocol
 from ...errors import UserFacingError
 from ...scores import TaskName
 from ..duplicates import Runs, joined_by
+from ..modifiers import RelationRule
 from ..notes import Note
 from ..prompts import AnswerForm
 from ..readers import Record, Remark
 from ..readers.cache import NotesCache
+from ..tasks import Task, made_tasks
 from ..types import NotesReport, TypesApplied
 from .counting import IdentifierCounts, LabelCounts, Numbers, RemarkCounts, labelled, shown_name
 from .fitting import DEFAULT_TOKENS, Fit, Tokens
 from .points import points
-from .sources import Source, sources
+from .sources import Source, sources, types_file
 from .splitting import assigned, write_split
 from .values import SHOWN, SPLITS, Alike, ColumnUse, Fitting, ForFederation, NotesCheck, Place, ProposedSplit, Split
 
@@ -47,12 +49,14 @@ class Checked:
 
     check: NotesCheck
     splits: Sequence[Split]
+    types_file: Path | None
     _sources: Sequence[Source]
 
     def write_split(self, folder: Path, cache: NotesCache | None = None) -> dict[Split, int]:
-        """Writes the notes as a site's folder of JSON lines and returns the numbers; see splitting.write_split."""
+        """Writes the notes as a site's folder of JSON lines, with the types map that is beside them, and returns the
+        numbers; see splitting.write_split."""
         records = (record for source in self._sources for record in source.records(cache))
-        return write_split(records, self.splits, folder)
+        return write_split(records, self.splits, folder, self.types_file)
 
 
 def check_notes(
@@ -60,6 +64,7 @@ def check_notes(
     *,
     wanted: Wanted | None = None,
     types_map: Mapping[str, str] | None = None,
+    relations_map: Mapping[str, RelationRule] | None = None,
     tokens: Tokens | None = None,
     max_tokens: int = DEFAULT_TOKENS,
     cache: NotesCache | None = None,
@@ -71,7 +76,8 @@ def check_notes(
     UserFacingError where nothing can be read at all, and where the types map names a type that `wanted` does not have.
     """
     found = sources(path)
-    checker = _Checker(wanted, types_map, Fit(tokens, max_tokens, *_asked(wanted)) if tokens else None, max_tokens)
+    worth = _Worth(wanted, types_map, relations_map) if wanted else None
+    checker = _Checker(worth, Fit(tokens, max_tokens, _asked(wanted)) if tokens else None, max_tokens)
     formats: Counter[str] = Counter()
     for source in found.read:
         for record in source.records(cache):
@@ -80,18 +86,16 @@ def check_notes(
             progress(formats.total())
     checker.pass_over(found.unread)
     columns = tuple(use for source in found.read for use in source.columns())
-    return Checked(*checker.result(path.name, dict(formats), columns), found.read)
+    return Checked(*checker.result(path.name, dict(formats), columns), types_file(path), found.read)
 
 
-def _asked(wanted: Wanted | None) -> tuple[tuple[str, ...], AnswerForm]:
-    return (wanted.types, wanted.answer_form) if wanted else ((), "html")
+def _asked(wanted: Wanted | None) -> tuple[Task, ...]:
+    return made_tasks(wanted.tasks, wanted.types, wanted.modifiers, wanted.answer_form) if wanted else ()
 
 
 class _Checker:
-    def __init__(
-        self, wanted: Wanted | None, types_map: Mapping[str, str] | None, fit: Fit | None, max_tokens: int
-    ) -> None:
-        self._worth = _Worth(wanted, types_map) if wanted else None
+    def __init__(self, worth: _Worth | None, fit: Fit | None, max_tokens: int) -> None:
+        self._worth = worth
         self._fit = _Fits(fit, max_tokens) if fit else None
         self._labels, self._remarks, self._identifiers = LabelCounts(), RemarkCounts(), IdentifierCounts()
         self._characters, self._runs = Numbers(), Runs()
@@ -100,6 +104,8 @@ class _Checker:
         # Of each note: its file, row (0: none), group and own split.
         self._file_of, self._rows, self._splits = array("L"), array("L"), bytearray()
         self._groups: list[str] = []
+        self._labelled: list[frozenset[TaskName]] = []
+        self._kinds: dict[frozenset[TaskName], frozenset[TaskName]] = {}  # few, each kept once
 
     def take(self, record: Record) -> None:
         self._files.setdefault(record.file, len(self._files))
@@ -119,7 +125,8 @@ class _Checker:
         self._runs.add(note.text)
         self._labels.take(note)
         self._identifiers.take(note, place)
-        typed = self._worth.take(note) if self._worth else note
+        typed, tasks = self._worth.take(note) if self._worth else (note, frozenset(labelled(note)))
+        self._labelled.append(self._kinds.setdefault(tasks, tasks))
         if self._fit:
             self._fit.take(typed, place)
 
@@ -138,7 +145,7 @@ class _Checker:
         if own:
             splits: list[Split] = [SPLITS[max(one - 1, 0)] for one in self._splits]
         else:
-            splits = assigned(groups)
+            splits = assigned(groups, self._labelled)
             proposed = self._proposed(splits, groups)
         check = NotesCheck(
             path=shown_name(name),
@@ -232,38 +239,35 @@ class _Fits:
 
 
 class _Worth:
-    """Worth of the notes to a federation: its types, and the labels for its tasks."""
+    """Worth of the notes to a federation: its types and modifiers, and the labels for its tasks."""
 
-    def __init__(self, wanted: Wanted, types_map: Mapping[str, str] | None) -> None:
-        given = dict(types_map or {})
-        # A modifier may lie inside the mention that it modifies: it is no entity type that hides or is hidden.
-        entities = {local: target for local, target in given.items() if target not in wanted.modifiers}
+    def __init__(
+        self,
+        wanted: Wanted,
+        types_map: Mapping[str, str] | None,
+        relations_map: Mapping[str, RelationRule] | None,
+    ) -> None:
         self._wanted = wanted
-        self._applied = TypesApplied(wanted.types, entities) if wanted.types else None
-        self._marks = {name: name for name in (*wanted.types, *wanted.modifiers)} | given
+        # Relations count only with links, so the maps say the same here as where the notes are trained on.
+        self._applied = TypesApplied(wanted.types, types_map, wanted.modifiers, relations_map) if wanted.types else None
         self._tasks: Counter[TaskName] = Counter()
         self._report: NotesReport | None = None
         self.unknown: UserFacingError | None = None
 
-    def take(self, note: Note) -> Note:
+    def take(self, note: Note) -> tuple[Note, frozenset[TaskName]]:
+        """The note in the federation's types, and those of its tasks that it has labels for."""
         typed = (
             self._applied.typed(note) if self._applied else note.model_copy(update={"entities": (), "relations": ()})
         )
-        there = labelled(note)
+        there, types = labelled(note), self._wanted.types
         has: dict[TaskName, bool] = {
-            "entities": bool(typed.entities) or ("entities" in (note.tasks or ())),
-            "relations": self._related(note) or ("relations" in (note.tasks or ())),
+            "entities": any(one.type in types for one in typed.entities) or "entities" in (note.tasks or ()),
+            "relations": bool(self._wanted.modifiers and typed.relations) or "relations" in (note.tasks or ()),
             "text": True,
         }
-        self._tasks.update(task for task in self._wanted.tasks if has.get(task, task in there))
-        return typed
-
-    def _related(self, note: Note) -> bool:
-        """True if a modifier of the federation is linked to a mention of its types."""
-        types = {entity.id: self._marks.get(entity.type) for entity in note.entities}
-        ends = ({types.get(relation.head), types.get(relation.tail)} for relation in note.relations)
-        modifiers = set(self._wanted.modifiers)
-        return any(None not in pair and pair & modifiers and pair - modifiers for pair in ends)
+        found = frozenset(task for task in self._wanted.tasks if has.get(task, task in there))
+        self._tasks.update(found)
+        return typed, found
 
     def result(self) -> ForFederation:
         missing: tuple[str, ...] = ()

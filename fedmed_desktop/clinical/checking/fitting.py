@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..notes import Note
-from ..prompts import AnswerForm, build_answer, build_prompt, shown
+from ..prompts import shown
+from ..tasks import Asked, Task
 from ..windows import split_note
 
 DEFAULT_TOKENS: Final = 800
@@ -20,25 +21,40 @@ Tokens = Callable[[str], int]
 
 
 class Fit:
-    """How notes fit `max_tokens`; with `types`, prompt and answer of the task "entities" count in, as in training."""
+    """How notes fit `max_tokens`: prompt and answer of each task that a note is labelled for, as in training.
 
-    def __init__(self, tokens: Tokens, max_tokens: int, types: tuple[str, ...] = (), form: AnswerForm = "html") -> None:
-        self._tokens, self._max, self._types, self._form = tokens, max_tokens, types, form
+    Without tasks, or labels for one of them, it is the bare text that is measured. So it is for codes, which are asked
+    about sentence by sentence.
+    """
+
+    def __init__(self, tokens: Tokens, max_tokens: int, tasks: Sequence[Task] = ()) -> None:
+        self._tokens, self._max = tokens, max_tokens
+        self._tasks = tuple(task for task in tasks if task.name != "codes")
 
     def windows(self, note: Note) -> tuple[int, bool]:
-        """The number of windows, and whether all of them fit. Halving finds a size in a few tries."""
-        room, parts = len(note.text), [note]
-        while not (fits := all(self._needed(part) <= self._max for part in parts)) and room > _LEAST_ROOM:
-            room //= 2
-            parts = [window.note for window in split_note(note, room)]
-        return len(parts), fits
+        """The number of windows (of the task that needs most), and whether nothing is left out."""
+        tasks = [task for task in self._tasks if task.labelled(note)]
+        found = [self._asked(task, note) for task in tasks] or [self._bare(note)]
+        return max(1, *(number for number, _ in found)), all(fits for _, fits in found)
 
     def length(self, note: Note) -> int:
         """Tokens of the bare text."""
         return self._tokens(shown(note.text))
 
-    def _needed(self, part: Note) -> int:
-        if not self._types:
-            return self._tokens(shown(part.text)) + 1
-        prompt = self._tokens(build_prompt(part.text, self._types, self._form))
-        return prompt + self._tokens(build_answer(part, self._types, self._form)) + 2  # the start and the end of text
+    def _asked(self, task: Task, note: Note) -> tuple[int, bool]:
+        """Halving finds a size in a few tries."""
+        room, parts = len(note.text), task.teach(note, len(note.text))
+        while not (fits := all(self._needed(part) <= self._max for part in parts)) and room > _LEAST_ROOM:
+            room //= 2
+            parts = task.teach(note, room)
+        return len(parts), fits and not any(part.left_off for part in parts)
+
+    def _needed(self, part: Asked) -> int:
+        return self._tokens(part.prompt) + self._tokens(part.answer) + 2  # the start and the end of text
+
+    def _bare(self, note: Note) -> tuple[int, bool]:
+        room, parts = len(note.text), [note]
+        while not (fits := all(self.length(part) < self._max for part in parts)) and room > _LEAST_ROOM:
+            room //= 2
+            parts = [window.note for window in split_note(note, room)]
+        return len(parts), fits

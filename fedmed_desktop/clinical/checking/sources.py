@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from ..reader import split_path
 from ..readers import Reader, Record
@@ -14,6 +14,8 @@ from ..readers.cache import NotesCache
 from ..readers.columns import Columns
 from ..readers.folder import Parts, beside, parts_of
 from .values import SPLITS, ColumnUse, Split
+
+TYPES_FILE: Final = "types.toml"
 
 
 @runtime_checkable
@@ -51,6 +53,12 @@ class Source:
         if not self.name:
             return file
         return f"{self.name}/{file}" if self.path.is_dir() else self.name
+
+
+def types_file(notes: Path) -> Path | None:
+    """The types map beside the notes, if there is one: in their folder, or in that of their file."""
+    beside = (notes if notes.is_dir() else notes.parent) / TYPES_FILE
+    return beside if beside.is_file() else None
 
 
 @dataclass(frozen=True)

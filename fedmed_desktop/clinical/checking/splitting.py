@@ -6,13 +6,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from ...errors import UserFacingError, disk_fault
-from ...files import make_folder, open_private, sync_folder
+from ...files import make_folder, open_private, sync_folder, write_durably
+from ...scores import TASKS, TaskName
 from ..notes import Note
 from ..readers.folder import named_apart
 from ..readers.record import Record
@@ -24,29 +25,48 @@ HELD_BACK: Final = 0.1
 _HELD: Final[tuple[tuple[Split, int], ...]] = (("test", 3), ("validation", 2))  # with the fewest groups that allow it
 
 
-def assigned(groups: Sequence[str]) -> list[Split]:
+def assigned(groups: Sequence[str], labels: Sequence[Collection[TaskName]] | None = None) -> list[Split]:
     """The split of each note by its group, none of which is parted; in the order of the groups' hashes.
 
-    Of two groups or more, one at least is for validation; of three or more, one at least for test.
+    Of two groups or more, one at least is for validation; of three or more, one at least for test. `labels`: the tasks
+    that each note has labels for. Where any has, this holds for the groups with labels of each task, rarest first, and
+    the others are for training: what is held back is there to score with.
     """
     sizes = Counter(groups)
     order = sorted(sizes, key=lambda group: hashlib.sha256(group.encode("utf-8", "surrogatepass")).digest())
-    room = round(len(groups) * HELD_BACK)
     of: dict[str, Split] = {}
-    for split, least in _HELD:
-        left = max(room, 1)
-        free = [group for group in order if group not in of] if len(sizes) >= least else []
-        for group in free:
-            if sizes[group] <= left:
-                of[group] = split
-                left -= sizes[group]
-        if free and split not in of.values():  # all are larger than that
-            of[min(free, key=lambda group: sizes[group])] = split
+    for having in _by_task(groups, labels or ()) or [sizes]:
+        room = round(having.total() * HELD_BACK)
+        for split, least in _HELD:
+            left = max(room, 1) - sum(having[group] for group in having if of.get(group) == split)
+            free = [group for group in order if group in having and group not in of] if len(having) >= least else []
+            for group in free[:-1]:  # one at least to train on
+                if sizes[group] <= left:
+                    of[group] = split
+                    left -= sizes[group]
+            held = any(of.get(group) == split for group in having)
+            if len(free) > 1 and not held:  # all are larger than that
+                of[min(free, key=lambda group: sizes[group])] = split
+    if labels and "validation" not in of.values() and len(sizes) > 1:
+        return assigned(groups)
     return [of.get(group, "train") for group in groups]
 
 
-def write_split(records: Iterable[Record], splits: Sequence[Split], folder: Path) -> dict[Split, int]:
+def _by_task(groups: Sequence[str], labels: Sequence[Collection[TaskName]]) -> list[Counter[str]]:
+    """For each task, rarest first, the groups with labels of it and how many of their notes have some."""
+    found: defaultdict[TaskName, Counter[str]] = defaultdict(Counter)
+    for group, tasks in zip(groups, labels, strict=False):
+        for task in tasks:
+            found[task][group] += 1
+    return [found[task] for task in sorted(found, key=lambda task: (len(found[task]), TASKS.index(task)))]
+
+
+def write_split(
+    records: Iterable[Record], splits: Sequence[Split], folder: Path, types_file: Path | None = None
+) -> dict[Split, int]:
     """Writes the notes as train.jsonl, validation.jsonl and test.jsonl; all of them or none. Returns their numbers.
+
+    A `types_file` is copied beside them, unless the folder has one.
 
     `splits` are of the notes among the records, in their order. Notes of different files may have the same id: the
     later ones get another. Raises UserFacingError: `clinical.split_there`, or what a full or broken disk raises.
@@ -57,6 +77,8 @@ def write_split(records: Iterable[Record], splits: Sequence[Split], folder: Path
         raise UserFacingError("clinical.split_there", name=folder.name, file=there[0])
     partial = {split: path.with_name(f"{path.name}.partial") for split, path in paths.items()}
     try:
+        if types_file is not None and not (beside := folder / types_file.name).exists():
+            write_durably(beside, types_file.read_bytes())
         counts = _write(named_apart(record.note for record in records if record.note is not None), splits, partial)
         for split in SPLITS:
             if counts[split]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from ..link_scoring import Link
 from .codes import Codes
 from .entities import Entities
+from .made import made_tasks
 from .questions import Questions
 from .relations import Relations, with_heads
 from .summaries import Summaries
@@ -22,5 +23,6 @@ __all__ = [
     "Relations",
     "Summaries",
     "Task",
+    "made_tasks",
     "with_heads",
 ]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...clinical import read_types_map
-from ...clinical.checking import DEFAULT_TOKENS, Checked, Tokens, check_notes
+from ...clinical import RelationRule, read_relations_map, read_types_map
+from ...clinical.checking import DEFAULT_TOKENS, Checked, Tokens, check_notes, types_file
 from ...errors import UserFacingError
 from ...federation import FederationSpec
 from ...wording import told
@@ -65,10 +65,12 @@ def look_through(wish: Wish, progress: Progress, tokens_of: TokensOf | None = No
     try:
         path = folder_of(wish.notes)
         spec = wish.spec
+        types_map, relations_map = _maps(path, wish.types_map) if spec else (None, None)
         checked = check_notes(
             path,
             wanted=spec,
-            types_map=_types_map(path, wish.types_map) if spec else None,
+            types_map=types_map,
+            relations_map=relations_map,
             tokens=_tokens(wish.model, tokens_of),
             max_tokens=spec.training.max_tokens if spec else DEFAULT_TOKENS,
             progress=progress.tell,
@@ -87,10 +89,9 @@ def write_split(checked: Checked, folder: str) -> str:
     return ""
 
 
-def _types_map(notes: Path, given: str) -> dict[str, str] | None:
-    beside = (notes if notes.is_dir() else notes.parent) / "types.toml"
-    path = folder_of(given) if given.strip() else beside
-    return read_types_map(path) if given.strip() or path.exists() else None
+def _maps(notes: Path, given: str) -> tuple[dict[str, str] | None, dict[str, RelationRule] | None]:
+    path = folder_of(given) if given.strip() else types_file(notes)
+    return (read_types_map(path), read_relations_map(path)) if path else (None, None)
 
 
 def _tokens(model: str, tokens_of: TokensOf | None) -> Tokens | None:
