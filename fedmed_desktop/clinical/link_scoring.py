@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
@@ -52,7 +53,7 @@ def _counts(matched: int, true: Collection[object], found: Collection[object]) -
 
 def _alike(true: Sequence[_Typed], found: Sequence[_Typed]) -> int:
     """The greatest number of pairs that overlap at both ends, each link in at most one: augmenting paths."""
-    near = [[j for j, other in enumerate(found) if _overlap(one, other)] for one in true]
+    near = _near(true, found)
     of: dict[int, int] = {}
     for first in range(len(true)):
         came: dict[int, int] = {}
@@ -74,6 +75,17 @@ def _alike(true: Sequence[_Typed], found: Sequence[_Typed]) -> int:
             of[free] = i
             free = before
     return len(of)
+
+
+def _near(true: Sequence[_Typed], found: Sequence[_Typed]) -> list[list[int]]:
+    """Of each true link the places of the found ones that overlap it at both ends; both sorted."""
+    starts = [head[0] for head, _, _ in found]
+    longest = max((head[1] - head[0] for head, _, _ in found), default=0)
+
+    def around(head: _Place) -> range:
+        return range(bisect_right(starts, head[0] - longest), bisect_left(starts, head[1]))
+
+    return [[j for j in around(one[0]) if _overlap(one, found[j])] for one in true]
 
 
 def _overlap(left: _Typed, right: _Typed) -> bool:
