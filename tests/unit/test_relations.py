@@ -67,18 +67,16 @@ def read(answer: str, of: Note | None = None, task: Relations = TASK) -> list[tu
     return [(text[h.start : h.end], t.type, text[t.start : t.end]) for h, t in links]
 
 
-def test_that_mentions_are_marked_and_numbered_in_the_input_and_the_answer_adds_their_modifiers() -> None:
+def test_that_mentions_are_marked_and_numbered_in_the_input_and_the_answer_marks_their_modifiers() -> None:
     [asked] = TASK.teach(example(), 1000)
     assert asked.prompt == (
-        "### Task: modifiers\n### Classes: dosage, frequency, route, severity, temporal\n### Input: "
+        "### Task: markup\n### Classes: dosage, frequency, route, severity, temporal\n### Input: "
         '<span class="drug" id="1">Aspirin</span> 100 mg daily and oral <span class="drug" id="2">heparin</span> '
         'for severe <span class="problem" id="3">pain</span>.\n### Output: '
     )
     assert asked.answer == (
-        '<span class="drug" id="1">Aspirin</span> <span class="dosage" of="1">100 mg</span> '
-        '<span class="frequency" of="1 2">daily</span> and <span class="route" of="2">oral</span> '
-        '<span class="drug" id="2">heparin</span> for <span class="severity" of="3">severe</span> '
-        '<span class="problem" id="3">pain</span>.'
+        'Aspirin <span class="dosage">100 mg</span> <span class="frequency" of="1 2">daily</span> and '
+        '<span class="route">oral</span> heparin for <span class="severity">severe</span> pain.'
     )
     assert TASK.predict(example(), [asked], [asked.answer]).links == tuple(TASK.links(example()))
 
@@ -201,7 +199,7 @@ def test_that_a_site_without_relations_is_not_taught_them_and_a_note_without_men
 def test_that_of_notes_without_a_link_some_are_taught_and_all_asked() -> None:
     notes = [note(TEXT, ("Aspirin", "drug")).model_copy(update={"id": f"n{number}"}) for number in range(300)]
     taught = [one for bare in notes for one in TASK.teach(bare, 1000)]
-    assert 60 < len(taught) < 140
+    assert 10 < len(taught) < 45
     assert sum(len(TASK.ask(bare, 1000)) for bare in notes) == 300
 
 
@@ -355,16 +353,14 @@ def test_that_modifiers_may_overlap_their_mention_but_not_each_other() -> None:
     task = Relations(TYPES, MODIFIERS)
     [asked] = task.ask(after, 100)
     assert list(task.predict(after, [asked], [asked.answer]).links) == task.links(after)
-    assert (
-        '<span class="problem" id="1"><span class="severity" of="1">severe</span> <span class="bodyloc"' in asked.answer
-    )
+    assert asked.answer == '<span class="severity">severe</span> <span class="bodyloc">left chest</span> pain'
 
 
-def test_that_a_mention_that_crosses_a_modifier_has_no_tag_in_the_answer() -> None:
+def test_that_a_modifier_may_cross_its_mention() -> None:
     whole = note("severe left chest pain", ("left chest pain", "problem"), ("severe left", "severity"), links=[(0, 1)])
     task = Relations(TYPES, MODIFIERS)
     [asked] = task.ask(whole, 100)
-    assert asked.answer == '<span class="severity" of="1">severe left</span> chest pain'
+    assert asked.answer == '<span class="severity">severe left</span> chest pain'
     assert list(task.predict(whole, [asked], [asked.answer]).links) == task.links(whole)
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
 
 TEXT = "Aspirin 5 mg for pain."
 ANSWERS = {
-    "markup": '<span class="drug">Aspirin</span> 5 mg for pain.',
-    "modifiers": 'Aspirin <span class="dosage" of="1">5 mg</span> for pain.',
+    "drug, problem": '<span class="drug">Aspirin</span> 5 mg for pain.',
+    "dosage": 'Aspirin <span class="dosage" of="1">5 mg</span> for pain.',
 }
 
 
@@ -38,7 +38,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, loaded: LoadedBase) -> list[str]:
         seen.extend(prompts)
         for done, _ in enumerate(requests, start=1):
             told["progress"](done)
-        said = [ANSWERS[prompt.split(": ")[1].split("\n")[0]] if "Aspirin" in prompt else "" for prompt in prompts]
+        said = [ANSWERS[prompt.split(": ")[2].split("\n")[0]] if "Aspirin" in prompt else "" for prompt in prompts]
         return [tuple(tokenizer(one)["input_ids"]) for one in said]
 
     monkeypatch.setattr(evaluation, "generate", answer)

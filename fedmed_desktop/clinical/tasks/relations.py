@@ -2,14 +2,17 @@
 """Relations: modifiers of mentions that are given, marked up in the text and linked to them.
 
 After the instruction templates of Fed-MedLoRA (arXiv 2601.22124, in the authors' code), where the mentions are marked
-in the input and the answer adds the modifiers. The numbers that say of which mention are ours: the authors' scorer
-leaves the link out. It drops the mentions' tags from answers, and so does this; they stand there because a small model
-copies well and leaves out badly (seen on the bundled notes: without them it lost the words of most mentions).
+in the input and the answer marks the modifiers alone. The authors' scorer leaves the link out. Here it is the nearest
+mention that the modifier goes with, unless the answer names others by their numbers:
 
-    ### Task: modifiers
+    ### Task: markup
     ### Classes: dosage, route
     ### Input: <span class="drug" id="1">Aspirin</span> 100 mg daily.
-    ### Output: <span class="drug" id="1">Aspirin</span> <span class="dosage" of="1">100 mg</span> daily.
+    ### Output: Aspirin <span class="dosage">100 mg</span> daily.
+
+A number in every tag, the mentions' tags in the answer, a list of objects, or a task of another name were all learned
+worse by a small model: nothing at all in the 240 steps after which this form found its first links (seen on the
+validation notes of one bundled site).
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from ..windows import Parts, Window, split_note
 from .task import Answer, Asked, Prediction
 
 _OF: Final = re.compile(r"\bof\s*=\s*[\"']?\s*(?P<numbers>[\d\s,]+)", re.IGNORECASE)
-BLANKS: Final = 3
+BLANKS: Final = 12
 """Of the windows without any link, one in so many is taught: all of them would drown the few with one (inferred)."""
 
 _NUMBER_DIGITS: Final = 6  # no window has a million mentions
@@ -39,8 +42,8 @@ _NUMBER_DIGITS: Final = 6  # no window has a million mentions
 class Relations:
     """The task for these types of mention and these modifiers. Notes come from apply_types with both.
 
-    A modifier whose number is missing, or is that of no mention that it goes with, is taken to be of the nearest one
-    that it does go with (of two as near, of the one before it): inferred, a small model forgets numbers before words.
+    A modifier without numbers, or with those of no mention that it goes with, is of the nearest one that it does go
+    with (of two as near, of the one before it): inferred, and so most answers need no number at all.
     Mentions and modifiers are linked within a window only; a link across two counts as missed.
     """
 
@@ -68,7 +71,7 @@ class Relations:
     def prompt(self, note: Note) -> str:
         """The instruction about a note, or a window of one, with its mentions marked and numbered."""
         classes = ", ".join(self.modifiers)
-        return f"### Task: modifiers\n### Classes: {classes}\n### Input: {self._input(note)}\n### Output: "
+        return f"### Task: markup\n### Classes: {classes}\n### Input: {self._input(note)}\n### Output: "
 
     def teach(self, note: Note, max_chars: int) -> list[Asked]:
         """Which of the windows without a link are taught depends on their names alone."""
@@ -115,14 +118,11 @@ class Relations:
         return _tagged(shown(note.text), self._head_tags(note))
 
     def _answer(self, note: Note) -> str:
-        numbers = {head.span: number for number, head in enumerate(self._heads(note), start=1)}
-        of: defaultdict[Span, list[int]] = defaultdict(list)
+        heads = [head.span for head in self._heads(note)]
+        of: defaultdict[Span, list[Span]] = defaultdict(list)
         for head, tail in self.links(note):
-            of[tail].append(numbers[head])
-        tags = {tail: f'class="{tail.type}" of="{" ".join(map(str, sorted(those)))}"' for tail, those in of.items()}
-        # A mention that begins or ends inside a modifier has no tag: tags can be nested only.
-        heads = {head: tag for head, tag in self._head_tags(note).items() if not any(_cross(head, one) for one in tags)}
-        return _tagged(shown(note.text), heads | tags)
+            of[tail].append(head)
+        return _tagged(shown(note.text), {tail: _attributes(tail, named, heads) for tail, named in of.items()})
 
     def _parsed(self, note: Note, answer: str) -> list[Link]:
         marks = marked_up(answer, note.text, self.modifiers)
@@ -133,9 +133,7 @@ class Relations:
         links: set[Link] = set()
         for tail in outermost(named):
             possible = [head for head in heads if goes_with(tail.type, head.type)]
-            meant = [head for head in named[tail] if head in possible]
-            if not meant and possible:
-                meant = [min(possible, key=lambda head: (_distance(head, tail), head))]
+            meant = [head for head in named[tail] if head in possible] or _nearest(tail, possible)
             links |= {Link(head, tail) for head in meant}
         return sorted(links)
 
@@ -150,35 +148,30 @@ def with_heads(note: Note, heads: Iterable[Span]) -> Note:
     return Note(id=note.id, text=note.text, entities=entities, specialty=note.specialty)
 
 
+def _attributes(tail: Span, named: Sequence[Span], heads: Sequence[Span]) -> str:
+    """Attributes of a modifier's tag: numbers only where it is not of the nearest mention alone."""
+    possible = [head for head in heads if goes_with(tail.type, head.type)]
+    if list(named) == _nearest(tail, possible):
+        return f'class="{tail.type}"'
+    numbers = sorted(heads.index(head) + 1 for head in named)
+    return f'class="{tail.type}" of="{" ".join(map(str, numbers))}"'
+
+
+def _nearest(tail: Span, possible: Sequence[Span]) -> list[Span]:
+    """The nearest mention, of two as near the one before; none where none is possible."""
+    return [min(possible, key=lambda head: (_distance(head, tail), head))] if possible else []
+
+
 def _tagged(text: str, tags: Mapping[Span, str]) -> str:
-    """The text with tags that have these attributes, nested where one holds another. Raises ValueError where they
-    cross: see apply_types."""
+    """The text with tags that have these attributes. Raises ValueError where two overlap: see apply_types."""
     pieces: list[str] = []
     done = 0
-    open_: list[Span] = []
-
-    def close(until: int) -> None:
-        nonlocal done
-        while open_ and open_[-1].end <= until:
-            end = open_.pop().end
-            pieces.extend([text[done:end], "</span>"])
-            done = end
-
-    for span in sorted(tags, key=lambda one: (one.start, -one.end, one.type)):
-        close(span.start)
-        if open_ and span.end > open_[-1].end:
+    for span in sorted(tags):
+        if span.start < done:
             raise ValueError(f"entities overlap at offset {span.start}")
-        pieces += [text[done : span.start], f"<span {tags[span]}>"]
-        done = span.start
-        open_.append(span)
-    close(len(text))
+        pieces += [text[done : span.start], f"<span {tags[span]}>{text[span.start : span.end]}</span>"]
+        done = span.end
     return "".join([*pieces, text[done:]])
-
-
-def _cross(left: Span, right: Span) -> bool:
-    """True if they overlap and neither holds the other."""
-    first, second = sorted((left, right), key=lambda one: (one.start, -one.end))
-    return second.start < first.end < second.end
 
 
 def _drawn(name: str) -> bool:
