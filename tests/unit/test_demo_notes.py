@@ -174,6 +174,24 @@ def test_that_the_script_keeps_splits_offsets_and_a_natural_mix(build: ModuleTyp
         assert {r.type for note in notes.train for r in note.relations} == {"for"}
 
 
+def test_that_sentences_with_a_modifier_come_first_up_to_a_number(build: ModuleType) -> None:
+    def document(number: int) -> dict[str, Any]:
+        """Every third has a dosage."""
+        text = f"They gave aspirin 5 mg to patient number {number} there."
+        entity = {"id": "T1", "start": 10, "end": 17, "type": "Drug", "text": "aspirin"}
+        dose = {"id": "T2", "start": 18, "end": 22, "type": "Dosage", "text": "5 mg"}
+        links = [{"head": "T1", "tail": "T2", "type": "has_dosage"}] if number % 3 == 0 else []
+        return {"id": f"x-{number}", "text": text, "entities": [entity, dose], "relations": links, "split": "train"}
+
+    documents = [document(number) for number in range(60)]
+    site = build.SITES[0]
+    linked = [
+        sum(bool(note["relations"]) for note in build.choose(site, documents, 30, build.Used(), first))
+        for first in (0, 15, 20)
+    ]
+    assert linked[0] < linked[1] <= linked[2] == 20, "the rest is by chance"
+
+
 def test_that_an_article_of_two_corpora_is_used_once(build: ModuleType, data: Path, tmp_path: Path) -> None:
     build.build(data, tmp_path, SMALL)
     tested = {build.document_of(note.id) for note in read_notes(tmp_path / "Riverside" / "test.jsonl.gz")}
