@@ -162,8 +162,11 @@ class Encoder:
         return pieces
 
     def _most(self, piece: Example, max_tokens: int, reading: bool) -> int:
-        """Tokens of an example; where the right answer's length is unknown, the answer gets as many as the prompt."""
-        return max_tokens // 2 if reading and not (piece.asked.answer or piece.asked.options) else max_tokens
+        """Tokens of an example. An answer that the model is to write gets as many as its prompt.
+
+        How long the right one is must not decide how a note is read.
+        """
+        return max_tokens // 2 if reading and not piece.asked.options else max_tokens
 
     def _text(self, note: Note, max_tokens: int) -> list[Example]:
         """Windows of even length, each with the token before it as its prompt: the start token for a note's first.
@@ -182,8 +185,10 @@ class Encoder:
         return examples
 
     def _example(self, asked: Asked, reading: bool) -> Example:
-        options = tuple(tuple(self._tokens(option)) for option in asked.options) if reading else ()
-        return Example(asked, self.prompt(asked.prompt), (*self._tokens(asked.answer), self._end), options)
+        if reading:
+            options = tuple(tuple(self._tokens(option)) for option in asked.options)
+            return Example(asked, self.prompt(asked.prompt), (), options)
+        return Example(asked, self.prompt(asked.prompt), (*self._tokens(asked.answer), self._end))
 
     def _tokens(self, text: str) -> list[int]:
         return text_tokens(self._tokenizer, text)

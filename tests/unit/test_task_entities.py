@@ -3,11 +3,20 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fedmed_desktop.clinical import Note, Span, build_answer
 from fedmed_desktop.clinical.tasks import Entities
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from transformers import AutoTokenizer
+
+    from fedmed_desktop.training.batches import Encoder
 
 TASK = Entities(("drug", "problem"))
 SENTENCE = "She took aspirin daily because of chest pain. "
@@ -75,3 +84,11 @@ def test_that_what_did_not_fit_counts_as_missed() -> None:
     counts = TASK.score(LABELLED, TASK.predict(LABELLED, asked, answers))
     assert counts.strict["drug"].fn > 0 and counts.strict["drug"].fp == 0
     assert Span(9, 16, "drug") in {entity.span for entity in LABELLED.entities}
+
+
+def test_that_the_length_of_the_right_answer_does_not_decide_how_a_note_is_read(tiny_model: Path) -> None:
+    encoder = Encoder(AutoTokenizer.from_pretrained(tiny_model), [TASK])
+    bare = LABELLED.model_copy(update={"entities": ()})
+    for most in (80, 160, 320, 640):
+        marked, unmarked = (encoder.encode([one], most, reading=True).items for one in (LABELLED, bare))
+        assert [item.prompt for item in marked] == [item.prompt for item in unmarked]
