@@ -26,7 +26,14 @@ _EVERY = 1000  # rows between two signs of life
 
 def run(argv: list[str]) -> int:
     """Prints the check; 1 where the notes cannot be used yet."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.clear_cache:
+        _clear_cache()
+        if options.path is None:
+            return 0
+    if options.path is None:
+        parser.error("PATH is missing: the file or folder of notes")
     from ..clinical.checking import DEFAULT_TOKENS, check_notes
     from ..clinical.readers.cache import NotesCache
 
@@ -61,15 +68,25 @@ def _parser() -> argparse.ArgumentParser:
         "notes can be used; 1: not yet.",
         allow_abbrev=False,
     )
-    parser.add_argument("path", type=Path, metavar="PATH", help="a file or folder of notes, in any format that is read")
+    parser.add_argument(
+        "path", type=Path, nargs="?", metavar="PATH", help="a file or folder of notes, in any format that is read"
+    )
     parser.add_argument("--federation", type=Path, metavar="SPEC", help="a federation's spec.toml: what it would use")
     parser.add_argument("--types-file", type=Path, metavar="FILE", help="the types map, if not types.toml beside them")
     parser.add_argument("--model", type=Path, metavar="BASE", help="the base model: how its tokenizer cuts long notes")
     parser.add_argument("--max-tokens", type=whole(32), metavar="N", help="of a window (the federation's, or 800)")
     parser.add_argument("--split-into", type=Path, metavar="FOLDER", help="write the notes there, split, as JSON lines")
     parser.add_argument("--no-cache", action="store_true", help="keep no copy of what was read for the next time")
+    parser.add_argument("--clear-cache", action="store_true", help="remove all such copies; PATH may be left out")
     parser.add_argument("--json", action="store_true", help="as JSON")
     return parser
+
+
+def _clear_cache() -> None:
+    from ..clinical.readers.cache import NotesCache
+
+    freed = NotesCache().clear()
+    print(f"Removed the copies of notes: {freed / 2**20:,.1f} MiB.", file=sys.stderr)
 
 
 def _spec(path: Path | None) -> FederationSpec | None:

@@ -6,18 +6,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import UserFacingError
 from ..scores import TASKS
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from ..evaluation import Comparison, NoteResult, ScoreRow
+    from ..evaluation.table import Key
     from ..federation import FederationSpec
 
 BASE = "base"
+_LEVELS = {"strict": "code", "lenient": "category", "unified": "chapter"}  # clinical.icd10.measures
 _TAKEN = {BASE, "gold"}  # names of what is written beside the adapters' predictions
 
 
@@ -26,16 +29,22 @@ def run(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     from rich.console import Console
 
+    from ..lora.load import load_adapter
+
+    # What can be wrong at once comes before torch, which takes seconds to load.
+    adapters = {name: load_adapter(path) for name, path in _named(options.adapter).items()}
+    spec = _spec(options.federation)
+    for given in (options.notes, options.types_file):
+        if given is not None and not given.exists():
+            code = "clinical.notes_missing" if given == options.notes else "clinical.types_file_missing"
+            raise UserFacingError(code, name=given.name)
     from ..evaluation import EvaluationRequest, compare, evaluate, score_rows, tasks_of
     from ..evaluation.notes import labelled_notes
     from ..evaluation.run import WINDOW
-    from ..lora.load import load_adapter
     from ..training.base import resolve_model
     from ..training.loading import LoadedBase
 
     console = Console()
-    spec = _spec(options.federation)
-    adapters = {name: load_adapter(path) for name, path in _named(options.adapter).items()}
     notes, types, modifiers = labelled_notes(options.notes, spec, options.types_file)
     form = spec.answer_form if spec else options.answer_form
     tasks = tasks_of(notes, tuple(options.task or (spec.tasks if spec else ())), types, modifiers, form)
@@ -119,29 +128,40 @@ def _print(
     rows: dict[str, list[ScoreRow]],
     pairs: dict[str, list[Comparison]],
 ) -> None:
-    from rich.table import Table
-
     for name, found in rows.items():
-        table = Table(title=f"{name} on {options.notes.name}", title_justify="left")
-        for column in ("task", "measure", "of", "score", "95 % interval", "in the notes"):
-            table.add_column(column, justify="right" if column in ("score", "in the notes") else "left")
+        table = _table(f"{name} on {options.notes.name}", "task", "measure", "of", "score", "95 % interval", "in notes")
         for row in found:
-            words = f"{row.key.measure} F1" if row.counts else "mean"
-            table.add_row(
-                row.key.task, words, row.key.name, f"{row.value:.3f}", _interval(row.interval), f"{row.support:,}"
-            )
+            table.add_row(*_words(row.key), f"{row.value:.3f}", _interval(row.interval), f"{row.support:,}")
         console.print(table)
     for name, differences in pairs.items():
         clear = [one for one in differences if one.is_clear]
         verdict = "differs beyond chance in some rows" if clear else "shows no difference beyond chance"
-        table = Table(title=f"{name}: {verdict} (same documents, paired)", title_justify="left")
-        for column in ("task", "measure", "of", "difference", "95 % interval", ""):
-            table.add_column(column, justify="right" if column == "difference" else "left")
+        title = f"{name}: {verdict} (same documents, paired)"
+        table = _table(title, "task", "measure", "of", "difference", "95 % interval", "")
         for one in differences:
             word = ("higher" if one.difference > 0 else "lower") if one.is_clear else ""
-            table.add_row(*one.key, f"{one.difference:+.3f}", _interval(one.interval), word)
+            table.add_row(*_words(one.key), f"{one.difference:+.3f}", _interval(one.interval), word)
         console.print(table)
     console.print("Intervals: bootstrap by document (2,000 draws).")
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table whose numbers stay on one line in 80 columns; long names of types are folded instead."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column in ("score", "difference", "in notes") else "left"
+        table.add_column(column, justify=justify, no_wrap=column != "of", overflow="fold")
+    return table
+
+
+def _words(key: Key) -> tuple[str, str, str]:
+    """Task, measure and what it is of. Of codes the three counts are of the levels of ICD-10-CM."""
+    if key.measure == "mean":
+        return key.task, "mean", key.name
+    measure = _LEVELS[key.measure] if key.task == "codes" else key.measure
+    return key.task, f"{measure} F1", "all" if key.task == "codes" else key.name
 
 
 def _interval(interval: tuple[float, float] | None) -> str:

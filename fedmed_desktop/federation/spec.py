@@ -263,6 +263,7 @@ class FederationSpec(Frozen):
             training=self.training,
             histogram=self.share.histogram,
             shared_notes=bool(self.shared_notes),
+            tasks=self.tasks,
         )
         name = self.method.name
         travels = transfer_misfit(self.transfer, name, self.combine)

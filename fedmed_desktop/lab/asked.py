@@ -7,6 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ..clinical import Note
+from ..scores import TaskName
+
 _ASSESSMENT: Final = re.compile(r"^[ \t]*(?:ASSESSMENT|PLAN|IMPRESSION)\b[^a-z\n]*$", re.MULTILINE)
 
 
@@ -30,6 +33,16 @@ def asked_fields(corpus: str, record: Mapping[str, Any]) -> dict[str, Any]:
     if corpus == "medmcqa":
         return {"text": record["question"], **asked}
     return {"text": record["context"], "question": record["question"], **asked}
+
+
+def asked_of(note: Note) -> set[TaskName]:
+    """The tasks besides entities and relations that a note has labels for."""
+    there: dict[TaskName, bool] = {
+        "codes": bool(note.codes),
+        "questions": note.answer is not None,
+        "summaries": note.summary is not None,
+    }
+    return {task for task, has in there.items() if has}
 
 
 def _visit(text: str) -> dict[str, Any]:

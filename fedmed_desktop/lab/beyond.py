@@ -42,13 +42,16 @@ def newcomer_table(rows: Iterable[ResultRow], setting: Setting) -> Table | None:
 
 
 def _cohort(rows: Sequence[ResultRow]) -> Table:
+    is_f1 = bool(rows) and rows[0].f1 is not None
     base = {row.seed: _score(row) for row in rows if row.kind == "base"}
     lines: list[tuple[str, ...]] = []
     for label in labels_of(rows):
         own = {row.seed: _score(row) for row in rows if row.label == label}
-        above = [100 * (own[seed] - base[seed]) for seed in own.keys() & base.keys()]
-        lines.append((label, mean_and_spread(list(own.values())), _points(above) if label != "base" else ""))
-    return ("model", "F1" if rows and rows[0].f1 is not None else "loss", "points above the base"), lines
+        above = [own[seed] - base[seed] for seed in own.keys() & base.keys()]
+        beside = "" if label == "base" else _points(above) if is_f1 else _difference(above)
+        lines.append((label, mean_and_spread(list(own.values())), beside))
+    headings = ("F1", "points above the base") if is_f1 else ("loss", "difference to the base (lower is better)")
+    return ("model", *headings), lines
 
 
 def _size(row: ResultRow) -> int:
@@ -76,4 +79,8 @@ def mean_and_spread(values: Sequence[float]) -> str:
 
 
 def _points(values: Sequence[float]) -> str:
-    return f"{np.mean(values):+.1f}" if values else "–"
+    return f"{100 * np.mean(values):+.1f}" if values else "–"
+
+
+def _difference(values: Sequence[float]) -> str:
+    return f"{np.mean(values):+.3f}" if values else "–"

@@ -14,7 +14,7 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -38,8 +38,9 @@ from ..clinical.reader import split_path
 from ..clinical.windows import WHOLE
 from ..errors import UserFacingError
 from ..resources import resource
-from .asked import asked_fields
-from .choices import UNLABELLED, CorpusChoice
+from ..scores import TaskName
+from .asked import asked_fields, asked_of
+from .choices import ASKED, UNLABELLED, CorpusChoice
 from .experiment import Experiment
 
 Split = Literal["train", "validation", "test"]
@@ -97,7 +98,7 @@ def read_corpora(experiment: Experiment, data: Path | None) -> Corpora:
     """All notes, corpus after corpus in the experiment's order; `data` is the folder of those that are not bundled.
 
     Raises UserFacingError: `lab.data_needed`, `lab.corpus_missing`, `lab.corpus_row`, `lab.corpus_types` (none of the
-    experiment's types is annotated there), and what notes of one's own raise.
+    experiment's types is annotated there), `lab.task_nowhere`, `lab.corpus_labels`, and what notes of one's own raise.
     """
     choices = (*experiment.corpora, *experiment.elsewhere)
     found = [
@@ -110,6 +111,7 @@ def read_corpora(experiment: Experiment, data: Path | None) -> Corpora:
     for (choice, one), group in zip(found, groups, strict=True):
         windows = split_note(one.note, _room(one.note, choice, experiment))
         of[choice.name] += [replace(one, group=group, note=window.note) for window in windows]
+    check_labels(experiment, of)
     at_sites = {one.group for choice in experiment.corpora for one in of[choice.name]}
     notes = [one for choice in experiment.corpora for one in _fewer(of[choice.name], choice.notes)]
     apart = {
@@ -124,6 +126,24 @@ def _room(note: Note, choice: CorpusChoice, experiment: Experiment) -> int:
     asked = set(experiment.tasks) & WHOLE
     labelled = note.codes is not None or note.options or note.summary is not None
     return len(note.text) if choice.characters is None or (asked and labelled) else choice.characters
+
+
+def check_labels(experiment: Experiment, notes: Mapping[str, Sequence[LabNote]]) -> None:
+    """Raises UserFacingError if notes of one's own have labels for no task, or all the sites' for none of one task."""
+    found = {name: set().union(*map(_labels, there)) for name, there in notes.items()}
+    asked = set(ASKED.values()) & set(experiment.tasks)
+    at_sites = set().union(*(found[choice.name] for choice in experiment.corpora))
+    if missing := sorted(asked - at_sites):
+        raise UserFacingError("lab.task_nowhere", task=missing[0])
+    for choice in (*experiment.corpora, *experiment.elsewhere):
+        own = choice.path is not None and experiment.tasks != ("text",)
+        if own and not found[choice.name] & set(experiment.tasks):
+            raise UserFacingError("lab.corpus_labels", corpus=choice.name, tasks=", ".join(experiment.tasks))
+
+
+def _labels(one: LabNote) -> set[TaskName]:
+    marks: set[TaskName] = {"entities", "relations"} if one.types else set()
+    return marks | asked_of(one.note)
 
 
 def check_data(experiment: Experiment, data: Path | None) -> None:
@@ -189,7 +209,9 @@ def _own(choice: CorpusChoice, path: Path, experiment: Experiment) -> Iterator[t
     there = {entity.type for _, note in notes for entity in note.entities}
     same = {name: name for name in (*experiment.types, *experiment.modifiers) if name in there}
     reading = Reading({})
-    if experiment.types:
+    # Notes may be there for another task alone.
+    marks = set((same | mapped).values()) & set(experiment.types)
+    if experiment.types and (marks or not any(asked_of(note) & set(experiment.tasks) for _, note in notes)):
         known = _known(same | mapped, experiment, choice.name)
         reading = Reading(known, read_relations_map(beside) if experiment.modifiers and beside.exists() else None)
     for split, note in notes:
@@ -201,6 +223,7 @@ def _lab_note(corpus: str, record: Mapping[str, Any], linked: bool) -> LabNote:
     entities = () if corpus in UNLABELLED else record["entities"]
     relations = record["relations"] if linked and corpus not in UNLABELLED else ()
     about = {"specialty": chapter or record.get("specialty"), "entities": entities, "relations": relations}
+    about["tasks"] = (ASKED[corpus],) if corpus in ASKED else None
     note = Note.model_validate({"id": record["id"], **asked_fields(corpus, record), **about})
     group = record.get("dup_group") or (note.id if corpus == "medmcqa" else _document(note.id))
     # Of MedMCQA there is the official dev split alone: here it is all the notes there are.

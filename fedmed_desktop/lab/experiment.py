@@ -172,6 +172,7 @@ class Experiment(Frozen):
         if len(set(names)) != len(names):
             raise ValueError("a corpus is named twice")
         tasks = info.data.get("tasks", ())
+        own = {corpus.name for corpus in corpora if corpus.path is not None}  # what these have is seen when read
         bare = {name for name in UNLABELLED.intersection(names) if ASKED.get(name) not in tasks}
         if info.data.get("types") and bare:
             raise ValueError(f'{min(bare)} has no entities: set tasks = ["text"], or name other corpora')
@@ -179,10 +180,10 @@ class Experiment(Frozen):
         if (
             asked
             and not reads_entities(tasks)
-            and (without := {name for name in names if ASKED.get(name) not in tasks})
+            and (without := {name for name in names if ASKED.get(name) not in tasks and name not in own})
         ):
             raise ValueError(f"{min(without)} has no {min(asked)}: name other corpora, or add its own task")
-        if missing := asked - {ASKED.get(name) for name in names}:
+        if not own and (missing := asked - {ASKED.get(name) for name in names}):
             raise ValueError(f"no corpus here has {min(missing)}: add one that has, or leave the task out")
         known = info.data.get("types")
         foreign = sorted({target for corpus in corpora for target in (corpus.types or {}).values()})
@@ -195,7 +196,8 @@ class Experiment(Frozen):
     @classmethod
     def _split_fits_the_corpora(cls, split: SplitSettings, info: ValidationInfo) -> SplitSettings:
         names = {corpus.name for corpus in info.data.get("corpora", ())}
-        if split.of == "specialties" and (without := names - WITH_SPECIALTIES):
+        own = {corpus.name for corpus in info.data.get("corpora", ()) if corpus.path is not None}
+        if split.of == "specialties" and (without := names - WITH_SPECIALTIES - own):
             raise ValueError(f"the notes of {min(without)} have no specialty: split otherwise, or leave it out")
         if split.of == "chapters" and (without := names - {"codiesp"}):
             raise ValueError(f"the notes of {min(without)} have no ICD-10 codes; only codiesp's have")
@@ -237,11 +239,12 @@ class Experiment(Frozen):
                 training=choice.trained(self.training),
                 histogram=self.histogram_of,
                 shared_notes=bool(self.shared_by(choice)),
+                tasks=self.tasks,
             )
             travels = transfer_misfit(choice.transfer, choice.method.name, choice.combine)
             code = "lab.no_scorer" if choice.method.scored_by == "coordinator" else choice.method.misfit(setting)
-            if code == "methods.no_shared_notes":
-                code = "lab.no_shared_notes"
+            if code in ("methods.no_shared_notes", "methods.shared_notes_lack_labels"):
+                code = code.replace("methods.", "lab.")
             if code := code or travels:
                 raise PydanticCustomError(code, code, {"part": choice.label})
             self._check_rank(choice)

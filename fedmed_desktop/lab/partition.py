@@ -149,7 +149,9 @@ def _some(notes: list[LabNote], most: int | None, rng: np.random.Generator) -> l
 
 
 def _types(name: str, groups: Iterable[Group], experiment: Experiment, number: int) -> tuple[str, ...]:
-    marked = [one.types for group in groups for one in group.notes if one.corpus not in ASKED]
+    # Notes of one's own may be there for another task alone, like those of a corpus that is asked about.
+    asked = {*ASKED, *(choice.name for choice in experiment.corpora if choice.path is not None)}
+    marked = [one.types for group in groups for one in group.notes if one.types or one.corpus not in asked]
     if not marked:
         return ()
     types = set(experiment.types).intersection(*marked)
@@ -164,7 +166,8 @@ def _without_tasks(notes: Sequence[Note], experiment: Experiment, number: int) -
     """The notes, annotated for the tasks that the site does not lack."""
     lacking = experiment.split.lacking_tasks
     left = tuple(task for task in experiment.tasks if task not in lacking[number % len(lacking)])
-    return [note.model_copy(update={"tasks": left}) for note in notes]
+    annotated = [left if note.tasks is None else tuple(task for task in left if task in note.tasks) for note in notes]
+    return [note.model_copy(update={"tasks": tasks}) for note, tasks in zip(notes, annotated, strict=True)]
 
 
 def typed_in(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -76,6 +76,7 @@ class SiteTrainer:
         share: ShareSettings | None = None,
         *,
         score_on: Literal["answers", "loss"] = "answers",
+        types: Collection[str] | None = None,
         shared: Sequence[Note] = (),
         shared_tasks: Sequence[Task] = (),
         prompting: Prompting = "plain",
@@ -85,6 +86,7 @@ class SiteTrainer:
         self._encoder = Encoder(base.tokenizer, tasks, prompting)
         self._evaluator = Evaluator(base, self._encoder)
         self._share = share or ShareSettings()
+        self._types = types
         self._answers = score_on == "answers"
         self._shared = tuple(shared)
         self._shared_evaluator = Evaluator(base, Encoder(base.tokenizer, shared_tasks or tasks, prompting))
@@ -117,6 +119,7 @@ class SiteTrainer:
             tasks,
             spec.share,
             score_on=spec.score_on,
+            types=spec.types,
             shared=shared,
             shared_tasks=site_tasks(spec, shared, spec.types) or all_tasks(spec),
             prompting=spec.prompt,
@@ -160,7 +163,7 @@ class SiteTrainer:
             loss_before=before.loss,
             loss_after=after.loss,
             shared_loss=shared_loss,
-            histogram={} if self._share.histogram == "none" else histogram(self._notes.train, self._share.histogram),
+            histogram=self._histogram(),
             scores_before=before.scores,
             scores_after=after.scores,
             start_norm=algebra.norm(begun.shared),
@@ -174,6 +177,11 @@ class SiteTrainer:
         update = Update(round=plan.round, parts=parts, report=self._told(report))
         found = evidence(plan, trained.adapters.shared, report, validation.notes)
         return LocalResult(update, trained.blobs, found, trained.own)
+
+    def _histogram(self) -> dict[str, int]:
+        if self._share.histogram == "none":
+            return {}
+        return histogram(self._notes.train, self._share.histogram, self._types)
 
     def evaluate(self, plan: Plan, given: Given, emit: Emit, control: Control) -> LocalResult:
         """Scores the given adapters on the test notes, else on the validation notes. Raises like train_round."""

@@ -7,6 +7,8 @@ SENTENCES: Final = {
     "lab.corpus_missing": "{path} does not exist. Give the folder of the evaluation data with --data.",
     "lab.corpus_row": "Row {row} of {path} is not a note in the format of this corpus ({reason}). Use the original "
     "corpus.",
+    "lab.corpus_labels": "The notes of {corpus} have labels for none of the experiment's tasks: {tasks}. Annotate "
+    "them, or leave the corpus out.",
     "lab.corpus_types": "{corpus} annotates none of the experiment's types. It has: {found}. Add one of these to "
     "types, or leave the corpus out.",
     "lab.corpus_unreadable": "{path} cannot be read ({reason}). Use the original corpus, as gzip'd JSON lines.",
@@ -42,6 +44,11 @@ SENTENCES: Final = {
     "experiment's shared notes are then used.",
     "lab.no_shared_notes": "{path}: this method weights sites by their results on notes that everyone may read. Set "
     "shared_notes to 1 or more.",
+    "lab.shared_notes_lack_labels": "{path}: this method weights sites by their results on shared notes, which hold "
+    "texts and entities, and none of the tasks is learned from these. Choose another method, or add the task "
+    '"entities".',
+    "lab.task_nowhere": "No corpus of the sites has labels for the task {task}. Add one that has, or leave the task "
+    "out.",
     "lab.no_such_method": "The experiment has no method or baseline {label}. It has: {known}. Correct --only.",
     "lab.no_tuning_seeds": "The experiment has no tuning_seeds. Add some to its file, or leave out --tuning.",
     "results.damaged_head": "{path} is damaged: {reason}. Choose another --out; or delete this file and cells.jsonl "

@@ -35,6 +35,9 @@ SENTENCES: Final = {
     'works with SGD. Write form = "gradient", or training.optimizer = "sgd".',
     "methods.scaffold_travels_whole": "{path}: scaffold's control variates and the coordinator's must move by the very "
     "same numbers, so its updates travel in float32 alone. Take out [transfer], or choose another method.",
+    "methods.shared_notes_lack_labels": '{path}: with measured_by = "sites" each site measures its model on shared '
+    "notes, which hold texts and entities, and none of the tasks is learned from these. Write measured_by = "
+    '"coordinator" and start it with --score-with, choose another method, or add the task "entities".',
     "methods.stack_has_no_feedback": '{path}: with combine = "stack" each round starts afresh, so what an update lost '
     "in fewer bits has no place in the next one. Write transfer.feedback = false.",
     "methods.unknown": "There is no method {method}. Choose one of {known}.",

@@ -36,9 +36,10 @@ REMARK_SENTENCES: Final[Mapping[RemarkCode, str]] = {
     "offsets_without_returns": later("The offsets count a Windows line end as one character and were corrected."),
     "only_blanks_dropped": later("Mentions of blanks only, left out: {count} ({what})."),
     "overlapping_kept": later("Mentions that partly overlap another: {count}."),
-    "relation_dropped": later("Relations left out, since an end is not there or they are repeated: {count}."),
+    "relation_dropped": later("Relations left out, since a mention at their end is not there: {count}."),
     "repeated_id": later("Not used: its id is the id of {what} too."),
     "repeated_mention_dropped": later("Mentions marked more than once, taken once: {count} ({what})."),
+    "repeated_relation_dropped": later("Relations listed more than once, taken once: {count}."),
     "tag_repaired": later(
         "Tags that do not fit the tag before them: {count} ({what}). A mention begins where an inside tag continues "
         "none, and ends where its end tag is missing."

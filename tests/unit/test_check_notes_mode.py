@@ -102,3 +102,18 @@ def test_that_a_model_without_a_tokenizer_is_told(
 ) -> None:
     assert main(["--check-notes", str(notes), "--model", str(tmp_path)]) == 2
     assert "no tokenizer.json" in capsys.readouterr().err
+
+
+def test_that_copies_of_notes_can_be_removed(
+    notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "cache"
+    monkeypatch.setattr("fedmed_desktop.clinical.readers.cache.cache_folder", lambda: kept)
+    (kept / "entry").mkdir(parents=True)
+    (kept / "entry" / "part.parquet").write_bytes(bytes(3 * 2**20))
+    assert main(["--check-notes", "--clear-cache"]) == 0
+    assert "3.0 MiB" in capsys.readouterr().err and not kept.exists()
+    assert main(["--check-notes", "--clear-cache", str(notes)]) == 0
+    assert "30 in 1 file" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--check-notes"])

@@ -333,6 +333,7 @@ def test_that_specialties_are_counted_by_note_and_types_by_entity() -> None:
     ]
     assert histogram(notes, "specialties") == {"Neurology": 1, "Urology": 2}
     assert histogram(notes, "types") == {"drug": 1, "problem": 2}
+    assert histogram(notes, "types", ["drug"]) == {"drug": 1}, "modifiers are no types"
     assert histogram(notes[3:], "specialties") == histogram(notes[3:], "types") == {}
 
 

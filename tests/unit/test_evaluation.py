@@ -3,20 +3,25 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from fedmed_desktop.cli import main
-from fedmed_desktop.cli.evaluate import _named
+from fedmed_desktop.cli.evaluate import _named, _print
 from fedmed_desktop.clinical import Note, Span, read_notes
 from fedmed_desktop.clinical.tasks import Entities, Prediction
-from fedmed_desktop.evaluation import NoteResult, compare, score_rows, tasks_of
+from fedmed_desktop.evaluation import Comparison, NoteResult, ScoreRow, compare, score_rows, tasks_of
 from fedmed_desktop.evaluation.bootstrap import by_document, intervals, resampled
 from fedmed_desktop.evaluation.output import write_evaluation
+from fedmed_desktop.evaluation.table import Key
 from tests.parts.told import told_as
 
 TEXT = "Aspirin for pain, heparin for a clot."
@@ -121,3 +126,38 @@ def test_that_a_model_is_evaluated_from_the_command_line(
     assert set(_named([tmp_path / "gold"])) == {f"{tmp_path.name}-gold"}, "gold-brat has the notes' own mentions"
     assert main([*common, "--adapter", str(tmp_path / "nowhere")]) == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+LOADED = """
+import sys
+from fedmed_desktop.cli import main
+status = main(sys.argv[1:])
+print(status, *sorted({"torch", "transformers"} & sys.modules.keys()), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("wrong", [["--adapter", "nowhere"], ["--federation", "nowhere"], ["--types-file", "nowhere"]])
+def test_that_what_is_missing_is_told_before_torch_is_loaded(tmp_path: Path, wrong: list[str]) -> None:
+    (tmp_path / "notes.jsonl").write_text(note("a").model_dump_json())
+    arguments = ["--evaluate", "--model", "base", "--notes", str(tmp_path / "notes.jsonl"), *wrong]
+    done = subprocess.run([sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, timeout=120)
+    assert "nowhere" in done.stderr and done.stderr.splitlines()[-1] == "2"
+
+
+def test_that_levels_of_codes_are_named_and_rows_fit_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    keys = [
+        *(Key("codes", measure, "all") for measure in ("strict", "lenient", "unified")),
+        Key("codes", "mean", "recall@10 category"),
+        Key("relations", "unified", "reference_range"),
+    ]
+    rows = [ScoreRow(key, 0.5, (0.123, 0.456), None, 1234) for key in keys]
+    pairs = [Comparison(key, -0.5, (-0.523, -0.456)) for key in keys]
+    _print(Console(width=80), argparse.Namespace(notes=Path("notes")), {"base": rows}, {"one - base": pairs})
+    said = capsys.readouterr().out
+    assert [word for word in ("code F1", "category F1", "chapter F1") if word in said] == [
+        "code F1",
+        "category F1",
+        "chapter F1",
+    ]
+    assert said.count("0.123 to 0.456") == 5 and said.count("-0.523 to -0.456") == 5
+    assert len([line for line in said.splitlines() if "recall@10 category" in line]) == 2

@@ -105,7 +105,7 @@ def test_that_notes_of_one_s_own_whose_codes_are_asked_for_stay_whole(tmp_path: 
     chosen = experiment(corpora=[{"name": "own", "path": str(path), "characters": 40}]).model_copy(update={"types": ()})
     coded = chosen.model_copy(update={"tasks": ("codes", "entities")})
     assert [one.note.codes for one in read_corpora(coded, None).notes] == [("R52",)]
-    plain = read_corpora(chosen, None).notes
+    plain = read_corpora(chosen.model_copy(update={"tasks": ("text",)}), None).notes
     assert len(plain) == 2 and {one.note.codes for one in plain} == {None}
 
 
@@ -167,6 +167,13 @@ def test_that_tables_give_points_above_the_base_of_the_same_seed_and_a_newcomer_
     assert table is not None and table[0] == ("begins from", "5 notes", "20 notes")
     assert ("the base", "0.200", "–") in table[1] and ("fedavg, in an adapter of its own", "–", "0.700") in table[1]
     assert newcomer_table(rows[:2], Setting(3)) is None
+
+
+def test_that_a_cohort_scored_by_loss_has_differences_of_loss() -> None:
+    rows = [row("base", "base", 1, None), row("fedavg", "federation", 1, None).model_copy(update={"loss": 0.75})]
+    headings, lines = cohort_tables(rows, Setting(3))["North"]
+    assert headings == ("model", "loss", "difference to the base (lower is better)")
+    assert sorted(lines) == [("base", "1.000", ""), ("fedavg", "0.750", "-0.250")]
 
 
 def test_that_an_unknown_corpus_without_a_path_is_refused_by_the_known_names() -> None:

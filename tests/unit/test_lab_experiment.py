@@ -163,6 +163,12 @@ def test_that_a_method_without_its_shared_notes_is_refused(tmp_path: Path) -> No
     assert error.code == "lab.no_shared_notes" and "Set shared_notes to 1 or more" in told(error)
 
 
+def test_that_a_method_is_refused_whose_shared_notes_say_nothing_of_the_tasks(tmp_path: Path) -> None:
+    text = 'name = "T"\ntasks = ["codes"]\nsites = [2]\n[[corpora]]\nname = "codiesp"\n'
+    error = refused(tmp_path, text + METHOD.replace("fedavg", "fed_medlora_plus"))
+    assert error.code == "lab.shared_notes_lack_labels" and "none of the tasks is learned" in told(error)
+
+
 def test_that_a_rank_over_the_cap_is_refused_where_ranks_cannot_be_mixed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

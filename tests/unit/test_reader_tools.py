@@ -211,3 +211,16 @@ def test_that_no_bytes_are_worse_than_told(data: bytes, suffix: str) -> None:
 
 def test_that_each_reader_has_a_name_of_its_own() -> None:
     assert len({reader.name for reader in READERS}) == len(READERS)
+
+
+def test_that_a_relation_listed_twice_is_taken_once_and_told_apart_from_one_without_its_mention(tmp_path: Path) -> None:
+    mentions = [
+        {"id": name, "start": at, "end": at + 1, "type": "x", "text": "ab"[at]} for at, name in enumerate(("T1", "T2"))
+    ]
+    link = {"head": "T1", "tail": "T2", "type": "causes"}
+    row = {"id": "1", "text": "ab", "entities": mentions, "relations": [link, link, link]}
+    (tmp_path / "n.jsonl").write_text(json.dumps(row))
+    (record,) = reader_for(tmp_path / "n.jsonl").read(tmp_path / "n.jsonl")
+    told = [(remark.code, remark.count) for remark in record.remarks]
+    assert record.note and len(record.note.relations) == 1 and ("repeated_relation_dropped", 2) in told
+    assert not any(code == "relation_dropped" for code, _ in told)

@@ -104,6 +104,17 @@ def test_that_the_first_sheet_with_texts_is_read_below_whatever_stands_above_it(
 # -- cells -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("answer", ["1", "3", "0"])
+def test_that_a_number_for_an_answer_is_refused_since_copies_count_it_from_0_and_from_1(
+    answer: str, tmp_path: Path
+) -> None:
+    header = "id,question,opa,opb,opc,opd,cop\n"
+    (record,) = read(tmp_path / "n.csv", f"{header}1,Which?,Liver,Heart,Lung,Skin,{answer}\n")
+    assert record.refusal and "counted from 0 or from 1; write the right option's words" in record.refusal.reason
+    (record,) = read(tmp_path / "m.csv", f"{header}1,Which?,Liver,Heart,Lung,Skin,B\n")
+    assert record.note and record.note.answer == 1
+
+
 @pytest.mark.parametrize(
     "cell", ["E11.9; i10", "E119,I10", "E11.9|I10", "E11.9 I10", '["E11.9", "I10"]', "E11.9\nI10;"]
 )

@@ -165,9 +165,13 @@ def _relations(
         Link(instead.get(one.head, one.head) or "", instead.get(one.tail, one.tail) or "", one.type)
         for one in relations
     ]
-    kept = [one for one in dict.fromkeys(found) if one.head and one.tail]
-    if gone := len(found) - len(kept):
-        remarks.append(Remark("relation_dropped", "", gone))
+    there = [one for one in found if one.head and one.tail]
+    kept = list(dict.fromkeys(there))
+    counts: tuple[tuple[RemarkCode, int], ...] = (
+        ("relation_dropped", len(found) - len(there)),
+        ("repeated_relation_dropped", len(there) - len(kept)),
+    )
+    remarks += [Remark(code, "", count) for code, count in counts if count]
     return [one._asdict() for one in kept]
 
 

@@ -40,6 +40,7 @@ RemarkCode = Literal[
     "no_annotation_file",
     "tag_repaired",
     "relation_dropped",
+    "repeated_relation_dropped",
     "annotation_not_read",
     "key_not_read",
     "file_not_read",

@@ -26,6 +26,9 @@ _CODE: Final = re.compile(r"([A-TV-Z][0-9][0-9A-Z])\.?([0-9A-Z]{0,4})")
 _BETWEEN_CODES: Final = re.compile(r"[;,|\n]")
 _BETWEEN_OPTIONS: Final = re.compile(r"[|;\n]")
 _LOOKED_FOR: Final[tuple[Literal["entities", "relations"], ...]] = ("entities", "relations")
+_ANSWERS: Final = (
+    "the right option's words or its letter (A, B and so on), or use JSON lines, where 'answer' is its number from 0"
+)
 _YES_NO_MAYBE: Final = ("yes", "no", "maybe")
 
 
@@ -199,7 +202,10 @@ def _number(answer: str, options: Sequence[str], names: Sequence[str]) -> int:
     digits = [match[1] for name in names if (match := re.search(r"(\d)$", name))]
     if answer in digits:
         return digits.index(answer)
-    raise Refused("malformed", "its answer is neither one of the options nor the letter of one")
+    if answer.isdecimal():
+        # MedMCQA's `cop` counts from 1 in the original and from 0 in copies of it.
+        raise Refused("malformed", f"its answer is a number, counted from 0 or from 1; write {_ANSWERS}")
+    raise Refused("malformed", f"its answer is none of its options; write {_ANSWERS}")
 
 
 def _listed(text: str, between: re.Pattern[str]) -> list[str]:

@@ -45,6 +45,9 @@ class FedMedLoraPlus(Method):
         return frozenset({"supervised_tokens", "update_norm", *measured})
 
     def misfit(self, setting: Setting) -> str | None:
+        # Shared notes are texts with entities: by other tasks nothing could be measured on them.
+        if self.measured_by == "sites" and not {"entities", "text"} & set(setting.tasks):
+            return "methods.shared_notes_lack_labels"
         if self.measured_by == "sites" and not setting.shared_notes:
             return "methods.no_shared_notes"
         return super().misfit(setting)

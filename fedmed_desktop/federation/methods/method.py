@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from ...lora.algebra import Cut
+from ...scores import TaskName
 from ..actions import Combine
 from ..combine import COMBINERS, Combination, Combiner, Combining, Sources
 from ..plan import WHOLE, Frozen, Plan, References, Sha256, TrainingSettings, TransferSettings
@@ -31,6 +32,7 @@ class Setting:
     training: TrainingSettings
     histogram: HistogramOf
     shared_notes: bool
+    tasks: tuple[TaskName, ...] = ("entities",)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notes of one's own in the lab may have labels of any task; whether they have is seen when they are read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fedmed_desktop.lab.corpora import read_corpora
+from fedmed_desktop.lab.experiment import Experiment
+from fedmed_desktop.lab.partition import split_into_sites
+from tests.parts.lab import experiment
+from tests.parts.told import told_as
+
+WORDS = [
+    "fever",
+    "cough",
+    "rash",
+    "pain",
+    "nausea",
+    "fatigue",
+    "chills",
+    "oedema",
+    "vertigo",
+    "tinnitus",
+    "ataxia",
+    "ulcer",
+]
+
+
+def notes(path: Path, **labels: Any) -> dict[str, str]:
+    rows = [{"id": str(n), "text": f"{word} {n} " * 9, "entities": []} | labels for n, word in enumerate(WORDS)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return {"name": path.stem, "path": str(path)}
+
+
+def of_codes(*corpora: dict[str, str], **changes: Any) -> Experiment:
+    return experiment(**{"types": [], "tasks": ["codes"], "corpora": list(corpora), "sites": [2]} | changes)
+
+
+def test_that_own_notes_with_codes_are_read_for_the_task_codes(tmp_path: Path) -> None:
+    asked = of_codes(notes(tmp_path / "ours.jsonl", codes=["I10"]))
+    found = read_corpora(asked, None).notes
+    assert len(found) == 12 and all(one.note.codes == ("I10",) for one in found)
+
+
+def test_that_own_notes_without_entities_may_stand_beside_notes_that_have_some(tmp_path: Path) -> None:
+    ours = notes(tmp_path / "ours.jsonl", codes=["I10"])
+    asked = experiment(tasks=["entities", "codes"], corpora=[{"name": "bundled"}, ours], sites=[2])
+    found = read_corpora(asked, None).notes
+    assert {one.types for one in found if one.corpus == "ours"} == {()}
+
+
+def test_that_own_notes_without_labels_for_any_task_are_told_when_read(tmp_path: Path) -> None:
+    with told_as("No corpus of the sites has labels for the task codes"):
+        read_corpora(of_codes(notes(tmp_path / "ours.jsonl")), None)
+    both = notes(tmp_path / "ours.jsonl", codes=["I10"]), notes(tmp_path / "theirs.jsonl", summary="Short.")
+    with told_as("The notes of theirs have labels for none of the experiment's tasks: codes"):
+        read_corpora(of_codes(*both), None)
+
+
+def test_that_sites_of_own_notes_with_codes_can_be_made(tmp_path: Path) -> None:
+    asked = of_codes(notes(tmp_path / "ours.jsonl", codes=["I10"]), split={"by": "iid"})
+    sites = split_into_sites(read_corpora(asked, None).notes, asked, 2, 1)
+    assert [site.types for site in sites] == [(), ()]
