@@ -45,6 +45,13 @@ def reads_entities(tasks: Collection[TaskName]) -> bool:
     return not {"entities", "relations"}.isdisjoint(tasks)
 
 
+_IN_THE_LAB: Final = {
+    "methods.no_shared_notes": "lab.no_shared_notes",
+    "methods.shared_notes_lack_labels": "lab.shared_notes_lack_labels",
+}
+"""Sentences of the lab in place of a federation's: it has no coordinator with notes of its own."""
+
+
 class Experiment(Frozen):
     """An experiment's file as `load_experiment` reads it. Everything that is left out has the default that stands here.
 
@@ -243,9 +250,7 @@ class Experiment(Frozen):
             )
             travels = transfer_misfit(choice.transfer, choice.method.name, choice.combine)
             code = "lab.no_scorer" if choice.method.scored_by == "coordinator" else choice.method.misfit(setting)
-            if code in ("methods.no_shared_notes", "methods.shared_notes_lack_labels"):
-                code = code.replace("methods.", "lab.")
-            if code := code or travels:
+            if code := _IN_THE_LAB.get(code or "", code) or travels:
                 raise PydanticCustomError(code, code, {"part": choice.label})
             self._check_rank(choice)
         return self
