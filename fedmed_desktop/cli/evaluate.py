@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -44,8 +45,10 @@ def run(argv: list[str]) -> int:
     from ..training.base import resolve_model
     from ..training.loading import LoadedBase
 
-    console = Console()
-    notes, types, modifiers = labelled_notes(options.notes, spec, options.types_file)
+    console, unread = Console(), Counter[str]()
+    notes, types, modifiers = labelled_notes(options.notes, spec, options.types_file, unread)
+    if unread:
+        console.print(f"Nothing reads: {', '.join(unread)}.", markup=False, highlight=False)
     form = spec.answer_form if spec else options.answer_form
     tasks = tasks_of(notes, tuple(options.task or (spec.tasks if spec else ())), types, modifiers, form)
     if options.end_to_end and not {"entities", "relations"} <= {task.name for task in tasks}:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,13 +20,16 @@ class LabelledNotes(NamedTuple):
     modifiers: tuple[str, ...] = ()
 
 
-def labelled_notes(path: Path, spec: FederationSpec | None, types_file: Path | None) -> LabelledNotes:
+def labelled_notes(
+    path: Path, spec: FederationSpec | None, types_file: Path | None, unread: Counter[str] | None = None
+) -> LabelledNotes:
     """The notes at a path, in the specification's types or, without one, in their own.
 
-    `types_file`: the site's map, if it is not the types.toml beside them. Raises UserFacingError.
+    `types_file`: the site's map, if it is not the types.toml beside them. `unread` counts keys and files that nothing
+    reads. Raises UserFacingError.
     """
     splits = [found for split in ("test", "validation") if path.is_dir() and (found := split_path(path, split))]
-    notes = read_notes(splits[0] if splits else path)
+    notes = read_notes(splits[0] if splits else path, unread)
     beside = (path if path.is_dir() else path.parent) / "types.toml"
     file = types_file or (beside if beside.exists() else None)
     types_map = read_types_map(file) if file else None

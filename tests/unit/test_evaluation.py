@@ -115,14 +115,17 @@ def test_that_notes_without_the_labels_of_a_task_are_refused_by_its_name() -> No
 def test_that_a_model_is_evaluated_from_the_command_line(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    notes = tmp_path / "notes.jsonl"
-    notes.write_text("".join(note(name).model_dump_json() + "\n" for name in "ab"), encoding="utf-8")
+    (tmp_path / "notes").mkdir()
+    notes = tmp_path / "notes"
+    (notes / "letters.pdf").write_bytes(b"%PDF")
+    (notes / "a.jsonl").write_text("".join(note(name).model_dump_json() + "\n" for name in "ab"), encoding="utf-8")
     common = ["--evaluate", "--model", str(tiny_model), "--notes", str(notes), "--threads", "1"]
     assert main([*common, "--out", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out" / "scores.json").read_text("utf-8"))
     keys = {(row["measure"], row["name"]) for row in found["scores"]["base"]}
     assert ("strict", "all") in keys and ("lenient", "drug") in keys
-    assert "95 % interval" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "95 % interval" in said and "Nothing reads: file letters.pdf." in said
     assert set(_named([tmp_path / "gold"])) == {f"{tmp_path.name}-gold"}, "gold-brat has the notes' own mentions"
     assert main([*common, "--adapter", str(tmp_path / "nowhere")]) == 2
     assert "nowhere" in capsys.readouterr().err

@@ -64,3 +64,11 @@ def test_that_sites_of_own_notes_with_codes_can_be_made(tmp_path: Path) -> None:
     asked = of_codes(notes(tmp_path / "ours.jsonl", codes=["I10"]), split={"by": "iid"})
     sites = split_into_sites(read_corpora(asked, None).notes, asked, 2, 1)
     assert [site.types for site in sites] == [(), ()]
+
+
+def test_that_a_folder_of_several_files_is_read_as_the_check_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "ours").mkdir()
+    notes(tmp_path / "ours" / "a.jsonl", codes=["I10"])
+    (tmp_path / "ours" / "b.csv").write_text("note_id,note_text,icd10\n77,Sore throat since Monday.,J02.9\n")
+    asked = of_codes({"name": "ours", "path": str(tmp_path / "ours")})
+    assert [one.note.id for one in read_corpora(asked, None).notes][-1] == "77"
