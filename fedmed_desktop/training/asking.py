@@ -48,7 +48,7 @@ def ask_note(
     model.use_threads()
     encoder = Encoder(model.tokenizer, [task], prompting)
     model.lora.attach(sides.adapter, sides.frozen, sides.personal)
-    questions = encoder.encode([note], min(lengths.max_tokens, model.context), reading=True)
+    questions = encoder.encode([note], min(lengths.max_tokens, model.context), reading=True, unlabelled=True)
     if questions.left_out:
         raise UserFacingError("training.context_too_short", context=min(lengths.max_tokens, model.context))
     try:

@@ -109,11 +109,13 @@ class Encoder:
         """Tokens of the bare text."""
         return len(self._tokens(text))
 
-    def encode(self, notes: Iterable[Note], max_tokens: int, *, reading: bool = False) -> Examples:
+    def encode(
+        self, notes: Iterable[Note], max_tokens: int, *, reading: bool = False, unlabelled: bool = False
+    ) -> Examples:
         """Examples of at most `max_tokens`: what the tasks teach about the notes, or ask about them (`reading`).
 
-        A note gives examples for each task that it is labelled for. Longer notes are cut between sentences; as plain
-        text, between tokens.
+        A note gives examples for each task that it is labelled for, or for all (`unlabelled`). Longer notes are cut
+        between sentences; as plain text, between tokens.
         """
         items: list[Example] = []
         sources: list[Source] = []
@@ -131,7 +133,7 @@ class Encoder:
                 split += add(self._text(note, max_tokens))
             cut = short = False
             for task in self._tasks:
-                if task.labelled(note):
+                if unlabelled or task.labelled(note):
                     start = len(items)
                     pieces = self._pieces(task, note, max_tokens, reading)
                     cut |= add(pieces)

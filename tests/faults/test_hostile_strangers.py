@@ -18,7 +18,7 @@ from websockets.exceptions import InvalidStatus
 
 from fedmed_desktop.coordinator import limits
 from fedmed_desktop.identity import PrivateKey
-from fedmed_desktop.protocol.messages import Challenge
+from fedmed_desktop.protocol.messages import VERSION, Challenge
 from fedmed_desktop.protocol.wire import MAX_HELLO_BYTES
 from fedmed_desktop.site.tls import context_for
 from fedmed_desktop.wording import SENTENCES
@@ -47,11 +47,11 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 HELLOS: list[tuple[str, Any, str]] = [
     ("version", MISSING, NOT_UNDERSTOOD),
     ("version", None, NOT_UNDERSTOOD),
-    ("version", "5", NOT_UNDERSTOOD),
+    ("version", str(VERSION), NOT_UNDERSTOOD),
     ("version", 5.5, NOT_UNDERSTOOD),
     ("version", True, "join.version"),
-    ("version", 4, "join.version"),
-    ("version", 6, "join.version"),
+    ("version", VERSION - 1, "join.version"),
+    ("version", VERSION + 1, "join.version"),
     ("version", -1, "join.version"),
     ("version", 2**70, "join.version"),
     ("site", MISSING, NOT_UNDERSTOOD),

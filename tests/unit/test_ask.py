@@ -21,6 +21,7 @@ from fedmed_desktop.cli.console import BufferedFace, LineFace
 from fedmed_desktop.federation import Part, Plan, TrainingSettings
 from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.policy import InForce, Layer, Policy
+from fedmed_desktop.scores import AS_SIGNED
 from fedmed_desktop.site import Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
 from tests.parts.federation import INITIAL, LORA, moved, result_of
@@ -62,7 +63,9 @@ def test_that_a_decision_records_the_hash_of_all_that_was_shown(tmp_path: Path, 
     outbox.decide(do.Record(entry.sha256, "kept", "Ada", "no"), datetime.now(UTC))
     recorded = outbox.decisions()[-1]
     outbox.close()
-    assert recorded.content == hashlib.sha256(entry.update.model_dump_json().encode()).hexdigest()
+    shown = entry.update.model_dump_json(context=AS_SIGNED)
+    assert recorded.content == hashlib.sha256(shown.encode()).hexdigest()
+    assert entry.update.report.scores_after
 
 
 def answered(entry: Entry, monkeypatch: pytest.MonkeyPatch, lines: str, policy: InForce) -> Verdict:
