@@ -153,6 +153,7 @@ def test_that_every_method_that_can_be_chosen_has_a_demonstration(method: str) -
 
 
 @pytest.mark.parametrize("method", ["fedex", "fedopal", "fedsa", "scaffold"])
+@pytest.mark.slow
 def test_that_a_report_has_whole_models_whatever_lies_beside_the_adapter(
     method: str, notes: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -173,6 +174,7 @@ def test_that_a_report_has_whole_models_whatever_lies_beside_the_adapter(
         assert algebra.distance(adapter, finished.adapter) > 0
 
 
+@pytest.mark.slow
 def test_that_the_same_seed_gives_the_same_adapter_and_another_seed_another(
     notes: Path, tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -118,6 +118,7 @@ def test_that_a_killed_lab_continues_to_the_same_results(file: Path, tmp_path: P
     assert len(continued.done) == 5
 
 
+@pytest.mark.slow
 def test_that_what_ctrl_c_ended_in_mid_cell_continues_to_the_same_results(file: Path, tmp_path: Path) -> None:
     experiment = load_experiment(file).model_copy(update={"rounds": 1})
     whole = run(experiment, tmp_path / "whole", only=("base", "fedavg", "fedsa"))
@@ -146,6 +147,7 @@ def test_that_a_lab_which_ends_early_leaves_the_tables_of_what_it_has(file: Path
     assert "base,base," in (tmp_path / "out" / "results.csv").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_that_a_method_and_a_count_of_sites_are_added_to_what_was_run(file: Path, tmp_path: Path) -> None:
     experiment = load_experiment(file).model_copy(update={"rounds": 1})
     fedavg, fedsa = experiment.methods
@@ -200,6 +202,7 @@ def test_that_bytes_are_those_of_the_blobs_that_would_travel(file: Path, tmp_pat
     assert sum(site.weight or 0 for site in fedavg[1].sites) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_that_every_method_runs_in_the_lab(tiny_model: Path, tmp_path: Path) -> None:
     quick = load_experiment(resource("experiments") / "quick.toml")
     assert {choice.method.name for choice in quick.methods} == set(METHODS)

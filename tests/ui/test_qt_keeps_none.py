@@ -43,6 +43,7 @@ print(json.dumps({"grown": grown, "drawn": page.charts.loss.data("raw")[0].size 
 """
 
 
+@pytest.mark.slow
 def test_that_repaints_of_the_monitor_drop_no_references_to_none() -> None:
     done = subprocess.run(
         [sys.executable, "-c", REPAINTED, str(REPAINTS)],

@@ -173,6 +173,7 @@ def test_that_changes_which_chance_hardly_gives_are_beyond_it(changes: list[floa
     assert is_beyond_chance(np.array(changes))
 
 
+@pytest.mark.slow
 def test_that_methods_which_are_alike_are_called_different_in_one_of_twenty() -> None:
     """Three seeds of three sites; half of what differs is common to the sites of a seed."""
     rng, wrong, bare = np.random.default_rng(1), 0, 0

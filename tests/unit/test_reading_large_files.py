@@ -68,6 +68,7 @@ def write_parquet(path: Path, size: int) -> None:
     rows.sink_parquet(path, compression="snappy", row_group_size=50_000)
 
 
+@pytest.mark.slow
 def test_that_a_folder_of_ten_thousand_files_is_read_in_bounded_memory(tmp_path: Path) -> None:
     for number in range(5000):
         place = tmp_path / f"{number % 10}"
@@ -82,7 +83,7 @@ def test_that_a_folder_of_ten_thousand_files_is_read_in_bounded_memory(tmp_path:
 @pytest.mark.parametrize(
     ("size", "write", "name"),
     [
-        (200 * MEGABYTE, write_csv, "n.csv"),
+        (60 * MEGABYTE, write_csv, "n.csv"),
         pytest.param(1024 * MEGABYTE, write_csv, "n.csv", marks=pytest.mark.slow),
         (60 * MEGABYTE, write_parquet, "n.parquet"),
         pytest.param(1024 * MEGABYTE, write_parquet, "n.parquet", marks=pytest.mark.slow),

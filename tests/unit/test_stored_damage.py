@@ -125,6 +125,7 @@ def test_that_adapters_beside_an_empty_ledger_are_no_new_federation(left: str, t
     assert "backup" in told(caught.value)
 
 
+@pytest.mark.slow
 def test_that_a_flipped_byte_anywhere_in_the_ledger_is_found_or_harmless(tmp_path: Path) -> None:
     whole = begun(tmp_path / "whole").dump()
     data = bytearray((tmp_path / "whole" / "coordinator.sqlite").read_bytes())
