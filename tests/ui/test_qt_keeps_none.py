@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPAINTS = 1_000
 MOST_DROPPED = 50
 
