@@ -185,6 +185,7 @@ def test_that_the_same_seed_gives_the_same_adapter_and_another_seed_another(
     assert final(0, "a") == final(0, "b") != final(1, "c")
 
 
+@pytest.mark.slow
 def test_that_what_the_operator_keeps_never_counts_and_the_round_goes_on_without_it(
     notes: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -228,6 +229,7 @@ def test_that_a_demonstration_that_pauses_ends_and_says_so(notes: Path, tiny_mod
         asyncio.run(run_demo(options, Refuser(), lambda event: None))
 
 
+@pytest.mark.slow
 def test_that_final_scores_kept_at_a_site_are_measured_for_the_table(
     notes: Path, tiny_model: Path, tmp_path: Path
 ) -> None:

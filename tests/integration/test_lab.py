@@ -140,6 +140,7 @@ def test_that_notes_which_do_not_become_sites_are_told_before_the_first_cell(fil
     assert watcher.began == []
 
 
+@pytest.mark.slow
 def test_that_a_lab_which_ends_early_leaves_the_tables_of_what_it_has(file: Path, tmp_path: Path) -> None:
     experiment = load_experiment(file)
     with pytest.raises(KeyboardInterrupt):
@@ -175,6 +176,7 @@ def test_that_another_experiment_does_not_go_on_in_the_folder_of_one(file: Path,
     ]
 
 
+@pytest.mark.slow
 def test_that_one_and_the_same_model_is_judged_on_the_same_notes_whatever_the_cell(file: Path, tmp_path: Path) -> None:
     experiment = load_experiment(file).model_copy(update={"rounds": 1})
     found = run(experiment, tmp_path / "out")
@@ -189,6 +191,7 @@ def test_that_one_and_the_same_model_is_judged_on_the_same_notes_whatever_the_ce
     assert set(alone.measures) == {"loss_on_all_notes"}
 
 
+@pytest.mark.slow
 def test_that_bytes_are_those_of_the_blobs_that_would_travel(file: Path, tmp_path: Path) -> None:
     experiment = load_experiment(file)
     rows = [
@@ -225,6 +228,7 @@ def test_that_every_method_runs_in_the_lab(tiny_model: Path, tmp_path: Path) -> 
     assert all(row.loss < 20 for row in last.values())
 
 
+@pytest.mark.slow
 def test_that_sites_of_other_speeds_and_budgets_do_other_numbers_of_steps(file: Path, tmp_path: Path) -> None:
     text = file.read_text(encoding="utf-8").replace("steps = 2", "steps = 6") + "[hardware]\nspeeds = [1.0, 0.5]\n"
     file.write_text(text, encoding="utf-8")
@@ -255,6 +259,7 @@ def test_that_baselines_train_no_longer_than_a_federation_that_asks_few_of_its_s
     assert trained == {"alone": [2, 2], "centralised": [3], "fedavg": [3]}
 
 
+@pytest.mark.slow
 def test_that_tuning_sees_no_test_note(file: Path, tmp_path: Path) -> None:
     results = run(load_experiment(file), tmp_path / "tuned", tuning=True)
     assert {row.split for row in results.rows} == {"validation"}
@@ -287,6 +292,7 @@ def small_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_encoder")
+@pytest.mark.slow
 def test_that_an_encoder_is_trained_in_three_ways_and_all_its_weights_travel(file: Path, tmp_path: Path) -> None:
     text = file.read_text("utf-8").replace('"centralised"]', '"centralised", "encoder"]').partition("[[methods]]")[0]
     file.write_text(text + "[encoder]\nepochs = 2\nbatch_size = 2\n", encoding="utf-8")

@@ -124,6 +124,7 @@ def test_warning():
 """
 
 
+@pytest.mark.slow
 def test_that_a_test_that_leaks_fails_and_spoils_no_other(tmp_path: Path) -> None:
     (tmp_path / "test_leaky.py").write_text(LEAKY, "utf-8")
     command = [

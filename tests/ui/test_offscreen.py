@@ -110,6 +110,7 @@ def recorded(desktop: Callable[..., Desktop], backend: Workshop, notes: Path, re
     return face, recorder
 
 
+@pytest.mark.slow
 def test_that_the_rule_answers_each_time_the_same_update_is_asked_for(
     desktop: Callable[..., Desktop], demo_notes: Path, tmp_path: Path
 ) -> None:

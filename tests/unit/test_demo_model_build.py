@@ -120,6 +120,7 @@ def test_that_overlapping_spans_go_to_the_class_listed_first(recipe: ModuleType)
     assert exercises.mark_up("the drug aid", marked) == ('the <span class="a">drug</span> <span class="b">aid</span>')
 
 
+@pytest.mark.slow
 def test_that_a_small_run_yields_a_model_that_loads_generates_and_can_be_trained_on(
     recipe: ModuleType, data: Path, tmp_path: Path
 ) -> None:

@@ -161,6 +161,7 @@ def test_that_the_report_is_a_table_and_three_pictures(tmp_path: Path) -> None:
 
 
 @needs_matplotlib
+@pytest.mark.slow
 def test_that_pictures_are_the_same_every_time(tmp_path: Path) -> None:
     first, second = (write_experiment(tmp_path / name, sites=(2,), seeds=2) for name in "ab")
     for one, other in zip(write_report(first), write_report(second), strict=True):

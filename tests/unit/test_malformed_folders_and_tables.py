@@ -159,7 +159,7 @@ CASES: list[tuple[str, Write, int | str | None, str]] = [
     ("n.csv", file(b"\xff\xfei\x00d\x00,\x00\x00\xd8x\x00"), "file", "a byte near its beginning is not UTF-16"),
     ("n.csv", file(gzip.compress(b"id,text\n")), "file", "compressed with gzip, but its name"),
     ("n.csv.gz", file(gzip.compress(b"id,text\n1,pain\n" * 999, mtime=0)[:-20]), "file", "cut off or damaged"),
-    ("n.csv", file("question,options,answer\nWhich?,a|b,z\n"), 2, "its answer is neither one of the options nor"),
+    ("n.csv", file("question,options,answer\nWhich?,a|b,z\n"), 2, "its answer is none of its options"),
     ("n.csv", file('text,entities\npain,"[{""start"": 0}]"\n'), 2, "entity 1 has no start, end and type"),
     ("n.csv", file("text,entities\npain,[{\n"), 2, "its entities are not valid JSON"),
     ("n.csv", file("text,relations\npain,\"{}\"\nx,3\n"), 3, "its relations are not a list of objects"),

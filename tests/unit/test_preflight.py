@@ -191,6 +191,7 @@ ctypes.CDLL = WithoutEgl
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the wheels bring all libraries")
+@pytest.mark.slow
 def test_that_tests_fail_where_qt_cannot_start(tmp_path: Path) -> None:
     (tmp_path / "without_egl.py").write_text(WITHOUT_EGL, "utf-8")
     done = subprocess.run(
