@@ -266,7 +266,7 @@ async def test_that_the_commands_carry_a_round_whether_the_coordinator_runs_or_n
 
         async def export() -> str:
             status, said = await command("--export-round", "far clinic", "--out", carrier.to_site)
-            assert status == 0
+            assert status == 0, said
             return said
 
         async def take() -> tuple[int, str]:
