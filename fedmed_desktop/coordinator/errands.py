@@ -68,7 +68,7 @@ class Errands:
 
     async def watch(self) -> None:
         """Looks for errands, and does one after the other. Never returns."""
-        await asyncio.to_thread(self._tidy)
+        await asyncio.to_thread(tidy, self._folder)
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             for order in sorted(self._folder.glob("*.json")):
@@ -108,10 +108,13 @@ class Errands:
             signs.cancel()
         await asyncio.to_thread(write_durably, order.with_suffix(".done"), done.model_dump_json().encode())
 
-    def _tidy(self) -> None:
-        """Removes what an earlier run left behind, but not an errand that waits."""
-        make_folder(self._folder)
-        for path in self._folder.iterdir():
+
+def tidy(folder: Path) -> None:
+    """Removes what an earlier run left behind, but not an errand that waits."""
+    make_folder(folder)
+    for path in folder.iterdir():
+        # One that is just being handed over gets its last name meanwhile.
+        with contextlib.suppress(FileNotFoundError):
             if not path.with_suffix(".json").exists() and time.time() - path.stat().st_mtime > _SIGN_SECONDS:
                 _remove(path)
 
