@@ -150,14 +150,23 @@ async def run_federation(
                 joined(agents[0])
                 await _all_finished([asyncio.ensure_future(host.wait_for_fault()), paused], [a.run() for a in agents])
             at_socket = server.traffic()
-            decisions = {agent.name: agent.decisions for agent in agents}
-            state = host.rounds.state
-            final = agents[0].final_adapter(state.start)
-            own = {agent.name: agent.holdings.own_final(state.start, state.frozen) for agent in agents}
-            at_site = {name: adapter for name, adapter in own.items() if adapter is not None}
-            return Finished(spec, state, final, decisions, at_socket, at_site)
+            return _finished(spec, host, agents, at_socket)
     finally:
         await host.stop()
+
+
+def _finished(spec: FederationSpec, host: Host, agents: list[SiteAgent], at_socket: dict[str, int | None]) -> Finished:
+    """Gather what the federation leaves behind."""
+    state = host.rounds.state
+    own = {agent.name: agent.holdings.own_final(state.start, state.frozen) for agent in agents}
+    return Finished(
+        spec=spec,
+        state=state,
+        adapter=agents[0].final_adapter(state.start),
+        decisions={agent.name: agent.decisions for agent in agents},
+        at_site={name: adapter for name, adapter in own.items() if adapter is not None},
+        at_socket=at_socket,
+    )
 
 
 async def _all_finished(faults: list[asyncio.Future[None]], runs: list[Coroutine[Any, Any, str]]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import tomli_w
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from ..bounds import Count, PositiveFloat, PositiveInt
@@ -163,24 +163,28 @@ def shared_note(note: object) -> SharedNote:
     return SharedNote.model_validate(note, from_attributes=True)
 
 
-TASKS_KEYS: Final = AliasChoices("tasks", "task")
-"""Keys of the tasks in a file: `task` named the one task when there was only one."""
+def _one_or_more(tasks: object) -> object:
+    """The tasks of either key; a list is made a tuple, since messages are read strictly."""
+    if isinstance(tasks, str):
+        return (tasks,)
+    return tuple(tasks) if isinstance(tasks, list) else tasks
 
 
-def one_or_more(value: Any) -> Any:
-    """The tasks of either key. For the field alone: after a look at the whole table, a message is read as Python's."""
-    if isinstance(value, str):
-        return (value,)
-    return tuple(value) if isinstance(value, list) else value
-
-
-def ordered_tasks(tasks: Sequence[TaskName]) -> tuple[TaskName, ...]:
-    """The tasks in the order in which they are always shown. Raises ValueError where they do not go together."""
+def _in_order(tasks: tuple[TaskName, ...]) -> tuple[TaskName, ...]:
     if len(set(tasks)) < len(tasks):
         raise ValueError("a task is named twice")
     if "text" in tasks and len(tasks) > 1:
         raise ValueError('"text" is learned without labels and goes with no other task: leave it out, or name it alone')
     return tuple(name for name in TASKS if name in tasks)
+
+
+Tasks = Annotated[
+    tuple[TaskName, ...],
+    BeforeValidator(_one_or_more),
+    AfterValidator(_in_order),
+    Field(min_length=1, validation_alias=AliasChoices("tasks", "task")),
+]
+"""Tasks that go together, in the order in which they are always shown. `task` named the one task in older files."""
 
 
 class FederationSpec(Frozen):
@@ -199,7 +203,7 @@ class FederationSpec(Frozen):
     format: Literal[1] = FORMAT
     name: str = Field(min_length=1, max_length=80)
     environment: Literal["test", "production"] = "test"
-    tasks: tuple[TaskName, ...] = Field(("entities",), min_length=1, validation_alias=TASKS_KEYS)
+    tasks: Tasks = ("entities",)
     types: tuple[str, ...] = ()
     modifiers: tuple[str, ...] = ()
     score_on: Literal["answers", "loss"] = Field(
@@ -221,16 +225,6 @@ class FederationSpec(Frozen):
     screening: ScreeningSettings = ScreeningSettings()
     transfer: TransferSettings = TransferSettings()
     shared_notes: tuple[SharedNote, ...] = Field((), max_length=50)
-
-    @field_validator("tasks", mode="before")
-    @classmethod
-    def _one_task_is_tasks(cls, tasks: Any) -> Any:
-        return one_or_more(tasks)
-
-    @field_validator("tasks")
-    @classmethod
-    def _tasks_go_together(cls, tasks: tuple[TaskName, ...]) -> tuple[TaskName, ...]:
-        return ordered_tasks(tasks)
 
     @field_validator("types", "modifiers")
     @classmethod

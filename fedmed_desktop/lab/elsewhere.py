@@ -13,15 +13,14 @@ from ..errors import UserFacingError
 from ..federation import Given, Plan
 from ..lora import Adapter
 from ..storage.results import ResultRow
-from .by_task import task_measures
 from .cells import Cell
 from .choices import NewcomerSettings
 from .corpora import LabNote
 from .engines import Engine, Measured, SiteJob
 from .experiment import Experiment
 from .partition import LabSite, typed_in
-from .rows import pooled, pooled_f1, pooled_loss
-from .simulate import Simulation
+from .rows import row_of
+from .simulate import Simulation, Snapshot
 
 # A newcomer's own report needs notes to score on; what counts is measured on its test notes.
 _OWN_VALIDATION: Final = 2
@@ -96,25 +95,8 @@ class Elsewhere:
         self, cell: Cell, split: Literal["cohort", "newcomer"], name: str, measured: Mapping[str, Measured]
     ) -> ResultRow:
         """One row over these models on the same notes, the mean of their counts."""
-        losses = [one.loss for one in measured.values()]
-        f1s = [one.scores.headline for one in measured.values()]
-        return ResultRow(
-            cell=cell.id,
-            label=cell.label,
-            method=cell.method,
-            combine=cell.choice.combine if cell.choice else "",
-            kind=cell.kind,
-            sites_count=cell.sites,
-            seed=cell.seed,
-            round=0,
-            split=split,
-            elsewhere=name,
-            measures=task_measures(pooled(measured)) if self._scored else {},
-            loss=pooled_loss(measured),
-            worst_loss=max(losses),
-            f1=pooled_f1(measured) if self._scored else None,
-            worst_f1=min(f1s) if self._scored else None,
-        )
+        row = row_of(cell, Snapshot(0, "test", measured, None, None, 0, ()), self._scored)
+        return row.model_copy(update={"split": split, "elsewhere": name})
 
 
 def _cohort(name: str, notes: Sequence[LabNote], modifiers: Sequence[str]) -> LabSite:

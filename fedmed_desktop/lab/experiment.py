@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,7 +16,7 @@ from ..federation import TrainingSettings
 from ..federation.checked import checked
 from ..federation.methods.method import HistogramOf, Setting
 from ..federation.plan import Frozen
-from ..federation.spec import TASKS_KEYS, LoraSettings, one_or_more, ordered_tasks
+from ..federation.spec import LoraSettings, Tasks
 from ..federation.transfer import misfit as transfer_misfit
 from ..files import read_toml
 from ..resources import resource
@@ -68,7 +68,7 @@ class Experiment(Frozen):
     name: str = Field(min_length=1, max_length=80)
     cost: str = Field("", max_length=300)
     model: str = Field(BUNDLED, min_length=1)
-    tasks: tuple[TaskName, ...] = Field(("entities",), min_length=1, validation_alias=TASKS_KEYS)
+    tasks: Tasks = ("entities",)
     score_on: Literal["answers", "loss"] = Field(
         default_factory=lambda values: "loss" if values.get("tasks") == ("text",) else "answers"
     )
@@ -95,16 +95,6 @@ class Experiment(Frozen):
     methods: tuple[MethodChoice, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     encoder: EncoderSettings = EncoderSettings()
-
-    @field_validator("tasks", mode="before")
-    @classmethod
-    def _one_task_is_tasks(cls, tasks: Any) -> Any:
-        return one_or_more(tasks)
-
-    @field_validator("tasks")
-    @classmethod
-    def _tasks_go_together(cls, tasks: tuple[TaskName, ...]) -> tuple[TaskName, ...]:
-        return ordered_tasks(tasks)
 
     @field_validator("types")
     @classmethod

@@ -28,6 +28,7 @@ def test_that_an_errand_which_gets_its_last_name_meanwhile_does_not_end_the_coor
 
     monkeypatch.setattr(Path, "iterdir", renamed_behind_its_back)
     tidy(folder)
+    assert not list(listed(folder))
 
 
 def test_that_what_an_earlier_run_left_behind_is_removed_but_nothing_that_waits(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from ..notes.checking import CheckedNotes
 from ..notes.files import Wish
 from ..widgets import Banner, Button, Caption, Card, Heading, LinkButton, PageBase, PrimaryButton, Row, Sentence
 from ..widgets.field import Field
+from ..widgets.layout import add_column
 from ..work.files import look_at_model
 from ..work.requests import JoinRequest
 from ..work.tasks import Task, run_task
@@ -116,15 +117,7 @@ class JoinPage(PageBase):
         sides = Row()
         left = (form, *self.report.cards[:2], self.findings, *self.report.cards[2:])
         for cards in (left, (SharedCard(), self.preview, *self.report.charts)):
-            side = QWidget()
-            column = QVBoxLayout(side)
-            column.setContentsMargins(0, 0, 0, 0)
-            column.setSpacing(16)
-            for card in cards:
-                column.addWidget(card)
-            column.addStretch(1)
-            sides.add(side, 1)
-            sides.content.setAlignment(side, Qt.AlignmentFlag.AlignTop)
+            add_column(sides, cards)
         head = QVBoxLayout()
         head.setSpacing(4)
         head.addWidget(Heading(self.tr("Join a federation")))

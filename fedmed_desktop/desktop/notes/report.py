@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ..widgets import Button, Caption, Heading, Icon, KeyValueRows, Overline, Row, Sentence
 from ..widgets.bars import Bars, BarValue
-from ..widgets.layout import Card, fit_rows
+from ..widgets.layout import Card, add_column, fit_rows
 from ..widgets.notices import announce
 from .parts import HelpedCard, ToldCard, ToldRows
 from .view import Bar, NotesView, Split
@@ -146,15 +146,7 @@ class NotesReport(QWidget):
         """Lays the cards out here, in two columns; an owner who has other cards beside them lays them out himself."""
         sides = Row()
         for cards in (self.cards, self.charts):
-            side = QWidget()
-            column = QVBoxLayout(side)
-            column.setContentsMargins(0, 0, 0, 0)
-            column.setSpacing(16)
-            for card in cards:
-                column.addWidget(card)
-            column.addStretch(1)
-            sides.add(side, 1)
-            sides.content.setAlignment(side, Qt.AlignmentFlag.AlignTop)
+            add_column(sides, cards)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(sides)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from PySide6.QtCore import QEvent, QSize, Qt
@@ -158,6 +158,19 @@ class Column(Spaced):
     def restyle(self) -> None:
         super().restyle()
         self.setMaximumWidth(theme.px(MAX_WIDTH))
+
+
+def add_column(row: Row, cards: Iterable[QWidget]) -> None:
+    """Adds the cards as one column of the row, at its top, as wide as its other columns."""
+    side = QWidget()
+    column = QVBoxLayout(side)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(16)
+    for card in cards:
+        column.addWidget(card)
+    column.addStretch(1)
+    row.add(side, 1)
+    row.content.setAlignment(side, Qt.AlignmentFlag.AlignTop)
 
 
 class _Ground(QWidget):
