@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import numpy as np
 
 from ..storage.results import ResultRow
 from .compare import Setting, labels_of
+
+FULL: Final = "the sites' test notes, annotated in full"
+"""The name, among cohorts, of the sites' own test notes with the labels that sites lack; the same in experiments that
+differ in what is lacking alone."""
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 """Headings and rows."""

@@ -78,8 +78,8 @@ class CellRun:
         began = time.monotonic()
         sites, self._shared = self.sites(cell.sites, cell.seed)
         self._models = []
-        apart = self._corpora.elsewhere
-        self._elsewhere = Elsewhere(self._experiment, apart, cell.seed) if apart else None
+        apart, full = self._corpora.elsewhere, self._in_full(cell)
+        self._elsewhere = Elsewhere(self._experiment, apart, cell.seed, full) if apart or full else None
         measured = {"alone": self._alone, "encoder": self._encoder}.get(cell.kind, self._together)
         rows = []
         with tempfile.TemporaryDirectory(prefix="fedmed-lab-") as folder:
@@ -113,6 +113,15 @@ class CellRun:
             return sites, ()
         # Taken from every cell's sites, so that all are judged on the same notes.
         return share_notes(sites, self._experiment.set_aside, seed)
+
+    def _in_full(self, cell: Cell) -> list[LabSite]:
+        """The sites with all that is annotated in their notes; none where they lack nothing."""
+        split = self._experiment.split
+        if not (split.lacking or split.lacking_tasks):
+            return []
+        complete = split.model_copy(update={"lacking": (), "lacking_tasks": ()})
+        asked = self._experiment.model_copy(update={"split": complete})
+        return split_into_sites(self._corpora.notes, asked, cell.sites, cell.seed)
 
     # -- each kind ---------------------------------------------------------------------------------------------------
 

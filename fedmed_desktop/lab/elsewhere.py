@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hospitals that took no part: cohorts that the last models are measured on, and a newcomer that begins from them."""
+"""Notes beyond the sites' own: cohorts that the last models are measured on, a newcomer that begins from those models,
+and the sites' test notes with the labels that sites lack."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Literal
 
 import numpy as np
@@ -13,6 +15,7 @@ from ..errors import UserFacingError
 from ..federation import Given, Plan
 from ..lora import Adapter
 from ..storage.results import ResultRow
+from .beyond import FULL
 from .cells import Cell
 from .choices import NewcomerSettings
 from .corpora import LabNote
@@ -31,15 +34,19 @@ Start = Literal["base", "federation", "personal"]
 class Elsewhere:
     """Cohorts and a newcomer as sites that no federation asks; a function of the experiment and the seed.
 
-    Raises UserFacingError `lab.few_elsewhere` where a corpus has too few notes.
+    `full`: the sites as they would be if none lacked a type or task; their test notes are measured together. Raises
+    UserFacingError `lab.few_elsewhere` where a corpus has too few notes.
     """
 
-    def __init__(self, experiment: Experiment, notes: Mapping[str, list[LabNote]], seed: int) -> None:
+    def __init__(
+        self, experiment: Experiment, notes: Mapping[str, list[LabNote]], seed: int, full: Sequence[LabSite] = ()
+    ) -> None:
         self._settings = experiment.newcomer
         self._scored = experiment.score_on == "answers"
         self.cohorts = {
             choice.name: _cohort(choice.name, notes[choice.name], experiment.modifiers) for choice in experiment.cohorts
         }
+        self.full = [_tested(site) for site in full if site.notes.test]
         self.newcomers: dict[int, LabSite] = {}
         if self._settings:
             self.newcomers = _newcomers(self._settings, notes[self._settings.corpus.name], seed, experiment.modifiers)
@@ -47,7 +54,7 @@ class Elsewhere:
     @property
     def sites(self) -> list[LabSite]:
         """For the engine, which must know them."""
-        return [*self.cohorts.values(), *self.newcomers.values()]
+        return [*self.cohorts.values(), *self.full, *self.newcomers.values()]
 
     def rows(self, cell: Cell, models: Sequence[Simulation], engine: Engine, fresh: Adapter) -> Iterator[ResultRow]:
         """Rows of these last models: one of a federation, one per site where each trained alone.
@@ -59,6 +66,8 @@ class Elsewhere:
                 f"model {number}": model.measure("test", [site])[site.name] for number, model in enumerate(models)
             }
             yield self._row(cell, "cohort", name, measured)
+        if self.full:
+            yield self._row(cell, "cohort", FULL, _in_full(models, self.full))
         if self._settings is None or cell.kind not in ("base", "federation"):
             return
         (model,) = models
@@ -97,6 +106,20 @@ class Elsewhere:
         """One row over these models on the same notes, the mean of their counts."""
         row = row_of(cell, Snapshot(0, "test", measured, None, None, 0, ()), self._scored)
         return row.model_copy(update={"split": split, "elsewhere": name})
+
+
+def _tested(site: LabSite) -> LabSite:
+    """The site under a name of its own, with no more notes to train on than the engine asks for."""
+    notes = SiteNotes(site.notes.train[:1], site.notes.validation[:1], site.notes.test)
+    return replace(site, name=f"{site.name} in full", notes=notes)
+
+
+def _in_full(models: Sequence[Simulation], sites: Sequence[LabSite]) -> dict[str, Measured]:
+    return {
+        f"model {number}, {name}": measured
+        for number, model in enumerate(models)
+        for name, measured in model.measure("test", sites).items()
+    }
 
 
 def _cohort(name: str, notes: Sequence[LabNote], modifiers: Sequence[str]) -> LabSite:

@@ -17,7 +17,7 @@ from ..files import write_durably
 from ..storage.results import ResultRow, Results, read_results
 from ..wording import tr
 from ..wording.sizes import percent_of
-from .beyond import cohort_tables, newcomer_table
+from .beyond import FULL, cohort_tables, newcomer_table
 from .by_task import settled, task_table
 from .compare import Comparison, Line, Split, Spread, compare, labels_of
 from .differences import FEW_SEEDS, RESAMPLES, Difference
@@ -65,7 +65,8 @@ def table(results: Results) -> str:
             if of_tasks := task_table(results.rows, found.setting, "test"):
                 parts.append(_grid(*of_tasks))
         for name, grid in cohort_tables(results.rows, found.setting).items():
-            parts += [f"### The same models on {name}, whose hospitals took no part", _grid(*grid)]
+            whose = "" if name == FULL else ", whose hospitals took no part"
+            parts += [f"### The same models on {name}{whose}", _grid(*grid)]
         if newcomer := newcomer_table(results.rows, found.setting):
             parts += ["### A newcomer with few notes", _grid(*newcomer)]
     if compared:

@@ -15,9 +15,11 @@ import pytest
 from fedmed_desktop.cli import main
 from fedmed_desktop.federation import LocalResult
 from fedmed_desktop.federation.methods import METHODS
+from fedmed_desktop.lab.beyond import FULL
 from fedmed_desktop.lab.cells import Cell, cells
 from fedmed_desktop.lab.engines import SiteJob
 from fedmed_desktop.lab.experiment import Experiment, load_experiment
+from fedmed_desktop.lab.report import TABLE_FILE, write_report
 from fedmed_desktop.lab.run import Lab, LabOptions
 from fedmed_desktop.resources import resource
 from fedmed_desktop.storage.results import CELLS_FILE, CellResult, ResultRow, Results, read_results
@@ -316,3 +318,23 @@ def test_that_an_encoder_is_trained_in_three_ways_and_all_its_weights_travel(fil
     other = experiment.model_copy(update={"encoder": experiment.encoder.model_copy(update={"epochs": 1.0})})
     with told_as("results of encoder FedAvg with other settings"):
         run(other, tmp_path / "out", only=labels)
+
+
+@pytest.mark.slow
+def test_that_models_of_sites_that_lack_types_are_measured_on_all_types_too(tiny_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "toy.toml"
+    text = FILE.format(model=tiny_model.as_posix()).replace('types = ["problem"]', 'types = ["drug", "problem"]')
+    # Of the bundled corpora, those of sites 2 and 3 have both types.
+    text = text.replace("sites = [2]", "sites = [3]").replace(
+        "[split]", '[split]\nlacking = [[], ["drug"], ["problem"]]'
+    )
+    path.write_text(text, encoding="utf-8")
+    found = run(load_experiment(path), tmp_path / "out", only=("fedavg", "alone"))
+    (own,) = [row for row in found.rows if row.split == "cohort" and row.label == "fedavg"]
+    (alone,) = [row for row in found.rows if row.split == "cohort" and row.label == "alone"]
+    assert own.elsewhere == alone.elsewhere == FULL
+    assert own.loss != alone.loss
+    (lacking,) = [row for row in found.rows if row.split == "test" and row.label == "fedavg"]
+    assert own.loss != lacking.loss, "the labels that sites lack are asked for"
+    write_report(tmp_path / "out")
+    assert f"The same models on {FULL}\n" in (tmp_path / "out" / TABLE_FILE).read_text("utf-8")
