@@ -78,8 +78,8 @@ class CellRun:
         began = time.monotonic()
         sites, self._shared = self.sites(cell.sites, cell.seed)
         self._models = []
-        apart, full = self._corpora.elsewhere, self._in_full(cell)
-        self._elsewhere = Elsewhere(self._experiment, apart, cell.seed, full) if apart or full else None
+        apart, complete = self._corpora.elsewhere, self._in_full(cell)
+        self._elsewhere = Elsewhere(self._experiment, apart, cell.seed, complete) if apart or complete else None
         measured = {"alone": self._alone, "encoder": self._encoder}.get(cell.kind, self._together)
         rows = []
         with tempfile.TemporaryDirectory(prefix="fedmed-lab-") as folder:
@@ -119,8 +119,8 @@ class CellRun:
         split = self._experiment.split
         if not (split.lacking or split.lacking_tasks):
             return []
-        complete = split.model_copy(update={"lacking": (), "lacking_tasks": ()})
-        asked = self._experiment.model_copy(update={"split": complete})
+        everything = split.model_copy(update={"lacking": (), "lacking_tasks": ()})
+        asked = self._experiment.model_copy(update={"split": everything})
         return split_into_sites(self._corpora.notes, asked, cell.sites, cell.seed)
 
     # -- each kind ---------------------------------------------------------------------------------------------------
