@@ -112,7 +112,7 @@ def _tokens(model: Path | None) -> Tokens | None:
     from ..training.token_count import token_counter
 
     if not model.is_dir():
-        from ..training.base import resolve_model
+        from ..training.model_folder import resolve_model
 
         model = resolve_model(str(model))
     return token_counter(model)

@@ -62,7 +62,7 @@ def _options(chosen: argparse.Namespace) -> DemoOptions:
         if (value := getattr(chosen, name)) is not None
     }
     if chosen.model:
-        from ..training.base import resolve_model  # torch: windows wait for it only where a model is named
+        from ..training.model_folder import resolve_model
 
         given["model"] = resolve_model(chosen.model)
     return DemoOptions(**given)

@@ -30,21 +30,20 @@ def run(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     from rich.console import Console
 
+    from ..evaluation import EvaluationRequest, compare, evaluate, score_rows, tasks_of
+    from ..evaluation.notes import labelled_notes
+    from ..evaluation.run import WINDOW
     from ..lora.load import load_adapter
+    from ..training.model_folder import resolve_model
 
-    # What can be wrong at once comes before torch, which takes seconds to load.
+    # What can be wrong at once comes before torch, which takes seconds to load, and before the notes.
     adapters = {name: load_adapter(path) for name, path in _named(options.adapter).items()}
     spec = _spec(options.federation)
     for given in (options.notes, options.types_file):
         if given is not None and not given.exists():
             code = "clinical.notes_missing" if given == options.notes else "clinical.types_file_missing"
             raise UserFacingError(code, name=given.name)
-    from ..evaluation import EvaluationRequest, compare, evaluate, score_rows, tasks_of
-    from ..evaluation.notes import labelled_notes
-    from ..evaluation.run import WINDOW
-    from ..training.base import resolve_model
-    from ..training.loading import LoadedBase
-
+    model = resolve_model(options.model)
     console, unread = Console(), Counter[str]()
     notes, types, modifiers = labelled_notes(options.notes, spec, options.types_file, unread)
     if unread:
@@ -53,9 +52,11 @@ def run(argv: list[str]) -> int:
     tasks = tasks_of(notes, tuple(options.task or (spec.tasks if spec else ())), types, modifiers, form)
     if options.end_to_end and not {"entities", "relations"} <= {task.name for task in tasks}:
         _parser().error("--end-to-end needs both tasks, entities and relations, and notes with labels of both")
+    from ..training.loading import LoadedBase
+
     settings = spec.training if spec else WINDOW
     prompting = spec.prompt if spec else options.prompt
-    base = LoadedBase(resolve_model(options.model), threads=options.threads)
+    base = LoadedBase(model, threads=options.threads)
     results: dict[str, list[NoteResult]] = {}
     for name, adapter in {BASE: None, **adapters}.items() if options.with_base or not adapters else adapters.items():
         request = EvaluationRequest(

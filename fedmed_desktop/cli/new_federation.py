@@ -56,7 +56,7 @@ def run(argv: list[str]) -> int:
 def _model_folder(model: Path) -> Path:
     if model.is_dir():
         return model
-    from ..training.base import resolve_model
+    from ..training.model_folder import resolve_model
 
     return resolve_model(str(model))
 

@@ -53,8 +53,8 @@ def _file(path: Path) -> Path:
 def make_scorer(spec: FederationSpec, model: str, notes: Path, most: int) -> Scorer:
     """The scorer of `--coordinator --score-with`; torch is loaded here. Raises UserFacingError."""
     from ..lora.base_model import file_state, fingerprint
-    from ..training.base import resolve_model
     from ..training.loading import LoadedBase
+    from ..training.model_folder import resolve_model
     from ..training.scoring import SharedNotesScorer, asked_for
     from ..training.site_tasks import site_tasks
 

@@ -88,7 +88,7 @@ async def _take_part(options: argparse.Namespace) -> int:
     from ..site import Jobs, RuleApprover, SiteAgent
     from ..site.policy_file import PolicyFiles, check_policy
     from ..site.proxy import check_setting
-    from ..training.base import resolve_model
+    from ..training.model_folder import resolve_model
     from ..training.preparation import LoadedBase, trainer_factory
     from .ask import TerminalApprover
     from .console import face_for

@@ -67,8 +67,8 @@ class Workshop:
         self, request: JoinRequest, approver: Approver, jobs: Jobs, emit: Callable[[events.Event], None]
     ) -> SiteAgent:
         """On the training thread: reads the notes and the model's files. Raises UserFacingError."""
-        from ..training.base import resolve_model
         from ..training.device import default_threads
+        from ..training.model_folder import resolve_model
         from ..training.preparation import trainer_factory
 
         policy = PolicyFiles()
@@ -138,7 +138,7 @@ class Workshop:
 
     def read(self, request: TrialRequest, put: Put, control: Control) -> None:
         """On the training thread: one side after the other; stops between two tokens. Raises UserFacingError."""
-        from ..training.base import resolve_model
+        from ..training.model_folder import resolve_model
 
         base = self._base(resolve_model(str(request.model)))
         for side, reads in request.sides.items():
@@ -158,7 +158,7 @@ class Workshop:
     def evaluate(self, wanted: EvaluationWanted, put: Put, control: Control) -> None:
         """On the training thread. Raises Stopped, UserFacingError."""
         from ..evaluation import evaluate
-        from ..training.base import resolve_model
+        from ..training.model_folder import resolve_model
 
         base = self._base(resolve_model(str(wanted.model)))
         try:

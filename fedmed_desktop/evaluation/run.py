@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A base model, with an adapter or without, on notes: what it says of each, and what that is worth."""
+"""A base model, with an adapter or without, on notes: what it says of each, and what that is worth.
+
+Torch is loaded with the first evaluation, so that what is wrong with notes, tasks and files is told before.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..clinical import AnswerForm, Note
 from ..clinical.tasks import Prediction, Relations, Task, made_tasks
@@ -12,12 +16,11 @@ from ..errors import UserFacingError
 from ..federation import Control, TrainingSettings
 from ..lora import Adapter
 from ..scores import TASKS, TaskName, TaskScores
-from ..training.base import BaseModel
-from ..training.batches import Encoder
 from ..training.chat import Prompting
-from ..training.end_to_end import linked
-from ..training.evaluation import Evaluator
-from ..training.loading import LoadedBase
+
+if TYPE_CHECKING:
+    from ..training.base import BaseModel
+    from ..training.loading import LoadedBase
 
 # A window's prompt and answer, and its answer: what the papers' own scripts use (800), and room for mark-up.
 WINDOW = TrainingSettings(epochs=1, max_tokens=800, max_new_tokens=400)
@@ -84,6 +87,9 @@ def evaluate(
 
     Raises Stopped, UserFacingError (no note fits, a model or adapter that does not).
     """
+    from ..training.batches import Encoder
+    from ..training.evaluation import Evaluator
+
     control = control or Control()
     model = base.get()
     model.use_threads()
@@ -115,6 +121,8 @@ def _on_found(
     control: Control,
 ) -> list[NoteResult]:
     """Relations of the mentions in these results, of notes that are labelled for both tasks."""
+    from ..training.end_to_end import linked
+
     settings = request.settings
     read = [one for one in results if one.task == "entities" and relations.labelled(one.note)]
     links = linked(

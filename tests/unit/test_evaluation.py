@@ -139,12 +139,36 @@ print(status, *sorted({"torch", "transformers"} & sys.modules.keys()), file=sys.
 """
 
 
-@pytest.mark.parametrize("wrong", [["--adapter", "nowhere"], ["--federation", "nowhere"], ["--types-file", "nowhere"]])
-def test_that_what_is_missing_is_told_before_torch_is_loaded(tmp_path: Path, wrong: list[str]) -> None:
-    (tmp_path / "notes.jsonl").write_text(note("a").model_dump_json())
-    arguments = ["--evaluate", "--model", "base", "--notes", str(tmp_path / "notes.jsonl"), *wrong]
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--adapter", "nowhere"],
+        ["--federation", "nowhere"],
+        ["--types-file", "nowhere"],
+        ["--model", "./nowhere"],
+        ["--model", "clinic/nowhere"],
+        ["--notes", "nowhere"],
+    ],
+)
+def test_that_what_is_missing_is_told_before_torch_is_loaded(
+    tiny_model: Path, tmp_path: Path, wrong: list[str]
+) -> None:
+    assert told_without_torch(tiny_model, tmp_path, *wrong).count("nowhere")
+
+
+def test_that_notes_that_cannot_be_scored_are_told_before_torch_is_loaded(tiny_model: Path, tmp_path: Path) -> None:
+    assert "no labels for codes" in told_without_torch(tiny_model, tmp_path, "--task", "codes")
+    (tmp_path / "broken.jsonl").write_text("no JSON\n")
+    assert "row 1" in told_without_torch(tiny_model, tmp_path, "--notes", str(tmp_path / "broken.jsonl"))
+
+
+def told_without_torch(model: Path, folder: Path, *wrong: str) -> str:
+    """What an evaluation says that does not come to loading a model."""
+    (folder / "notes.jsonl").write_text(note("a").model_dump_json())
+    arguments = ["--evaluate", "--model", str(model), "--notes", str(folder / "notes.jsonl"), *wrong]
     done = subprocess.run([sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, timeout=120)
-    assert "nowhere" in done.stderr and done.stderr.splitlines()[-1] == "2"
+    assert done.stderr.splitlines()[-1] == "2"
+    return done.stderr
 
 
 def test_that_levels_of_codes_are_named_and_rows_fit_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

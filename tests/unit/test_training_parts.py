@@ -26,12 +26,13 @@ if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     import torch
     import transformers
 
-    from fedmed_desktop.training.base import BaseModel, resolve_model
+    from fedmed_desktop.training.base import BaseModel
     from fedmed_desktop.training.batches import Encoder, Example, Schedule, by_length, collate
     from fedmed_desktop.training.device import choose_device
     from fedmed_desktop.training.generation import Request, generate, stream
     from fedmed_desktop.training.loading import LoadedBase
     from fedmed_desktop.training.loop import label_losses, learning_rate_share
+    from fedmed_desktop.training.model_folder import resolve_model
     from fedmed_desktop.training.trainer import SiteTrainer
 
 
