@@ -37,11 +37,11 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self.keys, self.values = seen
         return seen
 
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keeps only these rows."""
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Keeps only these rows. The library's name, which layers with a state of their own have too."""
         if self._buffers is not None:
             length = self.get_seq_length()
-            keys, values = (buffer[indices] for buffer in self._buffers)
+            keys, values = (buffer[beam_idx] for buffer in self._buffers)
             self._buffers = keys, values
             self.keys, self.values = keys[:, :, :length], values[:, :, :length]
 
@@ -62,6 +62,17 @@ def roomy_cache(config: Any) -> DynamicCache:
     cache = DynamicCache(config=config)
     cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
+
+
+def keep_rows(cache: DynamicCache, rows: Tensor) -> None:
+    """Keeps only these rows of each layer, of keys and values as well as of the state of a recurrence."""
+    cache.reorder_cache(rows)
+
+
+def reads_in_parts(cache: DynamicCache) -> bool:
+    """True if a prompt may be read in several parts. Not all models go on from the state of a recurrence with more than
+    one token: Jamba's begins anew, and says nothing."""
+    return not any(hasattr(layer, "conv_states") for layer in cache.layers)
 
 
 def rows_of(cache: DynamicCache, rows: Tensor, room: int) -> DynamicCache:

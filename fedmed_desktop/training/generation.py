@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .base import BaseModel
-from .cache import roomy_cache
+from .cache import keep_rows, reads_in_parts, roomy_cache
 from .device import total_memory
 
 PREFILL_TOKENS = 512
@@ -145,7 +145,12 @@ class _Decoding:
         self._cache = roomy_cache(base.model.config)
 
     def prefill(self, tokens: int, check: Callable[[], None]) -> None:
-        """Reads a prompt without padding up to its last `tokens`; `check` is called before each such part."""
+        """Reads a prompt without padding up to its last `tokens`; `check` is called before each such part.
+
+        Models that cannot go on from a part read it whole, with the first step.
+        """
+        if not reads_in_parts(self._cache):
+            return
         total = self._tokens.shape[1]
         whole = self._tokens, self._mask, self._positions
         for start in range(0, max(0, total - tokens), tokens):
@@ -182,6 +187,6 @@ class _Decoding:
     def keep(self, rows: Sequence[int]) -> None:
         """Keeps only these rows."""
         chosen = torch.tensor(rows, dtype=torch.long, device=self._tokens.device)
-        self._cache.batch_select_indices(chosen)
+        keep_rows(self._cache, chosen)
         self._tokens, self._mask = self._tokens[chosen], self._mask[chosen]
         self._positions = self._positions[chosen]
