@@ -2,8 +2,8 @@
 """Combiners: functions that combine updates into one adapter.
 
 They work module by module, in float64, in the order of the updates' hashes. So the order of arrival changes no bit, and
-memory holds one module's factors of every site, never whole updates. There are three ways, for any mix of ranks, and
-none forms a d x k matrix (guide/methods.md):
+memory holds at most one module's factors of every site, never whole updates. There are three ways, for any mix of
+ranks, and none forms a d x k matrix (guide/methods.md):
 
 - `factors` averages A and B separately (FedIT, arXiv 2305.05644). Cheap but inexact. Smaller ranks are padded with
   zeros, and their sites start from the start's first directions (plan.cut), as the HeteroLoRA baseline in FlexLoRA's
@@ -18,27 +18,21 @@ none forms a d x k matrix (guide/methods.md):
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import JsonValue
 from threadpoolctl import threadpool_limits
 
-from ..errors import UserFacingError
 from ..lora import Adapter, Module, algebra
 from ..lora.module import ModuleSource, kaiming_rows, naming
 from ..lora.room import Room
+from .averaging import Weighted, average, average_and_missed
 from .screened import Screening
 
 Combining = Literal["factors", "product", "stack"]
-# Of a product that is looked at in pieces: 8 MiB.
-_MOST_NUMBERS: Final = 2**20
-
-Weighted = tuple[float, Module]
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -87,10 +81,11 @@ PLAIN: Final = Goal()
 class Combination:
     """The next round's start: the global adapter and the frozen one beside the base (None: as before).
 
-    `residual` is |ideal - combined| / |ideal| for this round's updates, ideal = sum of w_k s_k B_k A_k. The part added
-    to the frozen adapter counts as combined, and energy dropped by cutting it back as missed. A method may add the
-    control (None: as before), its state for the next round and its measures of this one. `screening`: what was found
-    in the updates beforehand, where the specification wants that.
+    `residual` is |ideal - combined| / |ideal| for this round's updates, ideal = sum of w_k s_k B_k A_k. Where factors
+    of more than averaging.MOST_EXACT updates are averaged, it is an estimate. The part added to the frozen adapter
+    counts as combined, and energy dropped by cutting it back as missed. A method may add the control (None: as before),
+    its state for the next round and its measures of this one. `screening`: what was found in the updates beforehand,
+    where the specification wants that.
     """
 
     adapter: Adapter
@@ -115,16 +110,18 @@ class _Mixed:
     beside: Module | None = None
 
 
-_Mix = Callable[[str, list[Weighted], Module | None], _Mixed]
+_Mix = Callable[[str, Iterable[Weighted], Module | None], _Mixed]
+_MixOfAll = Callable[[str, list[Weighted], Module | None], _Mixed]
 
 
 def combine_factors(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
-    """Averages A and B separately, padded to the largest rank. Raises UserFacingError if a module's scales differ.
+    """Averages A and B separately, padded to the largest rank. Raises UserFacingError if a module's scales differ."""
+    room, many = Room(), len(terms)
 
-    The residual, sum of w_k (B_k - B)(A_k - A), is computed from the deviations, so nothing cancels.
-    """
-    room = Room()
-    return _combined(terms, goal, lambda name, parts, _: _factors(name, parts, room)[0])
+    def mix(name: str, parts: Iterable[Weighted], _: Module | None) -> _Mixed:
+        return _Mixed(*average(name, parts, many, room, goal.seed))
+
+    return _combined(terms, goal, mix)
 
 
 def combine_product(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
@@ -136,7 +133,7 @@ def combine_product(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
     def mix(name: str, parts: list[Weighted], _: Module | None) -> _Mixed:
         return _Mixed(*algebra.module_truncated_sum(parts, _rank(goal, parts)))
 
-    return _combined(terms, goal, mix)
+    return _combined(terms, goal, _of_all(mix))
 
 
 def combine_product_by_level(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
@@ -156,7 +153,7 @@ def combine_product_by_level(terms: Sequence[Term], goal: Goal = PLAIN) -> Combi
         module = algebra.module_truncated_sum(_by_level(parts, levels), rank)[0]
         return _Mixed(module, algebra.module_sum_energy([*parts, (-1.0, module)]), algebra.module_sum_energy(parts))
 
-    return _combined(terms, goal, mix)
+    return _combined(terms, goal, _of_all(mix))
 
 
 def combine_stack(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
@@ -170,7 +167,7 @@ def combine_stack(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
         beside, dropped = _accumulated(frozen, parts, goal.frozen_rank)
         return _Mixed(fresh, dropped, algebra.module_sum_energy(parts), beside)
 
-    return _combined(terms, goal, mix)
+    return _combined(terms, goal, _of_all(mix))
 
 
 def combine_factors_exactly(terms: Sequence[Term], goal: Goal = PLAIN) -> Combination:
@@ -183,12 +180,12 @@ def combine_factors_exactly(terms: Sequence[Term], goal: Goal = PLAIN) -> Combin
     room = Room()
 
     def mix(name: str, parts: list[Weighted], frozen: Module | None) -> _Mixed:
-        mixed, (b, a) = _factors(name, parts, room)
-        missed = Module(b.astype(np.float32), a.astype(np.float32), mixed.module.scale)
+        (module, _, ideal), (b, a) = average_and_missed(name, parts, room)
+        missed = Module(b.astype(np.float32), a.astype(np.float32), module.scale)
         beside, dropped = _accumulated(frozen, [(1.0, missed)], goal.frozen_rank)
-        return _Mixed(mixed.module, dropped, mixed.ideal, beside)
+        return _Mixed(module, dropped, ideal, beside)
 
-    return _combined(terms, goal, mix)
+    return _combined(terms, goal, _of_all(mix))
 
 
 COMBINERS: Final[dict[Combining, Combiner]] = {
@@ -206,16 +203,25 @@ def _combined(terms: Sequence[Term], goal: Goal, mix: _Mix) -> Combination:
     missed = ideal = 0.0
     with threadpool_limits(limits=1):
         for name in sorted(ordered[0].source.names):
-            parts = [(term.weight, term.source.module(name)) for term in ordered]
-            with naming(name):
-                mixed = mix(name, parts, goal.frozen.module(name) if goal.frozen is not None else None)
-            del parts  # before the next ones are read
+            parts = ((term.weight, term.source.module(name)) for term in ordered)  # read when they are needed
+            mixed = mix(name, parts, goal.frozen.module(name) if goal.frozen is not None else None)
             modules[name] = mixed.module
             missed, ideal = missed + mixed.missed, ideal + mixed.ideal
             if mixed.beside is not None:
                 beside[name] = mixed.beside
     residual = math.sqrt(missed / ideal) if ideal > 0 else 0.0
     return Combination(Adapter(modules), residual, Adapter(beside) if beside else None)
+
+
+def _of_all(mix: _MixOfAll) -> _Mix:
+    """For what needs a module of all updates at once."""
+
+    def of_all(name: str, parts: Iterable[Weighted], frozen: Module | None) -> _Mixed:
+        read = list(parts)
+        with naming(name):
+            return mix(name, read, frozen)
+
+    return of_all
 
 
 def _rank(goal: Goal, parts: Sequence[Weighted]) -> int:
@@ -239,57 +245,6 @@ def _by_level(parts: Sequence[Weighted], levels: Sequence[int]) -> list[Weighted
             cut.append((share, Module(ordered.B[:, begin:level], ordered.A[begin:level], part.scale)))
             begin = level
     return cut
-
-
-def _factors(name: str, parts: Sequence[Weighted], room: Room) -> tuple[_Mixed, tuple[Matrix, Matrix]]:
-    """The averaged factors, and stacked factors of the part that they miss, sum of w_k (B_k - B)(A_k - A).
-
-    Both sums of products are of stacked factors: every B side by side, every A below the other, the weights on A alone.
-    The last pair is the average itself, since sum of w_k B_k A_k = missed part + (2 - sum of w_k) B A. What is returned
-    beside the module is in `room` and holds until the next module.
-    """
-    scale, (d, k), rank = parts[0][1].scale, parts[0][1].shape, max(part.rank for _, part in parts)
-    if any(part.scale != scale for _, part in parts):
-        raise UserFacingError("combine.mixed_scales", module=name)
-    size = rank * len(parts)
-    columns, rows, b, a, for_b, for_a = room.matrices(
-        (d, size + rank), (size + rank, k), (d, rank), (rank, k), (d, rank), (rank, k)
-    )
-    b[:], a[:] = 0.0, 0.0
-    for weight, part in parts:  # smaller ranks are padded with zeros
-        b[:, : part.rank] += np.multiply(part.B, weight, out=for_b[:, : part.rank], dtype=np.float64)
-        a[: part.rank] += np.multiply(part.A, weight, out=for_a[: part.rank], dtype=np.float64)
-    for at, (weight, part) in enumerate(parts):
-        its_b, its_a, own = columns[:, at * rank : (at + 1) * rank], rows[at * rank : (at + 1) * rank], part.rank
-        np.subtract(part.B, b[:, :own], out=its_b[:, :own])
-        np.subtract(part.A, a[:own], out=its_a[:own])
-        np.subtract(0.0, b[:, own:], out=its_b[:, own:])
-        np.subtract(0.0, a[own:], out=its_a[own:])
-        its_a *= weight
-    columns[:, size:] = b
-    np.multiply(a, 2 - math.fsum(weight for weight, _ in parts), out=rows[size:])
-    missed, ideal = (scale * scale * each for each in _energies(columns, rows, size))
-    mixed = Module(b.astype(np.float32), a.astype(np.float32), scale)
-    return _Mixed(mixed, missed, ideal), (columns[:, :size], rows[:size])
-
-
-def _energies(columns: Matrix, rows: Matrix, size: int) -> tuple[float, float]:
-    """|B A|^2 of the first `size` columns and rows, and of all.
-
-    It is the sum of (B^T B) * (A A^T), never d x k. With hundreds of sites B is wider than B A: then a few rows of the
-    product at a time.
-    """
-    (d, width), k = columns.shape, rows.shape[1]
-    if width * width <= d * k:
-        energies = (columns.T @ columns) * (rows @ rows.T)
-        return max(0.0, float(np.sum(energies[:size, :size]))), max(0.0, float(np.sum(energies)))
-    first = whole = 0.0
-    for at in range(0, d, step := max(1, _MOST_NUMBERS // k)):
-        product = columns[at : at + step, :size] @ rows[:size]
-        first += float(np.vdot(product, product))
-        product += columns[at : at + step, size:] @ rows[size:]
-        whole += float(np.vdot(product, product))
-    return first, whole
 
 
 def _accumulated(frozen: Module | None, parts: Sequence[Weighted], limit: int) -> tuple[Module, float]:

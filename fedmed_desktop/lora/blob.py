@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserFacingError
 from .module import Module, check_module_name, naming, shown
-from .part_reader import PartReader
+from .part_reader import Latest, PartReader
 from .tensorfile import (
     LENGTH_BYTES,
     TensorEntry,
@@ -57,6 +58,11 @@ class BlobHeader:
         return self.file.tensors[name + _B], self.file.tensors[name + _A]
 
 
+# Headers in use, by their bytes: the updates of a round all have the same one, and each would take as much memory as a
+# module.
+_IN_USE: Final[WeakValueDictionary[bytes, BlobHeader]] = WeakValueDictionary()
+
+
 def blob_chunks(modules: Mapping[str, Module]) -> Iterator[bytes | memoryview]:
     """The blob's bytes in pieces, for hashing or writing without a second copy of every factor."""
     header = _header(
@@ -75,6 +81,8 @@ def read_blob_header(source: bytes | memoryview | BinaryIO) -> BlobHeader:
     Raises UserFacingError for anything but a blob in canonical form.
     """
     file = read_tensor_header(source)
+    if (known := _IN_USE.get(file.raw)) is not None:
+        return known
     scales = _scales(file.metadata)
     layout = {name: _layout(name, file.tensors) for name in scales}
     for tensor in file.tensors:
@@ -83,7 +91,7 @@ def read_blob_header(source: bytes | memoryview | BinaryIO) -> BlobHeader:
             raise UserFacingError("lora.tensor_unknown", tensor=shown(tensor))
     if file.raw != _header(scales, layout):
         raise UserFacingError("lora.not_canonical")
-    return BlobHeader(scales, file)
+    return _IN_USE.setdefault(file.raw, BlobHeader(scales, file))
 
 
 def decode_blob(blob: bytes | memoryview) -> dict[str, Module]:
@@ -106,7 +114,7 @@ class BlobReader(PartReader):
 
     def __init__(self, path: Path, sha256: str | None = None) -> None:
         super().__init__(path, sha256)
-        self._last: tuple[str, Module] | None = None
+        self._last = Latest()
         with self.reading() as file:
             self.header = read_blob_header(file)
 
@@ -117,18 +125,17 @@ class BlobReader(PartReader):
     def module(self, name: str) -> Module:
         """One module; reads only its bytes. Raises UserFacingError if unknown, cut off or not finite.
 
-        The last one is kept: where several half blobs are completed from this one, each asks for it.
+        The last one is handed out again while it is in use: half blobs that are completed from this one hold it.
         """
-        if self._last is not None and self._last[0] == name:
-            return self._last[1]
+        if (last := self._last.get(name)) is not None:
+            return last
         b, a = self.header.entries(name)
-        self._last = None
         with self.reading() as file:
             data = read_bytes(file, self.header.file, a.begin, b.end)  # canonical: B follows A
         with naming(name):
-            module = Module(_factor(data, b, a.begin), _factor(data, a, a.begin), self.header.scales[name])
-        self._last = name, module
-        return module
+            return self._last.set(
+                name, Module(_factor(data, b, a.begin), _factor(data, a, a.begin), self.header.scales[name])
+            )
 
 
 def read_factor(file: BinaryIO, header: TensorHeader, entry: TensorEntry) -> NDArray[np.float32]:

@@ -43,6 +43,7 @@ class HalfReader(PartReader):
     def __init__(self, path: Path, factor: Factor, rest: ModuleSource, sha256: str | None = None) -> None:
         super().__init__(path, sha256)
         self._factor, self._rest = factor, rest
+        self._other: Module | None = None  # held, so that the next reader of the same rest finds it read
         with self.reading() as file:
             self._header, self._scales = _read_header(file, factor)
 
@@ -57,7 +58,8 @@ class HalfReader(PartReader):
         entry = self._header.tensors[f"{name}.lora_{self._factor}"]
         with self.reading() as file:
             values = read_factor(file, self._header, entry)
-        other, scale = self._rest.module(name), self._scales[name]
+        self._other = other = self._rest.module(name)
+        scale = self._scales[name]
         with naming(name):
             return Module(values, other.A, scale) if self._factor == "B" else Module(other.B, values, scale)
 

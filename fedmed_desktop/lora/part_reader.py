@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,24 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from ..errors import UserFacingError, reason_of
+from .module import Module
 
 _CHUNK = 2**20
+
+
+class Latest:
+    """The module that a reader has read last, as long as somebody else holds it: hundreds of readers hold nothing."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._module: weakref.ref[Module] | None = None
+
+    def get(self, name: str) -> Module | None:
+        return self._module() if self._module is not None and name == self._name else None
+
+    def set(self, name: str, module: Module) -> Module:
+        self._name, self._module = name, weakref.ref(module)
+        return module
 
 
 class PartReader:

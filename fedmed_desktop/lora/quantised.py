@@ -29,7 +29,7 @@ from .algebra import Cut
 from .blob import read_bytes, scale_of
 from .blocks import Coded, Packed, decoded, encoded, lengths
 from .module import Factor, Module, ModuleSource, check_module_name, naming, shown
-from .part_reader import PartReader
+from .part_reader import Latest, PartReader
 from .tensorfile import LENGTH_BYTES, TensorHeader, header_bytes, read_tensor_header, strict_json
 
 FORMAT_VERSION: Final = 1
@@ -106,7 +106,8 @@ class PackedReader(PartReader):
     ) -> None:
         super().__init__(path, sha256)
         self._packing, self._factors, self._start = packing, tuple(factors), start
-        self._last: tuple[str, Module] | None = None
+        self._last = Latest()
+        self._begun: Module | None = None  # held, so that the next reader of the same start finds it read
         with self.reading() as file:
             self._header, self._forms = _read_header(file, packing, self._factors)
 
@@ -116,11 +117,12 @@ class PackedReader(PartReader):
 
     def module(self, name: str) -> Module:
         """One module. Raises UserFacingError if unknown, cut off, not finite, or unlike the start's."""
-        if self._last is not None and self._last[0] == name:
-            return self._last[1]
+        if (last := self._last.get(name)) is not None:
+            return last
         if name not in self._forms:
             raise UserFacingError("lora.module_unknown", name=shown(name))
-        form, begun = self._forms[name], self._start.module(name)
+        form = self._forms[name]
+        self._begun = begun = self._start.module(name)
         base = reference(begun, form.rank, self._packing.cut)
         if begun.shape != (form.d, form.k):
             raise UserFacingError("lora.shapes_differ", name=name, left=str((form.d, form.k)), right=str(begun.shape))
@@ -129,9 +131,7 @@ class PackedReader(PartReader):
         begun = base or begun
         with naming(name):
             found = {"A": begun.A, "B": begun.B} | dict(self._values(name, form, base))
-            module = Module(found["B"], found["A"], form.scale)
-        self._last = name, module
-        return module
+            return self._last.set(name, Module(found["B"], found["A"], form.scale))
 
     def _values(self, name: str, form: _Form, base: Module | None) -> Iterator[tuple[Factor, NDArray[np.float32]]]:
         dtype, block = _dtype(form, self._packing), self._packing.block

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import pairwise
 
 from ..errors import UserFacingError
 from ..federation import FederationSpec
@@ -16,47 +15,17 @@ from ..federation.combine import Combination, Sources
 from ..federation.inputs import RoundCombined
 from ..lora import BlobReader
 from ..lora.half import open_update
-from ..lora.module import Module, ModuleSource
+from ..lora.module import ModuleSource
+from .ahead import Ahead, InThread
 from .blobs import BlobStore
 
 _LOG = logging.getLogger(__name__)
 
 
-class Ahead:
-    """An adapter whose next module is read by another thread while the one before is combined.
-
-    For who asks for modules in order, once or several times each; another one is read when it is asked for. Not for use
-    by several threads at once.
-    """
-
-    def __init__(self, source: ModuleSource, reading: Executor) -> None:
-        self.names = tuple(source.names)
-        self._source = source
-        self._reading = reading
-        self._after = dict(pairwise(self.names))
-        self._last: tuple[str, Module] | None = None
-        self._next: tuple[str, Future[Module]] | None = None
-
-    def module(self, name: str) -> Module:
-        if self._last is not None and self._last[0] == name:
-            return self._last[1]
-        coming, self._next, self._last = self._next, None, None
-        if coming and coming[0] == name:
-            module = coming[1].result()
-        else:
-            if coming:
-                coming[1].exception()  # the file is read by one thread at a time
-            module = self._source.module(name)
-        self._last = name, module
-        if after := self._after.get(name):
-            self._next = after, self._reading.submit(self._source.module, after)
-        return module
-
-
 def combine_stored(due: Combine, spec: FederationSpec, blobs: BlobStore) -> RoundCombined:
     """Combines a closed round from disk and stores what comes out; durable on return.
 
-    Files are read module by module, so memory holds two modules of each site, and hashed as they are read.
+    Files are read module by module, a few ahead, and hashed as they are read.
     Takes seconds to minutes: not on an event loop. Raises UserFacingError where a blob is missing or damaged (a damaged
     one is put aside, so that it is missing from then on), or the disk is full.
     """
@@ -92,16 +61,17 @@ def _opened(due: Combine, blobs: BlobStore, files: ExitStack) -> Sources:
         plan = due.plans[site]
         reader = open_update(blobs.path(sha256), plan.shared, start, sha256, plan.packing)
         files.enter_context(reader)
-        # The others read the start beside, whose reader they share: not in another thread.
-        return Ahead(reader, reading) if isinstance(reader, BlobReader) else reader
+        return reader
 
     start = opened(due.start)
+    # In the order in which they are combined. Some read the start beside, so that is read in the same thread.
+    sites = sorted(due.updates, key=lambda site: (due.updates[site].sha256, site))
     reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reading ahead")
-    updates = {site: update(site) for site in due.updates}
-    files.callback(reading.shutdown)  # before the files are closed
+    updates = Ahead([update(site) for site in sites], reading).sources
+    files.callback(reading.shutdown, cancel_futures=True)  # before the files are closed
     return Sources(
-        start=start,
-        updates=updates,
+        start=InThread(start, reading),
+        updates=dict(zip(sites, updates, strict=True)),
         frozen=opened(due.frozen) if due.frozen else None,
         control=opened(due.control) if due.control else None,
         controls={

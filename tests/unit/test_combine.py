@@ -112,27 +112,92 @@ def test_that_factors_are_the_plain_sums_to_the_last_bit(drawn: list[tuple[int, 
         assert algebra.module_distance(exactly.frozen[name], plain) == 0.0
 
 
-@pytest.mark.parametrize(("combine", "most"), [(combine_factors, 4), (combine_product, 12)])
-def test_that_another_update_costs_memory_for_one_module_of_it(combine: Combiner, most: int, tmp_path: Path) -> None:
+LARGE = {f"layers.{at}.q_proj": (2048, 2048) for at in range(10)}
+MODULE = 2 * 2048 * 4 * 4  # bytes
+
+
+def peak(combine: Combiner, count: int, folder: Path) -> int:
+    """Bytes at most for so many updates of LARGE from disk."""
+    terms = []
+    for at in range(count):
+        path = folder / f"{count}.{at}"
+        path.write_bytes(Adapter.initial(LARGE, 4, SCALE, seed=at % 40).to_blob())
+        terms.append(Term(str(at), 1 / count, BlobReader(path)))
+    tracemalloc.start()
+    try:
+        combine(terms, Goal(rank=4))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("combine", "most", "few"), [(combine_factors, 4, 16), (combine_product, 12, 32)])
+def test_that_another_update_costs_memory_for_one_module_of_it(
+    combine: Combiner, most: int, few: int, tmp_path: Path
+) -> None:
     """In float64 and in float32, but never for all that the update has."""
-    shapes = {f"layers.{at}.q_proj": (2048, 2048) for at in range(10)}
-    module = 2 * 2048 * 4 * 4
+    peak(combine, 1, tmp_path)  # what is imported on the way
+    assert (peak(combine, few, tmp_path) - peak(combine, 4, tmp_path)) / (few - 4) < most * MODULE
 
-    def peak(count: int) -> int:
-        terms = []
-        for at in range(count):
-            path = tmp_path / f"{count}.{at}"
-            path.write_bytes(Adapter.initial(shapes, 4, SCALE, seed=at).to_blob())
-            terms.append(Term(str(at), 1 / count, BlobReader(path)))
-        tracemalloc.start()
-        try:
-            combine(terms, Goal(rank=4))
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
 
-    peak(1)  # what is imported on the way
-    assert (peak(32) - peak(4)) / 28 < most * module
+def test_that_the_average_of_many_updates_takes_as_much_memory_as_that_of_more(tmp_path: Path) -> None:
+    peak(combine_factors, 1, tmp_path)
+    assert peak(combine_factors, 60, tmp_path) < peak(combine_factors, 20, tmp_path) + MODULE
+
+
+def test_that_readers_of_the_same_layout_share_their_header_and_hold_no_module(tmp_path: Path) -> None:
+    readers = []
+    for at in range(2):
+        path = tmp_path / str(at)
+        path.write_bytes(Adapter.initial(LARGE, 4, SCALE, seed=at).to_blob())
+        readers.append(BlobReader(path))
+    assert readers[0].header is readers[1].header
+    module = readers[0].module("layers.0.q_proj")
+    assert readers[0].module("layers.0.q_proj") is module, "read once while it is in use"
+    held = weakref.ref(module)
+    del module
+    assert held() is None
+
+
+@pytest.mark.parametrize("count", [16, 17, 40])
+def test_that_an_average_of_many_has_the_bits_of_the_plain_sum_at_mixed_ranks(count: int) -> None:
+    terms = terms_of(*((1 / (seed + 3), adapter(seed, 1 + seed % 4)) for seed in range(count)))
+    results = [combine_factors(order) for order in (terms, terms[::-1])]
+    assert results[0].adapter == results[1].adapter and results[0].residual == results[1].residual
+    for name in SHAPES:
+        parts = [(t.weight, t.source.module(name)) for t in sorted(terms, key=lambda term: term.order)]
+        for i, factor in enumerate("BA"):
+            mean = sum(weight * padded(part, 4)[i] for weight, part in parts)
+            assert np.array_equal(getattr(results[0].adapter[name], factor), np.asarray(mean).astype(np.float32))
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.9])
+def test_that_the_residual_of_many_large_updates_is_estimated_closely(alike: float) -> None:
+    shapes, common = {f"layers.{at:02}": (130, 150) for at in range(16)}, np.random.default_rng(99)
+    shared = {name: (common.normal(size=(d, 3)), common.normal(size=(3, k))) for name, (d, k) in shapes.items()}
+    weighted = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        modules = {}
+        for name in shapes:
+            b, a = (alike * one + (1 - alike) * rng.normal(size=one.shape) for one in shared[name])
+            modules[name] = Module(b, a, SCALE)
+        weighted.append((1 / 20, Adapter(modules)))
+    missed = ideal = 0.0
+    for name in shapes:
+        best = sum(w * dense(one[name].B, one[name].A) for w, one in weighted)
+        b, a = (sum(w * getattr(one[name], f).astype(np.float64) for w, one in weighted) for f in "BA")
+        missed, ideal = missed + float(np.sum((best - SCALE * b @ a) ** 2)), ideal + float(np.sum(best**2))
+    found = [combine_factors(terms_of(*weighted), Goal(seed=seed)).residual for seed in (0, 0, 1)]
+    assert found[0] == found[1] != found[2]
+    assert found == pytest.approx([math.sqrt(missed / ideal)] * 3, rel=0.03)
+
+
+def test_that_many_updates_with_the_same_a_leave_no_residual() -> None:
+    shapes, rng = {"layers.0": (130, 150)}, np.random.default_rng(1)
+    a = rng.normal(size=(3, 150))
+    same = [Adapter({name: Module(rng.normal(size=(130, 3)), a, SCALE) for name in shapes}) for _ in range(20)]
+    assert combine_factors(terms_of(*((1 / 20, one) for one in same))).residual < 1e-7
 
 
 def test_that_hundreds_of_sites_cost_no_memory_for_each_pair_of_them() -> None:
