@@ -166,10 +166,22 @@ def _same_umask_after() -> Iterator[None]:
     os.umask(umask)
 
 
-@pytest.fixture
-def no_wait_for_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests that write thousands of files and in which nothing is killed: none waits until the disk has it."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+@pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_disk() -> Iterator[None]:
+    """What a test writes need not survive a power cut, so it does not wait for the disk; programs that it starts do."""
+    from fedmed_desktop.storage.database import Database
+
+    prepare = Database._prepare
+
+    def prepare_without_waiting(self: Database, synchronous: str) -> None:
+        self._connection.execute("PRAGMA synchronous=OFF")
+        prepare(self, synchronous)
+        self._connection.execute("PRAGMA synchronous=OFF")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda descriptor: None)
+        patched.setattr(Database, "_prepare", prepare_without_waiting)
+        yield
 
 
 @pytest.fixture(scope="session")

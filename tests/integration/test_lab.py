@@ -28,8 +28,6 @@ from tests.parts.told import told_as
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     from fedmed_desktop.lab.engines.local import LocalEngine
 
-pytestmark = pytest.mark.usefixtures("no_wait_for_disk")
-
 FILE = """\
 name = "toy"
 model = "{model}"

@@ -60,7 +60,6 @@ class Site:
 
     def _open(self) -> None:
         self.outbox = Outbox(self._folder / "site.sqlite", BlobStore(self._folder / "blobs"))
-        self.outbox._database.rows("PRAGMA synchronous=OFF")  # nothing is cut off here but by `crash`
         self.outbox.remember("spec", self.spec.model_dump_json())
         self.part = part_of(self.outbox, "A", None)
         self.under_way: do.Fetch | do.Train | do.AskPerson | None = None

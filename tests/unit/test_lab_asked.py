@@ -22,7 +22,6 @@ from tests.parts.told import told_as
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     from fedmed_desktop.lab.engines.local import LocalEngine
 
-pytestmark = pytest.mark.usefixtures("no_wait_for_disk")
 YES = {"A": "yes", "B": "no", "C": "maybe"}
 EXAM = {"A": "Liver", "B": "Heart", "C": "Lung", "D": "Skin"}
 

@@ -25,8 +25,6 @@ from fedmed_desktop.storage import BlobStore
 from fedmed_desktop.storage.adapters import combine_stored
 from tests.parts.federation import INITIAL, LORA, moved, small_spec
 
-pytestmark = pytest.mark.usefixtures("no_wait_for_disk")
-
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 CASES = [
     (method, way)
