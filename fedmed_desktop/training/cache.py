@@ -45,6 +45,12 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
             self._buffers = keys, values
             self.keys, self.values = keys[:, :, :length], values[:, :, :length]
 
+    def forget(self, count: int) -> None:
+        """Takes back the last `count` tokens; what comes next is written over them."""
+        assert self.keys is not None and self.values is not None
+        length = self.get_seq_length() - count
+        self.keys, self.values = self.keys[:, :, :length], self.values[:, :, :length]
+
     def rows_of(self, rows: Tensor, room: int) -> RoomyLayer:
         """A layer of its own with these rows, any of them several times."""
         keys, values = self.keys, self.values
@@ -73,6 +79,17 @@ def reads_in_parts(cache: DynamicCache) -> bool:
     """True if a prompt may be read in several parts. Not all models go on from the state of a recurrence with more than
     one token: Jamba's begins anew, and says nothing."""
     return not any(hasattr(layer, "conv_states") for layer in cache.layers)
+
+
+def can_forget(cache: DynamicCache) -> bool:
+    """True if what was read last can be taken back: not of layers with a window or a state."""
+    return all(type(layer) is RoomyLayer for layer in cache.layers)
+
+
+def forget(cache: DynamicCache, count: int) -> None:
+    """Takes back the last `count` tokens of a cache with RoomyLayers."""
+    for layer in cache.layers if count else ():
+        layer.forget(count)
 
 
 def rows_of(cache: DynamicCache, rows: Tensor, room: int) -> DynamicCache:

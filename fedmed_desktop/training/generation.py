@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Greedy answers: many at once, prompts of similar length together, padded on the left, finished rows dropped; or one,
-token by token."""
+as it comes. What is likely to be copied from the prompt is read ahead, see copying.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from .base import BaseModel
-from .cache import keep_rows, reads_in_parts, roomy_cache
+from .cache import can_forget, forget, keep_rows, reads_in_parts, roomy_cache
+from .copying import GUESSES, Copier, Tokens
 from .device import total_memory
 
 PREFILL_TOKENS = 512
@@ -21,8 +22,9 @@ PREFILL_TOKENS = 512
 
 _MARKUP_SLACK = 48
 _HELD_TOKENS = 8
-
-Tokens = tuple[int, ...]
+# Tokens of all rows in one step, guesses included. On a GPU a step takes as long for many as for one; on the CPU more
+# tokens take longer (measured, see packaging/benchmarks/results/notes.md).
+_TOKENS_A_STEP = {"cpu": 48, "cuda": 1024}
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,14 @@ def generate(
     progress: Callable[[int], None] = lambda done: None,
     check: Callable[[], None] = lambda: None,
 ) -> list[Tokens]:
-    """Answers in the requests' order, without the end token. `check` is called before each token and may raise."""
+    """Answers in the requests' order, without the end token. `check` is called before each step and may raise."""
     answers: list[Tokens] = [()] * len(requests)
+    learned: dict[Tokens, int] = {}
     order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].prompt), i))
     done = 0
     for start in range(0, len(order), rows):
         group = order[start : start + rows]
-        for row, answer in _batch(base, [requests[i] for i in group], check):
+        for row, answer in _batch(base, [requests[i] for i in group], learned, check):
             answers[group[row]] = answer
             done += 1
             progress(done)
@@ -61,14 +64,13 @@ def stream(
 
     `check` is called before each token and each `prefill` tokens of the prompt, and may raise.
     """
-    decoding = _Decoding(base, [request.prompt])
+    decoding, answer = _Decoding(base, [request.prompt]), _Answer(request, {}, base.end_tokens)
     decoding.prefill(prefill, check)
-    for _ in range(request.limit):
-        check()
-        token = int(decoding.step()[0])
-        if token in base.end_tokens:
-            return
-        yield token
+    while not answer.done:
+        (written,) = decoding.step([answer.guesses(GUESSES if decoding.looks_ahead else 0)])
+        for token in answer.add(written):
+            check()
+            yield token
 
 
 def answer_limit(base: BaseModel, text_tokens: int, prompt_tokens: int, max_new_tokens: int) -> int:
@@ -114,20 +116,48 @@ class TokenText:
         return str(self._tokenizer.decode(tokens, skip_special_tokens=True))
 
 
-def _batch(base: BaseModel, requests: Sequence[Request], check: Callable[[], None]) -> Iterator[tuple[int, Tokens]]:
+class _Answer:
+    """One answer as it grows to its end token or its limit."""
+
+    def __init__(self, request: Request, learned: dict[Tokens, int], ends: Collection[int]) -> None:
+        self.tokens: list[int] = []
+        self.done = False
+        self._limit, self._ends, self._copier = request.limit, ends, Copier(request.prompt, learned)
+
+    def guesses(self, most: int) -> list[int]:
+        """Tokens that may come next; never so many that the limit, and so the model's context, is passed."""
+        return self._copier.guesses(min(most, self._limit - len(self.tokens) - 1))
+
+    def add(self, written: Iterable[int]) -> list[int]:
+        """Takes what the model wrote, and returns what of it belongs to the answer."""
+        before = len(self.tokens)
+        for token in written:
+            if token in self._ends:
+                self.done = True
+                break
+            self.tokens.append(token)
+            self._copier.add(token)
+            if len(self.tokens) >= self._limit:
+                self.done = True
+                break
+        return self.tokens[before:]
+
+
+def _batch(
+    base: BaseModel, requests: Sequence[Request], learned: dict[Tokens, int], check: Callable[[], None]
+) -> Iterator[tuple[int, Tokens]]:
     """(row, answer) as rows finish."""
     decoding = _Decoding(base, [r.prompt for r in requests])
-    answers: list[list[int]] = [[] for _ in requests]
-    alive = list(range(len(requests)))
-    ends = base.end_tokens
+    alive = [(row, _Answer(request, learned, base.end_tokens)) for row, request in enumerate(requests)]
     while alive:
         check()
+        most = min(GUESSES, _TOKENS_A_STEP[base.device.name] // len(alive) - 1) if decoding.looks_ahead else 0
         kept: list[int] = []
-        for place, (row, token) in enumerate(zip(alive, decoding.step().tolist(), strict=True)):
-            if token not in ends:
-                answers[row].append(token)
-            if token in ends or len(answers[row]) >= requests[row].limit:
-                yield row, tuple(answers[row])
+        written = decoding.step([answer.guesses(most) for _, answer in alive])
+        for place, ((row, answer), tokens) in enumerate(zip(alive, written, strict=True)):
+            answer.add(tokens)
+            if answer.done:
+                yield row, tuple(answer.tokens)
             else:
                 kept.append(place)
         if len(kept) < len(alive):
@@ -136,13 +166,14 @@ def _batch(base: BaseModel, requests: Sequence[Request], check: Callable[[], Non
 
 
 class _Decoding:
-    """The state of rows that grow by one token a step."""
+    """The state of rows that grow by one token or more a step."""
 
     def __init__(self, base: BaseModel, prompts: Sequence[Tokens]) -> None:
         self._base = base
         self._tokens, self._mask = padded_left(prompts, base.device.torch)
         self._positions = (self._mask.cumsum(1) - 1).clamp(min=0)
         self._cache = roomy_cache(base.model.config)
+        self.looks_ahead = can_forget(self._cache)
 
     def prefill(self, tokens: int, check: Callable[[], None]) -> None:
         """Reads a prompt without padding up to its last `tokens`; `check` is called before each such part.
@@ -156,26 +187,37 @@ class _Decoding:
         for start in range(0, max(0, total - tokens), tokens):
             check()
             part = slice(start, start + tokens)
-            self._forward(whole[0][:, part], whole[1][:, : part.stop], whole[2][:, part], read_only=True)
+            none = torch.zeros_like(whole[0][:, part], dtype=torch.bool)  # the cache is all that is wanted
+            self._forward(whole[0][:, part], whole[1][:, : part.stop], whole[2][:, part], none)
             self._tokens, self._positions = whole[0][:, part.stop :], whole[2][:, part.stop :]
 
     @torch.inference_mode()
-    def step(self) -> Tensor:
-        """The next token of each row."""
-        tokens: Tensor = self._forward(self._tokens, self._mask, self._positions).argmax(-1)
-        self._tokens = tokens[:, None]
-        self._positions = self._positions[:, -1:] + 1
-        self._mask = torch.cat([self._mask, torch.ones_like(self._tokens)], dim=1)
-        return tokens
+    def step(self, guesses: Sequence[Sequence[int]]) -> list[list[int]]:
+        """The next tokens of each row: its guesses as far as the model writes them, and one that it writes then."""
+        ahead, there = _padded_right(guesses, self._tokens.device)
+        unread, width = self._tokens.shape[1], ahead.shape[1]
+        steps = torch.arange(1, width + 1, device=ahead.device)
+        tokens = torch.cat([self._tokens, ahead], dim=1)
+        positions = torch.cat([self._positions, self._positions[:, -1:] + steps * there], dim=1)
+        selected = torch.zeros_like(tokens, dtype=torch.bool)
+        selected[:, unread - 1 :] = True
+        logits = self._forward(tokens, torch.cat([self._mask, there], dim=1), positions, selected)
+        written = logits.argmax(-1).view(len(tokens), width + 1)
+        right = ((written[:, :-1] == ahead) & there.bool()).long().cumprod(1)
+        count = right.sum(1)
+        longest = int(count.max())
+        forget(self._cache, width - longest)
+        self._tokens = written.gather(1, count[:, None])
+        self._positions = self._positions[:, -1:] + count[:, None] + 1
+        self._mask = torch.cat([self._mask, right[:, :longest], torch.ones_like(self._tokens)], dim=1)
+        return [row[: own + 1] for row, own in zip(written.tolist(), count.tolist(), strict=True)]
 
     @torch.inference_mode()
-    def _forward(self, tokens: Tensor, mask: Tensor, positions: Tensor, read_only: bool = False) -> Tensor:
-        """Logits (rows, vocabulary) behind the last token; of no row where the cache is all that is wanted."""
-        last = torch.zeros_like(tokens, dtype=torch.bool)
-        last[:, -1] = not read_only
+    def _forward(self, tokens: Tensor, mask: Tensor, positions: Tensor, selected: Tensor) -> Tensor:
+        """Logits (n, vocabulary) behind the selected tokens."""
         with self._base.device.autocast():
             return self._base.selected_logits(
-                last,
+                selected,
                 input_ids=tokens,
                 attention_mask=mask,
                 position_ids=positions,
@@ -190,3 +232,15 @@ class _Decoding:
         keep_rows(self._cache, chosen)
         self._tokens, self._mask = self._tokens[chosen], self._mask[chosen]
         self._positions = self._positions[chosen]
+
+
+def _padded_right(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows of tokens that begin together, and the mask of their tokens (rows, longest)."""
+    length = max(map(len, rows))
+    tokens = [[*row, *(0,) * (length - len(row))] for row in rows]
+    mask = [[1] * len(row) + [0] * (length - len(row)) for row in rows]
+    shape = (len(rows), length)
+    return (
+        torch.tensor(tokens, dtype=torch.long, device=device).view(shape),
+        torch.tensor(mask, dtype=torch.long, device=device).view(shape),
+    )
