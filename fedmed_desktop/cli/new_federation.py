@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`--new-federation`: write a federation's specification and first adapter. No torch, but for a chat template."""
+"""`--new-federation`: write a federation's specification and first adapter. Torch looks at the model where it is."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from ..federation import FederationSpec
 from ..federation.spec import SharedNote, shared_note
-from ..lora.base_model import has_chat_template
+from ..lora.base_model import has_chat_template, leaves_experts
 from ..scores import TASKS
 from .numbers import positive, whole
 from .scoring import DEFAULT_NOTES, plain, typed
@@ -40,6 +41,7 @@ def run(argv: list[str]) -> int:
         modifiers=_names(options.modifiers),
         prompt=prompt,
         chat_template=template,
+        modules=_layers(model),
         rounds=options.rounds,
         method={"name": options.method} | needs.method,
         training={"steps": options.steps} if options.steps else {"epochs": options.epochs},
@@ -49,7 +51,7 @@ def run(argv: list[str]) -> int:
         **({"combine": options.combine} if options.combine else {}),
     )
     path = write_federation(spec, adapter, options.out)
-    _print_outcome(path, spec, needs)
+    _print_outcome(path, spec, needs, model)
     return 0
 
 
@@ -61,6 +63,15 @@ def _model_folder(model: Path) -> Path:
     return resolve_model(str(model))
 
 
+def _layers(model: Path) -> dict[str, tuple[int, int]] | None:
+    """The layers as the loaded model has them; None where torch is not installed."""
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        return None
+    from ..training.outline import adaptable_linears
+
+    return adaptable_linears(model)
+
+
 def _prompting(model: Path, wanted: Literal["plain", "chat", "auto"]) -> tuple[str, str | None]:
     if wanted == "plain" or (wanted == "auto" and not has_chat_template(model)):
         return "plain", None
@@ -69,11 +80,13 @@ def _prompting(model: Path, wanted: Literal["plain", "chat", "auto"]) -> tuple[s
     return found_prompting(model, wanted)
 
 
-def _print_outcome(path: Path, spec: FederationSpec, needs: _Needs) -> None:
+def _print_outcome(path: Path, spec: FederationSpec, needs: _Needs, model: Path) -> None:
     print(f"Wrote {path} and the first adapter beside it. Look through the file: it is what all sites agree on.")
     print(f"The settings of the method {spec.method.name} are in it, under [method].")
     if spec.prompt == "chat":
         print("Prompts go through the base model's own chat template, which every site must have.")
+    if leaves_experts(model):
+        print("The base model is a mixture of experts: its attention is adapted, its experts stay as they are.")
     for note in needs.notes:
         print(note)
     if count := len(spec.shared_notes):

@@ -15,7 +15,7 @@ from ..federation.plan import TrainingSettings
 from ..federation.spec import LoraSettings, checked_spec
 from ..files import make_folder, write_durably
 from ..lora import Adapter
-from ..lora.base_model import decoder_linears, fingerprint, weight_count
+from ..lora.base_model import fingerprint, linears_in_files, weight_count
 from ..storage import BlobStore
 from ..storage.sides import check_side
 
@@ -23,14 +23,20 @@ SPEC_FILE = "federation.toml"
 
 
 def found_federation(
-    model: Path, lora: LoraSettings | Mapping[str, Any], seed: int, chat_template: str | None = None, **settings: Any
+    model: Path,
+    lora: LoraSettings | Mapping[str, Any],
+    seed: int,
+    chat_template: str | None = None,
+    modules: Mapping[str, tuple[int, int]] | None = None,
+    **settings: Any,
 ) -> tuple[FederationSpec, Adapter]:
     """Makes a specification over all decoder linears of `model` and its first adapter (A random from `seed`, B zero).
 
-    `chat_template`: identity of the model's template, where prompts go through it (training.chat). Raises
-    UserFacingError where the folder is no model folder, or naming a wrong setting.
+    `chat_template`: identity of the model's template, where prompts go through it (training.chat); `modules`: the
+    layers of the loaded model (training.outline), None: those that its files name. Raises UserFacingError where the
+    folder is no model folder, or one that cannot be adapted, or naming a wrong setting.
     """
-    modules = decoder_linears(model)
+    modules = dict(modules) if modules is not None else linears_in_files(model)
     # Settings are looked at before anything is drawn from the seed, so that a wrong one is named, not stumbled over.
     base = {
         "fingerprint": fingerprint(model),

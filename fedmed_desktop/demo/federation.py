@@ -23,6 +23,7 @@ from ..federation.spec import SharedNote, shared_note
 from ..lora import Adapter
 from ..site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
 from ..storage import BlobStore, Decision
+from ..training.outline import adaptable_linears
 from ..training.preparation import LoadedBase, site_types_map, trainer_factory
 from .settings import DEMO_RULE, LORA, MODIFIERS, SHARED_NOTES, TASKS, TRAINING, TYPES, DemoOptions, site_folders
 from .turns import Turns
@@ -72,6 +73,7 @@ def demo_spec(options: DemoOptions, sites: list[DemoSite]) -> tuple[FederationSp
         tasks=TASKS,
         types=TYPES,
         modifiers=MODIFIERS,
+        modules=adaptable_linears(options.model),
         rounds=options.rounds,
         method={"name": options.method},
         training=TRAINING,

@@ -18,9 +18,10 @@ from typing import Any
 from ..federation import FederationSpec, TrainingSettings
 from ..federation.spec import SharedNote, checked_spec
 from ..lora import Adapter
-from ..lora.base_model import decoder_linears, fingerprint, weight_count
+from ..lora.base_model import fingerprint, weight_count
 from ..storage import BlobStore
 from ..storage.results import ResultRow
+from ..training.outline import adaptable_linears
 from .cells import Cell
 from .choices import MethodChoice
 from .corpora import Corpora
@@ -50,7 +51,7 @@ class BaseFacts:
     @classmethod
     def of(cls, model: Path) -> BaseFacts:
         """Raises UserFacingError where the folder is no model folder."""
-        return cls(fingerprint(model), decoder_linears(model), weight_count(model))
+        return cls(fingerprint(model), adaptable_linears(model), weight_count(model))
 
 
 class CellRun:

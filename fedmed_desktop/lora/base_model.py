@@ -7,11 +7,13 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..errors import UserFacingError, disk_fault
+from .kinds import adaptable, check_kind, check_weight, has_experts, has_other_senses, of_text
 
 # (name, bytes, time of last change in ns) of each weight file and each JSON file of a model folder
 FileState = tuple[tuple[str, int, int], ...]
@@ -23,7 +25,7 @@ _CHUNK = 2**20
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The model's safetensors files, sorted. Raises UserFacingError if unreadable or not a model folder."""
+    """The safetensors files that make up the model, sorted. Raises UserFacingError if unreadable or no model folder."""
     with _readable(folder):
         if not folder.is_dir():
             raise UserFacingError("model.no_folder", path=str(folder))
@@ -33,10 +35,29 @@ def weight_files(folder: Path) -> list[Path]:
         if beside := [path.name for path in folder.glob("adapter_*") if path.suffix in (".json", *_WEIGHTS)]:
             # transformers would load the base with that adapter, and call it the base.
             raise UserFacingError("model.with_adapter", path=str(folder), file=min(beside))
-        files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise UserFacingError("model.no_file", path=str(folder), file="*.safetensors")
+        return _named_files(folder)
+
+
+def _named_files(folder: Path) -> list[Path]:
+    """The files that are loaded: `model.safetensors`, else the parts that the index names; nothing beside them."""
+    if (whole := folder / "model.safetensors").is_file():
+        return [whole]
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        raise UserFacingError("model.no_file", path=str(folder), file=whole.name)
+    names = set(_object(_json(index).get("weight_map"), index).values())
+    if not names or not all(isinstance(name, str) and name == Path(name).name for name in names):
+        raise UserFacingError("model.damaged", path=str(index), reason="it names no files of this folder")
+    files = sorted(folder / name for name in names)
+    if missing := [path.name for path in files if not path.is_file()]:
+        raise UserFacingError("model.incomplete", path=str(folder), file=missing[0])
     return files
+
+
+def read_config(folder: Path) -> Mapping[str, Any]:
+    """The model's config.json. Raises UserFacingError if it is damaged."""
+    with _readable(folder):
+        return _json(folder / "config.json")
 
 
 def fingerprint(folder: Path) -> str:
@@ -71,19 +92,43 @@ def file_state(folder: Path) -> FileState:
 
 
 def decoder_linears(folder: Path) -> dict[str, tuple[int, int]]:
-    """Name -> (d, k) of every 2-D weight inside decoder blocks; never embeddings, norms or the head.
+    """Name -> (d, k) of each 2-D weight inside decoder blocks that can be adapted; never embeddings, norms or the head.
 
-    Raises UserFacingError if a weight file is damaged or there is no such weight.
+    Names are those in the files: training.outline has those of the loaded model. Raises UserFacingError if a weight
+    file is damaged, or if a model of this kind cannot be adapted.
     """
+    files = weight_files(folder)
+    config = read_config(folder)
+    check_kind(folder, config)
+    entries = {name: entry for path in files for name, entry in _safetensors_header(path).items()}
+    experts, senses = has_experts(entries), has_other_senses(config)
     found: dict[str, tuple[int, int]] = {}
-    for path in weight_files(folder):
-        for name, entry in _safetensors_header(path).items():
-            shape = entry.get("shape", []) if isinstance(entry, dict) else []
-            if _BLOCK_LINEAR.search(name) and len(shape) == 2:
-                found[name.removesuffix(".weight")] = (int(shape[0]), int(shape[1]))
+    for weight, entry in entries.items():
+        name = weight.removesuffix(".weight")
+        shape = entry.get("shape", []) if isinstance(entry, dict) else []
+        if not _BLOCK_LINEAR.search(weight) or len(shape) != 2 or (senses and not of_text(name)):
+            continue
+        check_weight(folder, name, entry.get("dtype") if isinstance(entry, dict) else None)
+        if adaptable(name, experts):
+            found[name] = (int(shape[0]), int(shape[1]))
     if not found:
         raise UserFacingError("model.no_linears", path=str(folder))
     return dict(sorted(found.items()))
+
+
+def linears_in_files(folder: Path) -> dict[str, tuple[int, int]]:
+    """The layers for a federation that is founded without torch: of a model whose files name them as it does itself.
+
+    Raises UserFacingError like `decoder_linears`, and where they do not.
+    """
+    if has_other_senses(read_config(folder)):
+        raise UserFacingError("model.needs_torch", path=str(folder))
+    return decoder_linears(folder)
+
+
+def leaves_experts(folder: Path) -> bool:
+    """True for a mixture of experts, of which the experts are not adapted. Raises UserFacingError."""
+    return any(has_experts(_safetensors_header(path)) for path in weight_files(folder))
 
 
 def weight_count(folder: Path) -> int:
@@ -105,6 +150,19 @@ def _safetensors_header(path: Path) -> dict[str, object]:
     except (OSError, ValueError) as error:
         raise UserFacingError("model.damaged", path=str(path), reason=str(error)) from error
     return header
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    try:
+        return _object(json.loads(path.read_text("utf-8")), path)
+    except (ValueError, RecursionError):
+        raise UserFacingError("model.damaged", path=str(path), reason="it is not JSON") from None
+
+
+def _object(value: object, path: Path) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise UserFacingError("model.damaged", path=str(path), reason="it does not hold what such a file should")
+    return value
 
 
 @contextmanager

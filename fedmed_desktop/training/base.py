@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ..errors import UserFacingError
@@ -17,11 +16,7 @@ from ..lora.base_model import weight_files
 from .adapters import LoraSlot
 from .chat import end_of_turn
 from .device import Device, default_threads
-
-transformers.utils.logging.disable_progress_bar()
-
-# The library's errors about damaged or unknown files; it lets through what its parsers raise.
-UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
+from .library import ONLY_FILES, UNREADABLE, tokenizer_of, unreadable
 
 
 @dataclass
@@ -53,16 +48,14 @@ class BaseModel:
         threads = threads or default_threads()
         torch.set_num_threads(threads)
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = tokenizer_of(folder)
             model, loaded = transformers.AutoModelForCausalLM.from_pretrained(
                 folder, output_loading_info=True, **_load_options(device)
             )
         except torch.OutOfMemoryError:
             raise UserFacingError("training.out_of_memory", device=device.name) from None
         except UNREADABLE as error:
-            # The library's message names files and architectures only; its first line says which.
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise UserFacingError("training.model_unreadable", path=str(folder), reason=reason) from error
+            raise unreadable(folder, error) from error
         if missing := sorted(loaded["missing_keys"]):  # the library would use random numbers there
             reason = f"it lacks the weights {missing[0]}" + (" and others" if len(missing) > 1 else "")
             raise UserFacingError("training.model_unreadable", path=str(folder), reason=reason)
@@ -111,8 +104,7 @@ class BaseModel:
 
 
 def _load_options(device: Device) -> dict[str, Any]:
-    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False}
-    options["dtype"] = device.dtype
+    options: dict[str, Any] = {**ONLY_FILES, "use_safetensors": True, "dtype": device.dtype}
     if device.quantization == "nf4":
         options["quantization_config"] = transformers.BitsAndBytesConfig(
             load_in_4bit=True,

@@ -99,15 +99,14 @@ def found_prompting(folder: Path, wanted: Prompting | Literal["auto"]) -> tuple[
     "auto": through the template of a model that was made to end its answers by it. Many a base model carries the
     template of its tuned sibling, but ends a text otherwise. Raises UserFacingError.
     """
-    import transformers
+    from .library import tokenizer_of, unreadable
 
     if wanted == "plain" or (wanted == "auto" and not has_chat_template(folder)):
         return "plain", None
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = tokenizer_of(folder)
     except (OSError, RuntimeError, *_FAILED) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserFacingError("training.model_unreadable", path=str(folder), reason=reason) from None
+        raise unreadable(folder, error) from None
     frame = chat_frame(tokenizer)
     if wanted == "auto" and frame.end not in {tokenizer.eos_token_id, *_settings_end(folder)}:
         return "plain", None

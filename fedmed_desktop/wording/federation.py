@@ -8,7 +8,30 @@ SENTENCES: Final = {
     'averaged. Write combine = "product" in the federation\'s specification.',
     "model.changed": "Files of the model in {path} changed while the program was about to load it. Start again; the "
     "program will then check the model again.",
+    "model.conv1d": "The model in {path} cannot be adapted: the layers of {kind} models are no linear layers (torch's "
+    "Linear) but of a kind of their own (Conv1D). Choose another base model.",
     "model.damaged": "The model file {path} is damaged: {reason}. Download the model again.",
+    "model.encoder_decoder": "The model in {path} cannot be adapted: {kind} models have an encoder and a decoder. "
+    "Choose a causal language model, which continues a text.",
+    "model.incomplete": "The model in {path} is incomplete: {file} is missing, which its index names. Download the "
+    "model again.",
+    "model.layer_differs": "The model in {path} cannot be adapted: {name} is {found} in its files, but its config.json "
+    "makes it {expected}. Download the model again, or choose another.",
+    "model.needs_torch": "The layers of the model in {path} have other names in its files than once it is loaded, so "
+    "that torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the "
+    "federation on one that has it and copy the folder.",
+    "model.no_prefix": "The model in {path} cannot be adapted: its layers have names like {name}, without the model's "
+    "part before them, so it was saved without its head. Choose the whole model, saved by transformers' "
+    "AutoModelForCausalLM.",
+    "model.not_linear": "The model in {path} cannot be adapted: {name} is no linear layer once the model is loaded "
+    "({found}). Choose another base model.",
+    "model.own_state": "The model in {path} cannot be adapted: {kind} models keep what they have read in a state of "
+    "their own, which this program cannot carry on when it scores notes. Choose a base model with attention, such as "
+    "Llama, Qwen, Gemma, Mistral, Phi or Granite.",
+    "model.quantised": "The model in {path} cannot be adapted: its weights are already quantised ({method}). Choose "
+    "the same model as 16- or 32-bit numbers; each site may still hold it in 4 bits (--nf4).",
+    "model.shared_layers": "The model in {path} cannot be adapted: {kind} models use the same layers in several "
+    "places. Choose another base model.",
     "model.with_adapter": "The model folder {path} also contains an adapter ({file}), which would be loaded as part of "
     "the base model without anybody noticing. Move the adapter's files to a folder of their own.",
     "model.no_file": "{path} is not a model folder: it has no {file}. Choose the folder of a Hugging Face causal "

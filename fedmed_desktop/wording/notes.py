@@ -51,6 +51,8 @@ SENTENCES: Final = {
     "Face encoder, such as a BERT, with safetensors and tokenizer.json.",
     "training.layer_shape": "The adapter's module {name} is {found}, but the base model's layer is {expected}. Use the "
     "base model that the adapter was made for.",
+    "training.model_code": "The model in {path} comes with a program of its own, which is never run. Choose a model "
+    "that the transformers library knows by itself.",
     "training.model_not_cached": "The model {model} is neither a folder nor in this computer's cache. Download it once "
     "with: hf download {model}",
     "training.model_unreadable": "The model in {path} cannot be loaded: {reason}. Choose the folder of a Hugging Face "

@@ -12,6 +12,7 @@ from ...lora import Adapter, load_adapter
 from ...lora.base_model import decoder_linears
 from ...lora.blob import BlobReader
 from ...lora.half import open_update
+from ...lora.kinds import in_block
 from ...site import with_own_b
 from ..work.requests import AdapterFiles
 from .asked_note import MOST_BYTES, MOST_CHARACTERS
@@ -64,8 +65,8 @@ def check_adapter(adapter: Path, model: Path) -> None:
 
 
 def _same_layer(name: str, layers: Mapping[str, tuple[int, int]]) -> tuple[int, int] | None:
-    """Some models' files leave out the first part of the names that their layers have once they are loaded."""
-    return next((shape for other, shape in layers.items() if name.endswith(f".{other}")), None)
+    """Some models' files begin the names of layers otherwise than the loaded model does."""
+    return next((shape for other, shape in layers.items() if in_block(other) == in_block(name)), None)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from ...errors import UserFacingError
 from ...lora.base_model import weight_files
 from ...resources import resource
-from ..base import UNREADABLE
 from ..device import Device, default_threads
+from ..library import ONLY_FILES, UNREADABLE, tokenizer_of
 from .tagging import Tagger, Tags
 
 State = dict[str, Tensor]
@@ -54,7 +54,7 @@ class Encoder:
     @classmethod
     def from_scratch(cls, tags: Tags, seed: int, device: Device, max_tokens: int = _CONTEXT) -> Encoder:
         """A small BERT with random weights, and the bundled model's tokenizer: the same seed, the same weights."""
-        tokenizer = transformers.AutoTokenizer.from_pretrained(resource("demo_model"), local_files_only=True)
+        tokenizer = tokenizer_of(resource("demo_model"))
         config = transformers.BertConfig(
             vocab_size=len(tokenizer),
             hidden_size=_WIDTH,
@@ -79,16 +79,15 @@ class Encoder:
         """
         weight_files(folder)
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = tokenizer_of(folder)
             with seeded(seed):
                 model, loaded = transformers.AutoModelForTokenClassification.from_pretrained(
                     folder,
                     output_loading_info=True,
-                    local_files_only=True,
                     use_safetensors=True,
-                    trust_remote_code=False,
                     ignore_mismatched_sizes=True,  # a head for other tags
                     dtype=torch.float32,
+                    **ONLY_FILES,
                     **_labels(tags),
                 )
             body = f"{model.base_model_prefix}."

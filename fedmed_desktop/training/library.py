@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The transformers library as it is used here: files of this computer only, no program from a model's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import transformers
+from safetensors import SafetensorError
+
+from ..errors import UserFacingError
+
+transformers.utils.logging.disable_progress_bar()
+
+ONLY_FILES: Final[dict[str, Any]] = {"local_files_only": True, "trust_remote_code": False}
+
+# The library's errors about damaged or unknown files; it lets through what its parsers raise.
+UNREADABLE: Final = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
+
+
+def tokenizer_of(folder: Path) -> Any:
+    """The tokenizer of a model folder. Raises what is in UNREADABLE."""
+    return transformers.AutoTokenizer.from_pretrained(folder, **ONLY_FILES)
+
+
+def unreadable(folder: Path, error: Exception) -> UserFacingError:
+    """The error to tell of a folder whose model or tokenizer the library does not load."""
+    if "trust_remote_code" in str(error):
+        return UserFacingError("training.model_code", path=str(folder))
+    # The library's message names files and architectures only; its first line says which.
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return UserFacingError("training.model_unreadable", path=str(folder), reason=reason)
