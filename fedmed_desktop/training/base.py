@@ -17,6 +17,7 @@ from .adapters import LoraSlot
 from .chat import end_of_turn
 from .device import Device, default_threads
 from .library import ONLY_FILES, UNREADABLE, tokenizer_of, unreadable
+from .memory import TrainingMemory
 
 
 @dataclass
@@ -33,9 +34,11 @@ class BaseModel:
     tokenizer: Any
     lora: LoraSlot = field(init=False)
     head_apart: bool = field(init=False)
+    memory: TrainingMemory = field(init=False)
 
     def __post_init__(self) -> None:
         self.lora = LoraSlot(self.model)
+        self.memory = TrainingMemory(self.model, self.device.name)
         self.head_apart = _head_gives_logits(self.model, self.device)
 
     @classmethod
@@ -90,14 +93,18 @@ class BaseModel:
         }
         return frozenset(i for i in ids if i is not None)
 
+    def selected_hidden(self, selected: Tensor, **inputs: Any) -> Tensor:
+        """The decoder's outputs (n, width) at the n positions where `selected` (rows, length) is true."""
+        hidden: Tensor = self.model.base_model(**inputs).last_hidden_state
+        return hidden[selected]
+
     def selected_logits(self, selected: Tensor, **inputs: Any) -> Tensor:
         """Logits in float32 (n, vocabulary) at the n positions where `selected` (rows, length) is true.
 
         The head runs on those positions only: at a vocabulary of 150,000 all others would be most of the memory.
         """
         if self.head_apart:
-            hidden: Tensor = self.model.base_model(**inputs).last_hidden_state
-            logits: Tensor = self.model.get_output_embeddings()(hidden[selected])
+            logits: Tensor = self.model.get_output_embeddings()(self.selected_hidden(selected, **inputs))
         else:
             logits = self.model(**inputs).logits[selected]
         return logits.float()
@@ -110,7 +117,7 @@ def _load_options(device: Device) -> dict[str, Any]:
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_compute_dtype=device.dtype,
-            bnb_4bit_use_double_quant=False,
+            bnb_4bit_use_double_quant=True,
         )
         options["device_map"] = {"": device.name}
     return options

@@ -251,8 +251,14 @@ def collate(examples: Sequence[Example], loss_on: Literal["answer", "all"], devi
         first = len(example) - 1 - example.labels(loss_on)
         predicts[row, first : len(example) - 1] = True
     labels = np.roll(tokens, -1, axis=1)[predicts]
-    placed = [torch.from_numpy(array).to(device) for array in (tokens, predicts, labels)]
+    placed = [_placed(array, device) for array in (tokens, predicts, labels)]
     return Batch(placed[0], placed[1], placed[2], sum(map(len, examples)))
+
+
+def _placed(array: np.ndarray[Any, Any], device: torch.device) -> Tensor:
+    """The array on the device; a copy to a GPU goes on beside what is computed there."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def by_length(examples: Sequence[Sized], max_padded: int, max_rows: int) -> list[list[int]]:

@@ -38,8 +38,13 @@ class Device:
             return nullcontext()
         return torch.autocast(self.name, self.dtype)
 
+    def begin_peak(self) -> None:
+        """Forgets earlier peaks of the GPU; the system keeps that of the process."""
+        if self.name == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+
     def peak_memory_mib(self) -> float:
-        """Peak so far: allocated on the GPU, or resident in this process."""
+        """Peak since `begin_peak`: allocated on the GPU; else the most that was resident in this process so far."""
         if self.name == "cuda":
             return torch.cuda.max_memory_allocated() / _MIB
         return peak_resident_mib()

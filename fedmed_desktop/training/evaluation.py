@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -15,9 +16,10 @@ from ..clinical.tasks import Answer, Prediction
 from ..errors import UserFacingError
 from ..scores import Scores
 from .base import BaseModel
-from .batches import Encoder, Examples, Source, by_length, collate
+from .batches import Encoder, Example, Examples, Source, by_length, collate
 from .generation import Request, answer_limit, folded_if_small, generate
-from .loop import label_losses
+from .label_loss import label_losses
+from .memory import in_parts
 from .ranking import likelihoods
 
 _PADDED_TOKENS = {"cpu": 2048, "cuda": 65536}
@@ -45,10 +47,14 @@ class Evaluator:
         kind = self._base.device.name
         for group in by_length(examples.items, _PADDED_TOKENS[kind], _ROWS[kind]):
             check()
-            batch = collate([examples.items[i] for i in group], loss_on, self._base.device.torch)
-            total += float(label_losses(self._base, batch))
-            labels += len(batch.labels)
+            for loss, count in in_parts(kind, [examples.items[i] for i in group], partial(self._loss, loss_on)):
+                total, labels = total + loss, labels + count
         return total / labels if labels else 0.0
+
+    def _loss(self, loss_on: Literal["answer", "all"], examples: list[Example]) -> tuple[float, int]:
+        """The summed loss of these examples, and their labels."""
+        batch = collate(examples, loss_on, self._base.device.torch)
+        return float(label_losses(self._base, batch)), len(batch.labels)
 
     def loss_of(
         self, notes: Sequence[Note], max_tokens: int, loss_on: Literal["answer", "all"], check: Callable[[], None]

@@ -16,6 +16,7 @@ from .base import BaseModel
 from .cache import can_forget, forget, keep_rows, reads_in_parts, roomy_cache
 from .copying import GUESSES, Copier, Tokens
 from .device import total_memory
+from .memory import halved
 
 PREFILL_TOKENS = 512
 """Tokens of a single prompt that are read at once; between them a stop is looked for."""
@@ -48,12 +49,20 @@ def generate(
     learned: dict[Tokens, int] = {}
     order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].prompt), i))
     done = 0
-    for start in range(0, len(order), rows):
-        group = order[start : start + rows]
-        for row, answer in _batch(base, [requests[i] for i in group], learned, check):
-            answers[group[row]] = answer
-            done += 1
-            progress(done)
+    waiting = [order[start : start + rows] for start in range(0, len(order), rows)][::-1]
+    while waiting:
+        group = waiting.pop()
+        left = dict.fromkeys(group)
+        try:
+            for row, answer in _batch(base, [requests[i] for i in group], learned, check):
+                answers[group[row]] = answer
+                del left[group[row]]
+                done += 1
+                progress(done)
+        except torch.OutOfMemoryError:
+            pass
+        if left:
+            waiting += halved(base.device.name, list(left))[::-1]
     return answers
 
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..errors import UserFacingError
 from ..federation.plan import Plan
 from ..federation.work import Control, Stopped
 from ..lora import Adapter
 from .base import BaseModel
-from .batches import Batch, Example, Examples, Schedule, collate
+from .batches import Example, Examples, Schedule, collate
 from .checkpoints import Checkpoint
+from .label_loss import label_losses
 from .objectives import Correction, Penalties, Variate
 
 CPU_MICRO_TOKENS = 1024
@@ -174,7 +174,7 @@ class Training:
     def _gradients(
         self, examples: list[Example], control: Control, penalties: Penalties
     ) -> tuple[float, int, int, float]:
-        """Gradients of the whole effective batch; halves the micro-batch as often as memory demands.
+        """Gradients of the whole effective batch; in smaller micro-batches where memory demands it.
 
         Returns the summed loss, labels, tokens and the seconds that a pause took.
         """
@@ -182,12 +182,10 @@ class Training:
             try:
                 return self._accumulate(examples, control, penalties)
             except torch.OutOfMemoryError:
-                self._optimizer.zero_grad()
-                rows = max(map(len, self._micro_batches(examples)))
-                if rows == 1:
-                    raise UserFacingError("training.out_of_memory", device=self._base.device.name) from None
-                self._micro = rows // 2
-                torch.cuda.empty_cache()
+                pass
+            self._optimizer.zero_grad()
+            longest = max(map(len, examples))
+            self._base.memory.ran_out(max(map(len, self._micro_batches(examples))), longest)
 
     def _accumulate(
         self, examples: list[Example], control: Control, penalties: Penalties
@@ -195,7 +193,9 @@ class Training:
         micro = list(self._micro_batches(examples))
         batches = [collate(rows, self._settings.loss_on, self._base.device.torch) for rows in micro]
         labels, tokens = sum(len(batch.labels) for batch in batches), sum(batch.count for batch in batches)
-        loss_sum = waited = 0.0
+        waited = 0.0
+        # Read once for all micro-batches: on a GPU each reading waits for what is still being computed.
+        loss_sum = torch.zeros((), dtype=torch.float64, device=self._base.device.torch)
         try:
             for rows, batch in zip(micro, batches, strict=True):
                 waiting = time.perf_counter()
@@ -207,16 +207,18 @@ class Training:
                 if (penalty := penalties.of_outputs(seen, list(map(len, rows)))) is not None:
                     loss = loss + penalty / tokens
                 loss.backward()  # type: ignore[no-untyped-call]
-                loss_sum += task.item()
+                loss_sum += task.detach()
         except Stopped:
             self._optimizer.zero_grad()
             raise
-        return loss_sum, labels, tokens, waited
+        return loss_sum.item(), labels, tokens, waited
 
     def _micro_batches(self, examples: list[Example]) -> Iterator[list[Example]]:
+        longest = max(map(len, examples))
         rows = self._micro or len(examples)
         if self._micro is None and self._base.device.name == "cpu":
-            rows = max(1, CPU_MICRO_TOKENS // max(map(len, examples)))
+            rows = max(1, CPU_MICRO_TOKENS // longest)
+        rows = self._base.memory.rows(rows, longest)
         return (examples[i : i + rows] for i in range(0, len(examples), rows))
 
     def _save(self) -> None:
@@ -249,13 +251,6 @@ class Training:
         device = parameter.device
         moments: dict[str, Any] = {moment: tensors[f"{moment}/{name}"].to(device) for moment in _MOMENTS}
         return {"step": torch.tensor(float(self.progress.step), device=device), **moments}
-
-
-def label_losses(base: BaseModel, batch: Batch) -> Tensor:
-    """Cross-entropy (nats) summed over the labels of a batch."""
-    with base.device.autocast():
-        logits = base.selected_logits(batch.predicts, input_ids=batch.tokens, use_cache=False)
-    return functional.cross_entropy(logits, batch.labels, reduction="sum")
 
 
 def learning_rate_share(step: int, steps: int, warmup_share: float) -> float:

@@ -7,6 +7,8 @@ A prompt is read once: its options go on from its keys and values, many at a tim
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -18,6 +20,7 @@ from .base import BaseModel
 from .batches import Example, by_length, collate
 from .cache import RoomyLayer, roomy_cache, rows_of
 from .generation import padded_left
+from .memory import in_parts
 
 _MOST_ROWS = 256
 _KEPT_TOKENS = 16
@@ -40,7 +43,10 @@ def likelihoods(
     if all(type(layer) is RoomyLayer for layer in roomy_cache(base.model.config).layers):
         shared = [i for i, e in enumerate(examples) if e.prompt and len(e.options) > 1]
         for group in by_length([Example(examples[i].asked, examples[i].prompt, ()) for i in shared], padded_tokens, 64):
-            _behind_prompts(base, [shared[i] for i in group], examples, found, padded_tokens, check)
+            options = partial(_behind_prompts, base, examples, padded_tokens, check)
+            for places, likely in in_parts(base.device.name, [shared[i] for i in group], options):
+                for i, own in zip(places, likely, strict=True):
+                    found[i] = own
     else:
         shared = []
     rest = sorted(set(range(len(examples))).difference(shared))
@@ -61,15 +67,21 @@ def _one_by_one(
     rows = [Example(examples[i].asked, examples[i].prompt, examples[i].options[k]) for i, k in places]
     for group in by_length(rows, padded_tokens, _MOST_ROWS):
         check()
-        batch = collate([rows[i] for i in group], "answer", base.device.torch)
-        with base.device.autocast():
-            logits = base.selected_logits(batch.predicts, input_ids=batch.tokens, use_cache=False)
-        losses = functional.cross_entropy(logits.float(), batch.labels, reduction="none")
-        # Labels come row after row, as many as the row's option has tokens that something stands before.
-        counts = [rows[i].labels("answer") for i in group]
-        for row, part in zip(group, torch.split(losses, counts), strict=True):
+        means = in_parts(base.device.name, [rows[i] for i in group], partial(_means, base))
+        for row, mean in zip(group, chain.from_iterable(means), strict=True):
             i, k = places[row]
-            found[i][k] = -float(part.mean()) if len(part) else float("-inf")
+            found[i][k] = mean
+
+
+def _means(base: BaseModel, rows: Sequence[Example]) -> list[float]:
+    """The mean log-probability of each row's answer."""
+    batch = collate(rows, "answer", base.device.torch)
+    with base.device.autocast():
+        logits = base.selected_logits(batch.predicts, input_ids=batch.tokens, use_cache=False)
+    losses = functional.cross_entropy(logits.float(), batch.labels, reduction="none")
+    # Labels come row after row, as many as the row's option has tokens that something stands before.
+    parts = torch.split(losses, [row.labels("answer") for row in rows])
+    return [-float(part.mean()) if len(part) else float("-inf") for part in parts]
 
 
 class _Row(NamedTuple):
@@ -83,15 +95,15 @@ class _Row(NamedTuple):
 
 def _behind_prompts(
     base: BaseModel,
-    group: Sequence[int],
     examples: Sequence[Example],
-    found: list[list[float]],
     padded_tokens: int,
     check: Callable[[], None],
-) -> None:
-    """The prompts of a group together, then their options."""
+    group: Sequence[int],
+) -> tuple[Sequence[int], list[list[float]]]:
+    """The prompts of a group together, then their options; the group, and what was found for each of it."""
     check()
     device = base.device.torch
+    found = [[float("-inf")] * len(examples[i].options) for i in group]
     tokens, mask = padded_left([examples[i].prompt for i in group], device)
     cache = roomy_cache(base.model.config)
     last = torch.zeros_like(tokens, dtype=torch.bool)
@@ -105,13 +117,14 @@ def _behind_prompts(
         rows += [_Row(place, k, option, begun[k]) for k, option in enumerate(examples[i].options) if option]
     for row in rows:
         if len(row.tokens) == 1:
-            found[group[row.prompt]][row.option] = row.first
+            found[row.prompt][row.option] = row.first
     longer = sorted((row for row in rows if len(row.tokens) > 1), key=lambda row: (-len(row.tokens), row.prompt))
     for part in _parts(longer, tokens.shape[1], padded_tokens):
         check()
         sums = _continued(base, part, mask, cache)
         for row, behind in zip(part, sums, strict=True):
-            found[group[row.prompt]][row.option] = (row.first + behind) / len(row.tokens)
+            found[row.prompt][row.option] = (row.first + behind) / len(row.tokens)
+    return group, found
 
 
 def _parts(rows: Sequence[_Row], prompt: int, padded_tokens: int) -> Iterator[list[_Row]]:

@@ -248,6 +248,7 @@ class SiteTrainer:
             raise ValueError("a rotation needs both factors: it would turn the one that is held too")
         corrected = variate(plan, given, begun.shared)
         training = Training(self._base, examples, plan, begun.shared, checkpoint, corrected)
+        self._base.device.begin_peak()
         training.run(lambda done: job.step(done, training.steps, self._base.device.peak_memory_mib()), job.control)
         shared, personal = slot.read(), slot.read_personal() if begun.personal else None
         for name, module in shared.items():

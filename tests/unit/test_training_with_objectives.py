@@ -25,7 +25,8 @@ if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     from fedmed_desktop.training.base import BaseModel
     from fedmed_desktop.training.batches import Encoder, Examples, collate
     from fedmed_desktop.training.checkpoints import Checkpoint
-    from fedmed_desktop.training.loop import StepDone, Training, label_losses
+    from fedmed_desktop.training.label_loss import label_losses
+    from fedmed_desktop.training.loop import StepDone, Training
     from fedmed_desktop.training.objectives import Penalties, Variate
 
 
