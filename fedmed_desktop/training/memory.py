@@ -21,7 +21,8 @@ Found = TypeVar("Found")
 
 @dataclass
 class TrainingMemory:
-    """What training on a base has learned of its memory, for all rounds: `tokens`, padded, fit into a micro-batch."""
+    """Limits of training on a base, learned where memory ran out, for all rounds: a micro-batch has `tokens` at most,
+    padding included."""
 
     model: nn.Module
     device: str
@@ -63,7 +64,7 @@ def recompute(model: nn.Module) -> bool:
 
 
 def in_parts(device: str, items: list[Item], run: Callable[[list[Item]], Found]) -> Iterator[Found]:
-    """What `run` makes of all items, or of parts of them, in order, where memory is too small for all at once.
+    """Results of `run` on all items, or on parts of them, in order, where memory is too small for all at once.
 
     Raises UserFacingError where it is too small for a single one.
     """
