@@ -105,8 +105,9 @@ class Prepared(_SiteEvent):
 
     `device` is a sentence: where training computes, in which numbers, and why. `ignored`: types that the federation
     does not know; `dropped`: entities that are discontinuous, nested in another or marked twice; `unread`: keys of the
-    notes' rows that nothing reads, with the number of rows. `relations`: links by modifier, where the federation learns
-    them; `relations_dropped`: relations of modifiers that link nothing it learns.
+    notes' rows that nothing reads, with the number of rows; `unread_files`: names of the first files of which this is
+    so, `files_unread`: how many there are. `relations`: links by modifier, where the federation learns them;
+    `relations_dropped`: relations of modifiers that link nothing it learns.
     """
 
     type: Literal["prepared"] = "prepared"
@@ -117,6 +118,8 @@ class Prepared(_SiteEvent):
     relations: dict[str, int] = {}
     relations_dropped: int = 0
     unread: dict[str, int] = {}
+    unread_files: tuple[str, ...] = ()
+    files_unread: int = 0
     device: str
     threads: int
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -30,11 +29,13 @@ def run(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     from rich.console import Console
 
+    from ..clinical import Unread
     from ..evaluation import EvaluationRequest, compare, evaluate, score_rows, tasks_of
     from ..evaluation.notes import labelled_notes
     from ..evaluation.run import WINDOW
     from ..lora.load import load_adapter
     from ..training.model_folder import resolve_model
+    from ..wording.remarks import unread_sentence
 
     # What can be wrong at once comes before torch, which takes seconds to load, and before the notes.
     adapters = {name: load_adapter(path) for name, path in _named(options.adapter).items()}
@@ -44,10 +45,10 @@ def run(argv: list[str]) -> int:
             code = "clinical.notes_missing" if given == options.notes else "clinical.types_file_missing"
             raise UserFacingError(code, name=given.name)
     model = resolve_model(options.model)
-    console, unread = Console(), Counter[str]()
+    console, unread = Console(), Unread()
     notes, types, modifiers = labelled_notes(options.notes, spec, options.types_file, unread)
-    if unread:
-        console.print(f"Nothing reads: {', '.join(unread)}.", markup=False, highlight=False)
+    if said := unread_sentence(unread.keys, unread.files):
+        console.print(said, markup=False, highlight=False)
     form = spec.answer_form if spec else options.answer_form
     tasks = tasks_of(notes, tuple(options.task or (spec.tasks if spec else ())), types, modifiers, form)
     if options.end_to_end and not {"entities", "relations"} <= {task.name for task in tasks}:

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..clinical import Note, apply_types, read_notes, read_relations_map, read_types_map
+from ..clinical import Note, Unread, apply_types, read_notes, read_relations_map, read_types_map
 from ..clinical.reader import split_path
 from ..errors import UserFacingError
 
@@ -27,14 +26,14 @@ def typed(
     `path`: a file of notes, or a folder with validation notes; `types.toml` beside them maps their types and relations.
     """
     file = _file(path)
-    unread: Counter[str] = Counter()
+    unread = Unread()
     notes = read_notes(file, unread)[:most]
     map_file = file.parent / "types.toml"
     types_map = read_types_map(map_file) if map_file.exists() else None
     relations_map = read_relations_map(map_file) if map_file.exists() and modifiers else None
     found, report = apply_types(notes, types, types_map, modifiers, relations_map)
     if not report.entities:
-        keys = ", ".join(unread) or "none"
+        keys = ", ".join(unread.keys) or "none"
         raise UserFacingError("training.no_entities", notes=len(notes), split="first", unread=keys)
     return found, tuple(report.annotated_types)
 

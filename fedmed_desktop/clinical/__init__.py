@@ -9,7 +9,7 @@ from .histogram import histogram
 from .modifiers import MODIFIERS, RelationRule, read_relations_map
 from .notes import Entity, Note, Relation, Span
 from .prompts import AnswerForm, build_answer, build_prompt
-from .reader import SiteNotes, read_notes, read_notes_folder
+from .reader import SiteNotes, Unread, read_notes, read_notes_folder
 from .reading import Reading, ReadingSettings
 from .scoring import score
 from .types import NotesReport, apply_types, read_types_map
@@ -28,6 +28,7 @@ __all__ = [
     "RelationRule",
     "SiteNotes",
     "Span",
+    "Unread",
     "Window",
     "apply_types",
     "build_answer",

@@ -11,53 +11,72 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 
 from ..errors import UserFacingError
 from .notes import Note
 from .readers import SUFFIXES, Record, Remark
 from .readers.cache import NotesCache
-from .readers.folder import Part, named_apart, parts_of
-from .readers.shape import SHOWN_KEY_LENGTH
+from .readers.folder import Part, beside, named_apart, parts_of
 
 _LOOKED_ON: Final = 10_000
 """How many rows after a wrong one are read, to say how many more are wrong."""
 _COUNTED_KEYS: Final = 100
 _SHOWN_KEYS: Final = 10
 
+Split = Literal["train", "validation", "test"]
+SPLITS: Final[tuple[Split, ...]] = get_args(Split)
+
+
+@dataclass
+class Unread:
+    """Parts of notes that nothing reads: keys of rows with their numbers of rows, and files, also sheets of them."""
+
+    keys: Counter[str] = field(default_factory=Counter)
+    files: list[str] = field(default_factory=list)
+
+    def take(self, record: Record, file: str) -> None:
+        """Takes note of what a reader remarks; of different keys, no more than a person would look at."""
+        for remark in record.remarks:
+            if remark.code == "sheet_not_read":
+                self.files.append(f"{file} ({remark.what})")
+            elif remark.code == "key_not_read" and (remark.what in self.keys or len(self.keys) < _COUNTED_KEYS):
+                self.keys[remark.what] += 1
+
 
 @dataclass(frozen=True)
 class SiteNotes:
     """A site's notes: to train on, to choose and score rounds by, and perhaps to test once.
 
-    `unread`: keys that nothing reads, with their numbers of rows, most frequent first.
+    `unread`: keys that nothing reads, with their numbers of rows, most frequent first; `unread_files`: files.
     """
 
     train: list[Note]
     validation: list[Note]
     test: list[Note] | None
     unread: Mapping[str, int] = field(default_factory=dict)
+    unread_files: tuple[str, ...] = ()
 
 
-def read_notes(path: Path, unread: Counter[str] | None = None) -> list[Note]:
-    """All notes of a file or folder, in its order or that of its files; `unread` counts what nothing reads.
+def read_notes(path: Path, unread: Unread | None = None, before: str = "") -> list[Note]:
+    """All notes of a file or folder, in its order or that of its files; `unread` takes what nothing reads,
+    with `before` in front of the files' names.
 
-    These are keys, and files of a folder ("file letters.pdf"). Notes of several files that have the same id are told
-    apart, as where a split is written.
+    Notes of several files that have the same id are told apart, as where a split is written.
 
     Raises UserFacingError: `clinical.notes_missing`, `.notes_format`, `.notes_unreadable`, `.notes_row` and
     `.notes_rows` (row and reason), `.notes_file` (where a file is one note), `.notes_empty`.
     """
     parts = parts_of(path)
     if unread is not None:
-        unread.update(f"file {name}"[:SHOWN_KEY_LENGTH] for name in parts.unread[:_COUNTED_KEYS])
-    notes = [note for part in parts.read for note in _strictly(part, unread)]
+        unread.files += (before + name for name in parts.unread)
+    notes = [note for part in parts.read for note in _strictly(part, unread, before)]
     if not notes:
         raise UserFacingError("clinical.notes_empty", name=path.name)
     return notes if len(parts.read) == 1 else list(named_apart(notes))
 
 
-def _strictly(part: Part, unread: Counter[str] | None) -> Iterator[Note]:
+def _strictly(part: Part, unread: Unread | None, before: str) -> Iterator[Note]:
     records = NotesCache().records(part.path, part.reader)
     for record in records:
         if record.refusal:
@@ -65,8 +84,7 @@ def _strictly(part: Part, unread: Counter[str] | None) -> Iterator[Note]:
         if record.note is not None:
             yield record.note
         if unread is not None:
-            others = [remark.what for remark in record.remarks if remark.code == "key_not_read"]
-            unread.update(key for key in others if key in unread or len(unread) < _COUNTED_KEYS)
+            unread.take(record, before + (part.name or record.file))
 
 
 def read_notes_folder(folder: Path) -> SiteNotes:
@@ -76,14 +94,22 @@ def read_notes_folder(folder: Path) -> SiteNotes:
     """
     if not folder.is_dir():
         raise UserFacingError("clinical.notes_folder_missing", name=folder.name)
-    paths = {split: split_path(folder, split) for split in ("train", "validation", "test")}
     for split in ("train", "validation"):
-        if paths[split] is None:
+        if split_path(folder, split) is None:
             raise UserFacingError("clinical.notes_split_missing", name=folder.name, split=split)
-    unread: Counter[str] = Counter()
-    read = {split: read_notes(path, unread) for split, path in paths.items() if path is not None}
-    shown = dict(unread.most_common(_SHOWN_KEYS))
-    return SiteNotes(read["train"], read["validation"], read.get("test"), shown)
+    unread = Unread()
+    read = read_splits(folder, unread)
+    shown = dict(unread.keys.most_common(_SHOWN_KEYS))
+    return SiteNotes(read["train"], read["validation"], read.get("test"), shown, tuple(unread.files))
+
+
+def read_splits(folder: Path, unread: Unread) -> dict[Split, list[Note]]:
+    """The notes of each split that a folder has. Raises what read_notes raises, `clinical.notes_split_twice`."""
+    there = {split: path for split in SPLITS if (path := split_path(folder, split))}
+    if there:
+        unread.files += beside(folder, there.values())
+    within = {split: f"{path.name}/" if path.is_dir() else "" for split, path in there.items()}
+    return {split: read_notes(path, unread, within[split]) for split, path in there.items()}
 
 
 def split_path(folder: Path, split: str) -> Path | None:

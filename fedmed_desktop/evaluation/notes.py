@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from ..clinical import MODIFIERS, Note, apply_types, read_notes, read_relations_map, read_types_map
+from ..clinical import MODIFIERS, Note, Unread, apply_types, read_notes, read_relations_map, read_types_map
 from ..clinical.reader import split_path
 from ..federation import FederationSpec
 
@@ -21,12 +20,12 @@ class LabelledNotes(NamedTuple):
 
 
 def labelled_notes(
-    path: Path, spec: FederationSpec | None, types_file: Path | None, unread: Counter[str] | None = None
+    path: Path, spec: FederationSpec | None, types_file: Path | None, unread: Unread | None = None
 ) -> LabelledNotes:
     """The notes at a path, in the specification's types or, without one, in their own.
 
-    `types_file`: the site's map, if it is not the types.toml beside them. `unread` counts keys and files that nothing
-    reads. Raises UserFacingError.
+    `types_file`: the site's map, if it is not the types.toml beside them. `unread` takes what nothing reads.
+    Raises UserFacingError.
     """
     splits = [found for split in ("test", "validation") if path.is_dir() and (found := split_path(path, split))]
     notes = read_notes(splits[0] if splits else path, unread)

@@ -15,7 +15,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -25,6 +25,7 @@ from ..clinical import (
     Note,
     Relation,
     RelationRule,
+    Unread,
     read_notes,
     read_notes_folder,
     read_relations_map,
@@ -34,7 +35,7 @@ from ..clinical import (
 from ..clinical.duplicates import joined
 from ..clinical.icd10.chapters import main_chapter
 from ..clinical.modifiers import Pairs
-from ..clinical.reader import split_path
+from ..clinical.reader import read_splits
 from ..clinical.windows import WHOLE
 from ..errors import UserFacingError
 from ..resources import resource
@@ -87,11 +88,13 @@ class LabNote:
 class Corpora:
     """The notes of the experiment's sites, and those of `elsewhere` (cohorts, a newcomer) by the corpus's name.
 
-    No note elsewhere is of a document of the sites, or nearly a duplicate of one of theirs.
+    No note elsewhere is of a document of the sites, or nearly a duplicate of one of theirs. `unread`: what nothing
+    reads of notes of one's own, by the corpus's name.
     """
 
     notes: list[LabNote]
     elsewhere: Mapping[str, list[LabNote]]
+    unread: Mapping[str, Unread] = field(default_factory=dict)
 
 
 def read_corpora(experiment: Experiment, data: Path | None) -> Corpora:
@@ -101,10 +104,11 @@ def read_corpora(experiment: Experiment, data: Path | None) -> Corpora:
     experiment's types is annotated there), `lab.task_nowhere`, `lab.corpus_labels`, and what notes of one's own raise.
     """
     choices = (*experiment.corpora, *experiment.elsewhere)
+    unread = {choice.name: Unread() for choice in choices}
     found = [
         (choice, _typed(one, reading, experiment))
         for choice in choices
-        for one, reading in _read(choice, experiment, data)
+        for one, reading in _read(choice, experiment, data, unread[choice.name])
     ]
     groups = joined([one.group for _, one in found], [one.note.text for _, one in found])
     of: dict[str, list[LabNote]] = {choice.name: [] for choice in choices}
@@ -118,7 +122,7 @@ def read_corpora(experiment: Experiment, data: Path | None) -> Corpora:
         choice.name: _fewer([one for one in of[choice.name] if one.group not in at_sites], choice.notes)
         for choice in experiment.elsewhere
     }
-    return Corpora(notes, apart)
+    return Corpora(notes, apart, unread)
 
 
 def _room(note: Note, choice: CorpusChoice, experiment: Experiment) -> int:
@@ -161,14 +165,16 @@ def _path(choice: CorpusChoice, data: Path | None) -> Path:
     return data / _FILES.get(choice.name, f"ner_re/{choice.name}.jsonl.gz")
 
 
-def _read(choice: CorpusChoice, experiment: Experiment, data: Path | None) -> Iterator[tuple[LabNote, Reading]]:
+def _read(
+    choice: CorpusChoice, experiment: Experiment, data: Path | None, unread: Unread
+) -> Iterator[tuple[LabNote, Reading]]:
     """Notes as they are in the corpus, each with the way to read its types."""
     if choice.name == "bundled":
         yield from _bundled(experiment)
         return
     path = _path(choice, data)
     if choice.path is not None:
-        yield from _own(choice, path, experiment)
+        yield from _own(choice, path, experiment, unread)
         return
     reading = Reading({})
     if experiment.types and choice.name not in UNLABELLED:
@@ -199,13 +205,13 @@ def _bundled(experiment: Experiment) -> Iterator[tuple[LabNote, Reading]]:
                 yield LabNote(note, folder.name, _document(note.id), split=split), reading
 
 
-def _own(choice: CorpusChoice, path: Path, experiment: Experiment) -> Iterator[tuple[LabNote, Reading]]:
+def _own(choice: CorpusChoice, path: Path, experiment: Experiment, unread: Unread) -> Iterator[tuple[LabNote, Reading]]:
     """Notes of one's own, with the types map beside them; types of a federation's names need none."""
     beside = (path if path.is_dir() else path.parent) / "types.toml"
     mapped = choice.types or (read_types_map(beside) if beside.exists() else {})
-    splits: list[Split] = ["train", "validation", "test"]
-    parts = {split: part for split in splits if path.is_dir() and (part := split_path(path, split))}
-    notes = [(split, note) for split, part in (parts.items() if parts else [(None, path)]) for note in read_notes(part)]
+    parts = read_splits(path, unread) if path.is_dir() else {}
+    notes: list[tuple[Split | None, Note]] = [(split, note) for split, part in parts.items() for note in part]
+    notes = notes or [(None, note) for note in read_notes(path, unread)]
     there = {entity.type for _, note in notes for entity in note.entities}
     same = {name: name for name in (*experiment.types, *experiment.modifiers) if name in there}
     reading = Reading({})

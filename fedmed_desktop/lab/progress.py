@@ -11,8 +11,10 @@ from datetime import timedelta
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from ..clinical import Unread
 from ..events import Event, TrainingStep
 from ..storage.results import CellResult, ResultRow
+from ..wording.remarks import unread_sentence
 from .cells import Cell
 
 
@@ -42,6 +44,11 @@ class LabProgress:
             return
         with self._live:
             yield
+
+    def unread(self, corpus: str, unread: Unread) -> None:
+        """Names what nothing reads of notes of one's own."""
+        if said := unread_sentence(unread.keys, unread.files):
+            self._line(f"{corpus}: {said}")
 
     def cell(self, cell: Cell) -> None:
         """A cell begins."""

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import psutil
 
+from ..clinical import Unread
 from ..errors import UserFacingError
 from ..lora.base_model import fingerprint
 from ..storage.results import (
@@ -44,6 +45,7 @@ _PACKAGES: Final = ("fedmed-desktop", "torch", "transformers", "peft", "numpy")
 class Watcher(Protocol):
     """Observer of a lab, called on its thread."""
 
+    def unread(self, corpus: str, unread: Unread) -> None: ...
     def cell(self, cell: Cell) -> None: ...
     def row(self, row: ResultRow) -> None: ...
     def finished(self, result: CellResult) -> None: ...
@@ -97,6 +99,8 @@ class Lab:
 
     def _run_cells(self, engine: Engine, watcher: Watcher) -> None:
         corpora = read_corpora(self.options.experiment, self.options.data)
+        for corpus, unread in corpora.unread.items():
+            watcher.unread(corpus, unread)
         run = CellRun(self.options.experiment, corpora, self.base, engine, watcher.row, tuning=self.options.tuning)
         for count, seed in dict.fromkeys((cell.sites, cell.seed) for cell in self.left):
             run.sites(count, seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from ..clinical import (
     Note,
@@ -23,6 +24,8 @@ from .loading import LoadedBase
 from .scoring import without_entities
 from .site_tasks import all_tasks
 from .trainer import SiteTrainer
+
+_NAMED: Final = 10  # files that nothing reads
 
 __all__ = ["LoadedBase", "site_relations_map", "site_types_map", "trainer_factory", "typed_notes"]
 
@@ -102,6 +105,8 @@ def trainer_factory(
                 entities=report.entities,
                 ignored=report.unmapped,
                 unread=dict(notes.unread),
+                unread_files=notes.unread_files[:_NAMED],
+                files_unread=len(notes.unread_files),
                 dropped=report.discontinuous_dropped + report.nested_dropped + report.repeated_dropped,
                 relations=report.relations,
                 relations_dropped=report.relations_dropped,

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from .. import events
 from . import sentence
+from .remarks import unread_sentence
 
 PHASES: dict[str, str] = {
     "joining": "joining",
@@ -71,12 +72,12 @@ def line(event: events.Event) -> str | None:
             linked = ""
             if event.relations or event.relations_dropped:
                 linked = f" Modifiers: {_listed(event.relations)}; {event.relations_dropped} other relations dropped."
-            unread = f" Keys of rows that nothing reads: {_listed(event.unread)}." if event.unread else ""
+            unread = unread_sentence(event.unread, event.unread_files, event.files_unread)
             return (
                 f"{event.site}: {event.notes:,} training notes with {_listed(event.entities)}; "
                 f"{event.dropped} nested or discontinuous entities dropped; not known to the federation and ignored: "
-                f"{_listed(event.ignored)}.{linked} {event.device} Threads: {event.threads}.{unread}"
-            )
+                f"{_listed(event.ignored)}.{linked} {event.device} Threads: {event.threads}."
+            ) + (f" {unread}" if unread else "")
         case events.TrainingStep() if event.step == event.steps or event.step % 25 == 0:
             return (
                 f"{event.site}: round {event.round}: step {event.step} of {event.steps}, loss {event.loss:.3f}, "

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from .translation import later, tr
+from .translation import later, together, tr
 
 if TYPE_CHECKING:
     from ..clinical.readers import Remark, RemarkCode
+
+_SHOWN: Final = 5  # files by name
 
 REMARK_SENTENCES: Final[Mapping[RemarkCode, str]] = {
     "annotation_not_read": later("Annotations that are not read ({what}): {count}."),
@@ -44,6 +46,7 @@ REMARK_SENTENCES: Final[Mapping[RemarkCode, str]] = {
         "Tags that do not fit the tag before them: {count} ({what}). A mention begins where an inside tag continues "
         "none, and ends where its end tag is missing."
     ),
+    "sheet_not_read": later("The sheet {what} is not read: only the first one with a column of texts is."),
     "too_long": later("Not used: it is longer than {what}."),
     "zero_length_dropped": later("Mentions without any characters, left out: {count} ({what})."),
 }
@@ -52,3 +55,15 @@ REMARK_SENTENCES: Final[Mapping[RemarkCode, str]] = {
 def remark_sentence(remark: Remark) -> str:
     """The sentence of a remark, in the reader's language."""
     return tr(REMARK_SENTENCES[remark.code]).format(what=remark.what, count=remark.count)
+
+
+def unread_sentence(keys: Mapping[str, int], files: Sequence[str], of: int | None = None) -> str:
+    """Says which keys of rows and which files nothing reads; "" where all is read. `of`: how many files there are."""
+    said = [f"{key} ({rows:,})" for key, rows in keys.items()]
+    named = list(files[:_SHOWN])
+    if (more := (of or len(files)) - len(named)) > 0:
+        named.append(tr("and {n} more").format(n=f"{more:,}"))
+    return together(
+        tr("Keys of rows that are not read: {keys}.").format(keys=", ".join(said)) if said else "",
+        tr("Files that are not read: {files}.").format(files=", ".join(named)) if named else "",
+    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fedmed_desktop.cli import main
+from fedmed_desktop.clinical import Unread
 from fedmed_desktop.federation import LocalResult
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.lab.beyond import FULL
@@ -67,6 +68,8 @@ class Quiet:
 
     def cell(self, cell: Cell) -> None:
         self.began.append(cell.id)
+
+    def unread(self, corpus: str, unread: Unread) -> None: ...
 
     def row(self, row: ResultRow) -> None:
         self.rows.append(row)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from fedmed_desktop.clinical import (
     Entity,
     Note,
     Span,
+    Unread,
     apply_types,
     histogram,
     read_notes,
@@ -452,6 +452,6 @@ def test_that_entities_of_another_shape_are_refused(tmp_path: Path, entities: An
 
 
 def test_that_a_file_with_a_new_key_in_each_row_does_not_fill_the_memory(tmp_path: Path) -> None:
-    unread: Counter[str] = Counter()
+    unread = Unread()
     read_notes(write(tmp_path / "n.jsonl", *({"id": f"n{i}", "text": TEXT, f"key{i}": 1} for i in range(300))), unread)
-    assert len(unread) == 100
+    assert len(unread.keys) == 100

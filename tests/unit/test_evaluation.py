@@ -125,7 +125,7 @@ def test_that_a_model_is_evaluated_from_the_command_line(
     keys = {(row["measure"], row["name"]) for row in found["scores"]["base"]}
     assert ("strict", "all") in keys and ("lenient", "drug") in keys
     said = capsys.readouterr().out
-    assert "95 % interval" in said and "Nothing reads: file letters.pdf." in said
+    assert "95 % interval" in said and "Files that are not read: letters.pdf." in said
     assert set(_named([tmp_path / "gold"])) == {f"{tmp_path.name}-gold"}, "gold-brat has the notes' own mentions"
     assert main([*common, "--adapter", str(tmp_path / "nowhere")]) == 2
     assert "nowhere" in capsys.readouterr().err

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from fedmed_desktop.clinical import Note, read_notes, read_notes_folder
+from fedmed_desktop.clinical import Note, Unread, read_notes, read_notes_folder
 from fedmed_desktop.clinical.checking import NotesCheck, check_notes
 from fedmed_desktop.clinical.readers.folder import parts_of
+from fedmed_desktop.desktop.join.form import splits_sentence
 from fedmed_desktop.wording.notes_check import point_line
+from fedmed_desktop.wording.remarks import unread_sentence
+from tests.parts.formats import write_workbook
 from tests.parts.told import told_as
 
 
@@ -67,9 +69,22 @@ def test_that_a_file_that_is_not_read_is_named(tmp_path: Path, files: dict[str, 
 
 
 def test_that_strict_reading_counts_the_files_that_nothing_reads(tmp_path: Path) -> None:
-    seen: Counter[str] = Counter()
-    read_notes(written(tmp_path, a__jsonl=row("a"), letters__docx="PK"), seen)
-    assert seen == {"file letters.docx": 1}
+    seen = Unread()
+    folder = written(tmp_path, a__jsonl=row("a"), letters__docx="PK")
+    write_workbook(folder / "b.xlsx", {"Notes": [["text"], ["Pain."]], "Legend": [["text"], ["1 is yes"]]})
+    read_notes(folder, seen)
+    assert seen == Unread(files=["letters.docx", "b.xlsx (Legend)"])
+
+
+def test_that_a_site_is_told_which_files_and_which_keys_are_not_read(tmp_path: Path) -> None:
+    wrong = json.dumps({"id": "b", "text": "Note b.", "spans": []})
+    folder = written(tmp_path, train___a__jsonl=row("a"), train___b__pdf="%", validation__jsonl=wrong, more__jsonl="")
+    notes = read_notes_folder(folder)
+    assert (notes.unread, notes.unread_files) == ({"spans": 1}, ("more.jsonl", "train/b.pdf"))
+    assert splits_sentence(notes).endswith(
+        "Keys of rows that are not read: spans (1). Files that are not read: more.jsonl, train/b.pdf."
+    )
+    assert unread_sentence({}, "abcde", 1200) == "Files that are not read: a, b, c, d, e, and 1,195 more."
 
 
 def test_that_what_is_checked_is_read_by_everything_else_too(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fedmed_desktop.clinical import Unread
 from fedmed_desktop.lab.cells import Cell
 from fedmed_desktop.lab.corpora import read_corpora
 from fedmed_desktop.lab.partition import split_into_sites
@@ -35,6 +36,7 @@ def words(number: int) -> str:
 class Unwatched:
     """Nobody follows the lab."""
 
+    def unread(self, corpus: str, unread: Unread) -> None: ...
     def cell(self, cell: Cell) -> None: ...
     def row(self, row: ResultRow) -> None: ...
     def finished(self, result: CellResult) -> None: ...

@@ -7,9 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fedmed_desktop.lab.corpora import read_corpora
-from fedmed_desktop.lab.experiment import Experiment
+from fedmed_desktop.lab.experiment import Experiment, with_cohorts
 from fedmed_desktop.lab.partition import split_into_sites
+from fedmed_desktop.lab.progress import LabProgress
 from tests.parts.lab import experiment
 from tests.parts.told import told_as
 
@@ -64,6 +67,24 @@ def test_that_sites_of_own_notes_with_codes_can_be_made(tmp_path: Path) -> None:
     asked = of_codes(notes(tmp_path / "ours.jsonl", codes=["I10"]), split={"by": "iid"})
     sites = split_into_sites(read_corpora(asked, None).notes, asked, 2, 1)
     assert [site.types for site in sites] == [(), ()]
+
+
+def test_that_what_nothing_reads_of_own_notes_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("ours", "cohort"):
+        (tmp_path / name).mkdir()
+    notes(tmp_path / "ours" / "a.jsonl", codes=["I10"], ward="7")
+    (tmp_path / "ours" / "letters.pdf").write_bytes(b"%PDF")
+    notes(tmp_path / "cohort" / "test.jsonl", codes=["I10"])
+    (tmp_path / "cohort" / "more.jsonl").write_text("")
+    asked = of_codes({"name": "ours", "path": str(tmp_path / "ours")})
+    found = read_corpora(with_cohorts(asked, [f"theirs={tmp_path / 'cohort'}"]), None)
+    progress = LabProgress("own notes", 1, 1)
+    for corpus, unread in found.unread.items():
+        progress.unread(corpus, unread)
+    assert capsys.readouterr().out.splitlines() == [
+        "ours: Keys of rows that are not read: ward (12). Files that are not read: letters.pdf.",
+        "theirs: Files that are not read: more.jsonl.",
+    ]
 
 
 def test_that_a_folder_of_several_files_is_read_as_the_check_reads_it(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_that_the_first_sheet_with_texts_is_read_below_whatever_stands_above_it(
     records = list(ExcelReader().read(path))
     assert [(n.id, n.text, n.patient) for n in notes(records)] == [("7", "pain", "12345678"), ("8.5", "none", "007")]
     assert [record.row for record in records] == [4, 6]
-    assert told(records) == [("key_not_read", "sheet Read me", 1), ("key_not_read", "sheet More", 1)]
+    assert told(records) == [("sheet_not_read", "Read me", 1), ("sheet_not_read", "More", 1)]
 
 
 # -- cells -------------------------------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ RemarkCode = Literal[
     "annotation_not_read",
     "key_not_read",
     "file_not_read",
+    "sheet_not_read",
 ]
 """All that a reader may remark; a sentence for each stands in `wording`."""
 

@@ -176,8 +176,9 @@ def _usable(path: Path, header: Sequence[str], columns: Columns) -> Columns:
 
 
 def _unread(columns: Columns) -> tuple[Remark, ...]:
-    names = (*columns.unread, *(f"sheet {name}" for name in columns.other_sheets))
-    return tuple(Remark("key_not_read", name[:SHOWN_KEY_LENGTH]) for name in names[:_MOST_UNREAD])
+    keys = [Remark("key_not_read", name[:SHOWN_KEY_LENGTH]) for name in columns.unread[:_MOST_UNREAD]]
+    sheets = [Remark("sheet_not_read", name[:SHOWN_KEY_LENGTH]) for name in columns.other_sheets[:_MOST_UNREAD]]
+    return (*keys, *sheets)
 
 
 def _remarked(rows: Iterator[Record], remarks: tuple[Remark, ...]) -> Iterator[Record]:

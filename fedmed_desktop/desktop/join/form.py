@@ -19,6 +19,7 @@ from ...protocol.invitation import Invitation, read_invitation
 from ...site.link import check_address
 from ...site.reach import Target
 from ...wording import together, tr
+from ...wording.remarks import unread_sentence
 from ..look.fields import EMPTY, Verdict
 from ..work.requests import JoinRequest
 from ..work.verdicts import folder_of, judged
@@ -174,10 +175,9 @@ def _name(typed: str) -> str:
 def splits_sentence(notes: SiteNotes) -> str:
     """How many notes a folder has, and what each part is for."""
     test = tr("{count:,} to test with") if notes.test else tr("none to test with")
-    keys = ", ".join(f"{key} ({rows:,})" for key, rows in notes.unread.items())
     said = tr("%n note(s) to train on, {validation:,} to score rounds with, {test}.", "", len(notes.train))
     said = said.format(validation=len(notes.validation), test=test.format(count=len(notes.test or [])))
-    return together(said, tr("Keys of rows that are not read: {keys}.").format(keys=keys) if keys else "")
+    return together(said, unread_sentence(notes.unread, notes.unread_files))
 
 
 def map_sentence(found: NotesPreview, source: str) -> str:
