@@ -161,6 +161,12 @@ CASES: list[tuple[str, Write, int | str | None, str]] = [
     ("n.csv.gz", file(gzip.compress(b"id,text\n1,pain\n" * 999, mtime=0)[:-20]), "file", "cut off or damaged"),
     ("n.csv", file("question,options,answer\nWhich?,a|b,z\n"), 2, "its answer is none of its options"),
     ("n.csv", file('text,entities\npain,"[{""start"": 0}]"\n'), 2, "entity 1 has no start, end and type"),
+    (
+        "n.csv",
+        file('text,entities\npain,"[{""start"": 0, ""end"": 4, ""type"": ""x"", ""fragments"": [1]}]"\n'),
+        2,
+        "the fragments of entity 1 are not pairs of offsets",
+    ),
     ("n.csv", file("text,entities\npain,[{\n"), 2, "its entities are not valid JSON"),
     ("n.csv", file("text,relations\npain,\"{}\"\nx,3\n"), 3, "its relations are not a list of objects"),
     ("n.xlsx", file(b"PK\x03\x04 not a workbook"), "file", "it is not an Excel workbook, or damaged"),

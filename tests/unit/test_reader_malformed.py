@@ -77,7 +77,7 @@ WRONG_ROWS: dict[str, tuple[str, bytes, int, str]] = {
     "no text": ("a.jsonl", rows(GOOD, {"id": "b", "note": "Secret"}), 2, "missing 'text'; found 'id', 'note'"),
     "blank text": ("a.jsonl", rows(GOOD, own(text=" \r\n\f")), 2, "the text is empty"),
     "an id twice": ("a.jsonl", rows(GOOD, own(), own()), 3, "its id is the id of row 2 too"),
-    "numbers as text": ("a.jsonl", rows(own(text=12)), 1, "text: Input should be a valid string"),
+    "numbers as text": ("a.jsonl", rows(own(text=12)), 1, "text: it must be text"),
     "offsets off by many": (
         "a.jsonl",
         rows(own(text="x" * 99 + " pain", entities=[ENTITY])),
@@ -111,7 +111,7 @@ WRONG_ROWS: dict[str, tuple[str, bytes, int, str]] = {
         "a.jsonl",
         rows(own(entities=[{**ENTITY, "start": "ten"}])),
         1,
-        "entities 1 start: Input should",
+        "entities 1 start: it must be a whole number",
     ),
     "a relation to nobody": (
         "a.jsonl",
@@ -123,7 +123,7 @@ WRONG_ROWS: dict[str, tuple[str, bytes, int, str]] = {
         "a.jsonl",
         rows(own(relations=[{"head": "T1", "tail": "T1"}])),
         1,
-        "relations 1 type: Field",
+        "relations 1 type: it is missing",
     ),
     "an answer among none": (
         "a.jsonl",
@@ -131,8 +131,24 @@ WRONG_ROWS: dict[str, tuple[str, bytes, int, str]] = {
         1,
         "answer 3 is not the number of one",
     ),
-    "codes as one string": ("a.jsonl", rows(own(codes="I10")), 1, "codes: Input should be a valid tuple"),
-    "an unknown task": ("a.jsonl", rows(own(tasks=["naps"])), 1, "tasks 1: Input should be 'entities'"),
+    "codes as one string": ("a.jsonl", rows(own(codes="I10")), 1, "codes: it must be a list"),
+    "an unknown task": ("a.jsonl", rows(own(tasks=["naps"])), 1, "tasks 1: it must be 'entities', 'relations'"),
+    "an id without an end": ("a.jsonl", rows(own(id="x" * 201)), 1, "id: it must not be longer than 200 characters"),
+    "an empty id": ("a.jsonl", rows(own(id="")), 1, "id: it must not be empty"),
+    "half a character": ("a.jsonl", rows(own(text="\ud800 pain")), 1, "text: holds half a surrogate pair"),
+    "entities as words": ("a.jsonl", rows(own(entities=["Secret"])), 1, "entities 1: it must be an object with keys"),
+    "a fragment of three": (
+        "a.jsonl",
+        rows(own(entities=[{**ENTITY, "fragments": [[10, 12, 14]]}])),
+        1,
+        "entities 1 fragments 1: it must not have more than 2 values",
+    ),
+    "half a fragment": (
+        "a.jsonl",
+        rows(own(entities=[{**ENTITY, "fragments": [[10]]}])),
+        1,
+        "entities 1 fragments 1 2: it is missing",
+    ),
     "a list that is cut off": ("a.json", listed(GOOD, own())[:-1], 3, "not valid JSON: the list is cut off or lacks"),
     "a list without commas": (
         "a.json",

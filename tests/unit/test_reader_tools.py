@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedmed_desktop.clinical import read_notes, read_notes_folder
+from fedmed_desktop.clinical import Note, read_notes, read_notes_folder
 from fedmed_desktop.clinical.readers import READERS, SUFFIXES, Record, reader_for
 from fedmed_desktop.errors import UserFacingError
 from tests.parts.marked import proved
@@ -194,6 +195,22 @@ def test_that_no_row_of_json_is_worse_than_refused(rows: list[dict[str, Any]], n
                 proved(record.note)
             else:
                 assert record.remarks
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just("x" * 201),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.sampled_from(["id", "start", "type"]), values),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(sorted(Note.model_fields)), JSON)
+def test_that_a_wrong_field_is_told_in_words_of_ours(key: str, value: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (record,) = records(Path(folder), "n.jsonl", {"id": "a", "text": TEXT, key: value})
+        reason = record.refusal.reason if record.refusal else ""
+        assert not re.search("should|required|not as it must be", reason), "a validator's own words"
 
 
 @settings(max_examples=150)

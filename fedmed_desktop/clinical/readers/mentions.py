@@ -18,6 +18,21 @@ from ..notes import Entity, Note
 from .offsets import Mention, Witness, anchor, entities
 from .record import Refused, Remark, RemarkCode
 
+# The validator's kinds of error in words for who wrote the file, who knows neither Python nor the validator.
+_WRONG: Final[Mapping[str, str]] = {
+    "missing": "it is missing",
+    "string_type": "it must be text",
+    "int_type": "it must be a whole number",
+    "tuple_type": "it must be a list",
+    "model_type": "it must be an object with keys",
+    "model_attributes_type": "it must be an object with keys",
+    "literal_error": "it must be {expected}",
+    "string_too_short": "it must not be empty",
+    "string_too_long": "it must not be longer than {max_length} characters",
+    "string_unicode": "it holds half a surrogate pair",
+    "too_long": "it must not have more than {max_length} values",
+}
+
 ENTITIES: Final[tuple[TaskName, ...]] = ("entities",)
 """What a note was looked through for by an annotation of mentions."""
 
@@ -89,11 +104,13 @@ def validated(data: Mapping[str, Any]) -> Note:
 
 
 def reason_of_fields(error: ValidationError, *within: str) -> str:
-    """The first error and its place. Pydantic's messages say what was expected, without the input."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    """The first error and its place: what was expected, without the input."""
+    first = error.errors(include_url=False, include_input=False)[0]
     # Entities are counted from 1 in every message.
     where = " ".join(str(part + 1) if isinstance(part, int) else part for part in (*within, *first["loc"]))
-    what = first["msg"].removeprefix("Value error, ")
+    what = first["msg"].removeprefix("Value error, ")  # one of ours, if it is a value error
+    if first["type"] != "value_error":
+        what = _WRONG.get(first["type"], "it is not as it must be").format(**first.get("ctx", {}))
     return f"{where}: {what}" if where else what
 
 

@@ -229,7 +229,7 @@ def _annotation(entities: object, relations: object, text: str) -> tuple[list[Me
         start, end = one.get("start"), one.get("end")
         if not isinstance(start, int) or not isinstance(end, int) or not isinstance(kind, str):
             raise Refused("malformed", f"entity {number} has no start, end and type")
-        fragments = tuple((int(first), int(last)) for first, last in one.get("fragments") or ())
+        fragments = _fragments(one.get("fragments") or [], number)
         words = words if isinstance(words, str) else None
         mentions.append(Mention(str(one.get("id") or f"T{number}"), start, end, kind, words, fragments))
     links = []
@@ -239,6 +239,13 @@ def _annotation(entities: object, relations: object, text: str) -> tuple[list[Me
             raise Refused("malformed", f"relation {number} has no head, tail and type")
         links.append(Link(str(ends[0]), str(ends[1]), str(ends[2])))
     return mentions, links
+
+
+def _fragments(value: object, entity: int) -> tuple[tuple[int, int], ...]:
+    pairs = value if isinstance(value, list) else [value]
+    if not all(isinstance(pair, list) and len(pair) == 2 and all(isinstance(at, int) for at in pair) for pair in pairs):
+        raise Refused("malformed", f"the fragments of entity {entity} are not pairs of offsets")
+    return tuple((first, last) for first, last in pairs)
 
 
 def _is_filled(value: object) -> bool:
