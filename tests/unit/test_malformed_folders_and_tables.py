@@ -199,12 +199,18 @@ def test_that_a_malformed_file_is_told_with_its_row_and_none_of_its_words(
         with pytest.raises(UserFacingError) as caught:
             list(reader_for(tmp_path / name).read(tmp_path / name))
         said = told(caught.value)
+        assert name in said
     else:
         ((where, at, said),) = refused(list(reader_for(tmp_path / name).read(tmp_path / name)))
         assert at == row
         assert where == name or (name == "brat" and where in ("d.txt", "d.ann"))
     assert re.search(words, said), said
     assert "Secret" not in said
+
+
+def test_that_there_are_at_least_sixty_each_told_by_a_sentence_and_by_row_or_file() -> None:
+    assert len({(name, words) for name, _, _, words in CASES}) >= 60
+    assert all(words and (row == "file" or row or name == "brat") for name, _, row, words in CASES)
 
 
 EXAMPLES: dict[str, bytes] = {

@@ -47,7 +47,32 @@ def test_that_a_brat_folder_comes_back_with_the_same_mentions_and_relations(note
     assert write_brat(tmp_path / "brat", [note]) == 1
     record = only(read(tmp_path / "brat"))
     assert marked(record.note) == marked(note)
+    assert record.note is not None
+    assert [e.discontinuous for e in record.note.entities] == [e.discontinuous for e in note.entities]
     assert record.file == "n1.txt" and record.row is None
+
+
+@often
+@given(note=annotated_notes())
+def test_that_brat_of_windows_comes_back_whole_and_in_parts(note: Note, tmp_path: Path) -> None:
+    """Both files with the line ends of Windows, and offsets that count them as one, as BRAT there does."""
+    plain = note.text.replace("\r\n", "\n")
+    kept = [e for e in note.entities if "\n" not in e.text and "\r" not in e.text]
+    at = [note.text[: e.start].count("\r\n") for e in kept]
+    parts = [[(a - n, b - n) for a, b in e.fragments or ((e.start, e.end),)] for e, n in zip(kept, at, strict=True)]
+    lines = [
+        f"T{i}\t{e.type} {';'.join(f'{a} {b}' for a, b in spans)}\t{' '.join(plain[a:b] for a, b in spans)}\r\n"
+        for i, (e, spans) in enumerate(zip(kept, parts, strict=True), 1)
+    ]
+    place = folder(tmp_path, plain.replace("\n", "\r\n"), "".join(lines))
+    record = only(read(place))
+    assert record.note is not None
+    shift = {span: (len(plain[: span[0]].replace("\n", "\r\n")) - span[0]) for spans in parts for span in spans}
+    wanted = [
+        (e.type, [(a + shift[a, b], b + shift[a, b]) for a, b in spans]) for e, spans in zip(kept, parts, strict=True)
+    ]
+    found = [(e.type, list(e.fragments or ((e.start, e.end),))) for e in record.note.entities]
+    assert found == wanted
 
 
 def test_that_events_attributes_and_comments_of_brat_are_read_or_counted(tmp_path: Path) -> None:
@@ -343,6 +368,42 @@ def test_that_a_csv_comes_back_with_the_same_text_whatever_separates_it(
     first, second = read(path)
     assert first.note is not None and (first.note.text, first.note.id, first.note.patient) == (note.text, "1", "p1")
     assert second.note is not None and second.note.text == other and second.row == 3
+
+
+def in_cells(note: Note) -> list[list[str]]:
+    """A table of one note, with its mentions and relations as JSON in cells."""
+    annotation = [json.dumps([one.model_dump() for one in found]) for found in (note.entities, note.relations)]
+    return [["id", "text", "entities", "relations"], [note.id, note.text, *annotation]]
+
+
+@pytest.mark.parametrize(("name", "separator"), [("n.csv", ","), ("n.tsv", "\t")])
+@often
+@given(note=annotated_notes())
+def test_that_a_table_of_text_comes_back_with_the_same_mentions_and_relations(
+    name: str, separator: str, note: Note, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(csv_text(in_cells(note), separator).encode())
+    record = only(read(path))
+    assert marked(record.note) == marked(note) and record.row == 2
+    assert record.note is not None and [e.fragments for e in record.note.entities] == [
+        e.fragments for e in note.entities
+    ]
+
+
+@often
+@given(note=annotated_notes([piece for piece in HARD_PIECES if piece not in ("\f", "\r\n")]))
+def test_that_an_excel_sheet_comes_back_with_the_same_mentions_and_relations(note: Note, tmp_path: Path) -> None:
+    write_workbook(tmp_path / "n.xlsx", {"Notes": in_cells(note)})
+    assert marked(only(read(tmp_path / "n.xlsx")).note) == marked(note)
+
+
+@often
+@given(note=annotated_notes())
+def test_that_json_lines_of_ours_come_back_as_they_are(note: Note, tmp_path: Path) -> None:
+    (tmp_path / "n.jsonl").write_bytes(note.model_dump_json().encode() + b"\r\n")
+    tasks = None if note.entities else ("entities", "relations")  # looked through, and nothing found
+    assert only(read(tmp_path / "n.jsonl")).note == note.model_copy(update={"tasks": tasks})
 
 
 @often
