@@ -101,6 +101,23 @@ def test_that_the_first_sheet_with_texts_is_read_below_whatever_stands_above_it(
     assert told(records) == [("sheet_not_read", "Read me", 1), ("sheet_not_read", "More", 1)]
 
 
+def test_that_a_workbook_of_the_old_kind_is_read_like_the_new(tmp_path: Path) -> None:
+    """Written by xlwt, which nobody keeps up any more: so the file is here, and not the library."""
+    path = Path(__file__).parents[1] / "fixtures" / "old-excel.xls"
+    columns = ExcelReader().columns(path)
+    assert (columns.sheet, columns.other_sheets, columns.codes) == ("Notes", ("About",), "ICD-10 codes")
+    first, second = list(reader_for(path).read(path))
+    assert first.note is not None and (first.note.id, first.note.patient, first.row) == ("7", "12345678", 4)
+    assert first.note.text == 'Fi\u00e8vre, 38,5 \u00b0C.\nAspirin "500 mg" \N{STETHOSCOPE}'
+    assert first.note.codes == ("R50.9", "I10")
+    assert second.note is not None and (second.note.id, second.note.patient, second.row) == ("8.5", "007", 6)
+    assert second.note.text == "x" * 9000 + " end", "longer than one record of the format"
+    renamed = tmp_path / "new.xls"
+    write_workbook(renamed, {"Notes": [["text"], ["Pain."]]})
+    with told_as("new.xls cannot be read: it is not an Excel workbook, or damaged"):
+        list(reader_for(renamed).read(renamed))
+
+
 # -- cells -------------------------------------------------------------------------------------------------------------
 
 
