@@ -47,6 +47,10 @@ REMARK_SENTENCES: Final[Mapping[RemarkCode, str]] = {
         "none, and ends where its end tag is missing."
     ),
     "sheet_not_read": later("The sheet {what} is not read: only the first one with a column of texts is."),
+    "taken_as_text": later(
+        "Read as plain text, like the other files of its folder, though it looks like {what}. If it is, put it into a "
+        "folder of its own."
+    ),
     "too_long": later("Not used: it is longer than {what}."),
     "zero_length_dropped": later("Mentions without any characters, left out: {count} ({what})."),
 }

@@ -10,10 +10,11 @@ import pytest
 
 from fedmed_desktop.clinical import Note, Unread, read_notes, read_notes_folder
 from fedmed_desktop.clinical.checking import NotesCheck, check_notes
+from fedmed_desktop.clinical.readers import Remark, reader_for
 from fedmed_desktop.clinical.readers.folder import parts_of
 from fedmed_desktop.desktop.join.form import splits_sentence
 from fedmed_desktop.wording.notes_check import point_line
-from fedmed_desktop.wording.remarks import unread_sentence
+from fedmed_desktop.wording.remarks import remark_sentence, unread_sentence
 from tests.parts.formats import write_workbook
 from tests.parts.told import told_as
 
@@ -49,6 +50,29 @@ def test_that_a_folder_of_texts_stays_plain_text_and_what_is_about_them_is_no_no
     folder = written(tmp_path, one__txt="One.", deep___two__txt="Two.", README__txt="About.", LICENSE__txt="Free.")
     assert [note.id for note in read_notes(folder)] == ["deep/two", "one"]
     assert [part.reader.name for part in parts_of(folder).read] == ["plain text"]
+
+
+COLUMNS = "Takes O\naspirin B-Drug\n\nNo O\npain B-Problem\n"
+PUBTATOR = "{n}|t|Aspirin.\n{n}|a|For pain.\n{n}\t0\t7\tAspirin\tDrug\tD1\n"
+
+
+def test_that_texts_that_hold_annotation_are_read_as_single_files_are(tmp_path: Path) -> None:
+    columns = written(tmp_path / "c", a__txt=COLUMNS, b__txt=COLUMNS, deep___c__txt=COLUMNS, README__txt="About.")
+    check = check_notes(columns).check
+    assert (check.formats, check.labels.entities) == ({"CoNLL": 6}, {"Drug": 3, "Problem": 3})
+    pubtator = written(tmp_path / "p", a__txt=PUBTATOR.format(n=1), b__txt=PUBTATOR.format(n=2), c__txt="A letter.")
+    assert [part.reader.name for part in parts_of(pubtator).read] == ["PubTator", "PubTator", "plain text"]
+    assert [note.id for note in read_notes(pubtator)] == ["1", "2", "c"]
+
+
+def test_that_a_text_that_only_looks_like_annotation_stays_a_text_and_is_named(tmp_path: Path) -> None:
+    texts = {f"t{n}__txt": "Blood group O" for n in range(3)}
+    folder = written(tmp_path, odd__txt=COLUMNS, **texts)
+    assert [note.text for note in read_notes(folder)] == [COLUMNS, *["Blood group O"] * 3]
+    check = check_notes(folder).check
+    said = [remark_sentence(Remark(one.code, one.what)) for one in check.remarks if one.code == "taken_as_text"]
+    assert check.formats == {"plain text": 4} and len(said) == 1 and "looks like CoNLL" in said[0]
+    assert reader_for(folder / "t0.txt").name == "plain text", "one line that ends in O"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from .values import SHOWN, Labels, Place, Remarked, Spread, Suspected
 
 _LISTED: Final = 50  # of the codes and specialties, which may be many
 _BY_NAME: Final[frozenset[RemarkCode]] = frozenset(
-    {"key_not_read", "sheet_not_read", "annotation_not_read", "encoding_guessed"}
+    {"key_not_read", "sheet_not_read", "taken_as_text", "annotation_not_read", "encoding_guessed"}
 )
 _NAMED: Final = 100
 

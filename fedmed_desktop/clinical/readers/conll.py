@@ -24,6 +24,7 @@ _BY_CONTENT: Final = (".txt", ".tsv")
 _TAG: Final = re.compile(r"O|[BIESLUM]-.+")
 _DOCUMENT: Final = "-DOCSTART-"
 _LOOKED_AT: Final = 200
+_FEW: Final = 5
 
 Scheme = Literal["IOB1", "IOB2", "BIOES"]
 
@@ -88,14 +89,15 @@ class Conll:
 
 
 def _in_columns(head: bytes) -> bool:
-    """True if every line of the beginning ends in a tag."""
+    """True if every line of the beginning ends in a tag. A line or two may end in "O" by chance, as blood groups do."""
     try:
         text = head.decode(encoding_of(head)[0], "replace")
     except ValueError:
         return False
     whole = text.split("\n")[: -1 if len(head) >= rows.HEAD_BYTES else None]
     lines = [columns for line in whole[:_LOOKED_AT] if (columns := _columns(line)) and columns[0] != _DOCUMENT]
-    return bool(lines) and all(len(columns) > 1 and _TAG.fullmatch(columns[-1]) for columns in lines)
+    tagged = bool(lines) and all(len(columns) > 1 and _TAG.fullmatch(columns[-1]) for columns in lines)
+    return tagged and (len(lines) >= _FEW or any(columns[-1] != "O" for columns in lines))
 
 
 def _columns(line: str) -> list[str]:

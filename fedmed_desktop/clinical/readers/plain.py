@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain text, a note in each `.txt` file of a folder: notes without annotation, to learn from the text itself."""
+"""Plain text, a note in each `.txt` file of a folder: notes without annotation, to learn from the text itself.
+
+Annotation in columns and PubTator's may be in `.txt` files too. A folder is of that if most of its files are, as their
+beginnings show; where only a few look like it, they are text, and it is remarked on.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from ...errors import UserFacingError
 from . import rows
+from .conll import Conll
 from .mentions import Marked, annotated
+from .pubtator import PubtatorReader
 from .record import Record, Refused, Remark
 from .text import decoded
 
@@ -25,6 +32,8 @@ _OTHERS: Final = re.compile(
     r"|parquet|pq|xlsx|xlsm|xlsb|xls|spacy)",
     re.IGNORECASE,
 )
+_ANNOTATED: Final = (PubtatorReader(), Conll())
+_LOOKED_AT: Final = 50
 _ENDING: Final = re.compile(r"\.txt(\.gz)?$", re.IGNORECASE)
 
 
@@ -35,17 +44,37 @@ class PlainText:
 
     def fits(self, path: Path, head: bytes) -> bool:
         """True for a folder of texts alone: in one with other notes, a text need not be a note."""
-        return next(_files(path), None) is not None and not (path.is_dir() and _has_other_notes(path))
+        if not path.is_dir():
+            return next(_files(path), None) is not None
+        texts = sorted(_files(path))
+        return bool(texts) and not _has_other_notes(path) and not _mostly_annotated(path, texts)
 
     def read(self, path: Path) -> Iterator[Record]:
         inside = path if path.is_dir() else path.parent
         for where in sorted(_files(path)):
             try:
                 text, remarks = text_of(inside / where)
+                if format := path.is_dir() and _annotated_as(inside / where, text[: rows.HEAD_BYTES].encode()):
+                    remarks.append(Remark("taken_as_text", format))
                 note, seen = annotated(Marked({"id": _ENDING.sub("", where), "text": text}, remarks=remarks))
                 yield Record(where, None, note, seen)
             except Refused as refused:
                 yield Record(where, None, None, (refused.remark,))
+
+
+def _mostly_annotated(folder: Path, texts: Sequence[str]) -> bool:
+    """True if more than half of some files, taken from all over the folder, hold annotation."""
+    some = texts[:: -(-len(texts) // _LOOKED_AT)]
+    found = 0
+    for name in some:
+        with suppress(UserFacingError):  # told when the file is read
+            found += bool(_annotated_as(folder / name, rows.head_of(folder / name)))
+    return found * 2 > len(some)
+
+
+def _annotated_as(file: Path, head: bytes) -> str:
+    """The format of a file that is not just text; "" of any other."""
+    return next((reader.name for reader in _ANNOTATED if reader.fits(file, head)), "")
 
 
 def text_of(file: Path) -> tuple[str, list[Remark]]:

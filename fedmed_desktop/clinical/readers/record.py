@@ -38,6 +38,7 @@ RemarkCode = Literal[
     # what happened to a file or to other annotations
     "encoding_guessed",
     "no_annotation_file",
+    "taken_as_text",
     "tag_repaired",
     "relation_dropped",
     "repeated_relation_dropped",

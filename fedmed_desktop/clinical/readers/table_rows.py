@@ -242,7 +242,7 @@ def _annotation(entities: object, relations: object, text: str) -> tuple[list[Me
 
 
 def _fragments(value: object, entity: int) -> tuple[tuple[int, int], ...]:
-    pairs = value if isinstance(value, list) else [value]
+    pairs: list[Any] = value if isinstance(value, list) else [value]
     if not all(isinstance(pair, list) and len(pair) == 2 and all(isinstance(at, int) for at in pair) for pair in pairs):
         raise Refused("malformed", f"the fragments of entity {entity} are not pairs of offsets")
     return tuple((first, last) for first, last in pairs)
