@@ -36,9 +36,8 @@ def parse_answer(answer: str, text: str, types: Collection[str], form: AnswerFor
     html: the answer's words are aligned to the text's, so that a slip in copying costs only the words around it. A span
     that is never closed is dropped; of nested ones the outermost counts. json: each surface form is looked up from left
     to right, a repeated one at its next place, and dropped if the text does not have it. Class names match in any case.
-    What a reasoning model thinks aloud first is no part of its answer.
     """
-    answer = without_reasoning(answer, text)[: longest_answer(text)]
+    answer = answer[: longest_answer(text)]
     classes = {name.casefold(): name for name in types}
     if form == "html":
         return outermost(span for span, _ in marked_up(answer, text, types))

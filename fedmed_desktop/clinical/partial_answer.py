@@ -2,8 +2,9 @@
 """An answer read while the model writes it: entities as they are closed, and its place in the text.
 
 Each piece is read once, so time is linear in the answer (apart from looking up the words of json, as in parse_answer).
-It finds what parse_answer finds in the end, as far as the words have settled: behind a slip, once they agree again. So
-a span is not taken back unless an outer one closes around it. The whole answer is for parse_answer.
+It finds what parse_answer finds in the end, behind what was thought aloud, as far as the words have settled: behind a
+slip, once they agree again. So a span is not taken back unless an outer one closes around it. The whole answer is for
+parse_answer.
 """
 
 from __future__ import annotations

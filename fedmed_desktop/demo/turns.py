@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from ..site import Jobs
+from ..site import JobRunner
 
 T = TypeVar("T")
 
@@ -24,18 +24,18 @@ class Turns:
     the jobs given here.
     """
 
-    def __init__(self, jobs: Jobs, patience: float = PATIENCE) -> None:
+    def __init__(self, jobs: JobRunner, patience: float = PATIENCE) -> None:
         self._came = asyncio.Event()
-        self.first: Jobs = _First(jobs, self._came)
-        self.others: Jobs = _Others(jobs, self._came, patience)
+        self.first: JobRunner = _First(jobs, self._came)
+        self.others: JobRunner = _Others(jobs, self._came, patience)
 
     def new_round(self) -> None:
         """The others wait for the watched site again."""
         self._came.clear()
 
 
-class _First(Jobs):
-    def __init__(self, jobs: Jobs, came: asyncio.Event) -> None:
+class _First:
+    def __init__(self, jobs: JobRunner, came: asyncio.Event) -> None:
         self._jobs, self._came = jobs, came
 
     async def run(self, job: Callable[[], T]) -> T:
@@ -44,8 +44,8 @@ class _First(Jobs):
         return await work
 
 
-class _Others(Jobs):
-    def __init__(self, jobs: Jobs, came: asyncio.Event, patience: float) -> None:
+class _Others:
+    def __init__(self, jobs: JobRunner, came: asyncio.Event, patience: float) -> None:
         self._jobs, self._came, self._patience = jobs, came, patience
 
     async def run(self, job: Callable[[], T]) -> T:

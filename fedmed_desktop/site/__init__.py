@@ -6,13 +6,14 @@ from ..storage.audit import operating_user
 from .agent import SiteAgent
 from .approval import TAKE_BACK, Approver, RuleApprover, Verdict
 from .holdings import as_one, with_own_b
-from .jobs import Jobs
+from .jobs import JobRunner, Jobs
 from .link import Backoff
 
 __all__ = [
     "TAKE_BACK",
     "Approver",
     "Backoff",
+    "JobRunner",
     "Jobs",
     "Record",
     "RuleApprover",

@@ -33,7 +33,7 @@ from .approval import Approver
 from .auditing import joined, signature_refused
 from .carried import Carried
 from .driver import Driver
-from .jobs import Jobs
+from .jobs import JobRunner
 from .link import Backoff, Link
 from .proxy import SYSTEM
 from .tls import context_for
@@ -69,7 +69,7 @@ class SiteAgent:
         base_fingerprint: str,
         make_trainer: Callable[[FederationSpec], Trainer],
         approver: Approver,
-        jobs: Jobs,
+        jobs: JobRunner,
         emit: Emit,
         invitation: Invitation | None = None,
         rank_cap: int | None = None,

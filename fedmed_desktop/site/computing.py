@@ -13,7 +13,7 @@ from .. import events
 from ..federation import Control, FederationSpec, Given, LocalResult, Plan, Trainer
 from ..files import make_folder
 from ..storage import Journal
-from .jobs import Jobs
+from .jobs import JobRunner
 
 
 class Computing:
@@ -23,7 +23,7 @@ class Computing:
         self,
         folder: Path,
         make_trainer: Callable[[FederationSpec], Trainer],
-        jobs: Jobs,
+        jobs: JobRunner,
         journal: Journal,
         emit: Callable[[events.Event], None],
         enter: Callable[[int, events.Phase], None],

@@ -30,7 +30,7 @@ from .deciding import part_of, record
 from .download import Downloads
 from .folder import STATE
 from .holdings import Holdings
-from .jobs import Jobs
+from .jobs import JobRunner
 from .link import Link
 from .offering import decline, offer
 
@@ -56,7 +56,7 @@ class Driver:
         data_dir: Path,
         make_trainer: Callable[[FederationSpec], Trainer],
         approver: Approver,
-        jobs: Jobs,
+        jobs: JobRunner,
         link: Link,
         seal: Callable[[Signed], Signed],
         emit: Callable[[events.Event], None],

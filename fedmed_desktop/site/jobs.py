@@ -6,9 +6,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class JobRunner(Protocol):
+    """Whatever a site hands its jobs to: a working thread of its own, or one's turn on a shared one."""
+
+    async def run(self, job: Callable[[], T]) -> T: ...
 
 
 class Jobs:

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 
 from ..clinical import AnswerForm, Note, Span, Window, parse_answer, split_note
-from ..clinical.answers import outermost
+from ..clinical.answers import outermost, without_reasoning
 from ..clinical.partial_answer import PartialAnswer
 from ..clinical.reading import Lengths, Reading, ReadingSettings
 from ..clinical.tasks import Entities
@@ -174,7 +174,7 @@ class _Job:
             tokens.append(token)
             partial.add(decoded.add(token))
             self._account.token(window, partial)
-        answer = self._base.tokenizer.decode(tokens, skip_special_tokens=True)
+        answer = without_reasoning(self._base.tokenizer.decode(tokens, skip_special_tokens=True), text)
         self._account.window(window, parse_answer(answer, text, self._types, self._form), len(tokens) == limit)
 
     def _windows(self, text: str) -> list[Window]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fedmed_desktop.clinical import Span, parse_answer
 from fedmed_desktop.clinical.alignment import Alignment, align, tokenise
-from fedmed_desktop.clinical.answers import TAG
+from fedmed_desktop.clinical.answers import TAG, without_reasoning
 from fedmed_desktop.clinical.partial_answer import PartialAnswer
 from fedmed_desktop.clinical.prompts import AnswerForm
 
@@ -187,16 +187,16 @@ def test_that_a_model_which_repeats_itself_costs_linear_time(form: AnswerForm, p
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_that_what_is_thought_aloud_is_no_part_of_the_answer(form: AnswerForm, answer: str, size: int) -> None:
     aloud = f"\n<think>Is {HTML} {JSON} right?</think>\n\n{answer}"
-    found = parse_answer(aloud, TEXT, TYPES, form)
+    found = parse_answer(without_reasoning(aloud, TEXT), TEXT, TYPES, form)
     assert found == parse_answer(answer, TEXT, TYPES, form) != []
     seen = states([aloud[at : at + size] for at in range(0, len(aloud), size)] + ["\n"], form)
     assert seen[-1][0] == found
     assert size == 1000 or seen[len(aloud) // size // 2][0] == []
-    assert parse_answer(aloud.replace("</think>", ""), TEXT, TYPES, form) == []
+    assert without_reasoning(aloud.replace("</think>", ""), TEXT) == ""
 
 
 def test_that_a_note_which_begins_like_a_thought_is_read_as_it_is() -> None:
     text = "<think> aspirin"
     answer = '<think> <span class="drug">aspirin</span>'
-    assert words(parse_answer(answer, text, TYPES, "html"), text) == ["aspirin"]
+    assert words(parse_answer(without_reasoning(answer, text), text, TYPES, "html"), text) == ["aspirin"]
     assert words(states([*answer, "\n"], text=text)[-1][0], text) == ["aspirin"]

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import builtins
+import random
 import socket
+import time
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from fedmed_desktop.clinical import Note
 from fedmed_desktop.clinical.tasks import Prediction, Questions, Summaries
 from fedmed_desktop.clinical.tasks.questions import ending, relevant
-from fedmed_desktop.clinical.tasks.summaries import ends
+from fedmed_desktop.clinical.tasks.summaries import common_words, ends, rouge_l
 
 ABOUT = Note(
     id="p",
@@ -112,7 +114,7 @@ def test_that_rouge_is_that_of_the_library_and_needs_neither_network_nor_files(m
 
     from fedmed_desktop.clinical.tasks import summaries
 
-    summaries._scorer.cache_clear()
+    summaries._library.cache_clear()
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("not here")
@@ -131,5 +133,27 @@ def test_that_rouge_is_that_of_the_library_and_needs_neither_network_nor_files(m
 def test_that_a_missing_summary_is_worth_nothing_and_a_perfect_one_everything() -> None:
     task = Summaries()
     assert {mean.value for mean in task.score(VISIT, Prediction()).means.values()} == {0.0}
-    perfect = task.predict(VISIT, task.ask(VISIT, 1000), ["<think>\nKnee?\n</think>\n\nPLAN Rest the knee."])
+    perfect = task.predict(VISIT, task.ask(VISIT, 1000), ["\n\nPLAN Rest the knee."])
     assert {mean.value for mean in task.score(VISIT, perfect).means.values()} == {1.0}
+
+
+WORDS = st.lists(st.sampled_from(["Knee", "knees", "pain", "of", "the", "rest.", "x-ray", "3"]), max_size=40).map(
+    " ".join
+)
+
+
+@given(WORDS, WORDS)
+def test_that_rouge_l_is_the_librarys(given_text: str, written: str) -> None:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    theirs = RougeScorer(["rougeL"], use_stemmer=True).score(given_text, written)["rougeL"].fmeasure
+    assert rouge_l(given_text, written) == pytest.approx(theirs)
+
+
+def test_that_a_summary_of_twenty_thousand_words_is_scored_in_a_moment() -> None:
+    """The library's own table of pairs takes more than a minute, and gigabytes."""
+    chance = random.Random(1)
+    one, other = ([str(chance.randrange(3000)) for _ in range(20_000)] for _ in range(2))
+    began = time.process_time()
+    assert 600 < common_words(one, other) < 900
+    assert time.process_time() - began < 4

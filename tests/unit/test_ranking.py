@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fedmed_desktop.clinical import Note
-from fedmed_desktop.clinical.tasks import Asked, Questions
+from fedmed_desktop.clinical.tasks import Asked, Questions, Summaries
 from tests.parts.training import random_adapter
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
@@ -121,3 +122,19 @@ def test_that_a_summary_is_asked_for_with_room_for_an_answer(base: BaseModel, ti
     assert (taught.shortened, asked.shortened) == (1, 1)
     scores = Evaluator(base, encoder).scores(asked, 8)
     assert set(scores["summaries"].means) == {"rouge_1", "rouge_2", "rouge_l"}
+
+
+def test_that_a_thought_is_taken_off_an_answer_once(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice, and an answer that begins with the word would be lost."""
+    from fedmed_desktop.training import evaluation
+
+    visit = Note(id="v", text="Knee pain after a fall.", summary="Rest the knee.")
+
+    def written(base: BaseModel, requests: Sequence[object], **options: object) -> list[list[int]]:
+        return [base.tokenizer.encode("<think>Knee?</think> <think> is his word for rest.") for _ in requests]
+
+    monkeypatch.setattr(evaluation, "generate", written)
+    encoder = Encoder(base.tokenizer, [Summaries()])
+    asked = encoder.encode([visit], 200, reading=True)
+    ((_, prediction),) = evaluation.Evaluator(base, encoder).predictions(asked, 8)
+    assert prediction.text == "<think> is his word for rest."

@@ -31,6 +31,16 @@ async def order_of_three(watched_asks: bool, patience: float) -> list[str]:
     return done
 
 
+async def test_that_turns_are_no_threads_of_their_own() -> None:
+    """Whoever made the thread closes it: what the sites are handed can only run jobs."""
+    jobs = Jobs()
+    try:
+        turns = Turns(jobs)
+        assert not any(isinstance(one, Jobs) or hasattr(one, "close") for one in (turns.first, turns.others))
+    finally:
+        jobs.close()
+
+
 async def test_that_the_watched_site_computes_first_though_it_asks_last() -> None:
     assert await order_of_three(watched_asks=True, patience=60.0) == ["Mercy", "Lakeview", "Northside"]
 

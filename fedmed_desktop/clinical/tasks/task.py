@@ -17,7 +17,8 @@ from ..notes import Note, Span
 from ..windows import Window
 
 Answer = str | tuple[float, ...]
-"""Generated text or, where there are options to choose from, the mean log-likelihood per token of each (nats)."""
+"""Generated text, without what a model thinks aloud first; or, where there are options to choose from, the mean
+log-likelihood per token of each (nats)."""
 
 
 @dataclass(frozen=True)
