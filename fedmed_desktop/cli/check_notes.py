@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..clinical import RelationRule
-    from ..clinical.checking import NotesCheck, Place, Spread, Tokens
+    from ..clinical.checking import NotesCheck, Spread, Tokens
     from ..federation import FederationSpec
 
 _SHOWN = 5  # places of each kind; --json has more
@@ -209,6 +209,7 @@ def _spread(spread: Spread) -> str:
 
 def _print_remarks(console: Console, check: NotesCheck) -> None:
     from ..clinical.readers import REFUSALS, Remark
+    from ..wording.notes_check import where
     from ..wording.remarks import remark_sentence
 
     if not check.remarks:
@@ -218,29 +219,24 @@ def _print_remarks(console: Console, check: NotesCheck) -> None:
         first = one.places[0]
         if one.code in REFUSALS:
             for place in one.places[:_SHOWN]:
-                table.add_row("1", remark_sentence(Remark(one.code, place.what)), _where([place]))
+                table.add_row("1", remark_sentence(Remark(one.code, place.what)), where([place]))
             if (more := one.rows - min(len(one.places), _SHOWN)) > 0:
                 table.add_row(f"{more:,}", "and more for a reason like this", "")
         else:
             said = remark_sentence(Remark(one.code, one.what or first.what, one.count))
-            table.add_row(f"{one.rows:,}", said, _where(one.places, one.rows))
+            table.add_row(f"{one.rows:,}", said, where(one.places, one.rows))
     console.print(table)
     console.print()
 
 
 def _print_identifiers(console: Console, check: NotesCheck) -> None:
-    from ..wording.notes_check import identifier_name
+    from ..wording.notes_check import identifier_name, where
 
     if check.identifiers:
         table = _table("Notes", "May be identifiers", "Where")
         for one in check.identifiers:
-            table.add_row(f"{one.notes:,}", identifier_name(one.kind), _where(one.places, one.notes))
+            table.add_row(f"{one.notes:,}", identifier_name(one.kind), where(one.places, one.notes))
         console.print(table)
-
-
-def _where(places: Iterable[Place], rows: int = 1) -> str:
-    shown = [place.file if place.row is None else f"{place.file}, row {place.row}" for place in places][:_SHOWN]
-    return "; ".join(shown) + (f"; and {rows - len(shown):,} more" if rows > len(shown) else "")
 
 
 def _print_table(console: Console, heads: tuple[str, str], rows: Iterable[tuple[str, str]]) -> None:
