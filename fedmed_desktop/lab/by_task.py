@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TypedDict
 
 import numpy as np
 
-from ..scores import TASKS, Scores
+from ..scores import TASKS, Counts, Scores, TaskName, total
 from ..storage.results import ResultRow
 from .beyond import Table, mean_and_spread
 from .compare import Setting, Split, labels_of
@@ -27,6 +27,20 @@ def task_measures(scores: Scores) -> dict[str, float]:
             found |= {f"codes{_OF}category F1": own.f1_lenient, f"codes{_OF}chapter F1": own.f1_unified}
         found |= {f"{task}{_OF}{name}": mean.value for name, mean in sorted(own.means.items())}
     return found
+
+
+class SiteScores(TypedDict):
+    """Scores of a SiteRow."""
+
+    counts: Counts
+    tasks: dict[TaskName, Counts]
+    score: float
+
+
+def site_scores(scores: Scores) -> SiteScores:
+    """The scores of one site's row; a task that is a mean alone, as summaries are, is in `score` only."""
+    counted = {task: total(scores[task].strict.values()) for task in scores.scored if scores[task].strict}
+    return {"counts": total(counted.values()), "tasks": counted, "score": scores.headline}
 
 
 def task_table(rows: Iterable[ResultRow], setting: Setting, split: Split) -> Table | None:

@@ -14,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..federation import TrainingSettings
-from ..scores import Scores, total
+from ..scores import Scores
 from ..storage.results import SiteRow
 from ..training.device import choose_device
 from ..training.encoder.model import Encoder, State
 from ..training.encoder.tagging import Tagged, Tags
 from ..training.encoder.training import EncoderTraining, averaged, evaluate, train
+from .by_task import site_scores
 from .cell import Measurement, steps_of
 from .cells import Cell
 from .engines import Measured, Size, Split
@@ -152,9 +153,9 @@ class EncoderRun:
                 notes=len(site.notes.train),
                 steps=steps.get(site.name, 0),
                 loss=measured[site.name].loss,
-                counts=total(counts for _, _, counts in measured[site.name].scores.by_type()),
                 bytes_up=moved if number else 0,
                 bytes_down=moved * fetched,
+                **site_scores(measured[site.name].scores),
             )
             for site in judges
             if site.name in measured

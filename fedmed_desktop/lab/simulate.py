@@ -22,10 +22,10 @@ from ..federation.rounds import Rounds
 from ..lora import Adapter
 from ..lora.blob import BlobReader
 from ..lora.half import open_update
-from ..scores import total
 from ..storage import BlobStore
 from ..storage.adapters import combine_stored
 from ..storage.results import SiteRow
+from .by_task import site_scores
 from .engines import SPLITS, Engine, Measured, SiteJob, Split
 from .partition import LabSite
 
@@ -235,10 +235,11 @@ def _site_row(site: LabSite, found: Measured, record: RoundRecord | None, traffi
         site=site.name,
         notes=len(site.notes.train),
         loss=found.loss,
-        counts=total(counts for _, _, counts in found.scores.by_type()) if scored else None,
         bytes_up=traffic.up.get(site.name, 0),
         bytes_down=traffic.down.get(site.name, 0),
     )
+    if scored:
+        row = row.model_copy(update=site_scores(found.scores))
     part = record.sites.get(site.name) if record else None
     if part is None:
         return row

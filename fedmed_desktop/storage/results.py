@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from ..errors import UserFacingError, disk_fault
 from ..files import make_folder, sync_folder, write_durably
-from ..scores import Counts
+from ..scores import Counts, TaskName
 
 FORMAT: Final = 1
 HEAD_FILE: Final = "experiment.json"
@@ -41,9 +41,12 @@ class _Value(BaseModel):
 
 
 class SiteRow(_Value):
-    """Figures of one site in one row. `loss` and `counts` (strict, None where nothing was scored) are of its own notes.
+    """Figures of one site in one row. `loss` and all scores (None, or empty, where nothing was scored) are of its own
+    notes.
 
-    `notes` are for training. Steps, drifts, rank, weight and bytes are of this round alone, if the site was asked.
+    `counts` are strict, of all tasks together, `tasks` those of each task that has any, and `score` the one number for
+    the site as `ResultRow.f1` is for all: the mean over tasks. `notes` are for training. Steps, drifts, rank, weight
+    and bytes are of this round alone, if the site was asked.
     """
 
     site: Name
@@ -51,6 +54,8 @@ class SiteRow(_Value):
     steps: NonNegativeInt = 0
     loss: float
     counts: Counts | None = None
+    tasks: dict[TaskName, Counts] = {}
+    score: float | None = None
     model_drift: float | None = None
     performance_drift: float | None = None
     semantic_drift: float | None = None
@@ -61,7 +66,9 @@ class SiteRow(_Value):
 
     @property
     def f1(self) -> float | None:
-        return None if self.counts is None else self.counts.f1
+        if self.score is None and self.counts is not None:
+            return self.counts.f1  # of an earlier version, which had one task
+        return self.score
 
 
 class ResultRow(_Value):

@@ -327,6 +327,10 @@ class SiteTrainer:
         beside = [adapter.sha256 if adapter else None for adapter in (given.start, given.frozen, given.control)]
         own = {name: adapter.sha256 for name, adapter in given.own.items()}
         content = [plan.model_dump(mode="json"), beside, own, train.sha256, validation.sha256, self._answers]
+        if self._answers:
+            # What is scored is more than what is taught: options to choose from, labels of which nothing is taught.
+            questions = self._encode("validation", plan.training, reading=True)
+            content += [questions.sha256, *(source.note.model_dump_json() for source in questions.sources)]
         content += [str(self._base.folder.resolve()), str(self._base.device.dtype), self._base.device.quantization]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

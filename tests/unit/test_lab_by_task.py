@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from fedmed_desktop.lab.by_task import settled, task_measures, task_table
+from fedmed_desktop.lab.by_task import settled, site_scores, task_measures, task_table
 from fedmed_desktop.lab.compare import Setting
 from fedmed_desktop.scores import Counts, Mean, Scores, TaskScores
-from fedmed_desktop.storage.results import ResultRow
+from fedmed_desktop.storage.results import ResultRow, SiteRow
 
 ENTITIES = TaskScores(strict={"drug": Counts(tp=1, fp=1, fn=1)})
 CODES = TaskScores(
@@ -61,3 +61,21 @@ def test_that_the_round_of_the_highest_validation_score_is_told_and_that_a_last_
     said = settled(rows, Setting(3))
     assert said == "Highest validation score after round: fedavg 2; fed_medlora 3 (the last: it may still rise)."
     assert settled([one for one in rows if one.round < 2], Setting(3)) is None
+
+
+def test_that_a_site_has_its_counts_by_task_and_the_same_score_as_all_sites_have() -> None:
+    scores = Scores(
+        tasks={"entities": ENTITIES, "codes": CODES, "summaries": TaskScores(means={"x": Mean(sum=1, of=4)})}
+    )
+    site = SiteRow(site="North", notes=3, loss=1.0, **site_scores(scores))
+    assert site.tasks == {"entities": Counts(tp=1, fp=1, fn=1), "codes": Counts(tp=1, fn=3)}
+    assert site.counts == Counts(tp=2, fp=1, fn=4)
+    assert site.f1 == pytest.approx(scores.headline) == pytest.approx((0.5 + 0.4 + 0.25) / 3)
+
+
+def test_that_a_site_of_an_earlier_version_is_still_read() -> None:
+    site = SiteRow.model_validate_json(
+        '{"site": "North", "notes": 3, "loss": 1.0, "counts": {"tp": 1, "fp": 1, "fn": 1}}'
+    )
+    assert (site.tasks, site.f1) == ({}, 0.5)
+    assert SiteRow(site="North", notes=3, loss=1.0).f1 is None

@@ -12,6 +12,8 @@ from fedmed_desktop.clinical import Note, SiteNotes
 from fedmed_desktop.clinical.icd10 import CodeIndex, CodeTable
 from fedmed_desktop.clinical.icd10.words import Synonyms
 from fedmed_desktop.clinical.tasks import Codes
+from fedmed_desktop.events import Event, GenerationProgress
+from fedmed_desktop.federation.work import Control, Given
 from fedmed_desktop.lora import Adapter
 from tests.parts.training import SETTINGS, plan_of, train
 
@@ -49,6 +51,23 @@ def test_that_a_site_is_taught_codes_and_scored_on_them(
         assert scores.scored == ("codes",)
         assert scores["codes"].means["recall@10 code"].of == 1  # the two others have no codes
         assert scores["codes"].means["recall@10 code"].value == 1
+
+
+def test_that_a_resumed_round_scores_again_where_labels_or_candidates_have_changed(
+    base: BaseModel, shapes: dict[str, tuple[int, int]], task: Codes, tmp_path: Path
+) -> None:
+    """Of neither is anything taught: a code without a word in the text, an option that is not right."""
+    start = Adapter.initial(shapes, 4, 2.0, seed=1)
+    plan = plan_of(start, SETTINGS.model_copy(update={"steps": 2}))
+    more = Codes(CodeIndex(CodeTable({**TABLE.codes, "R05.1": "Acute cough"}, {}), Synonyms()))
+    coded = [note.model_copy(update={"codes": (*(note.codes or ()), "I10")}) for note in NOTES[:3]]
+    scored = []
+    for code_task, validation in ((task, NOTES[:3]), (task, coded), (more, coded), (more, coded)):
+        trainer = SiteTrainer(base, "North", SiteNotes(NOTES, validation, None), [code_task])
+        told: list[Event] = []
+        trainer.train_round(plan, Given(start), tmp_path, told.append, Control())
+        scored.append(sum(isinstance(event, GenerationProgress) and event.done == 1 for event in told))
+    assert scored == [2, 2, 2, 1], "before and after training; the last time nothing had changed"
 
 
 def test_that_each_candidate_has_its_own_likelihood(base: BaseModel, task: Codes) -> None:
