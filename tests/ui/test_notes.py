@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +14,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QFileDialog
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.clinical import read_notes_folder
+from fedmed_desktop.clinical import read_notes_folder, readers
 from fedmed_desktop.clinical.checking import Tokens
+from fedmed_desktop.clinical.readers.cache import LEAST_BYTES
+from fedmed_desktop.clinical.readers.shape import JsonReader
 from fedmed_desktop.desktop.join.page import JoinPage
 from fedmed_desktop.desktop.notes import files
 from fedmed_desktop.desktop.notes.files import Looked, Progress, Stopped, Wish, look_through
@@ -205,6 +209,26 @@ def test_that_the_join_form_shows_the_check_of_the_chosen_notes(qtbot: QtBot, fo
     form.fields["notes"].line.setText("")
     qtbot.waitUntil(lambda: form.report.wish is None)
     assert not form.report.verdict.isVisible() and not form.report.unusable.isVisible()
+
+
+def test_that_large_notes_are_read_once_for_the_form_and_for_the_check(
+    qtbot: QtBot, form: JoinPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for split, count in (("train", 300), ("validation", 2)):
+        rows = [{"id": f"{split}{n}", "text": f"Note {n}. " + "No pain. " * 500, "codes": []} for n in range(count)]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    read, reading = Counter[str](), JsonReader.read
+
+    def counted(reader: JsonReader, path: Path) -> Iterator[readers.Record]:
+        read[path.name] += 1
+        return reading(reader, path)
+
+    monkeypatch.setattr(JsonReader, "read", counted)
+    form.fields["notes"].line.setText(str(tmp_path))
+    qtbot.waitUntil(lambda: form.report.wish is not None)
+    looked(qtbot, form)
+    assert form.report.verdict.amount.text() == "302 notes, JSON lines."
+    assert read["train.jsonl"] == 1 and (tmp_path / "train.jsonl").stat().st_size > LEAST_BYTES
 
 
 def test_that_a_split_that_was_written_is_what_the_site_joins_with(

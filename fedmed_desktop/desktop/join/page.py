@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -178,13 +179,13 @@ class JoinPage(PageBase):
 
     @Slot(str)
     def _look_at_notes(self, typed: str) -> None:
-        """Reads the folder, also where the same one was read before: its files may have been mended since."""
+        """Reads the folder, also where the same one was read before: its files may have been mended since.
+
+        They are looked through once they were read, so that large ones need not be read twice.
+        """
         self._look = None
+        self.report.forget()
         self._read(typed)
-        if typed:
-            self.report.look(Wish(typed, model=self._known_model()))
-        else:
-            self.report.forget()
 
     def _known_model(self) -> str:
         return self.fields["model"].text() if self.fields["model"].verdict.state == "right" else ""
@@ -213,7 +214,7 @@ class JoinPage(PageBase):
     def _model_seen(self, verdict: Verdict) -> None:
         self._show("model", verdict)
         if (wish := self.report.wish) and wish.model != self._known_model():  # its tokens tell what fits
-            self.report.look(Wish(wish.notes, model=self._known_model()))
+            self.report.look(replace(wish, model=self._known_model()))
 
     @Slot(object)
     def _notes_seen(self, look: NotesLook) -> None:
@@ -221,6 +222,8 @@ class JoinPage(PageBase):
         self.preview.show_preview(look.preview)
         self._show("notes", look.folder_verdict)
         self._show("types_map", look.map_verdict)
+        if look.folder and self.report.wish is None:
+            self.report.look(Wish(look.folder, model=self._known_model(), joining=True))
 
     @Slot(object)
     def _fault(self, error: BaseException) -> None:

@@ -111,11 +111,11 @@ class CheckedNotes(NotesReport):
     @Slot(str)
     def write_split(self, folder: str) -> None:
         """Writes the split that was proposed; what comes of it is said in its card."""
-        if self._found is None or self._found.checked is None:
+        if self._found is None or self._found.checked is None or self.wish is None:
             return
         self.split.button.setEnabled(False)
         self.split.say(self.tr("Writing…"))
-        work = partial(_written, self._found, folder)
+        work = partial(_written, self._found, folder, self.wish)
         self._write_task = run_task(self, work, self._wrote, self._write_failed)
 
     @Slot(object)
@@ -134,7 +134,7 @@ class CheckedNotes(NotesReport):
         raise error
 
 
-def _written(found: Looked, folder: str) -> tuple[str, str]:
+def _written(found: Looked, folder: str, wish: Wish) -> tuple[str, str]:
     """On a thread of the pool."""
     assert found.checked is not None
-    return folder, files.write_split(found.checked, folder)
+    return folder, files.write_split(found.checked, folder, wish.cache)

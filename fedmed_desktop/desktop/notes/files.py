@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ...clinical import RelationRule, read_relations_map, read_types_map
 from ...clinical.checking import DEFAULT_TOKENS, Checked, Tokens, check_notes, types_file
+from ...clinical.readers.cache import NotesCache
 from ...errors import UserFacingError
 from ...federation import FederationSpec
 from ...wording import told
@@ -26,12 +27,20 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Wish:
-    """Notes to look through: `types_map` and `model` where a person has chosen some, `spec` of who has joined."""
+    """Notes to look through: `types_map` and `model` where a person has chosen some, `spec` of who has joined.
+
+    `joining`: they were just read to be trained on, so that a copy of large ones is kept anyway, and is read here.
+    """
 
     notes: str
     types_map: str = ""
     model: str = ""
     spec: FederationSpec | None = None
+    joining: bool = False
+
+    @property
+    def cache(self) -> NotesCache | None:
+        return NotesCache() if self.joining else None
 
 
 @dataclass
@@ -60,7 +69,7 @@ class Looked:
 
 
 def look_through(wish: Wish, progress: Progress, tokens_of: TokensOf | None = None) -> Looked:
-    """Reads all notes. No copy of them is kept. Raises Stopped."""
+    """Reads all notes; of those of somebody who does not join, no copy is kept. Raises Stopped."""
     progress.tell(0)
     try:
         path = folder_of(wish.notes)
@@ -73,6 +82,7 @@ def look_through(wish: Wish, progress: Progress, tokens_of: TokensOf | None = No
             relations_map=relations_map,
             tokens=_tokens(wish.model, tokens_of),
             max_tokens=spec.training.max_tokens if spec else DEFAULT_TOKENS,
+            cache=wish.cache,
             progress=progress.tell,
         )
     except (UserFacingError, OSError) as error:
@@ -80,10 +90,10 @@ def look_through(wish: Wish, progress: Progress, tokens_of: TokensOf | None = No
     return Looked(checked, view_of(checked.check))
 
 
-def write_split(checked: Checked, folder: str) -> str:
+def write_split(checked: Checked, folder: str, cache: NotesCache | None = None) -> str:
     """Writes the proposed split into a folder. Returns "" or the sentence why it could not be done."""
     try:
-        checked.write_split(Path(folder))
+        checked.write_split(Path(folder), cache)
     except (UserFacingError, OSError) as error:
         return told(error)
     return ""
