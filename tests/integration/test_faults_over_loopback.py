@@ -19,6 +19,7 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Control, Given, LocalResult, Part, Plan, Report, Update
 from fedmed_desktop.federation.work import Emit
 from fedmed_desktop.lora import Adapter, Module
+from fedmed_desktop.protocol import wire
 from fedmed_desktop.protocol.handshake import answered
 from fedmed_desktop.protocol.messages import (
     Ask,
@@ -389,7 +390,10 @@ async def test_that_bytes_that_are_no_websocket_at_all_do_no_harm(tmp_path: Path
             await site.join()
 
 
-async def test_that_a_site_that_asks_without_listening_is_cut_off(tmp_path: Path) -> None:
+async def test_that_a_site_that_asks_without_listening_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "CLOSE_TIMEOUT", 0.5)  # it never answers a goodbye
     async with coordinator(tmp_path, small_spec(), []) as (host, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         site = RawSite(port)

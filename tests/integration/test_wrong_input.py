@@ -112,6 +112,7 @@ def answering(answer: bytes) -> Iterator[int]:
 
         def answer_once() -> None:
             line, _ = server.accept()
+            server.close()  # who asks again, over TLS, is refused rather than left waiting
             with line:
                 line.recv(4096)
                 line.sendall(answer)

@@ -21,6 +21,7 @@ from fedmed_desktop import events
 from fedmed_desktop.coordinator import CoordinatorServer, Host, limits
 from fedmed_desktop.coordinator.certificate import own_certificate
 from fedmed_desktop.federation import FederationSpec
+from fedmed_desktop.protocol import wire
 from fedmed_desktop.protocol.messages import Challenge, Decline, Goodbye, Missing, Receipt, Refused, Want, decode
 from fedmed_desktop.storage import BlobStore
 from fedmed_desktop.storage.registry import Registry
@@ -118,7 +119,10 @@ def attacked(folder: Path, spec: FederationSpec) -> Iterator[Target]:
 
     thread = threading.Thread(target=run, name="coordinator")
     # A table of attacks is quicker than any one site may be with refused offers.
-    with mock.patch.multiple(limits, HANDSHAKE_SECONDS=0.5, MAX_REFUSALS_PER_MINUTE=10_000):
+    with (
+        mock.patch.multiple(limits, HANDSHAKE_SECONDS=0.5, MAX_REFUSALS_PER_MINUTE=10_000),
+        mock.patch.object(wire, "CLOSE_TIMEOUT", 1.0),
+    ):
         thread.start()
         try:
             assert started.wait(PATIENCE) and made

@@ -14,7 +14,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, QObject, QThread, QTimer
 from PySide6.QtWidgets import QApplication, QWidget
 
 THREAD_GRACE_MS = 2_000
-MANY = 200_000
+MANY = 50_000
 QTS_OWN = {"QTipLabel"}  # Qt keeps the last tooltip's window for a while
 
 

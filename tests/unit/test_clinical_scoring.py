@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from nervaluate import Evaluator
+from nervaluate.entities import EvaluationResult
 
 from fedmed_desktop.clinical import Span, score
 from fedmed_desktop.scores import Counts, total
@@ -67,25 +68,37 @@ def _spans(rng: random.Random) -> list[Span]:
     return [Span(a, b, rng.choice(TYPES)) for a, b in zip(cuts[::2], cuts[1::2], strict=True)]
 
 
-def _correct(gold: list[Span], predicted: list[Span], types: list[str], measure: str) -> int:
-    as_dicts = [[{"label": s.type, "start": s.start, "end": s.end - 1} for s in spans] for spans in (gold, predicted)]
-    result = Evaluator([as_dicts[0]], [as_dicts[1]], tags=types, loader="dict").evaluate()
-    return int(result["overall"][measure].correct)
+def _measured(documents: list[tuple[list[Span], list[Span]]], types: list[str], measure: str) -> EvaluationResult:
+    """nervaluate's measure over documents of gold and predicted spans."""
+    gold, predicted = (
+        [[{"label": s.type, "start": s.start, "end": s.end - 1} for s in document[side]] for document in documents]
+        for side in (0, 1)
+    )
+    return Evaluator(gold, predicted, tags=types, loader="dict").evaluate()["overall"][measure]
 
 
-def test_that_strict_and_unified_are_nervaluate_s_strict_and_exact() -> None:
+def test_that_strict_f1_of_500_random_documents_is_nervaluate_s_one_by_one_and_together() -> None:
+    """And unified is its "exact". The same counts lie behind each F1: hits, and what was predicted and expected."""
     rng = random.Random(7)
-    found = 0
-    for _ in range(300):
+    documents: list[tuple[list[Span], list[Span]]] = []
+    for _ in range(500):
         gold = _spans(rng)
         # Near copies, so that every kind of hit and miss occurs.
         predicted = [s if rng.random() < 0.7 else Span(s.start, s.end, rng.choice(TYPES)) for s in gold]
-        predicted = predicted if rng.random() < 0.8 else _spans(rng)
-        scores = score(gold, predicted, TYPES)
-        assert total(scores.strict.values()).tp == _correct(gold, predicted, TYPES, "strict")
-        assert scores.unified.tp == _correct(gold, predicted, TYPES, "exact")
-        found += scores.unified.tp
-    assert found > 300
+        documents.append((gold, predicted if rng.random() < 0.8 else _spans(rng)))
+    ours = [score(gold, predicted, TYPES) for gold, predicted in documents]
+    for measure, counts in (
+        ("strict", [total(scores.strict.values()) for scores in ours]),
+        ("exact", [scores.unified for scores in ours]),
+    ):
+        pairs = [*((c, [d]) for c, d in zip(counts, documents, strict=True)), (total(counts), documents)]
+        for found, compared in pairs:
+            theirs = _measured(compared, TYPES, measure)
+            hits, predicted, expected = theirs.correct, theirs.actual, theirs.possible
+            assert (found.tp, found.tp + found.fp, found.tp + found.fn) == (hits, predicted, expected)
+            assert found.f1 == pytest.approx(theirs.f1, abs=1e-12)
+        assert 0.5 < total(counts).f1 < 0.9, "hits and misses, or nothing was compared"
+        assert len({round(c.f1, 3) for c in counts}) > 3
 
 
 def test_that_lenient_is_nervaluate_s_type_measure_of_one_type_or_better() -> None:
@@ -97,7 +110,7 @@ def test_that_lenient_is_nervaluate_s_type_measure_of_one_type_or_better() -> No
     for _ in range(600):
         gold, predicted = ([s for s in _spans(rng) if s.type == "drug"] for _ in range(2))
         ours = score(gold, predicted, ["drug"]).lenient["drug"].tp
-        theirs = _correct(gold, predicted, ["drug"], "ent_type")
+        theirs = _measured([(gold, predicted)], ["drug"], "ent_type").correct
         assert ours >= theirs
         more += ours > theirs
         overlaps = [(g, p) for g in gold for p in predicted if g.start < p.end and p.start < g.end]
