@@ -96,7 +96,7 @@ def evaluate(
     later = [task for task in request.tasks if isinstance(task, Relations) and request.end_to_end]
     encoder = Encoder(model.tokenizer, [task for task in request.tasks if task not in later], request.prompting)
     model.lora.attach(request.adapter, request.frozen, request.personal)
-    questions = encoder.encode(request.notes, min(request.settings.max_tokens, model.context), reading=True)
+    questions = encoder.encode(request.notes, model.room(request.settings.max_tokens), reading=True)
     if not questions.items:
         raise UserFacingError("training.no_notes", split="given")
     total = len(questions.items)
@@ -130,7 +130,7 @@ def _on_found(
         [one.note for one in read],
         [one.prediction.spans for one in read],
         relations,
-        min(settings.max_tokens, model.context),
+        model.room(settings.max_tokens),
         settings.max_new_tokens,
         progress,
         control.check,

@@ -48,9 +48,9 @@ def ask_note(
     model.use_threads()
     encoder = Encoder(model.tokenizer, [task], prompting)
     model.lora.attach(sides.adapter, sides.frozen, sides.personal)
-    questions = encoder.encode([note], min(lengths.max_tokens, model.context), reading=True, unlabelled=True)
+    questions = encoder.encode([note], model.room(lengths.max_tokens), reading=True, unlabelled=True)
     if questions.left_out:
-        raise UserFacingError("training.context_too_short", context=min(lengths.max_tokens, model.context))
+        raise UserFacingError("training.context_too_short", context=model.room(lengths.max_tokens))
     try:
         answers = Evaluator(model, encoder).answers(questions, lengths.max_new_tokens, check=control.check)
     except torch.OutOfMemoryError:

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from ..errors import UserFacingError
 from ..lora.base_model import weight_files
 from .adapters import LoraSlot
+from .belonging import check_tokens
 from .chat import end_of_turn
 from .device import Device, default_threads
-from .library import ONLY_FILES, UNREADABLE, tokenizer_of, unreadable
+from .library import ONLY_FILES, UNREADABLE, check_state, tokenizer_of, unreadable
 from .memory import TrainingMemory
 
 
@@ -45,7 +46,8 @@ class BaseModel:
     def load(cls, folder: Path, device: Device, threads: int | None = None) -> BaseModel:
         """Loads a model folder: safetensors only, no code from the folder, no network.
 
-        Raises UserFacingError if it is not a model folder, its architecture is unknown, or memory is too small.
+        Raises UserFacingError if it is not a model folder, its architecture is unknown, its tokenizer does not belong
+        to it, or memory is too small.
         """
         weight_files(folder)
         threads = threads or default_threads()
@@ -62,6 +64,8 @@ class BaseModel:
         if missing := sorted(loaded["missing_keys"]):  # the library would use random numbers there
             reason = f"it lacks the weights {missing[0]}" + (" and others" if len(missing) > 1 else "")
             raise UserFacingError("training.model_unreadable", path=str(folder), reason=reason)
+        check_state(folder, model)
+        check_tokens(folder, tokenizer, model)
         if device.quantization == "none":
             model.to(device.torch)
         model.eval().requires_grad_(False)
@@ -80,6 +84,11 @@ class BaseModel:
     def context(self) -> int:
         """Maximum number of tokens of prompt and answer together."""
         return int(getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 2**20)
+
+    def room(self, max_tokens: int) -> int:
+        """As many of so many tokens as the model can read: beyond, learned positions are an error, and rotary ones
+        were never trained."""
+        return min(max_tokens, self.context)
 
     @property
     def end_tokens(self) -> frozenset[int]:

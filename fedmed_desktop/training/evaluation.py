@@ -60,7 +60,7 @@ class Evaluator:
         self, notes: Sequence[Note], max_tokens: int, loss_on: Literal["answer", "all"], check: Callable[[], None]
     ) -> float:
         """Mean over all supervised tokens of shared notes. Raises UserFacingError if none fits."""
-        examples = self._encoder.encode(notes, max_tokens)
+        examples = self._encoder.encode(notes, self._base.room(max_tokens))
         if not examples.items:
             raise UserFacingError("training.no_notes", split="shared")
         return self.loss(examples, loss_on, check)

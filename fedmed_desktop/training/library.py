@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,12 @@ UNREADABLE: Final = (OSError, ValueError, LookupError, TypeError, AttributeError
 def tokenizer_of(folder: Path) -> Any:
     """The tokenizer of a model folder. Raises what is in UNREADABLE."""
     return transformers.AutoTokenizer.from_pretrained(folder, **ONLY_FILES)
+
+
+def check_state(folder: Path, model: Any) -> None:
+    """Raises UserFacingError for a model that does not take the keys and values of what it has read, as Mamba."""
+    if "past_key_values" not in inspect.signature(model.forward).parameters:
+        raise UserFacingError("model.own_state", path=str(folder), kind=model.config.model_type)
 
 
 def unreadable(folder: Path, error: Exception) -> UserFacingError:

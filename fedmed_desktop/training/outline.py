@@ -7,7 +7,6 @@ no layer at all, once the library has loaded it.
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from torch import nn
 from ..errors import UserFacingError
 from ..lora.base_model import decoder_linears, read_config
 from ..lora.kinds import has_other_senses, in_block
-from .library import ONLY_FILES, UNREADABLE, unreadable
+from .library import ONLY_FILES, UNREADABLE, check_state, unreadable
 
 
 def adaptable_linears(folder: Path) -> dict[str, tuple[int, int]]:
@@ -28,8 +27,7 @@ def adaptable_linears(folder: Path) -> dict[str, tuple[int, int]]:
     """
     listed = decoder_linears(folder)
     model = _outline(folder)
-    if "past_key_values" not in inspect.signature(model.forward).parameters:
-        raise UserFacingError("model.own_state", path=str(folder), kind=model.config.model_type)
+    check_state(folder, model)
     modules = dict(model.named_modules())
     if has_other_senses(read_config(folder)):
         listed = _renamed(listed, _decoder(modules, model))

@@ -199,6 +199,6 @@ class _Job:
         whole = len(self._encoder.prompt(self._task.prompt(text))) + 2 * words
         return max(
             2 * words / self._settings.max_new_tokens,
-            whole / min(self._settings.max_tokens, self._base.context),
+            whole / self._base.room(self._settings.max_tokens),
             words / (self._text_tokens or words or 1),
         )

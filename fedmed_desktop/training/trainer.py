@@ -223,7 +223,7 @@ class SiteTrainer:
         """Scores of an adapter (None: of the base alone) on any notes of the federation's types."""
         control = control or Control()
         self._base.use_threads()
-        questions = self._encoder.encode(notes, settings.max_tokens, reading=True)
+        questions = self._encoder.encode(notes, self._base.room(settings.max_tokens), reading=True)
         self._base.lora.attach(adapter)
         return self._evaluator.scores(questions, settings.max_new_tokens, check=control.check)
 
@@ -232,9 +232,9 @@ class SiteTrainer:
         return self._encode(split, settings, reading=False)
 
     def _encode(self, split: Split, settings: TrainingSettings, *, reading: bool) -> Examples:
-        key = (split, settings.max_tokens, reading)
+        key = (split, self._base.room(settings.max_tokens), reading)
         if key not in self._encoded:
-            self._encoded[key] = self._encoder.encode(self._split(split), settings.max_tokens, reading=reading)
+            self._encoded[key] = self._encoder.encode(self._split(split), key[1], reading=reading)
         return self._encoded[key]
 
     def _attach(self, adapters: SiteAdapters) -> None:
@@ -270,7 +270,7 @@ class SiteTrainer:
 
     def _tell(self, job: Job, train: Examples, validation: Examples) -> None:
         """Says once what of the notes is not used: nothing is left out in silence."""
-        for code, params in overlooked(train, validation, job.plan.training.max_tokens):
+        for code, params in overlooked(train, validation, self._base.room(job.plan.training.max_tokens)):
             if (code, params) not in self._told_of:
                 self._told_of.append((code, params))
                 job.emit(Warned(code=code, params=params, **job.where))

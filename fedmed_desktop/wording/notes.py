@@ -62,6 +62,8 @@ SENTENCES: Final = {
     "training.no_chat_template": "The base model has no chat template. Choose one that has, or found the federation "
     "with --prompt plain.",
     "training.no_cuda": "No CUDA device was found. Check the driver, or train on the CPU.",
+    "training.no_end_token": "The tokenizer in {path} names no end token, so that an answer would never end. Choose a "
+    "base model whose tokenizer has one (eos_token).",
     "training.no_entities": "None of the {notes} {split} notes has an entity of the federation's types, so there is "
     "nothing to learn or to score. Check that the notes are annotated, under a key that is read (keys that are not: "
     "{unread}), and that types.toml names their types.",
@@ -80,4 +82,6 @@ SENTENCES: Final = {
     "Shorten them, or ask the host for a larger max_tokens.",
     "training.tasks_not_scored": "No validation note has labels for {tasks}, so what is learned of that here is never "
     "scored. Add such notes to the validation notes.",
+    "training.vocabulary": "The tokenizer in {path} does not belong to the model beside it: it has a token with the "
+    "number {number} ({token}), and the model knows {rows}. Download the model again.",
 }
