@@ -167,7 +167,11 @@ def test_that_a_model_which_brings_a_program_is_refused_and_the_program_is_not_r
         with told_as("comes with a program of its own, which is never run"):
             look(folder)
     shutil.copy(tiny_model / "config.json", folder / "config.json")
-    settings = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Tokenizer", None]}}
+    settings = {
+        "tokenizer_class": "Own",
+        "eos_token": "<|endoftext|>",
+        "auto_map": {"AutoTokenizer": ["own.Tokenizer", None]},
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     base = BaseModel.load(folder, choose_device(prefer="cpu"), threads=1)
     assert base.tokenizer.decode(base.tokenizer("aspirin")["input_ids"]) == "aspirin"  # by its tokenizer.json
