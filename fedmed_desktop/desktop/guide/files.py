@@ -23,6 +23,7 @@ UNDER: Final = {
     "deadlines": "hosting",
     "screening": "hosting",
     "transfer": "hosting",
+    "models": "hosting",
     "lab": "hosting",
     "architecture": "hosting",
 }
