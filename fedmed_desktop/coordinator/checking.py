@@ -85,13 +85,18 @@ class Checking:
 
         A file that has not changed since it was read is not read again: any site may ask as often as it likes.
         """
+        await self.is_whole(sha256)
+        self.have(round_number, sha256)
+        return self._blobs.path(sha256)
+
+    async def is_whole(self, sha256: str) -> bool:
+        """Whether the blob is here and undamaged; a damaged one is put aside."""
         if sha256 in self._blobs and self._whole.get(sha256) != (stamp := _stamp(self._blobs.path(sha256))):
             if await asyncio.to_thread(self._blobs.is_whole, sha256):
                 self._whole[sha256] = stamp
             elif sha256 in self._blobs:
                 self._blobs.put_aside(sha256)
-        self.have(round_number, sha256)
-        return self._blobs.path(sha256)
+        return sha256 in self._blobs
 
     @contextlib.contextmanager
     def own_trouble(self, plan: Plan) -> Iterator[None]:

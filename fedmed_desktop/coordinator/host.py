@@ -187,7 +187,10 @@ class Host:
             return
 
     async def _combination_is(self, given: RoundCombined) -> None:
+        before = self.rounds.state.lost
         await self.apply(given)
+        if before and before not in self.rounds.state.parts():  # twice an adapter's size, and of no use to anybody
+            await asyncio.to_thread(self.blobs.delete, before)
         await self.pruning.prune()
 
     def _roll_back(self) -> None:
@@ -235,9 +238,12 @@ class Host:
         """Blobs that any site may fetch: results of rounds, and those that plans name; never another site's update."""
         return self.rounds.state.published() | {self.spec.base.initial}
 
-    def needed(self) -> set[str]:
-        """Blobs without which the open round cannot go on."""
-        return self.rounds.state.needed()
+    async def has(self, sha256: str) -> bool:
+        """Whether any site may fetch this blob. One that the open round needs is here, or will come back."""
+        state = self.rounds.state
+        if any(one.sha256 == sha256 for one in state.differences):  # what it leads to can be fetched in its place
+            return await self.checking.is_whole(sha256)
+        return sha256 in (self.published() if sha256 in self.blobs else state.needed())
 
     def farewell(self) -> Finished:
         """Last message to a site; raises a retryable UserFacingError if the final adapter is lost."""

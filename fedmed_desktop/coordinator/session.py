@@ -321,8 +321,7 @@ class SiteSession:
     # -- download ------------------------------------------------------------------------------------------------
 
     async def _wanted(self, sha256: str, offset: int) -> None:
-        here = sha256 in self._host.blobs
-        if sha256 not in (self._host.published() if here else self._host.needed()):
+        if not await self._host.has(sha256):
             self.send(Missing(sha256=sha256))
             return
         if self._download:

@@ -48,7 +48,8 @@ class Combine(Frozen):
     another cap, change nothing here. Mappings are by site. `updates`, `reports` (as they count), `plans`, `weights` and
     `drifts` have the sites that sent an update; `caps` has every site that named one. `sites` counts all that have ever
     joined, `rank` is the federation's first, `references` are for the next round, and `state` is the method's own.
-    `recent_norms`: of the last updates that counted, where the specification screens by them.
+    `recent_norms`: of the last updates that counted, where the specification screens by them. `lost`: what rounding
+    took from earlier common adapters.
     """
 
     round: int
@@ -57,6 +58,7 @@ class Combine(Frozen):
     start: Sha256
     frozen: Sha256 | None = None
     control: Sha256 | None = None
+    lost: Sha256 | None = None
     updates: dict[str, Update]
     reports: dict[str, Report]
     plans: dict[str, Plan]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from threadpoolctl import threadpool_limits
 
 from ..bounds import within
-from ..lora import algebra
+from ..lora import Adapter, algebra
 from ..lora.algebra import CutSource
 from .actions import Combine
 from .combine import Combination, Goal, Sources, Term
@@ -21,6 +21,7 @@ from .screened import Screening, weights_of
 from .screening import screen, terms_of, trimmed_each_end
 from .spec import FederationSpec
 from .trimming import combine_trimmed
+from .way_down import Rounded, rounded
 
 
 def combine(due: Combine, spec: FederationSpec, sources: Sources) -> Combination:
@@ -49,7 +50,15 @@ def combine(due: Combine, spec: FederationSpec, sources: Sources) -> Combination
     else:
         combination = replace(method.combiner(spec.combine)(terms, goal), screening=screening)
     with threadpool_limits(limits=1):  # the last bits must not depend on the number of threads
-        return method.finish(due, sources, combination)
+        finished = method.finish(due, sources, combination)
+        return _rounded(finished, sources, spec) if spec.transfer.down else finished
+
+
+def _rounded(combination: Combination, sources: Sources, spec: FederationSpec) -> Combination:
+    """The combination whose adapter is what sites make of a packed difference from the start, or travels whole."""
+    start = Adapter({name: sources.start.module(name) for name in sources.start.names})
+    way_down = rounded(combination.adapter, start, sources.lost, spec.transfer, spec.cut)
+    return replace(combination, adapter=way_down.adapter, way_down=way_down)
 
 
 def _trimmed(due: Combine, spec: FederationSpec, terms: list[Term], screening: Screening) -> Combination:
@@ -67,6 +76,7 @@ def _trimmed(due: Combine, spec: FederationSpec, terms: list[Term], screening: S
 def combined(due: Combine, combination: Combination) -> RoundCombined:
     """The input for the rounds, to be fed once the combination's adapters are stored."""
     adapter, frozen, control = combination.adapter, combination.frozen, combination.control
+    way_down = combination.way_down or Rounded(adapter)
     with threadpool_limits(limits=1):  # these figures go into the ledger, so their bits must not vary either
         norm, effective_rank = algebra.norm(adapter), algebra.effective_rank(adapter)
     return RoundCombined(
@@ -80,4 +90,8 @@ def combined(due: Combine, combination: Combination) -> RoundCombined:
         norm=within(norm),
         effective_rank=effective_rank,
         screening=combination.screening,
+        difference=way_down.difference,
+        lost=way_down.lost.sha256 if way_down.lost is not None else None,
+        rounding=None if way_down.share is None else within(way_down.share),
+        whole_because=way_down.whole_because,
     )

@@ -31,6 +31,7 @@ from ..lora.module import ModuleSource, kaiming_rows, naming
 from ..lora.room import Room
 from .averaging import Weighted, average, average_and_missed
 from .screened import Screening
+from .way_down import Rounded
 
 Combining = Literal["factors", "product", "stack"]
 
@@ -40,7 +41,7 @@ class Sources:
     """The adapters of a closed round, each read module by module; mappings are by site.
 
     The round started from `start` and `frozen`. `control` is SCAFFOLD's c, `controls` the changes of the c_i. A half
-    update is completed with the factors of `start`.
+    update is completed with the factors of `start`. `lost` is what rounding took from earlier common adapters.
     """
 
     start: ModuleSource
@@ -48,6 +49,7 @@ class Sources:
     frozen: ModuleSource | None = None
     control: ModuleSource | None = None
     controls: Mapping[str, ModuleSource] = field(default_factory=dict)
+    lost: Adapter | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Combination:
     of more than averaging.MOST_EXACT updates are averaged, it is an estimate. The part added to the frozen adapter
     counts as combined, and energy dropped by cutting it back as missed. A method may add the control (None: as before),
     its state for the next round and its measures of this one. `screening`: what was found in the updates beforehand,
-    where the specification wants that.
+    where the specification wants that. `way_down`: how the adapter came to be rounded, where sites fetch differences.
     """
 
     adapter: Adapter
@@ -95,6 +97,7 @@ class Combination:
     state: dict[str, JsonValue] = field(default_factory=dict)
     measures: Mapping[str, float] = field(default_factory=dict)
     screening: Screening | None = None
+    way_down: Rounded | None = None
 
 
 Combiner = Callable[[Sequence[Term], Goal], Combination]

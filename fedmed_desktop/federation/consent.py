@@ -48,5 +48,7 @@ def _asked(plan: Plan) -> Plan:
             terms.append(term.model_copy(update={"control": None}))
         else:
             terms.append(term.model_copy(update={"rank": 1}) if isinstance(term, Orthogonal) else term)
-    free = {"frozen": None, "rank": 1, "cut": "best", "references": None, "objective": tuple(terms)}
+    free: dict[str, object] = {"frozen": None, "rank": 1, "cut": "best", "references": None, "objective": tuple(terms)}
+    if plan.transfer.down:  # whatever they are, what is rebuilt from them is the start or is not used
+        free["differences"] = ()
     return plan.model_copy(update=free)

@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, TypeAdapter
 
 from ..bounds import Number, PositiveInt, Scalar
 from ..identity import PublicKey, Signature
-from .plan import Frozen, Sha256
+from .plan import Difference, Frozen, Sha256
 from .screened import Screening
 from .update import Update
 
@@ -91,7 +91,11 @@ class TimePassed(Frozen):
 
 
 class RoundCombined(Frozen):
-    """The combination of round `round` is on disk under `adapter`."""
+    """The combination of round `round` is on disk under `adapter`.
+
+    With transfer.down: `difference` leads to it from the round's start; without one it travels whole, `whole_because`
+    of a code. `lost` is what rounding took and the next round adds, `rounding` its share of the round's movement.
+    """
 
     input: Literal["combined"] = "combined"
     round: PositiveInt
@@ -104,6 +108,10 @@ class RoundCombined(Frozen):
     norm: Scalar
     effective_rank: Scalar
     screening: Screening | None = None
+    difference: Difference | None = None
+    lost: Sha256 | None = None
+    rounding: Scalar | None = None
+    whole_because: str = Field("", max_length=64)
 
 
 class Resumed(Frozen):

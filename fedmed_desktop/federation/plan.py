@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Final, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -60,16 +61,23 @@ class TrainingSettings(Frozen):
 
 
 class TransferSettings(Frozen):
-    """The form in which a site's update travels; guide/transfer.md.
+    """The form in which a site's update travels, and with `down` the common adapter too; guide/transfer.md.
 
     dtype "float32": the adapter itself. The others: its difference from the round's start, in bfloat16, or in blocks
     of `block` values that share a scale (64, inferred), each in 8 or 4 bits. `feedback`: what packing took is kept at
-    the site and added to its next update. The common adapter that sites fetch is float32 in any case.
+    the site and added to its next update; on the way down, by the coordinator (federation.way_down).
     """
 
     dtype: Literal["float32", "bfloat16", "int8", "int4"] = "float32"
     block: int = Field(64, ge=16, le=4096)
     feedback: bool = True
+    down: bool = False
+
+    @model_validator(mode="after")
+    def _something_is_packed(self) -> TransferSettings:
+        if self.down and not self.packs:
+            raise ValueError('down goes with dtype = "bfloat16", "int8" or "int4": a float32 adapter travels whole')
+        return self
 
     @property
     def packs(self) -> bool:
@@ -86,6 +94,20 @@ class TransferSettings(Frozen):
 
 
 WHOLE: Final = TransferSettings()
+
+
+class Difference(Frozen):
+    """A packed blob that turns the common adapter `start` into the next one, `adapter`, to the last bit.
+
+    `factors`: those that differ. `size`: bytes of the packed blob; `whole`: those of `adapter` itself.
+    """
+
+    sha256: Sha256
+    size: PositiveInt
+    start: Sha256
+    adapter: Sha256
+    whole: PositiveInt
+    factors: tuple[Factor, ...] = Field(min_length=1)
 
 
 class References(Frozen):
@@ -150,6 +172,7 @@ class Plan(Frozen):
     ones, and from `start` in its first round. An update holds the others, `shared`.
     `objective`: terms added to the loss of the task; each kind at most once.
     `transfer`: the form in which the update travels.
+    `differences`: from which `start` can be rebuilt by who has an earlier one, in order; see `way_to`.
     `rotation`: strength of the trained factors' rotation towards the start's before they are offered (lora.rotation).
     """
 
@@ -166,6 +189,7 @@ class Plan(Frozen):
     objective: tuple[Objective, ...] = ()
     references: References | None = None
     transfer: TransferSettings = WHOLE
+    differences: tuple[Difference, ...] = Field((), max_length=100)
     seed: int = Field(ge=0, lt=2**64)
 
     @model_validator(mode="after")
@@ -179,7 +203,11 @@ class Plan(Frozen):
     @property
     def sha256(self) -> Sha256:
         """Hash of all that is asked for; of a plan that earlier versions could have made, as they hashed it."""
-        later = {"transfer"} if self.transfer == WHOLE else None
+        later: dict[str, Any] = {} if self.differences else {"differences": True}
+        if self.transfer == WHOLE:
+            later["transfer"] = True
+        elif not self.transfer.down:
+            later["transfer"] = {"down": True}
         return hashlib.sha256(self.model_dump_json(exclude=later).encode()).hexdigest()
 
     @property
@@ -222,3 +250,16 @@ class Plan(Frozen):
         """Hashes of all blobs that a site needs for this plan."""
         control = self.variate.control if self.variate else None
         return tuple(sha256 for sha256 in (self.start, self.frozen, control) if sha256)
+
+    def way_to(self, held: Callable[[Sha256], bool]) -> tuple[Difference, ...]:
+        """The differences to fetch, in order, for a site that holds these adapters; none if it has to fetch `start`."""
+        way: list[Difference] = []
+        wanted = self.start
+        for one in reversed(self.differences):
+            if one.adapter != wanted:
+                break
+            way.insert(0, one)
+            if held(one.start):
+                return tuple(way)
+            wanted = one.start
+        return ()

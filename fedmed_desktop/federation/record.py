@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 from ..standing import FederationPhase
 from .actions import Combine
 from .drift import Drift
-from .plan import Frozen, Plan, References, Sha256
+from .plan import Difference, Frozen, Plan, References, Sha256
 from .screened import Screening
 from .update import Report, Update
 
@@ -43,6 +43,7 @@ class RoundRecord(Frozen):
 
     The resulting model is the base with `adapter` and, if there is one, `frozen`. `residual` is that of
     combine.Combination; `measures` are the method's own figures, by name. `screening`: what it found in the updates.
+    `difference` and `rounding`: see inputs.RoundCombined.
     """
 
     round: int
@@ -62,11 +63,14 @@ class RoundRecord(Frozen):
     norm: float
     effective_rank: float
     screening: Screening | None = None
+    difference: Difference | None = None
+    rounding: float | None = None
 
     @property
     def blobs(self) -> tuple[Sha256, ...]:
         """Hashes of what came of the round."""
-        return tuple(one for one in (self.adapter, self.frozen, self.control) if one)
+        packed = self.difference.sha256 if self.difference else None
+        return tuple(one for one in (self.adapter, self.frozen, self.control, packed) if one)
 
     def in_short(self) -> EarlierRound:
         receipts = {site: one.sha256 for site, one in self.sites.items()}
@@ -77,6 +81,7 @@ class RoundRecord(Frozen):
 class RoundsState(BaseModel):
     """Working state of the rounds; a dump holds all of it. Only `Rounds` changes it.
 
+    `differences` lead to `start` from earlier ones; `lost` is what rounding took from it, and stays here.
     `due` is the combination that is outstanding, while the phase is "combining". `history` has the last KEPT_ROUNDS
     closed rounds; of those before, only what a site may still ask for is kept, by number.
     """
@@ -91,6 +96,8 @@ class RoundsState(BaseModel):
     start: Sha256
     frozen: Sha256 | None = None
     control: Sha256 | None = None
+    differences: tuple[Difference, ...] = ()
+    lost: Sha256 | None = None
     rank: int
     method: dict[str, JsonValue] = {}
     references: References | None = None
@@ -134,15 +141,16 @@ class RoundsState(BaseModel):
         return self.needed().union(*earlier, *(record.blobs for record in self.history))
 
     def parts(self, last: int | None = None) -> set[Sha256]:
-        """Blobs of updates that count: of the open round and the one that is being combined, and of the last closed
-        ones (None: of all).
+        """Blobs that are kept, but not published: what rounding took, and updates that count. Of these, those of the
+        open round and the one that is being combined, and of the last closed ones (None: of all).
         """
         before = 0 if last is None else self.closed - last
         closed = [record for record in self.history if record.round > before]
         earlier = [one.parts for number, one in self.earlier.items() if number > before]
         counted = [*self.updates.values(), *(self.due.updates.values() if self.due else ())]
         counted += [site.update for record in closed for site in record.sites.values()]
-        return {part.sha256 for update in counted for part in update.parts.values()}.union(*earlier)
+        lost = {self.lost} if self.lost else set[Sha256]()
+        return {part.sha256 for update in counted for part in update.parts.values()}.union(lost, *earlier)
 
     def reports(self) -> dict[str, Report]:
         """Reports of the open round's updates, by site, as they count.

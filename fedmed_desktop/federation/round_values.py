@@ -31,6 +31,7 @@ def opening(spec: FederationSpec, state: RoundsState) -> Opening:
         caps=state.caps,
         clients=None if state.round > spec.rounds else spec.round.clients,
         transfer=spec.transfer,
+        differences=state.differences,
         state=state.method,
     )
 
@@ -49,6 +50,7 @@ def closed(spec: FederationSpec, state: RoundsState) -> Combine:
         start=state.start,
         frozen=state.frozen,
         control=state.control,
+        lost=state.lost,
         updates=state.updates,
         reports=reports,
         plans={site: state.plans[site] for site in state.updates},
@@ -96,4 +98,6 @@ def record(state: RoundsState, due: Combine, given: RoundCombined, now: datetime
         norm=given.norm,
         effective_rank=given.effective_rank,
         screening=given.screening,
+        difference=given.difference,
+        rounding=given.rounding,
     )

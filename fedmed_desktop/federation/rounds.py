@@ -32,6 +32,7 @@ from .screened import weights_of
 from .screening_events import screened
 from .spec import FederationSpec
 from .update import Update
+from .way_down import came_whole, chained
 
 
 class Rounds:
@@ -227,6 +228,7 @@ class Rounds:
             return
         step.changed = True
         state.close_round(record(state, due, given, now), self.spec.screening.window)
+        state.differences, state.lost = chained(state.differences, given), given.lost
         state.start, state.frozen, state.control = given.adapter, given.frozen, given.control
         state.method, state.references, state.due = given.state, due.references, None
         step.events.append(
@@ -241,6 +243,7 @@ class Rounds:
             )
         )
         step.events += screened(self.spec.screening, given.round, given.screening, now)
+        step.events += came_whole(given, now)
         state.round += 1
         state.attempt = 1
         self._open(now, step)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Methods whose updates cannot travel in fewer bits."""
+"""Methods whose adapters cannot travel in fewer bits, up or down."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from .plan import TransferSettings
 
 
 def misfit(settings: TransferSettings, method: str, combine: Combining) -> str | None:
-    """Error code if updates of this method cannot travel so, else None."""
+    """Error code if adapters of this method cannot travel so, else None."""
     if not settings.packs:
         return None
     if method in _CONTROLS:
         return "methods.scaffold_travels_whole"
     if combine == "stack" and settings.feedback:
         return "methods.stack_has_no_feedback"
+    if settings.down and (method in _FREEZES or combine == "stack"):
+        return "methods.frozen_travels_whole"
     return None
 
 
+# What lies frozen beside the common adapter is most of what sites fetch: in each round another one, and of many ranks.
+_FREEZES: Final = ("fedex",)
 _CONTROLS: Final = ("scaffold",)  # c is the sum of what the sites sent, c_i what they have: both move by the same bytes

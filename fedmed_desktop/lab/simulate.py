@@ -148,11 +148,15 @@ class Simulation:
 
     def _fetch(self, site: str, plan: Plan) -> None:
         """Counts the bytes of those plan's blobs that the site does not have yet; it keeps them, as in the product."""
-        for sha256 in plan.blobs:
-            if sha256 not in self._held[site]:
-                self._held[site].add(sha256)
-                self._traffic.down[site] = self._traffic.down.get(site, 0) + self._blobs.size(sha256)
-                self._total += self._blobs.size(sha256)
+        held = self._held[site]
+        way = plan.way_to(held.__contains__) if plan.start not in held else ()
+        sizes = {one.adapter: one.size for one in way}
+        for sha256 in (*sizes, *plan.blobs):
+            if sha256 not in held:
+                held.add(sha256)
+                size = sizes[sha256] if sha256 in sizes else self._blobs.size(sha256)
+                self._traffic.down[site] = self._traffic.down.get(site, 0) + size
+                self._total += size
 
     def _adapter(self, sha256: str) -> Adapter:
         return Adapter.from_blob(self._blobs.read(sha256))
@@ -194,9 +198,10 @@ class Simulation:
         self._rounds.handle(combine_stored(due, self.spec, self._blobs), _NOW)
         state = self._rounds.state
         over = {part.sha256 for update in due.updates.values() for part in update.parts.values()}
-        over |= {sha256 for sha256 in (due.start, due.frozen, due.control) if sha256}
-        for sha256 in over - {state.start, state.frozen, state.control}:
-            self._blobs.path(sha256).unlink()
+        over |= {sha256 for sha256 in (due.start, due.frozen, due.control, due.lost) if sha256}
+        over |= {one.sha256 for one in state.differences[-1:]}  # only its size counts here
+        for sha256 in over - {state.start, state.frozen, state.control, state.lost}:
+            self._blobs.delete(sha256)
 
     # -- what the model is worth -------------------------------------------------------------------------------------
 

@@ -46,3 +46,19 @@ def _nearest_rotation(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     u[:, -1] *= np.sign(np.linalg.det(u @ vt))  # -1 would be a reflection
     nearest: NDArray[np.float64] = u @ vt
     return nearest
+
+
+def turned_towards(adapter: Adapter, reference: Adapter) -> Adapter:
+    """The same delta W in the basis nearest to that of `reference`, whose modules, shapes and ranks are the adapter's.
+
+    B Q and Q^T A, Q the orthogonal matrix, reflections among them, that minimises |B Q - B_ref|^2 + |Q^T A - A_ref|^2.
+    Factors that were balanced stay so. The last bits depend on the number of BLAS threads.
+    """
+    return Adapter({name: _turned_towards(module, reference[name]) for name, module in adapter.items()})
+
+
+def _turned_towards(module: Module, reference: Module) -> Module:
+    a, b = module.A.astype(np.float64), module.B.astype(np.float64)
+    u, _, vt = np.linalg.svd(b.T @ reference.B + a @ reference.A.T)
+    turn = u @ vt
+    return Module(to_float32(b @ turn), to_float32(turn.T @ a), module.scale)

@@ -28,7 +28,7 @@ from ..federation.plan import Sha256
 from ..identity import PublicKey, Signature
 from ..standing import FederationStanding
 
-VERSION = 6
+VERSION = 7
 
 # A message holds names, hashes and scalars; the specification of a large model's modules is the longest.
 MAX_MESSAGE_BYTES = 4 * 2**20

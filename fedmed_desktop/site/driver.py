@@ -33,6 +33,7 @@ from .holdings import Holdings
 from .jobs import JobRunner
 from .link import Link
 from .offering import decline, offer
+from .rebuilding import rebuild_start
 
 # An input to the part: a call of one of its methods.
 Given = Callable[[], None]
@@ -269,6 +270,7 @@ class Driver:
     async def _fetch(self, action: do.Fetch) -> Given:
         if isinstance(action.then, do.Train):
             await self.note(plan_received(action.then.plan))
+            await rebuild_start(action.then.plan, self.blobs, self.downloads, self._warn)
         for sha256 in action.blobs:
             await self.downloads.fetch(sha256, action.round)
         return partial(self.part.done, action)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 
 from ..errors import UserFacingError
 from ..federation import FederationSpec
@@ -13,7 +14,8 @@ from ..federation.actions import Combine
 from ..federation.aggregation import combine, combined
 from ..federation.combine import Combination, Sources
 from ..federation.inputs import RoundCombined
-from ..lora import BlobReader
+from ..federation.way_down import Rounded
+from ..lora import Adapter, BlobReader
 from ..lora.half import open_update
 from ..lora.module import ModuleSource
 from .ahead import Ahead, InThread
@@ -31,7 +33,8 @@ def combine_stored(due: Combine, spec: FederationSpec, blobs: BlobStore) -> Roun
     """
     try:
         with ExitStack() as files:
-            combination = combine(due, spec, _opened(due, blobs, files))
+            lost = _lost(due, blobs)
+            combination = combine(due, spec, replace(_opened(due, blobs, files), lost=lost))
     except UserFacingError as error:
         if error.code == "lora.file_damaged":
             _LOG.error("round %d: %s", due.round, error)
@@ -45,9 +48,26 @@ def combine_stored(due: Combine, spec: FederationSpec, blobs: BlobStore) -> Roun
 
 
 def _store(blobs: BlobStore, combination: Combination) -> None:
-    for adapter in (combination.adapter, combination.frozen, combination.control):
+    way_down = combination.way_down or Rounded(combination.adapter)
+    for adapter in (combination.adapter, combination.frozen, combination.control, way_down.lost):
         if adapter is not None:
             blobs.write_pieces(adapter.sha256, adapter.blob_pieces())
+    if way_down.difference:
+        blobs.write(way_down.blob)
+
+
+def _lost(due: Combine, blobs: BlobStore) -> Adapter | None:
+    """What rounding took from earlier common adapters. Without it the round goes on: it would only be a little better."""
+    if due.lost is None:
+        return None
+    try:
+        return Adapter.from_blob(blobs.read(due.lost))
+    except UserFacingError as error:
+        if error.retryable:
+            raise
+        _LOG.warning("round %d: what rounding took from the common adapter is lost too: %s", due.round, error)
+        blobs.put_aside(due.lost)
+        return None
 
 
 def _opened(due: Combine, blobs: BlobStore, files: ExitStack) -> Sources:

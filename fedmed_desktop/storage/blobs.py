@@ -101,6 +101,12 @@ class BlobStore:
         except OSError as error:
             raise disk_fault(error, self.folder) from error
 
+    def delete(self, sha256: str) -> None:
+        """Deletes a blob that nobody needs any more, if it is here; one that cannot be deleted stays."""
+        if _SHA256.fullmatch(sha256):
+            with contextlib.suppress(OSError):
+                (self.folder / sha256).unlink()
+
     def retire(self, but: Collection[str]) -> int:
         """Puts all blobs but these aside for `delete_retired`; returns how many. Raises UserFacingError."""
         gone = [path for path in self.folder.iterdir() if _SHA256.fullmatch(path.name) and path.name not in but]

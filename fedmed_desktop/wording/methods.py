@@ -19,6 +19,8 @@ SENTENCES: Final = {
     'or a stack would replace A. Write combine = "factors".',
     "methods.flexlora_is_product": '{path}: flexlora averages products. Write combine = "product", or choose fedavg.',
     "methods.flora_is_stack": '{path}: flora stacks the updates. Write combine = "stack", or choose fedavg.',
+    "methods.frozen_travels_whole": "{path}: with fedex, and where updates are stacked, most of what sites fetch lies "
+    "frozen beside the common adapter and travels in float32. Take out transfer.down, or choose another method.",
     "methods.needs_histogram": "{path}: this method weights sites by what their notes are about. Write "
     'share.histogram = "specialties" (or "types"), or set its semantic weight to 0.',
     "methods.no_histogram": "The update's report does not say how many notes of each specialty (or entities of each "

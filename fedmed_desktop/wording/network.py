@@ -43,6 +43,13 @@ SENTENCES: Final = {
     'or set measured_by = "coordinator" if the method has it.',
     "coordinator.update_gone": "The update that the round waits for is no longer at the site either. Copy the file "
     "{sha256} to {path} from a backup.",
+    "coordinator.whole_other_rank": "The adapter of round {round} has other ranks than the one before, so there is no "
+    "difference in fewer bits: sites fetch it in float32. Nothing has to be done.",
+    "coordinator.whole_too_much_lost": "Sites fetch the adapter of round {round} in float32: in fewer bits it would "
+    "have lost {percent} % of what the round changed, and {most} % is the limit. If that happens every round, choose a "
+    "larger transfer.dtype, or take out transfer.down.",
+    "download.not_rebuilt": "The adapter {sha256} of round {round} could not be rebuilt from its difference, so it is "
+    "fetched whole. Nothing is lost. If that happens every round, tell the host.",
     "identity.signature": "A signature ({purpose}) is not by the key with fingerprint {fingerprint}. Nothing was taken "
     "from it. If this happens again, tell the host: someone may be changing what is sent.",
     "invitation.damaged": "This invitation has something in it that no invitation can have. Ask the host for "

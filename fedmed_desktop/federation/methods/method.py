@@ -14,7 +14,7 @@ from ...lora.algebra import Cut
 from ...scores import TaskName
 from ..actions import Combine
 from ..combine import COMBINERS, Combination, Combiner, Combining, Sources
-from ..plan import WHOLE, Frozen, Plan, References, Sha256, TrainingSettings, TransferSettings
+from ..plan import WHOLE, Difference, Frozen, Plan, References, Sha256, TrainingSettings, TransferSettings
 from ..update import Report
 from .fitting import refusal_of
 
@@ -58,6 +58,7 @@ class Opening:
     caps: Mapping[str, int] = field(default_factory=dict)
     clients: int | None = None
     transfer: TransferSettings = WHOLE
+    differences: tuple[Difference, ...] = ()
     state: MethodState = field(default_factory=dict)
 
     def capped(self, site: str, rank: int) -> int:
@@ -109,6 +110,7 @@ class Method(Frozen):
                 training=opening.training,
                 references=opening.references,
                 transfer=opening.transfer,
+                differences=opening.differences,
                 seed=opening.seeds[site],
                 **self.asks(site, opening),
             )
