@@ -95,7 +95,7 @@ def _packed(target: Adapter, start: Adapter, packing: Packing, factors: tuple[Fa
 
 
 def chained(before: tuple[Difference, ...], given: RoundCombined) -> tuple[Difference, ...]:
-    """The differences that lead to a round's result, the oldest first: as many as are cheaper than the result itself."""
+    """The differences that lead to a round's result, the oldest first: as many as are cheaper than the result."""
     if given.difference is None:
         return before if before and before[-1].adapter == given.adapter else ()
     chain = (*before, given.difference)[-MOST_DIFFERENCES:]
@@ -132,7 +132,9 @@ def _held(target: Adapter, start: Adapter, factors: tuple[Factor, ...]) -> Adapt
     return Adapter(
         {
             name: Module(
-                module.B if "B" in factors else start[name].B, module.A if "A" in factors else start[name].A, module.scale
+                module.B if "B" in factors else start[name].B,
+                module.A if "A" in factors else start[name].A,
+                module.scale,
             )
             for name, module in target.items()
         }

@@ -57,7 +57,7 @@ def _store(blobs: BlobStore, combination: Combination) -> None:
 
 
 def _lost(due: Combine, blobs: BlobStore) -> Adapter | None:
-    """What rounding took from earlier common adapters. Without it the round goes on: it would only be a little better."""
+    """What rounding took from earlier common adapters. The round goes on without it, too: it only comes out finer."""
     if due.lost is None:
         return None
     try:

@@ -66,6 +66,22 @@ def test_that_a_plan_whose_update_travels_whole_has_the_hash_that_was_signed() -
     assert len({one.sha256 for one in (plan, whole, *others)}) == 5
 
 
+def test_that_a_plan_whose_update_travels_in_fewer_bits_has_the_hash_that_was_signed() -> None:
+    """Before the common adapter could, too."""
+    stored = {"round": 2, "start": "b" * 64, "rank": 4, "training": {"steps": 4}, "seed": 11}
+    signed = {
+        "80a11a88384b544cd218b05abe10df462ea12ed0b4636d6b0ef20971739c86be": {"dtype": "int4"},
+        "5ab2e0f8e43489e6e8033869bd59f7f37042c340b654dec88a112a07afe658e3": {"feedback": False},
+    }
+    for sha256, transfer in signed.items():
+        assert Plan.model_validate(stored | {"transfer": transfer}).sha256 == sha256
+    names = {"sha256": "c" * 64, "start": "d" * 64, "adapter": "b" * 64}
+    difference = names | {"size": 1, "whole": 2, "factors": ("A",)}
+    down = Plan.model_validate(stored | {"transfer": {"dtype": "int4", "down": True}})
+    with_one = Plan.model_validate(down.model_dump() | {"differences": (difference,)})
+    assert len({down.sha256, with_one.sha256, *signed}) == 4
+
+
 def test_that_whatever_else_is_scored_is_in_the_hash_that_a_person_decides_on() -> None:
     update = Update.model_validate_json(json.dumps(EVALUATED))
     entities = update.report.scores_after["entities"]
