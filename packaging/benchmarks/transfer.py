@@ -7,8 +7,11 @@ Real updates: three sites train the bundled model on the bundled notes for three
 first tuning seed, losses alone); FOLDER keeps them, so that a second run only packs. The error of an update is
 |delta W as decoded - delta W as trained| / |delta W as trained - delta W of the start|. Code books of 16 levels beside
 the one in use: "uniform" (15 even steps) and "halves" (quantiles of a normal distribution, as NF4, but with both sides
-alike). The 8B shape, in blocks of the first size, is Llama-3.1-8B's with rank 16 on its seven linears; its values are
-random. Prints two tables and JSON; `--check` ends with status 1 where 4 bits need 0.2 % of the full model or more.
+alike). The way down: what rounding takes of each round's movement where the three sites' updates are averaged, or their
+products, and the result is fetched as a difference, with feedback (federation.way_down).
+
+The 8B shape, in blocks of the first size, is Llama-3.1-8B's with rank 16 on its seven linears; its values are random.
+Prints three tables and JSON; `--check` ends with status 1 where 4 bits need 0.2 % of the full model or more.
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ from typing import Any, Final
 import numpy as np
 
 from fedmed_desktop.federation import LocalResult
+from fedmed_desktop.federation.combine import COMBINERS, Combining, Goal, Term
+from fedmed_desktop.federation.plan import TransferSettings
+from fedmed_desktop.federation.way_down import rounded
 from fedmed_desktop.lab.cell import BaseFacts, CellRun
 from fedmed_desktop.lab.cells import cells
 from fedmed_desktop.lab.corpora import read_corpora
@@ -69,12 +75,14 @@ def main() -> int:
         if not list(folder.glob("*.trained")):
             train(folder)
         pairs = [(_read(path.with_suffix(".start")), _read(path)) for path in sorted(folder.glob("*.trained"))]
+        rounds = rounds_of(folder)
     sizes = [int(size) for size in options.blocks.split(",")]
     errors = [row for size in sizes for row in lost(pairs, size)]
+    down = [row for combine in COMBINERS if combine != "stack" for row in down_of(rounds, combine, sizes[0])]
     shape = [large(dtype, sizes[0], options.layers) for dtype in DTYPES]
-    print(_table(errors), "", _table(shape), sep="\n")
+    print(_table(errors), "", _table(down), "", _table(shape), sep="\n")
     result = {"benchmark": "transfer", "load": os.getloadavg()[0], "updates": len(pairs)}
-    print(json.dumps(result | {"errors": errors, "llama_3_1_8b": shape}, indent=1))
+    print(json.dumps(result | {"errors": errors, "way_down": down, "llama_3_1_8b": shape}, indent=1))
     return 0 if shape[-1]["share_percent"] < AIM or not options.check else 1
 
 
@@ -123,6 +131,32 @@ def lost(pairs: Sequence[tuple[Adapter, Adapter]], block: int) -> list[dict[str,
                     "bytes_per_parameter": round(statistics.mean(sizes), 4),
                 }
             )
+    return rows
+
+
+def rounds_of(folder: Path) -> list[tuple[Adapter, list[Adapter]]]:
+    """Each round's start and what its sites trained, in order."""
+    trained: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*.trained")):
+        trained.setdefault(path.name.split(" ")[0], []).append(path)
+    return [(_read(paths[0].with_suffix(".start")), [_read(path) for path in paths]) for paths in trained.values()]
+
+
+def down_of(rounds: Sequence[tuple[Adapter, list[Adapter]]], combine: Combining, block: int) -> list[dict[str, Any]]:
+    """What rounding takes of each round's movement, and bytes of a difference beside those of the adapter."""
+    rows: list[dict[str, Any]] = []
+    for dtype in DTYPES:
+        transfer = TransferSettings(dtype=dtype, block=block, down=True)
+        held, lost, shares, sizes = rounds[0][0], None, [], []
+        for _, trained in rounds:
+            terms = [Term(one.sha256, 1 / len(trained), one) for one in trained]
+            new = COMBINERS[combine](terms, Goal()).adapter
+            found = rounded(new, held, lost, transfer, "first" if combine == "factors" else "best")
+            held, lost = found.adapter, found.lost
+            shares.append(round(100 * (found.share or 0.0), 3))
+            sizes.append(found.difference.size / found.difference.whole if found.difference else 1.0)
+        per_round = {f"round_{number}_percent": share for number, share in enumerate(shares, 1)}
+        rows.append({"combine": combine, "dtype": dtype} | per_round | {"of_float32": round(statistics.mean(sizes), 4)})
     return rows
 
 
