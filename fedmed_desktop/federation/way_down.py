@@ -55,7 +55,7 @@ class Rounded:
 
 
 def rounded(new: Adapter, start: Adapter, lost: Adapter | None, transfer: TransferSettings, cut: Cut) -> Rounded:
-    """What the adapter that was combined becomes. The last bits depend on the number of BLAS threads."""
+    """The combined adapter as all will hold it. The last bits depend on the number of BLAS threads."""
     packing = transfer.packing(cut)
     assert packing is not None
     alike = _form(new) == _form(start)

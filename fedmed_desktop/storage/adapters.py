@@ -57,7 +57,7 @@ def _store(blobs: BlobStore, combination: Combination) -> None:
 
 
 def _lost(due: Combine, blobs: BlobStore) -> Adapter | None:
-    """What rounding took from earlier common adapters. The round goes on without it, too: it only comes out finer."""
+    """Loss of earlier common adapters by rounding; None if it is not here: the round only comes out less fine."""
     if due.lost is None:
         return None
     try:
