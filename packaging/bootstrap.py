@@ -5,6 +5,7 @@
     python3 packaging/bootstrap.py demo          see a federation work
     python3 packaging/bootstrap.py lab quick     compare methods
     python3 packaging/bootstrap.py test          run the tests
+    python3 packaging/bootstrap.py bench         measure its speed beside that of others
     python3 packaging/bootstrap.py coordinator   host a federation: no torch, no screen
 
 Makes .venv with the exact versions of packaging/pins/, then becomes the program; the second time it is silent. What
@@ -39,6 +40,7 @@ MODES = {
     "demo": ("desktop", ["-m", "fedmed_desktop", "--demo"]),
     "lab": ("lab", ["-m", "fedmed_desktop", "--lab"]),
     "test": ("dev", ["-m", "pytest"]),
+    "bench": ("dev", [str(ROOT / "packaging" / "benchmarks" / "run.py")]),
     "coordinator": ("base", ["-m", "fedmed_desktop", "--coordinator"]),
 }
 LAYERS = ["build", "base", "site", "desktop", "lab", "dev"]  # of pin files, each on top of the one before

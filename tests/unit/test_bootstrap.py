@@ -172,6 +172,14 @@ def test_that_a_coordinator_needs_no_torch(run: Run, tmp_path: Path) -> None:
     assert asked and not any("torch" in word for call in asked for word in call)
 
 
+def test_that_benchmarks_run_with_all_that_tests_need(run: Run, checkout: Path, tmp_path: Path) -> None:
+    suite = checkout / "packaging" / "benchmarks" / "run.py"
+    suite.parent.mkdir()
+    suite.write_text('import sys\nprint("measured", sys.argv[1:])\n', "utf-8")
+    assert run("bench", "startup", "--runs", "1").stdout.endswith("measured ['startup', '--runs', '1']\n")
+    assert calls(tmp_path)[1][-1].endswith("dev.txt")
+
+
 def test_that_the_second_time_is_silent(run: Run, tmp_path: Path) -> None:
     assert "bootstrap: installing" in run("test").stdout
     assert calls(tmp_path)
