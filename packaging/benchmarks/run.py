@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The performance suite: each benchmark beside a named peer or a physical limit, in the same run.
 
-    python3 packaging/bootstrap.py bench                     # all of them; the results go to packaging/benchmarks/results
+    python3 packaging/bootstrap.py bench                     # all; results go to packaging/benchmarks/results
     python3 packaging/bootstrap.py bench training_step       # one, with its usual options
     python3 packaging/bootstrap.py bench training_step --shape 100M --runs 1     # or with yours; --help tells them
 
