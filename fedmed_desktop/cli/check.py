@@ -6,14 +6,17 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from ..errors import UserFacingError
 from ..site.findings import Finding, Level
 from ..site.invited import read_given
-from ..site.preflight import Asked, Gpu, findings
+from ..site.preflight import Asked, Gpu, Takes, findings
 from ..site.proxy import check_setting
 from ..site.reach import Target
 from ..wording.findings import finding_line, subject
+from .numbers import positive
 from .proxy import add_proxy
 
 _MARKS: dict[Level, str] = {"ok": "ok", "warning": "look", "wrong": "WRONG"}
@@ -25,7 +28,9 @@ def run(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if not any((options.invitation, options.join, options.model, options.data_dir)):
         parser.error("say what to look at: --invitation or --join, --model, --data-dir")
-    asked = Asked(_target(options), options.model, options.data_dir, _gpu() if options.model else None)
+    asked = Asked(_target(options), options.model, options.data_dir)
+    if options.model and importlib.util.find_spec("torch") is not None:
+        asked = replace(asked, gpu=_gpu(), takes=_takes(options))
     found = findings(asked)
     if options.json:
         print(json.dumps([_plain(finding) for finding in found], indent=2, ensure_ascii=False))
@@ -45,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--invitation", metavar="LINE_OR_FILE", help="the invitation, or the file that it is in")
     where.add_argument("--join", metavar="URL", help="the coordinator's address, such as ws://127.0.0.1:8765")
     parser.add_argument("--model", type=Path, metavar="PATH", help="the federation's base model")
+    parser.add_argument("--nf4", action="store_true", help="the model held in 4 bits")
+    parser.add_argument("--batch-size", type=positive, default=4, metavar="N", help="of the federation (4)")
+    parser.add_argument("--max-tokens", type=positive, default=800, metavar="N", help="of an example (800)")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where this site will keep its state")
     add_proxy(parser)
     parser.add_argument("--json", action="store_true", help="as JSON")
@@ -60,13 +68,25 @@ def _target(options: argparse.Namespace) -> Target | None:
 
 
 def _gpu() -> Gpu | None:
-    """Asks torch, which takes seconds to load; None where it, or a GPU, is not there."""
-    if importlib.util.find_spec("torch") is None:
-        return None
+    """Asks torch, which takes seconds to load; None where a GPU is not there."""
     from ..training.device import gpu_memory
 
     found = gpu_memory()
     return Gpu(*found) if found else None
+
+
+def _takes(options: argparse.Namespace) -> Takes | None:
+    """Counts what training takes; None where the model cannot be adapted, of which another finding tells."""
+    from ..training.device import choose_device
+    from ..training.needs import takes
+
+    try:
+        device = choose_device("nf4" if options.nf4 else None)
+        return Takes(*takes(options.model, device, options.batch_size, options.max_tokens, Asked().rank))
+    except UserFacingError as error:
+        if error.code == "training.no_bitsandbytes":
+            raise
+        return None
 
 
 def _plain(finding: Finding) -> dict[str, object]:

@@ -47,6 +47,14 @@ class Gpu:
 
 
 @dataclass(frozen=True)
+class Takes:
+    """Bytes that training takes: for a whole batch, and at least, a note at a time with layers computed anew."""
+
+    batch: int
+    least: int
+
+
+@dataclass(frozen=True)
 class Asked:
     """Things to look at; None: not known yet, and left out. `rank`: of the federation, where it is known."""
 
@@ -54,6 +62,7 @@ class Asked:
     model: Path | None = None
     data_dir: Path | None = None
     gpu: Gpu | None = None
+    takes: Takes | None = None
     rank: int = LoraSettings().rank
 
     def on(self, gpu: Gpu | None) -> Asked:
@@ -116,7 +125,7 @@ def _computer(asked: Asked, model: _Model | None) -> list[Finding]:
     if asked.data_dir is not None:
         found.append(_disk(asked.data_dir, model))
     if model is not None:
-        found.append(_memory(asked.gpu, model))
+        found.append(_memory(asked.gpu, asked.takes or _guessed(asked.gpu, model)))
     if asked.data_dir is not None:
         found.append(_key(asked.data_dir))
     return found
@@ -137,22 +146,27 @@ def _disk(data_dir: Path, model: _Model | None) -> Finding:
     return Finding("disk", "ok", "check.disk", params)
 
 
-def _memory(gpu: Gpu | None, model: _Model) -> Finding:
+def _guessed(gpu: Gpu | None, model: _Model) -> Takes:
+    """From the number of weights alone, where torch is not there to count."""
+    weights = model.weights * (_BYTES_ON_GPU if gpu else _BYTES_ON_CPU)
+    return Takes(round(weights * _SPARE + _PROGRAM_BYTES), weights)
+
+
+def _memory(gpu: Gpu | None, takes: Takes) -> Finding:
     """Whether training fits into the GPU that it would use, or into the computer's memory."""
     import psutil  # only where somebody looks
 
     memory = psutil.virtual_memory()
     total, free = (gpu.total, gpu.free) if gpu else (memory.total, memory.available)
     fits, too_small, small, taken = _ON_GPU if gpu else _ON_CPU
-    weights = model.weights * (_BYTES_ON_GPU if gpu else _BYTES_ON_CPU)
-    needed = weights * _SPARE + _PROGRAM_BYTES
-    params = {"needed": gigabytes(needed), "total": gigabytes(total), "free": gigabytes(free)}
+    params = {"needed": gigabytes(takes.batch), "total": gigabytes(total), "free": gigabytes(free)}
     params |= {"gpu": gpu.name} if gpu else {}
-    if total < weights:
+    params |= {"least": gigabytes(takes.least)}
+    if total < takes.least:
         return Finding("memory", "wrong", too_small, params)
-    if total < needed:
+    if total < takes.batch:
         return Finding("memory", "warning", small, params)
-    if free < needed:
+    if free < takes.batch:
         return Finding("memory", "warning", taken, params)
     return Finding("memory", "ok", fits, params)
 

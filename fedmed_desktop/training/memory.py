@@ -49,8 +49,8 @@ class TrainingMemory:
         torch.cuda.empty_cache()
 
 
-def recompute(model: nn.Module) -> bool:
-    """Makes the layers keep their inputs alone for the backward pass; False if the model's layers cannot.
+def recompute(model: nn.Module) -> int:
+    """Makes the layers keep their inputs alone for the backward pass; their number, 0 if the model's layers cannot.
 
     The library's switch wants a model in training mode, which would also switch dropout on; here the layers alone are,
     not what is in them.
@@ -60,7 +60,7 @@ def recompute(model: nn.Module) -> bool:
         layer.gradient_checkpointing = True
         layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
         layer.training = True
-    return bool(layers)
+    return len(layers)
 
 
 def in_parts(device: str, items: list[Item], run: Callable[[list[Item]], Found]) -> Iterator[Found]:

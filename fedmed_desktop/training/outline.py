@@ -26,7 +26,7 @@ def adaptable_linears(folder: Path) -> dict[str, tuple[int, int]]:
     Raises UserFacingError where the model cannot be adapted, naming why.
     """
     listed = decoder_linears(folder)
-    model = _outline(folder)
+    model = outline(folder)
     check_state(folder, model)
     modules = dict(model.named_modules())
     if has_other_senses(read_config(folder)):
@@ -36,7 +36,8 @@ def adaptable_linears(folder: Path) -> dict[str, tuple[int, int]]:
     return dict(sorted(listed.items()))
 
 
-def _outline(folder: Path) -> Any:
+def outline(folder: Path) -> Any:
+    """The whole model on the meta device. Raises UserFacingError where the library does not know it."""
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **ONLY_FILES)
         with torch.device("meta"):

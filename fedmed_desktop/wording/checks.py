@@ -22,11 +22,11 @@ SENTENCES: Final = {
     "the federation begins.",
     "check.encrypted": "The connection is encrypted with {version}.",
     "check.gpu": "{gpu} has {total} of memory, {free} of it free; training this model takes about {needed}.",
-    "check.gpu_small": "Training this model takes about {needed} and {gpu} has {total}: it may not fit. Hold the model "
-    "in 4 bits (--nf4), or ask the host for a smaller model.",
+    "check.gpu_small": "Training this model takes about {needed} for a whole batch, and {gpu} has {total}. With less "
+    "at once it takes {least} or more, and longer. Hold the model in 4 bits (--nf4) to be quicker.",
     "check.gpu_taken": "Training this model takes about {needed}, but only {free} of {gpu}'s {total} are free. Close "
     "what else uses it before the federation begins.",
-    "check.gpu_too_small": "This model does not fit into {gpu}: it takes about {needed}, and there are {total}. Hold "
+    "check.gpu_too_small": "This model does not fit into {gpu}: it takes {least} at least, and there are {total}. Hold "
     "it in 4 bits (--nf4), use a computer with a larger GPU, or ask the host for a smaller model.",
     "check.identity": "It is the coordinator of the invitation (fingerprint {fingerprint}).",
     "check.identity_here": "The coordinator on this computer has the fingerprint {fingerprint}.",
@@ -34,12 +34,12 @@ SENTENCES: Final = {
     "invitation can tell: ask the host for one.",
     "check.line": "A connection to {address} can be made, in {milliseconds} ms.",
     "check.memory": "This computer has {total} of memory, {free} of it free; training this model takes about {needed}.",
-    "check.memory_small": "Training this model takes about {needed}, and this computer has {total} of memory: it may "
-    "not fit. Hold the model in 4 bits (--nf4), or use a computer with more memory.",
+    "check.memory_small": "Training this model takes about {needed}, and this computer has {total} of memory; {least} "
+    "are the least. It may not fit. Hold the model in 4 bits (--nf4), or use a computer with more memory.",
     "check.memory_taken": "Training this model takes about {needed}, but only {free} of this computer's {total} are "
     "free. Close other programs before the federation begins.",
-    "check.memory_too_small": "This model does not fit into this computer's memory: it takes about {needed}, and there "
-    "are {total}. Use a computer with more memory, or ask the host for a smaller model.",
+    "check.memory_too_small": "This model does not fit into this computer's memory: it takes {least} at least, and "
+    "there are {total}. Use a computer with more memory, or ask the host for a smaller model.",
     "check.name": "The name {host} is known: {found}.",
     "check.no_key": "This site has no secret key yet. It is made when the site joins first.",
     "check.no_line": "No connection to {address} can be made. A firewall between the two may block it: ask the people "

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 import transformers
+from transformers.initialization import no_init_weights
 
 from fedmed_desktop.clinical import apply_types, read_notes_folder, read_types_map
 from fedmed_desktop.clinical.tasks import Entities
@@ -50,7 +51,7 @@ def base_of(shape: str, device: Device, threads: int = 1) -> BaseModel:
     torch.set_num_threads(threads)
     config = transformers.LlamaConfig(max_position_embeddings=4096, **LLAMA[shape])
     torch.manual_seed(0)
-    with torch.device(device.torch), transformers.modeling_utils.no_init_weights():
+    with torch.device(device.torch), no_init_weights():
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=device.dtype)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.02)

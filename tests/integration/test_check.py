@@ -23,7 +23,7 @@ from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.protocol.invitation import Invitation
 from fedmed_desktop.site import reach, tls
 from fedmed_desktop.site.findings import Finding
-from fedmed_desktop.site.preflight import Asked, Gpu, look
+from fedmed_desktop.site.preflight import Asked, Gpu, Takes, look
 from fedmed_desktop.site.reach import Target
 from fedmed_desktop.storage.secrets import load_key
 from fedmed_desktop.wording.findings import finding_line, subject
@@ -284,6 +284,15 @@ async def test_a_gpu_that_is_too_small_for_the_base_model_is_told(
 ) -> None:
     found = await _found(Asked(model=tiny_model, gpu=Gpu("Card", int(total), int(free))))
     assert found["memory"].code == code and "Card" in finding_line(found["memory"])
+
+
+async def test_what_training_takes_is_told_as_it_was_counted(tiny_model: Path) -> None:
+    card = Gpu("Card", 12 * 10**9, 12 * 10**9)
+    counted = {least: Asked(model=tiny_model, gpu=card, takes=Takes(30 * 10**9, least * 10**9)) for least in (8, 13)}
+    found = {least: (await _found(asked))["memory"] for least, asked in counted.items()}
+    assert found[8].code == "check.gpu_small" and "30.0 GB for a whole batch" in finding_line(found[8])
+    assert "it takes 8.0 GB or more, and longer" in finding_line(found[8])
+    assert found[13].code == "check.gpu_too_small" and "13.0 GB at least" in finding_line(found[13])
 
 
 async def test_a_folder_that_is_no_model_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory that training will take on a base model, before anything of it is loaded.
+
+The model is built without numbers and run once in torch's fake mode, which takes seconds at any size: what autograd
+keeps for the backward pass is then counted rather than guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from peft import LoraConfig
+from peft.tuners.lora import LoraModel
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from .device import Device, Quantization
+from .label_loss import PART_BYTES
+from .loop import CPU_MICRO_TOKENS
+from .memory import recompute
+from .outline import adaptable_linears, outline
+
+# A weight of NF4: half a byte, its block's scale in 8 bits for 64 weights, and that of 256 scales (QLoRA, section 3).
+_NF4_BYTES: Final = 0.5 + 1 / 64 + 4 / (64 * 256)
+# Of a factor's number: itself, its gradient, and AdamW's two moments, all float32.
+_FACTOR_BYTES: Final = 16
+# Logits of a label in float32, their log-softmax, and its gradient.
+_LOGITS: Final = 3 * 4
+_GAPS: Final = 1.1
+_BESIDE: Final = {"cpu": 10**9, "cuda": 6 * 10**8}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes, on the device that trains. `kept`: of a micro-batch, for its backward pass; `passing`: the most beside."""
+
+    weights: int
+    factors: int
+    kept: int
+    passing: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.factors + self.kept + self.passing
+
+
+@dataclass(frozen=True)
+class Load:
+    """A micro-batch of `rows` examples of `tokens` each, all of them labels at worst. `anew`: see memory.recompute."""
+
+    rows: int
+    tokens: int
+    rank: int
+    anew: bool = False
+
+
+def needs(folder: Path, load: Load, dtype: torch.dtype, quantization: Quantization = "none") -> Needs:
+    """Memory of one training step. Raises UserFacingError where the model cannot be adapted or read.
+
+    Not counted: what the driver and the program take, and gaps between blocks of memory.
+    """
+    linears = adaptable_linears(folder)
+    model = outline(folder).to(dtype)
+    model.eval().requires_grad_(False)
+    vocabulary = model.get_output_embeddings().weight.shape[0]
+    weights = sum(_bytes(name, weight, linears, quantization) for name, weight in model.named_parameters())
+    config = LoraConfig(r=load.rank, lora_alpha=load.rank, target_modules=list(linears), init_lora_weights=False)
+    LoraModel(model, config, "default")
+    factors = _FACTOR_BYTES * sum(p.numel() for p in model.parameters() if p.requires_grad)
+    kept = _kept(model, load, dtype)
+    passing = min(_LOGITS * load.rows * load.tokens * vocabulary, 3 * PART_BYTES)
+    if load.anew and (layers := recompute(model)):
+        # When the logits are gone, one layer at a time has all of it again.
+        kept, passing = _kept(model, load, dtype), max(passing, kept // layers)
+    return Needs(round(weights), factors, kept, passing)
+
+
+def takes(folder: Path, device: Device, batch: int, tokens: int, rank: int) -> tuple[int, int]:
+    """Bytes that training takes on the device: with what it would compute at once, and at least.
+
+    Beside what is counted stands what the program or the GPU's driver takes, and a tenth for gaps (both inferred).
+    """
+    rows = max(1, CPU_MICRO_TOKENS // tokens) if device.name == "cpu" else batch
+    loads = Load(min(rows, batch), tokens, rank), Load(1, tokens, rank, anew=True)
+    usual, least = (needs(folder, load, device.dtype, device.quantization).total for load in loads)
+    return round(usual * _GAPS) + _BESIDE[device.name], round(least * _GAPS) + _BESIDE[device.name]
+
+
+def _bytes(name: str, weight: Tensor, adapted: Collection[str], quantization: Quantization) -> float:
+    """bitsandbytes quantises linear layers but the head; of the others few have many weights."""
+    if quantization == "nf4" and name.removesuffix(".weight") in adapted:
+        return _NF4_BYTES * weight.numel()
+    return weight.numel() * weight.element_size()
+
+
+def _kept(model: nn.Module, load: Load, dtype: torch.dtype) -> int:
+    """Bytes that autograd keeps of one pass through the decoder, weights left out."""
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage()._cdata] = tensor  # held, so that no other gets its place
+        return tensor
+
+    half = dtype != torch.float32
+    with FakeTensorMode():
+        _fake(model)
+        tokens = torch.zeros((load.rows, load.tokens), dtype=torch.long)
+        with (
+            torch.autocast("cpu", dtype) if half else nullcontext(),
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        ):
+            model.base_model(input_ids=tokens, use_cache=False)  # type: ignore[operator]
+        weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+        return sum(one.untyped_storage().nbytes() for place, one in kept.items() if place not in weights)
+
+
+def _fake(model: nn.Module) -> None:
+    """Puts tensors without numbers in place of those of the meta device, on which attention keeps other things."""
+    made: dict[int, nn.Parameter] = {}
+    for module in model.modules():
+        for name, old in module._parameters.items():
+            if old is not None:
+                dtype = torch.float32 if old.requires_grad else old.dtype
+                new = made.setdefault(id(old), nn.Parameter(torch.empty(old.shape, dtype=dtype), old.requires_grad))
+                made[id(new)] = new
+                module._parameters[name] = new
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype)
