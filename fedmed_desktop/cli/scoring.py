@@ -7,11 +7,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..clinical import Note, Unread, apply_types, read_notes, read_relations_map, read_types_map
-from ..clinical.reader import split_path
 from ..errors import UserFacingError
 
+# The readers of notes are loaded by who reads some: a coordinator seldom does, and is small without them.
 if TYPE_CHECKING:
+    from ..clinical import Note
     from ..federation import FederationSpec, Scorer
 
 # How many notes Fed-MedLoRA+ weighs by (arXiv 2601.22124).
@@ -25,6 +25,8 @@ def typed(
 
     `path`: a file of notes, or a folder with validation notes; `types.toml` beside them maps their types and relations.
     """
+    from ..clinical import Unread, apply_types, read_notes, read_relations_map, read_types_map
+
     file = _file(path)
     unread = Unread()
     notes = read_notes(file, unread)[:most]
@@ -40,10 +42,14 @@ def typed(
 
 def plain(path: Path, most: int) -> list[Note]:
     """The first `most` notes as texts, for federations that learn from the text itself."""
+    from ..clinical import read_notes
+
     return read_notes(_file(path))[:most]
 
 
 def _file(path: Path) -> Path:
+    from ..clinical.reader import split_path
+
     if not path.is_dir():
         return path
     return split_path(path, "validation") or path / "validation.jsonl"

@@ -63,3 +63,12 @@ def test_that_the_window_comes_up_without_what_only_one_of_its_actions_needs() -
     script = f"import sys, fedmed_desktop.desktop.app; print([name for name in {names} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_that_a_coordinator_comes_up_without_readers_of_notes() -> None:
+    script = (
+        "import sys, fedmed_desktop.cli.coordinator, fedmed_desktop.coordinator.host; "
+        "print([name for name in sys.modules if name.startswith('fedmed_desktop.clinical')])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "[]\n"
