@@ -123,6 +123,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n modifier(s): {list}</source>
+        <translation>
+            <numerusform>%n modifier: {list}</numerusform>
+            <numerusform>%n modifiers: {list}</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n note(s)</source>
         <translation>
             <numerusform>%n note</numerusform>

@@ -16,6 +16,7 @@ from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import Answered, ReadingShown, Side
 from fedmed_desktop.scores import TASKS, TaskName
+from tests.ui.scenes import settle
 
 Act = Callable[[Window, Desk], QDialog | None]
 Known = tuple[Callable[[Path], Desk], Act | None]
@@ -53,6 +54,19 @@ def _answers(*told: Answered) -> Act:
     return act
 
 
+def _chooses_a_row(window: Window, desk: Desk) -> QDialog | None:
+    """The second modifier is chosen in the table, and its line stands out in the text above."""
+    _answers(*_MODIFIERS)(window, desk)
+    window.trial.show_desk(desk)
+    settle(window)
+    right = window.trial.sides["right"]
+    right.answer.links.setFocus()
+    right.answer.links.selectRow(1)
+    settle(window)
+    window.trial.ensureWidgetVisible(right.answer.links)
+    return None
+
+
 def _asks_nothing(window: Window, desk: Desk) -> QDialog | None:
     """Another task is chosen, and asked without a question."""
     del desk
@@ -69,7 +83,13 @@ SUMMARIES = (
 LINKS = (
     Link(span("lithium", "drug"), span("for many years", "duration")),
     Link(span("tremor", "problem"), span("two weeks after", "temporal")),
+    Link(span("ataxia", "problem"), span("two weeks after", "temporal")),
+    Link(span("Lithium toxicity", "problem"), span("confirmed", "uncertain")),
     Link(span("tremor remained", "problem"), span("mild", "severity")),
+)
+_MODIFIERS = (
+    Answered("relations", Prediction(links=LINKS[:1])),
+    Answered("relations", Prediction(links=LINKS)),
 )
 RANKED = (("T56.891A", 1.9), ("G25.1", 1.2), ("F31.9", 0.6), ("R41.0", -0.4), ("I10", -1.1))
 NAMES = (
@@ -93,10 +113,8 @@ def of_other_tasks(joined: Callable[[Path], Desk]) -> dict[str, Known]:
 
     other = Prediction(codes=(("G25.1", 1.5), ("T56.891A", 1.3), *RANKED[2:]), chosen=1)
     return {
-        "modifiers": (
-            idle,
-            _answers(Answered("relations", Prediction()), Answered("relations", Prediction(links=LINKS))),
-        ),
+        "modifiers": (idle, _answers(*_MODIFIERS)),
+        "modifiers-chosen": (idle, _chooses_a_row),
         "codes": (
             idle,
             _answers(

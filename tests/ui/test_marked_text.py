@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.clinical import Span
+from fedmed_desktop.clinical.tasks import Link
 from fedmed_desktop.desktop.look.entities import colors, count_types
 from fedmed_desktop.desktop.look.theme import Appearance, load_theme
 from fedmed_desktop.desktop.widgets.entity_legend import EntityLegend
@@ -166,3 +167,42 @@ def test_that_the_legend_breaks_into_lines_where_it_is_narrow(qtbot: QtBot) -> N
     legend.resize(150, legend.heightForWidth(150))
     legend.show()
     assert max(button.geometry().right() for button in legend._buttons.values()) <= 150
+
+
+LINKED = "Gave warfarin daily and 💊 aspirin."
+DAILY = Link(Span(5, 13, "drug"), Span(14, 19, "frequency"))
+ENDS = (*DAILY, Span(26, 33, "drug"))
+
+
+def of_color(widget: MarkedText, type_name: str, height: int) -> int:
+    """Pixels above `height` in the colour of a type, as they are on the screen."""
+    color = load_theme("light").tokens[widget.type_colors[type_name]].lower()
+    image = widget.viewport().grab().toImage()
+    return sum(image.pixelColor(x, y).name() == color for x in range(image.width()) for y in range(height))
+
+
+def test_that_a_line_leads_from_a_modifier_to_its_mention(qtbot: QtBot, qapp: QApplication) -> None:
+    look = Appearance(qapp, "light")
+    widget = shown(qtbot, LINKED, ENDS)
+    widget.show_links([DAILY])
+    above = int(widget.cursorRect(QTextCursor(widget.document())).top()) - 1
+    assert above > 8 and of_color(widget, "frequency", above) > 10
+    widget.set_hidden(["frequency"])
+    assert of_color(widget, "frequency", above) == 0
+    widget.set_hidden([])
+    widget.show_links([])
+    assert widget.cursorRect(QTextCursor(widget.document())).top() < 8
+    look.deleteLater()
+
+
+def test_that_lines_change_no_word_and_follow_the_width(qtbot: QtBot) -> None:
+    widget = shown(qtbot, LINKED, ENDS, grows=True)
+    before = widget.toPlainText()
+    late = Link(ENDS[2], Span(14, 19, "frequency"))
+    widget.show_links([DAILY, late])
+    assert widget.toPlainText() == before
+    assert select(widget, 0, widget.document().characterCount() - 1) == LINKED
+    widget.resize(90, 400)
+    assert widget._lines.drawn == [DAILY, late] and widget._lines._routes.edges > 0
+    widget.resize(900, 400)
+    assert widget._lines._routes.edges == 0

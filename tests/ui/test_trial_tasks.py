@@ -68,7 +68,44 @@ def test_that_a_question_is_asked_with_its_answers(page: TrialPage) -> None:
 def test_that_a_modifier_is_told_with_its_mention() -> None:
     drug, dose = Span(6, 13, "drug"), Span(14, 20, "dosage")
     view = answer_view(Answered("relations", Prediction(links=(Link(drug, dose),))), TEXT)
-    assert view.lines == ("100 mg → aspirin (dosage)",) and view.sentence == "1 modifier linked."
+    assert [row.texts for row in view.links] == [("aspirin (drug)", "dosage", "100 mg")]
+    assert view.sentence == "1 modifier linked."
+
+
+def test_that_nothing_to_modify_is_another_answer_than_no_modifier() -> None:
+    nothing = Answered("relations", Prediction())
+    assert answer_view(nothing, TEXT, found=2).sentence == "No modifiers found."
+    assert "none was found" in answer_view(nothing, TEXT, found=0).sentence
+
+
+def test_that_links_are_drawn_listed_and_told(page: TrialPage) -> None:
+    ask(page, "relations")
+    drug, dose, daily = Span(6, 13, "drug"), Span(14, 20, "dosage"), Span(21, 26, "frequency")
+    links = (Link(drug, dose), Link(drug, daily))
+    reading = Reading(len(TEXT), (drug, dose, daily), len(TEXT), state="finished")
+    desk = Desk()
+    desk.fold([ReadingShown("left", "done", reading, answered=Answered("relations", Prediction(links=links)))])
+    page.show_desk(desk)
+    left = page.sides["left"]
+    assert left.sentence.text() == "1 entity found." and left.answer.links.isVisible()
+    assert left.text._lines.drawn == list(links)
+    said = left.text.accessibleDescription()
+    assert said.endswith("2 modifiers: 100 mg, dosage of aspirin; daily, frequency of aspirin")
+    left.answer.links.setFocus()
+    left.answer.links.selectRow(1)
+    page.show_desk(desk)
+    assert left.text._lines._chosen == links[1]
+    page.legend.button("dosage").click()
+    assert left.text._lines.drawn == [links[1]]
+    assert left.text.accessibleDescription().endswith("1 modifier: daily, frequency of aspirin")
+
+
+def test_that_a_link_which_the_other_side_lacks_is_marked() -> None:
+    drug, dose, daily = Span(6, 13, "drug"), Span(14, 20, "dosage"), Span(21, 26, "frequency")
+    here = Answered("relations", Prediction(links=(Link(drug, dose), Link(drug, daily))))
+    there = Answered("relations", Prediction(links=(Link(drug, dose),)))
+    kinds = [row.texts[1] for row in answer_view(here, TEXT, (), there).links]
+    assert kinds == ["dosage", "frequency\N{NO-BREAK SPACE}+"]
 
 
 def test_that_codes_are_ranked_and_the_chosen_ones_marked() -> None:

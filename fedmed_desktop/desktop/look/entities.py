@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...clinical import Span
+from ...clinical.tasks import Link
 from ...wording import tr
 from .tokens import ENTITIES
 
@@ -61,12 +62,30 @@ def count_types(spans: Iterable[Span]) -> dict[str, int]:
     return dict(sorted(Counter(span.type for span in spans).items()))
 
 
+def words(text: str, span: Span) -> str:
+    """The words of a span on one line."""
+    return " ".join(text[span.start : span.end].split())
+
+
+def links_in_words(text: str, links: Sequence[Link]) -> str:
+    """For those who do not see the lines: "2 modifiers: 100 mg, dosage of aspirin; mild, severity of tremor"."""
+    each = tr("{modifier}, {kind} of {mention}")
+    told = [
+        each.format(modifier=words(text, link.tail), kind=link.tail.type, mention=words(text, link.head))
+        for link in links[:_MOST_TOLD]
+    ]
+    listed = "; ".join(told)
+    if len(links) > _MOST_TOLD:
+        listed = tr("{list}; and {count} more").format(list=listed, count=len(links) - _MOST_TOLD)
+    return tr("%n modifier(s): {list}", "", len(links)).format(list=listed) if links else ""
+
+
 def in_words(text: str, spans: Sequence[Span]) -> str:
     """For those who do not see the colours: "2 entities: warfarin, drug; melena, problem"."""
     shown = _apart(text, spans, ())
     if not shown:
         return tr("no entities")
-    listed = "; ".join(f"{' '.join(text[s.start : s.end].split())}, {s.type}" for s in shown[:_MOST_TOLD])
+    listed = "; ".join(f"{words(text, s)}, {s.type}" for s in shown[:_MOST_TOLD])
     if len(shown) > _MOST_TOLD:
         listed = tr("{list}; and {count} more").format(list=listed, count=len(shown) - _MOST_TOLD)
     return tr("%n entities: {list}", "", len(shown)).format(list=listed)

@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QItemSelection, Qt, Signal, Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from ..widgets import Caption, Label, Sentence, Spaced
 from ..widgets.bars import Bars, BarValue
-from ..widgets.layout import fit_rows
-from .answers import AnswerView
+from ..widgets.table import Table, TextTable
+from .answers import AnswerView, LinkRow
 
 NAME_TENTHS = 7
 
 
 class AnswerPanel(Spaced):
-    """Hidden while there is no answer."""
+    """Hidden while there is no answer. `link_chosen`: the row of a modifier has been chosen, or none (None)."""
+
+    link_chosen = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -24,16 +26,17 @@ class AnswerPanel(Spaced):
         self.sentence = Sentence(tone="ink")
         self.bars = Bars(NAME_TENTHS)
         self.about = Caption(wrap=True)
-        self.lines: list[Label] = []
-        self._column = QVBoxLayout()
-        self._column.setSpacing(4)
+        self.links = Table(self.tr("Modifiers and the entities that they belong to"))
+        self.links.setModel(TextTable(self.links))
+        self.links.selectionModel().selectionChanged.connect(self._chosen)
+        self._rows: tuple[LinkRow, ...] = ()
         self.text = Label(wrap=True)
         self.text.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
-        for part in (self.sentence, self.bars, self.about, self.text):
+        for part in (self.sentence, self.bars, self.about, self.links, self.text):
             column.addWidget(part)
-        column.addLayout(self._column)
+        self.links.hide()
         self.show_answer(None)
 
     def show_answer(self, view: AnswerView | None) -> None:
@@ -46,6 +49,20 @@ class AnswerPanel(Spaced):
         self.about.setVisible(bool(shown.about))
         self.text.setText(shown.text)
         self.text.setVisible(bool(shown.text))
-        fit_rows(self.lines, len(shown.lines), self._column, lambda: Label(wrap=True))
-        for label, line in zip(self.lines, shown.lines, strict=True):
-            label.setText(line)
+        self._show_links(shown.links)
+
+    def _show_links(self, rows: tuple[LinkRow, ...]) -> None:
+        if rows == self._rows:
+            return
+        self._rows = rows
+        model = self.links.model()
+        assert isinstance(model, TextTable)
+        headings = self.tr("Entity"), self.tr("Kind"), self.tr("Modifier")
+        model.show_texts(headings, [row.texts for row in rows])
+        self.links.setVisible(bool(rows))
+        self.link_chosen.emit(None)
+
+    @Slot(QItemSelection, QItemSelection)
+    def _chosen(self, now: QItemSelection, _before: QItemSelection) -> None:
+        at = now.indexes()[0].row() if not now.isEmpty() else -1
+        self.link_chosen.emit(self._rows[at].link if 0 <= at < len(self._rows) else None)

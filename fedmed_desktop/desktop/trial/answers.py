@@ -7,9 +7,11 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from ...clinical import Span
+from ...clinical.tasks import Link
 from ...wording import tr
+from ..look.entities import words
 from ..work.news import Answered
+from .unmatched import marked_type
 
 MOST_CODES: Final = 10
 
@@ -25,20 +27,42 @@ class AnswerBar:
 
 
 @dataclass(frozen=True)
+class LinkRow:
+    """A modifier as a row of the table; `only_here`: the other side has not linked these two."""
+
+    link: Link
+    mention: str
+    kind: str
+    modifier: str
+    only_here: bool = False
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        return self.mention, marked_type(self.kind, "only" if self.only_here else None), self.modifier
+
+
+@dataclass(frozen=True)
 class AnswerView:
     """Empty parts are not shown. `about` says what the bars mean."""
 
     sentence: str
     bars: tuple[AnswerBar, ...] = ()
     about: str = ""
-    lines: tuple[str, ...] = ()
+    links: tuple[LinkRow, ...] = ()
     text: str = ""
 
 
-def answer_view(answered: Answered, note: str, options: tuple[str, ...] = ()) -> AnswerView:
+def answer_view(
+    answered: Answered,
+    note: str,
+    options: tuple[str, ...] = (),
+    other: Answered | None = None,
+    found: int | None = None,
+) -> AnswerView:
+    """`other`: the other side's answer, to tell what it lacks; `found`: entities of which modifiers were asked."""
     match answered.task:
         case "relations":
-            return _modifiers(answered, note)
+            return _modifiers(answered, note, other, found)
         case "codes":
             return _codes(answered)
         case "questions":
@@ -48,14 +72,17 @@ def answer_view(answered: Answered, note: str, options: tuple[str, ...] = ()) ->
             return AnswerView(tr("A summary in the model's words.") if text else tr("No summary."), text=text)
 
 
-def _modifiers(answered: Answered, note: str) -> AnswerView:
+def _modifiers(answered: Answered, note: str, other: Answered | None, found: int | None) -> AnswerView:
     links = answered.prediction.links
-
-    def words(span: Span) -> str:
-        return " ".join(note[span.start : span.end].split())
-
-    lines = tuple(f"{words(link.tail)} → {words(link.head)} ({link.tail.type})" for link in links)
-    return AnswerView(tr("%n modifier(s) linked.", "", len(links)) if links else tr("No modifiers found."), lines=lines)
+    if not links and found == 0:
+        return AnswerView(tr("No modifiers: they are looked for around entities, and none was found."))
+    theirs = None if other is None else set(other.prediction.links)
+    rows = tuple(
+        LinkRow(link, f"{words(note, link.head)} ({link.head.type})", link.tail.type, words(note, link.tail),
+                theirs is not None and link not in theirs)
+        for link in links
+    )  # fmt: skip
+    return AnswerView(tr("%n modifier(s) linked.", "", len(links)) if links else tr("No modifiers found."), links=rows)
 
 
 def _codes(answered: Answered) -> AnswerView:

@@ -86,7 +86,7 @@ class TrialPage(PageBase):
         order += [self.note.editor, self.note.task.box, self.note.task.question, self.note.task.options]
         order += [self.note.types_line, self.note.edit]
         for side in self.sides.values():
-            order += [side.box, side.text, side.choose]
+            order += [side.box, side.text, side.answer.links, side.answer.text, side.choose]
         for first, then in pairwise(order):
             self.setTabOrder(first, then)
 
@@ -311,7 +311,10 @@ class TrialPage(PageBase):
             card.show_unread(run.text)
         else:
             reading, answered = run.readings.get(side), run.answers.get(side)
-            answer = answer_view(answered, run.text, self._asking.options) if answered else None
+            other = run.answers.get(_other(side)) if self._compares() else None
+            answer = (
+                answer_view(answered, run.text, self._asking.options, other, run.mentions(side)) if answered else None
+            )
             card.show_run(run.text, shown(run, side), reading, self._lacked(side), answer, marks=self._asking.marks)
 
     def _no_adapter(self) -> str:
@@ -325,10 +328,16 @@ class TrialPage(PageBase):
 
     def _lacked(self, side: Side) -> dict[Span, Difference]:
         """Spans of this side that the other lacks, as far as both have come."""
-        run = self._run
-        other: Side = "left" if side == "right" else "right"
-        if run is None or any(run.keys.get(at) != self.sides[at].box.key() for at in SIDES):
-            return {}
-        if side not in run.readings or other not in run.readings:
+        run, other = self._run, _other(side)
+        if run is None or not self._compares() or side not in run.readings or other not in run.readings:
             return {}
         return differences(run.readings[side].spans, run.readings[other].spans, run.reached)
+
+    def _compares(self) -> bool:
+        """Both sides show what was read with what is chosen on them now."""
+        run = self._run
+        return run is not None and all(run.keys.get(at) == self.sides[at].box.key() for at in SIDES)
+
+
+def _other(side: Side) -> Side:
+    return "left" if side == "right" else "right"

@@ -82,6 +82,12 @@ class Run:
         """Nothing has begun yet."""
         return all(state in ("waiting", "next") for state in self.states.values())
 
+    def mentions(self, side: Side) -> int:
+        """Entities that a side has found: modifiers stand among its marks, but are none."""
+        answered, reading = self.answers.get(side), self.readings.get(side)
+        tails = {link.tail for link in answered.prediction.links} if answered else set()
+        return sum(span not in tails for span in reading.spans) if reading else 0
+
     @property
     def reached(self) -> int:
         """Characters that every side has dealt with; 0 where there is nothing to compare."""
@@ -116,10 +122,11 @@ def shown(run: Run, side: Side) -> Shown:
         case "reading":
             share = reading.characters / reading.length if reading and reading.length else None
             return Shown(_reading(reading), "try", "accent", _found(reading, state), share)
-        case "done" if run.task != "entities":
+        case "done" if run.task not in ("entities", "relations"):
             return Shown(tr("Done"), "check", "ok")
         case "done":
-            return Shown(tr("Done"), "check", "ok", together(_found(reading, state), _why_nothing(run, side, reading)))
+            said = _found(reading, state, run.mentions(side))
+            return Shown(tr("Done"), "check", "ok", together(said, _why_nothing(run, side, reading)))
         case "stopped":
             return Shown(tr("Stopped"), "stop", "warn", _found(reading, state) if reading else "")
         case "failed":
@@ -142,8 +149,10 @@ def _why_nothing(run: Run, side: Side, reading: Reading | None) -> str:
     return why if len(run.keys) > 1 else together(why, tr("Run the demonstration or choose an adapter."))
 
 
-def _found(reading: Reading | None, state: State) -> str:
-    count = len(reading.spans) if reading else 0
+def _found(reading: Reading | None, state: State, count: int | None = None) -> str:
+    """`count`: of the entities, where other marks stand among them."""
+    if count is None:
+        count = len(reading.spans) if reading else 0
     match state:
         case "reading":
             said = tr("%n entities found so far.", "", count) if count else tr("No entities found so far.")

@@ -9,8 +9,9 @@ from PySide6.QtCore import QMimeData, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from ...clinical import Reading, Span
+from ...clinical.tasks import Link
 from ...wording import later, tr
-from ..look.entities import in_words
+from ..look.entities import in_words, links_in_words
 from ..look.fields import Choice
 from ..widgets import Button, Caption, Card, Progress, Row, Sentence, StateLabel
 from ..widgets.field import ChoiceBox
@@ -32,11 +33,23 @@ class ComparedText(MarkedText):
         self._lacked: dict[Span, Difference] = {}
         self._off: frozenset[str] = frozenset()
         self._note = ""
+        self._links: tuple[Link, ...] = ()
 
     def show_found(self, text: str, spans: Sequence[Span], lacked: Mapping[Span, Difference]) -> None:
         self._note, self._found, self._lacked = text, tuple(spans), dict(lacked)
         self.show_text(text, [span._replace(type=marked_type(span.type, lacked.get(span))) for span in spans])
         self._describe()
+
+    def show_modifiers(self, links: Sequence[Link]) -> None:
+        """Lines from modifiers to their mentions."""
+        if self._links != tuple(links):
+            self._links = tuple(links)
+            self.show_links(self._links)
+        self._describe()
+
+    @Slot(object)
+    def choose_link(self, chosen: Link | None) -> None:
+        self.show_links(self._links, chosen)
 
     def color_types(self, tokens: Mapping[str, str]) -> None:
         """Type -> token of its colour; a difference does not change it."""
@@ -55,7 +68,9 @@ class ComparedText(MarkedText):
             difference = self._lacked.get(span)
             return span._replace(type=f"{span.type}, {tr(WORDS[difference])}") if difference else span
 
-        self.setAccessibleDescription(in_words(self._note, [words(s) for s in self._found if s.type not in self._off]))
+        found = in_words(self._note, [words(s) for s in self._found if s.type not in self._off])
+        links = [link for link in self._links if not {link.head.type, link.tail.type} & self._off]
+        self.setAccessibleDescription(". ".join(part for part in (found, links_in_words(self._note, links)) if part))
 
     def createMimeDataFromSelection(self) -> QMimeData:
         data = super().createMimeDataFromSelection()
@@ -80,6 +95,7 @@ class SideCard(Card):
         self.progress = Progress(self.tr("{side}: part of the note that is read").format(side=name))
         self.text = ComparedText(self.tr("{side}: what was found").format(side=name))
         self.answer = AnswerPanel()
+        self.answer.link_chosen.connect(self.text.choose_link)
         self.sentence = Sentence()
         self.choose = Button(self.tr("Choose adapter…"), "folder")
         self.choose.hide()
@@ -133,6 +149,7 @@ class SideCard(Card):
         self._show_state(None)
         self.answer.show_answer(None)
         self._show_text(text, (), {})
+        self.text.show_modifiers(())
         self._say(self.tr("Not read with this one yet."))
         _set(self.numbers, "")
 
@@ -150,6 +167,7 @@ class SideCard(Card):
         self._show_state(shown)
         self._show_text(text, reading.spans if reading else (), lacked)
         self.text.setVisible(marks)
+        self.text.show_modifiers([row.link for row in answer.links] if answer else ())
         self.answer.show_answer(answer)
         self._say(shown.text)
         self.sentence.set_tone("ink" if shown.tone == "bad" else "dim")

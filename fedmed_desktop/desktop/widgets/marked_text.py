@@ -13,6 +13,7 @@ from PySide6.QtGui import (
     QFont,
     QPainter,
     QPaintEvent,
+    QResizeEvent,
     QTextBlock,
     QTextBlockFormat,
     QTextCharFormat,
@@ -22,11 +23,15 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextEdit, QWidget
 
 from ...clinical import Span
+from ...clinical.tasks import Link
 from ..look import theme
 from ..look.entities import Piece, colors, in_words, pieces
+from ..look.links import Place
+from .link_lines import LinkLines
 
 LABEL_PX = 11
 LINE_PERCENT = 150  # room for the grounds of two lines, one above the other
+LANE_PERCENT, MOST_LANES = 25, 5  # room for each lane of links; where there are more, they lie closer
 _NO_BREAK = "\u00a0"
 
 
@@ -52,6 +57,8 @@ class MarkedText(QTextEdit):
         self._hidden: frozenset[str] = frozenset()
         self._colors: dict[str, str] = {}
         self._shown: list[_Shown] = []
+        self._lines = LinkLines()
+        self._spacing = LINE_PERCENT
         self._grows = grows
         self.setObjectName("marked")
         self.setAccessibleName(name)
@@ -78,6 +85,12 @@ class MarkedText(QTextEdit):
             self._text, self._spans = text, tuple(spans)
             self._colors = colors((span.type for span in spans), self._colors)
             self._lay_out()
+
+    def show_links(self, links: Sequence[Link], chosen: Link | None = None) -> None:
+        """Draws a line from each modifier to its mention, both of them marked; the chosen one stands out."""
+        if self._lines.show(links, chosen):
+            self._make_room()
+            self._route()
 
     def set_colors(self, known: Mapping[str, str]) -> None:
         """Type -> token, such as another text's `type_colors`."""
@@ -112,11 +125,12 @@ class MarkedText(QTextEdit):
         self._shown = self._shown[:same]
         if not same:
             spacing = QTextBlockFormat()
-            spacing.setLineHeight(LINE_PERCENT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+            spacing.setLineHeight(self._spacing, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
             cursor.setBlockFormat(spacing)
         for piece in wanted[same:]:
             self._insert(cursor, piece)
         cursor.endEditBlock()
+        self._route()
         hidden = [span for span in self._spans if span.type not in self._hidden]
         self.setAccessibleDescription(in_words(self._text, hidden))
         self.viewport().update()
@@ -152,6 +166,7 @@ class MarkedText(QTextEdit):
                 for place in self._places(shown.start, shown.end):
                     if place.intersects(seen):
                         self._paint_mark(painter, place, self._colors[shown.piece.type])
+        self._lines.paint(painter, self._colors)
         painter.end()
         super().paintEvent(event)
 
@@ -193,6 +208,55 @@ class MarkedText(QTextEdit):
             places.append(QRectF(corner + top, corner + QPointF(right + inside, bottom + 1.5 * pad)))
         return places
 
+    # -- lines of links --------------------------------------------------------------------------------------------
+
+    def _route(self) -> None:
+        """Places of the lines, and room for them between the lines of text. Where a line breaks depends on neither."""
+        lanes = self._lines.route(self._ends, self._hidden)
+        spacing = LINE_PERCENT + (LANE_PERCENT * min(lanes, MOST_LANES) if lanes else 0)
+        if spacing != self._spacing:
+            self._spacing = spacing
+            self._make_room()
+            self._space_lines()
+            self._lines.route(self._ends, self._hidden)
+        self.viewport().update()
+
+    def _make_room(self) -> None:
+        """Left of the text and above its first line: Qt puts a line's spacing below it."""
+        frame = self.document().rootFrame().frameFormat()
+        margin = self.document().documentMargin()
+        frame.setLeftMargin(margin + self._lines.edge)
+        frame.setTopMargin(margin + (self._room() if self._spacing > LINE_PERCENT else 0))
+        if frame != self.document().rootFrame().frameFormat():
+            self.document().rootFrame().setFrameFormat(frame)
+
+    def _room(self) -> float:
+        """Pixels between a line's words and those above it."""
+        return self.fontMetrics().height() * (self._spacing / 100 - 1)
+
+    def _space_lines(self) -> None:
+        cursor = QTextCursor(self.document())
+        cursor.select(QTextCursor.SelectionType.Document)
+        spacing = QTextBlockFormat()
+        spacing.setLineHeight(self._spacing, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+        cursor.mergeBlockFormat(spacing)
+
+    def _ends(self, span: Span) -> list[Place]:
+        """Where the span's words are: the whole of its mark, or the words alone where another mark lies over them."""
+        start = at = 0
+        for shown in self._shown:
+            if (at, at + len(shown.piece.text)) == (span.start, span.end):
+                start, end = shown.start, shown.label
+                break
+            if at <= span.start < at + len(shown.piece.text):
+                start = shown.start + _units(shown.piece.text[: span.start - at])
+                end = start + _units(self._text[span.start : span.end])
+                break
+            at += len(shown.piece.text)
+        else:
+            return []
+        return [Place(at.left(), at.right(), at.top(), at.top() - self._room()) for at in self._places(start, end)]
+
     # -- copying, size, look ---------------------------------------------------------------------------------------
 
     def createMimeDataFromSelection(self) -> QMimeData:
@@ -209,6 +273,10 @@ class MarkedText(QTextEdit):
         data = QMimeData()
         data.setText("".join(words))
         return data
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._route()
 
     @Slot()
     def _grow(self) -> None:
@@ -229,7 +297,13 @@ class MarkedText(QTextEdit):
         if event.type() in (QEvent.Type.StyleChange, QEvent.Type.FontChange) and hasattr(self, "_shown"):
             self.document().setDefaultFont(self.font())
             self.document().setDocumentMargin(theme.px(2))
+            self._make_room()
             self._lay_out(anew=True)
+
+
+def _units(text: str) -> int:
+    """Length as Qt counts it."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _equal(pair: tuple[_Shown, Piece]) -> bool:
