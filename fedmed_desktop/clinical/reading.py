@@ -12,6 +12,9 @@ SENTENCE_TOKENS: Final = 48
 """A sentence or two of a note: what a small model that was trained on sentences reads best at a time (the bundled
 one; seen on the bundled examples, not measured on a corpus)."""
 
+LEAST_CHARACTERS: Final = 40
+"""A window of a few words: less makes no sense."""
+
 
 class Lengths(Protocol):
     """Limits on a window of a note; a federation's TrainingSettings have them."""

@@ -25,6 +25,7 @@ from ..errors import UserFacingError
 from ..federation import Control, Stopped
 from ..lora.base_model import FileState, file_state, fingerprint
 from ..protocol.invitation import read_invitation
+from ..scores import TaskName
 from ..site import Approver, Jobs, SiteAgent
 from ..site.policy_file import PolicyFiles, check_policy
 from ..site.preflight import Gpu
@@ -129,11 +130,13 @@ class Workshop:
             options, approver, emit, jobs=jobs, joined=joined, base=self._base(options.model, options.threads)
         )
         sites = [site.name for site in result.sites]
-        rows = {tr("Base model, before"): _row(result.base, sites)}
-        rows |= {
-            tr("{site} alone").format(site=name): _row(scores, sites) for name, scores in sorted(result.alone.items())
+        models = {tr("Base model, before"): result.base}
+        models |= {tr("{site} alone").format(site=name): scores for name, scores in sorted(result.alone.items())}
+        models[tr("Federation")] = result.federation
+        rows = {
+            task: {name: _row(scores, task, sites) for name, scores in models.items()}
+            for task in result.federation.pooled.scored
         }
-        rows[tr("Federation")] = _row(result.federation, sites)
         return DemoScored(rows, result.report, result.seconds)
 
     def read(self, request: TrialRequest, put: Put, control: Control) -> None:
@@ -191,7 +194,11 @@ class Workshop:
         if request.task == "relations":
             tell(replace(reading, state="reading"))
         task, note = asked_about(request, reading.spans)
-        prediction, answers = ask_note(base, task, note, sides, request.lengths, control, request.prompting)
+        # Only a note's modifiers can be asked for sentence by sentence.
+        text_tokens = request.text_tokens if request.task == "relations" else None
+        prediction, answers = ask_note(
+            base, task, note, sides, request.lengths, control, request.prompting, text_tokens
+        )
         return answered(reading, task, prediction, answers)
 
     def _base(self, model: Path, threads: int | None = None) -> LoadedBase:
@@ -222,9 +229,11 @@ def _now_and_then(side: Side, put: Put) -> Callable[[Reading], None]:
     return tell
 
 
-def _row(scores: TestScores, sites: list[str]) -> dict[str, float]:
-    own = {site: scores.by_site[site].headline for site in sites if site in scores.by_site}
-    return {tr("All sites"): scores.pooled.headline, **own}
+def _row(scores: TestScores, task: TaskName, sites: list[str]) -> dict[str, float]:
+    """A site that has no labels of the task is left out."""
+    known = [(site, scores.by_site[site]) for site in sites if site in scores.by_site]
+    own = {site: found[task].headline for site, found in known if task in found.tasks}
+    return {tr("All sites"): scores.pooled[task].headline, **own}
 
 
 def application() -> QApplication:

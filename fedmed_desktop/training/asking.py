@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from ..clinical import Note
-from ..clinical.reading import Lengths
+from ..clinical.reading import LEAST_CHARACTERS, Lengths
 from ..clinical.tasks import Answer, Prediction, Task
 from ..errors import UserFacingError
 from ..federation.work import Control
@@ -37,8 +37,11 @@ def ask_note(
     lengths: Lengths,
     control: Control,
     prompting: Prompting = "plain",
+    text_tokens: int | None = None,
 ) -> tuple[Prediction, tuple[Answer, ...]]:
     """The task's prediction about the note, and the answers behind it. Labels that the note has decide nothing.
+
+    `text_tokens` bounds what is asked about at a time, as in reading.py.
 
     On the calling thread, after other work. Raises Stopped before the next token, UserFacingError: a model that cannot
     be loaded, an adapter that does not fit it, too little memory, a note of which nothing fits.
@@ -48,9 +51,13 @@ def ask_note(
     model.use_threads()
     encoder = Encoder(model.tokenizer, [task], prompting)
     model.lora.attach(sides.adapter, sides.frozen, sides.personal)
-    questions = encoder.encode([note], model.room(lengths.max_tokens), reading=True, unlabelled=True)
+    most_chars = None
+    if text_tokens and note.text.strip():
+        most_chars = max(LEAST_CHARACTERS, len(note.text) * text_tokens // encoder.length(note.text))
+    most = model.room(lengths.max_tokens)
+    questions = encoder.encode([note], most, reading=True, unlabelled=True, most_chars=most_chars)
     if questions.left_out:
-        raise UserFacingError("training.context_too_short", context=model.room(lengths.max_tokens))
+        raise UserFacingError("training.context_too_short", context=most)
     try:
         answers = Evaluator(model, encoder).answers(questions, lengths.max_new_tokens, check=control.check)
     except torch.OutOfMemoryError:

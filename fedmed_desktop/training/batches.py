@@ -110,12 +110,18 @@ class Encoder:
         return len(self._tokens(text))
 
     def encode(
-        self, notes: Iterable[Note], max_tokens: int, *, reading: bool = False, unlabelled: bool = False
+        self,
+        notes: Iterable[Note],
+        max_tokens: int,
+        *,
+        reading: bool = False,
+        unlabelled: bool = False,
+        most_chars: int | None = None,
     ) -> Examples:
         """Examples of at most `max_tokens`: what the tasks teach about the notes, or ask about them (`reading`).
 
         A note gives examples for each task that it is labelled for, or for all (`unlabelled`). Longer notes are cut
-        between sentences; as plain text, between tokens.
+        between sentences; as plain text, between tokens. `most_chars`: of a part, where that should be less than fits.
         """
         items: list[Example] = []
         sources: list[Source] = []
@@ -135,7 +141,7 @@ class Encoder:
             for task in self._tasks:
                 if unlabelled or task.labelled(note):
                     start = len(items)
-                    pieces = self._pieces(task, note, max_tokens, reading)
+                    pieces = self._pieces(task, note, max_tokens, reading, most_chars)
                     cut |= add(pieces)
                     short |= any(piece.asked.left_off for piece in pieces if len(piece) <= max_tokens)
                     sources.append(Source(task, note, start, len(items)))
@@ -144,14 +150,14 @@ class Encoder:
             shortened += short
         return Examples(tuple(items), used, tuple(sources), split, shortened, tuple(left_out))
 
-    def _pieces(self, task: Task, note: Note, max_tokens: int, reading: bool) -> list[Example]:
+    def _pieces(self, task: Task, note: Note, max_tokens: int, reading: bool, most_chars: int | None) -> list[Example]:
         def made(room: int) -> list[Example]:
             return [self._example(asked, reading) for asked in (task.ask if reading else task.teach)(note, room)]
 
         def fits(pieces: list[Example]) -> bool:
             return all(len(piece) <= self._most(piece, max_tokens, reading) for piece in pieces)
 
-        room = len(note.text)
+        room = min(len(note.text), most_chars or len(note.text))
         pieces = made(room)
         # Halving finds a window that fits in a few tries; one of a few words is as short as makes sense.
         while room > 40 and not fits(pieces):

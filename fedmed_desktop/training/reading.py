@@ -17,7 +17,7 @@ import torch
 from ..clinical import AnswerForm, Note, Span, Window, parse_answer, split_note
 from ..clinical.answers import outermost, without_reasoning
 from ..clinical.partial_answer import PartialAnswer
-from ..clinical.reading import Lengths, Reading, ReadingSettings
+from ..clinical.reading import LEAST_CHARACTERS, Lengths, Reading, ReadingSettings
 from ..clinical.tasks import Entities
 from ..clinical.windows import OVERLAP, merged
 from ..errors import UserFacingError
@@ -28,9 +28,6 @@ from .batches import Encoder
 from .chat import Prompting
 from .generation import Request, TokenText, answer_limit, folded_if_small, stream
 from .loading import LoadedBase
-
-_LEAST_CHARACTERS = 40
-"""A window of a few words: less makes no sense."""
 
 Progress = Callable[[Reading], None]
 
@@ -187,10 +184,10 @@ class _Job:
             # A small model's sentences are whole; other windows may be cut where something is said.
             windows = split_note(note, room, 0 if self._text_tokens else room // OVERLAP)
             fullest = max(self._fullness(window.note.text) for window in windows)
-            if fullest <= 1 or room <= _LEAST_CHARACTERS:
+            if fullest <= 1 or room <= LEAST_CHARACTERS:
                 return windows
             longest = max(len(window.note.text) for window in windows)
-            room = max(_LEAST_CHARACTERS, int(longest * max(0.02, min(0.8, 1 / fullest))))
+            room = max(LEAST_CHARACTERS, int(longest * max(0.02, min(0.8, 1 / fullest))))
 
     def _fullness(self, text: str) -> float:
         """Tokens needed over tokens allowed. The answer is taken as twice as long as the text: in the bundled notes,

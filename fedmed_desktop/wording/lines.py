@@ -6,8 +6,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from .. import events
+from ..scores import Scores
 from . import sentence
 from .remarks import unread_sentence
+from .tasks import task_name
 
 PHASES: dict[str, str] = {
     "joining": "joining",
@@ -84,10 +86,7 @@ def line(event: events.Event) -> str | None:
                 f"{event.tokens_per_second:,.0f} tokens/s"
             )
         case events.Evaluated():
-            return (
-                f"{event.site}: round {event.round}: {event.moment}: loss {event.loss:.3f}, "
-                f"{'F1' if len(event.scores.tasks) <= 1 else 'score'} {event.scores.headline:.3f}"
-            )
+            return f"{event.site}: round {event.round}: {event.moment}: loss {event.loss:.3f}, {_scored(event.scores)}"
         case events.DecisionRecorded():
             because = f": {event.reason}" if event.reason else ""
             under = f" (policy: {event.rule})" if event.rule else ""
@@ -151,3 +150,10 @@ def _shares(event: events.RoundCombined) -> str:
 
 def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())) or "none"
+
+
+def _scored(scores: Scores) -> str:
+    """ "F1 0.612", or each of several tasks by its name."""
+    if len(scores.scored) <= 1:
+        return f"F1 {scores.headline:.3f}"
+    return ", ".join(f"{task_name(task)} {scores[task].headline:.3f}" for task in scores.scored)

@@ -4,6 +4,8 @@
 from typing import Final
 
 SENTENCES: Final = {
+    "clinical.no_code_table": "The table of ICD-10-CM codes that comes with this program is missing or damaged, so no "
+    "code can be looked up. Install the program again.",
     "clinical.no_types_asked": "No type of entity is chosen. Choose at least one, such as drug.",
     "clinical.no_spacy": "Reading {name} needs the package spacy, which is not installed. Install it with: pip install "
     "spacy",

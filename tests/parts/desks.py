@@ -241,7 +241,13 @@ def finished_demo(folder: Path) -> Desk:
         ("Federation", (0.460, 0.417, 0.450, 0.491)),
     )
     desk.fold(
-        [DemoScored({name: dict(zip(columns, f1, strict=True)) for name, f1 in rows}, Path("demo-report"), 374.0)]
+        [
+            DemoScored(
+                {"entities": {name: dict(zip(columns, f1, strict=True)) for name, f1 in rows}},
+                Path("demo-report"),
+                374.0,
+            )
+        ]
     )
     return desk
 

@@ -23,7 +23,7 @@ from fedmed_desktop.federation import Evidence, LocalResult, Part, Plan, Report,
 from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.methods import AnyMethod, FedMedLora
 from fedmed_desktop.federation.methods.method import HistogramOf
-from fedmed_desktop.federation.plan import Objective
+from fedmed_desktop.federation.plan import Objective, References
 from fedmed_desktop.federation.spec import (
     BaseModelSpec,
     FederationSpec,
@@ -107,6 +107,10 @@ def several_tasks() -> Iterator[None]:
 SPECIALTIES: Final = {
     "Cardiology": 612, "Dermatology": 3, "Gastroenterology": 301, "General medicine": 704, "Neurology": 188,
     "Oncology": 97, "Orthopaedics": 244, "Urology": 161,
+}  # fmt: skip
+FEDERATION: Final = {
+    "Cardiology": 0.18, "Dermatology": 0.06, "Gastroenterology": 0.14, "General medicine": 0.24, "Neurology": 0.11,
+    "Oncology": 0.1, "Orthopaedics": 0.08, "Paediatrics": 0.03, "Urology": 0.06,
 }  # fmt: skip
 
 
@@ -322,9 +326,11 @@ class Lakeview:
         return self._put(self._plan(10, "evaluate"), result, ask, NOW)
 
     def _plan(self, number: int, kind: Literal["train", "evaluate"]) -> Plan:
+        counted = number > 1 and self.spec.share.histogram != "none"
         return Plan(
             kind=kind, round=number, start=_hash(f"global {number}"), rank=16, training=TrainingSettings(steps=STEPS),
             objective=self._objective, seed=number,
+            references=References(median_update_norm=0.9, loss=1.4, histogram=FEDERATION) if counted else None,
         )  # fmt: skip
 
     def _put(self, plan: Plan, result: LocalResult, ask: bool, now: datetime) -> Entry:

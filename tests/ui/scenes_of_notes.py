@@ -117,6 +117,14 @@ def evaluated() -> EvaluationShown:
     return EvaluationShown("done", rows=rows, notes=150, documents=150, adapter="Federation, round 2")
 
 
+def _shared(window: Window, desk: Desk) -> QDialog | None:
+    _own(window, desk)
+    window.notes.show_desk(desk)
+    settle(window)
+    window.notes.ensureWidgetVisible(window.notes.shared)
+    return None
+
+
 def _evaluation(shown: EvaluationShown) -> Act:
     def act(window: Window, desk: Desk) -> QDialog | None:
         desk.fold([shown])
@@ -132,11 +140,14 @@ def _evaluation(shown: EvaluationShown) -> Act:
 
 
 def notes() -> list[Scene]:
+    from tests.ui.scenes_of_other_pages import counting
+
     joined = told(phase("waiting"))
     return [
         Scene("notes", "none", nobody),
         Scene("notes", "looking", nobody, _of_others(None, rows=41_000)),
         Scene("notes", "own", joined, _own),
+        Scene("notes", "shared", counting, _shared),
         Scene("notes", "evaluating", joined, _evaluation(EvaluationShown("running", 41, 300))),
         Scene("notes", "evaluated", joined, _evaluation(evaluated())),
         Scene("notes", "troubled", nobody, _of_others(troubled)),

@@ -123,7 +123,7 @@ def _several(folder: Path) -> Desk:
     return site.close()
 
 
-def _counting(folder: Path) -> Desk:
+def counting(folder: Path) -> Desk:
     """A federation whose sites share what their notes are about; the method changes ranks."""
     site = Lakeview(folder, method=AdaptiveFedLora(), histogram="specialties")
     told = standing()
@@ -166,7 +166,7 @@ def monitor() -> list[Scene]:
         Scene("monitor", "waiting", told(phase("downloading", 1), standing(number=1), earlier=0)),
         Scene("monitor", "first-steps", told(phase("training", 1), standing(number=1), *steps(1, last=24), earlier=0)),
         Scene("monitor", "live", _live),
-        Scene("monitor", "semantic", _counting),
+        Scene("monitor", "semantic", counting),
         Scene("monitor", "several-tasks", _several),
         Scene("rounds", "several-tasks", _several),
         Scene("approvals", "several-tasks", _several),

@@ -263,3 +263,18 @@ def test_that_leaving_the_form_stops_the_look(
     qtbot.mouseClick(form.back, LEFT)
     assert stopped.wait(5) and not form.report.verdict.isVisible()
     QApplication.processEvents()
+
+
+def test_that_the_federations_notes_stand_beside_this_sites_own_only(
+    qtbot: QtBot, page: NotesPage, tmp_path: Path
+) -> None:
+    from fedmed_desktop.federation.methods import AdaptiveFedLora
+    from tests.parts.scene import Lakeview
+
+    page.show_desk(Lakeview(tmp_path, method=AdaptiveFedLora(), histogram="specialties").close())
+    assert page.shared.isVisible() and len(page.shared.rows) == 8
+    assert page.shared.rows[0].accessibleName() == "General medicine: this site 30%, federation 24%"
+    page.look_at(str(DEMO))
+    assert not page.shared.isVisible()
+    page.show_own()
+    assert page.shared.isVisible()

@@ -19,6 +19,7 @@ from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import Answered, Item, ReadingShown
 from fedmed_desktop.federation import Control
 from fedmed_desktop.scores import TaskName
+from tests.parts.told import told_as
 
 TEXT = "Given aspirin 100 mg daily for chest pain. No fever."
 
@@ -63,6 +64,42 @@ def test_that_a_question_is_asked_with_its_answers(page: TrialPage) -> None:
     left = page.sides["left"]
     assert left.answer.sentence.text() == "Its answer: no" and not left.text.isVisible()
     assert left.answer.bars.texts()[1].startswith("no: 7")
+
+
+def test_that_what_a_question_lacks_is_said_and_has_the_focus(page: TrialPage) -> None:
+    page.note.task.options.setText("yes")
+    assert ask(page, "questions", "Is there fever?") == []
+    assert (
+        page.note.task.options.hasFocus()
+        and page.note.task.fault.text() == page.note.task.at_fault.accessibleDescription()
+    )
+    page.note.task.options.setText("yes | no")
+    assert len(ask(page, "questions", "Is there fever?")) == 1
+    assert page.note.task.fault.isHidden() and not page.note.task.options.accessibleDescription()
+
+
+@pytest.mark.parametrize("task", ["relations", "codes", "questions", "summaries"])
+def test_that_no_task_is_asked_about_an_empty_note_or_one_of_two_megabytes(page: TrialPage, task: TaskName) -> None:
+    wishes = ask(page, task, "Is there fever?")
+    wishes.clear()
+    for text, told in (("", "There is no text to read"), ("fever " * 350_000, "20000")):
+        page.stop()
+        page._drop_run()
+        page.note.editor.setPlainText(text)
+        page.read_note()
+        assert not wishes and told in page.note.fault.text() and page.note.editor.hasFocus()
+
+
+def test_that_codes_without_their_table_are_told_as_what_they_are(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone() -> None:
+        raise FileNotFoundError("icd10cm")
+
+    monkeypatch.setattr("fedmed_desktop.clinical.tasks.codes.bundled_index", gone)
+    wish = TrialWish(TEXT, (), "base", None, tiny_model, "codes")
+    with told_as("table of ICD-10-CM .* Install"):
+        Workshop().read(request_for(wish, Desk(), tiny_model, lambda sha256: None), lambda item: None, Control())
 
 
 def test_that_a_modifier_is_told_with_its_mention() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from fedmed_desktop.clinical import Note, Span
 from fedmed_desktop.clinical.link_scoring import Link
-from fedmed_desktop.clinical.tasks import Entities, Prediction, Relations
+from fedmed_desktop.clinical.tasks import Entities, Prediction, Relations, with_heads
 from fedmed_desktop.scores import Counts
 from tests.parts.training import note as labelled
 
@@ -80,3 +80,18 @@ def test_that_an_evaluation_may_take_the_mentions_that_the_model_found(asked: li
     assert steps == [(1, 1), (2, 2)]
     evaluate(loaded, EvaluationRequest([whole], tasks))
     assert '<span class="problem" id="2">pain</span>' in asked[3], "without, mentions are given"
+
+
+def test_that_modifiers_can_be_asked_for_a_sentence_at_a_time(asked: list[str], loaded: LoadedBase) -> None:
+    from fedmed_desktop.clinical.reading import ReadingSettings
+    from fedmed_desktop.federation.work import Control
+    from fedmed_desktop.training.asking import Sides, ask_note
+
+    two = with_heads(Note(id="n", text=f"{TEXT} {TEXT}"), (Span(0, 7, "drug"), Span(23, 30, "drug")))
+    task = Relations(["drug"], ["dosage"])
+    whole, apart = (
+        ask_note(loaded, task, two, Sides(), ReadingSettings(), Control(), text_tokens=most)[0] for most in (None, 1)
+    )
+    first = Link(Span(0, 7, "drug"), Span(8, 12, "dosage"))
+    assert whole.links == (first,) and apart.links == (first, Link(Span(23, 30, "drug"), Span(31, 35, "dosage")))
+    assert len(asked) == 3  # of the whole note, then of each sentence

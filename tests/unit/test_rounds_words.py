@@ -15,14 +15,15 @@ import pytest
 from fedmed_desktop.desktop.approvals.sheet import sheet
 from fedmed_desktop.desktop.rounds.deadlines import deadline_rows, quiet_line
 from fedmed_desktop.desktop.rounds.heading import caption, method, sites_line, title
-from fedmed_desktop.desktop.rounds.history import past_rounds
+from fedmed_desktop.desktop.rounds.history import COLUMNS, past_rounds, score_table
 from fedmed_desktop.desktop.rounds.improvement import MOST_TYPES, improved, signed
 from fedmed_desktop.desktop.rounds.screened import screened_line
 from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import DemoScored
 from fedmed_desktop.desktop.work.scored import Key, headline_name, is_f1, value
 from fedmed_desktop.scores import Counts, Mean, Scores, TaskName, TaskScores
 from fedmed_desktop.standing import Finding, SiteWord
-from tests.parts import desks
+from tests.parts import desks, scene
 from tests.parts.approval import NOW, Counted
 from tests.parts.desks import MAKERS, Story, closed, decided, scores, standing
 from tests.parts.scene import Lakeview, several_tasks
@@ -243,6 +244,33 @@ def test_that_of_several_tasks_each_is_told_by_its_own_name_and_measure(tmp_path
         "Recall@10", "Recall@10, category", "MAP", "ROUGE-1", "ROUGE-2", "ROUGE-L",
     ]  # fmt: skip
     assert not any("F1" in name for name in worth if "ROUGE" in name)
+
+
+def test_that_of_several_tasks_the_federation_and_earlier_rounds_are_told_by_task_too(tmp_path: Path) -> None:
+    with several_tasks():
+        site = Lakeview(tmp_path)
+        site.tell(scene.standing())
+        entry = site.trained(worse=True)
+    site.close()
+    found = improved(site.desk)
+    assert [change.label for change in found.federation] == [
+        f"{task}, combined model, since round 1"
+        for task in ("Entities F1", "Modifiers F1", "ICD-10 codes F1", "Summary ROUGE")
+    ]
+    scores = past_rounds(site.desk.record)[0].texts[COLUMNS.index("Score on your notes")]
+    assert scores.endswith(", mean of 4 tasks")
+    (finding,) = sheet(entry, site.desk).findings
+    assert "Entities F1 from 0.67 to 0.56, Modifiers F1 from" in finding.sentence
+
+
+def test_that_a_demonstrations_scores_are_listed_task_by_task() -> None:
+    rows = {"Federation": {"All sites": 0.46, "Lakeview": 0.45}}
+    alone = DemoScored({"entities": rows}, Path("report"), 1.0)
+    assert score_table(alone) == (("Model", "All sites", "Lakeview"), [("Federation", "0.460", "0.450")])
+    both = DemoScored({"entities": rows, "relations": {"Federation": {"All sites": 0.2}}}, Path("report"), 1.0)
+    headings, told = score_table(both)
+    assert headings == ("Task", "Model", "All sites", "Lakeview")
+    assert told == [("Entities", "Federation", "0.460", "0.450"), ("Modifiers", "Federation", "0.200", "–")]
 
 
 @pytest.mark.parametrize(("task", "first"), [("questions", "Right answers"), ("summaries", "ROUGE on average")])

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Final
 
+from ...errors import UserFacingError
 from ...scores import TaskName, TaskScores
 from ..icd10 import Candidate, CodeIndex, bundled_index, score_codes
 from ..notes import Note
@@ -40,9 +41,15 @@ class Codes:
 
     @property
     def index(self) -> CodeIndex:
-        """Built when it is first needed: a federation's tasks are named in many places that ask nothing."""
+        """Built when it is first needed: a federation's tasks are named in many places that ask nothing.
+
+        Raises UserFacingError (`clinical.no_code_table`) where the installation is broken.
+        """
         if self._index is None:
-            self._index = bundled_index()
+            try:
+                self._index = bundled_index()
+            except (OSError, EOFError):
+                raise UserFacingError("clinical.no_code_table") from None
         return self._index
 
     def taught_by(self, notes: Sequence[Note]) -> bool:

@@ -14,7 +14,7 @@ from ..charts.columns import NAN
 from ..charts.scales import Axis, number
 from ..work.curves import DRIFTS
 from ..work.desk import Desk
-from .series import Series
+from .series import INDENT, Series
 
 _NAMES = {
     "model": later("model"), "performance": later("performance"), "semantic": later("semantic"),
@@ -71,7 +71,8 @@ def figures(series: Series, full: int | None = None) -> Figures:
     speed, memory, rate = (series.latest(n) for n in ("tokens_per_second", "memory_mib", "learning_rate"))
     up, down = series.bytes_moved()
     round_number, scores, all_f1 = series.last_scores()
-    name = tr("F1 by type, round {n}") if all_f1 else tr("Scores by task, round {n}")
+    several = any(measure.startswith(INDENT) for measure, *_ in scores)
+    name = tr("F1 by type, round {n}") if all_f1 and not several else tr("Scores by task, round {n}")
     return Figures(
         speed=Figure(f"{speed:,.0f}") if math.isfinite(speed) else Figure("–"),
         memory=Figure(f"{memory * 2**20 / 1e9:,.1f}", "GB") if math.isfinite(memory) else Figure("–"),

@@ -15,6 +15,8 @@ from ..work.desk import Desk
 from .checking import CheckedNotes
 from .evaluation_card import EvaluationCard
 from .files import Wish
+from .shared import shared_view
+from .shared_card import SharedCard
 
 
 class NotesPage(PageBase):
@@ -45,7 +47,7 @@ class NotesPage(PageBase):
         self.file = Button(self.tr("Other file…"))
         self.own = LinkButton(self.tr("This site's notes"))
         self.buttons = Flow(self.again, self.folder, self.file, self.own)
-        self.evaluation = EvaluationCard()
+        self.evaluation, self.shared = EvaluationCard(), SharedCard()
         self.adapter_of: Callable[[Desk], str] = lambda desk: ""
         self._here = Caption(
             self.tr("Shown on this screen only. Rows are named by file and number, their words are not shown."),
@@ -57,7 +59,7 @@ class NotesPage(PageBase):
         head.addWidget(Heading(self.tr("Notes")))
         head.addWidget(self.source)
         self.column.content.addLayout(head)
-        for part in (self.buttons, self.empty, self.report, self.evaluation, self._here):
+        for part in (self.buttons, self.empty, self.report, self.shared, self.evaluation, self._here):
             self.add(part)
         self.finish()
         self._show_parts()
@@ -72,6 +74,7 @@ class NotesPage(PageBase):
         self.report.split_written.connect(self.look_at)
         self.report.looked.connect(self._show_evaluation)
         self.evaluation.help_requested.connect(self._help)
+        self.shared.help_requested.connect(self._help)
         self.evaluation.wanted.connect(self._evaluate)
 
     def show_desk(self, desk: Desk) -> None:
@@ -79,6 +82,7 @@ class NotesPage(PageBase):
         self._desk = desk
         self.evaluation.show_evaluation(desk.evaluation, self.adapter_of(desk))
         self._show_evaluation()
+        self._show_shared()
         own = self._own()
         if own is not None and own != self._seen and self.isVisible():
             self._seen = own
@@ -120,6 +124,12 @@ class NotesPage(PageBase):
         if self.report.wish is not None:
             self.evaluation_requested.emit(self.report.wish)
 
+    def _show_shared(self) -> None:
+        """Beside this site's own notes only: others that somebody looks at were never counted."""
+        own = self._own()
+        is_own = own is not None and self.report.wish == own
+        self.shared.show_shared(shared_view(self._desk) if is_own else None)
+
     def _look(self, wish: Wish) -> None:
         self.report.look(wish)
         self._show_parts()
@@ -130,6 +140,7 @@ class NotesPage(PageBase):
             part.setVisible(wish is not None)
         self.empty.setVisible(wish is None)
         self._show_evaluation()
+        self._show_shared()
         self.own.setVisible(own is not None and wish != own)
         if wish is None:
             self.source.setText("")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...storage import Decision, Entry, Record
-from ...wording import later, tr
+from ...wording import later, task_name, tr
 from ..work.news import DemoScored
 from ..work.progress import elapsed, megabytes
 from .improvement import own_scores
@@ -57,6 +57,8 @@ def _row(entry: Entry, answers: Mapping[str, Decision]) -> PastRound:
     final = entry.plan.kind == "evaluate"
     before, after = own_scores(entry)
     scores = f"{after.headline:.2f}" if final else f"{before.headline:.2f} → {after.headline:.2f}"
+    if len(after.scored) > 1:
+        scores = tr("{scores}, mean of {n} tasks").format(scores=scores, n=len(after.scored))
     texts = (
         tr("Final scores") if final else str(entry.plan.round),
         tr(part),
@@ -79,10 +81,13 @@ def _decided_by(entry: Entry, answer: Decision | None) -> str:
 
 
 def score_table(scored: DemoScored) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Headings and rows: one line for each model, one column for all sites and each of them."""
-    columns = list(dict.fromkeys(column for row in scored.rows.values() for column in row))
-    rows = [
-        (name, *(f"{row[column]:.3f}" if column in row else "–" for column in columns))
-        for name, row in scored.rows.items()
-    ]
-    return (tr("Model"), *columns), rows
+    """Headings and rows: one line for each model, one column for all sites and each of them; task by task."""
+    several = len(scored.rows) > 1
+    columns = list(dict.fromkeys(column for rows in scored.rows.values() for row in rows.values() for column in row))
+    told = [
+        (*([task_name(task)] if several else []), name,
+         *(f"{row[column]:.3f}" if column in row else "–" for column in columns))
+        for task, rows in scored.rows.items()
+        for name, row in rows.items()
+    ]  # fmt: skip
+    return (*([tr("Task")] if several else []), tr("Model"), *columns), told

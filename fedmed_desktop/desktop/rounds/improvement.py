@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -123,10 +123,27 @@ def _federation(history: Iterable[ClosedRound]) -> tuple[Change, ...]:
     if not scored:
         return ()
     last, before, after = scored[-1]
+    if len(after.scored) > 1:
+        return _by_task(scored)
     label = tr("Before combining, %n site(s), round {round}", "", last.sent).format(round=last.round)
     changes = [Change(label, before.headline, after.headline)]
     first = scored[0]
     if len(scored) > 1:  # each round is scored with the adapter that the one before it was combined to
         label = tr("Combined model, %n site(s), since round {round}", "", last.sent).format(round=first[0].round)
         changes.insert(0, Change(label, first[1].headline, before.headline))
+    return tuple(changes)
+
+
+def _by_task(scored: Sequence[tuple[ClosedRound, Scores, Scores]]) -> tuple[Change, ...]:
+    """One line for each task: the combined adapter's, or the sites' own ones where only one round is known."""
+    first, (last, before, after) = scored[0], scored[-1]
+    changes = []
+    for task in after.scored:
+        name = headline_name(task, several=True)
+        if len(scored) > 1 and task in first[1].tasks and task in before.tasks:
+            label = tr("{task}, combined model, since round {round}").format(task=name, round=first[0].round)
+            changes.append(Change(label, first[1][task].headline, before[task].headline))
+        else:
+            label = tr("{task}, all sites, round {round}").format(task=name, round=last.round)
+            changes.append(Change(label, before[task].headline, after[task].headline))
     return tuple(changes)

@@ -24,7 +24,7 @@ class AnswerPanel(Spaced):
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 8)
         self.sentence = Sentence(tone="ink")
-        self.bars = Bars(NAME_TENTHS)
+        self.bars = Bars(NAME_TENTHS, wraps=True)
         self.about = Caption(wrap=True)
         self.links = Table(self.tr("Modifiers and the entities that they belong to"))
         self.links.setModel(TextTable(self.links))

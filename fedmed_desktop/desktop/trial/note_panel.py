@@ -155,7 +155,7 @@ class NoteCard(Card):
         self.task.show_fault(task_fault)
         if fault or types_fault or task_fault:
             self.set_folded(False)
-            (self.editor if fault else self.types_line if types_fault else self.task.question).setFocus()
+            (self.editor if fault else self.types_line if types_fault else self.task.at_fault).setFocus()
             return None
         types = (asked_types(self.types_line.text()) if typed else ()) if self._given is None else self._given
         return Asking(self.text(), types, self.task.task, *self.task.asked())

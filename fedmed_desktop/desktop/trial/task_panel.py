@@ -13,6 +13,7 @@ from ...scores import TaskName
 from ..look.fields import Choice
 from ..widgets import Label, Row, Sentence, Spaced
 from ..widgets.field import ChoiceBox
+from ..widgets.labels import set_tone
 from .asked_note import asked_options
 
 USUAL_OPTIONS = "yes | no | maybe"
@@ -68,10 +69,17 @@ class TaskPanel(Spaced):
             return "", ()
         return asked_options(self.question.text(), self.options.text())
 
+    @property
+    def at_fault(self) -> QLineEdit:
+        """The line that a fault is about."""
+        return self.options if self.question.text().strip() else self.question
+
     def show_fault(self, sentence: str) -> None:
         self.fault.setText(sentence)
         self.fault.setVisible(bool(sentence))
-        self.question.setAccessibleDescription(sentence)
+        for line in (self.question, self.options):
+            line.setAccessibleDescription(sentence if line is self.at_fault else "")
+            set_tone(line, "fault", bool(sentence) and line is self.at_fault)
 
     @Slot()
     def _chosen(self) -> None:

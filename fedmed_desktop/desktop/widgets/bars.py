@@ -10,6 +10,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from ...wording import tr
 from ..look import theme
 from .labels import ElidedLabel, Label, Weight
 from .layout import Spaced, fit_rows
@@ -59,13 +60,13 @@ class _Line(QWidget):
 
 
 class BarRow(Spaced):
-    """One bar with its name and number."""
+    """One bar with its name and number. `wraps`: a long name takes more lines, instead of being shortened."""
 
-    def __init__(self, name_tenths: int = NAME_TENTHS, parent: QWidget | None = None) -> None:
+    def __init__(self, name_tenths: int = NAME_TENTHS, wraps: bool = False, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         row = QHBoxLayout(self)
         self._lay(row, (0, 5, 0, 5), 12)
-        self.name = ElidedLabel()
+        self.name: Label | ElidedLabel = Label(wrap=True) if wraps else ElidedLabel()
         self._line = _Line()
         self.value = Label(tone="dim")
         self.value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -81,7 +82,8 @@ class BarRow(Spaced):
         self._line.show_share(bar.share, quiet)
         self.value.setText(bar.text)
         self.value.setVisible(bool(bar.text))
-        self.setAccessibleName(f"{bar.name}: {bar.text}")
+        said = ", ".join(part for part in (bar.text, tr("chosen") if bar.chosen else "") if part)
+        self.setAccessibleName(f"{bar.name}: {said}" if said else bar.name)
 
     def restyle(self) -> None:
         super().restyle()
@@ -92,16 +94,16 @@ class BarRow(Spaced):
 class Bars(QWidget):
     """Bars one below the other."""
 
-    def __init__(self, name_tenths: int = NAME_TENTHS, parent: QWidget | None = None) -> None:
+    def __init__(self, name_tenths: int = NAME_TENTHS, wraps: bool = False, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._name_tenths = name_tenths
+        self._name_tenths, self._wraps = name_tenths, wraps
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(0)
         self.rows: list[BarRow] = []
 
     def show_bars(self, bars: Sequence[BarValue]) -> None:
-        fit_rows(self.rows, len(bars), self._column, lambda: BarRow(self._name_tenths))
+        fit_rows(self.rows, len(bars), self._column, lambda: BarRow(self._name_tenths, self._wraps))
         has_choice = any(bar.chosen for bar in bars)
         for row, bar in zip(self.rows, bars, strict=True):
             row.show_bar(bar, quiet=has_choice and not bar.chosen)

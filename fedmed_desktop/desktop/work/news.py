@@ -145,9 +145,9 @@ class EvaluationShown:
 
 @dataclass(frozen=True)
 class DemoScored:
-    """Strict F1 on test notes: row name -> column (all sites, each site) -> score. What a demonstration came to."""
+    """A demonstration's outcome, strict F1 on test notes: task -> row name -> column (all sites, each) -> score."""
 
-    rows: dict[str, dict[str, float]]
+    rows: dict[TaskName, dict[str, dict[str, float]]]
     report: Path
     seconds: float
 
