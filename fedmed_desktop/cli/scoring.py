@@ -58,16 +58,17 @@ def _file(path: Path) -> Path:
 def make_scorer(spec: FederationSpec, model: str, notes: Path, most: int) -> Scorer:
     """The scorer of `--coordinator --score-with`; torch is loaded here. Raises UserFacingError."""
     from ..lora.base_model import file_state, fingerprint
-    from ..training.loading import LoadedBase
     from ..training.model_folder import resolve_model
-    from ..training.scoring import SharedNotesScorer, asked_for
-    from ..training.site_tasks import site_tasks
 
     folder = resolve_model(model)
     state = file_state(folder)
     if (found := fingerprint(folder)) != spec.base.fingerprint:
         raise UserFacingError("coordinator.other_base", found=found[:12], expected=spec.base.fingerprint[:12])
     chosen, types = typed(notes, spec.types, most, spec.modifiers) if spec.types else (plain(notes, most), ())
+    from ..training.loading import LoadedBase
+    from ..training.scoring import SharedNotesScorer, asked_for
+    from ..training.site_tasks import site_tasks
+
     chosen = asked_for(chosen, types, spec.modifiers)
     settings, tasks = spec.training, site_tasks(spec, chosen, types)
     if spec.types and not tasks:

@@ -6,27 +6,30 @@ from __future__ import annotations
 import argparse
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UserFacingError
-from .joining import add_destination, destination
+from .joining import Destination, add_destination, destination
 from .logs import add_logs, log_to_stderr, logged
 from .numbers import positive
 from .proxy import add_proxy
 from .signals import stop_event, tell_systemd
 
 if TYPE_CHECKING:
+    from ..clinical import SiteNotes
     from ..site import SiteAgent
+    from ..site.policy_file import PolicyFiles
 
 
 def run(argv: list[str]) -> int:
     """Takes part until the federation has finished or a signal stops the program."""
     options = _parser().parse_args(argv)
     log_to_stderr(options.log_level, options.log_file)
+    given = _checked(options)
     # Loads torch, for seconds. Inside asyncio.run, Ctrl-C would only count once something awaits.
     from ..training import base, preparation  # noqa: F401
 
-    return asyncio.run(_take_part(options))
+    return asyncio.run(_take_part(options, given))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,20 +85,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _take_part(options: argparse.Namespace) -> int:
+class _Given(NamedTuple):
+    """Options that were looked at, and the notes that they name."""
+
+    where: Destination
+    proxy: str
+    policy: PolicyFiles
+    model: Path
+    notes: SiteNotes
+
+
+def _checked(options: argparse.Namespace) -> _Given:
+    """Raises UserFacingError for whatever can be wrong before torch is loaded and somebody is asked."""
     from ..clinical import read_notes_folder, read_types_map
-    from ..lora.base_model import fingerprint
-    from ..site import Jobs, RuleApprover, SiteAgent
     from ..site.policy_file import PolicyFiles, check_policy
     from ..site.proxy import check_setting
     from ..training.model_folder import resolve_model
-    from ..training.preparation import LoadedBase, trainer_factory
-    from .ask import TerminalApprover
-    from .console import face_for
 
     if (options.bundle_in is None) != (options.bundle_out is None):
         raise UserFacingError("bundle.both")
-    bundles = (options.bundle_in, options.bundle_out) if options.bundle_in else None
     where = destination(options)
     if options.approve_rule is not None and not options.approve_rule.strip():
         raise UserFacingError("site.rule_reason")
@@ -105,7 +113,19 @@ async def _take_part(options: argparse.Namespace) -> int:
     model = resolve_model(options.model)
     notes = read_notes_folder(options.notes)
     if options.types_map is not None:
-        read_types_map(options.types_map)  # names a mistake in it before the base model is loaded
+        read_types_map(options.types_map)
+    return _Given(where, proxy, policy, model, notes)
+
+
+async def _take_part(options: argparse.Namespace, given: _Given) -> int:
+    from ..lora.base_model import fingerprint
+    from ..site import Jobs, RuleApprover, SiteAgent
+    from ..training.preparation import LoadedBase, trainer_factory
+    from .ask import TerminalApprover
+    from .console import face_for
+
+    where, proxy, policy, model, notes = given
+    bundles = (options.bundle_in, options.bundle_out) if options.bundle_in else None
     face = face_for(f"{where.name}: joins {where.address}")
     emit = logged(face.emit)
     jobs = Jobs()

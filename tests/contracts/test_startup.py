@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop import __version__
+from fedmed_desktop.resources import resource
 
 HEAVY = {"torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "PySide6", "pyqtgraph"}
 
@@ -28,14 +29,14 @@ sys.exit(status)
 """
 
 
-def ask(tmp_path: Path, *arguments: str) -> tuple[str, set[str]]:
+def ask(tmp_path: Path, *arguments: str, status: int = 0) -> tuple[str, set[str]]:
     """What the command answers, and the top-level modules that it loaded for that."""
     modules = tmp_path / "modules.json"
     command = [sys.executable, "-c", ASK, str(modules), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr
-    return done.stdout, set(json.loads(modules.read_text("utf-8")))
+    assert done.returncode == status, done.stderr
+    assert bool(done.stderr) == bool(status)
+    return done.stdout + done.stderr, set(json.loads(modules.read_text("utf-8")))
 
 
 def test_that_the_version_is_told_without_numpy(tmp_path: Path) -> None:
@@ -56,6 +57,15 @@ def test_that_the_help_of_a_mode_loads_neither_torch_nor_qt(mode: str, tmp_path:
     answer, modules = ask(tmp_path, mode, "--help")
     assert f"usage: fedmed-desktop {mode}" in answer
     assert not modules & HEAVY
+
+
+@pytest.mark.parametrize("missing", ["model", "notes"])
+def test_that_a_site_is_told_what_is_missing_before_torch_is_loaded(missing: str, tmp_path: Path) -> None:
+    there = {"model": str(resource("demo_model")), "notes": str(resource("demo_notes") / "Lakeview")}
+    paths = there | {missing: str(tmp_path / "nowhere")}
+    site = ("--site", "--join", "ws://127.0.0.1:9", "--name", "A", "--data-dir", str(tmp_path / "data"))
+    said, modules = ask(tmp_path, *site, "--model", paths["model"], "--notes", paths["notes"], status=2)
+    assert "nowhere" in said and not modules & HEAVY
 
 
 def test_that_the_window_comes_up_without_what_only_one_of_its_actions_needs() -> None:
