@@ -63,15 +63,25 @@ async def calm(folder: Path, jobs: list[Jobs]) -> set[str]:
             return set(await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE))
 
 
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The final hash where nothing happens, for all that compare with it."""
+    both = [Jobs(), Jobs()]
+    try:
+        return asyncio.run(calm(tmp_path_factory.mktemp("calm"), both))
+    finally:
+        for one in both:
+            one.close()
+
+
 def stored_part(host: Host, site: str) -> Path:
     return host.blobs.path(host.rounds.state.updates[site].parts["adapter"].sha256)
 
 
 @pytest.mark.parametrize("harm", HARM)
 async def test_that_a_damaged_update_is_fetched_again_from_its_site(
-    harm: str, tmp_path: Path, jobs: list[Jobs]
+    harm: str, tmp_path: Path, jobs: list[Jobs], expected: set[str]
 ) -> None:
-    expected = await calm(tmp_path / "calm", jobs)
     slow, seen = NumpyTrainer(ord("B")), list[events.Event]()
     slow.hold.clear()
     async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
@@ -88,9 +98,8 @@ async def test_that_a_damaged_update_is_fetched_again_from_its_site(
 
 
 async def test_that_the_round_waits_for_a_site_that_is_away_also_over_a_restart(
-    tmp_path: Path, jobs: list[Jobs]
+    tmp_path: Path, jobs: list[Jobs], expected: set[str]
 ) -> None:
-    expected = await calm(tmp_path / "calm", jobs)
     slow = NumpyTrainer(ord("B"))
     slow.hold.clear()
     async with coordinator(tmp_path / "c", TWO, []) as (host, port):
@@ -184,9 +193,8 @@ async def test_that_a_line_that_is_cut_while_a_lost_part_comes_back_costs_what_w
 
 @pytest.mark.parametrize("harm", HARM)
 async def test_that_a_site_fetches_a_start_again_that_was_damaged_on_its_disk(
-    harm: str, tmp_path: Path, jobs: list[Jobs]
+    harm: str, tmp_path: Path, jobs: list[Jobs], expected: set[str]
 ) -> None:
-    expected = await calm(tmp_path / "calm", jobs)
     heard, slow = list[events.Event](), NumpyTrainer(ord("A"))
     slow.hold.clear()
     async with coordinator(tmp_path / "c", TWO, []) as (_, port), running(agent(tmp_path, "B", port, jobs[1], [])):
@@ -203,9 +211,8 @@ async def test_that_a_site_fetches_a_start_again_that_was_damaged_on_its_disk(
 
 
 async def test_that_a_start_that_is_lost_is_named_and_the_round_goes_on_once_it_is_back(
-    tmp_path: Path, jobs: list[Jobs]
+    tmp_path: Path, jobs: list[Jobs], expected: set[str]
 ) -> None:
-    expected = await calm(tmp_path / "calm", jobs)
     slow, seen = NumpyTrainer(ord("B")), list[events.Event]()
     slow.hold.clear()
     async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
@@ -227,9 +234,8 @@ async def test_that_a_start_that_is_lost_is_named_and_the_round_goes_on_once_it_
 
 @pytest.mark.parametrize("harm", HARM)
 async def test_that_no_site_loses_its_round_for_a_start_that_the_coordinator_cannot_send(
-    harm: str, tmp_path: Path, jobs: list[Jobs]
+    harm: str, tmp_path: Path, jobs: list[Jobs], expected: set[str]
 ) -> None:
-    expected = await calm(tmp_path / "calm", jobs)
     seen, heard = list[events.Event](), list[events.Event]()
     async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
         host.retry = 0.05
@@ -315,10 +321,9 @@ class Trouble:
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES])
 @pytest.mark.parametrize("whose", ["c", "A"])
 async def test_that_an_adapter_that_cannot_be_opened_just_now_is_not_taken_for_damaged(
-    whose: str, number: int, tmp_path: Path, jobs: list[Jobs], monkeypatch: pytest.MonkeyPatch
+    whose: str, number: int, tmp_path: Path, jobs: list[Jobs], expected: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the coordinator: the start that sites ask for. At a site: its approved update, which counted as refused."""
-    expected = await calm(tmp_path / "calm", jobs)
     folder, seen = tmp_path / whose / "blobs", list[events.Event]()
 
     def meant(path: Path) -> bool:
@@ -335,10 +340,10 @@ async def test_that_an_adapter_that_cannot_be_opened_just_now_is_not_taken_for_d
 
 
 async def test_that_a_part_that_the_coordinator_may_not_write_costs_no_site_its_round(
-    tmp_path: Path, jobs: list[Jobs], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, jobs: list[Jobs], expected: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The goodbye was final, so the site ended; the fourth one refused its update."""
-    expected, seen = await calm(tmp_path / "calm", jobs), list[events.Event]()
+    seen = list[events.Event]()
     async with coordinator(tmp_path / "c", TWO, seen) as (host, port):
         trouble = Trouble(monkeypatch, lambda path: path.parent == host.blobs.folder / "parts", 12, errno.EACCES)
         agents = [agent(tmp_path, name, port, one, []) for name, one in zip("AB", jobs, strict=True)]
@@ -349,10 +354,9 @@ async def test_that_a_part_that_the_coordinator_may_not_write_costs_no_site_its_
 
 
 async def test_that_a_blob_whose_sending_fails_is_asked_for_again(
-    tmp_path: Path, jobs: list[Jobs], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, jobs: list[Jobs], expected: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file is found whole, and cannot be opened a moment later: the other side waited for ever."""
-    expected = await calm(tmp_path / "calm", jobs)
     opened = list[str]()
 
     def meant(path: Path) -> bool:

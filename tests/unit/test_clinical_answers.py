@@ -116,14 +116,14 @@ def notes(draw: st.DrawFn) -> Note:
     return note(text, *spans)
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(notes())
 def test_that_markup_gives_back_every_note_exactly(gold: Note) -> None:
     answer = build_answer(gold, TYPES, "html")
     assert parse_answer(answer, gold.text, TYPES, "html") == [e.span for e in gold.entities]
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(notes())
 def test_that_json_gives_back_every_note_whose_mentions_stand_in_one_place_only(gold: Note) -> None:
     # As the model sees it, and with places that overlap: ">>" stands in ">>>" twice.
@@ -133,7 +133,7 @@ def test_that_json_gives_back_every_note_whose_mentions_stand_in_one_place_only(
     assert parse_answer(answer, gold.text, TYPES, "json") == [e.span for e in gold.entities]
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(notes(), st.sampled_from(FORMS), st.data())
 def test_that_no_mutation_of_an_answer_raises_or_leaves_the_text(gold: Note, form: AnswerForm, data: Any) -> None:
     answer = build_answer(gold, TYPES, form)
@@ -151,7 +151,7 @@ def test_that_no_mutation_of_an_answer_raises_or_leaves_the_text(gold: Note, for
     assert words == [w.strip() for w in words]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.text(max_size=80), st.text(max_size=80), st.sampled_from(FORMS))
 def test_that_any_answer_to_any_text_is_parsed(answer: str, text: str, form: AnswerForm) -> None:
     parse_answer(answer, text, TYPES, form)
@@ -285,7 +285,7 @@ def test_that_a_mention_longer_than_a_window_is_not_cut() -> None:
     assert (first.note.text, second.note.text) == ("chronic obstructive lung disease", "again")
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(notes(), st.integers(1, 20))
 def test_that_windows_keep_every_entity_and_map_back(gold: Note, max_chars: int) -> None:
     windows = split_note(gold, max_chars)

@@ -240,7 +240,7 @@ def test_that_a_blob_cut_anywhere_or_with_bytes_behind_is_refused(data: st.DataO
     assert refused(blob + b"\0" * data.draw(st.integers(1, 9))).code == "lora.file_size"
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data())
 def test_that_a_damaged_byte_is_refused_or_gives_another_hash(data: st.DataObject) -> None:
     blob = bytearray(example().to_blob())

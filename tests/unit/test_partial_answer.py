@@ -126,7 +126,7 @@ def nested(pieces: list[str]) -> bool:
     return False
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(answers())
 def test_that_what_is_found_early_is_found_in_the_end(drawn: tuple[AnswerForm, list[str]]) -> None:
     form, pieces = drawn
@@ -139,14 +139,14 @@ def test_that_what_is_found_early_is_found_in_the_end(drawn: tuple[AnswerForm, l
             assert set(spans) <= set(whole)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(answers())
 def test_that_how_an_answer_is_cut_changes_nothing(drawn: tuple[AnswerForm, list[str]]) -> None:
     form, pieces = drawn
     assert states(["", *pieces], form)[-1] == states(["".join(pieces)], form)[-1]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from("abcdefg"), max_size=60), st.lists(st.sampled_from("abcdefgx"), max_size=60))
 def test_that_an_alignment_that_follows_ends_where_the_whole_one_does(source: list[str], copy: list[str]) -> None:
     here, there = tokenise(" ".join(source)), tokenise(" ".join(copy))

@@ -142,7 +142,7 @@ def test_that_what_is_no_message_is_refused_in_words(text: str) -> None:
     assert "same version" in told(caught.value) and len(told(caught.value)) < 800
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.text() | st.recursive(st.none() | st.floats() | st.text(), st.lists).map(json.dumps))
 def test_that_no_text_does_anything_but_that(text: str) -> None:
     with pytest.raises(UserFacingError):
@@ -154,7 +154,7 @@ MUTATIONS = st.tuples(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(MUTATIONS)
 def test_that_a_damaged_message_is_refused_or_another_message(mutation: tuple[str, int, str]) -> None:
     text, at, letter = mutation
@@ -183,7 +183,7 @@ def test_that_a_chunk_is_read_back_as_written(data: bytes, offset: int, rest: in
     assert decode_chunk(chunk.encode()) == chunk
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.binary(max_size=120))
 def test_that_any_bytes_are_a_chunk_inside_its_blob_or_refused(frame: bytes) -> None:
     try:

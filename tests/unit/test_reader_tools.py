@@ -186,7 +186,7 @@ ENTRIES = st.sampled_from(
 FUZZED = st.dictionaries(KEYS, VALUES | st.just(TEXT) | st.lists(ENTRIES, max_size=3), max_size=8)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(FUZZED, min_size=1, max_size=3), st.sampled_from(["n.json", "n.jsonl"]))
 def test_that_no_row_of_json_is_worse_than_refused(rows: list[dict[str, Any]], name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -204,7 +204,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.sampled_from(sorted(Note.model_fields)), JSON)
 def test_that_a_wrong_field_is_told_in_words_of_ours(key: str, value: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -86,7 +86,7 @@ def test_that_no_window_only_repeats_the_one_ahead() -> None:
     assert all(left.end < right.end for left, right in pairwise(windows))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(annotated(), st.integers(1, 40), st.integers(0, 39))
 def test_that_merging_the_gold_of_windows_gives_the_note_s_own(note: Note, max_chars: int, overlap: int) -> None:
     windows = split_note(note, max_chars, min(overlap, max_chars - 1))
@@ -100,7 +100,7 @@ def test_that_merging_the_gold_of_windows_gives_the_note_s_own(note: Note, max_c
     assert not note.text[covered:].strip()
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(annotated(), st.integers(5, 40), st.integers(0, 39))
 @example(bare(TEXT), 60, 25)
 def test_that_a_mention_that_any_window_has_whole_comes_back_whole(note: Note, max_chars: int, overlap: int) -> None:
