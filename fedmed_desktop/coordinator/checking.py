@@ -30,6 +30,7 @@ class Checking:
         self._held_up = held_up
         self._missing = set[str]()
         self._whole: dict[str, tuple[int, int]] = {}  # by sha256: when the file last changed, and its size
+        self._reading = asyncio.Lock()
 
     def largest_blob(self, rank: int) -> int:
         """Largest number of bytes that a part of this rank can need."""
@@ -83,7 +84,8 @@ class Checking:
     async def whole(self, round_number: int, sha256: str) -> Path:
         """Path of an own adapter that a site wants, checked; raises a retryable error if it is lost.
 
-        A file that has not changed since it was read is not read again: any site may ask as often as it likes.
+        A file that has not changed since it was read is not read again: any site may ask as often as it likes, and all
+        may ask at once.
         """
         await self.is_whole(sha256)
         self.have(round_number, sha256)
@@ -91,11 +93,12 @@ class Checking:
 
     async def is_whole(self, sha256: str) -> bool:
         """Whether the blob is here and undamaged; a damaged one is put aside."""
-        if sha256 in self._blobs and self._whole.get(sha256) != (stamp := _stamp(self._blobs.path(sha256))):
-            if await asyncio.to_thread(self._blobs.is_whole, sha256):
-                self._whole[sha256] = stamp
-            elif sha256 in self._blobs:
-                self._blobs.put_aside(sha256)
+        async with self._reading:
+            if sha256 in self._blobs and self._whole.get(sha256) != (stamp := _stamp(self._blobs.path(sha256))):
+                if await asyncio.to_thread(self._blobs.is_whole, sha256):
+                    self._whole[sha256] = stamp
+                elif sha256 in self._blobs:
+                    self._blobs.put_aside(sha256)
         return sha256 in self._blobs
 
     @contextlib.contextmanager

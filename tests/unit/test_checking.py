@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -33,6 +34,15 @@ def blobs(tmp_path: Path) -> BlobStore:
 @pytest.fixture
 def checking(blobs: BlobStore) -> Checking:
     return Checking(small_spec(), blobs, HeldUp(lambda event: None, lambda: 1, lambda: None))
+
+
+async def test_that_a_start_is_hashed_once_however_many_sites_ask_for_it_at_once(
+    checking: Checking, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed, is_whole = list[str](), blobs.is_whole
+    monkeypatch.setattr(blobs, "is_whole", lambda sha256: (hashed.append(sha256), is_whole(sha256))[1])
+    paths = await asyncio.gather(*(checking.whole(1, INITIAL.sha256) for _ in range(5)))
+    assert paths == [blobs.path(INITIAL.sha256)] * 5 and hashed == [INITIAL.sha256]
 
 
 async def check(checking: Checking, blobs: BlobStore) -> None:
