@@ -28,7 +28,8 @@ from .tensorfile import (
     TensorHeader,
     header_bytes,
     matrix_shape,
-    read_tensor_header,
+    parsed_header,
+    raw_header,
     strict_json,
     widen,
 )
@@ -80,9 +81,10 @@ def read_blob_header(source: bytes | memoryview | BinaryIO) -> BlobHeader:
 
     Raises UserFacingError for anything but a blob in canonical form.
     """
-    file = read_tensor_header(source)
-    if (known := _IN_USE.get(file.raw)) is not None:
+    raw, data_bytes = raw_header(source)
+    if (known := _IN_USE.get(raw)) is not None and known.file.data_bytes == data_bytes:
         return known
+    file = parsed_header(raw, data_bytes)
     scales = _scales(file.metadata)
     layout = {name: _layout(name, file.tensors) for name in scales}
     for tensor in file.tensors:

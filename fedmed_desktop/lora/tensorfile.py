@@ -51,6 +51,10 @@ class TensorHeader:
     def data_start(self) -> int:
         return LENGTH_BYTES + len(self.raw)
 
+    @property
+    def data_bytes(self) -> int:
+        return max((entry.end for entry in self.tensors.values()), default=0)
+
 
 def read_tensor_header(source: bytes | memoryview | BinaryIO, *, codes: bool = False) -> TensorHeader:
     """Parses and checks the header of a whole safetensors file, given as bytes or as a seekable binary file.
@@ -60,6 +64,24 @@ def read_tensor_header(source: bytes | memoryview | BinaryIO, *, codes: bool = F
     Reads at most MAX_HEADER_BYTES of header, and no tensor. Raises UserFacingError if the file is cut off, the header
     too large, the JSON bad, a key repeated or a type unknown, or if tensors do not fill the file without gaps.
     """
+    return parsed_header(*raw_header(source), codes=codes)
+
+
+def parsed_header(raw: bytes, data_bytes: int, *, codes: bool = False) -> TensorHeader:
+    """The header in these bytes, with so many behind them. Raises UserFacingError as above."""
+    header = strict_json(raw)
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise UserFacingError("lora.file_header", reason="its metadata are not a table of texts")
+    known = _ITEM_BYTES | _CODE_BYTES if codes else _ITEM_BYTES
+    entries = [_entry(name, fields, known) for name, fields in header.items()]
+    entries.sort(key=lambda entry: (entry.begin, entry.end))
+    _check_contiguous(entries, data_bytes)
+    return TensorHeader({entry.name: entry for entry in entries}, metadata, raw)
+
+
+def raw_header(source: bytes | memoryview | BinaryIO) -> tuple[bytes, int]:
+    """The header's own bytes, not looked at, and the number of bytes behind it. Raises UserFacingError as above."""
     file = source if not isinstance(source, bytes | memoryview) else io.BytesIO(source)
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -70,16 +92,7 @@ def read_tensor_header(source: bytes | memoryview | BinaryIO, *, codes: bool = F
         raise UserFacingError("lora.file_header_size", size=length, limit=MAX_HEADER_BYTES)
     if size < LENGTH_BYTES + length:
         raise UserFacingError("lora.file_cut_off", size=size, expected=LENGTH_BYTES + length)
-    raw = file.read(length)
-    header = strict_json(raw)
-    metadata = header.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise UserFacingError("lora.file_header", reason="its metadata are not a table of texts")
-    known = _ITEM_BYTES | _CODE_BYTES if codes else _ITEM_BYTES
-    entries = [_entry(name, fields, known) for name, fields in header.items()]
-    entries.sort(key=lambda entry: (entry.begin, entry.end))
-    _check_contiguous(entries, data_bytes=size - LENGTH_BYTES - length)
-    return TensorHeader({entry.name: entry for entry in entries}, metadata, raw)
+    return file.read(length), size - LENGTH_BYTES - length
 
 
 def header_bytes(
