@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rounds over loopback: time, CPU and memory of the transfer and combination, beside a raw websocket and a socket.
 
-    PYTHONPATH=. .venv/bin/python packaging/benchmarks/rounds.py [--mebibytes N] [--sites N] [--runs N] [--check]
+    PYTHONPATH=. .venv/bin/python packaging/benchmarks/rounds.py [--mebibytes N] [--sites N] [--runs N] [--keep]
+        [--check]
 
 One coordinator process (`fedmed-desktop --coordinator`) and a process for each site, whose trainer has its update ready
 before it joins: what is left is the transfer down and up, every check, every write to disk and the combination. A round
@@ -13,8 +14,8 @@ whose receivers also write what they get to a file and force it to disk. An `emp
 
 The arms alternate, so that a busy machine slows all alike. CPU seconds are those of all processes, less what they had
 used before the round. Memory is the coordinator's peak beyond what it held when it began to listen, in adapters. Prints
-a table and JSON; seconds are of this machine only, so `--check` looks at ratios and memory, and at the empty round.
-Linux only: processes are looked at in /proc.
+tables and JSON; seconds are of this machine only, so `--check` looks at ratios and memory, and at the empty round;
+`--keep` writes results/rounds.json. Linux only: processes are looked at in /proc.
 """
 
 from __future__ import annotations
@@ -22,18 +23,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
-import json
-import os
+import itertools
 import shutil
 import signal
 import statistics
 import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from arms import Arm, Ratio, Told, in_turn
 from raw_lines import KINDS, Process, raw, say, stopped
 
 from fedmed_desktop import events
@@ -64,39 +66,36 @@ LORA: Final = LoraSettings(rank=16, alpha=64)
 SIDE: Final = 4096  # of the adapted matrices: two of them in rank 16 are one mebibyte
 FINGERPRINT: Final = hashlib.sha256(b"base").hexdigest()
 EMPTY_ROUNDS: Final = 20
-TICKS: Final = os.sysconf("SC_CLK_TCK")
-MOST_RATIO, MOST_ADAPTERS, MOST_EMPTY = 2.0, 4.0, 0.2
+MOST_ADAPTERS, MOST_EMPTY = 4.0, 0.2
+BOUNDS: Final = {("ours", "websocket", "seconds"): 2.0}
+RATIOS: Final = [
+    Ratio(arm, peer, figure, most=BOUNDS.get((arm, peer, figure)))
+    for arm in ("ours", "tls")
+    for peer in KINDS
+    for figure in ("seconds", "cpu")
+]
 
 
 def main() -> int:
     options = arguments()
     if options.name:
         return site(options)
-    taken: dict[str, list[dict[str, float]]] = {arm: [] for arm in ("ours", "tls", *KINDS, "empty", "empty tls")}
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(options.runs):
-            place = Path(folder)
-            taken["ours"].append(ours(place / f"whole {number}", options.sites, options.mebibytes))
-            taken["tls"].append(ours(place / f"whole tls {number}", options.sites, options.mebibytes, tls=True))
-            for kind in KINDS:
-                taken[kind].append(raw(kind, options.sites, options.mebibytes))
-            taken["empty"].append(ours(place / f"empty {number}", options.sites, 0))
-            taken["empty tls"].append(ours(place / f"empty tls {number}", options.sites, 0, tls=True))
-    medians = {
-        arm: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for arm, runs in taken.items()
-    }
-    ratio = {
-        f"{key} to {peer}": round(medians["ours"][key] / medians[peer][key], 2)
-        for peer in KINDS
-        for key in ("seconds", "cpu")
-    }
-    told = {arm: {key: round(value, 3) for key, value in each.items()} for arm, each in medians.items()}
-    shape = {"sites": options.sites, "mebibytes": options.mebibytes, "runs": options.runs, "load": os.getloadavg()[0]}
-    sys.stdout.write(table(told))
-    result = {"benchmark": "rounds", **shape, "ratio": ratio, "medians": told, "each": taken}
-    sys.stdout.write(json.dumps(result, indent=1) + "\n")
-    good = ratio["seconds to websocket"] <= MOST_RATIO and medians["ours"]["adapters"] < MOST_ADAPTERS
-    return 0 if (good and medians["empty tls"]["seconds"] < MOST_EMPTY) or not options.check else 1
+        fresh, size = (Path(folder) / str(number) for number in itertools.count()), options.mebibytes
+        arms: dict[str, Arm] = {
+            "ours": lambda: ours(next(fresh), options.sites, size),
+            "tls": lambda: ours(next(fresh), options.sites, size, tls=True),
+            **{kind: partial(raw, kind, options.sites, size) for kind in KINDS},
+            "empty": lambda: ours(next(fresh), options.sites, 0),
+            "empty tls": lambda: ours(next(fresh), options.sites, 0, tls=True),
+        }
+        case = in_turn(f"{size} MiB to {options.sites} sites and back", arms, options.runs)
+    told = Told("rounds", [case], RATIOS, {"sites": options.sites, "mebibytes": size, "runs": options.runs})
+    told.show()
+    if options.keep:
+        told.keep()
+    small = case.median("ours", "adapters") < MOST_ADAPTERS and case.median("empty tls", "seconds") < MOST_EMPTY
+    return 0 if (told.good and small) or not options.check else 1
 
 
 def arguments() -> argparse.Namespace:
@@ -104,20 +103,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--mebibytes", type=int, default=64, metavar="N", help="size of the adapter (64)")
     parser.add_argument("--sites", type=int, default=4, metavar="N", help="(4)")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="of each arm (5)")
+    parser.add_argument("--keep", action="store_true", help="write results/rounds.json")
     parser.add_argument("--check", action="store_true", help="status 1 where a bound is missed")
     parser.add_argument("--name", default="", help=argparse.SUPPRESS)
     parser.add_argument("--invitation", default="", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def table(told: dict[str, dict[str, float]]) -> str:
-    lines = ["arm         seconds   CPU seconds   peak in adapters"]
-    for arm, each in told.items():
-        peak = f"{each['adapters']:.2f}" if each.get("adapters") else "-"
-        lines.append(f"{arm:10} {each['seconds']:8.3f} {each['cpu']:13.3f} {peak:>18}")
-    return "\n".join(lines) + "\n"
 
 
 def start(mebibytes: int) -> Adapter:
