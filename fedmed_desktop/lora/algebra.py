@@ -11,8 +11,9 @@ tested against dense matrices.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -31,6 +32,9 @@ Cut = Literal["best", "first"]
 
 # A sum of products loses about 1e-15 of its terms' size, so one that is no smaller than a 500th of it keeps 12 digits.
 _LEAST_CANCELLED: Final = 500.0
+
+# How far from orthogonal the first step of CholeskyQR2 may leave a matrix: the second then brings it to the last digit.
+_NEARLY: Final = 1e-3
 
 # Norm of a fresh Kaiming row of A: k draws from U(-1/sqrt(k), 1/sqrt(k)) have a mean square sum of 1/3.
 _FRESH_ROW_NORM: Final = math.sqrt(1 / 3)
@@ -136,9 +140,9 @@ def module_truncated_sum(terms: Sequence[tuple[float, Module]], rank: int) -> tu
 
 
 def module_sum_energy(terms: Sequence[tuple[float, Module]]) -> float:
-    """|sum_i w_i delta W_i|^2, from the core. Raises UserFacingError if shapes differ."""
+    """|sum_i w_i delta W_i|^2. Raises UserFacingError if shapes differ."""
     b, a, scale = _stack(terms)
-    return scale**2 * float(np.sum((_triangle(b) @ _triangle(a.T).T) ** 2))
+    return (scale * product_norm(b, a)) ** 2
 
 
 def module_grow(module: Module, rank: int, rng: np.random.Generator) -> Module:
@@ -236,16 +240,35 @@ def _stack(terms: Sequence[tuple[float, Module]]) -> tuple[Float64, Float64, flo
 
 def _split(b: Float64, a: Float64, scale: float, rank: int) -> tuple[Module, float, float]:
     """scale b a at rank min(rank, d, k) with a balanced split, the energy dropped and the whole energy."""
-    q_b, r_b = np.linalg.qr(b)
-    q_a, r_a = np.linalg.qr(a.T)
+    from_b, r_b = _orthogonal(b)
+    from_a, r_a = _orthogonal(a.T)
     u, sigma, vt = np.linalg.svd(r_b @ r_a.T)
     rank = min(rank, b.shape[1], len(sigma))
     dead = sigma[:rank] <= sigma[0] * max(b.shape[0], a.shape[1]) * np.finfo(np.float64).eps
     root = np.sqrt(np.where(dead, 0.0, sigma[:rank]))
-    b = (q_b @ u[:, :rank]) * root
-    a = np.where(dead, _FRESH_ROW_NORM, root)[:, None] * (vt[:rank] @ q_a.T)
+    b = from_b(u[:, :rank]) * root
+    a = np.where(dead, _FRESH_ROW_NORM, root)[:, None] * from_a(vt[:rank].T).T
     energy = scale**2 * sigma**2
     return Module(to_float32(b), to_float32(a), scale), float(np.sum(energy[rank:])), float(np.sum(energy))
+
+
+def _orthogonal(matrix: Float64) -> tuple[Callable[[Float64], Float64], Float64]:
+    """The thin QR of a matrix: what multiplies by Q, and R.
+
+    By Cholesky twice (Fukaya et al. 2014, CholeskyQR2), which is as exact as Householder's QR where columns are not all
+    but dependent, for a third of the time; otherwise by that.
+    """
+    sizes = np.sqrt(np.einsum("ij,ij->j", matrix, matrix))
+    if matrix.shape[0] >= matrix.shape[1] and sizes.all():
+        with contextlib.suppress(np.linalg.LinAlgError):
+            first = np.linalg.cholesky(matrix.T @ matrix / np.outer(sizes, sizes)).T * sizes
+            nearly = matrix @ np.linalg.inv(first)
+            rest = nearly.T @ nearly
+            if np.abs(rest - np.eye(len(rest))).max() < _NEARLY:
+                second = np.linalg.cholesky(rest).T
+                return lambda x: nearly @ np.linalg.solve(second, x), second @ first
+    q, r = np.linalg.qr(matrix)
+    return lambda x: np.asarray(q @ x), r
 
 
 def _core(module: Module) -> Float64:
