@@ -21,7 +21,8 @@ USUAL: Final[dict[str, list[list[str]]]] = {
     "training_step": [["--keep", "--check"], ["--shape", "100M", "--batch", "8", "--steps", "6", "--keep", "--check"]],
     "generation": [["--keep", "--check"]],
     "combining": [["--keep", "--check"]],
-    "rounds": [["--check"]],
+    "sending": [["--keep", "--check"]],
+    "rounds": [["--keep", "--check"]],
     "ui_lateness": [[]],
 }
 
