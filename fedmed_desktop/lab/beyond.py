@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables on hospitals that took no part: every model on each cohort, and a newcomer by the number of its notes."""
+"""Tables beyond each model on its sites' notes: every model on each cohort that took no part, a newcomer by the number
+of its notes, and sites alone on everybody's notes."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from ..storage.results import ResultRow
-from .compare import Setting, labels_of
+from .compare import Setting, Split, labels_of
 
 FULL: Final = "the sites' test notes, annotated in full"
 """The name, among cohorts, of the sites' own test notes with the labels that sites lack; the same in experiments that
@@ -44,6 +45,25 @@ def newcomer_table(rows: Iterable[ResultRow], setting: Setting) -> Table | None:
             cells = [[row for row in own if (_size(row), _start(row)) == (size, start)] for size in sizes]
             lines.append((_begun(label, start), *(mean_and_spread([_score(row) for row in cell]) for cell in cells)))
     return ("begins from", *(f"{size} notes" for size in sizes)), lines
+
+
+def alone_on_all_notes(rows: Iterable[ResultRow], setting: Setting, split: Split) -> list[str]:
+    """A sentence for each way in which sites train alone: their models on the notes of all sites, mean and best.
+
+    In the tables they are on their own notes. The best one is chosen by these very scores.
+    """
+    told = []
+    here = [
+        row for row in rows if row.split == split and setting.holds(row) and "best_loss_on_all_notes" in row.measures
+    ]
+    for label in labels_of(here):
+        own = [row.measures for row in here if row.label == label]
+        name, words = ("f1", "F1") if "f1_on_all_notes" in own[0] else ("loss", "loss")
+        mean, best = (mean_and_spread([one[f"{kind}{name}_on_all_notes"] for one in own]) for kind in ("", "best_"))
+        told.append(
+            f'"{label}" is each site on its own notes; on the notes of all, their {words} is {mean}, the best {best}.'
+        )
+    return told
 
 
 def _cohort(rows: Sequence[ResultRow]) -> Table:

@@ -29,7 +29,7 @@ from .elsewhere import Elsewhere
 from .engines import SPLITS, Engine, Size, Split
 from .experiment import Experiment
 from .partition import EVERYBODY, LabSite, pooled_site, share_notes, split_into_sites
-from .rows import pooled_f1, pooled_loss, row_of, together
+from .rows import on_all_notes, pooled_f1, pooled_loss, row_of, together
 from .simulate import Simulation, Snapshot
 
 Measurement = tuple[Snapshot, dict[str, float]]
@@ -145,21 +145,16 @@ class CellRun:
             for split in self._splits:
                 if measured := simulation.measure(split, sites):
                     everywhere.setdefault(split, []).append((pooled_loss(measured), pooled_f1(measured)))
+        scored = self._experiment.score_on == "answers"
         for (number, split), snapshots in found.items():
             last = number == self._experiment.rounds and split in everywhere
-            yield together(snapshots), self._on_all_notes(everywhere[split]) if last else {}
+            yield together(snapshots), on_all_notes(everywhere[split], scored) if last else {}
 
     def _encoder(self, cell: Cell, sites: list[LabSite], folder: Path) -> Iterator[Measurement]:
         """Trained in this process, whatever the engine is."""
         from .encoder import EncoderRun
 
         return EncoderRun(self._experiment, cell, sites, self._splits).run()
-
-    def _on_all_notes(self, found: Sequence[tuple[float, float]]) -> dict[str, float]:
-        """Means over the sites' own models, each on the notes of all sites."""
-        loss, f1 = (sum(values) / len(found) for values in zip(*found, strict=True))
-        told = {"loss_on_all_notes": loss}
-        return told | {"f1_on_all_notes": f1} if self._experiment.score_on == "answers" else told
 
     # -- parts -------------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from .cells import Cell
 from .engines import Measured, Size, Split
 from .experiment import Experiment
 from .partition import EVERYBODY, LabSite
-from .rows import pooled_f1, pooled_loss, together
+from .rows import on_all_notes, pooled_f1, pooled_loss, together
 from .simulate import Snapshot
 
 
@@ -85,7 +85,10 @@ class EncoderRun:
                 everywhere[split].append(self._measured(split, self._sites))
         for (number, split), snapshots in found.items():
             last = number == self._experiment.rounds and all(everywhere[split])
-            yield together(snapshots), _means(everywhere[split]) if last else {}
+            yield (
+                together(snapshots),
+                on_all_notes([(pooled_loss(one), pooled_f1(one)) for one in everywhere[split]], True) if last else {},
+            )
 
     def _federation(self, members: Sequence[_Member], judges: Sequence[LabSite]) -> Iterator[Snapshot]:
         """The common model before training and after each round on validation notes, then the last on test notes.
@@ -162,12 +165,6 @@ class EncoderRun:
         )
         traffic = moved * len(members) * (2 * number + (1 if last else 0))
         return Snapshot(number, split, measured, None, None, traffic, rows)
-
-
-def _means(found: Sequence[dict[str, Measured]]) -> dict[str, float]:
-    """Means over the sites' own models, each on the notes of all sites."""
-    losses, f1s = [pooled_loss(one) for one in found], [pooled_f1(one) for one in found]
-    return {"loss_on_all_notes": sum(losses) / len(losses), "f1_on_all_notes": sum(f1s) / len(f1s)}
 
 
 def _seed(seed: int, number: int, site: str) -> int:

@@ -17,7 +17,7 @@ from ..files import write_durably
 from ..storage.results import ResultRow, Results, read_results
 from ..wording import tr
 from ..wording.sizes import percent_of
-from .beyond import FULL, cohort_tables, newcomer_table
+from .beyond import FULL, alone_on_all_notes, cohort_tables, newcomer_table
 from .by_task import settled, task_table
 from .compare import Comparison, Line, Split, Spread, compare, labels_of
 from .differences import FEW_SEEDS, RESAMPLES, Difference
@@ -54,7 +54,7 @@ def table(results: Results) -> str:
     on_test = {found.setting: found for found in compare(results.rows, "test")}
     for found in compared:
         parts.append(f"## {found.setting.title}")
-        parts += _tables(found)
+        parts += [*_tables(found), *alone_on_all_notes(results.rows, found.setting, "validation")]
         if of_tasks := task_table(results.rows, found.setting, "validation"):
             parts.append(_grid(*of_tasks))
         if sentence := settled(results.rows, found.setting):
@@ -62,6 +62,7 @@ def table(results: Results) -> str:
         parts += by_site([row for row in results.rows if found.setting.holds(row)])
         if test := on_test.get(found.setting):
             parts += ["### The same models on the test notes", *_tables(test)]
+            parts += alone_on_all_notes(results.rows, found.setting, "test")
             if of_tasks := task_table(results.rows, found.setting, "test"):
                 parts.append(_grid(*of_tasks))
         for name, grid in cohort_tables(results.rows, found.setting).items():

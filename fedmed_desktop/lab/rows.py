@@ -64,3 +64,10 @@ def together(snapshots: Sequence[Snapshot]) -> Snapshot:
     still = {"bytes_up": 0, "bytes_down": 0}
     sites = tuple(site.model_copy(update=still) for one in snapshots for site in one.sites)
     return replace(snapshots[0], measured=measured, record=None, adapter=None, traffic=0, sites=sites)
+
+
+def on_all_notes(found: Sequence[tuple[float, float]], scored: bool) -> dict[str, float]:
+    """Mean and best of the sites' own models, each given as its loss and F1 on the notes of all sites."""
+    losses, f1s = zip(*found, strict=True)
+    told = {"loss_on_all_notes": sum(losses) / len(losses), "best_loss_on_all_notes": min(losses)}
+    return told | ({"f1_on_all_notes": sum(f1s) / len(f1s), "best_f1_on_all_notes": max(f1s)} if scored else {})

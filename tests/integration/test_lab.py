@@ -191,7 +191,8 @@ def test_that_one_and_the_same_model_is_judged_on_the_same_notes_whatever_the_ce
     assert {site.site: site.notes for site in alone.sites} == {site.site: site.notes for site in fedavg.sites}
     assert [site.steps for site in by_label["centralised", 1, "validation"].sites] == [0, 0]  # it trains elsewhere
     assert (alone.bytes, by_label["centralised", 1, "test"].bytes, by_label["base", 0, "test"].bytes) == (0, 0, 0)
-    assert set(alone.measures) == {"loss_on_all_notes"}
+    assert set(alone.measures) == {"loss_on_all_notes", "best_loss_on_all_notes"}
+    assert alone.measures["best_loss_on_all_notes"] < alone.measures["loss_on_all_notes"]
 
 
 @pytest.mark.slow
@@ -313,7 +314,9 @@ def test_that_an_encoder_is_trained_in_three_ways_and_all_its_weights_travel(fil
     assert [site.steps for site in federated[1].sites] == [6, 6]
     assert {by_label[label, 2, "test"].bytes for label in ("encoder alone", "encoder centralised")} == {0}
     assert {row.kind for row in found.rows} == {"encoder"} and all(row.f1 is not None for row in found.rows)
-    assert set(by_label["encoder alone", 2, "test"].measures) == {"loss_on_all_notes", "f1_on_all_notes"}
+    assert set(by_label["encoder alone", 2, "test"].measures) == {
+        f"{best}{name}_on_all_notes" for best in ("", "best_") for name in ("loss", "f1")
+    }
     again = run(experiment, tmp_path / "again", only=labels)
     assert comparable(again) == comparable(found)
     other = experiment.model_copy(update={"encoder": experiment.encoder.model_copy(update={"epochs": 1.0})})

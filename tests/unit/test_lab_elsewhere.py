@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fedmed_desktop.clinical import Note
-from fedmed_desktop.lab.beyond import cohort_tables, newcomer_table
+from fedmed_desktop.lab.beyond import alone_on_all_notes, cohort_tables, newcomer_table
 from fedmed_desktop.lab.compare import Setting
 from fedmed_desktop.lab.corpora import LabNote, read_corpora
 from fedmed_desktop.lab.elsewhere import Elsewhere
@@ -139,6 +139,19 @@ def test_that_a_fixed_total_of_notes_is_shared_out_and_sites_lack_tasks_in_turn(
 def test_that_notes_for_each_site_and_for_all_together_exclude_each_other() -> None:
     with pytest.raises(ValueError, match="leave one of them out"):
         experiment(split={"notes": 3, "total_notes": 9})
+
+
+def test_that_sites_alone_are_told_on_the_notes_of_all_in_the_mean_and_at_best() -> None:
+    rows = [
+        row("alone", "alone", seed, 0.6, "test", "", f1_on_all_notes=mean, best_f1_on_all_notes=mean + 0.1,
+            loss_on_all_notes=1.0, best_loss_on_all_notes=0.5)
+        for seed, mean in ((1, 0.2), (2, 0.3))
+    ]  # fmt: skip
+    told = alone_on_all_notes([*rows, row("fedavg", "federation", 1, 0.5, "test", "")], Setting(3), "test")
+    assert told == [
+        '"alone" is each site on its own notes; on the notes of all, their F1 is 0.250 ± 0.071, the best 0.350 ± 0.071.'
+    ]
+    assert alone_on_all_notes(rows, Setting(3), "validation") == []
 
 
 def row(
