@@ -167,6 +167,10 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    return _founded(tmp_path_factory.mktemp("spec"), tiny_model)
+
+
+def _founded(folder: Path, tiny_model: Path, **changes: object) -> Path:
     training = TrainingSettings(
         steps=12, batch_size=2, learning_rate=0.01, max_tokens=64, max_new_tokens=8, checkpoint_steps=1
     )
@@ -179,16 +183,19 @@ def spec(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
         rounds=2,
         training=training,
         round=RoundSettings(sites=2, quorum=2),
+        **changes,
     )
-    return write_federation(found, initial, tmp_path_factory.mktemp("spec"))
+    return write_federation(found, initial, folder)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, spec: Path, tiny_model: Path, notes: dict[str, Path]) -> str:
     """The final hash of a federation in which nothing happens."""
+    return _undisturbed(Federation(tmp_path_factory.mktemp("calm"), spec, tiny_model, notes))
 
+
+def _undisturbed(federation: Federation) -> str:
     async def scenario() -> str:
-        federation = Federation(tmp_path_factory.mktemp("calm"), spec, tiny_model, notes)
         try:
             await federation.coordinator()
             return await federation.final(*[await federation.site(name, federation.port, *RULE) for name in SITES])
@@ -318,3 +325,16 @@ async def _coordinator_killed_while_combining(federation: Federation, proxy: Cut
 )
 def test_that_a_kill_changes_nothing(scenario: Scenario, federation: Federation, undisturbed: str) -> None:
     assert _play(federation, scenario) == undisturbed
+
+
+def test_that_a_kill_changes_nothing_where_adapters_travel_in_fewer_bits(
+    tmp_path: Path, tiny_model: Path, notes: dict[str, Path]
+) -> None:
+    """What rounding took, at the sites and at the coordinator, is there again after it."""
+    spec = _founded(tmp_path / "spec", tiny_model, transfer={"dtype": "int4", "down": True})
+    expected = _undisturbed(Federation(tmp_path / "calm", spec, tiny_model, notes))
+    assert (
+        _play(Federation(tmp_path / "killed", spec, tiny_model, notes), _coordinator_killed_while_combining) == expected
+    )
+    ledger = (tmp_path / "killed" / "coordinator" / "coordinator.sqlite").read_bytes()
+    assert b'"difference":{"sha256"' in ledger

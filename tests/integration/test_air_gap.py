@@ -32,12 +32,16 @@ from fedmed_desktop.storage.audit_file import verify_audit
 from fedmed_desktop.storage.bundle_file import read_bundle, write_bundle
 from fedmed_desktop.storage.registry import REGISTRY_FILE, Registry
 from fedmed_desktop.storage.secrets import load_key
-from tests.parts.federation import FINGERPRINT, INITIAL, NumpyTrainer, small_spec
+from tests.parts.federation import FINGERPRINT, INITIAL, small_spec
 from tests.parts.loopback import agent, coordinator, running, until
+from tests.parts.plan import MethodTrainer
 from tests.parts.site import SPEC as ONE_SITE
 from tests.parts.told import told_as
+from tests.parts.way_down import FIRST, down_spec
 
 TWO = small_spec(rounds=2, sites=2, quorum=2)
+IN_FEWER_BITS = down_spec(rounds=2, sites=2, quorum=2)
+FIRSTS = {INITIAL.sha256: INITIAL, FIRST.sha256: FIRST}
 FAR = "Far Clinic"
 
 
@@ -59,7 +63,7 @@ class Carrier:
             invitation=self.invitation if self.invited else None,
             data_dir=self.folder / "far",
             base_fingerprint=FINGERPRINT,
-            make_trainer=lambda spec: NumpyTrainer(ord(FAR[0])),
+            make_trainer=lambda spec: MethodTrainer(ord(FAR[0])),
             approver=approver or RuleApprover("test rule"),
             jobs=self.jobs,
             emit=self.seen.append,
@@ -88,7 +92,7 @@ class Carrier:
 async def carried(
     folder: Path, spec: FederationSpec, jobs: Jobs, seen: list[events.Event]
 ) -> AsyncIterator[tuple[Carrier, int]]:
-    async with coordinator(folder / "c", spec, seen) as (host, port):
+    async with coordinator(folder / "c", spec, seen, initial=FIRSTS[spec.base.initial]) as (host, port):
         invitations = dict[str, Invitation]()
         with contextlib.closing(Registry(folder / "c" / REGISTRY_FILE)) as registry:
             for name in (FAR, "Near"):
@@ -99,21 +103,24 @@ async def carried(
         yield Carrier(folder, host, invitations, jobs), port
 
 
-async def online(folder: Path, jobs: Jobs) -> str:
+async def online(folder: Path, spec: FederationSpec, jobs: Jobs) -> str:
     """The final hash of the same federation where both sites have a line."""
-    async with coordinator(folder / "c", TWO, []) as (_, port):
-        far = agent(folder, FAR, port, jobs, [])
-        async with running(far, agent(folder, "Near", port, jobs, [])) as tasks:
+    async with coordinator(folder / "c", spec, [], initial=FIRSTS[spec.base.initial]) as (_, port):
+        far, near = (agent(folder, name, port, jobs, [], MethodTrainer(ord(name[0]))) for name in (FAR, "Near"))
+        async with running(far, near) as tasks:
             async with asyncio.timeout(20):
                 one, other = await asyncio.gather(*tasks)
     assert one == other
     return one
 
 
-async def test_that_a_federation_with_a_site_without_a_line_ends_as_one_with_lines(tmp_path: Path, jobs: Jobs) -> None:
-    expected = await online(tmp_path / "online", jobs)
+@pytest.mark.parametrize("spec", [TWO, IN_FEWER_BITS], ids=["whole", "in fewer bits"])
+async def test_that_a_federation_with_a_site_without_a_line_ends_as_one_with_lines(
+    spec: FederationSpec, tmp_path: Path, jobs: Jobs
+) -> None:
+    expected = await online(tmp_path / "online", spec, jobs)
     seen = list[events.Event]()
-    async with carried(tmp_path, TWO, jobs, seen) as (carrier, port):
+    async with carried(tmp_path, spec, jobs, seen) as (carrier, port):
         await carrier.join()
         near = SiteAgent(
             name="Near",
@@ -121,7 +128,7 @@ async def test_that_a_federation_with_a_site_without_a_line_ends_as_one_with_lin
             invitation=carrier.near,
             data_dir=tmp_path / "near",
             base_fingerprint=FINGERPRINT,
-            make_trainer=lambda spec: NumpyTrainer(ord("N")),
+            make_trainer=lambda spec: MethodTrainer(ord("N")),
             approver=RuleApprover("test rule"),
             jobs=jobs,
             emit=lambda event: None,
@@ -138,6 +145,7 @@ async def test_that_a_federation_with_a_site_without_a_line_ends_as_one_with_lin
             async with asyncio.timeout(20):
                 assert await task == final == expected
     assert said == ["counted 1", "counted 2", "counted 3"]
+    assert not [event for event in carrier.seen if isinstance(event, events.Warned)]  # files hold adapters whole
     for side, other in (("c", "far"), ("far", "c")):
         verdict = verify_audit(tmp_path / side, tmp_path / other)
         assert verdict.fault is None and verdict.compared
