@@ -18,6 +18,7 @@ from fedmed_desktop.desktop.join import files
 from fedmed_desktop.desktop.join.form import FieldName, NotesLook
 from fedmed_desktop.desktop.join.page import JoinPage
 from fedmed_desktop.desktop.look.theme import Appearance
+from fedmed_desktop.desktop.widgets.field import PAUSE_MS
 from fedmed_desktop.desktop.work import tasks
 from fedmed_desktop.desktop.work.requests import JoinRequest
 from fedmed_desktop.resources import resource
@@ -34,6 +35,8 @@ def page(qtbot: QtBot, tmp_path: Path) -> Iterator[JoinPage]:
     qtbot.addWidget(made)
     made.resize(1100, 700)
     made.show()
+    for field in made.fields.values():
+        field._pause.setInterval(50)  # nobody is in the midst of a word here
     yield made
     qtbot.waitUntil(lambda: not tasks._running)
 
@@ -104,6 +107,7 @@ def test_that_each_field_wrong_says_so_and_right_lets_join(
 def test_that_nothing_is_looked_at_before_typing_pauses(qtbot: QtBot, page: JoinPage) -> None:
     fill(qtbot, page)
     looked: list[str] = []
+    page.fields["name"]._pause.setInterval(PAUSE_MS)
     page.fields["name"].edited.connect(looked.append)
     qtbot.keyClicks(page.fields["name"].line, " 2")
     assert looked == [] and not page.join.isEnabled(), "what nobody has looked at yet is not right"
@@ -113,6 +117,7 @@ def test_that_nothing_is_looked_at_before_typing_pauses(qtbot: QtBot, page: Join
 
 def test_that_enter_does_not_wait_for_the_pause(qtbot: QtBot, page: JoinPage) -> None:
     choose_here(qtbot, page)
+    page.fields["address"]._pause.setInterval(PAUSE_MS)
     qtbot.keyClicks(page.fields["address"].line, "ws://127.0.0.1:1")
     qtbot.keyClick(page.fields["address"].line, Qt.Key.Key_Return)
     assert page.fields["address"].verdict.state == "right" and not page.fields["address"].waiting

@@ -40,6 +40,8 @@ def page(qtbot: QtBot, tmp_path: Path) -> Iterator[JoinPage]:
     qtbot.addWidget(made)
     made.resize(1100, 700)
     made.show()
+    for field in made.fields.values():
+        field._pause.setInterval(50)  # nobody is in the midst of a word here
     yield made
     qtbot.waitUntil(lambda: not tasks._running)
 
