@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from pytestqt.qtbot import QtBot
 from fedmed_desktop.clinical import Reading, Span
 from fedmed_desktop.clinical.reading import ReadingSettings
 from fedmed_desktop.clinical.tasks import Link, Prediction
+from fedmed_desktop.demo import settings as demo
 from fedmed_desktop.desktop.app import Workshop
 from fedmed_desktop.desktop.trial.answers import answer_view
 from fedmed_desktop.desktop.trial.choices import TrialWish, request_for
@@ -168,6 +170,13 @@ def test_that_a_real_model_answers_each_task(task: TaskName, tiny_model: Path) -
         assert len(last.answered.descriptions) == len(last.answered.prediction.codes) > 0
     if task == "summaries":
         assert last.answered.prediction.text is not None
+
+
+def test_that_the_bundled_model_is_asked_for_the_modifiers_that_a_demonstration_teaches() -> None:
+    wish = TrialWish(TEXT, ("drug",), "base", None, None, "relations")
+    assert request_for(wish, Desk(), Path("bundled"), lambda sha256: None).modifiers == demo.MODIFIERS
+    other = replace(wish, model=Path("another"))
+    assert len(request_for(other, Desk(), Path("bundled"), lambda sha256: None).modifiers) == 16
 
 
 def test_that_a_stop_ends_it_without_an_answer(tiny_model: Path) -> None:

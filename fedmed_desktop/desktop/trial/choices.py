@@ -10,8 +10,10 @@ from types import MappingProxyType
 
 from ...clinical.modifiers import MODIFIERS
 from ...clinical.reading import SENTENCE_TOKENS, ReadingSettings
+from ...demo.settings import MODIFIERS as DEMO_MODIFIERS
 from ...demo.settings import TYPES
 from ...errors import UserFacingError
+from ...federation import FederationSpec
 from ...scores import TASKS, TaskName
 from ...wording import task_name, tr
 from ..look.fields import Choice
@@ -140,10 +142,17 @@ def request_for(
         text_tokens=SENTENCE_TOKENS if model == bundled_model else None,
         prompting=spec.prompt if spec else "plain",
         task=wish.task,
-        modifiers=tuple(spec.modifiers) if spec else tuple(sorted(MODIFIERS)),
+        modifiers=_modifiers(spec, is_bundled=model == bundled_model),
         question=wish.question,
         options=wish.options,
     )
+
+
+def _modifiers(spec: FederationSpec | None, *, is_bundled: bool) -> tuple[str, ...]:
+    """What a demonstration has taught the bundled model; of another one nothing is known."""
+    if spec:
+        return tuple(spec.modifiers)
+    return DEMO_MODIFIERS if is_bundled else tuple(sorted(MODIFIERS))
 
 
 def evaluation_for(
