@@ -31,7 +31,8 @@ Average = tuple[Module, float, float]
 # Sixteen updates of rank 16 take some 10 ms of a core for each module of a large model. More cost as much as that each.
 MOST_EXACT: Final = 16
 # Random signs per module. |M g|^2 is off by half of itself at most (standard error), less where M has many directions;
-# over the 224 modules of an 8B model that leaves 2 % of the residual. Small models have fewer modules: more cost little.
+# over the 224 modules of an 8B model that leaves 2 % of the residual. Small models have fewer modules, and more signs
+# cost little there.
 _SIGNS: Final = 8
 _SIGNS_OF_SMALL: Final = 64
 _SMALL: Final = 2**20  # d k
