@@ -21,8 +21,10 @@ UNREADABLE: Final = (OSError, ValueError, LookupError, TypeError, AttributeError
 
 
 def tokenizer_of(folder: Path) -> Any:
-    """The tokenizer of a model folder. Raises what is in UNREADABLE."""
-    return transformers.AutoTokenizer.from_pretrained(folder, **ONLY_FILES)
+    """The tokenizer of a model folder, which decodes a text as it is. Raises what is in UNREADABLE."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **ONLY_FILES)
+    tokenizer.clean_up_tokenization_spaces = False  # Llama 3's folder asks for "a, b." where "a , b ." was written
+    return tokenizer
 
 
 def check_state(folder: Path, model: Any) -> None:

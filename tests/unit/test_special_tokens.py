@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +67,20 @@ def test_that_a_taught_answer_finds_every_entity_of_a_note_that_holds_special_to
     assert not special & set(example.prompt[1:])  # the first may be the start token
     found = parse_answer(tokenizer.decode(answer, skip_special_tokens=True), text, ("drug",), form)
     assert [text[one.start : one.end] for one in found] == ["aspirin", "heparin"]
+
+
+def test_that_an_answer_keeps_its_blanks_whatever_the_tokenizers_settings_ask_for(tmp_path: Path) -> None:
+    from fedmed_desktop.training.library import tokenizer_of
+    from fedmed_desktop.training.plain_text import text_tokens
+
+    chatty().save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    asked = ("clean_up_tokenization_spaces", "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output")
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings | dict.fromkeys(asked, True)))
+    tokenizer = tokenizer_of(tmp_path)
+    assert (
+        tokenizer.decode(text_tokens(tokenizer, "Stop aspirin , start heparin .")) == "Stop aspirin , start heparin ."
+    )
 
 
 def test_that_a_text_to_be_learnt_as_it_is_holds_no_special_token_but_its_ends() -> None:
