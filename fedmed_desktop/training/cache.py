@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from torch import Tensor
@@ -84,6 +85,15 @@ def reads_in_parts(cache: DynamicCache) -> bool:
 def can_forget(cache: DynamicCache) -> bool:
     """True if what was read last can be taken back: not of layers with a window or a state."""
     return all(type(layer) is RoomyLayer for layer in cache.layers)
+
+
+def knows_places(model: Any) -> bool:
+    """True if a model is told where each token stands, so that gaps between a row's tokens do not matter.
+
+    MPT counts the places in memory instead, and GPT-Neo does for its windows.
+    """
+    told = "position_ids" in inspect.signature(model.forward).parameters
+    return told and "local" not in getattr(model.config, "attention_layers", ())
 
 
 def forget(cache: DynamicCache, count: int) -> None:

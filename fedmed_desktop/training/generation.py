@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .base import BaseModel
-from .cache import can_forget, forget, keep_rows, reads_in_parts, roomy_cache
+from .cache import can_forget, forget, keep_rows, knows_places, reads_in_parts, roomy_cache
 from .copying import GUESSES, Copier, Tokens
 from .device import total_memory
 from .memory import halved
@@ -182,7 +182,7 @@ class _Decoding:
         self._tokens, self._mask = padded_left(prompts, base.device.torch)
         self._positions = (self._mask.cumsum(1) - 1).clamp(min=0)
         self._cache = roomy_cache(base.model.config)
-        self.looks_ahead = can_forget(self._cache)
+        self.looks_ahead = can_forget(self._cache) and knows_places(base.model)
 
     def prefill(self, tokens: int, check: Callable[[], None]) -> None:
         """Reads a prompt without padding up to its last `tokens`; `check` is called before each such part.
