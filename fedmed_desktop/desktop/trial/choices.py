@@ -149,7 +149,7 @@ def request_for(
 
 
 def _modifiers(spec: FederationSpec | None, *, is_bundled: bool) -> tuple[str, ...]:
-    """What a demonstration has taught the bundled model; of another one nothing is known."""
+    """The federation's, or those that a demonstration has taught the bundled model; of another one nothing is known."""
     if spec:
         return tuple(spec.modifiers)
     return DEMO_MODIFIERS if is_bundled else tuple(sorted(MODIFIERS))
