@@ -121,9 +121,10 @@ def linears_in_files(folder: Path) -> dict[str, tuple[int, int]]:
 
     Raises UserFacingError like `decoder_linears`, and where they do not.
     """
-    if has_other_senses(read_config(folder)):
+    listed = decoder_linears(folder)
+    if has_other_senses(read_config(folder)) or any(name.startswith("backbone.") for name in listed):
         raise UserFacingError("model.needs_torch", path=str(folder))
-    return decoder_linears(folder)
+    return listed
 
 
 def leaves_experts(folder: Path) -> bool:

@@ -37,6 +37,8 @@ def unreadable(folder: Path, error: Exception) -> UserFacingError:
     """The error to tell of a folder whose model or tokenizer the library does not load."""
     if "trust_remote_code" in str(error):
         return UserFacingError("training.model_code", path=str(folder))
+    if "Unrecognized configuration class" in str(error):
+        return UserFacingError("training.not_causal", path=str(folder))
     # The library's message names files and architectures only; its first line says which.
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return UserFacingError("training.model_unreadable", path=str(folder), reason=reason)

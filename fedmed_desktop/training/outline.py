@@ -29,7 +29,7 @@ def adaptable_linears(folder: Path) -> dict[str, tuple[int, int]]:
     model = outline(folder)
     check_state(folder, model)
     modules = dict(model.named_modules())
-    if has_other_senses(read_config(folder)):
+    if has_other_senses(read_config(folder)) or not listed.keys() <= modules.keys():
         listed = _renamed(listed, _decoder(modules, model))
     for name, shape in listed.items():
         _check(folder, name, shape, modules.get(name))
@@ -47,7 +47,7 @@ def outline(folder: Path) -> Any:
 
 
 def _decoder(modules: dict[str, nn.Module], model: Any) -> str:
-    """The name of the text model's decoder inside a model that also sees or hears."""
+    """The name of the decoder inside the whole model."""
     decoder = model.get_decoder()
     return next(name for name, module in modules.items() if module is decoder)
 

@@ -75,6 +75,8 @@ SENTENCES: Final = {
     "larger max_tokens.",
     "training.no_such_layer": "The base model has no linear layer {name}, which the adapter needs. Use the base "
     "model that the adapter was made for.",
+    "training.not_causal": "The model in {path} is of a kind from which the transformers library loads no causal "
+    "language model. Choose one that it does, such as the text model by itself.",
     "training.other_chat_template": "The base model here has another chat template than the federation's. Take "
     "tokenizer_config.json and chat_template.jinja from where its host has them.",
     "training.out_of_memory": "The {device} does not have enough memory for one note. Choose a smaller base model, a "

@@ -155,6 +155,27 @@ def test_that_the_text_model_is_adapted_inside_one_that_also_sees(tmp_path: Path
         linears_in_files(folder)
 
 
+def test_that_a_model_whose_files_begin_names_otherwise_is_adapted_by_the_names_in_memory(tmp_path: Path) -> None:
+    config = transformers.NemotronHConfig(
+        **{name: value for name, value in SMALL.items() if name != "num_hidden_layers"}, head_dim=8,
+        hybrid_override_pattern="M*-", ssm_state_size=8, mamba_num_heads=4, mamba_head_dim=8, n_groups=1,
+    )  # fmt: skip
+    folder = saved(config, tmp_path / "nemotron")
+    assert next(iter(decoder_linears(folder))).startswith("backbone.layers.")
+    named = adaptable_linears(folder)
+    assert {name.rpartition(".")[2] for name in named} >= {"in_proj", "q_proj", "up_proj"}
+    assert all(name.startswith("model.layers.") for name in named)
+    with told_as("torch is needed to found"):
+        linears_in_files(folder)
+
+
+def test_that_a_model_from_which_no_language_model_is_loaded_is_refused(tmp_path: Path) -> None:
+    config = transformers.Qwen2VLConfig(text_config=SMALL)
+    folder = folder_of(tmp_path, config.to_dict(), PLAIN)
+    with told_as("loads no causal language model"):
+        adaptable_linears(folder)
+
+
 def test_that_a_model_which_brings_a_program_is_refused_and_the_program_is_not_run(
     tiny_model: Path, tmp_path: Path
 ) -> None:
