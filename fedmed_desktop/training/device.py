@@ -51,7 +51,7 @@ class Device:
 
 
 def choose_device(quantization: Quantization | None = None, prefer: Literal["auto", "cpu", "cuda"] = "auto") -> Device:
-    """bf16 on a CUDA device that has it, else float32 on the CPU; NF4 only if asked for.
+    """bf16 on a CUDA device that has it, else float16; float32 on the CPU; NF4 only if asked for.
 
     Raises UserFacingError if CUDA is asked for and missing, or NF4 without bitsandbytes.
     """
@@ -67,8 +67,8 @@ def choose_device(quantization: Quantization | None = None, prefer: Literal["aut
     card = torch.cuda.get_device_name()
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return Device("cuda", torch.bfloat16, quantized, f"Training runs on {card} in bfloat16.{stored}")
-    why = f"Training runs on {card} in float32, since it has no bfloat16.{stored}"
-    return Device("cuda", torch.float32, quantized, why)
+    why = f"Training runs on {card} in float16, since it has no bfloat16.{stored}"
+    return Device("cuda", torch.float16, quantized, why)
 
 
 def default_threads() -> int:

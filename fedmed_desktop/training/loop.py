@@ -26,6 +26,11 @@ CPU_MICRO_TOKENS = 1024
 """Padded tokens of a micro-batch on the CPU where the plan names no size: more fall out of the caches (measured: a
 batch of 16 notes is a fifth faster in two halves)."""
 
+LOSS_SCALE = 2.0**12
+"""What a loss is multiplied by where gradients pass through float16, whose smallest numbers are not small enough
+(Micikevicius et al. 2018, section 3.2; the value is inferred). It falls where they then are too large."""
+
+_LOWER = 0.25
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -42,13 +47,14 @@ class StepDone:
 
 @dataclass
 class Progress:
-    """Progress in this round so far; written into checkpoints. The loss is the task's alone."""
+    """Progress in this round so far; written into checkpoints. The loss is the task's alone, and unscaled."""
 
     step: int = 0
     loss_sum: float = 0.0
     labels: int = 0
     seconds: float = 0.0
     rate_sum: float = 0.0
+    loss_scale: float = 1.0
 
     @property
     def mean_loss(self) -> float | None:
@@ -86,7 +92,7 @@ class Training:
         self._start_gradient: dict[str, Tensor] = {}
         self._optimizer = self._new_optimizer()
         self._micro = plan.training.micro_batch_size
-        self.progress = Progress()
+        self.progress = Progress(loss_scale=LOSS_SCALE if base.device.dtype == torch.float16 else 1.0)
         self._restore()
 
     def run(self, done: Callable[[StepDone], None], control: Control) -> None:
@@ -180,12 +186,27 @@ class Training:
         """
         while True:
             try:
-                return self._accumulate(examples, control, penalties)
+                found = self._accumulate(examples, control, penalties)
             except torch.OutOfMemoryError:
-                pass
+                found = None
+            if found and self._unscaled():
+                return found
             self._optimizer.zero_grad()
-            longest = max(map(len, examples))
-            self._base.memory.ran_out(max(map(len, self._micro_batches(examples))), longest)
+            if not found:
+                longest = max(map(len, examples))
+                self._base.memory.ran_out(max(map(len, self._micro_batches(examples))), longest)
+
+    def _unscaled(self) -> bool:
+        """Takes the loss' scale off the gradients; False if they were too large for float16, and the scale is lower."""
+        scale = self.progress.loss_scale
+        if scale == 1.0:
+            return True
+        gradients = [parameter.grad for parameter in self._trained.values() if parameter.grad is not None]
+        if not torch.isfinite(torch.stack([gradient.sum() for gradient in gradients])).all():
+            self.progress.loss_scale = max(1.0, scale * _LOWER)
+            return False
+        torch._foreach_mul_(gradients, 1 / scale)
+        return True
 
     def _accumulate(
         self, examples: list[Example], control: Control, penalties: Penalties
@@ -206,7 +227,7 @@ class Training:
                 loss = task / labels
                 if (penalty := penalties.of_outputs(seen, list(map(len, rows)))) is not None:
                     loss = loss + penalty / tokens
-                loss.backward()  # type: ignore[no-untyped-call]
+                (loss * self.progress.loss_scale).backward()  # type: ignore[no-untyped-call]
                 loss_sum += task.detach()
         except Stopped:
             self._optimizer.zero_grad()
