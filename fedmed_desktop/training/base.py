@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,14 @@ class BaseModel:
     tokenizer: Any
     lora: LoraSlot = field(init=False)
     head_apart: bool = field(init=False)
+    keeps_columns: bool = field(init=False)
     memory: TrainingMemory = field(init=False)
 
     def __post_init__(self) -> None:
         self.lora = LoraSlot(self.model)
         self.memory = TrainingMemory(self.model, self.device.name)
         self.head_apart = _head_gives_logits(self.model, self.device)
+        self.keeps_columns = "logits_to_keep" in inspect.signature(self.model.forward).parameters
 
     @classmethod
     def load(cls, folder: Path, device: Device, threads: int | None = None) -> BaseModel:
@@ -110,10 +113,14 @@ class BaseModel:
     def selected_logits(self, selected: Tensor, **inputs: Any) -> Tensor:
         """Logits in float32 (n, vocabulary) at the n positions where `selected` (rows, length) is true.
 
-        The head runs on those positions only: at a vocabulary of 150,000 all others would be most of the memory.
+        The head runs on those positions only: at a vocabulary of 150,000 all others would be most of the memory. One
+        that scales or caps its logits runs inside the model, on each column where any row has such a position.
         """
         if self.head_apart:
             logits: Tensor = self.model.get_output_embeddings()(self.selected_hidden(selected, **inputs))
+        elif self.keeps_columns:
+            columns = selected.any(0).nonzero()[:, 0]
+            logits = self.model(**inputs, logits_to_keep=columns).logits[selected[:, columns]]
         else:
             logits = self.model(**inputs).logits[selected]
         return logits.float()

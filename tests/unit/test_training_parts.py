@@ -97,8 +97,17 @@ def test_that_a_model_which_caps_its_logits_is_asked_as_a_whole(tmp_path: Path, 
     selected = torch.zeros_like(tokens, dtype=torch.bool)
     selected[0, 4] = True
     with torch.no_grad():
+        computed = []
+        base.model.lm_head.register_forward_hook(lambda module, args, out: computed.append(out.shape[1]))
         logits = base.selected_logits(selected, input_ids=tokens)
-        assert torch.allclose(logits[0], base.model(input_ids=tokens).logits[0, 4], atol=1e-6)
+        assert computed == [1], "the head runs where it is asked for"
+        whole = base.model(input_ids=tokens).logits
+        assert torch.allclose(logits[0], whole[0, 4], atol=1e-6)
+        some = torch.tensor([[False, True, True, False], [True, False, True, False]])
+        rows = torch.arange(8).view(2, 4)
+        expected = base.model(input_ids=rows).logits[some]
+        assert torch.allclose(base.selected_logits(some, input_ids=rows), expected, atol=1e-6)
+        assert base.selected_logits(torch.zeros_like(some), input_ids=rows).shape == (0, 4096)
 
 
 def test_that_thinner_modules_are_padded_and_read_back_as_they_were(base: BaseModel, tiny_model: Path) -> None:
