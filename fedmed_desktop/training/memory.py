@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -52,15 +52,19 @@ class TrainingMemory:
 def recompute(model: nn.Module) -> int:
     """Makes the layers keep their inputs alone for the backward pass; their number, 0 if the model's layers cannot.
 
-    The library's switch wants a model in training mode, which would also switch dropout on; here the layers alone are,
-    not what is in them.
+    The library's own switch wants layers in training mode. There they drop out some values, and forget what they have
+    read of a prompt, so that a model which has once learned so could not answer any more.
     """
     layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
     for layer in layers:
-        layer.gradient_checkpointing = True
-        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
-        layer.training = True
+        layer.forward = partial(_anew, layer.forward)
     return len(layers)
+
+
+def _anew(forward: Callable[..., Any], *args: Any, **inputs: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*args, **inputs)
+    return checkpoint(forward, *args, use_reentrant=False, **inputs)
 
 
 def in_parts(device: str, items: list[Item], run: Callable[[list[Item]], Found]) -> Iterator[Found]:

@@ -143,7 +143,23 @@ def test_that_what_is_computed_anew_is_not_kept_and_gives_the_same_gradients(
     after, found = gradients()
     assert after < before / 2
     assert all(torch.equal(gradient, expected[name]) for name, gradient in found.items())
-    assert not any(module.training for module in own.model.modules() if isinstance(module, torch.nn.Dropout))
+    assert not any(layer.training for layer in own.model.base_model.layers), "nothing is dropped out"
+
+
+def test_that_a_model_whose_layers_are_computed_anew_still_answers_as_before(
+    own: BaseModel, examples: Examples, start: Adapter
+) -> None:
+    own.lora.attach(start)
+    requests = [Request(example.prompt, 8) for example in examples.items[:3]]
+    optional = [replace(example, options=((5, 6, 7), (8,))) for example in examples.items[:3]]
+
+    def answers() -> tuple[list[tuple[int, ...]], list[tuple[float, ...]]]:
+        return generate(own, requests), likelihoods(own, optional, 2048, lambda: None)
+
+    before = answers()
+    own.memory.ran_out(1, 100)
+    assert own.memory.recomputes
+    assert answers() == before
 
 
 @pytest.mark.parametrize("grad", [True, False])
