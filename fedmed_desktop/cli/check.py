@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UserFacingError
+from ..lora.base_model import leaves_experts
 from ..site.findings import Finding, Level
 from ..site.invited import read_given
 from ..site.preflight import Asked, Gpu, Takes, findings
@@ -76,17 +77,23 @@ def _gpu() -> Gpu | None:
 
 
 def _takes(options: argparse.Namespace) -> Takes | None:
-    """Counts what training takes; None where the model cannot be adapted, of which another finding tells."""
+    """Counts what training takes; None where the model cannot be adapted, of which another finding tells, or where
+    torch runs a layer of it with numbers alone, as it does experts."""
     from ..training.device import choose_device
+    from ..training.library import UNREADABLE
     from ..training.needs import takes
 
     try:
         device = choose_device("nf4" if options.nf4 else None)
+        if leaves_experts(options.model):
+            return None
         return Takes(*takes(options.model, device, options.batch_size, options.max_tokens, Asked().rank))
     except UserFacingError as error:
         if error.code == "training.no_bitsandbytes":
             raise
-        return None
+    except UNREADABLE:
+        pass  # whatever a model's own layers raise
+    return None
 
 
 def _plain(finding: Finding) -> dict[str, object]:

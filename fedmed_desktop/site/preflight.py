@@ -147,7 +147,7 @@ def _disk(data_dir: Path, model: _Model | None) -> Finding:
 
 
 def _guessed(gpu: Gpu | None, model: _Model) -> Takes:
-    """From the number of weights alone, where torch is not there to count."""
+    """From the number of weights alone, where torch is not there to count, or cannot."""
     weights = model.weights * (_BYTES_ON_GPU if gpu else _BYTES_ON_CPU)
     return Takes(round(weights * _SPARE + _PROGRAM_BYTES), weights)
 

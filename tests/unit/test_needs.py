@@ -15,6 +15,7 @@ from fedmed_desktop.federation.plan import TrainingSettings
 from fedmed_desktop.federation.work import Control
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.resources import resource
+from tests.parts.families import FAMILIES
 from tests.parts.training import NOTES, plan_of
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
@@ -91,3 +92,24 @@ def test_that_the_check_tells_what_the_bundled_model_takes(capsys: pytest.Captur
 def test_that_a_folder_without_a_model_is_told_by_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--check", "--model", str(tmp_path)]) == 1
     assert "config.json" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore")  # that faster kernels are not installed
+def test_that_a_model_of_experts_is_judged_by_the_number_of_its_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = FAMILIES["Mixtral"].folder(tmp_path)
+    capsys.readouterr()
+    assert main(["--check", "--model", str(folder), "--json"]) == 0
+    assert "memory" in [one["subject"] for one in json.loads(capsys.readouterr().out)]
+
+
+def test_that_a_layer_of_which_nothing_can_be_counted_does_not_end_the_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_args: object) -> None:
+        raise RuntimeError("played by a test")
+
+    monkeypatch.setattr("fedmed_desktop.training.needs.takes", refused)
+    assert main(["--check", "--model", str(MODEL), "--json"]) == 0
+    assert "memory" in [one["subject"] for one in json.loads(capsys.readouterr().out)]
