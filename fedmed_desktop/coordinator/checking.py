@@ -92,7 +92,7 @@ class Checking:
         return self._blobs.path(sha256)
 
     async def is_whole(self, sha256: str) -> bool:
-        """Whether the blob is here and undamaged; a damaged one is put aside."""
+        """True if the blob is here and undamaged; a damaged one is put aside."""
         async with self._reading:
             if sha256 in self._blobs and self._whole.get(sha256) != (stamp := _stamp(self._blobs.path(sha256))):
                 if await asyncio.to_thread(self._blobs.is_whole, sha256):

@@ -239,7 +239,7 @@ class Host:
         return self.rounds.state.published() | {self.spec.base.initial}
 
     async def has(self, sha256: str) -> bool:
-        """Whether any site may fetch this blob. One that the open round needs is here, or will come back."""
+        """True if any site may fetch this blob. One that the open round needs is here, or will come back."""
         state = self.rounds.state
         if any(one.sha256 == sha256 for one in state.differences):  # what it leads to can be fetched in its place
             return await self.checking.is_whole(sha256)

@@ -8,6 +8,7 @@ it would have written, so answers stay the same; a wrong guess costs time alone.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Final
 
 Tokens = tuple[int, ...]
@@ -15,6 +16,9 @@ Tokens = tuple[int, ...]
 GUESSES: Final = 8
 """Tokens guessed at once, at most. Of answers in the bundled notes as they should be, 3.8 tokens come of a step with 8
 guesses, 3.1 with 4 and 4.1 with 16, for 2.4, 1.6 and 4.1 tokens read (training notes' tokenizer alone, no model)."""
+
+MOST_LEARNED: Final = 200_000
+"""Entries of what answers taught, beyond which it is forgotten: some 40 MB, and the guesses of thousands of notes."""
 
 _NEAR: Final = 6
 _ORDERS: Final = (3, 2, 1)
@@ -25,6 +29,9 @@ class Copier:
 
     def __init__(self, prompt: Tokens, learned: dict[Tokens, int]) -> None:
         self._prompt, self._learned = prompt, learned
+        self._pairs: dict[Tokens, list[int]] = {}
+        for place in range(len(prompt) - 1):
+            self._pairs.setdefault(prompt[place : place + 2], []).append(place)
         self._at = 0
         self._copying = False
         self._last: Tokens = ()
@@ -72,8 +79,7 @@ class Copier:
         near = prompt[at : at + _NEAR]
         if token in near:
             return at + near.index(token) + 1, True
-        pair = (*last[-1:], token)
-        for start in range(at, len(prompt) - 1) if len(pair) == 2 else ():
-            if prompt[start : start + 2] == pair:
-                return start + 2, True
+        places = self._pairs.get((*last[-1:], token), [])
+        if (behind := bisect_left(places, at)) < len(places):
+            return places[behind] + 2, True
         return at, False

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .base import BaseModel
 from .cache import can_forget, forget, keep_rows, knows_places, reads_in_parts, roomy_cache
-from .copying import GUESSES, Copier, Tokens
+from .copying import GUESSES, MOST_LEARNED, Copier, Tokens
 from .device import total_memory
 from .memory import halved
 
@@ -52,6 +52,8 @@ def generate(
     waiting = [order[start : start + rows] for start in range(0, len(order), rows)][::-1]
     while waiting:
         group = waiting.pop()
+        if len(learned) > MOST_LEARNED:
+            learned.clear()
         left = dict.fromkeys(group)
         try:
             for row, answer in _batch(base, [requests[i] for i in group], learned, check):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,34 @@ def test_that_there_are_never_more_guesses_than_asked_for(prompt: list[int], ans
         copier.add(token)
     guessed = copier.guesses(most)
     assert len(guessed) <= max(0, most) and guessed == copier.guesses(most), "guessing changes nothing"
+
+
+@given(st.lists(st.integers(0, 4), max_size=30), st.lists(st.integers(0, 4), max_size=30))
+def test_that_two_in_a_row_are_found_at_their_next_place(prompt: list[int], answer: list[int]) -> None:
+    pairs = [tuple(prompt[place : place + 2]) for place in range(len(prompt) - 1)]
+    copier = Copier(tuple(prompt), {})
+    for before, token in pairwise(answer):
+        for at in range(len(prompt)):
+            if token in prompt[at : at + 6]:
+                continue
+            found = [place + 2 for place, pair in enumerate(pairs) if place >= at and pair == (before, token)]
+            assert copier._follow(at, (before,), token) == ((found[0], True) if found else (at, False))
+
+
+def test_that_what_answers_taught_is_forgotten_where_it_grows_large(
+    base: BaseModel, plain: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    made = Copier.__init__
+
+    def seen(self: Copier, prompt: tuple[int, ...], learned: dict[tuple[int, ...], int]) -> None:
+        sizes.append(len(learned))
+        made(self, prompt, learned)
+
+    monkeypatch.setattr(Copier, "__init__", seen)
+    monkeypatch.setattr(generation, "MOST_LEARNED", 5)
+    assert generate(base, requests(), rows=1) == plain
+    assert sizes == [0, 4, 0, sizes[3]], "seven, before the third, were too many"
 
 
 @pytest.fixture(scope="module")
