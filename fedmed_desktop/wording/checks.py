@@ -34,8 +34,8 @@ SENTENCES: Final = {
     "invitation can tell: ask the host for one.",
     "check.line": "A connection to {address} can be made, in {milliseconds} ms.",
     "check.memory": "This computer has {total} of memory, {free} of it free; training this model takes about {needed}.",
-    "check.memory_small": "Training this model takes about {needed}, and this computer has {total} of memory; {least} "
-    "are the least. It may not fit. Hold the model in 4 bits (--nf4), or use a computer with more memory.",
+    "check.memory_small": "Training this model takes about {needed}, at the very least {least}, and this computer has "
+    "{total} of memory: it may not fit. Hold the model in 4 bits (--nf4), or use a computer with more memory.",
     "check.memory_taken": "Training this model takes about {needed}, but only {free} of this computer's {total} are "
     "free. Close other programs before the federation begins.",
     "check.memory_too_small": "This model does not fit into this computer's memory: it takes {least} at least, and "

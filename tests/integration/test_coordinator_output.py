@@ -61,7 +61,7 @@ async def join_and_leave(port: int) -> None:
 
 def ask(port: int) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://127.0.0.1:{port}/healthz", timeout=5) as found:
+    with opener.open(f"http://127.0.0.1:{port}/healthz", timeout=20) as found:
         return bytes(found.read())
 
 

@@ -55,7 +55,7 @@ def figures(port: int, process: subprocess.Popen[bytes]) -> str:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while True:
         try:
-            with opener.open(f"http://127.0.0.1:{port}/metrics", timeout=5) as found:
+            with opener.open(f"http://127.0.0.1:{port}/metrics", timeout=20) as found:
                 return str(found.read().decode())
         except OSError:
             assert process.poll() is None and time.monotonic() < until

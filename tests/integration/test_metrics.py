@@ -33,7 +33,7 @@ class Figures:
     def text(self) -> str:
         with serving(self.metrics, "127.0.0.1", 0) as port:
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with opener.open(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            with opener.open(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
                 return str(answer.read().decode())
 
     def read(self) -> dict[tuple[str, str], float]:

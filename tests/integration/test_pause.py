@@ -113,7 +113,7 @@ async def test_that_a_paused_site_is_ended_at_once(tmp_path: Path, jobs: Jobs) -
             await until(lambda: trainer.steps > 0)
             site.pause()
             run.cancel()
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(10):
                 await asyncio.gather(run, return_exceptions=True)
         site.resume()
     site.pause()

@@ -32,6 +32,18 @@ BLOCKING = {
 }
 
 
+PATIENCE_MS = 20_000
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _patience() -> Iterator[None]:
+    """pytest-qt gives up after five seconds, which a busy machine may take for a step of a few milliseconds."""
+    with pytest.MonkeyPatch.context() as patched:
+        for wait in (QtBot.waitUntil, QtBot.waitSignal, QtBot.waitSignals):
+            patched.setitem(wait.__kwdefaults__, "timeout", PATIENCE_MS)  # type: ignore[arg-type]
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _nothing_of_qt_left_behind(qapp: QApplication) -> Iterator[None]:
     qapp.setQuitOnLastWindowClosed(False)  # a test that closes its window goes on

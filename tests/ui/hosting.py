@@ -90,7 +90,7 @@ class Coordinator:
         return False
 
     def status(self) -> dict[str, object]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/status", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/status", timeout=20) as answer:
             return dict(json.load(answer))
 
     def site(self, name: str) -> dict[str, bool]:
