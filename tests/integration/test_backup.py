@@ -38,7 +38,7 @@ async def commanded(*arguments: object) -> int:
 async def test_that_a_backup_of_a_running_coordinator_goes_on_to_the_same_end(
     tmp_path: Path, jobs: Jobs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    expected = await online(tmp_path / "whole", jobs)
+    expected = await online(tmp_path / "whole", TWO, jobs)
     sites = tmp_path / "sites"
     async with coordinator(tmp_path / "c", TWO, []) as (host, port):
         errands = asyncio.create_task(Errands(host, tmp_path / "c", lambda event: None).watch())
@@ -69,7 +69,7 @@ async def test_that_a_backup_of_a_running_coordinator_goes_on_to_the_same_end(
 
 
 async def test_that_a_backup_is_made_of_a_coordinator_that_does_not_run(tmp_path: Path, jobs: Jobs) -> None:
-    await online(tmp_path, jobs)
+    await online(tmp_path, TWO, jobs)
     assert await commanded("--backup", tmp_path / "b", "--data-dir", tmp_path / "c") == 0
     assert await commanded("--verify-ledger", tmp_path / "b") == 0
     assert await commanded("--verify-audit", tmp_path / "b") == 0
@@ -132,7 +132,7 @@ def _other_signature(folder: Path) -> None:
 async def test_that_what_is_wrong_with_a_ledger_is_named(
     spoil: object, words: str, tmp_path: Path, jobs: Jobs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await online(tmp_path, jobs)
+    await online(tmp_path, TWO, jobs)
     assert await commanded("--verify-ledger", tmp_path / "c") == 0
     spoil(tmp_path / "c")  # type: ignore[operator]
     before = {path: path.read_bytes() for path in (tmp_path / "c").rglob("*") if path.is_file()}

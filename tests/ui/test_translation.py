@@ -119,7 +119,7 @@ def texts_of(widget: QWidget) -> Iterator[str]:
 
 # What no translator changes: names that people gave, names of methods and of data, addresses, files and units.
 EXPERIMENT = ("centralised", "alone", "base")
-TYPES = "drug|problem|test|dosage|route|duration|severity|temporal"
+TYPES = "drug|problem|test|dosage|route|duration|severity|temporal|uncertain"
 NAMES = re.compile(
     r"(wss?|https?)://\S+|federation\.example\.org:8765|fedmed:\S+"  # addresses and invitations
     r"|\bamber.otter.candle.river.jacket.moon\b"  # six words, the same on both sides
