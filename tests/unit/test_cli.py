@@ -59,6 +59,7 @@ def test_that_ctrl_c_is_no_traceback(mode: str, capsys: pytest.CaptureFixture[st
 LOADED = """
 import asyncio, sys
 from fedmed_desktop.cli import main
+from fedmed_desktop.resources import resource
 
 def run(work):
     work.close()
@@ -66,7 +67,9 @@ def run(work):
     return 0
 
 asyncio.run = run
-main(["--site", "--model", "m", "--notes", "n", "--data-dir", "d"])
+model, notes = str(resource("demo_model")), str(resource("demo_notes") / "Lakeview")
+join = ["--join", "ws://127.0.0.1:1", "--name", "Site", "--data-dir", "not-made"]
+main(["--site", "--model", model, "--notes", notes, *join])
 """
 
 
