@@ -21,7 +21,6 @@ from ..lora import Adapter
 from ..lora.base_model import fingerprint, weight_count
 from ..storage import BlobStore
 from ..storage.results import ResultRow
-from ..training.outline import adaptable_linears
 from .cells import Cell
 from .choices import MethodChoice
 from .corpora import Corpora
@@ -51,6 +50,8 @@ class BaseFacts:
     @classmethod
     def of(cls, model: Path) -> BaseFacts:
         """Raises UserFacingError where the folder is no model folder."""
+        from ..training.outline import adaptable_linears  # loads torch: mistakes in an experiment are told before
+
         return cls(fingerprint(model), adaptable_linears(model), weight_count(model))
 
 

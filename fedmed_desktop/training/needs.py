@@ -7,7 +7,7 @@ keeps for the backward pass is then counted rather than guessed.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from .device import Device, Quantization
 from .label_loss import PART_BYTES
 from .loop import CPU_MICRO_TOKENS
 from .memory import recompute
-from .outline import adaptable_linears, outline
+from .outline import outlined
 
 # A weight of NF4: half a byte, its block's scale in 8 bits for 64 weights, and that of 256 scales (QLoRA, section 3).
 _NF4_BYTES: Final = 0.5 + 1 / 64 + 4 / (64 * 256)
@@ -55,29 +55,33 @@ class Load:
 
     rows: int
     tokens: int
-    rank: int
     anew: bool = False
 
 
-def needs(folder: Path, load: Load, dtype: torch.dtype, quantization: Quantization = "none") -> Needs:
-    """Memory of one training step. Raises UserFacingError where the model cannot be adapted or read.
+def needs(
+    folder: Path, loads: Sequence[Load], rank: int, dtype: torch.dtype, quantization: Quantization = "none"
+) -> list[Needs]:
+    """Memory of one training step for each load. Raises UserFacingError where the model cannot be adapted or read.
 
     Not counted: what the driver and the program take, and gaps between blocks of memory.
     """
-    linears = adaptable_linears(folder)
-    model = outline(folder).to(dtype)
-    model.eval().requires_grad_(False)
+    model, linears = outlined(folder)
+    model.to(dtype).eval().requires_grad_(False)
     vocabulary = model.get_output_embeddings().weight.shape[0]
-    weights = sum(_bytes(name, weight, linears, quantization) for name, weight in model.named_parameters())
-    config = LoraConfig(r=load.rank, lora_alpha=load.rank, target_modules=list(linears), init_lora_weights=False)
+    weights = round(sum(_bytes(name, weight, linears, quantization) for name, weight in model.named_parameters()))
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(linears), init_lora_weights=False)
     LoraModel(model, config, "default")
     factors = _FACTOR_BYTES * sum(p.numel() for p in model.parameters() if p.requires_grad)
-    kept = _kept(model, load, dtype)
-    passing = min(_LOGITS * load.rows * load.tokens * vocabulary, 3 * PART_BYTES)
-    if load.anew and (layers := recompute(model)):
-        # When the logits are gone, one layer at a time has all of it again.
-        kept, passing = _kept(model, load, dtype), max(passing, kept // layers)
-    return Needs(round(weights), factors, kept, passing)
+    kept = [_kept(model, load, dtype) for load in loads]
+    layers = recompute(model) if any(load.anew for load in loads) else 0
+    found = []
+    for load, whole in zip(loads, kept, strict=True):
+        logits = min(_LOGITS * load.rows * load.tokens * vocabulary, 3 * PART_BYTES)
+        if load.anew and layers:  # when the logits are gone, one layer at a time has all of it again
+            found.append(Needs(weights, factors, _kept(model, load, dtype), max(logits, whole // layers)))
+        else:
+            found.append(Needs(weights, factors, whole, logits))
+    return found
 
 
 def takes(folder: Path, device: Device, batch: int, tokens: int, rank: int) -> tuple[int, int]:
@@ -86,8 +90,8 @@ def takes(folder: Path, device: Device, batch: int, tokens: int, rank: int) -> t
     Beside what is counted stands what the program or the GPU's driver takes, and a tenth for gaps (both inferred).
     """
     rows = max(1, CPU_MICRO_TOKENS // tokens) if device.name == "cpu" else batch
-    loads = Load(min(rows, batch), tokens, rank), Load(1, tokens, rank, anew=True)
-    usual, least = (needs(folder, load, device.dtype, device.quantization).total for load in loads)
+    loads = Load(min(rows, batch), tokens), Load(1, tokens, anew=True)
+    usual, least = (one.total for one in needs(folder, loads, rank, device.dtype, device.quantization))
     return round(usual * _GAPS) + _BESIDE[device.name], round(least * _GAPS) + _BESIDE[device.name]
 
 

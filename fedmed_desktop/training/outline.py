@@ -25,19 +25,23 @@ def adaptable_linears(folder: Path) -> dict[str, tuple[int, int]]:
 
     Raises UserFacingError where the model cannot be adapted, naming why.
     """
+    return outlined(folder)[1]
+
+
+def outlined(folder: Path) -> tuple[Any, dict[str, tuple[int, int]]]:
+    """The model on the meta device, and those layers of it. Raises UserFacingError likewise."""
     listed = decoder_linears(folder)
-    model = outline(folder)
+    model = _outline(folder)
     check_state(folder, model)
     modules = dict(model.named_modules())
     if has_other_senses(read_config(folder)) or not listed.keys() <= modules.keys():
         listed = _renamed(listed, _decoder(modules, model))
     for name, shape in listed.items():
         _check(folder, name, shape, modules.get(name))
-    return dict(sorted(listed.items()))
+    return model, dict(sorted(listed.items()))
 
 
-def outline(folder: Path) -> Any:
-    """The whole model on the meta device. Raises UserFacingError where the library does not know it."""
+def _outline(folder: Path) -> Any:
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **ONLY_FILES)
         with torch.device("meta"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All that needs a CUDA device, in one call of about ten minutes: tests, fit, training steps, reading.
+"""All that needs a CUDA device, in one call of at most ten minutes: tests, fit, training steps, reading.
 
     .venv/bin/python packaging/benchmarks/gpu.py [--minutes 10] [--out results/gpu-<device>.json]
 

@@ -57,25 +57,26 @@ def allocated(load: Load, folder: Path) -> int:
 
 @pytest.mark.parametrize("anew", [False, True])
 def test_that_what_a_step_takes_is_counted_within_15_percent(anew: bool, tmp_path: Path) -> None:
-    load = Load(3, 250, RANK, anew)
-    counted = needs(MODEL, load, torch.float32)
+    load = Load(3, 250, anew)
+    (counted,) = needs(MODEL, [load], RANK, torch.float32)
     beyond = counted.total - counted.weights - counted.factors // 4  # the factors themselves are on the base
     assert allocated(load, tmp_path) == pytest.approx(beyond, rel=0.15)
 
 
 def test_that_weights_in_4_bits_and_half_precision_are_counted_as_they_are_held() -> None:
-    load = Load(1, 64, RANK)
-    whole, half = (needs(MODEL, load, dtype) for dtype in (torch.float32, torch.bfloat16))
+    loads = [Load(1, 64)]
+    (whole,), (half,) = (needs(MODEL, loads, RANK, dtype) for dtype in (torch.float32, torch.bfloat16))
     assert half.weights * 2 == whole.weights and half.kept < whole.kept
-    four = needs(MODEL, load, torch.bfloat16, "nf4")
+    (four,) = needs(MODEL, loads, RANK, torch.bfloat16, "nf4")
     linear = sum(rows * columns for rows, columns in adaptable_linears(MODEL).values())
     assert half.weights - four.weights == pytest.approx(linear * (2 - 0.516), rel=1e-3)
 
 
 def test_that_more_rows_keep_more_and_layers_computed_anew_less() -> None:
-    one, three = (needs(MODEL, Load(rows, 100, RANK), torch.float32) for rows in (1, 3))
+    loads = [Load(1, 100), Load(3, 100, anew=True), Load(3, 100)]
+    one, anew, three = needs(MODEL, loads, RANK, torch.float32)
     assert three.kept == pytest.approx(3 * one.kept, rel=0.02) and three.passing == 3 * one.passing
-    assert needs(MODEL, Load(3, 100, RANK, anew=True), torch.float32).kept < three.kept / 2
+    assert anew.kept < three.kept / 2
     usual, least = takes(MODEL, choose_device(prefer="cpu"), 4, 800, RANK)
     assert 10**9 < least < usual < 2 * 10**9
 
