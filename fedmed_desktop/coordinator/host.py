@@ -187,10 +187,7 @@ class Host:
             return
 
     async def _combination_is(self, given: RoundCombined) -> None:
-        before = self.rounds.state.lost
         await self.apply(given)
-        if before and before not in self.rounds.state.parts():  # twice an adapter's size, and of no use to anybody
-            await asyncio.to_thread(self.blobs.delete, before)
         await self.pruning.prune()
 
     def _roll_back(self) -> None:
@@ -238,12 +235,17 @@ class Host:
         """Blobs that any site may fetch: results of rounds, and those that plans name; never another site's update."""
         return self.rounds.state.published() | {self.spec.base.initial}
 
-    async def has(self, sha256: str) -> bool:
-        """True if any site may fetch this blob. One that the open round needs is here, or will come back."""
+    async def wanted(self, sha256: str) -> Path | None:
+        """Path of a blob that a site wants, checked; None if no site may have it, or if all can do without it.
+
+        Raises a retryable error if one that the open round needs is lost: it will come back.
+        """
         state = self.rounds.state
+        if sha256 not in (self.published() if sha256 in self.blobs else state.needed()):
+            return None
         if any(one.sha256 == sha256 for one in state.differences):  # what it leads to can be fetched in its place
-            return await self.checking.is_whole(sha256)
-        return sha256 in (self.published() if sha256 in self.blobs else state.needed())
+            return self.blobs.path(sha256) if await self.checking.is_whole(sha256) else None
+        return await self.checking.whole(state.round, sha256)
 
     def farewell(self) -> Finished:
         """Last message to a site; raises a retryable UserFacingError if the final adapter is lost."""

@@ -25,8 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Pruning:
-    """Prunes for one host, on its event loop. `keep`: how many closed rounds keep their updates; None: nothing is ever
-    deleted.
+    """Prunes for one host, on its event loop. `keep`: how many closed rounds keep their updates; None: all of them.
 
     `still` holds back all inputs and gives the ledger.
     """
@@ -56,7 +55,12 @@ class Pruning:
         return offers
 
     async def prune(self) -> None:
-        """Deletes what the rule says, at the start and after each combination. A disk that refuses is asked later."""
+        """Deletes what the rule says, at the start and after each combination. A disk that refuses is asked later.
+
+        What rounding took in earlier rounds goes in any case.
+        """
+        for sha256 in self._state().overtaken():
+            await asyncio.to_thread(self._blobs.delete, sha256)
         if self._keep is None:
             return
         try:

@@ -321,7 +321,8 @@ class SiteSession:
     # -- download ------------------------------------------------------------------------------------------------
 
     async def _wanted(self, sha256: str, offset: int) -> None:
-        if not await self._host.has(sha256):
+        path = await self._host.wanted(sha256)
+        if path is None:
             self.send(Missing(sha256=sha256))
             return
         if self._download:
@@ -329,7 +330,6 @@ class SiteSession:
             # A site that asks on and on without reading is heard no further until it has read.
             await asyncio.gather(self._download, return_exceptions=True)
             await self.connection.drain()
-        path = await self._host.checking.whole(self._host.rounds.state.round, sha256)
         self._download = asyncio.create_task(self._send_in_turn(sha256, path, offset))
 
     async def _send_in_turn(self, sha256: str, path: Path, offset: int) -> None:

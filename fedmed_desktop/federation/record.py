@@ -43,7 +43,7 @@ class RoundRecord(Frozen):
 
     The resulting model is the base with `adapter` and, if there is one, `frozen`. `residual` is that of
     combine.Combination; `measures` are the method's own figures, by name. `screening`: what it found in the updates.
-    `difference` and `rounding`: see inputs.RoundCombined.
+    `difference`, `rounding` and `lost`: see inputs.RoundCombined.
     """
 
     round: int
@@ -65,6 +65,7 @@ class RoundRecord(Frozen):
     screening: Screening | None = None
     difference: Difference | None = None
     rounding: float | None = None
+    lost: Sha256 | None = None
 
     @property
     def blobs(self) -> tuple[Sha256, ...]:
@@ -151,6 +152,11 @@ class RoundsState(BaseModel):
         counted += [site.update for record in closed for site in record.sites.values()]
         lost = {self.lost} if self.lost else set[Sha256]()
         return {part.sha256 for update in counted for part in update.parts.values()}.union(lost, *earlier)
+
+    def overtaken(self) -> set[Sha256]:
+        """Blobs of what rounding took in earlier rounds: nobody needs them, and each is twice an adapter's size."""
+        losses = {record.lost for record in self.history if record.lost}
+        return losses - self.parts() - self.published()
 
     def reports(self) -> dict[str, Report]:
         """Reports of the open round's updates, by site, as they count.

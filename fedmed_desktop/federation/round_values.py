@@ -100,4 +100,5 @@ def record(state: RoundsState, due: Combine, given: RoundCombined, now: datetime
         screening=given.screening,
         difference=given.difference,
         rounding=given.rounding,
+        lost=given.lost,
     )

@@ -209,3 +209,16 @@ async def test_that_a_coordinator_that_starts_anew_in_every_round_comes_to_the_s
                     assert {path.name for path in host.blobs.folder.glob("*") if path.is_file()} == own
     finally:
         await stop(*tasks)
+
+
+async def test_that_what_rounding_took_before_is_deleted_after_a_kill_too(tmp_path: Path, jobs: Jobs) -> None:
+    _, history, seen = await ran(tmp_path, TWO, jobs)
+    last = history[-1].lost
+    before = {one.lost for one in history if one.lost} - {last}
+    assert before and last
+    kept = BlobStore(tmp_path / "c" / "blobs")
+    assert not any(one in kept for one in before)
+    for one in before:  # as if the coordinator had been killed before it could delete them
+        (kept.folder / one).write_bytes(b"any")
+    async with coordinator(tmp_path / "c", TWO, seen, initial=FIRST):
+        assert not any(one in kept for one in before) and last in kept
