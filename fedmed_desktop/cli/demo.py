@@ -148,7 +148,7 @@ def _print_outcome(result: DemoResult) -> None:
     tasks = result.federation.pooled.scored
     for task in tasks:
         of = f": {task}" if len(tasks) > 1 else ""
-        table.add_row(f"Base model, before{of}", *_cells(result, result.base, task))
+        table.add_row(f"Before the federation{of}", *_cells(result, result.before, task))
         for name, scores in sorted(result.alone.items()):
             table.add_row(f"{name} alone{of}", *_cells(result, scores, task))
         table.add_row(f"Federation{of}", *_cells(result, result.federation, task), style="bold", end_section=True)

@@ -12,6 +12,7 @@ from typing import Literal
 from ..federation import FederationSpec
 from ..federation.spec import SharedNote, shared_note
 from ..lora.base_model import has_chat_template, leaves_experts
+from ..lora.load import load_adapter
 from ..scores import TASKS
 from .numbers import positive, whole
 from .scoring import DEFAULT_NOTES, plain, typed
@@ -42,6 +43,7 @@ def run(argv: list[str]) -> int:
         prompt=prompt,
         chat_template=template,
         modules=_layers(model),
+        begin_with=load_adapter(options.begin_with) if options.begin_with else None,
         rounds=options.rounds,
         method={"name": options.method} | needs.method,
         training={"steps": options.steps} if options.steps else {"epochs": options.epochs},
@@ -224,4 +226,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--alpha", type=float, default=64.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--begin-with",
+        type=Path,
+        metavar="PATH",
+        help="an adapter of this base model to begin with, such as an earlier federation's (default: an untrained one)",
+    )
     return parser

@@ -14,7 +14,7 @@ from ..federation.methods.method import Setting
 from ..federation.plan import TrainingSettings
 from ..federation.spec import LoraSettings, checked_spec
 from ..files import make_folder, write_durably
-from ..lora import Adapter
+from ..lora import Adapter, algebra
 from ..lora.base_model import fingerprint, linears_in_files, weight_count
 from ..storage import BlobStore
 from ..storage.sides import check_side
@@ -28,10 +28,12 @@ def found_federation(
     seed: int,
     chat_template: str | None = None,
     modules: Mapping[str, tuple[int, int]] | None = None,
+    begin_with: Adapter | None = None,
     **settings: Any,
 ) -> tuple[FederationSpec, Adapter]:
-    """Makes a specification over all decoder linears of `model` and its first adapter (A random from `seed`, B zero).
+    """Makes a specification over all decoder linears of `model`, and its first adapter.
 
+    That is `begin_with`, grown to the federation's rank; without it, A is random from `seed` and B zero.
     `chat_template`: identity of the model's template, where prompts go through it (training.chat); `modules`: the
     layers of the loaded model (training.outline), None: those that its files name. Raises UserFacingError where the
     folder is no model folder, or one that cannot be adapted, or naming a wrong setting.
@@ -47,7 +49,17 @@ def found_federation(
     }
     spec = checked_spec({"base": base, "lora": lora, "seed": seed, **settings}, "settings")
     adapter = Adapter.initial(modules, spec.lora.rank, spec.lora.scale, spec.seed)
+    if begin_with is not None:
+        adapter = _as_first(begin_with, adapter, spec)
     return spec.model_copy(update={"base": spec.base.model_copy(update={"initial": adapter.sha256})}), adapter
+
+
+def _as_first(given: Adapter, fresh: Adapter, spec: FederationSpec) -> Adapter:
+    """The given adapter in the federation's rank and scale; its delta W stays the same."""
+    algebra.check_same_modules(given, fresh)
+    if (largest := max(given.ranks.values())) > spec.lora.rank:
+        raise UserFacingError("spec.begins_with_rank", rank=largest, most=spec.lora.rank)
+    return algebra.grow(algebra.at_scale(given, spec.lora.scale), spec.lora.rank, spec.seed)
 
 
 def lacking(method: str, shared_notes: bool = False) -> str | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Comparisons for the federation on test notes: the base alone, and each site alone."""
+"""Comparisons for the federation on test notes: what it began with, and each site alone."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Comparison:
         self._test = {name: notes.test or notes.validation for name, notes in typed.items()}
 
     def score(
-        self, adapter: Adapter | None, who: str, control: Control, at_site: Mapping[str, Adapter] | None = None
+        self, adapter: Adapter, who: str, control: Control, at_site: Mapping[str, Adapter] | None = None
     ) -> TestScores:
-        """Test scores of an adapter (None: of the base), or of those `at_site`; `who` names the progress."""
+        """Test scores of an adapter, or of those `at_site`; `who` names the progress."""
         found = {}
         for number, site in enumerate(self._sites, start=1):
             self._emit(events.PhaseChanged(site=who, round=self._spec.rounds + 1, phase="evaluating"))

@@ -21,6 +21,7 @@ from ..federation.names import site_name
 from ..federation.record import RoundsState
 from ..federation.spec import SharedNote, shared_note
 from ..lora import Adapter
+from ..lora.load import load_adapter
 from ..site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
 from ..storage import BlobStore, Decision
 from ..training.outline import adaptable_linears
@@ -74,6 +75,7 @@ def demo_spec(options: DemoOptions, sites: list[DemoSite]) -> tuple[FederationSp
         types=TYPES,
         modifiers=MODIFIERS,
         modules=adaptable_linears(options.model),
+        begin_with=load_adapter(options.begins_with) if options.begins_with else None,
         rounds=options.rounds,
         method={"name": options.method},
         training=TRAINING,

@@ -47,7 +47,7 @@ def write_report(
     seconds: float,
     device: Device,
     threads: int,
-    base: TestScores,
+    before: TestScores,
     federation: TestScores,
     alone: dict[str, TestScores],
 ) -> Path:
@@ -60,7 +60,7 @@ def write_report(
     for site, adapter in finished.at_site.items():
         adapter.save_peft(options.report / f"adapter-{site}", str(options.model))
     told = _named if len(federation.pooled.tasks) > 1 else Scores.summary
-    test: dict[str, Any] = {"base": _overall(base, told), "federation": _overall(federation, told)}
+    test: dict[str, Any] = {"before": _overall(before, told), "federation": _overall(federation, told)}
     if alone:
         test["alone"] = {
             site: {"pooled": told(scores.pooled), "own": told(scores.by_site[site])}

@@ -33,7 +33,7 @@ class DemoResult:
 
     sites: list[DemoSite]
     finished: Finished
-    base: TestScores
+    before: TestScores
     federation: TestScores
     alone: dict[str, TestScores]
     seconds: float
@@ -85,7 +85,7 @@ async def run_demo(
             finished = await run_federation(spec, initial, sites, base, worker, folder, operator, watch, joined)
             comparison = await done(lambda: Comparison(spec, sites, base, emit))
             federation = await done(lambda: comparison.score_final(finished, control))
-            before = await done(lambda: comparison.score(None, "base model", control))
+            before = await done(lambda: comparison.score(initial, "beginning", control))
             alone: dict[str, TestScores] = {}
             for site in sites if options.compare else []:
                 alone[site.name] = await done(partial(comparison.alone, site, initial, folder, control))

@@ -130,7 +130,7 @@ class Workshop:
             options, approver, emit, jobs=jobs, joined=joined, base=self._base(options.model, options.threads)
         )
         sites = [site.name for site in result.sites]
-        models = {tr("Base model, before"): result.base}
+        models = {tr("Before the federation"): result.before}
         models |= {tr("{site} alone").format(site=name): scores for name, scores in sorted(result.alone.items())}
         models[tr("Federation")] = result.federation
         rows = {

@@ -205,6 +205,11 @@ def grow(adapter: Adapter, rank: int, seed: int) -> Adapter:
     return adapter.map(lambda module: module_grow(module, rank, rng))
 
 
+def at_scale(adapter: Adapter, scale: float) -> Adapter:
+    """The adapter with this scale in every module and, to float32, the same delta W."""
+    return adapter.map(lambda module: Module(module.B * np.float32(module.scale / scale), module.A, scale))
+
+
 def effective_rank(adapter: Adapter) -> float:
     """Mean over modules of exp(entropy of sigma / sum sigma) (Roy and Vetterli 2007); 0 where delta W is 0."""
     return math.fsum(_effective_rank(singular_values(module)) for module in adapter.values()) / len(adapter)

@@ -44,6 +44,8 @@ SENTENCES: Final = {
     "federation; the coordinator and the sites must use the same program.",
     "plan.rank_over_cap": "In round {round} the coordinator asks for rank {rank}, but this site's limit is {cap} "
     "(--rank-cap). The site takes part again when the coordinator asks for a lower rank.",
+    "spec.begins_with_rank": "The adapter to begin with has rank {rank}, and the federation at most {most}. "
+    "Give --rank {rank} or more.",
     "spec.exists": "{path} already exists. Choose another --out folder; an existing federation is never overwritten.",
     "spec.missing": "There is no federation specification at {path}. Write one with --new-federation.",
     "spec.unreadable": "The federation specification {path} cannot be read: {reason}.",

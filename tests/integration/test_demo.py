@@ -109,7 +109,7 @@ def test_that_a_demonstration_reports_every_round_and_compares_on_test_notes(
     assert north["loss_after"] < north["loss_before"]
     assert north["drift"].keys() == {"model", "performance"}
     scores = {"f1_strict", "f1_lenient", "f1_unified", "by_type"}
-    assert scores <= report["test"]["base"].keys()
+    assert scores <= report["test"]["before"].keys()
     assert scores <= report["test"]["federation"].keys()
     assert report["test"]["alone"].keys() == {"North", "South"}
     assert scores == report["test"]["alone"]["North"]["pooled"].keys() == report["test"]["alone"]["North"]["own"].keys()
@@ -362,7 +362,7 @@ def test_that_the_command_prints_lines_and_a_table_where_there_is_no_terminal(
     )
     assert done.returncode == 0, done.stderr
     assert "approved by rule: demo rule" in done.stdout
-    assert "Federation" in done.stdout and "Base model, before" in done.stdout
+    assert "Federation" in done.stdout and "Before the federation" in done.stdout
     assert (tmp_path / "out" / "report.json").exists()
 
 

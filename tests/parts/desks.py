@@ -236,7 +236,7 @@ def finished_demo(folder: Path) -> Desk:
     desk = _finished(folder)
     columns = ("All sites", "Hillcrest", "Lakeview", "Riverside")
     rows: Sequence[tuple[str, tuple[float, ...]]] = (
-        ("Base model, before", (0.0, 0.0, 0.0, 0.0)),
+        ("Before the federation", (0.0, 0.0, 0.0, 0.0)),
         ("Hillcrest alone", (0.330, 0.652, 0.201, 0.188)),
         ("Federation", (0.460, 0.417, 0.450, 0.491)),
     )

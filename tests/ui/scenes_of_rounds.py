@@ -160,7 +160,7 @@ def _demo_scored(folder: Path) -> Desk:
     desk = _demo(SessionEnded("finished"))(folder)
     columns, alone = (tr("All sites"), *DEMO_SITES), tr("{site} alone")
     rows = {
-        tr("Base model, before"): (0.031, 0.040, 0.022, 0.030),
+        tr("Before the federation"): (0.031, 0.040, 0.022, 0.030),
         alone.format(site="Hillcrest"): (0.330, 0.652, 0.201, 0.188),
         alone.format(site="Lakeview"): (0.351, 0.174, 0.527, 0.318),
         alone.format(site="Riverside"): (0.342, 0.193, 0.311, 0.509),

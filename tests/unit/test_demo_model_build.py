@@ -174,3 +174,36 @@ def test_that_annotated_lines_come_from_the_training_split_with_their_outermost_
             "medicine" in asked
         )
     assert any("markup" in exercise.prompt for exercise in drawn) and any("json" in e.prompt for e in drawn)
+
+
+@pytest.mark.usefixtures("recipe")
+def test_that_modifiers_are_found_by_form_and_linked_to_the_nearest_drug() -> None:
+    import modifier_exercises as exercises
+    from open_texts import Text
+
+    sentences = (
+        "The 54-year-old man took amoxicillin 500 mg orally for 6 weeks in hospital, and warfarin 5 mg daily.",
+        "Nothing was given, and 500 mg of nothing is no dose.",
+    )
+    texts = [Text("mtsamples", " ".join(sentences), 1, True)]
+    (note,) = exercises.modifier_notes(texts, frozenset({"warfarin"}), random.Random(0))
+    words = {one.id: (one.type, one.text) for one in note.entities}
+    linked = {(words[one.head][1], *words[one.tail]) for one in note.relations}
+    assert linked == {
+        ("amoxicillin", "dosage", "500 mg"),
+        ("amoxicillin", "route", "orally"),
+        ("amoxicillin", "duration", "for 6 weeks"),
+        ("warfarin", "dosage", "5 mg"),
+        ("warfarin", "frequency", "daily"),
+    }
+    assert note.tasks == ("relations",)
+
+
+@pytest.mark.usefixtures("recipe")
+def test_that_names_of_drugs_come_from_annotation_and_not_from_other_uses_of_the_word() -> None:
+    import modifier_exercises as exercises
+    from annotated_exercises import AnnotatedLine
+
+    lines = [AnnotatedLine("warfarin today", (((0, 8), "medicine"),))] * 2
+    lines += [AnnotatedLine("alcohol today", (((0, 7), "medicine"),))] * 2 + [AnnotatedLine("alcohol again", ())] * 3
+    assert exercises.drug_names(lines) == {"warfarin"}
