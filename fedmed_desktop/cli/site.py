@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UserFacingError
+from ..training.place import place_of
 from .joining import Destination, add_destination, destination
 from .logs import add_logs, log_to_stderr, logged
 from .numbers import positive
+from .processes import follow, others
 from .proxy import add_proxy
 from .signals import stop_event, tell_systemd
 
@@ -19,23 +21,28 @@ if TYPE_CHECKING:
     from ..clinical import SiteNotes
     from ..site import SiteAgent
     from ..site.policy_file import PolicyFiles
+    from ..training.processes import Processes
 
 
 def run(argv: list[str]) -> int:
     """Takes part until the federation has finished or a signal stops the program."""
     options = _parser().parse_args(argv)
+    if (place := place_of()) and not place.leads:
+        return follow(options.model, options.nf4, place)
     log_to_stderr(options.log_level, options.log_file)
     given = _checked(options)
     # Loads torch, for seconds. Inside asyncio.run, Ctrl-C would only count once something awaits.
     from ..training import base, preparation  # noqa: F401
 
-    return asyncio.run(_take_part(options, given))
+    with others(place) as processes:
+        return asyncio.run(_take_part(options, given, processes))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fedmed-desktop --site",
         description="Take part in a federation without a screen. Nothing leaves before it is approved.",
+        epilog="On several GPUs of one machine: torchrun --nproc-per-node N -m fedmed_desktop --site ...",
         allow_abbrev=False,
     )
     add_destination(parser)
@@ -117,7 +124,7 @@ def _checked(options: argparse.Namespace) -> _Given:
     return _Given(where, proxy, policy, model, notes)
 
 
-async def _take_part(options: argparse.Namespace, given: _Given) -> int:
+async def _take_part(options: argparse.Namespace, given: _Given, processes: Processes | None) -> int:
     from ..lora.base_model import fingerprint
     from ..site import Jobs, RuleApprover, SiteAgent
     from ..training.preparation import LoadedBase, trainer_factory
@@ -129,7 +136,8 @@ async def _take_part(options: argparse.Namespace, given: _Given) -> int:
     face = face_for(f"{where.name}: joins {where.address}")
     emit = logged(face.emit)
     jobs = Jobs()
-    base = LoadedBase(model, "nf4" if options.nf4 else None)
+    threads = processes.threads if processes else None
+    base = LoadedBase(model, "nf4" if options.nf4 else None, threads, processes=processes)
     stopped = stop_event()
     try:
         agent = SiteAgent(

@@ -101,6 +101,18 @@ class LoraSlot:
         """`<module>.lora_A` and `.lora_B` of the shared adapter, sorted; then `personal/<module>...` of the other."""
         return {**_named(self.shared()), **_named(self.personal(), "personal/")}
 
+    def trained(self) -> dict[str, nn.Parameter]:
+        """Those of `parameters` that a training changes; gradients that one before has left there are gone."""
+        trained = {name: parameter for name, parameter in self.parameters().items() if parameter.requires_grad}
+        for parameter in trained.values():
+            parameter.grad = None
+        return trained
+
+    def attached(self) -> dict[str, Adapter]:
+        """The adapters as they were attached: "shared", and perhaps "frozen" and "personal"."""
+        names = {_SHARED: "shared", _FROZEN: "frozen", _PERSONAL: "personal"}
+        return {names[slot]: adapter for slot, adapter in self._adapters.items()}
+
     def read(self) -> Adapter:
         """The shared factors as they are now, at the ranks that were attached. Raises UserFacingError if not finite."""
         return self.gathered(_named(self.shared()))

@@ -20,13 +20,15 @@ from .chat import end_of_turn
 from .device import Device, default_threads
 from .library import ONLY_FILES, UNREADABLE, check_state, tokenizer_of, unreadable
 from .memory import TrainingMemory
+from .processes import Processes
 
 
 @dataclass
 class BaseModel:
     """A frozen causal language model and its tokenizer. Used by one thread at a time.
 
-    `threads` is what torch computes with on the CPU; `use_threads` sets it in the calling thread.
+    `threads` is what torch computes with on the CPU; `use_threads` sets it in the calling thread. `processes`: those
+    that train on the same base together with this one.
     """
 
     folder: Path
@@ -34,6 +36,7 @@ class BaseModel:
     threads: int
     model: Any
     tokenizer: Any
+    processes: Processes | None = None
     lora: LoraSlot = field(init=False)
     head_apart: bool = field(init=False)
     keeps_columns: bool = field(init=False)

@@ -238,17 +238,34 @@ class Schedule:
 class Batch:
     """Padded on the right. `predicts` (rows, length) marks positions whose next token is a label; `labels` are those.
 
-    There is no attention mask: in a causal model no real token looks at the padding behind it.
+    There is no attention mask: in a causal model no real token looks at the padding behind it. `lengths` are those of
+    the rows without it.
     """
 
     tokens: Tensor
     predicts: Tensor
     labels: Tensor
-    count: int
+    lengths: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tokens: Tensor, predicts: Tensor, lengths: Iterable[int]) -> Batch:
+        return cls(tokens, predicts, tokens.roll(-1, 1)[predicts], tuple(lengths))
+
+    @property
+    def count(self) -> int:
+        """Tokens without padding."""
+        return sum(self.lengths)
+
+    def on(self, device: torch.device) -> Batch:
+        """The batch on the device; copies to a GPU go on beside what is computed there."""
+        if self.tokens.device.type == device.type or device.type != "cuda":
+            return self
+        placed = [one.pin_memory().to(device, non_blocking=True) for one in (self.tokens, self.predicts, self.labels)]
+        return Batch(placed[0], placed[1], placed[2], self.lengths)
 
 
 def collate(examples: Sequence[Example], loss_on: Literal["answer", "all"], device: torch.device) -> Batch:
-    """Examples as one batch; `count` is the number of their tokens without padding."""
+    """Examples as one batch."""
     length = max(map(len, examples))
     tokens = np.zeros((len(examples), length), np.int64)
     predicts = np.zeros((len(examples), length), bool)
@@ -256,15 +273,7 @@ def collate(examples: Sequence[Example], loss_on: Literal["answer", "all"], devi
         tokens[row, : len(example)] = example.prompt + example.answer
         first = len(example) - 1 - example.labels(loss_on)
         predicts[row, first : len(example) - 1] = True
-    labels = np.roll(tokens, -1, axis=1)[predicts]
-    placed = [_placed(array, device) for array in (tokens, predicts, labels)]
-    return Batch(placed[0], placed[1], placed[2], sum(map(len, examples)))
-
-
-def _placed(array: np.ndarray[Any, Any], device: torch.device) -> Tensor:
-    """The array on the device; a copy to a GPU goes on beside what is computed there."""
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+    return Batch.of(torch.from_numpy(tokens), torch.from_numpy(predicts), map(len, examples)).on(device)
 
 
 def by_length(examples: Sequence[Sized], max_padded: int, max_rows: int) -> list[list[int]]:

@@ -9,12 +9,14 @@ from ..errors import UserFacingError
 from ..lora.base_model import FileState, file_state
 from .base import BaseModel
 from .device import Quantization, choose_device
+from .processes import Processes
 
 
 class LoadedBase:
     """A base model that is loaded when it is first asked for, then shared by all sites of the process.
 
-    `state`: the state that the files must be in when loaded, taken before the model's fingerprint.
+    `state`: the state that the files must be in when loaded, taken before the model's fingerprint. `processes`: those
+    that train on it together; the first one's asking for it has all of them load it.
     """
 
     def __init__(
@@ -23,19 +25,24 @@ class LoadedBase:
         quantization: Quantization | None = None,
         threads: int | None = None,
         state: FileState | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self.folder = folder
         self._quantization: Quantization | None = quantization
         self._threads = threads
         self._state = state
+        self._processes = processes
         self._base: BaseModel | None = None
 
     def get(self) -> BaseModel:
         """The model. Raises UserFacingError if it cannot be loaded or has changed. On the working thread."""
         if self._base is None:
+            if self._processes and self._processes.place.leads:
+                self._processes.tell("load")
             base = BaseModel.load(self.folder, choose_device(self._quantization), self._threads)
             if self._state is not None and file_state(self.folder) != self._state:
                 raise UserFacingError("model.changed", path=str(self.folder))
+            base.processes = self._processes
             self._base = base
         return self._base
 

@@ -19,7 +19,8 @@ from ..lora import Adapter
 from .base import BaseModel
 from .batches import Example, Examples, Schedule, collate
 from .checkpoints import Checkpoint
-from .label_loss import label_losses
+from .gradients import Work, accumulate
+from .leading import Leader
 from .objectives import Correction, Penalties, Variate
 
 CPU_MICRO_TOKENS = 1024
@@ -82,9 +83,8 @@ class Training:
         self._schedule = Schedule([len(e) for e in examples.items], plan.training.batch_size, plan.seed)
         self.steps = plan.training.steps or max(1, round((plan.training.epochs or 0) * self._schedule.steps_per_epoch))
         base.lora.freeze(plan.freeze)
-        self._trained = {n: p for n, p in base.lora.parameters().items() if p.requires_grad}
-        for parameter in self._trained.values():
-            parameter.grad = None  # a training on the same base that ended in a fault may have left some
+        self._trained = base.lora.trained()
+        self._leader = Leader(base.processes, base, plan) if base.processes else None
         placed = base.lora.placed(start) if plan.proximal or plan.variate else {}
         self._penalties = Penalties(base.lora, plan.objective, placed)
         self._correction = Correction(base.lora, variate or Variate(), placed) if plan.variate else None
@@ -184,17 +184,15 @@ class Training:
 
         Returns the summed loss, labels, tokens and the seconds that a pause took.
         """
+        watch = _Watch(control)
         while True:
-            try:
-                found = self._accumulate(examples, control, penalties)
-            except torch.OutOfMemoryError:
-                found = None
-            if found and self._unscaled():
-                return found
+            work = self._work(examples)
+            loss_sum = self._accumulate(work, watch.look, penalties)
+            if loss_sum is not None and self._unscaled():
+                return loss_sum, work.labels, work.tokens, watch.waited
             self._optimizer.zero_grad()
-            if not found:
-                longest = max(map(len, examples))
-                self._base.memory.ran_out(max(map(len, self._micro_batches(examples))), longest)
+            if loss_sum is None:
+                self._base.memory.ran_out(max(len(batch.lengths) for batch in work.batches), max(map(len, examples)))
 
     def _unscaled(self) -> bool:
         """Takes the loss' scale off the gradients; False if they were too large for float16, and the scale is lower."""
@@ -208,37 +206,31 @@ class Training:
         torch._foreach_mul_(gradients, 1 / scale)
         return True
 
-    def _accumulate(
-        self, examples: list[Example], control: Control, penalties: Penalties
-    ) -> tuple[float, int, int, float]:
-        micro = list(self._micro_batches(examples))
-        batches = [collate(rows, self._settings.loss_on, self._base.device.torch) for rows in micro]
-        labels, tokens = sum(len(batch.labels) for batch in batches), sum(batch.count for batch in batches)
-        waited = 0.0
-        # Read once for all micro-batches: on a GPU each reading waits for what is still being computed.
-        loss_sum = torch.zeros((), dtype=torch.float64, device=self._base.device.torch)
+    def _accumulate(self, work: Work, look: Callable[[], None], penalties: Penalties) -> float | None:
+        """The loss of a whole step, whose gradients are on the parameters then; None where memory was too small."""
         try:
-            for rows, batch in zip(micro, batches, strict=True):
-                waiting = time.perf_counter()
-                control.check()
-                waited += time.perf_counter() - waiting
-                with penalties.watching() as seen:
-                    task = label_losses(self._base, batch)
-                loss = task / labels
-                if (penalty := penalties.of_outputs(seen, list(map(len, rows)))) is not None:
-                    loss = loss + penalty / tokens
-                (loss * self.progress.loss_scale).backward()  # type: ignore[no-untyped-call]
-                loss_sum += task.detach()
+            if self._leader:
+                return self._leader.accumulate(work, self._trained, penalties, look)
+            return accumulate(self._base, work, penalties, look)
+        except torch.OutOfMemoryError:
+            return None  # what follows is outside, since the error's frames hold the tensors
         except Stopped:
             self._optimizer.zero_grad()
             raise
-        return loss_sum.item(), labels, tokens, waited
+
+    def _work(self, examples: list[Example]) -> Work:
+        at = torch.device("cpu")
+        batches = [collate(rows, self._settings.loss_on, at) for rows in self._micro_batches(examples)]
+        labels, tokens = sum(len(batch.labels) for batch in batches), sum(batch.count for batch in batches)
+        return Work(batches, labels, tokens, self.progress.loss_scale)
 
     def _micro_batches(self, examples: list[Example]) -> Iterator[list[Example]]:
         longest = max(map(len, examples))
         rows = self._micro or len(examples)
         if self._micro is None and self._base.device.name == "cpu":
             rows = max(1, CPU_MICRO_TOKENS // longest)
+        if self._base.processes:
+            rows = min(rows, -(-len(examples) // self._base.processes.place.count))
         rows = self._base.memory.rows(rows, longest)
         return (examples[i : i + rows] for i in range(0, len(examples), rows))
 
@@ -272,6 +264,19 @@ class Training:
         device = parameter.device
         moments: dict[str, Any] = {moment: tensors[f"{moment}/{name}"].to(device) for moment in _MOMENTS}
         return {"step": torch.tensor(float(self.progress.step), device=device), **moments}
+
+
+class _Watch:
+    """Looks at the control, and knows how long that took: a pause is not training."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self.waited = 0.0
+
+    def look(self) -> None:
+        began = time.perf_counter()
+        self._control.check()
+        self.waited += time.perf_counter() - began
 
 
 def learning_rate_share(step: int, steps: int, warmup_share: float) -> float:

@@ -33,6 +33,11 @@ class TrainingMemory:
         """Rows of a micro-batch whose longest has so many tokens; at least one."""
         return wanted if self.tokens is None else max(1, min(wanted, self.tokens // longest))
 
+    def recompute(self) -> None:
+        """Computes layers anew from now on, as another process that trains on the same base has begun to."""
+        if not self.recomputes:
+            self.recomputes = recompute(self.model) > 0
+
     def ran_out(self, rows: int, longest: int) -> None:
         """Halves the micro-batch; a single row is tried again with layers computed anew in the backward pass, which
         keeps far less and takes about a third longer.

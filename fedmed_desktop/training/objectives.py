@@ -81,6 +81,11 @@ class Penalties:
         self._rows = orthogonal if orthogonal and orthogonal.on == "weights" else None
         self._outputs = orthogonal if orthogonal and orthogonal.on == "outputs" else None
 
+    @property
+    def watches(self) -> bool:
+        """Whether there is a term of the outputs: part of the loss of each micro-batch."""
+        return self._outputs is not None
+
     def of_factors(self) -> Tensor | None:
         """Sum the weighted terms of the factors alone: once an optimiser step. None where the plan has nothing."""
         found = []

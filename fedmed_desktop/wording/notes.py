@@ -51,6 +51,8 @@ SENTENCES: Final = {
     "Ask the coordinator's host for a smaller learning rate.",
     "training.encoder_unreadable": "The encoder in {path} cannot be loaded: {reason}. Choose the folder of a Hugging "
     "Face encoder, such as a BERT, with safetensors and tokenizer.json.",
+    "training.few_cards": "There are {processes} processes and only {cards} GPUs, and each needs one of its own. Start "
+    "torchrun with --nproc-per-node {cards}.",
     "training.layer_shape": "The adapter's module {name} is {found}, but the base model's layer is {expected}. Use the "
     "base model that the adapter was made for.",
     "training.model_code": "The model in {path} comes with a program of its own, which is never run. Choose a model "
@@ -84,6 +86,10 @@ SENTENCES: Final = {
     "training.pieces_left_out": "Pieces of the notes that are too long to be read at once: {pieces}. They do not fit "
     "{tokens} tokens, even cut as small as makes sense, so they are not learned, and what they hold counts as missed. "
     "Shorten them, or ask the host for a larger max_tokens.",
+    "training.process_lost": "Another process of this site has ended or does not answer, so this one ends too. What it "
+    "said before is above. Start torchrun again with the same --data-dir: the training goes on from its checkpoint.",
+    "training.several_machines": "The processes of a site must be on one machine: what passes between them is of its "
+    "notes, and it is not encrypted. Start torchrun with --nnodes 1.",
     "training.tasks_not_scored": "No validation note has labels for {tasks}, so what is learned of that here is never "
     "scored. Add such notes to the validation notes.",
     "training.vocabulary": "The tokenizer in {path} does not belong to the model beside it: it has a token with the "

@@ -24,6 +24,7 @@ UNDER: Final = {
     "screening": "hosting",
     "transfer": "hosting",
     "models": "hosting",
+    "gpus": "hosting",
     "lab": "hosting",
     "architecture": "hosting",
 }
