@@ -138,7 +138,8 @@ def _load_options(device: Device) -> dict[str, Any]:
             bnb_4bit_compute_dtype=device.dtype,
             bnb_4bit_use_double_quant=True,
         )
-        options["device_map"] = {"": device.name}
+        # By its number: one of several processes has another than the first.
+        options["device_map"] = {"": torch.cuda.current_device() if device.name == "cuda" else device.name}
     return options
 
 
