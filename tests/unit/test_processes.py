@@ -14,7 +14,6 @@ from fedmed_desktop.federation.plan import ControlVariate, Orthogonal, Proximal,
 from fedmed_desktop.federation.work import Control, Stopped
 from fedmed_desktop.lora import Adapter
 from tests.parts.processes import PATIENCE, Team, two_processes
-from tests.parts.told import told_as
 from tests.parts.training import NOTES, TYPES, StopAtLook, plan_of, random_adapter
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
@@ -23,12 +22,12 @@ if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     from fedmed_desktop.training.base import BaseModel
     from fedmed_desktop.training.batches import Encoder, Examples
     from fedmed_desktop.training.checkpoints import Checkpoint
-    from fedmed_desktop.training.gradients import shared_out
     from fedmed_desktop.training.loading import LoadedBase
     from fedmed_desktop.training.loop import Training
     from fedmed_desktop.training.objectives import Variate
-    from fedmed_desktop.training.place import Place, place_of
     from fedmed_desktop.training.processes import Lost
+
+pytestmark = pytest.mark.slow  # each second process loads torch
 
 STEPS = TrainingSettings(steps=5, batch_size=5, learning_rate=0.01, weight_decay=0.1, checkpoint_steps=2)
 TERMS = {
@@ -38,33 +37,6 @@ TERMS = {
     "scaffold with gradients": (ControlVariate(form="gradient"),),
     "orthogonal outputs": (Orthogonal(weight=0.5, on="outputs", rank=2),),
 }
-
-
-# -- without a second process ----------------------------------------------------------------------------------------
-
-
-def test_that_every_micro_batch_is_somebodys_and_the_loads_are_even() -> None:
-    sizes = [800, 100, 700, 90, 300, 500, 80]
-    shares = shared_out(sizes, 3)
-    assert sorted(number for share in shares for number in share) == list(range(7))
-    loads = [sum(sizes[number] for number in share) for share in shares]
-    assert max(loads) - min(loads) <= 100
-    assert shared_out(sizes, 3) == shares
-    assert shared_out([5], 3) == [[0], [], []]
-    assert shared_out(sizes, 1) == [[0, 2, 5, 4, 1, 3, 6]]
-
-
-def test_that_a_place_is_what_torchrun_says_and_alone_there_is_none() -> None:
-    assert place_of({}) is None
-    assert place_of({"RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}) is None
-    assert place_of({"WORLD_SIZE": "4"}) is None
-    place = place_of({"RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"})
-    assert place == Place(1, 2) and not place.leads
-    with told_as("one machine"):
-        place_of({"RANK": "0", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"})
-
-
-# -- with one --------------------------------------------------------------------------------------------------------
 
 
 class Both:
