@@ -103,10 +103,12 @@ class Processes:
             dist.reduce(values, 0)
 
     def close(self) -> None:
-        """Sends the others home, where this is the first process; takes the line down."""
-        if self.place.leads and not self.lost:
-            with suppress(Lost):  # one that has gone already
-                self.tell("end")
+        """Takes the line down in all processes together. The first one's others are told to end."""
+        if not self.lost:
+            with suppress(Lost):  # what remains to be done is the same
+                if self.place.leads:
+                    self.tell("end")
+                self.said(0)  # none closes its end while another still reads
         dist.destroy_process_group()
 
     @contextmanager

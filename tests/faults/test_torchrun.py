@@ -23,7 +23,7 @@ from tests.parts.training import NOTES, TYPES
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PATIENCE: Final = 300.0
+PATIENCE: Final = 900.0
 TORCHRUN: Final = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
 
 

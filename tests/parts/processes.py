@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fedmed_desktop.training.processes import Processes
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PATIENCE: Final = 120.0
+PATIENCE: Final = 600.0
 
 
 class Team:
