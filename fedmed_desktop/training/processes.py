@@ -85,7 +85,7 @@ class Processes:
         return values.pop("order"), values, tensors
 
     def said(self, state: int, number: float = 0.0) -> list[tuple[int, float]]:
-        """What every process says, in their order, here with this state and number."""
+        """A state and a number from every process, in their order; these are this one's."""
         own = torch.tensor([state, number], dtype=torch.float64)
         found = [torch.zeros_like(own) for _ in range(self.place.count)]
         with self._heard():
