@@ -249,6 +249,7 @@ class Batch:
 
     @classmethod
     def of(cls, tokens: Tensor, predicts: Tensor, lengths: Iterable[int]) -> Batch:
+        """A batch with its labels."""
         return cls(tokens, predicts, tokens.roll(-1, 1)[predicts], tuple(lengths))
 
     @property

@@ -134,8 +134,12 @@ def shared_out(sizes: Sequence[int], processes: int) -> list[list[int]]:
 
 
 def lend_factors(processes: Processes, trained: Trained) -> None:
-    """Gives the factors of the first process to all."""
-    values = torch.cat([parameter.detach().flatten() for parameter in trained.values()])
+    """Gives the factors of the first process to all. Raises Lost where even for that memory is too small."""
+    try:
+        values = torch.cat([parameter.detach().flatten() for parameter in trained.values()])
+    except torch.OutOfMemoryError as error:  # the others wait for it, and would take the next order for it
+        processes.lost = True
+        raise Lost(str(error)) from error
     processes.lend(values)
     if not processes.place.leads:
         with torch.no_grad():
