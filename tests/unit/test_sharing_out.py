@@ -17,10 +17,19 @@ if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
 
     from fedmed_desktop.training.base import BaseModel
     from fedmed_desktop.training.batches import Encoder, collate
-    from fedmed_desktop.training.gradients import Work, _flat, _take, accumulate, order, share_of, shared_out
+    from fedmed_desktop.training.gradients import (
+        Work,
+        _flat,
+        _take,
+        accumulate,
+        lend_factors,
+        order,
+        share_of,
+        shared_out,
+    )
     from fedmed_desktop.training.objectives import Penalties
     from fedmed_desktop.training.place import Place, place_of
-    from fedmed_desktop.training.processes import Processes
+    from fedmed_desktop.training.processes import Lost, Processes
 
 
 def test_that_every_micro_batch_is_somebodys_and_the_loads_are_even() -> None:
@@ -85,3 +94,15 @@ def test_that_every_process_needs_a_gpu_of_its_own_where_there_are_any(monkeypat
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with told_as("--nproc-per-node 1"):
         Processes(Place(1, 2))
+
+
+def test_that_memory_that_is_too_small_even_for_the_factors_ends_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tensors: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("played by a test")
+
+    processes = Processes.__new__(Processes)
+    processes.lost = False
+    monkeypatch.setattr(torch, "cat", full)
+    with pytest.raises(Lost):
+        lend_factors(processes, {"a": torch.nn.Parameter(torch.ones(2))})
+    assert processes.lost
