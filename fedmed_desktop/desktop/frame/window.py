@@ -7,11 +7,11 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from ..approvals.page import ApprovalsPage
 from ..guide.window import GuideDialog
@@ -37,6 +37,15 @@ if TYPE_CHECKING:
 PAGES: Final = ("rounds", "monitor", "approvals", "trial", "notes")
 SIZE: Final = (1280, 720)
 
+B = TypeVar("B", bound=QBoxLayout)
+
+
+def _close(layout: B) -> B:
+    """Its parts stand edge to edge."""
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(0)
+    return layout
+
 
 class Window(QMainWindow):
     """One per program. `page` is the name of the page that is shown; the join form stands in Rounds' place."""
@@ -55,29 +64,15 @@ class Window(QMainWindow):
         self.setWindowTitle(APP_NAME)
         self.setWindowIcon(app_icon())
         self.resize(*SIZE)
-        self.rounds, self.join = RoundsPage(), JoinPage(folder / "sites")
-        self.approvals, self.trial, self.notes = ApprovalsPage(clock), TrialPage(clock), NotesPage()
-        self._guide = GuideDialog(self)
-        self.join.guide_requested.connect(self.show_guide)
-        self.rounds.guide_requested.connect(self.show_guide_at)
-        self.notes.adapter_of = lambda desk: best.label if (best := best_adapter(desk)) else ""
-        self.notes.guide_requested.connect(self.show_guide_at)
-        self.join.report.help_requested.connect(self.show_guide_to_notes)
-        self._about = AboutDialog(self)
+        self._guide, self._about = GuideDialog(self), AboutDialog(self)
         self.menu = self._make_menu()
-        self._header = Header(self.menu.widget)
-        self._said = Banner(kind="warn", action="")
-        self._said.acted.connect(self._unsay)
         self._sayings: list[str] = []
-        self._navigation = self._make_navigation()
-        self._home, self._stack = QStackedWidget(), QStackedWidget()
-        self.strip = WorkStrip()
-        self.strip.action_requested.connect(self.rounds.action_requested)
         self._lay_out()
+        self._make_pages(folder)
         self._navigation.button(0).setFocus()
 
-    def _make_navigation(self) -> NavigationBar:
-        bar = NavigationBar()
+    def _make_navigation(self, parent: QWidget) -> NavigationBar:
+        bar = NavigationBar(parent)
         words = (self.tr("Rounds"), self.tr("Monitor"), self.tr("Approvals"), self.tr("Try it"), self.tr("Notes"))
         for drawing, word in zip(("rounds", "monitor", "approvals", "try", "notes"), words, strict=True):
             bar.add_page(drawing, word)
@@ -104,28 +99,41 @@ class Window(QMainWindow):
         return menu
 
     def _lay_out(self) -> None:
+        """From the outside in: Qt applies the style sheet to all of a widget again when that is put into another."""
+        whole = QWidget(self)
+        self.setCentralWidget(whole)
+        column = _close(QVBoxLayout(whole))
+        self._header = Header(self.menu.widget, whole)
+        self._navigation = self._make_navigation(whole)
+        self._said = Banner(kind="warn", action="", parent=whole)
+        self._said.acted.connect(self._unsay)
+        self._stack = QStackedWidget(whole)
+        self.strip = WorkStrip(whole)
+        column.addWidget(self._header)
+        middle = _close(QHBoxLayout())
+        column.addLayout(middle, 1)
+        column.addWidget(self.strip)
+        middle.addWidget(self._navigation)
+        content = _close(QVBoxLayout())
+        middle.addLayout(content, 1)
+        content.addWidget(self._said)
+        content.addWidget(self._stack, 1)
+
+    def _make_pages(self, folder: Path) -> None:
+        self._home = QStackedWidget(self._stack)
+        self.rounds, self.join = RoundsPage(self._home), JoinPage(folder / "sites", self._home)
+        self.approvals = ApprovalsPage(self._clock, self._stack)
+        self.trial, self.notes = TrialPage(self._clock, self._stack), NotesPage(self._stack)
         self._home.addWidget(self.rounds)
         self._home.addWidget(self.join)
         for page in (self._home, self.approvals, self.trial, self.notes):
             self._stack.addWidget(page)
-        content = QVBoxLayout()
-        content.setContentsMargins(0, 0, 0, 0)
-        content.setSpacing(0)
-        content.addWidget(self._said)
-        content.addWidget(self._stack, 1)
-        middle = QHBoxLayout()
-        middle.setContentsMargins(0, 0, 0, 0)
-        middle.setSpacing(0)
-        middle.addWidget(self._navigation)
-        middle.addLayout(content, 1)
-        whole = QWidget()
-        column = QVBoxLayout(whole)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self._header)
-        column.addLayout(middle, 1)
-        column.addWidget(self.strip)
-        self.setCentralWidget(whole)
+        self.join.guide_requested.connect(self.show_guide)
+        self.rounds.guide_requested.connect(self.show_guide_at)
+        self.notes.adapter_of = lambda desk: best.label if (best := best_adapter(desk)) else ""
+        self.notes.guide_requested.connect(self.show_guide_at)
+        self.join.report.help_requested.connect(self.show_guide_to_notes)
+        self.strip.action_requested.connect(self.rounds.action_requested)
 
     # -- pages -------------------------------------------------------------------------------------------------------
 
@@ -134,7 +142,7 @@ class Window(QMainWindow):
         """Made at the first need: its charts' library takes a tenth of a second that the first paint can spare."""
         from ..monitor.page import MonitorPage
 
-        page = MonitorPage()
+        page = MonitorPage(self._stack)
         page.experiment_asked.connect(self.ask_experiment)
         self._stack.addWidget(page)
         return page
@@ -151,7 +159,7 @@ class Window(QMainWindow):
         """Made when somebody first wants to see one; it stands in the Monitor's place until it is closed."""
         from ..experiment.page import ExperimentPage
 
-        page = ExperimentPage()
+        page = ExperimentPage(self._stack)
         page.opened.connect(self._show_experiment)
         page.refused.connect(self.say)
         page.closed.connect(self._close_experiment)

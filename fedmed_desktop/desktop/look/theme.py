@@ -66,12 +66,18 @@ class _Running:
 
     theme: Theme | None = None
     scale: float = 1.0
+    applied: int = 0
     drawings: QTemporaryDir | None = None  # as long as the process: a style sheet names files in it
 
 
 def active() -> Theme:
     """The theme that is shown now; light before any Appearance was made."""
     return _Running.theme or load_theme("light")
+
+
+def applied() -> int:
+    """Grows with every change of the look."""
+    return _Running.applied
 
 
 def px(size: float) -> int:
@@ -224,6 +230,7 @@ class Appearance(QObject):
         _Running.theme, _Running.scale = shown
         self._app.setPalette(palette_of(self.theme))
         self._app.setFont(base_font())
+        _Running.applied += 1
         template = resource("themes/style.qss").read_text("utf-8")
         self._app.setStyleSheet(filled_stylesheet(template, self.theme.tokens, self._scale, self._draw()))
         self.changed.emit()

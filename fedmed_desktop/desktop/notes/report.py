@@ -144,12 +144,12 @@ class NotesReport(QWidget):
 
     def lay_beside(self) -> None:
         """Lays the cards out here, in two columns; an owner who has other cards beside them lays them out himself."""
-        sides = Row()
-        for cards in (self.cards, self.charts):
-            add_column(sides, cards)
+        sides = Row(parent=self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(sides)
+        for cards in (self.cards, self.charts):
+            add_column(sides, cards)
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 

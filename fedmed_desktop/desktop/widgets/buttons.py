@@ -28,6 +28,12 @@ class Button(Restyled, QPushButton):
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.restyle()
 
+    def setText(self, text: str) -> None:
+        had = bool(self.text())
+        super().setText(text)
+        if had != bool(text):
+            self.restyle()  # a drawing without a word beside it has no space there
+
     def set_icon(self, name: str) -> None:
         """Another drawing before the word; empty for none."""
         if name != self._drawing:

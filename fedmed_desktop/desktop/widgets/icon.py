@@ -21,12 +21,15 @@ else:
 class Restyled(_Widget):
     """Mixed into a widget, before Qt's class: sets again, in `restyle`, all that depends on theme and text size."""
 
+    _look: int | None = None  # that it was last set for: Qt tells of a change also whenever a widget is put into another
+
     def restyle(self) -> None:
         self.updateGeometry()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange:
+        if event.type() == QEvent.Type.StyleChange and self._look != theme.applied():
+            self._look = theme.applied()
             self.restyle()
 
 

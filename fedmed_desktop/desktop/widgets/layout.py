@@ -163,14 +163,14 @@ class Column(Spaced):
 def add_column(row: Row, cards: Iterable[QWidget]) -> None:
     """Adds the cards as one column of the row, at its top, as wide as its other columns."""
     side = QWidget()
+    row.add(side, 1)  # before it is filled: what is in it is styled again whenever it is put into another
+    row.content.setAlignment(side, Qt.AlignmentFlag.AlignTop)
     column = QVBoxLayout(side)
     column.setContentsMargins(0, 0, 0, 0)
     column.setSpacing(16)
     for card in cards:
         column.addWidget(card)
     column.addStretch(1)
-    row.add(side, 1)
-    row.content.setAlignment(side, Qt.AlignmentFlag.AlignTop)
 
 
 class _Ground(QWidget):
