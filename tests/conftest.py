@@ -43,6 +43,7 @@ os.environ |= {
     "PYQTGRAPH_QT_LIB": "PySide6",
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",  # stands above the one before, where somebody has set it
 }
 
 # What is compiled once serves every program that a test starts, and the next run: a sixth of what starting them costs.

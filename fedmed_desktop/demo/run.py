@@ -58,8 +58,8 @@ async def run_demo(
     Cancelling ends the work at the next step, then sites and coordinator. Raises UserFacingError.
     """
     began = time.monotonic()
-    make_folder(options.report)  # before hours of work, not after
     sites = demo_sites(options)
+    make_folder(options.report)  # before hours of work, not after
     spec, initial = demo_spec(options, sites)
     # Nothing has a screen to keep smooth here, so training takes every core.
     base = base or LoadedBase(options.model, threads=options.threads or available_cores())

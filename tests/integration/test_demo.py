@@ -200,12 +200,16 @@ def test_that_what_the_operator_keeps_never_counts_and_the_round_goes_on_without
     assert kept not in sent and sent
 
 
-def test_that_a_notes_folder_without_sites_is_refused_in_words(tmp_path: Path, tiny_model: Path) -> None:
+def test_that_a_notes_folder_without_sites_is_refused_in_words_and_leaves_no_report(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    report = tmp_path / "report"
     (tmp_path / "empty").mkdir()
     with told_as("has notes of 0 sites"):
-        demonstrate(DemoOptions(model=tiny_model, notes=tmp_path / "empty"))
+        demonstrate(DemoOptions(model=tiny_model, notes=tmp_path / "empty", report=report))
     with told_as("no notes folder"):
-        demonstrate(DemoOptions(model=tiny_model, notes=tmp_path / "nowhere"))
+        demonstrate(DemoOptions(model=tiny_model, notes=tmp_path / "nowhere", report=report))
+    assert not report.exists()
 
 
 def test_that_one_site_s_mistake_ends_the_demonstration_in_its_own_sentence(

@@ -111,8 +111,10 @@ def shown(scene: Scene, folder: Path, size: tuple[int, int]) -> Iterator[Stage]:
     window.activateWindow()
     window.show_desk(desk, NOW)
     settle(window)
-    dialog = scene.act(window, desk) if scene.act else None
-    settle(window)
+    dialog = None
+    if scene.act:
+        dialog = scene.act(window, desk)
+        settle(window)
     window.show_desk(desk, NOW)
     settle(window)
     if dialog:
