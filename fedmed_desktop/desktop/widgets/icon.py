@@ -21,15 +21,15 @@ else:
 class Restyled(_Widget):
     """Mixed into a widget, before Qt's class: sets again, in `restyle`, all that depends on theme and text size."""
 
-    _look: int | None = None  # that it was last set for: Qt tells of a change also whenever a widget is put into another
+    _last_look: int | None = None  # set for this one: Qt tells of a change whenever a widget is put into another, too
 
     def restyle(self) -> None:
         self.updateGeometry()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange and self._look != theme.applied():
-            self._look = theme.applied()
+        if event.type() == QEvent.Type.StyleChange and self._last_look != theme.applied():
+            self._last_look = theme.applied()
             self.restyle()
 
 
