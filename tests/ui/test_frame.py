@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.desktop.frame.header import Header
 from fedmed_desktop.desktop.frame.strip import WorkStrip
+from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.look.theme import Appearance
 from fedmed_desktop.desktop.widgets import ElidedLabel, NavigationButton, Progress
 from tests.ui.scenes import Stage, scenes, settle, shown
@@ -134,3 +135,19 @@ def test_that_the_join_form_begins_at_its_first_empty_field(show: Stage) -> None
     join.prefill("ws://127.0.0.1:8765")
     show.window.show_join()
     assert show.window.focusWidget() is join.fields["name"].line
+
+
+def test_that_tab_goes_from_the_list_of_pages_to_the_page_and_then_to_the_strip(
+    look: Appearance, tmp_path: Path, qtbot: QtBot
+) -> None:
+    window = Window(tmp_path)
+    qtbot.addWidget(window)
+    stops = [window.nextInFocusChain()]
+    while stops[-1] is not window:
+        stops.append(stops[-1].nextInFocusChain())
+    pages = (window.rounds, window.join, window.approvals, window.trial, window.notes)
+    firsts = [next(at for at, one in enumerate(stops) if page.isAncestorOf(one)) for page in pages]
+    assert firsts == sorted(firsts)
+    assert stops.index(window._navigation.button(0)) < firsts[0]
+    assert max(at for at, one in enumerate(stops) if window.notes.isAncestorOf(one)) < stops.index(window.strip._pause)
+    window.end()

@@ -38,6 +38,7 @@ from fedmed_desktop.desktop.widgets import (
     Table,
     Tag,
 )
+from fedmed_desktop.desktop.widgets.icon import Restyled
 from fedmed_desktop.desktop.widgets.layout import MAX_WIDTH
 from fedmed_desktop.desktop.widgets.table import shortened
 
@@ -386,3 +387,38 @@ def test_that_buttons_go_on_in_the_next_line_and_keep_to_their_end(appearance: A
     assert last.geometry().right() == flow.width() - 1
     two.hide()
     assert flow.heightForWidth(900) == one.height()
+
+
+class Counted(Restyled, QWidget):
+    """Says how often it was set."""
+
+    times = 0
+
+    def restyle(self) -> None:
+        self.times += 1
+
+
+def test_that_a_part_is_set_once_for_each_look_however_often_it_is_put_into_another(
+    appearance: Appearance, qtbot: QtBot
+) -> None:
+    part = Counted()
+    inner: QWidget = part
+    for _ in range(4):
+        outer = QWidget()
+        inner.setParent(outer)
+        inner = outer
+    qtbot.addWidget(inner)
+    inner.show()
+    assert part.times == 1
+    appearance.choose("dark")
+    appearance.set_text_scale(2.0)
+    assert part.times == 3
+
+
+def test_that_a_drawing_keeps_its_distance_from_a_word_that_comes_later(appearance: Appearance, qtbot: QtBot) -> None:
+    later, at_once = LinkButton("", "chevron"), LinkButton("Every number", "chevron")
+    for button in (later, at_once):
+        qtbot.addWidget(button)
+    assert later.iconSize() != at_once.iconSize()
+    later.setText("Every number")
+    assert later.iconSize() == at_once.iconSize()

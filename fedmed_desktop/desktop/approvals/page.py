@@ -67,8 +67,8 @@ class ApprovalsPage(PageBase):
             self.tr("When an adapter is trained it is shown here first; nothing leaves this computer without you."),
         )
         self.empty = EmptyState("approvals", *self._nothing)
-        self.view = SheetView(self.column)
-        self.decision = DecisionCard(self.column)
+        self.view = SheetView()
+        self.decision = DecisionCard()
         self.history_model = TextTable(self, marked=COLUMNS.index("Decision"))
         self.history = Table(self.tr("Decisions and receipts"), most_rows=10)
         self.history.setModel(self.history_model)

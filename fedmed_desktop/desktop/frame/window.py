@@ -67,8 +67,7 @@ class Window(QMainWindow):
         self._guide, self._about = GuideDialog(self), AboutDialog(self)
         self.menu = self._make_menu()
         self._sayings: list[str] = []
-        self._lay_out()
-        self._make_pages(folder)
+        self._lay_out(folder)
         self._navigation.button(0).setFocus()
 
     def _make_navigation(self, parent: QWidget) -> NavigationBar:
@@ -98,7 +97,7 @@ class Window(QMainWindow):
         menu.add(self.tr("Quit"), "Ctrl+Q").triggered.connect(self.close)
         return menu
 
-    def _lay_out(self) -> None:
+    def _lay_out(self, folder: Path) -> None:
         """From the outside in: Qt applies the style sheet to all of a widget again when that is put into another."""
         whole = QWidget(self)
         self.setCentralWidget(whole)
@@ -108,16 +107,18 @@ class Window(QMainWindow):
         self._said = Banner(kind="warn", action="", parent=whole)
         self._said.acted.connect(self._unsay)
         self._stack = QStackedWidget(whole)
-        self.strip = WorkStrip(whole)
         column.addWidget(self._header)
         middle = _close(QHBoxLayout())
         column.addLayout(middle, 1)
-        column.addWidget(self.strip)
         middle.addWidget(self._navigation)
         content = _close(QVBoxLayout())
         middle.addLayout(content, 1)
         content.addWidget(self._said)
         content.addWidget(self._stack, 1)
+        self._make_pages(folder)
+        self.strip = WorkStrip(whole)  # after the pages, as Tab comes to it
+        column.addWidget(self.strip)
+        self.strip.action_requested.connect(self.rounds.action_requested)
 
     def _make_pages(self, folder: Path) -> None:
         self._home = QStackedWidget(self._stack)
@@ -133,7 +134,6 @@ class Window(QMainWindow):
         self.notes.adapter_of = lambda desk: best.label if (best := best_adapter(desk)) else ""
         self.notes.guide_requested.connect(self.show_guide_at)
         self.join.report.help_requested.connect(self.show_guide_to_notes)
-        self.strip.action_requested.connect(self.rounds.action_requested)
 
     # -- pages -------------------------------------------------------------------------------------------------------
 

@@ -115,7 +115,7 @@ class JoinPage(PageBase):
         buttons.addWidget(self.back)
         buttons.addWidget(self._missing, 1)
         form.content.addLayout(buttons)
-        sides = Row(parent=self.column)
+        sides = Row()
         left = (form, *self.report.cards[:2], self.findings, *self.report.cards[2:])
         for cards in (left, (SharedCard(), self.preview, *self.report.charts)):
             add_column(sides, cards)

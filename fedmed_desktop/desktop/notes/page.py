@@ -29,7 +29,7 @@ class NotesPage(PageBase):
         super().__init__(parent)
         self._desk = Desk()
         self._seen: Wish | None = None  # of the session; looked at by itself once
-        self.report = CheckedNotes(self.column)
+        self.report = CheckedNotes()
         self.report.lay_beside()
         self.empty = EmptyState(
             "notes",

@@ -60,7 +60,7 @@ class RoundsPage(PageBase):
             secondary=(self.tr("See a demonstration"), self.tr("Try a model")),
         )
         self.empty.chosen.connect(self._chosen)
-        self._session = _Session(self.column)
+        self._session = _Session()
         self._session.status.chosen.connect(self.action_requested)
         self._session.join.clicked.connect(self.join_requested)
         self._session.demo.clicked.connect(self.demo_requested)

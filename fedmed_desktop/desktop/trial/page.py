@@ -49,8 +49,7 @@ class TrialPage(PageBase):
         self._picked = False
         self._wanted = ""
         self._task: Task | None = None
-        self.head, self.note = TrialHead(self.column), NoteCard(self.column)
-        self.model = ModelCard(self.column)
+        self.head, self.note, self.model = TrialHead(), NoteCard(), ModelCard()
         self.head.file_chosen.connect(self.open_file)
         self.head.example_chosen.connect(self.note.set_text)
         self.head.read.clicked.connect(self._read_or_stop)
