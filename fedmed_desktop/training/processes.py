@@ -110,6 +110,7 @@ class Processes:
                     self.tell("end")
                 self.said(0)  # none closes its end while another still reads
         dist.destroy_process_group()
+        del self._told  # its connections stay open as long as it is held
 
     @contextmanager
     def _heard(self) -> Iterator[None]:
