@@ -13,6 +13,8 @@ from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.desktop.look.theme import Appearance, active, px
 from fedmed_desktop.desktop.look.tokens import THEMES, contrast
+from fedmed_desktop.desktop.notes.shared import SharedView, SharePair
+from fedmed_desktop.desktop.notes.shared_card import SharedCard
 from fedmed_desktop.desktop.widgets import (
     Badge,
     Banner,
@@ -38,6 +40,7 @@ from fedmed_desktop.desktop.widgets import (
     Table,
     Tag,
 )
+from fedmed_desktop.desktop.widgets.bars import Bars, BarValue
 from fedmed_desktop.desktop.widgets.icon import Restyled
 from fedmed_desktop.desktop.widgets.layout import MAX_WIDTH
 from fedmed_desktop.desktop.widgets.table import shortened
@@ -181,6 +184,51 @@ def test_that_a_long_line_is_shortened_and_told_whole_in_its_tip(appearance: App
     assert label.toolTip() == "coordinator.riverside.example"
     label.resize(label.sizeHint())
     assert label.toolTip() == ""
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_that_names_beside_bars_are_never_cut_and_bars_begin_below_each_other(
+    appearance: Appearance, qtbot: QtBot, qapp: QApplication, scale: float
+) -> None:
+    appearance.set_text_scale(scale)
+    names = ("Eye", "General internal medicine", "Gastroenterology", "history_of_present_illness_and_its_course")
+    bars, shared = Bars(), SharedCard()
+    bars.show_bars([BarValue(name, "12", 0.5) for name in names])
+    shared.show_shared(SharedView("Training notes", "Alike.", tuple(SharePair(name, 0.5, 0.4) for name in names)))
+    for chart in (bars, shared):
+        qtbot.addWidget(chart)
+        chart.resize(round(340 * scale), 900)
+        chart.show()
+        qapp.processEvents()
+        labels = [row.name for row in chart.rows]
+        assert [label.text().replace("\u200b", "") for label in labels] == list(names)
+        for label in labels:
+            assert label.height() >= label.heightForWidth(label.width()), f"{label.text()!r} is cut off below"
+            assert label.width() >= label.minimumSizeHint().width(), f"{label.text()!r} is cut off at the side"
+        assert len({label.width() for label in labels}) == 1, "bars begin at different places"
+        assert chart.minimumSizeHint().width() <= chart.width()
+
+
+def test_that_a_part_of_the_line_above_stands_to_the_right_in_all_its_lines(
+    appearance: Appearance, qtbot: QtBot, qapp: QApplication
+) -> None:
+    rows = KeyValueRows([Pair("Drugs", "0.61"), Pair("\u2003Recall@10, by category of code", "0.61")])
+    qtbot.addWidget(rows)
+    rows.resize(160, 300)
+    rows.show()
+    qapp.processEvents()
+    name = rows.facts[1]._name
+    assert name.height() > 2 * name.fontMetrics().height(), "it does not wrap"
+    image = name.grab().toImage()
+    ground = image.pixelColor(0, 0)
+    inked = [
+        min((x for x in range(image.width()) if image.pixelColor(x, y) != ground), default=image.width())
+        for y in range(image.height())
+    ]
+    upper, lower = min(inked[: image.height() // 3]), min(inked[image.height() // 3 :])
+    indent = name.fontMetrics().horizontalAdvance("\u2003")
+    assert upper >= indent and lower >= indent
+    assert rows.facts[1].value.accessibleName() == "Recall@10, by category of code: 0.61"
 
 
 def test_that_badges_and_tags_are_hidden_while_they_have_nothing_to_say(page: EveryPart, qtbot: QtBot) -> None:

@@ -16,7 +16,7 @@ from ...storage import Entry
 from ...wording import later, together, tr
 from ..work.desk import Desk
 from ..work.progress import duration
-from ..work.scored import Key, headline_name, is_f1, part_name, parts, value
+from ..work.scored import INDENT, Key, headline_name, is_f1, part_name, parts, value
 from .card_row import Line, Word
 from .drift import NO_REFERENCE, NOT_MEASURED, differs, semantic, unmeasured
 from .leaving import few, leaves, numbers, rounding, stays
@@ -28,7 +28,6 @@ NORM_FAR_OUT: Final = 3.0
 DIGITS: Final = 2
 # Scores on fewer notes are too uncertain to call a change one; inferred (as for a mean: about 30).
 ENOUGH_NOTES: Final = 30
-_INDENT: Final = "\u2003"
 MAY_REVEAL: Final = later(
     "Not measured in this version. An adapter can reveal something about the notes that it was trained on."
 )
@@ -181,7 +180,7 @@ def _changes_of(task: TaskName, before: Scores, after: Scores, *, several: bool)
     yield _change(headline_name(task, several=several), value(before, whole), value(after, whole) or 0.0)
     for key in parts(task, after[task]):
         name = f"{part_name(key)} F1" if key.kind == "type" else part_name(key)
-        yield _change(f"{_INDENT}{name}" if several else name, value(before, key), value(after, key) or 0.0)
+        yield _change(f"{INDENT}{name}" if several else name, value(before, key), value(after, key) or 0.0)
 
 
 def _change(name: str, before: float | None, after: float, *, lower_is_better: bool = False) -> Line:

@@ -12,10 +12,8 @@ from ...storage.journal import MOST_STEPS
 from ..charts.columns import NAN, Numbers
 from ..charts.scales import Axis
 from ..work.curves import Curves
-from ..work.scored import Key, headline_name, is_f1, part_name, parts, value
+from ..work.scored import INDENT, Key, headline_name, is_f1, part_name, parts, value
 from ..work.steps import Weight
-
-INDENT = "\u2003"
 
 
 class Series:

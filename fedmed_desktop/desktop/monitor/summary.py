@@ -14,7 +14,8 @@ from ..charts.columns import NAN
 from ..charts.scales import Axis, number
 from ..work.curves import DRIFTS
 from ..work.desk import Desk
-from .series import INDENT, Series
+from ..work.scored import INDENT
+from .series import Series
 
 _NAMES = {
     "model": later("model"), "performance": later("performance"), "semantic": later("semantic"),

@@ -10,13 +10,13 @@ from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from ..look import theme
-from ..widgets import Caption, ElidedLabel, Label, Overline, Row, Sentence, Spaced
+from ..widgets import Caption, Label, Overline, Row, Sentence, Spaced
+from ..widgets.bars import NAME_TENTHS, BarName, line_up
 from ..widgets.layout import fit_rows
 from .parts import HelpedCard
 from .shared import SharedView, SharePair
 
 BAR_PX, BETWEEN_PX = 6, 2
-NAME_TENTHS = 4  # of the width, for names; longer ones are shortened
 
 
 class TwoBars(QWidget):
@@ -64,7 +64,7 @@ class PairRow(Spaced):
         super().__init__(parent)
         row = QHBoxLayout(self)
         self._lay(row, (0, 4, 0, 4), 12)
-        self.name = ElidedLabel()
+        self.name = BarName()
         self.bars = TwoBars()
         self.value = Label(tone="dim")
         self.value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -142,5 +142,6 @@ class SharedCard(HelpedCard):
         longest = max((max(pair.own, pair.federation) for pair in pairs), default=1.0) or 1.0
         for row, pair in zip(self.rows, pairs, strict=True):
             row.show_pair(pair, longest)
+        line_up([row.name for row in self.rows])
         for part in (self._legend, self.about):
             part.setVisible(bool(pairs))

@@ -11,7 +11,7 @@ from ..widgets.bars import Bars, BarValue
 from ..widgets.table import Table, TextTable
 from .answers import AnswerView, LinkRow
 
-NAME_TENTHS = 7
+SENTENCE_TENTHS = 7  # of the width: what is beside these bars is a whole sentence
 
 
 class AnswerPanel(Spaced):
@@ -24,7 +24,7 @@ class AnswerPanel(Spaced):
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 8)
         self.sentence = Sentence(tone="ink")
-        self.bars = Bars(NAME_TENTHS, wraps=True)
+        self.bars = Bars(SENTENCE_TENTHS)
         self.about = Caption(wrap=True)
         self.links = Table(self.tr("Modifiers and the entities that they belong to"))
         self.links.setModel(TextTable(self.links))

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
@@ -12,11 +13,15 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from ...wording import tr
 from ..look import theme
-from .labels import ElidedLabel, Label, Weight
+from .labels import Label, Weight
 from .layout import Spaced, fit_rows
 
 HEIGHT_PX = 8
-NAME_TENTHS = 4  # of the width, for names; longer ones are shortened
+NAME_TENTHS: Final = 4  # of the width, for names; longer ones take more lines
+# Of a name that is one long word, such as "history_of_present_illness", these are places where it may break.
+_MAY_BREAK: Final = re.compile(r"(?<=[_/.\-])(?=\w)|(?<=\w{20})(?=\w)")
+_BREAK: Final = "\u200b"
+_WRAP: Final = int(Qt.TextFlag.TextWordWrap)
 
 
 class BarValue(NamedTuple):
@@ -59,14 +64,46 @@ class _Line(QWidget):
             painter.drawRoundedRect(QRectF(0, 0, width, self.height()), round_px, round_px)
 
 
-class BarRow(Spaced):
-    """One bar with its name and number. `wraps`: a long name takes more lines, instead of being shortened."""
+class BarName(Label):
+    """The name beside a bar, whole: a long one takes more lines."""
 
-    def __init__(self, name_tenths: int = NAME_TENTHS, wraps: bool = False, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(wrap=True, parent=parent)
+        self._words: frozenset[str] = frozenset()
+
+    def setText(self, text: str) -> None:
+        super().setText(_MAY_BREAK.sub(_BREAK, text))
+
+    def words(self) -> list[str]:
+        """Pieces that stay on one line."""
+        return self.text().replace(_BREAK, " ").split()
+
+    def keep_room(self, words: frozenset[str]) -> None:
+        if words != self._words:
+            self._words = words
+            self.updateGeometry()
+
+    def minimumSizeHint(self) -> QSize:
+        hint, metrics = super().minimumSizeHint(), self.fontMetrics()
+        widest = max((metrics.boundingRect(0, 0, 0, 0, _WRAP, word).width() for word in self._words), default=0)
+        return QSize(max(hint.width(), widest), hint.height())
+
+
+def line_up(names: Sequence[BarName]) -> None:
+    """Each name of a chart takes the room of the longest word of all, so that bars begin below each other."""
+    words = frozenset(word for name in names for word in name.words())
+    for name in names:
+        name.keep_room(words)
+
+
+class BarRow(Spaced):
+    """One bar with its name and number."""
+
+    def __init__(self, name_tenths: int = NAME_TENTHS, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         row = QHBoxLayout(self)
         self._lay(row, (0, 5, 0, 5), 12)
-        self.name: Label | ElidedLabel = Label(wrap=True) if wraps else ElidedLabel()
+        self.name = BarName()
         self._line = _Line()
         self.value = Label(tone="dim")
         self.value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -94,19 +131,20 @@ class BarRow(Spaced):
 class Bars(QWidget):
     """Bars one below the other."""
 
-    def __init__(self, name_tenths: int = NAME_TENTHS, wraps: bool = False, parent: QWidget | None = None) -> None:
+    def __init__(self, name_tenths: int = NAME_TENTHS, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._name_tenths, self._wraps = name_tenths, wraps
+        self._name_tenths = name_tenths
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(0)
         self.rows: list[BarRow] = []
 
     def show_bars(self, bars: Sequence[BarValue]) -> None:
-        fit_rows(self.rows, len(bars), self._column, lambda: BarRow(self._name_tenths, self._wraps))
+        fit_rows(self.rows, len(bars), self._column, lambda: BarRow(self._name_tenths))
         has_choice = any(bar.chosen for bar in bars)
         for row, bar in zip(self.rows, bars, strict=True):
             row.show_bar(bar, quiet=has_choice and not bar.chosen)
+        line_up([row.name for row in self.rows])
 
     def texts(self) -> list[str]:
         return [row.accessibleName() for row in self.rows]

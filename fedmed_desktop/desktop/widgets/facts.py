@@ -15,13 +15,17 @@ from .icon import Icon
 from .labels import Caption, Label, Weight, set_tone
 from .layout import Card, Spaced, fit_rows
 
+_EM = "\u2003"
 _STEPS = {int(Qt.Key.Key_Up): -1, int(Qt.Key.Key_Down): 1}
 MOST_PX = 92  # of height, where there is room to spare
 _MARKS = {"ok": "check", "warn": "warning", "bad": "warning"}
 
 
 class Pair(NamedTuple):
-    """One line: tone "ok", "warn" or "bad" adds its icon; "ink" and "dim" are plain. `spoken`: to a screen reader."""
+    """One line: tone "ok", "warn" or "bad" adds its icon; "ink" and "dim" are plain. `spoken`: to a screen reader.
+
+    Em spaces before a name put it to the right by as much, in all its lines: a part of the line above.
+    """
 
     name: str
     value: str
@@ -51,6 +55,7 @@ class Fact(Spaced):
         super().__init__(parent)
         row = QHBoxLayout(self)
         self._lay(row, (0, 8, 0, 8), 8)
+        self._depth = 0
         self._name = Label(tone="dim", wrap=True)
         self._mark = Icon("check", "ok", 16)
         self.value = Value(wrap=True)
@@ -61,16 +66,28 @@ class Fact(Spaced):
         row.addWidget(self._name, 1)
         row.addWidget(self._mark, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.value)
+        self.restyle()
 
     def show_pair(self, pair: Pair, last: bool) -> None:
-        self._name.setText(pair.name)
+        name = pair.name.lstrip(_EM)
+        self._depth = len(pair.name) - len(name)
+        self._name.setText(name)
+        self._put_in()
         self.value.setText(pair.value)
         self.value.set_tone(pair.tone)
-        self.value.setAccessibleName(pair.spoken or f"{pair.name}: {pair.value}")
+        self.value.setAccessibleName(pair.spoken or f"{name}: {pair.value}")
         self._mark.setVisible(pair.tone in _MARKS)
         if pair.tone in _MARKS:
             self._mark.show_icon(_MARKS[pair.tone], pair.tone)
         set_tone(self, "last", last)
+
+    def restyle(self) -> None:
+        super().restyle()
+        if hasattr(self, "value"):
+            self._put_in()
+
+    def _put_in(self) -> None:
+        self._name.setContentsMargins(self._depth * self._name.fontMetrics().horizontalAdvance(_EM), 0, 0, 0)
 
 
 class KeyValueRows(QWidget):

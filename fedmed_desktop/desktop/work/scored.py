@@ -8,6 +8,9 @@ from typing import Final, Literal, NamedTuple
 from ...scores import Counts, Scores, TaskName, TaskScores
 from ...wording import later, task_name, tr
 
+INDENT: Final = "\u2003"
+"""Before the name of a type or mean that stands below its task."""
+
 # Of codes there are fifteen means: these tell most of how well codes are ranked; reports have all of them.
 _MEANS: Final = {
     "recall@10 code": later("Recall@10"),
