@@ -9,8 +9,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import UserFacingError
-from ..lora.base_model import leaves_experts
 from ..site.findings import Finding, Level
 from ..site.invited import read_given
 from ..site.preflight import Asked, Gpu, Takes, findings
@@ -29,9 +27,11 @@ def run(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if not any((options.invitation, options.join, options.model, options.data_dir)):
         parser.error("say what to look at: --invitation or --join, --model, --data-dir")
-    asked = Asked(_target(options), options.model, options.data_dir)
+    asked = Asked(
+        _target(options), options.model, options.data_dir, batch=options.batch_size, tokens=options.max_tokens
+    )
     if options.model and importlib.util.find_spec("torch") is not None:
-        asked = replace(asked, gpu=_gpu(), takes=_takes(options))
+        asked = _with_torch(asked, options)
     found = findings(asked)
     if options.json:
         print(json.dumps([_plain(finding) for finding in found], indent=2, ensure_ascii=False))
@@ -68,32 +68,14 @@ def _target(options: argparse.Namespace) -> Target | None:
     return Target(options.join, proxy=proxy) if options.join else None
 
 
-def _gpu() -> Gpu | None:
-    """Asks torch, which takes seconds to load; None where a GPU is not there."""
+def _with_torch(asked: Asked, options: argparse.Namespace) -> Asked:
+    """What torch alone can tell, which takes seconds to load."""
     from ..training.device import gpu_memory
+    from ..training.needs import counted
 
-    found = gpu_memory()
-    return Gpu(*found) if found else None
-
-
-def _takes(options: argparse.Namespace) -> Takes | None:
-    """Counts what training takes; None where the model cannot be adapted, of which another finding tells, or where
-    torch runs a layer of it with numbers alone, as it does experts."""
-    from ..training.device import choose_device
-    from ..training.library import UNREADABLE
-    from ..training.needs import takes
-
-    try:
-        device = choose_device("nf4" if options.nf4 else None)
-        if leaves_experts(options.model):
-            return None
-        return Takes(*takes(options.model, device, options.batch_size, options.max_tokens, Asked().rank))
-    except UserFacingError as error:
-        if error.code == "training.no_bitsandbytes":
-            raise
-    except UNREADABLE:
-        pass  # whatever a model's own layers raise
-    return None
+    gpu = gpu_memory()
+    found = counted(options.model, asked.batch, asked.tokens, asked.rank, "nf4" if options.nf4 else "none")
+    return replace(asked, gpu=Gpu(*gpu) if gpu else None, takes=Takes(*found) if found else None)
 
 
 def _plain(finding: Finding) -> dict[str, object]:

@@ -28,7 +28,7 @@ from ..protocol.invitation import read_invitation
 from ..scores import TaskName
 from ..site import Approver, Jobs, SiteAgent
 from ..site.policy_file import PolicyFiles, check_policy
-from ..site.preflight import Gpu
+from ..site.preflight import Asked, Gpu, Takes
 from ..wording import install, tr
 from .evaluating import Evaluating
 from .interrupt import quit_on_interrupt
@@ -95,12 +95,17 @@ class Workshop:
         """The federation's final adapter as a PEFT folder in the site's own folder, beside it this site's own model."""
         return agent.holdings.save_final(agent.record(), request.data_dir, str(request.model))["final"]
 
-    def gpu(self) -> Gpu | None:
-        """The GPU that training would use. Loads torch, which takes seconds; None where there is none."""
-        from ..training.device import gpu_memory
+    def weighed(self, asked: Asked) -> Asked:
+        """With the GPU that training would use, and the memory that it takes of that or of the computer.
 
-        found = gpu_memory()
-        return Gpu(*found) if found else None
+        From any thread. Loads torch, and counts: seconds for both.
+        """
+        from ..training.device import gpu_memory
+        from ..training.needs import counted
+
+        gpu = gpu_memory()
+        found = counted(asked.model, asked.batch, asked.tokens, asked.rank) if asked.model else None
+        return replace(asked, gpu=Gpu(*gpu) if gpu else None, takes=Takes(*found) if found else None)
 
     def tokens_of(self, model: Path) -> Tokens:
         """A counter of tokens by this base model's tokenizer; from any thread. Raises UserFacingError: it has none."""
@@ -260,7 +265,7 @@ def open_window(options: DesktopOptions) -> tuple[QApplication, Program]:
     app = application()
     workshop = Workshop()
     program = Program(app, workshop, data_folder(options))
-    program.window.join.findings.ask_gpu = workshop.gpu
+    program.window.join.findings.ask_torch = workshop.weighed
     for report in (program.window.join.report, program.window.notes.report):
         report.tokens_of = workshop.tokens_of
     program.window.notes.evaluation.save = workshop.evaluating.save

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -56,7 +56,9 @@ class Takes:
 
 @dataclass(frozen=True)
 class Asked:
-    """Things to look at; None: not known yet, and left out. `rank`: of the federation, where it is known."""
+    """Things to look at; None: not known yet, and left out. `rank`, `batch` (examples) and `tokens` (of an example) are
+    those of the federation, where they are known. `gpu` and `takes` are told by who has torch.
+    """
 
     target: Target | None = None
     model: Path | None = None
@@ -64,9 +66,8 @@ class Asked:
     gpu: Gpu | None = None
     takes: Takes | None = None
     rank: int = LoraSettings().rank
-
-    def on(self, gpu: Gpu | None) -> Asked:
-        return replace(self, gpu=gpu)
+    batch: int = 4
+    tokens: int = 800
 
 
 @dataclass(frozen=True)

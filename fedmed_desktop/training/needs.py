@@ -2,7 +2,8 @@
 """Memory that training will take on a base model, before anything of it is loaded.
 
 The model is built without numbers and run once in torch's fake mode, which takes seconds at any size: what autograd
-keeps for the backward pass is then counted rather than guessed.
+keeps for the backward pass is then counted rather than guessed. Any thread may count while another trains: nothing is
+changed that both would see.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from peft.tuners.lora import LoraModel
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from .device import Device, Quantization
+from ..errors import UserFacingError
+from ..lora.base_model import leaves_experts
+from .device import Device, Quantization, choose_device
 from .label_loss import PART_BYTES
+from .library import UNREADABLE
 from .loop import CPU_MICRO_TOKENS
 from .memory import recompute
 from .outline import outlined
@@ -70,7 +74,8 @@ def needs(
     vocabulary = model.get_output_embeddings().weight.shape[0]
     weights = round(sum(_bytes(name, weight, linears, quantization) for name, weight in model.named_parameters()))
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(linears), init_lora_weights=False)
-    LoraModel(model, config, "default")
+    with torch.device("meta"):  # factors take no random numbers, which are other threads' too
+        LoraModel(model, config, "default")
     factors = _FACTOR_BYTES * sum(p.numel() for p in model.parameters() if p.requires_grad)
     kept = [_kept(model, load, dtype) for load in loads]
     layers = recompute(model) if any(load.anew for load in loads) else 0
@@ -82,6 +87,21 @@ def needs(
         else:
             found.append(Needs(weights, factors, whole, logits))
     return found
+
+
+def counted(
+    folder: Path, batch: int, tokens: int, rank: int, quantization: Quantization = "none"
+) -> tuple[int, int] | None:
+    """`takes` on the device that training would choose; None where the model cannot be adapted, of which others tell,
+    or where torch runs a layer of it with numbers alone, as it does experts.
+
+    Raises UserFacingError if NF4 is wanted and its library missing.
+    """
+    device = choose_device(quantization)
+    try:
+        return None if leaves_experts(folder) else takes(folder, device, batch, tokens, rank)
+    except (UserFacingError, *UNREADABLE):  # whatever a model's own layers raise
+        return None
 
 
 def takes(folder: Path, device: Device, batch: int, tokens: int, rank: int) -> tuple[int, int]:

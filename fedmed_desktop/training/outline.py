@@ -45,7 +45,8 @@ def _outline(folder: Path) -> Any:
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **ONLY_FILES)
         with torch.device("meta"):
-            return transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            # Without a dtype: for one of its own the library sets torch's default, by which other threads train.
+            return transformers.AutoModelForCausalLM.from_config(config, dtype=None, trust_remote_code=False)
     except UNREADABLE as error:
         raise unreadable(folder, error) from error
 

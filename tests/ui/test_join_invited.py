@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from fedmed_desktop.desktop.work.requests import JoinRequest
 from fedmed_desktop.protocol.invitation import Invitation, file_text, read_invitation
 from fedmed_desktop.resources import resource
 from fedmed_desktop.site.findings import Finding
-from fedmed_desktop.site.preflight import Asked
+from fedmed_desktop.site.preflight import Asked, Takes
 from tests.parts.told import told_as
 from tests.parts.ui import words
 
@@ -276,8 +278,16 @@ def test_that_the_check_before_joining_asks_about_this_coordinator_and_this_comp
     paste(qtbot, page, LINE)
     fill_rest(qtbot, page)
     page.proxy = "none"
+    threads: list[threading.Thread] = []
+
+    def weighed(what: Asked) -> Asked:
+        threads.append(threading.current_thread())
+        return replace(what, takes=Takes(3, 2))
+
+    page.findings.ask_torch = weighed
     qtbot.mouseClick(page.findings.button, LEFT)
     qtbot.waitUntil(lambda: len(page.findings.rows) == 1)
+    assert asked[0].takes == Takes(3, 2) and threads[0] is not threading.main_thread()
     assert asked[0].target and asked[0].target.address == ONE.url
     assert (asked[0].target.expected, asked[0].target.proxy, asked[0].model) == (ONE.fingerprint, "none", MODEL)
     assert "One thing" in page.findings.summary.text()

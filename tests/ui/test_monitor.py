@@ -32,8 +32,9 @@ from fedmed_desktop.desktop.monitor.series import Series
 from fedmed_desktop.desktop.monitor.summary import drift_sentence
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import SessionStarted
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from tests.parts.federation import small_spec
-from tests.parts.monitor import SITE, entry, record, run, standing, step
+from tests.parts.monitor import SITE, entry, record, run, scored, standing, step
 
 MANY = 20_000
 
@@ -349,7 +350,24 @@ def test_that_the_table_holds_what_the_charts_show(page: MonitorPage) -> None:
     first = [model.headerData(c, Qt.Orientation.Horizontal) for c in range(model.columnCount())]
     assert len(set(first)) == len(FIELDS) + 1
     unseen = {first[c] for c in range(model.columnCount()) if page.table.isColumnHidden(c)}
-    assert unseen == {"Semantic drift", "Combined drift"}
+    shown = [name for name in first if name not in unseen]
+    assert "Score" in shown and not any(name.endswith("F1") for name in shown), "there is one task"
+    assert {"Semantic drift", "Combined drift"} <= unseen
+
+
+def test_that_each_of_several_tasks_has_its_own_column(page: MonitorPage) -> None:
+    told = scored(1, "after", 5)
+    codes = TaskScores(strict={"code": Counts(tp=1, fp=3)})
+    both = Scores(tasks={**told.scores.tasks, "codes": codes})
+    page.controls.table_action.trigger()
+    show(page, desk_of([*run(1, 5), told.model_copy(update={"scores": both})]))
+    model = page.table.curves_model
+    names = [model.headerData(c, Qt.Orientation.Horizontal) for c in range(model.columnCount())]
+    shown = {name: c for c, name in enumerate(names) if not page.table.isColumnHidden(c)}
+    assert "Score" not in shown, "a mean over tasks"
+    last = model.rowCount() - 1
+    words = [model.index(last, shown[name]).data() for name in ("Entities F1", "ICD-10 codes F1")]
+    assert words == [f"{both['entities'].headline:.3f}", f"{codes.headline:.3f}"]
 
 
 def test_that_the_table_is_a_sound_model_and_keeps_the_place_when_rows_come(

@@ -8,6 +8,7 @@ import weakref
 from pathlib import Path
 
 from fedmed_desktop.desktop.app import Workshop
+from fedmed_desktop.site.preflight import Asked
 from tests.parts.model import copied, replace_weights
 
 
@@ -19,6 +20,15 @@ def test_that_a_model_replaced_in_place_is_loaded_anew(tiny_model: Path, tmp_pat
     after = workshop._base(model).get()
     first, second = (next(base.model.parameters()) for base in (before, after))
     assert not first.equal(second)
+
+
+def test_that_what_training_takes_is_counted_for_the_federations_batch(tiny_model: Path, tmp_path: Path) -> None:
+    little, much = (
+        Workshop().weighed(Asked(model=tiny_model, batch=batch, tokens=tokens)).takes
+        for batch, tokens in ((1, 64), (4, 800))
+    )
+    assert little and much and little.batch < much.batch and much.least < much.batch
+    assert Workshop().weighed(Asked(model=tmp_path)).takes is None, "no model: another finding tells"
 
 
 def test_that_one_base_is_kept_and_one_in_use_is_shared(tiny_model: Path, tmp_path: Path) -> None:

@@ -81,6 +81,15 @@ def test_that_more_rows_keep_more_and_layers_computed_anew_less() -> None:
     assert 10**9 < least < usual < 2 * 10**9
 
 
+def test_that_counting_changes_nothing_by_which_other_threads_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_for_all: list[object] = []
+    for name in ("set_default_dtype", "set_default_device", "set_num_threads", "manual_seed"):
+        monkeypatch.setattr(torch, name, set_for_all.append)
+    random = torch.get_rng_state()
+    assert takes(MODEL, choose_device(prefer="cpu"), 4, 800, RANK)
+    assert set_for_all == [] and torch.equal(torch.get_rng_state(), random)
+
+
 def test_that_the_check_tells_what_the_bundled_model_takes(capsys: pytest.CaptureFixture[str]) -> None:
     told = {}
     for words in ([], ["--nf4", "--max-tokens", "4000"]):

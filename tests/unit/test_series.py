@@ -27,10 +27,12 @@ from fedmed_desktop.desktop.charts.scales import (
     time_ticks,
     time_words,
 )
-from fedmed_desktop.desktop.monitor.figures import FIELDS, HEADING, table_of
+from fedmed_desktop.desktop.monitor.figures import FIELDS, table_of
 from fedmed_desktop.desktop.monitor.files import write_csv
 from fedmed_desktop.desktop.monitor.series import Series
 from fedmed_desktop.desktop.work.curves import Curves
+from fedmed_desktop.scores import Counts, Scores, TaskScores
+from tests.parts.federation import small_spec
 from tests.parts.monitor import entry, moment, record, run, scored, standing, step
 from tests.parts.told import told_as
 
@@ -247,7 +249,6 @@ def test_that_validation_lies_where_a_round_begins_and_ends() -> None:
     x, loss = Series(curves).validation("step")
     assert x.tolist() == [0, 5, 5, 10]
     assert loss.tolist() == [scored(r, w, 5).loss for r in (1, 2) for w in ("before", "after")]
-    assert Series(curves).scores("step")[1][0] == pytest.approx(scored(1, "before", 5).scores.headline)
 
 
 def test_that_drift_is_the_sites_own_until_the_coordinator_has_recorded_it() -> None:
@@ -357,8 +358,35 @@ def test_that_the_table_holds_every_step_and_what_was_measured_round_about_it() 
     ]  # fmt: skip
     trained = table.values[table.moments == 1]
     assert trained[:, FIELDS.index("training_loss")].tolist() == Series(curves).training("step")[1].tolist()
-    after = dict(zip(HEADING, rows[4], strict=True))
+    after = dict(zip(table.heading(), rows[4], strict=True))
     assert (after["drift_model"], after["rank"], after["training_loss"]) == ("0.42", "8", "")
+
+
+CODES = TaskScores(strict={"code": Counts(tp=1, fp=3)})
+
+
+def test_that_a_file_has_a_score_for_each_task_by_its_name() -> None:
+    told = scored(1, "after", 4)
+    both = Scores(tasks={**told.scores.tasks, "codes": CODES})
+    curves = folded(*run(rounds=1, steps=4), told.model_copy(update={"scores": both}))
+    table = table_of(curves)
+    last = dict(zip(table.heading(), list(table.as_rows())[-1], strict=True))
+    assert float(last["score_entities"]) == both["entities"].headline and float(last["score_codes"]) == CODES.headline
+    assert [name for name in last if "score" in name or "f1" in name] == ["score_entities", "score_codes"]
+    first = dict(zip(table.heading(), next(table.as_rows()), strict=True))
+    assert float(first["score_entities"]) and first["score_codes"] == "", "nothing was scored before"
+
+
+def test_that_the_score_of_one_task_has_its_name_only_where_the_federation_has_others() -> None:
+    curves = folded(*run(rounds=1, steps=4))
+    alone = table_of(curves)
+    score = scored(1, "after", 4).scores.headline
+    assert dict(zip(alone.heading(), list(alone.as_rows())[-1], strict=True))["f1_strict"] == repr(score)
+    assert not any(name.startswith("score_") for name in alone.heading())
+    curves.fold_record(record(spec=small_spec(tasks=("entities", "codes"))))
+    named = table_of(curves)
+    assert "f1_strict" not in named.heading() and "score_codes" not in named.heading()
+    assert dict(zip(named.heading(), list(named.as_rows())[-1], strict=True))["score_entities"] == repr(score)
 
 
 def test_that_a_csv_file_reads_back_to_the_same_numbers(tmp_path: Path) -> None:

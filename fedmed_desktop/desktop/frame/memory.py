@@ -81,7 +81,7 @@ class Memory(QObject):
     def open_settings(self) -> None:
         dialog = self._window.settings
         dialog.changed.connect(self.save, Qt.ConnectionType.UniqueConnection)
-        dialog.findings.ask_gpu = self._window.join.findings.ask_gpu
+        dialog.findings.ask_torch = self._window.join.findings.ask_torch
         dialog.open_on(self._settings.values)
 
     @Slot(str)

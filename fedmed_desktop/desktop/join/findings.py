@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ...site.findings import Finding, Level
-from ...site.preflight import Asked, Gpu, findings
+from ...site.preflight import Asked, findings
 from ...wording import tr
 from ...wording.findings import finding_line, subject
 from ..widgets import Button, Card, Icon, Label, Sentence, Spaced, announce
@@ -56,7 +56,7 @@ class FindingRow(Spaced):
 class FindingsCard(Card):
     """`wanted`: the button was pressed; the owner answers with `look`, or with `say` where something is missing first.
 
-    `ask_gpu` is called beside the GUI thread; it may take seconds.
+    `ask_torch` adds what torch alone can tell of a model. It is called beside the GUI thread and may take seconds.
     """
 
     wanted = Signal()
@@ -65,12 +65,12 @@ class FindingsCard(Card):
         self,
         button: str,
         hint: str,
-        ask_gpu: Callable[[], Gpu | None] = lambda: None,
+        ask_torch: Callable[[Asked], Asked] = lambda asked: asked,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent=parent)
         self._hint = hint
-        self.ask_gpu = ask_gpu
+        self.ask_torch = ask_torch
         self._task: Task | None = None
         self.button = Button(button)
         self.button.clicked.connect(self.wanted)
@@ -87,7 +87,7 @@ class FindingsCard(Card):
         """Begins to look; what was found is shown when all of it is known."""
         self.button.setEnabled(False)
         self.say(self.tr("Looking… This takes some seconds; up to a minute where nothing answers."))
-        self._task = run_task(self, partial(_look, asked, self.ask_gpu), self._found, self._fault, self._task)
+        self._task = run_task(self, partial(_look, asked, self.ask_torch), self._found, self._fault, self._task)
 
     def say(self, sentence: str) -> None:
         """A sentence in place of findings."""
@@ -133,6 +133,6 @@ class FindingsCard(Card):
         raise error
 
 
-def _look(asked: Asked, ask_gpu: Callable[[], Gpu | None]) -> list[Finding]:
+def _look(asked: Asked, ask_torch: Callable[[Asked], Asked]) -> list[Finding]:
     """On a thread of the pool."""
-    return findings(asked.on(ask_gpu()) if asked.model else asked)
+    return findings(ask_torch(asked) if asked.model else asked)

@@ -11,13 +11,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...scores import TASKS, TaskName
 from ...wording import later
 from ..charts.columns import NAN, Numbers
-from ..work.curves import DRIFTS, Curves
+from ..work.curves import DRIFTS, Curves, score_of
 
+ALONE: Final = "f1_strict"  # the score of a federation with one task, as it was called when there was one
+SCORES: Final[dict[str, TaskName]] = {f"score_{task}": task for task in TASKS}
 FIELDS: Final = (
     "round", "step", "time", "training_loss", "learning_rate", "tokens_per_second", "memory_mib", "validation_loss",
-    "f1_strict", *(f"drift_{name}" for name in DRIFTS), "rank",
+    ALONE, *SCORES, *(f"drift_{name}" for name in DRIFTS), "rank",
 )  # fmt: skip
 MOMENTS: Final = (later("before training"), later("training"), later("after training"))
 _COUNTS: Final = ("round", "step", "rank")
@@ -33,14 +36,28 @@ class Table:
     def __len__(self) -> int:
         return len(self.values)
 
+    def fields(self) -> tuple[str, ...]:
+        """Those that a file has: of scores, the one of a federation with one task, or those of each of its tasks."""
+        measured = dict(zip(FIELDS, np.isfinite(self.values).any(axis=0).tolist(), strict=True))
+        scores = {name for name in SCORES if measured[name]} or {ALONE}
+        return tuple(name for name in FIELDS if name in scores or name not in (ALONE, *SCORES))
+
+    def heading(self) -> list[str]:
+        """Names of the columns of a file."""
+        return _with_moment("moment", list(self.fields()))
+
     def as_rows(self) -> Iterator[list[str]]:
         """The rows as they are written to a file: exact numbers, times in UTC, empty where nothing was measured."""
-        for moment, row in zip(self.moments.tolist(), self.values.tolist(), strict=True):
-            cells = [_exact(name, value) for name, value in zip(FIELDS, row, strict=True)]
-            yield [cells[0], cells[1], MOMENTS[moment], *cells[2:]]
+        fields = self.fields()
+        values = self.values[:, [FIELDS.index(name) for name in fields]]
+        for moment, row in zip(self.moments.tolist(), values.tolist(), strict=True):
+            cells = [_exact(name, value) for name, value in zip(fields, row, strict=True)]
+            yield _with_moment(MOMENTS[moment], cells)
 
 
-HEADING: Final = ("round", "step", "moment", *FIELDS[2:])
+def _with_moment(moment: str, cells: list[str]) -> list[str]:
+    """Between round, step and the others."""
+    return [*cells[:2], moment, *cells[2:]]
 
 
 def _exact(name: str, value: float) -> str:
@@ -58,11 +75,19 @@ def table_of(curves: Curves) -> Table:
     rows = TableRows(len(steps), len(rounds))
     rows.put(1, **{name: steps[name] for name in ("round", "step", "time", *FIELDS[4:7])}, training_loss=steps["loss"])
     rows.put(0, round=rounds["round"], step=np.zeros(len(rounds)), time=rounds["began"],
-             validation_loss=rounds["loss_before"], f1_strict=rounds["f1_before"])  # fmt: skip
+             validation_loss=rounds["loss_before"], **_scores(curves, "before"))  # fmt: skip
     drifts = {f"drift_{name}": curves.drift(name) for name in DRIFTS}
     rows.put(2, round=rounds["round"], step=rounds["steps"], time=rounds["ended"], rank=rounds["rank"],
-             validation_loss=rounds["loss_after"], f1_strict=rounds["f1_after"], **drifts)  # fmt: skip
+             validation_loss=rounds["loss_after"], **_scores(curves, "after"), **drifts)  # fmt: skip
     return rows.table(trained)
+
+
+def _scores(curves: Curves, moment: str) -> dict[str, Numbers]:
+    """Field -> score of each round: one for each task, since the mean over several tells of none."""
+    tasks = curves.scored_tasks()
+    has_several = curves.has_several_tasks or len(tasks) > 1
+    fields = {task: name for name, task in SCORES.items()} if has_several else dict.fromkeys(tasks, ALONE)
+    return {fields[task]: curves.rounds[score_of(task, moment)] for task in tasks}
 
 
 class TableRows:

@@ -9,15 +9,15 @@ from pathlib import Path
 from PySide6.QtGui import QImage, QImageWriter
 
 from ...errors import UserFacingError
-from .figures import HEADING, Table
+from .figures import Table
 
 
 def write_csv(table: Table, path: Path) -> None:
-    """HEADING and all rows. Raises UserFacingError("desktop.not_written")."""
+    """A heading and all rows. Raises UserFacingError("desktop.not_written")."""
     try:
         with path.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
-            writer.writerow(HEADING)
+            writer.writerow(table.heading())
             writer.writerows(table.as_rows())
     except OSError as error:
         raise UserFacingError("desktop.not_written", path=str(path), reason=error.strerror or str(error)) from error

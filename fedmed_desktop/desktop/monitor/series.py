@@ -85,12 +85,6 @@ class Series:
         x = np.stack([begins, ends], axis=1).ravel()
         return _known(x, np.stack([self._rounds["loss_before"], self._rounds["loss_after"]], axis=1).ravel())
 
-    def scores(self, axis: Axis) -> tuple[Numbers, Numbers]:
-        """x and strict F1 on validation notes before and after each round's training."""
-        begins, ends = self._ends(axis)
-        x = np.stack([begins, ends], axis=1).ravel()
-        return _known(x, np.stack([self._rounds["f1_before"], self._rounds["f1_after"]], axis=1).ravel())
-
     def drift(self, name: str, axis: Axis) -> tuple[Numbers, Numbers]:
         """x (the round's end) and drift: as the coordinator recorded it, else as this site measured it."""
         return _known(self._ends(axis)[1], self.curves.drift(name))

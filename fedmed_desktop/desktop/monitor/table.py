@@ -16,7 +16,8 @@ from ..charts.scales import number
 from ..look import theme
 from ..widgets.icon import Restyled
 from ..widgets.table import ROW_PX, Index
-from .figures import FIELDS, MOMENTS, Table
+from ..work.scored import headline_name
+from .figures import ALONE, FIELDS, MOMENTS, SCORES, Table
 
 # field -> (heading, digits after the point; None: as `number` writes it)
 _COLUMNS: Final[dict[str, tuple[str, int | None]]] = {
@@ -26,7 +27,8 @@ _COLUMNS: Final[dict[str, tuple[str, int | None]]] = {
     "time": (later("Time"), None),
     "training_loss": (later("Training loss"), 4),
     "validation_loss": (later("Validation loss"), 4),
-    "f1_strict": (later("Score"), 3),
+    ALONE: (later("Score"), 3),
+    **dict.fromkeys(SCORES, ("", 3)),  # headed by their task
     "drift_model": (later("Model drift"), 3),
     "drift_performance": (later("Performance drift"), 3),
     "drift_semantic": (later("Semantic drift"), 3),
@@ -76,7 +78,7 @@ class CurvesModel(QAbstractTableModel):
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
-            return tr(_COLUMNS[_NAMES[section]][0])
+            return _heading(_NAMES[section])
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(_NAMES[section])
         return None
@@ -100,6 +102,10 @@ class CurvesModel(QAbstractTableModel):
         if name == "time":
             return datetime.fromtimestamp(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         return number(value) if digits is None else f"{value:,.{digits}f}"
+
+
+def _heading(name: str) -> str:
+    return headline_name(SCORES[name], several=True) if name in SCORES else tr(_COLUMNS[name][0])
 
 
 def _alignment(name: str) -> Qt.AlignmentFlag:

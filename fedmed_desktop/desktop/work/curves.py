@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from ... import events
-from ...scores import Scores
+from ...scores import TASKS, Scores, TaskName
 from ...storage import Entry, Record
 from ...storage.journal import MOST_STEPS, stride_of
 from ..charts.columns import Columns, Numbers
@@ -25,11 +25,17 @@ DRIFTS: Final = ("model", "performance", "semantic", "combined")
 _SITE_EVENTS = (events.TrainingStep, events.Evaluated)
 
 
+def score_of(task: TaskName, moment: str) -> str:
+    """Column of `rounds` with the task's score before or after training."""
+    return f"{task} {moment}"
+
+
 class Curves:
     """Folded by `Desk`. `version` rises with every change, so that a page need not draw what it has drawn.
 
     `thresholds`: drifts at which the federation's method changes a rank; empty while no method has them.
     `shares_counts`: whether sites tell what their notes are about, without which nobody can measure semantic drift.
+    `has_several_tasks`: of the federation; this site may have labels of one of them only.
     `current`: (round, step, steps) of the last training step, None before the first. `rounds`: a row for each round;
     `steps` before each of them are counted by `round_starts`. `moved`: bytes by direction and blob.
     """
@@ -37,11 +43,12 @@ class Curves:
     def __init__(self) -> None:
         self.version = 0
         self.thresholds: tuple[float, ...] = ()
-        self.shares_counts = False
+        self.shares_counts = self.has_several_tasks = False
         self.current: tuple[int, int, int] | None = None
         self.steps = Steps()
         self.rounds = Columns(
-            "round", "steps", "began", "ended", "loss_before", "loss_after", "f1_before", "f1_after", "rank",
+            "round", "steps", "began", "ended", "loss_before", "loss_after", "rank",
+            *(score_of(task, moment) for task in TASKS for moment in ("before", "after")),
             *DRIFTS, *(f"own {name}" for name in DRIFTS),
         )  # fmt: skip
         self.other_ranks: dict[int, tuple[int, ...]] = {}
@@ -88,6 +95,7 @@ class Curves:
     def fold_record(self, record: Record) -> None:
         """Folds the site's own outbox: evidence of each training, and what was really sent."""
         self.shares_counts = record.spec is not None and record.spec.share.histogram != "none"
+        self.has_several_tasks = record.spec is not None and len(record.spec.tasks) > 1
         for entry in record.entries:
             if entry.update.report.kind == "train":
                 self._evidence(entry)
@@ -138,9 +146,8 @@ class Curves:
     def _evaluated(self, event: events.Evaluated) -> None:
         row = self._row(event.round)
         self._saw(row, event.time.timestamp())
-        self.scores.setdefault(event.round, {})[event.moment] = event.scores
-        values = {f"loss_{event.moment}": event.loss, f"f1_{event.moment}": event.scores.headline}
-        self.rounds.set(row, **values)
+        self.rounds.set(row, **{f"loss_{event.moment}": event.loss})
+        self._scored(row, event.moment, event.scores)
 
     def _evidence(self, entry: Entry) -> None:
         report, evidence = entry.update.report, entry.evidence
@@ -153,9 +160,12 @@ class Curves:
         }  # fmt: skip
         for moment, scores in (("before", evidence.scores_before), ("after", evidence.scores_after)):
             if scores != Scores():
-                self.scores.setdefault(entry.plan.round, {})[moment] = scores
-                known[f"f1_{moment}"] = scores.headline
+                self._scored(row, moment, scores)
         self.rounds.set(row, **{name: value for name, value in known.items() if value is not None})
+
+    def _scored(self, row: int, moment: str, scores: Scores) -> None:
+        self.scores.setdefault(int(self.rounds["round"][row]), {})[moment] = scores
+        self.rounds.set(row, **{score_of(task, moment): scores[task].headline for task in scores.scored})
 
     def _row(self, round_number: int) -> int:
         """The row of a round, which is made where it is missing."""
@@ -191,6 +201,11 @@ class Curves:
         """Whether there is nothing to draw."""
         names = ("loss_before", "loss_after", "rank", *DRIFTS, *(f"own {name}" for name in DRIFTS))
         return not len(self.steps) and not any(np.isfinite(self.rounds[name]).any() for name in names)
+
+    def scored_tasks(self) -> tuple[TaskName, ...]:
+        """Those that have a score of any round, in the order in which they are shown."""
+        known = {task for moments in self.scores.values() for scores in moments.values() for task in scores.tasks}
+        return tuple(task for task in TASKS if task in known)
 
     def round_starts(self) -> Numbers:
         """The number of steps before each round, shape (rounds,)."""
