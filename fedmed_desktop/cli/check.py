@@ -69,7 +69,7 @@ def _target(options: argparse.Namespace) -> Target | None:
 
 
 def _with_torch(asked: Asked, options: argparse.Namespace) -> Asked:
-    """What torch alone can tell, which takes seconds to load."""
+    """Adds all that torch alone can tell, which takes seconds to load."""
     from ..training.device import gpu_memory
     from ..training.needs import counted
 

@@ -38,8 +38,8 @@ class Table:
 
     def fields(self) -> tuple[str, ...]:
         """Those that a file has: of scores, the one of a federation with one task, or those of each of its tasks."""
-        measured = dict(zip(FIELDS, np.isfinite(self.values).any(axis=0).tolist(), strict=True))
-        scores = {name for name in SCORES if measured[name]} or {ALONE}
+        known = {name for name in SCORES if np.isfinite(self.values[:, FIELDS.index(name)]).any()}
+        scores = known or {ALONE}
         return tuple(name for name in FIELDS if name in scores or name not in (ALONE, *SCORES))
 
     def heading(self) -> list[str]:
