@@ -278,21 +278,36 @@ def test_that_the_check_before_joining_asks_about_this_coordinator_and_this_comp
     paste(qtbot, page, LINE)
     fill_rest(qtbot, page)
     page.proxy = "none"
-    threads: list[threading.Thread] = []
-
-    def weighed(what: Asked) -> Asked:
-        threads.append(threading.current_thread())
-        return replace(what, takes=Takes(3, 2))
-
-    page.findings.ask_torch = weighed
     qtbot.mouseClick(page.findings.button, LEFT)
     qtbot.waitUntil(lambda: len(page.findings.rows) == 1)
-    assert asked[0].takes == Takes(3, 2) and threads[0] is not threading.main_thread()
     assert asked[0].target and asked[0].target.address == ONE.url
     assert (asked[0].target.expected, asked[0].target.proxy, asked[0].model) == (ONE.fingerprint, "none", MODEL)
     assert "One thing" in page.findings.summary.text()
     page.where.give(Invitation("b.example.org:1", "cd" * 32, bytes(16), "Lakeview").line())
     assert not page.findings.rows, "what was found is about another coordinator"
+
+
+def test_that_torch_is_asked_what_training_takes_beside_the_screens_thread(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    asked: list[Asked] = []
+
+    def weighed(what: Asked) -> Asked:
+        threads.append(threading.current_thread())
+        return replace(what, takes=Takes(3, 2))
+
+    def look(what: Asked) -> list[Finding]:
+        asked.append(what)
+        return []
+
+    monkeypatch.setattr(findings, "findings", look)
+    card = findings.FindingsCard("Check", "Nothing is joined.", weighed)
+    qtbot.addWidget(card)
+    card.look(Asked(model=MODEL))
+    qtbot.waitUntil(lambda: bool(asked))
+    qtbot.waitUntil(card.button.isEnabled)
+    assert asked[0].takes == Takes(3, 2) and threads[0] is not threading.main_thread()
 
 
 def test_that_what_leaves_and_what_never_does_stands_beside_it(page: JoinPage) -> None:
