@@ -87,7 +87,7 @@ class Fact(Spaced):
             self._put_in()
 
     def _put_in(self) -> None:
-        self._name.setContentsMargins(self._depth * self._name.fontMetrics().horizontalAdvance(_EM), 0, 0, 0)
+        self._name.setContentsMargins(self._depth * theme.px(theme.TEXT_PX), 0, 0, 0)
 
 
 class KeyValueRows(QWidget):
