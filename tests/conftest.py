@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import asyncio
 import atexit
-import gc
 import inspect
 import ipaddress
 import os
@@ -25,7 +24,6 @@ import pytest
 from hypothesis import settings
 
 THREAD_GRACE_S = 5.0
-MANY = 50_000
 
 _home = Path(tempfile.mkdtemp(prefix="fedmed-tests-"))
 atexit.register(shutil.rmtree, _home, ignore_errors=True)
@@ -133,9 +131,6 @@ def _late_imports(request: pytest.FixtureRequest) -> None:
     late = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     for node in late:
         exec(compile(ast.Module(node.body, []), request.module.__file__, "exec"), vars(request.module))
-    if len(gc.get_objects()) > MANY:  # modules and what torch makes stay: no later look for garbage goes through them
-        gc.collect()
-        gc.freeze()
 
 
 @pytest.fixture
