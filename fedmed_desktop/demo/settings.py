@@ -19,9 +19,9 @@ MODIFIERS = ("dosage", "duration", "frequency", "route", "temporal")  # one of t
 # Notes that all sites measure their models on, where the method weighs by that (5 in Fed-MedLoRA+, arXiv 2601.22124).
 SHARED_NOTES = 5
 LORA = LoraSettings(rank=16, alpha=32)
-# Short rounds: at 3e-3, or with 60 steps, sites that have no relations made the others forget more of theirs.
+# At 3e-3 sites that have no relations made the others forget more of theirs.
 TRAINING = TrainingSettings(
-    steps=40,
+    steps=80,
     batch_size=8,
     learning_rate=1.5e-3,
     warmup_share=0.05,
