@@ -191,7 +191,13 @@ def test_that_names_beside_bars_are_never_cut_and_bars_begin_below_each_other(
     appearance: Appearance, qtbot: QtBot, qapp: QApplication, scale: float
 ) -> None:
     appearance.set_text_scale(scale)
-    names = ("Eye", "General internal medicine", "Gastroenterology", "history_of_present_illness_and_its_course")
+    names = (
+        "Eye",
+        "General internal medicine",
+        "Gastroenterology",
+        "history_of_present_illness_and_its_course",
+        "G25.1",
+    )
     bars, shared = Bars(), SharedCard()
     bars.show_bars([BarValue(name, "12", 0.5) for name in names])
     shared.show_shared(SharedView("Training notes", "Alike.", tuple(SharePair(name, 0.5, 0.4) for name in names)))
@@ -202,6 +208,7 @@ def test_that_names_beside_bars_are_never_cut_and_bars_begin_below_each_other(
         qapp.processEvents()
         labels = [row.name for row in chart.rows]
         assert [label.text().replace("\u200b", "") for label in labels] == list(names)
+        assert labels[4].text() == names[4], "a code is never broken"
         for label in labels:
             how = int(Qt.TextFlag.TextWordWrap) if label.wordWrap() else 0
             words = label.fontMetrics().boundingRect(0, 0, label.width(), 900, how, label.text())

@@ -18,7 +18,8 @@ from .layout import Spaced, fit_rows
 
 HEIGHT_PX = 8
 NAME_TENTHS: Final = 4  # of the width, for names; longer ones take more lines
-# Of a name that is one long word, such as "history_of_present_illness", these are places where it may break.
+# A word that is as long as "history_of_present_illness" may break at these places; "G25.1" never does.
+_LONG_WORD: Final = re.compile(r"\S{21,}")
 _MAY_BREAK: Final = re.compile(r"(?<=[_/.\-])(?=\w)|(?<=\w{20})(?=\w)")
 _BREAK: Final = "\u200b"
 _WRAP: Final = int(Qt.TextFlag.TextWordWrap)
@@ -72,7 +73,7 @@ class BarName(Label):
         self._words: frozenset[str] = frozenset()
 
     def setText(self, text: str) -> None:
-        super().setText(_MAY_BREAK.sub(_BREAK, text))
+        super().setText(_LONG_WORD.sub(lambda word: _MAY_BREAK.sub(_BREAK, word[0]), text))
 
     def words(self) -> list[str]:
         """Pieces that stay on one line."""
