@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from fedmed_desktop.clinical.notes import Note, Span
@@ -64,10 +64,12 @@ def test_that_brat_of_windows_comes_back_whole_and_in_parts(note: Note, tmp_path
         f"T{i}\t{e.type} {';'.join(f'{a} {b}' for a, b in spans)}\t{' '.join(plain[a:b] for a, b in spans)}\r\n"
         for i, (e, spans) in enumerate(zip(kept, parts, strict=True), 1)
     ]
-    place = folder(tmp_path, plain.replace("\n", "\r\n"), "".join(lines))
-    record = only(read(place))
+    stored, spans_of_all = plain.replace("\n", "\r\n"), [span for spans in parts for span in spans]
+    # Where the words also stand at the offsets that count both characters, nobody can tell which is meant.
+    assume(plain == stored or any(stored[a:b] != plain[a:b] for a, b in spans_of_all) or not spans_of_all)
+    record = only(read(folder(tmp_path, stored, "".join(lines))))
     assert record.note is not None
-    shift = {span: (len(plain[: span[0]].replace("\n", "\r\n")) - span[0]) for spans in parts for span in spans}
+    shift = {span: (len(plain[: span[0]].replace("\n", "\r\n")) - span[0]) for span in spans_of_all}
     wanted = [
         (e.type, [(a + shift[a, b], b + shift[a, b]) for a, b in spans]) for e, spans in zip(kept, parts, strict=True)
     ]
