@@ -14,6 +14,7 @@ from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.coordinator.founding import found_federation
 from fedmed_desktop.federation.work import Control, Given, Stopped
 from fedmed_desktop.lora import Adapter
+from fedmed_desktop.lora.base_model import linears_in_files
 from tests.parts.families import FAMILIES, Family
 from tests.parts.told import told_as
 from tests.parts.training import NOTES, SETTINGS, TYPES, note, plan_of, train
@@ -25,12 +26,15 @@ if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
 
     from fedmed_desktop.training.base import BaseModel
     from fedmed_desktop.training.batches import Encoder
-    from fedmed_desktop.training.device import choose_device
+    from fedmed_desktop.training.device import Quantization, choose_device
     from fedmed_desktop.training.generation import Request, generate
     from fedmed_desktop.training.outline import adaptable_linears
     from fedmed_desktop.training.trainer import SiteTrainer
 
-QUICK = 3
+QUICK, QUICK_IN_4_BITS = 3, ("Phi 3 and 4",)
+IN_4_BITS = (
+    "Llama 3", "Qwen 2.5", "Qwen 3", "Gemma 2", "Gemma 3", "Mistral", "Phi 3 and 4", "OLMo 2", "Granite", "SmolLM",
+)  # fmt: skip
 SHORT = SETTINGS.model_copy(update={"steps": 3, "learning_rate": 0.01, "max_new_tokens": 4, "checkpoint_steps": 1})
 
 
@@ -39,13 +43,33 @@ SHORT = SETTINGS.model_copy(update={"steps": 3, "learning_rate": 0.01, "max_new_
     "name", [pytest.param(name, marks=pytest.mark.slow if at >= QUICK else ()) for at, name in enumerate(FAMILIES)]
 )
 def test_that_a_family_goes_through_a_federation(name: str, tmp_path: Path) -> None:
+    _goes_through_a_federation(name, "none", tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK_IN_4_BITS else pytest.mark.slow) for name in IN_4_BITS]
+)
+def test_that_a_family_in_4_bits_goes_through_a_federation(name: str, tmp_path: Path) -> None:
+    base = _goes_through_a_federation(name, "nf4", tmp_path)
+    again = BaseModel.load(base.folder, base.device, threads=1)
+    base.lora.detach()
+    for module in linears_in_files(base.folder):
+        layer, fresh = (one.model.get_submodule(module) for one in (base, again))
+        assert type(layer).__name__ == "Linear4bit"
+        assert layer.weight.quant_state.quant_type == "nf4" and layer.weight.quant_state.nested
+        assert torch.equal(layer.weight, fresh.weight), "the base stays as it was loaded"
+    assert type(base.model.get_output_embeddings()) is torch.nn.Linear
+
+
+def _goes_through_a_federation(name: str, quantization: Quantization, tmp_path: Path) -> BaseModel:
     folder = FAMILIES[name].folder(tmp_path / "model")
     modules = adaptable_linears(folder)
     assert len(modules) == FAMILIES[name].adapted
     spec, start = found_federation(
         folder, {"rank": 4, "alpha": 8}, 1, modules=modules, name="n", types=TYPES, training=SHORT
     )
-    base = BaseModel.load(folder, choose_device(prefer="cpu"), threads=1)
+    base = BaseModel.load(folder, choose_device(quantization, prefer="cpu"), threads=1)
     trainer = SiteTrainer.for_spec(spec, base, "A", NOTES, TYPES)
     plan = plan_of(start, SHORT)
     whole = train(trainer, start, tmp_path / "whole", plan)
@@ -60,7 +84,8 @@ def test_that_a_family_goes_through_a_federation(name: str, tmp_path: Path) -> N
     trained = Adapter.from_blob(whole.blobs["adapter"])
     assert not [name for name, module in trained.items() if not np.any(module.B)], "all layers learn"
     _as_the_library_answers(base, trained)
-    _as_peft_loads(base, folder, trained, tmp_path / "exported")
+    _as_peft_loads(base, trained, tmp_path / "exported")
+    return base
 
 
 def _as_the_library_answers(base: BaseModel, adapter: Adapter) -> None:
@@ -76,7 +101,7 @@ def _as_the_library_answers(base: BaseModel, adapter: Adapter) -> None:
         assert answer == tuple(token for token in plain if token not in base.end_tokens)
 
 
-def _as_peft_loads(base: BaseModel, folder: Path, adapter: Adapter, exported: Path) -> None:
+def _as_peft_loads(base: BaseModel, adapter: Adapter, exported: Path) -> None:
     tokens = torch.arange(5, 25)[None]
     with torch.no_grad():
         base.lora.attach(adapter)
@@ -84,8 +109,15 @@ def _as_peft_loads(base: BaseModel, folder: Path, adapter: Adapter, exported: Pa
         base.lora.detach()
         bare = base.model(input_ids=tokens).logits
         adapter.save_peft(exported)
-        plain = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        theirs = peft.PeftModel.from_pretrained(plain, exported).eval()(input_ids=tokens).logits
+        four = transformers.BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True
+        )
+        stored = {"quantization_config": four} if base.device.quantization == "nf4" else {}
+        plain = transformers.AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32, **stored)
+        loaded = peft.PeftModel.from_pretrained(plain, exported).eval()
+        for module in loaded.modules():  # in eval mode bitsandbytes repacks them, which fails at these small widths
+            module.train(type(module).__name__ == "Linear4bit")
+        theirs = loaded(input_ids=tokens).logits
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(ours, bare, atol=1e-3)
 
