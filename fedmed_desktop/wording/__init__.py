@@ -27,6 +27,7 @@ from . import (
     registry,
     screening,
     secrets,
+    secure,
     tls,
 )
 from .tasks import task_name
@@ -54,6 +55,7 @@ SENTENCES: Final[Mapping[str, str]] = {
         registry,
         screening,
         secrets,
+        secure,
         tls,
     )
     for code, text in area.SENTENCES.items()

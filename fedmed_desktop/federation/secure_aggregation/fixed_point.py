@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Updates as whole numbers modulo 2^32, and their sum as an adapter again.
+
+A site's number for one value is round(w clip(x - x_start, -c, c) Q / c), with its weight w as a share of the largest
+possible one and Q = floor((2^31 - 1) / K), so that no sum over K sites overflows. The last number is w itself. What the
+sum of all gives, c (sum of values) / (sum of weights), differs from the exact average by at most c / (2 Q) times
+K / (sum of w) for each value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import UserFacingError
+from ...lora import Adapter, Module
+from ...lora.module import Factor, ModuleSource
+from ..plan import Sha256
+from .masks import Numbers
+from .values import Masking
+
+_HALF: Final = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Order of what is summed: factors of modules with their shapes, the values of each row by row, then the weight.
+
+    `start`: the adapter that all values are differences from.
+    """
+
+    start: Sha256
+    factors: tuple[tuple[str, Factor, int, int], ...]
+    masking: Masking
+
+    @classmethod
+    def of(
+        cls, start: Sha256, modules: Mapping[str, tuple[int, int]], shared: tuple[Factor, ...], rank: int, how: Masking
+    ) -> Layout:
+        """That of updates which share these factors of modules name -> (d, k)."""
+        factors: list[tuple[str, Factor, int, int]] = []
+        for name, (d, k) in sorted(modules.items()):
+            own = min(rank, d, k)
+            factors += [(name, factor, own, k) if factor == "A" else (name, factor, d, own) for factor in shared]
+        return cls(start, tuple(factors), how)
+
+    @property
+    def length(self) -> int:
+        """How many numbers, the weight among them."""
+        return 1 + sum(rows * columns for _, _, rows, columns in self.factors)
+
+    @property
+    def sha256(self) -> Sha256:
+        body = json.dumps([self.start, self.factors, self.masking.model_dump()], separators=(",", ":"))
+        return hashlib.sha256(body.encode()).hexdigest()
+
+    def places(self) -> Iterator[tuple[str, Factor, slice, tuple[int, int]]]:
+        """Where each factor's numbers lie, and its shape."""
+        at = 0
+        for name, factor, rows, columns in self.factors:
+            yield name, factor, slice(at, at + rows * columns), (rows, columns)
+            at += rows * columns
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A site's numbers, not masked yet, and how many of its values had to be cut to the clip."""
+
+    numbers: Numbers
+    clipped: int
+
+
+def encoded(layout: Layout, start: ModuleSource, after: ModuleSource, weight: float, sites: int) -> Encoded:
+    """The numbers of an update. `weight`: as a share of the largest one. `sites`: how many mask together."""
+    if not 0 <= weight <= 1:
+        largest = layout.masking.largest_weight
+        raise UserFacingError("secure.too_heavy", weight=round(weight * largest), largest=largest)
+    clip, quantum = layout.masking.clip, _HALF // sites
+    numbers = np.empty(layout.length, dtype=np.uint32)
+    clipped = 0
+    for name, factor, place, shape in layout.places():
+        change = _values(after, name, factor, shape) - _values(start, name, factor, shape)
+        clipped += int(np.count_nonzero(np.abs(change) > clip))
+        np.clip(change, -clip, clip, out=change)
+        change *= weight * quantum / clip
+        numbers[place] = np.rint(change, out=change).ravel().astype(np.int32).view(np.uint32)
+    numbers[-1] = round(weight * quantum)
+    return Encoded(numbers, clipped)
+
+
+def decoded(layout: Layout, start: ModuleSource, total: Numbers) -> Adapter:
+    """The start plus the average change, from the sum of all numbers, of which no mask is left.
+
+    The start itself where all weights were 0: then nobody had learned from anything.
+    """
+    weights = int(total[-1])
+    step = layout.masking.clip / weights if weights else 0.0
+    moved: dict[str, dict[Factor, NDArray[np.float32]]] = {}
+    for name, factor, place, shape in layout.places():
+        change = total[place].view(np.int32).astype(np.float64).reshape(shape)
+        change *= step
+        change += _values(start, name, factor, shape)
+        moved.setdefault(name, {})[factor] = change.astype(np.float32)
+    modules = {}
+    for name, factors in moved.items():
+        before = start.module(name)
+        modules[name] = Module(factors.get("B", before.B), factors.get("A", before.A), before.scale)
+    return Adapter(modules)
+
+
+def _values(adapter: ModuleSource, name: str, factor: Factor, shape: tuple[int, int]) -> NDArray[np.float64]:
+    module = adapter.module(name)
+    values = module.A if factor == "A" else module.B
+    if values.shape != shape:
+        found, expected = str(values.shape), str(shape)
+        raise UserFacingError("update.wrong_shape", module=name, found=found, expected=expected)
+    return values.astype(np.float64)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The coordinator's part in secure aggregation: from masked updates and the sites' shares to the sum, and no further.
+
+Each survivor's self mask is taken away, and so is what it shares with each site that masked along but is not in the
+sum. Between survivors masks cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import combinations, islice
+from typing import Final
+
+import numpy as np
+
+from ...errors import UserFacingError
+from .masks import Numbers, add_mask, pair_mask_key, public_of, self_mask_key, sign_between
+from .shamir import joined
+from .values import LEAST_SITES, Opening, Reveal, commitment, threshold_of
+
+# Sets of shares that are tried where some of them are wrong. Inferred.
+_MOST_TRIES: Final = 1000
+
+
+def threshold(opening: Opening) -> int:
+    """How many sites must give their shares."""
+    return threshold_of(opening.masking.threshold, len(opening.keys))
+
+
+def fits(opening: Opening, site: str, reveal: Reveal) -> bool:
+    """Whether a site's shares are those that this sum needs, of the right sites and no others."""
+    return (
+        site in opening.members
+        and reveal.self_masks.keys() == set(opening.survivors)
+        and reveal.mask_keys.keys() == set(opening.members) - set(opening.survivors)
+    )
+
+
+def total(opening: Opening, masked: Iterable[Numbers], length: int) -> Numbers:
+    """Sum of the survivors' numbers, in any order, without masks. Raises UserFacingError where shares are wrong.
+
+    Holds the sum and one update at a time. Deterministic: whole numbers, whatever the order.
+    """
+    if len(opening.survivors) < LEAST_SITES or len(opening.reveals) < threshold(opening):
+        raise UserFacingError("secure.not_agreed", sites=len(opening.reveals), least=threshold(opening))
+    found = np.zeros(length, dtype=np.uint32)
+    for numbers in masked:
+        found += numbers
+    session = opening.session
+    for site in opening.survivors:
+        add_mask(found, self_mask_key(session, _seed(opening, site)), -1)
+    for lost in sorted(set(opening.members) - set(opening.survivors)):
+        secret = _mask_key(opening, lost)
+        for site in opening.survivors:
+            key = pair_mask_key(session, secret, opening.keys[site].masking)
+            add_mask(found, key, -sign_between(site, lost))
+    return found
+
+
+def _seed(opening: Opening, site: str) -> bytes:
+    shares = {name: reveal.self_masks[site] for name, reveal in opening.reveals.items()}
+    known = opening.keys[site].commitment
+    return _joined(opening, site, shares, lambda seed: commitment(opening.session, seed) == known)
+
+
+def _mask_key(opening: Opening, site: str) -> bytes:
+    shares = {name: reveal.mask_keys[site] for name, reveal in opening.reveals.items()}
+    return _joined(opening, site, shares, lambda secret: public_of(secret) == opening.keys[site].masking)
+
+
+def _joined(opening: Opening, site: str, shares: dict[str, str], is_it: Callable[[bytes], bool]) -> bytes:
+    """The secret, from the first shares that give it: a wrong one costs time, nothing else, while others are there."""
+    order, needed = sorted(opening.keys), threshold(opening)
+    for names in islice(combinations(sorted(shares), needed), _MOST_TRIES):
+        secret = joined({order.index(name) + 1: bytes.fromhex(shares[name]) for name in names})
+        if secret is not None and is_it(secret):
+            return secret
+    raise UserFacingError("secure.wrong_shares", site=site, retryable=True)

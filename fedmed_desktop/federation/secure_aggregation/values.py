@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values of secure aggregation: its settings, and everything that sites and coordinator tell each other in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from ...bounds import PositiveFloat, PositiveInt
+from ...identity import PrivateKey, PublicKey, Signature, canonical, is_signed
+from ..plan import Frozen, Sha256
+
+# Of two, each learns the other's update from the sum.
+LEAST_SITES: Final = 3
+# More shares than this would have to be tried, and sites greeted, than any federation of hospitals has. Inferred.
+MOST_SITES: Final = 200
+
+Secret = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""32 bytes in hex."""
+
+Share = Annotated[str, Field(pattern=r"^[0-9a-f]{66}$")]
+"""One share of a secret (shamir.SHARE_BYTES) in hex."""
+
+SealedShares = Annotated[str, Field(pattern=r"^[0-9a-f]{188}$")]
+"""Two shares that only one peer can open: nonce (12 bytes), ciphertext (66) and tag (16) in hex."""
+
+
+class Masking(Frozen):
+    """How updates are masked; part of a plan. See SecureAggregationSettings."""
+
+    clip: PositiveFloat
+    largest_weight: PositiveInt
+    threshold: float = Field(ge=0.5, lt=1)
+
+
+class SecureAggregationSettings(Frozen):
+    """Sums of updates that the coordinator learns without any single one (Bonawitz et al. 2017); off by default.
+
+    `threshold`: more than this share of the sites that mask together must answer before a sum can be opened. 0.5 holds
+    against a coordinator that is alone, 2/3 also against one that shares secrets with fewer than a third of the sites.
+    `clip`: no value of an update differs from the common adapter's by more than this; what does is cut to it.
+    `largest_weight`: the most notes, or supervised tokens, that a site may have. `exchange_minutes`: how long a round
+    waits for the sites' keys, and then for their shares, before it goes on with those that are there. All inferred.
+    """
+
+    on: bool = False
+    threshold: float = Field(0.5, ge=0.5, lt=1)
+    clip: PositiveFloat = 0.5
+    largest_weight: PositiveInt = 1_000_000
+    exchange_minutes: float = Field(60.0, gt=0, le=5_256_000)
+
+    @property
+    def masking(self) -> Masking | None:
+        """Settings that go into a plan; None where updates travel as they are."""
+        if not self.on:
+            return None
+        return Masking(clip=self.clip, largest_weight=self.largest_weight, threshold=self.threshold)
+
+
+def threshold_of(share: float, many: int) -> int:
+    """How many of so many sites must answer: more than the share, so always more than half."""
+    return min(many, int(share * many + 1e-9) + 1)
+
+
+class Session(Frozen):
+    """Tie of masks to the federation, the round, and the layout of what is summed (see `Layout`)."""
+
+    federation: Sha256
+    round: PositiveInt
+    layout: Sha256
+
+    @property
+    def binding(self) -> bytes:
+        """32 bytes in every key, seal and signature of the session."""
+        return hashlib.sha256(canonical("masking session", self.model_dump())).digest()
+
+
+class Keys(Frozen):
+    """A site's two X25519 keys for one session, signed with its identity. `commitment`: of the seed of its self mask.
+
+    `sealing` is for the shares that others are to keep, `masking` for the masks between two sites.
+    """
+
+    site: str = Field(min_length=1, max_length=200)
+    identity: PublicKey
+    sealing: PublicKey
+    masking: PublicKey
+    commitment: Sha256
+    signature: Signature
+
+    @classmethod
+    def signed(cls, key: PrivateKey, session: Session, **about: str) -> Keys:
+        unsigned = cls(identity=key.public, signature="0" * 128, **about)
+        return unsigned.model_copy(update={"signature": key.sign("mask keys", unsigned._said(session))})
+
+    def are_of(self, session: Session) -> bool:
+        """Whether their owner made them for this session."""
+        return is_signed(self.identity, "mask keys", self._said(session), self.signature)
+
+    def _said(self, session: Session) -> dict[str, str]:
+        about = self.model_dump(exclude={"signature", "identity"})
+        return {"session": session.binding.hex(), **about}
+
+
+class Reveal(Frozen):
+    """One site's shares that open a sum: of the self masks of those in it, and of the mask keys of those that are not.
+
+    Never both for one site.
+    """
+
+    self_masks: dict[str, Share] = Field(max_length=MOST_SITES)
+    mask_keys: dict[str, Share] = Field(max_length=MOST_SITES)
+
+
+class Opening(Frozen):
+    """All that a coordinator knows of a session once its sum can be opened.
+
+    `keys`: of the sites among which secrets were shared; `members` of them masked together, and `survivors` of those
+    are in the sum.
+    """
+
+    session: Session
+    masking: Masking
+    keys: dict[str, Keys]
+    members: tuple[str, ...]
+    survivors: tuple[str, ...]
+    reveals: dict[str, Reveal]
+
+
+def commitment(session: Session, seed: bytes) -> str:
+    """Hash that a self mask's seed is recognised by."""
+    return hashlib.sha256(b"self mask" + session.binding + seed).hexdigest()
+
+
+def agreed(key: PrivateKey, session: Session, survivors: Iterable[str]) -> str:
+    """Signature of a site that gives its shares for the sum of these, and of no others."""
+    return key.sign("mask survivors", _survivors(session, survivors))
+
+
+def agrees(identity: str, session: Session, survivors: Iterable[str], signature: str) -> bool:
+    return is_signed(identity, "mask survivors", _survivors(session, survivors), signature)
+
+
+def _survivors(session: Session, survivors: Iterable[str]) -> Mapping[str, str]:
+    names = canonical("names", dict.fromkeys(survivors, 1))
+    return {"session": session.binding.hex(), "survivors": hashlib.sha256(names).hexdigest()}
