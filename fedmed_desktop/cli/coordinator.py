@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -39,6 +40,8 @@ def run(argv: list[str]) -> int:
     if options.config is None or options.data_dir is None:
         _parser().error("--config and --data-dir are needed (or --status for a running coordinator)")
     log_to_stderr(options.log_level, options.log_file)
+    # Of numpy's BLAS: on thin matrices more threads only wait for each other. It is read once numpy is needed.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with bounded_end(DRAIN_SECONDS) as ending:
         asyncio.run(_serve(options, ending))
     return 0
@@ -128,8 +131,6 @@ def _rounds_or_all(text: str) -> int | None:
 
 
 async def _serve(options: argparse.Namespace, ending: Callable[[], None]) -> None:
-    from threadpoolctl import threadpool_limits
-
     from ..coordinator import CoordinatorServer, Host
     from ..coordinator.errands import Errands
     from ..coordinator.founding import adopt_initial
@@ -137,7 +138,6 @@ async def _serve(options: argparse.Namespace, ending: Callable[[], None]) -> Non
     from ..federation import load_spec
     from .console import face_for
 
-    threadpool_limits(limits=1, user_api="blas")  # of numpy: on thin matrices more threads only wait for each other
     spec = load_spec(options.config)
     check_scorer(spec, options.score_with is not None)  # before torch is loaded for nothing
     scorer = None
@@ -223,12 +223,12 @@ def _names(options: argparse.Namespace) -> list[str]:
 
 def _tls(options: argparse.Namespace, names: list[str]) -> ServerTls | None:
     """Certificate and key that encrypt connections; None on a plain socket of this computer."""
+    if bool(options.certificate) != bool(options.key):
+        _parser().error("--certificate and --key belong together")
+    if not (options.certificate or names or options.tls):
+        return None
     from ..coordinator.certificate import given_certificate, own_certificate
 
-    if options.certificate or options.key:
-        if not (options.certificate and options.key):
-            _parser().error("--certificate and --key belong together")
+    if options.certificate:
         return given_certificate(options.certificate, options.key, datetime.now(UTC))
-    if not names and not options.tls:
-        return None
     return own_certificate(options.data_dir, names, datetime.now(UTC))

@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import json
-import ssl
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.client import HTTPException
 from typing import Any
 
 from ..errors import UserFacingError
@@ -26,6 +23,8 @@ _FINDINGS = {
 
 def print_status(host: str, port: int, as_json: bool) -> None:
     """Prints it, as lines or as JSON. Raises UserFacingError("coordinator.no_status")."""
+    from http.client import HTTPException
+
     try:
         where = f"{_reachable(host)}:{port}/status"
         try:
@@ -47,6 +46,9 @@ def _reachable(host: str) -> str:
 
 
 def _asked(url: str) -> dict[str, Any]:
+    import ssl  # here, and not where a coordinator that serves would load them too
+    import urllib.request
+
     # Nothing is sent, and only this computer is answered: whoever could pretend to be the coordinator is on it.
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

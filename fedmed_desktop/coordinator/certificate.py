@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import psutil
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -218,6 +217,8 @@ def _general_names(hosts: Iterable[str]) -> list[x509.GeneralName]:
 
 def _own_addresses() -> list[str]:
     """Addresses of this computer's networks; ones of a single cable (link-local) are left out."""
+    import psutil
+
     kinds = (socket.AF_INET, socket.AF_INET6)
     found = [one.address for all_of in psutil.net_if_addrs().values() for one in all_of if one.family in kinds]
     return sorted(address for address in found if "%" not in address)

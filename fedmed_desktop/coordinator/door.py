@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -20,9 +20,11 @@ from websockets.http11 import Request, Response
 
 from ..errors import UserFacingError, cannot_listen
 from ..protocol import wire
-from .certificate import ServerTls
 from .gate import Gate, Visitor
 from .probe import Probe
+
+if TYPE_CHECKING:
+    from .certificate import ServerTls
 
 _log = logging.getLogger(__name__)
 

@@ -12,13 +12,15 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from websockets.asyncio.server import ServerConnection
 
 from . import limits
-from .certificate import ServerTls
 from .encryption import RECORD, Encryption
+
+if TYPE_CHECKING:
+    from .certificate import ServerTls
 
 _log = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
 
 from websockets.exceptions import ConnectionClosed
 
@@ -17,13 +18,15 @@ from ..federation.record import RoundRecord
 from ..protocol import wire
 from ..protocol.messages import VERSION, Welcome
 from ..storage.roll import Member
-from .certificate import ServerTls
 from .door import Door
 from .entrance import Entrance, part_with
 from .gate import Visitor
 from .host import Host
 from .limits import SiteLimits, Slots
 from .session import SiteSession
+
+if TYPE_CHECKING:
+    from .certificate import ServerTls
 
 # How often transfers that stand still are looked for.
 _SLOTS_SECONDS = 5.0

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from threadpoolctl import threadpool_limits
-
+from ..arrays import one_thread
 from ..bounds import within
 from ..lora import Adapter, algebra
 from ..lora.algebra import CutSource
@@ -49,7 +48,7 @@ def combine(due: Combine, spec: FederationSpec, sources: Sources) -> Combination
         combination = _trimmed(due, spec, terms, screening)
     else:
         combination = replace(method.combiner(spec.combine)(terms, goal), screening=screening)
-    with threadpool_limits(limits=1):  # the last bits must not depend on the number of threads
+    with one_thread():  # the last bits must not depend on the number of threads
         finished = method.finish(due, sources, combination)
         return _rounded(finished, sources, spec) if spec.transfer.down else finished
 
@@ -77,7 +76,7 @@ def combined(due: Combine, combination: Combination) -> RoundCombined:
     """The input for the rounds, to be fed once the combination's adapters are stored."""
     adapter, frozen, control = combination.adapter, combination.frozen, combination.control
     way_down = combination.way_down or Rounded(adapter)
-    with threadpool_limits(limits=1):  # these figures go into the ledger, so their bits must not vary either
+    with one_thread():  # these figures go into the ledger, so their bits must not vary either
         norm, effective_rank = algebra.norm(adapter), algebra.effective_rank(adapter)
     return RoundCombined(
         round=due.round,

@@ -14,17 +14,19 @@ import math
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import np
 from ..errors import UserFacingError
 from ..lora.module import Module, naming
 from ..lora.room import Room
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float64]
+
 Weighted = tuple[float, Module]
-Matrix = NDArray[np.float64]
 Average = tuple[Module, float, float]
 """The averaged module, and the squared norms of the missed part and of the ideal, the weighted sum of delta W."""
 

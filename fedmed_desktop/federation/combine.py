@@ -22,10 +22,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-import numpy as np
 from pydantic import JsonValue
-from threadpoolctl import threadpool_limits
 
+from ..arrays import np, one_thread
 from ..lora import Adapter, Module, algebra
 from ..lora.module import ModuleSource, kaiming_rows, naming
 from ..lora.room import Room
@@ -204,7 +203,7 @@ def _combined(terms: Sequence[Term], goal: Goal, mix: _Mix) -> Combination:
     modules: dict[str, Module] = {}
     beside: dict[str, Module] = {}
     missed = ideal = 0.0
-    with threadpool_limits(limits=1):
+    with one_thread():
         for name in sorted(ordered[0].source.names):
             parts = ((term.weight, term.source.module(name)) for term in ordered)  # read when they are needed
             mixed = mix(name, parts, goal.frozen.module(name) if goal.frozen is not None else None)

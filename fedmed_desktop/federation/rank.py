@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
+from ..arrays import np
 from .drift import Drift
 
 Sign = Literal["more", "less"]

@@ -24,19 +24,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from threadpoolctl import threadpool_limits
-
+from ..arrays import np, one_thread
 from ..bounds import within
-from ..lora.algebra import CutSource, Float64, module_cut
+from ..lora.algebra import CutSource, module_cut
 from ..lora.geometry import PartWay, inner_products, path_products
 from ..standing import Finding
 from .actions import Combine
 from .combine import Sources, Term
 from .screened import Check, Screening, ScreeningSettings, SiteScreening
 from .spec import FederationSpec
+
+if TYPE_CHECKING:
+    from ..lora.algebra import Float64
 
 # Fewer norms than these have no median worth the name, and of two sites neither is the outlier. Inferred.
 _LEAST: Final = 3
@@ -49,7 +50,7 @@ def screen(due: Combine, spec: FederationSpec, sources: Sources) -> Screening | 
         return None
     # By hash, like the combination: which site is called what, or came first, decides nothing.
     order = sorted(due.updates, key=lambda site: (due.updates[site].sha256, site))
-    with threadpool_limits(limits=1):  # these figures go into the ledger, so their bits must not vary
+    with one_thread():  # these figures go into the ledger, so their bits must not vary
         found = judged(order, _products(order, due, spec, sources), due.weights, due.recent_norms, settings)
         if spec.combine != "factors":
             return found

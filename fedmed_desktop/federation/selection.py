@@ -13,9 +13,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-import numpy as np
 from pydantic import Field
 
+from ..arrays import np
 from .drift import pooled_histogram, semantic_drift
 from .plan import Frozen
 

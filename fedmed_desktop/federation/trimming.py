@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-from threadpoolctl import threadpool_limits
-
+from ..arrays import np, one_thread
 from ..lora import Adapter, Module, algebra
-from ..lora.algebra import Float64
 from ..lora.module import Factor, naming
 from .combine import Combination, Term
+
+if TYPE_CHECKING:
+    from ..lora.algebra import Float64
 
 # Values of all sites that are sorted at a time; they are held several times over.
 _AT_ONCE = 2**18
@@ -36,7 +37,7 @@ def combine_trimmed(terms: Sequence[Term], ends: int, factor: Factor) -> tuple[C
     lost, values = np.zeros(len(terms), dtype=np.int64), 0
     modules: dict[str, Module] = {}
     missed = ideal = 0.0
-    with threadpool_limits(limits=1):
+    with one_thread():
         for name in sorted(terms[0].source.names):
             parts = [terms[i].source.module(name) for i in ordered]
             trained = [part.B if factor == "B" else part.A for part in parts]

@@ -17,9 +17,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-import numpy as np
-
 from .. import events
+from ..arrays import np
 from ..lora import Adapter, Module, algebra
 from ..lora.algebra import Cut
 from ..lora.feedback import lost_in, with_lost

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
+from ..arrays import np
 from ..errors import UserFacingError
 from .blob import blob_chunks, decode_blob
 from .module import Module, check_module_name, check_rank, kaiming_rows, shown

@@ -15,17 +15,19 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import np
 from ..errors import UserFacingError
 from .adapter import Adapter
 from .module import Module, ModuleSource, check_rank, kaiming_rows, naming, to_float32
 from .room import Room
 
-Float64 = NDArray[np.float64]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float64 = NDArray[np.float64]
+
 
 Cut = Literal["best", "first"]
 """Ways to reduce a module's rank: the best approximation, or the first directions unchanged."""

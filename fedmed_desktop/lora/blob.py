@@ -13,12 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from weakref import WeakValueDictionary
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import np
 from ..errors import UserFacingError
 from .module import Module, check_module_name, naming, shown
 from .part_reader import Latest, PartReader
@@ -33,6 +31,9 @@ from .tensorfile import (
     strict_json,
     widen,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FORMAT_VERSION: Final = 1
 METADATA_KEY: Final = "fedmed_adapter"

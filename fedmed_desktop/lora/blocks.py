@@ -9,41 +9,41 @@ of an odd number zero. All of it is float32 arithmetic without sums, so every co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import np
 from ..errors import UserFacingError
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float32 = NDArray[np.float32]
+
 Packed = Literal["bfloat16", "int8", "int4"]
-Float32 = NDArray[np.float32]
 
 _MOST: Final = 127
 
 # Quantiles of a normal distribution, 0 and both ends among them (NormalFloat4 of QLoRA, arXiv 2305.14314, appendix E):
 # of the code books tried, this one lost least on real updates (packaging/benchmarks/transfer.py).
-LEVELS: Final[Float32] = np.array(
-    [
-        -1.0,
-        -0.6961928009986877,
-        -0.5250730514526367,
-        -0.39491748809814453,
-        -0.28444138169288635,
-        -0.18477343022823334,
-        -0.09105003625154495,
-        0.0,
-        0.07958029955625534,
-        0.16093020141124725,
-        0.24611230194568634,
-        0.33791524171829224,
-        0.44070982933044434,
-        0.5626170039176941,
-        0.7229568362236023,
-        1.0,
-    ],
-    dtype=np.float32,
+LEVELS: Final = (
+    -1.0,
+    -0.6961928009986877,
+    -0.5250730514526367,
+    -0.39491748809814453,
+    -0.28444138169288635,
+    -0.18477343022823334,
+    -0.09105003625154495,
+    0.0,
+    0.07958029955625534,
+    0.16093020141124725,
+    0.24611230194568634,
+    0.33791524171829224,
+    0.44070982933044434,
+    0.5626170039176941,
+    0.7229568362236023,
+    1.0,
 )
 
 
@@ -55,7 +55,7 @@ class Coded:
     scales: NDArray[np.uint16] | None = None
 
 
-def encoded(matrix: Float32, dtype: Packed, block: int, levels: Float32 = LEVELS) -> Coded:
+def encoded(matrix: Float32, dtype: Packed, block: int, levels: Sequence[float] = LEVELS) -> Coded:
     """The matrix in fewer bits, nearest value by value. Its magnitudes must lie below 3e38."""
     if dtype == "bfloat16":
         return Coded(to_bfloat16(matrix))
@@ -66,7 +66,8 @@ def encoded(matrix: Float32, dtype: Packed, block: int, levels: Float32 = LEVELS
     shares = np.divide(blocks, scale, out=np.zeros_like(blocks), where=scale > 0)
     if dtype == "int8":
         return Coded(np.rint(shares * np.float32(_MOST)).astype(np.int8).reshape(-1)[: matrix.size], scales)
-    between = (levels[1:] + levels[:-1]) / np.float32(2)
+    book = np.array(levels, np.float32)
+    between = (book[1:] + book[:-1]) / np.float32(2)
     flat, codes = shares.reshape(-1)[: matrix.size], np.zeros(matrix.size, np.uint8)
     for middle in between:  # several times as fast as a search for each value
         codes += flat > middle
@@ -75,7 +76,9 @@ def encoded(matrix: Float32, dtype: Packed, block: int, levels: Float32 = LEVELS
     return Coded(codes[::2] | (codes[1::2] << np.uint8(4)), scales)
 
 
-def decoded(coded: Coded, shape: tuple[int, int], dtype: Packed, block: int, levels: Float32 = LEVELS) -> Float32:
+def decoded(
+    coded: Coded, shape: tuple[int, int], dtype: Packed, block: int, levels: Sequence[float] = LEVELS
+) -> Float32:
     """The matrix that codes of the right lengths stand for (`lengths`).
 
     Raises UserFacingError for a scale that is no finite number of at least 0, a code that `encoded` never gives and a
@@ -96,7 +99,7 @@ def decoded(coded: Coded, shape: tuple[int, int], dtype: Packed, block: int, lev
             raise UserFacingError("lora.packed", reason="the spare half of its last byte is not zero")
         codes = np.empty(2 * coded.values.size, np.uint8)
         codes[::2], codes[1::2] = coded.values & np.uint8(15), coded.values >> np.uint8(4)
-        shares = levels[codes[:size]]
+        shares = np.array(levels, np.float32)[codes[:size]]
     blocks = _in_blocks(shares, block)
     blocks *= scale[:, None]
     return blocks.reshape(-1)[:size].reshape(shape)

@@ -10,14 +10,15 @@ product, which is carried into the next start's basis where products are combine
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import np
 from .adapter import Adapter
 from .algebra import Cut
 from .module import Factor, Module
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Directions of a start this much smaller than its largest are left out: the loss divided by them would explode.
 _LEAST_SHARE: Final = 1e-2

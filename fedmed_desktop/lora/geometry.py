@@ -16,11 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from .algebra import Cut, Float64, module_cut
+from ..arrays import np
+from .algebra import Cut, module_cut
 from .module import Module, ModuleSource
+
+if TYPE_CHECKING:
+    from .algebra import Float64
 
 
 def inner_products(changes: Iterable[tuple[Module, Module]], ranks: Sequence[int]) -> Float64:

@@ -15,14 +15,15 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import np
 from ..errors import UserFacingError, reason_of
 from .module import Module, check_module_name, naming, shown
 from .tensorfile import TensorEntry, TensorHeader, read_tensor_header, strict_json, widen
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _CONFIG: Final = "adapter_config.json"
 _WEIGHTS: Final = "adapter_model.safetensors"

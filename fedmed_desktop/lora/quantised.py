@@ -18,11 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import np
 from ..errors import UserFacingError
 from .adapter import Adapter
 from .algebra import Cut
@@ -31,6 +29,9 @@ from .blocks import Coded, Packed, decoded, encoded, lengths
 from .module import Factor, Module, ModuleSource, check_module_name, naming, shown
 from .part_reader import Latest, PartReader
 from .tensorfile import LENGTH_BYTES, TensorHeader, header_bytes, read_tensor_header, strict_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FORMAT_VERSION: Final = 1
 METADATA_KEY: Final = "fedmed_difference"

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from ..arrays import np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Room:

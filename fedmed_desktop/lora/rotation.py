@@ -7,12 +7,15 @@ that brings its factor closest to the last global one, so that less is lost in a
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
+from ..arrays import np
 from .adapter import Adapter
 from .algebra import check_same_modules
 from .module import Module, to_float32
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def rotated(adapter: Adapter, reference: Adapter, round_number: int, strength: float) -> Adapter:

@@ -13,13 +13,14 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import np
 from ..errors import UserFacingError
 from .module import shown, to_float32
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LENGTH_BYTES: Final = 8
 MAX_HEADER_BYTES: Final = 8 * 2**20

@@ -11,6 +11,9 @@ The command line's peer is `python -c "import numpy, pydantic, websockets"` (a r
 imported); that of the desktop's window, drawn offscreen in an empty home until its first paint event, is
 `python -c "import PySide6.QtWidgets, pyqtgraph"` (bound: 2.5; aim: under one second on two cores). Prints JSON; the
 medians in seconds beside the ratios are of this machine only, so `--check` ends with status 1 over that ratio alone.
+
+On Linux also what a coordinator holds in memory (resident, MiB) once it serves and before any site has come, without
+and with TLS (aim: 60).
 """
 
 from __future__ import annotations
@@ -78,7 +81,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as home:
         desktop: dict[str, Arguments] = {"first paint": ("-c", FIRST_PAINT, home)}
         commands, window = compare(PEER, COMMANDS, runs), compare(QT_PEER, desktop, runs)
-    print(json.dumps({"benchmark": "startup", "runs": runs, "groups": [commands, window]}, indent=1))
+    found = {"benchmark": "startup", "runs": runs, "groups": [commands, window]}
+    if sys.platform == "linux":
+        found["idle coordinator, MiB"] = {"plain": idle_mebibytes(), "tls": idle_mebibytes("--tls")}
+    print(json.dumps(found, indent=1))
     ratio = window["ratio"]["first paint"]
     if options.check and ratio > MOST_RATIO:
         print(f"the first paint takes {ratio} times its peer's time; the bound is {MOST_RATIO}", file=sys.stderr)
@@ -98,6 +104,21 @@ def compare(peer: Arguments, commands: dict[str, Arguments], runs: int) -> dict[
     median = {name: round(statistics.median(each), 3) for name, each in times.items()}
     ratios = {name: round(median[name] / median["peer"], 3) for name in commands}
     return {"peer": peer[1], "ratio": ratios, "seconds": median}
+
+
+def idle_mebibytes(*options: str) -> float:
+    """Resident memory of a coordinator that serves and waits for its first site: the second start, as most are."""
+    from raw_lines import Process, stopped
+    from rounds import founded
+
+    with tempfile.TemporaryDirectory() as folder:
+        config, _ = founded(Path(folder) / "federation", 4, 0)
+        data = config.parent / "coordinator"
+        command = ("-m", "fedmed_desktop", "--coordinator", "--config", str(config), "--data-dir", str(data))
+        with stopped([Process(*command, "--port", "0", *options)]) as (process,):
+            process.line()
+            time.sleep(2)
+            return round(process.memory("VmRSS") / 2**20, 1)
 
 
 def seconds(arguments: Arguments) -> float:

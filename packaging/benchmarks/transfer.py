@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedmed_desktop.federation import LocalResult
 from fedmed_desktop.federation.combine import COMBINERS, Combining, Goal, Term
@@ -40,17 +41,17 @@ from fedmed_desktop.lab.engines import SiteJob
 from fedmed_desktop.lab.engines.local import LocalEngine
 from fedmed_desktop.lab.experiment import load_experiment
 from fedmed_desktop.lora import Adapter, Module, algebra, blocks
-from fedmed_desktop.lora.blocks import LEVELS, Float32, Packed
+from fedmed_desktop.lora.blocks import LEVELS, Packed
 from fedmed_desktop.lora.quantised import PackedReader, Packing, packed
 from fedmed_desktop.resources import resource
 
 BOTH: Final = ("A", "B")
 DTYPES: Final[tuple[Packed, ...]] = ("bfloat16", "int8", "int4")
-_HALF: Final = np.abs(LEVELS[:7])
-BOOKS: Final[dict[str, Float32]] = {
+_HALF: Final = np.abs(np.float32(LEVELS[:7]))
+BOOKS: Final[dict[str, Sequence[float]]] = {
     "in use": LEVELS,
-    "uniform": np.concatenate([np.arange(-7, 8) / 7, [1.0]]).astype(np.float32),
-    "halves": np.concatenate([-_HALF, [0.0], _HALF[::-1], [1.0]]).astype(np.float32),
+    "uniform": np.concatenate([np.arange(-7, 8) / 7, [1.0]]).astype(np.float32).tolist(),
+    "halves": np.concatenate([-_HALF, [0.0], _HALF[::-1], [1.0]]).astype(np.float32).tolist(),
 }
 # Llama-3.1-8B: 32 layers, and 8,030,261,248 parameters in 2 bytes each.
 FULL_BYTES: Final = 2 * 8_030_261_248
@@ -160,7 +161,7 @@ def down_of(rounds: Sequence[tuple[Adapter, list[Adapter]]], combine: Combining,
     return rows
 
 
-def _sent(start: Adapter, trained: Adapter, packing: Packing, levels: Float32) -> tuple[Adapter, int]:
+def _sent(start: Adapter, trained: Adapter, packing: Packing, levels: Sequence[float]) -> tuple[Adapter, int]:
     blob, adapter = packed(trained, start, packing, BOTH)
     if levels is LEVELS:
         return adapter, len(blob)
@@ -172,7 +173,7 @@ def _sent(start: Adapter, trained: Adapter, packing: Packing, levels: Float32) -
     return Adapter(modules), len(blob)
 
 
-def _through(change: Float32, packing: Packing, levels: Float32) -> Float32:
+def _through(change: NDArray[np.float32], packing: Packing, levels: Sequence[float]) -> NDArray[np.float32]:
     coded = blocks.encoded(change, packing.dtype, packing.block, levels)
     return blocks.decoded(coded, (change.shape[0], change.shape[1]), packing.dtype, packing.block, levels)
 

@@ -14,7 +14,8 @@ import pytest
 from tests.parts.sources import Check, Source, modules, offenders
 
 FLOORS = {
-    "bounds": 0, "errors": 0, "events": 0, "files": 0, "identity": 0, "resources": 0, "scores": 0, "standing": 0,
+    "arrays": 0, "bounds": 0, "errors": 0, "events": 0, "files": 0, "identity": 0, "resources": 0,
+    "scores": 0, "standing": 0,
     "lora": 1, "clinical": 1, "federation": 1,
     "training": 2, "protocol": 2, "storage": 2,
     "site": 3, "coordinator": 3,

@@ -75,15 +75,6 @@ def test_that_the_window_comes_up_without_what_only_one_of_its_actions_needs() -
     assert done.stdout == "[]\n"
 
 
-def test_that_a_coordinator_comes_up_without_readers_of_notes() -> None:
-    script = (
-        "import sys, fedmed_desktop.cli.coordinator, fedmed_desktop.coordinator.host; "
-        "print([name for name in sys.modules if name.startswith('fedmed_desktop.clinical')])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout == "[]\n"
-
-
 def test_that_mistakes_in_an_experiment_are_told_before_torch_is_loaded() -> None:
     script = "import sys, fedmed_desktop.cli.lab, fedmed_desktop.lab.run; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)

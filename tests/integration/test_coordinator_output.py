@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A coordinator in a process of its own serves on whatever becomes of what it prints."""
+"""A coordinator in a process of its own serves on whatever becomes of what it prints, and loads what it needs alone."""
 
 from __future__ import annotations
 
@@ -57,6 +57,28 @@ async def join_and_leave(port: int) -> None:
     for number in range(30):  # each is a line
         async with RawSite(port, f"site {number}", f"{number:064}") as site:
             await site.join()
+
+
+def test_that_a_coordinator_that_waits_has_loaded_nothing_that_only_work_needs(tmp_path: Path) -> None:
+    spec = write_federation(small_spec(sites=1, quorum=1), INITIAL, tmp_path / "federation")
+    port, loaded = free_port(), tmp_path / "modules"
+    script = (
+        "import sys, fedmed_desktop.cli as cli; status = cli.main(sys.argv[2:]); "
+        "open(sys.argv[1], 'w').write(' '.join(sys.modules)); sys.exit(status)"
+    )
+    command = [sys.executable, "-c", script, loaded, "--coordinator", "--config", spec]
+    command += ["--data-dir", tmp_path / "data", "--port", str(port)]
+    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
+    try:
+        wait_until_it_serves(port, process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+    modules = set(loaded.read_text().split())
+    assert "fedmed_desktop.coordinator.server" in modules
+    only_for_work = {"numpy", "threadpoolctl", "rich", "psutil", "cryptography.x509", "urllib.request"}
+    assert modules & (only_for_work | {"fedmed_desktop.clinical", "torch", "PySide6"}) == set()
 
 
 def ask(port: int) -> bytes:

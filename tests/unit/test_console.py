@@ -16,7 +16,8 @@ import pytest
 from rich.console import Console
 
 from fedmed_desktop import events
-from fedmed_desktop.cli.console import BufferedFace, LineFace, TableFace
+from fedmed_desktop.cli.console import BufferedFace, LineFace
+from fedmed_desktop.cli.table import TableFace
 
 STEP = events.TrainingStep(
     site="North", round=2, step=50, steps=100, loss=0.5, learning_rate=1e-3, tokens_per_second=900, memory_mib=100

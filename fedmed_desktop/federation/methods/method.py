@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import JsonValue
 
+from ...arrays import np
 from ...lora.algebra import Cut
 from ...scores import TaskName
 from ..actions import Combine

@@ -20,8 +20,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final, Literal
 
-import numpy as np
-
+from ...arrays import np
 from ...lora import Adapter, Module
 from ...lora.module import ModuleSource
 from ..actions import Combine
@@ -29,7 +28,7 @@ from ..combine import Combination, Sources
 from ..plan import ControlVariate, Frozen
 from .method import Opening, Setting, WeighedByNotes
 
-_LARGEST: Final = float(np.finfo(np.float32).max)
+_LARGEST: Final = (2 - 2**-23) * 2.0**127  # of float32
 
 
 class ScaffoldState(Frozen):
