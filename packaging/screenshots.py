@@ -36,7 +36,10 @@ from fedmed_desktop.desktop.look.theme import Appearance  # noqa: E402
 from tests.ui.scenes import Scene, scenes, shown  # noqa: E402
 
 THEMES: Final = ("light", "dark", "contrast")
-SIZES: Final = {"1280": ((1280, 720), 1.0), "1920": ((1920, 1080), 1.0), "200": ((1280, 720), 2.0)}
+SIZES: Final = {
+    "1280": ((1280, 720), 1.0), "1920": ((1920, 1080), 1.0), "3840": ((3840, 2160), 1.0),
+    "125": ((1280, 720), 1.25), "150": ((1280, 720), 1.5), "200": ((1280, 720), 2.0), "3840-200": ((3840, 2160), 2.0),
+}  # fmt: skip
 COLUMNS, TILE, LABEL, GAP = 5, (512, 288), 22, 12
 
 
@@ -78,7 +81,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("screenshots"))
     parser.add_argument("--only", nargs="+", default=[""], help="scenes whose name contains one of these")
     parser.add_argument("--theme", nargs="+", choices=THEMES, default=THEMES)
-    parser.add_argument("--size", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--size", nargs="+", choices=list(SIZES), default=("1280", "1920", "200"))
     wanted = parser.parse_args()
     chosen = [scene for scene in scenes() if any(text in scene.name for text in wanted.only)]
     if not chosen:

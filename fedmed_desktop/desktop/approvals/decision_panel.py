@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from ...site import TAKE_BACK
@@ -37,6 +37,25 @@ MOST_REASON = 500
 ANNOUNCED_AT = (0, 5, 10)  # seconds left
 
 
+class Message(Caption):
+    """A sentence that keeps room for two lines: buttons below it stay where they are while it changes."""
+
+    def __init__(self) -> None:
+        super().__init__(wrap=True)
+
+    def _room(self) -> int:
+        return 2 * self.fontMetrics().lineSpacing()
+
+    def heightForWidth(self, width: int) -> int:
+        return max(super().heightForWidth(width), self._room())
+
+    def minimumSizeHint(self) -> QSize:
+        return super().minimumSizeHint().expandedTo(QSize(0, self._room()))
+
+    def sizeHint(self) -> QSize:
+        return super().sizeHint().expandedTo(QSize(0, self._room()))
+
+
 class ReasonForm(Spaced):
     """Findings, reason, and the three buttons. Enter in the reason does nothing, and Enter on Send does not send."""
 
@@ -53,7 +72,7 @@ class ReasonForm(Spaced):
         label = Label(self.tr("&Reason (kept in this site's record, never sent)"))
         label.setBuddy(self.reason)
         self.policy = PolicyLine()
-        self.message = Caption(wrap=True)
+        self.message = Message()
         self.try_out = Button(self.tr("Try it on a note"))
         self.hold = Button(self.tr("Hold"))
         self.keep = KeepButton()

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QApplication, QSizePolicy, QWidget
 
 from ..look import theme
 from ..look.tokens import mixed
-from ..widgets.icon import Restyled
+from ..widgets.labels import OwnFont
 
 Dash = Literal["solid", "dash", "dot", "dashdot"]
 Marker = Literal["", "o", "s", "t", "d"]
@@ -57,7 +57,7 @@ class Line:
         return pen
 
 
-class Legend(Restyled, QWidget):
+class Legend(OwnFont, QWidget):
     """Entries from the right, in as many lines as they need. Notes are words without a line of their own."""
 
     def __init__(self, lines: Sequence[Line], parent: QWidget | None = None) -> None:
@@ -162,8 +162,8 @@ class Legend(Restyled, QWidget):
             painter.drawPath(marker_path(line.marker, theme.px(7)))
             painter.resetTransform()
 
-    def restyle(self) -> None:
-        self.setFont(theme.sized(QApplication.font(), 12))
+    def _shaped(self) -> QFont:
+        return theme.sized(QApplication.font(), 12)
 
 
 def marker_path(marker: Marker, size: float):  # type: ignore[no-untyped-def]  # noqa: ANN201  # a QPainterPath

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
@@ -23,7 +23,29 @@ def set_tone(widget: QWidget, name: str, value: object) -> None:
         widget.update()
 
 
-class Label(Restyled, QLabel):
+class OwnFont(Restyled):
+    """Mixed into a widget, before Qt's class: a font of its own, which `_shaped` makes for the present text size."""
+
+    _is_shaping = False
+
+    def _shaped(self) -> QFont:
+        raise NotImplementedError
+
+    def restyle(self) -> None:
+        font = self._shaped()
+        if font != self.font():
+            self.setFont(font)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Keeps the font: whenever the style sheet is read again, Qt puts back the one of the first reading."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange) and not self._is_shaping:
+            self._is_shaping = True
+            OwnFont.restyle(self)
+            self._is_shaping = False
+
+
+class Label(OwnFont, QLabel):
     """Plain text in one of the three sizes; never read as markup. Tones: ink, dim, ok, warn, bad, accent."""
 
     def __init__(
@@ -48,11 +70,6 @@ class Label(Restyled, QLabel):
 
     def _shaped(self) -> QFont:
         return theme.sized(QApplication.font(), self._size, self._weight)
-
-    def restyle(self) -> None:
-        font = self._shaped()
-        if font != self.font():
-            self.setFont(font)
 
 
 class Heading(Label):
