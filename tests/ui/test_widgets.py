@@ -39,10 +39,12 @@ from fedmed_desktop.desktop.widgets import (
     StepState,
     Table,
     Tag,
+    TextTable,
 )
 from fedmed_desktop.desktop.widgets.bars import Bars, BarValue
+from fedmed_desktop.desktop.widgets.card_columns import CardColumns
 from fedmed_desktop.desktop.widgets.icon import Restyled
-from fedmed_desktop.desktop.widgets.layout import MAX_WIDTH
+from fedmed_desktop.desktop.widgets.layout import MAX_WIDTH, SHARE
 from fedmed_desktop.desktop.widgets.table import shortened
 
 STEPS = ("Download", "Train", "Your approval", "Upload", "Combine")
@@ -363,10 +365,56 @@ def test_that_a_row_breaks_where_it_has_no_room(page: EveryPart, qapp: QApplicat
 
 
 def test_that_content_stays_readable_on_a_wide_screen(page: EveryPart, qapp: QApplication) -> None:
-    page.resize(3000, 900)
+    page.resize(2000, 900)
     qapp.processEvents()
     assert page.column.width() == MAX_WIDTH
-    assert page.column.x() == 0
+    left, right = page.column.x(), page.widget().width() - page.column.geometry().right() - 1
+    assert left > 0 and abs(left - right) <= 1, "in the middle"
+
+
+def test_that_content_takes_half_of_a_screen_that_is_very_wide(page: EveryPart, qapp: QApplication) -> None:
+    page.resize(3840, 900)
+    qapp.processEvents()
+    assert page.column.width() == round(SHARE * page.viewport().width())
+
+
+def test_that_a_bold_j_at_the_beginning_of_a_heading_is_whole(appearance: Appearance, qtbot: QtBot) -> None:
+    heading = Heading("Join a federation")
+    qtbot.addWidget(heading)
+    for scale in (1.0, 2.0):
+        appearance.set_text_scale(scale)
+        assert heading.contentsMargins().left() >= -heading.fontMetrics().leftBearing("J")
+    heading.setText("Monitor")
+    assert heading.contentsMargins().left() == max(0, -heading.fontMetrics().leftBearing("M"))
+
+
+@pytest.mark.parametrize(("width", "columns"), [(1000, 3), (640, 2), (300, 1)])
+def test_that_three_cards_stand_in_as_many_columns_as_there_is_room_for(
+    appearance: Appearance, qtbot: QtBot, qapp: QApplication, width: int, columns: int
+) -> None:
+    del appearance
+    cards = CardColumns(*(Card(name, least=240) for name in ("What leaves", "What it is worth", "How it differs")))
+    window = QWidget()  # a window would be as wide as what its layout asks for
+    qtbot.addWidget(window)
+    cards.setParent(window)
+    cards.resize(width, 400)
+    window.show()
+    qapp.processEvents()
+    assert cards.columns == columns
+
+
+def test_that_a_time_is_never_shortened(appearance: Appearance, qtbot: QtBot, qapp: QApplication) -> None:
+    appearance.set_text_scale(2.0)
+    table = Table("Decisions")
+    model = TextTable(table)
+    table.setModel(model)
+    qtbot.addWidget(table)
+    time = "2026-05-04 09:47:52"
+    model.show_texts(("Time", "Decision", "Reason"), [(time, "Taken back", "A reason that goes on and on " * 9)])
+    table.resize(700, 300)
+    table.show()
+    qapp.processEvents()
+    assert table.columnWidth(0) >= table.fontMetrics().horizontalAdvance(time) + 6
 
 
 def test_that_columns_share_what_is_left_and_the_widest_give_way_first() -> None:

@@ -14,6 +14,7 @@ from ..widgets import (
     Caption,
     Card,
     ElidedLabel,
+    Flow,
     Heading,
     KeyValueRows,
     Label,
@@ -27,10 +28,11 @@ from ..widgets import (
     Tag,
     TextTable,
 )
+from ..widgets.card_columns import CardColumns
 from .card_row import Line
 from .sheet import Sheet
 
-CARD_PX = 296  # three fit beside the navigation of a window of 1280; at 200 % text they stand below each other
+CARD_PX = 240  # three fit beside the navigation of a window of 1280, also at 125 % text
 ADDRESS_PX = 320  # an address may be longer than any window; from here on it is shortened
 UNBROKEN = 40  # letters; a shorter value stays on one line
 _NO_BREAK = "\u00a0"
@@ -49,7 +51,7 @@ class FactsCard(Card):
 
     def __init__(self, title: str, link: LinkButton | None = None, parent: QWidget | None = None) -> None:
         super().__init__(title, CARD_PX, parent)
-        self._lay(self.content, (20, 14, 20, 14), 8)
+        self._lay(self.content, (16, 14, 16, 14), 8)
         self.title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         head = QHBoxLayout()
         head.addWidget(self.title, 1)
@@ -112,9 +114,9 @@ class SheetHead(Spaced):
         column.addWidget(self.title)
         column.addWidget(self._line())
 
-    def _line(self) -> Row:
-        """Three things side by side, or below each other."""
-        line = Row(spacing=16)
+    def _line(self) -> Flow:
+        """Three things in as few lines as there is room for."""
+        line = Flow(spacing=16)
         named_hash = (Label(self.tr("Fingerprint"), tone="dim"), self.hash, self.copy)
         for part in ((self.destination, self.environment), (self.expiry,), named_hash):
             group = QWidget()
@@ -123,10 +125,7 @@ class SheetHead(Spaced):
             row.setSpacing(8)
             for widget in part:
                 row.addWidget(widget)
-            row.addStretch(1)
             line.add(group)
-            line.content.setAlignment(group, Qt.AlignmentFlag.AlignVCenter)
-        line.content.addStretch(1)
         return line
 
     def show_sheet(self, sheet: Sheet) -> None:
@@ -175,7 +174,7 @@ class SheetView(Spaced):
         self.reveals = SentenceCard(self.tr("What it may reveal"))
         self.numbers = TextTable(self)
         self._numbers_card = self._table_card()
-        cards = Row(self.leaves, self.worth, self.differs)
+        cards = CardColumns(self.leaves, self.worth, self.differs)
         for widget in (self.head, cards, self.details, self._numbers_card, self.stays, self.reveals):
             column.addWidget(widget)
 

@@ -30,6 +30,7 @@ from ..widgets import (
     Table,
     TextTable,
 )
+from ..widgets.layout import WIDE_SHARE
 from ..work.desk import Desk
 from ..work.tasks import Task, run_task
 from .charts import ExperimentCharts
@@ -49,7 +50,7 @@ class ExperimentPage(PageBase):
     closed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(parent, WIDE_SHARE)
         self.experiment: Experiment | None = None
         self.dialog: QFileDialog | None = None
         self.charts: ExperimentCharts | None = None

@@ -38,7 +38,7 @@ _DRIFT: Final[Mapping[str, Line]] = {
 }
 _RANK: Final[Mapping[str, Line]] = {
     "own": Line(later("your site"), "series_1", width=2),
-    "others": Line(later("other sites"), "faint", width=1),
+    "others": Line(later("other sites"), "series_2", "dash", width=1),
 }
 
 

@@ -16,6 +16,7 @@ from ...errors import UserFacingError
 from ...wording import told
 from ..charts.scales import Axis
 from ..widgets import Banner, Caption, Card, EmptyState, Heading, PageBase, Row, Sentence, Spaced
+from ..widgets.layout import WIDE_SHARE
 from ..work.curves import Curves
 from ..work.desk import Desk
 from ..work.steps import WEIGHTS, Weight
@@ -41,7 +42,7 @@ class MonitorPage(PageBase):
     experiment_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(parent, WIDE_SHARE)
         self._desk: Desk | None = None
         self._table_shown, self.shows_table = 0.0, False
         self._table_of: tuple[Curves, int] | None = None  # what the table shows, and its version

@@ -15,6 +15,7 @@ from ..widgets import (
     Caption,
     Card,
     EmptyState,
+    Flow,
     Heading,
     LinkButton,
     PageBase,
@@ -120,25 +121,20 @@ class _Session(Spaced):
         self._add_past(column)
 
     def _head(self) -> QVBoxLayout:
-        """The title, and below it when the round closes and by which method it is combined."""
+        """The title with links beside it, and below it when the round closes."""
         self.caption = Sentence()
-        keeps_room = self.caption.sizePolicy()
-        keeps_room.setRetainSizeWhenHidden(True)  # so that the links stay at the right edge
-        self.caption.setSizePolicy(keeps_room)
         self.method, self.method_page = LinkButton(), ""
         self.deadlines = LinkButton(self.tr("Deadlines"))
         self.deadlines.clicked.connect(self._open_deadlines)
         self._rows: list[tuple[str, ...]] = []
         line = Row(spacing=16)
-        line.add(self.caption, 1)
+        line.add(self.title, 1)
         self.six_words = LinkButton(self.tr("Six words"))
-        line.add(self.six_words)
-        line.add(self.deadlines)
-        line.add(self.method)
+        line.add(Flow(self.six_words, self.deadlines, self.method, spacing=16))
         head = QVBoxLayout()
         head.setSpacing(4)
-        head.addWidget(self.title)
         head.addWidget(line)
+        head.addWidget(self.caption)
         return head
 
     def _elsewhere(self) -> QWidget:

@@ -18,6 +18,7 @@ from ...wording import task_name, told, tr
 from ..look.entities import colors, count_types
 from ..widgets import Banner, PageBase, Row
 from ..widgets.entity_legend import EntityLegend
+from ..widgets.layout import WIDE_SHARE
 from ..work.desk import Desk, utc_now
 from ..work.news import Side
 from ..work.tasks import Task, run_task
@@ -40,7 +41,7 @@ class TrialPage(PageBase):
     stop_requested = Signal()
 
     def __init__(self, clock: Callable[[], datetime] = utc_now, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(parent, WIDE_SHARE)
         self._clock = clock
         self._desk = Desk()
         self._run: Run | None = None

@@ -29,7 +29,7 @@ class OwnFont(Restyled):
     _is_shaping = False
 
     def _shaped(self) -> QFont:
-        raise NotImplementedError
+        return theme.sized(QApplication.font(), theme.TEXT_PX)
 
     def restyle(self) -> None:
         font = self._shaped()
@@ -76,7 +76,23 @@ class Heading(Label):
     """Level 1: a page's name, 20 px. Level 2: what a card says first, 16 px. Level 3: 14 px."""
 
     def __init__(self, text: str = "", level: int = 1, parent: QWidget | None = None) -> None:
-        super().__init__(text, size={1: 20, 2: 16, 3: 14}[level], weight=Weight.DemiBold, wrap=True, parent=parent)
+        super().__init__(size={1: 20, 2: 16, 3: 14}[level], weight=Weight.DemiBold, wrap=True, parent=parent)
+        self.setText(text)
+
+    def setText(self, text: str) -> None:
+        super().setText(text)
+        self._keep_whole()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._keep_whole()
+
+    def _keep_whole(self) -> None:
+        """Room for what the first letter has to the left of where it begins: a bold J would lose its foot."""
+        text = self.text()
+        reach = self.fontMetrics().leftBearing(text[0]) if text else 0
+        self.setContentsMargins(max(0, -reach), 0, 0, 0)
 
 
 class Overline(Label):

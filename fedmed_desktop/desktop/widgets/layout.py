@@ -16,6 +16,8 @@ from .labels import Overline
 
 W = TypeVar("W", bound=QWidget)
 MAX_WIDTH = 1200  # of a page's content, at text scale 1: lines stay readable on wide screens
+SHARE = 0.5  # of a very wide window, which content may fill beyond that; pages of charts and notes fill more (inferred)
+WIDE_SHARE = 0.85
 
 
 class Spaced(Restyled, QFrame):
@@ -142,10 +144,11 @@ class Row(Spaced):
 
 
 class Column(Spaced):
-    """A page's content from top to bottom: at most MAX_WIDTH wide, at the left, with the page's margins."""
+    """Content of a page from top to bottom, with margins: at most MAX_WIDTH wide, or `share` of the window."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, share: float = SHARE, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._share, self._there = share, 0
         self.setObjectName("page")
         self.content = QVBoxLayout(self)
         self._lay(self.content, (32, 24, 32, 24), 16)
@@ -155,9 +158,14 @@ class Column(Spaced):
     def add(self, widget: QWidget, stretch: int = 0) -> None:
         self.content.addWidget(widget, stretch)
 
+    def fit(self, there: int) -> None:
+        """Takes its width out of `there` px."""
+        self._there = there
+        self.setMaximumWidth(max(theme.px(MAX_WIDTH), round(self._share * there)))
+
     def restyle(self) -> None:
         super().restyle()
-        self.setMaximumWidth(theme.px(MAX_WIDTH))
+        self.fit(self._there)
 
 
 def add_column(row: Row, cards: Iterable[QWidget]) -> None:
@@ -181,11 +189,13 @@ class _Ground(QWidget):
 
 
 class PageBase(QScrollArea):
-    """A page of the window: scrolls up and down, never sideways. Subclasses fill `column` and end with `finish()`."""
+    """A page of the window: scrolls up and down, never sideways. Subclasses fill `column` and end with `finish()`.
+    `share`: of a very wide window, how much the content fills; it stands in the middle.
+    """
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, share: float = SHARE) -> None:
         super().__init__(parent)
-        self.column = Column()
+        self.column = Column(share)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -195,9 +205,14 @@ class PageBase(QScrollArea):
         row = QHBoxLayout(ground)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
+        row.addStretch(0)
         row.addWidget(self.column, 1)
         row.addStretch(0)
         self.setWidget(ground)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self.column.fit(event.size().width())
+        super().resizeEvent(event)
 
     def add(self, widget: QWidget, stretch: int = 0) -> None:
         self.column.add(widget, stretch)

@@ -27,6 +27,7 @@ from .icon import Restyled
 Index = QModelIndex | QPersistentModelIndex
 ROW_PX = 35
 LEAST_PX = 170  # a column that needs less is never shortened
+WHOLE = "0000-00-00 00:00:00"  # nor one that needs no more than this
 
 
 def shortened(widths: Sequence[int], by: int, least: int) -> list[int]:
@@ -42,8 +43,8 @@ class Table(Restyled, QTableView):
     """Rows are chosen whole, by mouse or arrow keys; Tab leaves. `name` is what a screen reader calls the table.
 
     Columns take what their content needs and share what is left. Where there is too little, the widest are shortened
-    (the tool tip then has the whole text), but none below LEAST_PX: numbers stay whole, and the table scrolls sideways.
-    The table is as high as its rows, up to `most_rows`; then it scrolls.
+    (the tool tip then has the whole text), but none below LEAST_PX or what a time takes: numbers stay whole, and the
+    table scrolls sideways. It is as high as its rows, up to `most_rows`; then it scrolls.
     """
 
     def __init__(self, name: str, most_rows: int = 12, parent: QWidget | None = None) -> None:
@@ -134,7 +135,9 @@ class Table(Restyled, QTableView):
         if spare >= 0:
             need = [width + spare // count for width in need]
             need[-1] += spare % count
-        for column, width in enumerate(shortened(need, -spare, theme.px(LEAST_PX)) if spare < 0 else need):
+        whole = self.fontMetrics().horizontalAdvance(WHOLE) + theme.gap(24)
+        least = max(theme.px(LEAST_PX), whole)
+        for column, width in enumerate(shortened(need, -spare, least) if spare < 0 else need):
             self.setColumnWidth(column, width)
 
     def viewportEvent(self, event: QEvent) -> bool:
