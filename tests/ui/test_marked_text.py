@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QTextCursor
 from PySide6.QtWidgets import QApplication
@@ -206,3 +207,22 @@ def test_that_lines_change_no_word_and_follow_the_width(qtbot: QtBot) -> None:
     assert widget._lines.drawn == [DAILY, late] and widget._lines._routes.edges > 0
     widget.resize(900, 400)
     assert widget._lines._routes.edges == 0
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+@pytest.mark.parametrize("count", [1, 3, 4, 6])
+def test_that_lines_between_two_lines_of_words_touch_no_underline(
+    qtbot: QtBot, qapp: QApplication, count: int, scale: float
+) -> None:
+    look = Appearance(qapp, "light", scale)
+    note = "Gave warfarin.\nIn all: " + ", ".join("abcdef")
+    drug, *modifiers = Span(5, 13, "drug"), *(Span(23 + 3 * at, 24 + 3 * at, "dosage") for at in range(count))
+    widget = shown(qtbot, note, (drug, *modifiers))
+    widget.resize(1200, 400)
+    widget.show_links([Link(drug, modifier) for modifier in modifiers])
+    routes = widget._lines._routes.routes
+    assert len(routes) == count and all(route.edge is not None for route in routes)
+    (mark,) = widget._places(5, 13)
+    for route in routes:
+        assert mark.bottom() + 2 * scale < widget._lines._height(route.tail, route.tail_lane) < route.tail.top
+    look.deleteLater()

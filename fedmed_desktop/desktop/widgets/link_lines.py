@@ -14,8 +14,9 @@ from ..look import theme
 from ..look.links import Place, Route, Routes, routes
 from ..look.tokens import mixed
 
-EDGE_PX, LANE_PX, ROUND_PX, ARROW_PX = 4, 6, 3, 4
-MOST_EDGES = 4  # lanes at the left edge; where there are more, they lie closer
+EDGE_PX, FIRST_PX, LANE_PX, ROUND_PX, ARROW_PX = 4, 6, 5, 3, 4
+MOST_EDGES, MOST_LANES = 4, 5  # at the left edge, and above a line of words; where there are more, they lie closer
+CLEAR_PX = 8  # of the room between two lines of words: the edges of their marks (4), and as much air below an underline
 _QUIET = 0.45  # of a line's colour where another link is chosen
 
 
@@ -43,6 +44,11 @@ class LinkLines:
     def edge(self) -> int:
         """Pixels left of the words, by the number of links alone: words that moved would change where links run."""
         return theme.px(EDGE_PX) * (min(len(self._links), MOST_EDGES) + 1) if self._links else 0
+
+    def room(self, lanes: int) -> int:
+        """Pixels between a line's words and those above it in which so many lanes lie clear of both."""
+        between = theme.px(LANE_PX) * (min(lanes, MOST_LANES) - 1)
+        return theme.px(CLEAR_PX) + theme.px(FIRST_PX) + between if lanes else 0
 
     def route(self, places: Callable[[Span], list[Place]], hidden: Collection[str]) -> int:
         """Finds the way of each line between shown types; the most lanes above a line of words."""
@@ -93,9 +99,9 @@ class LinkLines:
 
     def _height(self, place: Place, lane: int) -> float:
         """y of a lane: the room above the words is shared out where the lanes do not fit as they are."""
-        first = theme.px(LANE_PX)
-        room = place.top - place.line - first - theme.px(3)
-        pitch = min(float(first), max(room, 0.0) / max(self._routes.lanes - 1, 1))
+        first = theme.px(FIRST_PX)
+        room = place.top - place.line - first - theme.px(CLEAR_PX)
+        pitch = min(float(theme.px(LANE_PX)), max(room, 0.0) / max(self._routes.lanes - 1, 1))
         return place.top - first - lane * pitch
 
 

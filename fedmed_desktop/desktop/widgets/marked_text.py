@@ -31,7 +31,6 @@ from .link_lines import LinkLines
 
 LABEL_PX = 11
 LINE_PERCENT = 150  # room for the grounds of two lines, one above the other
-LANE_PERCENT, MOST_LANES = 25, 5  # room for each lane of links; where there are more, they lie closer
 _NO_BREAK = "\u00a0"
 
 
@@ -213,7 +212,8 @@ class MarkedText(QTextEdit):
     def _route(self) -> None:
         """Places of the lines, and room for them between the lines of text. Where a line breaks depends on neither."""
         lanes = self._lines.route(self._ends, self._hidden)
-        spacing = LINE_PERCENT + (LANE_PERCENT * min(lanes, MOST_LANES) if lanes else 0)
+        room = math.ceil(100 * self._lines.room(lanes) / self.fontMetrics().height())
+        spacing = max(LINE_PERCENT, 100 + room)
         if spacing != self._spacing:
             self._spacing = spacing
             self._make_room()
