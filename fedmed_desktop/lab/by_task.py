@@ -14,6 +14,7 @@ from .beyond import Table, mean_and_spread
 from .compare import Setting, Split, labels_of
 
 _OF: Final = ": "  # between a task and its measure, in the name of a row's measure
+_F1, _MEAN = "strict F1", "mean"  # a task's headline, beside other tasks
 
 
 def task_measures(scores: Scores) -> dict[str, float]:
@@ -22,11 +23,17 @@ def task_measures(scores: Scores) -> dict[str, float]:
     for task in scores.scored:
         own = scores[task]
         if len(scores.scored) > 1:
-            found[f"{task}{_OF}{'strict F1' if own.strict else 'mean'}"] = own.headline
+            found[f"{task}{_OF}{_F1 if own.strict else _MEAN}"] = own.headline
         if task == "codes":
             found |= {f"codes{_OF}category F1": own.f1_lenient, f"codes{_OF}chapter F1": own.f1_unified}
         found |= {f"{task}{_OF}{name}": mean.value for name, mean in sorted(own.means.items())}
     return found
+
+
+def averaged(rows: Iterable[ResultRow]) -> tuple[TaskName, ...]:
+    """The tasks over which `ResultRow.f1` is a mean; none where one task alone was scored, whose own score it is."""
+    named = {name for row in rows for name in row.measures}
+    return tuple(task for task in TASKS if named & {f"{task}{_OF}{_F1}", f"{task}{_OF}{_MEAN}"})
 
 
 class SiteScores(TypedDict):

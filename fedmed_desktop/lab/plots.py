@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import UserFacingError
 from ..files import write_durably
 from ..storage.results import ResultRow
+from .by_task import averaged
 from .compare import Setting, labels_of, settings_of
 from .curves import Curve, Quantity, curves_of
 
@@ -154,6 +155,8 @@ def _bytes(rows: Sequence[ResultRow], settings: Sequence[Setting]) -> Figure | N
     for line, quantity in zip(axes, scores, strict=True):
         for column, setting in enumerate(settings):
             _draw_trails(line[column], rows, setting, quantity, looks)
+        if quantity == "f1" and averaged(rows):
+            line[0].set_ylabel("Mean of tasks on validation notes")
         _level_out(line)
     return figure
 

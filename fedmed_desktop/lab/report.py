@@ -14,11 +14,12 @@ from typing import Final
 import numpy as np
 
 from ..files import write_durably
+from ..scores import TaskName
 from ..storage.results import ResultRow, Results, read_results
 from ..wording import tr
 from ..wording.sizes import percent_of
 from .beyond import FULL, alone_on_all_notes, cohort_tables, newcomer_table
-from .by_task import settled, task_table
+from .by_task import averaged, settled, task_table
 from .compare import Comparison, Line, Split, Spread, compare, labels_of
 from .differences import FEW_SEEDS, RESAMPLES, Difference
 from .plots import draw_plots
@@ -50,18 +51,18 @@ def write_report(folder: Path) -> list[Path]:
 def table(results: Results) -> str:
     """The whole of `table.md`."""
     parts = [f"# {results.experiment}", *_state(results)]
-    compared = compare(results.rows)
+    compared, score = compare(results.rows), _score(results.rows)
     on_test = {found.setting: found for found in compare(results.rows, "test")}
     for found in compared:
         parts.append(f"## {found.setting.title}")
-        parts += [*_tables(found), *alone_on_all_notes(results.rows, found.setting, "validation")]
+        parts += [*_tables(found, score), *alone_on_all_notes(results.rows, found.setting, "validation")]
         if of_tasks := task_table(results.rows, found.setting, "validation"):
             parts.append(_grid(*of_tasks))
         if sentence := settled(results.rows, found.setting):
             parts.append(sentence)
         parts += by_site([row for row in results.rows if found.setting.holds(row)])
         if test := on_test.get(found.setting):
-            parts += ["### The same models on the test notes", *_tables(test)]
+            parts += ["### The same models on the test notes", *_tables(test, score)]
             parts += alone_on_all_notes(results.rows, found.setting, "test")
             if of_tasks := task_table(results.rows, found.setting, "test"):
                 parts.append(_grid(*of_tasks))
@@ -98,10 +99,14 @@ def _state(results: Results) -> list[str]:
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def _tables(found: Comparison) -> list[str]:
+def _score(rows: Sequence[ResultRow]) -> str:
+    return "mean of tasks" if averaged(rows) else "strict F1"
+
+
+def _tables(found: Comparison, score: str) -> list[str]:
     parts = [_grid(_headings(found.split), [_cells(line, found.split) for line in found.lines])]
     if any(line.f1 for line in found.lines):
-        heading = ("method", "strict F1", "difference to the best baseline", "worst site's F1")
+        heading = ("method", score, "difference to the best baseline", f"worst site's {score.removeprefix('strict ')}")
         cells = [(_name(x), spread(x.f1), told(x.f1_difference), spread(x.worst_f1)) for x in found.lines]
         parts.append(_grid(heading, cells))
     return parts
@@ -217,8 +222,8 @@ def _notes(results: Results, compared: Sequence[Comparison]) -> list[str]:
     return [
         f"{_seeds(seeds)} Losses are nats per supervised "
         "token on the validation notes of all sites, after the last round; lower is better. F1 is strict, over pooled "
-        "counts. The worst site is the one that is worst off after the last round; worse off than alone counts sites "
-        "of every seed whose loss is above what they reach by training alone.",
+        f"counts. {_mean_of(averaged(results.rows))}The worst site is the one that is worst off after the last round; "
+        "worse off than alone counts sites of every seed whose loss is above what they reach by training alone.",
         *_how_compared(compared),
         "Drift is the mean of the drifts that were measured (model, performance, semantic), over sites and rounds; how "
         "it is computed is inferred, no paper prints it. Rank is over sites and rounds. MB are of 10^6 bytes that all "
@@ -229,6 +234,10 @@ def _notes(results: Results, compared: Sequence[Comparison]) -> list[str]:
         *inferred(results),
         _conditions(results),
     ]
+
+
+def _mean_of(tasks: Sequence[TaskName]) -> str:
+    return f"The mean of tasks is that of the scores of {', '.join(tasks)}, so that none drowns another. " * bool(tasks)
 
 
 def _how_compared(compared: Sequence[Comparison]) -> list[str]:

@@ -54,7 +54,20 @@ def test_that_what_nobody_measured_has_no_column(tmp_path: Path) -> None:
     (sheet,) = open_experiment(write_experiment(tmp_path, sites=(2,), seeds=1, scored=False)).sheets
     assert "F1" not in sheet.headings and "95 % interval" not in sheet.headings
     assert set(column(sheet, "What it shows")) == {"one seed, no interval"}
-    assert sheet.f1_by_bytes == ()
+    assert sheet.score_by_bytes == ()
+
+
+def test_that_the_mean_over_several_tasks_is_not_called_f1(tmp_path: Path) -> None:
+    (one,) = open_experiment(write_experiment(tmp_path / "one", sites=(2,), seeds=1)).sheets
+    experiment = open_experiment(
+        write_experiment(tmp_path / "two", sites=(2,), seeds=1, tasks=("entities", "relations"))
+    )
+    (two,) = experiment.sheets
+    assert one.score == "F1" and "F1" in one.headings and "Mean of tasks" not in one.headings
+    assert two.score == "Mean of tasks" and not any("F1" in heading for heading in two.headings)
+    assert column(two, "Mean of tasks") == column(one, "F1")
+    assert column(two, "Worst site's mean of tasks") == column(one, "Worst site's F1")
+    assert any(remark.endswith(": Entities F1, Modifiers F1.") for remark in experiment.remarks)
 
 
 def test_that_one_seed_is_told_to_be_too_few_for_an_interval(tmp_path: Path) -> None:
@@ -71,7 +84,7 @@ def test_that_charts_have_the_rounds_and_references_are_levels(tmp_path: Path) -
     assert loss.x.tolist() == list(range(ROUNDS + 1)) and np.isfinite(loss.sd).all()
     base = course(sheet.loss, "base")
     assert base.is_reference and base.x.tolist() == [0, ROUNDS] and base.y[0] == base.y[1]
-    for courses in (sheet.drift, sheet.rank, sheet.loss_by_bytes, sheet.f1_by_bytes):
+    for courses in (sheet.drift, sheet.rank, sheet.loss_by_bytes, sheet.score_by_bytes):
         assert [one.label for one in courses] == list(METHODS)
     assert course(sheet.rank, "sa_fedlora").y.tolist()[0] == 24
 
@@ -154,5 +167,5 @@ def test_that_an_encoder_stands_beside_the_methods_without_a_loss(tmp_path: Path
     cells = dict(zip(sheet.headings, sheet.rows[-1], strict=True))
     assert (cells["Method"], cells["Loss"], cells["Worst site"], cells["F1"]) == ("encoder FedAvg", "–", "–", "0.300")
     assert cells["MB moved"] == "10.0"
-    assert "encoder FedAvg" not in {one.label for one in (*sheet.loss, *sheet.loss_by_bytes, *sheet.f1_by_bytes)}
+    assert "encoder FedAvg" not in {one.label for one in (*sheet.loss, *sheet.loss_by_bytes, *sheet.score_by_bytes)}
     assert any("small encoder trained from scratch" in remark for remark in experiment.remarks)

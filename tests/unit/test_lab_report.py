@@ -128,6 +128,14 @@ def test_that_f1_has_its_own_table_only_where_it_was_measured(tmp_path: Path) ->
     assert "strict F1" not in table(read_results(write_experiment(tmp_path / "b", sites=(2,), seeds=2, scored=False)))
 
 
+def test_that_the_report_calls_a_mean_over_tasks_so(tmp_path: Path) -> None:
+    text = table(read_results(write_experiment(tmp_path, sites=(2,), seeds=1, tasks=("entities", "codes"))))
+    assert "| mean of tasks |" in text and "| worst site's mean of tasks |" in text
+    assert "that of the scores of entities, codes" in text
+    head = next(line for line in text.splitlines() if "mean of tasks" in line)
+    assert "F1" not in head
+
+
 def test_that_sites_worse_off_than_alone_are_counted(tmp_path: Path) -> None:
     text = table(read_results(write_experiment(tmp_path, sites=(3,), seeds=2)))
     assert cells_of(text, "fedavg")[4] == "0 of 6" and cells_of(text, "*base*")[4] == "6 of 6"

@@ -161,7 +161,7 @@ class ExperimentCharts(Row):
         moved = self.tr("{unit} moved").format(unit=sheet.unit)
         by_bytes = (
             (self.tr("Loss by {moved}").format(moved=moved), sheet.loss_by_bytes, False),
-            (self.tr("F1 by {moved}").format(moved=moved), sheet.f1_by_bytes, False),
+            (self.tr("{score} by {moved}").format(score=sheet.score, moved=moved), sheet.score_by_bytes, False),
         )
         self.by_round, self.by_bytes = (
             [Lines(name, courses, look, starts_at_zero=zero) for name, courses, zero in listed if courses]

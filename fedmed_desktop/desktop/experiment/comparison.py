@@ -14,6 +14,7 @@ import numpy as np
 from ...storage.results import Results
 from ...wording import later, tr
 from ..charts.columns import Numbers
+from ..work.scored import headline_name
 
 if TYPE_CHECKING:
     from ...lab.compare import Comparison, Setting
@@ -41,7 +42,9 @@ class Course:
 
 @dataclass(frozen=True)
 class Sheet:
-    """One setting. `rows` belong to `labels`; charts: loss, drift and rank by round, loss and F1 by `unit` moved."""
+    """One setting. `rows` belong to `labels`; charts: loss, drift and rank by round, loss and `score` by `unit` moved.
+    `score`: F1 or, of several tasks, their mean, by its name.
+    """
 
     title: str
     labels: tuple[str, ...]
@@ -51,8 +54,9 @@ class Sheet:
     drift: tuple[Course, ...]
     rank: tuple[Course, ...]
     loss_by_bytes: tuple[Course, ...]
-    f1_by_bytes: tuple[Course, ...]
+    score_by_bytes: tuple[Course, ...]
     unit: str
+    score: str
 
     @property
     def drawn(self) -> tuple[str, ...]:
@@ -117,10 +121,14 @@ def _lacks(results: Results) -> str:
 
 
 def _remarks(results: Results, compared: Sequence[Comparison]) -> tuple[str, ...]:
+    from ...lab.by_task import averaged
     from ...lab.report import baselines, inferred, kept
 
     found = [line.loss_difference for one in compared for line in one.lines if line.loss_difference]
     remarks = [tr("Loss is after the last round, on the validation notes of all sites; lower is better.")]
+    if tasks := averaged(results.rows):
+        names = ", ".join(headline_name(task, several=True) for task in tasks)
+        remarks.append(tr("The mean of tasks is the mean of these, after the last round: {names}.").format(names=names))
     if found:
         remarks.append(tr("Each method is compared with the best of the other federated ones."))
     remarks += [words.replace("`", "").replace("*", "") for words in (*kept(results), *baselines(compared))]
@@ -149,8 +157,11 @@ def _remarks(results: Results, compared: Sequence[Comparison]) -> tuple[str, ...
 
 
 def _sheet(found: Comparison, test: Comparison | None, results: Results) -> Sheet:
+    from ...lab.by_task import averaged
+
     labels = tuple(line.label for line in found.lines)
-    columns = _columns(found.lines, {line.label: line for line in test.lines} if test else {})
+    tests = {line.label: line for line in test.lines} if test else {}
+    columns = _columns(found.lines, tests, is_mean=bool(averaged(results.rows)))
     drawn = set(labels[:MOST_LINES])
     by_bytes = {quantity: _by_bytes(results, found.setting, quantity, drawn) for quantity in ("loss", "f1")}
     most = max((course.x[-1] for courses in by_bytes.values() for course in courses), default=0.0)
@@ -164,12 +175,13 @@ def _sheet(found: Comparison, test: Comparison | None, results: Results) -> Shee
         drift=_courses(results, found.setting, "drift", drawn),
         rank=_courses(results, found.setting, "rank", drawn),
         loss_by_bytes=_scaled(by_bytes["loss"], size),
-        f1_by_bytes=_scaled(by_bytes["f1"], size),
+        score_by_bytes=_scaled(by_bytes["f1"], size),
         unit=unit,
+        score=tr("Mean of tasks") if averaged(results.rows) else tr("F1"),
     )
 
 
-def _columns(lines: Sequence[Result], test: dict[str, Result]) -> dict[str, list[str]]:
+def _columns(lines: Sequence[Result], test: dict[str, Result], *, is_mean: bool) -> dict[str, list[str]]:
     """Heading -> a word for each method; what nobody measured has no column."""
     from ...lab.report import megabytes, moved, rank, spread, worse
 
@@ -179,8 +191,8 @@ def _columns(lines: Sequence[Result], test: dict[str, Result]) -> dict[str, list
         **dict(zip(map(tr, _AGAINST), _differences(lines), strict=True)),
         tr("Worst site"): [spread(line.worst_loss) for line in lines],
         tr("Worse than alone"): [worse(line) for line in lines],
-        "F1": [spread(line.f1) for line in lines],
-        tr("Worst site's F1"): [spread(line.worst_f1) for line in lines],
+        tr("Mean of tasks") if is_mean else tr("F1"): [spread(line.f1) for line in lines],
+        tr("Worst site's mean of tasks") if is_mean else tr("Worst site's F1"): [spread(x.worst_f1) for x in lines],
         tr("Drift"): [spread(line.drift, 2) for line in lines],
         tr("Rank, mean / last"): [rank(line) for line in lines],
         tr("MB moved"): [megabytes(line) for line in lines],
