@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..site.findings import Finding, Level
 from ..site.invited import read_given
-from ..site.preflight import Asked, Gpu, Takes, findings
+from ..site.preflight import Asked, Gpu, Sizes, Takes, findings, with_known_sizes
 from ..site.proxy import check_setting
 from ..site.reach import Target
 from ..wording.findings import finding_line, subject
@@ -27,9 +27,7 @@ def run(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if not any((options.invitation, options.join, options.model, options.data_dir)):
         parser.error("say what to look at: --invitation or --join, --model, --data-dir")
-    asked = Asked(
-        _target(options), options.model, options.data_dir, batch=options.batch_size, tokens=options.max_tokens
-    )
+    asked = _with_sizes(Asked(_target(options), options.model, options.data_dir), options)
     if options.model and importlib.util.find_spec("torch") is not None:
         asked = _with_torch(asked, options)
     found = findings(asked)
@@ -52,8 +50,14 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--join", metavar="URL", help="the coordinator's address, such as ws://127.0.0.1:8765")
     parser.add_argument("--model", type=Path, metavar="PATH", help="the federation's base model")
     parser.add_argument("--nf4", action="store_true", help="the model held in 4 bits")
-    parser.add_argument("--batch-size", type=positive, default=4, metavar="N", help="of the federation (4)")
-    parser.add_argument("--max-tokens", type=positive, default=800, metavar="N", help="of an example (800)")
+    usual = Sizes()
+    for option, size, words in (
+        ("--batch-size", usual.batch, "of the federation"),
+        ("--max-tokens", usual.tokens, "of an example"),
+        ("--rank", usual.rank, "of the adapters"),
+    ):
+        words += f" (that of the federation that the site in --data-dir has joined; else {size})"
+        parser.add_argument(option, type=positive, metavar="N", help=words)
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where this site will keep its state")
     add_proxy(parser)
     parser.add_argument("--json", action="store_true", help="as JSON")
@@ -68,13 +72,23 @@ def _target(options: argparse.Namespace) -> Target | None:
     return Target(options.join, proxy=proxy) if options.join else None
 
 
+def _with_sizes(asked: Asked, options: argparse.Namespace) -> Asked:
+    """The federation's sizes: as the site in its folder knows them, or as somebody gives all or some of them."""
+    asked = with_known_sizes(asked)
+    options_of = {"batch": options.batch_size, "tokens": options.max_tokens, "rank": options.rank}
+    given = {name: size for name, size in options_of.items() if size is not None}
+    is_guess = asked.sizes.is_guess and len(given) < 3
+    return replace(asked, sizes=replace(asked.sizes, **given, is_guess=is_guess))
+
+
 def _with_torch(asked: Asked, options: argparse.Namespace) -> Asked:
     """Adds all that torch alone can tell, which takes seconds to load."""
     from ..training.device import gpu_memory
     from ..training.needs import counted
 
     gpu = gpu_memory()
-    found = counted(options.model, asked.batch, asked.tokens, asked.rank, "nf4" if options.nf4 else "none")
+    sizes = asked.sizes
+    found = counted(options.model, sizes.batch, sizes.tokens, sizes.rank, "nf4" if options.nf4 else "none")
     return replace(asked, gpu=Gpu(*gpu) if gpu else None, takes=Takes(*found) if found else None)
 
 

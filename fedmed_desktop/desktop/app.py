@@ -104,7 +104,8 @@ class Workshop:
         from ..training.needs import counted
 
         gpu = gpu_memory()
-        found = counted(asked.model, asked.batch, asked.tokens, asked.rank) if asked.model else None
+        sizes = asked.sizes
+        found = counted(asked.model, sizes.batch, sizes.tokens, sizes.rank) if asked.model else None
         return replace(asked, gpu=Gpu(*gpu) if gpu else None, takes=Takes(*found) if found else None)
 
     def tokens_of(self, model: Path) -> Tokens:

@@ -7,6 +7,7 @@ import contextlib
 from pathlib import Path
 
 from ..errors import UserFacingError
+from ..federation import FederationSpec
 from ..storage import BlobStore, Outbox
 
 STATE = "site.sqlite"
@@ -36,6 +37,24 @@ def known_coordinator(folder: Path) -> tuple[str, str] | None:
     finally:
         outbox.close()
     return (address, name) if address and name else None
+
+
+def known_spec(folder: Path) -> FederationSpec | None:
+    """The specification of the federation that the site in this folder has joined; None where it has joined none, or
+    where the folder is in use or cannot be read.
+    """
+    if not (folder / STATE).is_file():
+        return None
+    try:
+        outbox = Outbox(folder / STATE, BlobStore(folder / "blobs"))
+    except (UserFacingError, OSError):
+        return None
+    try:
+        return outbox.record().spec
+    except UserFacingError:
+        return None
+    finally:
+        outbox.close()
 
 
 def _never_joined(folder: Path) -> bool:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from ..errors import UserFacingError, disk_fault
+from ..federation import FederationSpec
 from ..federation.spec import LoraSettings
 from ..lora.base_model import decoder_linears, weight_count
 from ..storage.secrets import where_kept
 from .findings import Finding, Params, Tell, gigabytes
+from .folder import known_spec
 from .reach import Target, look_at_line
 
 # All inferred. Beside the weights (float32 on the CPU, bfloat16 on a GPU) come activations, gradients and the program.
@@ -55,19 +57,37 @@ class Takes:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Things to look at; None: not known yet, and left out. `rank`, `batch` (examples) and `tokens` (of an example) are
-    those of the federation, where they are known. `gpu` and `takes` are told by who has torch.
+class Sizes:
+    """Sizes of a training that decide what memory it takes: rank, examples of a batch, tokens of an example.
+    `is_guess`: not those of a federation but usual ones, at least in part.
     """
+
+    rank: int = LoraSettings().rank
+    batch: int = 4
+    tokens: int = 800
+    is_guess: bool = True
+
+    @classmethod
+    def of(cls, spec: FederationSpec) -> Sizes:
+        return cls(spec.lora.rank, spec.training.batch_size, spec.training.max_tokens, is_guess=False)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Things to look at; None: not known yet, and left out. `gpu` and `takes` are told by who has torch."""
 
     target: Target | None = None
     model: Path | None = None
     data_dir: Path | None = None
     gpu: Gpu | None = None
     takes: Takes | None = None
-    rank: int = LoraSettings().rank
-    batch: int = 4
-    tokens: int = 800
+    sizes: Sizes = Sizes()
+
+
+def with_known_sizes(asked: Asked) -> Asked:
+    """With those of the federation that the site in `data_dir` has joined already, if it has. It opens the folder."""
+    spec = known_spec(asked.data_dir) if asked.sizes.is_guess and asked.data_dir else None
+    return replace(asked, sizes=Sizes.of(spec)) if spec else asked
 
 
 @dataclass(frozen=True)
@@ -87,7 +107,7 @@ async def look(asked: Asked, tell: Tell, clock: Callable[[], datetime] = _now) -
     speed = await look_at_line(asked.target, clock, tell) if asked.target else None
     model = await asyncio.to_thread(_sizes, asked, tell) if asked.model else None
     if speed:
-        tell(_speed_finding(speed, model, asked.rank))
+        tell(_speed_finding(speed, model, asked.sizes.rank))
     for finding in await asyncio.to_thread(_computer, asked, model):
         tell(finding)
 
@@ -103,7 +123,7 @@ def _sizes(asked: Asked, tell: Tell) -> _Model | None:
     assert asked.model is not None
     try:
         linears = decoder_linears(asked.model)
-        adapter = sum((d + k) * asked.rank * _FACTOR_BYTES for d, k in linears.values())
+        adapter = sum((d + k) * asked.sizes.rank * _FACTOR_BYTES for d, k in linears.values())
         return _Model(weight_count(asked.model), adapter)
     except UserFacingError as error:
         tell(Finding.of("memory", error))
@@ -126,7 +146,7 @@ def _computer(asked: Asked, model: _Model | None) -> list[Finding]:
     if asked.data_dir is not None:
         found.append(_disk(asked.data_dir, model))
     if model is not None:
-        found.append(_memory(asked.gpu, asked.takes or _guessed(asked.gpu, model)))
+        found.append(_memory(asked, model))
     if asked.data_dir is not None:
         found.append(_key(asked.data_dir))
     return found
@@ -153,23 +173,28 @@ def _guessed(gpu: Gpu | None, model: _Model) -> Takes:
     return Takes(round(weights * _SPARE + _PROGRAM_BYTES), weights)
 
 
-def _memory(gpu: Gpu | None, takes: Takes) -> Finding:
-    """Whether training fits into the GPU that it would use, or into the computer's memory."""
+def _memory(asked: Asked, model: _Model) -> Finding:
+    """Whether training fits into the GPU that it would use, or into the computer's memory; and of what that is said."""
     import psutil  # only where somebody looks
 
+    gpu, takes = asked.gpu, asked.takes or _guessed(asked.gpu, model)
     memory = psutil.virtual_memory()
     total, free = (gpu.total, gpu.free) if gpu else (memory.total, memory.available)
     fits, too_small, small, taken = _ON_GPU if gpu else _ON_CPU
-    params = {"needed": gigabytes(takes.batch), "total": gigabytes(total), "free": gigabytes(free)}
+    told = {"needed": takes.batch, "total": total, "free": free, "least": takes.least}
+    params: dict[str, str | int] = {name: gigabytes(size) for name, size in told.items()}
     params |= {"gpu": gpu.name} if gpu else {}
-    params |= {"least": gigabytes(takes.least)}
+    because = ""
+    if asked.takes:  # else it was told from the number of weights, in which sizes play no part
+        params |= {"batch": asked.sizes.batch, "tokens": asked.sizes.tokens, "rank": asked.sizes.rank}
+        because = "check.sizes_guessed" if asked.sizes.is_guess else "check.sizes_known"
     if total < takes.least:
-        return Finding("memory", "wrong", too_small, params)
+        return Finding("memory", "wrong", too_small, params, because)
     if total < takes.batch:
-        return Finding("memory", "warning", small, params)
+        return Finding("memory", "warning", small, params, because)
     if free < takes.batch:
-        return Finding("memory", "warning", taken, params)
-    return Finding("memory", "ok", fits, params)
+        return Finding("memory", "warning", taken, params, because)
+    return Finding("memory", "ok", fits, params, because)
 
 
 def _key(data_dir: Path) -> Finding:

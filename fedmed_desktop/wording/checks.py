@@ -57,6 +57,10 @@ SENTENCES: Final = {
     "check.proxy_system": "The connection goes through the proxy {proxy}, as this computer's settings say.",
     "check.says_nothing": "Something answers at {address}, but then says nothing. A firewall may hold back what it "
     "does not know: ask the people who run this network to let WebSocket connections to it pass.",
+    "check.sizes_guessed": "That is a guess: the federation's own settings are not known before this site has joined. "
+    "These are usual ones: batch size {batch}, up to {tokens} tokens an example, rank {rank}.",
+    "check.sizes_known": "That is for the federation's own settings: batch size {batch}, up to {tokens} tokens an "
+    "example, rank {rank}.",
     "check.speed": "The coordinator sends {speed} Mbit/s or more to this computer.",
     "check.speed_quick": "The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} "
     "(rank {rank}), there and back take less than a minute in a round.",

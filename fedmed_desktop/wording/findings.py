@@ -33,7 +33,7 @@ def subject(finding: Finding) -> str:
 
 def finding_line(finding: Finding) -> str:
     """How it is and, unless all is well, what to do."""
-    because = sentence(finding.because, {}) if finding.because else ""
+    because = sentence(finding.because, finding.params) if finding.because else ""
     return together(sentence(finding.code, finding.params), because)
 
 

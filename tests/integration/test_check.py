@@ -9,6 +9,7 @@ import json
 import shutil
 import socket
 import ssl
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,12 +20,16 @@ import pytest
 
 from fedmed_desktop.cli import main
 from fedmed_desktop.coordinator.certificate import ServerTls, given_certificate, own_certificate
+from fedmed_desktop.federation.plan import TrainingSettings
+from fedmed_desktop.federation.spec import LoraSettings
 from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.protocol.invitation import Invitation
 from fedmed_desktop.site import reach, tls
 from fedmed_desktop.site.findings import Finding
-from fedmed_desktop.site.preflight import Asked, Gpu, Takes, look
+from fedmed_desktop.site.folder import STATE
+from fedmed_desktop.site.preflight import Asked, Gpu, Sizes, Takes, look, with_known_sizes
 from fedmed_desktop.site.reach import Target
+from fedmed_desktop.storage import BlobStore, Outbox
 from fedmed_desktop.storage.secrets import load_key
 from fedmed_desktop.wording.findings import finding_line, subject
 from tests.parts.federation import small_spec
@@ -295,6 +300,41 @@ async def test_what_training_takes_is_told_as_it_was_counted(tiny_model: Path) -
     assert found[13].code == "check.gpu_too_small" and "13.0 GB at least" in finding_line(found[13])
 
 
+SPEC = small_spec(training=TrainingSettings(steps=1, batch_size=2, max_tokens=96), lora=LoraSettings(rank=3))
+
+
+def _joined(folder: Path) -> Path:
+    """The folder of a site that has joined a federation of SPEC."""
+    outbox = Outbox(folder / STATE, BlobStore(folder / "blobs"))
+    outbox.remember("spec", SPEC.model_dump_json())
+    outbox.close()
+    return folder
+
+
+async def test_what_training_takes_is_called_a_guess_before_the_federation_is_known(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    asked = Asked(model=tiny_model, takes=Takes(3 * 10**9, 10**9), data_dir=tmp_path / "site")
+    assert with_known_sizes(asked) == asked, "it has not joined yet"
+    assert "That is a guess" in (said := finding_line((await _found(asked))["memory"]))
+    assert "batch size 4, up to 800 tokens an example, rank 16" in said
+    known = with_known_sizes(replace(asked, data_dir=_joined(tmp_path)))
+    assert known.sizes == Sizes.of(SPEC) == Sizes(3, 2, 96, is_guess=False)
+    said = finding_line((await _found(known))["memory"])
+    assert "guess" not in said and "batch size 2, up to 96 tokens an example, rank 3" in said
+    unweighed = (await _found(Asked(model=tiny_model)))["memory"]
+    assert "rank" not in finding_line(unweighed), "told from the weights alone"
+
+
+def test_a_folder_that_is_in_use_or_damaged_leaves_it_a_guess(tmp_path: Path) -> None:
+    asked = Asked(data_dir=_joined(tmp_path))
+    outbox = Outbox(tmp_path / STATE, BlobStore(tmp_path / "blobs"))
+    assert with_known_sizes(asked) == asked
+    outbox.close()
+    (tmp_path / STATE).write_bytes(b"no database")
+    assert with_known_sizes(asked) == asked
+
+
 async def test_a_folder_that_is_no_model_is_told(tmp_path: Path) -> None:
     assert (await _found(Asked(model=tmp_path)))["memory"].code == "model.no_file"
 
@@ -339,6 +379,34 @@ def test_the_command_tells_a_mistyped_invitation_before_any_connection(capsys: p
     assert main(["--check", "--join", "ws://127.0.0.1:1", "--proxy", "ftp://x:secret@y"]) == 2
     said = capsys.readouterr().err
     assert "not a proxy's address" in said and "secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "counted", "is_guess"),
+    [
+        (["--rank", "5"], "batch size 4, up to 800 tokens an example, rank 5", True),
+        (
+            ["--rank", "5", "--batch-size", "1", "--max-tokens", "64"],
+            "batch size 1, up to 64 tokens an example, rank 5",
+            False,
+        ),
+    ],
+)
+def test_the_command_counts_for_the_sizes_that_are_given(
+    tiny_model: Path, capsys: pytest.CaptureFixture[str], options: list[str], counted: str, is_guess: bool
+) -> None:
+    assert main(["--check", "--model", str(tiny_model), *options]) == 0
+    said = capsys.readouterr().out
+    assert counted in said and ("That is a guess" in said) == is_guess
+
+
+def test_the_command_counts_for_the_federation_that_the_site_has_joined(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["--check", "--model", str(tiny_model), "--data-dir", str(_joined(tmp_path)), "--json"])
+    (memory,) = [row for row in json.loads(capsys.readouterr().out) if row["subject"] == "memory"]
+    assert (memory["params"]["batch"], memory["params"]["tokens"], memory["params"]["rank"]) == (2, 96, 3)
+    assert "the federation's own settings: batch size 2" in memory["sentence"]
 
 
 def test_the_command_wants_to_know_what_to_look_at(capsys: pytest.CaptureFixture[str]) -> None:

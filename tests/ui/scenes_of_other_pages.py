@@ -46,7 +46,13 @@ FOUND = (
     Finding("proxy", "ok", "check.proxy_given", {"proxy": "http://proxy.lakeview.example:3128"}),
     Finding("encryption", "ok", "check.encrypted", {"version": "TLS 1.3"}),
     Finding("clock", "warning", "check.clock_behind", {"minutes": 7}),
-    Finding("memory", "wrong", "check.memory_too_small", {"needed": "36.1 GB", "total": "16.5 GB"}),
+    Finding(
+        "memory",
+        "wrong",
+        "check.memory_too_small",
+        {"least": "36.1 GB", "total": "16.5 GB", "batch": 4, "tokens": 800, "rank": 16},
+        "check.sizes_guessed",
+    ),
     Finding("key", "ok", KEPT.code, {"detail": KEPT.detail}, KEPT.reason),
 )
 

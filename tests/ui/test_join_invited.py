@@ -26,7 +26,10 @@ from fedmed_desktop.desktop.work.requests import JoinRequest
 from fedmed_desktop.protocol.invitation import Invitation, file_text, read_invitation
 from fedmed_desktop.resources import resource
 from fedmed_desktop.site.findings import Finding
-from fedmed_desktop.site.preflight import Asked, Takes
+from fedmed_desktop.site.folder import STATE
+from fedmed_desktop.site.preflight import Asked, Sizes, Takes
+from fedmed_desktop.storage import BlobStore, Outbox
+from tests.parts.scene import spec
 from tests.parts.told import told_as
 from tests.parts.ui import words
 
@@ -308,6 +311,22 @@ def test_that_torch_is_asked_what_training_takes_beside_the_screens_thread(
     qtbot.waitUntil(lambda: bool(asked))
     qtbot.waitUntil(card.button.isEnabled)
     assert asked[0].takes == Takes(3, 2) and threads[0] is not threading.main_thread()
+
+
+def test_that_memory_is_counted_for_the_federation_that_this_site_joined_before(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = Outbox(tmp_path / STATE, BlobStore(tmp_path / "blobs"))
+    outbox.remember("spec", spec().model_dump_json())
+    outbox.close()
+    asked: list[Asked] = []
+    monkeypatch.setattr(findings, "findings", lambda what: [])
+    card = findings.FindingsCard("Check", "Nothing is joined.", lambda what: asked.append(what) or what)
+    qtbot.addWidget(card)
+    for folder in (tmp_path, tmp_path / "new"):
+        card.look(Asked(model=MODEL, data_dir=folder))
+        qtbot.waitUntil(card.button.isEnabled)
+    assert [one.sizes for one in asked] == [Sizes.of(spec()), Sizes()]
 
 
 def test_that_what_leaves_and_what_never_does_stands_beside_it(page: JoinPage) -> None:

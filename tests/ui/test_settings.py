@@ -6,13 +6,18 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtWidgets import QLineEdit
 
 from fedmed_desktop.desktop.frame.settings import SettingsFile
+from fedmed_desktop.desktop.work.desk import utc_now
 from fedmed_desktop.resources import resource
+from fedmed_desktop.site.preflight import Takes
+from fedmed_desktop.storage import Record
 from fedmed_desktop.storage.secrets import load_key
+from tests.parts.scene import spec
 from tests.parts.ui import Desktop
 
 Opened = Callable[..., Desktop]
@@ -60,6 +65,7 @@ def test_that_the_check_says_where_the_key_lies_and_what_is_wrong(desktop: Opene
     request = {"address": f"ws://127.0.0.1:{port}", "name": "North", "model": str(resource("demo_model"))}
     values = {"joined": request | {"notes": str(NOTES), "data_dir": str(folder)}}
     one.program.settings.values = type(one.program.settings.values).model_validate_json(json.dumps(values))
+    one.window.join.findings.ask_torch = lambda asked: replace(asked, takes=Takes(2, 1))
     one.program.memory.open_settings()
     dialog = one.window.settings
     assert str(folder / "identity.key") in dialog.key.text()
@@ -70,5 +76,14 @@ def test_that_the_check_says_where_the_key_lies_and_what_is_wrong(desktop: Opene
     assert said[0].startswith("Connection: ") and "no program listens" in said[0], "what is wrong comes first"
     assert any(line.startswith("Secret key: ") for line in said) and any(line.startswith("Memory: ") for line in said)
     assert dialog.findings.button.isEnabled()
+    memory = next(line for line in said if line.startswith("Memory: "))
+    assert "That is a guess" in memory
     dialog.reject()
     assert not dialog.findings.rows
+    one.program.desk.fold([Record(spec(), (), (), None)])  # as once it is connected
+    one.window.show_desk(one.program.desk, utc_now())
+    one.program.memory.open_settings()
+    one.click(dialog.findings.button)
+    one.until(lambda: bool(dialog.findings.rows))
+    assert any("for the federation's own settings" in row.text() for row in dialog.findings.rows)
+    dialog.reject()

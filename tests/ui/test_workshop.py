@@ -8,7 +8,7 @@ import weakref
 from pathlib import Path
 
 from fedmed_desktop.desktop.app import Workshop
-from fedmed_desktop.site.preflight import Asked
+from fedmed_desktop.site.preflight import Asked, Sizes
 from tests.parts.model import copied, replace_weights
 
 
@@ -24,7 +24,7 @@ def test_that_a_model_replaced_in_place_is_loaded_anew(tiny_model: Path, tmp_pat
 
 def test_that_what_training_takes_is_counted_for_the_federations_batch(tiny_model: Path, tmp_path: Path) -> None:
     little, much = (
-        Workshop().weighed(Asked(model=tiny_model, batch=batch, tokens=tokens)).takes
+        Workshop().weighed(Asked(model=tiny_model, sizes=Sizes(batch=batch, tokens=tokens))).takes
         for batch, tokens in ((1, 64), (4, 800))
     )
     assert little and much and little.batch < much.batch and much.least < much.batch

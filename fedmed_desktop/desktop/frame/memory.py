@@ -82,7 +82,7 @@ class Memory(QObject):
         dialog = self._window.settings
         dialog.changed.connect(self.save, Qt.ConnectionType.UniqueConnection)
         dialog.findings.ask_torch = self._window.join.findings.ask_torch
-        dialog.open_on(self._settings.values)
+        dialog.open_on(self._settings.values, self._window.joined_spec)
 
     @Slot(str)
     def _compared(self, words: str) -> None:

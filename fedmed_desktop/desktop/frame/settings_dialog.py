@@ -7,7 +7,8 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLineEdit, QVBoxLayout, QWidget
 
 from ...errors import UserFacingError
-from ...site.preflight import Asked
+from ...federation import FederationSpec
+from ...site.preflight import Asked, Sizes
 from ...site.proxy import check_setting, hide_password, with_password
 from ...site.reach import Target
 from ...storage.secrets import where_kept
@@ -34,6 +35,7 @@ class SettingsDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(tr("Settings"))
         self._values = Settings()
+        self._sizes = Sizes()
         self.key = Sentence()
         self.proxy = Field(
             self.tr("Proxy"),
@@ -83,8 +85,10 @@ class SettingsDialog(QDialog):
         column.addWidget(box)
         self.resize(*(min(theme.px(side), most) for side, most in zip(_SIZE, (1100, 700), strict=True)))
 
-    def open_on(self, values: Settings) -> None:
+    def open_on(self, values: Settings, spec: FederationSpec | None = None) -> None:
+        """`spec`: of the federation that this site takes part in now, whose folder nobody else can open meanwhile."""
         self._values = values
+        self._sizes = Sizes.of(spec) if spec else Sizes()
         self.key.setText(_where_key_lies(values.joined))
         plain, password = hide_password(values.proxy)
         self.proxy.fill(plain)
@@ -112,7 +116,8 @@ class SettingsDialog(QDialog):
         elif not self.save.isEnabled():
             self.proxy.line.setFocus()
         else:
-            self.findings.look(Asked(Target(joined.address, proxy=self.setting()), joined.model, joined.data_dir))
+            target = Target(joined.address, proxy=self.setting())
+            self.findings.look(Asked(target, joined.model, joined.data_dir, sizes=self._sizes))
 
     @Slot()
     def _save(self) -> None:

@@ -13,6 +13,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
+from ...federation import FederationSpec
 from ..approvals.page import ApprovalsPage
 from ..guide.window import GuideDialog
 from ..join.page import JoinPage
@@ -267,6 +268,11 @@ class Window(QMainWindow):
         self._guide.open_at(page)
 
     # -- what is shown -----------------------------------------------------------------------------------------------
+
+    @property
+    def joined_spec(self) -> FederationSpec | None:
+        """Specification of the federation that this site takes part in now; a demonstration is none of its own."""
+        return None if self._desk.is_demo else self._desk.spec
 
     def show_desk(self, desk: Desk, now: datetime) -> None:
         """Ten times a second: the frame and the page that is seen; other pages wait until they are."""

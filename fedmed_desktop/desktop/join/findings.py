@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ...site.findings import Finding, Level
-from ...site.preflight import Asked, findings
+from ...site.preflight import Asked, findings, with_known_sizes
 from ...wording import tr
 from ...wording.findings import finding_line, subject
 from ..widgets import Button, Card, Icon, Label, Sentence, Spaced, announce
@@ -135,4 +135,5 @@ class FindingsCard(Card):
 
 def _look(asked: Asked, ask_torch: Callable[[Asked], Asked]) -> list[Finding]:
     """On a thread of the pool."""
+    asked = with_known_sizes(asked)
     return findings(ask_torch(asked) if asked.model else asked)
