@@ -180,7 +180,7 @@ def monitor() -> list[Scene]:
         Scene("monitor", "table", _live, _table),
         Scene("monitor", "approval-waits", _waits),
         Scene("monitor", "experiment", _live, _experiment()),
-        Scene("monitor", "experiment-chosen", _live, _experiment(chosen=5)),
+        Scene("monitor", "experiment-chosen", _live, _experiment(chosen=5, tasks=("entities", "relations"))),
         Scene(
             "monitor", "experiment-lacks", nobody, _experiment(seeds=1, sites=(3,), failed=2, missing=4, scored=False)
         ),
