@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
             pass
         case []:
             update(FOLDER / "fedmed_en.ts", *PLURAL_FORMS)
-        case [language]:
+        case [language] if not language.startswith("-"):
             update(FOLDER / f"fedmed_{language}.ts", "-target-language", language)
             return 0
         case _:
