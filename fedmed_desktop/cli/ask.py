@@ -16,6 +16,7 @@ from ..federation import scalars
 from ..federation.policy import InForce
 from ..site import TAKE_BACK, Verdict, operating_user
 from ..storage import Entry
+from ..wording.privacy import protection
 from .console import BufferedFace
 
 _QUESTION: Final = "Send it, keep it on this computer, or hold (ask again)? [send/keep/hold] "
@@ -110,6 +111,8 @@ def evidence_table(entry: Entry, destination: str) -> Table:
         table.add_row("leaves", "scores only, no adapter")
     for name, value in scalars(report):
         table.add_row(f"leaves: {name}", value)
+    if promise := protection(entry.plan, report, evidence):
+        table.add_row("privacy", promise)
     table.add_row("never", "note text, labels, names, your reason")
     earlier = {(task, kind): counts for task, kind, counts in evidence.scores_before.by_type()}
     for task, kind, after in evidence.scores_after.by_type():

@@ -22,6 +22,7 @@ EXAMPLE = """\
 most_rank = 32                     # of an adapter
 most_bytes = 100_000_000           # of an update
 least_notes = 50                   # that it was trained on
+most_epsilon = 3.0                 # of privacy in one federation; none without differential privacy
 scalars = ["notes", "supervised_tokens", "steps", "update_norm", "loss_before", "loss_after"]
 approvers = ["a.lind", "r.okafor"] # names of accounts on this computer
 four_eyes = true                   # two different people
@@ -107,6 +108,10 @@ def _limits(found: Policy, policies: list[Policy]) -> Iterator[tuple[str, bool]]
     least = [one.least_notes for one in policies if one.least_notes is not None]
     if found.least_notes is not None:
         yield f"It is trained on {found.least_notes:,} notes at least.", found.least_notes == max(least)
+    allowed = [one.most_epsilon for one in policies if one.most_epsilon is not None]
+    if found.most_epsilon is not None:
+        text = f"It is trained with differential privacy, and epsilon {found.most_epsilon:g} is spent at most."
+        yield text, found.most_epsilon == min(allowed)
     if found.scalars is not None:
         yield f"Of its report only these numbers may leave: {', '.join(found.scalars) or 'none'}.", True
 

@@ -46,7 +46,7 @@ def run(argv: list[str]) -> int:
         begin_with=load_adapter(options.begin_with) if options.begin_with else None,
         rounds=options.rounds,
         method={"name": options.method} | needs.method,
-        training={"steps": options.steps} if options.steps else {"epochs": options.epochs},
+        training=_training(options),
         round=_who_takes_part(options),
         share=needs.share,
         shared_notes=shared,
@@ -55,6 +55,13 @@ def run(argv: list[str]) -> int:
     path = write_federation(spec, adapter, options.out)
     _print_outcome(path, spec, needs, model)
     return 0
+
+
+def _training(options: argparse.Namespace) -> dict[str, object]:
+    """The length of a round, and differential privacy where it is asked for."""
+    length: dict[str, object] = {"steps": options.steps} if options.steps else {"epochs": options.epochs}
+    private = {"privacy": {"epsilon": options.epsilon, "unit": options.unit}} if options.epsilon is not None else {}
+    return length | private
 
 
 def _model_folder(model: Path) -> Path:
@@ -91,6 +98,9 @@ def _print_outcome(path: Path, spec: FederationSpec, needs: _Needs, model: Path)
         print("The base model is a mixture of experts: its attention is adapted, its experts stay as they are.")
     for note in needs.notes:
         print(note)
+    if spec.training.privacy:
+        print("Sites train with differential privacy. Look at training.batch_size (64 or more costs less) and at")
+        print("training.privacy.delta (well below 1 / notes of the smallest site); the guide has a page about both.")
     if count := len(spec.shared_notes):
         print(f"The file holds the words of {count} shared notes, for all sites to read. None may be a patient's.")
     scoring = " --score-with MODEL NOTES" if spec.method.scored_by == "coordinator" else ""
@@ -223,6 +233,15 @@ def _parser() -> argparse.ArgumentParser:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=float, default=1.0, help="passes over a site's notes in a round")
     length.add_argument("--steps", type=positive, help="optimiser steps in a round")
+    parser.add_argument(
+        "--epsilon",
+        type=float,
+        metavar="E",
+        help="train with differential privacy, of which a site spends so much in all rounds (default: without)",
+    )
+    parser.add_argument(
+        "--unit", choices=["note", "patient"], default="patient", help="what it protects (default patient)"
+    )
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--alpha", type=float, default=64.0)
     parser.add_argument("--seed", type=int, default=0)

@@ -66,11 +66,13 @@ class Gate:
 
     def check_spec(self, spec: FederationSpec) -> None:
         """Raises UserFacingError, naming the rule, where nothing that this federation asks for could leave."""
-        self._check(Facts(spec.name, spec.environment, spec.method.name, "train"), spec)
+        private = spec.training.privacy is not None
+        self._check(Facts(spec.name, spec.environment, spec.method.name, "train", private=private), spec)
 
     def check_plan(self, plan: Plan, spec: FederationSpec) -> None:
         """The same for one plan, before any work on it."""
-        self._check(Facts(spec.name, spec.environment, spec.method.name, plan.kind, plan.rank), spec)
+        private = plan.training.privacy is not None
+        self._check(Facts(spec.name, spec.environment, spec.method.name, plan.kind, plan.rank, private=private), spec)
 
     def _check(self, facts: Facts, spec: FederationSpec) -> None:
         allowed = self.policy.scalars
@@ -152,6 +154,8 @@ def _facts(entry: Entry, spec: FederationSpec, entries: Iterable[Entry]) -> Fact
         notes=(report.notes if counted is None else counted) if trains else None,
         norm_ratio=_norm_ratio(entry, entries) if trains else None,
         f1_gain=after.headline - before.headline if Scores() not in (before, after) else None,
+        private=plan.training.privacy is not None,
+        epsilon=evidence.epsilon_spent if trains else None,
     )
 
 

@@ -27,11 +27,29 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+Unit = Literal["note", "patient"]
+
+
+class PrivacySettings(Frozen):
+    """Differential privacy of each site's training (DP-SGD, arXiv 1607.00133, algorithm 1); guide/epsilon.md.
+
+    At most `epsilon` at `delta` is spent by a site in all rounds together: adapters trained with and without any one
+    `unit` are so hard to tell apart. "note": a note, with all rows of its document; "patient": all notes of a patient.
+    `clip_norm`: the longest gradient of one unit, in nats per supervised token; 0.5 is inferred.
+    """
+
+    epsilon: float = Field(gt=0, le=100, strict=True)
+    delta: float = Field(1e-5, gt=0, lt=0.1, strict=True)
+    unit: Unit
+    clip_norm: PositiveFloat = 0.5
+
+
 class TrainingSettings(Frozen):
     """Local training. Defaults are those of Fed-MedLoRA's released code (arXiv 2601.22124, conf/) unless marked.
 
     Exactly one of `epochs` and `steps` is given; both count per round. `clip_norm` false (None) means no clipping. The
-    authors' `loss_on` is "all"; the default "answer" is ours.
+    authors' `loss_on` is "all"; the default "answer" is ours. With `privacy`, `batch_size` is the expected number of
+    units in a step. Without it the key is not written: plans look as they did before there was one.
     """
 
     epochs: PositiveFloat | None = None
@@ -47,6 +65,7 @@ class TrainingSettings(Frozen):
     max_new_tokens: int = Field(512, ge=8, le=8192)
     loss_on: Literal["answer", "all"] = "answer"
     checkpoint_steps: PositiveInt = 50
+    privacy: PrivacySettings | None = Field(None, exclude_if=lambda value: value is None)
 
     @field_validator("clip_norm", mode="before")
     @classmethod

@@ -16,7 +16,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ..bounds import Count, Number, PositiveInt, Scalar
+from ..bounds import Count, Number, PositiveFloat, PositiveInt, Scalar
 from .hours import Window, opening
 from .plan import Frozen
 from .update import Report
@@ -79,14 +79,16 @@ class Rule(Frozen):
 class Policy(Frozen):
     """One file's policy. A key that is not given limits nothing, except `default`: a policy asks a person.
 
-    `scalars`: those of the report that may leave, by their names there. `hours`: windows in which anything of an update
-    may leave. `approvers`: names of accounts. `four_eyes`: two different people must approve. The first `rule` that
-    holds decides, else `default`.
+    `most_epsilon`: the most of its privacy budget that the site may spend in a federation; one without differential
+    privacy is ruled out. `scalars`: those of the report that may leave, by their names there. `hours`: windows in which
+    anything of an update may leave. `approvers`: names of accounts. `four_eyes`: two different people must approve. The
+    first `rule` that holds decides, else `default`.
     """
 
     most_rank: PositiveInt | None = None
     most_bytes: PositiveInt | None = None
     least_notes: Count | None = None
+    most_epsilon: PositiveFloat | None = None
     scalars: tuple[str, ...] | None = None
     hours: tuple[Window, ...] = ()
     approvers: tuple[Name, ...] | None = None
@@ -124,7 +126,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts of an update, or of the plan for one; None where they are not known."""
+    """Facts of an update, or of the plan for one; None where they are not known.
+
+    `private`: whether it is trained with differential privacy; `epsilon`: what is spent with it.
+    """
 
     federation: str
     environment: str
@@ -135,6 +140,8 @@ class Facts:
     notes: int | None = None
     norm_ratio: float | None = None
     f1_gain: float | None = None
+    private: bool | None = None
+    epsilon: float | None = None
 
 
 @dataclass(frozen=True)
@@ -172,6 +179,11 @@ class InForce:
     def scalars(self) -> frozenset[str] | None:
         """Which scalars may leave; None for all."""
         return _common(layer.policy.scalars for layer in self.layers)
+
+    @property
+    def most_epsilon(self) -> float | None:
+        """What may be spent of privacy in a federation; None for as much as it asks for."""
+        return min((found for layer in self.layers if (found := layer.policy.most_epsilon) is not None), default=None)
 
     def opening(self, after: datetime) -> datetime | None:
         """From when on something may leave, `after` at the earliest; None for never."""
@@ -214,9 +226,14 @@ def _limits(layer: Layer, facts: Facts) -> Iterator[Decision]:
         yield _beyond(layer, "most_bytes", "policy.bytes", most=f"{most:,}", found=f"{facts.bytes:,}")
     if least is not None and facts.notes is not None and facts.notes < least:
         yield _beyond(layer, "least_notes", "policy.few_notes", least=f"{least:,}", found=f"{facts.notes:,}")
+    allowed = layer.policy.most_epsilon
+    if allowed is not None and facts.private is False and facts.kind == "train":
+        yield _beyond(layer, "most_epsilon", "policy.not_private", most=allowed)
+    if allowed is not None and facts.epsilon is not None and facts.epsilon > allowed:
+        yield _beyond(layer, "most_epsilon", "policy.epsilon", most=allowed, found=facts.epsilon)
 
 
-def _beyond(layer: Layer, rule: str, code: str, **params: str | int) -> Decision:
+def _beyond(layer: Layer, rule: str, code: str, **params: str | float) -> Decision:
     return Decision("deny", rule, layer.sha256, code, {"rule": rule, **params})
 
 

@@ -24,6 +24,7 @@ from .combine import Combining
 from .methods import AnyMethod, FedMedLora, usual
 from .methods.method import HistogramOf, Setting
 from .plan import Frozen, Sha256, TrainingSettings, TransferSettings
+from .privacy import misfit as privacy_misfit
 from .screened import ScreeningSettings, misfit
 from .transfer import misfit as transfer_misfit
 
@@ -261,7 +262,8 @@ class FederationSpec(Frozen):
         )
         name = self.method.name
         travels = transfer_misfit(self.transfer, name, self.combine)
-        if code := self.method.misfit(setting) or misfit(self.screening, name) or travels:
+        private = privacy_misfit(self.training.privacy, self.method, self.share.histogram)
+        if code := self.method.misfit(setting) or misfit(self.screening, name) or travels or private:
             raise PydanticCustomError(code, code)
         return self
 

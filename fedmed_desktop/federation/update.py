@@ -29,6 +29,8 @@ class Report(Frozen):
     `supervised_tokens` counts the labels of one pass over the training notes (Fed-MedLoRA's weight).
     `shared_loss` is the loss of the site's own model, after training, on the specification's shared notes.
     `histogram` counts training notes by specialty, or entities by type, if the specification shares that.
+    `epsilon_spent` and `epsilon_left`: of the privacy budget, after this training, where the specification has one; a
+    report without them looks as it did before there was one, so that what was signed then still holds.
     """
 
     kind: Literal["train", "evaluate"] = "train"
@@ -46,6 +48,8 @@ class Report(Frozen):
     update_norm: Scalar = 0.0
     effective_rank: Scalar = 0.0
     seconds: Scalar = 0.0
+    epsilon_spent: Scalar | None = Field(None, exclude_if=lambda value: value is None)
+    epsilon_left: Scalar | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class Update(Frozen):

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from ..events import Event
 from ..lora import Adapter
 from ..scores import Scores
+from .accounting import Budget, Steps
 from .plan import Frozen, Plan
 from .update import Update
 
@@ -57,7 +58,7 @@ class Evidence(Frozen):
     """Evidence for the site's operator, which never leaves: how this update differs from earlier rounds.
 
     A value is None with nothing to compare yet. `validation_notes` are those scored; None in older records.
-    `training_notes`: those trained on, also where the report may not say so.
+    `training_notes`: those trained on, and `epsilon_spent` of the privacy budget, also where the report may not say so.
     """
 
     model_drift: float | None = None
@@ -68,6 +69,7 @@ class Evidence(Frozen):
     scores_after: Scores = Scores()
     validation_notes: int | None = None
     training_notes: int | None = None
+    epsilon_spent: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,23 +77,28 @@ class Given:
     """The adapters that a plan names by hash, and those that the site kept from its last round (`own`).
 
     Depending on the method, `own` has "B" (the adapter with the site's own B), "control" (c_i, in the shape of an
-    adapter) and "personal". None of these ever leaves the site.
+    adapter) and "personal". None of these ever leaves the site. `budget`: for a plan with differential privacy.
     """
 
     start: Adapter
     frozen: Adapter | None = None
     control: Adapter | None = None
     own: Mapping[str, Adapter] = field(default_factory=dict)
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True)
 class LocalResult:
-    """An update, the exact bytes of its parts, the evidence measured on them, and what the site keeps (`own`)."""
+    """An update, the exact bytes of its parts, the evidence measured on them, and what the site keeps (`own`).
+
+    `spent`: of its privacy, all that the site's ledger has by then; for simulations, which have no disk.
+    """
 
     update: Update
     blobs: dict[str, bytes]
     evidence: Evidence
     own: Mapping[str, Adapter] = field(default_factory=dict)
+    spent: tuple[Steps, ...] = ()
 
 
 State = Literal["pending", "approved", "released", "acknowledged", "refused", "kept", "expired"]

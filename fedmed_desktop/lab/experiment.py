@@ -16,6 +16,7 @@ from ..federation import TrainingSettings
 from ..federation.checked import checked
 from ..federation.methods.method import HistogramOf, Setting
 from ..federation.plan import Frozen
+from ..federation.privacy import misfit as privacy_misfit
 from ..federation.spec import LoraSettings, Tasks
 from ..federation.transfer import misfit as transfer_misfit
 from ..files import read_toml
@@ -240,7 +241,8 @@ class Experiment(Frozen):
             )
             travels = transfer_misfit(choice.transfer, choice.method.name, choice.combine)
             code = "lab.no_scorer" if choice.method.scored_by == "coordinator" else choice.method.misfit(setting)
-            if code := _IN_THE_LAB.get(code or "", code) or travels:
+            private = privacy_misfit(choice.trained(self.training).privacy, choice.method, self.histogram_of)
+            if code := _IN_THE_LAB.get(code or "", code) or travels or private:
                 raise PydanticCustomError(code, code, {"part": choice.label})
             self._check_rank(choice)
         return self

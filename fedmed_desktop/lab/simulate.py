@@ -14,6 +14,7 @@ from typing import Final
 
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Given, LocalResult, Plan
+from ..federation.accounting import Budget, SpendingInMemory, Steps
 from ..federation.actions import Reject
 from ..federation.check import check_adapter
 from ..federation.inputs import SiteJoined, UpdateArrived
@@ -81,6 +82,7 @@ class Simulation:
         self._splits = splits
         self._rounds = Rounds(spec)
         self._own: dict[str, dict[str, Adapter]] = {}
+        self._spent: dict[str, tuple[Steps, ...]] = {}
         self._held: dict[str, set[str]] = {site: set() for site in self._sites}
         self._total = 0
         self._traffic = _Traffic()
@@ -144,7 +146,15 @@ class Simulation:
             frozen=self._adapter(plan.frozen) if plan.frozen else None,
             control=self._adapter(control) if control else None,
             own=self._own.get(site, {}),
+            budget=self._budget(site, plan),
         )
+
+    def _budget(self, site: str, plan: Plan) -> Budget | None:
+        """The site's privacy budget, of which it may spend a copy elsewhere."""
+        if (settings := plan.training.privacy) is None:
+            return None
+        ledger = SpendingInMemory(list(self._spent.get(site, ())))
+        return Budget(settings, ledger, later=self.spec.rounds - plan.round)
 
     def _fetch(self, site: str, plan: Plan) -> None:
         """Counts the bytes of those plan's blobs that the site does not have yet; it keeps them, as in the product."""
@@ -180,6 +190,7 @@ class Simulation:
             self._traffic.up[site] = update.size
             self._total += update.size
             self._own.setdefault(site, {}).update(result.own)
+            self._spent[site] = result.spent
             step = self._rounds.handle(UpdateArrived(site=site, update=update), _NOW)
             for action in step.actions:
                 if isinstance(action, Reject):

@@ -8,6 +8,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ from .jobs import JobRunner
 from .link import Link
 from .offering import decline, offer
 from .rebuilding import rebuild_start
+from .spending import budget_of, open_spending
 
 # An input to the part: a call of one of its methods.
 Given = Callable[[], None]
@@ -66,6 +68,7 @@ class Driver:
         done: Callable[[asyncio.Future[Any]], None],
         policy: Callable[[], InForce] | None = None,
     ) -> None:
+        self._folder = data_dir
         self.blobs = BlobStore(data_dir / "blobs")
         self.outbox = Outbox(data_dir / STATE, self.blobs)
         try:
@@ -280,13 +283,21 @@ class Driver:
             self.control = Control()
             if self.part.paused:
                 self.control.pause()
-        given = await asyncio.to_thread(self.holdings.given, action.plan)
-        await asyncio.to_thread(self.audit.append, *training_began(action.plan), now=self._clock())
+        plan, spec = action.plan, self.part.spec
+        assert spec is not None  # nothing is trained before the welcome
+        given = await asyncio.to_thread(self.holdings.given, plan)
+        await asyncio.to_thread(self.audit.append, *training_began(plan), now=self._clock())
+        ledger = None
         try:
-            result = await self.computing.carry_out(action.plan, given, self.control)
+            ledger = await asyncio.to_thread(open_spending, self._folder, plan, self.outbox.entries())
+            budget = budget_of(ledger, plan, spec, self.part.gate.policy)
+            result = await self.computing.carry_out(plan, replace(given, budget=budget), self.control)
         except UserFacingError as error:
-            await self.note(training_ended(action.plan, error))
+            await self.note(training_ended(plan, error))
             raise
+        finally:
+            if ledger is not None:
+                ledger.close()
         return partial(self.part.trained, action, result)
 
     async def _ask(self, action: do.AskPerson) -> Given:

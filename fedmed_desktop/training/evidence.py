@@ -26,4 +26,5 @@ def evidence(plan: Plan, after: Adapter, report: Report, validation_notes: int) 
         scores_before=report.scores_before,
         scores_after=report.scores_after,
         validation_notes=validation_notes,
+        epsilon_spent=report.epsilon_spent,
     )

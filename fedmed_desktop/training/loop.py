@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserFacingError
+from ..federation.accounting import Budget
 from ..federation.plan import Plan
 from ..federation.work import Control, Stopped
 from ..lora import Adapter
@@ -22,6 +23,7 @@ from .checkpoints import Checkpoint
 from .gradients import Work, accumulate
 from .leading import Leader
 from .objectives import Correction, Penalties, Variate
+from .private import PrivateSteps
 
 CPU_MICRO_TOKENS = 1024
 """Padded tokens of a micro-batch on the CPU where the plan names no size: more fall out of the caches (measured: a
@@ -66,7 +68,8 @@ class Training:
     """One round's training of the adapters in the base's slot, in one thread; same seed, same bits (CPU).
 
     `start` is the attached shared adapter; a personal one beside it is trained too, in both factors. `variate` is for a
-    plan with a ControlVariate. Raises UserFacingError if it does not have the start's shape.
+    plan with a ControlVariate, `budget` for one with differential privacy. Raises UserFacingError if the variate does
+    not have the start's shape, or the budget has no room for the steps.
     """
 
     def __init__(
@@ -77,13 +80,19 @@ class Training:
         start: Adapter,
         checkpoint: Checkpoint,
         variate: Variate | None = None,
+        budget: Budget | None = None,
     ) -> None:
+        if plan.training.privacy and budget is None:
+            raise ValueError("the plan asks for privacy, and no budget is given")
         self._base, self._examples, self._settings, self._plan = base, examples.items, plan.training, plan
         self._checkpoint = checkpoint
         self._schedule = Schedule([len(e) for e in examples.items], plan.training.batch_size, plan.seed)
-        self.steps = plan.training.steps or max(1, round((plan.training.epochs or 0) * self._schedule.steps_per_epoch))
         base.lora.freeze(plan.freeze)
         self._trained = base.lora.trained()
+        private = plan.training.privacy and budget
+        self._private = PrivateSteps(base, examples, plan, self._trained, private) if private else None
+        per_epoch = (self._private or self._schedule).steps_per_epoch
+        self.steps = plan.training.steps or max(1, round((plan.training.epochs or 0) * per_epoch))
         self._leader = Leader(base.processes, base, plan) if base.processes else None
         placed = base.lora.placed(start) if plan.proximal or plan.variate else {}
         self._penalties = Penalties(base.lora, plan.objective, placed)
@@ -94,6 +103,8 @@ class Training:
         self._micro = plan.training.micro_batch_size
         self.progress = Progress(loss_scale=LOSS_SCALE if base.device.dtype == torch.float16 else 1.0)
         self._restore()
+        if self._private:
+            self._private.begin(self.progress.step, self.steps)
 
     def run(self, done: Callable[[StepDone], None], control: Control) -> None:
         """Does all remaining steps. On Stopped the checkpoint has the last whole step."""
@@ -148,11 +159,14 @@ class Training:
     def _step(self, control: Control) -> StepDone:
         started = time.perf_counter()
         step = self.progress.step
-        examples = [self._examples[i] for i in self._schedule.batch(step)]
         rate = self._settings.learning_rate * learning_rate_share(step, self.steps, self._settings.warmup_share)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        loss_sum, labels, tokens, waited = self._gradients(examples, control, self._penalties)
+        if self._private:
+            loss_sum, labels, tokens, waited = self._private_gradients(self._private, control)
+        else:
+            examples = [self._examples[i] for i in self._schedule.batch(step)]
+            loss_sum, labels, tokens, waited = self._gradients(examples, control, self._penalties)
         if not math.isfinite(loss_sum):
             raise UserFacingError("training.diverged", step=step + 1, rate=rate)
         if (penalty := self._penalties.of_factors()) is not None:
@@ -166,7 +180,8 @@ class Training:
         self.progress.labels += labels
         self.progress.seconds += seconds
         self.progress.rate_sum += rate
-        return StepDone(step + 1, loss_sum / labels, rate, tokens, seconds)
+        loss = loss_sum / labels if labels else self.progress.mean_loss or 0.0  # a private draw may be empty
+        return StepDone(step + 1, loss, rate, tokens, seconds)
 
     def _clip_and_correct(self) -> None:
         """Corrects raw gradients before clipping, and with a control of form "sgd" after it."""
@@ -193,6 +208,26 @@ class Training:
             self._optimizer.zero_grad()
             if loss_sum is None:
                 self._base.memory.ran_out(max(len(batch.lengths) for batch in work.batches), max(map(len, examples)))
+
+    def _private_gradients(self, private: PrivateSteps, control: Control) -> tuple[float, int, int, float]:
+        """The same with differential privacy; the step counts as spent from here on, whatever becomes of it."""
+        watch = _Watch(control)
+        watch.look()
+        drawn = private.draw()
+        examples = [self._examples[at] for at, _ in drawn]
+        loss_sum: float | None = None
+        while examples and loss_sum is None:
+            work = self._work(examples)
+            try:
+                loss_sum = private.add(work, drawn, watch.look)
+            except torch.OutOfMemoryError:
+                pass  # what follows is outside, since the error's frames hold the tensors
+            if loss_sum is None:
+                self._optimizer.zero_grad()
+                self._base.memory.ran_out(max(len(batch.lengths) for batch in work.batches), max(map(len, examples)))
+        private.finish()
+        labels = sum(example.labels(self._settings.loss_on) for example in examples)
+        return loss_sum or 0.0, labels, sum(map(len, examples)), watch.waited
 
     def _unscaled(self) -> bool:
         """Takes the loss' scale off the gradients; False if they were too large for float16, and the scale is lower."""

@@ -33,6 +33,7 @@ from .evidence import evidence
 from .job import Job
 from .loop import Training
 from .overlooked import Overlooked, overlooked
+from .private import check_splits
 from .scoring import shared_notes
 from .site_tasks import all_tasks, site_tasks
 from .starting import CONTROL, PERSONAL, SiteAdapters, for_scoring, for_training, resized, variate
@@ -137,6 +138,8 @@ class SiteTrainer:
         train, validation = self.examples("train", plan.training), self.examples("validation", plan.training)
         if not train.items:
             raise _no_notes("train")
+        if plan.training.privacy:
+            check_splits(self._notes, plan.training.privacy)
         self._tell(job, train, validation)
         key = self._key(plan, given, train, validation)
         begun = for_training(plan, given)
@@ -155,11 +158,12 @@ class SiteTrainer:
         shared_loss = self._shared_loss(job)
 
         job.enter("measuring")
+        budget = given.budget if plan.training.privacy else None
         report = Report(
             notes=train.notes,
             supervised_tokens=train.supervised(plan.training.loss_on),
             steps=trained.steps,
-            train_loss=trained.mean_loss,
+            train_loss=None if budget else trained.mean_loss,  # no noise covers it
             loss_before=before.loss,
             loss_after=after.loss,
             shared_loss=shared_loss,
@@ -170,13 +174,13 @@ class SiteTrainer:
             update_norm=algebra.distance(trained.adapters.shared, begun.shared),
             effective_rank=algebra.effective_rank(trained.adapters.shared),
             seconds=round(job.seconds, 3),
+            **(budget.told() if budget else {}),
         )
-        parts = {
-            name: Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob)) for name, blob in trained.blobs.items()
-        }
+        hashes = {name: hashlib.sha256(blob).hexdigest() for name, blob in trained.blobs.items()}
+        parts = {name: Part(sha256=sha256, size=len(trained.blobs[name])) for name, sha256 in hashes.items()}
         update = Update(round=plan.round, parts=parts, report=self._told(report))
         found = evidence(plan, trained.adapters.shared, report, validation.notes)
-        return LocalResult(update, trained.blobs, found, trained.own)
+        return LocalResult(update, trained.blobs, found, trained.own, tuple(budget.ledger.spent()) if budget else ())
 
     def _histogram(self) -> dict[str, int]:
         if self._share.histogram == "none":
@@ -247,7 +251,7 @@ class SiteTrainer:
         if plan.rotation is not None and plan.shared != FACTORS:
             raise ValueError("a rotation needs both factors: it would turn the one that is held too")
         corrected = variate(plan, given, begun.shared)
-        training = Training(self._base, examples, plan, begun.shared, checkpoint, corrected)
+        training = Training(self._base, examples, plan, begun.shared, checkpoint, corrected, given.budget)
         self._base.device.begin_peak()
         training.run(lambda done: job.step(done, training.steps, self._base.device.peak_memory_mib()), job.control)
         shared, personal = slot.read(), slot.read_personal() if begun.personal else None

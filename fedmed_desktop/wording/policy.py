@@ -11,6 +11,8 @@ SENTENCES: Final = {
     "stays here. A smaller rank makes it smaller; or ask whoever keeps the policy.",
     "policy.denies": "Your hospital's policy ({rule}) does not let this leave. It stays here. Whoever keeps the policy "
     "can change that rule.",
+    "policy.epsilon": "Your hospital's policy ({rule}) lets epsilon {most} be spent at most, and with this update "
+    "{found} is spent. It stays here. Whoever keeps the policy can change that.",
     "policy.few_notes": "Your hospital's policy ({rule}) asks for {least} training notes at least, and this is trained "
     "on {found}. It stays here. Add notes, or ask whoever keeps the policy.",
     "policy.named_people": "Your hospital's policy ({rule}) lets only these people approve: {names}.",
@@ -18,6 +20,9 @@ SENTENCES: Final = {
     "files do not agree. Ask whoever keeps the policy.",
     "policy.not_approver": "{name} may not approve here: your hospital's policy (approvers) names {names}. Nothing has "
     "left. Ask one of them.",
+    "policy.not_private": "Your hospital's policy ({rule}) asks for differential privacy with epsilon {most} at most, "
+    "and this federation trains without. Nothing is trained or leaves. Ask its host for [training.privacy], or whoever "
+    "keeps the policy.",
     "policy.not_safe": "Nothing leaves this site: {path} is this computer's policy, and others than the administrator "
     "can change it. Make it belong to the administrator, and let nobody else write it or its folder.",
     "policy.rank": "Your hospital's policy ({rule}) allows rank {most} at most, and this has rank {found}. Nothing is "

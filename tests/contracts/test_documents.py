@@ -80,6 +80,8 @@ TOLD = {
     "update_norm": "norms of the starting adapter and of the update",
     "effective_rank": "effective rank",
     "seconds": "how many seconds",
+    "epsilon_spent": "epsilon spent so far and what is left",
+    "epsilon_left": "epsilon spent so far and what is left",
     "site": "site's name",
     "key": "site's public key",
     "code": "invitation's one-time code",

@@ -79,6 +79,8 @@ def result_of(plan: Plan, start: Adapter, after: Adapter, notes: int = 10) -> Lo
         start_norm=algebra.norm(start),
         update_norm=algebra.distance(after, start),
         effective_rank=1.5,
+        epsilon_spent=0.5,
+        epsilon_left=2.5,
         seconds=time.monotonic() % 1,
     )
     part = Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import pytest
 
 from fedmed_desktop import events
 from fedmed_desktop.federation import part_actions as do
-from fedmed_desktop.federation.policy import Layer, Policy
+from fedmed_desktop.federation.plan import PrivacySettings
+from fedmed_desktop.federation.policy import InForce, Layer, Policy
 from tests.parts.federation import LORA, small_spec
 from tests.parts.loopback import all_of
-from tests.parts.site import DELAY, Site, plan, result
+from tests.parts.site import DELAY, SPEC, Site, plan, result
 from tests.parts.told import told_as
 
 SHA = "5" * 64
@@ -25,6 +27,11 @@ OFFICE = {"days": ["mon", "tue", "wed", "thu", "fri"], "opens": "08:00", "closes
 
 def layer(**keys: Any) -> Layer:
     return Layer(Policy.model_validate(keys), "/etc/policy.toml", SHA)
+
+
+PRIVATE = SPEC.model_copy(
+    update={"training": SPEC.training.model_copy(update={"privacy": PrivacySettings(epsilon=4, unit="note")})}
+)
 
 
 @pytest.fixture
@@ -218,3 +225,42 @@ def test_that_a_policy_that_cannot_be_read_lets_nothing_leave_until_it_is_mended
     site.set_policy()
     site.until_asked(plan(3))
     assert site.entry(entry.sha256).state == "expired"
+
+
+def test_that_a_federation_without_differential_privacy_is_ruled_out_where_the_policy_asks_for_it(
+    tmp_path: Path,
+) -> None:
+    for spec, may in ((SPEC, False), (PRIVATE, True)):
+        site = Site(tmp_path / str(may), spec, welcomed=False)
+        site.set_policy(layer(most_epsilon=3))
+        site.part.spec = None  # it has not joined yet
+        if may:
+            site.welcome()
+        else:
+            words = r"asks for differential privacy with epsilon 3\.0 at most, and this federation trains without"
+            with told_as(words):
+                site.welcome()
+        site.close()
+
+
+def test_that_an_update_that_spent_more_than_the_policy_allows_by_then_stays(tmp_path: Path) -> None:
+    site = Site(tmp_path, PRIVATE)
+    asked = plan(1, PRIVATE)
+    made = result(asked)
+    spent = replace(made, evidence=made.evidence.model_copy(update={"epsilon_spent": 2.5}))
+    site.ask(asked)
+    site.work()
+    train = site.under_way
+    assert isinstance(train, do.Train)
+    site.under_way = None
+    site.give(lambda: site.part.trained(train, spent))
+    site.set_policy(layer(most_epsilon=3, default="allow"))
+    assert said(site).action == "allow"
+    site.set_policy(layer(most_epsilon=2, default="allow"))
+    assert (said(site).action, said(site).rule, said(site).code) == ("deny", "most_epsilon", "policy.epsilon")
+    site.close()
+
+
+def test_that_of_several_files_the_smallest_epsilon_is_what_may_be_spent() -> None:
+    assert InForce((layer(most_epsilon=3), layer(), layer(most_epsilon=1.5))).most_epsilon == 1.5
+    assert InForce((layer(),)).most_epsilon is None

@@ -21,6 +21,7 @@ EVERYTHING = """
 most_rank = 16
 most_bytes = 1_000_000
 least_notes = 20
+most_epsilon = 3
 scalars = ["notes", "update_norm"]
 approvers = ["ann", "bob"]
 four_eyes = true

@@ -14,6 +14,7 @@ from ...federation import Evidence, Report
 from ...scores import Scores, TaskName
 from ...storage import Entry
 from ...wording import later, together, tr
+from ...wording.privacy import protection
 from ..work.desk import Desk
 from ..work.progress import duration
 from ..work.scored import INDENT, Key, headline_name, is_f1, part_name, parts, value
@@ -78,7 +79,7 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
     scored = report.kind == "evaluate"
     notes = report.notes if scored else entry.evidence.validation_notes
     address = desk.session.address if desk.session else tr("the coordinator")
-    reveals = SCORES_REVEAL if scored else MAY_REVEAL
+    reveals = protection(entry.plan, report, entry.evidence) or tr(SCORES_REVEAL if scored else MAY_REVEAL)
     return Sheet(
         sha256=entry.sha256,
         title=title(entry),
@@ -92,7 +93,7 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
         differs=differs(entry, desk.spec),
         unmeasured=unmeasured(entry, desk.spec),
         details=_details(entry, desk, last),
-        reveals=together(tr(reveals), few(report)),
+        reveals=together(reveals, few(report)),
         numbers=numbers(entry, desk.spec),
         findings=tuple(_findings(report, entry.evidence, last)),
     )

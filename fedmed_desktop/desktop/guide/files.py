@@ -17,6 +17,7 @@ UNDER: Final = {
     "evaluate": "tasks",
     "leaves": "privacy",
     "security": "privacy",
+    "epsilon": "privacy",
     "policy": "privacy",
     "operations": "hosting",
     "carried": "hosting",

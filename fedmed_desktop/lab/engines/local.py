@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
@@ -94,9 +96,15 @@ class _Everybody(SiteTrainer):
         if split != "train":
             return super().examples(split, settings)
         found = [member.examples(split, settings) for member in self.members]
+        firsts = accumulate((len(one.items) for one in found), initial=0)
         return Examples(
             tuple(item for one in found for item in one.items),
             notes=sum(one.notes for one in found),
+            sources=tuple(
+                replace(source, start=first + source.start, stop=first + source.stop)
+                for one, first in zip(found, firsts, strict=False)
+                for source in one.sources
+            ),
             split=sum(one.split for one in found),
             shortened=sum(one.shortened for one in found),
             left_out=tuple(note for one in found for note in one.left_out),
