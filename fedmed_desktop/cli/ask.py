@@ -16,7 +16,7 @@ from ..federation import scalars
 from ..federation.policy import InForce
 from ..site import TAKE_BACK, Verdict, operating_user
 from ..storage import Entry
-from ..wording.privacy import protection
+from ..wording.protection import protection
 from .console import BufferedFace
 
 _QUESTION: Final = "Send it, keep it on this computer, or hold (ask again)? [send/keep/hold] "

@@ -150,6 +150,6 @@ class Budget:
         self.ledger.write(round_number, Steps(granted.rate, granted.noise))
 
     def told(self) -> dict[str, float]:
-        """What a report says: epsilon spent so far, rounded up, and what is left."""
+        """Numbers for a report: epsilon spent so far, rounded up, and what is left."""
         spent = epsilon(self.ledger.spent(), self.delta)
         return {"epsilon_spent": spent, "epsilon_left": max(0.0, round(self.epsilon - spent, 4))}

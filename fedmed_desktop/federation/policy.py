@@ -182,7 +182,7 @@ class InForce:
 
     @property
     def most_epsilon(self) -> float | None:
-        """What may be spent of privacy in a federation; None for as much as it asks for."""
+        """Epsilon that may be spent in a federation; None for as much as it asks for."""
         return min((found for layer in self.layers if (found := layer.policy.most_epsilon) is not None), default=None)
 
     def opening(self, after: datetime) -> datetime | None:

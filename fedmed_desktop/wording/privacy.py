@@ -3,13 +3,6 @@
 
 from typing import Final
 
-from ..federation import Evidence, Plan, Report
-from .translation import later, together, tr
-
-STRONG: Final = 1.0
-SOME: Final = 10.0
-"""Epsilons up to which the promise is called strong, or a promise at all (Ponomareva et al. 2023, tiers 1 and 2)."""
-
 SENTENCES: Final = {
     "privacy.delta": "With delta {delta}, a whole one of the {units} notes or patients here could leave unprotected. "
     "Nothing is trained. Ask the host for a delta well below 1/{units}.",
@@ -40,35 +33,3 @@ SENTENCES: Final = {
     "method, or take out [training.privacy].",
     "privacy.spent": "The privacy budget, epsilon {epsilon}, has no room for another step. Training has stopped.",
 }
-
-
-_DEGREES: Final = (
-    (STRONG, later("Strongly protected by differential privacy.")),
-    (SOME, later("Protected to some degree by differential privacy.")),
-)
-_HARDLY: Final = later("Hardly protected by differential privacy: its epsilon is too large.")
-_COUNTED: Final = {
-    "note": later(
-        "Counted by note, epsilon {spent} of {total} is spent with this update, {left} is left (delta {delta})."
-    ),
-    "patient": later(
-        "Counted by patient, epsilon {spent} of {total} is spent with this update, {left} is left (delta {delta})."
-    ),
-}
-
-
-def protection(plan: Plan, report: Report, evidence: Evidence) -> str:
-    """What differential privacy promises about an update, in words before numbers; "" where there is none."""
-    privacy, spent = plan.training.privacy, evidence.epsilon_spent
-    if privacy is None or spent is None:
-        return ""
-    left = max(0.0, privacy.epsilon - spent) if report.epsilon_left is None else report.epsilon_left
-    degree = next((words for most, words in _DEGREES if spent <= most), _HARDLY)
-    numbers = {
-        "spent": f"{spent:.2f}",
-        "total": f"{spent + left:.2f}",
-        "left": f"{left:.2f}",
-        "delta": f"{privacy.delta:g}",
-    }
-    counted = tr(_COUNTED[privacy.unit]).format(**numbers)
-    return together(tr(degree), counted, tr("That is the adapter's: the numbers beside it are exact."))

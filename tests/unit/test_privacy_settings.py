@@ -16,7 +16,7 @@ from fedmed_desktop.federation.consent import check_plan
 from fedmed_desktop.federation.plan import PrivacySettings, TrainingSettings
 from fedmed_desktop.federation.spec import checked_spec, dump_spec, load_spec
 from fedmed_desktop.storage import Entry
-from fedmed_desktop.wording.privacy import protection
+from fedmed_desktop.wording.protection import protection
 from tests.parts.federation import INITIAL, moved, result_of, small_spec
 from tests.parts.told import told_as
 

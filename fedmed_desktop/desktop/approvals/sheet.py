@@ -14,7 +14,7 @@ from ...federation import Evidence, Report
 from ...scores import Scores, TaskName
 from ...storage import Entry
 from ...wording import later, together, tr
-from ...wording.privacy import protection
+from ...wording.protection import protection
 from ..work.desk import Desk
 from ..work.progress import duration
 from ..work.scored import INDENT, Key, headline_name, is_f1, part_name, parts, value
