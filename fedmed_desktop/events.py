@@ -257,7 +257,7 @@ class RoundCombined(_Event):
     round: int
     adapter: str
     weights: dict[str, float]
-    residual: float
+    residual: float | None
     ranks: dict[str, int] = {}
     measures: dict[str, float] = {}
 

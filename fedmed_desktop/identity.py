@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Annotated, Final
 
@@ -89,7 +89,12 @@ def canonical(purpose: str, content: Content) -> bytes:
 
 def phrase(one: str, other: str) -> str:
     """Six words that two public keys give, in either order: equal on both screens only if both know the same keys."""
-    digest = hashlib.sha256(b"fedmed-desktop phrase\0" + b"".join(sorted(map(bytes.fromhex, (one, other))))).digest()
+    return phrase_of((one, other))
+
+
+def phrase_of(keys: Iterable[str]) -> str:
+    """Six words that these public keys give together, in any order."""
+    digest = hashlib.sha256(b"fedmed-desktop phrase\0" + b"".join(sorted(map(bytes.fromhex, keys)))).digest()
     number = int.from_bytes(digest, "big")
     words = _words()
     return "-".join(words[(number >> (_BITS_OF_A_WORD * at)) % len(words)] for at in range(_WORDS))

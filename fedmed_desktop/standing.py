@@ -38,7 +38,8 @@ class ClosedRound(BaseModel):
     the round began with, and of each site's own training; None where the specification does not share scores.
     `weight`, the drifts and `rank` are this site's own, None where it took no part; `other_ranks` ascend.
     `semantic_drift` is None too where the federation shares no counts, `combined_drift` where the method forms none.
-    `findings` are about this site's own update, `trimmed` is the share of its values that a trimmed mean left out.
+    `residual` is None where updates are masked. `findings` are about this site's own update, `trimmed` is the share of
+    its values that a trimmed mean left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -48,7 +49,7 @@ class ClosedRound(BaseModel):
     sent: Count
     scores_before: Scores | None
     scores_after: Scores | None
-    residual: Scalar
+    residual: Scalar | None
     weight: Scalar | None
     model_drift: Scalar | None
     performance_drift: Scalar | None

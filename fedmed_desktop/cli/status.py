@@ -106,8 +106,8 @@ def closed_round(last: dict[str, Any]) -> Iterator[str]:
 
     measures = "".join(f", {name} {value:.4g}" for name, value in sorted(last["measures"].items()))
     why = f" ({closing(last['reason'])})" if last.get("reason") else ""
-    residual = f"residual {last['residual']:.4f}{measures}"
-    yield f"round {last['round']} closed{why}: adapter {last['adapter'][:12]}, {residual}"
+    residual = "" if last["residual"] is None else f", residual {last['residual']:.4f}"
+    yield f"round {last['round']} closed{why}: adapter {last['adapter'][:12]}{residual}{measures}"
     for site, one in sorted(last["sites"].items()):
         drifts = ", ".join(f"{name} {value:.3f}" for name, value in one["drift"].items() if value is not None)
         loss = "" if one["shared_loss"] is None else f", loss on shared notes {one['shared_loss']:.4f}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Plan, Update
 from ..federation.check import check_adapter, check_norm, checked
+from ..federation.secure_aggregation import Layout, check_blob
 from ..lora.blob import BlobReader
 from ..lora.half import open_update
 from ..storage import BlobStore
@@ -59,6 +60,11 @@ class Checking:
         if name == "control":
             with BlobReader(path, update.parts[name].sha256) as change:
                 check_adapter(change, self._spec, plan)
+            return
+        if plan.masking:
+            layout = Layout.of(plan.start, self._spec.base.modules, plan.shared, plan.rank, plan.masking)
+            with path.open("rb") as masked:
+                check_blob(layout, masked.read(64), masked.seek(0, 2))
             return
         sha256 = update.parts[name].sha256  # once more: it may have lain here for long
         with started as start, open_update(path, plan.shared, start, sha256, plan.packing) as after:

@@ -18,7 +18,7 @@ from typing import Protocol
 from .. import events
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Rounds, Scorer, Update
-from ..federation.actions import Acknowledge, Action, Combine, Offer, Reject
+from ..federation.actions import Acknowledge, Action, Combine, Offer, Reject, TellMasking
 from ..federation.inputs import Input, Proof, Resumed, RoundCombined, UpdateArrived
 from ..protocol.messages import Ask, Finished, Message, NotAsked, Receipt, Refused
 from ..storage import BlobStore, Ledger
@@ -31,6 +31,7 @@ from .checking import Checking
 from .combining import Combining
 from .held_up import HeldUp
 from .lost import LostParts, check_adapters
+from .masking import Masking
 from .measuring import Measuring, check_scorer
 from .progress import Progress
 from .pruning import Pruning
@@ -98,6 +99,7 @@ class Host:
         at_hand = (lambda: self.rounds.state, lambda: self.sessions.keys(), self.settled, lambda: self.held_up.code)
         self.bulletin: Bulletin = Bulletin(spec, *at_hand, lambda: self.progress.quiet().values())
         self.checking = Checking(spec, self.blobs, self.held_up)
+        self.masking = Masking(spec, self.federation, lambda: self.rounds.state, self.admission, self.apply)
         self._measuring = Measuring(scorer, self.blobs) if scorer else None
         self._order = asyncio.Lock()
         again = lambda: self.retry  # noqa: E731
@@ -224,6 +226,11 @@ class Host:
                 self._tell(site, Refused(round=round_number, update=update, code=code))
             case Combine():
                 self.combining.spawn(action)
+            case TellMasking(site):
+                for message in self.masking.messages_for(site):
+                    self._tell(site, message)
+                if rest := self.rest(site):
+                    self._tell(site, rest)
 
     def _tell(self, site: str, message: Message) -> None:
         if session := self.sessions.get(site):

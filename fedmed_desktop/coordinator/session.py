@@ -112,6 +112,8 @@ class SiteSession:
                 self.send(self._host.farewell())
             elif rest := self._host.rest(self.site):
                 self.send(rest)
+            for message in self._host.masking.messages_for(self.site):
+                self.send(message)
             async for frame in self.connection:
                 if not self.hears:
                     return
@@ -152,7 +154,7 @@ class SiteSession:
                     self._emit(events.Warned(site=self.site, code=fault.code, params=fault.params))
                 elif self._reception:  # the question came there as another one
                     self._ask_for(self._reception)
-            case _:
+            case _ if not await self._host.masking.heard(self.site, self.key, message):
                 raise UserFacingError("protocol.not_understood", place=message.type, reason="not for a coordinator")
 
     def _told(self, round_number: int, phase: events.Phase) -> None:

@@ -131,7 +131,7 @@ def _round(record: RoundRecord, finished: Finished, traffic: Traffic, told: Told
         "declined": record.declined,
         "federation": {
             "adapter": record.adapter,
-            "residual": round(record.residual, 6),
+            "residual": None if record.residual is None else round(record.residual, 6),
             "frozen": record.frozen,
             "measures": record.measures,
             "norm": round(record.norm, 4),

@@ -11,6 +11,7 @@ from .. import events
 from ..bounds import Scalar
 from .drift import Drift
 from .plan import Frozen, Plan, References, Sha256
+from .secure_aggregation.values import Opening
 from .update import Report, Update
 
 
@@ -49,7 +50,7 @@ class Combine(Frozen):
     `drifts` have the sites that sent an update; `caps` has every site that named one. `sites` counts all that have ever
     joined, `rank` is the federation's first, `references` are for the next round, and `state` is the method's own.
     `recent_norms`: of the last updates that counted, where the specification screens by them. `lost`: what rounding
-    took from earlier common adapters.
+    took from earlier common adapters. `opening`: what opens the sum of masked updates.
     """
 
     round: int
@@ -69,6 +70,7 @@ class Combine(Frozen):
     caps: dict[str, int] = Field(default_factory=dict)
     state: dict[str, JsonValue] = Field(default_factory=dict)
     recent_norms: tuple[Scalar, ...] = ()
+    opening: Opening | None = None
 
     @property
     def ranks(self) -> dict[str, int]:
@@ -76,7 +78,14 @@ class Combine(Frozen):
         return {site: plan.rank for site, plan in self.plans.items()}
 
 
-Action = Offer | Acknowledge | Reject | Combine
+@dataclass(frozen=True)
+class TellMasking:
+    """Tell a site where the masking of the open round stands, and so what it has to do next."""
+
+    site: str
+
+
+Action = Offer | Acknowledge | Reject | Combine | TellMasking
 
 
 @dataclass

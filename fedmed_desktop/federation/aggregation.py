@@ -85,7 +85,7 @@ def combined(due: Combine, combination: Combination) -> RoundCombined:
         control=control.sha256 if control is not None else due.control,
         state=combination.state,
         measures={name: within(value) for name, value in combination.measures.items()},
-        residual=within(combination.residual),
+        residual=None if combination.residual is None else within(combination.residual),
         norm=within(norm),
         effective_rank=effective_rank,
         screening=combination.screening,

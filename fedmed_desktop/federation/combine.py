@@ -83,14 +83,15 @@ class Combination:
     """The next round's start: the global adapter and the frozen one beside the base (None: as before).
 
     `residual` is |ideal - combined| / |ideal| for this round's updates, ideal = sum of w_k s_k B_k A_k. Where factors
-    of more than averaging.MOST_EXACT updates are averaged, it is an estimate. The part added to the frozen adapter
-    counts as combined, and energy dropped by cutting it back as missed. A method may add the control (None: as before),
-    its state for the next round and its measures of this one. `screening`: what was found in the updates beforehand,
-    where the specification wants that. `way_down`: how the adapter came to be rounded, where sites fetch differences.
+    of more than averaging.MOST_EXACT updates are averaged, it is an estimate; None where only the sum of the updates is
+    known. The part added to the frozen adapter counts as combined, and energy dropped by cutting it back as missed. A
+    method may add the control (None: as before), its state for the next round and its measures of this one.
+    `screening`: what was found in the updates beforehand, where the specification wants that. `way_down`: how the
+    adapter came to be rounded, where sites fetch differences.
     """
 
     adapter: Adapter
-    residual: float
+    residual: float | None
     frozen: Adapter | None = None
     control: Adapter | None = None
     state: dict[str, JsonValue] = field(default_factory=dict)

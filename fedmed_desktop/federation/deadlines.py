@@ -16,6 +16,8 @@ from typing import Final
 from ..events import Phase
 from ..standing import DeadlineName
 from .inputs import TimePassed, Transfer
+from .masked import ends as masking_ends
+from .masked import quorum
 from .record import RoundsState
 from .spec import FederationSpec
 
@@ -66,7 +68,7 @@ def passed(spec: FederationSpec, state: RoundsState, given: TimePassed, now: dat
     waited_for = set(state.unanswered())
     stalled = {site: transfer for site, transfer in given.stalled.items() if site in waited_for}
     if now < due:
-        nobody_else = waited_for == stalled.keys() and len(state.updates) >= spec.round.quorum
+        nobody_else = waited_for == stalled.keys() and len(state.updates) >= quorum(spec, state)
         return ("upload" if "upload" in stalled.values() else "download") if nobody_else else None
     moving = waited_for.intersection(given.moving)
     if moving and now < until:
@@ -131,13 +133,17 @@ class Watch:
 
     def wake_at(self, state: RoundsState) -> datetime | None:
         """When the rounds should next be told the time."""
+        times = [at for at in (self._wake_at(state), masking_ends(self._spec, state)) if at]
+        return min(times, default=None)
+
+    def _wake_at(self, state: RoundsState) -> datetime | None:
         due, until = ends(self._spec, state), latest(self._spec, state)
         if due is None or until is None:
             return due
         left, transfers = self._left(state), self._transfers(state)
         uploads = [at for site, at in left.items() if transfers[site] == "upload"]
         due = min(until, max([due, *uploads]))
-        if left and left.keys() == set(state.unanswered()) and len(state.updates) >= self._spec.round.quorum:
+        if left and left.keys() == set(state.unanswered()) and len(state.updates) >= quorum(self._spec, state):
             return min(due, max(left.values()))
         return due
 

@@ -11,6 +11,7 @@ from ..bounds import Number, PositiveInt, Scalar
 from ..identity import PublicKey, Signature
 from .plan import Difference, Frozen, Sha256
 from .screened import Screening
+from .secure_aggregation.values import Keys, Reveal, SealedShares
 from .update import Update
 
 
@@ -75,6 +76,46 @@ class SiteDeclined(Frozen):
     code: str = Field(max_length=64)
 
 
+class KeysArrived(Frozen):
+    """A site's keys for the masking of the open round, which they are signed for. `federation`: its hash."""
+
+    input: Literal["mask_keys"] = "mask_keys"
+    site: str
+    round: PositiveInt
+    number: PositiveInt
+    federation: Sha256
+    keys: Keys
+
+
+class SharesArrived(Frozen):
+    """What a site has sealed for each of the others that mask with it."""
+
+    input: Literal["mask_shares"] = "mask_shares"
+    site: str
+    round: PositiveInt
+    number: PositiveInt
+    boxes: dict[str, SealedShares]
+
+
+class AgreementArrived(Frozen):
+    """A site's signature that the sum of the round's survivors, and no other, may be opened."""
+
+    input: Literal["mask_agreement"] = "mask_agreement"
+    site: str
+    round: PositiveInt
+    signature: Signature
+
+
+class RevealArrived(Frozen):
+    """A site's shares, which open that sum once enough are there."""
+
+    input: Literal["mask_reveal"] = "mask_reveal"
+    site: str
+    round: PositiveInt
+    reveal: Reveal
+
+
+Masked = KeysArrived | SharesArrived | AgreementArrived | RevealArrived
 Transfer = Literal["download", "upload"]
 
 
@@ -95,6 +136,7 @@ class RoundCombined(Frozen):
 
     With transfer.down: `difference` leads to it from the round's start; without one it travels whole, `whole_because`
     of a code. `lost` is what rounding took and the next round adds, `rounding` its share of the round's movement.
+    `residual` is None where only the sum of the updates is known.
     """
 
     input: Literal["combined"] = "combined"
@@ -104,7 +146,7 @@ class RoundCombined(Frozen):
     control: Sha256 | None = None
     state: dict[str, JsonValue] = Field(default_factory=dict)
     measures: dict[str, Number] = Field(default_factory=dict)
-    residual: Scalar
+    residual: Scalar | None
     norm: Scalar
     effective_rank: Scalar
     screening: Screening | None = None
@@ -120,5 +162,15 @@ class Resumed(Frozen):
     input: Literal["resumed"] = "resumed"
 
 
-Input = SiteJoined | SiteShutOut | AwaitsApproval | UpdateArrived | SiteDeclined | TimePassed | RoundCombined | Resumed
+Input = (
+    SiteJoined
+    | SiteShutOut
+    | AwaitsApproval
+    | UpdateArrived
+    | SiteDeclined
+    | TimePassed
+    | RoundCombined
+    | Resumed
+    | Masked
+)
 INPUT: TypeAdapter[Input] = TypeAdapter(Annotated[Input, Field(discriminator="input")])

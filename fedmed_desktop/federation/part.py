@@ -148,7 +148,7 @@ class SitePart:
 
     def not_asked(self, round_number: int) -> None:
         """The round goes on without this site: work for an earlier one ends."""
-        if self.plan is None or self.plan.round < round_number:
+        if self.plan is None or self.plan.round < round_number or self.plan.masking:
             self._drop(round_number)
             self._enter(round_number, "not_asked")
 

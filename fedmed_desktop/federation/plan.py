@@ -115,6 +115,18 @@ class TransferSettings(Frozen):
 WHOLE: Final = TransferSettings()
 
 
+class Masking(Frozen):
+    """The masking of updates, of which the coordinator learns the sum alone (secure_aggregation).
+
+    `clip`: the largest change of one value. `largest_weight`: the most notes, or supervised tokens, of a site.
+    `threshold`: more than this share of the sites must answer before a sum can be opened.
+    """
+
+    clip: PositiveFloat
+    largest_weight: PositiveInt
+    threshold: float = Field(ge=0.5, lt=1)
+
+
 class Difference(Frozen):
     """A packed blob that turns the common adapter `start` into the next one, `adapter`, to the last bit.
 
@@ -192,6 +204,7 @@ class Plan(Frozen):
     `objective`: terms added to the loss of the task; each kind at most once.
     `transfer`: the form in which the update travels.
     `differences`: from which `start` can be rebuilt by who has an earlier one, in order; see `way_to`.
+    `masking`: the update is masked before it is offered; None where it travels as it is.
     `rotation`: strength of the trained factors' rotation towards the start's before they are offered (lora.rotation).
     """
 
@@ -208,6 +221,7 @@ class Plan(Frozen):
     objective: tuple[Objective, ...] = ()
     references: References | None = None
     transfer: TransferSettings = WHOLE
+    masking: Masking | None = None
     differences: tuple[Difference, ...] = Field((), max_length=100)
     seed: int = Field(ge=0, lt=2**64)
 
@@ -223,6 +237,8 @@ class Plan(Frozen):
     def sha256(self) -> Sha256:
         """Hash of all that is asked for; of a plan that earlier versions could have made, as they hashed it."""
         later: dict[str, Any] = {} if self.differences else {"differences": True}
+        if self.masking is None:
+            later["masking"] = True
         if self.transfer == WHOLE:
             later["transfer"] = True
         elif not self.transfer.down:
@@ -253,15 +269,17 @@ class Plan(Frozen):
         return next((term for term in self.objective if isinstance(term, Orthogonal)), None)
 
     def evaluation(self) -> Plan:
-        """This plan as one that only scores, without terms (and their blobs) that concern training alone."""
+        """This plan as one that only scores, without what concerns training alone, such as terms with their blobs."""
         scored = tuple(term for term in self.objective if not isinstance(term, ControlVariate))
-        return self.model_copy(update={"kind": "evaluate", "objective": scored})
+        return self.model_copy(update={"kind": "evaluate", "objective": scored, "masking": None})
 
     @property
     def parts(self) -> frozenset[str]:
-        """Names of the blobs in an update for this plan: `adapter`, and `control` for the change of c_i."""
+        """Names of the blobs in this plan's update: `adapter`, and `control` for the change of c_i; or `masked`."""
         if self.kind == "evaluate":
             return frozenset()
+        if self.masking:
+            return frozenset({"masked"})
         return frozenset({"adapter", "control"} if self.variate else {"adapter"})
 
     @property

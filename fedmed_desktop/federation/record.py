@@ -12,6 +12,7 @@ from .actions import Combine
 from .drift import Drift
 from .plan import Difference, Frozen, Plan, References, Sha256
 from .screened import Screening
+from .secure_aggregation.exchange import Exchange
 from .update import Report, Update
 
 # Closed rounds of which the state holds all. A federation may have thousands, each site's scores in every one.
@@ -59,7 +60,7 @@ class RoundRecord(Frozen):
     sites: dict[str, SiteRecord]
     declined: dict[str, str]
     missing: tuple[str, ...]
-    residual: float
+    residual: float | None
     norm: float
     effective_rank: float
     screening: Screening | None = None
@@ -83,8 +84,10 @@ class RoundsState(BaseModel):
     """Working state of the rounds; a dump holds all of it. Only `Rounds` changes it.
 
     `differences` lead to `start` from earlier ones; `lost` is what rounding took from it, and stays here.
-    `due` is the combination that is outstanding, while the phase is "combining". `history` has the last KEPT_ROUNDS
-    closed rounds; of those before, only what a site may still ask for is kept, by number.
+    `founders`: the sites that round one began with, where updates are masked; no other masks with them. `masking`: how
+    far the masking of the open round is. `due` is the combination that is outstanding, while the phase is "combining";
+    of masked updates, once their sum can be opened. `history` has the last KEPT_ROUNDS closed rounds; of those before,
+    only what a site may still ask for is kept, by number.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=False)
@@ -93,6 +96,7 @@ class RoundsState(BaseModel):
     round: int = 1
     attempt: int = 1
     sites: list[str] = []
+    founders: list[str] = []
     caps: dict[str, int] = {}
     start: Sha256
     frozen: Sha256 | None = None
@@ -114,6 +118,7 @@ class RoundsState(BaseModel):
     history: list[RoundRecord] = []
     earlier: dict[int, EarlierRound] = {}
     evaluation: dict[str, Report] = {}
+    masking: Exchange | None = None
     due: Combine | None = None
 
     def close_round(self, closed: RoundRecord, least: int = 0) -> None:

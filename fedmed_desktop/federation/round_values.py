@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from . import masked
 from .actions import Combine
 from .drift import measure_drift
 from .inputs import RoundCombined
@@ -23,7 +24,7 @@ def opening(spec: FederationSpec, state: RoundsState) -> Opening:
         rank=state.rank,
         training=spec.training,
         cut=spec.cut,
-        seeds={site: spec.site_seed(site, state.round) for site in state.sites},
+        seeds={site: spec.site_seed(site, state.round) for site in masked.asked(spec, state)},
         seed=spec.site_seed("", state.round),
         frozen=state.frozen,
         control=state.control,
@@ -31,6 +32,7 @@ def opening(spec: FederationSpec, state: RoundsState) -> Opening:
         caps=state.caps,
         clients=None if state.round > spec.rounds else spec.round.clients,
         transfer=spec.transfer,
+        masking=spec.secure_aggregation.masking,
         differences=state.differences,
         state=state.method,
     )
@@ -61,6 +63,7 @@ def closed(spec: FederationSpec, state: RoundsState) -> Combine:
         caps=state.caps,
         state=state.method,
         recent_norms=recent_norms(recent, window) if spec.screening.looks_at_norms else (),
+        opening=masked.opening(spec, state),
     )
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from .. import events
-from .actions import Acknowledge, Combine, Offer, Reject, Step
+from . import masked
+from .actions import Acknowledge, Combine, Offer, Reject, Step, TellMasking
 from .deadlines import ends, passed
 from .foreign import has_foreign_names
 from .inputs import (
     AwaitsApproval,
     Input,
+    Masked,
     Resumed,
     RoundCombined,
     SiteDeclined,
@@ -70,6 +72,8 @@ class Rounds:
                 self._combined(given, now, step)
             case Resumed():
                 self._resumed(now, step)
+            case _:
+                self._masked(given, now, step)
         return step
 
     def plan_for(self, site: str) -> Plan | None:
@@ -95,7 +99,8 @@ class Rounds:
     @property
     def wake_at(self) -> datetime | None:
         """Time at which TimePassed should be fed next; None while there is no deadline."""
-        return ends(self.spec, self.state)
+        times = [at for at in (ends(self.spec, self.state), masked.ends(self.spec, self.state)) if at]
+        return min(times, default=None)
 
     # -- inputs --------------------------------------------------------------------------------------------------
 
@@ -180,6 +185,8 @@ class Rounds:
             return "update.unshared_histogram"
         if plan.kind == "evaluate":
             return None
+        if masked.refuses(state, site):
+            return "update.not_asked"
         report = update.report if shared_loss is None else update.report.model_copy(update={"shared_loss": shared_loss})
         return self.spec.method.refusal(report)
 
@@ -191,6 +198,7 @@ class Rounds:
         step.changed = True
         state.declined[given.site] = given.code
         step.events.append(events.SiteSeen(time=now, site=given.site, round=given.round, state="declined"))
+        masked.look(state, now, step)
         self._close_if_answered(now, step)
 
     def _shut_out(self, given: SiteShutOut, now: datetime, step: Step) -> None:
@@ -204,9 +212,18 @@ class Rounds:
         if site not in state.updates:
             state.plans.pop(site, None)
         if state.phase in ("open", "evaluating"):
+            masked.look(state, now, step)
             self._close_if_answered(now, step)
 
+    def _masked(self, given: Masked, now: datetime, step: Step) -> None:
+        state = self.state
+        masked.heard(self.spec, state, given, now, step)
+        if step.changed and state.phase == "combining" and state.due is None and masked.can_open(self.spec, state):
+            state.due = closed(self.spec, state)
+            step.actions.append(state.due)
+
     def _time(self, given: TimePassed, now: datetime, step: Step) -> None:
+        masked.time_passed(self.spec, self.state, now, step)
         deadline = passed(self.spec, self.state, given, now)
         if deadline is None:
             return
@@ -254,6 +271,8 @@ class Rounds:
         state, spec = self.state, self.spec
         state.updates, state.declined, state.awaiting, state.shared_losses = {}, {}, {}, {}
         state.opened, state.reason = now, ""
+        state.founders = state.founders or (list(state.sites) if spec.secure_aggregation.on else [])
+        masked.begin(spec, state, now)
         plans = spec.method.plan(opening(spec, state))
         final = state.round > spec.rounds
         state.plans = {site: plan.evaluation() for site, plan in plans.items()} if final else plans
@@ -265,6 +284,7 @@ class Rounds:
         state.closes = now + self.spec.round.training_time
         unanswered = state.unanswered()
         step.actions += [Offer(site, state.plans[site]) for site in unanswered]
+        step.actions += [TellMasking(site) for site in unanswered if state.masking]
         step.events.append(
             events.RoundOpened(
                 time=now, round=state.round, attempt=state.attempt, sites=tuple(unanswered), closes=state.closes
@@ -275,6 +295,7 @@ class Rounds:
         """Asks again every site whose update is missing; accepted updates still count."""
         state = self.state
         state.attempt += 1
+        masked.wait_again(state, now)
         state.declined, state.awaiting, state.reason = {}, {}, ""
         self._ask(now, step)
 
@@ -288,11 +309,14 @@ class Rounds:
         if state.phase == "evaluating":
             self._finish(now, step)
             return
-        if len(state.updates) >= self.spec.round.quorum:
+        if len(state.updates) >= masked.quorum(self.spec, state):
             state.phase = "combining"
             step.events.append(
                 events.RoundClosed(time=now, round=state.round, reason=reason, updates=len(state.updates))
             )
+            if state.masking:
+                masked.close(state, step)
+                return
             state.due = closed(self.spec, state)
             step.actions.append(state.due)
         elif state.attempt == 1:

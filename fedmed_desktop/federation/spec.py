@@ -26,6 +26,8 @@ from .methods.method import HistogramOf, Setting
 from .plan import Frozen, Sha256, TrainingSettings, TransferSettings
 from .privacy import misfit as privacy_misfit
 from .screened import ScreeningSettings, misfit
+from .secure_aggregation.fitting import misfit as masking_misfit
+from .secure_aggregation.values import SecureAggregationSettings
 from .transfer import misfit as transfer_misfit
 
 FORMAT: Final = 1
@@ -225,6 +227,7 @@ class FederationSpec(Frozen):
     share: ShareSettings = ShareSettings()
     screening: ScreeningSettings = ScreeningSettings()
     transfer: TransferSettings = TransferSettings()
+    secure_aggregation: SecureAggregationSettings = SecureAggregationSettings()
     shared_notes: tuple[SharedNote, ...] = Field((), max_length=50)
 
     @field_validator("types", "modifiers")
@@ -261,9 +264,20 @@ class FederationSpec(Frozen):
             tasks=self.tasks,
         )
         name = self.method.name
+        masked = masking_misfit(
+            self.secure_aggregation,
+            name,
+            self.combine,
+            scored_by=self.method.scored_by,
+            screens=self.screening.is_on,
+            packs=self.transfer.packs,
+            quorum=self.round.quorum,
+            clients=self.round.clients,
+        )
         travels = transfer_misfit(self.transfer, name, self.combine)
         private = privacy_misfit(self.training.privacy, self.method, self.share.histogram)
-        if code := self.method.misfit(setting) or misfit(self.screening, name) or travels or private:
+        kept = travels or private or masked
+        if code := self.method.misfit(setting) or misfit(self.screening, name) or kept:
             raise PydanticCustomError(code, code)
         return self
 

@@ -104,7 +104,7 @@ def closed_round(
         sent=len(record.sites),
         scores_before=pooled[0] if pooled else None,
         scores_after=pooled[1] if pooled else None,
-        residual=within(record.residual),
+        residual=None if record.residual is None else within(record.residual),
         weight=own.weight if own else None,
         model_drift=within(own.drift.model) if own else None,
         performance_drift=within(own.drift.performance) if own else None,

@@ -54,11 +54,25 @@ class Control:
             raise Stopped
 
 
+class MaskedAmong(Frozen):
+    """How an update was masked: together with which sites, and the six words that all of these see.
+
+    The words are of the keys of all sites that began together. `clipped` of `values` numbers were too large and were
+    cut to the specification's clip.
+    """
+
+    sites: tuple[str, ...]
+    phrase: str
+    clipped: int
+    values: int
+
+
 class Evidence(Frozen):
     """Evidence for the site's operator, which never leaves: how this update differs from earlier rounds.
 
     A value is None with nothing to compare yet. `validation_notes` are those scored; None in older records.
     `training_notes`: those trained on, and `epsilon_spent` of the privacy budget, also where the report may not say so.
+    `masked`: None where nothing is.
     """
 
     model_drift: float | None = None
@@ -70,6 +84,7 @@ class Evidence(Frozen):
     validation_notes: int | None = None
     training_notes: int | None = None
     epsilon_spent: float | None = None
+    masked: MaskedAmong | None = None
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,9 @@ from ..federation.names import clean_name
 from ..federation.plan import Sha256
 from ..identity import PublicKey, Signature
 from ..standing import FederationStanding
+from .masking import MaskAgreement, MaskKeys, MaskReveal, MaskShares, ToMasker
 
-VERSION = 7
+VERSION = 8
 
 # A message holds names, hashes and scalars; the specification of a large model's modules is the longest.
 MAX_MESSAGE_BYTES = 4 * 2**20
@@ -239,6 +240,11 @@ Message = (
     | Receipt
     | Refused
     | Finished
+    | ToMasker
+    | MaskKeys
+    | MaskShares
+    | MaskAgreement
+    | MaskReveal
 )
 
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])

@@ -25,6 +25,7 @@ from ..lora import Adapter
 from ..protocol import messages
 from ..protocol.handshake import answered
 from ..protocol.invitation import Invitation
+from ..protocol.masking import ToMasker
 from ..protocol.signing import Bond, Signed
 from ..storage import Decision, Record
 from ..storage.secrets import Kept, load_key
@@ -275,6 +276,8 @@ class SiteAgent:
             case messages.Ask(plan=plan, attempt=attempt):
                 await self._checked(message)
                 await take(partial(part.asked, plan, attempt))
+            case _ if isinstance(message, ToMasker):
+                await self._driver.masking.heard(message)
             case messages.NotAsked(round=round_number):
                 await take(partial(part.not_asked, round_number))
             case messages.Want(sha256=sha256, offset=offset):
@@ -299,6 +302,7 @@ class SiteAgent:
         await asyncio.to_thread(self._remember, welcome)
         assert self._key is not None
         self._bond = Bond(welcome.federation, self._key.public, self._coordinator)
+        self._driver.masking.welcomed(self._key, welcome.federation)
         await self._show_identity(waits=False)
         self._driver.computing.prepare(welcome.spec, self._pass_on_fault)
         await self._driver.take(partial(self._part.welcomed, welcome.spec, welcome.round))

@@ -33,6 +33,7 @@ from .folder import STATE
 from .holdings import Holdings
 from .jobs import JobRunner
 from .link import Link
+from .masking import Masking
 from .offering import decline, offer
 from .rebuilding import rebuild_start
 from .spending import budget_of, open_spending
@@ -82,6 +83,7 @@ class Driver:
             raise
         self.downloads = Downloads(name, self.blobs, link.send, emit)
         self.computing = Computing(data_dir, make_trainer, jobs, self.journal, self._computed, self._computes)
+        self.masking = Masking(data_dir, self.part, self.outbox, link, emit)
         self.control = Control()
         self._approver = approver
         self._link = link
@@ -292,6 +294,8 @@ class Driver:
             ledger = await asyncio.to_thread(open_spending, self._folder, plan, self.outbox.entries())
             budget = budget_of(ledger, plan, spec, self.part.gate.policy)
             result = await self.computing.carry_out(plan, replace(given, budget=budget), self.control)
+            if plan.masking:
+                result = await self.masking.masked(plan, given, result)
         except UserFacingError as error:
             await self.note(training_ended(plan, error))
             raise

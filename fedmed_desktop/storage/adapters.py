@@ -20,6 +20,7 @@ from ..lora.half import open_update
 from ..lora.module import ModuleSource
 from .ahead import Ahead, InThread
 from .blobs import BlobStore
+from .masked import combine_masked
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,7 +35,10 @@ def combine_stored(due: Combine, spec: FederationSpec, blobs: BlobStore) -> Roun
     try:
         with ExitStack() as files:
             lost = _lost(due, blobs)
-            combination = combine(due, spec, replace(_opened(due, blobs, files), lost=lost))
+            if due.opening:
+                combination = combine_masked(due, spec, due.opening, blobs, _own(due.start, blobs, files))
+            else:
+                combination = combine(due, spec, replace(_opened(due, blobs, files), lost=lost))
     except UserFacingError as error:
         if error.code == "lora.file_damaged":
             _LOG.error("round %d: %s", due.round, error)
@@ -70,11 +74,15 @@ def _lost(due: Combine, blobs: BlobStore) -> Adapter | None:
         return None
 
 
+def _own(sha256: str, blobs: BlobStore, files: ExitStack) -> BlobReader:
+    return files.enter_context(BlobReader(blobs.path(sha256), sha256))
+
+
 def _opened(due: Combine, blobs: BlobStore, files: ExitStack) -> Sources:
     """Opens every blob that the round names; `files` closes them."""
 
     def opened(sha256: str) -> BlobReader:
-        return files.enter_context(BlobReader(blobs.path(sha256), sha256))
+        return _own(sha256, blobs, files)
 
     def update(site: str) -> ModuleSource:
         sha256 = due.updates[site].parts["adapter"].sha256

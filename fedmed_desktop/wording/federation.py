@@ -57,6 +57,8 @@ SENTENCES: Final = {
     "update.no_shared_loss": "The update's model has no finite loss on the coordinator's notes, so it cannot be "
     "given a weight. Training may have diverged; lower the learning rate and train again.",
     "update.not_asked": "This site was not asked for an update in this round.",
+    "update.not_masked": "The update is not the {expected} bytes of masked numbers that the plan asked for; it has "
+    "{size} bytes.",
     "update.not_here": "The site no longer has this update, so it cannot be fetched.",
     "update.round_closed": "The round had already closed when the update arrived. The adapter stays at the site.",
     "update.second": "An update from this site already counts in this round. A second one is not accepted.",

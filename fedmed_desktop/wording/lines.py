@@ -114,10 +114,8 @@ def line(event: events.Event) -> str | None:
             return f"{event.site}: round {event.round}: no progress since {event.since:%H:%M} UTC"
         case events.RoundCombined():
             figures = "".join(f"; {name} {value:.4g}" for name, value in sorted(event.measures.items()))
-            return (
-                f"round {event.round} combined: {event.adapter[:12]} (weights {_shares(event)}; residual "
-                f"{event.residual:.4f}{figures})"
-            )
+            missed = "" if event.residual is None else f"; residual {event.residual:.4f}"
+            return f"round {event.round} combined: {event.adapter[:12]} (weights {_shares(event)}{missed}{figures})"
         case events.UpdateScreened(site=""):
             return f"round {event.round}: {sentence(event.code, event.params)}"
         case events.UpdateScreened():

@@ -23,3 +23,6 @@ class FedMedLora(Method):
 
     def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
         return normalised({site: float(r.supervised_tokens) for site, r in reports.items()})
+
+    def own_weight(self, report: Report, largest: int) -> float:
+        return report.supervised_tokens / largest

@@ -56,10 +56,19 @@ class FedMedLoraPlus(Method):
         return "methods.no_shared_loss" if report.shared_loss is None else None
 
     def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
-        a, tau = PRESETS[self.preset]
         sizes = {site: float(report.supervised_tokens) for site, report in reports.items()}
         losses = {site: report.shared_loss or 0.0 for site, report in reports.items()}
-        return weights(sizes, losses, a if self.a is None else self.a, tau if self.tau is None else self.tau)
+        return weights(sizes, losses, *self._exponents)
+
+    def own_weight(self, report: Report, largest: int) -> float:
+        a, tau = self._exponents
+        size = (report.supervised_tokens / largest) ** a
+        return size * math.exp(-(report.shared_loss or 0.0) / tau) if size else 0.0
+
+    @property
+    def _exponents(self) -> tuple[float, float]:
+        a, tau = PRESETS[self.preset]
+        return a if self.a is None else self.a, tau if self.tau is None else self.tau
 
 
 def weights(sizes: Mapping[str, float], losses: Mapping[str, float], a: float, tau: float) -> dict[str, float]:

@@ -14,7 +14,7 @@ from ...lora.algebra import Cut
 from ...scores import TaskName
 from ..actions import Combine
 from ..combine import COMBINERS, Combination, Combiner, Combining, Sources
-from ..plan import WHOLE, Difference, Frozen, Plan, References, Sha256, TrainingSettings, TransferSettings
+from ..plan import WHOLE, Difference, Frozen, Masking, Plan, References, Sha256, TrainingSettings, TransferSettings
 from ..update import Report
 from .fitting import refusal_of
 
@@ -58,6 +58,7 @@ class Opening:
     caps: Mapping[str, int] = field(default_factory=dict)
     clients: int | None = None
     transfer: TransferSettings = WHOLE
+    masking: Masking | None = None
     differences: tuple[Difference, ...] = ()
     state: MethodState = field(default_factory=dict)
 
@@ -110,6 +111,7 @@ class Method(Frozen):
                 training=opening.training,
                 references=opening.references,
                 transfer=opening.transfer,
+                masking=opening.masking,
                 differences=opening.differences,
                 seed=opening.seeds[site],
                 **self.asks(site, opening),
@@ -128,6 +130,14 @@ class Method(Frozen):
     def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
         """Weights by site, non-negative, summing to 1; called once the round has closed."""
         raise TypeError(f"{type(self).__name__} does not say how it weighs")
+
+    def own_weight(self, report: Report, largest: int) -> float:
+        """The weight of one update as its site can say it alone: `weigh` gives these, normalised.
+
+        As a share of the weight of a site with `largest` notes, or supervised tokens. For methods that secure
+        aggregation goes with (secure_aggregation.fitting).
+        """
+        raise TypeError(f"{type(self).__name__} needs all reports to weigh one")
 
     def start_weights(self, reports: Mapping[str, Report]) -> Mapping[str, float]:
         """Weights in the combination of each site's own start; the updates share the rest. Empty by default.
@@ -153,6 +163,9 @@ class WeighedByNotes(Method):
 
     def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
         return normalised({site: float(report.notes) for site, report in reports.items()})
+
+    def own_weight(self, report: Report, largest: int) -> float:
+        return report.notes / largest
 
 
 def drawn(opening: Opening) -> list[str]:

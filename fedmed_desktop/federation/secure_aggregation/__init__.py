@@ -5,14 +5,14 @@ Bonawitz et al. 2017 (CCS; eprint 2017/281) for sites that are few and stay for 
 mask. Needs three sites in each sum. guide/security.md says what it protects against.
 """
 
-from .fixed_point import Encoded, Layout, decoded, encoded
+from ..plan import Masking
+from .fixed_point import Encoded, Layout, blob_of, check_blob, decoded, encoded, numbers_of
 from .masker import Masker, Secrets
 from .masks import Numbers
-from .unmasking import fits, threshold, total
+from .unmasking import fits, opens, threshold, total
 from .values import (
     LEAST_SITES,
     Keys,
-    Masking,
     Opening,
     Reveal,
     SealedShares,
@@ -37,9 +37,13 @@ __all__ = [
     "SecureAggregationSettings",
     "Session",
     "agrees",
+    "blob_of",
+    "check_blob",
     "decoded",
     "encoded",
     "fits",
+    "numbers_of",
+    "opens",
     "threshold",
     "threshold_of",
     "total",

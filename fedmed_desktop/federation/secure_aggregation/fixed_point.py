@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from ...errors import UserFacingError
 from ...lora import Adapter, Module
 from ...lora.module import Factor, ModuleSource
-from ..plan import Sha256
+from ..plan import Masking, Sha256
 from .masks import Numbers
-from .values import Masking
 
 _HALF: Final = 2**31 - 1
+_MAGIC: Final = b"FMMASK01"
+_HEADER_BYTES: Final = len(_MAGIC) + 32
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,27 @@ class Layout:
         for name, factor, rows, columns in self.factors:
             yield name, factor, slice(at, at + rows * columns), (rows, columns)
             at += rows * columns
+
+
+def blob_of(layout: Layout, numbers: Numbers) -> bytes:
+    """The exact wire bytes of masked numbers: a magic word, the layout's hash, the numbers little-endian."""
+    return b"".join((_MAGIC, bytes.fromhex(layout.sha256), numbers.astype("<u4", copy=False).data))
+
+
+def check_blob(layout: Layout, head: bytes, size: int) -> None:
+    """Raises UserFacingError("update.not_masked") unless a blob that begins so and is so long has this layout.
+
+    That is all that can be known of masked numbers.
+    """
+    expected = _HEADER_BYTES + 4 * layout.length
+    if size != expected or head[:_HEADER_BYTES] != _MAGIC + bytes.fromhex(layout.sha256):
+        raise UserFacingError("update.not_masked", size=size, expected=expected)
+
+
+def numbers_of(layout: Layout, blob: bytes) -> Numbers:
+    """The numbers of a blob, as a view. Raises UserFacingError for one of another layout."""
+    check_blob(layout, blob[:_HEADER_BYTES], len(blob))
+    return np.frombuffer(blob, dtype="<u4", offset=_HEADER_BYTES)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...errors import UserFacingError
 from ...identity import PrivateKey
+from ..plan import Masking
 from .masks import (
     Numbers,
     add_mask,
+    is_usable,
     pair_mask_key,
     public_of,
     sealed,
@@ -32,7 +34,6 @@ from .values import (
     LEAST_SITES,
     MOST_SITES,
     Keys,
-    Masking,
     Reveal,
     SealedShares,
     Secret,
@@ -145,6 +146,9 @@ class Masker:
                 raise UserFacingError("secure.unsigned_keys", site=name)
             if known and known.get(name) != keys.identity:
                 raise UserFacingError("secure.other_sites", site=name)
+            for theirs in (keys.sealing, keys.masking):
+                if not is_usable(theirs):
+                    raise UserFacingError("secure.unsigned_keys", site=name)
         for kind in ("identity", "sealing", "masking"):
             if len({getattr(keys, kind) for keys in peers.values()}) < len(peers):
                 raise UserFacingError("secure.same_keys")

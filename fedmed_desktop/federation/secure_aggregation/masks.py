@@ -78,8 +78,17 @@ def _cipher(session: Session, secret: bytes, other: str, names: tuple[str, str])
     return ChaCha20Poly1305(_derived(session, about, _shared(secret, other)))
 
 
+def is_usable(public: str) -> bool:
+    """False for a public key of small order, with which everybody shares the same secret."""
+    try:
+        _shared(bytes(range(32)), public)
+    except ValueError:
+        return False
+    return True
+
+
 def _shared(secret: bytes, other: str) -> bytes:
-    """Raises ValueError for a public key of small order, with which everybody shares the same secret."""
+    """Raises ValueError for a key that is not usable."""
     public = X25519PublicKey.from_public_bytes(bytes.fromhex(other))
     return X25519PrivateKey.from_private_bytes(secret).exchange(public)
 

@@ -41,20 +41,37 @@ def total(opening: Opening, masked: Iterable[Numbers], length: int) -> Numbers:
 
     Holds the sum and one update at a time. Deterministic: whole numbers, whatever the order.
     """
-    if len(opening.survivors) < LEAST_SITES or len(opening.reveals) < threshold(opening):
-        raise UserFacingError("secure.not_agreed", sites=len(opening.reveals), least=threshold(opening))
+    session, (seeds, mask_keys) = opening.session, _secrets(opening)
     found = np.zeros(length, dtype=np.uint32)
     for numbers in masked:
         found += numbers
-    session = opening.session
-    for site in opening.survivors:
-        add_mask(found, self_mask_key(session, _seed(opening, site)), -1)
-    for lost in sorted(set(opening.members) - set(opening.survivors)):
-        secret = _mask_key(opening, lost)
+    for seed in seeds.values():
+        add_mask(found, self_mask_key(session, seed), -1)
+    for lost, secret in mask_keys.items():
         for site in opening.survivors:
             key = pair_mask_key(session, secret, opening.keys[site].masking)
             add_mask(found, key, -sign_between(site, lost))
     return found
+
+
+def opens(opening: Opening) -> bool:
+    """Whether the shares that are known give every secret that the sum needs."""
+    try:
+        _secrets(opening)
+    except UserFacingError:
+        return False
+    return True
+
+
+def _secrets(opening: Opening) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Seeds of the survivors' self masks, and mask keys of the sites that are lost. Raises UserFacingError."""
+    if len(opening.survivors) < LEAST_SITES or len(opening.reveals) < threshold(opening):
+        raise UserFacingError("secure.not_agreed", sites=len(opening.reveals), least=threshold(opening))
+    lost = sorted(set(opening.members) - set(opening.survivors))
+    return (
+        {site: _seed(opening, site) for site in opening.survivors},
+        {site: _mask_key(opening, site) for site in lost},
+    )
 
 
 def _seed(opening: Opening, site: str) -> bytes:

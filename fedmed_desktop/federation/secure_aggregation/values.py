@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ...bounds import PositiveFloat, PositiveInt
 from ...identity import PrivateKey, PublicKey, Signature, canonical, is_signed
-from ..plan import Frozen, Sha256
+from ..plan import Frozen, Masking, Sha256
 
 # Of two, each learns the other's update from the sum.
 LEAST_SITES: Final = 3
@@ -26,14 +26,6 @@ Share = Annotated[str, Field(pattern=r"^[0-9a-f]{66}$")]
 
 SealedShares = Annotated[str, Field(pattern=r"^[0-9a-f]{188}$")]
 """Two shares that only one peer can open: nonce (12 bytes), ciphertext (66) and tag (16) in hex."""
-
-
-class Masking(Frozen):
-    """How updates are masked; part of a plan. See SecureAggregationSettings."""
-
-    clip: PositiveFloat
-    largest_weight: PositiveInt
-    threshold: float = Field(ge=0.5, lt=1)
 
 
 class SecureAggregationSettings(Frozen):
@@ -66,11 +58,16 @@ def threshold_of(share: float, many: int) -> int:
 
 
 class Session(Frozen):
-    """Tie of masks to the federation, the round, and the layout of what is summed (see `Layout`)."""
+    """Tie of masks to the federation, the round, and the layout of what is summed (see `Layout`).
+
+    `number`: sessions of a round are counted. The next one begins where too few of those that had made keys shared
+    their secrets; then nobody can have masked anything.
+    """
 
     federation: Sha256
     round: PositiveInt
     layout: Sha256
+    number: PositiveInt = 1
 
     @property
     def binding(self) -> bytes:

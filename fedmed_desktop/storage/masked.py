@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Combination of a round's masked updates: their sum, from the stored blobs and the shares that open it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from threadpoolctl import threadpool_limits
+
+from ..errors import UserFacingError
+from ..federation import FederationSpec
+from ..federation.actions import Combine
+from ..federation.combine import Combination, Sources
+from ..federation.secure_aggregation import Layout, Numbers, Opening, decoded, numbers_of, total
+from ..lora.module import ModuleSource
+from .blobs import BlobStore
+
+
+def combine_masked(
+    due: Combine, spec: FederationSpec, opening: Opening, blobs: BlobStore, start: ModuleSource
+) -> Combination:
+    """The common adapter plus the average change of the sites in the sum. Holds the sum and one update at a time.
+
+    Nothing is known of what averaging misses, but where one factor is shared it misses nothing.
+    """
+    plan = next(iter(due.plans.values()))
+    layout = Layout.of(due.start, spec.base.modules, plan.shared, plan.rank, opening.masking)
+    parts = [due.updates[site].parts["masked"].sha256 for site in opening.survivors]
+    adapter = decoded(layout, start, total(opening, _numbers(layout, parts, blobs), layout.length))
+    combination = Combination(adapter, 0.0 if len(plan.shared) == 1 else None)
+    with threadpool_limits(limits=1):  # the last bits must not depend on the number of threads
+        return spec.method.finish(due, Sources(start, {}), combination)
+
+
+def _numbers(layout: Layout, parts: list[str], blobs: BlobStore) -> Iterator[Numbers]:
+    """The numbers of one update after the other. Raises UserFacingError("lora.file_damaged")."""
+    for sha256 in parts:
+        try:
+            blob = blobs.read(sha256)
+        except UserFacingError as error:
+            if error.code == "update.wrong_hash":
+                raise UserFacingError("lora.file_damaged", sha256=sha256) from error
+            raise
+        yield numbers_of(layout, blob)
