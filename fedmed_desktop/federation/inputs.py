@@ -88,7 +88,7 @@ class KeysArrived(Frozen):
 
 
 class SharesArrived(Frozen):
-    """What a site has sealed for each of the others that mask with it."""
+    """Boxes that a site has sealed, one for each of the others that mask with it."""
 
     input: Literal["mask_shares"] = "mask_shares"
     site: str

@@ -131,7 +131,7 @@ def close(state: RoundsState, step: Step) -> None:
 
 
 def opening(spec: FederationSpec, state: RoundsState) -> Opening | None:
-    """What is known for opening the sum; None where there is none to open."""
+    """Everything that is known for opening the sum; None where there is none to open."""
     exchange, masking = state.masking, spec.secure_aggregation.masking
     if exchange is None or masking is None or not exchange.survivors:
         return None

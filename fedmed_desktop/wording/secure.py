@@ -19,6 +19,9 @@ SENTENCES: Final = {
     "training.epochs, or take out [secure_aggregation].",
     "secure.masked_travels_whole": "{path}: masks fill all 32 bits of each number, so masked updates cannot be "
     "rounded, and what rounding took could not be told from a mask. Take out [transfer], or [secure_aggregation].",
+    "secure.no_largest_weight": "{path}: sites scale their updates by the largest weight that any of them can have. "
+    "Write secure_aggregation.largest_weight: the most training notes of a site, or the most supervised tokens with "
+    "fed_medlora, with some room.",
     "secure.not_agreed": "Only {sites} sites have agreed on what is summed, and {least} are needed before it can be "
     "opened.",
     "secure.not_my_keys": "The coordinator tells other keys of this site than the site has made. Nothing was sent in "

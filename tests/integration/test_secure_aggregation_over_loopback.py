@@ -24,7 +24,7 @@ from tests.parts.loopback import PATIENCE, agent, all_of, coordinator, running, 
 pytestmark = pytest.mark.integration
 
 ROUND = RoundSettings(sites=3, quorum=3, training_minutes=10, approval_minutes=60)
-MASKED = SecureAggregationSettings(on=True, clip=1.0)
+MASKED = SecureAggregationSettings(on=True, clip=1.0, largest_weight=1000)
 
 
 def spec_of(rounds: int = 1, masked: bool = True, **changes: object) -> FederationSpec:

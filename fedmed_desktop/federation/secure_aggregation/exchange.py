@@ -12,7 +12,7 @@ from .values import LEAST_SITES, Keys, Opening, Reveal, SealedShares, Session, t
 
 
 class Exchange(Frozen):
-    """What sites have said so far in the session `number` of a round, by site.
+    """Words of the sites so far in the session `number` of a round, by site.
 
     `roster`: those among which secrets are shared, once their keys are known to all. `members`: those of them that
     mask, once their shares are known to all. `survivors`: those whose updates are summed, once the round is closed.

@@ -44,6 +44,8 @@ def misfit(
         return "secure.screening_needs_each"
     if packs:
         return "secure.masked_travels_whole"
+    if settings.largest_weight is None:
+        return "secure.no_largest_weight"
     if clients is not None:
         return "secure.asks_all_sites"
     return "secure.quorum_of_three" if quorum < LEAST_SITES else None

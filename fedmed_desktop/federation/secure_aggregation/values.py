@@ -34,20 +34,21 @@ class SecureAggregationSettings(Frozen):
     `threshold`: more than this share of the sites that mask together must answer before a sum can be opened. 0.5 holds
     against a coordinator that is alone, 2/3 also against one that shares secrets with fewer than a third of the sites.
     `clip`: no value of an update differs from the common adapter's by more than this; what does is cut to it.
-    `largest_weight`: the most notes, or supervised tokens, that a site may have. `exchange_minutes`: how long a round
-    waits for the sites' keys, and then for their shares, before it goes on with those that are there. All inferred.
+    `largest_weight`: the most notes, or supervised tokens, that a site may have; must be given. A thousand times what
+    sites really have costs three digits of the sum. `exchange_minutes`: how long a round waits for the sites' keys, and
+    then for their shares, before it goes on with those that are there. All inferred.
     """
 
     on: bool = False
     threshold: float = Field(0.5, ge=0.5, lt=1)
     clip: PositiveFloat = 0.5
-    largest_weight: PositiveInt = 1_000_000
+    largest_weight: PositiveInt | None = None
     exchange_minutes: float = Field(60.0, gt=0, le=5_256_000)
 
     @property
     def masking(self) -> Masking | None:
         """Settings that go into a plan; None where updates travel as they are."""
-        if not self.on:
+        if not self.on or self.largest_weight is None:
             return None
         return Masking(clip=self.clip, largest_weight=self.largest_weight, threshold=self.threshold)
 
