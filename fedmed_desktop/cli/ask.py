@@ -109,6 +109,12 @@ def evidence_table(entry: Entry, destination: str) -> Table:
         table.add_row("leaves", f"{name}: {part.size:,} bytes, sha256 {part.sha256[:16]}..")
     if not update.parts:
         table.add_row("leaves", "scores only, no adapter")
+    if among := evidence.masked:
+        table.add_row("masked", "The coordinator cannot see this update alone, only the sum of those of these sites:")
+        table.add_row("", ", ".join(among.sites))
+        table.add_row("words", f"{among.phrase} (all of these sites see the same)")
+        if among.clipped:
+            table.add_row("cut off", f"{among.clipped:,} of {among.values:,} values")
     for name, value in scalars(report):
         table.add_row(f"leaves: {name}", value)
     if promise := protection(entry.plan, report, evidence):

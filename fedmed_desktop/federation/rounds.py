@@ -158,7 +158,8 @@ class Rounds:
 
     def join_refusal(self, rank_cap: int | None) -> str | None:
         """Error code if a site with this cap cannot take part, else None."""
-        if rank_cap is not None and rank_cap < self.spec.lora.rank and not self.spec.method.mixes_ranks:
+        mixes = self.spec.method.mixes_ranks and not self.spec.secure_aggregation.on
+        if rank_cap is not None and rank_cap < self.spec.lora.rank and not mixes:
             return "join.rank_cap"
         return None
 

@@ -35,6 +35,8 @@ class Carried(Link):
     given again: what was done is found on the disk.
     """
 
+    answers = False
+
     def __init__(
         self,
         site: str,

@@ -274,6 +274,7 @@ class Driver:
 
     async def _fetch(self, action: do.Fetch) -> Given:
         if isinstance(action.then, do.Train):
+            self.masking.check(action.then.plan)
             await self.note(plan_received(action.then.plan))
             await rebuild_start(action.then.plan, self.blobs, self.downloads, self._warn)
         for sha256 in action.blobs:

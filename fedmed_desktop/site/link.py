@@ -54,6 +54,8 @@ class Backoff:
 class Link:
     """Runs on one event loop. `send` and `connection` are for tasks on that loop, `post` is for any thread."""
 
+    answers = True  # whether what is said here is answered while the site works
+
     def __init__(
         self,
         site: str,

@@ -154,6 +154,11 @@ class Masking:
         assert spec is not None and plan.masking is not None
         return Layout.of(plan.start, spec.base.modules, plan.shared, plan.rank, plan.masking)
 
+    def check(self, plan: Plan) -> None:
+        """Raises UserFacingError where this site cannot mask, before any work on a plan that asks for it."""
+        if plan.masking and not self._link.answers:
+            raise UserFacingError("secure.not_carried", round=plan.round)
+
     # -- the update --------------------------------------------------------------------------------------------------
 
     async def masked(self, plan: Plan, given: Given, result: LocalResult) -> LocalResult:

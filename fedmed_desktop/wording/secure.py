@@ -24,6 +24,8 @@ SENTENCES: Final = {
     "fed_medlora, with some room.",
     "secure.not_agreed": "Only {sites} sites have agreed on what is summed, and {least} are needed before it can be "
     "opened.",
+    "secure.not_carried": "Round {round} is masked, and in it all sites must hear one another several times, which "
+    "does not go by removable medium. Connect this site, or ask the host for a federation without secure aggregation.",
     "secure.not_my_keys": "The coordinator tells other keys of this site than the site has made. Nothing was sent in "
     "this round. Ask whoever hosts the federation.",
     "secure.other_sites": "{site} was not among the sites that began together, or has another key now. With secure "

@@ -23,7 +23,7 @@ from fedmed_desktop.federation import Evidence, LocalResult, Part, Plan, Report,
 from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.methods import AnyMethod, FedMedLora
 from fedmed_desktop.federation.methods.method import HistogramOf
-from fedmed_desktop.federation.plan import Objective, References
+from fedmed_desktop.federation.plan import Masking, Objective, References
 from fedmed_desktop.federation.spec import (
     BaseModelSpec,
     FederationSpec,
@@ -32,6 +32,7 @@ from fedmed_desktop.federation.spec import (
     SharedNote,
     ShareSettings,
 )
+from fedmed_desktop.federation.work import MaskedAmong
 from fedmed_desktop.scores import Counts, Mean, Scores, TaskScores
 from fedmed_desktop.site import Record
 from fedmed_desktop.standing import ClosedRound, FederationPhase, SiteWord
@@ -289,10 +290,19 @@ class Lakeview:
         return self.desk
 
     def trained(
-        self, number: int = ROUND, *, ask: bool = True, now: datetime = NOW, norm: float = 1.0, worse: bool = False
+        self,
+        number: int = ROUND,
+        *,
+        ask: bool = True,
+        now: datetime = NOW,
+        norm: float = 1.0,
+        worse: bool = False,
+        masked: MaskedAmong | None = None,
     ) -> Entry:
         """A training's update lies in the outbox; `norm` times as large as usual."""
         plan = self._plan(number, "train")
+        if masked:
+            plan = plan.model_copy(update={"masking": Masking(clip=0.5, largest_weight=200_000, threshold=0.5)})
         made = {name: _blob(number + 100 * (name != "adapter")) for name in plan.parts}
         before, after = (scores(f1) for f1 in F1[number])
         if worse:
@@ -312,7 +322,7 @@ class Lakeview:
         evidence = Evidence(
             rank=16, model_drift=drift, performance_drift=drift and drift + 0.09,
             semantic_drift=drift and 0.05 * number if counted else None, scores_before=before, scores_after=after,
-            validation_notes=330,
+            validation_notes=330, masked=masked,
         )  # fmt: skip
         blobs = {name: blob for name, (blob, _) in made.items()}
         return self._put(plan, LocalResult(update, blobs, evidence), ask, now)

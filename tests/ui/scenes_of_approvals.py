@@ -16,6 +16,7 @@ from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.methods import AnyMethod, FedOpal, Scaffold
 from fedmed_desktop.federation.methods.method import HistogramOf
 from fedmed_desktop.federation.plan import ControlVariate, Objective, Orthogonal
+from fedmed_desktop.federation.work import MaskedAmong
 from fedmed_desktop.storage import Entry
 from tests.parts.scene import NOW, OPERATOR, REASON, SITE, Lakeview, connection, standing, transfer
 from tests.ui.scenes import Scene
@@ -63,6 +64,11 @@ def _first(site: Lakeview) -> None:
 
 def _pending(site: Lakeview) -> None:
     site.trained()
+
+
+def _masked(site: Lakeview) -> None:
+    words = "absorb-fabric-oblige-sunset-tiger-velvet"
+    site.trained(masked=MaskedAmong(sites=("Hillcrest", "Lakeview", "Riverside"), phrase=words, clipped=0, values=9))
 
 
 def _finding(site: Lakeview) -> None:
@@ -205,6 +211,8 @@ def approvals() -> list[Scene]:
         Scene("approvals", "reason", _after(_pending), _with_reason),
         Scene("approvals", "no-reason", _after(_pending), _without_reason),
         Scene("approvals", "held", _after(_pending), _held),
+        scene("masked", _masked),
+        Scene("approvals", "masked-numbers", _after(_masked), _every_number),
         scene("finding", _finding),
         Scene("approvals", "finding-seen", _after(_finding), _seen),
         scene("queue", _queue),

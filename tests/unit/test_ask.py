@@ -21,6 +21,7 @@ from fedmed_desktop.cli.console import BufferedFace, LineFace
 from fedmed_desktop.federation import Part, Plan, TrainingSettings
 from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.policy import InForce, Layer, Policy
+from fedmed_desktop.federation.work import MaskedAmong
 from fedmed_desktop.scores import AS_SIGNED
 from fedmed_desktop.site import Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
@@ -44,6 +45,16 @@ def test_that_every_blob_and_every_scalar_is_shown(entry: Entry) -> None:
     for name, value in entry.update.report:
         assert value in (None, {}) or name.replace("_", " ") in shown
     assert "10 found, 0 invented, 0 missed" in shown
+
+
+def test_that_an_operator_at_a_terminal_reads_that_nobody_sees_a_masked_update_alone(entry: Entry) -> None:
+    among = MaskedAmong(sites=("A", "B", "C"), phrase="six-words", clipped=3, values=1000)
+    masked = replace(entry, evidence=entry.evidence.model_copy(update={"masked": among}))
+    console = Console(file=io.StringIO(), width=160)
+    console.print(evidence_table(masked, "ws://127.0.0.1:1"))
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert "masked The coordinator cannot see this update alone, only the sum of those of these sites:" in lines
+    assert {"A, B, C", "words six-words (all of these sites see the same)", "cut off 3 of 1,000 values"} <= {*lines}
 
 
 def test_that_each_part_each_count_of_a_histogram_and_the_shared_loss_are_shown(entry: Entry) -> None:

@@ -254,6 +254,6 @@ class AnyMaskedFederation(RuleBasedStateMachine):
 
 
 AnyMaskedFederation.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestAnyMaskedFederation = AnyMaskedFederation.TestCase

@@ -17,7 +17,8 @@ from fedmed_desktop.desktop.approvals.receipts import receipts
 from fedmed_desktop.desktop.approvals.sheet import expiry, grouped, last_norm, sheet
 from fedmed_desktop.events import PhaseChanged
 from fedmed_desktop.federation import Evidence, Report
-from fedmed_desktop.federation.plan import ControlVariate, Orthogonal, TransferSettings
+from fedmed_desktop.federation.plan import ControlVariate, Masking, Orthogonal, TransferSettings
+from fedmed_desktop.federation.work import MaskedAmong
 from fedmed_desktop.scores import Counts, Scores, TaskScores
 from tests.parts.approval import ADDRESS, AFTER, BEFORE, NOW, REASON, Counted, Site, site_in
 
@@ -57,6 +58,28 @@ def test_that_every_blob_is_on_the_sheet_by_its_hash_and_exact_size(site: Site) 
     assert shown.short_hash == grouped(part.sha256)
     assert lines(shown.details)["sha256"].replace(" ", "") == part.sha256
     assert lines(shown.details)["sha256 of the update"].replace(" ", "") == entry.sha256
+
+
+MASKED = {
+    "masked": MaskedAmong(sites=("A", "B", "C"), phrase="six-words", clipped=3, values=1000),
+    "masking": Masking(clip=0.5, largest_weight=1000, threshold=0.5),
+}
+
+
+def test_that_the_sheet_says_that_nobody_sees_a_masked_update_alone(site: Site) -> None:
+    entry = site.trained(**MASKED)
+    shown, part = sheet(entry, site.desk), entry.update.parts["masked"]
+    assert shown.reveals.startswith("The coordinator cannot see this update alone")
+    assert "All numbers leave as they are." in shown.reveals and "The sum can still reveal" in shown.reveals
+    assert lines(shown.leaves) | {
+        "Masked with": "A, B, C", "Words of all sites": "six-words", "Values cut off": "3 of 1,000",
+    } == lines(shown.leaves)  # fmt: skip
+    assert shown.hash == part.sha256 and ("sha256 of masked adapter", part.sha256) in shown.numbers
+
+
+def test_that_the_sheet_says_no_such_thing_of_an_update_in_the_open(site: Site) -> None:
+    shown = sheet(site.trained(), site.desk)
+    assert "alone" not in shown.reveals and "Masked with" not in lines(shown.leaves)
 
 
 def test_that_the_sheet_says_where_to_and_that_it_is_a_test(site: Site) -> None:

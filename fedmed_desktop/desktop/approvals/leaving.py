@@ -15,7 +15,11 @@ from .card_row import Line
 # A count below this may point to single patients: the usual floor of published tables; taken over here, so inferred.
 FEW: Final = 5
 
-_PARTS: Final = {"adapter": later("adapter"), "control": later("change of control variate")}
+_PARTS: Final = {
+    "adapter": later("adapter"),
+    "control": later("change of control variate"),
+    "masked": later("masked adapter"),
+}
 _FORMS: Final = {
     "bfloat16": later("difference, 16 bits"),
     "int8": later("difference, 8 bits"),
@@ -33,7 +37,7 @@ _NAMES: Final = {"shared loss": later("loss on shared notes")}
 def leaves(entry: Entry, spec: FederationSpec | None, address: str) -> tuple[Line, ...]:
     """The card: where to, how much, and what never goes."""
     report = entry.update.report
-    lines = [Line(tr("To"), _host(address), full=address), *_parts(entry)]
+    lines = [Line(tr("To"), _host(address), full=address), *_parts(entry), *_masked(entry)]
     if kinds := len(report.histogram):
         match spec.share.histogram if spec else "none":
             case "specialties":
@@ -69,6 +73,28 @@ def _form(plan: Plan) -> list[Line]:
     """The form of an update that does not travel as it is."""
     dtype = plan.transfer.dtype
     return [] if dtype == "float32" else [Line(tr("Form"), tr(_FORMS[dtype]))]
+
+
+def _masked(entry: Entry) -> list[Line]:
+    """Who masks together, and the words that all of these see: other words mean that the coordinator made sites up."""
+    among = entry.evidence.masked
+    if among is None:
+        return []
+    lines = [Line(tr("Masked with"), ", ".join(among.sites)), Line(tr("Words of all sites"), among.phrase)]
+    if among.clipped:
+        text = tr("{some} of {all}").format(some=f"{among.clipped:,}", all=f"{among.values:,}")
+        lines.append(Line(tr("Values cut off"), text))
+    return lines
+
+
+def alone(entry: Entry) -> str:
+    """A sentence about what nobody can see; "" where updates are not masked."""
+    if entry.evidence.masked is None:
+        return ""
+    return tr(
+        "The coordinator cannot see this update alone: only the sum of the masked adapters of these sites can be "
+        "opened. All numbers leave as they are."
+    )
 
 
 def part_name(name: str) -> str:

@@ -20,7 +20,7 @@ from ..work.progress import duration
 from ..work.scored import INDENT, Key, headline_name, is_f1, part_name, parts, value
 from .card_row import Line, Word
 from .drift import NO_REFERENCE, NOT_MEASURED, differs, semantic, unmeasured
-from .leaving import few, leaves, numbers, rounding, stays
+from .leaving import alone, few, leaves, numbers, rounding, stays
 from .leaving import part_name as name_of_part
 
 # An update so many times as large as the site's last one must be acknowledged by itself; inferred.
@@ -31,6 +31,9 @@ DIGITS: Final = 2
 ENOUGH_NOTES: Final = 30
 MAY_REVEAL: Final = later(
     "Not measured in this version. An adapter can reveal something about the notes that it was trained on."
+)
+SUM_MAY_REVEAL: Final = later(
+    "The sum can still reveal something about the notes; how much is not measured in this version."
 )
 SCORES_REVEAL: Final = later("Counts and a loss over all these notes together. No adapter leaves.")
 
@@ -79,7 +82,8 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
     scored = report.kind == "evaluate"
     notes = report.notes if scored else entry.evidence.validation_notes
     address = desk.session.address if desk.session else tr("the coordinator")
-    reveals = protection(entry.plan, report, entry.evidence) or tr(SCORES_REVEAL if scored else MAY_REVEAL)
+    unmeasured_risk = SCORES_REVEAL if scored else SUM_MAY_REVEAL if entry.evidence.masked else MAY_REVEAL
+    reveals = protection(entry.plan, report, entry.evidence) or tr(unmeasured_risk)
     return Sheet(
         sha256=entry.sha256,
         title=title(entry),
@@ -93,7 +97,7 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
         differs=differs(entry, desk.spec),
         unmeasured=unmeasured(entry, desk.spec),
         details=_details(entry, desk, last),
-        reveals=together(reveals, few(report)),
+        reveals=together(together(alone(entry), reveals), few(report)),
         numbers=numbers(entry, desk.spec),
         findings=tuple(_findings(report, entry.evidence, last)),
     )

@@ -18,6 +18,7 @@ UNDER: Final = {
     "leaves": "privacy",
     "security": "privacy",
     "epsilon": "privacy",
+    "secure-aggregation": "privacy",
     "policy": "privacy",
     "operations": "hosting",
     "carried": "hosting",
