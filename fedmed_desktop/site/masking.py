@@ -21,7 +21,7 @@ from .. import events
 from ..errors import UserFacingError
 from ..federation import Given, LocalResult, Part, Plan
 from ..federation.part import SitePart
-from ..federation.secure_aggregation import Layout, Masker, Session, blob_of, encoded
+from ..federation.secure_aggregation import LEAST_SITES, Layout, Masker, Session, blob_of, encoded
 from ..federation.work import MaskedAmong
 from ..files import make_folder
 from ..identity import PrivateKey, phrase_of
@@ -142,8 +142,15 @@ class Masking:
         await asyncio.to_thread(self._store.save, masker.secrets)
 
     def _founders(self, told: dict[str, str]) -> dict[str, str]:
-        """Identities of the sites that began together, as they were told first."""
+        """Identities of the sites that began together, as they were told first.
+
+        Raises UserFacingError where they are too few or this site is not among them.
+        """
         if (known := self._outbox.recall(_FOUNDERS)) is None:
+            if len(told) < LEAST_SITES:
+                raise UserFacingError("secure.too_few_sites", sites=len(told), least=LEAST_SITES)
+            if self._key is None or told.get(self._part.site) != self._key.public:
+                raise UserFacingError("secure.not_my_keys")
             known = json.dumps(told, sort_keys=True)
             self._outbox.remember(_FOUNDERS, known)
         found: dict[str, str] = json.loads(known)
@@ -178,6 +185,8 @@ class Masking:
         if masker is None or masker.secrets.session.round != plan.round:
             secrets = await asyncio.to_thread(self._store.load, plan.round)
             masker = Masker(secrets) if secrets else None
+        if masker and masker.secrets.session.layout != self._layout(plan).sha256:
+            raise UserFacingError("secure.out_of_order")
         return masker if masker and masker.members else None
 
     def _mask(self, masker: Masker, plan: Plan, given: Given, result: LocalResult) -> LocalResult:

@@ -92,11 +92,15 @@ class Run:
     def exchange(self) -> None:
         """Keys and shares: afterwards all members can mask."""
         self.keys = {site.name: site.masker.keys for site in self.at("keys", self.sites)}
-        boxes = {site.name: site.masker.shared(self.keys, {}, site.random) for site in self.at("shares", self.keys)}
+        known = self.known()
+        boxes = {site.name: site.masker.shared(self.keys, known, site.random) for site in self.at("shares", self.keys)}
         self.members = tuple(sorted(boxes))
         for name in self.members:
             site = self.sites[name]
             site.masker.received({one: each[name] for one, each in boxes.items() if one != name})
+
+    def known(self) -> dict[str, str]:
+        return {name: site.key.public for name, site in self.sites.items()}
 
     def opened(self) -> Opening:
         """All five steps."""

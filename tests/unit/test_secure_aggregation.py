@@ -135,7 +135,8 @@ def test_that_masks_are_bound_to_their_session(other: str) -> None:
     assert same < 0.01
     with told_as("not signed by b for this round"):
         keys = {**again.keys, "b": run.keys["b"]}
-        Masker.shared(Site("c", 2, session).masker, {**keys, "c": Site("c", 2, session).masker.keys}, {}, drawing(9))
+        mine = Site("c", 2, session).masker
+        mine.shared({**keys, "c": mine.keys}, run.known(), drawing(9))
 
 
 def test_that_an_upload_that_comes_after_its_site_was_counted_as_lost_stays_masked() -> None:
@@ -210,11 +211,11 @@ def test_that_a_restarted_site_answers_as_before() -> None:
     run = Run(sites(3))
     run.exchange()
     site = run.sites["a"]
-    first, boxes = site.upload(3), site.masker.shared(run.keys, {}, site.random)
+    first, boxes = site.upload(3), site.masker.shared(run.keys, run.known(), site.random)
     agreement = site.masker.agree(site.key, ("a", "b", "c"))
     site.restart()
     assert np.array_equal(site.upload(3), first)
-    assert site.masker.shared(run.keys, {}, site.random) == boxes
+    assert site.masker.shared(run.keys, run.known(), site.random) == boxes
     assert site.masker.agree(site.key, ("a", "b", "c")) == agreement
 
 
@@ -317,7 +318,8 @@ def test_that_the_same_site_is_not_counted_twice() -> None:
     twin.key = one.key
     twin.masker = Masker.begin("b", one.key, SESSION, HOW, drawing(3))
     with told_as("Two sites are said to have the same key"):
-        one.masker.shared({site.name: site.masker.keys for site in (one, twin, other)}, {}, drawing(1))
+        all_keys = {site.name: site.masker.keys for site in (one, twin, other)}
+        one.masker.shared(all_keys, {name: keys.identity for name, keys in all_keys.items()}, drawing(1))
 
 
 def test_that_other_sites_or_boxes_than_before_are_refused() -> None:
@@ -326,7 +328,7 @@ def test_that_other_sites_or_boxes_than_before_are_refused() -> None:
     site = run.sites["a"]
     fewer = {name: keys for name, keys in run.keys.items() if name != "d"}
     with told_as("names other sites than it did before"):
-        site.masker.shared(fewer, {}, drawing(1))
+        site.masker.shared(fewer, run.known(), drawing(1))
     with told_as("names other sites than it did before"):
         site.masker.received({"b": run.sites["b"].masker.secrets.boxes["a"]})
 
@@ -334,7 +336,7 @@ def test_that_other_sites_or_boxes_than_before_are_refused() -> None:
 def test_that_a_changed_or_misdirected_box_is_found_out() -> None:
     run = Run(sites(3))
     run.keys = {name: site.masker.keys for name, site in run.sites.items()}
-    boxes = {name: site.masker.shared(run.keys, {}, site.random) for name, site in run.sites.items()}
+    boxes = {name: site.masker.shared(run.keys, run.known(), site.random) for name, site in run.sites.items()}
     changed = boxes["b"]["a"][:-2] + ("00" if boxes["b"]["a"][-2:] != "00" else "01")
     for wrong in (changed, boxes["b"]["c"]):
         with told_as("What b has sealed for this site cannot be opened"):

@@ -113,8 +113,7 @@ class Masker:
     def shared(self, peers: Mapping[str, Keys], known: Mapping[str, str], random: Random) -> dict[str, SealedShares]:
         """A box for each other site, with shares of this one's secrets.
 
-        `known`: identities of the sites that this one has masked with in the first round; empty before. None may be
-        new, none may have changed.
+        `known`: identities of the sites that began together. None may be new, none may have changed.
         """
         mine = self.secrets
         if mine.peers:
@@ -144,7 +143,7 @@ class Masker:
         for name, keys in sorted(peers.items()):
             if keys.site != name or not keys.are_of(self.secrets.session):
                 raise UserFacingError("secure.unsigned_keys", site=name)
-            if known and known.get(name) != keys.identity:
+            if known.get(name) != keys.identity:
                 raise UserFacingError("secure.other_sites", site=name)
             for theirs in (keys.sealing, keys.masking):
                 if not is_usable(theirs):
