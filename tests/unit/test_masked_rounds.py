@@ -195,13 +195,13 @@ def test_that_an_update_of_a_site_that_does_not_mask_is_refused(tmp_path: Path) 
 class AnyMaskedFederation(RuleBasedStateMachine):
     """Four sites that come, go, keep their updates and say things in any order; the coordinator restarts."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.run = masked(Path(self.folder.name), "ABCD", rounds=2)
+    folder: tempfile.TemporaryDirectory[str] | None = None
+    run: MaskedFederation
 
     def teardown(self) -> None:
         """Whatever happened: where all come back, the sums are opened and are right."""
+        if self.folder is None:
+            return
         for site in self.run.sites.values():
             site.there = site.willing = True
         self.run.settle()
@@ -210,6 +210,8 @@ class AnyMaskedFederation(RuleBasedStateMachine):
 
     @initialize()
     def joins(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.run = masked(Path(self.folder.name), "ABCD", rounds=2)
         self.run.join()
 
     @rule(name=st.sampled_from("ABCD"))
