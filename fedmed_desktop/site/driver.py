@@ -274,8 +274,7 @@ class Driver:
 
     async def _fetch(self, action: do.Fetch) -> Given:
         if isinstance(action.then, do.Train):
-            self.masking.check(action.then.plan)
-            await self.note(plan_received(action.then.plan))
+            await self.note(plan_received(self.masking.checked(action.then.plan)))
             await rebuild_start(action.then.plan, self.blobs, self.downloads, self._warn)
         for sha256 in action.blobs:
             await self.downloads.fetch(sha256, action.round)
@@ -295,8 +294,7 @@ class Driver:
             ledger = await asyncio.to_thread(open_spending, self._folder, plan, self.outbox.entries())
             budget = budget_of(ledger, plan, spec, self.part.gate.policy)
             result = await self.computing.carry_out(plan, replace(given, budget=budget), self.control)
-            if plan.masking:
-                result = await self.masking.masked(plan, given, result)
+            result = await self.masking.masked(plan, given, result)
         except UserFacingError as error:
             await self.note(training_ended(plan, error))
             raise

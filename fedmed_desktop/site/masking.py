@@ -161,18 +161,21 @@ class Masking:
         assert spec is not None and plan.masking is not None
         return Layout.of(plan.start, spec.base.modules, plan.shared, plan.rank, plan.masking)
 
-    def check(self, plan: Plan) -> None:
-        """Raises UserFacingError where this site cannot mask, before any work on a plan that asks for it."""
+    def checked(self, plan: Plan) -> Plan:
+        """The plan; raises UserFacingError where it asks for a mask that this site cannot make."""
         if plan.masking and not self._link.answers:
             raise UserFacingError("secure.not_carried", round=plan.round)
+        return plan
 
     # -- the update --------------------------------------------------------------------------------------------------
 
     async def masked(self, plan: Plan, given: Given, result: LocalResult) -> LocalResult:
         """The result with one masked part in place of the adapter. Waits for the others' shares; days, if need be.
 
-        Raises UserFacingError where this site cannot mask in the round.
+        As it is where the plan asks for no mask. Raises UserFacingError where this site cannot mask in the round.
         """
+        if plan.masking is None:
+            return result
         while (masker := await self._ready(plan)) is None:
             self._news.clear()
             await self._news.wait()
