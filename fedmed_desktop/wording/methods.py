@@ -37,6 +37,8 @@ SENTENCES: Final = {
     'works with SGD. Write form = "gradient", or training.optimizer = "sgd".',
     "methods.scaffold_travels_whole": "{path}: scaffold's control variates and the coordinator's must move by the very "
     "same numbers, so its updates travel in float32 alone. Take out [transfer], or choose another method.",
+    "methods.server_step_needs_start": "{path}: a server_step other than 1 goes on from where the round started, but a "
+    'stack starts afresh in each round. Write combine = "factors" or "product", or server_step = 1.',
     "methods.shared_notes_lack_labels": '{path}: with measured_by = "sites" each site measures its model on shared '
     "notes, which hold texts and entities, and none of the tasks is learned from these. Write measured_by = "
     '"coordinator" and start it with --score-with, choose another method, or add the task "entities".',

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Literal
 
 from ..update import Report
-from .method import Method, normalised
+from .method import ServerStep, normalised
 
 
-class FedMedLora(Method):
+class FedMedLora(ServerStep):
     name: Literal["fed_medlora"] = "fed_medlora"
 
     @property

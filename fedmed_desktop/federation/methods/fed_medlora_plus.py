@@ -17,12 +17,12 @@ from pydantic import Field
 
 from ...bounds import PositiveFloat
 from ..update import Report
-from .method import Method, Setting, normalised
+from .method import ServerStep, Setting, normalised
 
 PRESETS: Final[dict[str, tuple[float, float]]] = {"released": (0.0, 1.0), "described": (1.0, 1.0)}
 
 
-class FedMedLoraPlus(Method):
+class FedMedLoraPlus(ServerStep):
     """Settings. `a` and `tau`, where given, replace those of the preset.
 
     measured_by "sites": each site measures its own model on the specification's `shared_notes` and reports the loss.

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .method import WeighedByNotes
+from .method import ServerStep, WeighedByNotes
 
 
-class FedAvg(WeighedByNotes):
+class FedAvg(ServerStep, WeighedByNotes):
     """Averages A and B separately, weighted by training notes. Inexact: each round records the residual."""
 
     name: Literal["fedavg"] = "fedavg"

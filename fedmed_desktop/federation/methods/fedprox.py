@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from ...bounds import PositiveFloat
 from ..plan import Proximal
-from .method import Opening, WeighedByNotes
+from .method import Opening, ServerStep, WeighedByNotes
 
 
-class FedProx(WeighedByNotes):
+class FedProx(ServerStep, WeighedByNotes):
     name: Literal["fedprox"] = "fedprox"
     mu: PositiveFloat = 0.01
     on: Literal["factors", "product"] = "factors"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from ...arrays import np
 from ...lora.algebra import Cut
@@ -166,6 +166,29 @@ class WeighedByNotes(Method):
 
     def own_weight(self, report: Report, largest: int) -> float:
         return report.notes / largest
+
+
+class ServerStep(Method):
+    """Base of the averages that may go further than the mean of the updates, or less far (FedOpt, Reddi et al. 2021,
+    arXiv 2003.00295, algorithm 1 with SGD at the server):
+
+        x' = x + server_step (sum_i w_i y_i - x)
+
+    An average is shorter than the updates that it is made of, as far as they point apart; a step above 1 makes up for
+    it.
+    """
+
+    server_step: float = Field(1.0, gt=0, le=4)
+
+    def misfit(self, setting: Setting) -> str | None:
+        if self.server_step != 1 and setting.combine == "stack":
+            return "methods.server_step_needs_start"
+        return super().misfit(setting)
+
+    def start_weights(self, reports: Mapping[str, Report]) -> Mapping[str, float]:
+        if self.server_step == 1:
+            return {}
+        return {site: (1 - self.server_step) * weight for site, weight in self.weigh(reports).items()}
 
 
 def drawn(opening: Opening) -> list[str]:
