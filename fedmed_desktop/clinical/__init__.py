@@ -8,7 +8,7 @@ from .examples import Example, examples
 from .histogram import histogram
 from .modifiers import MODIFIERS, RelationRule, read_relations_map
 from .notes import Entity, Note, Relation, Span
-from .prompts import AnswerForm, build_answer, build_prompt
+from .prompts import AnswerForm, build_answer, build_prompt, mention_starts
 from .reader import SiteNotes, Unread, read_notes, read_notes_folder
 from .reading import Reading, ReadingSettings
 from .scoring import score
@@ -35,6 +35,7 @@ __all__ = [
     "build_prompt",
     "examples",
     "histogram",
+    "mention_starts",
     "merged",
     "parse_answer",
     "read_notes",

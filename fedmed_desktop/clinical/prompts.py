@@ -29,6 +29,7 @@ AnswerForm = Literal["html", "json"]
 _TASKS: Final[dict[AnswerForm, str]] = {"html": "markup", "json": "json"}
 # Everything that str.splitlines splits at: the input is one line of the prompt.
 _LINE_BREAK: Final = re.compile("[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
+_MENTION: Final = re.compile(r'<span\b|\{"entity"')
 _OWN_MARKUP: Final = re.compile(r"<(?=\s*/?\s*span)", re.IGNORECASE)
 
 
@@ -57,6 +58,11 @@ def build_answer(note: Note, types: Collection[str], form: AnswerForm) -> str:
     if form == "json":
         return json.dumps([{"entity": e.type, "text": text[e.start : e.end]} for e in entities], ensure_ascii=False)
     return _marked_up(text, entities)
+
+
+def mention_starts(answer: str) -> list[int]:
+    """Places in a right answer of any form, of entities or relations, where the mark of a mention begins."""
+    return [match.start() for match in _MENTION.finditer(answer)]
 
 
 def _marked_up(text: str, entities: list[Entity]) -> str:

@@ -6,17 +6,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..clinical import Note
+from ..clinical import Note, mention_starts
 from ..clinical.tasks import Asked, Task
 from .chat import Prompting, chat_frame
-from .plain_text import text_tokens
+from .plain_text import text_offsets, text_tokens
 
 _SORTED_BATCHES: Final = 32
 """Batches whose rows are sorted by length together: enough to leave 3 % padding, few enough for a random order."""
@@ -27,13 +27,15 @@ class Example:
     """One prompt about a piece of a note, and its answer, as tokens; the answer ends with the end of text or turn.
 
     The first token of an answer without a prompt is no label: nothing stands before it that could tell it. `options`
-    are answers to choose from, without that end, of what is read; what is taught has its answer.
+    are answers to choose from, without that end, of what is read; what is taught has its answer. `begins`: the tokens
+    of the answer with which the mark of a mention begins.
     """
 
     asked: Asked
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
     options: tuple[tuple[int, ...], ...] = ()
+    begins: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.prompt) + max(len(self.answer), *map(len, self.options), 0)
@@ -196,7 +198,17 @@ class Encoder:
         if reading:
             options = tuple(tuple(self._tokens(option)) for option in asked.options)
             return Example(asked, self.prompt(asked.prompt), (), options)
-        return Example(asked, self.prompt(asked.prompt), (*self._tokens(asked.answer), self._end))
+        tokens, begins = self._answer(asked.answer)
+        return Example(asked, self.prompt(asked.prompt), (*tokens, self._end), begins=begins)
+
+    def _answer(self, answer: str) -> tuple[list[int], tuple[int, ...]]:
+        """Tokens, and which of them begin the mark of a mention; such a token may hold the blank before it too."""
+        starts = mention_starts(answer)
+        try:
+            tokens, places = text_offsets(self._tokenizer, answer)
+        except ValueError:  # such a tokenizer is refused where these tokens are to weigh more
+            return self._tokens(answer), ()
+        return tokens, tuple(next(i for i, (_, end) in enumerate(places) if end > start) for start in starts)
 
     def _tokens(self, text: str) -> list[int]:
         return text_tokens(self._tokenizer, text)
@@ -239,18 +251,19 @@ class Batch:
     """Padded on the right. `predicts` (rows, length) marks positions whose next token is a label; `labels` are those.
 
     There is no attention mask: in a causal model no real token looks at the padding behind it. `lengths` are those of
-    the rows without it.
+    the rows without it. `weights` of the labels (None: all 1).
     """
 
     tokens: Tensor
     predicts: Tensor
     labels: Tensor
     lengths: tuple[int, ...]
+    weights: Tensor | None = None
 
     @classmethod
-    def of(cls, tokens: Tensor, predicts: Tensor, lengths: Iterable[int]) -> Batch:
+    def of(cls, tokens: Tensor, predicts: Tensor, lengths: Iterable[int], weights: Tensor | None = None) -> Batch:
         """A batch with its labels."""
-        return cls(tokens, predicts, tokens.roll(-1, 1)[predicts], tuple(lengths))
+        return cls(tokens, predicts, tokens.roll(-1, 1)[predicts], tuple(lengths), weights)
 
     @property
     def count(self) -> int:
@@ -261,12 +274,19 @@ class Batch:
         """The batch on the device; copies to a GPU go on beside what is computed there."""
         if self.tokens.device.type == device.type or device.type != "cuda":
             return self
-        placed = [one.pin_memory().to(device, non_blocking=True) for one in (self.tokens, self.predicts, self.labels)]
-        return Batch(placed[0], placed[1], placed[2], self.lengths)
+        there = partial(_placed, device)
+        weights = None if self.weights is None else there(self.weights)
+        return Batch(there(self.tokens), there(self.predicts), there(self.labels), self.lengths, weights)
 
 
-def collate(examples: Sequence[Example], loss_on: Literal["answer", "all"], device: torch.device) -> Batch:
-    """Examples as one batch."""
+def _placed(device: torch.device, tensor: Tensor) -> Tensor:
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def collate(
+    examples: Sequence[Example], loss_on: Literal["answer", "all"], device: torch.device, mention_weight: float = 1.0
+) -> Batch:
+    """Examples as one batch; `mention_weight` is that of the labels with which a mention's mark begins."""
     length = max(map(len, examples))
     tokens = np.zeros((len(examples), length), np.int64)
     predicts = np.zeros((len(examples), length), bool)
@@ -274,7 +294,13 @@ def collate(examples: Sequence[Example], loss_on: Literal["answer", "all"], devi
         tokens[row, : len(example)] = example.prompt + example.answer
         first = len(example) - 1 - example.labels(loss_on)
         predicts[row, first : len(example) - 1] = True
-    return Batch.of(torch.from_numpy(tokens), torch.from_numpy(predicts), map(len, examples)).on(device)
+    weights = None
+    if mention_weight != 1:
+        by_place = np.ones(predicts.shape, np.float32)
+        for row, example in enumerate(examples):
+            by_place[row, [len(example.prompt) + token - 1 for token in example.begins]] = mention_weight
+        weights = torch.from_numpy(by_place[predicts])
+    return Batch.of(torch.from_numpy(tokens), torch.from_numpy(predicts), map(len, examples), weights).on(device)
 
 
 def by_length(examples: Sequence[Sized], max_padded: int, max_rows: int) -> list[list[int]]:

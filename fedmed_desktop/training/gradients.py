@@ -110,6 +110,7 @@ def order(work: Work, shares: Sequence[Sequence[int]], penalised: bool) -> tuple
     tensors: dict[str, Tensor] = {}
     for number, batch in enumerate(work.batches):
         tensors |= {f"tokens {number}": batch.tokens, f"predicts {number}": batch.predicts}
+        tensors |= {} if batch.weights is None else {f"weights {number}": batch.weights}
     lengths = [batch.lengths for batch in work.batches]
     return {**values, "lengths": lengths, "shares": shares}, tensors
 
@@ -117,7 +118,8 @@ def order(work: Work, shares: Sequence[Sequence[int]], penalised: bool) -> tuple
 def share_of(rank: int, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Work:
     """One process's part of such an order."""
     batches = [
-        Batch.of(tensors[f"tokens {i}"], tensors[f"predicts {i}"], values["lengths"][i]) for i in values["shares"][rank]
+        Batch.of(tensors[f"tokens {i}"], tensors[f"predicts {i}"], values["lengths"][i], tensors.get(f"weights {i}"))
+        for i in values["shares"][rank]
     ]
     return Work(batches, values["labels"], values["tokens"], values["scale"])
 

@@ -23,39 +23,47 @@ took 1.0 times as long in one part, 1.5 times in parts of 4 MiB and 3.1 times in
 
 
 def label_losses(base: BaseModel, batch: Batch) -> Tensor:
-    """Cross-entropy (nats) summed over the labels of a batch."""
+    """Cross-entropy (nats) summed over the labels of a batch, each times its weight."""
     with base.device.autocast():
         if not base.head_apart:
             logits = base.selected_logits(batch.predicts, input_ids=batch.tokens, use_cache=False)
-            return functional.cross_entropy(logits, batch.labels, reduction="sum")
+            return _summed(logits, batch.labels, batch.weights)
         hidden = base.selected_hidden(batch.predicts, input_ids=batch.tokens, use_cache=False)
         head = base.model.get_output_embeddings()
         rows = max(1, PART_BYTES // (4 * head.weight.shape[0]))
         if len(hidden) <= rows:
-            return functional.cross_entropy(head(hidden).float(), batch.labels, reduction="sum")
-        loss: Tensor = _LossOfParts.apply(hidden, head, batch.labels, rows)  # type: ignore[no-untyped-call]
+            return _summed(head(hidden).float(), batch.labels, batch.weights)
+        loss: Tensor = _LossOfParts.apply(hidden, head, batch.labels, batch.weights, rows)  # type: ignore[no-untyped-call]
         return loss
 
 
+def _summed(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+    if weights is None:
+        return functional.cross_entropy(logits, labels, reduction="sum")
+    return (functional.cross_entropy(logits, labels, reduction="none") * weights).sum()
+
+
 class _LossOfParts(torch.autograd.Function):
-    """Summed cross-entropy of head(hidden) against labels: hidden (n, width), labels (n); `rows` of them at a time."""
+    """Summed cross-entropy of head(hidden) against labels: hidden (n, width), labels and weights (n); `rows` at a
+    time."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: nn.Module, labels: Tensor, rows: int) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, head: nn.Module, labels: Tensor, weights: Tensor | None, rows: int) -> Tensor:
         wanted = ctx.needs_input_grad[0]
         total = torch.zeros((), device=hidden.device)
         gradient = torch.empty_like(hidden) if wanted else None
         for start in range(0, len(labels), rows):
-            part = hidden[start : start + rows].detach().requires_grad_(wanted)
+            these = slice(start, start + rows)
+            part = hidden[these].detach().requires_grad_(wanted)
             with torch.set_grad_enabled(wanted):
-                loss = functional.cross_entropy(head(part).float(), labels[start : start + rows], reduction="sum")
+                loss = _summed(head(part).float(), labels[these], None if weights is None else weights[these])
             total += loss.detach()
             if gradient is not None:
-                (gradient[start : start + rows],) = torch.autograd.grad(loss, part)
+                (gradient[these],) = torch.autograd.grad(loss, part)
         ctx.save_for_backward(gradient)
         return total
 
     @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, None, None, None]:
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, None, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return (None if gradient is None else outer * gradient), None, None, None
+        return (None if gradient is None else outer * gradient), None, None, None, None

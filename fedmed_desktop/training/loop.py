@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..clinical import mention_starts
 from ..errors import UserFacingError
 from ..federation.accounting import Budget
 from ..federation.plan import Plan
@@ -86,6 +87,8 @@ class Training:
             raise ValueError("the plan asks for privacy, and no budget is given")
         self._base, self._examples, self._settings, self._plan = base, examples.items, plan.training, plan
         self._checkpoint = checkpoint
+        if plan.training.mention_weight != 1:
+            _check_marks(examples.items)
         self._schedule = Schedule([len(e) for e in examples.items], plan.training.batch_size, plan.seed)
         base.lora.freeze(plan.freeze)
         self._trained = base.lora.trained()
@@ -255,7 +258,8 @@ class Training:
 
     def _work(self, examples: list[Example]) -> Work:
         at = torch.device("cpu")
-        batches = [collate(rows, self._settings.loss_on, at) for rows in self._micro_batches(examples)]
+        loss_on, weight = self._settings.loss_on, self._settings.mention_weight
+        batches = [collate(rows, loss_on, at, weight) for rows in self._micro_batches(examples)]
         labels, tokens = sum(len(batch.labels) for batch in batches), sum(batch.count for batch in batches)
         return Work(batches, labels, tokens, self.progress.loss_scale)
 
@@ -299,6 +303,12 @@ class Training:
         device = parameter.device
         moments: dict[str, Any] = {moment: tensors[f"{moment}/{name}"].to(device) for moment in _MOMENTS}
         return {"step": torch.tensor(float(self.progress.step), device=device), **moments}
+
+
+def _check_marks(examples: Sequence[Example]) -> None:
+    marked = [example for example in examples if mention_starts(example.asked.answer)]
+    if marked and not any(example.begins for example in marked):
+        raise UserFacingError("training.tokenizer_without_places")
 
 
 class _Watch:

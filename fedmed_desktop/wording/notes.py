@@ -92,6 +92,9 @@ SENTENCES: Final = {
     "notes, and it is not encrypted. Start torchrun with --nnodes 1.",
     "training.tasks_not_scored": "No validation note has labels for {tasks}, so what is learned of that here is never "
     "scored. Add such notes to the validation notes.",
+    "training.tokenizer_without_places": "The base model's tokenizer does not say which characters a token stands "
+    "for, so that the beginnings of mentions cannot count more than other tokens. Take out training.mention_weight, or "
+    "choose a base model with a tokenizer.json.",
     "training.vocabulary": "The tokenizer in {path} does not belong to the model beside it: it has a token with the "
     "number {number} ({token}), and the model knows {rows}. Download the model again.",
 }
