@@ -11,6 +11,7 @@ from ..errors import UserFacingError
 from ..federation import FederationSpec
 from ..federation.actions import Combine
 from ..federation.combine import Combination, Sources
+from ..federation.methods.method import ServerStep
 from ..federation.secure_aggregation import Layout, Numbers, Opening, decoded, numbers_of, total
 from ..lora.module import ModuleSource
 from .blobs import BlobStore
@@ -19,14 +20,17 @@ from .blobs import BlobStore
 def combine_masked(
     due: Combine, spec: FederationSpec, opening: Opening, blobs: BlobStore, start: ModuleSource
 ) -> Combination:
-    """The common adapter plus the average change of the sites in the sum. Holds the sum and one update at a time.
+    """The common adapter plus the server's step along the average change of the sites in the sum.
 
-    Nothing is known of what averaging misses, but where one factor is shared it misses nothing.
+    Holds the sum and one update at a time. Nothing is known of what averaging misses, but where one factor is shared
+    it misses nothing.
     """
     plan = next(iter(due.plans.values()))
     layout = Layout.of(due.start, spec.base.modules, plan.shared, plan.rank, opening.masking)
     parts = [due.updates[site].parts["masked"].sha256 for site in opening.survivors]
-    adapter = decoded(layout, start, total(opening, _numbers(layout, parts, blobs), layout.length))
+    found = total(opening, _numbers(layout, parts, blobs), layout.length)
+    step = spec.method.server_step if isinstance(spec.method, ServerStep) else 1.0
+    adapter = decoded(layout, start, found, step)
     combination = Combination(adapter, 0.0 if len(plan.shared) == 1 else None)
     with threadpool_limits(limits=1):  # the last bits must not depend on the number of threads
         return spec.method.finish(due, Sources(start, {}), combination)

@@ -69,10 +69,12 @@ def in_the_open(run: MaskedFederation, blobs: BlobStore) -> list[dict[str, np.nd
     return found
 
 
-@pytest.mark.parametrize("name", LINEAR)
-def test_that_a_method_gives_the_same_adapters_as_in_the_open(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "method", [*({"name": name} for name in LINEAR), {"name": "fedavg", "server_step": 1.5}], ids=str
+)
+def test_that_a_method_gives_the_same_adapters_as_in_the_open(tmp_path: Path, method: dict[str, object]) -> None:
     """The sites train once; in the open the coordinator combines the very same updates."""
-    run, blobs = masked(tmp_path, method={"name": name}), BlobStore(tmp_path / "blobs")
+    run, blobs = masked(tmp_path, method=method), BlobStore(tmp_path / "blobs")
     run.join()
     results = []
     for _ in range(2):
@@ -82,7 +84,7 @@ def test_that_a_method_gives_the_same_adapters_as_in_the_open(tmp_path: Path, na
     for found, expected in zip(results, in_the_open(run, blobs), strict=True):
         for module, values in found.items():
             np.testing.assert_allclose(values, expected[module], atol=1e-5)
-    halves = name in ("ffa", "rolora", "fedsa")
+    halves = method["name"] in ("ffa", "rolora", "fedsa")
     assert [record.residual for record in run.rounds.state.history] == ([0.0] * 2 if halves else [None] * 2)
 
 

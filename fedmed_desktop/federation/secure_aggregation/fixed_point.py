@@ -116,13 +116,13 @@ def encoded(layout: Layout, start: ModuleSource, after: ModuleSource, weight: fl
     return Encoded(numbers, clipped)
 
 
-def decoded(layout: Layout, start: ModuleSource, total: Numbers) -> Adapter:
-    """The start plus the average change, from the sum of all numbers, of which no mask is left.
+def decoded(layout: Layout, start: ModuleSource, total: Numbers, server_step: float = 1.0) -> Adapter:
+    """The start plus the average change, so many times, from the sum of all numbers, of which no mask is left.
 
     The start itself where all weights were 0: then nobody had learned from anything.
     """
     weights = int(total[-1])
-    step = layout.masking.clip / weights if weights else 0.0
+    step = server_step * layout.masking.clip / weights if weights else 0.0
     moved: dict[str, dict[Factor, NDArray[np.float32]]] = {}
     for name, factor, place, shape in layout.places():
         change = total[place].view(np.int32).astype(np.float64).reshape(shape)
