@@ -88,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--bundle-out", type=Path, metavar="FILE", help="the file to carry back to the host")
     parser.add_argument("--nf4", action="store_true", help="hold the base model in 4 bits (bitsandbytes)")
+    parser.add_argument(
+        "--shard-base",
+        action="store_true",
+        help="under torchrun: split the base model over the GPUs, as is done anyway where one of them cannot hold it",
+    )
     add_logs(parser)
     return parser
 
@@ -111,6 +116,8 @@ def _checked(options: argparse.Namespace) -> _Given:
 
     if (options.bundle_in is None) != (options.bundle_out is None):
         raise UserFacingError("bundle.both")
+    if options.shard_base and place_of() is None:
+        raise UserFacingError("training.shard_alone")
     where = destination(options)
     if options.approve_rule is not None and not options.approve_rule.strip():
         raise UserFacingError("site.rule_reason")
@@ -137,7 +144,8 @@ async def _take_part(options: argparse.Namespace, given: _Given, processes: Proc
     emit = logged(face.emit)
     jobs = Jobs()
     threads = processes.threads if processes else None
-    base = LoadedBase(model, "nf4" if options.nf4 else None, threads, processes=processes)
+    shard = True if options.shard_base else None
+    base = LoadedBase(model, "nf4" if options.nf4 else None, threads, processes=processes, shard=shard)
     stopped = stop_event()
     try:
         agent = SiteAgent(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 
 from ..errors import UserFacingError
 from ..lora.base_model import weight_files
@@ -20,7 +21,8 @@ from .chat import end_of_turn
 from .device import Device, default_threads
 from .library import ONLY_FILES, UNREADABLE, check_state, tokenizer_of, unreadable
 from .memory import TrainingMemory
-from .processes import Processes
+from .processes import Lost, Processes
+from .sharding import pass_along, shard
 
 
 @dataclass
@@ -28,7 +30,8 @@ class BaseModel:
     """A frozen causal language model and its tokenizer. Used by one thread at a time.
 
     `threads` is what torch computes with on the CPU; `use_threads` sets it in the calling thread. `processes`: those
-    that train on the same base together with this one.
+    that train on the same base together with this one. `sharded`: each of them has a part of it, and all must pass
+    through its layers at once; `together` while each does so by itself, as they do in training.
     """
 
     folder: Path
@@ -37,6 +40,8 @@ class BaseModel:
     model: Any
     tokenizer: Any
     processes: Processes | None = None
+    sharded: bool = False
+    together: bool = field(default=False, init=False)
     lora: LoraSlot = field(init=False)
     head_apart: bool = field(init=False)
     keeps_columns: bool = field(init=False)
@@ -46,37 +51,34 @@ class BaseModel:
         self.lora = LoraSlot(self.model)
         self.memory = TrainingMemory(self.model, self.device.name)
         self.head_apart = _head_gives_logits(self.model, self.device)
+        if self.sharded:  # where memory runs out inside a layer, the others cannot be called back
+            self.memory.recompute()
         self.keeps_columns = "logits_to_keep" in inspect.signature(self.model.forward).parameters
 
     @classmethod
-    def load(cls, folder: Path, device: Device, threads: int | None = None) -> BaseModel:
+    def load(cls, folder: Path, device: Device, threads: int | None = None, over: Processes | None = None) -> BaseModel:
         """Loads a model folder: safetensors only, no code from the folder, no network.
 
-        Raises UserFacingError if it is not a model folder, its architecture is unknown, its tokenizer does not belong
-        to it, or memory is too small.
+        `over`: splits it over these processes, all of which must call this. Raises UserFacingError if it is not a
+        model folder, its architecture is unknown, its tokenizer does not belong to it, or memory is too small.
         """
         weight_files(folder)
         threads = threads or default_threads()
         torch.set_num_threads(threads)
-        try:
-            tokenizer = tokenizer_of(folder)
-            model, loaded = transformers.AutoModelForCausalLM.from_pretrained(
-                folder, output_loading_info=True, **_load_options(device)
-            )
-        except torch.OutOfMemoryError:
-            raise UserFacingError("training.out_of_memory", device=device.name) from None
-        except UNREADABLE as error:
-            raise unreadable(folder, error) from error
-        if missing := sorted(loaded["missing_keys"]):  # the library would use random numbers there
-            reason = f"it lacks the weights {missing[0]}" + (" and others" if len(missing) > 1 else "")
-            raise UserFacingError("training.model_unreadable", path=str(folder), reason=reason)
-        check_state(folder, model)
-        check_tokens(folder, tokenizer, model)
+        if over is None:
+            model, tokenizer = _read(folder, device)
+        else:
+            mesh = init_device_mesh(device.name, (over.place.count,))
+            with over.in_turn():  # the memory of the machine has to hold it once
+                model, tokenizer = _read(folder, device)
+                shard(model, mesh)
         if device.quantization == "none":
             model.to(device.torch)
         model.eval().requires_grad_(False)
         _keep_as_loaded(model, device)
-        return cls(folder, device, threads, model, tokenizer)
+        if over is not None:
+            pass_along(model, device.torch)
+        return cls(folder, device, threads, model, tokenizer, over, sharded=over is not None)
 
     def use_threads(self) -> None:
         torch.set_num_threads(self.threads)
@@ -110,7 +112,7 @@ class BaseModel:
 
     def selected_hidden(self, selected: Tensor, **inputs: Any) -> Tensor:
         """The decoder's outputs (n, width) at the n positions where `selected` (rows, length) is true."""
-        hidden: Tensor = self.model.base_model(**inputs).last_hidden_state
+        hidden: Tensor = self._passed(self.model.base_model, inputs).last_hidden_state
         return hidden[selected]
 
     def selected_logits(self, selected: Tensor, **inputs: Any) -> Tensor:
@@ -123,10 +125,48 @@ class BaseModel:
             logits: Tensor = self.model.get_output_embeddings()(self.selected_hidden(selected, **inputs))
         elif self.keeps_columns:
             columns = selected.any(0).nonzero()[:, 0]
-            logits = self.model(**inputs, logits_to_keep=columns).logits[selected[:, columns]]
+            logits = self._passed(self.model, {**inputs, "logits_to_keep": columns}).logits[selected[:, columns]]
         else:
-            logits = self.model(**inputs).logits[selected]
+            logits = self._passed(self.model, inputs).logits[selected]
         return logits.float()
+
+    def _passed(self, model: Any, inputs: dict[str, Any]) -> Any:
+        """One pass through the layers; where they are split, all processes are told to take part.
+
+        Raises UserFacingError where memory is too small for it and there is no going on with less: the others are
+        inside their own passes.
+        """
+        if not self.sharded or self.processes is None:
+            return model(**inputs)
+        if self.processes.place.leads and not self.together:
+            self.processes.tell("pass")
+        try:
+            return model(**inputs)
+        except torch.OutOfMemoryError:
+            self.processes.lost = True
+            raise UserFacingError("training.out_of_memory", device=self.device.name) from None
+        except RuntimeError as error:
+            self.processes.lost = True
+            raise Lost(str(error)) from error
+
+
+def _read(folder: Path, device: Device) -> tuple[Any, Any]:
+    """The model, on the CPU unless it is quantised, and its tokenizer. Raises UserFacingError like BaseModel.load."""
+    try:
+        tokenizer = tokenizer_of(folder)
+        model, loaded = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, output_loading_info=True, **_load_options(device)
+        )
+    except torch.OutOfMemoryError:
+        raise UserFacingError("training.out_of_memory", device=device.name) from None
+    except UNREADABLE as error:
+        raise unreadable(folder, error) from error
+    if missing := sorted(loaded["missing_keys"]):  # the library would use random numbers there
+        reason = f"it lacks the weights {missing[0]}" + (" and others" if len(missing) > 1 else "")
+        raise UserFacingError("training.model_unreadable", path=str(folder), reason=reason)
+    check_state(folder, model)
+    check_tokens(folder, tokenizer, model)
+    return model, tokenizer
 
 
 def _load_options(device: Device) -> dict[str, Any]:

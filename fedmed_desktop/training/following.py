@@ -18,6 +18,7 @@ from .gradients import Trained, accumulate_together, lend_factors, share_of
 from .loading import LoadedBase
 from .objectives import Penalties
 from .processes import Processes
+from .sharding import pass_along
 
 _TERMS = TypeAdapter(tuple[Orthogonal, ...])
 
@@ -29,7 +30,10 @@ def follow(processes: Processes, base: LoadedBase) -> None:
         order, values, tensors = processes.hear()
         match order:
             case "load":
-                base.get().use_threads()
+                base.follow(values["shard"]).use_threads()
+            case "pass":
+                whole = base.get()
+                pass_along(whole.model, whole.device.torch)
             case "begin":
                 follower.begin(values, tensors)
             case "step":

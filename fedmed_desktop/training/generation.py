@@ -92,7 +92,8 @@ def answer_limit(base: BaseModel, text_tokens: int, prompt_tokens: int, max_new_
 def folded_if_small(base: BaseModel) -> AbstractContextManager[None]:
     """The adapter folded into the base where that changes the last bits alone (float32 on the CPU) and a copy of the
     base is small; else nothing."""
-    if base.device.name != "cpu" or base.device.quantization != "none" or base.bytes >= total_memory() // 8:
+    exact = base.device.name == "cpu" and base.device.dtype == torch.float32 and base.device.quantization == "none"
+    if not exact or base.sharded or base.bytes >= total_memory() // 8:
         return nullcontext()
     return base.lora.folded()
 

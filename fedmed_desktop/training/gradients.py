@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..errors import UserFacingError
 from ..federation.work import Stopped
 from .base import BaseModel
 from .batches import Batch
@@ -27,12 +28,16 @@ Trained = Mapping[str, nn.Parameter]
 
 @dataclass(frozen=True)
 class Work:
-    """Micro-batches, with what the loss of the step that they are of is divided by and multiplied with."""
+    """Micro-batches, with what the loss of the step that they are of is divided by and multiplied with.
+
+    `idle`: passes without a micro-batch of its own that this process takes part in, where the base is split.
+    """
 
     batches: Sequence[Batch]
     labels: int
     tokens: int
     scale: float
+    idle: int = 0
 
 
 class _Ended(IntEnum):
@@ -61,6 +66,10 @@ def accumulate(base: BaseModel, work: Work, penalties: Penalties, look: Callable
             loss = loss + penalty / work.tokens
         (loss * work.scale).backward()  # type: ignore[no-untyped-call]
         loss_sum += task.detach()
+    for _ in range(work.idle):
+        token = torch.zeros((1, 2), dtype=torch.long, device=base.device.torch)
+        nothing = Batch.of(token, token == torch.tensor([0, 1], device=token.device), [2])
+        (0 * label_losses(base, nothing)).backward()  # type: ignore[no-untyped-call]
     return float(loss_sum)
 
 
@@ -78,16 +87,21 @@ def accumulate_together(
     process is told to stop, Lost where another one is gone.
     """
     ended, loss, gradients = _Ended.BROKEN, 0.0, None
+    base.together = True
     try:
         loss = accumulate(base, work, penalties, look)
         gradients = _flat(trained)
         ended = _Ended.DONE
     except torch.OutOfMemoryError:
+        if base.sharded:  # the others are inside their passes, and hear nothing
+            processes.lost = True
+            raise UserFacingError("training.out_of_memory", device=base.device.name) from None
         ended = _Ended.FULL
     except Stopped:
         ended = _Ended.STOPPED
     finally:  # also where something else went wrong here: the others wait for this
-        found = processes.said(ended, loss)
+        base.together = False
+        found = [] if processes.lost else processes.said(ended, loss)
     worst = max(state for state, _ in found)
     if ended == _Ended.STOPPED:
         raise Stopped
@@ -104,9 +118,12 @@ def accumulate_together(
     return sum(one for _, one in found)
 
 
-def order(work: Work, shares: Sequence[Sequence[int]], penalised: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def order(
+    work: Work, shares: Sequence[Sequence[int]], penalised: bool, sharded: bool = False
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The values and tensors that tell all processes a step, of which each takes its share."""
-    values = {"labels": work.labels, "tokens": work.tokens, "scale": work.scale, "penalised": penalised}
+    values = {"labels": work.labels, "tokens": work.tokens, "scale": work.scale}
+    values |= {"penalised": penalised, "sharded": sharded}
     tensors: dict[str, Tensor] = {}
     for number, batch in enumerate(work.batches):
         tensors |= {f"tokens {number}": batch.tokens, f"predicts {number}": batch.predicts}
@@ -121,7 +138,8 @@ def share_of(rank: int, values: Mapping[str, Any], tensors: Mapping[str, Tensor]
         Batch.of(tensors[f"tokens {i}"], tensors[f"predicts {i}"], values["lengths"][i], tensors.get(f"weights {i}"))
         for i in values["shares"][rank]
     ]
-    return Work(batches, values["labels"], values["tokens"], values["scale"])
+    idle = max(map(len, values["shares"])) - len(batches) if values["sharded"] else 0
+    return Work(batches, values["labels"], values["tokens"], values["scale"], idle)
 
 
 def shared_out(sizes: Sequence[int], processes: int) -> list[list[int]]:

@@ -29,7 +29,10 @@ class Leader:
         """Gradients of a whole step, on this process's parameters; else like accumulate_together."""
         processes, base = self._processes, self._base
         shares = shared_out([batch.tokens.numel() for batch in work.batches], processes.place.count)
-        values, tensors = order(work, shares, penalties.watches)
+        values, tensors = order(work, shares, penalties.watches, base.sharded)
+        if base.sharded:  # once begun, a step is done by all or by none
+            look()
+            look = lambda: None  # noqa: E731
         processes.tell("step", {**values, "recomputes": base.memory.recomputes}, tensors)
         lend_factors(processes, trained)
         own = share_of(processes.place.rank, values, tensors)

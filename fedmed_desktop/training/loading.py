@@ -9,6 +9,7 @@ from ..errors import UserFacingError
 from ..lora.base_model import FileState, file_state
 from .base import BaseModel
 from .device import Quantization, choose_device
+from .needs import is_too_large
 from .processes import Processes
 
 
@@ -16,7 +17,8 @@ class LoadedBase:
     """A base model that is loaded when it is first asked for, then shared by all sites of the process.
 
     `state`: the state that the files must be in when loaded, taken before the model's fingerprint. `processes`: those
-    that train on it together; the first one's asking for it has all of them load it.
+    that train on it together; the first one's asking for it has all of them load it. `shard`: split over them; None:
+    where one GPU cannot hold it.
     """
 
     def __init__(
@@ -26,25 +28,40 @@ class LoadedBase:
         threads: int | None = None,
         state: FileState | None = None,
         processes: Processes | None = None,
+        shard: bool | None = None,
     ) -> None:
         self.folder = folder
         self._quantization: Quantization | None = quantization
         self._threads = threads
         self._state = state
         self._processes = processes
+        self._shard = shard
         self._base: BaseModel | None = None
 
     def get(self) -> BaseModel:
         """The model. Raises UserFacingError if it cannot be loaded or has changed. On the working thread."""
         if self._base is None:
             if self._processes and self._processes.place.leads:
-                self._processes.tell("load")
-            base = BaseModel.load(self.folder, choose_device(self._quantization), self._threads)
-            if self._state is not None and file_state(self.folder) != self._state:
-                raise UserFacingError("model.changed", path=str(self.folder))
-            base.processes = self._processes
-            self._base = base
+                if self._shard is None:
+                    self._shard = is_too_large(self.folder, self._quantization)
+                self._processes.tell("load", {"shard": self._shard})
+            self._base = self._loaded()
         return self._base
+
+    def follow(self, shard: bool) -> BaseModel:
+        """The model in a process that follows, as the first one loads it."""
+        self._shard = shard
+        return self.get()
+
+    def _loaded(self) -> BaseModel:
+        if self._shard and self._quantization == "nf4":
+            raise UserFacingError("training.shard_nf4")
+        over = self._processes if self._shard else None
+        base = BaseModel.load(self.folder, choose_device(self._quantization), self._threads, over)
+        if self._state is not None and file_state(self.folder) != self._state:
+            raise UserFacingError("model.changed", path=str(self.folder))
+        base.processes = self._processes
+        return base
 
     def use_threads(self, threads: int) -> None:
         """Sets the number of threads for the next job, also if the model is already loaded."""

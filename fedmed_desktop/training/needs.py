@@ -22,7 +22,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ..errors import UserFacingError
 from ..lora.base_model import leaves_experts
-from .device import Device, Quantization, choose_device
+from .device import Device, Quantization, choose_device, gpu_memory
 from .label_loss import PART_BYTES
 from .library import UNREADABLE
 from .loop import CPU_MICRO_TOKENS
@@ -36,6 +36,8 @@ _FACTOR_BYTES: Final = 16
 # Logits of a label in float32, their log-softmax, and its gradient.
 _LOGITS: Final = 3 * 4
 _GAPS: Final = 1.1
+# A training as small as makes sense, where nothing is known of a federation yet (inferred).
+_TOKENS, _RANK = 512, 16
 _BESIDE: Final = {"cpu": 10**9, "cuda": 6 * 10**8}
 
 
@@ -102,6 +104,15 @@ def counted(
         return None if leaves_experts(folder) else takes(folder, device, batch, tokens, rank)
     except (UserFacingError, *UNREADABLE):  # whatever a model's own layers raise
         return None
+
+
+def is_too_large(folder: Path, quantization: Quantization | None) -> bool:
+    """True where a GPU is there and, counted, cannot hold the base while it learns a single note."""
+    card = gpu_memory()
+    if card is None or quantization == "nf4":
+        return False
+    taken = counted(folder, 1, _TOKENS, _RANK)
+    return taken is not None and taken[1] > card[1]
 
 
 def takes(folder: Path, device: Device, batch: int, tokens: int, rank: int) -> tuple[int, int]:

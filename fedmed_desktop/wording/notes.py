@@ -90,6 +90,11 @@ SENTENCES: Final = {
     "said before is above. Start torchrun again with the same --data-dir: the training goes on from its checkpoint.",
     "training.several_machines": "The processes of a site must be on one machine: what passes between them is of its "
     "notes, and it is not encrypted. Start torchrun with --nnodes 1.",
+    "training.shard_alone": "--shard-base splits the base model over the processes of one site, and this one is alone. "
+    "Start it under torchrun, with --nproc-per-node and the number of GPUs.",
+    "training.shard_nf4": "A base model in 4 bits cannot be split over several GPUs. Leave out --nf4 or --shard-base.",
+    "training.shard_unknown": "This base model has no layers that could be split over several GPUs. Hold it in 4 bits "
+    "(--nf4), or take a smaller one.",
     "training.tasks_not_scored": "No validation note has labels for {tasks}, so what is learned of that here is never "
     "scored. Add such notes to the validation notes.",
     "training.tokenizer_without_places": "The base model's tokenizer does not say which characters a token stands "
