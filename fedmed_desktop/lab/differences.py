@@ -13,7 +13,6 @@ tests/unit/test_lab_compare.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -104,26 +103,25 @@ def bootstrap(pairs: Numbers) -> tuple[tuple[float, float], tuple[float, float] 
 
     `pairs`, shape (pairs, 2): value and baseline. The relative interval is None where a resample's baseline is 0.
     """
-    return _ends(pairs, lambda own, base, axis: (own - base).mean(axis)) or (0.0, 0.0), _ends(
-        pairs, lambda own, base, axis: (own - base).mean(axis) / base.mean(axis)
-    )
-
-
-def _ends(pairs: Numbers, statistic: Callable[[Numbers, Numbers, int], Numbers]) -> tuple[float, float] | None:
-    """None where the statistic of a resample is no number."""
     with np.errstate(divide="ignore", invalid="ignore"):
         found = stats.bootstrap(
             (pairs[:, 0], pairs[:, 1]),
-            statistic,
+            _changes,
             paired=True,
             n_resamples=RESAMPLES,
             confidence_level=LEVEL,
             method="percentile",
             rng=np.random.Generator(np.random.PCG64(0)),
         )
-    if not np.isfinite(found.bootstrap_distribution).all():
-        return None
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    absolute, relative = zip(*found.confidence_interval, strict=True)
+    is_finite = np.isfinite(found.bootstrap_distribution[1]).all()
+    return (float(absolute[0]), float(absolute[1])), (float(relative[0]), float(relative[1])) if is_finite else None
+
+
+def _changes(own: Numbers, base: Numbers, axis: int) -> Numbers:
+    """Mean difference, and that relative to the mean of `base`, of the same resamples; shape (2, resamples)."""
+    change = (own - base).mean(axis)
+    return np.stack([change, change / base.mean(axis)])
 
 
 def _best_baseline(label: str, final: Rows, measure: Measure) -> str | None:
