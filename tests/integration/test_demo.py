@@ -29,7 +29,7 @@ from fedmed_desktop.storage import BlobStore, Entry, Outbox
 from tests.parts.told import told_as
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
-    from fedmed_desktop.demo.federation import demo_sites, demo_spec
+    from fedmed_desktop.demo.federation import DemoSite, demo_sites, demo_spec
     from fedmed_desktop.demo.run import DemoResult, run_demo
     from fedmed_desktop.training.preparation import LoadedBase
 
@@ -144,10 +144,15 @@ def test_that_sites_train_on_the_tasks_that_they_have_labels_of_and_each_is_scor
     assert report["rounds"][0]["sites"]["West"]["scores_after"]["relations"]["by_type"].keys() == {"dosage"}
 
 
+@pytest.fixture(scope="module")
+def bundled(_late_imports: None) -> list[DemoSite]:
+    """The sites with the notes that come with the program, which are thousands."""
+    return demo_sites(DemoOptions())
+
+
 @pytest.mark.parametrize("method", sorted(METHODS))
-def test_that_every_method_that_can_be_chosen_has_a_demonstration(method: str) -> None:
-    options = DemoOptions(method=method)
-    spec, _ = demo_spec(options, demo_sites(options))
+def test_that_every_method_that_can_be_chosen_has_a_demonstration(method: str, bundled: list[DemoSite]) -> None:
+    spec, _ = demo_spec(DemoOptions(method=method), bundled)
     assert spec.method.name == method
     assert (len(spec.shared_notes) == SHARED_NOTES) == (spec.method.scored_by == "sites")
 

@@ -11,12 +11,16 @@ from tests.parts.sources import PACKAGE, source
 
 DESKTOP = PACKAGE / "desktop"
 ROOMS = sorted(path.parent for path in DESKTOP.glob("*/__init__.py"))
+QT = ("PySide6", "pyqtgraph", "shiboken6")
 # Without Qt and no views: what reads and writes files, and what drives the work on the network thread.
 NO_VIEWS = frozenset({"frame/settings.py", "work/log.py", "work/network.py", "work/sessions.py"})
 
 
 def imports_qt(path: Path) -> bool:
-    return any(module.partition(".")[0] in ("PySide6", "pyqtgraph", "shiboken6") for _, module in source(path).imports)
+    """Parsed only where the name of such a library stands in it: every test of windows asks this of every file."""
+    if not any(name in source(path).text for name in QT):
+        return False
+    return any(module.partition(".")[0] in QT for _, module in source(path).imports)
 
 
 def is_view(path: Path) -> bool:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar, cast
 
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QRect, QSize
 from PySide6.QtGui import QColor, QPainter, QPixmap
@@ -21,6 +22,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QWidget
 from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.rounds.status import status
 from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.wording import tr
 from tests.parts.scene import NOW
 
 Page = Literal["rounds", "join", "monitor", "approvals", "trial", "notes"]
@@ -79,6 +81,18 @@ class Stage:
         return found
 
 
+_Value = TypeVar("_Value")
+_made: dict[tuple[object, ...], object] = {}
+
+
+def once(make: Callable[[], _Value], *about: object) -> _Value:
+    """What scenes show and nothing changes, made once in each language; `about` tells it from all others."""
+    key = (tr("Method"), *about)
+    if key not in _made:
+        _made[key] = make()
+    return cast(_Value, _made[key])
+
+
 def settle(window: QWidget) -> None:
     """Processes events until nothing moves any more: grabbed at once, texts that wrap are still squashed."""
     last: list[tuple[int, QRect]] = []
@@ -99,7 +113,7 @@ def settle(window: QWidget) -> None:
 @contextmanager
 def shown(scene: Scene, folder: Path, size: tuple[int, int]) -> Iterator[Stage]:
     """Shows a scene; afterwards nothing of it is left."""
-    desk = scene.desk(folder)
+    desk = deepcopy(once(lambda: scene.desk(folder), scene.desk, folder))
     window = Window(folder, clock=lambda: NOW)
     window.menu.mark_appearance("system")
     window.resize(QSize(*size))

@@ -19,7 +19,7 @@ from fedmed_desktop.resources import resource
 from fedmed_desktop.scores import TaskName
 from fedmed_desktop.training.token_count import token_counter
 from tests.parts.scene import phase
-from tests.ui.scenes import Scene, settle
+from tests.ui.scenes import Scene, once, settle
 from tests.ui.scenes_of_rounds import nobody, told
 
 Act = Callable[[Window, Desk], QDialog | None]
@@ -78,10 +78,11 @@ def _own(window: Window, desk: Desk) -> QDialog | None:
     page.report.stop()
     page._desk = desk
     wish = page._own()
-    assert wish is not None
+    assert wish is not None and wish.spec is not None
     page._seen = wish
     here = Wish(str(resource("demo_notes") / "Lakeview"), model=str(resource("demo_model")), spec=wish.spec)
-    _looked(page, wish, look_through(here, Progress(), token_counter))
+    found = once(lambda: look_through(here, Progress(), token_counter), "own notes", wish.spec.model_dump_json())
+    _looked(page, wish, found)
     return None
 
 

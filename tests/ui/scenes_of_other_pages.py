@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from PySide6.QtWidgets import QDialog
 
 from fedmed_desktop.clinical import Reading, Span, examples
+from fedmed_desktop.desktop.experiment.comparison import Experiment
 from fedmed_desktop.desktop.experiment.files import open_experiment
 from fedmed_desktop.desktop.frame.dialogs import AboutDialog, FaultDialog, Question
 from fedmed_desktop.desktop.frame.questions import about_closing
@@ -33,7 +34,7 @@ from fedmed_desktop.wording import sentence
 from fedmed_desktop.wording.findings import kept_line
 from tests.parts.results import write_experiment
 from tests.parts.scene import ADDRESS, Lakeview, course, evaluated, phase, several_tasks, standing, steps
-from tests.ui.scenes import Scene, settle
+from tests.ui.scenes import Scene, once, settle
 from tests.ui.scenes_of_rounds import nobody, told, training
 from tests.ui.scenes_of_tasks import of_other_tasks
 
@@ -150,13 +151,17 @@ def _log(window: Window, desk: Desk) -> QDialog | None:
     return None
 
 
+def _written_and_read(**more: object) -> Experiment:
+    with TemporaryDirectory() as folder:
+        return open_experiment(write_experiment(Path(folder), **more))  # type: ignore[arg-type]
+
+
 def _experiment(*, chosen: int | None = None, **more: object) -> Act:
     """What was opened, and perhaps a method that was chosen in it."""
 
     def act(window: Window, desk: Desk) -> QDialog | None:
         del desk
-        with TemporaryDirectory() as folder:
-            found = open_experiment(write_experiment(Path(folder), **more))  # type: ignore[arg-type]
+        found = once(lambda: _written_and_read(**more), "experiment", repr(more))
         window.experiment.show_experiment(found)
         window.experiment.opened.emit()
         if chosen is not None:
