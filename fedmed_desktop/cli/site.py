@@ -89,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bundle-out", type=Path, metavar="FILE", help="the file to carry back to the host")
     parser.add_argument("--nf4", action="store_true", help="hold the base model in 4 bits (bitsandbytes)")
     parser.add_argument(
+        "--float32",
+        action="store_true",
+        help="compute in float32 on a processor that would hold a large base model in bfloat16",
+    )
+    parser.add_argument(
         "--shard-base",
         action="store_true",
         help="under torchrun: split the base model over the GPUs, as is done anyway where one of them cannot hold it",
@@ -144,8 +149,8 @@ async def _take_part(options: argparse.Namespace, given: _Given, processes: Proc
     emit = logged(face.emit)
     jobs = Jobs()
     threads = processes.threads if processes else None
-    shard = True if options.shard_base else None
-    base = LoadedBase(model, "nf4" if options.nf4 else None, threads, processes=processes, shard=shard)
+    how = {"shard": True if options.shard_base else None, "float32": options.float32}
+    base = LoadedBase(model, "nf4" if options.nf4 else None, threads, processes=processes, **how)
     stopped = stop_event()
     try:
         agent = SiteAgent(

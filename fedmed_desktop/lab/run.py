@@ -15,7 +15,7 @@ import psutil
 
 from ..clinical import Unread
 from ..errors import UserFacingError
-from ..lora.base_model import fingerprint
+from ..lora.base_model import fingerprint, weight_count
 from ..storage.results import (
     CellResult,
     Failure,
@@ -142,7 +142,7 @@ def _head(options: LabOptions, base: BaseFacts) -> ResultsHead:
         labels={choice.label: _sha256(choice.model_dump(mode="json")) for choice in experiment.methods}
         | _encoder_labels(experiment),
         threads=experiment.threads,
-        machine=machine(),
+        machine=machine(weight_count(experiment.model_folder)),
         versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES},
     )
 
@@ -157,13 +157,13 @@ def _encoder_labels(experiment: Experiment) -> dict[str, str]:
     return {ENCODER_LABELS[way]: own for way in settings.kinds}
 
 
-def machine() -> dict[str, str]:
-    """Facts that the numbers' speed and last bits depend on; nothing that names this computer."""
+def machine(weights: int = 0) -> dict[str, str]:
+    """Facts that speed and last bits of the numbers depend on, none that names this computer. `weights`: the base's."""
     from ..training.device import choose_device
 
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "cores": str(psutil.cpu_count(logical=False) or psutil.cpu_count() or 0),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
-        "device": choose_device(None).reason,
+        "device": choose_device(None, weights=weights).reason,
     }

@@ -30,7 +30,7 @@ def follow(processes: Processes, base: LoadedBase) -> None:
         order, values, tensors = processes.hear()
         match order:
             case "load":
-                base.follow(values["shard"]).use_threads()
+                base.follow(values["shard"], values["float32"]).use_threads()
             case "pass":
                 whole = base.get()
                 pass_along(whole.model, whole.device.torch)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import UserFacingError
-from ..lora.base_model import FileState, file_state
+from ..lora.base_model import FileState, file_state, weight_count
 from .base import BaseModel
 from .device import Quantization, choose_device
 from .needs import is_too_large
@@ -18,7 +18,7 @@ class LoadedBase:
 
     `state`: the state that the files must be in when loaded, taken before the model's fingerprint. `processes`: those
     that train on it together; the first one's asking for it has all of them load it. `shard`: split over them; None:
-    where one GPU cannot hold it.
+    where one GPU cannot hold it. `float32`: on the CPU in any case, see device.ENOUGH_FOR_BFLOAT16.
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class LoadedBase:
         state: FileState | None = None,
         processes: Processes | None = None,
         shard: bool | None = None,
+        float32: bool = False,
     ) -> None:
         self.folder = folder
         self._quantization: Quantization | None = quantization
@@ -36,6 +37,7 @@ class LoadedBase:
         self._state = state
         self._processes = processes
         self._shard = shard
+        self._float32 = float32
         self._base: BaseModel | None = None
 
     def get(self) -> BaseModel:
@@ -44,20 +46,21 @@ class LoadedBase:
             if self._processes and self._processes.place.leads:
                 if self._shard is None:
                     self._shard = is_too_large(self.folder, self._quantization)
-                self._processes.tell("load", {"shard": self._shard})
+                self._processes.tell("load", {"shard": self._shard, "float32": self._float32})
             self._base = self._loaded()
         return self._base
 
-    def follow(self, shard: bool) -> BaseModel:
+    def follow(self, shard: bool, float32: bool) -> BaseModel:
         """The model in a process that follows, as the first one loads it."""
-        self._shard = shard
+        self._shard, self._float32 = shard, float32
         return self.get()
 
     def _loaded(self) -> BaseModel:
         if self._shard and self._quantization == "nf4":
             raise UserFacingError("training.shard_nf4")
         over = self._processes if self._shard else None
-        base = BaseModel.load(self.folder, choose_device(self._quantization), self._threads, over)
+        device = choose_device(self._quantization, weights=0 if self._float32 else weight_count(self.folder))
+        base = BaseModel.load(self.folder, device, self._threads, over)
         if self._state is not None and file_state(self.folder) != self._state:
             raise UserFacingError("model.changed", path=str(self.folder))
         base.processes = self._processes

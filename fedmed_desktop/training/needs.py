@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ..errors import UserFacingError
-from ..lora.base_model import leaves_experts
+from ..lora.base_model import leaves_experts, weight_count
 from .device import Device, Quantization, choose_device, gpu_memory
 from .label_loss import PART_BYTES
 from .library import UNREADABLE
@@ -99,8 +99,9 @@ def counted(
 
     Raises UserFacingError if NF4 is wanted and its library missing.
     """
-    device = choose_device(quantization)
+    choose_device(quantization)
     try:
+        device = choose_device(quantization, weights=weight_count(folder))
         return None if leaves_experts(folder) else takes(folder, device, batch, tokens, rank)
     except (UserFacingError, *UNREADABLE):  # whatever a model's own layers raise
         return None
