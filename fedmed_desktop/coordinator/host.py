@@ -176,6 +176,10 @@ class Host:
                 for site in sorted(self.sessions):
                     if rest := self.rest(site):
                         self._tell(site, rest)
+        if fault := self.masking.waits(self.sessions.keys()):
+            self.held_up.by("masking", fault)
+        else:
+            self.held_up.no_more("masking")
         self._set_alarm()
         if step.changed:
             self.bulletin.changed()

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Final
 
 from ..errors import UserFacingError
@@ -82,6 +82,18 @@ class Masking:
     def _identities(self, state: RoundsState) -> dict[str, str]:
         members = {one: self._admission.member(one) for one in state.founders}
         return {one: member.key for one, member in members.items() if member and member.key}
+
+    def waits(self, connected: Collection[str]) -> UserFacingError | None:
+        """The reason why a closed round cannot be combined now, as long as too few sites are there to open its sum."""
+        state, masking = self._state(), self._spec.secure_aggregation.masking
+        exchange = state.masking
+        if exchange is None or masking is None or not exchange.survivors or state.due:
+            return None
+        there = len({*exchange.reveals, *exchange.members} & {*exchange.reveals, *connected})
+        least = exchange.threshold(masking)
+        if there >= least:
+            return None
+        return UserFacingError("secure.waits_for_sites", round=state.round, sites=there, least=least, retryable=True)
 
     async def heard(self, site: str, key: str, message: Message) -> bool:
         """Takes a site's message, if it is one of these. `key`: its identity, which it has proved on this connection.

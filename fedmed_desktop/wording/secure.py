@@ -54,6 +54,8 @@ SENTENCES: Final = {
     "Take part with fewer notes, or ask the host to found one with a larger secure_aggregation.largest_weight.",
     "secure.unsigned_keys": "The keys that the coordinator tells of {site} are not signed by {site} for this round. "
     "Nothing was sent in it. Ask whoever hosts the federation.",
+    "secure.waits_for_sites": "Round {round} is closed, and only the sites can open the sum of its updates: {sites} of "
+    "them are connected or have answered, and {least} are needed. It goes on by itself once they are back.",
     "secure.wrong_shares": "The sum cannot be opened yet: some of the shares that sites have sent for {site} are "
     "wrong. It is tried again with those of the sites that have not answered.",
 }

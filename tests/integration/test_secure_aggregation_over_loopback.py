@@ -125,6 +125,27 @@ async def test_that_a_site_lost_after_its_upload_does_not_lose_the_round(tmp_pat
     assert furthest(found, await plain.run(jobs)) < 1e-5
 
 
+async def test_that_a_sum_that_too_few_can_open_waits_and_says_so_until_they_are_back(
+    tmp_path: Path, jobs: Jobs
+) -> None:
+    seen: list[events.Event] = []
+    spec, last = spec_of(), Later()
+    async with coordinator(tmp_path / "c", spec, seen) as (host, port):
+        last_site = agent(tmp_path, "C", port, jobs, seen, approver=last)
+        lost = [agent(tmp_path, name, port, jobs, seen) for name in "AB"]
+        async with running(last_site):
+            async with running(*lost):
+                await until(lambda: host.rounds.state.updates.keys() == {"A", "B"} and last.asked.is_set())
+            last.may.set()
+            await until(lambda: host.held_up.code == "secure.waits_for_sites")
+            assert "C" in host.rounds.state.updates and not host.rounds.state.history
+            async with running(agent(tmp_path, "B", port, jobs, seen)):
+                await until(lambda: len(host.rounds.state.history) == 1)
+            assert host.held_up.code is None
+    told = [event.reason for event in all_of(seen, events.FederationPaused)]
+    assert told.count("secure.waits_for_sites") >= 1 and all_of(seen, events.FederationResumed)
+
+
 async def test_that_everybody_may_be_restarted_before_the_sum_is_opened(tmp_path: Path, jobs: Jobs) -> None:
     seen: list[events.Event] = []
     spec, last = spec_of(), Later()
