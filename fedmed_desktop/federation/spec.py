@@ -276,8 +276,8 @@ class FederationSpec(Frozen):
         )
         travels = transfer_misfit(self.transfer, name, self.combine)
         private = privacy_misfit(self.training.privacy, self.method, self.share.histogram)
-        kept = travels or private or masked
-        if code := self.method.misfit(setting) or misfit(self.screening, name) or kept:
+        rest = travels or private or masked
+        if code := self.method.misfit(setting) or misfit(self.screening, name) or rest:
             raise PydanticCustomError(code, code)
         return self
 
