@@ -16,6 +16,8 @@ from ..federation import scalars
 from ..federation.policy import InForce
 from ..site import TAKE_BACK, Verdict, operating_user
 from ..storage import Entry
+from ..wording import together
+from ..wording.probes import revealed, verdict
 from ..wording.protection import protection
 from .console import BufferedFace
 
@@ -131,6 +133,9 @@ def evidence_table(entry: Entry, destination: str) -> Table:
         if evidence.semantic_drift is not None:
             table.add_row("semantic drift", _measured(evidence.semantic_drift))
         table.add_row("rank", str(evidence.rank))
+        table.add_row("may reveal", verdict(evidence.probes))
+        for row in revealed(entry):
+            table.add_row(f"  {row.name}", together(f"{row.word}.", row.sentence, row.numbers))
     return table
 
 

@@ -26,8 +26,15 @@ most_epsilon = 3.0                 # of privacy in one federation; none without 
 scalars = ["notes", "supervised_tokens", "steps", "update_norm", "loss_before", "loss_after"]
 approvers = ["a.lind", "r.okafor"] # names of accounts on this computer
 four_eyes = true                   # two different people
+worst_light = "amber"              # that the probes of what an update may reveal may find: green or amber
 default = "ask"                    # where no rule holds: allow (no more than the program asks for), ask or deny
 # locked = ["most_rank"]           # only for this computer's file, where no other file may then set these
+
+[probes]                           # limits can only be lowered; see the guide, What an adapter may reveal
+red_membership = 0.65
+share = 0.1                        # of a round's training time, for all probes together
+memory_mib = 512                   # of what they compute at once
+canaries = false                   # plant invented records among the notes, to see how well they are learned
 
 [[hours]]                          # in which anything of an update may leave
 days = ["mon", "tue", "wed", "thu", "fri"]
@@ -91,6 +98,12 @@ def _of_file(layer: Layer, policy: InForce) -> Iterator[tuple[str, str]]:
         yield f"Only these people may approve: {', '.join(found.approvers) or 'nobody'}.", layer.path
     if found.four_eyes:
         yield "Two different people must approve.", layer.path
+    if found.worst_light is not None:
+        yield f"What its probes find may be {found.worst_light} at worst.", layer.path
+    for name, value in found.probes.model_dump(exclude_defaults=True).items():
+        holds = value == getattr(policy.probing.limits, name, getattr(policy.probing, name, None))
+        text = f"Probes: {name.replace('_', ' ')} is {value}."
+        yield text if holds else f"{text} A stricter one holds instead.", layer.path
     for number, rule in enumerate(found.rule, 1):
         yield f'Rule {number}, "{rule.name}": {_when(rule)}{_DOES[rule.action]}.', layer.path
     rest = "Otherwise" if found.rule else "For every update"

@@ -58,7 +58,7 @@ def _options(chosen: argparse.Namespace) -> DemoOptions:
 
     given = {
         name: value
-        for name in ("rounds", "sites", "seed", "method", "notes", "report", "compare", "threads")
+        for name in ("rounds", "sites", "seed", "method", "notes", "report", "compare", "overfitted", "threads")
         if (value := getattr(chosen, name)) is not None
     }
     if chosen.model:
@@ -87,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--compare", action="store_true", default=None, help="train each site alone too (takes twice as long)"
+    )
+    parser.add_argument(
+        "--overfitted",
+        action="store_true",
+        default=None,
+        help="the first site learns a few notes by heart: see what its adapter is then found to reveal",
     )
     parser.add_argument("--report", type=Path, metavar="DIR", help="where the report goes (default demo-report/)")
     face = parser.add_mutually_exclusive_group()

@@ -159,7 +159,15 @@ async def _take_part(options: argparse.Namespace, given: _Given, processes: Proc
             invitation=where.invitation,
             data_dir=options.data_dir,
             base_fingerprint=fingerprint(model),
-            make_trainer=trainer_factory(base, where.name, notes, options.notes, emit, types_file=options.types_map),
+            make_trainer=trainer_factory(
+                base,
+                where.name,
+                notes,
+                options.notes,
+                emit,
+                types_file=options.types_map,
+                probing=lambda: policy().probing,
+            ),
             approver=RuleApprover(options.approve_rule)
             if options.approve_rule
             else TerminalApprover(face, where.address, policy),
@@ -200,8 +208,13 @@ async def _unless_stopped(agent: SiteAgent, stopped: asyncio.Event) -> str | Non
 
 
 def _save_final(agent: SiteAgent, options: argparse.Namespace) -> None:
-    """Writes the federation's adapter in PEFT format, and says where."""
-    written = agent.holdings.save_final(agent.record(), options.data_dir, str(options.model))
+    """Writes the federation's adapter in PEFT format with its model card, and says where."""
+    from ..wording.model_card import write_model_card
+
+    record = agent.record()
+    written = agent.holdings.save_final(record, options.data_dir, str(options.model))
+    for folder in written.values():
+        write_model_card(folder, record, str(options.model))
     print(f"The federation has finished. Its adapter is in {written['final']} (PEFT format).", flush=True)
     if own := written.get("this-site"):
         print(f"With this site's own part, which never left it: {own}.", flush=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,27 @@ from ..coordinator.founding import found_federation, lacking
 from ..errors import UserFacingError
 from ..federation import FederationSpec
 from ..federation.names import site_name
+from ..federation.probes import Probing
 from ..federation.record import RoundsState
 from ..federation.spec import SharedNote, shared_note
 from ..lora import Adapter
 from ..lora.load import load_adapter
 from ..site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
-from ..storage import BlobStore, Decision
+from ..storage import BlobStore, Decision, Record
 from ..training.outline import adaptable_linears
 from ..training.preparation import LoadedBase, site_types_map, trainer_factory
-from .settings import DEMO_RULE, LORA, MODIFIERS, SHARED_NOTES, TASKS, TRAINING, TYPES, DemoOptions, site_folders
+from .settings import (
+    DEMO_RULE,
+    LORA,
+    MODIFIERS,
+    OVERFITTED_NOTES,
+    SHARED_NOTES,
+    TASKS,
+    TRAINING,
+    TYPES,
+    DemoOptions,
+    site_folders,
+)
 from .turns import Turns
 
 
@@ -44,7 +56,8 @@ class Finished:
     """Everything that a federation leaves behind.
 
     `at_socket`: bytes that the coordinator received and sent, beside the whole model's. `adapter` is all that the
-    federation added to the base, as one adapter; `at_site` the same with the part that a site keeps.
+    federation added to the base, as one adapter; `at_site` the same with the part that a site keeps. `record`: what the
+    first site knows.
     """
 
     spec: FederationSpec
@@ -53,6 +66,7 @@ class Finished:
     decisions: dict[str, list[Decision]]
     at_socket: dict[str, int | None]
     at_site: dict[str, Adapter]
+    record: Record
 
 
 def demo_sites(options: DemoOptions) -> list[DemoSite]:
@@ -60,7 +74,11 @@ def demo_sites(options: DemoOptions) -> list[DemoSite]:
     folders = site_folders(options)
     for folder in folders:
         site_name(folder.name)
-    return [DemoSite(folder.name, folder, read_notes_folder(folder)) for folder in folders]
+    sites = [DemoSite(folder.name, folder, read_notes_folder(folder)) for folder in folders]
+    if options.overfitted:
+        few = replace(sites[0].notes, train=sites[0].notes.train[:OVERFITTED_NOTES])
+        sites[0] = replace(sites[0], notes=few)
+    return sites
 
 
 def demo_spec(options: DemoOptions, sites: list[DemoSite]) -> tuple[FederationSpec, Adapter]:
@@ -143,7 +161,14 @@ async def run_federation(
                         address=f"ws://127.0.0.1:{server.port}",
                         data_dir=folder / "sites" / site.name,
                         base_fingerprint=spec.base.fingerprint,
-                        make_trainer=trainer_factory(base, site.name, site.notes, site.folder, emit),
+                        make_trainer=trainer_factory(
+                            base,
+                            site.name,
+                            site.notes,
+                            site.folder,
+                            emit,
+                            probing=None if number else Probing,  # somebody looks at the first site's alone
+                        ),
                         approver=operator if operator and number == 0 else RuleApprover(DEMO_RULE),
                         jobs=turns.others if number else turns.first,
                         emit=emit,
@@ -170,6 +195,7 @@ def _finished(spec: FederationSpec, host: Host, agents: list[SiteAgent], at_sock
         decisions={agent.name: agent.decisions for agent in agents},
         at_site={name: adapter for name, adapter in own.items() if adapter is not None},
         at_socket=at_socket,
+        record=agents[0].record(),
     )
 
 

@@ -16,6 +16,7 @@ from .. import __version__, events
 from ..federation.record import RoundRecord, SiteRecord
 from ..scores import Scores, pool
 from ..training.device import Device, available_cores, peak_resident_mib, total_memory
+from ..wording.model_card import write_model_card
 from .comparison import TestScores
 from .federation import Finished
 from .settings import DemoOptions
@@ -57,6 +58,7 @@ def write_report(
     """
     options.report.mkdir(parents=True, exist_ok=True)
     finished.adapter.save_peft(options.report / "adapter", str(options.model))
+    write_model_card(options.report / "adapter", finished.record, str(options.model))
     for site, adapter in finished.at_site.items():
         adapter.save_peft(options.report / f"adapter-{site}", str(options.model))
     told = _named if len(federation.pooled.tasks) > 1 else Scores.summary

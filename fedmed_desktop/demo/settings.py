@@ -29,6 +29,8 @@ TRAINING = TrainingSettings(
     max_new_tokens=192,
     checkpoint_steps=50,
 )
+# Trained on some 27 times each in every round, which a round's probes then see.
+OVERFITTED_NOTES = 24
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class DemoOptions:
     """Settings of a demonstration. `notes` has one folder per site; the first `sites` of them, by name, take part.
 
     With the bundled model it begins with an adapter that was taught on public texts, as a host's may be; with another
-    one, with an untrained adapter.
+    one, with an untrained adapter. `overfitted`: the first site, whose updates a person decides about, has so few notes
+    that it learns them by heart.
     """
 
     rounds: int = 3
@@ -47,6 +50,7 @@ class DemoOptions:
     notes: Path = field(default_factory=lambda: resource("demo_notes"))
     report: Path = Path("demo-report")
     compare: bool = False
+    overfitted: bool = False
     threads: int | None = None
 
     @property

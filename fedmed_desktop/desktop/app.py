@@ -30,6 +30,7 @@ from ..site import Approver, Jobs, SiteAgent
 from ..site.policy_file import PolicyFiles, check_policy
 from ..site.preflight import Asked, Gpu, Takes
 from ..wording import install, tr
+from ..wording.model_card import write_model_card
 from .evaluating import Evaluating
 from .interrupt import quit_on_interrupt
 from .offscreen import Recorder
@@ -82,7 +83,15 @@ class Workshop:
             address=request.address,
             data_dir=request.data_dir,
             base_fingerprint=fingerprint(model),
-            make_trainer=trainer_factory(base, request.name, notes, request.notes, emit, types_file=request.types_map),
+            make_trainer=trainer_factory(
+                base,
+                request.name,
+                notes,
+                request.notes,
+                emit,
+                types_file=request.types_map,
+                probing=lambda: policy().probing,
+            ),
             approver=approver,
             jobs=jobs,
             emit=emit,
@@ -93,7 +102,11 @@ class Workshop:
 
     def export(self, agent: SiteAgent, request: JoinRequest, adapter: str) -> Path:
         """The federation's final adapter as a PEFT folder in the site's own folder, beside it this site's own model."""
-        return agent.holdings.save_final(agent.record(), request.data_dir, str(request.model))["final"]
+        record = agent.record()
+        written = agent.holdings.save_final(record, request.data_dir, str(request.model))
+        for folder in written.values():
+            write_model_card(folder, record, str(request.model))
+        return written["final"]
 
     def weighed(self, asked: Asked) -> Asked:
         """With the GPU that training would use, and the memory that it takes of that or of the computer.

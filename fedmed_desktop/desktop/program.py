@@ -180,9 +180,9 @@ class Program(QObject):
         self.demonstration.show()
         self.demonstration.activateWindow()
 
-    @Slot(str)
-    def _start_demo_by(self, method: str) -> None:
-        self.demo_options = replace(self.demo_options, method=method)
+    @Slot(str, bool)
+    def _start_demo_by(self, method: str, overfitted: bool) -> None:
+        self.demo_options = replace(self.demo_options, method=method, overfitted=overfitted)
         self.start_demo()
 
     @Slot()

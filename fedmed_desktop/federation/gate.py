@@ -14,6 +14,7 @@ from ..scores import Scores
 from . import part_actions as do
 from .plan import Plan
 from .policy import Decision, Facts, InForce, Params, decide, refusal, stripped
+from .probes import strictest, worst
 from .spec import FederationSpec
 from .work import Entry, LocalResult
 
@@ -94,7 +95,7 @@ class Gate:
         if not self.policy.layers:
             return Decision("allow")
         assert spec is not None  # there is no update without one
-        return decide(self.policy, _facts(entry, spec, self._entries.values()))
+        return decide(self.policy, _facts(entry, spec, self._entries.values(), self.policy))
 
     def said(
         self, entry: Entry, spec: FederationSpec | None, opens: datetime | None = None
@@ -140,10 +141,12 @@ class Gate:
         return do.Record(entry.sha256, "taken_back", POLICY, reason, rule=word.rule, policy=word.source)
 
 
-def _facts(entry: Entry, spec: FederationSpec, entries: Iterable[Entry]) -> Facts:
+def _facts(entry: Entry, spec: FederationSpec, entries: Iterable[Entry], policy: InForce) -> Facts:
     report, evidence, plan = entry.update.report, entry.evidence, entry.plan
     trains, counted = plan.kind == "train", evidence.training_notes
     before, after = evidence.scores_before, evidence.scores_after
+    probes = evidence.probes
+    limits = strictest(policy.probing.limits, probes.limits) if probes else None  # of then and of now
     return Facts(
         spec.name,
         spec.environment,
@@ -156,6 +159,7 @@ def _facts(entry: Entry, spec: FederationSpec, entries: Iterable[Entry]) -> Fact
         f1_gain=after.headline - before.headline if Scores() not in (before, after) else None,
         private=plan.training.privacy is not None,
         epsilon=evidence.epsilon_spent if trains else None,
+        light=worst(probes, limits) if trains else "green",
     )
 
 

@@ -19,6 +19,7 @@ from pydantic import Field, field_validator, model_validator
 from ..bounds import Count, Number, PositiveFloat, PositiveInt, Scalar
 from .hours import Window, opening
 from .plan import Frozen
+from .probes import BADNESS, Light, ProbeKeys, Probing, probing_of
 from .update import Report
 
 Action = Literal["allow", "ask", "deny"]
@@ -34,7 +35,8 @@ class Rule(Frozen):
     """One rule. It holds where all its conditions do; without conditions, always.
 
     `most_...` and `least_...` include the number itself. `norm_ratio`: the update's norm by that of the site's update
-    before; `f1_gain`: F1 over all types on the site's validation notes, after training less before.
+    before; `f1_gain`: F1 over all types on the site's validation notes, after training less before; `light`: the worst
+    of what the probes found is this or worse.
     """
 
     name: Name
@@ -49,6 +51,7 @@ class Rule(Frozen):
     over_norm_ratio: Scalar | None = None
     least_f1_gain: Number | None = None
     under_f1_gain: Number | None = None
+    light: Literal["amber", "red"] | None = None
 
     def holds(self, facts: Facts) -> bool | None:
         """Whether it does; None where that depends on a fact that is not known."""
@@ -74,6 +77,8 @@ class Rule(Frozen):
         ):
             if over is not None or under is not None:
                 yield None if value is None else (over is None or value > over) and (under is None or value < under)
+        if self.light is not None:
+            yield None if facts.light is None else BADNESS[facts.light] >= BADNESS[self.light]
 
 
 class Policy(Frozen):
@@ -82,7 +87,8 @@ class Policy(Frozen):
     `most_epsilon`: the most of its privacy budget that the site may spend in a federation; one without differential
     privacy is ruled out. `scalars`: those of the report that may leave, by their names there. `hours`: windows in which
     anything of an update may leave. `approvers`: names of accounts. `four_eyes`: two different people must approve. The
-    first `rule` that holds decides, else `default`.
+    first `rule` that holds decides, else `default`. `worst_light`: the worst that the probes may find; `probes`: how
+    they are judged.
     """
 
     most_rank: PositiveInt | None = None
@@ -93,6 +99,8 @@ class Policy(Frozen):
     hours: tuple[Window, ...] = ()
     approvers: tuple[Name, ...] | None = None
     four_eyes: bool = False
+    worst_light: Literal["green", "amber"] | None = None
+    probes: ProbeKeys = ProbeKeys()
     rule: tuple[Rule, ...] = ()
     default: Action = "ask"
 
@@ -142,6 +150,7 @@ class Facts:
     f1_gain: float | None = None
     private: bool | None = None
     epsilon: float | None = None
+    light: Light | None = None
 
 
 @dataclass(frozen=True)
@@ -185,6 +194,11 @@ class InForce:
         """Epsilon that may be spent in a federation; None for as much as it asks for."""
         return min((found for layer in self.layers if (found := layer.policy.most_epsilon) is not None), default=None)
 
+    @property
+    def probing(self) -> Probing:
+        """How what an update may reveal is looked for here, and judged."""
+        return probing_of([layer.policy.probes for layer in self.layers])
+
     def opening(self, after: datetime) -> datetime | None:
         """From when on something may leave, `after` at the earliest; None for never."""
         return opening((layer.policy.hours for layer in self.layers), after, self.zone)
@@ -204,6 +218,8 @@ def _words(layer: Layer, facts: Facts) -> Iterator[Decision]:
     if policy.approvers is not None:
         named = {"rule": "approvers", "names": ", ".join(policy.approvers)}
         yield Decision("ask", "approvers", layer.sha256, "policy.named_people", named)
+    if policy.worst_light is not None and facts.light is None and facts.kind == "train":
+        yield Decision("ask", "worst_light", layer.sha256, "policy.not_probed", {"rule": "worst_light"})
     yield _ruled(layer, facts)
 
 
@@ -231,6 +247,9 @@ def _limits(layer: Layer, facts: Facts) -> Iterator[Decision]:
         yield _beyond(layer, "most_epsilon", "policy.not_private", most=allowed)
     if allowed is not None and facts.epsilon is not None and facts.epsilon > allowed:
         yield _beyond(layer, "most_epsilon", "policy.epsilon", most=allowed, found=facts.epsilon)
+    allowed = layer.policy.worst_light
+    if allowed is not None and facts.light is not None and BADNESS[facts.light] > BADNESS[allowed]:
+        yield _beyond(layer, "worst_light", "policy.reveals", most=allowed, found=facts.light)
 
 
 def _beyond(layer: Layer, rule: str, code: str, **params: str | float) -> Decision:

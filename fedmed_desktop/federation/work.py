@@ -15,6 +15,7 @@ from ..lora import Adapter
 from ..scores import Scores
 from .accounting import Budget, Steps
 from .plan import Frozen, Plan
+from .probes import Probes
 from .update import Update
 
 Emit = Callable[[Event], None]
@@ -72,7 +73,7 @@ class Evidence(Frozen):
 
     A value is None with nothing to compare yet. `validation_notes` are those scored; None in older records.
     `training_notes`: those trained on, and `epsilon_spent` of the privacy budget, also where the report may not say so.
-    `masked`: None where nothing is.
+    `masked`: None where nothing is. `probes`: what the update may reveal; None where no probe has looked.
     """
 
     model_drift: float | None = None
@@ -85,6 +86,7 @@ class Evidence(Frozen):
     training_notes: int | None = None
     epsilon_spent: float | None = None
     masked: MaskedAmong | None = None
+    probes: Probes | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from ..bounds import LARGEST_SCALAR
 from ..clinical import Note
 from ..clinical.answers import without_reasoning
 from ..clinical.tasks import Answer, Prediction
@@ -32,6 +33,18 @@ class Evaluation:
 
     loss: float
     scores: Scores
+
+
+def reportable(loss: float, moment: str) -> float:
+    """The loss, where a report can hold it; else UserFacingError."""
+    if not loss <= LARGEST_SCALAR:
+        raise UserFacingError("training.no_loss", moment=moment)
+    return loss
+
+
+def no_notes(split: str) -> UserFacingError:
+    """The error of a split of which nothing is left to work with."""
+    return UserFacingError("training.no_notes", split="training" if split == "train" else split)
 
 
 class Evaluator:

@@ -19,6 +19,7 @@ from ..clinical import (
 from ..errors import UserFacingError
 from ..events import Prepared
 from ..federation import FederationSpec
+from ..federation.probes import Probing
 from ..federation.work import Emit
 from .loading import LoadedBase
 from .scoring import without_entities
@@ -90,8 +91,12 @@ def trainer_factory(
     folder: Path,
     emit: Emit = lambda event: None,
     types_file: Path | None = None,
+    probing: Callable[[], Probing] | None = None,
 ) -> Callable[[FederationSpec], SiteTrainer]:
-    """Makes the site's trainer for a specification; raises UserFacingError. `types_file` replaces types.toml."""
+    """Makes the site's trainer for a specification; raises UserFacingError. `types_file` replaces types.toml.
+
+    `probing`: how it looks for what an update may reveal; without it, it does not.
+    """
 
     def make(spec: FederationSpec) -> SiteTrainer:
         types_map = None if not spec.types else site_types_map(folder, types_file)
@@ -115,6 +120,6 @@ def trainer_factory(
             )
         )
         modifiers = report.annotated_modifiers
-        return SiteTrainer.for_spec(spec, loaded, site, typed, report.annotated_types, modifiers)
+        return SiteTrainer.for_spec(spec, loaded, site, typed, report.annotated_types, modifiers, probing)
 
     return make

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from ..bounds import LARGEST_SCALAR
 from ..clinical import Note, SiteNotes, histogram
 from ..clinical.tasks import Task
 from ..errors import UserFacingError
 from ..events import Evaluated, GenerationProgress, Warned
 from ..federation.check import check_values
 from ..federation.plan import FACTORS, Plan, TrainingSettings
+from ..federation.probes import Probing
 from ..federation.sending import LOST, sent
 from ..federation.spec import FederationSpec, ShareSettings
 from ..federation.update import Part, Report, Update
@@ -28,12 +28,13 @@ from .base import BaseModel
 from .batches import Encoder, Examples
 from .chat import Prompting, checked_frame
 from .checkpoints import Checkpoint
-from .evaluation import Evaluation, Evaluator
+from .evaluation import Evaluation, Evaluator, no_notes, reportable
 from .evidence import evidence
 from .job import Job
 from .loop import Training
 from .overlooked import Overlooked, overlooked
 from .private import check_splits
+from .probes.site import SiteProbes
 from .scoring import shared_notes
 from .site_tasks import all_tasks, site_tasks
 from .starting import CONTROL, PERSONAL, SiteAdapters, for_scoring, for_training, resized, variate
@@ -56,6 +57,7 @@ class _Trained:
     blobs: dict[str, bytes]
     own: dict[str, Adapter]
     steps: int
+    seconds: float
     mean_loss: float | None
 
 
@@ -81,6 +83,7 @@ class SiteTrainer:
         shared: Sequence[Note] = (),
         shared_tasks: Sequence[Task] = (),
         prompting: Prompting = "plain",
+        probing: Callable[[], Probing] | None = None,
     ) -> None:
         self._base, self._site, self._notes = base, site, notes
         self.tasks = tuple(tasks)
@@ -93,6 +96,7 @@ class SiteTrainer:
         self._shared_evaluator = Evaluator(base, Encoder(base.tokenizer, shared_tasks or tasks, prompting))
         self._encoded: dict[tuple[Split, int, bool], Examples] = {}
         self._told_of: list[Overlooked] = []
+        self._probes = SiteProbes(base, probing)
 
     @classmethod
     def for_spec(
@@ -103,6 +107,7 @@ class SiteTrainer:
         notes: SiteNotes,
         types: Sequence[str],
         modifiers: Sequence[str] | None = None,
+        probing: Callable[[], Probing] | None = None,
     ) -> Self:
         """A trainer for this federation; `types` and `modifiers` are those that the site annotates (None: all).
 
@@ -124,6 +129,7 @@ class SiteTrainer:
             shared=shared,
             shared_tasks=site_tasks(spec, shared, spec.types) or all_tasks(spec),
             prompting=spec.prompt,
+            probing=probing,
         )
 
     def train_round(self, plan: Plan, given: Given, checkpoints: Path, emit: Emit, control: Control) -> LocalResult:
@@ -137,11 +143,12 @@ class SiteTrainer:
         self._base.use_threads()
         train, validation = self.examples("train", plan.training), self.examples("validation", plan.training)
         if not train.items:
-            raise _no_notes("train")
+            raise no_notes("train")
         if plan.training.privacy:
             check_splits(self._notes, plan.training.privacy)
         self._tell(job, train, validation)
-        key = self._key(plan, given, train, validation)
+        taught = self._probes.taught(train, plan)
+        key = self._key(plan, given, taught.examples, validation)
         begun = for_training(plan, given)
 
         job.enter("scoring_before")
@@ -150,7 +157,7 @@ class SiteTrainer:
 
         job.enter("training")
         self._attach(begun)
-        trained = self._train(job, given, begun, train, Checkpoint(checkpoints, "training", key))
+        trained = self._train(job, given, begun, taught.examples, Checkpoint(checkpoints, "training", key))
 
         job.enter("scoring_after")
         self._attach(trained.adapters)
@@ -179,7 +186,9 @@ class SiteTrainer:
         hashes = {name: hashlib.sha256(blob).hexdigest() for name, blob in trained.blobs.items()}
         parts = {name: Part(sha256=sha256, size=len(trained.blobs[name])) for name, sha256 in hashes.items()}
         update = Update(round=plan.round, parts=parts, report=self._told(report))
-        found = evidence(plan, trained.adapters.shared, report, validation.notes)
+        length, held_out = (trained.steps, trained.seconds), (validation, self.examples("test", plan.training))
+        probes = self._probes.found(plan, taught, held_out, trained.adapters, begun, *length, job.control)
+        found = evidence(plan, trained.adapters.shared, report, validation.notes).model_copy(update={"probes": probes})
         return LocalResult(update, trained.blobs, found, trained.own, tuple(budget.ledger.spent()) if budget else ())
 
     def _histogram(self) -> dict[str, int]:
@@ -270,7 +279,8 @@ class SiteTrainer:
             own[CONTROL], change = training.kept_control()
             blobs[CONTROL_PART] = change.to_blob()
         adapters = SiteAdapters(shared, begun.frozen, personal)
-        return _Trained(adapters, blobs, own, training.progress.step, training.progress.mean_loss)
+        done = training.progress
+        return _Trained(adapters, blobs, own, done.step, done.seconds, done.mean_loss)
 
     def _tell(self, job: Job, train: Examples, validation: Examples) -> None:
         """Says once what of the notes is not used: nothing is left out in silence."""
@@ -292,7 +302,7 @@ class SiteTrainer:
         settings = job.plan.training
         check = job.control.check
         loss = self._shared_evaluator.loss_of(self._shared, settings.max_tokens, settings.loss_on, check)
-        return _reportable(loss, "on the notes that the federation shares")
+        return reportable(loss, "on the notes that the federation shares")
 
     def _before(self, job: Job, validation: Examples, kept: Checkpoint) -> Evaluation:
         """Scores of the start; kept on disk, so that a resume goes straight on with training."""
@@ -307,8 +317,8 @@ class SiteTrainer:
     def _evaluate(self, job: Job, examples: Examples, moment: Moment, split: Split = "validation") -> Evaluation:
         settings = job.plan.training
         if not examples.items:
-            raise _no_notes(split)
-        loss = _reportable(self._evaluator.loss(examples, settings.loss_on, job.control.check), _MOMENTS[moment])
+            raise no_notes(split)
+        loss = reportable(self._evaluator.loss(examples, settings.loss_on, job.control.check), _MOMENTS[moment])
         scores = Scores()
         if self._answers:
             questions = self._encode(split, settings, reading=True)
@@ -337,14 +347,3 @@ class SiteTrainer:
             content += [questions.sha256, *(source.note.model_dump_json() for source in questions.sources)]
         content += [str(self._base.folder.resolve()), str(self._base.device.dtype), self._base.device.quantization]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _reportable(loss: float, moment: str) -> float:
-    """The loss, where a report can hold it; else UserFacingError."""
-    if not loss <= LARGEST_SCALAR:
-        raise UserFacingError("training.no_loss", moment=moment)
-    return loss
-
-
-def _no_notes(split: Split) -> UserFacingError:
-    return UserFacingError("training.no_notes", split="training" if split == "train" else split)

@@ -23,10 +23,14 @@ SENTENCES: Final = {
     "policy.not_private": "Your hospital's policy ({rule}) asks for differential privacy with epsilon {most} at most, "
     "and this federation trains without. Nothing is trained or leaves. Ask its host for [training.privacy], or whoever "
     "keeps the policy.",
+    "policy.not_probed": "Your hospital's policy ({rule}) asks for a person: what this adapter may reveal could not be "
+    "measured. Look at it at the desktop, or start the site without --approve-rule.",
     "policy.not_safe": "Nothing leaves this site: {path} is this computer's policy, and others than the administrator "
     "can change it. Make it belong to the administrator, and let nobody else write it or its folder.",
     "policy.rank": "Your hospital's policy ({rule}) allows rank {most} at most, and this has rank {found}. Nothing is "
     "trained or leaves. Start the site with --rank-cap {most}, so that it is asked for no more.",
+    "policy.reveals": "Your hospital's policy ({rule}) lets nothing leave that is worse than {most}, and what this "
+    "adapter may reveal is {found}. It stays here. More notes, fewer steps or a smaller learning rate reveal less.",
     "policy.same_person": "{name} has approved this already: your hospital's policy (four_eyes) asks for a second "
     "person. Nothing has left.",
     "policy.scalar_needed": "{name} cannot be joined: its method {method} needs {scalar} of each update, and your "

@@ -24,6 +24,7 @@ from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.methods import AnyMethod, FedMedLora
 from fedmed_desktop.federation.methods.method import HistogramOf
 from fedmed_desktop.federation.plan import Masking, Objective, References
+from fedmed_desktop.federation.probes import Membership, Probes, RareStrings, Recall
 from fedmed_desktop.federation.spec import (
     BaseModelSpec,
     FederationSpec,
@@ -240,6 +241,21 @@ def course(last: int = 812) -> Iterator[events.Event]:
             yield evaluated(number, "after")
 
 
+PROBES = Probes(
+    membership=Membership(auc=0.53, low=0.49, high=0.57, hits=0.02, trained=240, held_out=240),
+    recall=Recall(beyond=4, usual=5, longest=12, share=0.0, low=0.0, high=0.019, trained=200, held_out=200),
+    rare=RareStrings(strings=38, ratio=2.1, made_up=1.9, relative=1.1, low=0.9, high=1.4, largest=6.2),
+    missing={"canaries": "off"}, seconds=61.2,
+)  # fmt: skip
+REVEALING = PROBES.model_copy(
+    update={
+        "membership": Membership(auc=0.88, low=0.84, high=0.92, hits=0.31, trained=240, held_out=240),
+        "recall": Recall(beyond=31, usual=6, longest=40, share=0.12, low=0.08, high=0.17, trained=200, held_out=200),
+        "rare": RareStrings(strings=38, ratio=9.1, made_up=1.9, relative=4.8, low=3.1, high=7.4, largest=310.0),
+    }
+)
+
+
 # -- the site's own record ---------------------------------------------------------------------------------------------
 
 
@@ -298,6 +314,7 @@ class Lakeview:
         norm: float = 1.0,
         worse: bool = False,
         masked: MaskedAmong | None = None,
+        probes: Probes = PROBES,
     ) -> Entry:
         """A training's update lies in the outbox; `norm` times as large as usual."""
         plan = self._plan(number, "train")
@@ -322,7 +339,7 @@ class Lakeview:
         evidence = Evidence(
             rank=16, model_drift=drift, performance_drift=drift and drift + 0.09,
             semantic_drift=drift and 0.05 * number if counted else None, scores_before=before, scores_after=after,
-            validation_notes=330, masked=masked,
+            validation_notes=330, masked=masked, probes=probes,
         )  # fmt: skip
         blobs = {name: blob for name, (blob, _) in made.items()}
         return self._put(plan, LocalResult(update, blobs, evidence), ask, now)

@@ -18,7 +18,7 @@ from fedmed_desktop.federation.methods.method import HistogramOf
 from fedmed_desktop.federation.plan import ControlVariate, Objective, Orthogonal
 from fedmed_desktop.federation.work import MaskedAmong
 from fedmed_desktop.storage import Entry
-from tests.parts.scene import NOW, OPERATOR, REASON, SITE, Lakeview, connection, standing, transfer
+from tests.parts.scene import NOW, OPERATOR, REASON, REVEALING, SITE, Lakeview, connection, standing, transfer
 from tests.ui.scenes import Scene
 from tests.ui.scenes_of_rounds import nobody
 
@@ -73,6 +73,16 @@ def _masked(site: Lakeview) -> None:
 
 def _finding(site: Lakeview) -> None:
     site.trained(norm=4.1, worse=True)
+
+
+def _revealing(site: Lakeview) -> None:
+    site.trained(probes=REVEALING)
+
+
+def _with_numbers(window: Window, desk: Desk) -> QDialog | None:
+    """The numbers behind what it may reveal, and the decision below them."""
+    window.approvals.view.reveals.more.click()
+    return _below(window, desk)
 
 
 def _queue(site: Lakeview) -> None:
@@ -215,6 +225,8 @@ def approvals() -> list[Scene]:
         Scene("approvals", "masked-numbers", _after(_masked), _every_number),
         scene("finding", _finding),
         Scene("approvals", "finding-seen", _after(_finding), _seen),
+        Scene("approvals", "reveals", _after(_revealing), _below),
+        Scene("approvals", "reveals-numbers", _after(_revealing), _with_numbers),
         scene("queue", _queue),
         scene("countdown", _countdown),
         scene("sending", _sending),

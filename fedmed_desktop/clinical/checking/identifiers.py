@@ -146,6 +146,16 @@ def identifiers(text: str) -> Counter[IdentifierKind]:
     return Counter({kind: count for kind, count in counts.items() if count})
 
 
+def identifier_spans(text: str) -> list[tuple[int, int]]:
+    """Offsets of the same marks, half-open and in order; of overlapping ones the first."""
+    small = text.lower()
+    spans: list[tuple[int, int]] = []
+    for start, end in sorted({match.span() for kind in IDENTIFIERS for match in _found(kind, text, small)}):
+        if not spans or start >= spans[-1][1]:
+            spans.append((start, end))
+    return spans
+
+
 def _found(kind: IdentifierKind, text: str, small: str) -> Iterator[re.Match[str]]:
     """Marks of a kind; two rules may see the same one."""
     for mark, before, needs in _RULES[kind]:

@@ -14,6 +14,7 @@ from ...federation import Evidence, Report
 from ...scores import Scores, TaskName
 from ...storage import Entry
 from ...wording import later, together, tr
+from ...wording.probes import Revealed, revealed, verdict
 from ...wording.protection import protection
 from ..work.desk import Desk
 from ..work.progress import duration
@@ -29,11 +30,8 @@ NORM_FAR_OUT: Final = 3.0
 DIGITS: Final = 2
 # Scores on fewer notes are too uncertain to call a change one; inferred (as for a mean: about 30).
 ENOUGH_NOTES: Final = 30
-MAY_REVEAL: Final = later(
-    "Not measured in this version. An adapter can reveal something about the notes that it was trained on."
-)
 SUM_MAY_REVEAL: Final = later(
-    "The sum can still reveal something about the notes; how much is not measured in this version."
+    "What is measured here is your adapter by itself. The sum can still reveal something about the notes."
 )
 SCORES_REVEAL: Final = later("Counts and a loss over all these notes together. No adapter leaves.")
 
@@ -42,7 +40,7 @@ SCORES_REVEAL: Final = later("Counts and a loss over all these notes together. N
 class Finding:
     """Something that must be acknowledged by itself before the update can be sent."""
 
-    code: Literal["norm_far_out", "scores_worse"]
+    code: Literal["may_reveal", "norm_far_out", "scores_worse"]
     sentence: str
 
 
@@ -51,7 +49,7 @@ class Sheet:
     """One update as it is shown. `numbers` is all that leaves, name by name; `worth_on` says on which notes.
 
     `stays`: what the method leaves here, "" where nothing. `unmeasured`: why a line of `differs` has no word.
-    `details` are for specialists, who know what they mean.
+    `details` are for specialists, who know what they mean. `reveals`: the verdict over what the probes have `revealed`.
     """
 
     sha256: str
@@ -67,6 +65,7 @@ class Sheet:
     unmeasured: str
     details: tuple[Line, ...]
     reveals: str
+    revealed: tuple[Revealed, ...]
     numbers: tuple[tuple[str, str], ...]
     findings: tuple[Finding, ...]
 
@@ -82,8 +81,9 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
     scored = report.kind == "evaluate"
     notes = report.notes if scored else entry.evidence.validation_notes
     address = desk.session.address if desk.session else tr("the coordinator")
-    unmeasured_risk = SCORES_REVEAL if scored else SUM_MAY_REVEAL if entry.evidence.masked else MAY_REVEAL
-    reveals = protection(entry.plan, report, entry.evidence) or tr(unmeasured_risk)
+    found = tr(SCORES_REVEAL) if scored else verdict(entry.evidence.probes)
+    in_sum = tr(SUM_MAY_REVEAL) if entry.evidence.masked and not scored else ""
+    reveals = together(found, protection(entry.plan, report, entry.evidence), alone(entry), in_sum)
     return Sheet(
         sha256=entry.sha256,
         title=title(entry),
@@ -97,9 +97,10 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
         differs=differs(entry, desk.spec),
         unmeasured=unmeasured(entry, desk.spec),
         details=_details(entry, desk, last),
-        reveals=together(together(alone(entry), reveals), few(report)),
+        reveals=together(reveals, few(report)),
+        revealed=tuple(revealed(entry)),
         numbers=numbers(entry, desk.spec),
-        findings=tuple(_findings(report, entry.evidence, last)),
+        findings=(*_revealing(entry), *_findings(report, entry.evidence, last)),
     )
 
 
@@ -223,6 +224,12 @@ def _details(entry: Entry, desk: Desk, last: float | None) -> tuple[Line, ...]:
 
 def _measured(value: float | None) -> str:
     return tr(NO_REFERENCE) if value is None else f"{value:.{DIGITS}f}"
+
+
+def _revealing(entry: Entry) -> Iterator[Finding]:
+    """Each red light's sentence, in one finding."""
+    if red := [row.sentence for row in revealed(entry) if row.light == "red"]:
+        yield Finding("may_reveal", " ".join(red))
 
 
 def _findings(report: Report, evidence: Evidence, last: float | None) -> list[Finding]:

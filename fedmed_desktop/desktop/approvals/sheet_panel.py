@@ -30,6 +30,7 @@ from ..widgets import (
 )
 from ..widgets.card_columns import CardColumns
 from .card_row import Line
+from .reveals_card import RevealsCard
 from .sheet import Sheet
 
 CARD_PX = 240  # three fit beside the navigation of a window of 1280, also at 125 % text
@@ -171,7 +172,7 @@ class SheetView(Spaced):
         self.details = FactsCard(self.tr("For specialists"))
         self.details.hide()
         self.stays = SentenceCard(self.tr("What stays here"))
-        self.reveals = SentenceCard(self.tr("What it may reveal"))
+        self.reveals = RevealsCard()
         self.numbers = TextTable(self)
         self._numbers_card = self._table_card()
         cards = CardColumns(self.leaves, self.worth, self.differs)
@@ -202,7 +203,7 @@ class SheetView(Spaced):
         self.details.rows.show_pairs([pair(line) for line in sheet.details])
         self._show_details()
         self.stays.show_words(sheet.stays)
-        self.reveals.show_words(sheet.reveals)
+        self.reveals.show_reveals(sheet.reveals, sheet.revealed)
         self.numbers.show_texts((self.tr("What leaves"), self.tr("Value")), sheet.numbers)
         self._name_more()
 

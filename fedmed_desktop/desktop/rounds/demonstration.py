@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Signal, Slot
-from PySide6.QtWidgets import QDialogButtonBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QDialogButtonBox, QWidget
 
 from ...federation.methods import METHODS
 from ...wording import tr
@@ -15,9 +15,10 @@ from ..widgets.field import ChoiceBox
 
 
 class DemonstrationDialog(Dialog):
-    """`started` carries the method's name; `guide_requested` the page of the guide about it."""
+    """`started` carries the method's name, and whether your site is to learn few notes by heart; `guide_requested` the
+    page of the guide about the method."""
 
-    started = Signal(str)
+    started = Signal(str, bool)
     guide_requested = Signal(str)
 
     def __init__(self, parent: QWidget, method: str) -> None:
@@ -36,7 +37,8 @@ class DemonstrationDialog(Dialog):
         self.methods.show_choices(sorted(choices, key=lambda choice: choice.label.lower()), method)
         self.summary = Caption(wrap=True)
         self.about = LinkButton(self.tr("About this method"))
-        for widget in (label, self.methods, self.summary, self.about, self._buttons()):
+        self.overfitted = QCheckBox(self.tr("My site learns a few notes by heart, to see a warning"))
+        for widget in (label, self.methods, self.summary, self.about, self.overfitted, self._buttons()):
             self.column.addWidget(widget)
         self.methods.currentIndexChanged.connect(self._summarise)
         self.about.clicked.connect(self._explain)
@@ -71,4 +73,4 @@ class DemonstrationDialog(Dialog):
 
     @Slot()
     def _begin(self) -> None:
-        self.started.emit(self.methods.key())
+        self.started.emit(self.methods.key(), self.overfitted.isChecked())
