@@ -116,7 +116,8 @@ def _membership(light: Light | None, probes: Probes) -> tuple[str, str]:
         "red": tr("The attack tried here can often tell whether a note was trained on."),
     }
     numbers = tr(
-        "Right for {share:.0%} of pairs, {low:.0%} to {high:.0%} (guessing: 50%); {trained} and {other} notes."
+        "It is right for {share:.0%} of pairs of notes, {low:.0%} to {high:.0%} (guessing: 50%); {trained} notes that "
+        "were trained on, {other} held out."
     )
     hits = "" if found.hits is None else tr("Finds {hits:.0%} of them at 1% false alarms (guessing: 1%).")
     return words[light or "green"], together(

@@ -79,10 +79,17 @@ def _revealing(site: Lakeview) -> None:
     site.trained(probes=REVEALING)
 
 
+def _revealed(window: Window, desk: Desk) -> QDialog | None:
+    """Scrolled to what it may reveal."""
+    del desk
+    window.approvals.ensureWidgetVisible(window.approvals.view.reveals)
+    return None
+
+
 def _with_numbers(window: Window, desk: Desk) -> QDialog | None:
-    """The numbers behind what it may reveal, and the decision below them."""
+    """The numbers behind it too."""
     window.approvals.view.reveals.more.click()
-    return _below(window, desk)
+    return _revealed(window, desk)
 
 
 def _queue(site: Lakeview) -> None:
@@ -225,7 +232,8 @@ def approvals() -> list[Scene]:
         Scene("approvals", "masked-numbers", _after(_masked), _every_number),
         scene("finding", _finding),
         Scene("approvals", "finding-seen", _after(_finding), _seen),
-        Scene("approvals", "reveals", _after(_revealing), _below),
+        Scene("approvals", "reveals", _after(_revealing), _revealed),
+        Scene("approvals", "reveals-nothing", _after(_pending), _revealed),
         Scene("approvals", "reveals-numbers", _after(_revealing), _with_numbers),
         scene("queue", _queue),
         scene("countdown", _countdown),

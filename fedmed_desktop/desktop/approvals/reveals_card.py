@@ -53,6 +53,7 @@ class RevealedRow(Spaced):
         texts.setSpacing(2)
         texts.addWidget(self.sentence)
         texts.addWidget(self.numbers)
+        texts.addStretch(1)  # at the top, beside the name
         row = Row(spacing=16)
         row.add(head, 1, NAME_PX)
         row.add(told, 4, 2 * NAME_PX)
