@@ -19,6 +19,7 @@ UNDER: Final = {
     "security": "privacy",
     "epsilon": "privacy",
     "secure-aggregation": "privacy",
+    "reveals": "privacy",
     "policy": "privacy",
     "operations": "hosting",
     "carried": "hosting",
