@@ -53,6 +53,12 @@ class Rule(Frozen):
     under_f1_gain: Number | None = None
     light: Literal["amber", "red"] | None = None
 
+    @model_validator(mode="after")
+    def _light_allows_nothing(self) -> Rule:
+        if self.light is not None and self.action == "allow":  # a file with lower limits would then let more leave
+            raise ValueError("light is for rules that ask or deny")
+        return self
+
     def holds(self, facts: Facts) -> bool | None:
         """Whether it does; None where that depends on a fact that is not known."""
         found = tuple(self._conditions(facts))
@@ -247,9 +253,9 @@ def _limits(layer: Layer, facts: Facts) -> Iterator[Decision]:
         yield _beyond(layer, "most_epsilon", "policy.not_private", most=allowed)
     if allowed is not None and facts.epsilon is not None and facts.epsilon > allowed:
         yield _beyond(layer, "most_epsilon", "policy.epsilon", most=allowed, found=facts.epsilon)
-    allowed = layer.policy.worst_light
-    if allowed is not None and facts.light is not None and BADNESS[facts.light] > BADNESS[allowed]:
-        yield _beyond(layer, "worst_light", "policy.reveals", most=allowed, found=facts.light)
+    worst = layer.policy.worst_light
+    if worst is not None and facts.light is not None and BADNESS[facts.light] > BADNESS[worst]:
+        yield _beyond(layer, "worst_light", "policy.reveals", most=worst, found=facts.light)
 
 
 def _beyond(layer: Layer, rule: str, code: str, **params: str | float) -> Decision:

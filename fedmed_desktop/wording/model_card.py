@@ -76,6 +76,15 @@ def _lines(record: Record, base_model: str) -> Iterator[str]:
     yield from (f"- {text}" for text in _NOT_MEASURED)
 
 
+def _budget(record: Record) -> str:
+    """What of the site's privacy budget was spent, over all rounds."""
+    privacy = record.spec.training.privacy if record.spec else None
+    if privacy is None:
+        return "differential privacy was not used"
+    spent = max((entry.evidence.epsilon_spent or 0.0 for entry in record.entries), default=0.0)
+    return f"epsilon {spent:.2f} of {privacy.epsilon:g} spent here, by {privacy.unit} (delta {privacy.delta:g})"
+
+
 def _by(entry: Entry, record: Record) -> str:
     """Who decided last, by kind and not by name."""
     words = {RULE: "a rule", POLICY: "the site's policy", "agent": "the program"}

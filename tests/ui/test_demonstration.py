@@ -9,7 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.demo.settings import DemoOptions
+from fedmed_desktop.demo.settings import OVERFITTED_NOTES, DemoOptions
 from fedmed_desktop.federation.methods import METHODS
 from tests.parts.ui import SITE, Desktop
 
@@ -51,7 +51,20 @@ def test_that_the_demonstration_runs_by_what_was_chosen(desktop: Callable[..., D
     one.program.demonstration.methods.choose("flexlora")
     one.click(one.program.demonstration.start)
     assert one.program.demo_options.method == "flexlora" and one.desk.session is not None
+    assert not one.program.demo_options.overfitted
     one.until(lambda: one.desk.ended is not None)
+
+
+def test_that_a_site_may_learn_its_notes_by_heart(desktop: Callable[..., Desktop], tmp_path: Path) -> None:
+    one = opened(desktop, tmp_path)
+    one.program.demonstration.overfitted.setChecked(True)
+    one.click(one.program.demonstration.start)
+    assert one.program.demo_options.overfitted
+    one.until(lambda: one.desk.ended is not None)
+    from fedmed_desktop.demo.federation import demo_sites
+
+    few, usual = (demo_sites(DemoOptions(overfitted=overfitted))[0].notes for overfitted in (True, False))
+    assert (len(few.train), few.validation) == (OVERFITTED_NOTES, usual.validation) and len(usual.train) > 500
 
 
 def test_that_escape_starts_nothing(desktop: Callable[..., Desktop], tmp_path: Path, qtbot: QtBot) -> None:

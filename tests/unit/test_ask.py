@@ -25,7 +25,9 @@ from fedmed_desktop.federation.work import MaskedAmong
 from fedmed_desktop.scores import AS_SIGNED
 from fedmed_desktop.site import Verdict
 from fedmed_desktop.storage import BlobStore, Entry, Outbox
+from fedmed_desktop.wording.probes import revealed, verdict
 from tests.parts.federation import INITIAL, LORA, moved, result_of
+from tests.parts.scene import REVEALING
 
 
 @pytest.fixture
@@ -143,3 +145,13 @@ def test_that_what_was_typed_before_the_question_is_no_answer(entry: Entry, monk
         typed.close()
     assert (first.approve, first.reason) == (False, "first")
     assert not answered
+
+
+def test_that_the_terminal_says_the_same_about_what_it_may_reveal_as_the_desktop(entry: Entry) -> None:
+    told = replace(entry, evidence=entry.evidence.model_copy(update={"probes": REVEALING}))
+    console = Console(file=io.StringIO(), width=400)
+    console.print(evidence_table(told, "ws://127.0.0.1:1"))
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert f"may reveal {verdict(REVEALING)}" in lines
+    rows = list(revealed(told))
+    assert len(rows) == 4 and all(any(row.sentence in line and row.word in line for line in lines) for row in rows)

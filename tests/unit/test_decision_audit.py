@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -14,6 +15,7 @@ import pytest
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import LocalResult, Plan, TrainingSettings
 from fedmed_desktop.federation.part_actions import Decision, Record
+from fedmed_desktop.federation.probes import Probes, Recall
 from fedmed_desktop.storage import BlobStore, Outbox
 from fedmed_desktop.storage.audit import Audit
 from fedmed_desktop.storage.audit_row import AuditEntry
@@ -202,3 +204,19 @@ def test_that_what_was_released_before_there_was_a_chain_may_still_leave(tmp_pat
             ("released", "done"),
             ("upload_began", "intent"),
         ]
+
+
+def test_that_an_approval_in_the_chain_is_of_these_findings_of_the_probes(tmp_path: Path) -> None:
+    found = Probes(recall=Recall(beyond=9, usual=4, longest=9, share=0.0, low=0.0, high=0.1, trained=40, held_out=40))
+    hashes = []
+    for name, probes in (("none", None), ("some", found), ("same", found)):
+        (tmp_path / name).mkdir()
+        with site(tmp_path / name) as (box, audit):
+            evidence = RESULT.evidence.model_copy(update={"probes": probes})
+            other = result_of(PLAN, INITIAL, moved(INITIAL, 2))
+            box.put(PLAN, replace(other, evidence=evidence), NOW)
+            box.decide(replace(APPROVED, sha256=other.update.sha256), NOW)
+            (row,) = [one for one in audit.entries() if one.action_code == "approved" and one.stage == "intent"]
+            hashes.append(row.evidence)
+            assert box.entry(other.update.sha256).evidence.probes == probes, "and they are read back as they were"
+    assert hashes[1] == hashes[2] != hashes[0]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,10 +28,11 @@ from fedmed_desktop.federation.policy import (
     refusal,
     stripped,
 )
+from fedmed_desktop.federation.probes import ProbeLimits, Probing
 from fedmed_desktop.federation.update import Report
 from tests.parts.method import spec_of
 
-FACTS = Facts("Riverside", "production", "fedavg", "train", 8, 1000, 50, 1.5, 0.02)
+FACTS = Facts("Riverside", "production", "fedavg", "train", 8, 1000, 50, 1.5, 0.02, light="amber")
 MONDAY = datetime(2026, 6, 1, tzinfo=UTC)
 
 
@@ -75,12 +77,44 @@ def rules(*found: dict[str, Any], **keys: object) -> dict[str, Any]:
         (rules({"action": "deny", "under_f1_gain": 0.0}), "ask", "default"),
         (rules({"action": "deny", "under_f1_gain": 0.03}, {"action": "allow"}), "deny", "1"),
         (rules({"action": "allow", "most_rank": 8, "method": ["ffa"]}), "ask", "default"),
+        (rules({"action": "deny", "light": "red"}), "ask", "default"),
+        (rules({"action": "deny", "light": "amber"}), "deny", "1"),
+        ({"worst_light": "amber", "default": "allow"}, "allow", "default"),
+        ({"worst_light": "green", "default": "allow"}, "deny", "worst_light"),
     ],
 )
 def test_that_each_key_and_condition_says_what_it_says(policy: dict[str, Any], action: str, rule: str) -> None:
     found = decide(in_force(policy), FACTS)
     assert (found.action, found.rule) == (action, rule)
     assert found.source == "0" * 64 and found.code.startswith("policy.")
+
+
+def test_that_what_could_not_be_probed_is_asked_about_and_that_no_plan_is_refused_for_it() -> None:
+    policy = in_force({"worst_light": "amber", "default": "allow"})
+    unknown = replace(FACTS, light=None)
+    assert (decide(policy, unknown).action, decide(policy, unknown).code) == ("ask", "policy.not_probed")
+    assert refusal(policy, unknown) is None
+    assert decide(policy, replace(unknown, kind="evaluate")).action == "allow"
+
+
+@pytest.mark.parametrize("given", [st.none() | st.floats(0, 40)])
+@settings(deadline=None)
+@given(data=st.data())
+def test_that_limits_of_probes_can_only_be_lowered(given: st.SearchStrategy[float | None], data: st.DataObject) -> None:
+    names = [name for name in ProbeLimits.model_fields if "recall" not in name]
+    tables = [{name: value for name in names if (value := data.draw(given)) is not None} for _ in range(2)]
+    found = in_force(*({"probes": table} for table in tables)).probing.limits
+    for name, usual in ProbeLimits():
+        assert getattr(found, name) == min([usual, *(table[name] for table in tables if name in table)])
+
+
+def test_that_an_administrator_may_bound_the_probes_and_ask_for_planted_records() -> None:
+    assert InForce().probing == Probing()
+    found = in_force({"probes": {"share": 0.02, "most_seconds": 5.0}}, {"probes": {"canaries": True}}).probing
+    assert (found.share, found.most_seconds, found.canaries) == (0.02, 5.0, True)
+    assert found.seconds(10_000) == 5.0 and found.seconds(100) == 2.0 and found.seconds(1) == 1.0
+    with pytest.raises(ValidationError, match="ask or deny"):
+        in_force(rules({"action": "allow", "light": "red"}))
 
 
 def test_that_without_a_policy_nothing_is_asked_for() -> None:
@@ -272,8 +306,9 @@ RULES = st.fixed_dictionaries(
         "over_norm_ratio": NUMBERS,
         "least_f1_gain": NUMBERS,
         "under_f1_gain": NUMBERS,
+        "light": st.sampled_from([None, "amber", "red"]),
     }
-)
+).map(lambda rule: {**rule, "light": None} if rule["action"] == "allow" else rule)
 POLICIES = st.fixed_dictionaries(
     {
         "most_rank": st.none() | st.integers(1, 16),
@@ -283,6 +318,7 @@ POLICIES = st.fixed_dictionaries(
         "hours": st.lists(WINDOWS, max_size=2).map(tuple),
         "approvers": st.none() | st.lists(NAMES, unique=True).map(tuple),
         "four_eyes": st.booleans(),
+        "worst_light": st.sampled_from([None, "green", "amber"]),
         "default": st.sampled_from(list(STRICTNESS)),
         "rule": st.lists(RULES, max_size=3).map(lambda some: rules(*some)["rule"]),
     }
@@ -298,6 +334,7 @@ SOME_FACTS = st.builds(
     notes=st.none() | st.integers(0, 99),
     norm_ratio=NUMBERS,
     f1_gain=NUMBERS,
+    light=st.sampled_from([None, "green", "amber", "red"]),
 )
 
 

@@ -26,6 +26,11 @@ scalars = ["notes", "update_norm"]
 approvers = ["ann", "bob"]
 four_eyes = true
 default = "deny"
+worst_light = "amber"
+
+[probes]
+red_membership = 0.65
+share = 0.05
 
 [[hours]]
 days = ["mon", "fri"]

@@ -14,13 +14,17 @@ from fedmed_desktop.desktop.approvals import decision as deciding
 from fedmed_desktop.desktop.approvals.card_row import Line
 from fedmed_desktop.desktop.approvals.drift import NO_REFERENCE, NONE_MARKED, NOT_MEASURED, NOT_NAMED, NOT_SHARED
 from fedmed_desktop.desktop.approvals.receipts import receipts
-from fedmed_desktop.desktop.approvals.sheet import expiry, grouped, last_norm, sheet
+from fedmed_desktop.desktop.approvals.sheet import Sheet, expiry, grouped, last_norm, sheet
 from fedmed_desktop.events import PhaseChanged
 from fedmed_desktop.federation import Evidence, Report
 from fedmed_desktop.federation.plan import ControlVariate, Masking, Orthogonal, TransferSettings
+from fedmed_desktop.federation.probes import Membership, ProbeLimits, Probes
 from fedmed_desktop.federation.work import MaskedAmong
 from fedmed_desktop.scores import Counts, Scores, TaskScores
+from fedmed_desktop.wording.model_card import model_card
+from fedmed_desktop.wording.probes import update_alone
 from tests.parts.approval import ADDRESS, AFTER, BEFORE, NOW, REASON, Counted, Site, site_in
+from tests.parts.scene import PROBES, REVEALING
 
 
 @pytest.fixture
@@ -368,3 +372,60 @@ def test_that_the_countdown_says_what_an_absent_coordinator_means(site: Site) ->
     headline, text = deciding.countdown(entry, NOW, connected=False)
     assert headline == "Final in 10 seconds" and "sent when it is back" in text
     assert deciding.countdown(entry, NOW)[0] == "Leaves in 10 seconds"
+
+
+def revealing(site: Site, number: int, probes: Probes) -> Sheet:
+    entry = site.trained(number)
+    return sheet(replace(entry, evidence=entry.evidence.model_copy(update={"probes": probes})), site.desk)
+
+
+def test_that_each_probe_has_a_light_and_a_sentence_and_only_red_must_be_acknowledged(site: Site) -> None:
+    calm = revealing(site, 3, PROBES)
+    assert calm.reveals.startswith("What was tried here found nothing")
+    assert [row.word for row in calm.revealed] == ["nothing found"] * 3 + ["not measured"]
+    assert calm.findings == () and "53%" in calm.revealed[0].numbers and "%" not in calm.revealed[0].sentence
+    loud = revealing(site, 4, REVEALING)
+    assert loud.reveals.startswith("This adapter reveals something about your notes.")
+    assert [row.light for row in loud.revealed] == ["red", "red", "amber", None]
+    (finding,) = loud.findings
+    assert finding.code == "may_reveal" and finding.sentence.startswith("The attack tried here can often tell")
+    strict = REVEALING.model_copy(update={"limits": ProbeLimits(red_rare=4.0)})
+    assert revealing(site, 5, strict).revealed[2].light == "red", "by the site's own limits"
+
+
+def test_that_a_high_number_on_few_notes_is_a_reason_to_look_twice_and_no_finding(site: Site) -> None:
+    few = PROBES.model_copy(update={"membership": Membership(auc=0.75, low=0.45, high=0.95, trained=11, held_out=11)})
+    shown = revealing(site, 3, few)
+    assert shown.revealed[0].light == "amber" and shown.findings == () and shown.reveals.startswith("Look twice")
+
+
+def test_that_what_could_not_be_measured_is_no_good_news(site: Site) -> None:
+    late = Probes(missing={"membership": "no_time", "recall": "too_few", "rare": "none_found", "canaries": "off"})
+    shown = revealing(site, 3, late)
+    assert [row.light for row in shown.revealed] == [None, None, "green", None]
+    assert shown.reveals.startswith("Not everything could be measured") and shown.findings == ()
+
+
+def test_that_what_the_update_alone_gives_away_is_said_by_its_steps_and_rank(site: Site) -> None:
+    entry = site.trained(3)
+    told = update_alone(entry)
+    assert f"{entry.update.report.steps} steps" in told and "2,310 notes at rank 2" in told
+    one = entry.update.report.model_copy(update={"steps": 1})
+    assert "one step alone" in update_alone(replace(entry, update=entry.update.model_copy(update={"report": one})))
+    assert sheet(site.scored(), site.desk).revealed == ()
+
+
+def test_that_an_exported_adapter_gets_a_card_without_names_and_paths(site: Site) -> None:
+    entry = site.trained(3)
+    site.approve(entry)
+    record = site.desk.record
+    shown = [replace(one, evidence=one.evidence.model_copy(update={"probes": REVEALING})) for one in record.entries]
+    card = model_card(replace(record, entries=tuple(shown), final="f" * 64), "Qwen/Qwen3-0.6B")
+    assert card.startswith("---\nbase_model: Qwen/Qwen3-0.6B\nlibrary_name: peft\n")
+    assert (
+        "| 3 | 2,310 | approved | a person |" in card
+        and " ada" not in card.replace(" adapter", "")
+        and REASON not in card
+    )
+    assert "**Round 3.** This adapter reveals something about your notes." in card and "88% of pairs" in card
+    assert "## What was not measured" in card and "differential privacy was not used" in card
