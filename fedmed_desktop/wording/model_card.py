@@ -54,6 +54,7 @@ def _lines(record: Record, base_model: str) -> Iterator[str]:
     yield f"| Environment | {spec.environment} |"
     yield f"| Base model, sha256 | {spec.base.fingerprint} |"
     yield f"| Federation's adapter, sha256 | {record.final} |"
+    yield f"| Privacy budget | {_budget(record)} |"
     yield from (
         "",
         "## What left this site",

@@ -208,6 +208,7 @@ def test_that_what_was_released_before_there_was_a_chain_may_still_leave(tmp_pat
 
 def test_that_an_approval_in_the_chain_is_of_these_findings_of_the_probes(tmp_path: Path) -> None:
     found = Probes(recall=Recall(beyond=9, usual=4, longest=9, share=0.0, low=0.0, high=0.1, trained=40, held_out=40))
+    other = result_of(PLAN, INITIAL, moved(INITIAL, 2))
     hashes = []
     for name, probes in (("none", None), ("some", found), ("same", found)):
         (tmp_path / name).mkdir()
