@@ -20,7 +20,6 @@ ProbeName = Literal["membership", "recall", "rare", "canaries"]
 Missing = Literal["off", "none_found", "too_few", "no_time"]
 NAMES: Final[tuple[ProbeName, ...]] = ("membership", "recall", "rare", "canaries")
 RUN: Final = 10  # tokens that are no chance any more; inferred
-CHANCE: Final = 0.5  # AUC of guessing
 BADNESS: Final[dict[Light | None, int]] = {"green": 0, None: 1, "amber": 2, "red": 3}
 
 
@@ -125,7 +124,7 @@ class Probing(Frozen):
     `least_seconds` and `most_seconds`; the memory of what they compute at once; whether records are planted."""
 
     share: float = Field(0.1, ge=0, le=1)
-    least_seconds: Scalar = 1.0
+    least_seconds: Scalar = 3.0
     most_seconds: Scalar = 600.0
     memory_mib: PositiveInt = 512
     canaries: bool = False
@@ -149,20 +148,21 @@ def light(name: ProbeName, probes: Probes, limits: ProbeLimits) -> Light | None:
     match name:
         case "membership" if probes.membership:
             found = probes.membership
-            return _light(found.auc, found.low > CHANCE, limits.amber_membership, limits.red_membership)
+            return _light(found.auc, found.low, limits.amber_membership, limits.red_membership)
         case "recall" if probes.recall:
-            return _light(probes.recall.excess, True, limits.amber_recall, limits.red_recall)
+            excess = probes.recall.excess
+            return _light(excess, excess, limits.amber_recall, limits.red_recall)
         case "rare" if probes.rare:
-            return _light(probes.rare.relative, probes.rare.low > 1, limits.amber_rare, limits.red_rare)
+            return _light(probes.rare.relative, probes.rare.low, limits.amber_rare, limits.red_rare)
         case "canaries" if probes.canaries:
             worst = max(probes.canaries, key=lambda one: one.exposure)
-            return _light(worst.exposure, worst.low > 0, limits.amber_canaries, limits.red_canaries)
+            return _light(worst.exposure, worst.low, limits.amber_canaries, limits.red_canaries)
     return None
 
 
-def _light(value: float, is_certain: bool, amber: float, red: float) -> Light:
-    """Red only where the interval leaves out the value that chance gives; on few notes a high number is amber."""
-    if value >= red and is_certain:
+def _light(value: float, low: float, amber: float, red: float) -> Light:
+    """Red only where even the lower end of the interval is amber at least; on few notes a high number is amber."""
+    if value >= red and low >= min(amber, red):
         return "red"
     return "amber" if value >= min(amber, red) else "green"
 

@@ -17,7 +17,7 @@ from tests.parts.training import plan_of, train
 if TYPE_CHECKING:
     from fedmed_desktop.training.base import BaseModel
 
-STEPS, BATCH, FEW, HELD_OUT = 60, 8, 24, 60
+STEPS, BATCH, FEW, HELD_OUT = 40, 8, 16, 40
 LEARNING = TrainingSettings(steps=STEPS, batch_size=BATCH, learning_rate=1e-2, max_tokens=128)
 
 
@@ -30,7 +30,7 @@ def bundled_notes() -> list[Note]:
 def trained_round(
     base: BaseModel, start: Adapter, notes: list[Note], folder: Path, seed: int, *, by_heart: bool
 ) -> Probes:
-    """Probes of a round on FEW notes, each seen 20 times, or on 480 seen once: the same steps, the same held-out notes.
+    """Probes of a round on FEW notes, each seen 20 times, or on 320 seen once: the same steps, the same held-out notes.
 
     The model learns the plain text. The probes have all the time they want.
     """

@@ -213,8 +213,7 @@ def test_that_an_approval_in_the_chain_is_of_these_findings_of_the_probes(tmp_pa
     for name, probes in (("none", None), ("some", found), ("same", found)):
         (tmp_path / name).mkdir()
         with site(tmp_path / name) as (box, audit):
-            evidence = RESULT.evidence.model_copy(update={"probes": probes})
-            other = result_of(PLAN, INITIAL, moved(INITIAL, 2))
+            evidence = other.evidence.model_copy(update={"probes": probes})
             box.put(PLAN, replace(other, evidence=evidence), NOW)
             box.decide(replace(APPROVED, sha256=other.update.sha256), NOW)
             (row,) = [one for one in audit.entries() if one.action_code == "approved" and one.stage == "intent"]

@@ -394,7 +394,7 @@ def test_that_each_probe_has_a_light_and_a_sentence_and_only_red_must_be_acknowl
 
 
 def test_that_a_high_number_on_few_notes_is_a_reason_to_look_twice_and_no_finding(site: Site) -> None:
-    few = PROBES.model_copy(update={"membership": Membership(auc=0.75, low=0.45, high=0.95, trained=11, held_out=11)})
+    few = PROBES.model_copy(update={"membership": Membership(auc=0.75, low=0.55, high=0.95, trained=11, held_out=11)})
     shown = revealing(site, 3, few)
     assert shown.revealed[0].light == "amber" and shown.findings == () and shown.reveals.startswith("Look twice")
 
