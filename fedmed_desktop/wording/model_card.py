@@ -78,7 +78,7 @@ def _lines(record: Record, base_model: str) -> Iterator[str]:
 
 
 def _budget(record: Record) -> str:
-    """What of the site's privacy budget was spent, over all rounds."""
+    """Words on how much of the site's privacy budget was spent, over all rounds."""
     privacy = record.spec.training.privacy if record.spec else None
     if privacy is None:
         return "differential privacy was not used"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an update may reveal, in words: a plain sentence for each probe, its numbers, and one verdict over all.
+"""Words on what an update may reveal: a plain sentence for each probe, its numbers, and one verdict over all.
 
 The same sentences stand in the desktop, in the terminal and in the model card. None of them holds a note's words.
 """
@@ -76,7 +76,7 @@ def revealed(entry: Entry) -> Iterator[Revealed]:
 
 
 def update_alone(entry: Entry) -> str:
-    """What can be said of rebuilding notes from the update (gradient inversion): that depends on steps and rank.
+    """Sentence on rebuilding notes from the update (gradient inversion): that depends on steps and rank.
 
     DAGER (Petrov et al., NeurIPS 2024, arXiv 2405.15586) rebuilds whole batches of up to 128 texts from one gradient.
     """

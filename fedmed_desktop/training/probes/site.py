@@ -18,7 +18,7 @@ from .run import Round, probed
 
 @dataclass(frozen=True)
 class Taught:
-    """What a round is trained on: the site's examples and, behind them, what was planted."""
+    """Examples of a round: the site's examples and, behind them, what was planted."""
 
     examples: Examples
     planted: Sequence[Planted] = ()
@@ -47,7 +47,7 @@ class SiteProbes:
         seconds: float,
         control: Control,
     ) -> Probes | None:
-        """What an update reveals; `steps` and `seconds` are its training's. Raises Stopped.
+        """Findings about an update; `steps` and `seconds` are its training's. Raises Stopped.
 
         The adapters are those that others can have: a personal one, which never leaves, does not act.
         """
