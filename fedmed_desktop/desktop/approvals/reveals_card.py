@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Card on what an update may reveal: one verdict, a sentence for each probe with its light, and the numbers behind them."""
+"""Card on what an update may reveal: one verdict, a sentence for each probe with its light, the numbers behind."""
 
 from __future__ import annotations
 
