@@ -83,7 +83,7 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
     address = desk.session.address if desk.session else tr("the coordinator")
     found = tr(SCORES_REVEAL) if scored else verdict(entry.evidence.probes)
     in_sum = tr(SUM_MAY_REVEAL) if entry.evidence.masked and not scored else ""
-    reveals = together(found, protection(entry.plan, report, entry.evidence), alone(entry), in_sum)
+    reveals = together(alone(entry), found, in_sum, protection(entry.plan, report, entry.evidence))
     return Sheet(
         sha256=entry.sha256,
         title=title(entry),
