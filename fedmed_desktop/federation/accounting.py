@@ -134,7 +134,8 @@ class Budget:
         Raises UserFacingError("privacy.no_room").
         """
         asked = steps + self._later * of
-        noise = noise_for(self.epsilon, self.delta, self.ledger.spent(), rate, asked) if asked else LEAST_NOISE
+        # A training that was stopped after its last step takes none.
+        noise = noise_for(self.epsilon, self.delta, self.ledger.spent(), rate, asked) if steps else MOST_NOISE
         self._granted = Steps(rate, noise, steps)
         return noise
 

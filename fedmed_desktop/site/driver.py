@@ -291,7 +291,7 @@ class Driver:
         await asyncio.to_thread(self.audit.append, *training_began(plan), now=self._clock())
         ledger = None
         try:
-            ledger = await asyncio.to_thread(open_spending, self._folder, plan, self.outbox.entries())
+            ledger = await asyncio.to_thread(open_spending, self._folder, plan, [*self.part.entries.values()])
             budget = budget_of(ledger, plan, spec, self.part.gate.policy)
             result = await self.computing.carry_out(plan, replace(given, budget=budget), self.control)
             result = await self.masking.masked(plan, given, result)

@@ -9,7 +9,7 @@ SENTENCES: Final = {
     "privacy.float16": "Differential privacy needs numbers that do not overflow, and this card computes in float16. "
     "Train on a card with bfloat16, or on the CPU.",
     "privacy.histogram": "{path}: a histogram of the training notes is exact and would leave beside an adapter that is "
-    'protected. Write share.histogram = "none", or take out [training.privacy].',
+    'protected. Write histogram = "none" (in a federation under [share]), or take out [training.privacy].',
     "privacy.layers": "The base model uses the adapter's module {name} in a way in which single notes cannot be told "
     "apart, so nobody can say how much one note changes. Nothing has left. Choose another base model, or a federation "
     "without differential privacy.",
