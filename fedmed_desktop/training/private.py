@@ -128,11 +128,14 @@ def units_of(examples: Examples, settings: PrivacySettings) -> list[list[int]]:
 
 
 def check_splits(notes: SiteNotes, settings: PrivacySettings) -> None:
-    """Raises UserFacingError where a patient is in training and in validation: what is measured there has no noise."""
-    if settings.unit == "patient":
-        both = {note.patient for note in notes.train} & {note.patient for note in notes.validation or ()} - {None}
-        if both:
-            raise UserFacingError("privacy.patient_in_both", count=len(both))
+    """Raises UserFacingError where a patient, or a document, is in training and in the notes that are scored: what is
+    measured there has no noise."""
+
+    def named(*some: Note) -> set[str | None]:
+        return {note.patient if settings.unit == "patient" else note.document for note in some}
+
+    if both := named(*notes.train) & named(*notes.validation, *(notes.test or ())) - {None}:
+        raise UserFacingError("privacy.in_both", count=len(both))
 
 
 def _unit(note: Note, settings: PrivacySettings) -> str:

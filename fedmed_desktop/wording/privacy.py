@@ -24,9 +24,9 @@ SENTENCES: Final = {
     "notes, or in a federation with fewer rounds or steps, or with a larger epsilon.",
     "privacy.outputs": '{path}: fedopal with on = "outputs" ties the notes of a step together, so that one note\'s '
     'share cannot be limited. Write on = "weights", or take out [training.privacy].',
-    "privacy.patient_in_both": "Patients with notes in both the training and the validation notes: {count}. What is "
-    "measured on validation notes has no noise, so these patients would not be protected. Nothing is trained. Split "
-    "the notes by patient (--check-notes NOTES --split-into FOLDER).",
+    "privacy.in_both": "Patients or documents in the training notes that are in the validation or test notes too: "
+    "{count}. What is measured on those has no noise, so they would not be protected. Nothing is trained. Split the "
+    "notes so that none is parted (--check-notes NOTES --split-into FOLDER).",
     "privacy.processes": "Differential privacy is computed by one process, and this site trains in several. Start it "
     "without torchrun.",
     "privacy.scaffold": "{path}: scaffold sends a mean of gradients to which no noise was added. Choose another "

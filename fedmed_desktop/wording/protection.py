@@ -38,7 +38,7 @@ def protection(plan: Plan, report: Report, evidence: Evidence) -> str:
         "spent": f"{spent:.2f}",
         "total": f"{spent + left:.2f}",
         "left": f"{left:.2f}",
-        "delta": f"{privacy.delta:g}",
+        "delta": f"{privacy.delta:.12f}".rstrip("0"),
     }
     counted = tr(_COUNTED[privacy.unit]).format(**numbers)
-    return together(tr(degree), counted, tr("That is the adapter's: the numbers beside it are exact."))
+    return together(tr(degree), counted, tr("This covers the adapter alone: the numbers beside it are exact."))

@@ -89,7 +89,7 @@ def words(one: Entry) -> str:
 def test_that_a_person_reads_a_verdict_before_numbers() -> None:
     assert words(entry(0.75)) == (
         "Strongly protected by differential privacy. Counted by note, epsilon 0.75 of 1.75 is spent with this update, "
-        "1.00 is left (delta 1e-05). That is the adapter's: the numbers beside it are exact."
+        "1.00 is left (delta 0.00001). This covers the adapter alone: the numbers beside it are exact."
     )
     assert words(entry(3.0, "patient")).startswith("Protected to some degree by differential privacy. Counted by pat")
     assert words(entry(12.0)).startswith("Hardly protected by differential privacy")

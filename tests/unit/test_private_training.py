@@ -324,16 +324,18 @@ def test_that_a_budget_without_room_refuses_before_anything_is_drawn(
     assert len(ledger.steps) == 1
 
 
-def test_that_a_patient_in_training_and_validation_is_refused(base: BaseModel, start: Adapter, tmp_path: Path) -> None:
+def test_that_a_patient_who_is_also_in_the_notes_that_are_scored_is_refused(
+    base: BaseModel, start: Adapter, tmp_path: Path
+) -> None:
     def of(number: int, patient: str) -> Note:
         return note(number).model_copy(update={"patient": patient})
 
-    notes = SiteNotes([of(i, f"P{i}") for i in range(6)], [of(30, "P5"), of(31, "Q")], None)
-    trainer = SiteTrainer(base, "A", notes, [Entities(TYPES, "html")], score_on="loss")
     settings = PRIVATE.model_copy(update={"privacy": PRIVACY.model_copy(update={"unit": "patient"})})
-    plan = plan_of(start, settings)
-    with told_as("both the training and the validation notes: 1"):
-        train(trainer, start, tmp_path, plan, budget=private(plan))
+    plan, split = plan_of(start, settings), [of(i, f"P{i}") for i in range(6)]
+    for others in (([of(30, "P5"), of(31, "Q")], None), ([of(31, "Q")], [of(30, "P5")])):
+        trainer = SiteTrainer(base, "A", SiteNotes(split, *others), [Entities(TYPES, "html")], score_on="loss")
+        with told_as("that are in the validation or test notes too: 1"):
+            train(trainer, start, tmp_path, plan, budget=private(plan))
 
 
 def test_that_epochs_count_units(base: BaseModel, start: Adapter, examples: Examples, tmp_path: Path) -> None:
