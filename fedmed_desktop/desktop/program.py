@@ -199,7 +199,7 @@ class Program(QObject):
             case "review":
                 self.window.go("approvals")
             case "take_back" if entry := self.desk.counting_down:
-                self.engine.take_back(entry.sha256)
+                self.engine.take_back(entry.sha256, self.window.approvals.name)
             case "resume":
                 self.engine.resume()
             case "results":

@@ -39,6 +39,7 @@ PATIENCE_MS = 30_000
 LEFT = Qt.MouseButton.LeftButton
 SITE = "North"
 REASON = "Scores improved on both types."
+APPROVER = "Dr. Ruth Okafor"
 
 
 class Held(Workshop):
@@ -197,11 +198,11 @@ class Desktop:
             if box.isVisible() and not box.box.isChecked():
                 box.box.click()
         self.type(form.reason, reason)
+        if not form.name.text():
+            self.type(form.name, APPROVER)
         button = {"send": form.send, "keep": form.keep, "hold": form.hold}[answer]
         self.until(button.isEnabled)
         self.click(button)
-        if answer == "keep":
-            self.click(button)  # it asks once more
         return entry
 
     def send_all(self) -> str:

@@ -18,9 +18,9 @@ from fedmed_desktop.desktop.approvals.decision import (
     AWAY,
     ENTER_NEVER_SENDS,
     HELD,
+    NO_NAME,
     NO_REASON,
     PROGRAM_CLOSED,
-    REALLY_KEEP,
     TAKEN_BACK,
 )
 from fedmed_desktop.desktop.approvals.drift import NOT_SHARED
@@ -30,10 +30,15 @@ from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import SessionStarted
 from fedmed_desktop.federation import Report
 from fedmed_desktop.federation.plan import Orthogonal
+from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site import Record
 from fedmed_desktop.storage import Entry
 from tests.parts.approval import AFTER, BEFORE, NOW, REASON, Site, site_in
+from tests.parts.ui import APPROVER
 
+NOTHING = Scores.of_entities(
+    TaskScores(strict={"drug": Counts(fn=100)}, lenient={"drug": Counts(fn=100)}, unified=Counts(fn=100))
+)
 ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
@@ -43,6 +48,7 @@ class Shown:
     def __init__(self, qtbot: QtBot, folder: Site) -> None:
         self.qtbot, self.site, self.now = qtbot, folder, NOW
         self.page = ApprovalsPage(self.clock)
+        self.page.name = APPROVER
         self.window = QMainWindow()
         self.window.setCentralWidget(self.page)
         self.window.resize(1104, 628)
@@ -61,16 +67,19 @@ class Shown:
     def clock(self) -> datetime:
         return self.now
 
-    def sent(self, sha256: str, reason: str) -> None:
+    def sent(self, sha256: str, reason: str, by: str) -> None:
+        assert by == self.page.name.strip()
         self.said.append(("send", sha256, reason))
 
-    def kept(self, sha256: str, reason: str) -> None:
+    def kept(self, sha256: str, reason: str, by: str) -> None:
+        assert by == self.page.name.strip()
         self.said.append(("keep", sha256, reason))
 
     def held(self, sha256: str) -> None:
         self.said.append(("hold", sha256))
 
-    def taken_back(self, sha256: str) -> None:
+    def taken_back(self, sha256: str, by: str) -> None:
+        assert by == self.page.name.strip()
         self.said.append(("take back", sha256))
 
     def tried(self, sha256: str) -> None:
@@ -199,11 +208,8 @@ def test_that_a_button_that_goes_out_hands_its_focus_to_hold(shown: Shown, entry
     assert shown.page.decision.form.hold.hasFocus()
 
 
-def test_that_keeping_leaves_it_on_site(shown: Shown, entry: Entry) -> None:
+def test_that_keeping_takes_one_press_as_sending_does_and_leaves_it_on_site(shown: Shown, entry: Entry) -> None:
     shown.write("too few notes")
-    shown.click(shown.page.decision.form.keep)
-    assert shown.said == [] and shown.message == REALLY_KEEP
-    assert shown.page.decision.form.keep.text() == "Really keep it"
     shown.click(shown.page.decision.form.keep)
     assert shown.said == [("keep", entry.sha256, "too few notes")]
     shown.site.keep(entry, "too few notes")
@@ -241,27 +247,85 @@ def test_that_enter_never_sends_and_says_so(shown: Shown, entry: Entry, key: Qt.
 
 
 @pytest.mark.parametrize("key", [*ENTER, Qt.Key.Key_Space])
-def test_that_keeping_by_keyboard_is_asked_once_more(shown: Shown, entry: Entry, key: Qt.Key) -> None:
+def test_that_keeping_by_keyboard_takes_one_press(shown: Shown, entry: Entry, key: Qt.Key) -> None:
     shown.write(REASON)
     keep = shown.page.decision.form.keep
     keep.setFocus()
     shown.qtbot.keyClick(keep, key)
-    assert shown.said == [] and keep.hasFocus()
-    shown.qtbot.keyClick(keep, key)
     assert shown.said == [("keep", entry.sha256, REASON)]
 
 
-def test_that_keep_asks_for_some_seconds_only_and_a_double_click_is_one_press(shown: Shown, entry: Entry) -> None:
+def test_that_a_double_click_keeps_once(shown: Shown, entry: Entry) -> None:
     shown.write(REASON)
-    keep = shown.page.decision.form.keep
-    shown.click(keep)
-    shown.qtbot.mouseDClick(keep, Qt.MouseButton.LeftButton)
-    assert shown.said == []
-    keep._ceases.setInterval(1)
-    keep.calm()
-    keep.press()
-    shown.qtbot.waitUntil(lambda: not keep.is_asking)
-    assert keep.text() == "Keep on site" and shown.message != REALLY_KEEP
+    shown.click(shown.page.decision.form.keep)
+    shown.qtbot.mouseDClick(shown.page.decision.form.keep, Qt.MouseButton.LeftButton)
+    assert shown.said == [("keep", entry.sha256, REASON)]
+
+
+@pytest.mark.parametrize("answer", ["send", "keep"])
+def test_that_both_answers_ask_for_the_name_of_the_person_and_keep_it(shown: Shown, entry: Entry, answer: str) -> None:
+    told: list[str] = []
+    shown.page.named.connect(told.append)
+    shown.page.name = ""
+    shown.refresh()
+    shown.write(REASON)
+    form = shown.page.decision.form
+    button = form.send if answer == "send" else form.keep
+    shown.click(button)
+    assert shown.said == [] and shown.message == NO_NAME and form.name.hasFocus()
+    assert form.name.property("fault") and not form.reason.property("fault")
+    shown.qtbot.keyClicks(form.name, "Dr. Ruth Okafor")
+    shown.click(button)
+    assert shown.said == [(answer, entry.sha256, REASON)]
+    assert told[-1] == "Dr. Ruth Okafor"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict", "offered"),
+    [
+        (BEFORE, AFTER, "Better on your notes, fairly sure", "Scores improved"),
+        (AFTER, BEFORE, "Worse on your notes, fairly sure: consider keeping it", "Scores became worse"),
+        (AFTER, AFTER, "No better on your notes: consider keeping it", "Scores are no better"),
+        (NOTHING, NOTHING, "It finds nothing on your notes yet: consider keeping it", "It finds nothing yet"),
+        (BEFORE, NOTHING, "It finds nothing on your notes yet: consider keeping it", "It finds nothing yet"),
+    ],
+)
+def test_that_the_verdict_stands_before_the_numbers_and_offered_reasons_follow_it(
+    shown: Shown, before: Scores, after: Scores, verdict: str, offered: str
+) -> None:
+    shown.site.trained(before=before, after=after)
+    shown.refresh()
+    assert shown.page.view.head.verdict.text() == verdict
+    assert [b.text() for b in shown.page.decision.form.usual.buttons if not b.isHidden()] == [
+        offered, "As agreed for the pilot", "Test run",
+    ]  # fmt: skip
+
+
+def test_that_too_few_notes_make_no_verdict_sure_and_offer_no_reason_about_scores(shown: Shown) -> None:
+    shown.site.trained(before=BEFORE, after=AFTER, notes=12)
+    shown.refresh()
+    assert shown.page.view.head.verdict.text() == "Perhaps better on your notes, not sure"
+    assert [b.text() for b in shown.page.decision.form.usual.buttons if not b.isHidden()] == [
+        "As agreed for the pilot", "Test run",
+    ]  # fmt: skip
+
+
+def test_that_an_adapter_that_finds_nothing_must_be_acknowledged(shown: Shown) -> None:
+    shown.site.trained(before=NOTHING, after=NOTHING)
+    shown.refresh()
+    form = shown.page.decision.form
+    assert [box._banner.text()[:16] for box in form.findings if not box.isHidden()] == ["It finds nothing"]
+    shown.write(REASON)
+    assert not form.send.isEnabled() and form.keep.isEnabled()
+    form.findings[0].box.click()
+    shown.refresh()
+    assert form.send.isEnabled()
+
+
+def test_that_the_head_leads_to_the_decision(shown: Shown, entry: Entry) -> None:
+    shown.window.resize(900, 300)
+    shown.click(shown.page.view.head.decide)
+    assert shown.page.decision.form.hold.hasFocus() and shown.page.verticalScrollBar().value() > 0
 
 
 def test_that_a_usual_reason_is_written_by_one_click(shown: Shown, entry: Entry) -> None:

@@ -34,7 +34,8 @@ class Shown:
         with qtbot.waitExposed(self.page):
             self.page.show()
 
-    def sent(self, sha256: str, reason: str) -> None:
+    def sent(self, sha256: str, reason: str, by: str) -> None:
+        self.by = by
         self.said.append(("send", sha256, reason))
 
     def seconded(self, sha256: str, reason: str, name: str) -> None:

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts of a decision: findings to tick, usual reasons, and Keep on site, which asks once more."""
+"""Parts of a decision: findings to tick, usual reasons, and the three answers in one line."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QTimer, Signal, Slot
-from PySide6.QtGui import QMouseEvent
+from collections.abc import Sequence
+
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from ...wording import tr
 from ..widgets import Banner, Button, Flow, LinkButton, Spaced
-from . import decision as deciding
 from .sheet import Finding
 
-REALLY_MS = 5000  # in which a decision must be confirmed (inferred)
+MOST_REASONS = 3
 
 
 class FindingBox(Spaced):
@@ -44,45 +43,6 @@ class FindingBox(Spaced):
         self.toggled.emit(self._code, is_seen)
 
 
-class KeepButton(Button):
-    """Asks once more in its own place, for five seconds. A double click is one press."""
-
-    asked = Signal()  # it asks now, or has ceased to ask
-    confirmed = Signal()
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent=parent)
-        self._ceases = QTimer(self)
-        self._ceases.setSingleShot(True)
-        self._ceases.setInterval(REALLY_MS)
-        self._ceases.timeout.connect(self.calm)
-        self.setText(self.tr("Keep on site"))
-
-    @property
-    def is_asking(self) -> bool:
-        return self._ceases.isActive()
-
-    def press(self) -> None:
-        """Handles a valid press: the first asks, the second confirms."""
-        if self.is_asking:
-            self.calm()
-            self.confirmed.emit()
-            return
-        self._ceases.start()
-        self.setText(self.tr("Really keep it"))
-        self.asked.emit()
-
-    @Slot()
-    def calm(self) -> None:
-        """Asks no longer."""
-        self._ceases.stop()
-        self.setText(self.tr("Keep on site"))
-        self.asked.emit()
-
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        event.accept()
-
-
 class UsualReasons(Flow):
     """Reasons that most people write, one link each, at the end of the line that names the field."""
 
@@ -94,12 +54,19 @@ class UsualReasons(Flow):
         self.setAccessibleName(self.tr("Usual reasons"))
         self._group = QButtonGroup(self)
         self._group.setExclusive(False)
-        self.buttons = [LinkButton(tr(reason)) for reason in deciding.USUAL_REASONS]
+        self.buttons = [LinkButton() for _ in range(MOST_REASONS)]
         for button in self.buttons:
-            button.setAccessibleName(self.tr("Take as the reason: {reason}").format(reason=button.text()))
             self._group.addButton(button)
             self.add(button)
         self._group.buttonClicked.connect(self._choose)
+
+    def show_reasons(self, reasons: Sequence[str]) -> None:
+        """Shows at most MOST_REASONS."""
+        for number, button in enumerate(self.buttons):
+            button.setVisible(number < len(reasons))
+            if number < len(reasons) and button.text() != reasons[number]:
+                button.setText(reasons[number])
+                button.setAccessibleName(self.tr("Take as the reason: {reason}").format(reason=reasons[number]))
 
     @Slot(object)
     def _choose(self, button: Button) -> None:

@@ -12,11 +12,18 @@ from ...events import UpdateRefused
 from ...storage import Entry
 from ...wording import later, sentence, together, tr
 from ..work.desk import Desk
+from ..work.judgement import Judgement, Way
 from .policy import held_back
 from .sheet import grouped, shown_hash, title
 
-# What most people write (inferred); they go into the reason as they stand.
-USUAL_REASONS: Final = (later("Scores improved"), later("As agreed for the pilot"), later("Test run"))
+# What most people write (inferred); they go into the reason as they stand. The first follows what was measured.
+_BY_SCORES: Final[dict[Way, str]] = {
+    "better": later("Scores improved"),
+    "same": later("Scores are no better"),
+    "worse": later("Scores became worse"),
+    "nothing": later("It finds nothing yet"),
+}
+_ALWAYS: Final = (later("As agreed for the pilot"), later("Test run"))
 NOT_LEFT: Final = later("Nothing of this update has left.")
 
 Stage = Literal["decide", "countdown", "sending", "received", "refused", "kept", "expired"]
@@ -47,10 +54,10 @@ PROGRAM_CLOSED: Final = later("Your approval was taken back because the program 
 WORK_STOPPED: Final = later("Your approval was taken back because the work was stopped.")
 _STOPPED_REASON: Final = "the work was stopped"  # as the record has it where a session ends within the ten seconds
 AWAY: Final = later("The coordinator is away. You can decide now; it is sent when it is back.")
-REALLY_KEEP: Final = later("Press again to keep it here. It is then not sent in this round.")
 ENTER_NEVER_SENDS: Final = later("Enter never sends. Press the space bar, or click.")
 ANSWERING: Final = later("Your decision is being recorded.")
 TICK_FIRST: Final = later("Tick what you have seen above; then it can be sent.")
+NO_NAME: Final = later("Write your name first, for the people who read this record later.")
 NO_REASON: Final = later("Write a reason first, for the people who read this record later.")
 
 
@@ -67,6 +74,18 @@ class Outcome:
 
 def stage(entry: Entry) -> Stage:
     return _STAGES[entry.state]
+
+
+def usual_reasons(verdict: Judgement) -> tuple[str, ...]:
+    """Reasons that are offered: none that the scores do not bear out."""
+    measured = verdict.before is not None and (verdict.is_sure or verdict.way == "worse")
+    first = _BY_SCORES.get(verdict.way) if measured or verdict.way == "nothing" else None
+    return tuple(tr(reason) for reason in ((first,) if first else ()) + _ALWAYS)
+
+
+def missing_name(name: str) -> str:
+    """The sentence for a name that is none; "" for one that will do."""
+    return "" if name.strip() else tr(NO_NAME)
 
 
 def missing_reason(reason: str) -> str:

@@ -28,12 +28,12 @@ from ..widgets import (
 from ..widgets.labels import set_tone
 from ..widgets.notices import announce
 from . import decision as deciding
-from .answers import FindingBox, KeepButton, SideBySide, UsualReasons
+from .answers import FindingBox, SideBySide, UsualReasons
 from .decision import Outcome
 from .policy_panel import PolicyLine
 from .sheet import Finding
 
-MOST_REASON = 500
+MOST_REASON, MOST_NAME = 500, 60
 ANNOUNCED_AT = (0, 5, 10)  # seconds left
 
 
@@ -57,7 +57,7 @@ class Message(Caption):
 
 
 class ReasonForm(Spaced):
-    """Findings, reason, and the three buttons. Enter in the reason does nothing, and Enter on Send does not send."""
+    """Findings, reason, name, and the three buttons. Enter in a field does nothing, and Enter on Send does not send."""
 
     finding_seen = Signal(str, bool)
 
@@ -71,15 +71,22 @@ class ReasonForm(Spaced):
         self.reason.setAccessibleName(self.tr("Reason"))
         label = Label(self.tr("&Reason (kept in this site's record, never sent)"))
         label.setBuddy(self.reason)
+        self.name = QLineEdit()
+        self.name.setMaxLength(MOST_NAME)
+        self.name.setPlaceholderText(self.tr("Your name"))
+        self.name.setAccessibleName(self.tr("Your name, as this site's record is to have it"))
         self.policy = PolicyLine()
         self.message = Message()
         self.try_out = Button(self.tr("Try it on a note"))
         self.hold = Button(self.tr("Hold"))
-        self.keep = KeepButton()
+        self.keep = Button(self.tr("Keep on site"))
         self.send = WaryButton(self.tr("Send adapter"))
         self.usual = UsualReasons(label)
         self.usual.chosen.connect(self._take_reason)
-        for widget in (self.usual, self.reason, self.policy, self._buttons()):
+        words = Row(spacing=8)
+        words.add(self.reason, 4, least=320)
+        words.add(self.name, 1, least=150)
+        for widget in (self.usual, words, self.policy, self._buttons()):
             self._column.addWidget(widget)
 
     def _buttons(self) -> Row:
@@ -123,7 +130,16 @@ class ReasonForm(Spaced):
         if self.message.text() != text:
             self.message.setText(text)
             self.reason.setAccessibleDescription(text)
-        set_tone(self.reason, "fault", tone == "bad")
+            self.name.setAccessibleDescription(text)
+        empty = [field for field in (self.reason, self.name) if not field.text().strip() and not field.isHidden()]
+        for field in (self.reason, self.name):
+            set_tone(field, "fault", tone == "bad" and field is next(iter(empty), None))
+
+    def show_name(self, name: str, *, asks: bool) -> None:
+        """`asks` False: the account's name is what counts."""
+        self.name.setVisible(asks)
+        if self.name.text() != name:
+            self.name.setText(name)
 
 
 class Countdown(Spaced):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 
 from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
@@ -17,22 +17,21 @@ from ..widgets import Banner, Card, EmptyState, PageBase, Table, TextTable
 from ..work.desk import Desk, utc_now
 from . import decision as deciding
 from .decision_panel import DecisionCard
-from .policy import asks_name, policy_line, waits_for_hours, why_not_send
-from .queue import Queue
+from .policy import asks_name, policy_line, signs_by_account, waits_for_hours, why_not_send
+from .queue import LASTING, Queue, listed, to_show
 from .receipts import COLUMNS, receipts
 from .sheet import Sheet, expiry, sheet
 from .sheet_panel import SheetView
-
-_LASTING = ("pending", "approved", "released")  # what happens to these has not ended
 
 
 class ApprovalsPage(PageBase):
     """Reads a Desk, says by signals what the person wants. What was typed is kept for each update until it has left."""
 
-    send_requested = Signal(str, str)  # sha256, reason
+    send_requested = Signal(str, str, str)  # sha256, reason, who decides
     second_requested = Signal(str, str, str)  # sha256, reason, the second person's name
-    keep_requested = Signal(str, str)
-    take_back_requested = Signal(str)
+    keep_requested = Signal(str, str, str)
+    named = Signal(str)  # the person has written who they are
+    take_back_requested = Signal(str, str)
     held = Signal(str)
     try_requested = Signal(str)
 
@@ -51,6 +50,7 @@ class ApprovalsPage(PageBase):
         self._seen: dict[str, set[str]] = {}
         self._held: set[str] = set()
         self._answering: tuple[str, Record] | None = None  # sha256, and the record that was shown when it was answered
+        self.name = ""  # whom the record is to have
         self._wants_reason = self._enter_was_refused = False
         self._scroll_there = False  # at the next turn, when the decision's new part has its size
         self._told_of: tuple[Record, str] | None = None  # what `_back` was made of
@@ -83,16 +83,16 @@ class ApprovalsPage(PageBase):
         form = self.decision.form
         self.queue.chosen.connect(self.select)
         form.reason.textChanged.connect(self._reason_typed)
+        form.name.textEdited.connect(self._name_typed)
         form.policy.second.textChanged.connect(self._again)
         form.finding_seen.connect(self._finding_seen)
         form.try_out.clicked.connect(self._try)
         form.hold.clicked.connect(self._hold)
         form.keep.clicked.connect(self._keep)
-        form.keep.asked.connect(self._again)
-        form.keep.confirmed.connect(self._keep_it)
         form.send.clicked.connect(self._send)
         form.send.enter_refused.connect(self._refuse_enter)
         self.ended.acted.connect(self._read)
+        self.view.head.decide.clicked.connect(self._to_decision)
         self.decision.countdown.take_back.clicked.connect(self._take_back)
 
     # -- what is shown -----------------------------------------------------------------------------------------------
@@ -104,8 +104,8 @@ class ApprovalsPage(PageBase):
             self._scroll_there = False
             self.ensureWidgetVisible(self.decision)
         self._show_history(desk)
-        entries = self._listed(desk)
-        entry = self._entry_to_show(entries)
+        entries = listed(desk, self._selected)
+        entry = to_show(entries, self._selected)
         self.queue.show_entries(entries, entry.sha256 if entry else "")
         if entry is None:
             self._show_nothing()
@@ -129,22 +129,9 @@ class ApprovalsPage(PageBase):
             self._open(entry)
             self.show_desk(self._desk)
 
-    def _listed(self, desk: Desk) -> list[Entry]:
-        """Entries that have not ended, and the one on the screen."""
-        return [e for e in desk.record.entries if e.state in _LASTING or e.sha256 == self._selected]
-
-    def _entry_to_show(self, entries: Sequence[Entry]) -> Entry | None:
-        """The chosen one stays while it lasts, and after a refusal or an expiry until the person turns to the next."""
-        lasting = [entry for entry in entries if entry.state in _LASTING]
-        shown = next((entry for entry in entries if entry.sha256 == self._selected), None)
-        if shown is not None and (shown in lasting or not lasting or shown.state in ("refused", "expired")):
-            return shown
-        return next((entry for entry in lasting if entry.state == "pending"), lasting[0]) if lasting else None
-
     def _open(self, entry: Entry) -> None:
         self._selected = entry.sha256
         self._wants_reason = self._enter_was_refused = False
-        self.decision.form.keep.calm()
         self.decision.form.policy.second.clear()
         reason = self._reasons.get(entry.sha256) or deciding.last_reason(entry, self._desk)
         self.decision.form.show_reason(reason)
@@ -199,6 +186,8 @@ class ApprovalsPage(PageBase):
         assert self._sheet is not None
         form, seen = self.decision.form, self._seen.get(entry.sha256, set())
         form.show_findings(self._sheet.findings, seen)
+        form.usual.show_reasons(deciding.usual_reasons(self._sheet.verdict))
+        form.show_name(self.name, asks=not signs_by_account(entry, self._desk))
         not_now = deciding.why_not_now(entry, self._desk)
         unseen = any(finding.code not in seen for finding in self._sheet.findings)
         can_answer = not not_now and self._answering is None
@@ -213,12 +202,10 @@ class ApprovalsPage(PageBase):
         """The sentence above the buttons, and its tone."""
         if self._answering:
             return tr(deciding.ANSWERING), "dim"
-        if self._wants_reason and (missing := deciding.missing_reason(self._reason())):
+        if self._wants_reason and (missing := self._missing(entry)):
             return missing, "bad"
         if self._enter_was_refused:
             return tr(deciding.ENTER_NEVER_SENDS), "ink"
-        if self.decision.form.keep.is_asking:
-            return tr(deciding.REALLY_KEEP), "warn"
         held = tr(deciding.HELD) if entry.sha256 in self._held else self._taken_back(entry)
         rest = barred or (tr(deciding.TICK_FIRST) if unseen else "" if self._desk.connected else tr(deciding.AWAY))
         said = " ".join(part for part in (held, rest) if part)
@@ -245,7 +232,7 @@ class ApprovalsPage(PageBase):
         entry = self._desk.entry(self._selected)
         if not event.spontaneous():
             self._read()
-        if not event.spontaneous() and entry is not None and entry.state not in _LASTING:
+        if not event.spontaneous() and entry is not None and entry.state not in LASTING:
             self._selected = ""
 
     # -- what the person does ----------------------------------------------------------------------------------------
@@ -258,6 +245,11 @@ class ApprovalsPage(PageBase):
         self._enter_was_refused = False
         if self._selected:
             self._reasons[self._selected] = text
+
+    @Slot(str)
+    def _name_typed(self, name: str) -> None:
+        self.name = name
+        self.named.emit(name.strip())
 
     @Slot(str, bool)
     def _finding_seen(self, code: str, is_seen: bool) -> None:
@@ -275,25 +267,24 @@ class ApprovalsPage(PageBase):
             return
         self._held.add(self._selected)
         self._wants_reason = self._enter_was_refused = False
-        self.decision.form.keep.calm()
         self.held.emit(self._selected)
         self._again()
 
     @Slot()
     def _keep(self) -> None:
-        if self._has_reason():
-            self.decision.form.keep.press()
-
-    @Slot()
-    def _keep_it(self) -> None:
-        self._decide(self.keep_requested)
+        """One press, as sending takes: declining is no harder."""
+        entry = self._desk.entry(self._selected)
+        if entry is not None and self._is_complete(entry):
+            self._decide(self.keep_requested, self._by(entry))
 
     @Slot()
     def _send(self) -> None:
         entry = self._desk.entry(self._selected)
-        if entry is not None and self._has_reason():
-            names = (self._second,) if asks_name(entry, self._desk, self._user) else ()
-            self._decide(self.second_requested if names else self.send_requested, *names)
+        if entry is not None and self._is_complete(entry):
+            if asks_name(entry, self._desk, self._user):
+                self._decide(self.second_requested, self._second)
+            else:
+                self._decide(self.send_requested, self._by(entry))
             if (said := self._desk.policies.get(entry.sha256)) and said.people > 1 and not entry.first_by:
                 self._forget(entry.sha256)
 
@@ -312,13 +303,21 @@ class ApprovalsPage(PageBase):
         self._enter_was_refused = True
         self._again()
 
-    def _has_reason(self) -> bool:
-        """Where there is none, it is asked for."""
+    def _by(self, entry: Entry) -> str:
+        """Who decides: the account where the policy goes by it, else the name that the person chose."""
+        return self._user if signs_by_account(entry, self._desk) else self.name.strip()
+
+    def _missing(self, entry: Entry) -> str:
+        return deciding.missing_reason(self._reason()) or deciding.missing_name(self._by(entry))
+
+    def _is_complete(self, entry: Entry) -> bool:
+        """Whether there are a reason and a name; what is missing is asked for."""
         self._enter_was_refused = False
-        if not deciding.missing_reason(self._reason()):
+        if not self._missing(entry):
             return True
         self._wants_reason = True
-        self.decision.form.reason.setFocus(Qt.FocusReason.OtherFocusReason)
+        form = self.decision.form
+        (form.name if self._reason() else form.reason).setFocus(Qt.FocusReason.OtherFocusReason)
         self._again()
         return False
 
@@ -330,9 +329,14 @@ class ApprovalsPage(PageBase):
         self._again()
 
     @Slot()
+    def _to_decision(self) -> None:
+        self.ensureWidgetVisible(self.decision)
+        self.decision.form.hold.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    @Slot()
     def _take_back(self) -> None:
         self._answering = (self._selected, self._desk.record)
-        self.take_back_requested.emit(self._selected)
+        self.take_back_requested.emit(self._selected, self.name.strip() or self._user)
         self._again()
 
     @Slot()

@@ -33,6 +33,12 @@ def policy_line(entry: Entry, desk: Desk) -> tuple[str, Literal["dim", "ink", "b
     return line.format(rule=said.rule, name=entry.first_by, names=names), "bad" if said.action == "deny" else "ink"
 
 
+def signs_by_account(entry: Entry, desk: Desk) -> bool:
+    """Whether it is the account that counts: where the policy names who may approve, or asks for two people."""
+    said = desk.policies.get(entry.sha256)
+    return said is not None and (said.people > 1 or said.approvers is not None)
+
+
 def asks_name(entry: Entry, desk: Desk, user: str) -> bool:
     """Whether a second person must say who they are, because the first one sits at this account."""
     said = desk.policies.get(entry.sha256)

@@ -11,8 +11,25 @@ from PySide6.QtWidgets import QButtonGroup, QWidget
 from ...storage import Entry
 from ...wording import tr
 from ..widgets import Button, Flow
+from ..work.desk import Desk
 from . import decision as deciding
 from .sheet import title
+
+LASTING = ("pending", "approved", "released")  # what happens to these has not ended
+
+
+def listed(desk: Desk, selected: str) -> list[Entry]:
+    """Entries that have not ended, and the one on the screen."""
+    return [entry for entry in desk.record.entries if entry.state in LASTING or entry.sha256 == selected]
+
+
+def to_show(entries: Sequence[Entry], selected: str) -> Entry | None:
+    """The chosen one stays while it lasts, and after a refusal or an expiry until the person turns to the next."""
+    lasting = [entry for entry in entries if entry.state in LASTING]
+    shown = next((entry for entry in entries if entry.sha256 == selected), None)
+    if shown is not None and (shown in lasting or not lasting or shown.state in ("refused", "expired")):
+        return shown
+    return next((entry for entry in lasting if entry.state == "pending"), lasting[0]) if lasting else None
 
 
 class Queue(Flow):

@@ -17,6 +17,7 @@ from ...wording import later, together, tr
 from ...wording.probes import Revealed, revealed, verdict
 from ...wording.protection import protection
 from ..work.desk import Desk
+from ..work.judgement import DIGITS, ENOUGH_NOTES, Judgement, judged
 from ..work.progress import duration
 from ..work.scored import INDENT, Key, headline_name, is_f1, part_name, parts, value
 from .card_row import Line, Word
@@ -26,10 +27,6 @@ from .leaving import part_name as name_of_part
 
 # An update so many times as large as the site's last one must be acknowledged by itself; inferred.
 NORM_FAR_OUT: Final = 3.0
-# Scores are compared as they are shown: what differs in a later digit is no difference to a person; inferred.
-DIGITS: Final = 2
-# Scores on fewer notes are too uncertain to call a change one; inferred (as for a mean: about 30).
-ENOUGH_NOTES: Final = 30
 SUM_MAY_REVEAL: Final = later(
     "What is measured here is your adapter by itself. The sum can still reveal something about the notes."
 )
@@ -40,13 +37,14 @@ SCORES_REVEAL: Final = later("Counts and a loss over all these notes together. N
 class Finding:
     """Something that must be acknowledged by itself before the update can be sent."""
 
-    code: Literal["may_reveal", "norm_far_out", "scores_worse"]
+    code: Literal["may_reveal", "norm_far_out", "scores_worse", "nothing_found"]
     sentence: str
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """One update as it is shown. `numbers` is all that leaves, name by name; `worth_on` says on which notes.
+    """One update as it is shown. `verdict` says what the numbers say; `numbers` is all that leaves, name by name;
+    `worth_on` says on which notes.
 
     `stays`: what the method leaves here, "" where nothing. `unmeasured`: why a line of `differs` has no word.
     `details` are for specialists, who know what they mean. `reveals`: the verdict over what the probes have `revealed`.
@@ -54,6 +52,7 @@ class Sheet:
 
     sha256: str
     title: str
+    verdict: Judgement
     destination: str
     environment: str
     hash: str
@@ -79,7 +78,7 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
     report = entry.update.report
     last = last_norm(entry, desk)
     scored = report.kind == "evaluate"
-    notes = report.notes if scored else entry.evidence.validation_notes
+    notes = scored_on(entry)
     address = desk.session.address if desk.session else tr("the coordinator")
     found = tr(SCORES_REVEAL) if scored else verdict(entry.evidence.probes)
     in_sum = tr(SUM_MAY_REVEAL) if entry.evidence.masked and not scored else ""
@@ -87,6 +86,7 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
     return Sheet(
         sha256=entry.sha256,
         title=title(entry),
+        verdict=worth_verdict(entry),
         destination=address,
         environment=desk.spec.environment.upper() if desk.spec else "",
         hash=shown_hash(entry),
@@ -102,6 +102,17 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
         numbers=numbers(entry, desk.spec),
         findings=(*_revealing(entry), *_findings(report, entry.evidence, last)),
     )
+
+
+def scored_on(entry: Entry) -> int | None:
+    """How many notes its scores are of; None where nobody knows."""
+    report = entry.update.report
+    return report.notes if report.kind == "evaluate" else entry.evidence.validation_notes
+
+
+def worth_verdict(entry: Entry) -> Judgement:
+    """By the site's own scores, which it has also where the federation does not share them."""
+    return judged(entry.evidence.scores_before, entry.evidence.scores_after, scored_on(entry))
 
 
 def title(entry: Entry) -> str:
@@ -241,7 +252,9 @@ def _findings(report: Report, evidence: Evidence, last: float | None) -> list[Fi
         )
         found.append(Finding("norm_far_out", text.format(times=report.update_norm / last)))
     before, after = evidence.scores_before, evidence.scores_after
-    if before != Scores() and round(after.headline, DIGITS) < round(before.headline, DIGITS):
+    if nothing := [task for task in after.scored if round(after[task].headline, DIGITS) == 0]:
+        found.append(Finding("nothing_found", _nothing(nothing, after)))
+    if before != Scores() and after != Scores() and 0 < round(after.headline, DIGITS) < round(before.headline, DIGITS):
         text = tr("Training made it worse on your notes: F1 over all types fell from {before:.2f} to {after:.2f}.")
         if len(after.scored) > 1 or not is_f1(after):
             text = tr("Training made it worse on your notes: the score fell from {before:.2f} to {after:.2f}.")
@@ -250,6 +263,16 @@ def _findings(report: Report, evidence: Evidence, last: float | None) -> list[Fi
             text = tr("Training made it worse on your notes: {tasks}.").format(tasks=_fallen(before, after))
         found.append(Finding("scores_worse", text))
     return found
+
+
+def _nothing(tasks: list[TaskName], after: Scores) -> str:
+    if len(after.scored) == 1:
+        return tr(
+            "It finds nothing on your notes, after training as well. Sending it helps nobody; look at the notes, or "
+            "tell the host."
+        )
+    names = ", ".join(headline_name(task, several=True) for task in tasks)
+    return tr("For some tasks it finds nothing on your notes, after training as well: {tasks}.").format(tasks=names)
 
 
 def _fallen(before: Scores, after: Scores) -> str:

@@ -16,6 +16,7 @@ from ..widgets import (
     ElidedLabel,
     Flow,
     Heading,
+    Icon,
     KeyValueRows,
     Label,
     LinkButton,
@@ -29,6 +30,7 @@ from ..widgets import (
     TextTable,
 )
 from ..widgets.card_columns import CardColumns
+from ..widgets.labels import TONE_ICONS
 from .card_row import Line
 from .reveals_card import RevealsCard
 from .sheet import Sheet
@@ -104,6 +106,8 @@ class SheetHead(Spaced):
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 6)
         self.title = Heading()
+        self._icon, self.verdict = Icon("check", "ok", 20), Heading(level=2)
+        self.decide = LinkButton(self.tr("To your decision"), "chevron")
         self.destination = Address(mode=Qt.TextElideMode.ElideMiddle)
         self.environment = Tag()
         self.expiry = Label(tone="dim")
@@ -114,6 +118,15 @@ class SheetHead(Spaced):
         self.copy.clicked.connect(self._copy_hash)
         column.addWidget(self.title)
         column.addWidget(self._line())
+        column.addWidget(self._worth())
+
+    def _worth(self) -> Row:
+        """The plain verdict before the numbers, and at the end of its line the way to the decision."""
+        row = Row(spacing=10)
+        row.add(self._icon)
+        row.add(self.verdict, 1)
+        row.add(self.decide)
+        return row
 
     def _line(self) -> Flow:
         """Three things in as few lines as there is room for."""
@@ -131,6 +144,9 @@ class SheetHead(Spaced):
 
     def show_sheet(self, sheet: Sheet) -> None:
         self.title.setText(sheet.title)
+        judged = sheet.verdict
+        self._icon.show_icon(TONE_ICONS[judged.tone], judged.tone)
+        self.verdict.setText(judged.advice)
         self.destination.setText(self.tr("To {address}").format(address=sheet.destination))
         self.environment.setText(sheet.environment)
         self.hash.setText(sheet.short_hash)
@@ -143,6 +159,7 @@ class SheetHead(Spaced):
             self.expiry.setText(text)
         if group := self.expiry.parentWidget():
             group.setVisible(bool(text))
+        self.decide.setVisible(bool(text))
 
     @Slot()
     def _copy_hash(self) -> None:

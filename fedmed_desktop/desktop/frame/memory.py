@@ -35,6 +35,9 @@ class Memory(QObject):
         self._failed = failed
         self.knows_monitor = False  # else the Monitor was never told how it was left
         window.rounds.session.identity.compared.connect(self._compared)
+        window.approvals.named.connect(self._named)
+        window.approvals.send_requested.connect(self.save)
+        window.approvals.keep_requested.connect(self.save)
 
     def restore(self) -> None:
         values, window = self._settings.values, self._window
@@ -44,6 +47,7 @@ class Memory(QObject):
         window.go(values.page)
         window.join.proxy = values.proxy
         window.rounds.session.identity.done = values.compared
+        window.approvals.name = values.approver
 
     def restore_monitor(self) -> None:
         """The Monitor is made later than the rest."""
@@ -88,6 +92,10 @@ class Memory(QObject):
     def _compared(self, words: str) -> None:
         self._settings.values.compared = words
         self.save()
+
+    @Slot(str)
+    def _named(self, name: str) -> None:
+        self._settings.values.approver = name
 
     @Slot()
     def save(self) -> None:

@@ -22,7 +22,7 @@ FILE = "settings.json"
 class Settings(BaseModel):
     """`joined`: the federation that this computer takes part in, gone on with at the next start if `rejoin`.
     `proxy`: "system", "none" or a URL, which may hold a password. `compared`: the six words
-    that were the same at the host.
+    that were the same at the host. `approver`: the name that decisions are recorded under.
     """
 
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
@@ -36,6 +36,7 @@ class Settings(BaseModel):
     rejoin: bool = False
     proxy: str = SYSTEM
     compared: str = ""
+    approver: str = Field("", max_length=60)
 
 
 class SettingsFile:

@@ -107,27 +107,29 @@ class Engine(QObject):
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
-    @Slot(str, str)
-    def send(self, sha256: str, reason: str) -> None:
-        """Approves: in effect after the time in which it can be taken back."""
-        self.decide(sha256, Verdict(True, operating_user(), reason, self.take_back_time))
+    @Slot(str, str, str)
+    def send(self, sha256: str, reason: str, by: str) -> None:
+        """Approves: in effect after the time in which it can be taken back. `by`: the person's name."""
+        self.decide(sha256, Verdict(True, by, reason, self.take_back_time))
 
     @Slot(str, str, str)
     def second(self, sha256: str, reason: str, name: str) -> None:
         """Approves as a second person, who is at the first one's account."""
         self.decide(sha256, Verdict.of_second(name, operating_user(), reason, self.take_back_time))
 
-    @Slot(str, str)
-    def keep(self, sha256: str, reason: str) -> None:
-        self.decide(sha256, Verdict(False, operating_user(), reason))
+    @Slot(str, str, str)
+    def keep(self, sha256: str, reason: str, by: str) -> None:
+        self.decide(sha256, Verdict(False, by, reason))
 
     def decide(self, sha256: str, verdict: Verdict) -> None:
         """The answer to the agent's question; a problem is told where it is no longer asked."""
         self._on_network(lambda agent: self._operator.answer(sha256, verdict))
 
-    @Slot(str)
-    def take_back(self, sha256: str) -> None:
-        self._on_network(lambda agent: agent.take_back(sha256, operating_user(), "taken back in time"))
+    @Slot(str, str)
+    def take_back(self, sha256: str, by: str = "") -> None:
+        """`by`: the person's name; empty for the account's."""
+        who = by or operating_user()
+        self._on_network(lambda agent: agent.take_back(sha256, who, "taken back in time"))
 
     @Slot()
     def pause(self) -> None:
