@@ -321,7 +321,7 @@ class Program(QObject):
         """Asks first where somebody would lose time."""
         if self._closing:
             return
-        if words := about_closing(self.desk):
+        if words := about_closing(self.desk, datetime.now(UTC)):
             self._ask(words).confirmed.connect(self.close)
         else:
             self.close()

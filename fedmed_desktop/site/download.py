@@ -23,11 +23,14 @@ class Downloads:
         blobs: BlobStore,
         send: Callable[[Message], Awaitable[None]],
         emit: Callable[[events.Event], None],
+        keep: Callable[[events.TransferProgress], None],
     ) -> None:
+        """`keep` is handed the last progress of each fetch, beside the loop, for the site's own record."""
         self._site = site
         self._blobs = blobs
         self._send = send
         self._emit = emit
+        self._keep = keep
         self._waiting: dict[str, _Download] = {}
 
     async def fetch(self, sha256: str, round_number: int) -> None:
@@ -60,17 +63,17 @@ class Downloads:
             return
         try:
             complete = await asyncio.to_thread(download.reception.write, chunk)
-            self._emit(
-                events.TransferProgress(
-                    site=self._site,
-                    round=download.round,
-                    direction="down",
-                    blob=chunk.sha256,
-                    bytes=download.reception.received,
-                    total=chunk.total,
-                )
+            progress = events.TransferProgress(
+                site=self._site,
+                round=download.round,
+                direction="down",
+                blob=chunk.sha256,
+                bytes=download.reception.received,
+                total=chunk.total,
             )
+            self._emit(progress)
             if complete:
+                await asyncio.to_thread(self._keep, progress)
                 await self._complete(download)
         except UserFacingError as error:
             if error.code.startswith("protocol."):

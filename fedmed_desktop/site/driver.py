@@ -81,7 +81,7 @@ class Driver:
         except BaseException:
             self.outbox.close()  # its folder is free again
             raise
-        self.downloads = Downloads(name, self.blobs, link.send, emit)
+        self.downloads = Downloads(name, self.blobs, link.send, emit, self.journal.append)
         self.computing = Computing(data_dir, make_trainer, jobs, self.journal, self._computed, self._computes)
         self.masking = Masking(data_dir, self.part, self.outbox, link, emit)
         self.control = Control()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measured events of a site (training steps, evaluations) on disk, so that a face can draw its curves after a restart.
+"""Measured events of a site (training steps, evaluations, what was fetched) on disk, so that a face can draw its curves
+and count bytes after a restart.
 
-A closed round with more than MOST_STEPS steps is thinned to an even selection and all evaluations, so that the number
+A closed round with more than MOST_STEPS steps is thinned to an even selection and all else, so that the number
 of rounds bounds what a face reads when it starts. These rows matter less than the outbox: they are buffered, a power
 cut may lose the last second, and a full disk costs rows, never a round.
 """
@@ -15,10 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import UserFacingError, disk_fault
-from ..events import Evaluated, Event, TrainingStep, parse_event
+from ..events import Evaluated, Event, TrainingStep, TransferProgress, parse_event
 from .database import Database, Migrations
 
-Measured = TrainingStep | Evaluated
+Measured = TrainingStep | Evaluated | TransferProgress
 
 _MIGRATIONS: Final[Migrations] = (
     (

@@ -144,7 +144,7 @@ async def test_that_a_site_whose_question_came_as_another_one_asks_again(tmp_pat
     async def send(message: Message) -> None:
         said.append(message)
 
-    downloads = Downloads("A", BlobStore(tmp_path), send, lambda event: None)
+    downloads = Downloads("A", BlobStore(tmp_path), send, lambda event: None, lambda event: None)
     fetching = asyncio.create_task(downloads.fetch("ab" * 32, 1))
     await until(lambda: len(said) == 1)
     await downloads.missing("aa" * 32)

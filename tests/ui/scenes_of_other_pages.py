@@ -33,7 +33,7 @@ from fedmed_desktop.storage.secrets import Kept
 from fedmed_desktop.wording import sentence
 from fedmed_desktop.wording.findings import kept_line
 from tests.parts.results import write_experiment
-from tests.parts.scene import ADDRESS, Lakeview, course, evaluated, phase, several_tasks, standing, steps
+from tests.parts.scene import ADDRESS, NOW, Lakeview, course, evaluated, phase, several_tasks, standing, steps
 from tests.ui.scenes import Scene, once, settle
 from tests.ui.scenes_of_rounds import nobody, told, training
 from tests.ui.scenes_of_tasks import of_other_tasks
@@ -280,7 +280,7 @@ def _opened(dialog: QDialog) -> QDialog:
 
 
 def _ask_close(window: Window, desk: Desk) -> QDialog:
-    words = about_closing(desk)
+    words = about_closing(desk, NOW)
     assert words is not None
     return _opened(Question(window, words.title, words.text, yes=words.yes, no=words.no))
 

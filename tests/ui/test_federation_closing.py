@@ -126,13 +126,15 @@ def test_that_a_restart_in_the_middle_of_a_round_shows_the_same(
     if moment != "asked":
         one.decide("send" if moment == "sent" else "keep")
     before = seen(one, state)
-    curve = one.curve()
+    curve, moved = one.curve(), one.desk.curves.moved
+    assert sum(moved["down"].values()) > 0
     one.close()
     two = desktop().begin()
     two.until(lambda: two.desk.prepared is not None and two.desk.standing is not None)
     two.until(lambda: moment != "asked" or two.desk.asked is not None)
     after = seen(two, state)
     assert two.curve() == curve
+    assert two.desk.curves.moved == moved, "bytes sent and received are counted from what is on disk"
     for page in before:
         assert after[page].splitlines() == before[page].splitlines()
 

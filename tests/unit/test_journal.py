@@ -41,6 +41,13 @@ EVALUATED = events.Evaluated(
 )
 
 
+FETCHED = events.TransferProgress(site="A", round=1, direction="down", blob="ab" * 32, bytes=700, total=700)
+
+
+def is_fetched(event: events.Event) -> bool:
+    return isinstance(event, events.TransferProgress) and event.direction == "down" and event.bytes == event.total
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
@@ -218,8 +225,8 @@ def test_that_a_site_keeps_what_it_measured_and_finishes_where_it_cannot(writabl
         return seen, site.measured(), later
 
     seen, ended, later = asyncio.run(federate())
-    emitted = [e for e in seen if isinstance(e, events.TrainingStep | events.Evaluated)]
-    assert len(emitted) == 10 and ended == emitted
+    emitted = [e for e in seen if isinstance(e, events.TrainingStep | events.Evaluated) or is_fetched(e)]
+    assert len(emitted) == 10 + 1 and ended == emitted
     warned = all_of(seen, events.Warned)
     if writable:
         assert later == emitted and not warned
@@ -269,3 +276,16 @@ def test_that_a_damaged_file_is_put_aside_and_new_values_are_kept(
     assert [fault.code for fault in faults] == ["storage.journal_damaged"]
     assert path.with_name("m.sqlite.damaged").read_bytes() == before
     assert [(e.round, e.step) for e in again.events() if isinstance(e, events.TrainingStep)] == [(2, 0), (2, 1), (2, 2)]
+
+
+def test_that_what_was_fetched_outlasts_thinning_and_a_restart(tmp_path: Path, faults: list[UserFacingError]) -> None:
+    journal = Journal(tmp_path / "metrics.sqlite", faults.append)
+    journal.append(FETCHED)
+    for number in range(1, MOST_STEPS + 20):
+        journal.append(step(number))
+    journal.thin_before(2)
+    journal.close()
+    again = Journal(tmp_path / "metrics.sqlite", faults.append)
+    assert [event for event in again.events() if event.type == "transfer"] == [FETCHED]
+    again.close()
+    assert faults == []

@@ -60,6 +60,11 @@ class Header(Bar):
         self._state.show_state(word, tone, drawing)
         self._address.setText(self.tr("this computer") if desk.is_demo else urlsplit(connection.address).netloc)
 
+    @property
+    def name(self) -> str:
+        """The federation's, or what stands in its place."""
+        return self._name.text()
+
     def _word(self, desk: Desk) -> str:
         """Nothing that a demonstration makes counts either."""
         found = desk.spec.environment if desk.spec else desk.joined.environment if desk.joined else ""

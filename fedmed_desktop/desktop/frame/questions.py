@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
-from ...wording import tr
+from ...wording import together, tr
 from ..work.desk import Desk
 
 
@@ -37,8 +38,10 @@ def about_leaving(desk: Desk) -> Words:
     )
 
 
-def about_closing(desk: Desk) -> Words | None:
-    """Only where somebody would lose time: a demonstration starts over, a training stands still."""
+def about_closing(desk: Desk, now: datetime) -> Words | None:
+    """Only where somebody would lose something: a demonstration starts over, a training stands still, a decision that
+    waits may come too late.
+    """
     if desk.running and desk.is_demo:
         return Words(
             tr("Close the demonstration?"),
@@ -46,6 +49,8 @@ def about_closing(desk: Desk) -> Words | None:
             tr("Close"),
             tr("Keep watching"),
         )
+    if desk.running and (desk.counting_down or desk.pending):
+        return _about_a_decision(desk, now)
     if desk.running and desk.computing.phase == "training":
         return Words(
             tr("Close while training?"),
@@ -54,3 +59,18 @@ def about_closing(desk: Desk) -> Words | None:
             tr("Keep training"),
         )
     return None
+
+
+def _about_a_decision(desk: Desk, now: datetime) -> Words:
+    closes = desk.standing.closes if desk.standing else None
+    until = tr("If nobody decides before the round closes, it closes without this site.")
+    if closes and closes > now:
+        there = closes.astimezone()
+        days = "%H:%M" if there.date() == now.astimezone().date() else "%a %d %b, %H:%M"
+        until = tr("The round closes at {time}; if nobody has decided by then, it closes without this site.")
+        until = until.format(time=there.strftime(days))
+    if desk.counting_down:
+        text = together(tr("Your approval is taken back, and you are asked again at the next start."), until)
+        return Words(tr("Close before it is sent?"), text, tr("Close"), tr("Let it be sent"))
+    text = together(tr("Nobody is told of it while this program is closed."), until)
+    return Words(tr("Close while your decision is awaited?"), text, tr("Close"), tr("Stay open"))

@@ -28,6 +28,7 @@ from ..work.desk import Desk, utc_now
 from .dialogs import AboutDialog
 from .header import APP_NAME, Header
 from .menu import Menu
+from .notifications import Notifier
 from .strip import WorkStrip
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ def _close(layout: B) -> B:
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(0)
     return layout
+
+
+def _title(name: str, state: str) -> str:
+    """What goes on and where, for who sees no more of the window than that."""
+    return " – ".join(dict.fromkeys(part for part in (state, name, APP_NAME) if part))
 
 
 class Window(QMainWindow):
@@ -69,6 +75,7 @@ class Window(QMainWindow):
         self.menu = self._make_menu()
         self._sayings: list[str] = []
         self._lay_out(folder)
+        self.notifier = Notifier(self)
         self._navigation.button(0).setFocus()
 
     def _make_navigation(self, parent: QWidget) -> NavigationBar:
@@ -280,6 +287,8 @@ class Window(QMainWindow):
         self._desk = desk
         state = status(desk, now)
         self._header.show_desk(desk)
+        self.setWindowTitle(_title(self._header.name, state.headline if desk.session else ""))
+        self.notifier.show_desk(desk, state, now)
         self.strip.show_desk(desk, state, now, offers=self.page not in ("rounds", "approvals"))
         self._navigation.set_count(PAGES.index("approvals"), sum(e.state == "pending" for e in desk.queue))
         self._leave.setEnabled(desk.running)
@@ -320,5 +329,6 @@ class Window(QMainWindow):
 
     def end(self) -> None:
         self._ended = True
+        self.notifier.end()
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.close()

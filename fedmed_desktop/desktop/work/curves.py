@@ -22,7 +22,7 @@ from .steps import Steps
 
 DRIFTS: Final = ("model", "performance", "semantic", "combined")
 
-_SITE_EVENTS = (events.TrainingStep, events.Evaluated)
+_SITE_EVENTS = (events.TrainingStep, events.Evaluated, events.TransferProgress)
 
 
 def score_of(task: TaskName, moment: str) -> str:
