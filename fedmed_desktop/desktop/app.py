@@ -156,7 +156,8 @@ class Workshop:
             task: {name: _row(scores, task, sites) for name, scores in models.items()}
             for task in result.federation.pooled.scored
         }
-        return DemoScored(rows, result.report, result.seconds)
+        notes = sum(len(site.notes.test or site.notes.validation) for site in result.sites)
+        return DemoScored(rows, result.report, result.seconds, notes)
 
     def read(self, request: TrialRequest, put: Put, control: Control) -> None:
         """On the training thread: one side after the other; stops between two tokens. Raises UserFacingError."""

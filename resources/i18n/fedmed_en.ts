@@ -74,6 +74,20 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n example note(s)</source>
+        <translation>
+            <numerusform>one example note</numerusform>
+            <numerusform>%n example notes</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n example note(s): too few to tell</source>
+        <translation>
+            <numerusform>one example note: too few to tell</numerusform>
+            <numerusform>%n example notes: too few to tell</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n have paused</source>
         <translation>
             <numerusform>%n has paused</numerusform>
@@ -326,17 +340,10 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>Before combining, %n site(s), round {round}</source>
+        <source>Combined model on notes of %n site(s) that sent, since round {round}</source>
         <translation>
-            <numerusform>Before combining, one site, round {round}</numerusform>
-            <numerusform>Before combining, all %n sites, round {round}</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
-        <source>Combined model, %n site(s), since round {round}</source>
-        <translation>
-            <numerusform>Combined model, one site, since round {round}</numerusform>
-            <numerusform>Combined model, all %n sites, since round {round}</numerusform>
+            <numerusform>Combined model on notes of one site that sent, since round {round}</numerusform>
+            <numerusform>Combined model on notes of the %n sites that sent, since round {round}</numerusform>
         </translation>
     </message>
     <message numerus="yes">

@@ -152,5 +152,6 @@ def test_that_saved_is_news_until_the_next_action_or_for_some_seconds(page: Moni
 
 def test_that_the_page_says_what_to_look_for(page: MonitorPage) -> None:
     show(page, desk_of(run(1, 20)))
-    assert page.hint.isVisible() and "Loss should go down" in page.hint.text()
+    assert page.verdict.isVisible() and page.verdict.text().startswith("Training ")
+    assert "Loss should go down" in page.explain.toolTip()
     assert page.controls.log_action.text() == "Stretch small values (log)"

@@ -150,21 +150,31 @@ def test_that_the_stepper_is_that_of_the_round_or_of_the_scores_after_it(qtbot: 
 
 def test_that_what_has_improved_is_told_with_its_difference(qtbot: QtBot, tmp_path: Path) -> None:
     page = page_of(qtbot, decided("ask")(tmp_path))
-    assert page.session.improved.rows() == [
-        "Drug, on your notes: from 0.61 to 0.74, +0.13",
-        "Problem, on your notes: from 0.55 to 0.66, +0.11",
-        "Combined model, all 4 sites, since round 1: from 0.26 to 0.32, +0.06",
-        "Before combining, all 4 sites, round 2: from 0.32 to 0.42, +0.10",
+    card = page.session.improved
+    assert card.rows() == [
+        "Drug: from 61 to 74, +13",
+        "Problem: from 55 to 66, +11",
+        "Combined model on notes of the 4 sites that sent, since round 1: from 26 to 32, +6",
     ]
     page.show_desk(MAKERS["gathering"](tmp_path / "g"), NOW)
-    assert page.session.improved.rows() == [] and "Not yet." in texts(page)
+    assert card.rows() == [] and "Not known yet" in texts(page)
+
+
+def test_that_one_number_leads_and_the_others_wait_behind_a_link(qtbot: QtBot, tmp_path: Path) -> None:
+    page = page_of(qtbot, decided("ask")(tmp_path))
+    card = page.session.improved
+    assert card.verdict.text().startswith(("Better on your notes", "Perhaps better on your notes"))
+    assert "of 100 found correctly, before" in card.text.text() and "in round 3." in card.text.text()
+    assert not any(row.isVisibleTo(page) for row in card._rows)
+    card.details.click()
+    assert all(row.isVisibleTo(page) for row in card._rows)
 
 
 @pytest.mark.parametrize(("more", "words"), [(1, "1 more type is in Monitor."), (3, "3 more types are in Monitor.")])
 def test_that_types_beyond_the_card_are_counted_in_words(qtbot: QtBot, more: int, words: str) -> None:
     card = ImprovedCard()
     qtbot.addWidget(card)
-    card.show_improved(Improved(2, (Change("Drug, on your notes", 0.1, 0.2),), (), more))
+    card.show_improved(Improved(2, (Change("Drug", 0.1, 0.2),), (), more), None)
     assert words in card._more.text()
 
 
@@ -181,9 +191,9 @@ def test_that_earlier_rounds_are_a_table_from_the_record_newest_first(qtbot: QtB
     model = page.session.past_model
     QAbstractItemModelTester(model, QAbstractItemModelTester.FailureReportingMode.Fatal)
     assert [row[:4] for row in rows(model)] == [
-        ["3", "Kept on site", "ada", "0.58 → 0.70"],
-        ["2", "Sent", "ada", "0.40 → 0.55"],
-        ["1", "Sent", "ada", "0.30 → 0.45"],
+        ["3", "Kept on site", "ada", "58 → 70 of 100"],
+        ["2", "Sent", "ada", "40 → 55 of 100"],
+        ["1", "Sent", "ada", "30 → 45 of 100"],
     ]
     assert isinstance(model.index(0, 1).data(Qt.ItemDataRole.DecorationRole), QIcon)
     assert model.index(0, 1).data(Qt.ItemDataRole.AccessibleTextRole) == "Your part: Kept on site"
@@ -206,7 +216,7 @@ def test_that_a_finished_demonstration_shows_what_it_came_to(qtbot: QtBot, tmp_p
     page = page_of(qtbot, desks.finished_demo(tmp_path))
     model = page.session.scores_model
     assert model.headings == ("Model", "All sites", "Hillcrest", "Lakeview", "Riverside")
-    assert rows(model)[-1] == ["Federation", "0.460", "0.417", "0.450", "0.491"]
+    assert rows(model)[-1] == ["Federation", "46.0", "41.7", "45.0", "49.1"]
     assert page.session.scores.isVisible() and "It took 6 min" in texts(page)
     with qtbot.waitSignals([page.join_requested, page.demo_requested], timeout=1000):
         qtbot.mouseClick(page.session.join, Qt.MouseButton.LeftButton)

@@ -142,19 +142,18 @@ def test_that_own_notes_come_by_type_and_the_federation_from_its_history(tmp_pat
     found = improved(decided("ask")(tmp_path))
     assert found.round == 3
     assert [(c.label, *c.texts, c.way) for c in found.own] == [
-        ("Drug, on your notes", "0.61", "0.74", "+0.13", "ok"),
-        ("Problem, on your notes", "0.55", "0.66", "+0.11", "ok"),
+        ("Drug", "61", "74", "+13", "ok"),
+        ("Problem", "55", "66", "+11", "ok"),
     ]
     assert [(c.label, *c.texts) for c in found.federation] == [
-        ("Combined model, all 4 sites, since round 1", "0.26", "0.32", "+0.06"),
-        ("Before combining, all 4 sites, round 2", "0.32", "0.42", "+0.10"),
+        ("Combined model on notes of the 4 sites that sent, since round 1", "26", "32", "+6"),
     ]
 
 
 def test_that_a_loss_is_told_as_one(story: Story) -> None:
     story.site.trained(3, before=scores(0.5, 0.5), after=scores(0.48, 0.5))
-    assert [(c.texts[2], c.way) for c in improved(story.desk).own] == [("−0.02", "bad"), ("±0.00", "")]
-    assert [signed(value) for value in (0.004, -0.004, 1.0)] == ["±0.00", "±0.00", "+1.00"]
+    assert [(c.texts[2], c.way) for c in improved(story.desk).own] == [("−2", "bad"), ("±0", "")]
+    assert [signed(value) for value in (0, -3, 100)] == ["±0", "−3", "+100"]
 
 
 def test_that_many_types_show_the_most_frequent_and_count_the_rest(story: Story) -> None:
@@ -173,7 +172,7 @@ def test_that_a_federation_that_shares_no_scores_has_no_line(story: Story) -> No
     assert improved(story.desk).federation == ()
     assert improved(story.desk).own != ()
     story.tell(standing().model_copy(update={"history": (silent, closed(3, 0.1, 0.2, sent=1))}))
-    assert [c.label for c in improved(story.desk).federation] == ["Before combining, one site, round 3"]
+    assert improved(story.desk).federation == (), "what sites had before combining is no score of the combined model"
 
 
 @pytest.mark.parametrize(
@@ -190,7 +189,7 @@ def test_that_every_outcome_is_a_row(tmp_path: Path, act: str, part: str, by: st
     rows = past_rounds(decided(act)(tmp_path).record)
     assert [row.round for row in rows] == [3, 2, 1]
     number, what, who, f1, rank, size, _ = rows[0].texts
-    assert (number, what, who, f1, rank, size) == ("3", part, by, "0.58 → 0.70", "2", sent)
+    assert (number, what, who, f1, rank, size) == ("3", part, by, "58 → 70 of 100", "2", sent)
 
 
 def test_that_what_waits_for_a_decision_is_not_past(tmp_path: Path) -> None:
@@ -210,7 +209,7 @@ def test_that_the_scores_after_the_last_round_are_a_row_without_a_blob(story: St
     story.site.release(entry)
     story.site.receive(entry)
     texts = past_rounds(story.desk.record)[0].texts
-    assert (texts[0], texts[1], texts[3:6]) == ("Final scores", "Sent", ("0.70", "–", "scores only"))
+    assert (texts[0], texts[1], texts[3:6]) == ("Final scores", "Sent", ("70 of 100", "–", "scores only"))
 
 
 def test_that_a_site_that_alone_is_not_asked_finds_itself_among_the_sites(story: Story) -> None:
@@ -234,7 +233,7 @@ def test_that_of_several_tasks_each_is_told_by_its_own_name_and_measure(tmp_path
         entry = site.trained()
     site.close()
     found = improved(site.desk)
-    assert [change.label.removesuffix(", on your notes") for change in found.own] == [
+    assert [change.label for change in found.own] == [
         "Entities F1", "Modifiers F1", "ICD-10 codes F1", "Summary ROUGE",
     ]  # fmt: skip
     assert not found.is_f1 and found.more_types == 5
@@ -266,11 +265,11 @@ def test_that_of_several_tasks_the_federation_and_earlier_rounds_are_told_by_tas
 def test_that_a_demonstrations_scores_are_listed_task_by_task() -> None:
     rows = {"Federation": {"All sites": 0.46, "Lakeview": 0.45}}
     alone = DemoScored({"entities": rows}, Path("report"), 1.0)
-    assert score_table(alone) == (("Model", "All sites", "Lakeview"), [("Federation", "0.460", "0.450")])
+    assert score_table(alone) == (("Model", "All sites", "Lakeview"), [("Federation", "46.0", "45.0")])
     both = DemoScored({"entities": rows, "relations": {"Federation": {"All sites": 0.2}}}, Path("report"), 1.0)
     headings, told = score_table(both)
     assert headings == ("Task", "Model", "All sites", "Lakeview")
-    assert told == [("Entities", "Federation", "0.460", "0.450"), ("Modifiers", "Federation", "0.200", "–")]
+    assert told == [("Entities", "Federation", "46.0", "45.0"), ("Modifiers", "Federation", "20.0", "–")]
 
 
 @pytest.mark.parametrize(("task", "first"), [("questions", "Right answers"), ("summaries", "ROUGE on average")])

@@ -17,7 +17,7 @@ from ...wording import later, together, tr
 from ...wording.probes import Revealed, revealed, verdict
 from ...wording.protection import protection
 from ..work.desk import Desk
-from ..work.judgement import DIGITS, ENOUGH_NOTES, Judgement, judged
+from ..work.judgement import DIGITS, ENOUGH_NOTES, Judgement, judged, notes_of
 from ..work.progress import duration
 from ..work.scored import INDENT, Key, headline_name, is_f1, part_name, parts, value
 from .card_row import Line, Word
@@ -86,13 +86,13 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
     return Sheet(
         sha256=entry.sha256,
         title=title(entry),
-        verdict=worth_verdict(entry),
+        verdict=worth_verdict(entry, desk),
         destination=address,
         environment=desk.spec.environment.upper() if desk.spec else "",
         hash=shown_hash(entry),
         leaves=leaves(entry, desk.spec, address),
         stays=together(stays(entry.plan), rounding(entry.plan)),
-        worth_on=_worth_on(notes, scored),
+        worth_on=_worth_on(notes, scored, is_demo=desk.is_demo),
         worth=_worth(report, entry.evidence, is_certain=notes is not None and notes >= ENOUGH_NOTES),
         differs=differs(entry, desk.spec),
         unmeasured=unmeasured(entry, desk.spec),
@@ -100,7 +100,7 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
         reveals=together(reveals, few(report)),
         revealed=tuple(revealed(entry)),
         numbers=numbers(entry, desk.spec),
-        findings=(*_revealing(entry), *_findings(report, entry.evidence, last)),
+        findings=(*_revealing(entry), *_findings(report, entry.evidence, last, notes_of(desk))),
     )
 
 
@@ -110,9 +110,9 @@ def scored_on(entry: Entry) -> int | None:
     return report.notes if report.kind == "evaluate" else entry.evidence.validation_notes
 
 
-def worth_verdict(entry: Entry) -> Judgement:
+def worth_verdict(entry: Entry, desk: Desk) -> Judgement:
     """By the site's own scores, which it has also where the federation does not share them."""
-    return judged(entry.evidence.scores_before, entry.evidence.scores_after, scored_on(entry))
+    return judged(entry.evidence.scores_before, entry.evidence.scores_after, scored_on(entry), notes_of(desk))
 
 
 def title(entry: Entry) -> str:
@@ -157,12 +157,15 @@ def last_norm(entry: Entry, desk: Desk) -> float | None:
     return earlier[-1] if earlier and earlier[-1] > 0 else None
 
 
-def _worth_on(notes: int | None, is_final: bool) -> str:
+def _worth_on(notes: int | None, is_final: bool, *, is_demo: bool) -> str:
     """How many notes the scores are of, and whether that is enough to tell anything."""
     if notes is None:
         return tr("your test notes") if is_final else tr("your validation notes")
     if notes < ENOUGH_NOTES:
-        return tr("%n of your notes: too few to tell", "", notes)
+        few = tr("%n example note(s): too few to tell", "", notes)
+        return few if is_demo else tr("%n of your notes: too few to tell", "", notes)
+    if is_demo:
+        return tr("%n example note(s)", "", notes)
     return tr("your %n test note(s)", "", notes) if is_final else tr("your %n validation note(s)", "", notes)
 
 
@@ -243,7 +246,7 @@ def _revealing(entry: Entry) -> Iterator[Finding]:
         yield Finding("may_reveal", " ".join(red))
 
 
-def _findings(report: Report, evidence: Evidence, last: float | None) -> list[Finding]:
+def _findings(report: Report, evidence: Evidence, last: float | None, on: str) -> list[Finding]:
     found = []
     if last is not None and report.update_norm > NORM_FAR_OUT * last:
         text = tr(
@@ -253,26 +256,24 @@ def _findings(report: Report, evidence: Evidence, last: float | None) -> list[Fi
         found.append(Finding("norm_far_out", text.format(times=report.update_norm / last)))
     before, after = evidence.scores_before, evidence.scores_after
     if nothing := [task for task in after.scored if round(after[task].headline, DIGITS) == 0]:
-        found.append(Finding("nothing_found", _nothing(nothing, after)))
+        found.append(Finding("nothing_found", _nothing(nothing, after, on)))
     if before != Scores() and after != Scores() and 0 < round(after.headline, DIGITS) < round(before.headline, DIGITS):
-        text = tr("Training made it worse on your notes: F1 over all types fell from {before:.2f} to {after:.2f}.")
+        text = tr("Training made it worse on {notes}: F1 over all types fell from {before:.2f} to {after:.2f}.")
         if len(after.scored) > 1 or not is_f1(after):
-            text = tr("Training made it worse on your notes: the score fell from {before:.2f} to {after:.2f}.")
-        text = text.format(before=before.headline, after=after.headline)
+            text = tr("Training made it worse on {notes}: the score fell from {before:.2f} to {after:.2f}.")
+        text = text.format(before=before.headline, after=after.headline, notes=on)
         if len(after.scored) > 1:
-            text = tr("Training made it worse on your notes: {tasks}.").format(tasks=_fallen(before, after))
+            text = tr("Training made it worse on {notes}: {tasks}.").format(tasks=_fallen(before, after), notes=on)
         found.append(Finding("scores_worse", text))
     return found
 
 
-def _nothing(tasks: list[TaskName], after: Scores) -> str:
+def _nothing(tasks: list[TaskName], after: Scores, on: str) -> str:
     if len(after.scored) == 1:
-        return tr(
-            "It finds nothing on your notes, after training as well. Sending it helps nobody; look at the notes, or "
-            "tell the host."
-        )
+        return tr("It finds nothing on {notes}, after training as well: sending it helps nobody.").format(notes=on)
     names = ", ".join(headline_name(task, several=True) for task in tasks)
-    return tr("For some tasks it finds nothing on your notes, after training as well: {tasks}.").format(tasks=names)
+    text = tr("For some tasks it finds nothing on {notes}, after training as well: {tasks}.")
+    return text.format(notes=on, tasks=names)
 
 
 def _fallen(before: Scores, after: Scores) -> str:

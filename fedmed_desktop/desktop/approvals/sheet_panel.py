@@ -16,7 +16,6 @@ from ..widgets import (
     ElidedLabel,
     Flow,
     Heading,
-    Icon,
     KeyValueRows,
     Label,
     LinkButton,
@@ -30,7 +29,7 @@ from ..widgets import (
     TextTable,
 )
 from ..widgets.card_columns import CardColumns
-from ..widgets.labels import TONE_ICONS
+from ..widgets.verdict import VerdictLine
 from .card_row import Line
 from .reveals_card import RevealsCard
 from .sheet import Sheet
@@ -106,7 +105,7 @@ class SheetHead(Spaced):
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 6)
         self.title = Heading()
-        self._icon, self.verdict = Icon("check", "ok", 20), Heading(level=2)
+        self.verdict = VerdictLine()
         self.decide = LinkButton(self.tr("To your decision"), "chevron")
         self.destination = Address(mode=Qt.TextElideMode.ElideMiddle)
         self.environment = Tag()
@@ -123,7 +122,6 @@ class SheetHead(Spaced):
     def _worth(self) -> Row:
         """The plain verdict before the numbers, and at the end of its line the way to the decision."""
         row = Row(spacing=10)
-        row.add(self._icon)
         row.add(self.verdict, 1)
         row.add(self.decide)
         return row
@@ -145,8 +143,7 @@ class SheetHead(Spaced):
     def show_sheet(self, sheet: Sheet) -> None:
         self.title.setText(sheet.title)
         judged = sheet.verdict
-        self._icon.show_icon(TONE_ICONS[judged.tone], judged.tone)
-        self.verdict.setText(judged.advice)
+        self.verdict.show_verdict(judged.advice, judged.tone)
         self.destination.setText(self.tr("To {address}").format(address=sheet.destination))
         self.environment.setText(sheet.environment)
         self.hash.setText(sheet.short_hash)

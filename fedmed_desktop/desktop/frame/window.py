@@ -153,6 +153,7 @@ class Window(QMainWindow):
 
         page = MonitorPage(self._stack)
         page.experiment_asked.connect(self.ask_experiment)
+        page.guide_asked.connect(self.show_guide)
         self._stack.addWidget(page)
         return page
 

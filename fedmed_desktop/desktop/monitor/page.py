@@ -10,13 +10,14 @@ from typing import cast
 
 from PySide6.QtCore import QDir, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QFileDialog, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from ...errors import UserFacingError
 from ...wording import told
 from ..charts.scales import Axis
-from ..widgets import Banner, Caption, Card, EmptyState, Heading, PageBase, Row, Sentence, Spaced
+from ..widgets import Banner, Card, EmptyState, Heading, LinkButton, PageBase, Row, Sentence, Spaced
 from ..widgets.layout import WIDE_SHARE
+from ..widgets.verdict import VerdictLine
 from ..work.curves import Curves
 from ..work.desk import Desk
 from ..work.steps import WEIGHTS, Weight
@@ -40,6 +41,7 @@ class MonitorPage(PageBase):
     """
 
     experiment_asked = Signal()
+    guide_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, WIDE_SHARE)
@@ -83,10 +85,16 @@ class MonitorPage(PageBase):
         words._lay(column, (0, 0, 0, 0), 2)
         column.addWidget(Heading(self.tr("Monitor")))
         column.addWidget(self.subtitle)
-        self.hint = Caption(
-            self.tr("Loss should go down; drift should stay low; rank is how much can be learned."), wrap=True
+        self.verdict, self.explain = VerdictLine(), LinkButton("?")
+        self.explain.setAccessibleName(self.tr("What loss, drift and rank are"))
+        self.explain.setToolTip(
+            self.tr("Loss should go down; drift should stay low; rank is how much can be learned. Opens the guide.")
         )
-        column.addWidget(self.hint)
+        self.explain.clicked.connect(self.guide_asked)
+        line = QHBoxLayout()
+        line.addWidget(self.verdict, 1)
+        line.addWidget(self.explain)
+        column.addLayout(line)
         header = Row(spacing=16)
         header.add(words, 1, least=200)
         header.add(self.controls)
@@ -119,7 +127,9 @@ class MonitorPage(PageBase):
             self._draw_table()
         else:
             self.charts.show_curves(curves)
-        self.cards.show_figures(monitor.figures(Series(curves), desk.spec.base.full_bytes if desk.spec else None))
+        series = Series(curves)
+        self.verdict.show_verdict(*monitor.verdict(series))
+        self.cards.show_figures(monitor.figures(series, desk.spec.base.full_bytes if desk.spec else None))
 
     def _draw_table(self) -> None:
         """Makes every row again, so only where something changed, and not at each step."""
@@ -133,7 +143,7 @@ class MonitorPage(PageBase):
             self._table_shown = time.monotonic()
 
     def _show_body(self, has_data: bool) -> None:
-        for widget in (self._body, self.controls, self.hint):
+        for widget in (self._body, self.controls, self.verdict, self.explain):
             widget.setVisible(has_data)
         self.empty.setVisible(not has_data)
 

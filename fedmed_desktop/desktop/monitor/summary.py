@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..charts.columns import NAN
 from ..charts.scales import Axis, number
 from ..work.curves import DRIFTS
 from ..work.desk import Desk
+from ..work.judgement import notes_of
 from ..work.scored import INDENT
 from .series import Series
 
@@ -23,6 +24,9 @@ _NAMES = {
 }  # fmt: skip
 _TREND_OVER = 50  # steps
 _STEADY = 0.02  # a smaller relative change of the smoothed loss is no trend; inferred
+
+
+_FEW_STEPS = 20  # before so many nobody can tell how it goes; inferred
 
 
 class Figure(NamedTuple):
@@ -61,9 +65,9 @@ def waiting(desk: Desk) -> tuple[str, str]:
     if desk.session is None:
         return (
             tr("Nothing to show yet"),
-            tr("Loss, drift and rank are drawn here once this computer takes part in a federation."),
+            tr("How training goes is drawn here once this computer takes part in a federation."),
         )
-    text = tr("Loss, drift and rank are drawn here as soon as training starts on your notes.")
+    text = tr("How training goes is drawn here as soon as it starts on {notes}.").format(notes=notes_of(desk))
     return tr("Waiting for the first step"), text
 
 
@@ -114,16 +118,43 @@ def place(series: Series, axis: Axis, x: float) -> str:
     return tr("round {round}, step {step:,}").format(round=found[0], step=found[1]) if found else ""
 
 
+_TRENDS = {"falling": later("falling"), "rising": later("rising"), "steady": later("steady")}
+
+
 def trend(series: Series) -> str:
-    """ "falling", "rising" or "steady": the smoothed loss against that of fifty steps before; "" with too few steps."""
+    """ "falling", "rising" or "steady" in the reader's language; "" with too few steps."""
+    found = _change(series)
+    return tr(_TRENDS[found]) if found else ""
+
+
+def verdict(series: Series) -> tuple[str, Literal["ok", "warn", "dim"]]:
+    """How training goes in plain words, and the tone: by the smoothed loss, and the loss on notes kept aside."""
+    if series.curves.current is None:
+        return "", "dim"
+    if np.isfinite(series.training("step")[1]).sum() < _FEW_STEPS:
+        return tr("Training has just begun"), "dim"
+    aside = series.validation("step")[1]
+    if aside.size >= 2 and aside[-1] > (1 + _STEADY) * aside[-2]:
+        return tr("Training should be looked at: errors on notes kept aside grow"), "warn"
+    match _change(series):
+        case "falling":
+            return tr("Training goes well: errors become fewer"), "ok"
+        case "rising":
+            return tr("Training should be looked at: errors grow"), "warn"
+        case _:
+            return tr("Training goes on evenly: errors stay about the same"), "dim"
+
+
+def _change(series: Series) -> Literal["falling", "rising", "steady", ""]:
+    """The smoothed loss against that of fifty steps before; "" with too few steps."""
     values = series.training("step", "0.9")[1][-_TREND_OVER:]
     values = values[np.isfinite(values)]
     if values.size < 2:
         return ""
     change = float(values[-1] - values[0])
     if abs(change) <= _STEADY * abs(float(values[0])):
-        return tr("steady")
-    return tr("falling") if change < 0 else tr("rising")
+        return "steady"
+    return "falling" if change < 0 else "rising"
 
 
 def loss_sentence(series: Series) -> str:

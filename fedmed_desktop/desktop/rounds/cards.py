@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from ..widgets import Caption, Card, Heading, Icon, Label, PrimaryButton, Sentence, Spaced
+from ..widgets import Caption, Card, Heading, Icon, Label, LinkButton, PrimaryButton, Sentence, Spaced
 from ..widgets.labels import set_tone
 from ..widgets.layout import fit_rows
 from ..widgets.notices import announce
+from ..widgets.verdict import VerdictLine
 from .improvement import Change, Improved
+from .leading import Leading
 from .status import Status
 
 
@@ -90,40 +92,52 @@ class ChangeRow(Spaced):
     def restyle(self) -> None:
         """Differences stand below each other, whatever their sign."""
         super().restyle()
-        self._delta.setMinimumWidth(self._delta.fontMetrics().horizontalAdvance("±0.00"))
+        self._delta.setMinimumWidth(self._delta.fontMetrics().horizontalAdvance("±100"))
 
 
 class ImprovedCard(Card):
-    """Scores before and after; says so while there is nothing to compare."""
+    """A verdict with the one number that leads, and behind a link scores by type and of all sites."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(self.tr("What has changed"), parent=parent)
+        super().__init__(self.tr("What it is worth"), parent=parent)
         self._rows: list[ChangeRow] = []
         self._column = QVBoxLayout()
         self._column.setSpacing(0)
-        self._none = Sentence(
-            self.tr("Not yet. Scores on your own notes appear here once the adapter of this round has been trained.")
-        )
+        self.verdict, self.text = VerdictLine(), Sentence()
+        self.details = LinkButton(self.tr("By type and for all sites"), "chevron")
+        self.details.clicked.connect(self._toggle)
+        self._are_shown = False
         self._more = Caption(wrap=True)
-        self.content.setSpacing(4)
+        for widget in (self.verdict, self.text, self.details):
+            self.add(widget)
         self.content.addLayout(self._column)
-        self.add(self._none)
         self.add(self._more)
         self.content.addStretch(1)
 
-    def show_improved(self, found: Improved) -> None:
+    def show_improved(self, found: Improved, lead: Leading | None) -> None:
+        unknown = self.tr("Not known yet: scores appear here once the adapter of this round was trained.")
+        self.verdict.show_verdict(*(lead.words, lead.tone) if lead else ("", "dim"))
+        self.text.setText(lead.text if lead else unknown)
         changes = (*found.own, *found.federation)
         self._fill(changes)
-        self._none.setVisible(not changes)
-        said = self.tr("F1 of round {n}: 1 is perfect, 0 is nothing found.")
-        if not found.is_f1:
-            said = self.tr("Scores of round {n}: 1 is perfect, 0 is nothing right.")
-        words = [said.format(n=found.round)] if found.own else []
+        words = [self.tr("Found correctly, of 100.") if found.is_f1 else self.tr("Points, of 100.")]
         if found.more_types:
             more = self.tr("1 more type is in Monitor."), self.tr("{n} more types are in Monitor.")
             words.append(more[found.more_types > 1].format(n=found.more_types))
         self._more.setText(" ".join(words))
-        self._more.setVisible(bool(words))
+        self.details.setVisible(bool(changes))
+        self._show_rows()
+
+    @Slot()
+    def _toggle(self) -> None:
+        self._are_shown = not self._are_shown
+        self._show_rows()
+
+    def _show_rows(self) -> None:
+        for row in self._rows:
+            row.setVisible(self._are_shown)
+        self._more.setVisible(self._are_shown and bool(self._rows) and bool(self._more.text()))
+        self.details.set_icon("chevron_up" if self._are_shown else "chevron")
 
     def rows(self) -> list[str]:
         return [row.accessibleName() for row in self._rows]

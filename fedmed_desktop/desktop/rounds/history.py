@@ -11,7 +11,7 @@ from ...storage import Decision, Entry, Record
 from ...wording import later, task_name, tr
 from ..work.news import DemoScored
 from ..work.progress import elapsed, megabytes
-from .improvement import own_scores
+from .improvement import hundredths, own_scores
 from .status import LOOKS, Tone
 
 # A pending or approved update is the card's matter, not the past's.
@@ -56,7 +56,8 @@ def _row(entry: Entry, answers: Mapping[str, Decision]) -> PastRound:
     report = entry.update.report
     final = entry.plan.kind == "evaluate"
     before, after = own_scores(entry)
-    scores = f"{after.headline:.2f}" if final else f"{before.headline:.2f} → {after.headline:.2f}"
+    first, last = hundredths(before.headline), hundredths(after.headline)
+    scores = (tr("{after} of 100") if final else tr("{before} → {after} of 100")).format(before=first, after=last)
     if len(after.scored) > 1:
         scores = tr("{scores}, mean of {n} tasks").format(scores=scores, n=len(after.scored))
     texts = (
@@ -86,7 +87,7 @@ def score_table(scored: DemoScored) -> tuple[tuple[str, ...], list[tuple[str, ..
     columns = list(dict.fromkeys(column for rows in scored.rows.values() for row in rows.values() for column in row))
     told = [
         (*([task_name(task)] if several else []), name,
-         *(f"{row[column]:.3f}" if column in row else "–" for column in columns))
+         *(f"{100 * row[column]:.1f}" if column in row else "–" for column in columns))
         for task, rows in scored.rows.items()
         for name, row in rows.items()
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +21,7 @@ Way = Literal["ok", "bad", ""]
 
 @dataclass(frozen=True)
 class Change:
-    """One line: strict F1, or another score in [0, 1], before and after."""
+    """One line: strict F1, or another score in [0, 1], before and after; shown as so many of 100."""
 
     label: str
     before: float
@@ -30,11 +30,11 @@ class Change:
     @property
     def texts(self) -> tuple[str, str, str]:
         """Before, after and the difference of the two as they are shown, so that nobody finds the sum wrong."""
-        return f"{self.before:.2f}", f"{self.after:.2f}", signed(self.delta)
+        return str(hundredths(self.before)), str(hundredths(self.after)), signed(self.delta)
 
     @property
-    def delta(self) -> float:
-        return round(round(self.after, 2) - round(self.before, 2), 2)
+    def delta(self) -> int:
+        return hundredths(self.after) - hundredths(self.before)
 
     @property
     def way(self) -> Way:
@@ -83,8 +83,7 @@ def _wholes(after: Scores) -> list[Key]:
 
 def _on_own(key: Key, before: Scores, after: Scores, *, several: bool) -> Change:
     name = headline_name(key.task, several=several) if key.kind == "all" else part_name(key)
-    label = tr("{type}, on your notes").format(type=name)
-    return Change(label, value(before, key) or 0.0, value(after, key) or 0.0)
+    return Change(name, value(before, key) or 0.0, value(after, key) or 0.0)
 
 
 def own_scores(entry: Entry) -> tuple[Scores, Scores]:
@@ -93,10 +92,14 @@ def own_scores(entry: Entry) -> tuple[Scores, Scores]:
     return source.scores_before, source.scores_after
 
 
-def signed(value: float) -> str:
-    """Two decimals with a real minus sign: "+0.13", "−0.02", "±0.00"."""
-    shown = f"{abs(value):.2f}"
-    return f"±{shown}" if float(shown) == 0 else f"{'+' if value > 0 else '−'}{shown}"
+def hundredths(score: float) -> int:
+    """A score in [0, 1] as so many of 100."""
+    return round(100 * score)
+
+
+def signed(value: int) -> str:
+    """With a real minus sign: "+13", "−2", "±0"."""
+    return f"{'+' if value > 0 else '−' if value < 0 else '±'}{abs(value)}"
 
 
 def _last_scored(entries: Iterable[Entry]) -> Entry | None:
@@ -117,33 +120,21 @@ def _by_support(before: Scores, after: Scores) -> list[Key]:
 
 
 def _federation(history: Iterable[ClosedRound]) -> tuple[Change, ...]:
-    """The combined adapter from the first known round on, and the sites' own ones in the latest closed round."""
-    known = [(at, at.scores_before, at.scores_after) for at in history]
-    scored = [(at, before, after) for at, before, after in known if before and after]
-    if not scored:
+    """The combined adapter from the first known round on, task by task; each round is scored with the adapter that the
+    one before it was combined to. What the sites' own adapters were worth before they were combined is no score of it.
+    """
+    known = [(at, at.scores_before) for at in history]
+    scored = [(at, before) for at, before in known if before]
+    if len(scored) < 2:
         return ()
-    last, before, after = scored[-1]
-    if len(after.scored) > 1:
-        return _by_task(scored)
-    label = tr("Before combining, %n site(s), round {round}", "", last.sent).format(round=last.round)
-    changes = [Change(label, before.headline, after.headline)]
-    first = scored[0]
-    if len(scored) > 1:  # each round is scored with the adapter that the one before it was combined to
-        label = tr("Combined model, %n site(s), since round {round}", "", last.sent).format(round=first[0].round)
-        changes.insert(0, Change(label, first[1].headline, before.headline))
-    return tuple(changes)
-
-
-def _by_task(scored: Sequence[tuple[ClosedRound, Scores, Scores]]) -> tuple[Change, ...]:
-    """One line for each task: the combined adapter's, or the sites' own ones where only one round is known."""
-    first, (last, before, after) = scored[0], scored[-1]
+    (first, begun), (last, now) = scored[0], scored[-1]
     changes = []
-    for task in after.scored:
-        name = headline_name(task, several=True)
-        if len(scored) > 1 and task in first[1].tasks and task in before.tasks:
-            label = tr("{task}, combined model, since round {round}").format(task=name, round=first[0].round)
-            changes.append(Change(label, first[1][task].headline, before[task].headline))
-        else:
-            label = tr("{task}, all sites, round {round}").format(task=name, round=last.round)
-            changes.append(Change(label, before[task].headline, after[task].headline))
+    for task in now.scored:
+        if task not in begun.tasks:
+            continue
+        label = tr("Combined model on notes of %n site(s) that sent, since round {round}", "", last.sent)
+        if len(now.scored) > 1:
+            name = headline_name(task, several=True)
+            label = tr("{task}, combined model, since round {round}").format(task=name, round=first.round)
+        changes.append(Change(label.format(round=first.round), begun[task].headline, now[task].headline))
     return tuple(changes)

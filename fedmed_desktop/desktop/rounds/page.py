@@ -36,6 +36,7 @@ from .history import COLUMNS, past_rounds, score_table
 from .identity import six_words
 from .identity_card import IdentityCard
 from .improvement import improved
+from .leading import leading
 from .screened import screened_line
 from .status import LAST_STEPS, STEPS, status
 
@@ -156,7 +157,8 @@ class _Session(Spaced):
         self.scores_table.setModel(self.scores_model)
         self._scores_words = Sentence(
             self.tr(
-                "Strict F1 on test notes that no training saw, of one model on all sites' notes and on each site's."
+                "How much of 100 each model finds correctly in test notes that no training saw: in those of all sites, "
+                "and in those of each site."
             )
         )
         self._scores_from = Caption(wrap=True)
@@ -188,7 +190,7 @@ class _Session(Spaced):
             stepper.setVisible(own == words and at >= 0)
             stepper.show_step(at, failed)
         self.status.show_status(shown)
-        self.improved.show_improved(improved(desk))
+        self.improved.show_improved(improved(desk), leading(desk))
         self.over.setVisible(desk.ended is not None)
         sites = ("", "") if desk.ended else sites_line(desk, shown.state)
         self.sites.show_sites(*sites, together(quiet_line(desk, now), screened_line(desk)))

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from ...scores import Scores
 from ...wording import later, tr
+from .desk import Desk
 
 Way = Literal["better", "same", "worse", "nothing", "unknown"]
 
@@ -20,30 +21,36 @@ ENOUGH_NOTES: Final = 30
 SURE_ERRORS: Final = 2.0
 
 _WORDS: Final[dict[Way, tuple[str, str]]] = {  # sure, not sure
-    "better": (later("Better on your notes, fairly sure"), later("Perhaps better on your notes, not sure")),
-    "worse": (later("Worse on your notes, fairly sure"), later("Perhaps worse on your notes, not sure")),
-    "same": (later("No better on your notes"), later("No better on your notes")),
-    "nothing": (later("It finds nothing on your notes yet"), later("It finds nothing on your notes yet")),
-    "unknown": (later("Not scored on your notes"), later("Not scored on your notes")),
+    "better": (later("Better on {notes}, fairly sure"), later("Perhaps better on {notes}, not sure")),
+    "worse": (later("Worse on {notes}, fairly sure"), later("Perhaps worse on {notes}, not sure")),
+    "same": (later("No better on {notes}"), later("No better on {notes}")),
+    "nothing": (later("It finds nothing on {notes} yet"), later("It finds nothing on {notes} yet")),
+    "unknown": (later("Not scored on {notes}"), later("Not scored on {notes}")),
 }
+
+
+def notes_of(desk: Desk) -> str:
+    """Whose notes: a demonstration's are nobody's own."""
+    return tr("the example notes") if desk.is_demo else tr("your notes")
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """`before` is None where only one moment was scored. `notes`: on how many; None where nobody knows."""
+    """`before` is None where only one moment was scored. `notes`: on how many; None where nobody knows. `on`: which."""
 
     way: Way
     is_sure: bool
     before: float | None
     after: float | None
     notes: int | None
+    on: str
 
     @property
     def words(self) -> str:
         """Such as "Better on your notes, fairly sure"; without a comparison, how much is found."""
         if self.before is None and self.after is not None and self.way != "nothing":
-            return tr("{found} on your notes").format(found=of_hundred(self.after))
-        return tr(_WORDS[self.way][not self.is_sure])
+            return tr("{found} on {notes}").format(found=of_hundred(self.after), notes=self.on)
+        return tr(_WORDS[self.way][not self.is_sure]).format(notes=self.on)
 
     @property
     def tone(self) -> Literal["ok", "warn", "dim"]:
@@ -59,17 +66,23 @@ class Judgement:
         return self.words
 
 
-def judged(before: Scores, after: Scores, notes: int | None) -> Judgement:
-    """The headline of all tasks, before and after, on `notes` notes."""
-    first = round(before.headline, DIGITS) if before else None
-    last = round(after.headline, DIGITS) if after else None
+def judged(before: Scores, after: Scores, notes: int | None, on: str) -> Judgement:
+    """The headline of all tasks, before and after, on `notes` notes, which `on` names."""
+    return judged_values(before.headline if before else None, after.headline if after else None, notes, on)
+
+
+def judged_values(before: float | None, after: float | None, notes: int | None, on: str) -> Judgement:
+    """The same of one score in [0, 1] before and after."""
+    first = None if before is None else round(before, DIGITS)
+    last = None if after is None else round(after, DIGITS)
     if last is None:
-        return Judgement("unknown", False, first, last, notes)
+        return Judgement("unknown", False, first, last, notes, on)
     if last == 0:
-        return Judgement("nothing", True, first, last, notes)
+        return Judgement("nothing", True, first, last, notes, on)
     if first is None or first == last:
-        return Judgement("same", True, first, last, notes)
-    return Judgement("better" if last > first else "worse", _is_sure(first, last, notes), first, last, notes)
+        return Judgement("same", True, first, last, notes, on)
+    is_sure = _is_sure(first, last, notes)
+    return Judgement("better" if last > first else "worse", is_sure, first, last, notes, on)
 
 
 def _is_sure(before: float, after: float, notes: int | None) -> bool:

@@ -145,11 +145,15 @@ class EvaluationShown:
 
 @dataclass(frozen=True)
 class DemoScored:
-    """A demonstration's outcome, strict F1 on test notes: task -> row name -> column (all sites, each) -> score."""
+    """A demonstration's outcome, strict F1 on test notes: task -> row name -> column (all sites, each) -> score. The
+    first row is the model before the federation, the last the federation's. `notes`: test notes of all sites; 0: not
+    known.
+    """
 
     rows: dict[TaskName, dict[str, dict[str, float]]]
     report: Path
     seconds: float
+    notes: int = 0
 
 
 Item = (

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A verdict in plain words: an icon and a heading that wraps, before the numbers that it comes from."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QHBoxLayout, QWidget
+
+from .icon import Icon
+from .labels import TONE_ICONS, Heading
+from .layout import Spaced
+
+
+class VerdictLine(Spaced):
+    """Hidden while there are no words. Tones as of a StateLabel."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._icon, self._words = Icon("info", "dim", 20), Heading(level=2)
+        row = QHBoxLayout(self)
+        self._lay(row, (0, 0, 0, 0), 10)
+        row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self._words, 1)
+        self.show_verdict("")
+
+    def show_verdict(self, words: str, tone: str = "dim") -> None:
+        self._icon.show_icon("info" if tone == "dim" else TONE_ICONS[tone], tone)
+        if self._words.text() != words:
+            self._words.setText(words)
+        self.setVisible(bool(words))
+
+    def text(self) -> str:
+        return self._words.text()
