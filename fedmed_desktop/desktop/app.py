@@ -39,6 +39,7 @@ from .program import Program
 from .trial.asked_task import answered, asked_about
 from .trial.choices import in_plain_words
 from .trial.files import Loaded, load
+from .widgets.spoken import install_roles
 from .work.news import Answered, DemoScored, ReadingShown, Side
 from .work.requests import EvaluationWanted, JoinRequest, TrialRequest
 from .work.sessions import Put
@@ -262,6 +263,7 @@ def application() -> QApplication:
     if not isinstance(app, QApplication):
         app = QApplication(sys.argv[:1])
     install(lambda *asked: QCoreApplication.translate(*asked))
+    install_roles()
     app.setApplicationName("fedmed-desktop")
     app.setApplicationDisplayName("fedmed-desktop")
     app.setApplicationVersion(__version__)

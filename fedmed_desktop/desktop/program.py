@@ -17,7 +17,6 @@ from PySide6.QtWidgets import QApplication
 from .. import events
 from ..demo.settings import DemoOptions
 from ..errors import UserFacingError
-from ..storage import Record
 from ..wording import sentence
 from .frame.dialogs import Question
 from .frame.memory import Memory
@@ -33,17 +32,7 @@ from .trial.choices import TrialWish, evaluation_for, request_for
 from .work.desk import Desk
 from .work.engine import Engine
 from .work.log import catch_faults, log, log_event
-from .work.news import (
-    DemoScored,
-    EvaluationShown,
-    Item,
-    Measured,
-    Paused,
-    Problem,
-    ReadingShown,
-    SessionEnded,
-    SessionStarted,
-)
+from .work.news import FOLDED, Item, Problem, SessionEnded, SessionStarted
 from .work.requests import JoinRequest
 from .work.sessions import Backend
 from .work.tasks import end as end_tasks
@@ -109,6 +98,7 @@ class Program(QObject):
         window.rounds.demo_requested.connect(self.ask_demo)
         window.rounds.try_requested.connect(window.show_trial)
         window.rounds.session.identity.differ.connect(self._ask_leave)
+        window.rounds.session.agreement.declined.connect(self._leave)
         window.join.join_requested.connect(self.join)
         window.join.cancelled.connect(window.show_rounds)
         window.approvals.send_requested.connect(engine.send)
@@ -200,6 +190,8 @@ class Program(QObject):
                 self.window.go("approvals")
             case "take_back" if entry := self.desk.counting_down:
                 self.engine.take_back(entry.sha256, self.window.approvals.name)
+            case "agree":
+                self.engine.agree()
             case "resume":
                 self.engine.resume()
             case "results":
@@ -232,7 +224,7 @@ class Program(QObject):
             model, engine = DemoOptions().model, self.engine
             engine.read_note(request_for(wish, self.desk, model, engine.blob, engine.own()))
         except UserFacingError as error:  # the chosen adapter is no longer here; the left side is hardly ever one
-            self.engine.failed_to_read(("right", "left") if wish.right else ("left",), error)
+            self.engine.failed_to_read(wish.sides, error)
 
     @Slot(object)
     def _evaluate(self, wish: Wish) -> None:
@@ -291,11 +283,7 @@ class Program(QObject):
                 self._join_wanted()
             case SessionStarted() if self.demonstration:
                 self.demonstration.hide()  # nothing else can begin now
-            case (
-                Record() | Measured() | ReadingShown() | EvaluationShown() | DemoScored() | SessionStarted() | Paused()
-            ):
-                pass
-            case _:
+            case _ if not isinstance(item, FOLDED):
                 self._happened(item)
 
     def _happened(self, event: events.Event) -> None:

@@ -34,8 +34,8 @@ SENTENCES: Final = {
     "places. Choose another base model.",
     "model.with_adapter": "The model folder {path} also contains an adapter ({file}), which would be loaded as part of "
     "the base model without anybody noticing. Move the adapter's files to a folder of their own.",
-    "model.no_file": "{path} is not a model folder: it has no {file}. Choose the folder of a Hugging Face causal "
-    "language model.",
+    "model.no_file": "{path} is not a model folder: it has no {file}. Choose the folder of the "
+    "language model that the host agreed on with you (in Hugging Face's form).",
     "model.no_folder": "There is no model folder at {path}. Check the path.",
     "model.no_linears": "The model in {path} has no linear layers inside decoder blocks, so it cannot be adapted. "
     "Choose another base model.",

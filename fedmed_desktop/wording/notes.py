@@ -59,8 +59,8 @@ SENTENCES: Final = {
     "that the transformers library knows by itself.",
     "training.model_not_cached": "The model {model} is neither a folder nor in this computer's cache. Download it once "
     "with: hf download {model}",
-    "training.model_unreadable": "The model in {path} cannot be loaded: {reason}. Choose the folder of a Hugging Face "
-    "causal language model that this version supports.",
+    "training.model_unreadable": "The model in {path} cannot be loaded: {reason}. Choose the folder of a language "
+    "model that this version supports, in Hugging Face's form.",
     "training.no_bitsandbytes": "A 4-bit base model needs the package bitsandbytes, which is not installed. Install "
     "fedmed-desktop[gpu], or continue without 4 bits.",
     "training.no_chat_template": "The base model has no chat template. Choose one that has, or found the federation "

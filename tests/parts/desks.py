@@ -13,7 +13,7 @@ from typing import get_args
 from fedmed_desktop import events
 from fedmed_desktop.desktop.rounds.status import State
 from fedmed_desktop.desktop.work.desk import Desk
-from fedmed_desktop.desktop.work.news import DemoScored, Item, Problem, SessionEnded, SessionStarted
+from fedmed_desktop.desktop.work.news import AgreementAsked, DemoScored, Item, Problem, SessionEnded, SessionStarted
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.scores import Counts, Scores, TaskScores
@@ -192,6 +192,7 @@ MAKERS: dict[State, Callable[[Path], Desk]] = {
     "not_joined": _nobody,
     "connecting": _bare(connection("connecting")),
     "unconfirmed": _bare(connection("connected"), identity(waits=True)),
+    "agreement": _round(AgreementAsked(True), standing("gathering", number=1), earlier=0),
     "preparing": _bare(connection("connected"), JOINED),
     "gathering": _round(standing("gathering", number=1, sites={"waiting": 2}, connected=2), earlier=0),
     "waiting": _round(phase("waiting")),

@@ -91,9 +91,9 @@ class Desktop:
         self.program.set_wishes(join, None, None)
         return self
 
-    def join(self, address: str, model: Path, notes: Path, name: str = SITE) -> JoinRequest:
+    def join(self, address: str, model: Path, notes: Path, name: str = SITE, *, agreed: bool = True) -> JoinRequest:
         request = JoinForm(address, name, str(model), str(notes)).request(self.folder / "sites")
-        self.program.join(request)
+        self.program.join(request.model_copy(update={"agreed": agreed}))
         return request
 
     def leave(self) -> None:

@@ -227,6 +227,7 @@ def _asks(*then: ReadingShown) -> Act:
 
     def act(window: Window, desk: Desk) -> QDialog | None:
         window.trial.note.set_text(NOTE)
+        window.trial.beside.setChecked(any(shown.side == "left" for shown in then))
         window.trial.head.read.click()
         desk.fold(then)
         return None

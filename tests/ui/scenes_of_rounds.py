@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fedmed_desktop import events
 from fedmed_desktop.desktop.work.desk import Desk
-from fedmed_desktop.desktop.work.news import DemoScored, Item, Problem, SessionEnded, SessionStarted
+from fedmed_desktop.desktop.work.news import AgreementAsked, DemoScored, Item, Problem, SessionEnded, SessionStarted
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.wording import tr
 from tests.parts.scene import (
@@ -193,6 +193,7 @@ def rounds() -> list[Scene]:
         "connecting": _bare(connection("connecting")),
         "unconfirmed": _invited(identity(waits=True)),
         "six-words": _invited(identity(), JOINED),
+        "agreement": told(AgreementAsked(True), JOINED, standing("gathering", number=1), earlier=0),
         "preparing": _bare(connection("connected"), JOINED),
         "gathering": told(standing("gathering", number=1, sites={"waiting": 3}, connected=3), earlier=0),
         "waiting": told(phase("waiting")),

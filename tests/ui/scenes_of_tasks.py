@@ -42,6 +42,7 @@ def _answers(*told: Answered) -> Act:
 
     def act(window: Window, desk: Desk) -> QDialog | None:
         choose_task(window, told[0].task)
+        window.trial.beside.setChecked(True)
         window.trial.note.task.question.setText(QUESTION)
         window.trial.head.read.click()
         sides: tuple[Side, ...] = ("left", "right")

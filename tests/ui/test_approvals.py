@@ -349,7 +349,7 @@ def test_that_who_decides_while_the_coordinator_is_away_is_told_before(shown: Sh
     assert shown.message == AWAY and shown.page.decision.form.send.isEnabled()
     shown.site.approve(entry)
     shown.refresh()
-    assert "is away" in shown.page.decision.countdown.text.text()
+    assert "cannot be reached" in shown.page.decision.countdown.text.text()
 
 
 def test_that_an_approval_taken_back_by_a_restart_is_told_with_its_reason(

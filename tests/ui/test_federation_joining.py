@@ -106,7 +106,7 @@ def test_that_a_coordinator_that_is_not_there_yet_is_waited_for(
     one.join(host.address, tiny_model, notes)
     one.until_state("offline")
     one.window.show_now()
-    assert one.headline() == "The coordinator is away"
+    assert one.headline() == "The host's computer cannot be reached"
     assert "does not answer" in one.text("rounds") and "Offline" in one.header()
     host.start()
     one.until_asked()
@@ -168,7 +168,31 @@ def test_that_another_base_model_is_told_and_the_right_one_joins(
     fill_in(one, "model", str(tiny_model))
     one.until(one.window.join.join.isEnabled)
     one.click(one.window.join.join)
+    one.until_state("agreement")
+    one.window.show_now()
+    one.click(one.window.rounds.session.status.button)
     one.until_asked()
+
+
+def test_that_nothing_is_trained_before_the_person_has_seen_the_federation_and_agreed(
+    desktop: Opened, hosted: Hosted, tiny_model: Path, notes: Path
+) -> None:
+    host = hosted()
+    one = desktop().begin()
+    one.join(host.address, tiny_model, notes, agreed=False)
+    one.until_state("agreement")
+    one.window.show_now()
+    said = one.text("rounds")
+    assert "Take part in" in said and host.address.removeprefix("ws://") in said
+    assert "a trained adapter of rank" in said and "how much the model finds correctly" in said
+    one.until(lambda: one.desk.standing is not None and "paused" in one.desk.standing.sites)
+    assert one.desk.curves.is_empty and one.desk.pending is None and not one.desk.paused
+    one.click(one.window.rounds.session.status.button)
+    one.until_asked()
+    one.close()
+    two = desktop().begin()
+    two.until_asked()
+    assert not two.desk.asks_agreement, "who has agreed is not asked again"
 
 
 def test_that_a_model_folder_gone_since_is_told_at_once(

@@ -79,6 +79,7 @@ def scene(qtbot: QtBot, tmp_path: Path) -> Scene:
     page.resize(1104, 628)
     page.show()
     page.offer_model(tmp_path / "model", tmp_path / "adapter")
+    page.beside.setChecked(True)
     made = Scene(page)
     made.come()
     return made
@@ -104,12 +105,47 @@ def test_that_the_page_says_what_it_is_not_for(scene: Scene) -> None:
     assert said == ["Research demonstration. Not for diagnosis or treatment."]
 
 
-def test_that_the_bundled_model_alone_has_one_side_and_says_how_to_get_the_other(alone: Scene) -> None:
+def test_that_the_bundled_model_reads_with_the_adapter_that_comes_with_it(alone: Scene) -> None:
     assert "comes with this program" in alone.page.model.words.first.text()
-    assert alone.page.sides["right"].box.isHidden()
+    assert not alone.page.sides["left"].isVisible() and alone.page.beside.isVisible()
+    alone.ask()
+    bundled = f"{FOLDER}{resource('demo_adapter')}"
+    assert alone.wishes == [TrialWish(TEXT, ("drug", "problem"), None, bundled, None)]
+
+
+def test_that_the_base_is_read_beside_it_on_request_and_then_at_once(alone: Scene) -> None:
+    alone.ask()
+    alone.come(ReadingShown("right", "done", RIGHT))
+    alone.page.beside.click()
+    assert alone.page.sides["left"].isVisible()
+    assert alone.wishes[-1] == TrialWish(TEXT, ("drug", "problem"), "base", None, None)
+    alone.come(ReadingShown("left", "done", LEFT))
+    assert [side.state.word() for side in alone.page.sides.values()] == ["Done", "Done"]
+    alone.page.head.read.click()
+    assert alone.wishes[-1].right and alone.wishes[-1].left == "base"
+    request = request_for(alone.wishes[-1], alone.desk, resource("demo_model"), dict[str, Path]().get)
+    assert list(request.sides) == ["right", "left"], "the adapter first"
+
+
+def test_that_a_model_without_an_adapter_has_one_side_and_says_how_to_get_the_other(
+    alone: Scene, tiny_model: Path
+) -> None:
+    alone.page.offer_model(tiny_model, None)
+    alone.come()
+    assert alone.page.sides["right"].box.isHidden() and not alone.page.beside.isVisible()
     assert "adapter" in alone.page.sides["right"].sentence.text()
     alone.ask()
-    assert alone.wishes == [TrialWish(TEXT, ("drug", "problem"), "base", None, None)]
+    assert alone.wishes == [TrialWish(TEXT, ("drug", "problem"), "base", None, tiny_model)]
+
+
+def test_that_what_the_note_denies_is_marked_as_denied(scene: Scene) -> None:
+    text = "No fever. Chest pain since Monday."
+    scene.ask(text)
+    fever, pain = Span(3, 8, "problem"), Span(10, 20, "problem")
+    scene.come(ReadingShown("right", "done", Reading(len(text), (fever, pain), len(text), state="finished")))
+    shown = scene.page.sides["right"].text
+    assert [kind.replace("\N{NO-BREAK SPACE}", " ") for _, kind in shown.marked()] == ["not: problem", "problem"]
+    assert "the note denies it" in shown.accessibleDescription()
 
 
 def test_that_an_offered_model_and_adapter_are_compared(scene: Scene, tmp_path: Path) -> None:
@@ -255,7 +291,7 @@ def test_that_an_adapter_of_another_model_is_told_when_it_is_chosen(
     card.take_adapter(str(adapter_for(tiny_model, tmp_path / "adapter")))
     qtbot.waitUntil(card.fault.isVisible)
     assert card.fault.text() == OTHER_MODEL and card.adapter is None
-    assert alone.page.sides["right"].box.isHidden() and not alone.page.sides["right"].fault.isVisible()
+    assert not alone.page.sides["right"].fault.isVisible()
     assert "model.layers.0" in caplog.text, "which layer it was is for the log"
 
 
@@ -271,8 +307,9 @@ def test_that_an_adapter_can_be_chosen_beside_what_the_base_has_found(
     alone: Scene, qtbot: QtBot, tmp_path: Path, tiny_model: Path
 ) -> None:
     right = alone.page.sides["right"]
-    assert not right.choose.isVisible() and "above" in right.sentence.text(), "the row above offers it"
     alone.page.offer_model(tiny_model, None)
+    alone.come()
+    assert not right.choose.isVisible() and "above" in right.sentence.text(), "the row above offers it"
     alone.ask()
     alone.come(ReadingShown("left", "done", read()))
     left = alone.page.sides["left"].sentence.text()
@@ -286,6 +323,7 @@ def test_that_an_adapter_can_be_chosen_beside_what_the_base_has_found(
     alone.page.model.take_adapter(str(folder))
     qtbot.waitUntil(right.box.isVisible)
     assert right.box.key() == f"{FOLDER}{folder}" and not right.fault.isVisible()
+    alone.page.beside.click()
     assert alone.page.sides["left"].state.word() == "Done", "what was found stays"
     alone.page.head.read.click()
     assert alone.wishes[-1].right == f"{FOLDER}{folder}"
@@ -364,12 +402,12 @@ def test_that_waiting_says_what_goes_first(scene: Scene) -> None:
     assert not scene.page.waits.isVisible()
 
 
-def test_that_loading_is_told_and_the_right_side_comes_next(scene: Scene) -> None:
+def test_that_loading_is_told_and_the_base_comes_next(scene: Scene) -> None:
     scene.ask()
-    scene.come(ReadingShown("left", "loading"), ReadingShown("right", "waiting"))
+    scene.come(ReadingShown("right", "loading"), ReadingShown("left", "waiting"))
     left, right = scene.page.sides.values()
-    assert left.state.word() == "Loading"
-    assert right.state.word() == "Next" and "after the other side" in right.sentence.text()
+    assert right.state.word() == "Loading"
+    assert left.state.word() == "Next" and "after the other side" in left.sentence.text()
 
 
 def test_that_reading_fills_in_as_tokens_come(scene: Scene) -> None:
@@ -604,7 +642,7 @@ def test_that_a_real_model_reads_the_note_on_both_sides(scene: Scene, tiny_model
     assert states[0] == "loading" and states[-1] == "done" and states.count("done") == 2
 
 
-def test_that_a_wrong_adapter_fails_its_own_side_only_and_in_plain_words(
+def test_that_a_wrong_adapter_fails_in_plain_words(
     scene: Scene, qtbot: QtBot, tiny_model: Path, tmp_path: Path
 ) -> None:
     from fedmed_desktop.desktop.app import Workshop
@@ -619,7 +657,9 @@ def test_that_a_wrong_adapter_fails_its_own_side_only_and_in_plain_words(
         engine.read_note(request)
         left, right = scene.page.sides.values()
         qtbot.waitUntil(lambda: right.state.word() == "Failed", timeout=30_000)
-        assert left.state.word() == "Done" and right.sentence.text() == OTHER_MODEL
+        assert right.sentence.text() == OTHER_MODEL
+        qtbot.waitUntil(lambda: left.state.word() == "Failed")
+        assert left.sentence.text() == "Not read, because the other side could not be read."
         assert scene.desk.problems == [], "the page says it; no banner"
     finally:
         with qtbot.waitSignal(engine.closed, timeout=10_000):

@@ -61,11 +61,11 @@ def test_that_a_question_is_asked_with_its_answers(page: TrialPage) -> None:
     assert (wish.task, wish.question, wish.options) == ("questions", "Is there fever?", ("yes", "no", "maybe"))
     desk = Desk()
     answered = Answered("questions", Prediction(option=1), (-2.0, -0.1, -1.5))
-    desk.fold([ReadingShown("left", "done", Reading(len(TEXT), state="finished"), answered=answered)])
+    desk.fold([ReadingShown("right", "done", Reading(len(TEXT), state="finished"), answered=answered)])
     page.show_desk(desk)
-    left = page.sides["left"]
-    assert left.answer.sentence.text() == "Its answer: no" and not left.text.isVisible()
-    assert left.answer.bars.texts()[1].startswith("no: 7")
+    right = page.sides["right"]
+    assert right.answer.sentence.text() == "Its answer: no" and not right.text.isVisible()
+    assert right.answer.bars.texts()[1].startswith("no: 7")
 
 
 def test_that_what_a_question_lacks_is_said_and_has_the_focus(page: TrialPage) -> None:
@@ -123,9 +123,9 @@ def test_that_links_are_drawn_listed_and_told(page: TrialPage) -> None:
     links = (Link(drug, dose), Link(drug, daily))
     reading = Reading(len(TEXT), (drug, dose, daily), len(TEXT), state="finished")
     desk = Desk()
-    desk.fold([ReadingShown("left", "done", reading, answered=Answered("relations", Prediction(links=links)))])
+    desk.fold([ReadingShown("right", "done", reading, answered=Answered("relations", Prediction(links=links)))])
     page.show_desk(desk)
-    left = page.sides["left"]
+    left = page.sides["right"]
     assert left.sentence.text() == "1 entity found." and left.answer.links.isVisible()
     assert left.text._lines.drawn == list(links)
     said = left.text.accessibleDescription()

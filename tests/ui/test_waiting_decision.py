@@ -68,7 +68,7 @@ def test_that_a_decision_is_told_of_and_once_more_before_the_round_closes(site: 
 def test_that_a_short_absence_of_the_coordinator_is_no_news(site: Lakeview) -> None:
     site.tell(events.ConnectionChanged(time=NOW, site=SITE, state="lost", address="ws://127.0.0.1:9"))
     assert told(site.desk, NOW + timedelta(seconds=AWAY_S - 1)) == ""
-    assert told(site.desk, NOW + timedelta(seconds=AWAY_S + 1)).startswith("The coordinator")
+    assert told(site.desk, NOW + timedelta(seconds=AWAY_S + 1)).startswith("The host")
 
 
 def test_that_each_occasion_is_told_once_and_only_while_the_window_is_not_in_front(

@@ -113,7 +113,7 @@ def test_that_the_sites_are_one_sentence(story: Story) -> None:
     story.tell(standing(sites={"approval": 2, "offline": 1}))
     assert sites_line(story.desk, "approval")[1] == "2 wait for approval · 1 is offline"
     story.tell(desks.connection("lost", "link.closed"))
-    assert sites_line(story.desk, "offline") == ("Other sites", "not known while the coordinator is away")
+    assert sites_line(story.desk, "offline") == ("Other sites", "not known while the host's computer cannot be reached")
 
 
 def test_that_no_site_is_left_out_of_the_line_whatever_its_word(story: Story) -> None:

@@ -22,6 +22,7 @@ from tests.parts.desks import MAKERS, SITE, STATES, Story, connection, phase, st
 
 ACTIONS = {
     "not_joined": "join",
+    "agreement": "agree",
     "approval": "review",
     "countdown": "take_back",
     "paused": "resume",

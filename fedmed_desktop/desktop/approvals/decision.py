@@ -53,7 +53,7 @@ TAKEN_BACK: Final = later("Taken back. Nothing of this update has left.")
 PROGRAM_CLOSED: Final = later("Your approval was taken back because the program closed.")
 WORK_STOPPED: Final = later("Your approval was taken back because the work was stopped.")
 _STOPPED_REASON: Final = "the work was stopped"  # as the record has it where a session ends within the ten seconds
-AWAY: Final = later("The coordinator is away. You can decide now; it is sent when it is back.")
+AWAY: Final = later("The host's computer cannot be reached. You can decide now; it is sent once it can be.")
 ENTER_NEVER_SENDS: Final = later("Enter never sends. Press the space bar, or click.")
 ANSWERING: Final = later("Your decision is being recorded.")
 TICK_FIRST: Final = later("Tick what you have seen above; then it can be sent.")
@@ -132,7 +132,9 @@ def countdown(entry: Entry, now: datetime, *, connected: bool = True) -> tuple[s
     left = math.ceil(seconds_left(entry, now))
     if not connected:
         headline = tr("Final in %n second(s)", "", left) if left else tr("Final now")
-        text = tr("The coordinator is away: the update is sent when it is back, and can then no longer be taken back.")
+        text = tr(
+            "The host's computer cannot be reached: the update is sent once it can, and nobody can take it back then."
+        )
         return headline, together(tr(NOT_LEFT), text)
     if not left:
         return tr("Leaving now"), tr("It can no longer be taken back.")

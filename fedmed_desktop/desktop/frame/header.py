@@ -30,7 +30,7 @@ class Header(Bar):
         self._menu.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._menu.setAccessibleName(self.tr("Menu"))
         self._menu.setToolTip(self.tr("Menu"))
-        self._menu.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._menu.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the focus where it is, also after a dialog
         self._menu.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.add(Icon("app", "accent", 24))
         self.add(self._name)
@@ -60,10 +60,9 @@ class Header(Bar):
         self._state.show_state(word, tone, drawing)
         self._address.setText(self.tr("this computer") if desk.is_demo else urlsplit(connection.address).netloc)
 
-    @property
-    def name(self) -> str:
-        """The federation's, or what stands in its place."""
-        return self._name.text()
+    def title(self, state: str) -> str:
+        """What goes on and where, for who sees no more of the window than its title."""
+        return " – ".join(dict.fromkeys(part for part in (state, self._name.text(), APP_NAME) if part))
 
     def _word(self, desk: Desk) -> str:
         """Nothing that a demonstration makes counts either."""

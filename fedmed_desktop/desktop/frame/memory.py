@@ -35,6 +35,7 @@ class Memory(QObject):
         self._failed = failed
         self.knows_monitor = False  # else the Monitor was never told how it was left
         window.rounds.session.identity.compared.connect(self._compared)
+        window.rounds.action_requested.connect(self._acted)
         window.approvals.named.connect(self._named)
         window.approvals.send_requested.connect(self.save)
         window.approvals.keep_requested.connect(self.save)
@@ -68,6 +69,13 @@ class Memory(QObject):
         """Goes on with it at the next start."""
         self._settings.values.joined, self._settings.values.rejoin = request, True
         self.save()
+
+    @Slot(str)
+    def _acted(self, action: str) -> None:
+        """Who has agreed is not asked again at the next start."""
+        if action == "agree" and (joined := self._settings.values.joined):
+            self._settings.values.joined = joined.model_copy(update={"agreed": True})
+            self.save()
 
     def leaves(self) -> None:
         """The next start does not go on with it by itself."""

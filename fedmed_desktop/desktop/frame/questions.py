@@ -25,7 +25,7 @@ def about_leaving(desk: Desk) -> Words:
             tr("End the demonstration?"),
             tr("It starts from the beginning next time. What it has written so far is not kept."),
             tr("End it"),
-            tr("Continue"),
+            tr("Keep watching"),
         )
     return Words(
         tr("Stop taking part?"),
@@ -34,7 +34,7 @@ def about_leaving(desk: Desk) -> Words:
             "with the same folder."
         ),
         tr("Stop taking part"),
-        tr("Continue"),
+        tr("Keep taking part"),
     )
 
 

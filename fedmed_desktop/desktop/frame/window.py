@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QBoxLayout, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from ...federation import FederationSpec
 from ..approvals.page import ApprovalsPage
@@ -49,11 +49,6 @@ def _close(layout: B) -> B:
     return layout
 
 
-def _title(name: str, state: str) -> str:
-    """What goes on and where, for who sees no more of the window than that."""
-    return " – ".join(dict.fromkeys(part for part in (state, name, APP_NAME) if part))
-
-
 class Window(QMainWindow):
     """One per program. `page` is the name of the page that is shown; the join form stands in Rounds' place."""
 
@@ -76,6 +71,7 @@ class Window(QMainWindow):
         self._sayings: list[str] = []
         self._lay_out(folder)
         self.notifier = Notifier(self)
+        QApplication.instance().focusChanged.connect(self._follow_focus)  # type: ignore[union-attr]
         self._navigation.button(0).setFocus()
 
     def _make_navigation(self, parent: QWidget) -> NavigationBar:
@@ -215,6 +211,24 @@ class Window(QMainWindow):
         shortcut = self.sender()
         if shortcut is not None:
             self._navigation.choose(int(shortcut.property("page")))
+            self._first_on_page().setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _first_on_page(self) -> QWidget:
+        """Where a person goes on who came by keys: into the note that is to be read, else to the one next step."""
+        steps: dict[str, QWidget] = {
+            "trial": self.trial.note.editor,
+            "approvals": self.approvals.decision.form.hold,
+            "rounds": self.rounds.session.status.button,
+        }
+        found = steps.get(self.page)
+        return found if found is not None and found.isVisible() else self._navigation.button(PAGES.index(self.page))
+
+    @Slot(QWidget, QWidget)
+    def _follow_focus(self, before: QWidget | None, now: QWidget | None) -> None:
+        """Where the part that had the focus is gone, as after a dialog that began something, the page has it."""
+        gone = before is not None and before.window() is self and not before.isVisible()
+        if gone and now is not None and self._header.isAncestorOf(now):
+            self._first_on_page().setFocus(Qt.FocusReason.OtherFocusReason)
 
     @Slot()
     def show_rounds(self) -> None:
@@ -288,7 +302,7 @@ class Window(QMainWindow):
         self._desk = desk
         state = status(desk, now)
         self._header.show_desk(desk)
-        self.setWindowTitle(_title(self._header.name, state.headline if desk.session else ""))
+        self.setWindowTitle(self._header.title(state.headline if desk.session else ""))
         self.notifier.show_desk(desk, state, now)
         self.strip.show_desk(desk, state, now, offers=self.page not in ("rounds", "approvals"))
         self._navigation.set_count(PAGES.index("approvals"), sum(e.state == "pending" for e in desk.queue))

@@ -26,10 +26,10 @@ TEXT_ON: Final[tuple[tuple[str, str], ...]] = (
     *(("on_accent", ground) for ground in ("accent", "accent_hover", "accent_pressed")),
     *((name, ground) for name in SERIES for ground in ("card",)),
 )
-# `line` (between rows) and `outline` (of buttons, which their words tell) are ornament: nothing is lost without them.
+# `line` (between rows) is ornament: nothing is lost without it.
 # What must be told from its ground without being text: outlines of controls, chart lines, the focus ring. 3:1, 1.4.11.
 MARKS_ON: Final[tuple[tuple[str, str], ...]] = (
-    *((mark, ground) for ground in _SURFACES for mark in ("edge", "focus", "accent")),
+    *((mark, ground) for ground in _SURFACES for mark in ("edge", "outline", "focus", "accent")),
     *((mark, "card") for mark in (*SERIES, "faint")),
     *(("focus", ground) for ground in ("hover", "soft")),
     ("on_accent", "accent"),  # the ring inside a filled button

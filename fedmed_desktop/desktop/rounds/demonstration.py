@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Before a demonstration: how its updates are to be combined. What each method does, the guide says."""
+"""Before a demonstration: what it is, how long it takes and, behind Advanced, by which method updates are combined."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..guide.files import guide_text, guide_title
 from ..look.fields import Choice
 from ..widgets import Button, Caption, Dialog, Label, LinkButton, PrimaryButton
 from ..widgets.field import ChoiceBox
+from .lasting import DEMO_MINUTES, FIRST_MINUTES
 
 
 class DemonstrationDialog(Dialog):
@@ -26,10 +27,13 @@ class DemonstrationDialog(Dialog):
             parent,
             tr("See a demonstration"),
             tr(
-                "Three sites learn together on this computer, from bundled public notes. You decide about the updates "
-                "of one of them. It takes some minutes."
-            ),
+                "Three sites learn together on this computer, from example notes that come with the program. You "
+                "decide about the updates of one of them. The whole takes about {minutes} minutes; your first decision "
+                "comes after about {first}."
+            ).format(minutes=DEMO_MINUTES, first=FIRST_MINUTES),
         )
+        self.advanced = LinkButton(self.tr("Advanced"), "chevron")
+        self.advanced.clicked.connect(self._toggle)
         label = Label(self.tr("Method"))
         self.methods = ChoiceBox(self.tr("Method"))
         label.setBuddy(self.methods)
@@ -38,8 +42,11 @@ class DemonstrationDialog(Dialog):
         self.summary = Caption(wrap=True)
         self.about = LinkButton(self.tr("About this method"))
         self.overfitted = QCheckBox(self.tr("My site learns a few notes by heart, to see a warning"))
-        for widget in (label, self.methods, self.summary, self.about, self.overfitted, self._buttons()):
+        self._behind = (label, self.methods, self.summary, self.about, self.overfitted)
+        for widget in (self.advanced, *self._behind, self._buttons()):
             self.column.addWidget(widget)
+        for widget in self._behind:
+            widget.hide()
         self.methods.currentIndexChanged.connect(self._summarise)
         self.about.clicked.connect(self._explain)
         self._summarise()
@@ -55,6 +62,14 @@ class DemonstrationDialog(Dialog):
         box.rejected.connect(self.reject)
         self.accepted.connect(self._begin)
         return box
+
+    @Slot()
+    def _toggle(self) -> None:
+        """The usual method is chosen; others are for who knows why."""
+        shown = self.methods.isHidden()
+        for widget in self._behind:
+            widget.setVisible(shown)
+        self.advanced.set_icon("chevron_up" if shown else "chevron")
 
     @Slot()
     def _summarise(self) -> None:

@@ -46,7 +46,10 @@ def is_last(desk: Desk) -> bool:
 
 def steps(desk: Desk, state: State) -> tuple[tuple[str, ...], int, bool]:
     """The stepper's words, the step that is on (-1: no round is on) and whether it has failed."""
-    if state in ("finished", "not_joined", "connecting", "unconfirmed", "preparing", "gathering") or desk.ended:
+    if (
+        state in ("finished", "not_joined", "connecting", "unconfirmed", "agreement", "preparing", "gathering")
+        or desk.ended
+    ):
         return STEPS, -1, False
     at, failed = step(desk, state)
     return LAST_STEPS if is_last(desk) else STEPS, at, failed
@@ -94,7 +97,9 @@ def sites_line(desk: Desk, state: State) -> tuple[str, str]:
         return _gathering(standing, desk.joined.sites if desk.joined else 0)
     known = sum(standing.sites.values())
     if not known:
-        return tr("Other sites"), tr("none yet") if desk.connected else tr("not known while the coordinator is away")
+        return tr("Other sites"), tr("none yet") if desk.connected else tr(
+            "not known while the host's computer cannot be reached"
+        )
     parts = []
     for word in _WORDS:
         if count := standing.sites.get(word, 0):

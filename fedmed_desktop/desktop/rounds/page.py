@@ -28,6 +28,8 @@ from ..widgets import (
 )
 from ..work.desk import Desk, utc_now
 from ..work.progress import elapsed
+from .agreement import agreement
+from .agreement_card import AgreementCard
 from .cards import ImprovedCard, SitesCard, StatusCard
 from .deadlines import deadline_rows, quiet_line
 from .deadlines_dialog import DeadlinesDialog
@@ -109,12 +111,14 @@ class _Session(Spaced):
         self.steppers = {words: Stepper([tr(word) for word in words]) for words in (STEPS, LAST_STEPS)}
         for stepper in self.steppers.values():
             column.addWidget(stepper)
+        self.agreement = AgreementCard()
         self.status: StatusCard = StatusCard()
         self.improved = ImprovedCard()
         cards = Row()
         cards.add(self.status, 11)
         cards.add(self.improved, 9)
         column.addWidget(cards)
+        column.addWidget(self.agreement)
         column.addWidget(self._elsewhere())
         self.sites = SitesCard()
         column.addWidget(self.sites)
@@ -190,6 +194,8 @@ class _Session(Spaced):
             stepper.setVisible(own == words and at >= 0)
             stepper.show_step(at, failed)
         self.status.show_status(shown)
+        self.agreement.show_agreement(agreement(desk))
+        self.improved.setVisible(shown.state != "agreement")
         self.improved.show_improved(improved(desk), leading(desk))
         self.over.setVisible(desk.ended is not None)
         sites = ("", "") if desk.ended else sites_line(desk, shown.state)

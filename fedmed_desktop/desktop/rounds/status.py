@@ -11,13 +11,14 @@ from ... import events
 from ...wording import later, sentence, together, tr
 from ..work.desk import Desk
 from ..work.progress import duration
+from .lasting import preparing
 
 State = Literal[
-    "not_joined", "connecting", "unconfirmed", "preparing", "gathering", "waiting", "downloading", "training",
-    "scoring", "approval", "countdown", "uploading", "sent", "kept", "missed", "combining", "paused", "standstill",
-    "offline", "failed", "finished", "closing",
+    "not_joined", "connecting", "unconfirmed", "agreement", "preparing", "gathering", "waiting", "downloading",
+    "training", "scoring", "approval", "countdown", "uploading", "sent", "kept", "missed", "combining", "paused",
+    "standstill", "offline", "failed", "finished", "closing",
 ]  # fmt: skip
-NextStep = Literal["join", "review", "take_back", "resume", "retry", "change", "results"]
+NextStep = Literal["join", "agree", "review", "take_back", "resume", "retry", "change", "results"]
 Tone = Literal["", "accent", "ok", "warn", "bad"]
 
 # state -> (icon, word for lists and the header); states are told by icon and word, never by colour alone
@@ -25,6 +26,7 @@ LOOKS: Final[dict[State, tuple[str, str, Tone]]] = {
     "not_joined": ("link", later("Not joined"), ""),
     "connecting": ("refresh", later("Connecting"), ""),
     "unconfirmed": ("clock", later("Waiting for the host"), "warn"),
+    "agreement": ("approvals", later("Your agreement"), "warn"),
     "preparing": ("refresh", later("Preparing"), "accent"),
     "gathering": ("people", later("Waiting for sites"), ""),
     "waiting": ("clock", later("Waiting"), ""),
@@ -92,6 +94,7 @@ def status(desk: Desk, now: datetime) -> Status:
     return (
         _over(desk)
         or _held_up(desk)
+        or _asks(desk)
         or _needs_a_person(desk, now)
         or _working(desk)
         or _line_down(desk)
@@ -145,6 +148,14 @@ def _held_up(desk: Desk) -> Status | None:
         return None
     why = sentence(desk.failure.code, desk.failure.params)
     return Status("failed", tr("Something is in the way"), together(why, tr("This site tries again by itself.")))
+
+
+def _asks(desk: Desk) -> Status | None:
+    if not desk.asks_agreement or desk.spec is None:
+        return None
+    text = tr("Nothing is trained before you agree. Below you see who asks, and what would be shared.")
+    headline = tr("Take part in {federation}?").format(federation=desk.spec.name)
+    return Status("agreement", headline, text, "agree", tr("Take part"))
 
 
 def _needs_a_person(desk: Desk, now: datetime) -> Status | None:
@@ -223,7 +234,7 @@ def _scoring(phase: str, site: str) -> str:
 
 def _line_down(desk: Desk) -> Status | None:
     connection = desk.connection
-    if connection is None or connection.state == "connected":
+    if connection is None or connection.state == "connected" or (desk.is_demo and desk.joined is None):
         return None
     if connection.state == "connecting" and desk.joined is None:
         text = tr("Connecting to the coordinator at {address}.").format(address=connection.address)
@@ -238,11 +249,11 @@ def _line_down(desk: Desk) -> Status | None:
 
 def _away(desk: Desk, why: str) -> Status:
     if desk.joined is None and not desk.record.entries:  # never there: the address may be the wrong one
-        return Status("offline", tr("The coordinator is away"), why, "change", tr("Change how to join"))
+        return Status("offline", tr("The host's computer cannot be reached"), why, "change", tr("Change how to join"))
     if phase_of(desk) == "uploading":
         text = together(tr("It is sent once the coordinator is back."), why)
         return Status("offline", tr("Approved, waiting for the coordinator"), text)
-    return Status("offline", tr("The coordinator is away"), together(why, tr("Nothing is lost.")))
+    return Status("offline", tr("The host's computer cannot be reached"), together(why, tr("Nothing is lost.")))
 
 
 def _unconfirmed(desk: Desk) -> Status | None:
@@ -309,7 +320,7 @@ def _idle(desk: Desk) -> Status:
             "downloading", tr("Fetching the adapter"), tr("The adapter that this round starts from is on its way.")
         )
     if desk.prepared is None:
-        return Status("preparing", tr("Preparing"), tr("Reading your notes and loading the base model."))
+        return Status("preparing", tr("Preparing"), preparing(desk))
     if desk.standing and desk.standing.phase == "gathering":
         count, expected = desk.standing.connected, desk.joined.sites if desk.joined else 0
         here = tr("%n site(s) connected.", "", count)

@@ -8,6 +8,7 @@ from typing import Final
 
 from ...errors import UserFacingError
 from ...scores import TaskName
+from ...wording import task_name, tr
 
 MOST_CHARACTERS: Final = 20_000  # about ten pages; a small model on a laptop reads that for minutes (inferred)
 MOST_BYTES: Final = 4 * MOST_CHARACTERS  # no character of UTF-8 has more than four
@@ -29,6 +30,15 @@ class Asking:
     def marks(self) -> bool:
         """True if the answer is marks in the text."""
         return self.task in ("entities", "relations")
+
+
+def about(asking: Asking, model: str) -> str:
+    """Which note, what is asked, and of which model where the person chose one: in one line."""
+    what = tr("looks for {types}").format(types=", ".join(asking.types))
+    if asking.task != "entities":
+        what = asking.question or task_name(asking.task)
+    what = tr("{n} characters · {what}").format(n=f"{len(asking.text):,}", what=what)
+    return f"{model} · {what}" if model else what
 
 
 def check_note(text: str) -> None:

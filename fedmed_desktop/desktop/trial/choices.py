@@ -34,19 +34,26 @@ _DOES_NOT_FIT = ("training.no_such_layer", "training.layer_shape")
 
 @dataclass(frozen=True)
 class TrialWish:
-    """Request of the page, by key on each side (None: this side is not used). `model` None: the session's.
+    """Request of the page, by key on each side (None: this side is not used). `model` None: the session's. The right
+    side, which has the adapter, is read first.
 
     `question` and `options` are those of the task "questions".
     """
 
     text: str
     types: tuple[str, ...]
-    left: str
+    left: str | None
     right: str | None
     model: Path | None = None
     task: TaskName = "entities"
     question: str = ""
     options: tuple[str, ...] = ()
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """Those that are used, in the order in which they are read."""
+        keys: dict[Side, str | None] = {"right": self.right, "left": self.left}
+        return tuple(side for side, key in keys.items() if key is not None)
 
 
 def task_choices(desk: Desk) -> list[Choice]:
@@ -55,8 +62,10 @@ def task_choices(desk: Desk) -> list[Choice]:
     return [Choice(task, task_name(task)) for task in asked if task != "text"]
 
 
-def choices(desk: Desk, adapter: Path | None = None) -> list[Choice]:
-    """Base first, then what this desktop has: a given adapter, the federation's newest, the one that waits."""
+def choices(desk: Desk, adapter: Path | None = None, bundled: Path | None = None) -> list[Choice]:
+    """Base first, then what this desktop has: a given adapter, the federation's newest, the one that waits, and that
+    which is `bundled` with the model.
+    """
     found = [Choice(BASE, tr("Base model"))]
     if adapter:
         found.append(
@@ -71,6 +80,8 @@ def choices(desk: Desk, adapter: Path | None = None) -> list[Choice]:
         found += _of_federation(desk, sha256, tr("round {number}").format(number=number))
     if (entry := desk.pending or desk.counting_down) and (part := entry.update.parts.get("adapter")):
         found.append(Choice(f"{BLOB}{part.sha256}", tr("Waiting for your approval")))
+    if bundled:
+        found.append(Choice(f"{FOLDER}{bundled}", tr("Trained on public texts")))
     return found
 
 
@@ -126,9 +137,7 @@ def request_for(
             return files_of(sha256, desk, blob, own if is_own_update(sha256, desk) else {})
         return AdapterFiles(Path(key.removeprefix(FOLDER))) if key.startswith(FOLDER) else None
 
-    sides: dict[Side, AdapterFiles | None] = {"left": files(wish.left)}
-    if wish.right is not None:
-        sides["right"] = files(wish.right)
+    sides = {side: files((wish.left if side == "left" else wish.right) or BASE) for side in wish.sides}
     model = wish.model or (desk.session.model if desk.session else bundled_model)
     spec = desk.spec
     return TrialRequest(

@@ -91,6 +91,11 @@ class ModelCard(Card):
         """The adapter that was chosen for this base."""
         return self._adapter[1] if self._adapter and self._adapter[0] == self.base else None
 
+    @property
+    def bundled(self) -> Path | None:
+        """The adapter that comes with the bundled model, where that is what reads outside a session."""
+        return DemoOptions().begins_with if self._of_session is None and self.model is None else None
+
     def _show(self) -> None:
         model = self.model
         self.words.first.setText(
@@ -101,7 +106,9 @@ class ModelCard(Card):
         self.words.second.setText(
             self.tr("Adapter: {name}").format(name=_short(self.adapter))
             if self.adapter
-            else self.tr("Adapter: none; choose one to see it beside the model")
+            else self.tr("Adapter: trained on public texts, comes with it")
+            if self.bundled
+            else self.tr("Adapter: none; choose one to read with it")
         )
 
     def _say(self, sentence: str) -> None:

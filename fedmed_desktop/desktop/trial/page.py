@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Try it: a note read by the base model and by an adapter, side by side, on this computer."""
+"""Try it: a note read with an adapter and, on request, with the base model beside it, on this computer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import QKeyCombination, Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QCheckBox, QWidget
 
 from ...clinical import Span
 from ...errors import UserFacingError
-from ...wording import task_name, told, tr
+from ...wording import told
 from ..look.entities import colors, count_types
 from ..widgets import Banner, PageBase, Row
 from ..widgets.entity_legend import EntityLegend
@@ -23,13 +23,13 @@ from ..work.desk import Desk, utc_now
 from ..work.news import Side
 from ..work.tasks import Task, run_task
 from .answers import answer_view
-from .asked_note import Asking
+from .asked_note import Asking, about
 from .choices import BASE, FOLDER, TrialWish, choices, task_choices
 from .files import note_of_file
 from .head import TrialHead
 from .model_panel import ModelCard
 from .note_panel import NoteCard
-from .reading_state import SIDES, Run, shown, waits_for
+from .reading_state import SIDES, Run, no_adapter, shown, waits_for
 from .side_panel import SideCard
 from .unmatched import Difference, differences
 
@@ -69,6 +69,8 @@ class TrialPage(PageBase):
         self.sides["left"].chosen.connect(self._chosen)
         self.sides["right"].chosen.connect(self._chosen_right)
         self.sides["right"].choose.clicked.connect(self.model.ask_adapter)
+        self.beside = QCheckBox(self.tr("Read it with the base model as well, to compare"))
+        self.beside.toggled.connect(self._besides)
         for side in self.sides.values():
             self.legend.hidden_changed.connect(side.text.hide_types)
         self._lay_out()
@@ -78,14 +80,14 @@ class TrialPage(PageBase):
 
     def _lay_out(self) -> None:
         self.add(Banner(self.tr("Research demonstration. Not for diagnosis or treatment.")))
-        for widget in (self.head, self.model, self.note, self.waits, self.legend):
+        for widget in (self.head, self.model, self.note, self.beside, self.waits, self.legend):
             self.add(widget)
         self.add(Row(*self.sides.values()))
         self.finish()
         order: list[QWidget] = [self.head.open, self.head.examples, self.head.read]
         order += [self.model.choose_model, self.model.choose_adapter]
         order += [self.note.editor, self.note.task.box, self.note.task.question, self.note.task.options]
-        order += [self.note.types_line, self.note.edit]
+        order += [self.note.types_line, self.note.edit, self.beside]
         for side in self.sides.values():
             order += [side.box, side.text, side.answer.links, side.answer.text, side.choose]
         for first, then in pairwise(order):
@@ -145,7 +147,7 @@ class TrialPage(PageBase):
     # -- choices -----------------------------------------------------------------------------------------------------
 
     def _show_choices(self) -> None:
-        found = choices(self._desk, self.model.adapter)
+        found = choices(self._desk, self.model.adapter, self.model.bundled)
         left, right = self.sides["left"].box, self.sides["right"].box
         left.show_choices(self.sides["left"].kept(found, self._is_shown("left")), BASE)
         adapters = [choice for choice in found if choice.key != BASE]
@@ -157,6 +159,8 @@ class TrialPage(PageBase):
         if self._wanted and right.choose(self._wanted):
             self._wanted = ""
         self.sides["right"].set_choosable(bool(adapters) or right.key() not in ("", BASE))
+        self.beside.setVisible(not self._is_alone())
+        self.sides["left"].setVisible(self._is_alone() or self.beside.isChecked())
 
     def _is_shown(self, side: Side) -> bool:
         return self._run is not None and side in self._run.keys
@@ -231,19 +235,35 @@ class TrialPage(PageBase):
             return
         text, types = asking.text, asking.types
         left, right = (self.sides[side].box.key() for side in SIDES)
-        keys: dict[Side, str] = {"left": left}
-        if not self._is_alone():
-            keys["right"] = right
+        keys: dict[Side, str] = {} if self._is_alone() else {"right": right}
+        if self._is_alone() or self.beside.isChecked():
+            keys["left"] = left
         self._run = Run(text, types, keys, dict(self._desk.readings), task=asking.task)
         self._asking = asking
         self._seen = None
-        self.note.set_folded(True, self._about(asking))
+        model = self.model.model if self._desk.session is None else None
+        self.note.set_folded(True, about(asking, model.name if model else ""))
         self._show_model()
         self._show_run()
         self.head.read.setFocus()
+        self._ask_for(asking, keys)
+
+    def _ask_for(self, asking: Asking, keys: Mapping[Side, str]) -> None:
         model = self.model.model if self._desk.session is None else None
         asked = (asking.task, asking.question, asking.options)
-        self.read_requested.emit(TrialWish(text, types, left, keys.get("right"), model, *asked))
+        wish = TrialWish(asking.text, asking.types, keys.get("left"), keys.get("right"), model, *asked)
+        self.read_requested.emit(wish)
+
+    @Slot()
+    def _besides(self) -> None:
+        """A note that was read with the adapter is read with the base too, at once."""
+        self._show_choices()
+        run, key = self._run, self.sides["left"].box.key()
+        if self.beside.isChecked() and run and run.is_over and "left" not in run.keys:
+            run.add("left", key, self._desk.readings.get("left"))
+            self._ask_for(self._asking, {"left": key})
+        self._seen = None
+        self._show_run()
 
     def _is_alone(self) -> bool:
         """There is no adapter to read with."""
@@ -262,15 +282,6 @@ class TrialPage(PageBase):
         self._seen = None
         self.note.set_folded(False)
         self._show_model()
-
-    def _about(self, asking: Asking) -> str:
-        what = tr("looks for {types}").format(types=", ".join(asking.types))
-        if asking.task != "entities":
-            what = asking.question or task_name(asking.task)
-        what = self.tr("{n} characters · {what}").format(n=f"{len(asking.text):,}", what=what)
-        if self._desk.session is None and self.model.model:
-            return f"{self.model.model.name} · {what}"
-        return what
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 
@@ -300,6 +311,7 @@ class TrialPage(PageBase):
             button.setEnabled(not runs)
         for side in self.sides.values():
             side.box.setEnabled(not runs)
+        self.beside.setEnabled(not runs)
         self.note.editor.setReadOnly(runs)
 
     def _show_side(self, side: Side) -> None:
@@ -319,13 +331,7 @@ class TrialPage(PageBase):
             card.show_run(run.text, shown(run, side), reading, self._lacked(side), answer, marks=self._asking.marks)
 
     def _no_adapter(self) -> str:
-        if self._desk.session is None:
-            where = "" if self.model.isHidden() else " " + self.tr("Choose one above.")
-            return self.tr("With an adapter, what it finds is shown here, beside the model.") + where
-        return self.tr(
-            "The federation has no adapter yet. After its first round it is shown here, beside the base. "
-            "Until then you can choose one from a folder."
-        )
+        return no_adapter(self._desk, can_choose=not self.model.isHidden())
 
     def _lacked(self, side: Side) -> dict[Span, Difference]:
         """Spans of this side that the other lacks, as far as both have come."""

@@ -62,9 +62,19 @@ class Run:
         self._order()
 
     def _order(self) -> None:
-        """The right side is read after the left one: until then it waits for that, not for training."""
-        if self.states.get("right") in ("waiting", "next"):
-            self.states["right"] = "waiting" if self.states["left"] == "waiting" else "next"
+        """One side is read after the other: until then it waits for that, not for training."""
+        first, *second = self.keys
+        for side in second:
+            if self.states[side] in ("waiting", "next"):
+                self.states[side] = "waiting" if self.states[first] == "waiting" else "next"
+
+    def add(self, side: Side, key: str, before: ReadingShown | None) -> None:
+        """Another side is read as well; `before`: what the desk has of it now, which is an earlier run's."""
+        self.keys = {**self.keys, side: key}
+        self.before = {name: shown for name, shown in self.before.items() if name != side}
+        if before is not None:
+            self.before = {**self.before, side: before}
+        self.states[side], self.stopping = "waiting", False
 
     def stop(self) -> None:
         """The person has asked to. What has not begun ends at once: it would be told only when its turn has come."""
@@ -183,6 +193,17 @@ def numbers(reading: Reading | None) -> str:
 
 def _seconds(seconds: float) -> str:
     return tr("{seconds} s").format(seconds=f"{seconds:.2f}" if seconds < 1 else f"{seconds:.1f}")
+
+
+def no_adapter(desk: Desk, *, can_choose: bool) -> str:
+    """What is to be seen where there is no adapter, and how to come by one. `can_choose`: at the top of the page."""
+    if desk.session is None:
+        where = tr("Choose one above.") if can_choose else ""
+        return together(tr("With an adapter, what it finds is shown here, beside the model."), where)
+    return tr(
+        "The federation has no adapter yet. After its first round it is shown here, beside the base. "
+        "Until then you can choose one from a folder."
+    )
 
 
 def waits_for(desk: Desk, now: datetime) -> str:

@@ -9,6 +9,7 @@ from PySide6.QtCore import QMimeData, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from ...clinical import Reading, Span
+from ...clinical.negation import is_negated
 from ...clinical.tasks import Link
 from ...wording import later, tr
 from ..look.entities import in_words, links_in_words
@@ -31,14 +32,19 @@ class ComparedText(MarkedText):
         super().__init__(name, grows=True, parent=parent)
         self._found: tuple[Span, ...] = ()
         self._lacked: dict[Span, Difference] = {}
+        self._negated: frozenset[Span] = frozenset()
         self._off: frozenset[str] = frozenset()
         self._note = ""
         self._links: tuple[Link, ...] = ()
 
     def show_found(self, text: str, spans: Sequence[Span], lacked: Mapping[Span, Difference]) -> None:
         self._note, self._found, self._lacked = text, tuple(spans), dict(lacked)
-        self.show_text(text, [span._replace(type=marked_type(span.type, lacked.get(span))) for span in spans])
+        self._negated = frozenset(span for span in spans if is_negated(text, span))
+        self.show_text(text, [span._replace(type=self._word(span)) for span in spans])
         self._describe()
+
+    def _word(self, span: Span) -> str:
+        return marked_type(span.type, self._lacked.get(span), is_negated=span in self._negated)
 
     def show_modifiers(self, links: Sequence[Link]) -> None:
         """Lines from modifiers to their mentions."""
@@ -66,7 +72,9 @@ class ComparedText(MarkedText):
 
         def words(span: Span) -> Span:
             difference = self._lacked.get(span)
-            return span._replace(type=f"{span.type}, {tr(WORDS[difference])}") if difference else span
+            said = [span.type, tr("the note denies it") if span in self._negated else ""]
+            said.append(tr(WORDS[difference]) if difference else "")
+            return span._replace(type=", ".join(filter(None, said)))
 
         found = in_words(self._note, [words(s) for s in self._found if s.type not in self._off])
         links = [link for link in self._links if not {link.head.type, link.tail.type} & self._off]
@@ -193,7 +201,12 @@ class SideCard(Card):
 
 def _with_marks(tokens: Mapping[str, str]) -> dict[str, str]:
     differences: Iterable[Difference | None] = (None, *MARKS)
-    return {marked_type(kind, difference): token for difference in differences for kind, token in tokens.items()}
+    return {
+        marked_type(kind, difference, is_negated=denied): token
+        for difference in differences
+        for denied in (False, True)
+        for kind, token in tokens.items()
+    }
 
 
 def _set(label: Sentence | Caption, text: str) -> None:

@@ -14,6 +14,7 @@ MARKS: Final[dict[Difference, str]] = {"only": "+", "type": "≠"}  # behind the
 WORDS: Final[dict[Difference, str]] = {
     "only": later("only here"), "type": later("another type on the other side"),
 }  # fmt: skip
+NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 _MOST_TOLD: Final = 8
 _LONGEST: Final = 40
 
@@ -33,9 +34,10 @@ def differences(here: Iterable[Span], there: Collection[Span], reached: int) -> 
     }
 
 
-def marked_type(kind: str, difference: Difference | None) -> str:
-    """The type's word with the mark of a difference, which never stands on a line of its own."""
-    return f"{kind}\N{NO-BREAK SPACE}{MARKS[difference]}" if difference else kind
+def marked_type(kind: str, difference: Difference | None, *, is_negated: bool = False) -> str:
+    """The type's word, with "not" where the note denies it, and the mark of a difference; all on one line."""
+    word = tr("not: {type}").format(type=kind).replace(" ", NO_BREAK) if is_negated else kind
+    return f"{word}{NO_BREAK}{MARKS[difference]}" if difference else word
 
 
 def told(text: str, found: Mapping[Span, Difference]) -> list[str]:

@@ -16,6 +16,7 @@ from ...federation import FederationSpec
 from ...storage import Entry, Record
 from .curves import Curves
 from .news import (
+    AgreementAsked,
     DemoScored,
     EvaluationShown,
     Item,
@@ -61,6 +62,7 @@ class Desk:
     policies: dict[str, events.PolicySaid] = field(default_factory=dict)  # of this site, by update
     failure: events.Failed | events.UpdateRefused | None = None
     paused: bool = False
+    asks_agreement: bool = False
     closing: bool = False
     work: Work = field(default_factory=Work)
     others: dict[str, Work] = field(default_factory=dict)
@@ -82,6 +84,8 @@ class Desk:
                 self.paused = item.value
                 if self.paused:
                     self.work.rest()
+            case AgreementAsked():
+                self.asks_agreement, self.paused = item.value, False
             case SessionEnded():
                 self.ended, self.asked, self.connection = item, None, None
                 self.paused = False
@@ -152,7 +156,8 @@ class Desk:
 
     def _entered(self, event: events.PhaseChanged) -> None:
         if event.phase == "paused":
-            self._take(Paused(True))
+            if not self.asks_agreement:  # which holds the work as a pause does
+                self._take(Paused(True))
             return
         if event.phase in _COMPUTING:
             self.paused = False

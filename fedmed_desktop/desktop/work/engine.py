@@ -20,7 +20,7 @@ from ...wording import told, tr
 from .bridge import EventBuffer, Pump
 from .log import log
 from .network import NetworkThread
-from .news import EvaluationShown, Item, Paused, Problem, ReadingShown, SessionStarted, Side
+from .news import AgreementAsked, EvaluationShown, Item, Paused, Problem, ReadingShown, SessionStarted, Side
 from .operator import Operator
 from .requests import EvaluationWanted, JoinRequest, TrialRequest
 from .sessions import Backend, Session
@@ -138,6 +138,11 @@ class Engine(QObject):
     @Slot()
     def resume(self) -> None:
         self._on_network(SiteAgent.resume, Paused(False))
+
+    @Slot()
+    def agree(self) -> None:
+        """Trains from now on what the federation asks for."""
+        self._on_network(SiteAgent.resume, AgreementAsked(False))
 
     def _on_network(self, command: Callable[[SiteAgent], None], *then: Item) -> None:
         """A command for the agent, on its own thread, and what is told once it is done; what the agent refuses comes

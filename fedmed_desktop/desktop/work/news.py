@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from ...clinical.reading import Reading
 from ...clinical.tasks import Prediction
@@ -144,6 +144,13 @@ class EvaluationShown:
 
 
 @dataclass(frozen=True)
+class AgreementAsked:
+    """Whether this site waits for the person to agree to what its federation is; it trains nothing until then."""
+
+    value: bool
+
+
+@dataclass(frozen=True)
 class DemoScored:
     """A demonstration's outcome, strict F1 on test notes: task -> row name -> column (all sites, each) -> score. The
     first row is the model before the federation, the last the federation's. `notes`: test notes of all sites; 0: not
@@ -156,12 +163,18 @@ class DemoScored:
     notes: int = 0
 
 
+# What the desk takes in and nobody else needs to hear of.
+FOLDED: Final = (
+    Record, Measured, ReadingShown, EvaluationShown, DemoScored, SessionStarted, Paused, AgreementAsked,
+)  # fmt: skip
+
 Item = (
     Event
     | Record
     | SessionStarted
     | SessionEnded
     | Paused
+    | AgreementAsked
     | Measured
     | Problem
     | ReadingShown

@@ -17,7 +17,7 @@ from ...demo.settings import DemoOptions
 from ...errors import UserFacingError
 from ...federation import Control
 from ...site import Approver, Jobs, SiteAgent, operating_user
-from .news import DemoScored, Item, Measured, Problem, SessionEnded
+from .news import AgreementAsked, DemoScored, Item, Measured, Problem, SessionEnded
 from .requests import EvaluationWanted, JoinRequest, TrialRequest
 
 Put = Callable[[Item], None]
@@ -101,6 +101,9 @@ class Session:
             measured = await asyncio.to_thread(agent.measured)
             self._put(Measured(tuple(measured)))
             self._opened(agent)
+            if not request.agreed and not agent.record().entries:  # who has taken part has agreed
+                agent.pause()
+                self._put(AgreementAsked(True))
             final = await agent.run()
             await asyncio.to_thread(self._backend.export, agent, request, final)
         finally:

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long a demonstration takes, and what is prepared before its first round. No Qt."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ...wording import together, tr
+from ..work.desk import Desk
+
+# Measured without windows on two idle cores: 374 and 446 s (packaging/benchmarks/results/demonstration.md); with
+# windows one core is left to the screen. The first decision waits for one site's training and two scorings: inferred.
+DEMO_MINUTES: Final = 8
+FIRST_MINUTES: Final = 3
+
+
+def preparing(desk: Desk) -> str:
+    """What is being prepared now: of a demonstration step by step, since nothing else moves meanwhile."""
+    if not desk.is_demo:
+        return tr("Reading your notes and loading the base model.")
+    if desk.connection is None:
+        now = tr("Step 1 of 3: loading what training needs, and reading the example notes of three sites.")
+    elif desk.joined is None:
+        now = tr("Step 2 of 3: the coordinator starts, and the sites connect to it.")
+    else:
+        now = tr("Step 3 of 3: loading the small model and putting the notes into its words.")
+    whole = tr("The whole demonstration takes about {minutes} minutes; your first decision comes after about {first}.")
+    return together(now, whole.format(minutes=DEMO_MINUTES, first=FIRST_MINUTES))
