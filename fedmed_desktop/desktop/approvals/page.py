@@ -102,7 +102,8 @@ class ApprovalsPage(PageBase):
         self._desk = desk
         if self._scroll_there:
             self._scroll_there = False
-            self.ensureWidgetVisible(self.decision)
+            back = self.decision.countdown.take_back
+            self.ensureWidgetVisible(back if back.isVisible() else self.decision)
         self._show_history(desk)
         entries = listed(desk, self._selected)
         entry = to_show(entries, self._selected)
@@ -341,9 +342,7 @@ class ApprovalsPage(PageBase):
 
     @Slot()
     def _read(self) -> None:
-        """Clears the message about what ended before."""
-        if self.ended.text():
-            self.ended.show_message("")
+        self.ended.show_message("")  # about what ended before
 
     @Slot()
     def _again(self) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QFocusEvent
 from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
 from ..look.icons import icon, icon_size
@@ -14,6 +15,27 @@ from ..widgets.labels import Weight
 from ..work.desk import Desk
 
 APP_NAME = "fedmed-desktop"
+
+
+_BY_KEYS = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason, Qt.FocusReason.ShortcutFocusReason)
+_FOR_A_WHILE = (Qt.FocusReason.ActiveWindowFocusReason, Qt.FocusReason.PopupFocusReason)
+
+
+class MenuButton(QToolButton):
+    """`strayed`: the focus has come here by itself, since the part that had it is gone, as after a dialog."""
+
+    strayed = Signal()
+    _is_wanted = False
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self._is_wanted = self._is_wanted or event.reason() in _BY_KEYS
+        if not self._is_wanted:
+            self.strayed.emit()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self._is_wanted = self._is_wanted and event.reason() in _FOR_A_WHILE
 
 
 class Header(Bar):
@@ -25,7 +47,7 @@ class Header(Bar):
         self._environment = Tag()
         self._state = StateLabel()
         self._address = Caption()
-        self._menu = QToolButton()
+        self._menu = MenuButton()
         self._menu.setMenu(menu)
         self._menu.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._menu.setAccessibleName(self.tr("Menu"))
@@ -59,6 +81,10 @@ class Header(Bar):
         }[connection.state]
         self._state.show_state(word, tone, drawing)
         self._address.setText(self.tr("this computer") if desk.is_demo else urlsplit(connection.address).netloc)
+
+    @property
+    def menu(self) -> MenuButton:
+        return self._menu
 
     def title(self, state: str) -> str:
         """What goes on and where, for who sees no more of the window than its title."""

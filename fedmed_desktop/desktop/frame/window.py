@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QApplication, QBoxLayout, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from ...federation import FederationSpec
 from ..approvals.page import ApprovalsPage
@@ -71,7 +71,7 @@ class Window(QMainWindow):
         self._sayings: list[str] = []
         self._lay_out(folder)
         self.notifier = Notifier(self)
-        QApplication.instance().focusChanged.connect(self._follow_focus)  # type: ignore[union-attr]
+        self._header.menu.strayed.connect(self._take_focus)
         self._navigation.button(0).setFocus()
 
     def _make_navigation(self, parent: QWidget) -> NavigationBar:
@@ -223,12 +223,13 @@ class Window(QMainWindow):
         found = steps.get(self.page)
         return found if found is not None and found.isVisible() else self._navigation.button(PAGES.index(self.page))
 
-    @Slot(QWidget, QWidget)
-    def _follow_focus(self, before: QWidget | None, now: QWidget | None) -> None:
-        """Where the part that had the focus is gone, as after a dialog that began something, the page has it."""
-        gone = before is not None and before.window() is self and not before.isVisible()
-        if gone and now is not None and self._header.isAncestorOf(now):
-            self._first_on_page().setFocus(Qt.FocusReason.OtherFocusReason)
+    @Slot()
+    def _take_focus(self) -> None:
+        QTimer.singleShot(0, self._focus_page)  # not at once: Qt is still about to move it
+
+    @Slot()
+    def _focus_page(self) -> None:
+        self._first_on_page().setFocus(Qt.FocusReason.OtherFocusReason)
 
     @Slot()
     def show_rounds(self) -> None:
