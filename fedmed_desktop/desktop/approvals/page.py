@@ -52,7 +52,7 @@ class ApprovalsPage(PageBase):
         self._answering: tuple[str, Record] | None = None  # sha256, and the record that was shown when it was answered
         self.name = ""  # whom the record is to have
         self._wants_reason = self._enter_was_refused = False
-        self._scroll_there = False  # at the next turn, when the decision's new part has its size
+        self._scrolls = 0  # at the next turns, while the decision's new part comes to its size
         self._told_of: tuple[Record, str] | None = None  # what `_back` was made of
         self._back = ""
         self._decisions: tuple[Decision, ...] = ()
@@ -100,8 +100,8 @@ class ApprovalsPage(PageBase):
     def show_desk(self, desk: Desk) -> None:
         """Ten times a second while the page is seen; sets only what has changed."""
         self._desk = desk
-        if self._scroll_there:
-            self._scroll_there = False
+        if self._scrolls:
+            self._scrolls -= 1
             back = self.decision.countdown.take_back
             self.ensureWidgetVisible(back if back.isVisible() else self.decision)
         self._show_history(desk)
@@ -158,7 +158,7 @@ class ApprovalsPage(PageBase):
         self.view.head.show_expiry(expiry(entry, self._desk, now))
         if self._answering and (self._answering[0] != entry.sha256 or self._answering[1] is not self._desk.record):
             if self._answering[0] == entry.sha256:
-                self._scroll_there = True
+                self._scrolls = 3
             self._answering = None
         self._show_decision(entry, now)
         self.empty.hide()
