@@ -87,7 +87,7 @@ class Header(Bar):
         return self._menu
 
     def title(self, state: str) -> str:
-        """What goes on and where, for who sees no more of the window than its title."""
+        """State and federation in one line, for who sees no more of the window than its title."""
         return " – ".join(dict.fromkeys(part for part in (state, self._name.text(), APP_NAME) if part))
 
     def _word(self, desk: Desk) -> str:

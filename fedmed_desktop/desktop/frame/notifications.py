@@ -30,7 +30,7 @@ class Notification(NamedTuple):
 
 
 def notification(desk: Desk, status: Status, now: datetime) -> Notification | None:
-    """What a person should hear of now; None where nothing."""
+    """News that a person should hear of now; None where there is none."""
     if not desk.running:
         return None
     if status.state == "approval" and desk.pending:

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person agrees to before this site takes part: who hosts, which federation, and what this one shares. No Qt."""
+"""Agreement of a person before this site takes part: who hosts, which federation, and what this one shares. No Qt."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from ...federation import FederationSpec
 from ...wording import later, task_name, tr
-from ..guide.files import UNDER, guide_title
 from ..work.desk import Desk
 
 _UNBROKEN: Final = 60  # letters; a shorter value stays on one line
@@ -28,17 +28,19 @@ class Agreement:
     shares: tuple[str, ...]
 
 
-def agreement(desk: Desk) -> Agreement | None:
-    """None where nothing is asked, or not yet: the specification is known once the coordinator has told it."""
+def agreement(desk: Desk, method: Callable[[str], str]) -> Agreement | None:
+    """The agreement that is asked for; `method` names one as people know it. None where nothing is asked, or not yet:
+    the specification is known once the coordinator has told it.
+    """
     spec, session = desk.spec, desk.session
     if not desk.asks_agreement or spec is None or session is None or not desk.running:
         return None
-    return Agreement(tuple(_facts(desk, spec, urlsplit(session.address).netloc)), tuple(_shares(spec)))
+    return Agreement(
+        tuple(_facts(desk, spec, urlsplit(session.address).netloc, method(spec.method.name))), tuple(_shares(spec))
+    )
 
 
-def _facts(desk: Desk, spec: FederationSpec, host: str) -> list[tuple[str, str]]:
-    name = spec.method.name
-    page = f"method-{name}"
+def _facts(desk: Desk, spec: FederationSpec, host: str, method: str) -> list[tuple[str, str]]:
     words = {"test": tr("a test: nothing of it counts"), "production": tr("work that counts")}
     sites = desk.joined.sites if desk.joined else 0
     facts = [
@@ -47,7 +49,7 @@ def _facts(desk: Desk, spec: FederationSpec, host: str) -> list[tuple[str, str]]
         (tr("What for"), words[spec.environment]),
         (tr("Tasks"), ", ".join(task_name(task) for task in spec.tasks)),
         (tr("Types"), ", ".join(kind.replace("_", " ") for kind in spec.types)),
-        (tr("Method"), guide_title(page) if page in UNDER else name),
+        (tr("Method"), method),
         (tr("Rounds"), str(spec.rounds)),
         (tr("Sites expected"), str(sites) if sites else ""),
     ]

@@ -15,7 +15,7 @@ FIRST_MINUTES: Final = 3
 
 
 def preparing(desk: Desk) -> str:
-    """What is being prepared now: of a demonstration step by step, since nothing else moves meanwhile."""
+    """Preparation that goes on now: of a demonstration step by step, since nothing else moves meanwhile."""
     if not desk.is_demo:
         return tr("Reading your notes and loading the base model.")
     if desk.connection is None:

@@ -94,6 +94,11 @@ class RoundsPage(PageBase):
         (self.join_requested, self.demo_requested, self.try_requested)[number].emit()
 
 
+def _method_name(name: str) -> str:
+    """The method as its page in the guide is called, where there is one."""
+    return guide_title(f"method-{name}") if f"method-{name}" in UNDER else name
+
+
 class _Session(Spaced):
     """All that there is to see while a site takes part, or a demonstration runs."""
 
@@ -194,7 +199,7 @@ class _Session(Spaced):
             stepper.setVisible(own == words and at >= 0)
             stepper.show_step(at, failed)
         self.status.show_status(shown)
-        self.agreement.show_agreement(agreement(desk))
+        self.agreement.show_agreement(agreement(desk, _method_name))
         self.improved.setVisible(shown.state != "agreement")
         self.improved.show_improved(improved(desk), leading(desk))
         self.over.setVisible(desk.ended is not None)

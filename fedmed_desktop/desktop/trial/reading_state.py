@@ -196,7 +196,7 @@ def _seconds(seconds: float) -> str:
 
 
 def no_adapter(desk: Desk, *, can_choose: bool) -> str:
-    """What is to be seen where there is no adapter, and how to come by one. `can_choose`: at the top of the page."""
+    """Words for where there is no adapter, and how to come by one. `can_choose`: at the top of the page."""
     if desk.session is None:
         where = tr("Choose one above.") if can_choose else ""
         return together(tr("With an adapter, what it finds is shown here, beside the model."), where)
