@@ -22,6 +22,7 @@ from .device import Device, default_threads
 from .library import ONLY_FILES, UNREADABLE, check_state, tokenizer_of, unreadable
 from .memory import TrainingMemory
 from .processes import Lost, Processes
+from .remembered import Remembered
 from .sharding import pass_along, shard
 
 
@@ -31,7 +32,8 @@ class BaseModel:
 
     `threads` is what torch computes with on the CPU; `use_threads` sets it in the calling thread. `processes`: those
     that train on the same base together with this one. `sharded`: each of them has a part of it, and all must pass
-    through its layers at once; `together` while each does so by itself, as they do in training.
+    through its layers at once; `together` while each does so by itself, as they do in training. `remembered`:
+    evaluations that are not made twice, in a lab.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class BaseModel:
     tokenizer: Any
     processes: Processes | None = None
     sharded: bool = False
+    remembered: Remembered | None = None
     together: bool = field(default=False, init=False)
     lora: LoraSlot = field(init=False)
     head_apart: bool = field(init=False)

@@ -15,6 +15,7 @@ from ..clinical import Note
 from ..clinical.answers import without_reasoning
 from ..clinical.tasks import Answer, Prediction
 from ..errors import UserFacingError
+from ..federation.plan import TrainingSettings
 from ..scores import Scores
 from .base import BaseModel
 from .batches import Encoder, Example, Examples, Source, by_length, collate
@@ -22,6 +23,7 @@ from .generation import Request, answer_limit, folded_if_small, generate
 from .label_loss import label_losses
 from .memory import in_parts
 from .ranking import likelihoods
+from .remembered import evaluation_key
 
 _PADDED_TOKENS = {"cpu": 2048, "cuda": 65536}
 _ROWS = {"cpu": 64, "cuda": 128}
@@ -52,6 +54,32 @@ class Evaluator:
 
     def __init__(self, base: BaseModel, encoder: Encoder) -> None:
         self._base, self._encoder = base, encoder
+
+    def evaluate(
+        self,
+        examples: Examples,
+        questions: Examples | None,
+        settings: TrainingSettings,
+        moment: str,
+        progress: Callable[[int], None] = lambda done: None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Evaluation:
+        """Loss on the examples, and scores of the answers to `questions` where there are any.
+
+        Where the base remembers evaluations, the same one is not made twice. Raises UserFacingError where the loss is
+        no number that a report can hold; `moment` says when.
+        """
+
+        def made() -> Evaluation:
+            loss = reportable(self.loss(examples, settings.loss_on, check), moment)
+            if questions is None:
+                return Evaluation(loss, Scores())
+            return Evaluation(loss, self.scores(questions, settings.max_new_tokens, progress, check))
+
+        check()
+        if self._base.remembered is None:
+            return made()
+        return self._base.remembered.get(evaluation_key(self._base.lora, examples, questions, settings), made)
 
     @torch.inference_mode()
     def loss(self, examples: Examples, loss_on: Literal["answer", "all"], check: Callable[[], None]) -> float:

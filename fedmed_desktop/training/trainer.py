@@ -35,6 +35,7 @@ from .loop import Training
 from .overlooked import Overlooked, overlooked
 from .private import check_splits
 from .probes.site import SiteProbes
+from .remembered import what_is_asked
 from .scoring import shared_notes
 from .site_tasks import all_tasks, site_tasks
 from .starting import CONTROL, PERSONAL, SiteAdapters, for_scoring, for_training, resized, variate
@@ -318,19 +319,18 @@ class SiteTrainer:
         settings = job.plan.training
         if not examples.items:
             raise no_notes(split)
-        loss = reportable(self._evaluator.loss(examples, settings.loss_on, job.control.check), _MOMENTS[moment])
-        scores = Scores()
-        if self._answers:
-            questions = self._encode(split, settings, reading=True)
-            total = len(questions.items)
-            scores = self._evaluator.scores(
-                questions,
-                settings.max_new_tokens,
-                lambda done: job.emit(GenerationProgress(done=done, total=total, **job.where)),
-                job.control.check,
-            )
-        job.emit(Evaluated(moment=moment, loss=loss, scores=scores, **job.where))
-        return Evaluation(loss, scores)
+        questions = self._encode(split, settings, reading=True) if self._answers else None
+        total = len(questions.items) if questions else 0
+        found = self._evaluator.evaluate(
+            examples,
+            questions,
+            settings,
+            _MOMENTS[moment],
+            lambda done: job.emit(GenerationProgress(done=done, total=total, **job.where)),
+            job.control.check,
+        )
+        job.emit(Evaluated(moment=moment, loss=found.loss, scores=found.scores, **job.where))
+        return found
 
     def _split(self, split: Split) -> Sequence[Note]:
         notes: Sequence[Note] | None = getattr(self._notes, split)
@@ -342,8 +342,6 @@ class SiteTrainer:
         own = {name: adapter.sha256 for name, adapter in given.own.items()}
         content = [plan.model_dump(mode="json"), beside, own, train.sha256, validation.sha256, self._answers]
         if self._answers:
-            # What is scored is more than what is taught: options to choose from, labels of which nothing is taught.
-            questions = self._encode("validation", plan.training, reading=True)
-            content += [questions.sha256, *(source.note.model_dump_json() for source in questions.sources)]
+            content += what_is_asked(self._encode("validation", plan.training, reading=True))
         content += [str(self._base.folder.resolve()), str(self._base.device.dtype), self._base.device.quantization]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -14,6 +14,7 @@ from ...federation import Control, FederationSpec, LocalResult, TrainingSettings
 from ...federation.work import Emit
 from ...training.batches import Examples
 from ...training.loading import LoadedBase
+from ...training.remembered import Remembered
 from ...training.trainer import SiteTrainer
 from ...training.trainer import Split as TrainerSplit
 from ..partition import EVERYBODY, LabSite, pooled_site
@@ -23,10 +24,15 @@ T = TypeVar("T", bound=SiteTrainer)
 
 
 class LocalEngine:
-    """Implements Engine on the calling thread. `emit` gets the sites' events."""
+    """Implements Engine on the calling thread. `emit` gets the sites' events.
+
+    Methods begin with the same model, and some do the same in their first round: what was evaluated in one cell is not
+    evaluated again in the next.
+    """
 
     def __init__(self, model: Path, threads: int, emit: Emit = lambda event: None) -> None:
         self._base = LoadedBase(model, threads=threads)
+        self.remembered = Remembered()
         self._emit = emit
         self._trainers: dict[str, SiteTrainer] = {}
         self._sizes: dict[str, Size] = {}
@@ -82,7 +88,9 @@ class LocalEngine:
 
     def _made(self, kind: type[T], site: LabSite) -> T:
         assert self._spec is not None
-        trainer = kind.for_spec(self._spec, self._base.get(), site.name, site.notes, site.types, site.modifiers)
+        base = self._base.get()
+        base.remembered = self.remembered
+        trainer = kind.for_spec(self._spec, base, site.name, site.notes, site.types, site.modifiers)
         assert isinstance(trainer, kind)
         return trainer
 

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluations that were made before: a lab measures the same start model again for each of its methods."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from ..federation.plan import TrainingSettings
+from .adapters import LoraSlot
+from .batches import Examples
+
+if TYPE_CHECKING:
+    from .evaluation import Evaluation
+
+MOST: Final = 2000
+"""Evaluations kept, some megabytes; those that were longest not asked for go first (inferred)."""
+
+
+class Remembered:
+    """Evaluations of one base model, by all that decides them. For one thread."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Evaluation] = {}
+        self.found = 0
+
+    def get(self, key: str, make: Callable[[], Evaluation]) -> Evaluation:
+        """The evaluation of this identity; made if it is not known. What `make` raises is not remembered."""
+        if key in self._made:
+            self.found += 1
+            self._made[key] = self._made.pop(key)  # as the newest
+        else:
+            self._made[key] = make()
+            if len(self._made) > MOST:
+                del self._made[next(iter(self._made))]
+        return self._made[key]
+
+
+def evaluation_key(slot: LoraSlot, examples: Examples, questions: Examples | None, settings: TrainingSettings) -> str:
+    """Identity of an evaluation of what is attached to one base: its exact bytes, the tokens, the labels, the settings.
+
+    Only right from an `attach` until the next training step.
+    """
+    adapters = {name: adapter.sha256 for name, adapter in slot.attached().items()}
+    content: list[object] = [adapters, examples.sha256, settings.loss_on]
+    if questions is not None:
+        content += [settings.max_new_tokens, *what_is_asked(questions)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def what_is_asked(questions: Examples) -> list[str]:
+    """Identity of questions and of what their answers are scored against, which is more than what is taught: options to
+    choose from, labels of which nothing is taught."""
+    return [questions.sha256, *(one.note.model_dump_json() for one in questions.sources)]
