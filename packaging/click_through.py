@@ -121,7 +121,7 @@ def click_through(folder: Path, out: Path, chosen: dict[str, Path]) -> int:
         focus_window()
         yield from picture("1-first-start")
         yield from click(window.rounds.empty.buttons[1])
-        yield lambda: program.demonstration.isVisible()
+        yield lambda: program.demonstration is not None and program.demonstration.isVisible()
         yield from picture("1-which-method")
         xdotool("mousemove", *place(program.demonstration.start), "click", "1")
         yield lambda: not program.demonstration.isVisible()

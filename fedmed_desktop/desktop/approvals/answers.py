@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from ..widgets import Banner, Button, Flow, LinkButton, Spaced
@@ -28,7 +28,7 @@ class FindingBox(Spaced):
         self.box = QCheckBox(self.tr("I have seen this"))
         self.box.toggled.connect(self._tell)
         column.addWidget(self._banner)
-        column.addWidget(self.box)
+        column.addWidget(self.box, 0, Qt.AlignmentFlag.AlignLeft)
 
     def show_finding(self, finding: Finding, is_seen: bool) -> None:
         if self._code != finding.code or self._banner.text() != finding.sentence:
