@@ -66,7 +66,9 @@ def read_toml(path: Path, missing: str, unreadable: str) -> dict[str, Any]:
         reason = reason_of(error)
     except UnicodeDecodeError:
         reason = "it is not UTF-8 text"
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        reason = "its values are nested too deep"
+    except ValueError as error:  # also a number of thousands of digits, which Python does not read
         reason = f"it is not valid TOML: {error}"
     raise UserFacingError(unreadable, **where, reason=reason)
 

@@ -54,14 +54,14 @@ class Masking:
         if exchange is None:
             return
         at = {"round": state.round, "number": exchange.number}
-        if exchange.survivors:
-            if site in exchange.members:
-                yield from self._opening(site, exchange, at)
-        elif exchange.members:
-            if site in exchange.members:
+        if exchange.members:
+            # Also once the round is closed: who was away when the boxes were shared out can still help to open the sum.
+            if site in exchange.members and site not in exchange.agreements:
                 boxes = {one: exchange.boxes[one][site] for one in exchange.members if one != site}
                 yield MaskPeers(**at, keys=self._keys(exchange), sites=self._identities(state))
                 yield MaskBoxes(**at, boxes=boxes)
+            if site in exchange.members and exchange.survivors:
+                yield from self._opening(site, exchange, at)
         elif exchange.roster:
             if site in exchange.roster:
                 yield MaskPeers(**at, keys=self._keys(exchange), sites=self._identities(state))

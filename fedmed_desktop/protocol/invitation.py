@@ -36,7 +36,7 @@ _MOST_PIECES: Final = 200  # that a line may be broken into
 _MOST_BYTES: Final = 255  # of an address, and of a name
 # Blanks, line breaks, and the marks that mail programs and typists put between or around the signs.
 _PASSED_OVER: Final = re.compile("[\\s\u200b\ufeff>\\-]+")
-_BODY: Final = re.compile("fedmed:([a-z2-7\\s\u200b\ufeff>\\-]+)", re.IGNORECASE)
+_BODY: Final = re.compile("fedmed:([a-z0-9\\s\u200b\ufeff>\\-]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def _table(data: bytes, path: Path) -> dict[str, Any]:
         return tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         _unreadable(path, "it is not UTF-8 text")
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also a number of thousands of digits, which Python does not read
         _unreadable(path, f"it is not valid TOML: {error}")
     except RecursionError:
         _unreadable(path, "its values are nested too deep")

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from threadpoolctl import threadpool_limits
-
+from ..arrays import one_thread
 from ..errors import UserFacingError
 from ..federation import FederationSpec
 from ..federation.actions import Combine
@@ -32,7 +31,7 @@ def combine_masked(
     step = spec.method.server_step if isinstance(spec.method, ServerStep) else 1.0
     adapter = decoded(layout, start, found, step)
     combination = Combination(adapter, 0.0 if len(plan.shared) == 1 else None)
-    with threadpool_limits(limits=1):  # the last bits must not depend on the number of threads
+    with one_thread():  # the last bits must not depend on the number of threads
         return spec.method.finish(due, Sources(start, {}), combination)
 
 

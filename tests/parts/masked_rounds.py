@@ -119,6 +119,7 @@ class MaskedSite:
         exchange, masking = rounds.state.masking, self.spec.secure_aggregation.masking
         assert exchange is not None and masking is not None
         if self.name not in exchange.agreements:
+            masker.received({one: exchange.boxes[one][self.name] for one in exchange.members if one != self.name})
             signature = masker.agree(self.key, exchange.survivors)
             self._keep(masker)
             return AgreementArrived(**at, signature=signature)

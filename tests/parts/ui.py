@@ -181,6 +181,12 @@ class Desktop:
     def until_state(self, *states: str) -> None:
         self.until(lambda: self.status().state in states)
 
+    def agree(self) -> None:
+        """Takes part, as soon as the federation has been shown."""
+        self.until_state("agreement")
+        self.window.show_now()
+        self.click(self.window.rounds.session.status.button)
+
     def until_asked(self) -> Entry:
         """Returns what waits once it can be decided."""
         self.until(lambda: self.desk.asked is not None and self.desk.pending is not None)

@@ -184,6 +184,7 @@ def test_that_a_fault_in_the_worker_is_told_once_and_the_program_goes_on(
     one.click(one.window.rounds.session.status.button)
     one.until(one.window.join.join.isEnabled)
     one.click(one.window.join.join)
+    one.agree()
     one.until_asked()
     assert len(one.faults()) == 1
 

@@ -55,6 +55,7 @@ def test_that_a_form_wrong_in_every_field_and_then_right_joins(
         assert not form.join.isEnabled()
         fill_in(one, name, text)
     one.click(form.join)
+    one.agree()
     entry = one.until_asked()
     assert entry.update.report.notes == 6
     assert one.window.rounds.isVisible() and one.headline() == "Ready for your decision"
@@ -85,6 +86,7 @@ def test_that_an_invited_site_compares_six_words_is_confirmed_and_needs_its_invi
     assert one.headline() == "Waiting for the host to confirm this site" and not card.same.isVisible()
     registry.confirm(SITE, datetime.now(UTC), "host")
     registry.close()
+    one.agree()
     one.until_asked()
     one.click(card.same)
     assert not card.isVisible()
@@ -168,9 +170,7 @@ def test_that_another_base_model_is_told_and_the_right_one_joins(
     fill_in(one, "model", str(tiny_model))
     one.until(one.window.join.join.isEnabled)
     one.click(one.window.join.join)
-    one.until_state("agreement")
-    one.window.show_now()
-    one.click(one.window.rounds.session.status.button)
+    one.agree()
     one.until_asked()
 
 

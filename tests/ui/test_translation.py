@@ -123,10 +123,11 @@ TYPES = "drug|problem|test|dosage|route|duration|severity|temporal|uncertain"
 NAMES = re.compile(
     r"(wss?|https?)://\S+|federation\.example\.org:8765|fedmed:\S+"  # addresses and invitations
     r"|\bamber.otter.candle.river.jacket.moon\b"  # six words, the same on both sides
+    r"|\babsorb.fabric.oblige.sunset.tiger.velvet\b"  # and those of all sites that mask together
     r"|[\w./-]*/[\w./-]+|\b[\w-]+\.(json|jsonl|log)\b"  # files
-    r"|\b[0-9a-f]{64}\b|\b([0-9a-f]{4}[ \xa0])+[0-9a-f]{4}\b"  # hashes
+    r"|\bsha256\b|\b[0-9a-f]{64}\b|\b([0-9a-f]{4}[ \xa0])+[0-9a-f]{4}\b"  # hashes
     r"|\b(fedmed-desktop|demo-report|demo_model|demo_notes|PySide6|TEST|GPU|TLS|[kMG]B|ZeroDivisionError)\b"
-    r"|\b(Hillcrest|Lakeview|Riverside( federation)?|Demonstration|r\.okafor)\b"  # as the scenes call them
+    r"|\b(Hillcrest|Lakeview|Riverside([ \xa0]federation)?|Demonstration|r\.okafor)\b"  # as the scenes call them
     r"|\bFederation, round 2\b"  # as the evaluation that is shown has named it
     rf"|\b({'|'.join(SPECIALTIES)})\b"
     r"|\b(four_eyes|most_bytes)\b"  # keys of a site's policy, as its file has them

@@ -370,7 +370,7 @@ def test_that_nothing_has_left_is_said_only_while_it_is_certain(site: Site) -> N
 def test_that_the_countdown_says_what_an_absent_coordinator_means(site: Site) -> None:
     entry = site.approve(site.trained())
     headline, text = deciding.countdown(entry, NOW, connected=False)
-    assert headline == "Final in 10 seconds" and "sent when it is back" in text
+    assert headline == "Final in 10 seconds" and "sent once it can" in text
     assert deciding.countdown(entry, NOW)[0] == "Leaves in 10 seconds"
 
 

@@ -178,7 +178,7 @@ class ServerStep(Method):
     it.
     """
 
-    server_step: float = Field(1.0, gt=0, le=4)
+    server_step: float = Field(1.0, gt=0, le=4, exclude_if=lambda value: value == 1)
 
     def misfit(self, setting: Setting) -> str | None:
         if self.server_step != 1 and setting.combine == "stack":

@@ -13,16 +13,17 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ...arrays import np
 from ...errors import UserFacingError
 from ...lora import Adapter, Module
 from ...lora.module import Factor, ModuleSource
 from ..plan import Masking, Sha256
 from .masks import Numbers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _HALF: Final = 2**31 - 1
 _MAGIC: Final = b"FMMASK01"

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable
 from itertools import combinations, islice
 from typing import Final
 
-import numpy as np
-
+from ...arrays import np
 from ...errors import UserFacingError
 from .masks import Numbers, add_mask, pair_mask_key, public_of, self_mask_key, sign_between
 from .shamir import joined
