@@ -7,7 +7,7 @@ import base64
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fedmed_desktop.errors import UserFacingError
@@ -53,6 +53,7 @@ def test_an_invitation_is_found_in_what_people_paste(pasted: str) -> None:
     assert read_invitation(pasted) == ONE
 
 
+@example(7, "0")
 @given(st.integers(7, len(LINE) - 1), st.sampled_from("abcdefghijklmnopqrstuvwxyz234567018"))
 def test_one_wrong_sign_is_told_as_mistyped(at: int, sign: str) -> None:
     if LINE[at] != sign:

@@ -77,6 +77,11 @@ def test_that_training_without_clipping_survives_the_file(tmp_path: Path) -> Non
     assert load_spec(path) == spec
 
 
+def test_that_a_number_of_thousands_of_digits_is_a_sentence(tmp_path: Path) -> None:
+    error = refused(tmp_path, changed("rounds = 3", "rounds = " + "9" * 5000))
+    assert error.code == "spec.unreadable" and "not valid TOML" in told(error)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "key", "words"),
     [
