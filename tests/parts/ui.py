@@ -93,7 +93,8 @@ class Desktop:
 
     def join(self, address: str, model: Path, notes: Path, name: str = SITE, *, agreed: bool = True) -> JoinRequest:
         request = JoinForm(address, name, str(model), str(notes)).request(self.folder / "sites")
-        self.program.join(request.model_copy(update={"agreed": agreed}))
+        request = request.model_copy(update={"agreed": agreed})
+        self.program.join(request)
         return request
 
     def leave(self) -> None:

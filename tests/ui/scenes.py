@@ -33,13 +33,15 @@ _MOST_TURNS: Final = 200
 class Scene:
     """`desk` makes what is known, in a folder of its own; `act` does what a person has done in the window since.
 
-    A dialog that `act` returns stands over the window.
+    A dialog that `act` returns stands over the window. `goes_on`: `act` changes what the desk is made of, so that each
+    show needs one of its own.
     """
 
     page: Page
     state: str
     desk: Callable[[Path], Desk]
     act: Callable[[Window, Desk], QDialog | None] | None = None
+    goes_on: bool = False
 
     @property
     def name(self) -> str:
@@ -113,7 +115,7 @@ def settle(window: QWidget) -> None:
 @contextmanager
 def shown(scene: Scene, folder: Path, size: tuple[int, int]) -> Iterator[Stage]:
     """Shows a scene; afterwards nothing of it is left."""
-    desk = deepcopy(once(lambda: scene.desk(folder), scene.desk, folder))
+    desk = scene.desk(folder) if scene.goes_on else deepcopy(once(lambda: scene.desk(folder), scene.desk, folder))
     window = Window(folder, clock=lambda: NOW)
     window.menu.mark_appearance("system")
     window.resize(QSize(*size))

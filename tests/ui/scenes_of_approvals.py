@@ -211,7 +211,7 @@ class _AtFirst:
         return None
 
     def scene(self, state: str) -> Scene:
-        return Scene("approvals", state, self.desk, self.act)
+        return Scene("approvals", state, self.desk, self.act, goes_on=True)
 
 
 def approvals() -> list[Scene]:

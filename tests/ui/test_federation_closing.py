@@ -267,6 +267,7 @@ def test_that_a_demonstration_is_approved_by_hand_and_its_adapter_tried(
     trial = one.window.trial
     trial.note.set_text("Aspirin was given twice and helped .")
     one.until(trial.head.read.isEnabled)
+    trial.beside.click()
     one.click(trial.head.read)
     one.until(
         lambda: (
