@@ -8,7 +8,7 @@ from typing import Final
 from ...wording import together, tr
 from ..work.desk import Desk
 
-# Measured without windows on two idle cores: 374 and 446 s (packaging/benchmarks/results/demonstration.md); with
+# Measured without windows on two idle cores: 302 to 446 s (packaging/benchmarks/results/demonstration.md); with
 # windows one core is left to the screen. The first decision waits for one site's training and two scorings: inferred.
 DEMO_MINUTES: Final = 8
 FIRST_MINUTES: Final = 3
