@@ -53,7 +53,7 @@ class TrainingSettings(Frozen):
 
     `mention_weight`: how often the tokens count, in the loss that is trained on, with which an answer's mark of a
     mention begins. Averaged models mark too little, above all where sites annotate different types (measured; the
-    remedy is inferred). Evaluation losses do not weigh.
+    remedy is inferred). The training loss that is told weighs too, evaluation losses do not.
     """
 
     epochs: PositiveFloat | None = None
