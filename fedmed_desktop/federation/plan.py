@@ -29,6 +29,8 @@ class Frozen(BaseModel):
 
 Unit = Literal["note", "patient"]
 
+RateSchedule = Literal["round", "federation", "constant"]
+
 
 class PrivacySettings(Frozen):
     """Differential privacy of each site's training (DP-SGD, arXiv 1607.00133, algorithm 1); guide/epsilon.md.
@@ -54,6 +56,11 @@ class TrainingSettings(Frozen):
     `mention_weight`: how often the tokens count, in the loss that is trained on, with which an answer's mark of a
     mention begins. Averaged models mark too little, above all where sites annotate different types (measured; the
     remedy is inferred). The training loss that is told weighs too, evaluation losses do not.
+
+    `schedule`: over what the learning rate warms up and falls to 0 by a cosine. "round": over each round anew, as in
+    the released code. "federation": once over all rounds, as one training would; every site is where the round is in
+    the federation, whatever its own number of steps. "constant": warms up once, likewise, and stays. Not in the papers
+    (inferred); many short rounds that all end at a rate of 0 move less than one training of as many steps.
     """
 
     epochs: PositiveFloat | None = None
@@ -62,6 +69,7 @@ class TrainingSettings(Frozen):
     micro_batch_size: PositiveInt | None = None
     learning_rate: PositiveFloat = 2e-4
     warmup_share: float = Field(0.05, ge=0, lt=1)
+    schedule: RateSchedule = Field("round", exclude_if=lambda value: value == "round")
     weight_decay: Scalar = 0.0
     optimizer: Literal["adamw", "sgd"] = "adamw"
     clip_norm: PositiveFloat | None = 1.0
@@ -201,6 +209,7 @@ class Plan(Frozen):
     kind "train": train from `start` at `rank`, offer an update. kind "evaluate": score `start` on the site's test notes
     (validation notes where it has none) and offer a report without blobs.
 
+    `rounds`: in how many the federation trains, where the learning rate's schedule is over all of them; else None.
     `cut`: how a start of larger rank is reduced to `rank`. Where factors are averaged it keeps the first directions,
     since the best ones would be in a basis of the site's own (lora.algebra).
     `frozen`: an adapter that is active beside `start` in training and scoring and never changes.
@@ -215,6 +224,7 @@ class Plan(Frozen):
 
     kind: Literal["train", "evaluate"] = "train"
     round: PositiveInt
+    rounds: PositiveInt | None = Field(None, exclude_if=lambda value: value is None)
     start: Sha256
     frozen: Sha256 | None = None
     rank: PositiveInt
@@ -236,6 +246,8 @@ class Plan(Frozen):
             raise ValueError("at least one of the factors A and B must be trained and shared")
         if len({term.term for term in self.objective}) < len(self.objective):
             raise ValueError("an objective term is given twice")
+        if self.kind == "train" and self.training.schedule != "round" and self.rounds is None:
+            raise ValueError("a schedule over the federation needs its number of rounds")
         return self
 
     @property

@@ -107,9 +107,16 @@ class EncoderRun:
                 yield self._snapshot(rounds, split, judges, members, moved)
 
     def _trained(self, member: _Member, start: State, number: int) -> State:
-        settings = self._settings
+        settings, experiment = self._settings, self._experiment
         self._encoder.put(start)
-        training = EncoderTraining(member.steps, settings.batch_size, settings.learning_rate)
+        training = EncoderTraining(
+            member.steps,
+            settings.batch_size,
+            settings.learning_rate,
+            schedule=experiment.training.schedule,
+            number=number + 1,
+            rounds=experiment.rounds,
+        )
         train(self._encoder, member.examples, training, _seed(self._cell.seed, number, member.name))
         return self._encoder.state()
 

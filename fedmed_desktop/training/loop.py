@@ -25,6 +25,7 @@ from .gradients import Work, accumulate
 from .leading import Leader
 from .objectives import Correction, Penalties, Variate
 from .private import PrivateSteps
+from .rates import rate_shares
 
 CPU_MICRO_TOKENS = 1024
 """Padded tokens of a micro-batch on the CPU where the plan names no size: more fall out of the caches (measured: a
@@ -96,6 +97,8 @@ class Training:
         self._private = PrivateSteps(base, examples, plan, self._trained, private) if private else None
         per_epoch = (self._private or self._schedule).steps_per_epoch
         self.steps = plan.training.steps or max(1, round((plan.training.epochs or 0) * per_epoch))
+        settings = plan.training
+        self._rate_share = rate_shares(settings.schedule, self.steps, settings.warmup_share, plan.round, plan.rounds)
         self._leader = Leader(base.processes, base, plan) if base.processes else None
         placed = base.lora.placed(start) if plan.proximal or plan.variate else {}
         self._penalties = Penalties(base.lora, plan.objective, placed)
@@ -162,7 +165,7 @@ class Training:
     def _step(self, control: Control) -> StepDone:
         started = time.perf_counter()
         step = self.progress.step
-        rate = self._settings.learning_rate * learning_rate_share(step, self.steps, self._settings.warmup_share)
+        rate = self._settings.learning_rate * self._rate_share(step)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         if self._private:
@@ -322,11 +325,3 @@ class _Watch:
         began = time.perf_counter()
         self._control.check()
         self.waited += time.perf_counter() - began
-
-
-def learning_rate_share(step: int, steps: int, warmup_share: float) -> float:
-    """Share of the peak rate at `step` (from 0): linear over int(share * steps) steps, then cosine towards 0."""
-    warmup = int(warmup_share * steps)
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

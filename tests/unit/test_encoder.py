@@ -21,6 +21,7 @@ from tests.parts.told import told_as
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     import torch
+    from torch.optim.optimizer import register_optimizer_step_pre_hook
 
     from fedmed_desktop.training.device import choose_device
     from fedmed_desktop.training.encoder.model import Encoder
@@ -210,6 +211,20 @@ def test_that_the_seed_decides_every_bit() -> None:
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.usefixtures("small")
+def test_that_the_rates_of_rounds_fall_together_where_the_schedule_is_over_all() -> None:
+    rates: list[float] = []
+    handle = register_optimizer_step_pre_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
+    try:
+        for number in (1, 2):
+            made = encoder()
+            training = EncoderTraining(2, 8, 1.0, warmup_share=0.0, schedule="federation", number=number, rounds=2)
+            train(made, made.tagger.tagged(toy_notes(8), TYPES), training, 1)
+    finally:
+        handle.remove()
+    assert rates == pytest.approx([1.0, 0.5 + 0.5**1.5, 0.5, 0.5 - 0.5**1.5])
 
 
 @pytest.mark.usefixtures("small")

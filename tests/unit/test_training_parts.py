@@ -32,8 +32,8 @@ if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     from fedmed_desktop.training.generation import Request, generate, stream
     from fedmed_desktop.training.label_loss import label_losses
     from fedmed_desktop.training.loading import LoadedBase
-    from fedmed_desktop.training.loop import learning_rate_share
     from fedmed_desktop.training.model_folder import resolve_model
+    from fedmed_desktop.training.rates import learning_rate_share
     from fedmed_desktop.training.trainer import SiteTrainer
 
 

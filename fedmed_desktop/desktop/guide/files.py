@@ -24,6 +24,7 @@ UNDER: Final = {
     "operations": "hosting",
     "carried": "hosting",
     "deadlines": "hosting",
+    "training": "hosting",
     "screening": "hosting",
     "transfer": "hosting",
     "models": "hosting",

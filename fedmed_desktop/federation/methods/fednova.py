@@ -9,7 +9,9 @@ This is an average of the y_i with weights t_eff p_i / t_i, and of x with the re
 For a site of smaller rank, x is the start cut back to that rank (inferred); otherwise directions that it never had
 would count as unlearned and grow from round to round. t_i is the number of local optimiser steps: exact for SGD, common
 practice for AdamW, which has no closed form (inferred). With equal steps it is FedAvg, so set `training.epochs` rather
-than `training.steps`. A site's reported steps count up to the plan's number if it has one, and in full otherwise.
+than `training.steps`. Whatever the schedule of the learning rate, a site's rates of a round add up in proportion to its
+steps, so t_i stands for that sum. A site's reported steps count up to the plan's number if it has one, and in full
+otherwise.
 """
 
 from __future__ import annotations

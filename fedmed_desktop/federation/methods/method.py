@@ -104,6 +104,7 @@ class Method(Frozen):
         return {
             site: Plan(
                 round=opening.round,
+                rounds=None if opening.training.schedule == "round" else opening.rounds,
                 start=opening.start,
                 frozen=opening.frozen,
                 rank=opening.capped(site, self.rank(site, opening)),

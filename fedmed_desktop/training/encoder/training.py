@@ -16,9 +16,11 @@ from torch.nn import functional
 
 from ...clinical import Note, Span, score
 from ...errors import UserFacingError
+from ...federation.plan import RateSchedule
 from ...scores import TaskScores
 from ..batches import Schedule, by_length
-from ..loop import CPU_MICRO_TOKENS, learning_rate_share
+from ..loop import CPU_MICRO_TOKENS
+from ..rates import rate_shares
 from .model import Encoder, State, seeded
 from .tagging import Tagged
 
@@ -30,13 +32,19 @@ _ROWS: Final = {"cpu": 64, "cuda": 256}
 
 @dataclass(frozen=True)
 class EncoderTraining:
-    """One round at one site. The optimiser and its schedule begin anew each round, as in the papers' code."""
+    """Round `number` of `rounds` at one site. The optimiser begins anew each round, as in the papers' code.
+
+    So does the schedule of its learning rate, unless it is one over all rounds (federation.plan.TrainingSettings).
+    """
 
     steps: int
     batch_size: int
     learning_rate: float
     warmup_share: float = 0.05
     clip_norm: float = 1.0
+    schedule: RateSchedule = "round"
+    number: int = 1
+    rounds: int = 1
 
 
 @dataclass(frozen=True)
@@ -55,12 +63,14 @@ def train(encoder: Encoder, examples: Sequence[Tagged], training: EncoderTrainin
     """
     optimizer = torch.optim.AdamW(encoder.trained.values(), lr=training.learning_rate, weight_decay=0.0)
     schedule = Schedule([len(one) for one in examples], training.batch_size, seed)
+    place = (training.number, training.rounds)
+    rate_share = rate_shares(training.schedule, training.steps, training.warmup_share, *place)
     total, units = 0.0, 0
     encoder.use_threads()
     encoder.model.train()
     with seeded(seed):
         for step in range(training.steps):
-            rate = training.learning_rate * learning_rate_share(step, training.steps, training.warmup_share)
+            rate = training.learning_rate * rate_share(step)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             rows = [examples[at] for at in schedule.batch(step)]
