@@ -72,9 +72,14 @@ class Update(Frozen):
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
+    def content(self) -> bytes:
+        """All that a person decides on, as JSON: the parts by their hashes, and every scalar of the report."""
+        return self.model_dump_json(context=AS_SIGNED).encode()
+
+    @property
     def content_sha256(self) -> Sha256:
-        """Hash of all that a person decides on: the parts and every scalar of the report."""
-        return hashlib.sha256(self.model_dump_json(context=AS_SIGNED).encode()).hexdigest()
+        """Hash of `content`, which the record of decisions has."""
+        return hashlib.sha256(self.content).hexdigest()
 
     @property
     def size(self) -> int:

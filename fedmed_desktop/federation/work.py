@@ -10,6 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+from pydantic import Field
+
+from ..bounds import PositiveInt, Scalar
 from ..events import Event
 from ..lora import Adapter
 from ..scores import Scores
@@ -68,12 +71,20 @@ class MaskedAmong(Frozen):
     values: int
 
 
+class ModuleChange(Frozen):
+    """Change of one module in a training: Frobenius norm of what was added to delta W, and the module's rank."""
+
+    norm: Scalar
+    rank: PositiveInt
+
+
 class Evidence(Frozen):
     """Evidence for the site's operator, which never leaves: how this update differs from earlier rounds.
 
     A value is None with nothing to compare yet. `validation_notes` are those scored; None in older records.
     `training_notes`: those trained on, and `epsilon_spent` of the privacy budget, also where the report may not say so.
     `masked`: None where nothing is. `probes`: what the update may reveal; None where no probe has looked.
+    `modules`: how much each module changed, by its name; empty in older records, and where nothing was trained.
     """
 
     model_drift: float | None = None
@@ -87,6 +98,7 @@ class Evidence(Frozen):
     epsilon_spent: float | None = None
     masked: MaskedAmong | None = None
     probes: Probes | None = None
+    modules: dict[str, ModuleChange] = Field({})
 
 
 @dataclass(frozen=True)

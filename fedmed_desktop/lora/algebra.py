@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -172,8 +172,14 @@ def norm(x: Adapter) -> float:
 
 def distance(x: Adapter, y: Adapter) -> float:
     """Frobenius norm of the difference over all modules."""
+    return math.hypot(*distances(x, y).values())
+
+
+def distances(x: Adapter, y: Adapter) -> dict[str, float]:
+    """Frobenius norm of the difference of each module, by its name."""
     room = Room()
-    return math.hypot(*(module_distance(a, b, room) for a, b in _pairs(x, y)))
+    check_same_modules(x, y)
+    return {name: module_distance(module, y[name], room) for name, module in x.items()}
 
 
 def weighted_sum(terms: Sequence[tuple[float, Adapter]]) -> Adapter:
@@ -224,11 +230,6 @@ def check_same_modules(x: Mapping[str, Module], y: Mapping[str, Module]) -> None
     for name in sorted(x):
         if x[name].shape != y[name].shape:
             raise _shapes_differ(name, x[name], y[name])
-
-
-def _pairs(x: Adapter, y: Adapter) -> Iterator[tuple[Module, Module]]:
-    check_same_modules(x, y)
-    return ((module, y[name]) for name, module in x.items())
 
 
 def _stack(terms: Sequence[tuple[float, Module]]) -> tuple[Float64, Float64, float]:

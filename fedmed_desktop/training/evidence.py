@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..federation.drift import model_drift, performance_drift, semantic_drift
 from ..federation.plan import Plan
 from ..federation.update import Report
-from ..federation.work import Evidence
+from ..federation.work import Evidence, ModuleChange
 from ..lora import Adapter
 
 
-def evidence(plan: Plan, after: Adapter, report: Report, validation_notes: int) -> Evidence:
-    """Differences of an update from earlier rounds, and its scores; for the operator, never sent."""
+def evidence(plan: Plan, after: Adapter, report: Report, validation_notes: int, moved: Mapping[str, float]) -> Evidence:
+    """Differences of an update from earlier rounds, and its scores; for the operator, never sent.
+
+    `moved`: Frobenius norm of each module's change.
+    """
     references = plan.references
     model = performance = semantic = None
     if references is not None:
@@ -27,4 +32,5 @@ def evidence(plan: Plan, after: Adapter, report: Report, validation_notes: int) 
         scores_after=report.scores_after,
         validation_notes=validation_notes,
         epsilon_spent=report.epsilon_spent,
+        modules={name: ModuleChange(norm=norm, rank=after[name].rank) for name, norm in moved.items()},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +168,7 @@ class SiteTrainer:
 
         job.enter("measuring")
         budget = given.budget if plan.training.privacy else None
+        moved = algebra.distances(trained.adapters.shared, begun.shared)
         report = Report(
             notes=train.notes,
             supervised_tokens=train.supervised(plan.training.loss_on),
@@ -179,7 +181,7 @@ class SiteTrainer:
             scores_before=before.scores,
             scores_after=after.scores,
             start_norm=algebra.norm(begun.shared),
-            update_norm=algebra.distance(trained.adapters.shared, begun.shared),
+            update_norm=math.hypot(*moved.values()),
             effective_rank=algebra.effective_rank(trained.adapters.shared),
             seconds=round(job.seconds, 3),
             **(budget.told() if budget else {}),
@@ -189,7 +191,8 @@ class SiteTrainer:
         update = Update(round=plan.round, parts=parts, report=self._told(report))
         length, held_out = (trained.steps, trained.seconds), (validation, self.examples("test", plan.training))
         probes = self._probes.found(plan, taught, held_out, trained.adapters, begun, *length, job.control)
-        found = evidence(plan, trained.adapters.shared, report, validation.notes).model_copy(update={"probes": probes})
+        found = evidence(plan, trained.adapters.shared, report, validation.notes, moved)
+        found = found.model_copy(update={"probes": probes})
         return LocalResult(update, trained.blobs, found, trained.own, tuple(budget.ledger.spent()) if budget else ())
 
     def _histogram(self) -> dict[str, int]:

@@ -144,6 +144,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n module(s)</source>
+        <translation>
+            <numerusform>1 module</numerusform>
+            <numerusform>%n modules</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n note(s)</source>
         <translation>
             <numerusform>%n note</numerusform>
@@ -354,6 +361,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
+        <translation>
+            <numerusform>Half of the change is in %n of {all} layers, layer {most}.</numerusform>
+            <numerusform>Half of the change is in %n of {all} layers, most of it in layer {most}.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>Leaves in %n second(s)</source>
         <translation>
             <numerusform>Leaves in %n second</numerusform>
@@ -386,6 +400,13 @@
         <translation>
             <numerusform>The adapter trained on %n of your notes is waiting.</numerusform>
             <numerusform>The adapter trained on %n of your notes is waiting.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>The change is spread over all %n layers.</source>
+        <translation>
+            <numerusform>The change is in its one layer.</numerusform>
+            <numerusform>The change is spread over all %n layers.</numerusform>
         </translation>
     </message>
     <message numerus="yes">

@@ -15,7 +15,7 @@ from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import SessionStarted
 from fedmed_desktop.federation import Evidence, LocalResult, Part, Plan, Report, TrainingSettings, Update
 from fedmed_desktop.federation import part_actions as do
-from fedmed_desktop.federation.work import MaskedAmong
+from fedmed_desktop.federation.work import MaskedAmong, ModuleChange
 from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site import TAKE_BACK
 from fedmed_desktop.storage import BlobStore, Entry, Outbox, Record
@@ -81,6 +81,7 @@ class Site:
         histogram: dict[str, int] | None = None,
         semantic: float | None = None,
         masked: MaskedAmong | None = None,
+        modules: Mapping[str, ModuleChange] | None = None,
         **plan_has: object,
     ) -> Entry:
         """A training's update comes into the outbox, and the agent asks about it; `plan_has` more than a usual plan."""
@@ -95,7 +96,7 @@ class Site:
         )  # fmt: skip
         evidence = Evidence(
             rank=plan.rank, model_drift=drift, performance_drift=drift, semantic_drift=semantic, scores_before=before,
-            scores_after=after, validation_notes=notes, masked=masked,
+            scores_after=after, validation_notes=notes, masked=masked, modules=dict(modules or {}),
         )  # fmt: skip
         blobs = {name: made.blobs["adapter"] + name.encode() * (name != "adapter") for name in plan.parts}
         parts = {n: Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob)) for n, blob in blobs.items()}

@@ -33,7 +33,7 @@ from fedmed_desktop.federation.spec import (
     SharedNote,
     ShareSettings,
 )
-from fedmed_desktop.federation.work import MaskedAmong
+from fedmed_desktop.federation.work import MaskedAmong, ModuleChange
 from fedmed_desktop.scores import Counts, Mean, Scores, TaskScores
 from fedmed_desktop.site import Record
 from fedmed_desktop.standing import ClosedRound, FederationPhase, SiteWord
@@ -129,6 +129,16 @@ def spec(method: AnyMethod | None = None, histogram: HistogramOf = "none") -> Fe
         round=RoundSettings(sites=5, quorum=4), method=method or FedMedLora(), share=ShareSettings(histogram=histogram),
         shared_notes=(SharedNote(text="A note that everybody may read."),),
     )  # fmt: skip
+
+
+def _module_sizes(of: FederationSpec) -> dict[str, float]:
+    """How much each module moves: the upper layers most, values more than queries, and a little by chance."""
+    chance = np.random.default_rng(5).uniform(0.8, 1.25, len(of.base.modules))
+    kinds = {"q_proj": 0.6, "k_proj": 0.5, "v_proj": 1.2, "o_proj": 1.0, "gate_proj": 0.7, "up_proj": 0.9}
+    return {
+        name: float(0.02 * kinds.get(name.rpartition(".")[2], 1.1) * np.exp(0.09 * int(name.split(".")[2])) * by)
+        for name, by in zip(of.base.modules, chance, strict=True)
+    }
 
 
 def _hash(words: str) -> str:
@@ -336,10 +346,14 @@ class Lakeview:
             ),
         )  # fmt: skip
         drift = None if number == 1 else 0.22
+        moved = {
+            name: ModuleChange(norm=norm * size * (0.9 + 0.1 * number), rank=16)
+            for name, size in _module_sizes(self.spec).items()
+        }
         evidence = Evidence(
             rank=16, model_drift=drift, performance_drift=drift and drift + 0.09,
             semantic_drift=drift and 0.05 * number if counted else None, scores_before=before, scores_after=after,
-            validation_notes=330, masked=masked, probes=probes,
+            validation_notes=330, masked=masked, probes=probes, modules=moved,
         )  # fmt: skip
         blobs = {name: blob for name, (blob, _) in made.items()}
         return self._put(plan, LocalResult(update, blobs, evidence), ask, now)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from PySide6.QtWidgets import QCheckBox, QDialog
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QCheckBox, QDialog
 
 from fedmed_desktop import events
 from fedmed_desktop.desktop.frame.window import Window
@@ -50,6 +51,17 @@ def _every_number(window: Window, desk: Desk) -> QDialog | None:
     del desk
     window.approvals.view.more.click()
     window.approvals.view.specialists.click()
+    return None
+
+
+def _layered(window: Window, desk: Desk) -> QDialog | None:
+    """Opened layer by layer, the most changed first."""
+    del desk
+    view = window.approvals.view
+    view.layered.click()
+    view.layers.table.sortByColumn(4, Qt.SortOrder.DescendingOrder)
+    QApplication.processEvents()
+    window.approvals.ensureWidgetVisible(view.layers)
     return None
 
 
@@ -228,6 +240,7 @@ def approvals() -> list[Scene]:
         Scene("approvals", "reason", _after(_pending), _with_reason),
         Scene("approvals", "no-reason", _after(_pending), _without_reason),
         Scene("approvals", "held", _after(_pending), _held),
+        Scene("approvals", "layers", _after(_pending), _layered),
         scene("masked", _masked),
         Scene("approvals", "masked-numbers", _after(_masked), _every_number),
         scene("finding", _finding),

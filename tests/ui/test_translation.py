@@ -139,6 +139,7 @@ NAMES = re.compile(
     rf"|\b({'|'.join(re.escape(reader.name) for reader in READERS)}|PubTator|JSON)\b"  # formats of notes
     r"|not valid JSON at column \d+: [\w ]+|entity \d+, offsets \d+ to \d+: [\w' ]+"  # a reader's reasons, as details
     rf"|\b({'|'.join(map(re.escape, GIVEN))})(?!\w)|\b[A-Z]\d\w(\.\w+)?\b"  # words of a task, codes
+    r"|\b[a-z]+_proj\b"  # modules of a model
     r"|it is a folder of files \([\w ,.]+\)|\bthemes\b"
     r"|The loss was no number in round 2\. Lower the learning rate\."  # as an experiment's results keep it
 )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,9 @@ def test_that_a_round_lowers_the_loss_and_reports_what_it_did(
     assert len(result.blobs["adapter"]) == result.update.parts["adapter"].size
     assert report.update_norm == pytest.approx(algebra.distance(after, start))
     assert report.start_norm == 0
+    changes = result.evidence.modules
+    assert changes.keys() == start.keys() and {change.rank for change in changes.values()} == {4}
+    assert math.hypot(*(change.norm for change in changes.values())) == pytest.approx(report.update_norm)
     assert result.evidence.rank == 4
     assert result.evidence.validation_notes == 4
     assert (result.evidence.model_drift, result.evidence.performance_drift) == (None, None)

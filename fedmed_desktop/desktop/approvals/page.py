@@ -154,7 +154,7 @@ class ApprovalsPage(PageBase):
     def _show_entry(self, entry: Entry) -> None:
         now = self._clock()
         self._sheet = sheet(entry, self._desk)
-        self.view.show_sheet(self._sheet)
+        self.view.show_entry(self._sheet, entry, self._desk)
         self.view.head.show_expiry(expiry(entry, self._desk, now))
         if self._answering and (self._answering[0] != entry.sha256 or self._answering[1] is not self._desk.record):
             if self._answering[0] == entry.sha256:

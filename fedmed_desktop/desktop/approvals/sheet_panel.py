@@ -9,8 +9,10 @@ from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QFont, QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from ...storage import Entry, Record
 from ..look import theme
 from ..widgets import (
+    Banner,
     Caption,
     Card,
     ElidedLabel,
@@ -30,8 +32,12 @@ from ..widgets import (
 )
 from ..widgets.card_columns import CardColumns
 from ..widgets.verdict import VerdictLine
+from ..work.desk import Desk
 from .card_row import Line
+from .layers import layers
+from .layers_panel import LayersCard
 from .reveals_card import RevealsCard
+from .save_evidence import SaveEvidence
 from .sheet import Sheet
 
 CARD_PX = 240  # three fit beside the navigation of a window of 1280, also at 125 % text
@@ -115,7 +121,14 @@ class SheetHead(Spaced):
         self.copy.setAccessibleName(self.tr("Copy the whole fingerprint (sha256)"))
         self._whole = ""
         self.copy.clicked.connect(self._copy_hash)
-        column.addWidget(self.title)
+        self.save, self.saved = SaveEvidence(), Banner()
+        self.save.told.connect(self._show_saved)
+        self.saved.acted.connect(self._saved_read)
+        named = Row(spacing=10)
+        named.add(self.title, 1)
+        named.add(self.save)
+        column.addWidget(named)
+        column.addWidget(self.saved)
         column.addWidget(self._line())
         column.addWidget(self._worth())
 
@@ -141,6 +154,7 @@ class SheetHead(Spaced):
         return line
 
     def show_sheet(self, sheet: Sheet) -> None:
+        self._saved_read()  # it was about another one, or has another state by now
         self.title.setText(sheet.title)
         judged = sheet.verdict
         self.verdict.show_verdict(judged.advice, judged.tone)
@@ -158,6 +172,14 @@ class SheetHead(Spaced):
             group.setVisible(bool(text))
         self.decide.setVisible(bool(text))
 
+    @Slot(str, str)
+    def _show_saved(self, words: str, kind: str) -> None:
+        self.saved.show_message(words, kind, self.tr("Close"))
+
+    @Slot()
+    def _saved_read(self) -> None:
+        self.saved.show_message("")
+
     @Slot()
     def _copy_hash(self) -> None:
         QGuiApplication.clipboard().setText(self._whole)
@@ -172,7 +194,8 @@ class SheetView(Spaced):
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 16)
         self._sheet: Sheet | None = None
-        self._with_details = False
+        self._layers_of: tuple[str, Record] | None = None  # update, and the record that it is of
+        self._with_details = self._with_layers = False
         self.head = SheetHead()
         self.more = LinkButton("", "chevron")
         self.more.clicked.connect(self._toggle_numbers)
@@ -183,6 +206,10 @@ class SheetView(Spaced):
         self.differs = FactsCard(self.tr("How it differs"), self.specialists)
         self.unmeasured = Caption(wrap=True)
         self.differs.content.insertWidget(self.differs.content.indexOf(self.differs.rows) + 1, self.unmeasured)
+        self.layered = LinkButton(self.tr("Layer by layer"), "chevron")
+        self.layered.clicked.connect(self._toggle_layers)
+        self.differs.content.addWidget(self.layered, 0, Qt.AlignmentFlag.AlignLeft)
+        self.layers = LayersCard()
         self.details = FactsCard(self.tr("For specialists"))
         self.details.hide()
         self.stays = SentenceCard(self.tr("What stays here"))
@@ -190,7 +217,7 @@ class SheetView(Spaced):
         self.numbers = TextTable(self)
         self._numbers_card = self._table_card()
         cards = CardColumns(self.leaves, self.worth, self.differs)
-        for widget in (self.head, cards, self.details, self._numbers_card, self.stays, self.reveals):
+        for widget in (self.head, cards, self.layers, self.details, self._numbers_card, self.stays, self.reveals):
             column.addWidget(widget)
 
     def _table_card(self) -> Card:
@@ -203,6 +230,15 @@ class SheetView(Spaced):
         )
         card.hide()
         return card
+
+    def show_entry(self, sheet: Sheet, entry: Entry, desk: Desk) -> None:
+        """`sheet` of this entry; its layers are counted again only where the record has changed."""
+        self.show_sheet(sheet)
+        self.head.save.show_entry(entry, desk)
+        if self._layers_of != (entry.sha256, desk.record):
+            self._layers_of = entry.sha256, desk.record
+            self.layers.show_layers(layers(entry, desk))
+            self._show_layers()
 
     def show_sheet(self, sheet: Sheet) -> None:
         if sheet == self._sheet:
@@ -231,6 +267,17 @@ class SheetView(Spaced):
         """Stays as it is for the updates that follow."""
         self._with_details = not self._with_details
         self._show_details()
+
+    @Slot()
+    def _toggle_layers(self) -> None:
+        """Stays as it is for the updates that follow."""
+        self._with_layers = not self._with_layers
+        self._show_layers()
+
+    def _show_layers(self) -> None:
+        self.layered.setVisible(self.layers.has_rows)
+        self.layers.setVisible(self._with_layers and self.layers.has_rows)
+        self.layered.set_icon("chevron_up" if self._with_layers else "chevron")
 
     def _show_details(self) -> None:
         """Only where there is something to compare; final scores have their fingerprint among every number."""

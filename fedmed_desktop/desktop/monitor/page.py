@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from PySide6.QtCore import QDir, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
@@ -17,6 +17,7 @@ from ...wording import told
 from ..charts.scales import Axis
 from ..widgets import Banner, Card, EmptyState, Heading, LinkButton, PageBase, Row, Sentence, Spaced
 from ..widgets.layout import WIDE_SHARE
+from ..widgets.saving import ask_where
 from ..widgets.verdict import VerdictLine
 from ..work.curves import Curves
 from ..work.desk import Desk
@@ -219,24 +220,15 @@ class MonitorPage(PageBase):
 
     @Slot()
     def _on_picture(self) -> None:
-        self._ask(self.tr("Save the charts as a picture"), "png").fileSelected.connect(self._on_picture_named)
+        self._ask(self.tr("Save the charts as a picture"), "monitor.png").fileSelected.connect(self._on_picture_named)
 
     @Slot()
     def _on_numbers(self) -> None:
-        self._ask(self.tr("Save the numbers"), "csv").fileSelected.connect(self._on_numbers_named)
+        self._ask(self.tr("Save the numbers"), "monitor.csv").fileSelected.connect(self._on_numbers_named)
 
-    def _ask(self, title: str, ending: str) -> QFileDialog:
-        """Opens a dialog for the name of a new file; overwriting is asked about by the dialog."""
+    def _ask(self, title: str, name: str) -> QFileDialog:
         self._forget_saved()
-        dialog = QFileDialog(self, title, QDir.homePath())
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setFileMode(QFileDialog.FileMode.AnyFile)
-        dialog.setNameFilter(f"*.{ending}")
-        dialog.setDefaultSuffix(ending)
-        dialog.selectFile(f"monitor.{ending}")
-        dialog.open()
-        return dialog
+        return ask_where(self, title, name)
 
     @Slot(str)
     def _on_picture_named(self, name: str) -> None:

@@ -69,6 +69,14 @@ class Table(Restyled, QTableView):
         heading.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.restyle()
 
+    def let_sort(self) -> None:
+        """A click on a heading sorts by it, another one the other way round; until then rows are as they come."""
+        heading = self.horizontalHeader()
+        heading.setSectionsClickable(True)
+        heading.setSortIndicatorClearable(True)
+        heading.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        self.setSortingEnabled(True)
+
     def setModel(self, model: QAbstractItemModel | None) -> None:
         super().setModel(model)
         if model is not None:

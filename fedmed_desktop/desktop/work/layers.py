@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modules of an adapter by the layer that they lie in, and how much of an update's change is where. No Qt."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Final
+
+from ...federation.work import ModuleChange
+from ...storage import Entry, Record
+
+# "model.layers.3.self_attn.q_proj" of Llama and its kin, "transformer.h.3.attn.c_attn" of GPT-2.
+_LAYER: Final = re.compile(r"(?:^|\.)(?:layers|layer|blocks|block|h)\.(\d{1,4})\.(.+)$")
+
+
+def place(module: str) -> tuple[int, str]:
+    """(layer, module in it). Layers are counted from 1, at the words; 0 is for what lies in no layer."""
+    match = _LAYER.search(module)
+    return (int(match[1]) + 1, match[2]) if match else (0, module)
+
+
+def shares(changes: Mapping[str, ModuleChange]) -> dict[str, float]:
+    """Share of each module in the energy of the change, which is the squared norm; they sum to 1. {} without any."""
+    whole = sum(change.norm**2 for change in changes.values())
+    return {name: change.norm**2 / whole for name, change in changes.items()} if whole > 0 else {}
+
+
+def by_layer(values: Mapping[str, float]) -> dict[int, float]:
+    """Sum of the modules' values in each layer, in order of the layers."""
+    sums: defaultdict[int, float] = defaultdict(float)
+    for name, value in values.items():
+        sums[place(name)[0]] += value
+    return dict(sorted(sums.items()))
+
+
+def last_trained(entry: Entry, record: Record) -> Entry | None:
+    """The site's update of the latest round before this one; None where there is none."""
+    earlier = [
+        other for other in record.entries if other.plan.round < entry.plan.round and other.update.report.kind == "train"
+    ]
+    return earlier[-1] if earlier else None
