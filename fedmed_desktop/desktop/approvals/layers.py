@@ -62,7 +62,7 @@ class Layers:
 
 
 def layers(entry: Entry, desk: Desk) -> Layers:
-    """What the training measured of this entry, beside the site's last update."""
+    """Layers of this entry as its training measured them, beside the site's last update."""
     changes = entry.evidence.modules
     if not changes:
         return Layers("", ())
@@ -96,7 +96,7 @@ def _summed(layer: int, rows: Sequence[LayerRow]) -> LayerRow:
 
 
 def _where(energy: dict[int, float]) -> str:
-    """In which layers most of the change is."""
+    """Sentence on which layers most of the change is in."""
     if not energy:
         return tr("Nothing has changed in this round.")
     count, held = 0, 0.0
