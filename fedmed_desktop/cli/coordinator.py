@@ -136,6 +136,7 @@ async def _serve(options: argparse.Namespace, ending: Callable[[], None]) -> Non
     from ..coordinator.founding import adopt_initial
     from ..coordinator.measuring import check_scorer
     from ..federation import load_spec
+    from ..wording.whole_sites import whole_sites
     from .console import face_for
 
     spec = load_spec(options.config)
@@ -159,6 +160,8 @@ async def _serve(options: argparse.Namespace, ending: Callable[[], None]) -> Non
             if options.metrics:
                 running.enter_context(_metrics(options, host, server, emit))
             scheme = "ws" if tls is None else "wss"
+            if promise := whole_sites(spec):
+                face.say(promise)
             face.say(f"{spec.name}: {scheme}://{address_with(options.host, server.port)}, data in {options.data_dir}")
             if tls is not None:
                 public = options.public_address or address_with(names[-1] if names else options.host, server.port)

@@ -14,6 +14,7 @@ from ..federation.spec import SharedNote, shared_note
 from ..lora.base_model import has_chat_template, leaves_experts
 from ..lora.load import load_adapter
 from ..scores import TASKS
+from ..wording.whole_sites import whole_sites
 from .numbers import positive, whole
 from .scoring import DEFAULT_NOTES, plain, typed
 
@@ -49,6 +50,7 @@ def run(argv: list[str]) -> int:
         training=_training(options),
         round=_who_takes_part(options),
         share=needs.share,
+        client_privacy=_whole_sites(options),
         shared_notes=shared,
         **({"combine": options.combine} if options.combine else {}),
     )
@@ -62,6 +64,13 @@ def _training(options: argparse.Namespace) -> dict[str, object]:
     length: dict[str, object] = {"steps": options.steps} if options.steps else {"epochs": options.epochs}
     private = {"privacy": {"epsilon": options.epsilon, "unit": options.unit}} if options.epsilon is not None else {}
     return length | private
+
+
+def _whole_sites(options: argparse.Namespace) -> dict[str, object] | None:
+    """The protection of whole sites, where it is asked for."""
+    if options.site_epsilon is None:
+        return None
+    return {"epsilon": options.site_epsilon, "accept_noise": options.accept_noise}
 
 
 def _model_folder(model: Path) -> Path:
@@ -101,6 +110,8 @@ def _print_outcome(path: Path, spec: FederationSpec, needs: _Needs, model: Path)
     if spec.training.privacy:
         print("Sites train with differential privacy. Look at training.batch_size (64 or more costs less) and at")
         print("training.privacy.delta (well below 1 / notes of the smallest site); the guide has a page about both.")
+    if promise := whole_sites(spec):
+        print(promise)
     if count := len(spec.shared_notes):
         print(f"The file holds the words of {count} shared notes, for all sites to read. None may be a patient's.")
     scoring = " --score-with MODEL NOTES" if spec.method.scored_by == "coordinator" else ""
@@ -241,6 +252,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--unit", choices=["note", "patient"], default="patient", help="what it protects (default patient)"
+    )
+    parser.add_argument(
+        "--site-epsilon",
+        type=float,
+        metavar="E",
+        help="hide whole sites: the coordinator adds noise to each round's sum, which spends so much in all rounds "
+        "(default: no; with few sites the noise buries what is learned)",
+    )
+    parser.add_argument(
+        "--accept-noise", action="store_true", help="with --site-epsilon: found the federation even where it does"
     )
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--alpha", type=float, default=64.0)

@@ -11,6 +11,7 @@ from ..errors import UserFacingError
 from ..federation import FederationSpec
 from ..federation.actions import Combine
 from ..federation.inputs import RoundCombined
+from ..federation.noised import Noise
 from ..protocol.messages import Message
 from ..protocol.transfer import Chunk
 from ..storage import BlobStore
@@ -26,7 +27,7 @@ class Combining:
     """Combines for one host, on its event loop; files are read in threads.
 
     `apply` feeds the result to the rounds, `may_pass` says of a fault whether to try again, `retry` after how many
-    seconds at first.
+    seconds at first. `noise`: where whole sites are protected.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Combining:
         tell: Callable[[str, Message], None],
         may_pass: Callable[[str, Exception], bool],
         retry: Callable[[], float],
+        noise: Callable[[Combine], Noise] | None = None,
     ) -> None:
         self._spec = spec
         self._blobs = blobs
@@ -48,6 +50,7 @@ class Combining:
         self._tell = tell
         self._may_pass = may_pass
         self._retry = retry
+        self._noise = noise
         self._tasks: set[asyncio.Task[None]] = set()
         self._came_back = asyncio.Event()
 
@@ -92,7 +95,7 @@ class Combining:
     async def _combined(self, due: Combine) -> RoundCombined:
         if fault := self._lost.look(due):
             raise fault
-        work = asyncio.ensure_future(asyncio.to_thread(combine_stored, due, self._spec, self._blobs))
+        work = asyncio.ensure_future(asyncio.to_thread(combine_stored, due, self._spec, self._blobs, self._noise))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:

@@ -23,6 +23,7 @@ from ..federation.inputs import Input, Proof, Resumed, RoundCombined, UpdateArri
 from ..protocol.messages import Ask, Finished, Message, NotAsked, Receipt, Refused
 from ..storage import BlobStore, Ledger
 from ..storage.ledger import FILE as LEDGER_FILE
+from ..storage.releases import noise_from
 from ..storage.secrets import load_key
 from .admission import Admission
 from .auditing import Trail
@@ -81,6 +82,7 @@ class Host:
         try:
             self.rounds: Rounds = self._ledger.load_rounds(spec)
             check_adapters(self.blobs, self.rounds.state)
+            noise = noise_from(data_dir, spec, self.rounds.state.closed)
             self.key, self.kept = load_key(data_dir, "coordinator")
             self.admission = Admission(data_dir, self._ledger, confirm_sites)
             self.trail = Trail(data_dir, spec.name, self.key.fingerprint, clock)
@@ -104,7 +106,7 @@ class Host:
         self._order = asyncio.Lock()
         again = lambda: self.retry  # noqa: E731
         self.combining = Combining(
-            spec, self.blobs, self.lost, self.held_up, self._combination_is, self._tell, self._may_pass, again
+            spec, self.blobs, self.lost, self.held_up, self._combination_is, self._tell, self._may_pass, again, noise
         )
         at = (spec.base.initial, self.blobs, self.trail, lambda: self.rounds.state, self.still, clock)
         self.pruning = Pruning(keep_updates, *at)

@@ -72,13 +72,52 @@ def epsilon(steps: Iterable[Steps], delta: float) -> float:
     return _composed(tuple(sorted((*how, count) for how, count in counts.items() if count)), delta)
 
 
+def gaussian_noise(budget: float, delta: float, releases: int) -> float:
+    """The least noise multiplier (to 0.1 %) with which so many Gaussian mechanisms together keep epsilon `budget`.
+
+    The closed form (Balle and Wang 2018, arXiv 1805.06530, theorem 8; n mechanisms of noise z are one of z / sqrt(n)).
+    It is for telling in advance, where there is no SciPy; what is spent is counted by `epsilon`.
+    """
+    low, high = 1e-3, 1.0
+    while _gaussian_delta(budget, high, releases) > delta:
+        low, high = high, 2 * high
+    while high / low > 1.001:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if _gaussian_delta(budget, middle, releases) > delta else (low, middle)
+    return high
+
+
+def gaussian_epsilon(noise: float, delta: float, releases: int) -> float:
+    """Epsilon of so many Gaussian mechanisms, rounded up to 0.001, by the closed form; infinite above 500."""
+    low, high = 0.0, 500.0
+    if _gaussian_delta(high, noise, releases) > delta:
+        return math.inf
+    while high - low > 1e-3:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _gaussian_delta(middle, noise, releases) > delta else (low, middle)
+    return high
+
+
+def _gaussian_delta(budget: float, noise: float, releases: int) -> float:
+    mean = math.sqrt(releases) / noise
+    return _normal_below(mean / 2 - budget / mean) - math.exp(budget) * _normal_below(-mean / 2 - budget / mean)
+
+
+def _normal_below(value: float) -> float:
+    """Probability that a standard normal number is below this."""
+    return math.erfc(-value / math.sqrt(2)) / 2
+
+
 @functools.lru_cache(maxsize=256)
 def _composed(steps: tuple[tuple[float, float, int], ...], delta: float) -> float:
     if not steps:
         return 0.0
-    # Loads SciPy, and only sites train: a coordinator needs neither.
-    from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
-    from dp_accounting.pld import PLDAccountant
+    # Loads SciPy, which a coordinator has no need of unless whole sites are protected.
+    try:
+        from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
+        from dp_accounting.pld import PLDAccountant
+    except ImportError as error:
+        raise UserFacingError("privacy.no_accountant", reason=str(error)) from error
 
     accountant = PLDAccountant(value_discretization_interval=_LOSS_STEP)
     for rate, noise, count in steps:
@@ -87,17 +126,21 @@ def _composed(steps: tuple[tuple[float, float, int], ...], delta: float) -> floa
     return math.ceil(found * 1e4) / 1e4 if math.isfinite(found) else math.inf
 
 
-def noise_for(budget: float, delta: float, spent: Sequence[Steps], rate: float, steps: int) -> float:
+def noise_for(
+    budget: float, delta: float, spent: Sequence[Steps], rate: float, steps: int, wanted: float | None = None
+) -> float:
     """The least noise (to 0.001 more) with which so many further steps keep all within epsilon `budget`.
 
     Noise that was used before at this rate stays, where it is enough: so it is the same in all rounds, unless steps
-    were repeated. Raises UserFacingError("privacy.no_room") where it would have to exceed MOST_NOISE.
+    were repeated. `wanted`: a noise to begin with, where it is enough. Raises UserFacingError("privacy.no_room") where
+    it would have to exceed MOST_NOISE.
     """
 
     def fits(noise: float) -> bool:
         return epsilon((*spent, Steps(rate, noise, steps)), delta) <= budget
 
-    if (before := [one.noise for one in spent if one.rate == rate]) and fits(before[-1]):
+    before = [one.noise for one in spent if one.rate == rate] or ([] if wanted is None else [wanted])
+    if before and fits(before[-1]):
         return before[-1]
     high = max([1.0, *before[-1:]])
     while not fits(high):

@@ -16,6 +16,8 @@ from ..lora.algebra import CutSource
 from .actions import Combine
 from .combine import Combination, Goal, Sources, Term
 from .inputs import RoundCombined
+from .methods.method import ServerStep
+from .noised import Noise, combine_noised
 from .screened import Screening, weights_of
 from .screening import screen, terms_of, trimmed_each_end
 from .spec import FederationSpec
@@ -23,12 +25,28 @@ from .trimming import combine_trimmed
 from .way_down import Rounded, rounded
 
 
-def combine(due: Combine, spec: FederationSpec, sources: Sources) -> Combination:
+def combine(due: Combine, spec: FederationSpec, sources: Sources, noise: Noise | None = None) -> Combination:
     """Combines the updates and lets the method finish the round; reads `sources` one module at a time.
 
-    Updates are screened first, where the specification wants that. Raises UserFacingError where updates do not fit
-    together or a source cannot be read.
+    Updates are screened first, where the specification wants that. `noise`: where it protects whole sites, and only
+    there. Raises UserFacingError where updates do not fit together or a source cannot be read.
     """
+    private = spec.client_privacy
+    if (private is None) != (noise is None):
+        raise ValueError("noise goes with client_privacy, and client_privacy with noise")
+    if private is not None and noise is not None:
+        step = spec.method.server_step if isinstance(spec.method, ServerStep) else 1.0
+        combination = combine_noised(due, private, sources, noise, step)
+    else:
+        combination = _weighed(due, spec, sources)
+    with one_thread():  # the last bits must not depend on the number of threads
+        finished = spec.method.finish(due, sources, replace(combination, measures={}))
+        finished = replace(finished, measures={**finished.measures, **combination.measures})
+        return _rounded(finished, sources, spec) if spec.transfer.down else finished
+
+
+def _weighed(due: Combine, spec: FederationSpec, sources: Sources) -> Combination:
+    """The weighted combination, which the method has not finished yet."""
     method, screening = spec.method, screen(due, spec, sources)
     weights = weights_of(screening, due.weights)
     counted = {site: one for site, one in due.reports.items() if screening is None or screening.sites[site].counts}
@@ -45,12 +63,8 @@ def combine(due: Combine, spec: FederationSpec, sources: Sources) -> Combination
         seed=spec.site_seed("", due.round + 1),
     )
     if screening and spec.screening.robust == "trimmed_mean" and "trimmed_mean" not in screening.too_few:
-        combination = _trimmed(due, spec, terms, screening)
-    else:
-        combination = replace(method.combiner(spec.combine)(terms, goal), screening=screening)
-    with one_thread():  # the last bits must not depend on the number of threads
-        finished = method.finish(due, sources, combination)
-        return _rounded(finished, sources, spec) if spec.transfer.down else finished
+        return _trimmed(due, spec, terms, screening)
+    return replace(method.combiner(spec.combine)(terms, goal), screening=screening)
 
 
 def _rounded(combination: Combination, sources: Sources, spec: FederationSpec) -> Combination:

@@ -42,6 +42,8 @@ def closed(spec: FederationSpec, state: RoundsState) -> Combine:
     """The round that closes now, with everything needed to combine it."""
     reports = state.reports()
     weights = spec.method.weigh(reports)
+    if spec.client_privacy:  # a site that weighed more would need more noise to hide it
+        weights = dict.fromkeys(reports, 1 / len(reports))
     drifts, references = measure_drift(reports, weights, state.references)
     window = spec.screening.window
     recent = [one.screening for one in state.history[-window:]]  # each round has one at least that counted

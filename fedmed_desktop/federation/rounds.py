@@ -158,7 +158,8 @@ class Rounds:
 
     def join_refusal(self, rank_cap: int | None) -> str | None:
         """Error code if a site with this cap cannot take part, else None."""
-        mixes = self.spec.method.mixes_ranks and not self.spec.secure_aggregation.on
+        summed = self.spec.secure_aggregation.on or self.spec.client_privacy is not None
+        mixes = self.spec.method.mixes_ranks and not summed
         if rank_cap is not None and rank_cap < self.spec.lora.rank and not mixes:
             return "join.rank_cap"
         return None

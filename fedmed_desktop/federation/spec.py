@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import tomli_w
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, field_validator, model_validator
@@ -20,8 +20,11 @@ from ..lora.algebra import Cut
 from ..scores import TASKS, TaskName
 from ..standing import DeadlineName
 from .checked import checked
+from .client_privacy import MOST_TIMES as MOST_NOISE_TIMES
+from .client_privacy import ClientPrivacy, ExpectedNoise, expected_noise, shared_values
+from .client_privacy import misfit as client_privacy_misfit
 from .combine import Combining
-from .methods import AnyMethod, FedMedLora, usual
+from .methods import AnyMethod, FedMedLora, Opening, usual
 from .methods.method import HistogramOf, Setting
 from .plan import Frozen, Sha256, TrainingSettings, TransferSettings
 from .privacy import misfit as privacy_misfit
@@ -200,7 +203,8 @@ class FederationSpec(Frozen):
     links. A site trains on those that its notes have labels for. "text", always alone: causal loss on the notes
     themselves, without labels. prompt "chat": prompts go through the base's own chat template.
     score_on "loss": sites report losses alone and generate no answers, which would take most of a small round's time.
-    `shared_notes`: public notes, on which some methods measure each site's model.
+    `shared_notes`: public notes, on which some methods measure each site's model. Without `client_privacy` the key is
+    not written: specifications look as they did before there was one.
     """
 
     format: Literal[1] = FORMAT
@@ -228,6 +232,7 @@ class FederationSpec(Frozen):
     screening: ScreeningSettings = ScreeningSettings()
     transfer: TransferSettings = TransferSettings()
     secure_aggregation: SecureAggregationSettings = SecureAggregationSettings()
+    client_privacy: ClientPrivacy | None = Field(None, exclude_if=lambda value: value is None)
     shared_notes: tuple[SharedNote, ...] = Field((), max_length=50)
 
     @field_validator("types", "modifiers")
@@ -276,10 +281,44 @@ class FederationSpec(Frozen):
         )
         travels = transfer_misfit(self.transfer, name, self.combine)
         private = privacy_misfit(self.training.privacy, self.method, self.share.histogram)
-        rest = travels or private or masked
+        whole = client_privacy_misfit(
+            self.client_privacy,
+            self.method,
+            self.combine,
+            self.share.histogram,
+            screens=self.screening.is_on,
+            masks=self.secure_aggregation.on,
+        )
+        rest = travels or private or masked or whole
         if code := self.method.misfit(setting) or misfit(self.screening, name) or rest:
             raise PydanticCustomError(code, code)
         return self
+
+    @model_validator(mode="after")
+    def _noise_leaves_something(self) -> FederationSpec:
+        noise = self.expected_noise
+        if noise and self.client_privacy and not self.client_privacy.accept_noise and noise.times > MOST_NOISE_TIMES:
+            told = {"times": round(noise.times), "sites": noise.sites, "values": f"{noise.values:,}"}
+            raise PydanticCustomError("client_privacy.buried", "client_privacy.buried", told)
+        return self
+
+    @property
+    def expected_noise(self) -> ExpectedNoise | None:
+        """The noise of a round to which all sites come that are expected; None where whole sites are not protected."""
+        if self.client_privacy is None:
+            return None
+        asked: dict[str, Any] = {
+            "start": self.base.initial,
+            "rank": self.lora.rank,
+            "training": self.training,
+            "seeds": {"": 0},
+        }
+        values = []
+        for number in (1, 2):  # one method shares its factors in turns
+            plan = self.method.plan(Opening(round=number, rounds=max(2, self.rounds), **asked))[""]
+            values.append(shared_values(self.base.modules, plan.shared, plan.rank))
+        sites = min(self.round.sites, self.round.clients or self.round.sites)
+        return expected_noise(self.client_privacy, self.rounds, sites, max(values))
 
     @property
     def cut(self) -> Cut:

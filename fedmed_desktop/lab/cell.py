@@ -167,6 +167,7 @@ class CellRun:
         shared: tuple[SharedNote, ...] = ()
         if choice is not None:
             settings = {"method": choice.method, "combine": choice.combine, "transfer": choice.transfer}
+            settings["client_privacy"] = choice.client_privacy
             lora, training = experiment.lora_of(choice, cell.sites), choice.trained(experiment.training)
             shared = self._shared[: experiment.shared_by(choice)]
         initial = Adapter.initial(self._base.modules, lora.rank, lora.scale, cell.seed).sha256

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from ..federation import TrainingSettings
+from ..federation.client_privacy import ClientPrivacy
 from ..federation.combine import Combining
 from ..federation.methods import AnyMethod, usual
 from ..federation.plan import Frozen, TransferSettings
@@ -234,8 +235,9 @@ class MethodChoice(Frozen):
     """A method with its parameters (`method`, as in a federation's specification), under a label of its own.
 
     `combine`: the specification's, by default the first way that fits. `rank`: its first rank; "smallest_cap" is for
-    methods that cannot mix ranks. `transfer`: the form in which updates travel. `training` (such as a learning rate)
-    and `shared_notes` replace the experiment's.
+    methods that cannot mix ranks. `transfer`: the form in which updates travel. `client_privacy`: whole sites are
+    hidden, by noise that comes from the seed, so that results can be repeated. `training` (such as a learning rate) and
+    `shared_notes` replace the experiment's.
     """
 
     method: AnyMethod
@@ -250,6 +252,7 @@ class MethodChoice(Frozen):
     )
     rank: Annotated[int, Field(ge=1, le=1024)] | Literal["smallest_cap"] | None = None
     transfer: TransferSettings = TransferSettings()
+    client_privacy: ClientPrivacy | None = None
     training: dict[str, JsonValue] = Field(default_factory=dict)
     shared_notes: int | None = Field(None, ge=0, le=50)
 

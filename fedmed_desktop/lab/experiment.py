@@ -14,6 +14,7 @@ from ..clinical import AnswerForm
 from ..errors import UserFacingError
 from ..federation import TrainingSettings
 from ..federation.checked import checked
+from ..federation.client_privacy import misfit as client_privacy_misfit
 from ..federation.methods.method import HistogramOf, Setting
 from ..federation.plan import Frozen
 from ..federation.privacy import misfit as privacy_misfit
@@ -242,16 +243,20 @@ class Experiment(Frozen):
             travels = transfer_misfit(choice.transfer, choice.method.name, choice.combine)
             code = "lab.no_scorer" if choice.method.scored_by == "coordinator" else choice.method.misfit(setting)
             private = privacy_misfit(choice.trained(self.training).privacy, choice.method, self.histogram_of)
-            if code := _IN_THE_LAB.get(code or "", code) or travels or private:
+            whole = client_privacy_misfit(
+                choice.client_privacy, choice.method, choice.combine, self.histogram_of, screens=False, masks=False
+            )
+            if code := _IN_THE_LAB.get(code or "", code) or travels or private or whole:
                 raise PydanticCustomError(code, code, {"part": choice.label})
             self._check_rank(choice)
         return self
 
     def _check_rank(self, choice: MethodChoice) -> None:
+        mixes = choice.method.mixes_ranks and choice.client_privacy is None
         for sites in self.sites:
             caps = self.hardware.caps_of(sites)
             rank = self.lora_of(choice, sites).rank
-            if caps and not choice.method.mixes_ranks and rank > min(caps):
+            if caps and not mixes and rank > min(caps):
                 code = "lab.rank_over_cap"
                 context = {"part": choice.label, "method": choice.method.name, "rank": rank, "cap": min(caps)}
                 raise PydanticCustomError(code, code, context)

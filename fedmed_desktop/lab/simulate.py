@@ -7,6 +7,7 @@ coordinator, so byte counts are those of a real federation.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,10 +15,11 @@ from typing import Final
 
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Given, LocalResult, Plan
-from ..federation.accounting import Budget, SpendingInMemory, Steps
-from ..federation.actions import Reject
+from ..federation.accounting import Budget, SpendingInMemory, Steps, epsilon
+from ..federation.actions import Combine, Reject
 from ..federation.check import check_adapter
 from ..federation.inputs import SiteJoined, UpdateArrived
+from ..federation.noised import Noise
 from ..federation.record import RoundRecord
 from ..federation.rounds import Rounds
 from ..lora import Adapter
@@ -84,6 +86,7 @@ class Simulation:
         self._own: dict[str, dict[str, Adapter]] = {}
         self._spent: dict[str, tuple[Steps, ...]] = {}
         self._held: dict[str, set[str]] = {site: set() for site in self._sites}
+        self._released: list[Steps] = []
         self._total = 0
         self._traffic = _Traffic()
         blobs.write(initial.to_blob())
@@ -206,13 +209,23 @@ class Simulation:
     def _combine(self) -> None:
         due = self._rounds.due()
         assert due is not None  # all that were asked have answered, and a lab's quorum is one
-        self._rounds.handle(combine_stored(due, self.spec, self._blobs), _NOW)
+        noise = self._noise if self.spec.client_privacy else None
+        self._rounds.handle(combine_stored(due, self.spec, self._blobs, noise), _NOW)
         state = self._rounds.state
         over = {part.sha256 for update in due.updates.values() for part in update.parts.values()}
         over |= {sha256 for sha256 in (due.start, due.frozen, due.control, due.lost) if sha256}
         over |= {one.sha256 for one in state.differences[-1:]}  # only its size counts here
         for sha256 in over - {state.start, state.frozen, state.control, state.lost}:
             self._blobs.delete(sha256)
+
+    def _noise(self, due: Combine) -> Noise:
+        """Noise that hides whole sites, from the cell's seed: nothing is made public, and it can be repeated."""
+        settings = self.spec.client_privacy
+        assert settings is not None
+        multiplier = settings.noise_of_round(due.round, self.spec.rounds, self._released)
+        self._released.append(Steps(1.0, multiplier))
+        key = hashlib.sha256(f"client privacy {self.spec.site_seed('', due.round)}".encode()).digest()
+        return Noise(multiplier, key, epsilon(self._released, settings.delta))
 
     # -- what the model is worth -------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from typing import Any
 from .. import events
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Trainer
+from ..federation.client_privacy import notice
 from ..federation.part_actions import Record as Recording
 from ..federation.policy import InForce
 from ..identity import PrivateKey, fingerprint, phrase
@@ -304,6 +305,8 @@ class SiteAgent:
         self._bond = Bond(welcome.federation, self._key.public, self._coordinator)
         self._driver.masking.welcomed(self._key, welcome.federation)
         await self._show_identity(waits=False)
+        if self._part.spec is None and (found := notice(welcome.spec)):  # once, before anything is trained
+            self._emit(events.Warned(site=self._part.site, code=found[0], params=found[1]))
         self._driver.computing.prepare(welcome.spec, self._pass_on_fault)
         await self._driver.take(partial(self._part.welcomed, welcome.spec, welcome.round))
         await self._driver.downloads.ask_again()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,6 +15,7 @@ from ..federation.actions import Combine
 from ..federation.aggregation import combine, combined
 from ..federation.combine import Combination, Sources
 from ..federation.inputs import RoundCombined
+from ..federation.noised import Noise
 from ..federation.way_down import Rounded
 from ..lora import Adapter, BlobReader
 from ..lora.half import open_update
@@ -25,10 +27,13 @@ from .masked import combine_masked
 _LOG = logging.getLogger(__name__)
 
 
-def combine_stored(due: Combine, spec: FederationSpec, blobs: BlobStore) -> RoundCombined:
+def combine_stored(
+    due: Combine, spec: FederationSpec, blobs: BlobStore, noise: Callable[[Combine], Noise] | None = None
+) -> RoundCombined:
     """Combines a closed round from disk and stores what comes out; durable on return.
 
-    Files are read module by module, a few ahead, and hashed as they are read.
+    Files are read module by module, a few ahead, and hashed as they are read. `noise`: where whole sites are protected;
+    it writes down what is spent before it answers.
     Takes seconds to minutes: not on an event loop. Raises UserFacingError where a blob is missing or damaged (a damaged
     one is put aside, so that it is missing from then on), or the disk is full.
     """
@@ -38,7 +43,8 @@ def combine_stored(due: Combine, spec: FederationSpec, blobs: BlobStore) -> Roun
             if due.opening:
                 combination = combine_masked(due, spec, due.opening, blobs, _own(due.start, blobs, files))
             else:
-                combination = combine(due, spec, replace(_opened(due, blobs, files), lost=lost))
+                sources = replace(_opened(due, blobs, files), lost=lost)
+                combination = combine(due, spec, sources, noise(due) if noise else None)
     except UserFacingError as error:
         if error.code == "lora.file_damaged":
             _LOG.error("round %d: %s", due.round, error)

@@ -17,6 +17,7 @@ from .database import copy_database
 from .ledger import FILE as LEDGER_FILE
 from .ledger import Ledger
 from .registry import REGISTRY_FILE
+from .releases import FILE as RELEASES_FILE
 from .secrets import KEY_FILE, NOTE
 
 # The coordinator's keys and certificate, where it keeps them itself (secrets, coordinator.certificate).
@@ -32,7 +33,7 @@ def back_up(data_dir: Path, ledger: Ledger, blobs: Collection[str], target: Path
     folder = make_folder(target / "blobs")
     try:
         ledger.copy_to(target / LEDGER_FILE)
-        for name in (REGISTRY_FILE, AUDIT_FILE):
+        for name in (REGISTRY_FILE, AUDIT_FILE, RELEASES_FILE):
             if (data_dir / name).exists():
                 copy_database(data_dir / name, target / name)
         for name in _KEYS:

@@ -19,10 +19,10 @@ from ..clinical import Note, SiteNotes
 from ..errors import UserFacingError
 from ..federation.accounting import Budget
 from ..federation.plan import Orthogonal, Plan, PrivacySettings
+from ..federation.secret_random import SecretRandom
 from .base import BaseModel
 from .batches import Examples
 from .gradients import Work
-from .secret_random import SecretRandom
 from .unit_gradients import ClippedSum
 
 MOST_EXAMPLES: Final = 32

@@ -15,6 +15,7 @@ from ..errors import UserFacingError, disk_fault, plain
 from . import (
     audit,
     checks,
+    client_privacy,
     desktop,
     federation,
     files,
@@ -44,6 +45,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     for area in (
         audit,
         checks,
+        client_privacy,
         desktop,
         federation,
         files,

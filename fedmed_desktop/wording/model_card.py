@@ -16,6 +16,7 @@ from ..federation.gate import POLICY, RULE
 from ..federation.work import Entry
 from ..storage import Record
 from .probes import revealed, verdict
+from .whole_sites import budget_of_sites
 
 CARD: Final = "README.md"
 _NOT_MEASURED: Final = (
@@ -55,6 +56,8 @@ def _lines(record: Record, base_model: str) -> Iterator[str]:
     yield f"| Base model, sha256 | {spec.base.fingerprint} |"
     yield f"| Federation's adapter, sha256 | {record.final} |"
     yield f"| Privacy budget | {_budget(record)} |"
+    if promise := budget_of_sites(spec):
+        yield f"| Privacy budget of whole sites | {promise} |"
     yield from (
         "",
         "## What left this site",

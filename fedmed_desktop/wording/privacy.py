@@ -16,6 +16,8 @@ SENTENCES: Final = {
     "privacy.ledger_lost": "The record of what this site has spent of its privacy budget ({path}) has {found} steps, "
     "but its updates took {least}: it was lost, or is an old copy. Nothing is trained, since more would be spent than "
     "anybody counts. Put the newest copy back.",
+    "privacy.no_accountant": "Nobody can count what differential privacy spends, since dp-accounting is missing here "
+    "({reason}). Install fedmed-desktop[site] on this computer.",
     "privacy.no_patient": "The federation protects patients, and some of this site's training notes do not say which "
     "patient they are of. Nothing is trained. Add the patient to each note, or ask the host for "
     'training.privacy.unit = "note".',

@@ -19,13 +19,13 @@ from tests.parts.training import DRUGS, PROBLEMS, plan_of
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     import torch
 
+    from fedmed_desktop.federation.secret_random import SecretRandom
     from fedmed_desktop.training import private
     from fedmed_desktop.training.base import BaseModel
     from fedmed_desktop.training.batches import Encoder, Examples, collate
     from fedmed_desktop.training.checkpoints import Checkpoint
     from fedmed_desktop.training.label_loss import label_losses
     from fedmed_desktop.training.loop import Training
-    from fedmed_desktop.training.secret_random import SecretRandom
 
 pytestmark = pytest.mark.slow
 

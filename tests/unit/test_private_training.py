@@ -24,6 +24,7 @@ from tests.parts.training import NOTES, SETTINGS, TYPES, StopAtLook, note, plan_
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     import torch
 
+    from fedmed_desktop.federation.secret_random import SecretRandom
     from fedmed_desktop.training.base import BaseModel
     from fedmed_desktop.training.batches import Encoder, Examples, collate
     from fedmed_desktop.training.checkpoints import Checkpoint
@@ -31,7 +32,6 @@ if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     from fedmed_desktop.training.loop import Training
     from fedmed_desktop.training.memory import recompute
     from fedmed_desktop.training.private import MOST_EXAMPLES, PrivateSteps, units_of
-    from fedmed_desktop.training.secret_random import SecretRandom
     from fedmed_desktop.training.trainer import SiteTrainer
     from fedmed_desktop.training.unit_gradients import ClippedSum
 

@@ -18,6 +18,7 @@ UNDER: Final = {
     "leaves": "privacy",
     "security": "privacy",
     "epsilon": "privacy",
+    "client-privacy": "privacy",
     "secure-aggregation": "privacy",
     "reveals": "privacy",
     "policy": "privacy",

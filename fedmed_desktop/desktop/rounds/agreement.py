@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ...federation import FederationSpec
 from ...wording import later, task_name, tr
+from ...wording.whole_sites import whole_sites
 from ..work.desk import Desk
 
 _UNBROKEN: Final = 60  # letters; a shorter value stays on one line
@@ -52,6 +53,7 @@ def _facts(desk: Desk, spec: FederationSpec, host: str, method: str) -> list[tup
         (tr("Method"), method),
         (tr("Rounds"), str(spec.rounds)),
         (tr("Sites expected"), str(sites) if sites else ""),
+        (tr("Whole sites"), whole_sites(spec)),
     ]
     return [
         (fact, value if len(value) > _UNBROKEN else value.replace(" ", _NO_BREAK)) for fact, value in facts if value

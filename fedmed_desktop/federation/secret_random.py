@@ -8,16 +8,23 @@ knows every seed.
 from __future__ import annotations
 
 import secrets
+from typing import TYPE_CHECKING
 
-import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
-from numpy.typing import NDArray
+
+from ..arrays import np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class SecretRandom:
-    """A stream of AES-256 in counter mode under a key of its own. `key`: 32 bytes, given by tests alone."""
+    """A stream of AES-256 in counter mode under a key of its own.
+
+    `key`: 32 bytes, given by tests, and where a sum that a crash cut off must come out the same.
+    """
 
     def __init__(self, key: bytes | None = None) -> None:
         self._stream = Cipher(AES(key or secrets.token_bytes(32)), CTR(bytes(16))).encryptor()
