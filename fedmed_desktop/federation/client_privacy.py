@@ -81,7 +81,7 @@ class ClientPrivacy(Frozen):
 
 @dataclass(frozen=True)
 class ExpectedNoise:
-    """What a round's noise will be, told before anybody takes part.
+    """Noise of a round, told before anybody takes part.
 
     `times`: expected length of the noise on the mean update, by the longest that the mean can be, z sqrt(d) / K, for d
     `values` and K `sites`. Updates are usually shorter than the clip, and then it is more.

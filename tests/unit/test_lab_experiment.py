@@ -65,7 +65,11 @@ def test_that_the_help_names_every_experiment_that_comes_with_the_program(capsys
             "methods.1.method.mu",
             "'mu' is no key of an experiment; known here: name",
         ),
-        (METHOD + METHOD + "colour = 1\n", "methods.2.colour", "known here: client_privacy, combine, label, method, rank"),
+        (
+            METHOD + METHOD + "colour = 1\n",
+            "methods.2.colour",
+            "known here: client_privacy, combine, label, method, rank",
+        ),
         ("tuning_seed = [1]\n" + METHOD, "tuning_seed", "tuning_seeds"),
         ("tuning_seeds = [2]\n" + METHOD, "tuning_seeds", "seed 2 is among the reported seeds too"),
         ("rounds = 0\n" + METHOD, "rounds", "greater than or equal to 1"),

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop import events
+from fedmed_desktop.desktop.rounds.agreement import agreement
 from fedmed_desktop.desktop.rounds.heading import steps
 from fedmed_desktop.desktop.rounds.identity import six_words
 from fedmed_desktop.desktop.rounds.status import LAST_STEPS, LOOKS, STEPS, State, phase_of, status, step
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import SessionStarted
+from fedmed_desktop.federation.client_privacy import ClientPrivacy
 from fedmed_desktop.resources import resource
 from tests.parts import desks
 from tests.parts.approval import ADDRESS, NOW
@@ -39,6 +41,16 @@ def test_that_every_state_is_reached_and_has_its_words_and_at_most_its_one_step(
     assert shown.text.endswith(".") and "  " not in shown.text
     assert shown.action == ACTIONS.get(state)
     assert bool(shown.action) == bool(shown.action_label)
+
+
+def test_that_who_is_asked_to_take_part_reads_how_much_noise_will_hide_the_site(tmp_path: Path) -> None:
+    desk = MAKERS["agreement"](tmp_path)
+    assert desk.spec is not None and (asked := agreement(desk, str)) is not None
+    assert "Whole sites" not in dict(asked.facts)
+    hidden = desk.spec.model_copy(update={"client_privacy": ClientPrivacy(epsilon=0.1, accept_noise=True)})
+    desk.record = replace(desk.record, spec=hidden)
+    asked = agreement(desk, str)
+    assert asked is not None and dict(asked.facts)["Whole sites"].endswith("can be: nothing would be learned.")
 
 
 def test_that_every_state_has_a_drawing_and_a_word_of_its_own() -> None:
