@@ -11,10 +11,13 @@ import numpy as np
 
 from ..storage.results import ResultRow
 from .compare import Setting, Split, labels_of
+from .differences import Measure, site_pairs
 
 FULL: Final = "the sites' test notes, annotated in full"
 """The name, among cohorts, of the sites' own test notes with the labels that sites lack; the same in experiments that
 differ in what is lacking alone."""
+
+_NAMES: Final[dict[Measure, str]] = {"f1": "F1", "loss": "loss"}
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 """Headings and rows."""
@@ -45,6 +48,37 @@ def newcomer_table(rows: Iterable[ResultRow], setting: Setting) -> Table | None:
             cells = [[row for row in own if (_size(row), _start(row)) == (size, start)] for size in sizes]
             lines.append((_begun(label, start), *(mean_and_spread([_score(row) for row in cell]) for cell in cells)))
     return ("begins from", *(f"{size} notes" for size in sizes)), lines
+
+
+def fitted_table(rows: Iterable[ResultRow], setting: Setting) -> Table | None:
+    """Models fitted to each site beside the common one and the sites' own, on each site's own test notes.
+
+    A site is worse off where its loss, or its F1, is worse than that of its own model with the same seed.
+    """
+    here = [row for row in rows if setting.holds(row)]
+    fitted = [row for row in here if row.split == "fitted"]
+    if not fitted:
+        return None
+    last = {(row.label, row.seed): row for row in sorted(here, key=lambda row: row.round) if row.split == "test"}
+    alone = {row.seed: row for row in last.values() if row.kind == "alone"}
+    measures: tuple[Measure, ...] = ("loss",) if fitted[0].f1 is None else ("f1", "loss")
+    lines: list[tuple[str, ...]] = []
+    for label in labels_of(fitted):
+        own = [row for row in fitted if row.label == label]
+        common = [last[label, row.seed] for row in own if (label, row.seed) in last]
+        beside = [(row, alone[row.seed]) for row in own if row.seed in alone]
+        told = [mean_and_spread([_score(row) for row in found]) for found in (own, common, [one for _, one in beside])]
+        shares = [value for row in own for name, value in row.measures.items() if name.startswith("share.")]
+        worse = [_worse(beside, measure) for measure in measures]
+        lines.append((label, *told, f"{np.mean(shares):.2f}", *worse))
+    worse_by = (f"worse than alone by {_NAMES[measure]}" for measure in measures)
+    return (f"{_NAMES[measures[0]]} of", "fitted", "common", "alone", "mean share of its own", *worse_by), lines
+
+
+def _worse(pairs: Iterable[tuple[ResultRow, ResultRow]], measure: Measure) -> str:
+    sites = [pair for own, alone in pairs for pair in site_pairs(own, alone, measure)]
+    worse = sum(own < alone if measure == "f1" else own > alone for own, alone in sites)
+    return f"{worse} of {len(sites)} sites" if sites else "–"
 
 
 def alone_on_all_notes(rows: Iterable[ResultRow], setting: Setting, split: Split) -> list[str]:

@@ -27,6 +27,7 @@ from .corpora import Corpora
 from .elsewhere import Elsewhere
 from .engines import SPLITS, Engine, Size, Split
 from .experiment import Experiment
+from .fitted import fitted_row
 from .partition import EVERYBODY, LabSite, pooled_site, share_notes, split_into_sites
 from .rows import on_all_notes, pooled_f1, pooled_loss, row_of, together
 from .simulate import Simulation, Snapshot
@@ -93,8 +94,21 @@ class CellRun:
                 full = self._base.full_bytes if cell.kind == "federation" else 0
                 rows.append(row.model_copy(update={"measures": row.measures | measures, "model_bytes": full}))
                 self._told(rows[-1])
+            rows += self._fitted(cell, sites)
             rows += self._beyond(cell)
         return rows
+
+    def _fitted(self, cell: Cell, sites: Sequence[LabSite]) -> list[ResultRow]:
+        """A federation's model fitted to each site, unless sites keep parts of their own already. Not while tuning."""
+        settings = self._experiment.fitted
+        if settings is None or cell.kind != "federation" or "test" not in self._splits or self._models[0].personal:
+            return []
+        scored = self._experiment.score_on == "answers"
+        row = fitted_row(cell, self._models[0], self._engine, sites, settings, scored)
+        if row is None:
+            return []
+        self._told(row)
+        return [row]
 
     def _beyond(self, cell: Cell) -> list[ResultRow]:
         """Rows of hospitals that took no part. Tuning looks at none of their notes."""

@@ -231,6 +231,16 @@ class NewcomerSettings(Frozen):
     test_notes: PositiveInt = 100
 
 
+class FittedSettings(Frozen):
+    """What each site makes of a federation's last model for itself: `steps` more on its own notes, and so much of them.
+
+    Of `shares` of the way there, each site takes the one with the lowest loss on its own validation notes (inferred).
+    """
+
+    steps: PositiveInt = 60
+    shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field((0.0, 0.25, 0.5, 0.75, 1.0), min_length=1)
+
+
 class MethodChoice(Frozen):
     """A method with its parameters (`method`, as in a federation's specification), under a label of its own.
 

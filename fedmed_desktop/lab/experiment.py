@@ -30,6 +30,7 @@ from .choices import (
     WITH_SPECIALTIES,
     CorpusChoice,
     EncoderSettings,
+    FittedSettings,
     Hardware,
     MethodChoice,
     NewcomerSettings,
@@ -59,12 +60,13 @@ class Experiment(Frozen):
 
     `cost`: time on two cores, for people. `model`: "bundled", or a folder, from where the lab is started. Only `seeds`
     are reported; settings are tuned on `tuning_seeds`. Every cell runs with each count of `sites`; a round asks
-    `clients` of them (None: all). The last models are also measured on `cohorts` of hospitals that took no part, and a
-    `newcomer` begins from them. `threads` decide the last bits of a result. `max_tokens_per_site`: the most training
-    tokens of a site in a round. histogram "auto": specialties if every note has one, else entity types. `shared_notes`:
-    validation notes shared for the methods that weigh by them. `baselines`: "base" trains nothing, "alone" trains every
-    site for itself, "centralised" trains one site on all notes; each for as many steps as a federation. "encoder" tags
-    tokens instead, in the ways that [encoder] names.
+    `clients` of them (None: all). The last models are also measured on `cohorts` of hospitals that took no part,
+    and a `newcomer` begins from them; `fitted`, each site makes one of its own of them. `threads` decide the last
+    bits of a result. `max_tokens_per_site`: the most training tokens of a site in a round. histogram "auto":
+    specialties if every note has one, else entity types. `shared_notes`: validation notes shared for the methods
+    that weigh by them. `baselines`: "base" trains nothing, "alone" trains every site for itself, "centralised"
+    trains one site on all notes; each for as many steps as a federation. "encoder" tags tokens instead, in the ways
+    that [encoder] names.
     """
 
     name: str = Field(min_length=1, max_length=80)
@@ -92,6 +94,7 @@ class Experiment(Frozen):
     corpora: tuple[CorpusChoice, ...] = Field((CorpusChoice(name="bundled"),), min_length=1)
     cohorts: tuple[CorpusChoice, ...] = ()
     newcomer: NewcomerSettings | None = None
+    fitted: FittedSettings | None = None
     split: SplitSettings = Field(SplitSettings(), validate_default=True)
     hardware: Hardware = Hardware()
     methods: tuple[MethodChoice, ...] = ()

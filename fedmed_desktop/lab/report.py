@@ -18,7 +18,7 @@ from ..scores import TaskName
 from ..storage.results import ResultRow, Results, read_results
 from ..wording import tr
 from ..wording.sizes import percent_of
-from .beyond import FULL, alone_on_all_notes, cohort_tables, newcomer_table
+from .beyond import FULL, alone_on_all_notes, cohort_tables, fitted_table, newcomer_table
 from .by_task import averaged, settled, task_table
 from .compare import Comparison, Line, Split, Spread, compare, labels_of
 from .differences import FEW_SEEDS, RESAMPLES, Difference
@@ -69,6 +69,8 @@ def table(results: Results) -> str:
         for name, grid in cohort_tables(results.rows, found.setting).items():
             whose = "" if name == FULL else ", whose hospitals took no part"
             parts += [f"### The same models on {name}{whose}", _grid(*grid)]
+        if fitted := fitted_table(results.rows, found.setting):
+            parts += ["### Fitted to each site, on its own test notes", _grid(*fitted)]
         if newcomer := newcomer_table(results.rows, found.setting):
             parts += ["### A newcomer with few notes", _grid(*newcomer)]
     if compared:

@@ -133,6 +133,11 @@ class Simulation:
         frozen = self._adapter(state.frozen) if state.frozen else None
         return next(iter(state.plans.values())), self._adapter(state.start), frozen
 
+    @property
+    def personal(self) -> bool:
+        """True where sites keep factors or adapters of their own, with which the common one is used."""
+        return any(plan.own or plan.orthogonal for plan in self._rounds.state.plans.values())
+
     def _join(self) -> None:
         for site in self._sites.values():
             if code := self._rounds.join_refusal(site.rank_cap):
@@ -255,17 +260,20 @@ class Simulation:
         state = self._rounds.state
         record = state.history[-1] if state.history else None
         scored = self.spec.score_on == "answers"
-        sites = [_site_row(self._judges[site], found, record, traffic, scored) for site, found in measured.items()]
+        sites = [site_row(self._judges[site], found, record, scored, traffic) for site, found in measured.items()]
         return Snapshot(record.round if record else 0, split, measured, record, state.start, total, tuple(sites))
 
 
-def _site_row(site: LabSite, found: Measured, record: RoundRecord | None, traffic: _Traffic, scored: bool) -> SiteRow:
+def site_row(
+    site: LabSite, found: Measured, record: RoundRecord | None, scored: bool, traffic: _Traffic | None = None
+) -> SiteRow:
+    """One site's part of a row; `record` of the round that it took part in, if it did."""
     row = SiteRow(
         site=site.name,
         notes=len(site.notes.train),
         loss=found.loss,
-        bytes_up=traffic.up.get(site.name, 0),
-        bytes_down=traffic.down.get(site.name, 0),
+        bytes_up=traffic.up.get(site.name, 0) if traffic else 0,
+        bytes_down=traffic.down.get(site.name, 0) if traffic else 0,
     )
     if scored:
         row = row.model_copy(update=site_scores(found.scores))

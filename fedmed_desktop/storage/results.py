@@ -80,7 +80,7 @@ class ResultRow(_Value):
     until then, up and down; the last round's rows include fetching the final model. `model_bytes`: the whole base
     model's in bfloat16, 0 where not known. `residual` and `measures` as in the federation's record of the round. The
     last model has a row for the validation and for the test notes, and for each cohort and newcomer, which `elsewhere`
-    names. `seconds` the cell took until then.
+    names; and "fitted", for what each site makes of it, on its own test notes. `seconds` the cell took until then.
     """
 
     cell: Name
@@ -92,7 +92,7 @@ class ResultRow(_Value):
     clients: PositiveInt | None = None
     seed: NonNegativeInt
     round: NonNegativeInt
-    split: Literal["validation", "test", "cohort", "newcomer"] = "validation"
+    split: Literal["validation", "test", "cohort", "newcomer", "fitted"] = "validation"
     elsewhere: Name = ""
     loss: float
     f1: float | None = None

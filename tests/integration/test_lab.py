@@ -18,6 +18,7 @@ from fedmed_desktop.federation import LocalResult
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.lab.beyond import FULL
 from fedmed_desktop.lab.cells import Cell, cells
+from fedmed_desktop.lab.choices import FittedSettings
 from fedmed_desktop.lab.engines import SiteJob
 from fedmed_desktop.lab.experiment import Experiment, load_experiment
 from fedmed_desktop.lab.report import TABLE_FILE, write_report
@@ -261,6 +262,19 @@ def test_that_baselines_train_no_longer_than_a_federation_that_asks_few_of_its_s
     watcher = Quiet()
     run(experiment, tmp_path / "a", watcher, only=("fedavg", "alone", "centralised"))
     assert trained == {"alone": [2, 2], "centralised": [3], "fedavg": [3]}
+
+
+@pytest.mark.slow
+def test_that_a_federation_s_model_is_fitted_to_each_site_unless_sites_keep_their_own(
+    file: Path, tmp_path: Path
+) -> None:
+    asked = load_experiment(file).model_copy(update={"fitted": FittedSettings(steps=2, shares=(0.0, 0.5, 1.0))})
+    results = run(asked, tmp_path / "fitted")
+    fitted = [row for row in results.rows if row.split == "fitted"]
+    assert [row.label for row in fitted] == ["fedavg"], "in FedSA each site keeps a factor of its own"
+    assert len(fitted[0].sites) == 2 and all(0 <= value <= 1 for value in fitted[0].measures.values())
+    write_report(tmp_path / "fitted")
+    assert "Fitted to each site" in (tmp_path / "fitted" / TABLE_FILE).read_text("utf-8")
 
 
 @pytest.mark.slow

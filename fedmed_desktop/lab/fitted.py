@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models fitted to each site after the last round: the common adapter, trained on with the site's own notes, as far as
+the site's validation notes ask for it. Strangers get the common adapter as it is.
+
+The way between the two is in weights: (1 - share) of the common adapter and `share` of the one that trained on, as in
+interpolated fine-tuning (WiSE-FT, arXiv 2109.01903); that each site chooses its share is inferred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..federation import Given, Plan
+from ..lora import Adapter, algebra
+from ..storage.results import ResultRow
+from .cells import Cell
+from .choices import FittedSettings
+from .engines import Engine, SiteJob
+from .partition import LabSite
+from .rows import row_of
+from .simulate import Simulation, Snapshot, site_row
+
+
+def fitted_row(
+    cell: Cell, model: Simulation, engine: Engine, sites: Sequence[LabSite], settings: FittedSettings, scored: bool
+) -> ResultRow | None:
+    """Each site's fitted model on its own test notes, with the shares; None where no site has test notes.
+
+    Raises UserFacingError.
+    """
+    tested = [site for site in sites if site.notes.test]
+    found = {site.name: _fitted(model, engine, site.name, settings) for site in tested}
+    if not found:
+        return None
+    jobs = [job for _, job in found.values()]
+    measured = dict(zip(found, engine.measure(jobs, "test"), strict=True))
+    rows = tuple(site_row(site, measured[site.name], None, scored) for site in tested)
+    row = row_of(cell, Snapshot(model.spec.rounds, "test", measured, None, None, 0, rows), scored)
+    shares = {f"share.{name}": share for name, (share, _) in found.items()}
+    return row.model_copy(update={"split": "fitted", "measures": row.measures | shares})
+
+
+def _fitted(model: Simulation, engine: Engine, site: str, settings: FittedSettings) -> tuple[float, SiteJob]:
+    """The share that the site's validation notes ask for, and the job that scores it."""
+    plan, common, frozen = model.last()
+    usual = {"steps": settings.steps, "epochs": None, "privacy": None, "schedule": "round"}  # it leaves for nowhere
+    asked = Plan(
+        round=plan.round,
+        start=common.sha256,
+        frozen=frozen.sha256 if frozen else None,
+        rank=max(common.ranks.values()),
+        training=plan.training.model_copy(update=usual),
+        seed=plan.seed,
+    )
+    (result,) = engine.train([SiteJob(site, asked, Given(common, frozen))])
+    own = Adapter.from_blob(result.blobs["adapter"])
+    jobs = [_scoring(site, asked, between(common, own, share), frozen) for share in settings.shares]
+    losses = [found.loss for found in engine.measure(jobs, "validation")]
+    best = losses.index(min(losses))
+    return settings.shares[best], jobs[best]
+
+
+def _scoring(site: str, asked: Plan, adapter: Adapter, frozen: Adapter | None) -> SiteJob:
+    plan = asked.evaluation().model_copy(update={"start": adapter.sha256, "rank": max(adapter.ranks.values())})
+    return SiteJob(site, plan, Given(adapter, frozen))
+
+
+def between(common: Adapter, own: Adapter, share: float) -> Adapter:
+    """(1 - share) common + share own, as products; of both ranks together where both take part."""
+    if share in (0, 1):
+        return own if share else common
+    return algebra.weighted_sum([(1 - share, common), (share, own)])
