@@ -232,7 +232,7 @@ class NewcomerSettings(Frozen):
 
 
 class FittedSettings(Frozen):
-    """What each site makes of a federation's last model for itself: `steps` more on its own notes, and so much of them.
+    """Fitting of a federation's last model to each site, by `steps` more on its own notes.
 
     Of `shares` of the way there, each site takes the one with the lowest loss on its own validation notes (inferred).
     """
