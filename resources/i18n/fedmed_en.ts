@@ -81,13 +81,6 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>%n example note(s): too few to tell</source>
-        <translation>
-            <numerusform>one example note: too few to tell</numerusform>
-            <numerusform>%n example notes: too few to tell</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
         <source>%n have paused</source>
         <translation>
             <numerusform>%n has paused</numerusform>
@@ -207,10 +200,17 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>%n of your notes: too few to tell</source>
+        <source>%n of your notes that no training saw</source>
         <translation>
-            <numerusform>%n of your notes: too few to tell</numerusform>
-            <numerusform>%n of your notes: too few to tell</numerusform>
+            <numerusform>%n of your notes that no training saw</numerusform>
+            <numerusform>%n of your notes that no training saw</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n of your notes, kept aside</source>
+        <translation>
+            <numerusform>%n of your notes, kept aside</numerusform>
+            <numerusform>%n of your notes, kept aside</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -421,20 +421,6 @@
         <translation>
             <numerusform>The scores of the final adapter on %n of your notes are waiting.</numerusform>
             <numerusform>The scores of the final adapter on %n of your notes are waiting.</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
-        <source>your %n test note(s)</source>
-        <translation>
-            <numerusform>your %n test note</numerusform>
-            <numerusform>your %n test notes</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
-        <source>your %n validation note(s)</source>
-        <translation>
-            <numerusform>your %n validation note</numerusform>
-            <numerusform>your %n validation notes</numerusform>
         </translation>
     </message>
     <message numerus="yes">

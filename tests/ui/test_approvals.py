@@ -583,14 +583,24 @@ def test_that_what_the_method_keeps_here_and_what_is_not_measured_is_said(shown:
     shown.site.trained(4, histogram={"Urology": 7}, semantic=0.3, objective=(Orthogonal(weight=0.5, rank=4),))
     shown.refresh()
     assert view.stays.isVisible() and "personal adapter" in view.stays.text.text()
-    assert not view.unmeasured.isVisible() and view.differs.rows.values() == ["as\u00a0usual", "much"]
+    assert not view.unmeasured.isVisible() and view.differs.rows.values() == ["as\u00a0usual", "very\u00a0different"]
 
 
 def test_that_a_screen_reader_hears_a_change_in_words_and_a_value_whole(shown: Shown, entry: Entry) -> None:
     view = shown.page.view
     worth, leaves = ([row.value.accessibleName() for row in card.rows.facts] for card in (view.worth, view.leaves))
-    assert "All types F1: 0.58, now 0.70, better" in worth
+    assert "All types: 58, now 70 of 100, better" in worth
     assert any(name.endswith(f"{entry.update.parts['adapter'].size:,} bytes") for name in leaves)
+
+
+def test_that_the_cards_name_no_measure_and_the_question_mark_leads_to_it(shown: Shown, entry: Entry) -> None:
+    view = shown.page.view
+    assert view.worth_on.text() == "Found correctly, of 100, on 330 of your notes, kept aside."
+    names = [fact._name.text() for card in (view.leaves, view.worth, view.differs) for fact in card.rows.facts]
+    assert "All types" in names and not [name for name in names if "F1" in name or "sha256" in name]
+    with shown.qtbot.waitSignal(view.guide_requested) as asked:
+        shown.click(view.help)
+    assert asked.args == ["approvals"]
 
 
 def test_that_two_hundred_counts_can_all_be_read(shown: Shown) -> None:

@@ -53,6 +53,25 @@ def show(page: MonitorPage, desk: Desk) -> None:
         QApplication.processEvents()
 
 
+def test_that_the_question_mark_stands_right_behind_the_verdict(page: MonitorPage, look: Appearance) -> None:
+    """And below the last of its lines' width where large text breaks it."""
+    show(page, desk_of(run(2, 150)))
+    for scale in (1.0, 2.0):
+        look.set_text_scale(scale)
+        show(page, desk_of(run(2, 150)))
+        words, mark = page.verdict._words, page.explain
+        assert words.isVisible() and mark.isVisible()
+        gap = mark.mapTo(page, QPoint()).x() - words.mapTo(page, QPoint(words.width(), 0)).x()
+        assert 0 <= gap <= 40 * scale
+        assert words.height() >= words.heightForWidth(words.width()) - 1
+
+
+def test_that_the_scores_are_of_100_and_name_no_measure(page: MonitorPage) -> None:
+    show(page, desk_of(run(2, 150)))
+    assert page.cards._scores_name.text().startswith("Found correctly, of 100, round")
+    assert all(value.replace(" → ", "").isdigit() for value in page.cards.scores.values())
+
+
 def test_that_validation_is_told_with_the_step_that_it_is_of(page: MonitorPage) -> None:
     show(page, desk_of(run(2, 150)))
     loss = page.charts.loss

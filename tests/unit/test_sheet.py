@@ -97,24 +97,24 @@ def test_that_the_sheet_says_where_to_and_that_it_is_a_test(site: Site) -> None:
 
 def test_that_a_change_is_a_word_too(site: Site) -> None:
     worth = {row.name: row for row in sheet(site.trained(), site.desk).worth}
-    assert (worth["Drug F1"].before, worth["Drug F1"].value, worth["Drug F1"].word) == ("0.61", "0.74", "better")
+    assert (worth["Drug"].before, worth["Drug"].value, worth["Drug"].word) == ("61", "74 of 100", "better")
     assert (worth["Loss"].before, worth["Loss"].value, worth["Loss"].word) == ("1.42", "1.07", "better")
     worse = {row.name: row for row in sheet(site.trained(4, before=AFTER, after=BEFORE), site.desk).worth}
-    assert (worse["Drug F1"].word, worse["Drug F1"].tone) == ("worse", "warn")
+    assert (worse["Drug"].word, worse["Drug"].tone) == ("worse", "warn")
     same = {row.name: row for row in sheet(site.trained(5, before=AFTER, after=AFTER), site.desk).worth}
-    assert (same["Drug F1"].word, same["Drug F1"].tone) == ("same", "")
+    assert (same["Drug"].word, same["Drug"].tone) == ("same", "")
 
 
 @pytest.mark.parametrize(
     ("notes", "on", "word"),
     [
-        (30, "your 30 validation notes", "better"), (29, "29 of your notes: too few to tell", ""),
-        (2, "2 of your notes: too few to tell", ""), (None, "your validation notes", ""),
+        (30, "30 of your notes, kept aside.", "better"), (29, "29 of your notes, kept aside. Too few to tell.", ""),
+        (2, "2 of your notes, kept aside. Too few to tell.", ""), (None, "your notes kept aside.", ""),
     ],
 )  # fmt: skip
 def test_that_only_scores_of_enough_notes_are_called_better(site: Site, notes: int | None, on: str, word: str) -> None:
     shown = sheet(site.trained(notes=notes), site.desk)
-    assert shown.worth_on == on
+    assert shown.worth_on == f"Found correctly, of 100, on {on}"
     assert {row.word for row in shown.worth} == {word}
     assert {row.tone for row in shown.worth} == {"ok" if word else ""}
     worse = sheet(site.trained(4, before=AFTER, after=BEFORE, notes=notes), site.desk)
@@ -126,22 +126,27 @@ def test_that_evidence_of_an_earlier_version_is_still_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("drift", "word"), [(None, NO_REFERENCE), (0.09, "little"), (0.1, "as usual"), (0.49, "as usual"), (0.5, "far")]
+    ("drift", "word"), [(None, NO_REFERENCE), (0.09, "small"), (0.1, "as usual"), (0.49, "as usual"), (0.5, "large")]
 )
 def test_that_the_change_is_told_in_a_word(site: Site, drift: float | None, word: str) -> None:
-    assert lines(sheet(site.trained(drift=drift), site.desk).differs)["The model moves"] == word
+    assert lines(sheet(site.trained(drift=drift), site.desk).differs)["Change of the model"] == word
 
 
 @pytest.mark.parametrize(
     ("drift", "word", "number"),
-    [(0.049, "little", "0.05"), (0.05, "somewhat", "0.05"), (0.24, "somewhat", "0.24"), (0.25, "much", "0.25")],
+    [
+        (0.049, "alike", "0.05"),
+        (0.05, "somewhat different", "0.05"),
+        (0.24, "somewhat different", "0.24"),
+        (0.25, "very different", "0.25"),
+    ],
 )
 def test_that_what_the_notes_are_about_is_told_against_the_federation_s(
     site: Site, drift: float, word: str, number: str
 ) -> None:
     site.shares("specialties")
     shown = sheet(site.trained(histogram={"Urology": 7}, semantic=drift), site.desk)
-    assert lines(shown.differs)["Your notes differ"] == word
+    assert lines(shown.differs)["Your notes beside others'"] == word
     assert lines(shown.details)["Semantic drift"] == number
     assert shown.unmeasured == ""
 
@@ -160,7 +165,7 @@ def test_that_a_drift_that_nobody_can_measure_says_why(
 ) -> None:
     site.shares(shared)
     shown = sheet(site.trained(1, histogram=histogram), site.desk)
-    assert lines(shown.differs)["Your notes differ"] == lines(shown.details)["Semantic drift"] == word
+    assert lines(shown.differs)["Your notes beside others'"] == lines(shown.details)["Semantic drift"] == word
     assert shown.unmeasured == why
 
 
@@ -200,8 +205,11 @@ def test_that_each_part_is_named_and_what_the_method_keeps_here_is_said(site: Si
     assert usual.stays == "" and "Size" in lines(usual.leaves)
     scaffold = site.trained(3, objective=(ControlVariate(form="gradient"),))
     shown = sheet(scaffold, site.desk)
-    assert {"Adapter", "Change of control variate"} < lines(shown.leaves).keys()
-    assert dict(shown.numbers)["sha256 of change of control variate"] == scaffold.update.parts["control"].sha256
+    assert {"Adapter", "Change of the correction (control variate)"} < lines(shown.leaves).keys()
+    assert (
+        dict(shown.numbers)["sha256 of change of the correction (control variate)"]
+        == scaffold.update.parts["control"].sha256
+    )
     assert shown.hash == scaffold.sha256, "of two parts, the fingerprint is over both"
     assert "control variate" in shown.stays and "add up to it" in shown.stays
     packed = sheet(site.trained(6, transfer=TransferSettings(dtype="int4")), site.desk)
@@ -223,7 +231,7 @@ def test_that_scores_are_shown_where_the_federation_does_not_share_them(site: Si
     update = entry.update.model_copy(update={"report": hidden})
     unshared = type(entry)(**{**entry.__dict__, "update": update})
     shown = sheet(unshared, site.desk)
-    assert lines(shown.worth)["Drug F1"] == "0.74"
+    assert lines(shown.worth)["Drug"] == "74 of 100"
     assert not any(name.startswith("scores") for name, _ in shown.numbers)
 
 
@@ -231,7 +239,7 @@ def test_that_what_is_not_measured_says_so(site: Site) -> None:
     shown = sheet(site.trained(1, drift=None), site.desk)
     assert lines(shown.details) | {
         "Model drift": NO_REFERENCE, "Performance drift": NO_REFERENCE, "Semantic drift": NOT_MEASURED,
-        "Cosine to the group": NOT_MEASURED, "Norm": NO_REFERENCE,
+        "Norm": NO_REFERENCE,
     } == lines(shown.details)  # fmt: skip
     assert shown.reveals.startswith("Not measured for this update") and shown.revealed == ()
 
@@ -254,7 +262,7 @@ def test_that_a_norm_far_out_must_be_acknowledged(site: Site, norm: float, found
 def test_that_worse_scores_must_be_acknowledged_but_not_worse_ones_in_a_digit_that_nobody_sees(site: Site) -> None:
     findings = sheet(site.trained(3, before=AFTER, after=BEFORE), site.desk).findings
     assert [finding.code for finding in findings] == ["scores_worse"]
-    assert "0.70" in findings[0].sentence and "0.58" in findings[0].sentence
+    assert "it found 70 correctly before, and 58 after" in findings[0].sentence
     before = Scores.of_entities(TaskScores(strict={"drug": Counts(tp=10_000, fp=5_000, fn=5_000)}))
     after = Scores.of_entities(TaskScores(strict={"drug": Counts(tp=9_999, fp=5_000, fn=5_001)}))
     assert after.headline < before.headline
@@ -265,8 +273,11 @@ def test_that_the_scores_of_the_final_adapter_have_a_sheet_without_an_adapter(si
     entry = site.scored()
     shown = sheet(entry, site.desk)
     assert (shown.title, shown.hash, shown.differs) == ("Scores of the final adapter", entry.sha256, ())
-    assert (lines(shown.leaves)["Adapter"], shown.worth_on) == ("none, scores only", "your 120 test notes")
-    assert lines(shown.worth)["Drug F1"] == "0.74"
+    assert (lines(shown.leaves)["Adapter"], shown.worth_on) == (
+        "none, scores only",
+        "Found correctly, of 100, on 120 of your notes that no training saw.",
+    )
+    assert lines(shown.worth)["Drug"] == "74 of 100"
 
 
 def test_that_it_says_when_it_expires(site: Site) -> None:

@@ -19,7 +19,7 @@ DIFFER_LITTLE: Final = 0.05
 DIFFER_MUCH: Final = 0.25
 
 NOT_MEASURED: Final = later("not measured")
-NO_REFERENCE: Final = later("first round: no reference yet")
+NO_REFERENCE: Final = later("first round: nothing to compare with yet")
 NOT_SHARED: Final = later("That needs counts of specialties or types, which this federation does not share.")
 NOT_NAMED: Final = later("That needs training notes with a specialty; none of yours has one.")
 NONE_MARKED: Final = later("That needs marked entities; your training notes have none.")
@@ -30,8 +30,8 @@ def differs(entry: Entry, spec: FederationSpec | None) -> tuple[Line, ...]:
     if entry.update.report.kind == "evaluate":
         return ()
     return (
-        Line(tr("The model moves"), _moved(entry.evidence.model_drift)),
-        Line(tr("Your notes differ"), _notes_differ(entry, spec)),
+        Line(tr("Change of the model"), _moved(entry.evidence.model_drift)),
+        Line(tr("Your notes beside others'"), _notes_differ(entry, spec)),
     )
 
 
@@ -59,8 +59,8 @@ def _moved(model_drift: float | None) -> str:
     if model_drift is None:
         return tr(NO_REFERENCE)
     if model_drift < MOVES_LITTLE:
-        return tr("little")
-    return tr("as usual") if model_drift < MOVES_FAR else tr("far")
+        return tr("small")
+    return tr("as usual") if model_drift < MOVES_FAR else tr("large")
 
 
 def _notes_differ(entry: Entry, spec: FederationSpec | None) -> str:
@@ -68,5 +68,5 @@ def _notes_differ(entry: Entry, spec: FederationSpec | None) -> str:
     if drift is None:
         return semantic(entry, spec)
     if drift < DIFFER_LITTLE:
-        return tr("little")
-    return tr("somewhat") if drift < DIFFER_MUCH else tr("much")
+        return tr("alike")
+    return tr("somewhat different") if drift < DIFFER_MUCH else tr("very different")

@@ -34,7 +34,7 @@ def as_html(entry: Entry, desk: Desk, now: datetime) -> str:
         _section(tr("What identifies it"), _pairs(_identity(entry))),
         _section(tr("Decisions"), _table(DECISION_COLUMNS, decisions) if decisions else _text(tr("None yet."))),
         _section(tr("What leaves"), _lines(shown.leaves) + _text(shown.stays)),
-        _section(tr("What it is worth"), _lines((Line(tr("Scored on"), shown.worth_on), *shown.worth))),
+        _section(tr("What it is worth"), _text(shown.worth_on) + _lines(shown.worth)),
         _section(tr("How it differs"), _lines(shown.differs) + _text(shown.unmeasured)),
         _section(tr("What it may reveal"), _text(shown.reveals) + _revealed(shown)),
         _section(tr("To be looked at twice"), "".join(_text(finding.sentence) for finding in shown.findings)),

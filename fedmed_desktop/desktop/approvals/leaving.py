@@ -17,7 +17,7 @@ FEW: Final = 5
 
 _PARTS: Final = {
     "adapter": later("adapter"),
-    "control": later("change of control variate"),
+    "control": later("change of the correction (control variate)"),
     "masked": later("masked adapter"),
 }
 _FORMS: Final = {
@@ -120,7 +120,9 @@ def stays(plan: Plan) -> str:
         text = tr("Factor {factors} of your adapter: no byte of it is in this update.")
         return together(text.format(factors=" + ".join(plan.own)), with_it)
     if plan.variate and plan.kind == "train":
-        return tr("Your control variate: its change in this round leaves, and the changes of all rounds add up to it.")
+        return tr(
+            "Your correction (control variate): its change in this round leaves, and all these changes add up to it."
+        )
     return ""
 
 

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 from ...federation.probes import Light
 from ...wording.probes import Revealed
 from ..widgets import Caption, Card, Icon, Label, LinkButton, Row, Sentence, Spaced
+from ..widgets.buttons import help_link
 from ..widgets.layout import fit_rows
 
 GUIDE_PAGE = "reveals"
@@ -83,9 +84,7 @@ class RevealsCard(Card):
         self.title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.more = LinkButton("", "chevron")
         self.more.clicked.connect(self._toggle)
-        self.help = LinkButton("", "help")
-        self.help.setToolTip(self.tr("What each of these means, and what it does not"))
-        self.help.setAccessibleName(self.help.toolTip())
+        self.help = help_link(self.tr("What each of these means, and what it does not"))
         self.help.clicked.connect(self._ask)
         head = QHBoxLayout()
         head.addWidget(self.title, 1)

@@ -19,7 +19,7 @@ from ...wording.protection import protection
 from ..work.desk import Desk
 from ..work.judgement import DIGITS, ENOUGH_NOTES, Judgement, judged, notes_of
 from ..work.progress import duration
-from ..work.scored import INDENT, Key, headline_name, is_f1, part_name, parts, value
+from ..work.scored import INDENT, Key, is_f1, parts, plain_name, value
 from .card_row import Line, Word
 from .drift import NO_REFERENCE, NOT_MEASURED, differs, semantic, unmeasured
 from .leaving import alone, few, leaves, numbers, rounding, stays
@@ -44,7 +44,7 @@ class Finding:
 @dataclass(frozen=True)
 class Sheet:
     """One update as it is shown. `verdict` says what the numbers say; `numbers` is all that leaves, name by name;
-    `worth_on` says on which notes.
+    `worth_on` says what `worth` is, and of which notes.
 
     `stays`: what the method leaves here, "" where nothing. `unmeasured`: why a line of `differs` has no word.
     `details` are for specialists, who know what they mean. `reveals`: the verdict over what the probes have `revealed`.
@@ -92,7 +92,7 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
         hash=shown_hash(entry),
         leaves=leaves(entry, desk.spec, address),
         stays=together(stays(entry.plan), rounding(entry.plan)),
-        worth_on=_worth_on(notes, scored, is_demo=desk.is_demo),
+        worth_on=_worth_on(entry, notes, is_demo=desk.is_demo),
         worth=_worth(report, entry.evidence, is_certain=notes is not None and notes >= ENOUGH_NOTES),
         differs=differs(entry, desk.spec),
         unmeasured=unmeasured(entry, desk.spec),
@@ -157,16 +157,21 @@ def last_norm(entry: Entry, desk: Desk) -> float | None:
     return earlier[-1] if earlier and earlier[-1] > 0 else None
 
 
-def _worth_on(notes: int | None, is_final: bool, *, is_demo: bool) -> str:
-    """How many notes the scores are of, and whether that is enough to tell anything."""
-    if notes is None:
-        return tr("your test notes") if is_final else tr("your validation notes")
-    if notes < ENOUGH_NOTES:
-        few = tr("%n example note(s): too few to tell", "", notes)
-        return few if is_demo else tr("%n of your notes: too few to tell", "", notes)
+def _worth_on(entry: Entry, notes: int | None, *, is_demo: bool) -> str:
+    """What the card's numbers are, of how many notes, and whether these are enough to tell anything."""
+    after = entry.evidence.scores_after
     if is_demo:
-        return tr("%n example note(s)", "", notes)
-    return tr("your %n test note(s)", "", notes) if is_final else tr("your %n validation note(s)", "", notes)
+        on = tr("example notes") if notes is None else tr("%n example note(s)", "", notes)
+    elif entry.update.report.kind == "evaluate":
+        on = tr("notes that no training saw")
+        on = on if notes is None else tr("%n of your notes that no training saw", "", notes)
+    else:
+        on = tr("your notes kept aside") if notes is None else tr("%n of your notes, kept aside", "", notes)
+    said = tr("Found correctly, of 100, on {notes}.") if is_f1(after) and after else tr("Points, of 100, on {notes}.")
+    if not after:
+        said = tr("Measured on {notes}.")
+    few = tr("Too few to tell.") if notes is not None and notes < ENOUGH_NOTES else ""
+    return together(said.format(notes=on), few)
 
 
 def _worth(report: Report, evidence: Evidence, *, is_certain: bool) -> tuple[Line, ...]:
@@ -184,32 +189,41 @@ def _changes(report: Report, evidence: Evidence) -> tuple[Line, ...]:
         compare = before != Scores()
         several = len(after.scored) > 1
         if several:
-            lines.append(_change(tr("All tasks"), before.headline if compare else None, after.headline))
+            lines.append(_score(tr("All tasks"), before.headline if compare else None, after.headline))
         for task in after.scored:
             lines += _changes_of(task, before, after, several=several)
     else:
         lines.append(Line(tr("Scores"), tr(NOT_MEASURED)))
     if report.loss_after is None:
         return (*lines, Line(tr("Loss"), tr(NOT_MEASURED)))
-    return (*lines, _change(tr("Loss"), report.loss_before, report.loss_after, lower_is_better=True))
+    return (*lines, _loss(report.loss_before, report.loss_after))
 
 
 def _changes_of(task: TaskName, before: Scores, after: Scores, *, several: bool) -> Iterator[Line]:
     """A task as a whole, then its types and means; among several tasks they stand below it, a little to the right."""
     whole = Key(task, "all")
-    yield _change(headline_name(task, several=several), value(before, whole), value(after, whole) or 0.0)
+    yield _score(plain_name(whole, several=several), value(before, whole), value(after, whole) or 0.0)
     for key in parts(task, after[task]):
-        name = f"{part_name(key)} F1" if key.kind == "type" else part_name(key)
-        yield _change(f"{INDENT}{name}" if several else name, value(before, key), value(after, key) or 0.0)
+        name = plain_name(key, several=several)
+        yield _score(f"{INDENT}{name}" if several else name, value(before, key), value(after, key) or 0.0)
 
 
-def _change(name: str, before: float | None, after: float, *, lower_is_better: bool = False) -> Line:
-    shown = f"{after:.{DIGITS}f}"
+def _score(name: str, before: float | None, after: float) -> Line:
+    """A score in [0, 1] as so many of 100, which is how it is compared."""
+    now, then = _hundredths(after), None if before is None else _hundredths(before)
+    shown = tr("{n} of 100").format(n=now)
+    return Line(name, shown) if then is None else Line(name, shown, str(then), _word(now - then))
+
+
+def _loss(before: float | None, after: float) -> Line:
+    name, shown = tr("Loss (lower is better)"), f"{after:.{DIGITS}f}"
     if before is None:
         return Line(name, shown)
-    gain = round(after, DIGITS) - round(before, DIGITS)
-    word: Word = "same" if gain == 0 else "better" if (gain < 0) == lower_is_better else "worse"
-    return Line(name, shown, f"{before:.{DIGITS}f}", word)
+    return Line(name, shown, f"{before:.{DIGITS}f}", _word(round(before, DIGITS) - round(after, DIGITS)))
+
+
+def _word(gain: float) -> Word:
+    return "same" if gain == 0 else "better" if gain > 0 else "worse"
 
 
 def _details(entry: Entry, desk: Desk, last: float | None) -> tuple[Line, ...]:
@@ -226,7 +240,6 @@ def _details(entry: Entry, desk: Desk, last: float | None) -> tuple[Line, ...]:
             Line(tr("Model drift"), _measured(evidence.model_drift)),
             Line(tr("Performance drift"), _measured(evidence.performance_drift)),
             Line(tr("Semantic drift"), semantic(entry, desk.spec)),
-            Line(tr("Cosine to the group"), tr(NOT_MEASURED)),
             Line(tr("Norm"), norm),
             Line(tr("Rank"), rank),
         ]
@@ -258,10 +271,10 @@ def _findings(report: Report, evidence: Evidence, last: float | None, on: str) -
     if nothing := [task for task in after.scored if round(after[task].headline, DIGITS) == 0]:
         found.append(Finding("nothing_found", _nothing(nothing, after, on)))
     if before != Scores() and after != Scores() and 0 < round(after.headline, DIGITS) < round(before.headline, DIGITS):
-        text = tr("Training made it worse on {notes}: F1 over all types fell from {before:.2f} to {after:.2f}.")
+        text = tr("Training made it worse on {notes}: of 100 it found {before} correctly before, and {after} after.")
         if len(after.scored) > 1 or not is_f1(after):
-            text = tr("Training made it worse on {notes}: the score fell from {before:.2f} to {after:.2f}.")
-        text = text.format(before=before.headline, after=after.headline, notes=on)
+            text = tr("Training made it worse on {notes}: it had {before} of 100 points before, and has {after} now.")
+        text = text.format(before=_hundredths(before.headline), after=_hundredths(after.headline), notes=on)
         if len(after.scored) > 1:
             text = tr("Training made it worse on {notes}: {tasks}.").format(tasks=_fallen(before, after), notes=on)
         found.append(Finding("scores_worse", text))
@@ -271,17 +284,25 @@ def _findings(report: Report, evidence: Evidence, last: float | None, on: str) -
 def _nothing(tasks: list[TaskName], after: Scores, on: str) -> str:
     if len(after.scored) == 1:
         return tr("It finds nothing on {notes}, after training as well: sending it helps nobody.").format(notes=on)
-    names = ", ".join(headline_name(task, several=True) for task in tasks)
+    names = ", ".join(plain_name(Key(task, "all"), several=True) for task in tasks)
     text = tr("For some tasks it finds nothing on {notes}, after training as well: {tasks}.")
     return text.format(notes=on, tasks=names)
 
 
 def _fallen(before: Scores, after: Scores) -> str:
-    """ "Entities F1 from 0.61 to 0.55, ...": each task that fell; a mean that falls has one at least."""
-    each = tr("{task} from {before:.2f} to {after:.2f}")
+    """ "Entities from 61 to 55 of 100, ...": each task that fell; a mean that falls has one at least."""
+    each = tr("{task} from {before} to {after} of 100")
     told = [
-        each.format(task=headline_name(task, several=True), before=before[task].headline, after=after[task].headline)
+        each.format(
+            task=plain_name(Key(task, "all"), several=True),
+            before=_hundredths(before[task].headline),
+            after=_hundredths(after[task].headline),
+        )
         for task in after.scored
-        if round(after[task].headline, DIGITS) < round(before[task].headline, DIGITS)
+        if _hundredths(after[task].headline) < _hundredths(before[task].headline)
     ]
     return ", ".join(told)
+
+
+def _hundredths(score: float) -> int:
+    return round(100 * score)

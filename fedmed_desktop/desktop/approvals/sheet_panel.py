@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFont, QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
@@ -30,6 +30,7 @@ from ..widgets import (
     Tag,
     TextTable,
 )
+from ..widgets.buttons import help_link
 from ..widgets.card_columns import CardColumns
 from ..widgets.verdict import VerdictLine
 from ..work.desk import Desk
@@ -42,6 +43,7 @@ from .sheet import Sheet
 
 CARD_PX = 240  # three fit beside the navigation of a window of 1280, also at 125 % text
 ADDRESS_PX = 320  # an address may be longer than any window; from here on it is shortened
+GUIDE_PAGE = "approvals"
 UNBROKEN = 40  # letters; a shorter value stays on one line
 _NO_BREAK = "\u00a0"
 
@@ -189,6 +191,8 @@ class SheetHead(Spaced):
 class SheetView(Spaced):
     """Everything about one update but the decision. `show_sheet` does nothing where nothing has changed."""
 
+    guide_requested = Signal(str)
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         column = QVBoxLayout(self)
@@ -200,7 +204,11 @@ class SheetView(Spaced):
         self.more = LinkButton("", "chevron")
         self.more.clicked.connect(self._toggle_numbers)
         self.leaves = FactsCard(self.tr("What leaves"), self.more)
-        self.worth = FactsCard(self.tr("What it is worth"))
+        self.help = help_link(self.tr("What these numbers mean"))
+        self.help.clicked.connect(self._ask)
+        self.worth = FactsCard(self.tr("What it is worth"), self.help)
+        self.worth_on = Caption(wrap=True)
+        self.worth.content.insertWidget(self.worth.content.indexOf(self.worth.rows), self.worth_on)
         self.specialists = LinkButton(self.tr("For specialists"), "chevron")
         self.specialists.clicked.connect(self._toggle_details)
         self.differs = FactsCard(self.tr("How it differs"), self.specialists)
@@ -214,6 +222,7 @@ class SheetView(Spaced):
         self.details.hide()
         self.stays = SentenceCard(self.tr("What stays here"))
         self.reveals = RevealsCard()
+        self.reveals.guide_requested.connect(self.guide_requested)
         self.numbers = TextTable(self)
         self._numbers_card = self._table_card()
         cards = CardColumns(self.leaves, self.worth, self.differs)
@@ -246,7 +255,8 @@ class SheetView(Spaced):
         self._sheet = sheet
         self.head.show_sheet(sheet)
         self.leaves.show_lines(sheet.leaves)
-        self.worth.show_lines((Line(self.tr("Scored on"), sheet.worth_on), *sheet.worth))
+        self.worth.show_lines(sheet.worth)
+        self.worth_on.setText(sheet.worth_on)
         self.differs.show_lines(sheet.differs)
         self.unmeasured.setText(sheet.unmeasured)
         self.unmeasured.setVisible(bool(sheet.unmeasured))
@@ -256,6 +266,10 @@ class SheetView(Spaced):
         self.reveals.show_reveals(sheet.reveals, sheet.revealed)
         self.numbers.show_texts((self.tr("What leaves"), self.tr("Value")), sheet.numbers)
         self._name_more()
+
+    @Slot()
+    def _ask(self) -> None:
+        self.guide_requested.emit(GUIDE_PAGE)
 
     @Slot()
     def _toggle_numbers(self) -> None:

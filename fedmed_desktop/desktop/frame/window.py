@@ -135,7 +135,7 @@ class Window(QMainWindow):
             self._stack.addWidget(page)
         self.join.guide_requested.connect(self.show_guide)
         self.rounds.guide_requested.connect(self.show_guide_at)
-        self.approvals.view.reveals.guide_requested.connect(self.show_guide_at)
+        self.approvals.view.guide_requested.connect(self.show_guide_at)
         self.notes.adapter_of = lambda desk: best.label if (best := best_adapter(desk)) else ""
         self.notes.guide_requested.connect(self.show_guide_at)
         self.join.report.help_requested.connect(self.show_guide_to_notes)

@@ -10,12 +10,13 @@ from typing import cast
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from ...errors import UserFacingError
 from ...wording import told
 from ..charts.scales import Axis
-from ..widgets import Banner, Card, EmptyState, Heading, LinkButton, PageBase, Row, Sentence, Spaced
+from ..widgets import Banner, Card, EmptyState, Heading, PageBase, Row, Sentence, Spaced
+from ..widgets.buttons import help_link
 from ..widgets.layout import WIDE_SHARE
 from ..widgets.saving import ask_where
 from ..widgets.verdict import VerdictLine
@@ -86,16 +87,13 @@ class MonitorPage(PageBase):
         words._lay(column, (0, 0, 0, 0), 2)
         column.addWidget(Heading(self.tr("Monitor")))
         column.addWidget(self.subtitle)
-        self.verdict, self.explain = VerdictLine(), LinkButton("?")
-        self.explain.setAccessibleName(self.tr("What loss, drift and rank are"))
+        self.explain = help_link(self.tr("What loss, drift and rank are"))
         self.explain.setToolTip(
             self.tr("Loss should go down; drift should stay low; rank is how much can be learned. Opens the guide.")
         )
         self.explain.clicked.connect(self.guide_asked)
-        line = QHBoxLayout()
-        line.addWidget(self.verdict, 1)
-        line.addWidget(self.explain)
-        column.addLayout(line)
+        self.verdict = VerdictLine(self.explain)
+        column.addWidget(self.verdict)
         header = Row(spacing=16)
         header.add(words, 1, least=200)
         header.add(self.controls)
@@ -144,7 +142,7 @@ class MonitorPage(PageBase):
             self._table_shown = time.monotonic()
 
     def _show_body(self, has_data: bool) -> None:
-        for widget in (self._body, self.controls, self.verdict, self.explain):
+        for widget in (self._body, self.controls, self.verdict):
             widget.setVisible(has_data)
         self.empty.setVisible(not has_data)
 

@@ -12,7 +12,7 @@ from ...storage.journal import MOST_STEPS
 from ..charts.columns import NAN, Numbers
 from ..charts.scales import Axis
 from ..work.curves import Curves
-from ..work.scored import INDENT, Key, headline_name, is_f1, part_name, parts, value
+from ..work.scored import INDENT, Key, is_f1, parts, plain_name, value
 from ..work.steps import Weight
 
 
@@ -139,12 +139,12 @@ class Series:
         several = len(both.scored) > 1
         named: list[tuple[Key, str]] = []
         for task in both.scored:
-            own = parts(task, both[task])
+            own, whole = parts(task, both[task]), Key(task, "all")
             if several or not any(key.kind == "type" for key in own):
-                named.append((Key(task, "all"), headline_name(task, several=several)))
+                named.append((whole, plain_name(whole, several=several)))
             if several and both[task].strict:
                 own = [key for key in own if key.kind == "type"]  # the narrow card has no room for more
-            named += [(key, f"{INDENT}{part_name(key)}" if several else part_name(key)) for key in own]
+            named += [(key, f"{INDENT if several else ''}{plain_name(key, several=several)}") for key in own]
         scored = [(name, _known_value(before, key), _known_value(after, key)) for key, name in named]
         return last, scored, is_f1(both)
 

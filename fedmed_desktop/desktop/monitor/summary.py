@@ -15,7 +15,6 @@ from ..charts.scales import Axis, number
 from ..work.curves import DRIFTS
 from ..work.desk import Desk
 from ..work.judgement import notes_of
-from ..work.scored import INDENT
 from .series import Series
 
 _NAMES = {
@@ -76,10 +75,9 @@ def figures(series: Series, full: int | None = None) -> Figures:
     speed, memory, rate = (series.latest(n) for n in ("tokens_per_second", "memory_mib", "learning_rate"))
     up, down = series.bytes_moved()
     round_number, scores, all_f1 = series.last_scores()
-    several = any(measure.startswith(INDENT) for measure, *_ in scores)
-    name = tr("F1 by type, round {n}") if all_f1 and not several else tr("Scores by task, round {n}")
+    name = tr("Found correctly, of 100, round {n}") if all_f1 else tr("Points, of 100, round {n}")
     return Figures(
-        speed=Figure(f"{speed:,.0f}") if math.isfinite(speed) else Figure("–"),
+        speed=Figure(f"{speed:,.0f}", tr("tokens/s")) if math.isfinite(speed) else Figure("–"),
         memory=Figure(f"{memory * 2**20 / 1e9:,.1f}", "GB") if math.isfinite(memory) else Figure("–"),
         moved=Figure(f"{up / 1e6:,.1f} / {down / 1e6:,.1f}", "MB", _beside_model(up + down, full)),
         rate=Figure(number(rate)) if math.isfinite(rate) else Figure("–"),
@@ -95,8 +93,8 @@ def _beside_model(moved: int, full: int | None) -> str:
 def _gain(before: float, after: float, known: float) -> str:
     """Before and after; the last that is known where one is missing, or where there is no room for both."""
     if math.isnan(after):
-        return f"{known:.2f}"
-    return f"{after:.2f}" if math.isnan(before) else f"{before:.2f} → {after:.2f}"
+        return f"{100 * known:.0f}"
+    return f"{100 * after:.0f}" if math.isnan(before) else f"{100 * before:.0f} → {100 * after:.0f}"
 
 
 def span(series: Series, axis: Axis) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from ...standing import ClosedRound
 from ...storage import Entry
 from ...wording import tr
 from ..work.desk import Desk
-from ..work.scored import Key, headline_name, is_f1, part_name, parts, value
+from ..work.scored import Key, is_f1, parts, plain_name, value
 
 MOST_TYPES = 5  # the Monitor shows all of them
 
@@ -82,7 +82,7 @@ def _wholes(after: Scores) -> list[Key]:
 
 
 def _on_own(key: Key, before: Scores, after: Scores, *, several: bool) -> Change:
-    name = headline_name(key.task, several=several) if key.kind == "all" else part_name(key)
+    name = plain_name(key, several=several)
     return Change(name, value(before, key) or 0.0, value(after, key) or 0.0)
 
 
@@ -134,7 +134,7 @@ def _federation(history: Iterable[ClosedRound]) -> tuple[Change, ...]:
             continue
         label = tr("Combined model on notes of %n site(s) that sent, since round {round}", "", last.sent)
         if len(now.scored) > 1:
-            name = headline_name(task, several=True)
+            name = plain_name(Key(task, "all"), several=True)
             label = tr("{task}, combined model, since round {round}").format(task=name, round=first.round)
         changes.append(Change(label.format(round=first.round), begun[task].headline, now[task].headline))
     return tuple(changes)

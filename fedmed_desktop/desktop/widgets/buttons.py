@@ -88,6 +88,14 @@ class WaryButton(PrimaryButton):
         self.enter_refused.emit()
 
 
+def help_link(about: str) -> LinkButton:
+    """The "?" beside a word that not everybody knows: it opens the guide. `about` is its name and tool tip."""
+    button = LinkButton("", "help")
+    button.setToolTip(about)
+    button.setAccessibleName(about)
+    return button
+
+
 class LinkButton(Button):
     """A button that reads as a link: it goes somewhere and changes nothing."""
 

@@ -37,6 +37,24 @@ _BESIDE: Final[dict[TaskName, str]] = {
 }
 
 
+# The same for people who know no measure by name: beside so many of 100.
+_PLAIN_MEANS: Final = {
+    "recall@10 code": later("Right code among the first 10"),
+    "recall@10 category": later("Right category among the first 10"),
+    "MAP code": later("Right codes near the top"),
+    "rouge_1": later("Words shared"),
+    "rouge_2": later("Pairs of words shared"),
+    "rouge_l": later("Longest passage shared"),
+}
+_PLAIN: Final[dict[TaskName, str]] = {
+    "entities": later("Entities"),
+    "relations": later("Modifiers"),
+    "codes": later("ICD-10 codes"),
+    "questions": later("Questions"),
+    "summaries": later("Summaries"),
+}
+
+
 class Key(NamedTuple):
     """A measure: a task as a whole ("all"), one of its types, or one of its means."""
 
@@ -71,6 +89,13 @@ def headline_name(task: TaskName, *, several: bool) -> str:
     """The task as a whole; `several`: beside other tasks."""
     names = _BESIDE if several else _ALONE
     return tr(names[task]) if task in names else task_name(task)
+
+
+def plain_name(key: Key, *, several: bool) -> str:
+    """A measure for people who know none by name; `several`: beside other tasks."""
+    if key.kind == "all":
+        return tr("All types") if key.task in _TYPED and not several else tr(_PLAIN[key.task])
+    return tr(_PLAIN_MEANS[key.name]) if key.kind == "mean" else part_name(key)
 
 
 def part_name(key: Key) -> str:
