@@ -116,7 +116,7 @@ def test_that_closed_rounds_bring_drift_and_rank(page: MonitorPage) -> None:
     assert charts.rank.legend.text() == "your site · other sites · raised in round 2: 8 to 16"
     assert [label for _, label in charts.loss.plot.rounds.marks] == ["Round 1", "Round 2", "Round 3"]
     assert page.subtitle.text() == f"Round 3 of 10 · {SITE}"
-    assert page.cards.scores.values()[0] == "0.71"
+    assert page.cards.scores.values()[0] == "71"
 
 
 def test_that_semantic_drift_is_drawn_where_the_federation_shares_counts(page: MonitorPage) -> None:

@@ -158,7 +158,7 @@ def last_norm(entry: Entry, desk: Desk) -> float | None:
 
 
 def _worth_on(entry: Entry, notes: int | None, *, is_demo: bool) -> str:
-    """What the card's numbers are, of how many notes, and whether these are enough to tell anything."""
+    """Sentence on the card's numbers: of how many notes they are, and whether these are enough to tell anything."""
     after = entry.evidence.scores_after
     if is_demo:
         on = tr("example notes") if notes is None else tr("%n example note(s)", "", notes)
