@@ -98,7 +98,8 @@ def test_that_the_sheet_says_where_to_and_that_it_is_a_test(site: Site) -> None:
 def test_that_a_change_is_a_word_too(site: Site) -> None:
     worth = {row.name: row for row in sheet(site.trained(), site.desk).worth}
     assert (worth["Drug"].before, worth["Drug"].value, worth["Drug"].word) == ("61", "74 of 100", "better")
-    assert (worth["Loss (lower is better)"].before, worth["Loss (lower is better)"].value, worth["Loss (lower is better)"].word) == ("1.42", "1.07", "better")
+    loss = worth["Loss (lower is better)"]
+    assert (loss.before, loss.value, loss.word) == ("1.42", "1.07", "better")
     worse = {row.name: row for row in sheet(site.trained(4, before=AFTER, after=BEFORE), site.desk).worth}
     assert (worse["Drug"].word, worse["Drug"].tone) == ("worse", "warn")
     same = {row.name: row for row in sheet(site.trained(5, before=AFTER, after=AFTER), site.desk).worth}
