@@ -61,6 +61,9 @@ class TrainingSettings(Frozen):
     the released code. "federation": once over all rounds, as one training would; every site is where the round is in
     the federation, whatever its own number of steps. "constant": warms up once, likewise, and stays. Not in the papers
     (inferred); many short rounds that all end at a rate of 0 move less than one training of as many steps.
+
+    `keep_moments`: AdamW goes on from the moments of the site's last round that counted, where the factors' basis is
+    still the same (training.moments); they never leave the site. Otherwise it begins without, as in the released code.
     """
 
     epochs: PositiveFloat | None = None
@@ -72,6 +75,7 @@ class TrainingSettings(Frozen):
     schedule: RateSchedule = Field("round", exclude_if=lambda value: value == "round")
     weight_decay: Scalar = 0.0
     optimizer: Literal["adamw", "sgd"] = "adamw"
+    keep_moments: bool = Field(False, exclude_if=lambda value: not value)
     clip_norm: PositiveFloat | None = 1.0
     max_tokens: int = Field(800, ge=32, le=131072)
     max_new_tokens: int = Field(512, ge=8, le=8192)
@@ -89,6 +93,12 @@ class TrainingSettings(Frozen):
     def _one_length(self) -> TrainingSettings:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give either epochs or steps")
+        return self
+
+    @model_validator(mode="after")
+    def _moments_are_adamw_s(self) -> TrainingSettings:
+        if self.keep_moments and self.optimizer != "adamw":
+            raise ValueError('keep_moments goes with optimizer = "adamw": SGD has no moments')
         return self
 
 

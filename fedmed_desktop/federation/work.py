@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from pydantic import Field
 
@@ -22,6 +22,9 @@ from .probes import Probes
 from .update import Update
 
 Emit = Callable[[Event], None]
+
+MOMENTS: Final = ("means", "squares", "personal_means", "personal_squares")
+"""Names of what a site keeps of its optimiser: of the shared adapter's factors, and of a personal one's."""
 
 
 class Stopped(Exception):
@@ -106,7 +109,8 @@ class Given:
     """The adapters that a plan names by hash, and those that the site kept from its last round (`own`).
 
     Depending on the method, `own` has "B" (the adapter with the site's own B), "control" (c_i, in the shape of an
-    adapter) and "personal". None of these ever leaves the site. `budget`: for a plan with differential privacy.
+    adapter) and "personal"; where the optimiser's moments are kept, these too (MOMENTS). None of these ever leaves the
+    site. `budget`: for a plan with differential privacy.
     """
 
     start: Adapter

@@ -174,9 +174,13 @@ class CellRun:
     # -- parts -------------------------------------------------------------------------------------------------------
 
     def _spec(self, cell: Cell, sites: Sequence[LabSite], choice: MethodChoice | None = None) -> FederationSpec:
-        """The specification that the product would be given; a baseline averages, which of one site is the site."""
+        """The specification that the product would be given; a baseline averages, which of one site is the site.
+
+        As a product, unless the optimiser's moments are kept: then the factors stay as they are.
+        """
         experiment = self._experiment
-        settings: dict[str, Any] = {"method": {"name": "fedavg"}, "combine": "product"}
+        way = "factors" if experiment.training.keep_moments else "product"
+        settings: dict[str, Any] = {"method": {"name": "fedavg"}, "combine": way}
         lora, training = experiment.lora, experiment.training
         shared: tuple[SharedNote, ...] = ()
         if choice is not None:

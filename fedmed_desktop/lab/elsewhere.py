@@ -82,9 +82,8 @@ class Elsewhere:
         """The newcomer's model on its test notes after training on `size` notes, from each start that there is."""
         assert self._settings is not None
         site, (plan, last, frozen) = self.newcomers[size], model.last()
-        # It trains for itself alone, and once.
-        usual = {"steps": self._settings.steps, "epochs": None, "privacy": None, "schedule": "round"}
-        training = plan.training.model_copy(update=usual)
+        once = {"privacy": None, "schedule": "round", "keep_moments": False}  # it trains for itself alone
+        training = plan.training.model_copy(update={"steps": self._settings.steps, "epochs": None, **once})
         starts: dict[Start, Given] = (
             {"base": Given(fresh)} if cell.kind == "base" else {"federation": Given(last, frozen)}
         )

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts that a site keeps of its rounds and never sends: its own B, its control variate, its personal adapter, and
-what packing took from its last update.
+"""Parts that a site keeps of its rounds and never sends: its own B, its control variate, its personal adapter, what
+packing took from its last update, and its optimiser's moments.
 
 It lies outside the blob store, so that no message, whatever hash it names, can reach it: the door for uploads
 (`Outbox.open_released`) leads to the blob store only.
@@ -17,13 +17,15 @@ from typing import Final
 
 from ..errors import UserFacingError, disk_fault
 from ..federation.sending import LOST
+from ..federation.work import MOMENTS
 from ..files import make_folder, sync_folder, write_durably
 from ..lora import Adapter
 
 # These belong to an update that counts: the coordinator's c moved only by what it counted, and c_i must move with it;
-# and of an update that did not arrive, nothing was lost on the way but all of it.
+# and of an update that did not arrive, nothing was lost on the way but all of it. Nor do moments go on from gradients
+# of a way that nobody went.
 CONTROL: Final = "control"
-_COUNTED: Final = frozenset({CONTROL, LOST})
+_COUNTED: Final = frozenset({CONTROL, LOST, *MOMENTS})
 
 _FOLDER = re.compile(r"round-(\d{1,9})")
 _FILE = re.compile(r"([A-Za-z][A-Za-z0-9_]{0,39})\.([0-9a-f]{64})\.safetensors")
@@ -64,7 +66,7 @@ class OwnStore:
     def before(self, round_number: int, counted: Collection[int]) -> dict[str, Adapter]:
         """Parts that training in this round continues from, by name: the newest that an earlier round left.
 
-        `control` and `lost` only from rounds in `counted`, whose update the coordinator acknowledged. Raises
+        `control`, `lost` and moments only from rounds in `counted`, whose update the coordinator acknowledged. Raises
         UserFacingError("storage.own_damaged") rather than go on from something else.
         """
         return {name: _read(path) for name, path in self._needed(round_number, counted).items()}

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +22,7 @@ from .batches import Example, Examples, Schedule, collate
 from .checkpoints import Checkpoint
 from .gradients import Work, accumulate
 from .leading import Leader
+from .moments import FIRST, SECOND, Moments, begun, kept
 from .objectives import Correction, Penalties, Variate
 from .private import PrivateSteps
 from .rates import rate_shares
@@ -36,7 +36,6 @@ LOSS_SCALE = 2.0**12
 (Micikevicius et al. 2018, section 3.2; the value is inferred). It falls where they then are too large."""
 
 _LOWER = 0.25
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,9 @@ class Training:
     """One round's training of the adapters in the base's slot, in one thread; same seed, same bits (CPU).
 
     `start` is the attached shared adapter; a personal one beside it is trained too, in both factors. `variate` is for a
-    plan with a ControlVariate, `budget` for one with differential privacy. Raises UserFacingError if the variate does
-    not have the start's shape, or the budget has no room for the steps.
+    plan with a ControlVariate, `budget` for one with differential privacy, `own` (work.Given.own) for one that keeps
+    the optimiser's moments. Raises UserFacingError if the variate does not have the start's shape, or the budget has no
+    room for the steps.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Training:
         checkpoint: Checkpoint,
         variate: Variate | None = None,
         budget: Budget | None = None,
+        own: Mapping[str, Adapter] | None = None,
     ) -> None:
         if plan.training.privacy and budget is None:
             raise ValueError("the plan asks for privacy, and no budget is given")
@@ -106,6 +107,8 @@ class Training:
         self._raw_correction = plan.variate is not None and plan.variate.form == "gradient"
         self._start_gradient: dict[str, Tensor] = {}
         self._optimizer = self._new_optimizer()
+        self._begun = begun(base.lora, own or {}, self._trained) if settings.keep_moments else {}
+        self._optimizer.state.update({self._trained[name]: one.state() for name, one in self._begun.items()})
         self._micro = plan.training.micro_batch_size
         self.progress = Progress(loss_scale=LOSS_SCALE if base.device.dtype == torch.float16 else 1.0)
         self._restore()
@@ -138,6 +141,10 @@ class Training:
         if self._raw_correction:
             return self._correction.kept_of_gradient(self._start_gradient)
         return self._correction.kept_of_way(self.progress.rate_sum)
+
+    def kept_moments(self) -> dict[str, Adapter]:
+        """The optimiser's moments after `run`, for the site's next round; none where the plan does not ask for them."""
+        return kept(self._base.lora, self._optimizer, self._trained) if self._settings.keep_moments else {}
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         parameters, rate = list(self._trained.values()), self._settings.learning_rate
@@ -281,7 +288,7 @@ class Training:
         for name, parameter in self._trained.items():
             tensors[name] = parameter
             state = self._optimizer.state.get(parameter, {})
-            for moment in _MOMENTS:
+            for moment in (FIRST, SECOND):
                 if moment in state:
                     tensors[f"{moment}/{name}"] = state[moment]
         self._checkpoint.write(asdict(self.progress), tensors)
@@ -297,15 +304,12 @@ class Training:
         for name, parameter in self._trained.items():
             with torch.no_grad():
                 parameter.copy_(tensors[name])
-            if f"{_MOMENTS[0]}/{name}" in tensors:
-                self._optimizer.state[parameter] = self._moments(parameter, tensors, name)
+            if f"{FIRST}/{name}" in tensors:
+                first, second = (tensors[f"{one}/{name}"].to(parameter.device) for one in (FIRST, SECOND))
+                earlier = self._begun[name].steps if name in self._begun else 0
+                self._optimizer.state[parameter] = Moments(first, second, earlier).state(self.progress.step)
             if (gradient := tensors.get(f"control/{name}")) is not None:
                 self._start_gradient[name] = gradient.to(parameter.device)
-
-    def _moments(self, parameter: nn.Parameter, tensors: dict[str, Tensor], name: str) -> dict[str, Any]:
-        device = parameter.device
-        moments: dict[str, Any] = {moment: tensors[f"{moment}/{name}"].to(device) for moment in _MOMENTS}
-        return {"step": torch.tensor(float(self.progress.step), device=device), **moments}
 
 
 def _check_marks(examples: Sequence[Example]) -> None:

@@ -264,7 +264,7 @@ class SiteTrainer:
         if plan.rotation is not None and plan.shared != FACTORS:
             raise ValueError("a rotation needs both factors: it would turn the one that is held too")
         corrected = variate(plan, given, begun.shared)
-        training = Training(self._base, examples, plan, begun.shared, checkpoint, corrected, given.budget)
+        training = Training(self._base, examples, plan, begun.shared, checkpoint, corrected, given.budget, given.own)
         self._base.device.begin_peak()
         training.run(lambda done: job.step(done, training.steps, self._base.device.peak_memory_mib()), job.control)
         shared, personal = slot.read(), slot.read_personal() if begun.personal else None
@@ -274,7 +274,7 @@ class SiteTrainer:
             shared = rotated(shared, begun.shared, plan.round, plan.rotation)
         offered = sent(plan, given, begun.shared, shared)
         shared, blobs = offered.adapter, {ADAPTER_PART: offered.blob}
-        own: dict[str, Adapter] = dict.fromkeys(plan.own, shared)
+        own: dict[str, Adapter] = dict.fromkeys(plan.own, shared) | training.kept_moments()
         if offered.lost is not None:
             own[LOST] = offered.lost
         if personal is not None:

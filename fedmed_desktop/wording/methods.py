@@ -13,6 +13,9 @@ SENTENCES: Final = {
     'in each round. Write combine = "factors" or "product".',
     "methods.fedrot_needs_factors": "{path}: fedrot rotates the factors without changing their product, so it only "
     'makes a difference when factors are averaged. Write combine = "factors", or choose fedavg.',
+    "methods.fedrot_turns_moments": "{path}: with fedrot each site turns its factors before they leave, so the "
+    "optimiser's moments of one round would not fit the factors of the next. Take out training.keep_moments, or choose "
+    "fedavg.",
     "methods.fedsa_has_no_product": "{path}: fedsa keeps B at the sites, so there is no product to combine or stack. "
     'Write combine = "factors".',
     "methods.ffa_keeps_a": "{path}: ffa keeps one A for the whole federation, which makes averaging exact; a product "
@@ -21,6 +24,9 @@ SENTENCES: Final = {
     "methods.flora_is_stack": '{path}: flora stacks the updates. Write combine = "stack", or choose fedavg.',
     "methods.frozen_travels_whole": "{path}: with fedex, and where updates are stacked, most of what sites fetch lies "
     "frozen beside the common adapter and travels in float32. Take out transfer.down, or choose another method.",
+    "methods.moments_need_factors": "{path}: with training.keep_moments the optimiser goes on from moments of the same "
+    "factors, but a product or a stack gives each round factors of another basis. Write combine = "
+    '"factors", or take out training.keep_moments.',
     "methods.needs_histogram": "{path}: this method weights sites by what their notes are about. Write "
     'share.histogram = "specialties" (or "types"), or set its semantic weight to 0.',
     "methods.no_histogram": "The update's report does not say how many notes of each specialty (or entities of each "
@@ -31,6 +37,9 @@ SENTENCES: Final = {
     "decides its weight. Give this site the shared notes.",
     "methods.rolora_needs_factors": "{path}: rolora freezes one factor in each round, which makes averaging exact; a "
     'product or a stack would change both factors. Write combine = "factors".',
+    "methods.rolora_has_old_moments": "{path}: rolora trains each factor in every other round, and meanwhile the other "
+    "changes, so the optimiser's moments would be of factors that are gone. Take out training.keep_moments, or "
+    "choose ffa.",
     "methods.scaffold_needs_factors": "{path}: scaffold's control variates are directions of A and B, which a product "
     'or a stack replaces with others. Write combine = "factors".',
     "methods.scaffold_needs_sgd": '{path}: scaffold with form = "sgd" computes gradients from the steps, which only '

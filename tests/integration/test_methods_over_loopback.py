@@ -388,6 +388,28 @@ async def test_that_what_an_update_lost_is_kept_only_of_updates_that_counted(tmp
     assert kept.given[4].own["lost"] == kept.results[3].own["lost"]
 
 
+async def test_that_moments_stay_at_the_site_and_go_on_from_updates_that_counted(tmp_path: Path, jobs: Jobs) -> None:
+    seen: list[events.Event] = []
+    trainers = {name: MethodTrainer() for name in NAMES}
+    spec = small_spec(rounds=4, combine="factors", training={"steps": 4, "keep_moments": True})
+    async with coordinator(tmp_path / "c", spec, seen) as (host, port):
+        sites = [
+            agent(tmp_path, name, port, jobs, seen, trainer, KeepsRoundTwo() if name == "A" else None)
+            for name, trainer in trainers.items()
+        ]
+        await asyncio.wait_for(asyncio.gather(*(one.run() for one in sites)), PATIENCE)
+        kept = trainers["A"]
+        assert "means" not in kept.given[1].own
+        assert kept.given[3].own["means"] == kept.results[1].own["means"] != kept.results[2].own["means"]
+        assert kept.given[4].own["squares"] == kept.results[3].own["squares"]
+        assert trainers["B"].given[3].own["means"] == trainers["B"].results[2].own["means"]
+        sent = {
+            blob for record in host.rounds.state.history for site in record.sites.values() for blob in site.update.parts
+        }
+        assert sent == {"adapter"}
+        assert sites[0].holdings.own_final(host.rounds.state.start, None) is None, "moments are no model"
+
+
 async def test_that_another_form_than_was_asked_for_is_refused_in_words(tmp_path: Path, jobs: Jobs) -> None:
     spec = small_spec(rounds=1, sites=2, quorum=1, transfer={"dtype": "int4"})
     seen: list[events.Event] = []

@@ -10,7 +10,7 @@ import numpy as np
 
 from fedmed_desktop.federation import Control, LocalResult, Part, Plan, Update
 from fedmed_desktop.federation.sending import sent
-from fedmed_desktop.federation.work import Emit, Given
+from fedmed_desktop.federation.work import MOMENTS, Emit, Given
 from fedmed_desktop.lora import Adapter, Module, algebra
 from tests.parts.federation import NumpyTrainer, moved, result_of
 
@@ -52,6 +52,8 @@ class MethodTrainer(NumpyTrainer):
         if plan.orthogonal:
             before = given.own.get("personal") or Adapter.initial(start.shapes, plan.orthogonal.rank, 1.0, seed)
             own["personal"] = moved(before, seed + 1)
+        if plan.training.keep_moments:
+            own |= {name: moved(given.own.get(name) or zero(start), seed + 3) for name in MOMENTS[:2]}
         if plan.variate:
             change = moved(zero(start), seed + 2)
             own["control"] = added(given.own.get("control") or zero(start), change)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Table of the ways of combining that a method refuses, with an error code (wording.methods) as the reason.
+"""Tables of what a method refuses, with an error code (wording.methods) as the reason: ways of combining, and moments
+of the optimiser that sites keep between rounds.
 
-A method that is not listed works with every way.
+A method that is not listed works with every way, and with such moments where factors are averaged.
 """
 
 from __future__ import annotations
@@ -24,10 +25,23 @@ REFUSED: Final[Mapping[str, Mapping[Combining, str]]] = {
     "scaffold": {"product": "methods.scaffold_needs_factors", "stack": "methods.scaffold_needs_factors"},
 }
 
+_NO_MOMENTS: Final[Mapping[str, str]] = {
+    "fedrot": "methods.fedrot_turns_moments",
+    "rolora": "methods.rolora_has_old_moments",
+}
+
 
 def refusal_of(method: str, combine: Combining) -> str | None:
     """Error code if this method cannot combine this way, else None."""
     return REFUSED.get(method, {}).get(combine)
+
+
+def refusal_of_moments(method: str, combine: Combining) -> str | None:
+    """Error code if sites cannot go on from their optimiser's moments, else None.
+
+    A product comes out in a basis of its own in every round, and a stack starts afresh.
+    """
+    return "methods.moments_need_factors" if combine != "factors" else _NO_MOMENTS.get(method)
 
 
 def usual(method: str) -> Combining:

@@ -16,7 +16,7 @@ from ..actions import Combine
 from ..combine import COMBINERS, Combination, Combiner, Combining, Sources
 from ..plan import WHOLE, Difference, Frozen, Masking, Plan, References, Sha256, TrainingSettings, TransferSettings
 from ..update import Report
-from .fitting import refusal_of
+from .fitting import refusal_of, refusal_of_moments
 
 MethodState = dict[str, JsonValue]
 
@@ -89,7 +89,10 @@ class Method(Frozen):
 
     def misfit(self, setting: Setting) -> str | None:
         """Error code if this method cannot run in such a federation, else None."""
-        return refusal_of(self.name, setting.combine)
+        code = refusal_of(self.name, setting.combine)
+        if code is None and setting.training.keep_moments:
+            return refusal_of_moments(self.name, setting.combine)
+        return code
 
     def select(self, opening: Opening) -> list[str]:
         """The sites that take part in this round, sorted; drawn at random by default if not all can."""
