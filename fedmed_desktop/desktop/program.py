@@ -74,6 +74,7 @@ class Program(QObject):
         self.desk = Desk()
         self.engine = Engine(backend, self._take, self)
         self.window = Window(folder)
+        self.window.record_folder = self._record_folder
         self.memory = Memory(self.settings, self._keep_settings, self.window, self.appearance, self._trouble, self)
         self.teller = Teller(self.window, self.log_path)
         self._undo_hooks = catch_faults(self._fault)
@@ -261,6 +262,11 @@ class Program(QObject):
         if not self.desk.is_demo:
             self.memory.leaves()
         self.engine.end_session()
+
+    def _record_folder(self) -> Path | None:
+        """Data folder of the site that runs, else of the one that this computer has joined."""
+        joined = self.settings.values.joined
+        return self.engine.data_folder() or (joined.data_dir if joined else None)
 
     # -- what happens ------------------------------------------------------------------------------------------------
 

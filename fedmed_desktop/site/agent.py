@@ -87,7 +87,7 @@ class SiteAgent:
         self._rank_cap = rank_cap
         self._emit = emit
         self._clock = clock
-        self._data_dir = data_dir
+        self.data_dir = data_dir
         self._invitation = invitation
         self._code = invitation.code.hex() if invitation else None  # until the key is known instead
         line = name, address, self._hello, self._receive, self._tell
@@ -213,11 +213,11 @@ class SiteAgent:
     def _identify(self) -> None:
         """Loads this site's key, and looks up which coordinator it may speak to. Reads files."""
         alone = self._link.address.startswith("ws:")  # a trial on this computer leaves nothing in a keyring
-        self._key, self.kept = load_key(self._data_dir, "site", in_file=alone)
+        self._key, self.kept = load_key(self.data_dir, "site", in_file=alone)
         self._driver.audit.host_id = self._key.fingerprint
         if isinstance(self._link, Carried):
             self._link.hold(self._key, self._driver)
-        self._token = old_token(self._data_dir / "token")
+        self._token = old_token(self.data_dir / "token")
         known, given = self.outbox.recall("coordinator"), self._invitation
         if known and given and given.fingerprint != known:
             raise UserFacingError("join.other_coordinator", found=given.fingerprint[:16], expected=known[:16])
@@ -332,7 +332,7 @@ class SiteAgent:
             if self.outbox.recall(fact) != body:
                 self.outbox.remember(fact, body)
         self._link.expected = facts["coordinator"]
-        forget_token(self._data_dir / "token")
+        forget_token(self.data_dir / "token")
         self._token = self._code = None
 
     def _tell(self, event: events.Event) -> None:

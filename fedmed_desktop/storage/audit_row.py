@@ -38,13 +38,14 @@ Action = Literal[
     "round_opened", "update_accepted", "update_refused", "update_flagged", "round_closed", "adapter_published",
     "paused", "resumed", "finished",
     # what was checked, and what was carried by hand
-    "adapter_verified", "signature_refused", "backup_made", "exported", "imported", "pruned",
+    "adapter_verified", "signature_refused", "backup_made", "exported", "imported", "pruned", "reviewed",
 ]  # fmt: skip
 
 ObjectType = Literal[
-    "", "program", "federation", "site", "key", "invitation", "plan", "update", "round", "adapter", "rule", "file"
-]
-Meaning = Literal["", "approve", "reject", "withdraw", "confirm", "revoke"]
+    "", "program", "federation", "site", "key", "invitation", "plan", "update", "round", "adapter", "rule", "file",
+    "entry",
+]  # fmt: skip
+Meaning = Literal["", "approve", "reject", "withdraw", "confirm", "revoke", "review"]
 """What a person's decision means, as an electronic signature has to say."""
 
 _MOST_REASON: Final = 2000

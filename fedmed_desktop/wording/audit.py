@@ -14,6 +14,8 @@ SENTENCES: Final = {
     "be released. Keep both files, and have them looked at before you go on.",
     "audit.none": "There is no audit file at {path}. Choose the data folder of a site or a coordinator, its "
     "audit.sqlite, or an exported .json file.",
+    "audit.not_seen": "{path} no longer holds entry {entry} as it was shown, so nothing was marked. Verify the record, "
+    "and compare it with a backup.",
     "audit.other_signer": "{path} was signed with the key {found}, but its entries name the key {expected}. Ask its "
     "owner for an export that the owner's own key signed.",
     "audit.same_side": "{path} and {other} are of the same side. Compare a site's audit file with its coordinator's.",

@@ -74,6 +74,27 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n entry(s)</source>
+        <translation>
+            <numerusform>%n entry</numerusform>
+            <numerusform>%n entries</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n entry(s) since then.</source>
+        <translation>
+            <numerusform>%n entry since then.</numerusform>
+            <numerusform>%n entries since then.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n entry(s); the last one&apos;s hash is {head}.</source>
+        <translation>
+            <numerusform>%n entry; the last one&apos;s hash is {head}.</numerusform>
+            <numerusform>%n entries; the last one&apos;s hash is {head}.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n example note(s)</source>
         <translation>
             <numerusform>one example note</numerusform>
@@ -214,6 +235,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n of {all} entries fit(s).</source>
+        <translation>
+            <numerusform>%n of {all} entries fits.</numerusform>
+            <numerusform>%n of {all} entries fit.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n other(s)</source>
         <translation>
             <numerusform>%n other</numerusform>
@@ -347,6 +375,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>Both records fit: all %n hash(es) that one side holds of the other were found.</source>
+        <translation>
+            <numerusform>Both records fit: the one hash that one side holds of the other was found.</numerusform>
+            <numerusform>Both records fit: all %n hashes that one side holds of the other were found.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>Combined model on notes of %n site(s) that sent, since round {round}</source>
         <translation>
             <numerusform>Combined model on notes of one site that sent, since round {round}</numerusform>
@@ -407,6 +442,13 @@
         <translation>
             <numerusform>The change is in its one layer.</numerusform>
             <numerusform>The change is spread over all %n layers.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>The record is whole: %n entry(s), none changed, lost or inserted.</source>
+        <translation>
+            <numerusform>The record is whole: %n entry, not changed.</numerusform>
+            <numerusform>The record is whole: %n entries, none changed, lost or inserted.</numerusform>
         </translation>
     </message>
     <message numerus="yes">

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "site.preflight": {"Asked", "Gpu", "Sizes", "Takes", "findings", "with_known_sizes"},
     "site.proxy": {"SYSTEM", "check_setting", "hide_password", "with_password"},
     "site.reach": {"Target"},
+    "site.reviewing": {"mark_reviewed"},
 }
 
 

@@ -25,7 +25,7 @@ from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.wording import tr
 from tests.parts.scene import NOW
 
-Page = Literal["rounds", "join", "monitor", "approvals", "trial", "notes"]
+Page = Literal["rounds", "join", "monitor", "approvals", "trial", "notes", "history"]
 _MOST_TURNS: Final = 200
 
 
@@ -149,8 +149,9 @@ def shown(scene: Scene, folder: Path, size: tuple[int, int]) -> Iterator[Stage]:
 def scenes() -> list[Scene]:
     """All of them, in the order of the navigation; names are unique."""
     from tests.ui.scenes_of_approvals import approvals
+    from tests.ui.scenes_of_history import history
     from tests.ui.scenes_of_notes import notes
     from tests.ui.scenes_of_other_pages import dialogs, join, monitor, trial
     from tests.ui.scenes_of_rounds import rounds
 
-    return [*rounds(), *join(), *monitor(), *approvals(), *trial(), *notes(), *dialogs()]
+    return [*rounds(), *join(), *monitor(), *approvals(), *trial(), *notes(), *history(), *dialogs()]

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QCloseEvent, QKeySequence
 from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from ...federation import FederationSpec
@@ -23,23 +23,25 @@ from ..rounds.page import RoundsPage
 from ..rounds.status import status
 from ..trial.choices import BLOB, best_adapter
 from ..trial.page import TrialPage
-from ..widgets import Banner, NavigationBar, NavigationButton
+from ..widgets import Banner, NavigationButton
 from ..work.desk import Desk, utc_now
 from .dialogs import AboutDialog
 from .header import APP_NAME, Header
 from .menu import Menu
 from .notifications import Notifier
+from .pages import GUIDES, PAGES, PageList, tab_before
 from .strip import WorkStrip
 
 if TYPE_CHECKING:
     from ..experiment.page import ExperimentPage
+    from ..history.page import HistoryPage
     from ..monitor.page import MonitorPage
     from .settings_dialog import SettingsDialog
 
-PAGES: Final = ("rounds", "monitor", "approvals", "trial", "notes")
 SIZE: Final = (1280, 720)
 
 B = TypeVar("B", bound=QBoxLayout)
+P = TypeVar("P", bound=QWidget)
 
 
 def _close(layout: B) -> B:
@@ -63,6 +65,7 @@ class Window(QMainWindow):
         self._clock = clock
         self._desk = Desk()
         self._ended = self._shows_experiment = False
+        self.record_folder: Callable[[], Path | None] = lambda: None  # of the site, which has its audit chain
         self.setWindowTitle(APP_NAME)
         self.setWindowIcon(app_icon())
         self.resize(*SIZE)
@@ -73,18 +76,6 @@ class Window(QMainWindow):
         self.notifier = Notifier(self)
         self._header.menu.strayed.connect(self._take_focus)
         self._navigation.button(0).setFocus()
-
-    def _make_navigation(self, parent: QWidget) -> NavigationBar:
-        bar = NavigationBar(parent)
-        words = (self.tr("Rounds"), self.tr("Monitor"), self.tr("Approvals"), self.tr("Try it"), self.tr("Notes"))
-        for drawing, word in zip(("rounds", "monitor", "approvals", "try", "notes"), words, strict=True):
-            bar.add_page(drawing, word)
-        bar.chosen.connect(self._turn_to)
-        for number in range(len(PAGES)):
-            shortcut = QShortcut(QKeySequence(f"Ctrl+{number + 1}"), self)
-            shortcut.setProperty("page", number)
-            shortcut.activated.connect(self._keyed)
-        return bar
 
     def _make_menu(self) -> Menu:
         menu = Menu(self)
@@ -107,7 +98,9 @@ class Window(QMainWindow):
         self.setCentralWidget(whole)
         column = _close(QVBoxLayout(whole))
         self._header = Header(self.menu.widget, whole)
-        self._navigation = self._make_navigation(whole)
+        self._navigation = PageList(self, whole)
+        self._navigation.chosen.connect(self._turn_to)
+        self._navigation.keyed.connect(self._keyed)
         self._said = Banner(kind="warn", action="", parent=whole)
         self._said.acted.connect(self._unsay)
         self._stack = QStackedWidget(whole)
@@ -150,7 +143,21 @@ class Window(QMainWindow):
         page = MonitorPage(self._stack)
         page.experiment_asked.connect(self.ask_experiment)
         page.guide_asked.connect(self.show_guide)
+        return self._add(page)
+
+    @cached_property
+    def history(self) -> HistoryPage:
+        """Made at the first need."""
+        from ..history.page import HistoryPage
+
+        page = HistoryPage(self._clock, self._stack)
+        page.folder_of, page.name_of = self.record_folder, lambda: self.approvals.name
+        page.join_requested.connect(self.show_join)
+        return self._add(page)
+
+    def _add(self, page: P) -> P:
         self._stack.addWidget(page)
+        tab_before(page, self.strip)
         return page
 
     @cached_property
@@ -169,8 +176,7 @@ class Window(QMainWindow):
         page.opened.connect(self._show_experiment)
         page.refused.connect(self.say)
         page.closed.connect(self._close_experiment)
-        self._stack.addWidget(page)
-        return page
+        return self._add(page)
 
     @Slot()
     def prepare(self) -> None:
@@ -179,39 +185,30 @@ class Window(QMainWindow):
 
     @property
     def page(self) -> str:
-        return PAGES[self._navigation.current()]
+        return self._navigation.page
 
     def go(self, page: str) -> None:
         """Turns to a page by its name; an unknown one (of another version's settings) changes nothing."""
-        if page in PAGES:
-            self._navigation.choose(PAGES.index(page))
+        self._navigation.go(page)
 
     @Slot(int)
     def _turn_to(self, number: int) -> None:
         if isinstance(self.focusWidget(), NavigationButton):
-            self._navigation.button(number).setFocus()  # who turns pages by keys goes on from there
+            self._navigation.focus()  # who turns pages by keys goes on from there
         self._stack.setCurrentWidget(self._pages(number))
         self.show_now()
 
     def _pages(self, number: int) -> QWidget:
-        match PAGES[number]:
-            case "monitor":
-                return self.experiment if self._shows_experiment else self.monitor
-            case "approvals":
-                return self.approvals
-            case "trial":
-                return self.trial
-            case "notes":
-                return self.notes
-            case _:
-                return self._home
+        page = PAGES[number]
+        if page == "rounds":
+            return self._home
+        if page == "monitor" and self._shows_experiment:
+            return self.experiment
+        return cast(QWidget, getattr(self, page))
 
     @Slot()
     def _keyed(self) -> None:
-        shortcut = self.sender()
-        if shortcut is not None:
-            self._navigation.choose(int(shortcut.property("page")))
-            self._first_on_page().setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self._first_on_page().setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def _first_on_page(self) -> QWidget:
         """Where a person goes on who came by keys: into the note that is to be read, else to the one next step."""
@@ -221,7 +218,8 @@ class Window(QMainWindow):
             "rounds": self.rounds.session.status.button,
         }
         found = steps.get(self.page)
-        return found if found is not None and found.isVisible() else self._navigation.button(PAGES.index(self.page))
+        own = self._navigation.button(self._navigation.current())
+        return found if found is not None and found.isVisible() else own
 
     @Slot()
     def _take_focus(self) -> None:
@@ -270,18 +268,18 @@ class Window(QMainWindow):
     def _close_experiment(self) -> None:
         self._shows_experiment = False
         self._turn_to_monitor()
-        self._navigation.button(PAGES.index("monitor")).setFocus()
+        self._navigation.focus()
 
     def _turn_to_monitor(self) -> None:
         if self.page == "monitor":
-            self._turn_to(PAGES.index("monitor"))
+            self._turn_to(self._navigation.current())
         else:
             self.go("monitor")
 
     @Slot()
     def show_guide(self) -> None:
         joining = self.page == "rounds" and self._home.currentWidget() is self.join
-        self._guide.open_at("join" if joining else {"trial": "try-it"}.get(self.page, self.page))
+        self._guide.open_at("join" if joining else GUIDES.get(self.page, self.page))
 
     @Slot()
     def show_guide_to_notes(self) -> None:
@@ -306,7 +304,7 @@ class Window(QMainWindow):
         self.setWindowTitle(self._header.title(state.headline if desk.session else ""))
         self.notifier.show_desk(desk, state, now)
         self.strip.show_desk(desk, state, now, offers=self.page not in ("rounds", "approvals"))
-        self._navigation.set_count(PAGES.index("approvals"), sum(e.state == "pending" for e in desk.queue))
+        self._navigation.count("approvals", sum(e.state == "pending" for e in desk.queue))
         self._leave.setEnabled(desk.running)
         self._leave.setText(self.tr("End the demonstration…") if desk.is_demo else self.tr("Stop taking part…"))
         page = self._stack.currentWidget()

@@ -9,7 +9,10 @@ from typing import Final
 from ...federation.methods import METHODS
 from ...resources import resource
 
-PAGES: Final = ("rounds", "join", "monitor", "approvals", "try-it", "notes", "tasks", "methods", "privacy", "hosting")
+PAGES: Final = (
+    *("rounds", "join", "monitor", "approvals", "try-it", "notes", "history"),
+    *("tasks", "methods", "privacy", "hosting"),
+)
 # Pages that are reached by a link, too many for the list of contents, and the page that they stand under there.
 UNDER: Final = {
     **{f"method-{name}": "methods" for name in METHODS},

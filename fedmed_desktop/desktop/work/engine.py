@@ -228,6 +228,11 @@ class Engine(QObject):
         agent = self._session.agent if self._session else None
         return agent.blob_path(sha256) if agent else None
 
+    def data_folder(self) -> Path | None:
+        """Where the site that runs keeps its state; None while none runs."""
+        session = self._session
+        return session.agent.data_dir if session and session.agent and not session.over else None
+
     def own(self) -> dict[str, Path]:
         """Files of the parts of the model that this site keeps for itself."""
         agent = self._session.agent if self._session else None
