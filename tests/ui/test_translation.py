@@ -34,8 +34,10 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.resources import resource
 from fedmed_desktop.wording import SENTENCES, install, told, tr
+from tests.parts.record import OPERATOR, REASON
 from tests.parts.scene import SPECIALTIES
 from tests.ui.scenes import Stage, scenes, shown
+from tests.ui.scenes_of_history import LONG
 from tests.ui.scenes_of_tasks import GIVEN
 
 SCRIPT = Path(__file__).parents[2] / "packaging" / "translations.py"
@@ -134,6 +136,8 @@ NAMES = re.compile(
     rf"|[\w ]+( → [\w ]+)? \(({TYPES})\)"  # a mention in a note, with its type
     rf"|\b({TYPES}|Chemical|Disease|train)\b|\b(Drug|Problem|Test|Dosage|Route)(?=:|$| F1|, )"  # types and splits
     r"|\b(All types improved|Better on all three types; two notes checked by hand)\."  # reasons that a person wrote
+    rf"|{re.escape(OPERATOR)}|{re.escape(REASON)}|{re.escape(LONG)}|\brokafor\b|Monthly review|It was the night shift\."  # in a site's record
+    r"|is not as it was written|permission denied|\b[0-9a-f]{12}\b|\b\d+\.\d+\.\d+(\.dev\d+)?\b"
     r"|it is not valid TOML: [\w ]+ \(at line \d+, column \d+\)"  # a library's words, as details
     rf"|\b({'|'.join((*EXPERIMENT, *METHODS))})(-\d)?\b|\badaptive\b"  # labels in an experiment's file
     rf"|\b({'|'.join(re.escape(reader.name) for reader in READERS)}|PubTator|JSON)\b"  # formats of notes

@@ -214,7 +214,7 @@ def facts(row: Row, before: Row | None) -> tuple[tuple[str, str], ...]:
         (tr("Round"), row["round"] or ""),
         (tr("About"), _about(row)),
         (tr("State"), change),
-        (tr("Other side"), row["peer"]),
+        (tr("Other side"), role_words(str(row["peer"]))),
         (tr("Decided on (sha256)"), _short(row["evidence"])),
         (tr("Site"), row["owner"]),
         (tr("Key of the site"), _short(row["host_id"])),
