@@ -136,7 +136,8 @@ NAMES = re.compile(
     rf"|[\w ]+( → [\w ]+)? \(({TYPES})\)"  # a mention in a note, with its type
     rf"|\b({TYPES}|Chemical|Disease|train)\b|\b(Drug|Problem|Test|Dosage|Route)(?=:|$| F1|, )"  # types and splits
     r"|\b(All types improved|Better on all three types; two notes checked by hand)\."  # reasons that a person wrote
-    rf"|{re.escape(OPERATOR)}|{re.escape(REASON)}|{re.escape(LONG)}|\brokafor\b|Monthly review|It was the night shift\."  # in a site's record
+    rf"|{re.escape(OPERATOR)}|{re.escape(REASON)}|{re.escape(LONG)}|\brokafor\b"  # in a site's record
+    r"|Monthly review|It was the night shift\."
     r"|is not as it was written|permission denied|\b[0-9a-f]{12}\b|\b\d+\.\d+\.\d+(\.dev\d+)?\b"
     r"|it is not valid TOML: [\w ]+ \(at line \d+, column \d+\)"  # a library's words, as details
     rf"|\b({'|'.join((*EXPERIMENT, *METHODS))})(-\d)?\b|\badaptive\b"  # labels in an experiment's file

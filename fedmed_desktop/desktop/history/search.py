@@ -25,7 +25,6 @@ class SearchRow(Row):
         self.line = QLineEdit()
         self.line.setPlaceholderText(self.tr("Search: a name, a reason, a hash, 2026-11-29"))
         self.line.setAccessibleName(self.tr("Search in the record"))
-        self.line.setClearButtonEnabled(True)
         self.line.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.kind, self.period = ChoiceBox(self.tr("Kind of entry")), ChoiceBox(self.tr("Time"))
         self.kind.show_choices(self._kinds(), "all")
