@@ -69,7 +69,7 @@ class Masking:
             yield MaskAsk(**at)
 
     def _opening(self, site: str, exchange: Exchange, at: dict[str, int]) -> Iterator[ToMasker]:
-        masking = self._spec.secure_aggregation.masking
+        masking = self._spec.masking
         assert masking is not None
         if site not in exchange.agreements:
             yield MaskSurvivors(**at, survivors=exchange.survivors)
@@ -85,7 +85,7 @@ class Masking:
 
     def waits(self, connected: Collection[str]) -> UserFacingError | None:
         """The reason why a closed round cannot be combined now, as long as too few sites are there to open its sum."""
-        state, masking = self._state(), self._spec.secure_aggregation.masking
+        state, masking = self._state(), self._spec.masking
         exchange = state.masking
         if exchange is None or masking is None or not exchange.survivors or state.due:
             return None

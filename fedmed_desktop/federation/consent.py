@@ -35,7 +35,7 @@ def _usual(plan: Plan, spec: FederationSpec) -> Plan:
         training=spec.training,
         seeds={"": plan.seed},
         transfer=spec.transfer,
-        masking=spec.secure_aggregation.masking,
+        masking=spec.masking,
     )
     usual = spec.method.plan(opening)[""]
     return usual.evaluation() if plan.round > spec.rounds else usual

@@ -49,7 +49,7 @@ def layout(spec: FederationSpec, state: RoundsState) -> Layout:
 
 def quorum(spec: FederationSpec, state: RoundsState) -> int:
     """How many updates a round needs to be combined."""
-    masking = spec.secure_aggregation.masking
+    masking = spec.masking
     if masking is None or state.masking is None:
         return spec.round.quorum
     return max(spec.round.quorum, state.masking.least(masking))
@@ -71,7 +71,7 @@ def time_passed(spec: FederationSpec, state: RoundsState, now: datetime, step: S
     if due is None or exchange is None or now < due:
         return
     step.changed = True
-    masking = spec.secure_aggregation.masking
+    masking = spec.masking
     assert masking is not None
     if not exchange.roster:
         _fix_roster(state, exchange, exchange.keys, now, step)
@@ -132,7 +132,7 @@ def close(state: RoundsState, step: Step) -> None:
 
 def opening(spec: FederationSpec, state: RoundsState) -> Opening | None:
     """Everything that is known for opening the sum; None where there is none to open."""
-    exchange, masking = state.masking, spec.secure_aggregation.masking
+    exchange, masking = state.masking, spec.masking
     if exchange is None or masking is None or not exchange.survivors:
         return None
     return exchange.opening(state.round, layout(spec, state).sha256, masking)
@@ -147,7 +147,7 @@ def can_open(spec: FederationSpec, state: RoundsState) -> bool:
 def _agreed(
     spec: FederationSpec, state: RoundsState, exchange: Exchange, given: inputs.AgreementArrived, step: Step
 ) -> None:
-    masking, session = spec.secure_aggregation.masking, exchange.session(state.round, layout(spec, state).sha256)
+    masking, session = spec.masking, exchange.session(state.round, layout(spec, state).sha256)
     assert masking is not None
     identity = exchange.keys[given.site].identity
     if given.site in exchange.agreements or not agrees(identity, session, exchange.survivors, given.signature):

@@ -142,12 +142,14 @@ class Masking(Frozen):
     """The masking of updates, of which the coordinator learns the sum alone (secure_aggregation).
 
     `clip`: the largest change of one value. `largest_weight`: the most notes, or supervised tokens, of a site.
-    `threshold`: more than this share of the sites must answer before a sum can be opened.
+    `threshold`: more than this share of the sites must answer before a sum can be opened. `bits` of each number: sums
+    are modulo 2 to this power.
     """
 
     clip: PositiveFloat
     largest_weight: PositiveInt
     threshold: float = Field(ge=0.5, lt=1)
+    bits: Literal[24, 28, 32] = Field(32, exclude_if=lambda value: value == 32)
 
 
 class Difference(Frozen):

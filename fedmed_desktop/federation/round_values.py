@@ -32,7 +32,7 @@ def opening(spec: FederationSpec, state: RoundsState) -> Opening:
         caps=state.caps,
         clients=None if state.round > spec.rounds else spec.round.clients,
         transfer=spec.transfer,
-        masking=spec.secure_aggregation.masking,
+        masking=spec.masking,
         differences=state.differences,
         state=state.method,
     )

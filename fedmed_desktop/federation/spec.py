@@ -26,7 +26,7 @@ from .client_privacy import misfit as client_privacy_misfit
 from .combine import Combining
 from .methods import AnyMethod, FedMedLora, Opening, usual
 from .methods.method import HistogramOf, Setting
-from .plan import Frozen, Sha256, TrainingSettings, TransferSettings
+from .plan import Frozen, Masking, Sha256, TrainingSettings, TransferSettings
 from .privacy import misfit as privacy_misfit
 from .screened import ScreeningSettings, misfit
 from .secure_aggregation.fitting import misfit as masking_misfit
@@ -319,6 +319,11 @@ class FederationSpec(Frozen):
             values.append(shared_values(self.base.modules, plan.shared, plan.rank))
         sites = min(self.round.sites, self.round.clients or self.round.sites)
         return expected_noise(self.client_privacy, self.rounds, sites, max(values))
+
+    @property
+    def masking(self) -> Masking | None:
+        """The masking of the updates, for the sites that are expected; None where they travel as they are."""
+        return self.secure_aggregation.masking(self.round.sites)
 
     @property
     def cut(self) -> Cut:

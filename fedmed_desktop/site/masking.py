@@ -209,7 +209,7 @@ class Masking:
             sites=masker.members,
             phrase=phrase_of(known.values()),
             clipped=found.clipped,
-            values=layout.length - 1,
+            values=layout.values,
         )
         return replace(
             result,

@@ -17,7 +17,7 @@ SENTENCES: Final = {
     "secure.fednova_needs_steps": "{path}: fednova weighs an update by the steps of all sites, which are known only "
     "when all updates are there; a site masks its own before that. Choose fed_medlora or fedavg with "
     "training.epochs, or take out [secure_aggregation].",
-    "secure.masked_travels_whole": "{path}: masks fill all 32 bits of each number, so masked updates cannot be "
+    "secure.masked_travels_whole": "{path}: masks fill all bits of each number, so masked updates cannot be "
     "rounded, and what rounding took could not be told from a mask. Take out [transfer], or [secure_aggregation].",
     "secure.no_largest_weight": "{path}: sites scale their updates by the largest weight that any of them can have. "
     "Write secure_aggregation.largest_weight: the most training notes of a site, or the most supervised tokens with "

@@ -39,10 +39,12 @@ from fedmed_desktop.federation.secure_aggregation import (
     Masking,
     Numbers,
     Opening,
+    SecureAggregationSettings,
     Session,
     blob_of,
     decoded,
     encoded,
+    numbers_of,
     total,
 )
 from fedmed_desktop.identity import PrivateKey
@@ -51,12 +53,13 @@ from fedmed_desktop.lora.room import Room
 
 SAMPLE: Final = 4
 RANK: Final = 16
-HOW: Final = Masking(clip=0.5, largest_weight=5000, threshold=0.5)
+SETTINGS: Final = SecureAggregationSettings(on=True, clip=0.5, largest_weight=5000)
 FEDERATION: Final = hashlib.sha256(b"federation").hexdigest()
 WEIGHT: Final = 0.2
 COLUMNS: Final = (
     "parameters",
     "sites",
+    "bits",
     "site, plain, s",
     "site, masked, s",
     "bytes of an update",
@@ -80,6 +83,13 @@ class Clock:
 
     def __exit__(self, *_: object) -> None:
         self.seconds = time.process_time() - self.begun
+
+
+def how_of(sites: int) -> Masking:
+    """How so many sites mask, with as few bits as they may."""
+    how = SETTINGS.masking(sites)
+    assert how is not None
+    return how
 
 
 def shapes(millions: float) -> dict[str, tuple[int, int]]:
@@ -110,8 +120,8 @@ def adapter(of: dict[str, tuple[int, int]], seed: int, start: Adapter | None = N
 class Exchange:
     """Keys and shares of so many sites; what they say is counted."""
 
-    def __init__(self, sites: int, session: Session) -> None:
-        self.session = session
+    def __init__(self, sites: int, session: Session, masking: Masking) -> None:
+        self.session, self.masking = session, masking
         self.names = [f"site-{number:03}" for number in range(sites)]
         self.keys_of = {name: PrivateKey(hashlib.sha256(name.encode()).digest()) for name in self.names}
         with Clock() as first:
@@ -135,14 +145,14 @@ class Exchange:
         self.sent, self.fetched = (sum(len(json.dumps(one)) for one in each) for each in (said, heard))
 
     def _begun(self, name: str) -> Masker:
-        return Masker.begin(name, self.keys_of[name], self.session, HOW, os.urandom)
+        return Masker.begin(name, self.keys_of[name], self.session, self.masking, os.urandom)
 
     def opening(self, survivors: list[str]) -> tuple[Opening, int]:
         """What opens the sum of these, and the bytes that a site says for it."""
         chosen = tuple(sorted(survivors))
         agreements = {name: self.maskers[name].agree(self.keys_of[name], chosen) for name in chosen}
         reveals = {name: self.maskers[name].reveal(agreements) for name in chosen}
-        about = {"session": self.session, "masking": HOW, "keys": self.keys, "members": tuple(self.names)}
+        about = {"session": self.session, "masking": self.masking, "keys": self.keys, "members": tuple(self.names)}
         said = len(reveals[chosen[0]].model_dump_json()) + len(agreements[chosen[0]])
         return Opening(**about, survivors=chosen, reveals=reveals), said
 
@@ -165,13 +175,13 @@ def of_a_site(layout: Layout, start: Adapter, after: Adapter, exchange: Exchange
         "exchange_seconds": exchange.seconds,
         "plain_bytes": plain_bytes,
         "masked_bytes": len(blob),
-        "bfloat16_bytes": 2 * (layout.length - 1),
+        "bfloat16_bytes": 2 * layout.values,
     }, blob
 
 
-def streamed(updates: list[bytes], many: int) -> Iterator[Numbers]:
+def streamed(layout: Layout, updates: list[bytes], many: int) -> Iterator[Numbers]:
     for number in range(many):
-        yield np.frombuffer(updates[number % len(updates)], dtype="<u4", offset=40)
+        yield numbers_of(layout, updates[number % len(updates)])
 
 
 def of_a_coordinator(
@@ -179,7 +189,7 @@ def of_a_coordinator(
 ) -> dict[str, float]:
     many = len(opening.survivors)
     with Clock() as masked:
-        decoded(layout, start, total(opening, streamed(updates, many), layout.length))
+        decoded(layout, start, total(opening, streamed(layout, updates, many), layout.length))
     room = Room()
     with Clock() as plain:
         for name in start.names:
@@ -197,7 +207,7 @@ def is_right(layout: Layout, start: Adapter, exchange: Exchange, trained: list[A
         exchange.maskers[name].mask(numbers)
         updates.append(blob_of(layout, numbers))
     opening, _ = exchange.opening(survivors)
-    found = decoded(layout, start, total(opening, streamed(updates, len(updates)), layout.length))
+    found = decoded(layout, start, total(opening, streamed(layout, updates, len(updates)), layout.length))
     furthest = 0.0
     for name in start.names:
         for factor in ("A", "B"):
@@ -209,9 +219,10 @@ def is_right(layout: Layout, start: Adapter, exchange: Exchange, trained: list[A
 def measured(millions: float, sites: int) -> dict[str, Any]:
     modules = shapes(millions)
     start = adapter(modules, 0)
-    layout = Layout.of(start.sha256, modules, ("A", "B"), RANK, HOW)
+    how = how_of(sites)
+    layout = Layout.of(start.sha256, modules, ("A", "B"), RANK, how)
     session = Session(federation=FEDERATION, round=1, layout=layout.sha256)
-    exchange = Exchange(sites, session)
+    exchange = Exchange(sites, session, how)
     trained = [adapter(modules, 1 + number, start) for number in range(min(sites, SAMPLE))]
     site, blob = of_a_site(layout, start, trained[0], exchange)
     survivors = exchange.names if sites == 3 else exchange.names[:-1]  # a sum has three at least
@@ -219,7 +230,8 @@ def measured(millions: float, sites: int) -> dict[str, Any]:
     updates = [blob] * len(trained)
     coordinator = of_a_coordinator(layout, start, updates, trained, opening)
     return {
-        "parameters": layout.length - 1,
+        "parameters": layout.values,
+        "bits": how.bits,
         "sites": sites,
         "lost": sites - len(survivors),
         "site": site | {"exchange_sent_bytes": exchange.sent + said, "exchange_fetched_bytes": exchange.fetched},
@@ -236,10 +248,15 @@ def main() -> int:
     options = parser.parse_args()
     modules = shapes(1)
     start = adapter(modules, 0)
-    layout = Layout.of(start.sha256, modules, ("A", "B"), RANK, HOW)
-    exchange = Exchange(SAMPLE, Session(federation=FEDERATION, round=1, layout=layout.sha256))
-    error = is_right(layout, start, exchange, [adapter(modules, 1 + number, start) for number in range(SAMPLE - 1)])
-    print(f"largest difference from the plain average, 1 million parameters, {SAMPLE} sites, one lost: {error:.2g}")
+    error = 0.0
+    for bits in (24, 28, 32):
+        how = how_of(SAMPLE).model_copy(update={"bits": bits})
+        layout = Layout.of(start.sha256, modules, ("A", "B"), RANK, how)
+        exchange = Exchange(SAMPLE, Session(federation=FEDERATION, round=1, layout=layout.sha256), how)
+        trained = [adapter(modules, 1 + number, start) for number in range(SAMPLE - 1)]
+        here = is_right(layout, start, exchange, trained)
+        print(f"largest difference from the plain average, {SAMPLE} sites, one lost, {bits} bits: {here:.2g}")
+        error = max(error, here)
     print(f"| {' | '.join(COLUMNS)} |\n|{'---:|' * len(COLUMNS)}")
     found = []
     for millions in options.millions:
@@ -250,6 +267,7 @@ def main() -> int:
             cells = (
                 f"{one['parameters']:,}",
                 f"{sites}, {one['lost']} lost",
+                str(one["bits"]),
                 f"{site['plain_seconds']:.2f}",
                 f"{site['masked_seconds']:.2f}",
                 f"{site['masked_bytes']:,}",

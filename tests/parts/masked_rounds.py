@@ -30,6 +30,7 @@ from fedmed_desktop.federation.secure_aggregation import (
     Session,
     blob_of,
     encoded,
+    numbers_of,
     total,
 )
 from fedmed_desktop.identity import PrivateKey
@@ -116,7 +117,7 @@ class MaskedSite:
         return self._update(state.plans[self.name], masker, start)
 
     def _opens(self, rounds: Rounds, masker: Masker, at: dict[str, object]) -> Input | None:
-        exchange, masking = rounds.state.masking, self.spec.secure_aggregation.masking
+        exchange, masking = rounds.state.masking, self.spec.masking
         assert exchange is not None and masking is not None
         if self.name not in exchange.agreements:
             masker.received({one: exchange.boxes[one][self.name] for one in exchange.members if one != self.name})
@@ -197,9 +198,10 @@ def is_the_sum(due: Combine, sites: dict[str, MaskedSite], spec: FederationSpec)
     plan = next(iter(due.plans.values()))
     form = Layout.of(due.start, spec.base.modules, plan.shared, plan.rank, due.opening.masking)
     parts = {site: update.parts["masked"].sha256 for site, update in due.updates.items()}
-    masked = [np.frombuffer(sites[site].blobs[sha256][40:], "<u4") for site, sha256 in parts.items()]
+    masked = [numbers_of(form, sites[site].blobs[sha256]) for site, sha256 in parts.items()]
     plain = np.zeros(form.length, dtype=np.uint32)
     for site, sha256 in parts.items():
         plain += sites[site].plain[sha256]
     assert due.opening.survivors == tuple(sorted(parts))
+    plain &= np.uint32(2**form.masking.bits - 1)
     return np.array_equal(total(due.opening, masked, form.length), plain)

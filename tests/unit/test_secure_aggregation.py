@@ -12,22 +12,28 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.federation.combine import Term, combine_factors
 from fedmed_desktop.federation.secure_aggregation import (
     Layout,
     Masker,
     Masking,
     Numbers,
     Reveal,
+    SecureAggregationSettings,
     Session,
+    blob_of,
     decoded,
     encoded,
     fits,
+    numbers_of,
     threshold_of,
 )
+from fedmed_desktop.federation.secure_aggregation.fixed_point import packed, unpacked
 from fedmed_desktop.federation.secure_aggregation.masks import add_mask, pair_mask_key, sign_between
 from fedmed_desktop.federation.secure_aggregation.shamir import PRIME, joined, split
+from fedmed_desktop.federation.secure_aggregation.values import bits_of
 from fedmed_desktop.lora import Adapter, Module
-from tests.parts.federation import INITIAL, SHAPES
+from tests.parts.federation import INITIAL, SHAPES, moved
 from tests.parts.masking import HOW, LAYOUT, SESSION, Run, Site, Step, average, drawing
 from tests.parts.told import told_as
 
@@ -67,6 +73,47 @@ def test_that_a_factor_that_is_not_shared_stays_the_starts(shared: tuple) -> Non
         assert np.allclose(getattr(found[name], shared[0]), getattr(expected[name], shared[0]), atol=1e-5)
 
 
+@pytest.mark.parametrize(("bits", "many"), [(24, 3), (24, 33), (28, 10), (28, 50), (32, 50)])
+def test_that_fewer_bits_give_the_plain_aggregate_too(bits: int, many: int) -> None:
+    """Where sites weigh a hundredth of the largest weight, as few bits as are chosen are exact to 1e-5."""
+    clip = 2**bits * 1e-7 / many if bits < 32 else 8.0
+    assert bits_of(clip, many) == bits
+    layout = Layout.of(INITIAL.sha256, SHAPES, ("A", "B"), 2, HOW.model_copy(update={"bits": bits, "clip": clip}))
+    weights = [0.002 + 0.016 * site / (many - 1) for site in range(many)]
+    size = min(0.1, clip / 5)
+    after = [moved(INITIAL, site, size=size) for site in range(many)]
+    found = np.zeros(layout.length, np.uint32)
+    for site in range(many):
+        one = encoded(layout, INITIAL, after[site], weights[site], many)
+        assert one.clipped == 0
+        found += numbers_of(layout, blob_of(layout, one.numbers))
+    found &= np.uint32(2**bits - 1)
+    terms = [Term(str(site), weights[site] / sum(weights), after[site]) for site in range(many)]
+    assert largest_difference(decoded(layout, INITIAL, found), combine_factors(terms).adapter) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("clip", "many", "bits"), [(0.5, 3, 24), (0.05, 30, 24), (0.5, 10, 28), (0.5, 50, 28), (8, 10, 32)]
+)
+def test_that_as_many_bits_are_sent_as_the_clip_and_the_sites_need(clip: float, many: int, bits: int) -> None:
+    masking = SecureAggregationSettings(on=True, clip=clip, largest_weight=10).masking(many)
+    assert masking is not None and masking.bits == bits
+
+
+@given(st.sampled_from([24, 28, 32]), st.lists(st.integers(0, 2**32 - 1), max_size=9))
+def test_that_packed_numbers_come_back_in_their_lowest_bits(bits: int, numbers: list[int]) -> None:
+    data = packed(np.array(numbers, np.uint32), bits)
+    assert len(data) == -(-len(numbers) * bits // 8)
+    assert unpacked(data, len(numbers), bits).tolist() == [one % 2**bits for one in numbers]
+
+
+def test_that_a_blob_of_an_earlier_form_or_another_length_is_refused() -> None:
+    blob = blob_of(LAYOUT, np.zeros(LAYOUT.length, np.uint32))
+    for other in (blob[:-1], b"FMMASK01" + blob[8:]):
+        with told_as("masked"):
+            numbers_of(LAYOUT, other)
+
+
 @given(st.integers(3, 50), st.sampled_from([-1.0, 1.0]), st.floats(0.6, 100))
 @settings(max_examples=20, deadline=None)
 def test_that_no_sum_overflows(many: int, sign: float, beyond: float) -> None:
@@ -74,7 +121,7 @@ def test_that_no_sum_overflows(many: int, sign: float, beyond: float) -> None:
         {name: Module(one.B + sign * beyond, one.A + sign * beyond, one.scale) for name, one in INITIAL.items()}
     )
     one = encoded(LAYOUT, INITIAL, far, 1.0, many)
-    assert one.clipped == LAYOUT.length - 1
+    assert one.clipped == LAYOUT.values
     found = decoded(LAYOUT, INITIAL, (one.numbers.astype(np.uint64) * many).astype(np.uint32))
     for name in found:
         assert np.allclose(found[name].A - INITIAL[name].A, sign * HOW.clip, atol=1e-6)

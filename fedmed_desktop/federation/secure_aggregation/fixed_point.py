@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Updates as whole numbers modulo 2^32, and their sum as an adapter again.
+"""Updates as whole numbers modulo 2^b, and their sum as an adapter again.
 
 A site's number for one value is round(w clip(x - x_start, -c, c) Q / c), with its weight w as a share of the largest
-possible one and Q = floor((2^31 - 1) / K), so that no sum over K sites overflows. The last number is w itself. What the
-sum of all gives, c (sum of values) / (sum of weights), differs from the exact average by at most c / (2 Q) times
-K / (sum of w) for each value.
+possible one and Q = floor((2^(b-1) - 1) / K), so that no sum over K sites overflows. The last two numbers are w Q,
+whole and in parts of 1024. What the sum of all gives, c (sum of values) / (sum of weights), differs from the exact
+average by at most c / (2 Q) times K / (sum of w) for each value. They travel in b = 24, 28 or 32 bits each.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from .masks import Numbers
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_HALF: Final = 2**31 - 1
-_MAGIC: Final = b"FMMASK01"
+_MAGIC: Final = b"FMMASK02"  # 01 had one number for the weight, and 32 bits always
+_PARTS: Final = 1024
 _HEADER_BYTES: Final = len(_MAGIC) + 32
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Order of what is summed: factors of modules with their shapes, the values of each row by row, then the weight.
+    """Order of what is summed: factors of modules with their shapes, the values of each row by row, then the weight in
+    two numbers.
 
     `start`: the adapter that all values are differences from.
     """
@@ -53,9 +54,19 @@ class Layout:
         return cls(start, tuple(factors), how)
 
     @property
+    def values(self) -> int:
+        """How many values of an update are summed."""
+        return sum(rows * columns for _, _, rows, columns in self.factors)
+
+    @property
     def length(self) -> int:
-        """How many numbers, the weight among them."""
-        return 1 + sum(rows * columns for _, _, rows, columns in self.factors)
+        """How many numbers, the weight's two among them."""
+        return self.values + 2
+
+    @property
+    def blob_bytes(self) -> int:
+        """Size of an update's masked part."""
+        return _HEADER_BYTES + -(-self.length * self.masking.bits // 8)
 
     @property
     def sha256(self) -> Sha256:
@@ -71,8 +82,8 @@ class Layout:
 
 
 def blob_of(layout: Layout, numbers: Numbers) -> bytes:
-    """The exact wire bytes of masked numbers: a magic word, the layout's hash, the numbers little-endian."""
-    return b"".join((_MAGIC, bytes.fromhex(layout.sha256), numbers.astype("<u4", copy=False).data))
+    """The exact wire bytes of masked numbers: a magic word, the layout's hash, the numbers little-endian and packed."""
+    return b"".join((_MAGIC, bytes.fromhex(layout.sha256), packed(numbers, layout.masking.bits)))
 
 
 def check_blob(layout: Layout, head: bytes, size: int) -> None:
@@ -80,15 +91,46 @@ def check_blob(layout: Layout, head: bytes, size: int) -> None:
 
     That is all that can be known of masked numbers.
     """
-    expected = _HEADER_BYTES + 4 * layout.length
+    expected = layout.blob_bytes
     if size != expected or head[:_HEADER_BYTES] != _MAGIC + bytes.fromhex(layout.sha256):
         raise UserFacingError("update.not_masked", size=size, expected=expected)
 
 
 def numbers_of(layout: Layout, blob: bytes) -> Numbers:
-    """The numbers of a blob, as a view. Raises UserFacingError for one of another layout."""
+    """The numbers of a blob. Raises UserFacingError for one of another layout."""
     check_blob(layout, blob[:_HEADER_BYTES], len(blob))
-    return np.frombuffer(blob, dtype="<u4", offset=_HEADER_BYTES)
+    return unpacked(memoryview(blob)[_HEADER_BYTES:], layout.length, layout.masking.bits)
+
+
+def packed(numbers: Numbers, bits: int) -> bytes:
+    """The lowest `bits` of each number, 24, 28 or 32, one behind the other from the lowest bit on."""
+    if bits == 32:
+        return numbers.astype("<u4", copy=False).tobytes()
+    if bits == 24:
+        return numbers.astype("<u4", copy=False).view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+    pairs = np.zeros(-(-len(numbers) // 2), dtype="<u8")
+    low, high = numbers[0::2] & np.uint32(2**28 - 1), numbers[1::2] & np.uint32(2**28 - 1)
+    pairs += low
+    pairs[: len(high)] |= high.astype(np.uint64) << np.uint64(28)
+    return pairs.view(np.uint8).reshape(-1, 8)[:, :7].tobytes()[: -(-len(numbers) * bits // 8)]
+
+
+def unpacked(data: bytes | memoryview, length: int, bits: int) -> Numbers:
+    """So many numbers from their lowest bits."""
+    if bits == 32:
+        return np.frombuffer(data, dtype="<u4")
+    each, of = (4, 1) if bits == 24 else (8, 2)  # so many bytes hold so many numbers
+    groups, kept = -(-length // of), bits * of // 8
+    wide = np.zeros((groups, each), np.uint8)
+    found = np.zeros(groups * kept, np.uint8)
+    found[: len(data)] = np.frombuffer(data, np.uint8)
+    wide[:, :kept] = found.reshape(groups, kept)
+    if bits == 24:
+        return wide.view("<u4").ravel()
+    pairs = wide.view("<u8").ravel()
+    numbers = np.empty(2 * groups, np.uint32)
+    numbers[0::2], numbers[1::2] = pairs & np.uint64(2**28 - 1), pairs >> np.uint64(28)
+    return numbers[:length]
 
 
 @dataclass(frozen=True)
@@ -104,7 +146,7 @@ def encoded(layout: Layout, start: ModuleSource, after: ModuleSource, weight: fl
     if not 0 <= weight <= 1:
         largest = layout.masking.largest_weight
         raise UserFacingError("secure.too_heavy", weight=round(weight * largest), largest=largest)
-    clip, quantum = layout.masking.clip, _HALF // sites
+    clip, quantum = layout.masking.clip, (2 ** (layout.masking.bits - 1) - 1) // sites
     numbers = np.empty(layout.length, dtype=np.uint32)
     clipped = 0
     for name, factor, place, shape in layout.places():
@@ -113,7 +155,7 @@ def encoded(layout: Layout, start: ModuleSource, after: ModuleSource, weight: fl
         np.clip(change, -clip, clip, out=change)
         change *= weight * quantum / clip
         numbers[place] = np.rint(change, out=change).ravel().astype(np.int32).view(np.uint32)
-    numbers[-1] = round(weight * quantum)
+    numbers[-2], numbers[-1] = divmod(round(weight * quantum * _PARTS), _PARTS)
     return Encoded(numbers, clipped)
 
 
@@ -122,11 +164,13 @@ def decoded(layout: Layout, start: ModuleSource, total: Numbers, server_step: fl
 
     The start itself where all weights were 0: then nobody had learned from anything.
     """
-    weights = int(total[-1])
+    spare = 32 - layout.masking.bits
+    weights = int(total[-2]) + int(total[-1]) / _PARTS
     step = server_step * layout.masking.clip / weights if weights else 0.0
     moved: dict[str, dict[Factor, NDArray[np.float32]]] = {}
     for name, factor, place, shape in layout.places():
-        change = total[place].view(np.int32).astype(np.float64).reshape(shape)
+        signed = (total[place] << np.uint32(spare)).view(np.int32) >> spare
+        change = signed.astype(np.float64).reshape(shape)
         change *= step
         change += _values(start, name, factor, shape)
         moved.setdefault(name, {})[factor] = change.astype(np.float32)

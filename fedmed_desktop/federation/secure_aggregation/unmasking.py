@@ -50,6 +50,8 @@ def total(opening: Opening, masked: Iterable[Numbers], length: int) -> Numbers:
         for site in opening.survivors:
             key = pair_mask_key(session, secret, opening.keys[site].masking)
             add_mask(found, key, -sign_between(site, lost))
+    if (bits := opening.masking.bits) < 32:
+        found &= np.uint32(2**bits - 1)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,11 @@ from ..plan import Frozen, Masking, Sha256
 LEAST_SITES: Final = 3
 # More shares than this would have to be tried, and sites greeted, than any federation of hospitals has. Inferred.
 MOST_SITES: Final = 200
+
+# The largest difference of a value from the exact average that fewer bits may cost, where sites weigh a hundredth of
+# the largest weight on average. Sums modulo 2^32 were held to the same; both inferred.
+EXACT: Final = 1e-5
+LIGHT: Final = 0.01
 
 Secret = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """32 bytes in hex."""
@@ -45,12 +50,18 @@ class SecureAggregationSettings(Frozen):
     largest_weight: PositiveInt | None = None
     exchange_minutes: float = Field(60.0, gt=0, le=5_256_000)
 
-    @property
-    def masking(self) -> Masking | None:
-        """Settings that go into a plan; None where updates travel as they are."""
+    def masking(self, sites: int) -> Masking | None:
+        """Settings that go into a plan for so many sites; None where updates travel as they are."""
         if not self.on or self.largest_weight is None:
             return None
-        return Masking(clip=self.clip, largest_weight=self.largest_weight, threshold=self.threshold)
+        bits = bits_of(self.clip, sites)
+        return Masking(clip=self.clip, largest_weight=self.largest_weight, threshold=self.threshold, bits=bits)
+
+
+def bits_of(clip: float, sites: int) -> Literal[24, 28, 32]:
+    """The fewest bits of a number with which the average of so many updates is exact to EXACT (fixed_point)."""
+    choices: tuple[Literal[24, 28], ...] = (24, 28)
+    return next((bits for bits in choices if clip * sites / 2**bits <= EXACT * LIGHT), 32)
 
 
 def threshold_of(share: float, many: int) -> int:
