@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field, model_validator
 
@@ -23,7 +23,7 @@ from ..errors import UserFacingError
 from ..lora.module import Factor
 from .accounting import Steps, epsilon, gaussian_epsilon, gaussian_noise, noise_for
 from .combine import Combining
-from .methods.method import HistogramOf, Method
+from .methods.method import HistogramOf, Method, Opening
 from .plan import Frozen
 from .secure_aggregation.fitting import REFUSED
 
@@ -95,19 +95,36 @@ class ExpectedNoise:
     def times(self) -> float:
         return self.multiplier * math.sqrt(self.values) / self.sites
 
+    @property
+    def buries(self) -> bool:
+        """Whether nothing would be left of what is learned."""
+        return self.times > MOST_TIMES
 
-def expected_noise(settings: ClientPrivacy, rounds: int, sites: int, values: int) -> ExpectedNoise:
-    """By the closed form, so that whoever reads a specification needs no accountant."""
+
+def expected_noise(spec: FederationSpec) -> ExpectedNoise | None:
+    """The noise of a round to which all sites come that are expected; None where whole sites are not hidden.
+
+    By the closed form, so that whoever reads a specification needs no accountant.
+    """
+    settings = spec.client_privacy
+    if settings is None:
+        return None
     multiplier = settings.noise_multiplier
     if multiplier is None:
         assert settings.epsilon is not None
-        multiplier = gaussian_noise(settings.epsilon, settings.delta, rounds)
-    return ExpectedNoise(multiplier, sites, values)
+        multiplier = gaussian_noise(settings.epsilon, settings.delta, spec.rounds)
+    asked: dict[str, Any] = {"start": spec.base.initial, "rank": spec.lora.rank, "training": spec.training}
+    values = []
+    for number in (1, 2):  # one method shares its factors in turns
+        opening = Opening(round=number, rounds=max(2, spec.rounds), seeds={"": 0}, **asked)
+        plan = spec.method.plan(opening)[""]
+        values.append(shared_values(spec.base.modules, plan.shared, plan.rank))
+    return ExpectedNoise(multiplier, min(spec.round.sites, spec.round.clients or spec.round.sites), max(values))
 
 
 def notice(spec: FederationSpec) -> tuple[str, dict[str, str | int | float]] | None:
     """Code and parameters of the sentence that tells people before they take part; None without any such protection."""
-    settings, noise = spec.client_privacy, spec.expected_noise
+    settings, noise = spec.client_privacy, expected_noise(spec)
     if settings is None or noise is None:
         return None
     spends = settings.epsilon or gaussian_epsilon(noise.multiplier, settings.delta, spec.rounds)
@@ -118,7 +135,7 @@ def notice(spec: FederationSpec) -> tuple[str, dict[str, str | int | float]] | N
         "sites": noise.sites,
         "times": f"{noise.times:.2g}" if noise.times < 10 else f"{noise.times:,.0f}",
     }
-    if noise.times > MOST_TIMES:
+    if noise.buries:
         return "client_privacy.told_buried", told
     return ("client_privacy.told_much" if noise.times > 1 else "client_privacy.told"), told
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import tomli_w
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, field_validator, model_validator
@@ -20,11 +20,10 @@ from ..lora.algebra import Cut
 from ..scores import TASKS, TaskName
 from ..standing import DeadlineName
 from .checked import checked
-from .client_privacy import MOST_TIMES as MOST_NOISE_TIMES
-from .client_privacy import ClientPrivacy, ExpectedNoise, expected_noise, shared_values
+from .client_privacy import ClientPrivacy, expected_noise
 from .client_privacy import misfit as client_privacy_misfit
 from .combine import Combining
-from .methods import AnyMethod, FedMedLora, Opening, usual
+from .methods import AnyMethod, FedMedLora, usual
 from .methods.method import HistogramOf, Setting
 from .plan import Frozen, Masking, Sha256, TrainingSettings, TransferSettings
 from .privacy import misfit as privacy_misfit
@@ -296,29 +295,11 @@ class FederationSpec(Frozen):
 
     @model_validator(mode="after")
     def _noise_leaves_something(self) -> FederationSpec:
-        noise = self.expected_noise
-        if noise and self.client_privacy and not self.client_privacy.accept_noise and noise.times > MOST_NOISE_TIMES:
+        noise = expected_noise(self)
+        if noise and self.client_privacy and not self.client_privacy.accept_noise and noise.buries:
             told = {"times": round(noise.times), "sites": noise.sites, "values": f"{noise.values:,}"}
             raise PydanticCustomError("client_privacy.buried", "client_privacy.buried", told)
         return self
-
-    @property
-    def expected_noise(self) -> ExpectedNoise | None:
-        """The noise of a round to which all sites come that are expected; None where whole sites are not protected."""
-        if self.client_privacy is None:
-            return None
-        asked: dict[str, Any] = {
-            "start": self.base.initial,
-            "rank": self.lora.rank,
-            "training": self.training,
-            "seeds": {"": 0},
-        }
-        values = []
-        for number in (1, 2):  # one method shares its factors in turns
-            plan = self.method.plan(Opening(round=number, rounds=max(2, self.rounds), **asked))[""]
-            values.append(shared_values(self.base.modules, plan.shared, plan.rank))
-        sites = min(self.round.sites, self.round.clients or self.round.sites)
-        return expected_noise(self.client_privacy, self.rounds, sites, max(values))
 
     @property
     def masking(self) -> Masking | None:

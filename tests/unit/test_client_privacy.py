@@ -18,7 +18,7 @@ from fedmed_desktop.federation import FederationSpec, Rounds, accounting
 from fedmed_desktop.federation.accounting import Steps, epsilon, gaussian_epsilon, gaussian_noise
 from fedmed_desktop.federation.actions import Combine
 from fedmed_desktop.federation.aggregation import combine
-from fedmed_desktop.federation.client_privacy import MOST_TIMES
+from fedmed_desktop.federation.client_privacy import MOST_TIMES, expected_noise
 from fedmed_desktop.federation.combine import Sources
 from fedmed_desktop.federation.inputs import SiteJoined, UpdateArrived
 from fedmed_desktop.federation.noised import Noise
@@ -105,7 +105,7 @@ def test_that_the_noise_is_as_long_as_it_was_told_and_of_every_shared_value() ->
     noises = [Noise(3.0, bytes([number]) * 32, 0.0) for number in range(50)]
     due = due_of(spec, nothing)
     found = np.stack([change(combine(due, spec, Sources(INITIAL, nothing), one).adapter) for one in noises])
-    expected = spec.expected_noise
+    expected = expected_noise(spec)
     assert expected is not None and expected.values == found.shape[1]
     assert np.linalg.norm(found, axis=1).mean() == pytest.approx(expected.times * 0.5, rel=0.05)
     assert found.std() == pytest.approx(3.0 * 0.5 / 3, rel=0.05)
@@ -276,7 +276,7 @@ def test_that_noise_that_buries_the_update_is_refused_unless_somebody_accepts_it
     with told_as("with 3 sites and 88 values, .* about .* times as large .*: nothing would be learned"):
         private_spec(much)
     spec = private_spec({**much, "accept_noise": True})
-    assert spec.expected_noise is not None and spec.expected_noise.times > MOST_TIMES
+    assert (noise := expected_noise(spec)) is not None and noise.times > MOST_TIMES
     assert whole_sites(spec).endswith("nothing would be learned.")
 
 
