@@ -134,9 +134,24 @@ def counting(folder: Path) -> Desk:
     """A federation whose sites share what their notes are about; the method changes ranks."""
     site = Lakeview(folder, method=AdaptiveFedLora(), histogram="specialties")
     told = standing()
-    ranked = (told.history[0].model_copy(update={"rank": 8}), *told.history[1:])
+    first, second, *rest = told.history
+    first = first.model_copy(update={"rank": 8, "combined_drift": 0.67})
+    ranked = (first, second.model_copy(update={"combined_drift": 0.51}), *rest)
     site.tell(phase("training"), *course(), told.model_copy(update={"history": ranked}))
     return site.close()
+
+
+def _pointed(window: Window, desk: Desk) -> QDialog | None:
+    """Scrolled to the map of layers; a cell of it is read."""
+    del desk
+    window.monitor.layers.view.point_at(2.0, 21.0)
+    window.monitor.ensureWidgetVisible(window.monitor.layers)
+    return None
+
+
+def _layers_table(window: Window, desk: Desk) -> QDialog | None:
+    window.monitor.layers.as_table.click()
+    return _pointed(window, desk)
 
 
 def _table(window: Window, desk: Desk) -> QDialog | None:
@@ -181,6 +196,8 @@ def monitor() -> list[Scene]:
         Scene("monitor", "several-tasks", _several),
         Scene("rounds", "several-tasks", _several),
         Scene("approvals", "several-tasks", _several),
+        Scene("monitor", "layers", counting, _pointed),
+        Scene("monitor", "layers-table", counting, _layers_table),
         Scene("monitor", "log", _live, _log),
         Scene("monitor", "table", _live, _table),
         Scene("monitor", "approval-waits", _waits),

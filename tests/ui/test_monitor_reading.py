@@ -3,25 +3,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PySide6.QtCore import QPoint
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.desktop.charts.legend import Line
 from fedmed_desktop.desktop.look.theme import Appearance, active
 from fedmed_desktop.desktop.look.tokens import contrast
+from fedmed_desktop.desktop.monitor.layer_map import shades
 from fedmed_desktop.desktop.monitor.page import MonitorPage
 from fedmed_desktop.desktop.work.desk import Desk
-from fedmed_desktop.desktop.work.news import SessionStarted
-from fedmed_desktop.events import Event
-from tests.parts.monitor import SITE, run, standing
+from fedmed_desktop.desktop.work.news import Item, SessionStarted
+from fedmed_desktop.federation.methods import AdaptiveFedLora, AnyMethod, FedAvg, SaFedLora
+from fedmed_desktop.federation.spec import ShareSettings
+from fedmed_desktop.federation.work import ModuleChange
+from fedmed_desktop.storage import Entry
+from tests.parts.federation import small_spec
+from tests.parts.monitor import SITE, entry, record, run, standing
 
 
-def desk_of(told: list[Event]) -> Desk:
+def desk_of(told: Sequence[Item]) -> Desk:
     desk = Desk()
     desk.fold([SessionStarted("site", SITE, "ws://127.0.0.1:1", (SITE,), Path("n"), Path("m")), *told])
     return desk
@@ -68,7 +75,7 @@ def test_that_the_question_mark_stands_right_behind_the_verdict(page: MonitorPag
 
 def test_that_the_scores_are_of_100_and_name_no_measure(page: MonitorPage) -> None:
     show(page, desk_of(run(2, 150)))
-    assert page.cards._scores_name.text().startswith("Found correctly, of 100, round")
+    assert page.cards._scores_name.text().startswith("Found correctly, of 100")
     assert all(value.replace(" → ", "").isdigit() for value in page.cards.scores.values())
 
 
@@ -174,3 +181,104 @@ def test_that_the_page_says_what_to_look_for(page: MonitorPage) -> None:
     assert page.verdict.isVisible() and page.verdict.text().startswith("Training ")
     assert "Loss should go down" in page.explain.toolTip()
     assert page.controls.log_action.text() == "Stretch small values (log)"
+
+
+# -- why the rank changed, and which layers did ------------------------------------------------------------------------
+
+
+def ranked(method: AnyMethod, drift: float | None = 0.67, rank: int = 16) -> list[Item]:
+    """Two rounds, the second at another rank than the first, of which this combined drift is known."""
+    told = standing(2, ranks=(8, rank))
+    first = told.history[0].model_copy(update={"combined_drift": drift})
+    news = told.model_copy(update={"history": (first, *told.history[1:])})
+    return [record(spec=small_spec(method=method, share=ShareSettings(histogram="types"))), *run(2, 150), news]
+
+
+@pytest.mark.parametrize(
+    ("method", "drift", "rank", "note"),
+    [
+        (AdaptiveFedLora(), 0.67, 16, "raised in round 2: 8 to 16, as combined drift was 0.67, above 0.6"),
+        (AdaptiveFedLora(), 0.21, 4, "lowered in round 2: 8 to 4, as combined drift was 0.21, below 0.3"),
+        (AdaptiveFedLora(), None, 16, "raised in round 2: 8 to 16"),
+        (AdaptiveFedLora(rule="continuous"), 0.67, 16, "raised in round 2: 8 to 16, as combined drift was 0.67"),
+        (SaFedLora(), None, 4, "lowered in round 2: 8 to 4, as the method plans"),
+        (FedAvg(), None, 4, "lowered in round 2: 8 to 4"),
+    ],
+)
+def test_that_a_change_of_rank_is_marked_and_told_with_its_reason(
+    page: MonitorPage, method: AnyMethod, drift: float | None, rank: int, note: str
+) -> None:
+    show(page, desk_of(ranked(method, drift, rank)))
+    chart = page.charts.rank
+    assert chart.legend.text().endswith(note)
+    assert [values.tolist() for values in chart.data("changed")] == [[150], [rank]]
+
+
+def test_that_the_methods_thresholds_are_drawn_in_sight(page: MonitorPage) -> None:
+    show(page, desk_of(ranked(AdaptiveFedLora(), 0.2)))
+    drift = page.charts.drift
+    assert "thresholds 0.3, 0.6" in drift.legend.text()
+    low, high = drift.plot.box.viewRange()[1]
+    assert low <= 0.3 and high >= 0.6
+    assert [line.isVisible() for line in drift._levels] == [True, True]
+
+
+def layered(number: int, *norms: float) -> Entry:
+    """An update whose layers changed by these norms, with two modules each."""
+    made = entry(number)
+    half = 0.5**0.5
+    modules = {
+        f"model.layers.{layer}.{part}": ModuleChange(norm=norm * half, rank=8)
+        for layer, norm in enumerate(norms)
+        for part in ("self_attn.q_proj", "mlp.up_proj")
+    }
+    return replace(made, evidence=made.evidence.model_copy(update={"modules": modules}))
+
+
+def test_that_layers_are_a_map_by_round_with_a_gap_where_this_site_did_not_train(page: MonitorPage) -> None:
+    desk = desk_of([record(layered(1, 1.0, 2.0, 0.5), layered(3, 2.0, 4.0, 1.0)), *run(3, 150)])
+    show(page, desk)
+    found = page.layers
+    assert found.isVisible() and (found.names, found.rounds) == ([1, 2, 3], [1, 2, 3])
+    assert found.cells[:, 0] == pytest.approx([1.0, 2.0, 0.5]) and found.cells[:, 2] == pytest.approx([2.0, 4.0, 1.0])
+    assert np.isnan(found.cells[:, 1]).all()
+    picture = found._image.image
+    assert picture.shape == (3, 3, 4) and (picture[:, 1, 3] == 0).all() and (picture[:, 0, 3] == 255).all()
+    assert picture[1, 2].tolist() == shades()[255].tolist(), "the largest change has the full colour"
+    assert picture[0, 0].tolist() == shades()[64].tolist(), "a quarter of it is a quarter of the way"
+    assert found.sentence.text() == (
+        "Round 3. Half of the change is in 1 of 3 layers, layer 2. As a whole it is 2.0 times as large as in round 1."
+    )
+
+
+def test_that_a_cell_is_read_by_pointer_and_keys_and_all_stand_in_a_table(page: MonitorPage, qtbot: QtBot) -> None:
+    show(page, desk_of([record(layered(1, 1.0, 2.0), layered(3, 2.0, 4.0)), *run(3, 150)]))
+    found = page.layers
+    found.view.point_at(3.1, 1.8)
+    assert found.read.text() == "round 3, layer 2: 4.00"
+    found.view.point_at(2.0, 1.0)
+    assert found.read.text() == "round 2, layer 1: not trained"
+    found.view.point_at(float("nan"), float("nan"))
+    assert found.read.text() == ""
+    for key in (Qt.Key.Key_Left, Qt.Key.Key_Left, Qt.Key.Key_Down, Qt.Key.Key_Down):
+        qtbot.keyClick(found.view, key)
+    assert found.read.text() == "round 1, layer 1: 1.00"
+    qtbot.mouseClick(found.as_table, Qt.MouseButton.LeftButton)
+    model = found.table.model()
+    assert found.table.isVisible() and not found.view.isVisible()
+    assert [[model.index(r, c).data() for c in range(4)] for r in range(2)] == [
+        ["1", "1.00", "–", "2.00"], ["2", "2.00", "–", "4.00"],
+    ]  # fmt: skip
+
+
+def test_that_a_record_of_earlier_versions_has_no_map(page: MonitorPage) -> None:
+    show(page, desk_of([record(entry(1)), *run(2, 150)]))
+    assert page.charts.isVisible() and page.layers.isHidden()
+
+
+def test_that_the_map_takes_the_colours_of_the_theme(page: MonitorPage, look: Appearance) -> None:
+    show(page, desk_of([record(layered(1, 1.0, 2.0)), *run(1, 150)]))
+    before = page.layers._image.image.copy()
+    look.choose("dark")
+    QApplication.processEvents()
+    assert (page.layers._image.image != before).any()

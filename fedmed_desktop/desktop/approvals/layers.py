@@ -11,14 +11,12 @@ from typing import Final
 from ...storage import Entry
 from ...wording import later, together, tr
 from ..work.desk import Desk
-from ..work.layers import by_layer, last_trained, place, shares
+from ..work.layers import by_layer, last_trained, place, shares, where
 
 COLUMNS: Final = (
     later("Layer"), later("Module"), later("Rank"), later("Update norm"), later("Share of the change"),
     later("Against last round"),
 )  # fmt: skip
-# Half of the change in fewer layers than this share of all is told as being there; inferred.
-SPREAD: Final = 0.4
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def layers(entry: Entry, desk: Desk) -> Layers:
         rows.append(LayerRow(name, *place(name), change.rank, change.norm, share.get(name, 0.0), against))
     rows.sort(key=lambda row: (row.layer, row.module))
     sizes = [math.hypot(*(change.norm for change in them.values())) for them in (changes, before)]
-    return Layers(together(_where(by_layer(share)), _times(*sizes)), tuple(rows))
+    return Layers(together(where(by_layer(share)), _times(*sizes)), tuple(rows))
 
 
 def summed(rows: Sequence[LayerRow]) -> tuple[LayerRow, ...]:
@@ -93,21 +91,6 @@ def _summed(layer: int, rows: Sequence[LayerRow]) -> LayerRow:
     against = norm / last if last and all(row.against is not None for row in rows) else None
     name = rows[0].module if len(rows) == 1 else tr("%n module(s)", "", len(rows))
     return LayerRow(name, layer, name, max(row.rank for row in rows), norm, sum(row.share for row in rows), against)
-
-
-def _where(energy: dict[int, float]) -> str:
-    """Sentence on which layers most of the change is in."""
-    if not energy:
-        return tr("Nothing has changed in this round.")
-    count, held = 0, 0.0
-    by_size = sorted(energy, key=lambda layer: (-energy[layer], layer))
-    while held < 0.5 and count < len(by_size):
-        held += energy[by_size[count]]
-        count += 1
-    if len(energy) < 3 or count >= SPREAD * len(energy):
-        return tr("The change is spread over all %n layers.", "", len(energy))
-    text = tr("Half of the change is in %n of {all} layers, most of it in layer {most}.", "", count)
-    return text.format(all=len(energy), most=by_size[0])
 
 
 def _times(now: float, before: float) -> str:

@@ -64,6 +64,7 @@ class Chart(Restyled, QFrame):
         self.placeholder.hide()
         self._items = {key: pg.PlotDataItem(connect="finite") for key in lines}
         self._levels: list[pg.InfiniteLine] = []
+        self._level_values = _NOTHING
         self._cross = pg.InfiniteLine(angle=90, movable=False)
         self._build()
         self._wire()
@@ -143,11 +144,12 @@ class Chart(Restyled, QFrame):
             self.fit()
 
     def show_levels(self, values: Sequence[float]) -> None:
-        """Horizontal dotted lines."""
+        """Horizontal dotted lines, which are always in sight."""
         while len(self._levels) < len(values):
             self._levels.append(pg.InfiniteLine(angle=0, movable=False))
             self.plot.box.addItem(self._levels[-1], ignoreBounds=True)
             self._dress_levels()
+        self._level_values = np.array(values, np.float64)
         for number_, line in enumerate(self._levels):
             line.setVisible(number_ < len(values))
             if number_ < len(values):
@@ -196,7 +198,7 @@ class Chart(Restyled, QFrame):
         for x, y in self._data.values():
             part = slice(max(0, int(np.searchsorted(x, low)) - 1), int(np.searchsorted(x, high, side="right")) + 1)
             seen.append(y[part])
-        ends = robust_range(seen, positive=self._scale != "linear")
+        ends = robust_range([*seen, self._level_values], positive=self._scale != "linear")
         if ends:
             bottom, top = padded((0.0, ends[1]) if self._starts_at_zero else ends, self._scale)
             found = self.plot.box.viewRange()[1]

@@ -23,7 +23,7 @@ class MonitorCards(Spaced):
         self.memory = FigureCard(self.tr("Most memory used"))
         self.moved = FigureCard(self.tr("Sent / received"))
         self.rate = FigureCard(self.tr("Step size (learning rate)"))
-        self._scores_name, self.scores = Caption(wrap=True), KeyValueRows()
+        self._scores_name, self.scores = Caption(), KeyValueRows()
         self.scores_card = Card()
         self.scores_card._lay(self.scores_card.content, (20, 12, 20, 8), 4)
         self.scores_card.add(self._scores_name)
@@ -43,6 +43,8 @@ class MonitorCards(Spaced):
         self.moved.show_value(*found.moved)
         self.rate.show_value(*found.rate)
         self.scores_card.setVisible(bool(found.scores))
+        self.scores_card.setToolTip(found.scores_of)
+        self.scores_card.setAccessibleName(f"{found.scores_name}. {found.scores_of}")
         changed = self._scores_name.text() != found.scores_name
         if found.scores and (changed or self.scores.values() != [value for _, value in found.scores]):
             self._scores_name.setText(found.scores_name)

@@ -39,6 +39,7 @@ _DRIFT: Final[Mapping[str, Line]] = {
 _RANK: Final[Mapping[str, Line]] = {
     "own": Line(later("your site"), "series_1", width=2),
     "others": Line(later("other sites"), "series_2", "dash", width=1),
+    "changed": Line(later("changed"), "series_1", marker="d", width=0),
 }
 
 
@@ -129,6 +130,7 @@ class ChartColumn(Card):
         chart.show_scale("rank", tuple(float(rank) for rank in series.ranks()))
         chart.draw("others", *series.other_ranks(self.axis))
         chart.draw("own", *series.rank(self.axis))
+        chart.draw("changed", *series.rank_marks(self.axis))
         for key, line in _shown(_RANK).items():
             chart.show_line(key, line if _is_seen(chart, key) else replace(line, name=""))
         change = monitor.rank_change(series)
@@ -184,7 +186,7 @@ def _is_seen(chart: Chart, key: str) -> bool:
     """Whether a rank's line has values, and not only those of this site's own line, which would lie over it."""
     x, y = chart.data(key)
     there = np.isfinite(y)
-    if key == "own" or not there.any():
+    if key != "others" or not there.any():
         return bool(there.any())
     own_x, own_y = chart.data("own")
     if not own_x.size or x[there].min() < own_x[0] or x[there].max() > own_x[-1]:

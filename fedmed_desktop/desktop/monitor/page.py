@@ -30,6 +30,7 @@ from .charts import ChartColumn
 from .controls import AXES, MonitorControls
 from .figures import table_of
 from .files import write_csv, write_picture
+from .layer_map import LayerMap
 from .series import Series
 from .table import CurvesView
 
@@ -50,7 +51,7 @@ class MonitorPage(PageBase):
         self._desk: Desk | None = None
         self._table_shown, self.shows_table = 0.0, False
         self._table_of: tuple[Curves, int] | None = None  # what the table shows, and its version
-        self.charts, self.table = ChartColumn(), CurvesView()
+        self.charts, self.table, self.layers = ChartColumn(), CurvesView(), LayerMap()
         self.subtitle = Sentence()
         self.banner = Banner()
         self.empty = EmptyState("monitor", *monitor.waiting(Desk()), secondary=(self.tr("Open experiment…"),))
@@ -68,6 +69,7 @@ class MonitorPage(PageBase):
         self._body.add(self.cards)
         self.add(self.empty)
         self.add(self._body, 1)
+        self.add(self.layers)
         self.column.content.addStretch(0)  # takes what is left while there is no body
         self.empty.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.banner.acted.connect(self._on_banner_read)
@@ -126,6 +128,7 @@ class MonitorPage(PageBase):
             self._draw_table()
         else:
             self.charts.show_curves(curves)
+        self.layers.show_curves(curves)
         series = Series(curves)
         self.verdict.show_verdict(*monitor.verdict(series))
         self.cards.show_figures(monitor.figures(series, desk.spec.base.full_bytes if desk.spec else None))
@@ -145,6 +148,8 @@ class MonitorPage(PageBase):
         for widget in (self._body, self.controls, self.verdict):
             widget.setVisible(has_data)
         self.empty.setVisible(not has_data)
+        if not has_data:
+            self.layers.hide()
 
     # -- what the person chooses -------------------------------------------------------------------------------------
 

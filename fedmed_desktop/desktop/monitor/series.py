@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,15 @@ from ..charts.scales import Axis
 from ..work.curves import Curves
 from ..work.scored import INDENT, Key, is_f1, parts, plain_name, value
 from ..work.steps import Weight
+
+
+class RankChange(NamedTuple):
+    """A change of this site's rank: from which round on, and the combined drift that was known then (NaN: none)."""
+
+    round: int
+    before: int
+    after: int
+    drift: float
 
 
 class Series:
@@ -112,15 +122,22 @@ class Series:
         begins, ends, values = begins[there], ends[there], values[there]
         return np.stack([begins, np.append(begins[1:], ends[-1:])], axis=1).ravel(), np.repeat(values, 2)
 
-    def rank_change(self) -> tuple[int, int, int] | None:
-        """(round, rank before, rank from then on) of the last change of this site's rank."""
-        there = np.isfinite(self._rounds["rank"])
-        ranks, rounds = self._rounds["rank"][there], self._rounds["round"][there]
-        changes = np.flatnonzero(np.diff(ranks))
-        if not changes.size:
-            return None
-        last = int(changes[-1])
-        return int(rounds[last + 1]), int(ranks[last]), int(ranks[last + 1])
+    def rank_changes(self) -> list[RankChange]:
+        """Every change of this site's rank that is known, in order."""
+        there = np.flatnonzero(np.isfinite(self._rounds["rank"]))
+        ranks, rounds, drift = (self._rounds[name] for name in ("rank", "round", "combined"))
+        return [
+            RankChange(int(rounds[now]), int(ranks[then]), int(ranks[now]), float(drift[then]))
+            for then, now in pairwise(there)
+            if ranks[then] != ranks[now]
+        ]
+
+    def rank_marks(self, axis: Axis) -> tuple[Numbers, Numbers]:
+        """x and rank where it changed."""
+        begins = dict(zip(self._rounds["round"].tolist(), self._ends(axis)[0].tolist(), strict=True))
+        changes = self.rank_changes()
+        x = np.array([begins[change.round] for change in changes], np.float64)
+        return _known(x, np.array([change.after for change in changes], np.float64))
 
     def ranks(self) -> list[int]:
         """Every rank that occurs, ascending."""

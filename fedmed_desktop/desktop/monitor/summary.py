@@ -8,14 +8,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ...wording import later, tr
+from ...wording import later, together, tr
 from ...wording.sizes import percent_of
 from ..charts.columns import NAN
 from ..charts.scales import Axis, number
-from ..work.curves import DRIFTS
+from ..work.curves import DRIFTS, Curves
 from ..work.desk import Desk
 from ..work.judgement import notes_of
-from .series import Series
+from ..work.layers import where
+from .series import RankChange, Series
 
 _NAMES = {
     "model": later("model"), "performance": later("performance"), "semantic": later("semantic"),
@@ -37,13 +38,16 @@ class Figure(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """The cards beside the charts. `scores`: (task, type or mean, before and after) under `scores_name`."""
+    """The cards beside the charts. `scores`: (task, type or mean, before and after) under `scores_name`; `scores_of`
+    says of which round and notes.
+    """
 
     speed: Figure
     memory: Figure
     moved: Figure
     rate: Figure
     scores_name: str
+    scores_of: str
     scores: tuple[tuple[str, str], ...]
 
 
@@ -75,13 +79,14 @@ def figures(series: Series, full: int | None = None) -> Figures:
     speed, memory, rate = (series.latest(n) for n in ("tokens_per_second", "memory_mib", "learning_rate"))
     up, down = series.bytes_moved()
     round_number, scores, all_f1 = series.last_scores()
-    name = tr("Found correctly, of 100, round {n}") if all_f1 else tr("Points, of 100, round {n}")
+    name = tr("Found correctly, of 100") if all_f1 else tr("Points, of 100")
     return Figures(
         speed=Figure(f"{speed:,.0f}", tr("tokens/s")) if math.isfinite(speed) else Figure("–"),
         memory=Figure(f"{memory * 2**20 / 1e9:,.1f}", "GB") if math.isfinite(memory) else Figure("–"),
         moved=Figure(f"{up / 1e6:,.1f} / {down / 1e6:,.1f}", "MB", _beside_model(up + down, full)),
         rate=Figure(number(rate)) if math.isfinite(rate) else Figure("–"),
-        scores_name=name.format(n=round_number),
+        scores_name=name,
+        scores_of=tr("In round {n}, on notes kept aside").format(n=round_number),
         scores=tuple((measure, _gain(before if all_f1 else NAN, after, before)) for measure, before, after in scores),
     )
 
@@ -201,12 +206,44 @@ def rank_sentence(series: Series) -> str:
 
 
 def rank_change(series: Series) -> str:
-    """The last change of this site's rank, such as "raised in round 2: 8 to 16"."""
-    found = series.rank_change()
-    if found is None:
+    """The last change of this site's rank and its reason, such as "raised in round 2: 8 to 16, as combined drift was
+    0.62, above 0.6".
+    """
+    changes = series.rank_changes()
+    if not changes:
         return ""
-    round_number, before, after = found
+    last = changes[-1]
     said = tr("raised in round {round}: {before} to {after}")
-    if after < before:
+    if last.after < last.before:
         said = tr("lowered in round {round}: {before} to {after}")
-    return said.format(round=round_number, before=before, after=after)
+    said = said.format(round=last.round, before=last.before, after=last.after)
+    reason = _reason(series, last)
+    return tr("{change}, {reason}").format(change=said, reason=reason) if reason else said
+
+
+def _reason(series: Series, change: RankChange) -> str:
+    """Why the rank changed, as far as the method's settings and the drift that was told say so."""
+    follows, levels = series.curves.rank_follows, series.curves.thresholds
+    if follows == "schedule":
+        return tr("as the method plans")
+    if follows != "drift" or math.isnan(change.drift):
+        return ""
+    drift = number(change.drift)
+    if levels and change.drift >= levels[-1]:
+        return tr("as combined drift was {drift}, above {level:g}").format(drift=drift, level=levels[-1])
+    if levels and change.drift <= levels[0]:
+        return tr("as combined drift was {drift}, below {level:g}").format(drift=drift, level=levels[0])
+    return tr("as combined drift was {drift}").format(drift=drift)
+
+
+def layers_sentence(curves: Curves) -> str:
+    """Where the change of the latest round is, and how large it was beside the round before."""
+    if not curves.layers:
+        return ""
+    *earlier, last = sorted(curves.layers)
+    size, times = (math.hypot(*curves.layers[last].values()), "")
+    if earlier and (before := math.hypot(*curves.layers[earlier[-1]].values())):
+        times = tr("As a whole it is {times:.1f} times as large as in round {round}.")
+        times = times.format(times=size / before, round=earlier[-1])
+    at = tr("Round {round}.").format(round=last)
+    return together(at, where({layer: norm**2 for layer, norm in curves.layers[last].items()}), times)

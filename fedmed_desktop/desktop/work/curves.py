@@ -9,7 +9,7 @@ What nobody has measured is NaN. One thread, that of `Desk`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ...scores import TASKS, Scores, TaskName
 from ...storage import Entry, Record
 from ...storage.journal import MOST_STEPS, stride_of
 from ..charts.columns import Columns, Numbers
+from .layers import layer_norms
 from .steps import Steps
 
 DRIFTS: Final = ("model", "performance", "semantic", "combined")
@@ -36,6 +37,7 @@ class Curves:
     `thresholds`: drifts at which the federation's method changes a rank; empty while no method has them.
     `shares_counts`: whether sites tell what their notes are about, without which nobody can measure semantic drift.
     `has_several_tasks`: of the federation; this site may have labels of one of them only.
+    `rank_follows`: what the method changes a site's rank with. `layers`: norm of each layer's change, by round.
     `current`: (round, step, steps) of the last training step, None before the first. `rounds`: a row for each round;
     `steps` before each of them are counted by `round_starts`. `moved`: bytes by direction and blob.
     """
@@ -43,6 +45,7 @@ class Curves:
     def __init__(self) -> None:
         self.version = 0
         self.thresholds: tuple[float, ...] = ()
+        self.rank_follows: Literal["nothing", "drift", "schedule"] = "nothing"
         self.shares_counts = self.has_several_tasks = False
         self.current: tuple[int, int, int] | None = None
         self.steps = Steps()
@@ -54,6 +57,8 @@ class Curves:
         self.other_ranks: dict[int, tuple[int, ...]] = {}
         self.scores: dict[int, dict[str, Scores]] = {}
         self.moved: dict[str, dict[str, int]] = {"up": {}, "down": {}}
+        self.layers: dict[int, dict[int, float]] = {}
+        self._layers_of: dict[int, str] = {}  # the update that a round's layers are of
 
     # -- folding -----------------------------------------------------------------------------------------------------
 
@@ -96,6 +101,8 @@ class Curves:
         """Folds the site's own outbox: evidence of each training, and what was really sent."""
         self.shares_counts = record.spec is not None and record.spec.share.histogram != "none"
         self.has_several_tasks = record.spec is not None and len(record.spec.tasks) > 1
+        if record.spec is not None:
+            self.thresholds, self.rank_follows = record.spec.method.rank_levels, record.spec.method.rank_follows
         for entry in record.entries:
             if entry.update.report.kind == "train":
                 self._evidence(entry)
@@ -162,6 +169,9 @@ class Curves:
             if scores != Scores():
                 self._scored(row, moment, scores)
         self.rounds.set(row, **{name: value for name, value in known.items() if value is not None})
+        if evidence.modules and self._layers_of.get(entry.plan.round) != entry.sha256:
+            self._layers_of[entry.plan.round] = entry.sha256
+            self.layers = {**self.layers, entry.plan.round: layer_norms(evidence.modules)}
 
     def _scored(self, row: int, moment: str, scores: Scores) -> None:
         self.scores.setdefault(int(self.rounds["round"][row]), {})[moment] = scores

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -10,7 +11,10 @@ from typing import Final
 
 from ...federation.work import ModuleChange
 from ...storage import Entry, Record
+from ...wording import tr
 
+# Half of the change in fewer layers than this share of all is told as being there; inferred.
+SPREAD: Final = 0.4
 # "model.layers.3.self_attn.q_proj" of Llama and its kin, "transformer.h.3.attn.c_attn" of GPT-2.
 _LAYER: Final = re.compile(r"(?:^|\.)(?:layers|layer|blocks|block|h)\.(\d{1,4})\.(.+)$")
 
@@ -33,6 +37,27 @@ def by_layer(values: Mapping[str, float]) -> dict[int, float]:
     for name, value in values.items():
         sums[place(name)[0]] += value
     return dict(sorted(sums.items()))
+
+
+def layer_norms(changes: Mapping[str, ModuleChange]) -> dict[int, float]:
+    """Frobenius norm of each layer's change, in order of the layers."""
+    return {layer: math.sqrt(sum_) for layer, sum_ in by_layer({n: c.norm**2 for n, c in changes.items()}).items()}
+
+
+def where(energy: Mapping[int, float]) -> str:
+    """Sentence on which layers most of the change is in; `energy` by layer, in any unit."""
+    whole = sum(energy.values())
+    if not whole:
+        return tr("Nothing has changed in this round.")
+    count, held = 0, 0.0
+    by_size = sorted(energy, key=lambda layer: (-energy[layer], layer))
+    while held < 0.5 * whole and count < len(by_size):
+        held += energy[by_size[count]]
+        count += 1
+    if len(energy) < 3 or count >= SPREAD * len(energy):
+        return tr("The change is spread over all %n layers.", "", len(energy))
+    text = tr("Half of the change is in %n of {all} layers, most of it in layer {most}.", "", count)
+    return text.format(all=len(energy), most=by_size[0])
 
 
 def last_trained(entry: Entry, record: Record) -> Entry | None:

@@ -104,6 +104,14 @@ class AdaptiveFedLora(Method):
         measured |= {"seconds"} if self.slowness else set()
         return super().needs | measured
 
+    @property
+    def rank_follows(self) -> Literal["nothing", "drift", "schedule"]:
+        return "drift"
+
+    @property
+    def rank_levels(self) -> tuple[float, ...]:
+        return (self.lower_below, self.raise_above) if self.rule == "hysteresis" else ()
+
     def misfit(self, setting: Setting) -> str | None:
         if self.weights[2] > 0 and setting.histogram == "none":
             return "methods.needs_histogram"

@@ -87,6 +87,16 @@ class Method(Frozen):
         """Scalars of a training's report that it cannot do without; the norm is compared with what arrives."""
         return frozenset({"notes", "update_norm"})
 
+    @property
+    def rank_follows(self) -> Literal["nothing", "drift", "schedule"]:
+        """What a site's rank changes with from round to round."""
+        return "nothing"
+
+    @property
+    def rank_levels(self) -> tuple[float, ...]:
+        """Combined drifts, ascending, below the first and above the last of which a rank changes; () without any."""
+        return ()
+
     def misfit(self, setting: Setting) -> str | None:
         """Error code if this method cannot run in such a federation, else None."""
         code = refusal_of(self.name, setting.combine)

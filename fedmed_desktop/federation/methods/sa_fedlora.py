@@ -53,6 +53,10 @@ class SaFedLora(WeighedByNotes):
             raise ValueError("initiating, hold and final are shares of all rounds; together they must not exceed 1")
         return self
 
+    @property
+    def rank_follows(self) -> Literal["nothing", "drift", "schedule"]:
+        return "schedule"
+
     def rank(self, site: str, opening: Opening) -> int:
         return self.rank_at(opening.round, opening.rounds, opening.rank)
 
