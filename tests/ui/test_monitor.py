@@ -113,7 +113,7 @@ def test_that_closed_rounds_bring_drift_and_rank(page: MonitorPage) -> None:
     assert charts.rank.data("own")[1].tolist() == [8, 8, 16, 16]
     assert not charts.drift.placeholder.isVisible() and not charts.rank.placeholder.isVisible()
     assert charts.drift.legend.text() == "model · performance · semantic not measured, because no counts are shared"
-    assert charts.rank.legend.text() == "your site · other sites · raised in round 2: 8 to 16"
+    assert charts.rank.legend.text() == "your site · other sites · changed · raised in round 2: 8 to 16"
     assert [label for _, label in charts.loss.plot.rounds.marks] == ["Round 1", "Round 2", "Round 3"]
     assert page.subtitle.text() == f"Round 3 of 10 · {SITE}"
     assert page.cards.scores.values()[0] == "71"

@@ -260,7 +260,7 @@ def test_that_a_cell_is_read_by_pointer_and_keys_and_all_stand_in_a_table(page: 
     assert found.read.text() == "round 2, layer 1: not trained"
     found.view.point_at(float("nan"), float("nan"))
     assert found.read.text() == ""
-    for key in (Qt.Key.Key_Left, Qt.Key.Key_Left, Qt.Key.Key_Down, Qt.Key.Key_Down):
+    for key in (*[Qt.Key.Key_Left] * 3, Qt.Key.Key_Down, Qt.Key.Key_Down):
         qtbot.keyClick(found.view, key)
     assert found.read.text() == "round 1, layer 1: 1.00"
     qtbot.mouseClick(found.as_table, Qt.MouseButton.LeftButton)

@@ -227,7 +227,7 @@ class Chart(Restyled, QFrame):
         """By the names of the lines: of a long line the nearest value, of others the last at or before x."""
         told = {}
         for key, line in self._lines.items():
-            if not line.name:
+            if not line.name or not line.width:  # markers alone lie on another line, which is read
                 continue
             if line.is_long:
                 at, value = x, nearest(*self._data[key], x)

@@ -81,7 +81,7 @@ class CellView(PlotView):
 
 
 class ShadeBar(Restyled, QWidget):
-    """What the shades mean: from 0 to the largest change."""
+    """Meaning of the shades: from 0 to the largest change."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -89,7 +89,7 @@ class Method(Frozen):
 
     @property
     def rank_follows(self) -> Literal["nothing", "drift", "schedule"]:
-        """What a site's rank changes with from round to round."""
+        """Cause of a change of a site's rank from round to round."""
         return "nothing"
 
     @property
