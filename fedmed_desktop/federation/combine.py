@@ -39,8 +39,9 @@ Combining = Literal["factors", "product", "stack"]
 class Sources:
     """The adapters of a closed round, each read module by module; mappings are by site.
 
-    The round started from `start` and `frozen`. `control` is SCAFFOLD's c, `controls` the changes of the c_i. A half
-    update is completed with the factors of `start`. `lost` is what rounding took from earlier common adapters.
+    The round started from `start` and `frozen`. `control` is SCAFFOLD's c, or the state of an optimiser at the server;
+    `controls` are the changes of the c_i. A half update is completed with the factors of `start`. `lost` is what
+    rounding took from earlier common adapters.
     """
 
     start: ModuleSource

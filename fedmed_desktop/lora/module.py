@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_NAME_LENGTH: Final = 512
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", re.ASCII)
+_LARGEST: Final = (2 - 2**-23) * 2.0**127  # of float32
 _PEFT_PREFIX: Final = "base_model.model."
 
 
@@ -77,6 +78,11 @@ def to_float32(array: NDArray[Any]) -> NDArray[np.float32]:
     """A C-contiguous copy; values that overflow become infinite without a warning, for Module to refuse."""
     with np.errstate(over="ignore"):
         return np.array(array, dtype=np.float32, order="C", copy=True)
+
+
+def within_float32(array: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The values in float32, cut to its range: so that no site's absurd numbers stop what is computed of all."""
+    return array.clip(-_LARGEST, _LARGEST).astype(np.float32)
 
 
 def check_rank(rank: int) -> None:

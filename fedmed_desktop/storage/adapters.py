@@ -41,7 +41,8 @@ def combine_stored(
         with ExitStack() as files:
             lost = _lost(due, blobs)
             if due.opening:
-                combination = combine_masked(due, spec, due.opening, blobs, _own(due.start, blobs, files))
+                control = _own(due.control, blobs, files) if due.control else None
+                combination = combine_masked(due, spec, due.opening, blobs, _own(due.start, blobs, files), control)
             else:
                 sources = replace(_opened(due, blobs, files), lost=lost)
                 combination = combine(due, spec, sources, noise(due) if noise else None)

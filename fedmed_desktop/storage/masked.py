@@ -17,12 +17,17 @@ from .blobs import BlobStore
 
 
 def combine_masked(
-    due: Combine, spec: FederationSpec, opening: Opening, blobs: BlobStore, start: ModuleSource
+    due: Combine,
+    spec: FederationSpec,
+    opening: Opening,
+    blobs: BlobStore,
+    start: ModuleSource,
+    control: ModuleSource | None = None,
 ) -> Combination:
     """The common adapter plus the server's step along the average change of the sites in the sum.
 
-    Holds the sum and one update at a time. Nothing is known of what averaging misses, but where one factor is shared
-    it misses nothing.
+    `control`: what the coordinator keeps of its own optimiser, where it has one. Holds the sum and one update at a
+    time. Nothing is known of what averaging misses, but where one factor is shared it misses nothing.
     """
     plan = next(iter(due.plans.values()))
     layout = Layout.of(due.start, spec.base.modules, plan.shared, plan.rank, opening.masking)
@@ -32,7 +37,7 @@ def combine_masked(
     adapter = decoded(layout, start, found, step)
     combination = Combination(adapter, 0.0 if len(plan.shared) == 1 else None)
     with one_thread():  # the last bits must not depend on the number of threads
-        return spec.method.finish(due, Sources(start, {}), combination)
+        return spec.method.finish(due, Sources(start, {}, control=control), combination)
 
 
 def _numbers(layout: Layout, parts: list[str], blobs: BlobStore) -> Iterator[Numbers]:

@@ -46,6 +46,8 @@ SENTENCES: Final = {
     'works with SGD. Write form = "gradient", or training.optimizer = "sgd".',
     "methods.scaffold_travels_whole": "{path}: scaffold's control variates and the coordinator's must move by the very "
     "same numbers, so its updates travel in float32 alone. Take out [transfer], or choose another method.",
+    "methods.server_optimizer_needs_factors": "{path}: fedavgm and fedadam keep means of how A and B have changed, and "
+    'a product or a stack replaces A and B with others in each round. Write combine = "factors".',
     "methods.server_step_needs_start": "{path}: a server_step other than 1 goes on from where the round started, but a "
     'stack starts afresh in each round. Write combine = "factors" or "product", or server_step = 1.',
     "methods.shared_notes_lack_labels": '{path}: with measured_by = "sites" each site measures its model on shared '

@@ -88,7 +88,9 @@ def test_that_a_long_update_is_shortened_and_all_sites_count_the_same() -> None:
     assert set(due.weights.values()) == {1 / 3}
 
 
-@pytest.mark.parametrize("name", ["fed_medlora", "fedavg", "fedopal", "fedprox", "fedrot", "fedsa", "ffa", "rolora"])
+@pytest.mark.parametrize(
+    "name", ["fed_medlora", "fedavg", "fedavgm", "fedopal", "fedprox", "fedrot", "fedsa", "ffa", "rolora"]
+)
 def test_that_one_site_changes_no_more_than_the_noise_is_measured_by(name: str) -> None:
     """With and without what one site has learned, the means differ by the clip at most, whatever it sends."""
     spec = private_spec(method={"name": name})

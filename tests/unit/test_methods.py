@@ -460,7 +460,7 @@ def test_that_a_site_that_bears_less_takes_part_at_its_rank_or_is_told_that_it_c
     assert rounds.join_refusal(None) is rounds.join_refusal(spec.lora.rank) is None
     if not spec.method.mixes_ranks:
         assert rounds.join_refusal(1) == "join.rank_cap"
-        assert method in {"fedrot", "fedsa", "ffa", "rolora", "sa_fedlora", "scaffold"}
+        assert method in {"fedadam", "fedavgm", "fedrot", "fedsa", "ffa", "rolora", "sa_fedlora", "scaffold"}
         return
     assert rounds.join_refusal(1) is None
     for site, cap in {"A": None, "B": 1, "C": 5}.items():

@@ -10,7 +10,9 @@ from pydantic import Field
 from .adaptive_fedlora import AdaptiveFedLora
 from .fed_medlora import FedMedLora
 from .fed_medlora_plus import FedMedLoraPlus
+from .fedadam import FedAdam
 from .fedavg import FedAvg
+from .fedavgm import FedAvgM
 from .fedex import FedEx
 from .fednova import FedNova
 from .fedopal import FedOpal
@@ -32,6 +34,8 @@ AnyMethod = Annotated[
     | FedMedLoraPlus
     | FedProx
     | FedNova
+    | FedAvgM
+    | FedAdam
     | Scaffold
     | SaFedLora
     | FlexLora
@@ -53,7 +57,9 @@ __all__ = [
     "REFUSED",
     "AdaptiveFedLora",
     "AnyMethod",
+    "FedAdam",
     "FedAvg",
+    "FedAvgM",
     "FedEx",
     "FedMedLora",
     "FedMedLoraPlus",

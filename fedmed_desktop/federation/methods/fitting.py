@@ -14,6 +14,8 @@ from ..combine import Combining
 
 REFUSED: Final[Mapping[str, Mapping[Combining, str]]] = {
     "adaptive_fedlora": {"factors": "methods.adaptive_needs_product"},
+    "fedadam": {"product": "methods.server_optimizer_needs_factors", "stack": "methods.server_optimizer_needs_factors"},
+    "fedavgm": {"product": "methods.server_optimizer_needs_factors", "stack": "methods.server_optimizer_needs_factors"},
     "fedex": {"product": "methods.fedex_is_exact", "stack": "methods.fedex_is_exact"},
     "fednova": {"stack": "methods.fednova_needs_start"},
     "fedrot": {"product": "methods.fedrot_needs_factors", "stack": "methods.fedrot_needs_factors"},

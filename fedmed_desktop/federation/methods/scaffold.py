@@ -18,17 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Literal
 
 from ...arrays import np
 from ...lora import Adapter, Module
-from ...lora.module import ModuleSource
+from ...lora.module import ModuleSource, within_float32
 from ..actions import Combine
 from ..combine import Combination, Sources
 from ..plan import ControlVariate, Frozen
 from .method import Opening, Setting, WeighedByNotes
-
-_LARGEST: Final = (2 - 2**-23) * 2.0**127  # of float32
 
 
 class ScaffoldState(Frozen):
@@ -65,8 +63,7 @@ def next_control(
     """c before / sites + sum of changes / sites, factor by factor in float64, with the modules of `shape`.
 
     c is the mean of all c_k, and there were `before` sites when it was last computed; the c_k of later ones are zero.
-    `control` None is zero. The order of `changes` decides the last bits. Values beyond float32 are clipped to its
-    range, so that no site's absurd numbers stop the federation.
+    `control` None is zero. The order of `changes` decides the last bits.
     """
     share = before / sites
     modules = {}
@@ -79,5 +76,5 @@ def next_control(
         if control is not None:
             earlier = control.module(name)
             b, a = b + share * earlier.B.astype(np.float64), a + share * earlier.A.astype(np.float64)
-        modules[name] = Module(b.clip(-_LARGEST, _LARGEST), a.clip(-_LARGEST, _LARGEST), like.scale)
+        modules[name] = Module(within_float32(b), within_float32(a), like.scale)
     return Adapter(modules)
