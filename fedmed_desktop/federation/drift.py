@@ -8,11 +8,16 @@ when a round closes, against that round's own values. The record keeps the latte
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from statistics import median
+from typing import TYPE_CHECKING
 
+from ..arrays import np
 from .plan import Frozen, References
 from .update import Report
+
+if TYPE_CHECKING:
+    from ..lora.algebra import Float64
 
 # Keeps quotients finite while nothing has been learned yet; far below any norm or loss that occurs.
 _EPS = 1e-12
@@ -37,6 +42,30 @@ class Drift(Frozen):
 def model_drift(update_norm: float, start_norm: float, median_update_norm: float) -> float:
     """|u_k| / (|dW_g| + median_j |u_j| + eps)."""
     return update_norm / (start_norm + median_update_norm + _EPS)
+
+
+def excess_drift(update_norm: float, median_update_norm: float) -> float:
+    """max(0, |u_k| / median_j |u_j| - 1): how much further a site went than the middle one of its round.
+
+    Not the quotient itself, which is about 1 at every site and so tells none from another.
+    """
+    return max(0.0, update_norm / (median_update_norm + _EPS) - 1)
+
+
+def direction_drift(products: Float64, weights: Sequence[float]) -> list[float]:
+    """1 - cos(u_k, sum_j w_j u_j) of each change, in [0, 2], from their inner products; 0 where one of both is zero.
+
+    0 for sites that all go the same way, however far; 1 for one that goes at right angles to all.
+    """
+    shares = np.asarray(weights, dtype=np.float64)
+    along = products @ shares
+    whole = float(shares @ along)
+    return [_apart(float(dot), float(own), whole) for dot, own in zip(along, np.diagonal(products), strict=True)]
+
+
+def _apart(dot: float, own: float, other: float) -> float:
+    size = math.sqrt(max(0.0, own)) * math.sqrt(max(0.0, other))
+    return 1.0 - max(-1.0, min(1.0, dot / size)) if size > 0 else 0.0
 
 
 def performance_drift(loss: float, reference_loss: float) -> float:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Final
 from ..arrays import np, one_thread
 from ..bounds import within
 from ..lora.algebra import CutSource, module_cut
-from ..lora.geometry import PartWay, inner_products, path_products
+from ..lora.geometry import PartWay, path_products, products_of_changes
 from ..standing import Finding
 from .actions import Combine
 from .combine import Sources, Term
@@ -51,7 +51,9 @@ def screen(due: Combine, spec: FederationSpec, sources: Sources) -> Screening | 
     # By hash, like the combination: which site is called what, or came first, decides nothing.
     order = sorted(due.updates, key=lambda site: (due.updates[site].sha256, site))
     with one_thread():  # these figures go into the ledger, so their bits must not vary
-        found = judged(order, _products(order, due, spec, sources), due.weights, due.recent_norms, settings)
+        updates = [(due.ranks[site], sources.updates[site]) for site in order]
+        products = products_of_changes(sources.start, updates, spec.cut)
+        found = judged(order, products, due.weights, due.recent_norms, settings)
         if spec.combine != "factors":
             return found
         # Factors that go a share of their way change the model by another share.
@@ -191,17 +193,6 @@ def _used(
     return [
         (weight / whole if whole > 0 else 1 / len(chosen)) if i in chosen else 0.0 for i, weight in enumerate(weights)
     ]
-
-
-def _products(order: Sequence[str], due: Combine, spec: FederationSpec, sources: Sources) -> Float64:
-    """Inner products of the sites' changes, summed over modules."""
-    total = np.zeros((len(order), len(order)))
-    for name in sorted(sources.start.names):
-        began = sources.start.module(name)
-        starts = {rank: module_cut(began, rank, spec.cut) for rank in sorted({due.ranks[site] for site in order})}
-        changes = ((starts[due.ranks[site]], sources.updates[site].module(name)) for site in order)
-        total += inner_products(changes, [min(due.ranks[site], *began.shape) for site in order])
-    return total
 
 
 def _share(sources: Sources, site: str, limit: float | None, due: Combine, spec: FederationSpec) -> float:

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     Float64 = NDArray[np.float64]
 
 
-Cut = Literal["best", "first"]
-"""Ways to reduce a module's rank: the best approximation, or the first directions unchanged."""
+Cut = Literal["best", "fresh", "first"]
+"""Ways to reduce a module's rank: the best approximation, in either split, or the first directions unchanged."""
+
+Split = Literal["balanced", "fresh"]
+"""Ways to share a product's singular values out to its factors: evenly, or all to B beyond the size of a fresh A."""
 
 # A sum of products loses about 1e-15 of its terms' size, so one that is no smaller than a 500th of it keeps 12 digits.
 _LEAST_CANCELLED: Final = 500.0
@@ -105,14 +108,27 @@ def module_truncate(module: Module, rank: int) -> tuple[Module, float]:
 def module_cut(module: Module, rank: int, how: Cut) -> Module:
     """A module of rank min(rank, d, k): by `module_truncate`, or just its first columns of B and rows of A.
 
-    The latter loses more but keeps the basis, which averaging factors of mixed ranks needs (as in HetLoRA, arXiv
-    2401.06432). A module of no larger rank is returned unchanged.
+    "fresh" is "best" by `module_fresh_split`. "first" loses more but keeps the basis, which averaging factors of mixed
+    ranks needs (as in HetLoRA, arXiv 2401.06432). A module of no larger rank is returned unchanged.
     """
-    if how == "best":
-        return module_truncate(module, rank)[0]
+    if how != "first":
+        smaller = module_truncate(module, rank)[0]
+        return smaller if how == "best" or smaller is module else module_fresh_split(smaller)
     check_rank(rank)
     rank = min(rank, *module.shape)
     return module if module.rank <= rank else Module(module.B[:, :rank], module.A[:rank], module.scale)
+
+
+def module_fresh_split(module: Module) -> Module:
+    """The same delta W with rows of A of the norm of fresh ones, and what that takes from them in B's columns.
+
+    A balanced split makes A as small as B, which is near zero after few rounds. The gradient of B is a product with A,
+    and AdamW moves each number by about the same whatever its size, so where A is smaller, delta W moves less by it
+    (inferred). A row of zeros stays.
+    """
+    norms = np.sqrt(np.einsum("ij,ij->i", module.A, module.A, dtype=np.float64))
+    times = np.where(norms > 0, norms / _FRESH_ROW_NORM, 1.0)
+    return Module(to_float32(module.B * times), to_float32(module.A / times[:, None]), module.scale)
 
 
 @dataclass(frozen=True)
@@ -205,6 +221,18 @@ def shrink(adapter: Adapter, rank: int) -> tuple[Adapter, float]:
     """Like `truncate`, but with the dropped share of the adapter's energy, in [0, 1]."""
     smaller, dropped = truncate(adapter, rank)
     return smaller, min(1.0, dropped / norm(adapter) ** 2) if dropped else 0.0
+
+
+def rank_of_energy(adapter: Adapter, share: float) -> int:
+    """The smallest rank at which all modules together keep this share of their energy; 0 where there is none."""
+    values = [singular_values(module) for module in adapter.values()]
+    energy = np.zeros(max(len(sigma) for sigma in values))
+    for sigma in values:
+        energy[: len(sigma)] += sigma**2
+    whole = float(energy.sum())
+    if whole == 0:
+        return 0
+    return int(np.argmax(np.cumsum(energy) >= share * whole)) + 1
 
 
 def grow(adapter: Adapter, rank: int, seed: int) -> Adapter:

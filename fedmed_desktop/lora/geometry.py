@@ -61,6 +61,20 @@ def inner_products(changes: Iterable[tuple[Module, Module]], ranks: Sequence[int
     return found
 
 
+def products_of_changes(start: ModuleSource, updates: Sequence[tuple[int, ModuleSource]], how: Cut) -> Float64:
+    """Inner products of whole adapters' changes from one start, which each began from cut to its rank.
+
+    `updates` are ranks and adapters; each module is read once.
+    """
+    total = np.zeros((len(updates), len(updates)))
+    for name in sorted(start.names):
+        began = start.module(name)
+        starts = {rank: module_cut(began, rank, how) for rank in sorted({rank for rank, _ in updates})}
+        changes = ((starts[rank], source.module(name)) for rank, source in updates)
+        total += inner_products(changes, [min(rank, *began.shape) for rank, _ in updates])
+    return total
+
+
 class _Starts:
     """The different starts of a module, each once, and which rows of them belong to each row of the changes."""
 

@@ -7,6 +7,7 @@ drift means more rank or less. So every formula and constant here is inferred an
 compared with the paper's. guide/method-adaptive_fedlora.md has the formulas.
 
 - Drift: each of the three as a share of its running quantile, weighted, smoothed per site.   (federation.rank)
+- Model drift: by default |u_k| / (|dW_g| + median_j |u_j|), which falls as the common adapter grows; see `model_drift`.
 - Rank: a step on the grid with hysteresis, within the site's cap. The scale is constant, so no step moves delta W.
 - Selection, where not all sites can take part.                                               (federation.selection)
 - Weights: p_k ~ n_k exp(-JSD_2(P_k || Pbar) / tau), Pbar by notes; for equal n they differ by e^(1 / tau) at most.
@@ -19,21 +20,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
+from statistics import median
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from ...bounds import Number, PositiveFloat, PositiveInt, Scalar
 from ...lora import Adapter, Module, algebra
+from ...lora.geometry import products_of_changes
 from ...lora.module import ModuleSource
 from ..actions import Combine
 from ..combine import Combination, Combiner, Combining, Sources, combine_product_by_level
-from ..drift import pooled_histogram, semantic_drift
+from ..drift import Drift, direction_drift, excess_drift, pooled_histogram, semantic_drift
 from ..plan import Frozen
 from ..rank import Sign, Steps, components, continuous_rank, drift_number, smoothed, snapped
 from ..selection import Seen, Selection
 from ..update import Report
-from .method import Method, Opening, Setting, normalised
+from .method import Opening, Setting, normalised
+from .product_split import ProductSplit
+
+ModelDrift = Literal["global", "median", "direction"]
 
 
 class SiteState(Seen):
@@ -51,7 +58,7 @@ class AdaptiveState(Frozen):
     sites: dict[str, SiteState] = Field(default_factory=dict)
 
 
-class AdaptiveFedLora(Method):
+class AdaptiveFedLora(ProductSplit):
     """Settings, explained in guide/method-adaptive_fedlora.md.
 
     `weights` are of model, performance and semantic drift; `window` is the number of values that each quantile is over.
@@ -63,8 +70,15 @@ class AdaptiveFedLora(Method):
     `slowness`, Oort's penalty for slow sites, is 0 by default: training times differ between runs, and a selection that
     depends on them cannot be repeated from the seed.
 
+    `model_drift`: "global" is the default above; "median" is how much further a site went than the round's median;
+    "direction" is 1 - cos(u_k, sum_j w_j u_j), whatever the lengths. `keep_energy`: no rank shrinks below the smallest
+    that keeps this share of the common adapter's energy (0: any may). `final`: the share of the rounds, the last ones,
+    in which no rank changes, in whole rounds, rounded down. `split`: see ProductSplit. The defaults are as before these
+    settings existed.
+
     Measures of a round: `drift.<site>` (smoothed), `rank.<site>` (for its next round), `mean_drift` of the sites that
-    took part and, except for stacks, `energy_above_smallest_rank`, as a share of the new adapter's energy.
+    took part and, except for stacks, `energy_above_smallest_rank`, as a share of the new adapter's energy; with
+    `keep_energy` the rank that keeps it, `energy_rank`; `model_drift.<site>` where it is not "global".
     """
 
     name: Literal["adaptive_fedlora"] = "adaptive_fedlora"
@@ -86,6 +100,9 @@ class AdaptiveFedLora(Method):
     explore_decay: float = Field(0.98, gt=0, le=1)
     explore_least: float = Field(0.2, ge=0, le=1)
     slowness: float = Field(0.0, ge=0, le=8)
+    model_drift: ModelDrift = Field("global", exclude_if=lambda value: value == "global")
+    keep_energy: float = Field(0.0, ge=0, lt=1, exclude_if=lambda value: value == 0)
+    final: float = Field(0.0, ge=0, le=1, exclude_if=lambda value: value == 0)
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
@@ -138,39 +155,65 @@ class AdaptiveFedLora(Method):
         return combine_product_by_level if self.guard and combine == "product" else super().combiner(combine)
 
     def finish(self, closed: Combine, sources: Sources, combination: Combination) -> Combination:
-        state = self._next_state(closed)
+        adapter, found, least = combination.adapter, self._drifts(closed, sources), 0
+        if combination.frozen is None:
+            if self.guard:
+                adapter = with_unreached(adapter, sources.start, max(closed.ranks.values()))
+            least = algebra.rank_of_energy(adapter, self.keep_energy) if self.keep_energy else 0
+        state = self._next_state(closed, found, least)
         drifts = {site: one.drift for site, one in state.sites.items() if one.drift is not None}
         measures = {f"drift.{site}": drift for site, drift in drifts.items()}
         measures |= {f"rank.{site}": float(one.rank) for site, one in state.sites.items()}
         if now := [drift for site, drift in drifts.items() if site in closed.reports]:
             measures["mean_drift"] = sum(now) / len(now)
-        adapter = combination.adapter
+        if self.model_drift != "global":
+            measures |= {f"model_drift.{site}": one.model for site, one in found.items()}
         if combination.frozen is None:
-            if self.guard:
-                adapter = with_unreached(adapter, sources.start, max(closed.ranks.values()))
             _, above = algebra.shrink(adapter, min(closed.ranks.values()))
             measures["energy_above_smallest_rank"] = above
+            measures |= {"energy_rank": float(least)} if self.keep_energy else {}
+            adapter = self.as_split(adapter)
         return replace(combination, adapter=adapter, state=state.model_dump(mode="json"), measures=measures)
 
-    def _next_state(self, closed: Combine) -> AdaptiveState:
+    def _drifts(self, closed: Combine, sources: Sources) -> dict[str, Drift]:
+        """The round's drifts, with the model's as the settings want it."""
+        if self.model_drift == "global":
+            return closed.drifts
+        norms = {site: report.update_norm for site, report in closed.reports.items()}
+        usual = median(norms.values())
+        model = {site: excess_drift(norm, usual) for site, norm in norms.items()}
+        if self.model_drift == "direction":
+            order = sorted(closed.updates, key=lambda site: (closed.updates[site].sha256, site))
+            updates = [(closed.ranks[site], sources.updates[site]) for site in order]
+            products = products_of_changes(sources.start, updates, "best")
+            apart = direction_drift(products, [closed.weights[site] for site in order])
+            model = dict(zip(order, apart, strict=True))
+        return {site: one.model_copy(update={"model": model[site]}) for site, one in closed.drifts.items()}
+
+    def _next_state(self, closed: Combine, found: Mapping[str, Drift], least: int) -> AdaptiveState:
         before = AdaptiveState.model_validate(closed.state)
-        drifts = [components(closed.drifts[site]) for site in sorted(closed.drifts)]
+        drifts = [components(found[site]) for site in sorted(found)]
         model, performance, semantic = (
             (*past, *(one for one in now if one is not None))[-self.window :]
             for past, now in zip(before.recent, zip(*drifts, strict=True), strict=True)
         )
         after = AdaptiveState(recent=(model, performance, semantic), sites=before.sites)
-        sites = before.sites | {site: self._next_site(site, closed, after) for site in closed.reports}
+        sites = before.sites | {site: self._next_site(site, closed, found[site], after, least) for site in found}
         return after.model_copy(update={"sites": dict(sorted(sites.items()))})
 
-    def _next_site(self, site: str, closed: Combine, state: AdaptiveState) -> SiteState:
+    def _next_site(self, site: str, closed: Combine, found: Drift, state: AdaptiveState, least: int) -> SiteState:
         report, known, rank = closed.reports[site], state.sites.get(site), closed.ranks[site]
-        now = drift_number(closed.drifts[site], state.recent, self.weights, self.quantile)
+        now = drift_number(found, state.recent, self.weights, self.quantile)
         before = known.drift if known else None
         drift = before if now is None else smoothed(before, now, self.memory)
         # The plan has a smaller rank than the state where the site's cap has been lowered since.
         since = known.since if known and known.rank == rank else closed.round
-        planned = self._next_rank(rank, drift, closed.round + 1 - since, closed.caps.get(site))
+        cap = closed.caps.get(site)
+        planned = self._next_rank(rank, drift, closed.round + 1 - since, cap)
+        if planned < rank and least:
+            planned = max(planned, min(rank, snapped(least, self.grid, cap)))
+        if self._is_final(closed.round + 1, closed.rounds):
+            planned = rank
         return SiteState(
             rank=planned,
             since=since if planned == rank else closed.round + 1,
@@ -181,6 +224,10 @@ class AdaptiveFedLora(Method):
             seconds=report.seconds if self.slowness else 0.0,
             histogram=report.histogram,
         )
+
+    def _is_final(self, number: int, rounds: int) -> bool:
+        share = Fraction(repr(self.final))  # as written in decimals
+        return number > rounds - math.floor(share * rounds)
 
     def _next_rank(self, rank: int, drift: float | None, held: int, cap: int | None) -> int:
         if drift is None:

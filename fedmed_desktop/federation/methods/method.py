@@ -112,6 +112,10 @@ class Method(Frozen):
         """The rank that this site trains at, before its cap is applied."""
         return opening.rank
 
+    def cut(self, opening: Opening) -> Cut:
+        """The way in which sites of smaller rank reduce the start."""
+        return opening.cut
+
     def plan(self, opening: Opening) -> dict[str, Plan]:
         """A plan for each selected site; the keys are the selection."""
         return {
@@ -121,7 +125,7 @@ class Method(Frozen):
                 start=opening.start,
                 frozen=opening.frozen,
                 rank=opening.capped(site, self.rank(site, opening)),
-                cut=opening.cut,
+                cut=self.cut(opening),
                 training=opening.training,
                 references=opening.references,
                 transfer=opening.transfer,
