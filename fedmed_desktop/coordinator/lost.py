@@ -114,7 +114,7 @@ def lost_adapter(blobs: BlobStore, round_number: int, *named: str | None) -> Use
 
 def check_adapters(blobs: BlobStore, state: RoundsState) -> None:
     """Checks the adapters that the open round starts from; raises UserFacingError naming one that is lost."""
-    for sha256 in (state.start, state.frozen, state.control):
+    for sha256 in (state.start, state.frozen, state.control, *state.cuts.values()):
         if sha256 and sha256 in blobs and not blobs.is_whole(sha256):
             blobs.put_aside(sha256)
         if fault := lost_adapter(blobs, state.round, sha256):

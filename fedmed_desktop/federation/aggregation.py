@@ -16,6 +16,7 @@ from ..lora.algebra import CutSource
 from .actions import Combine
 from .combine import Combination, Goal, Sources, Term
 from .inputs import RoundCombined
+from .methods import Opening
 from .methods.method import ServerStep
 from .noised import Noise, combine_noised
 from .screened import Screening, weights_of
@@ -42,6 +43,8 @@ def combine(due: Combine, spec: FederationSpec, sources: Sources, noise: Noise |
     with one_thread():  # the last bits must not depend on the number of threads
         finished = spec.method.finish(due, sources, replace(combination, measures={}))
         finished = replace(finished, measures={**finished.measures, **combination.measures})
+        if spec.transfer.cut:
+            return replace(finished, cuts=cut_to_ranks(finished, due, spec))
         return _rounded(finished, sources, spec) if spec.transfer.down else finished
 
 
@@ -72,6 +75,33 @@ def _rounded(combination: Combination, sources: Sources, spec: FederationSpec) -
     start = Adapter({name: sources.start.module(name) for name in sources.start.names})
     way_down = rounded(combination.adapter, start, sources.lost, spec.transfer, spec.cut)
     return replace(combination, adapter=way_down.adapter, way_down=way_down)
+
+
+def cut_to_ranks(combination: Combination, due: Combine, spec: FederationSpec) -> dict[int, Adapter]:
+    """The new common adapter at each smaller rank that the next round's sites can have, as far as they are known now.
+
+    The others, such as one that has just named a smaller rank, fetch it whole and cut it themselves.
+    """
+    method, adapter = spec.method, combination.adapter
+    sites = sorted({*due.caps, *due.reports})
+    opening = Opening(
+        round=due.round + 1,
+        rounds=due.rounds,
+        start=adapter.sha256,
+        rank=due.rank,
+        training=spec.training,
+        seeds=dict.fromkeys(sites, 0),
+        cut=spec.cut,
+        caps=due.caps,
+        state=combination.state,
+    )
+    largest, cut = max(adapter.ranks.values()), method.cut(opening)
+    ranks = sorted({opening.capped(site, method.rank(site, opening)) for site in sites})
+    return {
+        rank: adapter.map(lambda module: algebra.module_cut(module, rank, cut))  # noqa: B023
+        for rank in ranks
+        if rank < largest and opening.round <= opening.rounds
+    }
 
 
 def _trimmed(due: Combine, spec: FederationSpec, terms: list[Term], screening: Screening) -> Combination:
@@ -107,4 +137,5 @@ def combined(due: Combine, combination: Combination) -> RoundCombined:
         lost=way_down.lost.sha256 if way_down.lost is not None else None,
         rounding=None if way_down.share is None else within(way_down.share),
         whole_because=way_down.whole_because,
+        cuts={rank: one.sha256 for rank, one in combination.cuts.items()},
     )

@@ -88,7 +88,8 @@ class Combination:
     known. The part added to the frozen adapter counts as combined, and energy dropped by cutting it back as missed. A
     method may add the control (None: as before), its state for the next round and its measures of this one.
     `screening`: what was found in the updates beforehand, where the specification wants that. `way_down`: how the
-    adapter came to be rounded, where sites fetch differences.
+    adapter came to be rounded, where sites fetch differences. `cuts`: the adapter at smaller ranks, where they fetch it
+    so.
     """
 
     adapter: Adapter
@@ -99,6 +100,7 @@ class Combination:
     measures: Mapping[str, float] = field(default_factory=dict)
     screening: Screening | None = None
     way_down: Rounded | None = None
+    cuts: Mapping[int, Adapter] = field(default_factory=dict)
 
 
 Combiner = Callable[[Sequence[Term], Goal], Combination]

@@ -136,7 +136,7 @@ class RoundCombined(Frozen):
 
     With transfer.down: `difference` leads to it from the round's start; without one it travels whole, `whole_because`
     of a code. `lost` is what rounding took and the next round adds, `rounding` its share of the round's movement.
-    `residual` is None where only the sum of the updates is known.
+    With transfer.cut: `cuts` of it by rank. `residual` is None where only the sum of the updates is known.
     """
 
     input: Literal["combined"] = "combined"
@@ -154,6 +154,7 @@ class RoundCombined(Frozen):
     lost: Sha256 | None = None
     rounding: Scalar | None = None
     whole_because: str = Field("", max_length=64)
+    cuts: dict[int, Sha256] = Field(default_factory=dict, exclude_if=lambda value: not value)
 
 
 class Resumed(Frozen):

@@ -108,17 +108,23 @@ class TransferSettings(Frozen):
     dtype "float32": the adapter itself. The others: its difference from the round's start, in bfloat16, or in blocks
     of `block` values that share a scale (64, inferred), each in 8 or 4 bits. `feedback`: what packing took is kept at
     the site and added to its next update; on the way down, by the coordinator (federation.way_down).
+
+    `cut`: a site that trains at a smaller rank than the common adapter's fetches it cut to that rank, which it would do
+    itself otherwise. The model that is evaluated and kept at the end is the whole one.
     """
 
     dtype: Literal["float32", "bfloat16", "int8", "int4"] = "float32"
     block: int = Field(64, ge=16, le=4096)
     feedback: bool = True
     down: bool = False
+    cut: bool = Field(False, exclude_if=lambda value: not value)
 
     @model_validator(mode="after")
     def _something_is_packed(self) -> TransferSettings:
         if self.down and not self.packs:
             raise ValueError('down goes with dtype = "bfloat16", "int8" or "int4": a float32 adapter travels whole')
+        if self.down and self.cut:
+            raise ValueError("down sends differences of the whole common adapter: take out down, or cut")
         return self
 
     @property

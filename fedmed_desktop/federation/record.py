@@ -44,7 +44,7 @@ class RoundRecord(Frozen):
 
     The resulting model is the base with `adapter` and, if there is one, `frozen`. `residual` is that of
     combine.Combination; `measures` are the method's own figures, by name. `screening`: what it found in the updates.
-    `difference`, `rounding` and `lost`: see inputs.RoundCombined.
+    `difference`, `rounding`, `lost` and `cuts`: see inputs.RoundCombined.
     """
 
     round: int
@@ -67,12 +67,13 @@ class RoundRecord(Frozen):
     difference: Difference | None = None
     rounding: float | None = None
     lost: Sha256 | None = None
+    cuts: dict[int, Sha256] = Field(default_factory=dict, exclude_if=lambda value: not value)
 
     @property
     def blobs(self) -> tuple[Sha256, ...]:
         """Hashes of what came of the round."""
         packed = self.difference.sha256 if self.difference else None
-        return tuple(one for one in (self.adapter, self.frozen, self.control, packed) if one)
+        return tuple(one for one in (self.adapter, self.frozen, self.control, packed, *self.cuts.values()) if one)
 
     def in_short(self) -> EarlierRound:
         receipts = {site: one.sha256 for site, one in self.sites.items()}
@@ -83,11 +84,11 @@ class RoundRecord(Frozen):
 class RoundsState(BaseModel):
     """Working state of the rounds; a dump holds all of it. Only `Rounds` changes it.
 
-    `differences` lead to `start` from earlier ones; `lost` is what rounding took from it, and stays here.
-    `founders`: the sites that round one began with, where updates are masked; no other masks with them. `masking`: how
-    far the masking of the open round is. `due` is the combination that is outstanding, while the phase is "combining";
-    of masked updates, once their sum can be opened. `history` has the last KEPT_ROUNDS closed rounds; of those before,
-    only what a site may still ask for is kept, by number.
+    `differences` lead to `start` from earlier ones; `lost` is what rounding took from it, and stays here. `cuts`:
+    the start at smaller ranks, where sites fetch it so. `founders`: the sites that round one began with, where updates
+    are masked; no other masks with them. `masking`: how far the masking of the open round is. `due` is the combination
+    that is outstanding, while the phase is "combining"; of masked updates, once their sum can be opened. `history` has
+    the last KEPT_ROUNDS closed rounds; of those before, only what a site may still ask for is kept, by number.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=False)
@@ -103,6 +104,7 @@ class RoundsState(BaseModel):
     control: Sha256 | None = None
     differences: tuple[Difference, ...] = ()
     lost: Sha256 | None = None
+    cuts: dict[int, Sha256] = {}
     rank: int
     method: dict[str, JsonValue] = {}
     references: References | None = None
@@ -138,7 +140,7 @@ class RoundsState(BaseModel):
 
     def needed(self) -> set[Sha256]:
         """Blobs without which the open round cannot go on."""
-        named = {one for one in (self.start, self.frozen, self.control) if one}
+        named = {one for one in (self.start, self.frozen, self.control, *self.cuts.values()) if one}
         return named.union(*(plan.blobs for plan in self.plans.values()))
 
     def published(self) -> set[Sha256]:

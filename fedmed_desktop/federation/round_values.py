@@ -34,6 +34,7 @@ def opening(spec: FederationSpec, state: RoundsState) -> Opening:
         transfer=spec.transfer,
         masking=spec.masking,
         differences=state.differences,
+        cuts=state.cuts,
         state=state.method,
     )
 
@@ -106,4 +107,5 @@ def record(state: RoundsState, due: Combine, given: RoundCombined, now: datetime
         difference=given.difference,
         rounding=given.rounding,
         lost=given.lost,
+        cuts=given.cuts,
     )

@@ -249,6 +249,7 @@ class Rounds:
         state.close_round(record(state, due, given, now), self.spec.screening.window)
         state.differences, state.lost = chained(state.differences, given), given.lost
         state.start, state.frozen, state.control = given.adapter, given.frozen, given.control
+        state.cuts = given.cuts
         state.method, state.references, state.due = given.state, due.references, None
         step.events.append(
             events.RoundCombined(

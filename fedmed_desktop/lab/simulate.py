@@ -220,7 +220,8 @@ class Simulation:
         over = {part.sha256 for update in due.updates.values() for part in update.parts.values()}
         over |= {sha256 for sha256 in (due.start, due.frozen, due.control, due.lost) if sha256}
         over |= {one.sha256 for one in state.differences[-1:]}  # only its size counts here
-        for sha256 in over - {state.start, state.frozen, state.control, state.lost}:
+        over |= {sha256 for past in state.history for sha256 in past.cuts.values()}
+        for sha256 in over - {state.start, state.frozen, state.control, state.lost, *state.cuts.values()}:
             self._blobs.delete(sha256)
 
     def _noise(self, due: Combine) -> Noise:

@@ -60,7 +60,8 @@ def combine_stored(
 
 def _store(blobs: BlobStore, combination: Combination) -> None:
     way_down = combination.way_down or Rounded(combination.adapter)
-    for adapter in (combination.adapter, combination.frozen, combination.control, way_down.lost):
+    own = (combination.adapter, combination.frozen, combination.control, way_down.lost, *combination.cuts.values())
+    for adapter in own:
         if adapter is not None:
             blobs.write_pieces(adapter.sha256, adapter.blob_pieces())
     if way_down.difference:
@@ -94,7 +95,8 @@ def _opened(due: Combine, blobs: BlobStore, files: ExitStack) -> Sources:
     def update(site: str) -> ModuleSource:
         sha256 = due.updates[site].parts["adapter"].sha256
         plan = due.plans[site]
-        reader = open_update(blobs.path(sha256), plan.shared, start, sha256, plan.packing)
+        began = start if plan.start == due.start else opened(plan.start)
+        reader = open_update(blobs.path(sha256), plan.shared, began, sha256, plan.packing)
         files.enter_context(reader)
         return reader
 

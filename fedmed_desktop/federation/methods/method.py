@@ -41,7 +41,8 @@ class Opening:
 
     `seeds` has every joined site with its seed, `caps` the largest rank of those sites that named one. `clients` of
     them take part (None: all); `seed` is the round's own, for drawing them. The federation trains for `rounds` rounds;
-    the one after that only evaluates. `rank` is the federation's first, `state` the method's own.
+    the one after that only evaluates. `rank` is the federation's first, `state` the method's own. `cuts`: the start cut
+    to smaller ranks, where sites fetch it so.
     """
 
     round: int
@@ -60,11 +61,16 @@ class Opening:
     transfer: TransferSettings = WHOLE
     masking: Masking | None = None
     differences: tuple[Difference, ...] = ()
+    cuts: Mapping[int, Sha256] = field(default_factory=dict)
     state: MethodState = field(default_factory=dict)
 
     def capped(self, site: str, rank: int) -> int:
         """This rank, or the largest that the site's hardware allows."""
         return min(rank, self.caps.get(site, rank))
+
+    def start_at(self, rank: int) -> Sha256:
+        """The start that a site of this rank fetches; the whole one where it is evaluated."""
+        return self.start if self.round > self.rounds else self.cuts.get(rank, self.start)
 
 
 class Method(Frozen):
@@ -118,13 +124,14 @@ class Method(Frozen):
 
     def plan(self, opening: Opening) -> dict[str, Plan]:
         """A plan for each selected site; the keys are the selection."""
+        ranks = {site: opening.capped(site, self.rank(site, opening)) for site in self.select(opening)}
         return {
             site: Plan(
                 round=opening.round,
                 rounds=None if opening.training.schedule == "round" else opening.rounds,
-                start=opening.start,
+                start=opening.start_at(rank),
                 frozen=opening.frozen,
-                rank=opening.capped(site, self.rank(site, opening)),
+                rank=rank,
                 cut=self.cut(opening),
                 training=opening.training,
                 references=opening.references,
@@ -134,7 +141,7 @@ class Method(Frozen):
                 seed=opening.seeds[site],
                 **self.asks(site, opening),
             )
-            for site in self.select(opening)
+            for site, rank in ranks.items()
         }
 
     def asks(self, site: str, opening: Opening) -> dict[str, Any]:
