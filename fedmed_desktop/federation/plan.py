@@ -60,7 +60,7 @@ class TrainingSettings(Frozen):
     `schedule`: over what the learning rate warms up and falls to 0 by a cosine. "round": over each round anew, as in
     the released code. "federation": once over all rounds, as one training would; every site is where the round is in
     the federation, whatever its own number of steps. "constant": warms up once, likewise, and stays. Not in the papers
-    (inferred); many short rounds that all end at a rate of 0 move less than one training of as many steps.
+    (inferred). The rates of the first two add up to about the same over all rounds, those of the third to twice that.
 
     `keep_moments`: AdamW goes on from the moments of the site's last round that counted, where the factors' basis is
     still the same (training.moments); they never leave the site. Otherwise it begins without, as in the released code.
