@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,15 +24,17 @@ from ..lora.module import Factor
 from .accounting import Steps, epsilon, gaussian_epsilon, gaussian_noise, noise_for
 from .combine import Combining
 from .methods.method import HistogramOf, Method, Opening
-from .plan import Frozen
+from .plan import Frozen, Masking
 from .secure_aggregation.fitting import REFUSED
+from .secure_aggregation.values import LEAST_SITES, bits_of, room_for, threshold_of
 
 if TYPE_CHECKING:
     from .spec import FederationSpec
 
-MOST_TIMES: Final = 10.0
+MOST_TIMES: Final = 5.0
 """A federation is refused where one round's noise would be expected to be longer than so many times the longest mean
-update there can be. Inferred: a hundred rounds that all point the same way would only just stand out of it."""
+update there can be. Inferred from one measurement: with the bundled model, noise five times as long as a round's update
+took away all that the round had learned (packaging/benchmarks/privacy_of_a_round.py)."""
 
 
 class ClientPrivacy(Frozen):
@@ -40,13 +42,15 @@ class ClientPrivacy(Frozen):
 
     At most `epsilon` at `delta` is spent by all rounds together; with `noise_multiplier`, what that many rounds of it
     spend. `clip_norm`: the longest update of a site that counts in full (Euclidean norm over all shared values of the
-    factors); 1 is inferred. `accept_noise`: the federation is founded even where the noise would bury the update.
+    factors); 1 is inferred. `added_by` "coordinator", which sees each update; "sites", each of which adds its share
+    beneath its mask, so that nobody does. `accept_noise`: founded even where the noise would bury the update.
     """
 
     epsilon: float | None = Field(None, gt=0, le=100, strict=True)
     noise_multiplier: float | None = Field(None, ge=0.1, le=100, strict=True)
     delta: float = Field(1e-3, gt=0, lt=0.1, strict=True)
     clip_norm: PositiveFloat = 1.0
+    added_by: Literal["coordinator", "sites"] = "coordinator"
     accept_noise: bool = False
 
     @model_validator(mode="after")
@@ -55,45 +59,24 @@ class ClientPrivacy(Frozen):
             raise ValueError("give either epsilon or noise_multiplier")
         return self
 
-    def budget(self, rounds: int) -> float:
-        """The most epsilon that a federation of so many rounds may spend. May load SciPy."""
-        if self.epsilon is not None:
-            return self.epsilon
-        assert self.noise_multiplier is not None
-        return epsilon([Steps(1.0, self.noise_multiplier, rounds)], self.delta)
-
-    def noise_of_round(self, number: int, rounds: int, spent: Sequence[Steps]) -> float:
-        """The noise multiplier of round `number`, given all sums that were made public; the later rounds get as much.
-
-        Loads SciPy. Raises UserFacingError("client_privacy.no_room") where the budget has no room for the rest.
-        """
-        left, budget = rounds - number + 1, self.budget(rounds)
-        try:
-            return noise_for(budget, self.delta, spent, 1.0, left, self.noise_multiplier)
-        except UserFacingError as error:
-            if error.code != "privacy.no_room":
-                raise
-            spends = error.params["spent"]
-            raise UserFacingError(
-                "client_privacy.no_room", epsilon=round(budget, 2), spent=spends, rounds=left
-            ) from error
-
 
 @dataclass(frozen=True)
 class ExpectedNoise:
     """Noise of a round, told before anybody takes part.
 
-    `times`: expected length of the noise on the mean update, by the longest that the mean can be, z sqrt(d) / K, for d
-    `values` and K `sites`. Updates are usually shorter than the clip, and then it is more.
+    `times`: expected length of the noise on the mean update, by the longest that the mean can be, z s sqrt(d) / K, for
+    d `values` and K `sites`; `spare` s is above 1 where sites add it in shares, which must be enough without some of
+    them. Updates are usually shorter than the clip, and then it is more.
     """
 
     multiplier: float
     sites: int
     values: int
+    spare: float = 1.0
 
     @property
     def times(self) -> float:
-        return self.multiplier * math.sqrt(self.values) / self.sites
+        return self.multiplier * self.spare * math.sqrt(self.values) / self.sites
 
     @property
     def buries(self) -> bool:
@@ -112,14 +95,56 @@ def expected_noise(spec: FederationSpec) -> ExpectedNoise | None:
     multiplier = settings.noise_multiplier
     if multiplier is None:
         assert settings.epsilon is not None
-        multiplier = gaussian_noise(settings.epsilon, settings.delta, spec.rounds)
+        # Rounded, since sites and coordinator must come to the very same number.
+        multiplier = math.ceil(1001 * gaussian_noise(settings.epsilon, settings.delta, spec.rounds)) / 1000
     asked: dict[str, Any] = {"start": spec.base.initial, "rank": spec.lora.rank, "training": spec.training}
     values = []
     for number in (1, 2):  # one method shares its factors in turns
         opening = Opening(round=number, rounds=max(2, spec.rounds), seeds={"": 0}, **asked)
         plan = spec.method.plan(opening)[""]
         values.append(shared_values(spec.base.modules, plan.shared, plan.rank))
-    return ExpectedNoise(multiplier, min(spec.round.sites, spec.round.clients or spec.round.sites), max(values))
+    sites, spare = min(spec.round.sites, spec.round.clients or spec.round.sites), 1.0
+    if settings.added_by == "sites":
+        least = max(LEAST_SITES, threshold_of(spec.secure_aggregation.threshold, sites))
+        spare = math.sqrt(sites / (least - 1))
+    return ExpectedNoise(multiplier, sites, max(values), spare)
+
+
+def with_noise(masking: Masking, spec: FederationSpec) -> Masking:
+    """The masking with each site's share of the noise. The clip is that of whole updates, and all weigh the same."""
+    settings, noise = spec.client_privacy, expected_noise(spec)
+    assert settings is not None and noise is not None
+    changes = {"clip": settings.clip_norm, "noise_multiplier": noise.multiplier}
+    found = masking.model_copy(update=changes)
+    room = room_for(found, max(LEAST_SITES, noise.sites), LEAST_SITES)
+    return found.model_copy(update={"bits": bits_of(found.clip, room, 1.0)})
+
+
+def noise_of_round(spec: FederationSpec, number: int, spent: Sequence[Steps]) -> float:
+    """The noise multiplier of round `number`, given all sums that were made public; the later rounds get as much.
+
+    Loads SciPy. Raises UserFacingError("client_privacy.no_room") where the budget has no room for the rest. Sites that
+    add the noise themselves cannot add more than was agreed, so there it is refused sooner.
+    """
+    settings, left = spec.client_privacy, spec.rounds - number + 1
+    assert settings is not None
+    by_sites = settings.added_by == "sites"
+    noise = expected_noise(spec) if by_sites else None
+    wanted = noise.multiplier if noise else settings.noise_multiplier
+    budget = settings.epsilon
+    if budget is None:
+        assert wanted is not None
+        budget = epsilon([Steps(1.0, wanted, spec.rounds)], settings.delta)
+    try:
+        found = noise_for(budget, settings.delta, spent, 1.0, left, wanted)
+    except UserFacingError as error:
+        if error.code != "privacy.no_room":
+            raise
+        found = math.inf
+    if math.isinf(found) or (by_sites and found != wanted):
+        spends = epsilon(spent, settings.delta)
+        raise UserFacingError("client_privacy.no_room", epsilon=round(budget, 2), spent=spends, rounds=left)
+    return found
 
 
 def notice(spec: FederationSpec) -> tuple[str, dict[str, str | int | float]] | None:
@@ -135,9 +160,8 @@ def notice(spec: FederationSpec) -> tuple[str, dict[str, str | int | float]] | N
         "sites": noise.sites,
         "times": f"{noise.times:.2g}" if noise.times < 10 else f"{noise.times:,.0f}",
     }
-    if noise.buries:
-        return "client_privacy.told_buried", told
-    return ("client_privacy.told_much" if noise.times > 1 else "client_privacy.told"), told
+    much = "buried" if noise.buries else "much" if noise.times > 1 else "little"
+    return f"client_privacy.{settings.added_by}_{much}", told
 
 
 def shared_values(modules: Mapping[str, tuple[int, int]], shared: Collection[Factor], rank: int) -> int:
@@ -170,4 +194,6 @@ def misfit(
         return "client_privacy.screening"
     if histogram != "none":
         return "client_privacy.histogram"
-    return "client_privacy.masked" if masks else None
+    if settings.added_by == "coordinator":
+        return "client_privacy.masked" if masks else None
+    return None if masks else "client_privacy.unmasked"

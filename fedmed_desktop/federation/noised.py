@@ -32,6 +32,11 @@ class Noise:
     key: bytes = field(repr=False)
     spent: float
 
+    @property
+    def measures(self) -> dict[str, float]:
+        """Figures for the round's record."""
+        return {"epsilon_spent": self.spent, "noise_multiplier": self.multiplier}
+
 
 def combine_noised(
     due: Combine, settings: ClientPrivacy, sources: Sources, noise: Noise, server_step: float = 1.0
@@ -60,8 +65,7 @@ def combine_noised(
                 for factor, values in factors.items()
             }
             moved[name] = Module(after.get("B", before.B), after.get("A", before.A), before.scale)
-    measures = {"epsilon_spent": noise.spent, "noise_multiplier": noise.multiplier}
-    return Combination(Adapter(moved), None, measures=measures)
+    return Combination(Adapter(moved), None, measures=noise.measures)
 
 
 def _shares(

@@ -149,13 +149,15 @@ class Masking(Frozen):
 
     `clip`: the largest change of one value. `largest_weight`: the most notes, or supervised tokens, of a site.
     `threshold`: more than this share of the sites must answer before a sum can be opened. `bits` of each number: sums
-    are modulo 2 to this power.
+    are modulo 2 to this power. `noise_multiplier`: each site shortens its update to the length `clip` and adds its
+    share of noise of so many times that, and all weigh the same (client_privacy); None without noise.
     """
 
     clip: PositiveFloat
     largest_weight: PositiveInt
     threshold: float = Field(ge=0.5, lt=1)
     bits: Literal[24, 28, 32] = Field(32, exclude_if=lambda value: value == 32)
+    noise_multiplier: PositiveFloat | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class Difference(Frozen):

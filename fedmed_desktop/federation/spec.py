@@ -20,7 +20,7 @@ from ..lora.algebra import Cut
 from ..scores import TASKS, TaskName
 from ..standing import DeadlineName
 from .checked import checked
-from .client_privacy import ClientPrivacy, expected_noise
+from .client_privacy import ClientPrivacy, expected_noise, with_noise
 from .client_privacy import misfit as client_privacy_misfit
 from .combine import Combining
 from .methods import AnyMethod, FedMedLora, usual
@@ -304,7 +304,8 @@ class FederationSpec(Frozen):
     @property
     def masking(self) -> Masking | None:
         """The masking of the updates, for the sites that are expected; None where they travel as they are."""
-        return self.secure_aggregation.masking(self.round.sites)
+        masking = self.secure_aggregation.masking(self.round.sites)
+        return with_noise(masking, self) if masking and self.client_privacy else masking
 
     @property
     def cut(self) -> Cut:

@@ -18,6 +18,7 @@ from ..federation import FederationSpec, Given, LocalResult, Plan
 from ..federation.accounting import Budget, SpendingInMemory, Steps, epsilon
 from ..federation.actions import Combine, Reject
 from ..federation.check import check_adapter
+from ..federation.client_privacy import noise_of_round
 from ..federation.inputs import SiteJoined, UpdateArrived
 from ..federation.noised import Noise
 from ..federation.record import RoundRecord
@@ -228,7 +229,7 @@ class Simulation:
         """Noise that hides whole sites, from the cell's seed: nothing is made public, and it can be repeated."""
         settings = self.spec.client_privacy
         assert settings is not None
-        multiplier = settings.noise_of_round(due.round, self.spec.rounds, self._released)
+        multiplier = noise_of_round(self.spec, due.round, self._released)
         self._released.append(Steps(1.0, multiplier))
         key = hashlib.sha256(f"client privacy {self.spec.site_seed('', due.round)}".encode()).digest()
         return Noise(multiplier, key, epsilon(self._released, settings.delta))

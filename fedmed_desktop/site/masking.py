@@ -200,7 +200,7 @@ class Masking:
             path = Path(folder) / "update"
             path.write_bytes(result.blobs["adapter"])
             with open_update(path, plan.shared, given.start) as after:
-                found = encoded(layout, given.start, after, weight, len(masker.members))
+                found = encoded(layout, given.start, after, weight, len(masker.members), masker.least)
         masker.mask(found.numbers)
         blob = blob_of(layout, found.numbers)
         part = Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob))

@@ -40,12 +40,13 @@ def combine_stored(
     try:
         with ExitStack() as files:
             lost = _lost(due, blobs)
+            drawn = noise(due) if noise else None
             if due.opening:
                 control = _own(due.control, blobs, files) if due.control else None
-                combination = combine_masked(due, spec, due.opening, blobs, _own(due.start, blobs, files), control)
+                start = _own(due.start, blobs, files)
+                combination = combine_masked(due, spec, due.opening, blobs, start, control, drawn)
             else:
-                sources = replace(_opened(due, blobs, files), lost=lost)
-                combination = combine(due, spec, sources, noise(due) if noise else None)
+                combination = combine(due, spec, replace(_opened(due, blobs, files), lost=lost), drawn)
     except UserFacingError as error:
         if error.code == "lora.file_damaged":
             _LOG.error("round %d: %s", due.round, error)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ..arrays import one_thread
 from ..errors import UserFacingError
@@ -11,6 +12,7 @@ from ..federation import FederationSpec
 from ..federation.actions import Combine
 from ..federation.combine import Combination, Sources
 from ..federation.methods.method import ServerStep
+from ..federation.noised import Noise
 from ..federation.secure_aggregation import Layout, Numbers, Opening, decoded, numbers_of, total
 from ..lora.module import ModuleSource
 from .blobs import BlobStore
@@ -23,12 +25,16 @@ def combine_masked(
     blobs: BlobStore,
     start: ModuleSource,
     control: ModuleSource | None = None,
+    noise: Noise | None = None,
 ) -> Combination:
     """The common adapter plus the server's step along the average change of the sites in the sum.
 
-    `control`: what the coordinator keeps of its own optimiser, where it has one. Holds the sum and one update at a
-    time. Nothing is known of what averaging misses, but where one factor is shared it misses nothing.
+    `control`: what the coordinator keeps of its own optimiser, where it has one. `noise`: what the sites have added,
+    where it hides whole ones, and only there. Holds the sum and one update at a time. Nothing is known of what
+    averaging misses, but where one factor is shared it misses nothing.
     """
+    if (spec.client_privacy is None) != (noise is None):
+        raise ValueError("noise goes with client_privacy, and client_privacy with noise")
     plan = next(iter(due.plans.values()))
     layout = Layout.of(due.start, spec.base.modules, plan.shared, plan.rank, opening.masking)
     parts = [due.updates[site].parts["masked"].sha256 for site in opening.survivors]
@@ -37,7 +43,8 @@ def combine_masked(
     adapter = decoded(layout, start, found, step)
     combination = Combination(adapter, 0.0 if len(plan.shared) == 1 else None)
     with one_thread():  # the last bits must not depend on the number of threads
-        return spec.method.finish(due, Sources(start, {}, control=control), combination)
+        finished = spec.method.finish(due, Sources(start, {}, control=control), combination)
+        return replace(finished, measures={**finished.measures, **noise.measures}) if noise else finished
 
 
 def _numbers(layout: Layout, parts: list[str], blobs: BlobStore) -> Iterator[Numbers]:

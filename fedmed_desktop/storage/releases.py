@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A coordinator's own record of the sums to which it has added noise: a row for each, written before it is public.
+"""A coordinator's own record of the sums that noise was added to: a row for each, before it is opened or public.
 
 The key of the last one's noise is kept, so that a round that a crash cut off comes out the same and is spent once.
 Another sum in the same round, after an old copy was put back, gets other noise and is spent again.
@@ -19,6 +19,7 @@ from ..errors import UserFacingError
 from ..federation import FederationSpec
 from ..federation.accounting import Steps, epsilon
 from ..federation.actions import Combine
+from ..federation.client_privacy import noise_of_round
 from ..federation.noised import Noise
 from .chain import Chain, damaged_row
 from .database import Database, Migrations
@@ -63,7 +64,7 @@ class ReleasesFile:
         if rows and keys and (rows[-1][0], rows[-1][2]) == (due.round, updates):
             multiplier, key = rows[-1][1], bytes(keys[0][0])
         else:
-            multiplier, key = settings.noise_of_round(due.round, spec.rounds, self.spent()), secrets.token_bytes(32)
+            multiplier, key = noise_of_round(spec, due.round, self.spent()), secrets.token_bytes(32)
             with self._database.transaction() as connection:
                 connection.execute("DELETE FROM noise_key")  # whoever had it could take the noise off again
                 connection.execute("INSERT INTO noise_key VALUES (?)", (key,))
@@ -97,7 +98,7 @@ def noise_from(data_dir: Path, spec: FederationSpec, closed: int) -> Callable[[C
         return None
     path = data_dir / FILE
     ReleasesFile(path, closed).close()
-    epsilon([Steps(1.0, 1.0)], spec.client_privacy.delta)  # now, not once the first round has closed
+    noise_of_round(spec, 1, ())  # whether anybody can count is known now, not once the first round has closed
 
     def noise(due: Combine) -> Noise:
         with closing(ReleasesFile(path, due.round - 1)) as file:

@@ -5,14 +5,22 @@ from typing import Final
 
 _PROMISE: Final = (
     "Each whole site is hidden by differential privacy: epsilon {epsilon} (delta {delta}) in all rounds together, the "
-    "smaller the better. The coordinator adds the noise and sees every update as it is. All sites count the same. "
-    "With {sites} sites the noise of a round is about {times} times as large as their mean update can be"
+    "smaller the better."
+)
+_COORDINATOR: Final = f"{_PROMISE} The coordinator adds the noise and sees every update as it is."
+_SITES: Final = f"{_PROMISE} Each site adds its share of the noise to what it masks, so that nobody sees it without."
+_COST: Final = (
+    "All sites count the same. With {sites} sites the noise of a round is about {times} times as large as their mean "
+    "update can be"
 )
 
 SENTENCES: Final = {
-    "client_privacy.told": f"{_PROMISE}.",
-    "client_privacy.told_much": f"{_PROMISE}: expect to learn slowly, and little.",
-    "client_privacy.told_buried": f"{_PROMISE}: nothing would be learned.",
+    "client_privacy.coordinator_little": f"{_COORDINATOR} {_COST}.",
+    "client_privacy.coordinator_much": f"{_COORDINATOR} {_COST}: expect to learn slowly, and little.",
+    "client_privacy.coordinator_buried": f"{_COORDINATOR} {_COST}: nothing would be learned.",
+    "client_privacy.sites_little": f"{_SITES} {_COST}.",
+    "client_privacy.sites_much": f"{_SITES} {_COST}: expect to learn slowly, and little.",
+    "client_privacy.sites_buried": f"{_SITES} {_COST}: nothing would be learned.",
     "client_privacy.buried": "{path}: with {sites} sites and {values} values, the noise that hides a whole site would "
     "be about {times} times as large in each round as their mean update can be: nothing would be learned. Protect "
     "single notes or patients instead ([training.privacy]), or take many more sites, a smaller rank, the method ffa, "
@@ -20,20 +28,23 @@ SENTENCES: Final = {
     "client_privacy.histogram": "{path}: a histogram of the training notes is exact and would leave beside an adapter "
     'in which the site is hidden. Write histogram = "none" (in a federation under [share]), or take out '
     "[client_privacy].",
-    "client_privacy.ledger_lost": "The record of the sums that this coordinator has added noise to ({path}) has "
+    "client_privacy.ledger_lost": "The record of the sums that noise was added to ({path}) has "
     "{found} rounds, but {least} were combined: it was lost, or is an old copy. Nothing is combined, since more would "
     "be spent than anybody counts. Put the newest copy back.",
-    "client_privacy.masked": "{path}: the coordinator adds the noise that hides a whole site, and shortens each update "
-    "before that, so it must see single updates. Take out [client_privacy], or [secure_aggregation].",
+    "client_privacy.masked": "{path}: a coordinator that adds the noise must see single updates. Write added_by = "
+    '"sites" under [client_privacy], so that each site adds its share before it masks, or take out '
+    "[secure_aggregation].",
     "client_privacy.no_plain_sum": "{path}: noise can hide a whole site only in a plain mean of what each site sends "
-    "once a round. Choose fedavg, fed_medlora, fedprox, fedrot, ffa, rolora, fedsa, sa_fedlora or fedopal with "
-    'combine = "factors", or take out [client_privacy].',
+    "once a round. Choose fedavg, fed_medlora, fedprox, fedavgm, fedadam, fedrot, ffa, rolora, fedsa, sa_fedlora or "
+    'fedopal with combine = "factors", or take out [client_privacy].',
     "client_privacy.no_room": "The round is not combined: of the privacy budget of whole sites, epsilon {epsilon}, "
     "{spent} is spent, and {rounds} more sums would fit only with noise that buries them. More sums than the "
     "federation has rounds were made, so an old copy of this folder was put back. Begin another federation with its "
     "last adapter.",
     "client_privacy.screening": "{path}: screening treats each update by what the others are like, so one site could "
     "change more than its own part. Take out [screening], or [client_privacy].",
+    "client_privacy.unmasked": "{path}: sites add shares of the noise only where masks hide each share. Write "
+    'added_by = "coordinator" under [client_privacy], or switch [secure_aggregation] on.',
     "client_privacy.weighs_by_loss": "{path}: where whole sites are hidden every site counts the same, and "
     "fed_medlora_plus weighs them by their losses. Choose fed_medlora, or take out [client_privacy].",
 }

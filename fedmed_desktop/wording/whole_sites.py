@@ -6,7 +6,7 @@ from __future__ import annotations
 from ..federation import FederationSpec
 from ..federation.client_privacy import notice
 from . import sentence
-from .translation import tr
+from .translation import later, tr
 
 
 def whole_sites(spec: FederationSpec) -> str:
@@ -20,6 +20,7 @@ def budget_of_sites(spec: FederationSpec) -> str:
     found, settings = notice(spec), spec.client_privacy
     if found is None or settings is None:
         return ""
-    return tr(
-        "epsilon {epsilon} of each whole site (delta {delta}), noise {noise} x clip {clip}, added by the host"
-    ).format(**found[1], clip=f"{settings.clip_norm:g}")
+    text = later(
+        "epsilon {epsilon} of each whole site (delta {delta}), noise {noise} x clip {clip}, added by the {who}"
+    )
+    return tr(text).format(**found[1], clip=f"{settings.clip_norm:g}", who=settings.added_by)

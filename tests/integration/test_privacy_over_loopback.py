@@ -14,6 +14,7 @@ from fedmed_desktop import events
 from fedmed_desktop.federation import Control, LocalResult, Plan, accounting
 from fedmed_desktop.federation.plan import PrivacySettings
 from fedmed_desktop.federation.policy import InForce, Layer, Policy
+from fedmed_desktop.federation.secure_aggregation import SecureAggregationSettings
 from fedmed_desktop.federation.work import Emit, Given
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage.spending import FILE, SpendingFile
@@ -82,3 +83,22 @@ async def test_that_the_site_s_policy_lowers_what_training_may_spend(tmp_path: P
     strict = InForce((Layer(Policy(most_epsilon=1.5, default="allow"), "/etc/policy.toml", "5" * 64),))
     trainer, _ = await run(tmp_path, strict)
     assert trainer.limits == [1.5, 1.5]
+
+
+async def test_that_private_training_and_masks_go_together(tmp_path: Path) -> None:
+    """Noise is in the update before it is masked: the site's ledger counts as ever, and its word leaves beside."""
+    how = SecureAggregationSettings(on=True, clip=1.0, largest_weight=1000)
+    spec = small_spec(rounds=1, quorum=3, training=SPEC.training, secure_aggregation=how)
+    jobs = Jobs()
+    try:
+        async with coordinator(tmp_path / "c", spec, []) as (host, port):
+            sites = [agent(tmp_path, name, port, jobs, [], Spender()) for name in "ABC"]
+            await asyncio.wait_for(asyncio.gather(*(one.run() for one in sites)), PATIENCE)
+            (record,) = host.rounds.state.history
+    finally:
+        jobs.close()
+    for name, one in record.sites.items():
+        assert one.update.parts.keys() == {"masked"} and one.update.report.epsilon_spent
+        ledger = SpendingFile(tmp_path / name / FILE, least=4)
+        assert len(ledger.spent()) == 4
+        ledger.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -20,7 +21,9 @@ from ...errors import UserFacingError
 from ...lora import Adapter, Module
 from ...lora.module import Factor, ModuleSource
 from ..plan import Masking, Sha256
+from ..secret_random import SecretRandom
 from .masks import Numbers
+from .values import LEAST_SITES, room_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -141,22 +144,58 @@ class Encoded:
     clipped: int
 
 
-def encoded(layout: Layout, start: ModuleSource, after: ModuleSource, weight: float, sites: int) -> Encoded:
-    """The numbers of an update. `weight`: as a share of the largest one. `sites`: how many mask together."""
+def encoded(
+    layout: Layout,
+    start: ModuleSource,
+    after: ModuleSource,
+    weight: float,
+    sites: int,
+    least: int = LEAST_SITES,
+    random: SecretRandom | None = None,
+) -> Encoded:
+    """The numbers of an update. `weight`: as a share of the largest one. `sites`: how many mask together.
+
+    Where the masking has noise, all weigh the same, and the update is shortened to the clip and cut towards zero, which
+    makes it no longer. The site adds 1 / sqrt(least - 1) of the noise, rounded, drawn from `random`. At least `least`
+    sites are in any sum that can be opened: so it holds the whole noise also for a site that knows its own share.
+    Rounded shares add up to the rounded whole but for 2^-100, as each is thousands of units wide (Kairouz et al. 2021,
+    arXiv 2102.06387).
+    """
+    clip, noise = layout.masking.clip, layout.masking.noise_multiplier
+    weight = weight if noise is None else 1.0
     if not 0 <= weight <= 1:
         largest = layout.masking.largest_weight
         raise UserFacingError("secure.too_heavy", weight=round(weight * largest), largest=largest)
-    clip, quantum = layout.masking.clip, (2 ** (layout.masking.bits - 1) - 1) // sites
+    quantum = (2 ** (layout.masking.bits - 1) - 1) // room_for(layout.masking, sites, least)
+    scale, deviation = weight * quantum / clip, 0.0
+    if noise is not None:
+        random, deviation = random or SecretRandom(), noise * quantum / math.sqrt(least - 1)
+        scale *= min(1.0, clip / max(clip, _length(layout, start, after)))
     numbers = np.empty(layout.length, dtype=np.uint32)
     clipped = 0
     for name, factor, place, shape in layout.places():
         change = _values(after, name, factor, shape) - _values(start, name, factor, shape)
-        clipped += int(np.count_nonzero(np.abs(change) > clip))
-        np.clip(change, -clip, clip, out=change)
-        change *= weight * quantum / clip
-        numbers[place] = np.rint(change, out=change).ravel().astype(np.int32).view(np.uint32)
+        if random is None or noise is None:
+            clipped += int(np.count_nonzero(np.abs(change) > clip))
+            np.clip(change, -clip, clip, out=change)
+            change *= scale
+            np.rint(change, out=change)
+        else:
+            change *= scale
+            np.trunc(change, out=change)
+            change += np.rint(deviation * random.normals(change.size)).reshape(shape)
+        numbers[place] = change.ravel().astype(np.int32).view(np.uint32)
     numbers[-2], numbers[-1] = divmod(round(weight * quantum * _PARTS), _PARTS)
     return Encoded(numbers, clipped)
+
+
+def _length(layout: Layout, start: ModuleSource, after: ModuleSource) -> float:
+    """Euclidean length of the whole change."""
+    squares = 0.0
+    for name, factor, _, shape in layout.places():
+        change = _values(after, name, factor, shape) - _values(start, name, factor, shape)
+        squares += float(np.sum(change * change))
+    return math.sqrt(squares)
 
 
 def decoded(layout: Layout, start: ModuleSource, total: Numbers, server_step: float = 1.0) -> Adapter:

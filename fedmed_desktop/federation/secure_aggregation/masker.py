@@ -108,6 +108,11 @@ class Masker:
     def threshold(self) -> int:
         return threshold_of(self.secrets.masking.threshold, len(self.secrets.peers))
 
+    @property
+    def least(self) -> int:
+        """How many sites are in any sum that this one helps to open."""
+        return max(LEAST_SITES, self.threshold)
+
     # -- who takes part ----------------------------------------------------------------------------------------------
 
     def shared(self, peers: Mapping[str, Keys], known: Mapping[str, str], random: Random) -> dict[str, SealedShares]:
@@ -172,9 +177,8 @@ class Masker:
         mine.held = held
 
     def _check_enough(self, sites: int) -> None:
-        least = max(LEAST_SITES, self.threshold)
-        if sites < least:
-            raise UserFacingError("secure.too_few_sites", sites=sites, least=least)
+        if sites < self.least:
+            raise UserFacingError("secure.too_few_sites", sites=sites, least=self.least)
 
     # -- the update --------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Final, Literal
 
@@ -58,10 +59,18 @@ class SecureAggregationSettings(Frozen):
         return Masking(clip=self.clip, largest_weight=self.largest_weight, threshold=self.threshold, bits=bits)
 
 
-def bits_of(clip: float, sites: int) -> Literal[24, 28, 32]:
-    """The fewest bits of a number with which the average of so many updates is exact to EXACT (fixed_point)."""
+def bits_of(clip: float, sites: float, light: float = LIGHT) -> Literal[24, 28, 32]:
+    """The fewest bits of a number with which the average of so many updates of such a weight is exact to EXACT."""
     choices: tuple[Literal[24, 28], ...] = (24, 28)
-    return next((bits for bits in choices if clip * sites / 2**bits <= EXACT * LIGHT), 32)
+    return next((bits for bits in choices if clip * sites / 2**bits <= EXACT * light), 32)
+
+
+def room_for(masking: Masking, sites: int, least: int) -> int:
+    """Clips that a sum of so many sites may come to: of their values, and of the noise that all of them add."""
+    if masking.noise_multiplier is None:
+        return sites
+    # Nine standard deviations: beyond them a sum would be taken for its opposite, once in 10^18 values.
+    return sites + math.ceil(9 * masking.noise_multiplier * math.sqrt(sites / (least - 1)))
 
 
 def threshold_of(share: float, many: int) -> int:
