@@ -37,6 +37,17 @@ update there can be. Inferred from one measurement: with the bundled model, nois
 took away all that the round had learned (packaging/benchmarks/privacy_of_a_round.py)."""
 
 
+# By who adds the noise: where it is shorter than the mean update, where it is longer, and where it buries it.
+_NOTICES: Final = {
+    "coordinator": (
+        "client_privacy.coordinator_little",
+        "client_privacy.coordinator_much",
+        "client_privacy.coordinator_buried",
+    ),
+    "sites": ("client_privacy.sites_little", "client_privacy.sites_much", "client_privacy.sites_buried"),
+}
+
+
 class ClientPrivacy(Frozen):
     """The table `[client_privacy]`: what whole sites are promised. Exactly one of `epsilon` and `noise_multiplier`.
 
@@ -160,8 +171,8 @@ def notice(spec: FederationSpec) -> tuple[str, dict[str, str | int | float]] | N
         "sites": noise.sites,
         "times": f"{noise.times:.2g}" if noise.times < 10 else f"{noise.times:,.0f}",
     }
-    much = "buried" if noise.buries else "much" if noise.times > 1 else "little"
-    return f"client_privacy.{settings.added_by}_{much}", told
+    size = 2 if noise.buries else 1 if noise.times > 1 else 0
+    return _NOTICES[settings.added_by][size], told
 
 
 def shared_values(modules: Mapping[str, tuple[int, int]], shared: Collection[Factor], rank: int) -> int:
