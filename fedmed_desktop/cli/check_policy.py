@@ -4,18 +4,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
-from ..federation.policy import InForce, Layer, Policy, Rule
 from ..site.policy_file import PolicyFiles, check_policy
-
-_DOES = {
-    "allow": "no more than this program asks for by itself",
-    "ask": "a person must approve",
-    "deny": "it may not leave",
-}
-
+from ..wording.policy_in_force import in_force
 
 EXAMPLE = """\
 # Everything here is optional. A policy only ever tightens what the program does by itself.
@@ -70,75 +62,6 @@ def run(argv: list[str]) -> int:
         found = next((layer for layer in policy.layers if layer.path == str(path)), None)
         print(f"{path}: {f'sha256 {found.sha256}' if found else 'not there'}")
     print()
-    for text in sentences(policy):
-        print(text)
+    for said in in_force(policy):
+        print(f"{said.text} ({said.path})" if said.path else said.text)
     return 0
-
-
-def sentences(policy: InForce) -> Iterator[str]:
-    """One sentence for each value that is in force here, with its file."""
-    if not policy.layers:
-        yield "There is no policy: what leaves is decided by the person who is asked, or by --approve-rule."
-        return
-    yield from (f"{text} ({path})" for layer in policy.layers for text, path in _of_file(layer, policy))
-    for layer in policy.layers:
-        for key in layer.ignored:
-            yield f"{key} is locked by this computer's administrator: what {layer.path} says about it does not count."
-    if len(policy.layers) > 1:
-        yield "Where several files speak of the same thing, the strictest holds."
-
-
-def _of_file(layer: Layer, policy: InForce) -> Iterator[tuple[str, str]]:
-    found, strictest = layer.policy, [other.policy for other in policy.layers]
-    for text, holds in _limits(found, strictest):
-        yield text if holds else f"{text} A stricter file holds instead.", layer.path
-    if found.hours:
-        yield f"Anything of an update leaves only {_hours(found)}.", layer.path
-    if found.approvers is not None:
-        yield f"Only these people may approve: {', '.join(found.approvers) or 'nobody'}.", layer.path
-    if found.four_eyes:
-        yield "Two different people must approve.", layer.path
-    if found.worst_light is not None:
-        yield f"What its probes find may be {found.worst_light} at worst.", layer.path
-    for name, value in found.probes.model_dump(exclude_defaults=True).items():
-        holds = value == getattr(policy.probing.limits, name, getattr(policy.probing, name, None))
-        text = f"Probes: {name.replace('_', ' ')} is {value}."
-        yield text if holds else f"{text} A stricter one holds instead.", layer.path
-    for number, rule in enumerate(found.rule, 1):
-        yield f'Rule {number}, "{rule.name}": {_when(rule)}{_DOES[rule.action]}.', layer.path
-    rest = "Otherwise" if found.rule else "For every update"
-    yield f"{rest}: {_DOES[found.default]}.", layer.path
-
-
-def _limits(found: Policy, policies: list[Policy]) -> Iterator[tuple[str, bool]]:
-    """Sentences about numbers, each with whether no other file has a stricter one."""
-    most = [one.most_rank for one in policies if one.most_rank is not None]
-    if found.most_rank is not None:
-        yield f"The rank is {found.most_rank} at most.", found.most_rank == min(most)
-    most = [one.most_bytes for one in policies if one.most_bytes is not None]
-    if found.most_bytes is not None:
-        yield f"An update has {found.most_bytes:,} bytes at most.", found.most_bytes == min(most)
-    least = [one.least_notes for one in policies if one.least_notes is not None]
-    if found.least_notes is not None:
-        yield f"It is trained on {found.least_notes:,} notes at least.", found.least_notes == max(least)
-    allowed = [one.most_epsilon for one in policies if one.most_epsilon is not None]
-    if found.most_epsilon is not None:
-        text = f"It is trained with differential privacy, and epsilon {found.most_epsilon:g} is spent at most."
-        yield text, found.most_epsilon == min(allowed)
-    if found.scalars is not None:
-        yield f"Of its report only these numbers may leave: {', '.join(found.scalars) or 'none'}.", True
-
-
-def _hours(policy: Policy) -> str:
-    windows = (f"{', '.join(one.days)} {one.opens:%H:%M} to {one.closes:%H:%M}" for one in policy.hours)
-    return " and ".join(windows)
-
-
-def _when(rule: Rule) -> str:
-    """The rule's conditions, which all must hold."""
-    said = rule.model_dump(exclude={"name", "action"}, exclude_defaults=True)
-    words = (
-        f"{key.replace('_', ' ')} {' or '.join(value) if isinstance(value, tuple) else value}"
-        for key, value in said.items()
-    )
-    return f"if {' and '.join(words)}, " if said else ""

@@ -70,7 +70,7 @@ class Workshop:
         self, request: JoinRequest, approver: Approver, jobs: Jobs, emit: Callable[[events.Event], None]
     ) -> SiteAgent:
         """On the training thread: reads the notes and the model's files. Raises UserFacingError."""
-        from ..training.device import default_threads
+        from ..training.device import available_cores, default_threads
         from ..training.model_folder import resolve_model
         from ..training.preparation import trainer_factory
 
@@ -78,7 +78,8 @@ class Workshop:
         check_policy(policy())
         model = resolve_model(str(request.model))
         notes = read_notes_folder(request.notes)
-        base = self._base(model, default_threads())  # before the fingerprint: what is loaded is what was looked at
+        threads = min(request.cores, available_cores()) or default_threads()
+        base = self._base(model, threads)  # before the fingerprint: what is loaded is what was looked at
         return SiteAgent(
             name=request.name,
             address=request.address,

@@ -22,7 +22,6 @@ from .frame.dialogs import Question
 from .frame.memory import Memory
 from .frame.place import Place
 from .frame.questions import Words, about_closing, about_leaving
-from .frame.settings import SettingsFile
 from .frame.telling import Teller
 from .frame.window import Window
 from .look.theme import Appearance
@@ -35,6 +34,7 @@ from .work.log import catch_faults, log, log_event
 from .work.news import FOLDED, Item, Problem, SessionEnded, SessionStarted
 from .work.requests import JoinRequest
 from .work.sessions import Backend
+from .work.settings import SettingsFile
 from .work.tasks import end as end_tasks
 
 AFTER_PAINT_MS = 100
@@ -75,7 +75,9 @@ class Program(QObject):
         self.engine = Engine(backend, self._take, self)
         self.window = Window(folder)
         self.window.record_folder = self._record_folder
-        self.memory = Memory(self.settings, self._keep_settings, self.window, self.appearance, self._trouble, self)
+        self.memory = Memory(
+            self.settings, self._keep_settings, self.window, self.appearance, self._trouble, self.log_path, self
+        )
         self.teller = Teller(self.window, self.log_path)
         self._undo_hooks = catch_faults(self._fault)
         self._wire()
@@ -89,10 +91,8 @@ class Program(QObject):
         window.closing.connect(self.ask_close)
         window.strip.pause_requested.connect(engine.pause)
         window.strip.resume_requested.connect(engine.resume)
-        window.menu.appearance_chosen.connect(self.appearance.choose)
         window.menu.text_scaled.connect(self.appearance.step_text_scale)
         window.log_requested.connect(self._open_log)
-        window.settings_requested.connect(self.memory.open_settings)
         window.leave_requested.connect(self._ask_leave)
         window.rounds.action_requested.connect(self._act)
         window.rounds.join_requested.connect(window.show_join)
@@ -159,7 +159,8 @@ class Program(QObject):
             self._begin_session(request)
 
     def _begin_session(self, request: JoinRequest) -> None:
-        self.engine.join(request.model_copy(update={"proxy": self.settings.values.proxy}))
+        values = self.settings.values
+        self.engine.join(request.model_copy(update={"proxy": values.proxy, "cores": values.cores}))
 
     @Slot()
     def ask_demo(self) -> None:
@@ -297,6 +298,8 @@ class Program(QObject):
             self.window.say(sentence(event.code, event.params))
         elif isinstance(event, events.Joined) and not self.desk.is_demo:
             self.memory.has_joined()
+        elif isinstance(event, events.ConnectionChanged) and not self.desk.is_demo:
+            self.memory.has_connected(event)
         log_event(event)
         self._watch(event)
 

@@ -19,7 +19,8 @@ STOREYS = {
     "work": 3,
     "guide": 4,
     "notes": 4,
-    **dict.fromkeys(("rounds", "join", "approvals", "monitor", "trial", "experiment", "history"), 5),
+    "checks": 4,
+    **dict.fromkeys(("rounds", "join", "approvals", "monitor", "trial", "experiment", "history", "settings"), 5),
     "frame": 6,
     "": 7,  # what lies in desktop/ itself puts the program together
 }

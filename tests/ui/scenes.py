@@ -25,7 +25,7 @@ from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.wording import tr
 from tests.parts.scene import NOW
 
-Page = Literal["rounds", "join", "monitor", "approvals", "trial", "notes", "history"]
+Page = Literal["rounds", "join", "monitor", "approvals", "trial", "notes", "history", "settings"]
 _MOST_TURNS: Final = 200
 
 
@@ -117,7 +117,6 @@ def shown(scene: Scene, folder: Path, size: tuple[int, int]) -> Iterator[Stage]:
     """Shows a scene; afterwards nothing of it is left."""
     desk = scene.desk(folder) if scene.goes_on else deepcopy(once(lambda: scene.desk(folder), scene.desk, folder))
     window = Window(folder, clock=lambda: NOW)
-    window.menu.mark_appearance("system")
     window.resize(QSize(*size))
     if scene.page == "join":
         window.show_join()
@@ -153,5 +152,6 @@ def scenes() -> list[Scene]:
     from tests.ui.scenes_of_notes import notes
     from tests.ui.scenes_of_other_pages import dialogs, join, monitor, trial
     from tests.ui.scenes_of_rounds import rounds
+    from tests.ui.scenes_of_settings import settings
 
-    return [*rounds(), *join(), *monitor(), *approvals(), *trial(), *notes(), *history(), *dialogs()]
+    return [*rounds(), *join(), *monitor(), *approvals(), *trial(), *notes(), *history(), *settings(), *dialogs()]

@@ -12,9 +12,8 @@ from PySide6.QtWidgets import QDialog
 from fedmed_desktop.clinical import Reading, Span, examples
 from fedmed_desktop.desktop.experiment.comparison import Experiment
 from fedmed_desktop.desktop.experiment.files import open_experiment
-from fedmed_desktop.desktop.frame.dialogs import AboutDialog, FaultDialog, Question
+from fedmed_desktop.desktop.frame.dialogs import FaultDialog, Question
 from fedmed_desktop.desktop.frame.questions import about_closing
-from fedmed_desktop.desktop.frame.settings import Settings
 from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.guide.window import GuideDialog
 from fedmed_desktop.desktop.join.files import look_at_notes
@@ -31,7 +30,6 @@ from fedmed_desktop.resources import resource
 from fedmed_desktop.site.findings import Finding
 from fedmed_desktop.storage.secrets import Kept
 from fedmed_desktop.wording import sentence
-from fedmed_desktop.wording.findings import kept_line
 from tests.parts.results import write_experiment
 from tests.parts.scene import ADDRESS, NOW, Lakeview, course, evaluated, phase, several_tasks, standing, steps
 from tests.ui.scenes import Scene, once, settle
@@ -321,27 +319,6 @@ def _fault_details(window: Window, desk: Desk) -> QDialog:
     return dialog
 
 
-def _about(window: Window, desk: Desk) -> QDialog:
-    del desk
-    return _opened(AboutDialog(window))
-
-
-def _settings(window: Window, desk: Desk) -> QDialog:
-    """Of a site whose key lies in a file; after a check that found one thing wrong, and one to look at."""
-    del desk
-    window.settings.open_on(Settings(proxy="http://anna:secret@proxy.lakeview.example:3128"))
-    window.settings.key.setText(kept_line(KEPT))
-    window.settings.findings.show_findings(FOUND)
-    return window.settings
-
-
-def _settings_checked(window: Window, desk: Desk) -> QDialog:
-    dialog = _settings(window, desk)
-    settle(dialog)
-    window.settings.page.verticalScrollBar().setValue(window.settings.page.verticalScrollBar().maximum())
-    return dialog
-
-
 def _guide(window: Window, desk: Desk) -> QDialog:
     del desk
     dialog = GuideDialog(window)
@@ -386,9 +363,6 @@ def dialogs() -> list[Scene]:
         Scene("rounds", "asks-on-closing", training, _ask_close),
         Scene("rounds", "fault", training, _fault),
         Scene("rounds", "fault-details", training, _fault_details),
-        Scene("rounds", "about", training, _about),
-        Scene("rounds", "settings", training, _settings),
-        Scene("rounds", "settings-checked", training, _settings_checked),
         Scene("rounds", "guide", training, _guide),
         Scene("rounds", "asks-method", nobody, _asks_method),
         Scene("rounds", "deadlines", training, _deadlines),

@@ -127,7 +127,7 @@ def test_that_one_window_is_opened_again_without_blocking(guide: GuideDialog) ->
 
 def test_that_an_unknown_page_leads_to_the_first(guide: GuideDialog) -> None:
     guide.open_at("monitor")
-    guide.open_at("settings")
+    guide.open_at("elsewhere")
     assert guide.page == PAGES[0]
 
 

@@ -14,10 +14,10 @@ from pytestqt.qtbot import QtBot
 
 from fedmed_desktop import events
 from fedmed_desktop.demo.settings import DemoOptions
-from fedmed_desktop.desktop.frame.settings import SettingsFile
 from fedmed_desktop.desktop.work.network import NetworkThread
 from fedmed_desktop.desktop.work.news import Paused, Problem, SessionEnded, SessionStarted
 from fedmed_desktop.desktop.work.sessions import Session
+from fedmed_desktop.desktop.work.settings import SettingsFile
 from tests.parts.ui import SITE, Desktop
 
 Opened = Callable[..., Desktop]

@@ -165,7 +165,16 @@ def test_that_every_state_has_a_scene(folder: Path) -> None:
 def test_that_scenes_can_be_told_apart_by_name() -> None:
     names = [scene.name for scene in SCENES]
     assert len(set(names)) == len(names)
-    assert {scene.page for scene in SCENES} == {"rounds", "join", "monitor", "approvals", "trial", "notes", "history"}
+    assert {scene.page for scene in SCENES} == {
+        "rounds",
+        "join",
+        "monitor",
+        "approvals",
+        "trial",
+        "notes",
+        "history",
+        "settings",
+    }
 
 
 @pytest.mark.parametrize("name", ["rounds-training", "monitor-live", "approvals-pending"])

@@ -1,24 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dialogs of the whole program: a question with two verbs, a fault of the program, and what this version is."""
+"""Dialogs of the whole program: a question with two verbs, and a fault of the program."""
 
 from __future__ import annotations
 
-import platform
-from importlib import metadata
 from pathlib import Path
 
-import PySide6
-from PySide6.QtCore import Qt, Signal, Slot, qVersion
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialogButtonBox, QHBoxLayout, QPlainTextEdit, QWidget
 
-from ... import __version__
 from ...wording import tr
 from ..look import theme
 from ..widgets import Button, Dialog, Sentence
 from ..work.news import Problem
-
-SOURCES = "https://code.qt.io/cgit/pyside/pyside-setup.git/"
 
 
 class Question(Dialog):
@@ -76,23 +70,3 @@ class FaultDialog(Dialog):
     @Slot()
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(f"{self.problem.sentence}\n\n{self.problem.details}")
-
-
-class AboutDialog(Dialog):
-    """The version, what it is not, and the licences under which it and its parts may be used."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(
-            parent,
-            f"fedmed-desktop {__version__}",
-            tr("Research software under the Apache License 2.0. Not a medical device; it makes no medical claims."),
-            tr(
-                "Qt {qt} and PySide6 {pyside}: GNU LGPL 3, as shared libraries that you may replace; their sources are "
-                "at\n{sources}"
-            ).format(qt=qVersion(), pyside=PySide6.__version__, sources=SOURCES),
-            tr("pyqtgraph {pyqtgraph}: MIT licence. Python {python}.").format(
-                pyqtgraph=metadata.version("pyqtgraph"), python=platform.python_version()
-            ),
-        )
-        self.setWindowTitle(tr("About fedmed-desktop"))
-        self.column.addWidget(self.closing_button(), 0, Qt.AlignmentFlag.AlignRight)

@@ -4,16 +4,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from pydantic import JsonValue
-from PySide6.QtCore import QByteArray, QObject, Qt, Slot
+from PySide6.QtCore import QByteArray, QObject, Slot
 
+from ... import events
 from ...errors import UserFacingError
 from ..look.theme import Appearance
+from ..work.connections import Why, noted
 from ..work.requests import JoinRequest
-from .settings import SettingsFile
+from ..work.settings import SettingsFile
 from .window import Window
+
+if TYPE_CHECKING:
+    from ..settings.page import SettingsPage
 
 
 class Memory(QObject):
@@ -26,14 +34,19 @@ class Memory(QObject):
         window: Window,
         appearance: Appearance,
         failed: Callable[[UserFacingError], None],
+        log_path: Path,
         parent: QObject,
     ) -> None:
         super().__init__(parent)
         self._settings = settings
         self._keeps = keeps
         self._window, self._appearance = window, appearance
-        self._failed = failed
+        self._failed, self._log_path = failed, log_path
+        self._page: SettingsPage | None = None
         self.knows_monitor = False  # else the Monitor was never told how it was left
+        window.settings_made.connect(self._fill_settings)
+        appearance.changed.connect(self._looks_otherwise)
+        window.join.findings.reaching.connect(self._checked)
         window.rounds.session.identity.compared.connect(self._compared)
         window.rounds.action_requested.connect(self._acted)
         window.approvals.named.connect(self._named)
@@ -44,7 +57,6 @@ class Memory(QObject):
         values, window = self._settings.values, self._window
         if values.geometry:
             window.restoreGeometry(QByteArray.fromBase64(values.geometry.encode()))
-        window.menu.mark_appearance(self._appearance.choice)
         window.go(values.page)
         window.join.proxy = values.proxy
         window.rounds.session.identity.done = values.compared
@@ -62,7 +74,6 @@ class Memory(QObject):
         values.page = self._window.page
         if self.knows_monitor:
             values.monitor = cast(dict[str, JsonValue], self._window.monitor.state())
-        values.appearance, values.text_scale = self._appearance.choice, self._appearance.text_scale
         self.save()
 
     def joins(self, request: JoinRequest) -> None:
@@ -89,12 +100,36 @@ class Memory(QObject):
             self._settings.values.joined = joined.model_copy(update={"invitation": ""})
             self.save()
 
+    @Slot(object)
+    def _fill_settings(self, page: SettingsPage) -> None:
+        self._page = page
+        page.log_path = self._log_path
+        page.findings.ask_torch = self._window.join.findings.ask_torch
+        page.changed.connect(self.save)
+        page.appearance.appearance_chosen.connect(self._appearance.choose)
+        page.appearance.scale_chosen.connect(self._appearance.set_text_scale)
+        page.findings.reaching.connect(self._checked)
+        page.show_values(self._settings.values)
+
     @Slot()
-    def open_settings(self) -> None:
-        dialog = self._window.settings
-        dialog.changed.connect(self.save, Qt.ConnectionType.UniqueConnection)
-        dialog.findings.ask_torch = self._window.join.findings.ask_torch
-        dialog.open_on(self._settings.values, self._window.joined_spec)
+    def _looks_otherwise(self) -> None:
+        values = self._settings.values
+        values.appearance, values.text_scale = self._appearance.choice, self._appearance.text_scale
+        if self._page is not None:
+            self._page.appearance.show_values(values.appearance, values.text_scale)
+
+    def has_connected(self, event: events.ConnectionChanged) -> None:
+        if event.state == "connected":
+            self._note(event.address, "part", event.time)
+
+    @Slot(str)
+    def _checked(self, address: str) -> None:
+        self._note(address, "check", datetime.now(UTC))
+
+    def _note(self, address: str, why: Why, now: datetime) -> None:
+        values = self._settings.values
+        values.connections = noted(values.connections, urlsplit(address).netloc or address, why, now)
+        self.save()
 
     @Slot(str)
     def _compared(self, words: str) -> None:

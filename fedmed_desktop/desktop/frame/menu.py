@@ -4,24 +4,20 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal, Slot
-from PySide6.QtGui import QAction, QActionGroup, QKeySequence
+from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QWidget
-
-from ..look.theme import CHOICES
 
 
 class Menu(QObject):
     """Says by signals what was chosen. `widget` is the popup; its actions also answer to their keys in the window."""
 
-    appearance_chosen = Signal(str)
     text_scaled = Signal(int)  # steps larger or smaller; 0: the usual size
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
         self._window = window
         self.widget = QMenu(window)
-        self._appearances: dict[str, QAction] = {}
-        self._add_appearance()
+        self._add_text_sizes()
 
     def add(self, text: str, keys: str | QKeySequence.StandardKey = "") -> QAction:
         """An action at the end of the menu, and its keys in the whole window."""
@@ -35,33 +31,11 @@ class Menu(QObject):
     def add_separator(self) -> None:
         self.widget.addSeparator()
 
-    def mark_appearance(self, choice: str) -> None:
-        self._appearances[choice].setChecked(True)
-
-    def _add_appearance(self) -> None:
-        words = {
-            "system": self.tr("As the system"),
-            "light": self.tr("Light"),
-            "dark": self.tr("Dark"),
-            "contrast": self.tr("High contrast"),
-        }
-        submenu = self.widget.addMenu(self.tr("Appearance"))
-        group = QActionGroup(self)
-        for choice in CHOICES:
-            action = submenu.addAction(words[choice])
-            action.setCheckable(True)
-            action.setData(choice)
-            group.addAction(action)
-            self._appearances[choice] = action
-        group.triggered.connect(self._chose)
+    def _add_text_sizes(self) -> None:
         self.add(self.tr("Larger text"), QKeySequence.StandardKey.ZoomIn).triggered.connect(self._larger)
         self.add(self.tr("Smaller text"), QKeySequence.StandardKey.ZoomOut).triggered.connect(self._smaller)
         self.add(self.tr("Usual text size"), "Ctrl+0").triggered.connect(self._usual)
         self.add_separator()
-
-    @Slot(QAction)
-    def _chose(self, action: QAction) -> None:
-        self.appearance_chosen.emit(action.data())
 
     @Slot()
     def _larger(self) -> None:

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QWidget
 from ...wording import later, tr
 from ..widgets import NavigationBar
 
-PAGES: Final = ("rounds", "monitor", "approvals", "trial", "notes", "history")
+PAGES: Final = ("rounds", "monitor", "approvals", "trial", "notes", "history", "settings")
 GUIDES: Final = {"trial": "try-it"}  # pages whose guide has another name
 _LOOKS: Final = {
     "rounds": ("rounds", later("Rounds")),
@@ -21,6 +21,7 @@ _LOOKS: Final = {
     "trial": ("try", later("Try it")),
     "notes": ("notes", later("Notes")),
     "history": ("history", later("History")),
+    "settings": ("settings", later("Settings")),
 }
 
 

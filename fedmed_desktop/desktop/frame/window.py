@@ -13,7 +13,6 @@ from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeySequence
 from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
-from ...federation import FederationSpec
 from ..approvals.page import ApprovalsPage
 from ..guide.window import GuideDialog
 from ..join.page import JoinPage
@@ -25,7 +24,6 @@ from ..trial.choices import BLOB, best_adapter
 from ..trial.page import TrialPage
 from ..widgets import Banner, NavigationButton
 from ..work.desk import Desk, utc_now
-from .dialogs import AboutDialog
 from .header import APP_NAME, Header
 from .menu import Menu
 from .notifications import Notifier
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     from ..experiment.page import ExperimentPage
     from ..history.page import HistoryPage
     from ..monitor.page import MonitorPage
-    from .settings_dialog import SettingsDialog
+    from ..settings.page import SettingsPage
 
 SIZE: Final = (1280, 720)
 
@@ -56,7 +54,7 @@ class Window(QMainWindow):
 
     closing = Signal()
     log_requested = Signal()
-    settings_requested = Signal()
+    settings_made = Signal(object)  # its page
     leave_requested = Signal()
 
     def __init__(self, folder: Path, clock: Callable[[], datetime] = utc_now) -> None:
@@ -69,7 +67,7 @@ class Window(QMainWindow):
         self.setWindowTitle(APP_NAME)
         self.setWindowIcon(app_icon())
         self.resize(*SIZE)
-        self._guide, self._about = GuideDialog(self), AboutDialog(self)
+        self._guide = GuideDialog(self)
         self.menu = self._make_menu()
         self._sayings: list[str] = []
         self._lay_out(folder)
@@ -83,9 +81,8 @@ class Window(QMainWindow):
             self.show_guide
         )
         menu.add(self.tr("Open experiment…"), QKeySequence.StandardKey.Open).triggered.connect(self.ask_experiment)
-        menu.add(self.tr("Settings…"), QKeySequence.StandardKey.Preferences).triggered.connect(self.settings_requested)
+        menu.add(self.tr("Settings…"), QKeySequence.StandardKey.Preferences).triggered.connect(self.show_settings)
         menu.add(self.tr("Open the log file")).triggered.connect(self.log_requested)
-        menu.add(self.tr("About and licences")).triggered.connect(self._about.open)
         menu.add_separator()
         self._leave = menu.add(self.tr("Stop taking part…"))
         self._leave.triggered.connect(self.leave_requested)
@@ -161,11 +158,14 @@ class Window(QMainWindow):
         return page
 
     @cached_property
-    def settings(self) -> SettingsDialog:
-        """Made at the first need."""
-        from .settings_dialog import SettingsDialog
+    def settings(self) -> SettingsPage:
+        """Made at the first need; who has the settings fills it then."""
+        from ..settings.page import SettingsPage
 
-        return SettingsDialog(self)
+        page = SettingsPage(self._stack)
+        page.policy.guide_requested.connect(self.show_guide_at)
+        self.settings_made.emit(page)
+        return self._add(page)
 
     @cached_property
     def experiment(self) -> ExperimentPage:
@@ -245,6 +245,10 @@ class Window(QMainWindow):
     def show_trial(self) -> None:
         self.go("trial")
 
+    @Slot()
+    def show_settings(self) -> None:
+        self.go("settings")
+
     @Slot(str)
     def show_trial_of(self, update: str) -> None:
         """Try it, with the adapter of a waiting update on the right side."""
@@ -290,11 +294,6 @@ class Window(QMainWindow):
         self._guide.open_at(page)
 
     # -- what is shown -----------------------------------------------------------------------------------------------
-
-    @property
-    def joined_spec(self) -> FederationSpec | None:
-        """Specification of the federation that this site takes part in now; a demonstration is none of its own."""
-        return None if self._desk.is_demo else self._desk.spec
 
     def show_desk(self, desk: Desk, now: datetime) -> None:
         """Ten times a second: the frame and the page that is seen; other pages wait until they are."""

@@ -10,7 +10,7 @@ from ...federation.methods import METHODS
 from ...resources import resource
 
 PAGES: Final = (
-    *("rounds", "join", "monitor", "approvals", "try-it", "notes", "history"),
+    *("rounds", "join", "monitor", "approvals", "try-it", "notes", "history", "settings"),
     *("tasks", "methods", "privacy", "hosting"),
 )
 # Pages that are reached by a link, too many for the list of contents, and the page that they stand under there.

@@ -15,6 +15,7 @@ from ...protocol.invitation import SCHEME
 from ...site.folder import carry_over
 from ...site.preflight import Asked
 from ...site.proxy import SYSTEM
+from ..checks.findings import FindingsCard
 from ..look.fields import EMPTY, Verdict, checking
 from ..notes.checking import CheckedNotes
 from ..notes.files import Wish
@@ -25,7 +26,6 @@ from ..work.files import look_at_model
 from ..work.requests import JoinRequest
 from ..work.tasks import Task, run_task
 from . import files
-from .findings import FindingsCard
 from .form import NEEDED, FieldName, JoinForm, NotesLook, target_of
 from .preview_panel import PreviewCard
 from .story import SharedCard, StoryRow

@@ -21,7 +21,8 @@ from .news import Side
 class JoinRequest(BaseModel):
     """A form that was right, and the folder that keeps the site's state. Kept between starts as JSON. `types_map` None:
     the `types.toml` beside the notes, if there is one. `invitation`: its line, "" once it was used, and on this
-    computer. `proxy`: of the settings, not kept here. `agreed`: the person has seen what the federation is, and agreed.
+    computer. `proxy` and `cores` (0: all but one): of the settings, not kept here. `agreed`: the person has seen what
+    the federation is, and agreed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +35,7 @@ class JoinRequest(BaseModel):
     data_dir: Path
     invitation: str = Field("", repr=False)
     proxy: str = Field("system", exclude=True, repr=False)
+    cores: int = Field(0, exclude=True)
     agreed: bool = False
 
 

@@ -60,6 +60,7 @@ class FindingsCard(Card):
     """
 
     wanted = Signal()
+    reaching = Signal(str)  # an address that is about to be connected to
 
     def __init__(
         self,
@@ -86,6 +87,8 @@ class FindingsCard(Card):
     def look(self, asked: Asked) -> None:
         """Begins to look; what was found is shown when all of it is known."""
         self.button.setEnabled(False)
+        if asked.target is not None:
+            self.reaching.emit(asked.target.address)
         self.say(self.tr("Looking… This takes some seconds; up to a minute where nothing answers."))
         self._task = run_task(self, partial(_look, asked, self.ask_torch), self._found, self._fault, self._task)
 

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from ...errors import UserFacingError, disk_fault
 from ...files import make_folder, write_durably
 from ...site.proxy import SYSTEM
-from ..work.requests import JoinRequest
+from .connections import Connection
+from .requests import JoinRequest
 
 FILE = "settings.json"
 
@@ -22,7 +23,8 @@ FILE = "settings.json"
 class Settings(BaseModel):
     """`joined`: the federation that this computer takes part in, gone on with at the next start if `rejoin`.
     `proxy`: "system", "none" or a URL, which may hold a password. `compared`: the six words
-    that were the same at the host. `approver`: the name that decisions are recorded under.
+    that were the same at the host. `approver`: the name that decisions are recorded under. `cores`: that training may
+    use; 0: all but one. `connections`: hosts that this program connected to, the last one first.
     """
 
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
@@ -37,6 +39,8 @@ class Settings(BaseModel):
     proxy: str = SYSTEM
     compared: str = ""
     approver: str = Field("", max_length=60)
+    cores: int = Field(0, ge=0, le=4096)
+    connections: list[Connection] = []
 
 
 class SettingsFile:
