@@ -15,6 +15,16 @@ _DOES: Final = {
     "deny": later("it may not leave"),
 }
 
+_DAYS: Final = {
+    "mon": later("Monday"),
+    "tue": later("Tuesday"),
+    "wed": later("Wednesday"),
+    "thu": later("Thursday"),
+    "fri": later("Friday"),
+    "sat": later("Saturday"),
+    "sun": later("Sunday"),
+}
+
 
 class Said(NamedTuple):
     """One sentence. `key`: of the policy, or empty; `path`: of the file, empty where it is about none or several."""
@@ -88,7 +98,9 @@ def _limits(found: Policy, policies: list[Policy]) -> Iterator[tuple[str, bool, 
 def _hours(policy: Policy) -> str:
     said = tr("{days} {opens} to {closes}")
     windows = (
-        said.format(days=", ".join(one.days), opens=f"{one.opens:%H:%M}", closes=f"{one.closes:%H:%M}")
+        said.format(
+            days=", ".join(tr(_DAYS[day]) for day in one.days), opens=f"{one.opens:%H:%M}", closes=f"{one.closes:%H:%M}"
+        )
         for one in policy.hours
     )
     return tr(" and ").join(windows)

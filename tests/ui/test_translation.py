@@ -38,6 +38,7 @@ from tests.parts.record import OPERATOR, REASON
 from tests.parts.scene import SPECIALTIES
 from tests.ui.scenes import Stage, scenes, shown
 from tests.ui.scenes_of_history import LONG
+from tests.ui.scenes_of_settings import PACKAGES
 from tests.ui.scenes_of_tasks import GIVEN
 
 SCRIPT = Path(__file__).parents[2] / "packaging" / "translations.py"
@@ -137,6 +138,8 @@ NAMES = re.compile(
     rf"|\b({TYPES}|Chemical|Disease|train)\b|\b(Drug|Problem|Test|Dosage|Route)(?=:|$| F1|, )"  # types and splits
     r"|\b(All types improved|Better on all three types; two notes checked by hand)\."  # reasons that a person wrote
     rf"|{re.escape(OPERATOR)}|{re.escape(REASON)}|{re.escape(LONG)}|\brokafor\b"  # in a site's record
+    rf"|{'|'.join(f'{name}|{re.escape(licence)}' for name, _, licence in PACKAGES)}|[\w.-]+\.example\.org:8765"
+    r"|too large a step|over norm ratio"  # rules of a policy, as its file has them
     r"|Monthly review|It was the night shift\."
     r"|is not as it was written|permission denied|\b[0-9a-f]{12}\b|\b\d+\.\d+\.\d+(\.dev\d+)?\b"
     r"|it is not valid TOML: [\w ]+ \(at line \d+, column \d+\)"  # a library's words, as details

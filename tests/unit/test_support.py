@@ -21,10 +21,10 @@ NOW = datetime(2026, 5, 4, 9, 48, tzinfo=UTC)
 CANARIES = ("melena", "J. Doe", "ward_7", "okafor", "sesame", "fedmed:", "lakeview", "MRN")
 LOG = """\
 2026-05-04T08:12:09Z INFO the desktop has started
-2026-05-04T08:12:10Z ERROR The notes in /home/okafor/ward_7/J. Doe.jsonl cannot be read: "MRN 48213977" is no type.
+2026-05-04T08:12:10Z ERROR The notes in /srv/okafor/ward_7/J. Doe.jsonl cannot be read: "MRN 48213977" is no type.
 2026-05-04T08:12:11Z INFO joining with fedmed:1ABCmelena by http://anna:sesame@proxy.example:3128
 Traceback (most recent call last):
-  File "/home/okafor/.venv/lib/python3.12/site-packages/fedmed_desktop/clinical/notes.py", line 40, in read
+  File "/srv/okafor/.venv/lib/python3.12/site-packages/fedmed_desktop/clinical/notes.py", line 40, in read
     raise ValueError(text)  # melena
 ValueError: J. Doe, MRN 48213977, seen for melena
 a second line of the same words: melena

@@ -28,10 +28,11 @@ class SupportDialog(Dialog):
             least=560,
         )  # fmt: skip
         self._parts = dict(parts)
-        self.boxes = {name: QCheckBox(name) for name in parts}
-        for box in self.boxes.values():
-            box.setChecked(True)
-            box.toggled.connect(self._show)
+        words = {"about.txt": tr("Versions"), "settings.txt": tr("Settings"), "log.txt": tr("End of the log")}
+        self.boxes = {name: QCheckBox(words.get(name, name)) for name in parts}
+        for part in self.boxes.values():
+            part.setChecked(True)
+            part.toggled.connect(self._show)
         self.column.addWidget(Flow(*self.boxes.values()))
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
