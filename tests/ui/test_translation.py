@@ -129,7 +129,7 @@ NAMES = re.compile(
     r"|\babsorb.fabric.oblige.sunset.tiger.velvet\b"  # and those of all sites that mask together
     r"|[\w./-]*/[\w./-]+|\b[\w-]+\.(json|jsonl|log)\b"  # files
     r"|\bsha256\b|\b[0-9a-f]{64}\b|\b([0-9a-f]{4}[ \xa0])+[0-9a-f]{4}\b"  # hashes
-    r"|\b(fedmed-desktop|demo-report|demo_model|demo_notes|PySide6|TEST|GPU|TLS|[kMG]B|ZeroDivisionError)\b"
+    r"|\b(fedmed-desktop|demo-report|demo_model|demo_notes|PySide6(-Essentials)?|TEST|GPU|TLS|[kMG]B|ZeroDivisionError)\b"
     r"|\b(Hillcrest|Lakeview|Riverside([ \xa0]federation)?|Demonstration|r\.okafor)\b"  # as the scenes call them
     r"|\bFederation, round 2\b"  # as the evaluation that is shown has named it
     rf"|\b({'|'.join(SPECIALTIES)})\b"

@@ -215,7 +215,7 @@ def test_that_the_policy_in_force_is_told_in_sentences_with_their_files(
     assert f"The rank is 16 at most. A stricter file holds instead. ({user})" in told
     assert f"The rank is 4 at most. ({given})" in told
     assert f"Of its report only these numbers may leave: notes, update_norm. ({user})" in told
-    assert f"Anything of an update leaves only mon, fri 08:00 to 18:30. ({user})" in told
+    assert f"Anything of an update leaves only Monday, Friday 08:00 to 18:30. ({user})" in told
     assert f"Two different people must approve. ({user})" in told
     assert (
         'Rule 1, "small steps": if method fedavg and environment test and most norm ratio 3.0 and least f1 gain -0.01, '
