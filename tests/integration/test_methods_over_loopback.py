@@ -186,6 +186,26 @@ def control_spec(**changes: object) -> FederationSpec:
     return method_spec("scaffold", **changes)
 
 
+async def test_that_a_site_of_smaller_rank_fetches_the_common_adapter_cut_to_it_and_the_last_one_whole(
+    tmp_path: Path,
+) -> None:
+    spec = method_spec("flexlora", transfer={"cut": True})
+    async with federation(tmp_path, spec, caps={"B": 1}) as ran:
+        first, last = ran.host.rounds.state.history
+        whole = ran.adapter(first.adapter)
+        assert ran.trainers["A"].given[2].start == whole
+        small = ran.trainers["B"].given[2].start
+        assert small.sha256 == first.cuts[1] and set(small.ranks.values()) == {1}
+        for name, module in small.items():
+            u, sigma, vt = np.linalg.svd(dense(whole)[name])
+            best = sigma[0] * np.outer(u[:, 0], vt[0])
+            np.testing.assert_allclose(dense(small)[name], best, atol=1e-6, err_msg=f"rank {module.rank}")
+        assert list((tmp_path / "B").rglob(small.sha256)), "it is on its disk"
+        assert not list((tmp_path / "B").rglob(whole.sha256)), "and the whole one never was"
+        for trainer in ran.trainers.values():
+            assert trainer.evaluated is not None and trainer.evaluated.start.sha256 == last.adapter
+
+
 async def test_that_a_control_part_arrives_is_combined_and_comes_back_while_the_sites_own_stays(tmp_path: Path) -> None:
     async with federation(tmp_path, control_spec()) as ran:
         first = ran.host.rounds.state.history[0]
