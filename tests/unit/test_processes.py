@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from fedmed_desktop.clinical.tasks import Entities
@@ -49,16 +50,23 @@ class Both:
         self.controls = random_adapter(shapes, 4, 3, 1e-3), random_adapter(shapes, 4, 4, 1e-3)
 
     def train(
-        self, processes: int, name: str, settings: TrainingSettings = STEPS, term: str = "none", looks: int = 0
+        self,
+        processes: int,
+        name: str,
+        settings: TrainingSettings = STEPS,
+        term: str = "none",
+        looks: int = 0,
+        own: Mapping[str, Adapter] | None = None,
     ) -> Training:
         """Trains to the end, or to one of its looks at the control; goes on where one of this name was stopped."""
-        plan = plan_of(self.start, settings, objective=TERMS[term])
+        rounds = None if settings.schedule == "round" else 5
+        plan = plan_of(self.start, settings, objective=TERMS[term], rounds=rounds)
         self.base.processes = self.team.processes if processes == 2 else None
         self.base.memory.tokens = None
         self.base.lora.attach(self.start, personal=self.personal if plan.orthogonal else None)
         variate = Variate(*self.controls) if plan.variate else None
         checkpoint = Checkpoint(self.folder / name, "training", "key")
-        training = Training(self.base, self.examples, plan, self.start, checkpoint, variate)
+        training = Training(self.base, self.examples, plan, self.start, checkpoint, variate, None, own)
         training.run(lambda done: None, StopAtLook(looks) if looks else Control())
         return training
 
@@ -97,6 +105,19 @@ def test_that_two_processes_train_the_adapter_that_one_does_under_every_term(bot
         for found, control in zip(together.kept_control(), alone.kept_control(), strict=True):
             for name, module in control.items():
                 assert pytest.approx(module.A, abs=1e-4) == found[name].A
+
+
+def test_that_moments_and_a_schedule_over_the_federation_go_on_in_two_processes(both: Both) -> None:
+    settings = STEPS.model_copy(update={"keep_moments": True, "schedule": "federation"})
+    own = both.train(1, "earlier", settings).kept_moments()
+    alone = both.train(1, "one", settings, own=own)
+    expected, kept = both.state(), alone.kept_moments()
+    together = both.train(2, "two", settings, own=own)
+    assert_alike(both.state(), expected, both.start)
+    for found, one in zip(together.kept_moments().values(), kept.values(), strict=True):
+        for name, module in one.items():
+            assert found[name].scale == module.scale == 10.0
+            assert np.allclose(found[name].B, module.B, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
