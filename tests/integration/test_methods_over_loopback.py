@@ -313,7 +313,7 @@ async def test_that_a_coordinator_that_stops_leaves_no_combination_running_behin
 ) -> None:
     began, ended = threading.Event(), threading.Event()
 
-    def slow(due: Combine, spec: FederationSpec, blobs: BlobStore) -> RoundCombined:
+    def slow(due: Combine, spec: FederationSpec, blobs: BlobStore, *_: object) -> RoundCombined:
         began.set()
         time.sleep(0.3)
         try:

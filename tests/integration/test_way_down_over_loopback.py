@@ -133,7 +133,7 @@ async def test_that_a_wrong_difference_costs_bytes_and_is_said(
 ) -> None:
     calm, _, _ = await ran(tmp_path / "calm", TWO, jobs)
 
-    def lying(due: Combine, spec: FederationSpec, blobs: BlobStore) -> RoundCombined:
+    def lying(due: Combine, spec: FederationSpec, blobs: BlobStore, *_: object) -> RoundCombined:
         """Names another blob as the first round's difference: well made, but of other values."""
         given = combine_stored(due, spec, blobs)
         assert given.difference is not None
@@ -183,7 +183,7 @@ async def test_that_a_coordinator_that_starts_anew_in_every_round_comes_to_the_s
     """And combining once more, as after a kill, gives the same bits, with what rounding has taken so far."""
     calm, history, _ = await ran(tmp_path / "calm", TWO, jobs)
 
-    def twice(due: Combine, spec: FederationSpec, blobs: BlobStore) -> RoundCombined:
+    def twice(due: Combine, spec: FederationSpec, blobs: BlobStore, *_: object) -> RoundCombined:
         first, again = combine_stored(due, spec, blobs), combine_stored(due, spec, blobs)
         assert first == again and (due.lost is None) == (due.round == 1)
         return again
