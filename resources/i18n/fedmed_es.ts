@@ -4259,7 +4259,7 @@
     </message>
     <message>
         <source>{task} from {before} to {after} of 100</source>
-        <translation>{task}: de {before} a {after} de 100</translation>
+        <translation>{task}, de {before} a {after} de 100</translation>
     </message>
     <message>
         <source>{task}, combined model, since round {round}</source>
@@ -7246,7 +7246,7 @@
     </message>
     <message>
         <source>The model&apos;s loss {moment} is not a number: training has diverged, here or at another site. Ask the coordinator&apos;s host for a smaller learning rate.</source>
-        <translation>La pérdida del modelo {moment} no es un número: el entrenamiento ha divergido, aquí o en otro centro. Pida al anfitrión del coordinador una tasa de aprendizaje menor.</translation>
+        <translation>La pérdida del modelo ({moment}) no es un número: el entrenamiento ha divergido, aquí o en otro centro. Pida al anfitrión del coordinador una tasa de aprendizaje menor.</translation>
     </message>
     <message>
         <source>The module {name} has shape {left} in one adapter and {right} in another. Use adapters made for the same base model.</source>
@@ -7430,7 +7430,7 @@
     </message>
     <message>
         <source>The site {site} has a new key now, so its old key no longer counts. If this site did not join again elsewhere, tell the host.</source>
-        <translation>El centro {site} tiene ahora una clave nueva, así que su clave anterior ya no cuenta. Si este centro no volvió a unirse desde otro sitio, avise al anfitrión.</translation>
+        <translation>El centro {site} tiene ahora una clave nueva, así que su clave anterior ya no cuenta. Si este centro no volvió a unirse desde otro lugar, avise al anfitrión.</translation>
     </message>
     <message>
         <source>The sites can spare {found} validation notes, but shared_notes is {wanted}. Lower it, or raise split.validation_share.</source>
