@@ -3424,7 +3424,7 @@
     </message>
     <message>
         <source>all sites&apos; test notes</source>
-        <translation>notas de prueba de todos los centros</translation>
+        <translation>las notas de prueba de todos los centros</translation>
     </message>
     <message>
         <source>and {n} more</source>
@@ -3436,7 +3436,7 @@
     </message>
     <message>
         <source>approved</source>
-        <translation>aprobado</translation>
+        <translation>aprobada</translation>
     </message>
     <message>
         <source>as combined drift was {drift}</source>
@@ -3540,7 +3540,7 @@
     </message>
     <message>
         <source>evaluate</source>
-        <translation>evaluar</translation>
+        <translation>evaluación</translation>
     </message>
     <message>
         <source>example notes</source>
@@ -3628,7 +3628,7 @@
     </message>
     <message>
         <source>kept at this site</source>
-        <translation>conservado en este centro</translation>
+        <translation>conservada en este centro</translation>
     </message>
     <message>
         <source>key</source>
@@ -3804,7 +3804,7 @@
     </message>
     <message>
         <source>received by the coordinator</source>
-        <translation>recibido por el coordinador</translation>
+        <translation>recibida por el coordinador</translation>
     </message>
     <message>
         <source>record numbers</source>
@@ -3816,11 +3816,11 @@
     </message>
     <message>
         <source>refused by the coordinator</source>
-        <translation>rechazado por el coordinador</translation>
+        <translation>rechazada por el coordinador</translation>
     </message>
     <message>
         <source>released for sending</source>
-        <translation>autorizado para el envío</translation>
+        <translation>autorizada para el envío</translation>
     </message>
     <message>
         <source>reveals something</source>
@@ -3984,7 +3984,7 @@
     </message>
     <message>
         <source>train</source>
-        <translation>entrenar</translation>
+        <translation>entrenamiento</translation>
     </message>
     <message>
         <source>training</source>
@@ -4662,7 +4662,7 @@
     </message>
     <message>
         <source>By what was moved</source>
-        <translation>Por lo transferido</translation>
+        <translation>Según lo transferido</translation>
     </message>
     <message>
         <source>Drift</source>
@@ -4674,7 +4674,7 @@
     </message>
     <message>
         <source>Loss by {moved}</source>
-        <translation>Pérdida por {moved}</translation>
+        <translation>Pérdida según {moved}</translation>
     </message>
     <message>
         <source>Rank</source>
@@ -4686,7 +4686,7 @@
     </message>
     <message>
         <source>{score} by {moved}</source>
-        <translation>{score} por {moved}</translation>
+        <translation>{score} según {moved}</translation>
     </message>
     <message>
         <source>{unit} moved</source>
