@@ -4578,7 +4578,7 @@
     </message>
     <message>
         <source>My site learns a few notes by heart, to see a warning</source>
-        <translation>Mein Standort lernt einige Texte auswendig, um eine Warnung zu sehen</translation>
+        <translation>Mein Standort lernt einige Texte auswendig, damit eine Warnung erscheint</translation>
     </message>
     <message>
         <source>Start</source>
@@ -4835,7 +4835,7 @@
     </message>
     <message>
         <source>Connecting</source>
-        <translation>Verbindung wird aufgebaut</translation>
+        <translation>Verbindet</translation>
     </message>
     <message>
         <source>Demonstration</source>
@@ -6014,7 +6014,7 @@
     <name>StoryRow</name>
     <message>
         <source>The host invites you: with one line, a file, or a QR code. It works once.</source>
-        <translation>Der Betreiber lädt Sie ein: mit einer Zeile, einer Datei oder einem QR-Code. Das gilt einmal.</translation>
+        <translation>Der Betreiber lädt Sie ein: mit einer Zeile, einer Datei oder einem QR-Code. Die Einladung gilt einmal.</translation>
     </message>
     <message>
         <source>You compare six words with the host by phone. If they match, nobody is in between.</source>
@@ -6022,7 +6022,7 @@
     </message>
     <message>
         <source>You give it here, with the model and your notes, and join.</source>
-        <translation>Sie geben sie hier an, mit dem Modell und Ihren Texten, und treten bei.</translation>
+        <translation>Sie geben die Einladung hier an, mit dem Modell und Ihren Texten, und treten bei.</translation>
     </message>
 </context>
 <context>
@@ -6478,15 +6478,15 @@
     </message>
     <message>
         <source>Each whole site is hidden by differential privacy: epsilon {epsilon} (delta {delta}) in all rounds together, the smaller the better. Each site adds its share of the noise to what it masks, so that nobody sees it without. All sites count the same. With {sites} sites the noise of a round is about {times} times as large as their mean update can be.</source>
-        <translation>Jeder ganze Standort ist durch Differential Privacy verborgen: Epsilon {epsilon} (Delta {delta}) in allen Runden zusammen, je kleiner, desto besser. Jeder Standort addiert seinen Anteil des Rauschens zu dem, was er maskiert, sodass es niemand ohne sieht. Alle Standorte zählen gleich. Bei {sites} Standorten ist das Rauschen einer Runde etwa {times}-mal so groß, wie das Mittel ihrer Beiträge sein kann.</translation>
+        <translation>Jeder ganze Standort ist durch Differential Privacy verborgen: Epsilon {epsilon} (Delta {delta}) in allen Runden zusammen, je kleiner, desto besser. Jeder Standort addiert seinen Anteil des Rauschens zu dem, was er maskiert, sodass niemand es ohne Rauschen sieht. Alle Standorte zählen gleich. Bei {sites} Standorten ist das Rauschen einer Runde etwa {times}-mal so groß, wie das Mittel ihrer Beiträge sein kann.</translation>
     </message>
     <message>
         <source>Each whole site is hidden by differential privacy: epsilon {epsilon} (delta {delta}) in all rounds together, the smaller the better. Each site adds its share of the noise to what it masks, so that nobody sees it without. All sites count the same. With {sites} sites the noise of a round is about {times} times as large as their mean update can be: expect to learn slowly, and little.</source>
-        <translation>Jeder ganze Standort ist durch Differential Privacy verborgen: Epsilon {epsilon} (Delta {delta}) in allen Runden zusammen, je kleiner, desto besser. Jeder Standort addiert seinen Anteil des Rauschens zu dem, was er maskiert, sodass es niemand ohne sieht. Alle Standorte zählen gleich. Bei {sites} Standorten ist das Rauschen einer Runde etwa {times}-mal so groß, wie das Mittel ihrer Beiträge sein kann: Rechnen Sie damit, dass langsam und wenig gelernt wird.</translation>
+        <translation>Jeder ganze Standort ist durch Differential Privacy verborgen: Epsilon {epsilon} (Delta {delta}) in allen Runden zusammen, je kleiner, desto besser. Jeder Standort addiert seinen Anteil des Rauschens zu dem, was er maskiert, sodass niemand es ohne Rauschen sieht. Alle Standorte zählen gleich. Bei {sites} Standorten ist das Rauschen einer Runde etwa {times}-mal so groß, wie das Mittel ihrer Beiträge sein kann: Rechnen Sie damit, dass langsam und wenig gelernt wird.</translation>
     </message>
     <message>
         <source>Each whole site is hidden by differential privacy: epsilon {epsilon} (delta {delta}) in all rounds together, the smaller the better. Each site adds its share of the noise to what it masks, so that nobody sees it without. All sites count the same. With {sites} sites the noise of a round is about {times} times as large as their mean update can be: nothing would be learned.</source>
-        <translation>Jeder ganze Standort ist durch Differential Privacy verborgen: Epsilon {epsilon} (Delta {delta}) in allen Runden zusammen, je kleiner, desto besser. Jeder Standort addiert seinen Anteil des Rauschens zu dem, was er maskiert, sodass es niemand ohne sieht. Alle Standorte zählen gleich. Bei {sites} Standorten ist das Rauschen einer Runde etwa {times}-mal so groß, wie das Mittel ihrer Beiträge sein kann: Es würde nichts gelernt.</translation>
+        <translation>Jeder ganze Standort ist durch Differential Privacy verborgen: Epsilon {epsilon} (Delta {delta}) in allen Runden zusammen, je kleiner, desto besser. Jeder Standort addiert seinen Anteil des Rauschens zu dem, was er maskiert, sodass niemand es ohne Rauschen sieht. Alle Standorte zählen gleich. Bei {sites} Standorten ist das Rauschen einer Runde etwa {times}-mal so groß, wie das Mittel ihrer Beiträge sein kann: Es würde nichts gelernt.</translation>
     </message>
     <message>
         <source>Each whole site is hidden by differential privacy: epsilon {epsilon} (delta {delta}) in all rounds together, the smaller the better. The coordinator adds the noise and sees every update as it is. All sites count the same. With {sites} sites the noise of a round is about {times} times as large as their mean update can be.</source>
