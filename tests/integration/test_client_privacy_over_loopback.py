@@ -16,6 +16,7 @@ from fedmed_desktop.federation import FederationSpec, accounting
 from fedmed_desktop.federation.accounting import Steps
 from fedmed_desktop.federation.client_privacy import ClientPrivacy
 from fedmed_desktop.federation.inputs import RoundCombined
+from fedmed_desktop.federation.secure_aggregation import SecureAggregationSettings
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage.adapters import combine_stored
 from fedmed_desktop.storage.releases import FILE, ReleasesFile
@@ -75,3 +76,13 @@ async def test_that_a_coordinator_without_its_record_does_not_start_again(tmp_pa
     with told_as("The record of the sums that noise was added to .* was lost"):
         async with coordinator(tmp_path / "c", SPEC, []):
             pass
+
+
+async def test_that_masked_sites_add_the_noise_and_no_update_is_seen_without(tmp_path: Path, jobs: Jobs) -> None:
+    how = SecureAggregationSettings(on=True, largest_weight=1000)
+    private = ClientPrivacy(noise_multiplier=2.0, clip_norm=0.5, accept_noise=True, added_by="sites")
+    spec = small_spec(rounds=2, quorum=3, secure_aggregation=how, client_privacy=private)
+    measures = await federated(tmp_path, jobs, spec)
+    assert [one["noise_multiplier"] for one in measures] == [2.0, 2.0]
+    with closing(ReleasesFile(tmp_path / "c" / FILE, 2)) as file:
+        assert file.spent() == [Steps(1.0, 2.0)] * 2

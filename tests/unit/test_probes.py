@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fedmed_desktop.training.probes.intervals import auc, auc_interval, hits_at, wilson
     from fedmed_desktop.training.probes.rare_strings import invented_like, rare_strings
     from fedmed_desktop.training.probes.reader import Reader
-    from fedmed_desktop.training.probes.recall import PREFIX, runs
+    from fedmed_desktop.training.probes.recall import PREFIX, recall, runs
     from fedmed_desktop.training.probes.sample import Item, items, matched, seen
     from fedmed_desktop.training.starting import SiteAdapters
     from fedmed_desktop.training.trainer import SiteTrainer
@@ -184,9 +184,9 @@ def test_that_rare_strings_are_compared_with_invented_ones_of_their_form(base: B
     assert [text[a:b].strip(": ") for a, b in spans] == ["Mary Kowalski", "48213377", "617-555-0134"]
     encoder = Encoder(base.tokenizer, ())
     found = rare_strings(reader, encoder, [Note(id="a", text=text)], 0, Budget(60, Control()))
-    assert found is not None and found.strings == 3 and found.low <= found.relative <= found.high
+    assert not isinstance(found, str) and found.strings == 3 and found.low <= found.relative <= found.high
     assert found.relative == pytest.approx(found.ratio / found.made_up, rel=1e-6)
-    assert rare_strings(reader, encoder, [Note(id="a", text=LONG)], 0, Budget(60, Control())) is None
+    assert rare_strings(reader, encoder, [Note(id="a", text=LONG)], 0, Budget(60, Control())) == "none_found"
 
 
 def test_that_planted_records_are_trained_on_and_counted_in_nothing_that_leaves(
@@ -203,6 +203,29 @@ def test_that_planted_records_are_trained_on_and_counted_in_nothing_that_leaves(
         plain.update.report.notes,
         plain.update.report.supervised_tokens,
     )
+
+
+def test_that_looking_for_what_to_read_ends_with_the_time_too_and_stops(
+    base: BaseModel, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of thousands of long notes, and where there was no time nobody says that there was nothing to find."""
+    looked: list[str] = []
+    module = "fedmed_desktop.training.probes.rare_strings.identifier_spans"
+    monkeypatch.setattr(module, lambda text: looked.append(text) or identifier_spans(text))
+    encoder = Encoder(base.tokenizer, ())
+    notes = [Note(id=str(number), text=f"{LONG} Record 4711{number:05}.") for number in range(5000)]
+    assert rare_strings(reader, encoder, notes, 0, Budget(0, Control())) == "no_time" and not looked
+    rare_strings(reader, encoder, notes, 0, Budget(0.1, Control()))
+    assert len(looked) < 1000
+    assert recall(reader, encoder, notes, notes, Budget(0, Control())) is None
+    stopped = Control()
+    stopped.stop()
+    for look in (
+        lambda: rare_strings(reader, encoder, notes, 0, Budget(60, stopped)),
+        lambda: recall(reader, encoder, notes, notes, Budget(60, stopped)),
+    ):
+        with pytest.raises(Stopped):
+            look()
 
 
 def test_that_exposure_is_by_rank_among_alternatives(base: BaseModel, reader: Reader) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -32,12 +32,20 @@ _VOWELS, _CONSONANTS = "aeiou", "bcdfghjklmnprstvw"
 
 def rare_strings(
     reader: Reader, plain: Encoder, trained: Sequence[Note], seed: int, budget: Budget
-) -> RareStrings | None:
-    """Result on the strings in these notes, as many as the budget allows; None where there are none."""
+) -> RareStrings | Literal["none_found", "no_time"]:
+    """Result on the strings in these notes, as many as the budget allows; else why there is none."""
     rng = np.random.Generator(np.random.PCG64(seed))
     rows: list[Example] = []
     groups: list[str] = []
+    missing: Literal["none_found", "no_time"] = "none_found"
+    looking = budget.part(0.5)  # the rest is for reading; of long notes there may be thousands
     for note in trained:
+        looking.check()
+        if len(groups) >= MOST:
+            break
+        if not looking.left:
+            missing = "no_time"
+            break
         for start, end in identifier_spans(note.text):
             pair = _pair(reader, plain, note, start, end, rng)
             if len(groups) < MOST and max(map(len, pair)) <= reader.most_tokens:
@@ -47,7 +55,7 @@ def rare_strings(
     # Of the whole string, not of each token: that is how much likelier somebody is to guess it.
     gains = np.array([before.losses.sum() - after.losses.sum() for after, before in found[: len(found) // 2 * 2]])
     if not len(gains):
-        return None
+        return "no_time" if groups else missing
     own, invented = gains[0::2], gains[1::2]
     low, high = mean_interval(own - invented, groups[: len(own)], seed)
     return RareStrings(

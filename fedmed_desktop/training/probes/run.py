@@ -61,8 +61,8 @@ def probed(base: BaseModel, made: Round, settings: Probing, control: Control) ->
     recalled = recall(reader, plain, notes, others, budget.part(0.6 if made.planted else 1.0))
     canaries = exposures(reader, plain, made.planted, times, seed, budget) if made.planted else ()
     few = len(trained) < 10 or len(held_out) < 10
-    if rare is None:
-        missing["rare"] = "none_found"
+    if isinstance(rare, str):
+        missing["rare"] = rare
     if member is None:
         missing["membership"] = "too_few" if few else "no_time"
     if recalled is None:
@@ -72,7 +72,7 @@ def probed(base: BaseModel, made: Round, settings: Probing, control: Control) ->
     return Probes(
         membership=member,
         recall=recalled,
-        rare=rare,
+        rare=None if isinstance(rare, str) else rare,
         canaries=canaries,
         missing=missing,
         limits=settings.limits,
