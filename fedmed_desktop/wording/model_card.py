@@ -83,6 +83,8 @@ def _lines(record: Record, base_model: str) -> Iterator[str]:
 def _budget(record: Record) -> str:
     """Words on how much of the site's privacy budget was spent, over all rounds."""
     privacy = record.spec.training.privacy if record.spec else None
+    if privacy is None and record.spec and record.spec.client_privacy:
+        return "none that protects single notes or patients"
     if privacy is None:
         return "differential privacy was not used"
     spent = max((entry.evidence.epsilon_spent or 0.0 for entry in record.entries), default=0.0)

@@ -17,6 +17,7 @@ from fedmed_desktop.desktop.approvals.receipts import receipts
 from fedmed_desktop.desktop.approvals.sheet import Sheet, expiry, grouped, last_norm, sheet
 from fedmed_desktop.events import PhaseChanged
 from fedmed_desktop.federation import Evidence, Report
+from fedmed_desktop.federation.client_privacy import ClientPrivacy
 from fedmed_desktop.federation.plan import ControlVariate, Masking, Orthogonal, TransferSettings
 from fedmed_desktop.federation.probes import Membership, ProbeLimits, Probes
 from fedmed_desktop.federation.work import MaskedAmong
@@ -441,3 +442,8 @@ def test_that_an_exported_adapter_gets_a_card_without_names_and_paths(site: Site
     )
     assert "**Round 3.** This adapter reveals something about your notes." in card and "88% of pairs" in card
     assert "## What was not measured" in card and "differential privacy was not used" in card
+    assert record.spec is not None
+    hidden = record.spec.model_copy(update={"client_privacy": ClientPrivacy(noise_multiplier=2.0, delta=1e-3)})
+    card = model_card(replace(record, spec=hidden, final="f" * 64), "Qwen/Qwen3-0.6B")
+    assert "| Privacy budget | none that protects single notes or patients |" in card
+    assert "of each whole site (delta 0.001), noise 2.00 x clip 1, added by the coordinator |" in card

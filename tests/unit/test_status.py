@@ -46,11 +46,11 @@ def test_that_every_state_is_reached_and_has_its_words_and_at_most_its_one_step(
 def test_that_who_is_asked_to_take_part_reads_how_much_noise_will_hide_the_site(tmp_path: Path) -> None:
     desk = MAKERS["agreement"](tmp_path)
     assert desk.spec is not None and (asked := agreement(desk, str)) is not None
-    assert "Whole sites" not in dict(asked.facts)
+    assert asked.hidden == ""
     hidden = desk.spec.model_copy(update={"client_privacy": ClientPrivacy(epsilon=0.1, accept_noise=True)})
     desk.record = replace(desk.record, spec=hidden)
     asked = agreement(desk, str)
-    assert asked is not None and dict(asked.facts)["Whole sites"].endswith("can be: nothing would be learned.")
+    assert asked is not None and asked.hidden.endswith("can be: nothing would be learned.")
 
 
 def test_that_every_state_has_a_drawing_and_a_word_of_its_own() -> None:

@@ -23,10 +23,14 @@ _COUNTS: Final = {
 
 @dataclass(frozen=True)
 class Agreement:
-    """`facts`: names and values; `shares`: each thing that leaves with an update, once that was approved."""
+    """`facts`: names and values; `shares`: each thing that leaves with an update, once that was approved.
+
+    `hidden`: what hides the whole site, and what it will cost; "" where nothing does.
+    """
 
     facts: tuple[tuple[str, str], ...]
     shares: tuple[str, ...]
+    hidden: str = ""
 
 
 def agreement(desk: Desk, method: Callable[[str], str]) -> Agreement | None:
@@ -36,9 +40,8 @@ def agreement(desk: Desk, method: Callable[[str], str]) -> Agreement | None:
     spec, session = desk.spec, desk.session
     if not desk.asks_agreement or spec is None or session is None or not desk.running:
         return None
-    return Agreement(
-        tuple(_facts(desk, spec, urlsplit(session.address).netloc, method(spec.method.name))), tuple(_shares(spec))
-    )
+    facts = _facts(desk, spec, urlsplit(session.address).netloc, method(spec.method.name))
+    return Agreement(tuple(facts), tuple(_shares(spec)), whole_sites(spec))
 
 
 def _facts(desk: Desk, spec: FederationSpec, host: str, method: str) -> list[tuple[str, str]]:
@@ -53,7 +56,6 @@ def _facts(desk: Desk, spec: FederationSpec, host: str, method: str) -> list[tup
         (tr("Method"), method),
         (tr("Rounds"), str(spec.rounds)),
         (tr("Sites expected"), str(sites) if sites else ""),
-        (tr("Whole sites"), whole_sites(spec)),
     ]
     return [
         (fact, value if len(value) > _UNBROKEN else value.replace(" ", _NO_BREAK)) for fact, value in facts if value

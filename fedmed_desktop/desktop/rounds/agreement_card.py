@@ -20,6 +20,7 @@ class AgreementCard(Card):
         title = self.tr("What you agree to")
         self.setAccessibleName(title)
         self.facts = KeyValueRows()
+        self.hidden_title, self.hidden = Heading(self.tr("How your whole site is hidden"), 3), Sentence(tone="ink")
         self.shares = Sentence(tone="ink")
         self.never = Sentence(
             self.tr("Never: words of notes, labels, names of files, your name, your reasons. You approve each update.")
@@ -27,8 +28,8 @@ class AgreementCard(Card):
         self.decline = Button(self.tr("Not now"))
         self.decline.clicked.connect(self.declined)
         for widget in (
-            Heading(title, 2), self.facts, Heading(self.tr("Leaves with each update that you approve"), 3), self.shares,
-            self.never,
+            Heading(title, 2), self.facts, self.hidden_title, self.hidden,
+            Heading(self.tr("Leaves with each update that you approve"), 3), self.shares, self.never,
         ):  # fmt: skip
             self.add(widget)
         self.content.addWidget(self.decline, 0, Qt.AlignmentFlag.AlignLeft)
@@ -40,4 +41,7 @@ class AgreementCard(Card):
             return
         if self.facts.values() != [value for _, value in found.facts]:
             self.facts.show_pairs(found.facts)
+        self.hidden.setText(found.hidden)
+        for widget in (self.hidden_title, self.hidden):
+            widget.setVisible(bool(found.hidden))
         self.shares.setText("\n".join(f"• {one}" for one in found.shares))
