@@ -6,11 +6,10 @@ Torch is imported inside functions that the training thread calls, after the win
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from PySide6.QtCore import QCoreApplication, QStandardPaths, QTimer
@@ -19,10 +18,9 @@ from PySide6.QtWidgets import QApplication
 from .. import __version__, events
 from ..clinical import read_notes_folder
 from ..clinical.checking import Tokens
-from ..clinical.reading import Reading
 from ..demo.settings import DemoOptions
 from ..errors import UserFacingError
-from ..federation import Control, Stopped
+from ..federation import Control
 from ..lora.base_model import FileState, file_state, fingerprint
 from ..protocol.invitation import read_invitation
 from ..scores import TaskName
@@ -36,11 +34,10 @@ from .interrupt import quit_on_interrupt
 from .offscreen import Recorder
 from .options import DesktopOptions
 from .program import Program
-from .trial.asked_task import answered, asked_about
+from .reading import read_sides
 from .trial.choices import in_plain_words
-from .trial.files import Loaded, load
 from .widgets.spoken import install_roles
-from .work.news import Answered, DemoScored, ReadingShown, Side
+from .work.news import DemoScored
 from .work.requests import EvaluationWanted, JoinRequest, TrialRequest
 from .work.sessions import Put
 
@@ -48,9 +45,6 @@ if TYPE_CHECKING:
     from ..demo.comparison import TestScores
     from ..demo.run import DemoResult
     from ..training.preparation import LoadedBase
-
-# Readings are shown as often as the screen is refreshed, however fast tokens come.
-_READING_PERIOD_S = 0.1
 
 
 class Workshop:
@@ -162,23 +156,14 @@ class Workshop:
         return DemoScored(rows, result.report, result.seconds, notes)
 
     def read(self, request: TrialRequest, put: Put, control: Control) -> None:
-        """On the training thread: one side after the other; stops between two tokens. Raises UserFacingError."""
+        """On the training thread; stops between two tokens. Raises UserFacingError."""
         from ..training.model_folder import resolve_model
 
-        base = self._base(resolve_model(str(request.model)))
-        for side, reads in request.sides.items():
-            put(ReadingShown(side, "loading"))
-            try:
-                loaded = load(reads) if reads else None
-                found = self._read(base, request, loaded, _now_and_then(side, put), control)
-            except Stopped:
-                found = Reading(len(request.text), state="stopped"), None
-            except UserFacingError as error:
-                plain = in_plain_words(error)
-                raise plain from plain.__cause__
-            reading, answered = found
-            state: Literal["stopped", "done"] = "stopped" if reading.state == "stopped" else "done"
-            put(ReadingShown(side, state, reading, answered=answered))
+        try:
+            read_sides(self._base(resolve_model(str(request.model))), request, put, control)
+        except UserFacingError as error:
+            plain = in_plain_words(error)
+            raise plain from plain.__cause__
 
     def evaluate(self, wanted: EvaluationWanted, put: Put, control: Control) -> None:
         """On the training thread. Raises Stopped, UserFacingError."""
@@ -191,37 +176,6 @@ class Workshop:
         except UserFacingError as error:
             plain = in_plain_words(error)
             raise plain from plain.__cause__
-
-    def _read(
-        self,
-        base: LoadedBase,
-        request: TrialRequest,
-        loaded: Loaded | None,
-        tell: Callable[[Reading], None],
-        control: Control,
-    ) -> tuple[Reading, Answered | None]:
-        """One side. Modifiers are asked of the mentions that the same model has found before."""
-        from ..training.asking import Sides, ask_note
-        from ..training.reading import NoteReader
-
-        sides = Sides(loaded.adapter, loaded.frozen, loaded.personal) if loaded else Sides()
-        reading = Reading(len(request.text), characters=len(request.text), state="finished")
-        if request.task in ("entities", "relations"):
-            reading = NoteReader(base).read(
-                request.text, request.types, sides.adapter, request.form, request.lengths, tell, control,
-                request.text_tokens, sides.frozen, sides.personal, request.prompting,
-            )  # fmt: skip
-        if request.task == "entities" or reading.state == "stopped":
-            return reading, None
-        if request.task == "relations":
-            tell(replace(reading, state="reading"))
-        task, note = asked_about(request, reading.spans)
-        # Only a note's modifiers can be asked for sentence by sentence.
-        text_tokens = request.text_tokens if request.task == "relations" else None
-        prediction, answers = ask_note(
-            base, task, note, sides, request.lengths, control, request.prompting, text_tokens
-        )
-        return answered(reading, task, prediction, answers)
 
     def _base(self, model: Path, threads: int | None = None) -> LoadedBase:
         """`threads`: None leaves a model that is loaded already as it is. Raises UserFacingError: no model folder."""
@@ -236,19 +190,6 @@ class Workshop:
             base.use_threads(threads)
         self._base_in_use = base
         return base
-
-
-def _now_and_then(side: Side, put: Put) -> Callable[[Reading], None]:
-    """Tells how far a reading is, but not each of some hundred tokens a second."""
-    told = 0.0
-
-    def tell(reading: Reading) -> None:
-        nonlocal told
-        if time.monotonic() - told >= _READING_PERIOD_S:
-            told = time.monotonic()
-            put(ReadingShown(side, "reading", reading))
-
-    return tell
 
 
 def _row(scores: TestScores, task: TaskName, sites: list[str]) -> dict[str, float]:

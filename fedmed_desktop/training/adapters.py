@@ -167,6 +167,20 @@ class LoraSlot:
             for name, weight in originals.items():
                 self._layers[name].base_layer.weight.data = weight
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leaves the base alone while inside; what is attached stays on the model, and acts again afterwards."""
+        if self._tuner is None:
+            yield
+            return
+        trainable = [p for layer in self._layers.values() for p in layer.parameters() if p.requires_grad]
+        self._tuner.disable_adapter_layers()
+        try:
+            yield
+        finally:
+            self._tuner.enable_adapter_layers()
+            self._only_trainable(trainable)  # PEFT makes all factors trainable when it enables a layer
+
     def detach(self) -> None:
         """Gives the model its own layers back."""
         if self._tuner is not None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Literal
+from functools import partial
+from itertools import islice
+from typing import Final, Literal
 
 import torch
 
@@ -23,11 +26,15 @@ from ..clinical.windows import OVERLAP, merged
 from ..errors import UserFacingError
 from ..federation.work import Control, Stopped
 from ..lora import Adapter
+from .asking import Sides
 from .base import BaseModel
 from .batches import Encoder
 from .chat import Prompting
 from .generation import Request, TokenText, answer_limit, folded_if_small, stream
 from .loading import LoadedBase
+
+TURN_TOKENS: Final = 8
+"""Tokens that one of two models writes before the other goes on: both are seen to grow; inferred."""
 
 Progress = Callable[[Reading], None]
 
@@ -60,47 +67,101 @@ class NoteReader:
         has what was found. Raises UserFacingError: an empty note, no types, a model that cannot be loaded, an adapter
         that does not fit it, too little memory.
         """
+        sides = [Sides(adapter, frozen, personal)]
+        (found,) = self.read_beside(
+            text, types, sides, form, settings, lambda _, reading: progress(reading), control, text_tokens, prompting
+        )
+        return found
+
+    def read_beside(
+        self,
+        text: str,
+        types: Sequence[str],
+        sides: Sequence[Sides],
+        form: AnswerForm = "html",
+        settings: Lengths | None = None,
+        progress: Callable[[int, Reading], None] = lambda side, reading: None,
+        control: Control | None = None,
+        text_tokens: int | None = None,
+        prompting: Prompting = "plain",
+    ) -> list[Reading]:
+        """As `read`, with several sets of adapters that take turns of TURN_TOKENS; `progress` is told which of them.
+
+        Each reads what it would read alone; its seconds are those of its own turns. A stop ends those still at work.
+        """
         if not text.strip():
             raise UserFacingError("clinical.note_empty")
         if not types:
             raise UserFacingError("clinical.no_types_asked")
         control = control or Control()
-        account = _Account(len(text), progress)
+        accounts = [_Account(len(text), partial(progress, number)) for number in range(len(sides))]
         try:
             control.check()
             base = self._base.get()
             base.use_threads()
-            base.lora.attach(adapter, frozen, personal)
-            with folded_if_small(base):
-                lengths = settings or ReadingSettings()
-                job = _Job(base, types, form, lengths, text_tokens, account, control.check, prompting)
-                job.read(text)
-            return account.end("finished")
+            lengths = settings or ReadingSettings()
+            runs = [
+                _Job(base, types, form, lengths, text_tokens, account, control.check, prompting).read(text)
+                for account in accounts
+            ]
+            _in_turns(base, sides, runs, accounts)
         except Stopped:
-            return account.end("stopped")
+            for account in accounts:
+                account.end("stopped")
         except torch.OutOfMemoryError:
             raise UserFacingError("training.out_of_memory", device=self._base.get().device.name) from None
+        return [account.reading for account in accounts]
+
+
+def _in_turns(
+    base: BaseModel, sides: Sequence[Sides], runs: Sequence[Iterator[None]], accounts: Sequence[_Account]
+) -> None:
+    """Lets each of the runs go on for some tokens with its own adapters, until all have ended. The last one left goes
+    on to its end. Adapters are put on the model only where they are not on it; the base alone sets them aside.
+    """
+    attached: int | None = None
+    if not any(side.adapter for side in sides):
+        base.lora.attach(None)
+    left = list(range(len(sides)))
+    while left:
+        for number in list(left):
+            own = sides[number]
+            if own.adapter and attached != number:
+                base.lora.attach(own.adapter, own.frozen, own.personal)
+                attached = number
+            turn = TURN_TOKENS if len(left) > 1 else None
+            with folded_if_small(base) if own.adapter else base.lora.aside(), accounts[number].turn():
+                written = sum(1 for _ in islice(runs[number], turn))
+            if turn is None or written < turn:
+                accounts[number].end("finished")
+                left.remove(number)
 
 
 class _Account:
-    """The reading so far, reported at each change."""
+    """The reading so far, reported at each change. Its clock runs in its own turns alone."""
 
     def __init__(self, length: int, progress: Progress) -> None:
-        self._reading = Reading(length)
+        self.reading = Reading(length)
         self._progress = progress
-        self._started: float | None = None
+        self._spent = 0.0
+        self._since: float | None = None
         self._read: list[tuple[Window, list[Span]]] = []
         self._done: tuple[Span, ...] = ()
 
-    def start_clock(self) -> None:
-        self._started = time.perf_counter()
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        self._since = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._spent, self._since = self._seconds(), None
 
     def begin(self, windows: int) -> None:
-        self._reading = replace(self._reading, windows=windows)
-        self._progress(self._reading)
+        self.reading = replace(self.reading, windows=windows)
+        self._progress(self.reading)
 
     def token(self, window: Window, answer: PartialAnswer) -> None:
-        was = self._reading
+        was = self.reading
         seconds = self._seconds()
         self._tell(
             spans=tuple(outermost([*self._done, *window.to_note(answer.spans)])),
@@ -112,7 +173,7 @@ class _Account:
     def window(self, window: Window, found: list[Span], cut_short: bool) -> None:
         self._read.append((window, found))
         self._done = tuple(outermost(merged(self._read)))
-        was = self._reading
+        was = self.reading
         self._tell(
             spans=self._done,
             characters=window.offset + len(window.note.text),
@@ -120,16 +181,17 @@ class _Account:
             cut_short=was.cut_short or cut_short,
         )
 
-    def end(self, state: Literal["finished", "stopped"]) -> Reading:
-        self._tell(state=state, **({"characters": self._reading.length} if state == "finished" else {}))
-        return self._reading
+    def end(self, state: Literal["finished", "stopped"]) -> None:
+        """Says how it ended; what has ended stays so."""
+        if self.reading.state == "reading":
+            self._tell(state=state, **({"characters": self.reading.length} if state == "finished" else {}))
 
     def _tell(self, **changes: object) -> None:
-        self._reading = replace(self._reading, seconds=self._seconds(), **changes)  # type: ignore[arg-type]
-        self._progress(self._reading)
+        self.reading = replace(self.reading, seconds=self._seconds(), **changes)  # type: ignore[arg-type]
+        self._progress(self.reading)
 
     def _seconds(self) -> float:
-        return 0.0 if self._started is None else time.perf_counter() - self._started
+        return self._spent + (0.0 if self._since is None else time.perf_counter() - self._since)
 
 
 class _Job:
@@ -152,25 +214,26 @@ class _Job:
         self._text_tokens = text_tokens
         self._account, self._check = account, check
 
-    def read(self, text: str) -> None:
-        self._account.start_clock()
+    def read(self, text: str) -> Iterator[None]:
+        """Goes on by a token at each step."""
         windows = self._windows(text)
         self._account.begin(len(windows))
         for window in windows:
-            self._read(window)
+            yield from self._read(window)
 
-    def _read(self, window: Window) -> None:
+    def _read(self, window: Window) -> Iterator[None]:
         text = window.note.text
         prompt = self._encoder.prompt(self._task.prompt(text))
         if len(prompt) >= self._base.context:
             raise UserFacingError("training.context_too_short", context=self._base.context)
         limit = answer_limit(self._base, self._encoder.length(text), len(prompt), self._settings.max_new_tokens)
-        partial, decoded = PartialAnswer(text, self._types, self._form), TokenText(self._base.tokenizer)
+        partial_answer, decoded = PartialAnswer(text, self._types, self._form), TokenText(self._base.tokenizer)
         tokens: list[int] = []
         for token in stream(self._base, Request(prompt, limit), check=self._check):
             tokens.append(token)
-            partial.add(decoded.add(token))
-            self._account.token(window, partial)
+            partial_answer.add(decoded.add(token))
+            self._account.token(window, partial_answer)
+            yield
         answer = without_reasoning(self._base.tokenizer.decode(tokens, skip_special_tokens=True), text)
         self._account.window(window, parse_answer(answer, text, self._types, self._form), len(tokens) == limit)
 

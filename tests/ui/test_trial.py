@@ -402,6 +402,19 @@ def test_that_waiting_says_what_goes_first(scene: Scene) -> None:
     assert not scene.page.waits.isVisible()
 
 
+def test_that_both_sides_grow_side_by_side(scene: Scene) -> None:
+    scene.ask()
+    scene.come(ReadingShown("right", "loading"), ReadingShown("left", "loading"))
+    left, right = scene.page.sides.values()
+    assert left.state.word() == right.state.word() == "Loading"
+    scene.come(ReadingShown("right", "reading", read(state="reading", characters=N // 4, tokens=8)))
+    scene.come(ReadingShown("left", "reading", read(WARFARIN, state="reading", characters=N // 2, tokens=8)))
+    assert left.state.word() == right.state.word() == "Reading"
+    assert left.progress.isVisible() and right.progress.isVisible()
+    scene.come(ReadingShown("left", "done", read(WARFARIN)))
+    assert left.state.word() == "Done" and right.state.word() == "Reading"
+
+
 def test_that_loading_is_told_and_the_base_comes_next(scene: Scene) -> None:
     scene.ask()
     scene.come(ReadingShown("right", "loading"), ReadingShown("left", "waiting"))

@@ -7,7 +7,7 @@ The tiny model is random and marks nothing up: an adapter is trained on one note
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +25,12 @@ from tests.parts.told import told_as
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     from fedmed_desktop.training import reading as reading_module
+    from fedmed_desktop.training.asking import Sides
     from fedmed_desktop.training.base import BaseModel
     from fedmed_desktop.training.batches import Encoder
     from fedmed_desktop.training.generation import Request, TokenText, answer_limit, generate, stream
     from fedmed_desktop.training.preparation import LoadedBase
-    from fedmed_desktop.training.reading import NoteReader
+    from fedmed_desktop.training.reading import TURN_TOKENS, NoteReader
     from fedmed_desktop.training.trainer import SiteTrainer
 
 
@@ -325,6 +326,60 @@ def test_that_windows_of_a_note_without_entities_cover_its_words() -> None:
     windows = split_note(Note(id="n", text=text, entities=()), 40)
     assert "".join("".join(w.note.text.split()) for w in windows) == "".join(text.split())
     assert all(text[w.offset :].startswith(w.note.text) for w in windows)
+
+
+def other_than(adapter: Adapter, rank: int = 3) -> Adapter:
+    """The same layers, other numbers."""
+    return Adapter({name: Module(-m.B[:, :rank], m.A[:rank], m.scale) for name, m in adapter.items()})
+
+
+@pytest.mark.parametrize("rank", [3, 2])
+def test_that_sides_read_in_turns_what_each_reads_alone(reader: NoteReader, adapter: Adapter, rank: int) -> None:
+    other = other_than(adapter, rank)
+    alone = [reader.read(TEXT, TYPES, one, "html", SMALL) for one in (None, adapter, other)]
+    told: list[tuple[int, int]] = []
+    sides = [Sides(), Sides(adapter), Sides(other)]
+    found = reader.read_beside(
+        TEXT, TYPES, sides, "html", SMALL, lambda number, reading: told.append((number, reading.tokens))
+    )
+    timeless = [(r.spans, r.tokens, r.characters, r.state, r.cut_short) for r in alone]
+    assert [(r.spans, r.tokens, r.characters, r.state, r.cut_short) for r in found] == timeless
+    assert all(reading.tokens > 2 * TURN_TOKENS for reading in found), "too short to tell turns apart"
+    first = [number for number, tokens in told if 0 < tokens <= 2 * TURN_TOKENS]
+    turn = [TURN_TOKENS * [number] for number in range(3)]
+    assert first == [*chain(*turn, *turn)]
+
+
+def test_that_a_side_is_timed_by_its_own_turns(
+    reader: NoteReader, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(1_000_000))
+    monkeypatch.setattr(reading_module.time, "perf_counter", lambda: float(next(clock)))
+    alone = reader.read(TEXT, TYPES, adapter, "html", SMALL)
+    _, beside = reader.read_beside(TEXT, TYPES, [Sides(), Sides(adapter)], "html", SMALL)
+    assert beside.tokens == alone.tokens and beside.seconds <= 1.5 * alone.seconds
+
+
+def test_that_a_stop_ends_the_sides_at_work_and_leaves_what_has_ended(
+    reader: NoteReader, base: BaseModel, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second answer is longer; the stop comes when the first one has ended."""
+    answers = iter(["x", "y " * 30])
+
+    def scripted(_: BaseModel, request: Request, *, check: Callable[[], None]) -> Iterator[int]:
+        for token in base.tokenizer(next(answers), add_special_tokens=False)["input_ids"]:
+            check()
+            yield token
+
+    monkeypatch.setattr(reading_module, "stream", scripted)
+    control = Control()
+
+    def tell(number: int, reading: Reading) -> None:
+        if number == 0 and reading.state == "finished":
+            control.stop()
+
+    first, second = reader.read_beside(TEXT, TYPES, [Sides(), Sides(adapter)], "html", SMALL, tell, control)
+    assert (first.state, second.state) == ("finished", "stopped")
 
 
 def test_that_a_personal_and_a_frozen_adapter_act_beside_the_chosen_one(
