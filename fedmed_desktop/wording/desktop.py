@@ -18,6 +18,7 @@ SENTENCES: Final = {
     "desktop.note_binary": "{name} is not a text file. Open a note as plain text, or copy its text and paste it.",
     "desktop.note_encoding": "{name} is not in UTF-8. Save it as UTF-8 text, or copy its text and paste it.",
     "desktop.note_too_long": "This note has more than {limit} characters. Shorten it, or read it in parts.",
+    "desktop.not_empty": "{path} is there already and holds files. Choose another name: nothing is written over.",
     "desktop.not_written": "{path} could not be saved: {reason}. Choose another folder or name.",
     "desktop.options_few": "A question needs at least two answers to choose from. Write | between them.",
     "desktop.options_many": "These are too many answers: {limit} at most. Leave some out.",

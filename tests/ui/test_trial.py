@@ -18,7 +18,7 @@ from fedmed_desktop.desktop.look.theme import Appearance
 from fedmed_desktop.desktop.trial.asked_note import MOST_CHARACTERS
 from fedmed_desktop.desktop.trial.choices import BLOB, FOLDER, TrialWish, choices, request_for
 from fedmed_desktop.desktop.trial.page import TrialPage
-from fedmed_desktop.desktop.trial.side_panel import WATERMARK
+from fedmed_desktop.desktop.trial.results import WATERMARK
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import Item, ReadingShown, SessionStarted
 from fedmed_desktop.federation import Control

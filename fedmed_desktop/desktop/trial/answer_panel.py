@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QItemSelection, Qt, Signal, Slot
+from PySide6.QtCore import QItemSelection, Signal, Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from ..widgets import Caption, Label, Sentence, Spaced
+from ..widgets import Caption, Sentence, Spaced
 from ..widgets.bars import Bars, BarValue
 from ..widgets.table import Table, TextTable
 from .answers import AnswerView, LinkRow
+from .copied_text import CopiedText
 
 SENTENCE_TENTHS = 7  # of the width: what is beside these bars is a whole sentence
 
@@ -30,10 +31,7 @@ class AnswerPanel(Spaced):
         self.links.setModel(TextTable(self.links))
         self.links.selectionModel().selectionChanged.connect(self._chosen)
         self._rows: tuple[LinkRow, ...] = ()
-        self.text = Label(wrap=True)
-        self.text.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
-        )
+        self.text = CopiedText(self.tr("Summary"), grows=True)
         for part in (self.sentence, self.bars, self.about, self.links, self.text):
             column.addWidget(part)
         self.links.hide()
@@ -47,7 +45,7 @@ class AnswerPanel(Spaced):
         self.bars.setVisible(bool(shown.bars))
         self.about.setText(shown.about)
         self.about.setVisible(bool(shown.about))
-        self.text.setText(shown.text)
+        self.text.show_text(shown.text)
         self.text.setVisible(bool(shown.text))
         self._show_links(shown.links)
 

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...clinical import Note
+from ...clinical.readers.brat_folder import write_brat
 from ...errors import UserFacingError, disk_fault
+from ...files import open_private
 from ...lora import Adapter, load_adapter
 from ...lora.base_model import decoder_linears
 from ...lora.blob import BlobReader
@@ -41,6 +44,22 @@ def note_of_file(path: Path) -> str:
     if len(text) > MOST_CHARACTERS:
         raise UserFacingError("desktop.note_too_long", limit=MOST_CHARACTERS)
     return text
+
+
+def write_json(data: bytes, path: Path) -> None:
+    """Exactly these bytes, for this account alone: they hold the note's words. Raises what disk_fault makes of it."""
+    try:
+        with open_private(path) as file:
+            file.write(data)
+    except OSError as error:
+        raise disk_fault(error, path) from error
+
+
+def write_marks(notes: list[Note], folder: Path) -> None:
+    """A new BRAT folder. Raises UserFacingError: `desktop.not_empty`, and what the disk says."""
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserFacingError("desktop.not_empty", path=str(folder))
+    write_brat(folder, notes)
 
 
 def check_adapter(adapter: Path, model: Path) -> None:

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Signal, Slot
-from PySide6.QtGui import QAction
+from PySide6.QtCore import QKeyCombination, Qt, Signal, Slot
+from PySide6.QtGui import QAction, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from ...clinical import Example, examples
-from ..widgets import Button, Heading, PrimaryButton, Row
+from ..widgets import Button, Flow, Heading, PrimaryButton
+from .save_results import SavedLine, SaveResults
 
 
-class TrialHead(Row):
+class TrialHead(Flow):
     """`file_chosen` carries a Path, `example_chosen` a note's text; `read` is connected by the page."""
 
     file_chosen = Signal(object)
@@ -31,8 +33,13 @@ class TrialHead(Row):
         self.examples.setMenu(self.menu)
         self.read = PrimaryButton(self.tr("Read note"))
         self.read.setToolTip(self.tr("Ctrl+Enter"))
-        self.add(Heading(self.tr("Try it")), 1)
-        for button in (self.open, self.examples, self.read):
+        self.save = SaveResults()
+        self.saved = SavedLine(self.save)
+        heading = Heading(self.tr("Try it"))
+        heading.setWordWrap(False)
+        self.add(heading)
+        self.push()
+        for button in (self.open, self.examples, self.save, self.read):
             self.add(button)
 
     def show_reading(self, runs: bool, *, stopping: bool) -> None:
@@ -69,3 +76,14 @@ class TrialHead(Row):
     @Slot(QAction)
     def _take_example(self, action: QAction) -> None:
         self.example_chosen.emit(self._examples[action.data()].text)
+
+
+def shortcuts(page: QWidget, read: Callable[[], None], stop: Callable[[], None]) -> list[QShortcut]:
+    """Ctrl+Enter reads and Escape stops, wherever on the page the focus is."""
+    control = Qt.KeyboardModifier.ControlModifier
+    keys = [QKeyCombination(control, key) for key in (Qt.Key.Key_Return, Qt.Key.Key_Enter)]
+    found = [QShortcut(QKeySequence(key), page) for key in (*keys, Qt.Key.Key_Escape)]
+    for number, shortcut in enumerate(found):
+        shortcut.activated.connect(read if number < len(keys) else stop)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+    return found

@@ -8,8 +8,7 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
-from PySide6.QtCore import QKeyCombination, Qt, Signal, Slot
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QWidget
 
 from ...clinical import Span
@@ -26,10 +25,11 @@ from .answers import answer_view
 from .asked_note import Asking, about
 from .choices import BASE, FOLDER, TrialWish, choices, task_choices
 from .files import note_of_file
-from .head import TrialHead
+from .head import TrialHead, shortcuts
 from .model_panel import ModelCard
 from .note_panel import NoteCard
 from .reading_state import SIDES, Run, no_adapter, shown, waits_for
+from .results import Results, results
 from .side_panel import SideCard
 from .unmatched import Difference, differences
 
@@ -74,17 +74,17 @@ class TrialPage(PageBase):
         for side in self.sides.values():
             self.legend.hidden_changed.connect(side.text.hide_types)
         self._lay_out()
-        self._make_shortcuts()
+        self._keys = shortcuts(self, self.read_note, self.stop)
         self._show_choices()
         self._show_run()
 
     def _lay_out(self) -> None:
         self.add(Banner(self.tr("Research demonstration. Not for diagnosis or treatment.")))
-        for widget in (self.head, self.model, self.note, self.beside, self.waits, self.legend):
+        for widget in (self.head, self.head.saved, self.model, self.note, self.beside, self.waits, self.legend):
             self.add(widget)
         self.add(Row(*self.sides.values()))
         self.finish()
-        order: list[QWidget] = [self.head.open, self.head.examples, self.head.read]
+        order: list[QWidget] = [self.head.open, self.head.examples, self.head.save, self.head.read]
         order += [self.model.choose_model, self.model.choose_adapter]
         order += [self.note.editor, self.note.task.box, self.note.task.question, self.note.task.options]
         order += [self.note.types_line, self.note.edit, self.beside]
@@ -92,17 +92,6 @@ class TrialPage(PageBase):
             order += [side.box, side.text, side.answer.links, side.answer.text, side.choose]
         for first, then in pairwise(order):
             self.setTabOrder(first, then)
-
-    def _make_shortcuts(self) -> None:
-        control = Qt.KeyboardModifier.ControlModifier
-        keys = [QKeyCombination(control, key) for key in (Qt.Key.Key_Return, Qt.Key.Key_Enter)]
-        self._keys = [QShortcut(QKeySequence(key), self) for key in keys]
-        for shortcut in self._keys:
-            shortcut.activated.connect(self.read_note)
-        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
-        self._escape.activated.connect(self.stop)
-        for shortcut in (*self._keys, self._escape):
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
 
     # -- what others ask of the page ---------------------------------------------------------------------------------
 
@@ -233,12 +222,12 @@ class TrialPage(PageBase):
         """Asks for the note to be read, or says under the field what is missing."""
         if self._is_running() or (asking := self.note.checked()) is None:
             return
-        text, types = asking.text, asking.types
+        self.head.saved.clear()
         left, right = (self.sides[side].box.key() for side in SIDES)
         keys: dict[Side, str] = {} if self._is_alone() else {"right": right}
         if self._is_alone() or self.beside.isChecked():
             keys["left"] = left
-        self._run = Run(text, types, keys, dict(self._desk.readings), task=asking.task)
+        self._run = Run(asking.text, asking.types, keys, dict(self._desk.readings), task=asking.task)
         self._asking = asking
         self._seen = None
         model = self.model.model if self._desk.session is None else None
@@ -307,12 +296,17 @@ class TrialPage(PageBase):
     def _show_buttons(self) -> None:
         runs = self._is_running()
         self.head.show_reading(runs, stopping=runs and self._run is not None and self._run.stopping)
+        self.head.save.show_results(self._results)
         for button in (self.note.edit, self.model.choose_model, self.model.choose_adapter, self.sides["right"].choose):
             button.setEnabled(not runs)
         for side in self.sides.values():
             side.box.setEnabled(not runs)
         self.beside.setEnabled(not runs)
         self.note.editor.setReadOnly(runs)
+
+    def _results(self) -> Results | None:
+        names = {at: choice.label if (choice := side.box.choice()) else "" for at, side in self.sides.items()}
+        return results(self._run, self._asking, names, self.legend.hidden()) if self._run else None
 
     def _show_side(self, side: Side) -> None:
         card, run = self.sides[side], self._run

@@ -5,28 +5,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from PySide6.QtCore import QMimeData, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from ...clinical import Reading, Span
 from ...clinical.negation import is_negated
 from ...clinical.tasks import Link
-from ...wording import later, tr
+from ...wording import tr
 from ..look.entities import in_words, links_in_words
 from ..look.fields import Choice
 from ..widgets import Button, Caption, Card, Progress, Row, Sentence, StateLabel
 from ..widgets.field import ChoiceBox
-from ..widgets.marked_text import MarkedText
 from .answer_panel import AnswerPanel
 from .answers import AnswerView
+from .copied_text import CopiedText
 from .reading_state import Shown, numbers
 from .unmatched import MARKS, WORDS, Difference, marked_type, told
 
-WATERMARK = later("Research demonstration, not for diagnosis or treatment")
 
-
-class ComparedText(MarkedText):
-    """The note with entities, and a mark behind the type of each that the other side lacks. Copies bear a watermark."""
+class ComparedText(CopiedText):
+    """The note with entities, and a mark behind the type of each that the other side lacks."""
 
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(name, grows=True, parent=parent)
@@ -79,11 +77,6 @@ class ComparedText(MarkedText):
         found = in_words(self._note, [words(s) for s in self._found if s.type not in self._off])
         links = [link for link in self._links if not {link.head.type, link.tail.type} & self._off]
         self.setAccessibleDescription(". ".join(part for part in (found, links_in_words(self._note, links)) if part))
-
-    def createMimeDataFromSelection(self) -> QMimeData:
-        data = super().createMimeDataFromSelection()
-        data.setText(f"{tr(WATERMARK)}\n\n{data.text()}")
-        return data
 
 
 class SideCard(Card):

@@ -19,14 +19,17 @@ _SHEET = (
 
 
 def ask_where(owner: QWidget, title: str, name: str) -> QFileDialog:
-    """Opens a dialog for a new file, `name` proposed; it asks before it overwrites. Its `fileSelected` tells."""
-    ending = name.rpartition(".")[2]
+    """Opens a dialog for a new file, or a new folder where `name`, which is proposed, has no ending. It asks before it
+    overwrites a file; its `fileSelected` tells.
+    """
+    _, has_ending, ending = name.rpartition(".")
     dialog = QFileDialog(owner, title, QDir.homePath())
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
     dialog.setFileMode(QFileDialog.FileMode.AnyFile)
-    dialog.setNameFilter(f"*.{ending}")
-    dialog.setDefaultSuffix(ending)
+    if has_ending:
+        dialog.setNameFilter(f"*.{ending}")
+        dialog.setDefaultSuffix(ending)
     dialog.selectFile(name)
     dialog.open()
     return dialog
