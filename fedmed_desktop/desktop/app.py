@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -34,8 +35,9 @@ from .interrupt import quit_on_interrupt
 from .offscreen import Recorder
 from .options import DesktopOptions
 from .program import Program
-from .reading import read_sides
+from .reading import Able, read_sides
 from .trial.choices import in_plain_words
+from .trial.files import Loaded
 from .widgets.spoken import install_roles
 from .work.news import DemoScored
 from .work.requests import EvaluationWanted, JoinRequest, TrialRequest
@@ -157,10 +159,19 @@ class Workshop:
 
     def read(self, request: TrialRequest, put: Put, control: Control) -> None:
         """On the training thread; stops between two tokens. Raises UserFacingError."""
+        from ..training.asking import Sides, ask_note
         from ..training.model_folder import resolve_model
+        from ..training.reading import NoteReader
+
+        def sides(loaded: Loaded | None) -> Sides:
+            if loaded is None:
+                return Sides()
+            base.get().lora.attach(loaded.adapter, loaded.frozen, loaded.personal)  # refused before anything is read
+            return Sides(loaded.adapter, loaded.frozen, loaded.personal)
 
         try:
-            read_sides(self._base(resolve_model(str(request.model))), request, put, control)
+            base = self._base(resolve_model(str(request.model)))
+            read_sides(Able(sides, NoteReader(base).read_beside, partial(ask_note, base)), request, put, control)
         except UserFacingError as error:
             plain = in_plain_words(error)
             raise plain from plain.__cause__

@@ -1,43 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readings of Try it on a loaded base: entities side by side, other tasks one side after the other. For the composition
-root; the libraries are imported inside functions that the working thread calls."""
+"""Readings of Try it: entities side by side, other tasks one side after the other. For the composition root, which
+hands in what the loaded base can do.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ..clinical.reading import Reading
+from ..clinical.tasks import Answer, Prediction
 from ..errors import UserFacingError
 from ..federation import Control, Stopped
 from .trial.asked_task import answered, asked_about
-from .trial.files import load
+from .trial.files import Loaded, load
 from .work.news import Answered, ReadingShown, Side
 from .work.requests import TrialRequest
 from .work.sessions import Put
-
-if TYPE_CHECKING:
-    from ..training.asking import Sides
-    from ..training.preparation import LoadedBase
 
 # Readings are shown as often as the screen is refreshed, however fast tokens come.
 _PERIOD_S = 0.1
 _MARKING = ("entities", "relations")
 
 
-def read_sides(base: LoadedBase, request: TrialRequest, put: Put, control: Control) -> None:
+@dataclass(frozen=True)
+class Able:
+    """Abilities of a loaded base. `sides` makes a side of adapters, or of none, and checks that they fit; `beside`
+    reads with several of them in turns, and says in their Reading where it was stopped; `ask` asks one of them a task
+    about a note, and raises Stopped. All may raise UserFacingError.
+    """
+
+    sides: Callable[[Loaded | None], Any]
+    beside: Callable[..., list[Reading]]
+    ask: Callable[..., tuple[Prediction, tuple[Answer, ...]]]
+
+
+def read_sides(able: Able, request: TrialRequest, put: Put, control: Control) -> None:
     """On the training thread; stops between two tokens. A side whose adapter is wrong does not keep the sides before it
     from being read. Raises UserFacingError: what is wrong with the first such side, or with the model.
     """
-    sides, wrong = _sides(base, request, put)
-    readings = _marked(base, request, sides, put, control) if request.task in _MARKING else {}
+    sides, wrong = _sides(able, request, put)
+    readings = _marked(able, request, sides, put, control) if request.task in _MARKING else {}
     for side, acting in sides.items():
         if request.task == "entities" and readings[side].state == "finished":
             continue  # it has been told
         try:
-            reading, answer = _answered(base, request, acting, readings.get(side), _now_and_then(side, put), control)
+            reading, answer = _answered(able, request, acting, readings.get(side), _now_and_then(side, put), control)
         except Stopped:
             reading, answer = readings.get(side) or Reading(len(request.text)), None
             reading = replace(reading, state="stopped")
@@ -46,30 +56,22 @@ def read_sides(base: LoadedBase, request: TrialRequest, put: Put, control: Contr
         raise wrong
 
 
-def _sides(base: LoadedBase, request: TrialRequest, put: Put) -> tuple[dict[Side, Sides], UserFacingError | None]:
+def _sides(able: Able, request: TrialRequest, put: Put) -> tuple[dict[Side, Any], UserFacingError | None]:
     """Adapters of each side up to the first that is wrong, and what is wrong with it: found before anything is read."""
-    from ..training.asking import Sides
-
-    found: dict[Side, Sides] = {}
+    found: dict[Side, Any] = {}
     for side, files in request.sides.items():
         put(ReadingShown(side, "loading"))
         try:
-            loaded = load(files) if files else None
-            found[side] = Sides(loaded.adapter, loaded.frozen, loaded.personal) if loaded else Sides()
-            if loaded:
-                base.get().lora.attach(loaded.adapter, loaded.frozen, loaded.personal)
+            found[side] = able.sides(load(files) if files else None)
         except UserFacingError as error:
-            found.pop(side, None)
             return found, error
     return found, None
 
 
 def _marked(
-    base: LoadedBase, request: TrialRequest, sides: dict[Side, Sides], put: Put, control: Control
+    able: Able, request: TrialRequest, sides: dict[Side, Any], put: Put, control: Control
 ) -> dict[Side, Reading]:
     """Entities of each side, told as they come; one that is first at its end says so at once."""
-    from ..training.reading import NoteReader
-
     names = list(sides)
     tells = [_now_and_then(side, put) for side in names]
 
@@ -79,7 +81,7 @@ def _marked(
         else:
             tells[number](replace(reading, state="reading"))
 
-    found = NoteReader(base).read_beside(
+    found = able.beside(
         request.text, request.types, list(sides.values()), request.form, request.lengths, tell, control,
         request.text_tokens, request.prompting,
     )  # fmt: skip
@@ -87,16 +89,14 @@ def _marked(
 
 
 def _answered(
-    base: LoadedBase,
+    able: Able,
     request: TrialRequest,
-    acting: Sides,
+    acting: Any,
     marked: Reading | None,
     tell: Callable[[Reading], None],
     control: Control,
 ) -> tuple[Reading, Answered | None]:
     """One side's answer to what is asked beyond entities. Modifiers are asked of the mentions that it has found."""
-    from ..training.asking import ask_note
-
     reading = marked or Reading(len(request.text), characters=len(request.text), state="finished")
     if request.task == "entities" or reading.state == "stopped":
         return reading, None
@@ -105,7 +105,7 @@ def _answered(
     task, note = asked_about(request, reading.spans)
     # Only a note's modifiers can be asked for sentence by sentence.
     text_tokens = request.text_tokens if request.task == "relations" else None
-    prediction, answers = ask_note(base, task, note, acting, request.lengths, control, request.prompting, text_tokens)
+    prediction, answers = able.ask(task, note, acting, request.lengths, control, request.prompting, text_tokens)
     return answered(reading, task, prediction, answers)
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QKeyCombination, Qt, Signal, Slot
@@ -78,12 +77,13 @@ class TrialHead(Flow):
         self.example_chosen.emit(self._examples[action.data()].text)
 
 
-def shortcuts(page: QWidget, read: Callable[[], None], stop: Callable[[], None]) -> list[QShortcut]:
-    """Ctrl+Enter reads and Escape stops, wherever on the page the focus is."""
+def shortcuts(page: QWidget) -> tuple[QShortcut, QShortcut, QShortcut]:
+    """Ctrl+Return, Ctrl+Enter and Escape, wherever on the page the focus is."""
     control = Qt.KeyboardModifier.ControlModifier
-    keys = [QKeyCombination(control, key) for key in (Qt.Key.Key_Return, Qt.Key.Key_Enter)]
-    found = [QShortcut(QKeySequence(key), page) for key in (*keys, Qt.Key.Key_Escape)]
-    for number, shortcut in enumerate(found):
-        shortcut.activated.connect(read if number < len(keys) else stop)
+    enter, keypad = (
+        QShortcut(QKeySequence(QKeyCombination(control, key)), page) for key in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+    )
+    found = enter, keypad, QShortcut(QKeySequence(Qt.Key.Key_Escape), page)
+    for shortcut in found:
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
     return found

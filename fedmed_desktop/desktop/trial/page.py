@@ -74,7 +74,10 @@ class TrialPage(PageBase):
         for side in self.sides.values():
             self.legend.hidden_changed.connect(side.text.hide_types)
         self._lay_out()
-        self._keys = shortcuts(self, self.read_note, self.stop)
+        *enters, escape = self._keys = shortcuts(self)
+        for enter in enters:
+            enter.activated.connect(self.read_note)
+        escape.activated.connect(self.stop)
         self._show_choices()
         self._show_run()
 

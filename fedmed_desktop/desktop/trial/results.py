@@ -20,7 +20,7 @@ WATERMARK: Final = later("Research demonstration, not for diagnosis or treatment
 
 @dataclass(frozen=True)
 class Results:
-    """What is shown of a run: `names` of the models by side; marks of `hidden` types are left out."""
+    """Parts of a run that are shown: `names` of the models by side; marks of `hidden` types are left out."""
 
     asking: Asking
     names: Mapping[Side, str]
