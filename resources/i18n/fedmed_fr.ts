@@ -24,8 +24,8 @@
     <message numerus="yes">
         <source>%n are sending</source>
         <translation>
-            <numerusform>%n est en cours d’envoi</numerusform>
-            <numerusform>%n sont en cours d’envoi</numerusform>
+            <numerusform>%n envoie</numerusform>
+            <numerusform>%n envoient</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -917,7 +917,7 @@
     </message>
     <message>
         <source>Every number that leaves</source>
-        <translation>Chaque nombre qui sort</translation>
+        <translation>Tous les nombres qui sortent</translation>
     </message>
     <message>
         <source>Expires when the round closes</source>
@@ -1753,7 +1753,7 @@
     </message>
     <message>
         <source>Of the full model</source>
-        <translation>Du modèle complet</translation>
+        <translation>Part du modèle complet</translation>
     </message>
     <message>
         <source>Offline</source>
@@ -5906,11 +5906,11 @@
     <name>SheetView</name>
     <message>
         <source>Every number</source>
-        <translation>Chaque nombre</translation>
+        <translation>Tous les nombres</translation>
     </message>
     <message>
         <source>Every number that leaves</source>
-        <translation>Chaque nombre qui sort</translation>
+        <translation>Tous les nombres qui sortent</translation>
     </message>
     <message>
         <source>Fewer numbers</source>
@@ -5922,7 +5922,7 @@
     </message>
     <message>
         <source>Hide every number</source>
-        <translation>Masquer le détail des nombres</translation>
+        <translation>Masquer tous les nombres</translation>
     </message>
     <message>
         <source>How it differs</source>
@@ -6674,7 +6674,7 @@
     </message>
     <message>
         <source>Nothing is trained: of the privacy budget, epsilon {epsilon}, {spent} is spent, and {steps} more steps would fit only with so much noise that nothing could be learned. This site can take part with more notes, or in a federation with fewer rounds or steps, or with a larger epsilon.</source>
-        <translation>Rien n’est entraîné&#xa0;: du budget de confidentialité, epsilon {epsilon}, {spent} est consommé, et {steps} pas de plus ne tiendraient qu’avec tant de bruit que rien ne pourrait être appris. Ce site peut participer avec davantage de notes, ou dans une fédération avec moins de tours ou de pas, ou avec un epsilon plus grand.</translation>
+        <translation>Rien n’est entraîné&#xa0;: du budget de confidentialité, epsilon {epsilon}, {spent} est consommé, et {steps} pas de plus ne seraient possibles qu’avec tant de bruit que rien ne pourrait être appris. Ce site peut participer avec davantage de notes, ou dans une fédération avec moins de tours ou de pas, ou avec un epsilon plus grand.</translation>
     </message>
     <message>
         <source>Nothing leaves this site until the policy in {path} is right: {key}: {reason}.</source>
@@ -6962,11 +6962,11 @@
     </message>
     <message>
         <source>The coordinator asks for a step of secure aggregation before the one that comes first. Nothing was given away.</source>
-        <translation>Le coordinateur demande une étape de l’agrégation sécurisée avant celle qui vient d’abord. Rien n’a été livré.</translation>
+        <translation>Le coordinateur demande une étape de l’agrégation sécurisée avant celle qui vient d’abord. Rien n’a été divulgué.</translation>
     </message>
     <message>
         <source>The coordinator asks to open a second sum in the same round. This site has agreed to another one, and from two together a single update could be found out. Nothing was given away.</source>
-        <translation>Le coordinateur demande d’ouvrir une deuxième somme dans le même tour. Ce site a donné son accord pour une autre, et deux sommes ensemble pourraient révéler une mise à jour isolée. Rien n’a été livré.</translation>
+        <translation>Le coordinateur demande d’ouvrir une deuxième somme dans le même tour. Ce site a donné son accord pour une autre, et deux sommes ensemble pourraient révéler une mise à jour isolée. Rien n’a été divulgué.</translation>
     </message>
     <message>
         <source>The coordinator at {address} closed the connection.</source>
@@ -7018,7 +7018,7 @@
     </message>
     <message>
         <source>The coordinator names other sites than it did before in the same round. Nothing was given away. Ask whoever hosts the federation.</source>
-        <translation>Le coordinateur nomme d’autres sites qu’auparavant dans le même tour. Rien n’a été livré. Demandez à qui organise la fédération.</translation>
+        <translation>Le coordinateur nomme d’autres sites qu’auparavant dans le même tour. Rien n’a été divulgué. Adressez-vous à la personne qui organise la fédération.</translation>
     </message>
     <message>
         <source>The coordinator on this computer has the fingerprint {fingerprint}.</source>
@@ -7042,7 +7042,7 @@
     </message>
     <message>
         <source>The coordinator tells other keys of this site than the site has made. Nothing was sent in this round. Ask whoever hosts the federation.</source>
-        <translation>Le coordinateur annonce pour ce site d’autres clés que celles que le site a créées. Rien n’a été envoyé dans ce tour. Demandez à qui organise la fédération.</translation>
+        <translation>Le coordinateur annonce pour ce site d’autres clés que celles que le site a créées. Rien n’a été envoyé dans ce tour. Adressez-vous à la personne qui organise la fédération.</translation>
     </message>
     <message>
         <source>The coordinator with the folder {path} ended before it was done. Start it, and try again.</source>
@@ -7122,7 +7122,7 @@
     </message>
     <message>
         <source>The folder {path} is in use, but no coordinator there takes the errand: it may be of an earlier version, or about to end. Stop it and try again, or look at its log.</source>
-        <translation>Le dossier {path} est utilisé, mais aucun coordinateur n’y prend la commande&#xa0;: il est peut-être d’une version antérieure, ou sur le point de s’arrêter. Arrêtez-le et réessayez, ou consultez son journal.</translation>
+        <translation>Le dossier {path} est utilisé, mais aucun coordinateur n’y répond à la demande&#xa0;: il est peut-être d’une version antérieure, ou sur le point de s’arrêter. Arrêtez-le et réessayez, ou consultez son journal.</translation>
     </message>
     <message>
         <source>The host has shut out {site}, or has let in another key under this name. If that is a mistake, ask the host for a new invitation.</source>
@@ -7170,7 +7170,7 @@
     </message>
     <message>
         <source>The keys that the coordinator tells of {site} are not signed by {site} for this round. Nothing was sent in it. Ask whoever hosts the federation.</source>
-        <translation>Les clés que le coordinateur annonce pour {site} ne sont pas signées par {site} pour ce tour. Rien n’y a été envoyé. Demandez à qui organise la fédération.</translation>
+        <translation>Les clés que le coordinateur annonce pour {site} ne sont pas signées par {site} pour ce tour. Rien n’y a été envoyé. Adressez-vous à la personne qui organise la fédération.</translation>
     </message>
     <message>
         <source>The layers of the model in {path} have other names in its files than once it is loaded, so that torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the federation on one that has it and copy the folder.</source>
@@ -7194,7 +7194,7 @@
     </message>
     <message>
         <source>The model in {path} cannot be adapted: its weights are already quantised ({method}). Choose the same model as 16- or 32-bit numbers; each site may still hold it in 4 bits (--nf4).</source>
-        <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: ses poids sont déjà quantifiés ({method}). Choisissez le même modèle en nombres de 16 ou 32 bits&#xa0;; chaque site peut tout de même le tenir en 4 bits (--nf4).</translation>
+        <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: ses poids sont déjà quantifiés ({method}). Choisissez le même modèle en nombres de 16 ou 32 bits&#xa0;; chaque site peut tout de même le charger en 4 bits (--nf4).</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: the layers of {kind} models are no linear layers (torch&apos;s Linear) but of a kind of their own (Conv1D). Choose another base model.</source>
@@ -7346,11 +7346,11 @@
     </message>
     <message>
         <source>The record of the sums that noise was added to ({path}) has {found} rounds, but {least} were combined: it was lost, or is an old copy. Nothing is combined, since more would be spent than anybody counts. Put the newest copy back.</source>
-        <translation>Le relevé des sommes auxquelles du bruit a été ajouté ({path}) compte {found} tours, mais {least} ont été combinés&#xa0;: il a été perdu, ou c’est une vieille copie. Rien n’est combiné, car il serait consommé plus que personne ne compte. Remettez la copie la plus récente.</translation>
+        <translation>Le relevé des sommes auxquelles du bruit a été ajouté ({path}) compte {found} tours, mais {least} ont été combinés&#xa0;: il a été perdu, ou c’est une vieille copie. Rien n’est combiné, car la consommation réelle dépasserait ce qui est compté. Remettez la copie la plus récente.</translation>
     </message>
     <message>
         <source>The record of what this site has spent of its privacy budget ({path}) has {found} steps, but its updates took {least}: it was lost, or is an old copy. Nothing is trained, since more would be spent than anybody counts. Put the newest copy back.</source>
-        <translation>Le relevé de ce que ce site a consommé de son budget de confidentialité ({path}) compte {found} pas, mais ses mises à jour en ont pris {least}&#xa0;: il a été perdu, ou c’est une vieille copie. Rien n’est entraîné, car il serait consommé plus que personne ne compte. Remettez la copie la plus récente.</translation>
+        <translation>Le relevé de ce que ce site a consommé de son budget de confidentialité ({path}) compte {found} pas, mais ses mises à jour en ont pris {least}&#xa0;: il a été perdu, ou c’est une vieille copie. Rien n’est entraîné, car la consommation réelle dépasserait ce qui est compté. Remettez la copie la plus récente.</translation>
     </message>
     <message>
         <source>The results and the table are in {path}, but matplotlib, which draws the plots, is not installed. Install it with pip install &apos;fedmed-desktop[lab]&apos;, then run the lab again with the same --out.</source>
@@ -7366,7 +7366,7 @@
     </message>
     <message>
         <source>The round is not combined: of the privacy budget of whole sites, epsilon {epsilon}, {spent} is spent, and {rounds} more sums would fit only with noise that buries them. More sums than the federation has rounds were made, so an old copy of this folder was put back. Begin another federation with its last adapter.</source>
-        <translation>Le tour n’est pas combiné&#xa0;: du budget de confidentialité des sites entiers, epsilon {epsilon}, {spent} est consommé, et {rounds} sommes de plus ne tiendraient qu’avec un bruit qui les noie. Plus de sommes ont été faites que la fédération n’a de tours&#xa0;; une vieille copie de ce dossier a donc été remise. Commencez une autre fédération avec son dernier adaptateur.</translation>
+        <translation>Le tour n’est pas combiné&#xa0;: du budget de confidentialité des sites entiers, epsilon {epsilon}, {spent} est consommé, et {rounds} sommes de plus ne seraient possibles qu’avec un bruit qui les noierait. Plus de sommes ont été faites que la fédération n’a de tours&#xa0;; une vieille copie de ce dossier a donc été remise. Commencez une autre fédération avec son dernier adaptateur.</translation>
     </message>
     <message>
         <source>The scale {scale} of {name} cannot be used. It must be a finite number greater than 0.</source>
@@ -7598,7 +7598,7 @@
     </message>
     <message>
         <source>There are only {updates} updates, too few for Krum, which needs two for each site that may be wrong and three more. They were combined by their usual weights.</source>
-        <translation>Il n’y a que {updates} mises à jour, trop peu pour Krum, qui en exige deux par site qui peut être faux, et trois de plus. Elles ont été combinées selon leurs poids habituels.</translation>
+        <translation>Il n’y a que {updates} mises à jour, trop peu pour Krum, qui en exige deux par site éventuellement défaillant, et trois de plus. Elles ont été combinées selon leurs poids habituels.</translation>
     </message>
     <message>
         <source>There are only {updates} updates, too few to leave out any of their values. They were combined by their usual weights.</source>
@@ -7702,7 +7702,7 @@
     </message>
     <message>
         <source>This base model has no layers that could be split over several GPUs. Hold it in 4 bits (--nf4), or take a smaller one.</source>
-        <translation>Ce modèle de base n’a pas de couches qui puissent être réparties sur plusieurs GPU. Tenez-le en 4 bits (--nf4), ou prenez-en un plus petit.</translation>
+        <translation>Ce modèle de base n’a pas de couches qui puissent être réparties sur plusieurs GPU. Chargez-le en 4 bits (--nf4), ou prenez-en un plus petit.</translation>
     </message>
     <message>
         <source>This computer and the coordinator agree about the time.</source>
@@ -7806,7 +7806,7 @@
     </message>
     <message>
         <source>This model does not fit into {gpu}: it takes {least} at least, and there are {total}. Hold it in 4 bits (--nf4), use a computer with a larger GPU, or ask the host for a smaller model.</source>
-        <translation>Ce modèle ne tient pas dans {gpu}&#xa0;: il prend au moins {least}, et il y a {total}. Tenez-le en 4 bits (--nf4), utilisez un ordinateur avec un GPU plus grand, ou demandez à l’organisateur un modèle plus petit.</translation>
+        <translation>Ce modèle ne tient pas dans {gpu}&#xa0;: il prend au moins {least}, et il y a {total}. Chargez-le en 4 bits (--nf4), utilisez un ordinateur avec un GPU plus grand, ou demandez à l’organisateur un modèle plus petit.</translation>
     </message>
     <message>
         <source>This note has more than {limit} characters. Shorten it, or read it in parts.</source>
@@ -7850,11 +7850,11 @@
     </message>
     <message>
         <source>Training this model takes about {needed} for a whole batch, and {gpu} has {total}. With less at once it takes {least} or more, and longer. Hold the model in 4 bits (--nf4) to be quicker.</source>
-        <translation>Entraîner ce modèle prend environ {needed} pour un lot entier, et {gpu} a {total}. Avec moins à la fois, cela prend {least} ou plus, et plus de temps. Tenez le modèle en 4 bits (--nf4) pour aller plus vite.</translation>
+        <translation>Entraîner ce modèle prend environ {needed} pour un lot entier, et {gpu} a {total}. Avec moins à la fois, cela prend {least} ou plus, et plus de temps. Chargez le modèle en 4 bits (--nf4) pour aller plus vite.</translation>
     </message>
     <message>
         <source>Training this model takes about {needed}, at the very least {least}, and this computer has {total} of memory: it may not fit. Hold the model in 4 bits (--nf4), or use a computer with more memory.</source>
-        <translation>Entraîner ce modèle prend environ {needed}, au strict minimum {least}, et cet ordinateur a {total} de mémoire&#xa0;: il pourrait ne pas tenir. Tenez le modèle en 4 bits (--nf4), ou utilisez un ordinateur avec plus de mémoire.</translation>
+        <translation>Entraîner ce modèle prend environ {needed}, au strict minimum {least}, et cet ordinateur a {total} de mémoire&#xa0;: il pourrait ne pas tenir. Chargez le modèle en 4 bits (--nf4), ou utilisez un ordinateur avec plus de mémoire.</translation>
     </message>
     <message>
         <source>Training this model takes about {needed}, but only {free} of this computer&apos;s {total} are free. Close other programs before the federation begins.</source>
@@ -7870,7 +7870,7 @@
     </message>
     <message>
         <source>Two sites are said to have the same key, so one of them does not exist. Nothing was sent in this round. Ask whoever hosts the federation.</source>
-        <translation>Deux sites auraient la même clé&#xa0;; l’un d’eux n’existe donc pas. Rien n’a été envoyé dans ce tour. Demandez à qui organise la fédération.</translation>
+        <translation>Deux sites auraient la même clé&#xa0;; l’un d’eux n’existe donc pas. Rien n’a été envoyé dans ce tour. Adressez-vous à la personne qui organise la fédération.</translation>
     </message>
     <message>
         <source>Types of the federation that the notes do not annotate: {types}. This site is neither trained nor scored on them.</source>
@@ -7886,7 +7886,7 @@
     </message>
     <message>
         <source>What {site} has sealed for this site cannot be opened: it was changed on the way, or the keys are not {site}&apos;s. Nothing was sent in this round. Ask whoever hosts the federation.</source>
-        <translation>Ce que {site} a scellé pour ce site ne peut pas être ouvert&#xa0;: cela a été modifié en chemin, ou les clés ne sont pas celles de {site}. Rien n’a été envoyé dans ce tour. Demandez à qui organise la fédération.</translation>
+        <translation>Ce que {site} a scellé pour ce site ne peut pas être ouvert&#xa0;: cela a été modifié en chemin, ou les clés ne sont pas celles de {site}. Rien n’a été envoyé dans ce tour. Adressez-vous à la personne qui organise la fédération.</translation>
     </message>
     <message>
         <source>With delta {delta}, a whole one of the {units} notes or patients here could leave unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>
@@ -7914,7 +7914,7 @@
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) asks for differential privacy with epsilon {most} at most, and this federation trains without. Nothing is trained or leaves. Ask its host for [training.privacy], or whoever keeps the policy.</source>
-        <translation>La politique de votre hôpital ({rule}) exige la confidentialité différentielle avec un epsilon de {most} au plus, et cette fédération s’entraîne sans. Rien n’est entraîné ni ne sort. Demandez [training.privacy] à son organisateur, ou voyez avec qui gère la politique.</translation>
+        <translation>La politique de votre hôpital ({rule}) exige la confidentialité différentielle avec un epsilon de {most} au plus, et cette fédération s’entraîne sans. Rien n’est entraîné ni ne sort. Demandez [training.privacy] à son organisateur, ou voyez avec la personne qui gère la politique.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) asks for no more than this program does.</source>
@@ -7926,19 +7926,19 @@
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) asks for {least} training notes at least, and this is trained on {found}. It stays here. Add notes, or ask whoever keeps the policy.</source>
-        <translation>La politique de votre hôpital ({rule}) exige au moins {least} notes d’entraînement, et ceci a été entraîné sur {found}. Cela reste ici. Ajoutez des notes, ou voyez avec qui gère la politique.</translation>
+        <translation>La politique de votre hôpital ({rule}) exige au moins {least} notes d’entraînement, et ceci a été entraîné sur {found}. Cela reste ici. Ajoutez des notes, ou voyez avec la personne qui gère la politique.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) does not let this leave. It stays here. Whoever keeps the policy can change that rule.</source>
-        <translation>La politique de votre hôpital ({rule}) n’autorise pas cette sortie. Cela reste ici. Qui gère la politique peut modifier cette règle.</translation>
+        <translation>La politique de votre hôpital ({rule}) n’autorise pas cette sortie. Cela reste ici. La personne qui gère la politique peut modifier cette règle.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) leaves no hour of the week in which anything may leave: its files do not agree. Ask whoever keeps the policy.</source>
-        <translation>La politique de votre hôpital ({rule}) ne laisse aucune heure de la semaine où quelque chose puisse sortir&#xa0;: ses fichiers ne concordent pas. Voyez avec qui gère la politique.</translation>
+        <translation>La politique de votre hôpital ({rule}) ne laisse aucune heure de la semaine où quelque chose puisse sortir&#xa0;: ses fichiers ne concordent pas. Voyez avec la personne qui gère la politique.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) lets epsilon {most} be spent at most, and with this update {found} is spent. It stays here. Whoever keeps the policy can change that.</source>
-        <translation>La politique de votre hôpital ({rule}) permet de consommer au plus epsilon {most}, et avec cette mise à jour {found} est consommé. Elle reste ici. Qui gère la politique peut modifier cela.</translation>
+        <translation>La politique de votre hôpital ({rule}) permet de consommer au plus epsilon {most}, et avec cette mise à jour {found} est consommé. Elle reste ici. La personne qui gère la politique peut modifier cela.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) lets nothing leave that is worse than {most}, and what this adapter may reveal is {found}. It stays here. More notes, fewer steps or a smaller learning rate reveal less.</source>
@@ -7950,7 +7950,7 @@
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) lets {most} bytes leave at most, and this update has {found}. It stays here. A smaller rank makes it smaller; or ask whoever keeps the policy.</source>
-        <translation>La politique de votre hôpital ({rule}) laisse sortir au plus {most} octets, et cette mise à jour en a {found}. Elle reste ici. Un rang plus petit la réduit&#xa0;; ou voyez avec qui gère la politique.</translation>
+        <translation>La politique de votre hôpital ({rule}) laisse sortir au plus {most} octets, et cette mise à jour en a {found}. Elle reste ici. Un rang plus petit la réduit&#xa0;; ou voyez avec la personne qui gère la politique.</translation>
     </message>
     <message>
         <source>{address} is not a coordinator&apos;s address. Give one such as wss://federation.example.org:8765.</source>
@@ -8002,7 +8002,7 @@
     </message>
     <message>
         <source>{name} cannot be joined: its method {method} needs {scalar} of each update, and your hospital&apos;s policy (scalars) does not let that leave. Ask whoever keeps the policy, or the host for another method.</source>
-        <translation>{name} ne peut pas être rejointe&#xa0;: sa méthode {method} exige {scalar} de chaque mise à jour, et la politique de votre hôpital (scalars) n’en autorise pas la sortie. Voyez avec qui gère la politique, ou demandez une autre méthode à l’organisateur.</translation>
+        <translation>{name} ne peut pas être rejointe&#xa0;: sa méthode {method} exige {scalar} de chaque mise à jour, et la politique de votre hôpital (scalars) n’en autorise pas la sortie. Voyez avec la personne qui gère la politique, ou demandez une autre méthode à l’organisateur.</translation>
     </message>
     <message>
         <source>{name} cannot be read as a picture. Take another one, or paste the line instead.</source>
@@ -8394,7 +8394,7 @@
     </message>
     <message>
         <source>{role} is nothing that a column can be. Choose from: {known}.</source>
-        <translation>{role} n’est rien qu’une colonne puisse être. Choisissez parmi&#xa0;: {known}.</translation>
+        <translation>{role} n’est pas un rôle possible pour une colonne. Choisissez parmi&#xa0;: {known}.</translation>
     </message>
     <message>
         <source>{site} could be any of these: {names}. Give the exact name, or more of the fingerprint.</source>
@@ -8422,7 +8422,7 @@
     </message>
     <message>
         <source>{site} was not among the sites that began together, or has another key now. With secure aggregation the sites stay the same throughout. Nothing was sent in this round; ask whoever hosts the federation.</source>
-        <translation>{site} ne faisait pas partie des sites qui ont commencé ensemble, ou a maintenant une autre clé. Avec l’agrégation sécurisée, les sites restent les mêmes du début à la fin. Rien n’a été envoyé dans ce tour&#xa0;; demandez à qui organise la fédération.</translation>
+        <translation>{site} ne faisait pas partie des sites qui ont commencé ensemble, ou a maintenant une autre clé. Avec l’agrégation sécurisée, les sites restent les mêmes du début à la fin. Rien n’a été envoyé dans ce tour&#xa0;; adressez-vous à la personne qui organise la fédération.</translation>
     </message>
 </context>
 </TS>
