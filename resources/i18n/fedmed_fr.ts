@@ -3159,10 +3159,6 @@
         <translation>Qui</translation>
     </message>
     <message>
-        <source>Whole sites</source>
-        <translation>Sites entiers</translation>
-    </message>
-    <message>
         <source>With an adapter, what it finds is shown here, beside the model.</source>
         <translation>Avec un adaptateur, ce qu’il trouve s’affiche ici, à côté du modèle.</translation>
     </message>
@@ -4317,6 +4313,10 @@
 <context>
     <name>AgreementCard</name>
     <message>
+        <source>How your whole site is hidden</source>
+        <translation>Comment votre site entier est caché</translation>
+    </message>
+    <message>
         <source>Leaves with each update that you approve</source>
         <translation>Sort avec chaque mise à jour que vous approuvez</translation>
     </message>
@@ -4350,6 +4350,10 @@
     <message>
         <source>Modifiers and the entities that they belong to</source>
         <translation>Modificateurs et entités auxquelles ils se rapportent</translation>
+    </message>
+    <message>
+        <source>Summary</source>
+        <translation>Résumé</translation>
     </message>
 </context>
 <context>
@@ -5720,6 +5724,36 @@
     <message>
         <source>To read and print (PDF)…</source>
         <translation>À lire et à imprimer (PDF)…</translation>
+    </message>
+</context>
+<context>
+    <name>SaveResults</name>
+    <message>
+        <source>Marks for BRAT (a folder)…</source>
+        <translation>Annotations pour BRAT (un dossier)…</translation>
+    </message>
+    <message>
+        <source>Save</source>
+        <translation>Enregistrer</translation>
+    </message>
+    <message>
+        <source>Save what was found</source>
+        <translation>Enregistrer ce qui a été trouvé</translation>
+    </message>
+    <message>
+        <source>Saved as {path}. It holds the note&apos;s words: keep it where the note may be.</source>
+        <translation>Enregistré sous {path}. Cela contient les mots de la note&#xa0;: gardez-le là où la note a le droit d’être.</translation>
+    </message>
+    <message>
+        <source>What was found (JSON)…</source>
+        <translation>Ce qui a été trouvé (JSON)…</translation>
+    </message>
+</context>
+<context>
+    <name>SavedLine</name>
+    <message>
+        <source>Close</source>
+        <translation>Fermer</translation>
     </message>
 </context>
 <context>
@@ -8155,6 +8189,10 @@
     <message>
         <source>{path} is the data folder of a site. Choose another --data-dir for the coordinator.</source>
         <translation>{path} est le dossier de données d’un site. Choisissez un autre --data-dir pour le coordinateur.</translation>
+    </message>
+    <message>
+        <source>{path} is there already and holds files. Choose another name: nothing is written over.</source>
+        <translation>{path} existe déjà et contient des fichiers. Choisissez un autre nom&#xa0;: rien n’est écrasé.</translation>
     </message>
     <message>
         <source>{path} is there already and is not an earlier invitation of {site} to this federation. Move it away, or choose another folder with --out.</source>
