@@ -3159,10 +3159,6 @@
         <translation>Wer</translation>
     </message>
     <message>
-        <source>Whole sites</source>
-        <translation>Ganze Standorte</translation>
-    </message>
-    <message>
         <source>With an adapter, what it finds is shown here, beside the model.</source>
         <translation>Mit einem Adapter wird hier gezeigt, was er findet, neben dem Modell.</translation>
     </message>
@@ -4317,6 +4313,10 @@
 <context>
     <name>AgreementCard</name>
     <message>
+        <source>How your whole site is hidden</source>
+        <translation>Wie Ihr ganzer Standort verborgen ist</translation>
+    </message>
+    <message>
         <source>Leaves with each update that you approve</source>
         <translation>Geht mit jedem Beitrag hinaus, den Sie freigeben</translation>
     </message>
@@ -4350,6 +4350,10 @@
     <message>
         <source>Modifiers and the entities that they belong to</source>
         <translation>Zusatzangaben und die Entitäten, zu denen sie gehören</translation>
+    </message>
+    <message>
+        <source>Summary</source>
+        <translation>Zusammenfassung</translation>
     </message>
 </context>
 <context>
@@ -5720,6 +5724,36 @@
     <message>
         <source>To read and print (PDF)…</source>
         <translation>Zum Lesen und Drucken (PDF)…</translation>
+    </message>
+</context>
+<context>
+    <name>SaveResults</name>
+    <message>
+        <source>Marks for BRAT (a folder)…</source>
+        <translation>Markierungen für BRAT (ein Ordner)…</translation>
+    </message>
+    <message>
+        <source>Save</source>
+        <translation>Speichern</translation>
+    </message>
+    <message>
+        <source>Save what was found</source>
+        <translation>Gefundenes speichern</translation>
+    </message>
+    <message>
+        <source>Saved as {path}. It holds the note&apos;s words: keep it where the note may be.</source>
+        <translation>Gespeichert als {path}. Darin steht der Wortlaut des Textes: Bewahren Sie es dort auf, wo der Text sein darf.</translation>
+    </message>
+    <message>
+        <source>What was found (JSON)…</source>
+        <translation>Was gefunden wurde (JSON)…</translation>
+    </message>
+</context>
+<context>
+    <name>SavedLine</name>
+    <message>
+        <source>Close</source>
+        <translation>Schließen</translation>
     </message>
 </context>
 <context>
@@ -8155,6 +8189,10 @@
     <message>
         <source>{path} is the data folder of a site. Choose another --data-dir for the coordinator.</source>
         <translation>{path} ist der Datenordner eines Standorts. Wählen Sie für den Koordinator ein anderes --data-dir.</translation>
+    </message>
+    <message>
+        <source>{path} is there already and holds files. Choose another name: nothing is written over.</source>
+        <translation>{path} gibt es schon und enthält Dateien. Wählen Sie einen anderen Namen: Nichts wird überschrieben.</translation>
     </message>
     <message>
         <source>{path} is there already and is not an earlier invitation of {site} to this federation. Move it away, or choose another folder with --out.</source>
