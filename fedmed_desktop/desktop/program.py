@@ -19,6 +19,7 @@ from ..demo.settings import DemoOptions
 from ..errors import UserFacingError
 from ..wording import sentence
 from .frame.dialogs import Question
+from .frame.greeting import Greeting
 from .frame.memory import Memory
 from .frame.place import Place
 from .frame.questions import Words, about_closing, about_leaving
@@ -79,6 +80,8 @@ class Program(QObject):
             self.settings, self._keep_settings, self.window, self.appearance, self._trouble, self.log_path, self
         )
         self.teller = Teller(self.window, self.log_path)
+        self._greeting = Greeting(self.window, self.memory)
+        self._greeting.demo_requested.connect(self.ask_demo)
         self._undo_hooks = catch_faults(self._fault)
         self._wire()
         self.memory.restore()
@@ -142,6 +145,8 @@ class Program(QObject):
             self.window.show_join()
         elif joined and self.settings.values.rejoin and self._keep_settings:
             self._begin_session(joined)
+        elif joined is None and not self.settings.values.welcomed and self._keep_settings:
+            self._greeting.begin()
 
     # -- what a person asks for --------------------------------------------------------------------------------------
 

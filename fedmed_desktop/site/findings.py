@@ -10,8 +10,9 @@ from typing import Literal
 from ..errors import UserFacingError
 
 Subject = Literal[
-    "address", "proxy", "name", "line", "encryption", "identity", "version", "clock", "speed", "disk", "memory", "key"
-]
+    "address", "proxy", "name", "line", "encryption", "identity", "version", "clock", "speed", "disk", "memory", "key",
+    "gpu", "training",
+]  # fmt: skip
 Level = Literal["ok", "warning", "wrong"]
 Params = Mapping[str, str | int | float]
 

@@ -34,6 +34,7 @@ _ON_CPU: Final = ("check.memory", "check.memory_too_small", "check.memory_small"
 _ON_GPU: Final = ("check.gpu", "check.gpu_too_small", "check.gpu_small", "check.gpu_taken")
 # Adapters that a site keeps at most at one time, with the checkpoint of a training and its optimizer's state.
 _ADAPTERS_KEPT: Final = 12
+_FEWEST_WEIGHTS: Final = 5e6  # those of the bundled model
 _DISK_BYTES: Final = 1e9
 _TOO_LITTLE_DISK: Final = 2e8
 _SLOW_SECONDS: Final = 1800.0
@@ -117,6 +118,31 @@ def findings(asked: Asked, clock: Callable[[], datetime] = _now) -> list[Finding
     found: list[Finding] = []
     asyncio.run(look(asked, found.append, clock))
     return found
+
+
+def computer(folder: Path, gpu: Gpu | None) -> list[Finding]:
+    """What this computer has, before anybody has chosen a model: GPU, memory, what that suffices for, disk."""
+    import psutil  # only where somebody looks
+
+    memory = psutil.virtual_memory()
+    there: Params = {"total": gigabytes(memory.total), "free": gigabytes(memory.available)}
+    has_gpu: Params = {"gpu": gpu.name, "total": gigabytes(gpu.total)} if gpu else {}
+    return [
+        Finding("gpu", "ok", "check.gpu_found", has_gpu) if gpu else Finding("gpu", "warning", "check.no_gpu"),
+        Finding("memory", "ok", "check.memory_there", there),
+        _largest(gpu.total if gpu else memory.total, _BYTES_ON_GPU if gpu else _BYTES_ON_CPU),
+        _disk(folder, None),
+    ]
+
+
+def _largest(memory: int, each: int) -> Finding:
+    """Weights of the largest model that would fit, by what `_guessed` takes for one."""
+    weights = (memory - _PROGRAM_BYTES) / (each * _SPARE)
+    if weights < _FEWEST_WEIGHTS:
+        return Finding("training", "warning", "check.largest_none")
+    if weights >= 1e9:
+        return Finding("training", "ok", "check.largest_billions", {"number": f"{weights / 1e9:.1f}"})
+    return Finding("training", "ok", "check.largest_millions", {"number": f"{weights / 1e6:.0f}"})
 
 
 def _sizes(asked: Asked, tell: Tell) -> _Model | None:

@@ -22,6 +22,7 @@ SENTENCES: Final = {
     "the federation begins.",
     "check.encrypted": "The connection is encrypted with {version}.",
     "check.gpu": "{gpu} has {total} of memory, {free} of it free; training this model takes about {needed}.",
+    "check.gpu_found": "The program can train on {gpu}, which has {total} of memory.",
     "check.gpu_small": "Training this model takes about {needed} for a whole batch, and {gpu} has {total}. With less "
     "at once it takes {least} or more, and longer. Hold the model in 4 bits (--nf4) to be quicker.",
     "check.gpu_taken": "Training this model takes about {needed}, but only {free} of {gpu}'s {total} are free. Close "
@@ -34,6 +35,13 @@ SENTENCES: Final = {
     "invitation can tell: ask the host for one.",
     "check.line": "A connection to {address} can be made, in {milliseconds} ms.",
     "check.memory": "This computer has {total} of memory, {free} of it free; training this model takes about {needed}.",
+    "check.largest_billions": "Models of up to about {number} billion weights. That is a guess from the memory; "
+    "once you have chosen a model, the check on Join counts.",
+    "check.largest_millions": "Models of up to about {number} million weights. That is a guess from the memory; "
+    "once you have chosen a model, the check on Join counts.",
+    "check.largest_none": "There is hardly enough memory for the program alone. The demonstration may work; to "
+    "train, use a computer with more memory.",
+    "check.memory_there": "{total}, of which {free} are free.",
     "check.memory_small": "Training this model takes about {needed}, at the very least {least}, and this computer has "
     "{total} of memory: it may not fit. Hold the model in 4 bits (--nf4), or use a computer with more memory.",
     "check.memory_taken": "Training this model takes about {needed}, but only {free} of this computer's {total} are "
@@ -41,6 +49,8 @@ SENTENCES: Final = {
     "check.memory_too_small": "This model does not fit into this computer's memory: it takes {least} at least, and "
     "there are {total}. Use a computer with more memory, or ask the host for a smaller model.",
     "check.name": "The name {host} is known: {found}.",
+    "check.no_gpu": "None was found that the program can use. Training runs on the processor, which takes many times "
+    "longer. Small models and the demonstration work well.",
     "check.no_key": "This site has no secret key yet. It is made when the site joins first.",
     "check.no_line": "No connection to {address} can be made. A firewall between the two may block it: ask the people "
     "who run this network to allow outgoing TCP connections to {host}, port {port}; or give the proxy that they use.",

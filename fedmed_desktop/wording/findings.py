@@ -23,6 +23,8 @@ _SUBJECTS: Final[dict[Subject, str]] = {
     "disk": later("Disk"),
     "memory": later("Memory"),
     "key": later("Secret key"),
+    "gpu": later("GPU"),
+    "training": later("What it can train"),
 }
 
 

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "site.invited": {"read_given"},
     "site.link": {"check_address"},
     "site.policy_file": {"PolicyFiles", "check_policy"},
-    "site.preflight": {"Asked", "Gpu", "Sizes", "Takes", "findings", "with_known_sizes"},
+    "site.preflight": {"Asked", "Gpu", "Sizes", "Takes", "computer", "findings", "with_known_sizes"},
     "site.proxy": {"SYSTEM", "check_setting", "hide_password", "with_password"},
     "site.reach": {"Target"},
     "site.reviewing": {"mark_reviewed"},

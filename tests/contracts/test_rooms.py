@@ -21,8 +21,9 @@ STOREYS = {
     "notes": 4,
     "checks": 4,
     **dict.fromkeys(("rounds", "join", "approvals", "monitor", "trial", "experiment", "history", "settings"), 5),
-    "frame": 6,
-    "": 7,  # what lies in desktop/ itself puts the program together
+    "welcome": 6,  # leads through parts of other rooms
+    "frame": 7,
+    "": 8,  # what lies in desktop/ itself puts the program together
 }
 
 # Functions and methods that ask for a file or a folder, whoever they belong to.

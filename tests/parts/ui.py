@@ -76,13 +76,16 @@ class Held(Workshop):
 class Desktop:
     """A whole desktop: the Program, and what a person sees and clicks. `close` before its folder is opened again."""
 
-    def __init__(self, qtbot: QtBot, app: QApplication, folder: Path, backend: Backend | None = None) -> None:
+    def __init__(
+        self, qtbot: QtBot, app: QApplication, folder: Path, backend: Backend | None = None, *, first_run: bool = False
+    ) -> None:
         self._qtbot = qtbot
         self.folder = folder
         self.is_closed = False
         self._seen = 0
         self.program = Program(app, backend or Workshop(), folder)
         self.program.engine.closed.connect(self._note_closed)
+        self.program.settings.values.welcomed = not first_run
         self.program.show()
         self.window = self.program.window
 

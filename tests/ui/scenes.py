@@ -25,7 +25,7 @@ from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.wording import tr
 from tests.parts.scene import NOW
 
-Page = Literal["rounds", "join", "monitor", "approvals", "trial", "notes", "history", "settings"]
+Page = Literal["rounds", "join", "monitor", "approvals", "trial", "notes", "history", "settings", "welcome"]
 _MOST_TURNS: Final = 200
 
 
@@ -120,6 +120,8 @@ def shown(scene: Scene, folder: Path, size: tuple[int, int]) -> Iterator[Stage]:
     window.resize(QSize(*size))
     if scene.page == "join":
         window.show_join()
+    elif scene.page == "welcome":
+        window.show_welcome()
     else:
         window.go(scene.page)
     window.show()
@@ -153,5 +155,17 @@ def scenes() -> list[Scene]:
     from tests.ui.scenes_of_other_pages import dialogs, join, monitor, trial
     from tests.ui.scenes_of_rounds import rounds
     from tests.ui.scenes_of_settings import settings
+    from tests.ui.scenes_of_welcome import welcome
 
-    return [*rounds(), *join(), *monitor(), *approvals(), *trial(), *notes(), *history(), *settings(), *dialogs()]
+    return [
+        *welcome(),
+        *rounds(),
+        *join(),
+        *monitor(),
+        *approvals(),
+        *trial(),
+        *notes(),
+        *history(),
+        *settings(),
+        *dialogs(),
+    ]

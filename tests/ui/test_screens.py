@@ -174,6 +174,7 @@ def test_that_scenes_can_be_told_apart_by_name() -> None:
         "notes",
         "history",
         "settings",
+        "welcome",
     }
 
 

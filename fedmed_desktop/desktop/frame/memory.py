@@ -93,6 +93,11 @@ class Memory(QObject):
         self._settings.values.rejoin = False
         self.save()
 
+    def was_welcomed(self) -> None:
+        """Does not lead through the first run again."""
+        self._settings.values.welcomed = True
+        self.save()
+
     def has_joined(self) -> None:
         """Forgets the invitation, which has been used: the site remembers its coordinator itself."""
         joined = self._settings.values.joined

@@ -15,16 +15,15 @@ from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QMainWindow, QStackedWidg
 
 from ..approvals.page import ApprovalsPage
 from ..guide.window import GuideDialog
-from ..join.page import JoinPage
 from ..look.icons import app_icon
 from ..notes.page import NotesPage
-from ..rounds.page import RoundsPage
 from ..rounds.status import status
 from ..trial.choices import BLOB, best_adapter
 from ..trial.page import TrialPage
 from ..widgets import Banner, NavigationButton
 from ..work.desk import Desk, utc_now
 from .header import APP_NAME, Header
+from .home import Home
 from .menu import Menu
 from .notifications import Notifier
 from .pages import GUIDES, PAGES, PageList, tab_before
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from ..history.page import HistoryPage
     from ..monitor.page import MonitorPage
     from ..settings.page import SettingsPage
+    from ..welcome.page import WelcomePage
 
 SIZE: Final = (1280, 720)
 
@@ -115,12 +115,10 @@ class Window(QMainWindow):
         self.strip.action_requested.connect(self.rounds.action_requested)
 
     def _make_pages(self, folder: Path) -> None:
-        self._home = QStackedWidget(self._stack)
-        self.rounds, self.join = RoundsPage(self._home), JoinPage(folder / "sites", self._home)
+        self._home = Home(folder, self._stack)
+        self.rounds, self.join = self._home.rounds, self._home.join
         self.approvals = ApprovalsPage(self._clock, self._stack)
         self.trial, self.notes = TrialPage(self._clock, self._stack), NotesPage(self._stack)
-        self._home.addWidget(self.rounds)
-        self._home.addWidget(self.join)
         for page in (self._home, self.approvals, self.trial, self.notes):
             self._stack.addWidget(page)
         self.join.guide_requested.connect(self.show_guide)
@@ -128,7 +126,7 @@ class Window(QMainWindow):
         self.approvals.view.guide_requested.connect(self.show_guide_at)
         self.notes.adapter_of = lambda desk: best.label if (best := best_adapter(desk)) else ""
         self.notes.guide_requested.connect(self.show_guide_at)
-        self.join.report.help_requested.connect(self.show_guide_to_notes)
+        self._home.guide_requested.connect(self.show_guide_at)
 
     # -- pages -------------------------------------------------------------------------------------------------------
 
@@ -241,6 +239,12 @@ class Window(QMainWindow):
         self.go("rounds")
         self.join.begin()
 
+    def show_welcome(self) -> WelcomePage:
+        """Leads through the first run, in Rounds' place."""
+        self._home.setCurrentWidget(self._home.welcome)
+        self.go("rounds")
+        return self._home.welcome
+
     @Slot()
     def show_trial(self) -> None:
         self.go("trial")
@@ -282,12 +286,8 @@ class Window(QMainWindow):
 
     @Slot()
     def show_guide(self) -> None:
-        joining = self.page == "rounds" and self._home.currentWidget() is self.join
-        self._guide.open_at("join" if joining else GUIDES.get(self.page, self.page))
-
-    @Slot()
-    def show_guide_to_notes(self) -> None:
-        self._guide.open_at("notes")
+        page = self._home.page if self.page == "rounds" else self.page
+        self._guide.open_at(GUIDES.get(page, page))
 
     @Slot(str)
     def show_guide_at(self, page: str) -> None:
@@ -307,11 +307,10 @@ class Window(QMainWindow):
         self._leave.setEnabled(desk.running)
         self._leave.setText(self.tr("End the demonstration…") if desk.is_demo else self.tr("Stop taking part…"))
         page = self._stack.currentWidget()
-        shown = self._home.currentWidget() if page is self._home else page
-        if shown is self.rounds:
-            self.rounds.show_desk(desk, now)
-        elif shown is not self.join:
-            shown.show_desk(desk)  # type: ignore[union-attr]
+        if page is self._home:
+            self._home.show_desk(desk, now)
+        else:
+            page.show_desk(desk)  # type: ignore[union-attr]
 
     @Slot()
     def show_now(self) -> None:

@@ -153,6 +153,14 @@ class JoinPage(PageBase):
         else:
             self.where.open(given)
 
+    def prefill_first(self, given: str, notes: str) -> None:
+        """As far as the first run has asked for it; each may be empty."""
+        if given:
+            self.prefill(given)
+        if notes:
+            self.fields["notes"].fill(notes)
+            self._look_at_notes(notes)
+
     def prefill_request(self, request: JoinRequest, problem: str = "") -> None:
         """Everything as it was, each field checked again; `problem` is why it has to be changed."""
         self._before = request

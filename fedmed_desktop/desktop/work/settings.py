@@ -25,6 +25,7 @@ class Settings(BaseModel):
     `proxy`: "system", "none" or a URL, which may hold a password. `compared`: the six words
     that were the same at the host. `approver`: the name that decisions are recorded under. `cores`: that training may
     use; 0: all but one. `connections`: hosts that this program connected to, the last one first.
+    `welcomed`: the first run was gone through or dismissed.
     """
 
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
@@ -40,6 +41,7 @@ class Settings(BaseModel):
     compared: str = ""
     approver: str = Field("", max_length=60)
     cores: int = Field(0, ge=0, le=4096)
+    welcomed: bool = False
     connections: list[Connection] = []
 
 

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Place of the Rounds page: the rounds, the form to join, or the first run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QStackedWidget, QWidget
+
+from ..join.page import JoinPage
+from ..rounds.page import RoundsPage
+from ..work.desk import Desk
+
+if TYPE_CHECKING:
+    from ..welcome.page import WelcomePage
+
+
+class Home(QStackedWidget):
+    """`folder` is the program's own: sites' folders are made in it. `guide_requested` carries a page of the guide."""
+
+    guide_requested = Signal(str)
+
+    def __init__(self, folder: Path, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._folder = folder
+        self.rounds, self.join = RoundsPage(self), JoinPage(folder / "sites", self)
+        self.addWidget(self.rounds)
+        self.addWidget(self.join)
+        self.join.report.help_requested.connect(self._help)
+
+    @cached_property
+    def welcome(self) -> WelcomePage:
+        """Made where somebody starts for the first time."""
+        from ..welcome.page import WelcomePage
+
+        page = WelcomePage(self._folder, self)
+        page.notes.report.tokens_of = self.join.report.tokens_of
+        page.notes.report.help_requested.connect(self._help)
+        page.ask_torch = self.join.findings.ask_torch
+        self.addWidget(page)
+        return page
+
+    @Slot()
+    def _help(self) -> None:
+        self.guide_requested.emit("notes")
+
+    @property
+    def page(self) -> str:
+        """Name of what is shown, as the guide has it."""
+        shown = self.currentWidget()
+        return "rounds" if shown is self.rounds else "join" if shown is self.join else "first-run"
+
+    def show_desk(self, desk: Desk, now: datetime) -> None:
+        if self.currentWidget() is self.rounds:
+            self.rounds.show_desk(desk, now)
