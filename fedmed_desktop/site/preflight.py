@@ -121,7 +121,7 @@ def findings(asked: Asked, clock: Callable[[], datetime] = _now) -> list[Finding
 
 
 def computer(folder: Path, gpu: Gpu | None) -> list[Finding]:
-    """What this computer has, before anybody has chosen a model: GPU, memory, what that suffices for, disk."""
+    """Findings before anybody has chosen a model: GPU, memory, what that suffices for, disk."""
     import psutil  # only where somebody looks
 
     memory = psutil.virtual_memory()

@@ -73,7 +73,7 @@ class PurposePage(Row):
 
 
 class ComputerPage(Card):
-    """What this computer has and can train, one sentence each."""
+    """Sentences on what this computer has and can train."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(least=300, parent=parent)

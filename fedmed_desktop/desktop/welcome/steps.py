@@ -42,7 +42,7 @@ class FirstRun:
 
     @property
     def outcome(self) -> Outcome | None:
-        """What is begun; None while pages are left."""
+        """Thing that is begun at the end; None while pages are left."""
         return (self.purpose or "nothing") if self.step == "end" else None
 
     def choose(self, purpose: Purpose) -> FirstRun:
