@@ -681,6 +681,10 @@
         <translation>Elija uno arriba.</translation>
     </message>
     <message>
+        <source>Choose the folder to see what is in it and what needs a look. Notes are only read; nothing is copied.</source>
+        <translation>Elija la carpeta para ver qué contiene y qué conviene revisar. Las notas solo se leen; no se copia nada.</translation>
+    </message>
+    <message>
         <source>Clock</source>
         <translation>Reloj</translation>
     </message>
@@ -920,6 +924,10 @@
         <translation>Todos los números que salen</translation>
     </message>
     <message>
+        <source>Every page can be skipped, and everything can be done later. The program works without a network.</source>
+        <translation>Puede omitir cualquier página y hacerlo todo más tarde. El programa funciona sin red.</translation>
+    </message>
+    <message>
         <source>Expires when the round closes</source>
         <translation>Caduca cuando se cierra la ronda</translation>
     </message>
@@ -1057,6 +1065,10 @@
     <message>
         <source>From types.toml beside the notes:</source>
         <translation>De types.toml, junto a las notas:</translation>
+    </message>
+    <message>
+        <source>GPU</source>
+        <translation>GPU</translation>
     </message>
     <message numerus="yes">
         <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
@@ -2201,6 +2213,10 @@
         <translation>Volver a verla</translation>
     </message>
     <message>
+        <source>See what a model finds in a note on this computer. Nothing is sent anywhere.</source>
+        <translation>Vea lo que un modelo encuentra en una nota en este ordenador. No se envía nada a ningún sitio.</translation>
+    </message>
+    <message>
         <source>Semantic drift</source>
         <translation>Deriva semántica</translation>
     </message>
@@ -2231,6 +2247,10 @@
     <message>
         <source>Share of the change</source>
         <translation>Proporción del cambio</translation>
+    </message>
+    <message>
+        <source>Show me</source>
+        <translation>Enseñármelo</translation>
     </message>
     <message>
         <source>Site</source>
@@ -2558,6 +2578,10 @@
         <translation>La primera ronda se abre cuando lo estén todos.</translation>
     </message>
     <message>
+        <source>The host of the federation gives you one: a line, a file, or a picture. Nothing is joined yet.</source>
+        <translation>El anfitrión de la federación le da una: una línea, un archivo o una imagen. Todavía no se une a nada.</translation>
+    </message>
+    <message>
         <source>The host&apos;s computer cannot be reached</source>
         <translation>No se puede acceder al ordenador del anfitrión</translation>
     </message>
@@ -2867,6 +2891,10 @@
         <translation>Esta actualización es {times:.1f} veces mayor que la última suya. La causa puede ser un error en las notas o una tasa de aprendizaje demasiado alta.</translation>
     </message>
     <message>
+        <source>Three invented sites train together on this computer, with bundled notes. You approve for one of them.</source>
+        <translation>Tres centros inventados entrenan juntos en este ordenador, con notas incluidas en el programa. Usted aprueba en nombre de uno de ellos.</translation>
+    </message>
+    <message>
         <source>Three sites learn together on this computer, from example notes that come with the program. You decide about the updates of one of them. The whole takes about {minutes} minutes; your first decision comes after about {first}.</source>
         <translation>Tres centros aprenden juntos en este ordenador, con notas de ejemplo que vienen con el programa. Usted decide sobre las actualizaciones de uno de ellos. En total dura unos {minutes} minutos; su primera decisión llega a los {first} aproximadamente.</translation>
     </message>
@@ -2977,6 +3005,10 @@
     <message>
         <source>Training stops at its current step, is saved, and continues when you open the program again.</source>
         <translation>El entrenamiento se detiene en su paso actual, se guarda y continúa cuando usted vuelva a abrir el programa.</translation>
+    </message>
+    <message>
+        <source>Try a model</source>
+        <translation>Probar un modelo</translation>
     </message>
     <message>
         <source>Try it</source>
@@ -3095,6 +3127,10 @@
         <translation>miércoles</translation>
     </message>
     <message>
+        <source>Welcome. What would you like to do?</source>
+        <translation>Le damos la bienvenida. ¿Qué desea hacer?</translation>
+    </message>
+    <message>
         <source>What</source>
         <translation>Qué</translation>
     </message>
@@ -3109,6 +3145,14 @@
     <message>
         <source>What is measured here is your adapter by itself. The sum can still reveal something about the notes.</source>
         <translation>Lo que se mide aquí es su adaptador por separado. La suma puede revelar algo sobre las notas de todos modos.</translation>
+    </message>
+    <message>
+        <source>What it can train</source>
+        <translation>Qué puede entrenar</translation>
+    </message>
+    <message>
+        <source>What it has, and what that suffices for. Nothing is sent.</source>
+        <translation>Qué tiene, y para qué basta. No se envía nada.</translation>
     </message>
     <message>
         <source>What it is worth</source>
@@ -3157,10 +3201,6 @@
     <message>
         <source>Who</source>
         <translation>Quién</translation>
-    </message>
-    <message>
-        <source>Whole sites</source>
-        <translation>Centros enteros</translation>
     </message>
     <message>
         <source>With an adapter, what it finds is shown here, beside the model.</source>
@@ -3259,6 +3299,10 @@
         <translation>Usted decidió no enviarla. A la espera de la próxima ronda.</translation>
     </message>
     <message>
+        <source>You have an invitation, and notes that may be learned from. They stay on this computer.</source>
+        <translation>Tiene una invitación y notas de las que se puede aprender. Se quedan en este ordenador.</translation>
+    </message>
+    <message>
         <source>You paused the work</source>
         <translation>Usted puso el trabajo en pausa</translation>
     </message>
@@ -3325,6 +3369,14 @@
     <message>
         <source>Your hospital&apos;s policy lets only {names} approve ({rule}).</source>
         <translation>La política de su hospital solo permite aprobar a {names} ({rule}).</translation>
+    </message>
+    <message>
+        <source>Your invitation</source>
+        <translation>Su invitación</translation>
+    </message>
+    <message>
+        <source>Your notes</source>
+        <translation>Sus notas</translation>
     </message>
     <message>
         <source>Your notes beside others&apos;</source>
@@ -4317,6 +4369,10 @@
 <context>
     <name>AgreementCard</name>
     <message>
+        <source>How your whole site is hidden</source>
+        <translation>Cómo se oculta su centro entero</translation>
+    </message>
+    <message>
         <source>Leaves with each update that you approve</source>
         <translation>Sale con cada actualización que usted aprueba</translation>
     </message>
@@ -4350,6 +4406,10 @@
     <message>
         <source>Modifiers and the entities that they belong to</source>
         <translation>Modificadores y las entidades a las que pertenecen</translation>
+    </message>
+    <message>
+        <source>Summary</source>
+        <translation>Resumen</translation>
     </message>
 </context>
 <context>
@@ -4496,6 +4556,13 @@
     <message>
         <source>Counts from the next start of the program. Hours in which something may leave, and the rank, are limited by the policy below.</source>
         <translation>Cuenta a partir del próximo inicio del programa. Las horas en las que puede salir algo, y el rango, los limita la política de abajo.</translation>
+    </message>
+</context>
+<context>
+    <name>ComputerPage</name>
+    <message>
+        <source>Looking… This takes some seconds.</source>
+        <translation>Comprobando… Tarda unos segundos.</translation>
     </message>
 </context>
 <context>
@@ -5429,6 +5496,21 @@
     </message>
 </context>
 <context>
+    <name>NotesChoice</name>
+    <message>
+        <source>Notes folder</source>
+        <translation>Carpeta de las notas</translation>
+    </message>
+    <message>
+        <source>There is no such folder on this computer.</source>
+        <translation>No existe esa carpeta en este ordenador.</translation>
+    </message>
+    <message>
+        <source>Your marked notes. They are only read, and stay there.</source>
+        <translation>Sus notas marcadas. Solo se leen, y se quedan ahí.</translation>
+    </message>
+</context>
+<context>
     <name>NotesPage</name>
     <message>
         <source>Check again</source>
@@ -5720,6 +5802,36 @@
     <message>
         <source>To read and print (PDF)…</source>
         <translation>Para leer e imprimir (PDF)…</translation>
+    </message>
+</context>
+<context>
+    <name>SaveResults</name>
+    <message>
+        <source>Marks for BRAT (a folder)…</source>
+        <translation>Marcas para BRAT (una carpeta)…</translation>
+    </message>
+    <message>
+        <source>Save</source>
+        <translation>Guardar</translation>
+    </message>
+    <message>
+        <source>Save what was found</source>
+        <translation>Guardar lo encontrado</translation>
+    </message>
+    <message>
+        <source>Saved as {path}. It holds the note&apos;s words: keep it where the note may be.</source>
+        <translation>Guardado como {path}. Contiene las palabras de la nota: consérvelo donde pueda estar la nota.</translation>
+    </message>
+    <message>
+        <source>What was found (JSON)…</source>
+        <translation>Lo encontrado (JSON)…</translation>
+    </message>
+</context>
+<context>
+    <name>SavedLine</name>
+    <message>
+        <source>Close</source>
+        <translation>Cerrar</translation>
     </message>
 </context>
 <context>
@@ -6195,6 +6307,49 @@
     </message>
 </context>
 <context>
+    <name>WelcomePage</name>
+    <message>
+        <source>Back</source>
+        <translation>Atrás</translation>
+    </message>
+    <message>
+        <source>Finish</source>
+        <translation>Terminar</translation>
+    </message>
+    <message>
+        <source>Go on</source>
+        <translation>Continuar</translation>
+    </message>
+    <message>
+        <source>Join</source>
+        <translation>Unirse</translation>
+    </message>
+    <message>
+        <source>Not now, take me to the program</source>
+        <translation>Ahora no, ir al programa</translation>
+    </message>
+    <message>
+        <source>Pages of the first run</source>
+        <translation>Páginas del primer inicio</translation>
+    </message>
+    <message>
+        <source>Skip this page</source>
+        <translation>Omitir esta página</translation>
+    </message>
+    <message>
+        <source>This computer</source>
+        <translation>Este ordenador</translation>
+    </message>
+    <message>
+        <source>What for</source>
+        <translation>Para qué</translation>
+    </message>
+    <message>
+        <source>Your notes</source>
+        <translation>Sus notas</translation>
+    </message>
+</context>
+<context>
     <name>WherePanel</name>
     <message>
         <source>A coordinator on this computer…</source>
@@ -6565,6 +6720,14 @@
         <translation>Es el coordinador de la invitación (huella {fingerprint}).</translation>
     </message>
     <message>
+        <source>Models of up to about {number} billion weights. That is a guess from the memory; once you have chosen a model, the check on Join counts.</source>
+        <translation>Modelos de hasta unos {number} mil millones de pesos. Es una estimación a partir de la memoria; cuando haya elegido un modelo, cuenta la comprobación de la página Unirse.</translation>
+    </message>
+    <message>
+        <source>Models of up to about {number} million weights. That is a guess from the memory; once you have chosen a model, the check on Join counts.</source>
+        <translation>Modelos de hasta unos {number} millones de pesos. Es una estimación a partir de la memoria; cuando haya elegido un modelo, cuenta la comprobación de la página Unirse.</translation>
+    </message>
+    <message>
         <source>Module {module} has different scales at different sites, so its factors cannot be averaged. Write combine = &quot;product&quot; in the federation&apos;s specification.</source>
         <translation>El módulo {module} tiene escalas distintas en distintos centros, así que sus factores no se pueden promediar. Escriba combine = &quot;product&quot; en la especificación de la federación.</translation>
     </message>
@@ -6647,6 +6810,10 @@
     <message>
         <source>None of the {notes} {split} notes has an entity of the federation&apos;s types, so there is nothing to learn or to score. Check that the notes are annotated, under a key that is read (keys that are not: {unread}), and that types.toml names their types.</source>
         <translation>Ninguna de las {notes} notas de {split} tiene una entidad de los tipos de la federación, así que no hay nada que aprender ni que puntuar. Compruebe que las notas están anotadas, bajo una clave que se lea (claves que no: {unread}), y que types.toml nombra sus tipos.</translation>
+    </message>
+    <message>
+        <source>None was found that the program can use. Training runs on the processor, which takes many times longer. Small models and the demonstration work well.</source>
+        <translation>No se encontró ninguna que el programa pueda usar. El entrenamiento se hace en el procesador, lo que lleva muchas veces más tiempo. Los modelos pequeños y la demostración funcionan bien.</translation>
     </message>
     <message>
         <source>Norms were not compared, as only {updates} updates are known: three are needed.</source>
@@ -7317,6 +7484,10 @@
         <translation>Los procesos de un centro deben estar en una misma máquina: lo que circula entre ellos procede de sus notas y no va cifrado. Inicie torchrun con --nnodes 1.</translation>
     </message>
     <message>
+        <source>The program can train on {gpu}, which has {total} of memory.</source>
+        <translation>El programa puede entrenar en {gpu}, que tiene {total} de memoria.</translation>
+    </message>
+    <message>
         <source>The proxy {proxy} answers, but it cannot reach the coordinator at {address} (HTTP {status}). Check the address, and ask the people who run the proxy whether it may connect there.</source>
         <translation>El proxy {proxy} responde, pero no llega al coordinador en {address} (HTTP {status}). Compruebe la dirección, y pregunte a quienes administran el proxy si puede conectarse allí.</translation>
     </message>
@@ -7611,6 +7782,10 @@
     <message>
         <source>There are {processes} processes and only {cards} GPUs, and each needs one of its own. Start torchrun with --nproc-per-node {cards}.</source>
         <translation>Hay {processes} procesos y solo {cards} GPU, y cada uno necesita una propia. Inicie torchrun con --nproc-per-node {cards}.</translation>
+    </message>
+    <message>
+        <source>There is hardly enough memory for the program alone. The demonstration may work; to train, use a computer with more memory.</source>
+        <translation>Apenas hay memoria suficiente para el propio programa. La demostración puede funcionar; para entrenar, use un ordenador con más memoria.</translation>
     </message>
     <message>
         <source>There is no adapter at {path}. Check the path.</source>
@@ -8157,6 +8332,10 @@
         <translation>{path} es la carpeta de datos de un centro. Elija otra --data-dir para el coordinador.</translation>
     </message>
     <message>
+        <source>{path} is there already and holds files. Choose another name: nothing is written over.</source>
+        <translation>{path} ya existe y contiene archivos. Elija otro nombre: no se sobrescribe nada.</translation>
+    </message>
+    <message>
         <source>{path} is there already and is not an earlier invitation of {site} to this federation. Move it away, or choose another folder with --out.</source>
         <translation>{path} ya existe y no es una invitación anterior de {site} a esta federación. Muévalo a otro sitio, o elija otra carpeta con --out.</translation>
     </message>
@@ -8423,6 +8602,10 @@
     <message>
         <source>{site} was not among the sites that began together, or has another key now. With secure aggregation the sites stay the same throughout. Nothing was sent in this round; ask whoever hosts the federation.</source>
         <translation>{site} no estaba entre los centros que empezaron juntos, o tiene ahora otra clave. Con la agregación segura los centros son los mismos de principio a fin. No se envió nada en esta ronda; pregunte al anfitrión de la federación.</translation>
+    </message>
+    <message>
+        <source>{total}, of which {free} are free.</source>
+        <translation>{total}, de los que hay {free} libres.</translation>
     </message>
 </context>
 </TS>
