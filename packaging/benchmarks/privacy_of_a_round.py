@@ -2,7 +2,7 @@
 """What privacy costs in one round of one site, with the demonstration's settings: CPU seconds of the probes beside
 those of the rest, and what noise of some lengths does to the update.
 
-    PYTHONPATH=. .venv/bin/python packaging/benchmarks/privacy_of_a_round.py
+    PYTHONPATH=. .venv/bin/python packaging/benchmarks/privacy_of_a_round.py [METHOD]
 
 Takes some minutes of a core. All seconds are CPU seconds of this process (one thread); seeds are fixed. The clocks of
 training and probes count them too, so that the probes get the time that they would have on an idle computer.
@@ -10,6 +10,7 @@ training and probes count them too, so that the probes get the time that they wo
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -25,12 +26,14 @@ from fedmed_desktop.federation import Control, Given
 from fedmed_desktop.federation.methods import Opening
 from fedmed_desktop.federation.probes import Probing
 from fedmed_desktop.lora import Adapter, Module
+from fedmed_desktop.lora.half import open_update
+from fedmed_desktop.lora.module import Factor
 from fedmed_desktop.training import job, loop
 from fedmed_desktop.training.preparation import LoadedBase, trainer_factory
 from fedmed_desktop.training.probes import budget, reader
 from fedmed_desktop.training.probes.site import SiteProbes
 
-TIMES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0)
+TIMES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 40.0)
 
 
 class Stopwatch:
@@ -64,7 +67,7 @@ def main() -> None:
     for module in (budget, reader, loop, job):
         if hasattr(module, "time"):
             module.time = CpuClock()  # type: ignore[attr-defined]
-    options = DemoOptions()
+    options = DemoOptions(method=sys.argv[1] if len(sys.argv) > 1 else "fed_medlora")
     sites = demo_sites(options)
     spec, start = demo_spec(options, sites)
     opening = Opening(1, spec.rounds, start.sha256, spec.lora.rank, spec.training, {"": spec.site_seed("site", 1)})
@@ -92,28 +95,35 @@ def main() -> None:
     print(f"probes: {result.evidence.probes}")
 
     losses = trainer_factory(base, site.name, site.notes, site.folder)(spec.model_copy(update={"score_on": "loss"}))
-    after = Adapter.from_blob(result.blobs["adapter"])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "update"
+        path.write_bytes(result.blobs["adapter"])
+        with open_update(path, plan.shared, start) as update:
+            after = Adapter({name: update.module(name) for name in update.names})
     print(f"before the round: loss {losses.measure(plan, Given(start), 'validation', Control()).loss:.4f}")
     for times in TIMES:
-        noised, length = with_noise(start, after, times)
+        noised, length = with_noise(start, after, times, plan.shared)
         loss = losses.measure(plan, Given(noised), "validation", Control()).loss
         print(f"noise {times:g} times as long as the update ({length:.3f}): loss {loss:.4f}")
 
 
-def with_noise(start: Adapter, after: Adapter, times: float, seed: int = 0) -> tuple[Adapter, float]:
-    """The adapter with noise in a random direction over all values of both factors, and the update's length there."""
+def with_noise(
+    start: Adapter, after: Adapter, times: float, shared: tuple[Factor, ...], seed: int = 0
+) -> tuple[Adapter, float]:
+    """The adapter with noise in a random direction over all values that are shared, and the update's length there."""
     rng = np.random.default_rng(seed)
-    pairs = [(start[name], after[name]) for name in sorted(after)]
-    changes = [factor for one, other in pairs for factor in (other.B - one.B, other.A - one.A)]
-    length = float(np.sqrt(sum(np.sum(change.astype(np.float64) ** 2) for change in changes)))
-    noises = [rng.standard_normal(change.shape) for change in changes]
-    scale = times * length / float(np.sqrt(sum(np.sum(noise**2) for noise in noises)))
+    places = [(name, factor) for name in sorted(after) for factor in shared]
+    changes = [getattr(after[name], factor).astype(float) - getattr(start[name], factor) for name, factor in places]
+    length = float(np.sqrt(sum(np.sum(change**2) for change in changes)))
+    noises = {place: rng.standard_normal(change.shape) for place, change in zip(places, changes, strict=True)}
+    scale = times * length / float(np.sqrt(sum(np.sum(noise**2) for noise in noises.values())))
     modules = {}
-    for place, name in enumerate(sorted(after)):
-        b, a = (scale * noises[2 * place + both] for both in (0, 1))
-        modules[name] = Module(
-            after[name].B + b.astype(np.float32), after[name].A + a.astype(np.float32), after[name].scale
+    for name in sorted(after):
+        b, a = (
+            (getattr(after[name], factor) + scale * noises.get((name, factor), 0.0)).astype(np.float32)
+            for factor in ("B", "A")
         )
+        modules[name] = Module(b, a, after[name].scale)
     return Adapter(modules), length
 
 
