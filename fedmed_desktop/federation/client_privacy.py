@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 MOST_TIMES: Final = 5.0
 """A federation is refused where one round's noise would be expected to be longer than so many times the longest mean
 update there can be. Inferred from one measurement: with the bundled model, noise five times as long as a round's update
-took away all that the round had learned (packaging/benchmarks/privacy_of_a_round.py)."""
+took away all that the round had learned (packaging/benchmarks/privacy_of_a_round.py). A rule of thumb: with a clip far
+below the updates' usual length less is learned, and the noise harms less."""
 
 
 # By who adds the noise: where it is shorter than the mean update, where it is longer, and where it buries it.

@@ -17,14 +17,14 @@ _COST: Final = (
 SENTENCES: Final = {
     "client_privacy.coordinator_little": f"{_COORDINATOR} {_COST}.",
     "client_privacy.coordinator_much": f"{_COORDINATOR} {_COST}: expect to learn slowly, and little.",
-    "client_privacy.coordinator_buried": f"{_COORDINATOR} {_COST}: nothing would be learned.",
+    "client_privacy.coordinator_buried": f"{_COORDINATOR} {_COST}: most likely nothing would be learned.",
     "client_privacy.sites_little": f"{_SITES} {_COST}.",
     "client_privacy.sites_much": f"{_SITES} {_COST}: expect to learn slowly, and little.",
-    "client_privacy.sites_buried": f"{_SITES} {_COST}: nothing would be learned.",
+    "client_privacy.sites_buried": f"{_SITES} {_COST}: most likely nothing would be learned.",
     "client_privacy.buried": "{path}: with {sites} sites and {values} values, the noise that hides a whole site would "
-    "be about {times} times as large in each round as their mean update can be: nothing would be learned. Protect "
-    "single notes or patients instead ([training.privacy]), or take many more sites, a smaller rank, the method ffa, "
-    "or a larger epsilon. To try it all the same, write accept_noise = true under [client_privacy].",
+    "be about {times} times as large in each round as their mean update can be: most likely nothing would be learned. "
+    "Protect single notes or patients instead ([training.privacy]), or take many more sites, a smaller rank, the "
+    "method ffa, or a larger epsilon. To try it all the same, write accept_noise = true under [client_privacy].",
     "client_privacy.histogram": "{path}: a histogram of the training notes is exact and would leave beside an adapter "
     'in which the site is hidden. Write histogram = "none" (in a federation under [share]), or take out '
     "[client_privacy].",

@@ -50,7 +50,7 @@ def test_that_who_is_asked_to_take_part_reads_how_much_noise_will_hide_the_site(
     hidden = desk.spec.model_copy(update={"client_privacy": ClientPrivacy(epsilon=0.1, accept_noise=True)})
     desk.record = replace(desk.record, spec=hidden)
     asked = agreement(desk, str)
-    assert asked is not None and asked.hidden.endswith("can be: nothing would be learned.")
+    assert asked is not None and asked.hidden.endswith("can be: most likely nothing would be learned.")
 
 
 def test_that_every_state_has_a_drawing_and_a_word_of_its_own() -> None:
