@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts.ui import REASON, Desktop
+from tests.parts.ui import APPROVER, REASON, Desktop
 from tests.ui.hosting import Coordinator, Partner
 
 pytestmark = pytest.mark.integration
@@ -29,6 +29,19 @@ def outcome(desktop: Desktop) -> str:
     return desktop.window.approvals.decision.outcome.headline.text()
 
 
+def read_history(one: Desktop) -> None:
+    """Record of the running site, and a review of it, written into the chain that the site goes on with."""
+    one.window.go("history")
+    page = one.window.history
+    one.until(lambda: bool(page.view.lines) and "Receipt checked" in one.text("history"))
+    reasons = {str(row["reason"]) for row in page.view.rows.values()}
+    assert "is whole" in page.verdict.text() and REASON in reasons
+    page.ask_mark()
+    assert page.dialog is not None and page.dialog.name.text() == APPROVER
+    one.click(page.dialog.yes)
+    one.until(lambda: page.view.reviewed > 0)
+
+
 def test_that_what_is_sent_counts_down_leaves_and_has_a_receipt(
     one: Desktop, hosted: Hosted, tiny_model: Path, notes: Path
 ) -> None:
@@ -46,6 +59,7 @@ def test_that_what_is_sent_counts_down_leaves_and_has_a_receipt(
     record = one.text("approvals")
     assert REASON in record and "Received" in record
     assert [d.decision for d in one.desk.record.decisions if d.sha256 == sha256][:2] == ["approved", "released"]
+    read_history(one)
     final = one.send_all()
     one.until(lambda: one.desk.ended is not None)
     one.window.go("rounds")
