@@ -8,6 +8,9 @@ SENTENCES: Final = {
     "demo.paused": "Round {round} stopped twice because too few updates were sent. Read above what each site says, "
     "then start again.",
     "demo.too_few_sites": "{path} has notes of {found} sites, but {wanted} are needed. Add folders or lower --sites.",
+    "desktop.crashed": "The program crashed the last time it ran. Nothing was sent because of that, and your site goes "
+    "on where it was. If it happens again, make a support bundle (Settings) for whoever helps you; it goes nowhere by "
+    "itself.",
     "desktop.fault": "Something unexpected went wrong in the program ({kind}). Nothing was sent because of it. "
     "Start the program again; if this happens again, send the log file to the person who supports the program.",
     "desktop.not_asked": "The round has moved on; this update is no longer needed. Nothing was sent.",

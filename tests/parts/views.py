@@ -13,7 +13,7 @@ DESKTOP = PACKAGE / "desktop"
 ROOMS = sorted(path.parent for path in DESKTOP.glob("*/__init__.py"))
 QT = ("PySide6", "pyqtgraph", "shiboken6")
 # Without Qt and no views: what reads and writes files, and what drives the work on the network thread.
-NO_VIEWS = frozenset({"work/settings.py", "work/log.py", "work/network.py", "work/sessions.py"})
+NO_VIEWS = frozenset({"work/settings.py", "work/crashes.py", "work/log.py", "work/network.py", "work/sessions.py"})
 
 
 def imports_qt(path: Path) -> bool:

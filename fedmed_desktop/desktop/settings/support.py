@@ -16,7 +16,7 @@ from ..work.settings import Settings
 
 MOST_LINES: Final = 400
 _ENTRY: Final = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ")
-_PLACE: Final = re.compile(r'^\s*File "[^"]*?(fedmed_desktop[^"]*|[^"/\\]+)", line (\d+), in (\S+)')
+_PLACE: Final = re.compile(r'^\s*File "[^"]*?(fedmed_desktop[^"]*|[^"/\\]+)", line (\d+),? in (\S+)')
 _KIND: Final = re.compile(r"^([\w.]+(?:Error|Exception|Interrupt|Stopped|Exit|Group))\b")
 _HIDDEN: Final = (
     (re.compile(r"fedmed:\S+", re.IGNORECASE), "<invitation>"),
