@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QSize
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QGridLayout, QWidget
 
-from .layout import Spaced
+from .layout import Turning
 
 
-class CardColumns(Spaced):
+class CardColumns(Turning):
     """Side by side; where that is too wide, the first and the last below each other beside the middle one; where that
     is too wide as well, all below each other. Hidden ones take no room.
     """
@@ -58,12 +57,3 @@ class CardColumns(Spaced):
     def minimumSizeHint(self) -> QSize:
         shown = [card.minimumSizeHint().width() for card in self._cards if not card.isHidden()]
         return QSize(max(shown, default=0), 0)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._turn()
-
-    def event(self, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.LayoutRequest:
-            self._turn()
-        return super().event(event)

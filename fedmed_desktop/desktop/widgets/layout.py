@@ -95,7 +95,25 @@ class Bar(Spaced):
         self.content.addWidget(widget, stretch)
 
 
-class Row(Spaced):
+class Turning(Spaced):
+    """Parts that lie otherwise where there is less room: `_turn` looks anew whenever the room, or what a part needs,
+    has changed.
+    """
+
+    def _turn(self) -> None:
+        raise NotImplementedError
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._turn()
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._turn()
+        return super().event(event)
+
+
+class Row(Turning):
     """Widgets side by side, of equal height; one below the other where the window is too narrow for their minimum."""
 
     def __init__(self, *widgets: QWidget, spacing: int = 16, parent: QWidget | None = None) -> None:
@@ -132,15 +150,6 @@ class Row(Spaced):
         widest = max((max(w.minimumSizeHint().width(), w.minimumWidth()) for w in shown), default=0)
         # Where texts wrap, the height follows from the width that there is, not from the least.
         return QSize(widest, 0 if self.content.hasHeightForWidth() else super().minimumSizeHint().height())
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._turn()
-
-    def event(self, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.LayoutRequest:
-            self._turn()
-        return super().event(event)
 
 
 class Column(Spaced):
