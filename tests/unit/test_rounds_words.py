@@ -240,9 +240,9 @@ def test_that_of_several_tasks_each_is_told_by_its_own_name_and_measure(tmp_path
     assert not found.is_f1 and found.more_types == 5
     worth = [line.name.strip() for line in sheet(entry, site.desk).worth]
     assert worth[:3] == ["All tasks", "Entities", "Drug"]
-    assert [name for name in worth if name.startswith(("Right", "Words", "Pairs", "Longest"))] == [
-        "Right code among the first 10", "Right category among the first 10", "Right codes near the top",
-        "Words shared", "Pairs of words shared", "Longest passage shared",
+    assert [name for name in worth if name.startswith(("Code", "Category", "Word", "Longest"))] == [
+        "Code in the first 10", "Category in first 10", "Codes near the top", "Words shared", "Word pairs shared",
+        "Longest passage",
     ]  # fmt: skip
     assert not re.search(r"F1|ROUGE|Recall|MAP", " ".join(worth)), "no measure by its own name"
 

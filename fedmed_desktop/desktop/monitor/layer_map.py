@@ -110,7 +110,7 @@ class LayerMap(Card):
     """Hidden until a training has measured its layers."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(self.tr("Layer by layer, round by round"), parent=parent)
+        super().__init__(self.tr("Layer by layer"), parent=parent)
         self._lay(self.content, (20, 14, 20, 12), 6)
         self._layers: dict[int, dict[int, float]] = {}
         self.cells: Numbers = np.empty((0, 0))

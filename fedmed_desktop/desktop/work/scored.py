@@ -37,14 +37,14 @@ _BESIDE: Final[dict[TaskName, str]] = {
 }
 
 
-# The same for people who know no measure by name: beside so many of 100.
+# The same for people who know no measure by name: beside so many of 100, and short enough for the Monitor's card.
 _PLAIN_MEANS: Final = {
-    "recall@10 code": later("Right code among the first 10"),
-    "recall@10 category": later("Right category among the first 10"),
-    "MAP code": later("Right codes near the top"),
+    "recall@10 code": later("Code in the first 10"),
+    "recall@10 category": later("Category in first 10"),
+    "MAP code": later("Codes near the top"),
     "rouge_1": later("Words shared"),
-    "rouge_2": later("Pairs of words shared"),
-    "rouge_l": later("Longest passage shared"),
+    "rouge_2": later("Word pairs shared"),
+    "rouge_l": later("Longest passage"),
 }
 _PLAIN: Final[dict[TaskName, str]] = {
     "entities": later("Entities"),
