@@ -16,12 +16,12 @@ from ..charts.columns import NAN, Numbers
 from ..charts.scales import number
 from ..look import theme
 from ..look.tokens import mixed
-from ..widgets import Caption, Card, LinkButton, Sentence, Spaced, Table, TextTable
+from ..widgets import Caption, Card, LinkButton, Row, Sentence, Spaced, Table, TextTable
 from ..widgets.icon import Restyled
 from ..work.curves import Curves
 from .summary import layers_sentence
 
-AXIS_PX, BAR_PX, CELL_PX = 44, 72, 8
+AXIS_PX, BAR_PX, CELL_PX, READ_PX = 44, 72, 8, 220
 LEAST_PX, MOST_PX = 120, 260  # of the map's height
 LEAST_ROUNDS = 8  # that there is room for, so that a first round is no wall of one colour
 LEAST_SHARE = 0.06  # of the accent: a layer that hardly changed is not taken for one that nobody measured
@@ -135,7 +135,8 @@ class LayerMap(Card):
         self.hide()
         self.restyle()
 
-    def _legend(self) -> Spaced:
+    def _legend(self) -> Row:
+        """Meaning of the shades; a cell that is read stands beside it where there is room, always in the same place."""
         line = Spaced()
         row = QHBoxLayout(line)
         line._lay(row, (0, 0, 0, 0), 8)
@@ -143,8 +144,10 @@ class LayerMap(Card):
         for widget in (Caption(self.tr("no change")), ShadeBar(), self._most):
             row.addWidget(widget)
         row.addStretch(1)
-        row.addWidget(self.read)
-        return line
+        legend = Row(spacing=16)
+        legend.add(line, 1)
+        legend.add(self.read, 0, READ_PX)
+        return legend
 
     def show_curves(self, curves: Curves) -> None:
         """Draws where a round has come; costs nothing else."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -100,8 +101,9 @@ class Turning(Spaced):
     has changed.
     """
 
+    @abstractmethod
     def _turn(self) -> None:
-        raise NotImplementedError
+        """Lays the parts out as there is room for them."""
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
