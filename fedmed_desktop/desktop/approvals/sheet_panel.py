@@ -216,7 +216,8 @@ class SheetView(Spaced):
         self.differs.content.insertWidget(self.differs.content.indexOf(self.differs.rows) + 1, self.unmeasured)
         self.layered = LinkButton(self.tr("Layer by layer"), "chevron")
         self.layered.clicked.connect(self._toggle_layers)
-        self.differs.content.addWidget(self.layered, 0, Qt.AlignmentFlag.AlignLeft)
+        below = self.differs.content.indexOf(self.unmeasured) + 1
+        self.differs.content.insertWidget(below, self.layered, 0, Qt.AlignmentFlag.AlignLeft)
         self.layers = LayersCard()
         self.details = FactsCard(self.tr("For specialists"))
         self.details.hide()
