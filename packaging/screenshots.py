@@ -2,6 +2,7 @@
 """Pictures of every page in every state, from replayed events; names, notes and numbers in them are invented.
 
     .venv/bin/python packaging/screenshots.py [--out DIR] [--only TEXT ...] [--theme NAME ...] [--size NAME ...]
+                                              [--language NAME]
 
 Writes PAGE-state-theme-size.png into the folder (`screenshots` unless told), and a contact sheet per theme and size.
 Needs no display; the same every time on the same fonts.
@@ -32,7 +33,9 @@ from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPixmap  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
 from fedmed_desktop.desktop.app import application  # noqa: E402
+from fedmed_desktop.desktop.look.language import Language  # noqa: E402
 from fedmed_desktop.desktop.look.theme import Appearance  # noqa: E402
+from fedmed_desktop.wording.catalogue import languages  # noqa: E402
 from tests.ui.scenes import Scene, scenes, shown  # noqa: E402
 
 THEMES: Final = ("light", "dark", "contrast")
@@ -82,6 +85,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", default=[""], help="scenes whose name contains one of these")
     parser.add_argument("--theme", nargs="+", choices=THEMES, default=THEMES)
     parser.add_argument("--size", nargs="+", choices=list(SIZES), default=("1280", "1920", "200"))
+    parser.add_argument("--language", choices=languages(), default="en")
     wanted = parser.parse_args()
     chosen = [scene for scene in scenes() if any(text in scene.name for text in wanted.only)]
     if not chosen:
@@ -91,6 +95,7 @@ def main() -> int:
     wanted.out.mkdir(parents=True, exist_ok=True)
     app = application()
     app.setQuitOnLastWindowClosed(False)
+    language = Language(app, wanted.language)
     for theme in wanted.theme:
         for size in wanted.size:
             look = Appearance(app, theme, SIZES[size][1])
@@ -98,6 +103,7 @@ def main() -> int:
             look.deleteLater()
             sheet.save(str(wanted.out / f"contact-{theme}-{size}.png"))
             print(f"{theme} {size}: {len(chosen)} pictures in {wanted.out}")
+    language.end()
     return 0
 
 

@@ -41,6 +41,8 @@ os.environ |= {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "QT_QPA_PLATFORM": "offscreen",
+    "LC_ALL": "C.UTF-8",  # the desktop speaks the system's language
+    "LANGUAGE": "",
     "PYQTGRAPH_QT_LIB": "PySide6",
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",

@@ -28,7 +28,7 @@ from ..scores import TaskName
 from ..site import Approver, Jobs, SiteAgent
 from ..site.policy_file import PolicyFiles, check_policy
 from ..site.preflight import Asked, Gpu, Takes
-from ..wording import install, tr
+from ..wording import tr
 from ..wording.model_card import write_model_card
 from .evaluating import Evaluating
 from .interrupt import quit_on_interrupt
@@ -215,7 +215,6 @@ def application() -> QApplication:
     app = QCoreApplication.instance()
     if not isinstance(app, QApplication):
         app = QApplication(sys.argv[:1])
-    install(lambda *asked: QCoreApplication.translate(*asked))
     install_roles()
     app.setApplicationName("fedmed-desktop")
     app.setApplicationDisplayName("fedmed-desktop")

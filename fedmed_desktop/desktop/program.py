@@ -25,6 +25,7 @@ from .frame.place import Place
 from .frame.questions import Words, about_closing, about_leaving
 from .frame.telling import Teller
 from .frame.window import Window
+from .look.language import Language, language_for
 from .look.theme import Appearance
 from .notes.files import Wish
 from .rounds.demonstration import DemonstrationDialog
@@ -71,6 +72,7 @@ class Program(QObject):
         said = [self._place.trouble, self.settings.load() if keep_settings else None]
         self.log_path = self._place.log_path
         values = self.settings.values
+        self.language = Language(app, language_for(values.language))  # before the first text is made
         self.appearance = Appearance(app, values.appearance, values.text_scale)
         self.desk = Desk()
         self.engine = Engine(backend, self._take, self)
@@ -85,9 +87,8 @@ class Program(QObject):
         self._undo_hooks = catch_faults(self._fault)
         self._wire()
         self.memory.restore()
-        for trouble in said:
-            if trouble:
-                self._trouble(trouble)
+        for trouble in filter(None, said):
+            self._trouble(trouble)
 
     def _wire(self) -> None:
         window, engine = self.window, self.engine
@@ -345,4 +346,5 @@ class Program(QObject):
         end_tasks()
         self._place.leave()
         self.window.end()
+        self.language.end()
         QTimer.singleShot(0, self._app.quit)  # also where the application's loop has not begun yet

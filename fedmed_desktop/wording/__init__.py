@@ -32,10 +32,24 @@ from . import (
     secure,
     tls,
 )
+from .figures import clock, in_english, moment, written
 from .tasks import task_name
 from .translation import install, later, together, tr
 
-__all__ = ["SENTENCES", "install", "later", "sentence", "task_name", "together", "told", "tr"]
+__all__ = [
+    "SENTENCES",
+    "clock",
+    "in_english",
+    "install",
+    "later",
+    "moment",
+    "sentence",
+    "task_name",
+    "together",
+    "told",
+    "tr",
+    "written",
+]
 
 Params = Mapping[str, str | int | float]
 

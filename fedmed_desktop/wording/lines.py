@@ -8,6 +8,7 @@ from datetime import datetime
 from .. import events
 from ..scores import Scores
 from . import sentence
+from .figures import clock
 from .remarks import unread_sentence
 from .tasks import task_name
 
@@ -93,7 +94,7 @@ def line(event: events.Event) -> str | None:
             decision = "approved, waits for a second person:" if event.decision == "first_approved" else event.decision
             return f"{event.site}: round {event.round}: {decision} by {event.by}{under}{because}"
         case events.PolicySaid(opens=datetime() as opens):
-            there = opens.astimezone().strftime("%a %d %b, %H:%M")
+            there = clock(opens)
             return f"{event.site}: round {event.round}: approved; your hospital's policy (hours) lets it leave {there}."
         case events.PolicySaid() if event.action != "allow":
             return f"{event.site}: round {event.round}: {sentence(event.code, event.params)}"

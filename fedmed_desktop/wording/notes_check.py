@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from .figures import written
 from .translation import later, together, tr
 
 if TYPE_CHECKING:
@@ -78,11 +79,11 @@ def amount(check: NotesCheck) -> str:
 def where(places: Sequence[Place], rows: int = 1) -> str:
     """Where something is: some places by file and row, and how many more there are."""
     shown = [
-        place.file if place.row is None else tr("{file}, row {row}").format(file=place.file, row=f"{place.row:,}")
+        place.file if place.row is None else tr("{file}, row {row}").format(file=place.file, row=written(place.row))
         for place in places[:_SHOWN]
     ]
     if rows > len(shown):
-        shown.append(tr("and {n} more").format(n=f"{rows - len(shown):,}"))
+        shown.append(tr("and {n} more").format(n=written(rows - len(shown))))
     return "; ".join(shown)
 
 

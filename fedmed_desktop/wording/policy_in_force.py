@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from ..federation.policy import InForce, Layer, Policy, Rule
+from .figures import written
 from .translation import later, together, tr
 
 _DOES: Final = {
@@ -80,16 +81,16 @@ def _limits(found: Policy, policies: list[Policy]) -> Iterator[tuple[str, bool, 
         yield text, found.most_rank == min(most), "most_rank"
     most = [one.most_bytes for one in policies if one.most_bytes is not None]
     if found.most_bytes is not None:
-        text = tr("An update has {most} bytes at most.").format(most=f"{found.most_bytes:,}")
+        text = tr("An update has {most} bytes at most.").format(most=written(found.most_bytes))
         yield text, found.most_bytes == min(most), "most_bytes"
     least = [one.least_notes for one in policies if one.least_notes is not None]
     if found.least_notes is not None:
-        text = tr("It is trained on {least} notes at least.").format(least=f"{found.least_notes:,}")
+        text = tr("It is trained on {least} notes at least.").format(least=written(found.least_notes))
         yield text, found.least_notes == max(least), "least_notes"
     allowed = [one.most_epsilon for one in policies if one.most_epsilon is not None]
     if found.most_epsilon is not None:
         text = tr("It is trained with differential privacy, and epsilon {most} is spent at most.")
-        yield text.format(most=f"{found.most_epsilon:g}"), found.most_epsilon == min(allowed), "most_epsilon"
+        yield text.format(most=written(found.most_epsilon, "g")), found.most_epsilon == min(allowed), "most_epsilon"
     if found.scalars is not None:
         names = ", ".join(found.scalars) or tr("none")
         yield tr("Of its report only these numbers may leave: {names}.").format(names=names), True, "scalars"

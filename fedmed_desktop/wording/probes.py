@@ -12,6 +12,7 @@ from typing import Final
 
 from ..federation.probes import RUN, Light, Missing, ProbeName, Probes, lights, worst
 from ..federation.work import Entry
+from .figures import written
 from .translation import later, together, tr
 
 NAMES: Final[dict[ProbeName, str]] = {
@@ -81,7 +82,7 @@ def update_alone(entry: Entry) -> str:
     DAGER (Petrov et al., NeurIPS 2024, arXiv 2405.15586) rebuilds whole batches of up to 128 texts from one gradient.
     """
     report, plan = entry.update.report, entry.plan
-    told = {"steps": f"{report.steps:,}", "notes": f"{report.notes:,}", "batch": plan.training.batch_size}
+    told = {"steps": written(report.steps), "notes": written(report.notes), "batch": plan.training.batch_size}
     if report.steps <= 1:
         return tr("Not measured. It holds one step alone, and from one step published attacks rebuild whole texts.")
     text = tr(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..federation import Evidence, Plan, Report
+from .figures import written
 from .translation import later, together, tr
 
 STRONG: Final = 1.0
@@ -35,10 +36,10 @@ def protection(plan: Plan, report: Report, evidence: Evidence) -> str:
     left = max(0.0, privacy.epsilon - spent) if report.epsilon_left is None else report.epsilon_left
     degree = next((words for most, words in _DEGREES if spent <= most), _HARDLY)
     numbers = {
-        "spent": f"{spent:.2f}",
-        "total": f"{spent + left:.2f}",
-        "left": f"{left:.2f}",
-        "delta": f"{privacy.delta:.12f}".rstrip("0"),
+        "spent": written(spent, ".2f"),
+        "total": written(spent + left, ".2f"),
+        "left": written(left, ".2f"),
+        "delta": written(privacy.delta, ".12f").rstrip("0"),
     }
     counted = tr(_COUNTED[privacy.unit]).format(**numbers)
     return together(tr(degree), counted, tr("This covers the adapter alone: the numbers beside it are exact."))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from .figures import written
 from .translation import later, together, tr
 
 if TYPE_CHECKING:
@@ -63,10 +64,10 @@ def remark_sentence(remark: Remark) -> str:
 
 def unread_sentence(keys: Mapping[str, int], files: Sequence[str], of: int | None = None) -> str:
     """Says which keys of rows and which files nothing reads; "" where all is read. `of`: how many files there are."""
-    said = [f"{key} ({rows:,})" for key, rows in keys.items()]
+    said = [f"{key} ({written(rows)})" for key, rows in keys.items()]
     named = list(files[:_SHOWN])
     if (more := (of or len(files)) - len(named)) > 0:
-        named.append(tr("and {n} more").format(n=f"{more:,}"))
+        named.append(tr("and {n} more").format(n=written(more)))
     return together(
         tr("Keys of rows that are not read: {keys}.").format(keys=", ".join(said)) if said else "",
         tr("Files that are not read: {files}.").format(files=", ".join(named)) if named else "",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from .figures import written
 from .translation import tr
 
 
@@ -17,4 +18,4 @@ def of_full_model(count: float, full: int | None) -> str:
 def percent_of(count: float, full: int) -> str:
     """A share such as "0.14 %"; of one that would read as nothing, that it is less."""
     share = 100 * count / full
-    return f"{share:.2f} %" if share >= 0.005 or not share else "< 0.01 %"
+    return f"{written(share, '.2f')} %" if share >= 0.005 or not share else f"< {written(0.01, '.2f')} %"

@@ -8,35 +8,32 @@ resources/i18n/fedmed_en.ts.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from html import unescape
 from typing import Final
 
 from ..resources import resource
+from .catalogue import Catalogue, read_catalogue
+from .figures import ENGLISH, Customs, Template, is_for_a_file, use_customs, written
 
-Translator = Callable[[str, str, str, int], str]  # context, source, comment, number (-1: none) -> text
-_translators: list[Translator] = []
+_installed: list[Catalogue] = []
 # The forms for one and for many, read at import: who asks for a text reads no file.
-_FORMS: Final = r"<source>(.*?)</source>\s*<translation>\s*" + 2 * r"<numerusform>(.*?)</numerusform>\s*"
-_ENGLISH: Final = {
-    unescape(source): (unescape(one), unescape(many))
-    for source, one, many in re.findall(_FORMS, (resource("i18n") / "fedmed_en.ts").read_text("utf-8"))
-}
+_ENGLISH: Final = read_catalogue(resource("i18n") / "fedmed_en.ts", "en")
 
 
-def install(translator: Translator | None) -> None:
-    """Asks this translator from now on; it returns the source where it knows no better. None: English."""
-    _translators[:] = [translator] if translator else []
+def install(catalogue: Catalogue | None, customs: Customs = ENGLISH) -> None:
+    """Says everything in this language from now on, and numbers and moments by its customs. None: English."""
+    _installed[:] = [catalogue] if catalogue else []
+    use_customs(customs if catalogue else ENGLISH)
 
 
 def tr(source: str, comment: str = "", n: int = -1, /, *, context: str = "") -> str:
     """The text in the language of the reader. `n` fills %n and decides between one and many."""
-    said = _translators[0](context, source, comment, n) if _translators else source
-    if n < 0 or said not in (source, source.replace("%n", str(n))):
-        return said
-    one, many = _ENGLISH[source]
-    return (one if n == 1 else many).replace("%n", f"{n:,}")
+    reader = _installed[0] if _installed and not is_for_a_file() else None
+    said = (reader and reader.find(context, source, comment, n)) or source
+    if n >= 0:
+        if said == source:
+            said = _ENGLISH.find(context, source, comment, n) or source
+        said = said.replace("%n", written(n))
+    return Template(said) if reader else said
 
 
 def together(*sentences: str) -> str:

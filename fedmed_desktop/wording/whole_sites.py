@@ -6,6 +6,7 @@ from __future__ import annotations
 from ..federation import FederationSpec
 from ..federation.client_privacy import notice
 from . import sentence
+from .figures import written
 from .translation import later, tr
 
 
@@ -23,4 +24,4 @@ def budget_of_sites(spec: FederationSpec) -> str:
     text = later(
         "epsilon {epsilon} of each whole site (delta {delta}), noise {noise} x clip {clip}, added by the {who}"
     )
-    return tr(text).format(**found[1], clip=f"{settings.clip_norm:g}", who=settings.added_by)
+    return tr(text).format(**found[1], clip=written(settings.clip_norm, "g"), who=settings.added_by)

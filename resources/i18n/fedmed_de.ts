@@ -649,6 +649,10 @@
         <translation>Kandidaten aus der amtlichen ICD-10-CM-Tabelle, der beste zuerst. Der Balken vergleicht sie mit dem besten.</translation>
     </message>
     <message>
+        <source>Category in first 10</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Certificate made</source>
         <translation>Zertifikat erstellt</translation>
     </message>
@@ -681,6 +685,10 @@
         <translation>Wählen Sie oben eine Möglichkeit.</translation>
     </message>
     <message>
+        <source>Choose the folder to see what is in it and what needs a look. Notes are only read; nothing is copied.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Clock</source>
         <translation>Uhr</translation>
     </message>
@@ -709,8 +717,16 @@
         <translation>Wird geschlossen</translation>
     </message>
     <message>
+        <source>Code in the first 10</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Codes F1</source>
         <translation>Codes F1</translation>
+    </message>
+    <message>
+        <source>Codes near the top</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Codes, of them different</source>
@@ -920,6 +936,10 @@
         <translation>Jede Zahl, die hinausgeht</translation>
     </message>
     <message>
+        <source>Every page can be skipped, and everything can be done later. The program works without a network.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Expires when the round closes</source>
         <translation>Läuft ab, wenn die Runde endet</translation>
     </message>
@@ -1057,6 +1077,10 @@
     <message>
         <source>From types.toml beside the notes:</source>
         <translation>Aus types.toml neben den Texten:</translation>
+    </message>
+    <message>
+        <source>GPU</source>
+        <translation type="unfinished"></translation>
     </message>
     <message numerus="yes">
         <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
@@ -1349,8 +1373,8 @@
         <translation>Wird geladen</translation>
     </message>
     <message>
-        <source>Longest passage shared</source>
-        <translation>Längste gemeinsame Passage</translation>
+        <source>Longest passage</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Look twice: somebody with this adapter might learn something about your notes.</source>
@@ -1577,6 +1601,10 @@
         <translation>Keine Zusatzangaben: Sie werden rund um Entitäten gesucht, und es wurde keine gefunden.</translation>
     </message>
     <message>
+        <source>No native speaker has checked the texts in German, French and Spanish yet.</source>
+        <translation>Die deutschen, französischen und spanischen Texte hat noch niemand geprüft, dessen Muttersprache es ist.</translation>
+    </message>
+    <message>
         <source>No summary.</source>
         <translation>Keine Zusammenfassung.</translation>
     </message>
@@ -1801,10 +1829,6 @@
     <message>
         <source>Packages that the program stands on</source>
         <translation>Pakete, auf denen das Programm aufbaut</translation>
-    </message>
-    <message>
-        <source>Pairs of words shared</source>
-        <translation>Gemeinsame Wortpaare</translation>
     </message>
     <message>
         <source>Parts of one document stay together.</source>
@@ -2045,18 +2069,6 @@
         <translation>Richtige Antworten</translation>
     </message>
     <message>
-        <source>Right category among the first 10</source>
-        <translation>Richtige Kategorie unter den ersten 10</translation>
-    </message>
-    <message>
-        <source>Right code among the first 10</source>
-        <translation>Richtiger Code unter den ersten 10</translation>
-    </message>
-    <message>
-        <source>Right codes near the top</source>
-        <translation>Richtige Codes weit oben</translation>
-    </message>
-    <message>
         <source>Round</source>
         <translation>Runde</translation>
     </message>
@@ -2201,6 +2213,10 @@
         <translation>Noch einmal ansehen</translation>
     </message>
     <message>
+        <source>See what a model finds in a note on this computer. Nothing is sent anywhere.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Semantic drift</source>
         <translation>Semantische Drift</translation>
     </message>
@@ -2231,6 +2247,10 @@
     <message>
         <source>Share of the change</source>
         <translation>Anteil an der Änderung</translation>
+    </message>
+    <message>
+        <source>Show me</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Site</source>
@@ -2558,6 +2578,10 @@
         <translation>Die erste Runde beginnt, sobald alle es sind.</translation>
     </message>
     <message>
+        <source>The host of the federation gives you one: a line, a file, or a picture. Nothing is joined yet.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The host&apos;s computer cannot be reached</source>
         <translation>Der Rechner des Betreibers ist nicht erreichbar</translation>
     </message>
@@ -2867,6 +2891,10 @@
         <translation>Dieser Beitrag ist {times:.1f}-mal so groß wie Ihr letzter. Ein Fehler in den Texten oder eine zu hohe Lernrate kann das verursachen.</translation>
     </message>
     <message>
+        <source>Three invented sites train together on this computer, with bundled notes. You approve for one of them.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Three sites learn together on this computer, from example notes that come with the program. You decide about the updates of one of them. The whole takes about {minutes} minutes; your first decision comes after about {first}.</source>
         <translation>Drei Standorte lernen auf diesem Rechner gemeinsam, aus Beispieltexten, die mit dem Programm kommen. Sie entscheiden über die Beiträge eines davon. Das Ganze dauert etwa {minutes} Minuten; Ihre erste Entscheidung kommt nach etwa {first}.</translation>
     </message>
@@ -2977,6 +3005,10 @@
     <message>
         <source>Training stops at its current step, is saved, and continues when you open the program again.</source>
         <translation>Das Training hält beim laufenden Schritt an, wird gespeichert und geht weiter, wenn Sie das Programm wieder öffnen.</translation>
+    </message>
+    <message>
+        <source>Try a model</source>
+        <translation type="unfinished">Ein Modell ausprobieren</translation>
     </message>
     <message>
         <source>Try it</source>
@@ -3095,6 +3127,10 @@
         <translation>Mittwoch</translation>
     </message>
     <message>
+        <source>Welcome. What would you like to do?</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>What</source>
         <translation>Was</translation>
     </message>
@@ -3109,6 +3145,14 @@
     <message>
         <source>What is measured here is your adapter by itself. The sum can still reveal something about the notes.</source>
         <translation>Gemessen wird hier Ihr Adapter für sich. Die Summe kann trotzdem etwas über die Texte verraten.</translation>
+    </message>
+    <message>
+        <source>What it can train</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What it has, and what that suffices for. Nothing is sent.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>What it is worth</source>
@@ -3191,6 +3235,10 @@
         <translation>Wort für Wort</translation>
     </message>
     <message>
+        <source>Word pairs shared</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Words of all sites</source>
         <translation>Wörter aller Standorte</translation>
     </message>
@@ -3253,6 +3301,10 @@
     <message>
         <source>You decided not to send this one. Waiting for the next round.</source>
         <translation>Sie haben entschieden, diesen nicht zu senden. Es wird auf die nächste Runde gewartet.</translation>
+    </message>
+    <message>
+        <source>You have an invitation, and notes that may be learned from. They stay on this computer.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>You paused the work</source>
@@ -3321,6 +3373,14 @@
     <message>
         <source>Your hospital&apos;s policy lets only {names} approve ({rule}).</source>
         <translation>Nach der Richtlinie Ihres Krankenhauses dürfen nur {names} freigeben ({rule}).</translation>
+    </message>
+    <message>
+        <source>Your invitation</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Your notes</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Your notes beside others&apos;</source>
@@ -4154,6 +4214,10 @@
         <translation>{measure}, Kategorien</translation>
     </message>
     <message>
+        <source>{measure}, lenient</source>
+        <translation>{measure}, tolerant</translation>
+    </message>
+    <message>
         <source>{minutes} min</source>
         <translation>{minutes} min</translation>
     </message>
@@ -4359,6 +4423,10 @@
 <context>
     <name>AppearanceCard</name>
     <message>
+        <source>Another language counts from the next start of the program.</source>
+        <translation>Eine andere Sprache gilt ab dem nächsten Start des Programms.</translation>
+    </message>
+    <message>
         <source>As the system</source>
         <translation>Wie das System</translation>
     </message>
@@ -4369,10 +4437,6 @@
     <message>
         <source>Dark</source>
         <translation>Dunkel</translation>
-    </message>
-    <message>
-        <source>English. There is no other one yet.</source>
-        <translation>Englisch. Eine andere gibt es noch nicht.</translation>
     </message>
     <message>
         <source>High contrast</source>
@@ -4500,6 +4564,13 @@
     <message>
         <source>Counts from the next start of the program. Hours in which something may leave, and the rank, are limited by the policy below.</source>
         <translation>Gilt ab dem nächsten Start des Programms. Die Zeiten, zu denen etwas hinausgehen darf, und der Rang sind durch die Richtlinie unten begrenzt.</translation>
+    </message>
+</context>
+<context>
+    <name>ComputerPage</name>
+    <message>
+        <source>Looking… This takes some seconds.</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>
@@ -5104,8 +5175,8 @@
         <translation>Änderung nach Schicht und Runde</translation>
     </message>
     <message>
-        <source>Layer by layer, round by round</source>
-        <translation>Schicht für Schicht, Runde für Runde</translation>
+        <source>Layer by layer</source>
+        <translation type="unfinished">Schicht für Schicht</translation>
     </message>
     <message>
         <source>Map of the change by layer and round</source>
@@ -5430,6 +5501,21 @@
     <message>
         <source>{types} (this federation&apos;s types)</source>
         <translation>{types} (Typen dieser Föderation)</translation>
+    </message>
+</context>
+<context>
+    <name>NotesChoice</name>
+    <message>
+        <source>Notes folder</source>
+        <translation type="unfinished">Textordner</translation>
+    </message>
+    <message>
+        <source>There is no such folder on this computer.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Your marked notes. They are only read, and stay there.</source>
+        <translation type="unfinished">Ihre markierten Texte. Sie werden nur gelesen und bleiben, wo sie sind.</translation>
     </message>
 </context>
 <context>
@@ -6229,6 +6315,49 @@
     </message>
 </context>
 <context>
+    <name>WelcomePage</name>
+    <message>
+        <source>Back</source>
+        <translation type="unfinished">Zurück</translation>
+    </message>
+    <message>
+        <source>Finish</source>
+        <translation type="unfinished">Abschließen</translation>
+    </message>
+    <message>
+        <source>Go on</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Join</source>
+        <translation type="unfinished">Beitreten</translation>
+    </message>
+    <message>
+        <source>Not now, take me to the program</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Pages of the first run</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Skip this page</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This computer</source>
+        <translation type="unfinished">Dieser Rechner</translation>
+    </message>
+    <message>
+        <source>What for</source>
+        <translation type="unfinished">Zweck</translation>
+    </message>
+    <message>
+        <source>Your notes</source>
+        <translation type="unfinished"></translation>
+    </message>
+</context>
+<context>
     <name>WherePanel</name>
     <message>
         <source>A coordinator on this computer…</source>
@@ -6599,6 +6728,14 @@
         <translation>Es ist der Koordinator der Einladung (Fingerabdruck {fingerprint}).</translation>
     </message>
     <message>
+        <source>Models of up to about {number} billion weights. That is a guess from the memory; once you have chosen a model, the check on Join counts.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Models of up to about {number} million weights. That is a guess from the memory; once you have chosen a model, the check on Join counts.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Module {module} has different scales at different sites, so its factors cannot be averaged. Write combine = &quot;product&quot; in the federation&apos;s specification.</source>
         <translation>Das Modul {module} hat an verschiedenen Standorten verschiedene Skalierungen, deshalb lassen sich seine Faktoren nicht mitteln. Schreiben Sie combine = &quot;product&quot; in die Spezifikation der Föderation.</translation>
     </message>
@@ -6681,6 +6818,10 @@
     <message>
         <source>None of the {notes} {split} notes has an entity of the federation&apos;s types, so there is nothing to learn or to score. Check that the notes are annotated, under a key that is read (keys that are not: {unread}), and that types.toml names their types.</source>
         <translation>Keiner der {notes} Texte für „{split}“ hat eine Entität von den Typen der Föderation, es gibt also nichts zu lernen oder zu bewerten. Prüfen Sie, ob die Texte annotiert sind, unter einem Schlüssel, der gelesen wird (nicht gelesen: {unread}), und ob types.toml ihre Typen nennt.</translation>
+    </message>
+    <message>
+        <source>None was found that the program can use. Training runs on the processor, which takes many times longer. Small models and the demonstration work well.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Norms were not compared, as only {updates} updates are known: three are needed.</source>
@@ -7351,6 +7492,14 @@
         <translation>Die Prozesse eines Standorts müssen auf demselben Rechner laufen: Was zwischen ihnen ausgetauscht wird, stammt aus seinen Texten und ist nicht verschlüsselt. Starten Sie torchrun mit --nnodes 1.</translation>
     </message>
     <message>
+        <source>The program can train on {gpu}, which has {total} of memory.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The program crashed the last time it ran. Nothing was sent because of that, and your site goes on where it was. If it happens again, make a support bundle (Settings) for whoever helps you; it goes nowhere by itself.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The proxy {proxy} answers, but it cannot reach the coordinator at {address} (HTTP {status}). Check the address, and ask the people who run the proxy whether it may connect there.</source>
         <translation>Der Proxy {proxy} antwortet, kann aber den Koordinator unter {address} nicht erreichen (HTTP {status}). Prüfen Sie die Adresse, und fragen Sie die Verantwortlichen für den Proxy, ob er dorthin verbinden darf.</translation>
     </message>
@@ -7645,6 +7794,10 @@
     <message>
         <source>There are {processes} processes and only {cards} GPUs, and each needs one of its own. Start torchrun with --nproc-per-node {cards}.</source>
         <translation>Es gibt {processes} Prozesse und nur {cards} GPUs, und jeder braucht eine eigene. Starten Sie torchrun mit --nproc-per-node {cards}.</translation>
+    </message>
+    <message>
+        <source>There is hardly enough memory for the program alone. The demonstration may work; to train, use a computer with more memory.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>There is no adapter at {path}. Check the path.</source>
@@ -8461,6 +8614,10 @@
     <message>
         <source>{site} was not among the sites that began together, or has another key now. With secure aggregation the sites stay the same throughout. Nothing was sent in this round; ask whoever hosts the federation.</source>
         <translation>{site} war nicht unter den Standorten, die zusammen begonnen haben, oder hat jetzt einen anderen Schlüssel. Bei sicherer Aggregation bleiben die Standorte durchgehend dieselben. In dieser Runde wurde nichts gesendet; fragen Sie den Betreiber der Föderation.</translation>
+    </message>
+    <message>
+        <source>{total}, of which {free} are free.</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 </TS>

@@ -649,6 +649,10 @@
         <translation>Candidatos de la tabla oficial ICD-10-CM, el mejor primero. La barra los compara con el mejor.</translation>
     </message>
     <message>
+        <source>Category in first 10</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Certificate made</source>
         <translation>Certificado creado</translation>
     </message>
@@ -713,8 +717,16 @@
         <translation>Cerrando</translation>
     </message>
     <message>
+        <source>Code in the first 10</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Codes F1</source>
         <translation>F1 de códigos</translation>
+    </message>
+    <message>
+        <source>Codes near the top</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Codes, of them different</source>
@@ -1361,8 +1373,8 @@
         <translation>Cargando</translation>
     </message>
     <message>
-        <source>Longest passage shared</source>
-        <translation>Pasaje común más largo</translation>
+        <source>Longest passage</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Look twice: somebody with this adapter might learn something about your notes.</source>
@@ -1589,6 +1601,10 @@
         <translation>Sin modificadores: se buscan alrededor de las entidades, y no se encontró ninguna.</translation>
     </message>
     <message>
+        <source>No native speaker has checked the texts in German, French and Spanish yet.</source>
+        <translation>Los textos en alemán, francés y español aún no los ha revisado ninguna persona nativa.</translation>
+    </message>
+    <message>
         <source>No summary.</source>
         <translation>Sin resumen.</translation>
     </message>
@@ -1813,10 +1829,6 @@
     <message>
         <source>Packages that the program stands on</source>
         <translation>Paquetes en los que se apoya el programa</translation>
-    </message>
-    <message>
-        <source>Pairs of words shared</source>
-        <translation>Pares de palabras en común</translation>
     </message>
     <message>
         <source>Parts of one document stay together.</source>
@@ -2055,18 +2067,6 @@
     <message>
         <source>Right answers</source>
         <translation>Respuestas correctas</translation>
-    </message>
-    <message>
-        <source>Right category among the first 10</source>
-        <translation>Categoría correcta entre las 10 primeras</translation>
-    </message>
-    <message>
-        <source>Right code among the first 10</source>
-        <translation>Código correcto entre los 10 primeros</translation>
-    </message>
-    <message>
-        <source>Right codes near the top</source>
-        <translation>Códigos correctos cerca del principio</translation>
     </message>
     <message>
         <source>Round</source>
@@ -3235,6 +3235,10 @@
         <translation>Palabra por palabra</translation>
     </message>
     <message>
+        <source>Word pairs shared</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Words of all sites</source>
         <translation>Palabras de todos los centros</translation>
     </message>
@@ -4210,6 +4214,10 @@
         <translation>{measure}, categorías</translation>
     </message>
     <message>
+        <source>{measure}, lenient</source>
+        <translation>{measure}, tolerante</translation>
+    </message>
+    <message>
         <source>{minutes} min</source>
         <translation>{minutes} min</translation>
     </message>
@@ -4415,6 +4423,10 @@
 <context>
     <name>AppearanceCard</name>
     <message>
+        <source>Another language counts from the next start of the program.</source>
+        <translation>Otro idioma se aplica la próxima vez que se inicie el programa.</translation>
+    </message>
+    <message>
         <source>As the system</source>
         <translation>Como el sistema</translation>
     </message>
@@ -4425,10 +4437,6 @@
     <message>
         <source>Dark</source>
         <translation>Oscuro</translation>
-    </message>
-    <message>
-        <source>English. There is no other one yet.</source>
-        <translation>Inglés. Todavía no hay otro.</translation>
     </message>
     <message>
         <source>High contrast</source>
@@ -5167,8 +5175,8 @@
         <translation>Cambio por capa y ronda</translation>
     </message>
     <message>
-        <source>Layer by layer, round by round</source>
-        <translation>Capa por capa, ronda por ronda</translation>
+        <source>Layer by layer</source>
+        <translation type="unfinished">Capa por capa</translation>
     </message>
     <message>
         <source>Map of the change by layer and round</source>
@@ -7486,6 +7494,10 @@
     <message>
         <source>The program can train on {gpu}, which has {total} of memory.</source>
         <translation>El programa puede entrenar en {gpu}, que tiene {total} de memoria.</translation>
+    </message>
+    <message>
+        <source>The program crashed the last time it ran. Nothing was sent because of that, and your site goes on where it was. If it happens again, make a support bundle (Settings) for whoever helps you; it goes nowhere by itself.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The proxy {proxy} answers, but it cannot reach the coordinator at {address} (HTTP {status}). Check the address, and ask the people who run the proxy whether it may connect there.</source>

@@ -649,6 +649,10 @@
         <translation>Candidats tirés de la table officielle CIM-10-CM, le meilleur en premier. La barre les compare au meilleur.</translation>
     </message>
     <message>
+        <source>Category in first 10</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Certificate made</source>
         <translation>Certificat créé</translation>
     </message>
@@ -681,6 +685,10 @@
         <translation>Choisissez-en un ci-dessus.</translation>
     </message>
     <message>
+        <source>Choose the folder to see what is in it and what needs a look. Notes are only read; nothing is copied.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Clock</source>
         <translation>Horloge</translation>
     </message>
@@ -709,8 +717,16 @@
         <translation>Clôture</translation>
     </message>
     <message>
+        <source>Code in the first 10</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Codes F1</source>
         <translation>F1 des codes</translation>
+    </message>
+    <message>
+        <source>Codes near the top</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Codes, of them different</source>
@@ -920,6 +936,10 @@
         <translation>Tous les nombres qui sortent</translation>
     </message>
     <message>
+        <source>Every page can be skipped, and everything can be done later. The program works without a network.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Expires when the round closes</source>
         <translation>Expire à la clôture du tour</translation>
     </message>
@@ -1057,6 +1077,10 @@
     <message>
         <source>From types.toml beside the notes:</source>
         <translation>Lu dans types.toml, à côté des notes&#xa0;:</translation>
+    </message>
+    <message>
+        <source>GPU</source>
+        <translation type="unfinished"></translation>
     </message>
     <message numerus="yes">
         <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
@@ -1349,8 +1373,8 @@
         <translation>Chargement</translation>
     </message>
     <message>
-        <source>Longest passage shared</source>
-        <translation>Plus long passage commun</translation>
+        <source>Longest passage</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Look twice: somebody with this adapter might learn something about your notes.</source>
@@ -1577,6 +1601,10 @@
         <translation>Aucun modificateur&#xa0;: on les cherche autour des entités, et aucune n’a été trouvée.</translation>
     </message>
     <message>
+        <source>No native speaker has checked the texts in German, French and Spanish yet.</source>
+        <translation>Les textes en allemand, en français et en espagnol n’ont pas encore été relus par des personnes dont c’est la langue maternelle.</translation>
+    </message>
+    <message>
         <source>No summary.</source>
         <translation>Aucun résumé.</translation>
     </message>
@@ -1801,10 +1829,6 @@
     <message>
         <source>Packages that the program stands on</source>
         <translation>Paquets sur lesquels repose le programme</translation>
-    </message>
-    <message>
-        <source>Pairs of words shared</source>
-        <translation>Paires de mots communes</translation>
     </message>
     <message>
         <source>Parts of one document stay together.</source>
@@ -2045,18 +2069,6 @@
         <translation>Réponses justes</translation>
     </message>
     <message>
-        <source>Right category among the first 10</source>
-        <translation>Bonne catégorie parmi les 10 premiers</translation>
-    </message>
-    <message>
-        <source>Right code among the first 10</source>
-        <translation>Bon code parmi les 10 premiers</translation>
-    </message>
-    <message>
-        <source>Right codes near the top</source>
-        <translation>Bons codes en tête de liste</translation>
-    </message>
-    <message>
         <source>Round</source>
         <translation>Tour</translation>
     </message>
@@ -2201,6 +2213,10 @@
         <translation>Revoir</translation>
     </message>
     <message>
+        <source>See what a model finds in a note on this computer. Nothing is sent anywhere.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Semantic drift</source>
         <translation>Dérive sémantique</translation>
     </message>
@@ -2231,6 +2247,10 @@
     <message>
         <source>Share of the change</source>
         <translation>Part de la modification</translation>
+    </message>
+    <message>
+        <source>Show me</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Site</source>
@@ -2558,6 +2578,10 @@
         <translation>Le premier tour s’ouvre dès qu’ils sont tous là.</translation>
     </message>
     <message>
+        <source>The host of the federation gives you one: a line, a file, or a picture. Nothing is joined yet.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The host&apos;s computer cannot be reached</source>
         <translation>L’ordinateur de l’organisateur est injoignable</translation>
     </message>
@@ -2867,6 +2891,10 @@
         <translation>Cette mise à jour est {times:.1f} fois plus grande que votre précédente. Une erreur dans les notes ou un taux d’apprentissage trop élevé peut en être la cause.</translation>
     </message>
     <message>
+        <source>Three invented sites train together on this computer, with bundled notes. You approve for one of them.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Three sites learn together on this computer, from example notes that come with the program. You decide about the updates of one of them. The whole takes about {minutes} minutes; your first decision comes after about {first}.</source>
         <translation>Trois sites apprennent ensemble sur cet ordinateur, à partir de notes d’exemple fournies avec le programme. Vous décidez des mises à jour de l’un d’eux. Le tout dure environ {minutes} minutes&#xa0;; votre première décision vient après {first} environ.</translation>
     </message>
@@ -2977,6 +3005,10 @@
     <message>
         <source>Training stops at its current step, is saved, and continues when you open the program again.</source>
         <translation>L’entraînement s’arrête au pas en cours, est enregistré, et continue quand vous rouvrez le programme.</translation>
+    </message>
+    <message>
+        <source>Try a model</source>
+        <translation type="unfinished">Essayer un modèle</translation>
     </message>
     <message>
         <source>Try it</source>
@@ -3095,6 +3127,10 @@
         <translation>mercredi</translation>
     </message>
     <message>
+        <source>Welcome. What would you like to do?</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>What</source>
         <translation>Quoi</translation>
     </message>
@@ -3109,6 +3145,14 @@
     <message>
         <source>What is measured here is your adapter by itself. The sum can still reveal something about the notes.</source>
         <translation>Ce qui est mesuré ici est votre adaptateur seul. La somme peut tout de même révéler quelque chose des notes.</translation>
+    </message>
+    <message>
+        <source>What it can train</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What it has, and what that suffices for. Nothing is sent.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>What it is worth</source>
@@ -3191,6 +3235,10 @@
         <translation>Mot pour mot</translation>
     </message>
     <message>
+        <source>Word pairs shared</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Words of all sites</source>
         <translation>Mots de tous les sites</translation>
     </message>
@@ -3253,6 +3301,10 @@
     <message>
         <source>You decided not to send this one. Waiting for the next round.</source>
         <translation>Vous avez décidé de ne pas envoyer celle-ci. En attente du prochain tour.</translation>
+    </message>
+    <message>
+        <source>You have an invitation, and notes that may be learned from. They stay on this computer.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>You paused the work</source>
@@ -3321,6 +3373,14 @@
     <message>
         <source>Your hospital&apos;s policy lets only {names} approve ({rule}).</source>
         <translation>La politique de votre hôpital n’autorise à approuver que {names} ({rule}).</translation>
+    </message>
+    <message>
+        <source>Your invitation</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Your notes</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Your notes beside others&apos;</source>
@@ -4154,6 +4214,10 @@
         <translation>{measure}, catégories</translation>
     </message>
     <message>
+        <source>{measure}, lenient</source>
+        <translation>{measure}, tolérant</translation>
+    </message>
+    <message>
         <source>{minutes} min</source>
         <translation>{minutes} min</translation>
     </message>
@@ -4359,6 +4423,10 @@
 <context>
     <name>AppearanceCard</name>
     <message>
+        <source>Another language counts from the next start of the program.</source>
+        <translation>Une autre langue s’applique au prochain démarrage du programme.</translation>
+    </message>
+    <message>
         <source>As the system</source>
         <translation>Comme le système</translation>
     </message>
@@ -4369,10 +4437,6 @@
     <message>
         <source>Dark</source>
         <translation>Sombre</translation>
-    </message>
-    <message>
-        <source>English. There is no other one yet.</source>
-        <translation>Anglais. Il n’y en a pas d’autre pour l’instant.</translation>
     </message>
     <message>
         <source>High contrast</source>
@@ -4500,6 +4564,13 @@
     <message>
         <source>Counts from the next start of the program. Hours in which something may leave, and the rank, are limited by the policy below.</source>
         <translation>Prend effet au prochain démarrage du programme. Les heures où quelque chose peut sortir, et le rang, sont limités par la politique ci-dessous.</translation>
+    </message>
+</context>
+<context>
+    <name>ComputerPage</name>
+    <message>
+        <source>Looking… This takes some seconds.</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>
@@ -5104,8 +5175,8 @@
         <translation>Modification par couche et par tour</translation>
     </message>
     <message>
-        <source>Layer by layer, round by round</source>
-        <translation>Couche par couche, tour par tour</translation>
+        <source>Layer by layer</source>
+        <translation type="unfinished">Couche par couche</translation>
     </message>
     <message>
         <source>Map of the change by layer and round</source>
@@ -5430,6 +5501,21 @@
     <message>
         <source>{types} (this federation&apos;s types)</source>
         <translation>{types} (types de cette fédération)</translation>
+    </message>
+</context>
+<context>
+    <name>NotesChoice</name>
+    <message>
+        <source>Notes folder</source>
+        <translation type="unfinished">Dossier des notes</translation>
+    </message>
+    <message>
+        <source>There is no such folder on this computer.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Your marked notes. They are only read, and stay there.</source>
+        <translation type="unfinished">Vos notes annotées. Elles sont seulement lues, et restent où elles sont.</translation>
     </message>
 </context>
 <context>
@@ -6229,6 +6315,49 @@
     </message>
 </context>
 <context>
+    <name>WelcomePage</name>
+    <message>
+        <source>Back</source>
+        <translation type="unfinished">Retour</translation>
+    </message>
+    <message>
+        <source>Finish</source>
+        <translation type="unfinished">Fin</translation>
+    </message>
+    <message>
+        <source>Go on</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Join</source>
+        <translation type="unfinished">Rejoindre</translation>
+    </message>
+    <message>
+        <source>Not now, take me to the program</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Pages of the first run</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Skip this page</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This computer</source>
+        <translation type="unfinished">Cet ordinateur</translation>
+    </message>
+    <message>
+        <source>What for</source>
+        <translation type="unfinished">Dans quel but</translation>
+    </message>
+    <message>
+        <source>Your notes</source>
+        <translation type="unfinished"></translation>
+    </message>
+</context>
+<context>
     <name>WherePanel</name>
     <message>
         <source>A coordinator on this computer…</source>
@@ -6599,6 +6728,14 @@
         <translation>C’est bien le coordinateur de l’invitation (empreinte {fingerprint}).</translation>
     </message>
     <message>
+        <source>Models of up to about {number} billion weights. That is a guess from the memory; once you have chosen a model, the check on Join counts.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Models of up to about {number} million weights. That is a guess from the memory; once you have chosen a model, the check on Join counts.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Module {module} has different scales at different sites, so its factors cannot be averaged. Write combine = &quot;product&quot; in the federation&apos;s specification.</source>
         <translation>Le module {module} a des échelles différentes selon les sites&#xa0;; la moyenne de ses facteurs est donc impossible. Écrivez combine = &quot;product&quot; dans la spécification de la fédération.</translation>
     </message>
@@ -6681,6 +6818,10 @@
     <message>
         <source>None of the {notes} {split} notes has an entity of the federation&apos;s types, so there is nothing to learn or to score. Check that the notes are annotated, under a key that is read (keys that are not: {unread}), and that types.toml names their types.</source>
         <translation>Aucune des {notes} notes «&#xa0;{split}&#xa0;» n’a d’entité des types de la fédération&#xa0;; il n’y a donc rien à apprendre ni à évaluer. Vérifiez que les notes sont annotées, sous une clé qui est lue (clés qui ne le sont pas&#xa0;: {unread}), et que types.toml nomme leurs types.</translation>
+    </message>
+    <message>
+        <source>None was found that the program can use. Training runs on the processor, which takes many times longer. Small models and the demonstration work well.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Norms were not compared, as only {updates} updates are known: three are needed.</source>
@@ -7351,6 +7492,14 @@
         <translation>Les processus d’un site doivent être sur une seule machine&#xa0;: ce qu’ils se transmettent vient de ses notes, et n’est pas chiffré. Démarrez torchrun avec --nnodes 1.</translation>
     </message>
     <message>
+        <source>The program can train on {gpu}, which has {total} of memory.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The program crashed the last time it ran. Nothing was sent because of that, and your site goes on where it was. If it happens again, make a support bundle (Settings) for whoever helps you; it goes nowhere by itself.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The proxy {proxy} answers, but it cannot reach the coordinator at {address} (HTTP {status}). Check the address, and ask the people who run the proxy whether it may connect there.</source>
         <translation>Le proxy {proxy} répond, mais ne parvient pas à joindre le coordinateur à l’adresse {address} (HTTP {status}). Vérifiez l’adresse, et demandez aux responsables du proxy s’il peut s’y connecter.</translation>
     </message>
@@ -7645,6 +7794,10 @@
     <message>
         <source>There are {processes} processes and only {cards} GPUs, and each needs one of its own. Start torchrun with --nproc-per-node {cards}.</source>
         <translation>Il y a {processes} processus et seulement {cards} GPU, et chacun a besoin du sien. Démarrez torchrun avec --nproc-per-node {cards}.</translation>
+    </message>
+    <message>
+        <source>There is hardly enough memory for the program alone. The demonstration may work; to train, use a computer with more memory.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>There is no adapter at {path}. Check the path.</source>
@@ -8461,6 +8614,10 @@
     <message>
         <source>{site} was not among the sites that began together, or has another key now. With secure aggregation the sites stay the same throughout. Nothing was sent in this round; ask whoever hosts the federation.</source>
         <translation>{site} ne faisait pas partie des sites qui ont commencé ensemble, ou a maintenant une autre clé. Avec l’agrégation sécurisée, les sites restent les mêmes du début à la fin. Rien n’a été envoyé dans ce tour&#xa0;; adressez-vous à la personne qui organise la fédération.</translation>
+    </message>
+    <message>
+        <source>{total}, of which {free} are free.</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 </TS>

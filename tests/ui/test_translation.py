@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every text of the desktop is translated: in a language of full-width letters no page shows a word in plain ones."""
+"""Every text of the desktop is translated: in a language of accented letters no page shows a word in plain ones."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from xml.etree import ElementTree
 
 import pytest
-from PySide6.QtCore import QCoreApplication, Qt, QTranslator
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
@@ -28,69 +25,32 @@ from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.clinical import examples
 from fedmed_desktop.clinical.readers import READERS
+from fedmed_desktop.desktop.frame.pages import PAGES
 from fedmed_desktop.desktop.guide.files import UNDER, guide_title
+from fedmed_desktop.desktop.look.language import Language
 from fedmed_desktop.desktop.widgets.marked_text import MarkedText
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.resources import resource
-from fedmed_desktop.wording import SENTENCES, install, told, tr
+from fedmed_desktop.wording import SENTENCES, in_english, told, tr
+from fedmed_desktop.wording.catalogue import LANGUAGES, Catalogue
 from tests.parts.record import OPERATOR, REASON
 from tests.parts.scene import SPECIALTIES
+from tests.parts.translations import pseudo_language, spoken
 from tests.ui.scenes import Stage, scenes, shown
 from tests.ui.scenes_of_history import LONG
 from tests.ui.scenes_of_settings import PACKAGES
 from tests.ui.scenes_of_tasks import GIVEN
 
-SCRIPT = Path(__file__).parents[2] / "packaging" / "translations.py"
 SCENES = [scene.name for scene in scenes()]
-FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F) if chr(code).isalpha()}
-KEPT = re.compile(r"(\{[^{}]*\}|%n|<[^<>]*>|&\w+;)")  # fields, numbers and marks of HTML
-
-
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("translations", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def translate(context: str, source: str, comment: str, n: int) -> str:
-    return QCoreApplication.translate(context, source, comment, n)
-
-
-class PseudoLanguage(QTranslator):
-    """Knows what translators would be given: "Round %n" becomes "[[Ｒｏｕｎｄ %n]]"."""
-
-    def __init__(self, ts: Path) -> None:
-        super().__init__()
-        contexts = ElementTree.parse(ts).iter("context")
-        self.known = {
-            (c.findtext("name") or "", m.findtext("source") or "") for c in contexts for m in c.iter("message")
-        }
-
-    def isEmpty(self) -> bool:
-        return False
-
-    def translate(self, context: str, source: str, disambiguation: str | None = None, n: int = -1) -> str:
-        return spoken(source) if (context, source) in self.known else ""
-
-
-def spoken(source: str) -> str:
-    parts = KEPT.split(source)
-    return "[[" + "".join(part if at % 2 else part.translate(FULL_WIDTH) for at, part in enumerate(parts)) + "]]"
 
 
 @pytest.fixture(scope="module")
-def language(qapp: QApplication, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PseudoLanguage]:
-    ts = tmp_path_factory.mktemp("i18n") / "fedmed_xx.ts"
-    script().update(ts, "-target-language", "de")
-    made = PseudoLanguage(ts)
-    qapp.installTranslator(made)
-    install(translate)
+def language(qapp: QApplication) -> Iterator[Catalogue]:
+    made = pseudo_language()
+    spoken_now = Language(qapp, "de", made)
     yield made
-    install(None)
-    qapp.removeTranslator(made)
+    spoken_now.end()
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=SCENES)
-def stage(request: pytest.FixtureRequest, language: PseudoLanguage, qtbot: QtBot, folder: Path) -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest, language: Catalogue, qtbot: QtBot, folder: Path) -> Iterator[Stage]:
     scene = next(scene for scene in scenes() if scene.name == request.param)  # made in the language
     with shown(scene, folder, (1280, 720)) as made:
         yield made
@@ -128,6 +88,7 @@ NAMES = re.compile(
     r"|\bamber.otter.candle.river.jacket.moon\b"  # six words, the same on both sides
     r"|\babsorb.fabric.oblige.sunset.tiger.velvet\b"  # and those of all sites that mask together
     r"|[\w./-]*/[\w./-]+|\b[\w-]+\.(json|jsonl|log)\b"  # files
+    rf"|\b({'|'.join(LANGUAGES.values())})\b"  # languages, by their own names
     r"|\bsha256\b|\b[0-9a-f]{64}\b|\b([0-9a-f]{4}[ \xa0])+[0-9a-f]{4}\b"  # hashes
     r"|\b(fedmed-desktop|demo-report|demo_model|demo_notes|PySide6(-Essentials)?|TEST|GPU|TLS|[kMG]B|ZeroDivisionError)\b"
     r"|\b(Hillcrest|Lakeview|Riverside([ \xa0]federation)?|Demonstration|r\.okafor)\b"  # as the scenes call them
@@ -178,26 +139,29 @@ def test_that_no_text_of_a_page_is_left_in_english(stage: Stage) -> None:
     assert not left
 
 
-def test_that_an_error_is_told_in_the_language(language: PseudoLanguage) -> None:
+def test_that_an_error_is_told_in_the_language(language: Catalogue) -> None:
     error = UserFacingError("update.wrong_rank", module="q_proj", found=4, expected=8)
     assert told(error) == spoken(SENTENCES[error.code]).format(**error.params)
-    assert all(("errors", sentence) in language.known for sentence in SENTENCES.values())
+    assert all(("errors", sentence, "") in language.texts for sentence in SENTENCES.values())
 
 
-def test_that_a_number_decides_between_one_and_many(language: PseudoLanguage) -> None:
-    assert tr("%n token(s)", "", 3) == spoken("%n token(s)").replace("%n", "3")
-    install(None)
+def test_that_the_log_stays_english(language: Catalogue) -> None:
+    with in_english():
+        assert told(UserFacingError("update.wrong_rank", module="q_proj", found=4, expected=8)).isascii()
+        assert tr("%n token(s)", "", 1234) == "1,234 tokens"
+    assert tr("%n token(s)", "", 1234) == spoken("%n token(s)").replace("%n", "1.234")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_that_from_right_to_left_every_page_is_there_and_the_navigation_stands_on_the_right(
+    page: str, language: Catalogue, qtbot: QtBot, qapp: QApplication, folder: Path
+) -> None:
+    scene = next(scene for scene in scenes() if scene.page == page)
+    qapp.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
     try:
-        said = [tr("%n token(s)", "", n) for n in (0, 1, 2, 1234)]
-        assert said == [
-            "0 tokens",
-            "1 token",
-            "2 tokens",
-            "1,234 tokens",
-        ]
+        with shown(scene, folder, (1280, 720)) as made:
+            bar, shown_page = made.window._navigation, made.window._stack.currentWidget()
+            assert bar.mapTo(made.window, bar.rect().topLeft()).x() > shown_page.mapTo(made.window, QPoint()).x()
+            assert bar.isVisible() and shown_page.isVisible() and not made.window.grab().isNull()
     finally:
-        install(translate)
-
-
-def test_that_the_english_file_is_up_to_date_with_the_sources() -> None:
-    assert not script().outdated()
+        qapp.setLayoutDirection(Qt.LayoutDirection.LeftToRight)

@@ -7,7 +7,7 @@ from typing import Final
 
 from ...federation.spec import FederationSpec
 from ...storage import Entry
-from ...wording import later, tr
+from ...wording import later, tr, written
 from .card_row import Line
 
 # Model drift is the update's size against what there was and what others did: 0.5 is as large as both; inferred.
@@ -52,7 +52,7 @@ def semantic(entry: Entry, spec: FederationSpec | None) -> str:
     drift = entry.evidence.semantic_drift
     if drift is None:
         return tr(NOT_MEASURED if unmeasured(entry, spec) else NO_REFERENCE)
-    return f"{drift:.2f}"
+    return written(drift, ".2f")
 
 
 def _moved(model_drift: float | None) -> str:

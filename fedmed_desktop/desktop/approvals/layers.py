@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...storage import Entry
-from ...wording import later, together, tr
+from ...wording import later, together, tr, written
 from ..work.desk import Desk
 from ..work.layers import by_layer, last_trained, place, shares, where
 
@@ -46,7 +46,7 @@ class LayerRow:
             self.module,
             str(self.rank),
             f"{self.norm:#.3g}",
-            f"{100 * self.share:.1f} %",
+            f"{written(100 * self.share, '.1f')} %",
             "–" if self.against is None else tr("{times:.2f} times").format(times=self.against),
         )
 

@@ -8,7 +8,7 @@ from typing import Final
 from ...federation import Plan, Report, scalars
 from ...federation.spec import FederationSpec
 from ...storage import Entry
-from ...wording import later, together, tr
+from ...wording import later, together, tr, written
 from ..work.progress import megabytes
 from .card_row import Line
 
@@ -48,7 +48,7 @@ def leaves(entry: Entry, spec: FederationSpec | None, address: str) -> tuple[Lin
                 count = tr("%n kind(s)", "", kinds)
         lines.append(Line(tr("Counts of your notes"), count))
     if report.shared_loss is not None:
-        lines.append(Line(tr("Loss on shared notes"), f"{report.shared_loss:.2f}"))
+        lines.append(Line(tr("Loss on shared notes"), written(report.shared_loss, ".2f")))
     return (*lines, Line(tr("Note text"), tr("none")), Line(tr("Your reason"), tr("never sent")))
 
 
@@ -82,7 +82,7 @@ def _masked(entry: Entry) -> list[Line]:
         return []
     lines = [Line(tr("Masked with"), ", ".join(among.sites)), Line(tr("Words of all sites"), among.phrase)]
     if among.clipped:
-        text = tr("{some} of {all}").format(some=f"{among.clipped:,}", all=f"{among.values:,}")
+        text = tr("{some} of {all}").format(some=written(among.clipped), all=written(among.values))
         lines.append(Line(tr("Values cut off"), text))
     return lines
 
@@ -149,7 +149,7 @@ def numbers(entry: Entry, spec: FederationSpec | None) -> tuple[tuple[str, str],
     rows = [(tr("update"), entry.sha256), (tr("round"), str(entry.update.round))]
     for name, part in sorted(entry.update.parts.items()):
         words = part_name(name)
-        rows += [(tr("bytes of {part}").format(part=words), f"{part.size:,}")]
+        rows += [(tr("bytes of {part}").format(part=words), written(part.size))]
         rows += [(tr("sha256 of {part}").format(part=words), part.sha256)]
     counted = _COUNTED[spec.share.histogram if spec else "none"]
     return (*rows, *(_plainly(row, counted) for row in scalars(entry.update.report)))

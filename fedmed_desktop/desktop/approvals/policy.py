@@ -8,7 +8,7 @@ from typing import Literal
 
 from ...federation.gate import same_person
 from ...storage import Entry
-from ...wording import sentence, tr
+from ...wording import clock, sentence, tr
 from ..work.desk import Desk
 
 
@@ -67,10 +67,9 @@ def waits_for_hours(entry: Entry, desk: Desk, now: datetime) -> tuple[str, str] 
     said = desk.policies.get(entry.sha256)
     if said is None or said.opens is None or now >= said.opens:
         return None
-    there = said.opens.astimezone()
-    days = "%H:%M" if there.date() == now.astimezone().date() else "%a %d %b, %H:%M"
+    opens = clock(said.opens, now)
     text = tr("Your hospital's policy lets nothing leave before {time} (hours). You can take it back until then.")
-    return tr("Waits until {time}").format(time=there.strftime(days)), text.format(time=there.strftime(days))
+    return tr("Waits until {time}").format(time=opens), text.format(time=opens)
 
 
 def held_back(entry: Entry, desk: Desk) -> str:
@@ -83,4 +82,4 @@ def held_back(entry: Entry, desk: Desk) -> str:
     if said.opens is None:
         return ""
     text = tr("Your hospital's policy lets nothing leave before {time} (hours).")
-    return text.format(time=said.opens.astimezone().strftime("%a %d %b, %H:%M"))
+    return text.format(time=clock(said.opens))

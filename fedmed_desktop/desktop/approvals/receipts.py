@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...storage import Decision, Entry
-from ...wording import later, sentence, tr
+from ...wording import later, moment, sentence, tr
 from ..work.desk import Desk
 from .sheet import grouped, shown_hash
 
@@ -65,7 +65,7 @@ def _row(decision: Decision, entry: Entry | None) -> ReceiptRow:
         decision.sha256,
         icon,
         (
-            decision.time.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            moment(decision.time, "stamp"),
             _round(decision, entry),
             tr(words),
             tr(WHO[decision.by]) if decision.by in WHO else decision.by,

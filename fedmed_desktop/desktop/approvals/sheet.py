@@ -13,7 +13,7 @@ from typing import Final, Literal
 from ...federation import Evidence, Report
 from ...scores import Scores, TaskName
 from ...storage import Entry
-from ...wording import later, together, tr
+from ...wording import clock, later, together, tr, written
 from ...wording.probes import Revealed, revealed, verdict
 from ...wording.protection import protection
 from ..work.desk import Desk
@@ -142,9 +142,7 @@ def expiry(entry: Entry, desk: Desk, now: datetime) -> str:
     left = (standing.closes - now).total_seconds()
     if left <= 0:
         return tr("The round is closing")
-    there = standing.closes.astimezone()
-    days = "%H:%M" if there.date() == now.astimezone().date() else "%a %d %b, %H:%M"
-    return tr("Expires {time}, {left} left").format(time=there.strftime(days), left=duration(left))
+    return tr("Expires {time}, {left} left").format(time=clock(standing.closes, now), left=duration(left))
 
 
 def last_norm(entry: Entry, desk: Desk) -> float | None:
@@ -216,10 +214,10 @@ def _score(name: str, before: float | None, after: float) -> Line:
 
 
 def _loss(before: float | None, after: float) -> Line:
-    name, shown = tr("Loss (lower is better)"), f"{after:.{DIGITS}f}"
+    name, shown = tr("Loss (lower is better)"), written(after, f".{DIGITS}f")
     if before is None:
         return Line(name, shown)
-    return Line(name, shown, f"{before:.{DIGITS}f}", _word(round(before, DIGITS) - round(after, DIGITS)))
+    return Line(name, shown, written(before, f".{DIGITS}f"), _word(round(before, DIGITS) - round(after, DIGITS)))
 
 
 def _word(gain: float) -> Word:
@@ -250,7 +248,7 @@ def _details(entry: Entry, desk: Desk, last: float | None) -> tuple[Line, ...]:
 
 
 def _measured(value: float | None) -> str:
-    return tr(NO_REFERENCE) if value is None else f"{value:.{DIGITS}f}"
+    return tr(NO_REFERENCE) if value is None else written(value, f".{DIGITS}f")
 
 
 def _revealing(entry: Entry) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QFontMetricsF, QPainter, QPen
 
+from ...wording import written
 from ..look import theme
 from .scales import Axis, Scale, linear_ticks, log_ticks, tick_words, time_ticks, time_words
 
@@ -82,9 +83,9 @@ class ValueAxis(_ThemedAxis):
 
     def tickStrings(self, values: Sequence[float], _scale: float, _spacing: float) -> list[str]:
         if self.scale_kind == "rank":
-            return [f"{2**value:.0f}" for value in values]
+            return [written(2**value, ".0f") for value in values]
         if self.scale_kind == "log":
-            return [f"{10**value:.3g}" for value in values]
+            return [written(10**value, ".3g") for value in values]
         words = tick_words(values)
         return ["0" if value == 0 else word for value, word in zip(values, words, strict=True)]
 
@@ -121,7 +122,7 @@ class PositionAxis(_ThemedAxis):
         return [(1.0, [tick for tick in linear_ticks(low, high, most) if tick == round(tick)])]
 
     def tickStrings(self, values: Sequence[float], _scale: float, _spacing: float) -> list[str]:
-        return [time_words(value) if self.kind == "time" else f"{value:,.0f}" for value in values]
+        return [time_words(value) if self.kind == "time" else written(value, ",.0f") for value in values]
 
 
 class RoundAxis(_ThemedAxis):

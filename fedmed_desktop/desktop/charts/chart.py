@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from ...wording import tr
+from ...wording import tr, written
 
 from .plot import PlotView  # isort: skip  # chooses PySide6 before pyqtgraph comes
 
@@ -240,7 +240,7 @@ class Chart(Restyled, QFrame):
         return told
 
     def _word(self, value: float) -> str:
-        return f"{value:.0f}" if self._scale == "rank" else number(value)
+        return written(value, ".0f") if self._scale == "rank" else number(value)
 
     def describe(self, sentence: str) -> None:
         """Sets what a screen reader says of the chart; updated at most every ten seconds."""

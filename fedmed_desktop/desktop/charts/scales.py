@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from ...wording import tr
+from ...wording import tr, written
 from .columns import Numbers
 
 Axis = Literal["step", "time"]
@@ -121,7 +121,7 @@ def tick_words(values: Sequence[float]) -> list[str]:
         return []
     gaps = [abs(b - a) for a, b in pairwise(values) if b != a]
     digits = max(0, -math.floor(math.log10(min(gaps)) + 1e-9)) if gaps else (0 if values[0] == round(values[0]) else 2)
-    return [f"{value:,.{digits}f}" for value in values]
+    return [written(value, f",.{digits}f") for value in values]
 
 
 def time_words(seconds: float) -> str:
@@ -141,11 +141,11 @@ def number(value: float) -> str:
         return tr("not measured")
     size = abs(value)
     if size >= 1000:
-        return f"{value:,.0f}"
+        return written(value, ",.0f")
     if size >= 100:
-        return f"{value:.0f}"
+        return written(value, ".0f")
     if size >= 10:
-        return f"{value:.1f}"
+        return written(value, ".1f")
     if size >= 0.01 or size == 0:
-        return f"{value:.2f}"
-    return f"{value:.1e}".replace("e-0", "e-")
+        return written(value, ".2f")
+    return written(value, ".1e").replace("e-0", "e-")

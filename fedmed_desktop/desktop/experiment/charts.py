@@ -11,6 +11,7 @@ import numpy as np
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QWidget
 
+from ...wording import written
 from ..charts.chart import Chart
 from ..charts.legend import Dash, Line, Marker
 from ..charts.scales import number
@@ -140,7 +141,7 @@ class LinesColumn(Card):
     def _point(self, x: float) -> None:
         """Of rounds the nearest one is read; NaN when none is."""
         x = float(np.floor(x + 0.5)) if self._is_round and x == x else x
-        words = self._place.format(n=f"{x:.0f}" if self._is_round else number(x)) if x == x else ""
+        words = self._place.format(n=written(x, ".0f") if self._is_round else number(x)) if x == x else ""
         for chart in self._lines:
             chart.point_at(x, words if chart is self._lines[0] else "")
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from ...wording import together, tr
+from ...wording import clock, together, tr
 from ..work.desk import Desk
 
 
@@ -65,10 +65,8 @@ def _about_a_decision(desk: Desk, now: datetime) -> Words:
     closes = desk.standing.closes if desk.standing else None
     until = tr("If nobody decides before the round closes, it closes without this site.")
     if closes and closes > now:
-        there = closes.astimezone()
-        days = "%H:%M" if there.date() == now.astimezone().date() else "%a %d %b, %H:%M"
         until = tr("The round closes at {time}; if nobody has decided by then, it closes without this site.")
-        until = until.format(time=there.strftime(days))
+        until = until.format(time=clock(closes, now))
     if desk.counting_down:
         text = together(tr("Your approval is taken back, and you are asked again at the next start."), until)
         return Words(tr("Close before it is sent?"), text, tr("Close"), tr("Let it be sent"))

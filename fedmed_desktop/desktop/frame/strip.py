@@ -8,6 +8,7 @@ from datetime import datetime
 from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
+from ...wording import written
 from ..rounds.heading import round_line
 from ..rounds.status import Status
 from ..widgets import Bar, Button, Caption, ElidedLabel, Icon, LinkButton, Progress
@@ -59,7 +60,7 @@ class WorkStrip(Bar):
         self._progress.setVisible(share is not None)
         self._progress.set_share(share or 0.0)
         self._memory.setVisible(busy and work.memory_mib > 0)
-        self._memory.setText(self.tr("{size} GB memory").format(size=f"{work.memory_mib / 953.67:.1f}"))
+        self._memory.setText(self.tr("{size} GB memory").format(size=written(work.memory_mib / 953.67, ".1f")))
         self._show_buttons(desk, status, offers)
         self._round.setText(round_line(desk, now))
         self._round.setVisible(bool(self._round.text()) and not (busy or self._paused or self._offers))
@@ -69,7 +70,7 @@ class WorkStrip(Bar):
         if status.state in ("approval", "countdown"):
             return self.tr("{headline} · not sent").format(headline=status.headline)
         if desk.paused and desk.work.total:
-            done, total = f"{desk.work.done:,}", f"{desk.work.total:,}"
+            done, total = written(desk.work.done), written(desk.work.total)
             return self.tr("Paused · step {step} of {steps}").format(step=done, steps=total)
         if not busy:
             return status.headline

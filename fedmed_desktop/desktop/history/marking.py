@@ -7,7 +7,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDialogButtonBox, QWidget
 
-from ...wording import tr
+from ...wording import tr, written
 from ..widgets import Button, Dialog, PrimaryButton
 from ..widgets.field import Field
 
@@ -23,7 +23,9 @@ class MarkDialog(Dialog):
         super().__init__(
             parent,
             tr("Mark as reviewed"),
-            tr("You say that you have looked through all entries up to number {number}.").format(number=f"{entries:,}"),
+            tr("You say that you have looked through all entries up to number {number}.").format(
+                number=written(entries)
+            ),
             tr("This becomes an entry of the record too, with your name and the time. It cannot be taken out again."),
         )
         self.name = Field(self.tr("Your name"), self.tr("As it shall stand in the record."))

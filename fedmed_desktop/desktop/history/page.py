@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QVBoxLayout, QWidget
 
 from ...errors import UserFacingError
 from ...storage import Record
-from ...wording import told, tr
+from ...wording import moment, told, tr, written
 from ..widgets import (
     Banner,
     Button,
@@ -215,7 +215,7 @@ class HistoryPage(PageBase):
 
     def _tell_checked(self, looked: Looked) -> None:
         words, tone = verdict(looked.view) if looked.other is None else (told(looked.other), "bad")
-        time = f"{self._clock().astimezone():%H:%M}"
+        time = moment(self._clock(), "clock")
         if tone == "ok" and looked.compared > 0:
             words = tr("Both records fit: all %n hash(es) that one side holds of the other were found.", "",
                        looked.compared)  # fmt: skip
@@ -264,7 +264,7 @@ class HistoryPage(PageBase):
             self.count.setText(tr("%n entry(s)", "", there))
         else:
             words = tr("%n of {all} entries fit(s).", "", shown) if shown else self.tr("None of {all} entries fits.")
-            self.count.setText(words.format(all=f"{there:,}"))
+            self.count.setText(words.format(all=written(there)))
         self.everything.setVisible(shown < there)
         self.table.setVisible(bool(lines))
         row = max(self.model.row_of(kept), 0)

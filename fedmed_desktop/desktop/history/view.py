@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from ...errors import UserFacingError
 from ...storage.audit_file import AuditFile
-from ...wording import SENTENCES, sentence, together, told, tr
+from ...wording import SENTENCES, moment, sentence, together, told, tr, written
 from ...wording.audit_entries import (
     Kind,
     action_kind,
@@ -108,7 +108,7 @@ def _line(row: Row, seen: int, broken: int) -> Line:
     code, stage, is_wrong = str(row["action_code"]), str(row["stage"]), row["seq"] == broken
     kind, trouble = action_kind(code), is_wrong or is_trouble(code, stage)
     number, time = int(row["seq"]), _local(row)
-    when = f"{time:%Y-%m-%d %H:%M}"
+    when = moment(time, "minute")
     about = str(row["round"]) if row["round"] else ""
     texts = when, action_words(code), about, who(row), tr("Changed") if is_wrong else stage_words(stage)
     hidden = (row[name] for name in ("reason", "object_hash", "object_id", "peer", "actor_os_user", "owner", "hash"))
@@ -164,7 +164,7 @@ def verdict(view: HistoryView) -> tuple[str, str]:
     """Whether the chain is whole, in plain words, and the tone of it."""
     if view.fault is not None and "entry" in view.fault.params:
         entry = view.fault.params["entry"]
-        return tr("The record is broken: entry {number} cannot be trusted.").format(number=f"{entry:,}"), "bad"
+        return tr("The record is broken: entry {number} cannot be trusted.").format(number=written(int(entry))), "bad"
     if view.fault is not None:
         return tr("The record is broken."), "bad"
     return tr("The record is whole: %n entry(s), none changed, lost or inserted.", "", len(view.lines)), "ok"
@@ -183,7 +183,7 @@ def review_words(view: HistoryView) -> str:
     if not view.reviewed or view.reviewed_at is None:
         return tr("Nobody has marked this record as reviewed yet.")
     said = tr("Reviewed up to entry {number} by {name}, {day}.").format(
-        number=f"{view.reviewed:,}", name=view.reviewed_by, day=f"{view.reviewed_at:%Y-%m-%d}"
+        number=written(view.reviewed), name=view.reviewed_by, day=moment(view.reviewed_at, "day")
     )
     return together(said, tr("%n entry(s) since then.", "", left) if left else "")
 
@@ -203,8 +203,8 @@ def facts(row: Row, before: Row | None) -> tuple[tuple[str, str], ...]:
     time = _local(row)
     change = " → ".join(_in_words(state_words(str(row[name]))) for name in ("before", "after") if row[name])
     listed: Sequence[tuple[str, object]] = (
-        (tr("Entry"), f"{row['seq']:,}"),
-        (tr("When"), f"{time:%Y-%m-%d %H:%M:%S} ({row['tz']})"),
+        (tr("Entry"), written(row["seq"])),
+        (tr("When"), f"{moment(time, 'stamp')} ({row['tz']})"),
         (tr("Who"), who(row)),
         (tr("Acting as"), role_words(str(row["role"])) if role_words(str(row["role"])) != who(row) else ""),
         (tr("Account of the computer"), row["actor_os_user"]),

@@ -6,6 +6,7 @@ from __future__ import annotations
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from ...wording import written
 from ..look.entities import colors, count_types
 from ..widgets import Caption, Card, KeyValueRows, Pair, Sentence, Spaced
 from ..widgets.entity_legend import EntityLegend
@@ -69,7 +70,10 @@ class PreviewCard(Card):
     def _show_types(self, types: tuple[TypeRow, ...]) -> None:
         shown = types[:_MOST_TYPES]
         self.types.show_pairs(
-            [Pair(f"{row.local} · {row.count:,}", f"→ {row.becomes}", "ink" if row.target else "dim") for row in shown]
+            [
+                Pair(f"{row.local} · {written(row.count)}", f"→ {row.becomes}", "ink" if row.target else "dim")
+                for row in shown
+            ]
         )
         if len(types) > _MOST_TYPES:
             self._more.setText(self.tr("and {n} more types").format(n=len(types) - _MOST_TYPES))

@@ -12,7 +12,7 @@ from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QWidget
 
-from ...wording import later, tr
+from ...wording import later, tr, written
 from ..charts.chart import Chart
 from ..charts.legend import Line
 from ..charts.scales import Axis
@@ -120,7 +120,9 @@ class ChartColumn(Card):
         levels = series.curves.thresholds if has_data else ()
         notes = [monitor.unmeasured(series)] if has_data else []
         if levels:
-            notes.append(self.tr("thresholds {values}").format(values=", ".join(f"{level:g}" for level in levels)))
+            notes.append(
+                self.tr("thresholds {values}").format(values=", ".join(written(level, "g") for level in levels))
+            )
         chart.show_notes([note for note in notes if note])
         chart.show_levels(levels)
         chart.show_nothing("" if has_data else self.tr("Known once a round has been combined"))

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ...wording import later, together, tr
+from ...wording import later, together, tr, written
 from ...wording.sizes import percent_of
 from ..charts.columns import NAN
 from ..charts.scales import Axis, number
@@ -81,9 +81,11 @@ def figures(series: Series, full: int | None = None) -> Figures:
     round_number, scores, all_f1 = series.last_scores()
     name = tr("Found correctly, of 100") if all_f1 else tr("Points, of 100")
     return Figures(
-        speed=Figure(f"{speed:,.0f}", tr("tokens/s")) if math.isfinite(speed) else Figure("–"),
-        memory=Figure(f"{memory * 2**20 / 1e9:,.1f}", "GB") if math.isfinite(memory) else Figure("–"),
-        moved=Figure(f"{up / 1e6:,.1f} / {down / 1e6:,.1f}", "MB", _beside_model(up + down, full)),
+        speed=Figure(written(speed, ",.0f"), tr("tokens/s")) if math.isfinite(speed) else Figure("–"),
+        memory=Figure(written(memory * 2**20 / 1e9, ",.1f"), "GB") if math.isfinite(memory) else Figure("–"),
+        moved=Figure(
+            f"{written(up / 1e6, ',.1f')} / {written(down / 1e6, ',.1f')}", "MB", _beside_model(up + down, full)
+        ),
         rate=Figure(number(rate)) if math.isfinite(rate) else Figure("–"),
         scores_name=name,
         scores_of=tr("In round {n}, on notes kept aside").format(n=round_number),
@@ -98,8 +100,12 @@ def _beside_model(moved: int, full: int | None) -> str:
 def _gain(before: float, after: float, known: float) -> str:
     """Before and after; the last that is known where one is missing, or where there is no room for both."""
     if math.isnan(after):
-        return f"{100 * known:.0f}"
-    return f"{100 * after:.0f}" if math.isnan(before) else f"{100 * before:.0f} → {100 * after:.0f}"
+        return written(100 * known, ".0f")
+    return (
+        written(100 * after, ".0f")
+        if math.isnan(before)
+        else f"{written(100 * before, '.0f')} → {written(100 * after, '.0f')}"
+    )
 
 
 def span(series: Series, axis: Axis) -> tuple[float, float]:

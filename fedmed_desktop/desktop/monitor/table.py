@@ -10,7 +10,7 @@ import numpy as np
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from ...wording import later, tr
+from ...wording import later, moment, tr, written
 from ..charts.columns import NAN, Numbers
 from ..charts.scales import number
 from ..look import theme
@@ -100,8 +100,8 @@ class CurvesModel(QAbstractTableModel):
         if value != value:
             return "–"
         if name == "time":
-            return datetime.fromtimestamp(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        return number(value) if digits is None else f"{value:,.{digits}f}"
+            return moment(datetime.fromtimestamp(value).astimezone(), "stamp")
+        return number(value) if digits is None else written(value, f",.{digits}f")
 
 
 def _heading(name: str) -> str:

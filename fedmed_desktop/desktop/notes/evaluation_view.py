@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...wording import together, tr
+from ...wording import together, tr, written
 from ..work.news import EvaluatedRow, EvaluationShown
 from ..work.scored import Key, headline_name, is_shown_mean, part_name
 
@@ -30,7 +30,7 @@ def evaluation_view(shown: EvaluationShown) -> EvaluationView:
             return EvaluationView(tr("Reading the notes and the model…"), "dim")
         case "running":
             share = shown.done / shown.total if shown.total else None
-            said = tr("{done} of {total} answers").format(done=f"{shown.done:,}", total=f"{shown.total:,}")
+            said = tr("{done} of {total} answers").format(done=written(shown.done), total=written(shown.total))
             return EvaluationView(tr("Evaluating…"), "dim", said, share)
         case "stopped":
             return EvaluationView(tr("Stopped"), "warn", tr("Nothing was kept."))
@@ -72,8 +72,10 @@ def _row(row: EvaluatedRow, compared: bool) -> tuple[str, ...]:
     if compared:
         cells.append(_with_interval(row.adapted, row.adapted_interval) if row.adapted is not None else "–")
         word = (tr("higher") if (row.difference or 0) > 0 else tr("lower")) if row.is_clear else tr("not clear")
-        cells.append(f"{row.difference:+.2f} · {word}".replace("-", "−") if row.difference is not None else "–")
-    return (*cells, f"{row.support:,}")
+        cells.append(
+            f"{written(row.difference, '+.2f')} · {word}".replace("-", "−") if row.difference is not None else "–"
+        )
+    return (*cells, written(row.support))
 
 
 def _name(row: EvaluatedRow) -> str:
@@ -84,12 +86,13 @@ def _name(row: EvaluatedRow) -> str:
         name = f"\u2003{part_name(Key(row.task, 'type', row.name))}"
     if row.measure != "lenient":
         return name
-    return tr("{measure}, categories" if row.task == "codes" else "{measure}, lenient").format(measure=name)
+    said = tr("{measure}, categories") if row.task == "codes" else tr("{measure}, lenient")
+    return said.format(measure=name)
 
 
 def _with_interval(value: float, interval: tuple[float, float] | None) -> str:
     if interval is None:
-        return f"{value:.2f}"
+        return written(value, ".2f")
     return tr("{value} ({low} to {high})").format(
-        value=f"{value:.2f}", low=f"{interval[0]:.2f}", high=f"{interval[1]:.2f}"
+        value=written(value, ".2f"), low=written(interval[0], ".2f"), high=written(interval[1], ".2f")
     )

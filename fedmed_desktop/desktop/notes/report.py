@@ -6,6 +6,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from ...wording import written
 from ..widgets import Button, Caption, Heading, Icon, KeyValueRows, Overline, Row, Sentence
 from ..widgets.bars import Bars, BarValue
 from ..widgets.layout import Card, add_column, fit_rows
@@ -37,7 +38,7 @@ class VerdictCard(Card):
 
     def show_checking(self, rows: int) -> None:
         self._show("dim", self.tr("Looking through the notes…"))
-        self.amount.setText(self.tr("{n} rows so far").format(n=f"{rows:,}") if rows else "")
+        self.amount.setText(self.tr("{n} rows so far").format(n=written(rows)) if rows else "")
         self.amount.setVisible(bool(rows))
         self.points.show_told(())
 

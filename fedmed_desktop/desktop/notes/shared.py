@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...storage import Entry
-from ...wording import together, tr
+from ...wording import together, tr, written
 from ..work.desk import Desk
 
 MOST_ROWS: Final = 8
@@ -28,7 +28,7 @@ class SharePair:
 
     @property
     def text(self) -> str:
-        return f"{self.own:.0%} / {self.federation:.0%}"
+        return f"{written(self.own, '.0%')} / {written(self.federation, '.0%')}"
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ def _sentence(pairs: list[SharePair]) -> str:
     more, less = "", ""
     if most.own - most.federation >= CLEAR:
         more = tr("{name} is more frequent here: {own} against {federation} in the federation.")
-        more = more.format(name=most.name, own=f"{most.own:.0%}", federation=f"{most.federation:.0%}")
+        more = more.format(name=most.name, own=written(most.own, ".0%"), federation=written(most.federation, ".0%"))
     if least.federation - least.own >= CLEAR:
         less = tr("{name} is rarer here: {own} against {federation}.")
-        less = less.format(name=least.name, own=f"{least.own:.0%}", federation=f"{least.federation:.0%}")
+        less = less.format(name=least.name, own=written(least.own, ".0%"), federation=written(least.federation, ".0%"))
     return together(more, less) or tr("This site's notes are much like the federation's.")
 
 

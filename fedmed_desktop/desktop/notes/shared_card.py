@@ -9,6 +9,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from ...wording import written
 from ..look import theme
 from ..widgets import Caption, Label, Overline, Row, Sentence, Spaced
 from ..widgets.bars import NAME_TENTHS, BarName, line_up
@@ -78,7 +79,9 @@ class PairRow(Spaced):
         self.bars.show_shares(pair.own / longest, pair.federation / longest)
         self.value.setText(pair.text)
         said = self.tr("{name}: this site {own}, federation {federation}")
-        self.setAccessibleName(said.format(name=pair.name, own=f"{pair.own:.0%}", federation=f"{pair.federation:.0%}"))
+        self.setAccessibleName(
+            said.format(name=pair.name, own=written(pair.own, ".0%"), federation=written(pair.federation, ".0%"))
+        )
 
     def restyle(self) -> None:
         super().restyle()

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from ...clinical.checking import NotesCheck, Spread
 from ...clinical.readers import REFUSALS, Remark
 from ...scores import TASKS
-from ...wording import task_name, tr
+from ...wording import task_name, tr, written
 from ...wording.notes_check import amount, identifier_name, point_line, verdict, where
 from ...wording.remarks import remark_sentence
 
@@ -111,7 +111,7 @@ def _facts(check: NotesCheck) -> Iterator[tuple[str, str]]:
     for split, count in check.splits.items():
         yield (
             {"train": tr("To train on"), "validation": tr("To score rounds with"), "test": tr("To test with")}[split],
-            f"{count:,}",
+            written(count),
         )
     worth = check.federation
     for task in TASKS:
@@ -122,21 +122,21 @@ def _facts(check: NotesCheck) -> Iterator[tuple[str, str]]:
     if labels.unlabelled:
         yield tr("Without labels"), _notes(labels.unlabelled)
     if labels.codes_in_all:
-        yield tr("Codes, of them different"), f"{labels.codes_in_all:,} / {labels.different_codes:,}"
+        yield tr("Codes, of them different"), f"{written(labels.codes_in_all)} / {written(labels.different_codes)}"
     if labels.patients:
-        yield tr("Patients"), f"{labels.patients:,}"
+        yield tr("Patients"), written(labels.patients)
     if check.passed_over:
-        yield tr("Left out, as marked by the annotators"), f"{check.passed_over:,}"
+        yield tr("Left out, as marked by the annotators"), written(check.passed_over)
     yield tr("Characters in a note, half up to / nine of ten up to"), _middle(check.characters)
     if labels.mentions.total:
         yield tr("Mentions in a note, half up to / nine of ten up to"), _middle(labels.mentions)
     if worth and worth.types:
         for local, count in worth.types.unmapped.items():
-            yield tr("{type}, without a place in the federation").format(type=local), f"{count:,}"
+            yield tr("{type}, without a place in the federation").format(type=local), written(count)
 
 
 def _middle(spread: Spread) -> str:
-    return f"{spread.median:,} / {spread.ninety:,}"
+    return f"{written(spread.median)} / {written(spread.ninety)}"
 
 
 def _unusable(check: NotesCheck) -> Iterator[Told]:
@@ -174,16 +174,19 @@ def _labels(check: NotesCheck) -> Iterator[tuple[str, tuple[Bar, ...]]]:
 def _bars(counts: Mapping[str, int]) -> tuple[Bar, ...]:
     most = max(counts.values())
     listed = sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:_MOST_BARS]
-    return tuple(Bar(name, f"{count:,}", count / most) for name, count in listed)
+    return tuple(Bar(name, written(count), count / most) for name, count in listed)
 
 
 def _spread_bars(spread: Spread) -> tuple[Bar, ...]:
     most = max((count for *_, count in spread.bars), default=0)
     return tuple(
-        Bar(f"{low:,}" if low == high else tr("{low} to {high}").format(low=f"{low:,}", high=f"{high:,}"), f"{count:,}",
-            count / most)
+        Bar(written(low) if low == high else _range(low, high), written(count), count / most)
         for low, high, count in spread.bars
     )  # fmt: skip
+
+
+def _range(low: int, high: int) -> str:
+    return tr("{low} to {high}").format(low=written(low), high=written(high))
 
 
 def _fitting(check: NotesCheck) -> Iterator[Told]:
@@ -193,10 +196,10 @@ def _fitting(check: NotesCheck) -> Iterator[Told]:
     yield Told(tr("%n note(s) are read whole.", "", fit.whole), tone="ok")
     if fit.windowed:
         said = tr("%n note(s) are read in parts that overlap, {windows} in all; nothing is left out.", "", fit.windowed)
-        yield Told(said.format(windows=f"{fit.windows - fit.whole:,}"), tone="ok")
+        yield Told(said.format(windows=written(fit.windows - fit.whole)), tone="ok")
     if fit.cut:
         cut = tr("%n note(s) stay too long for {most} tokens in some part.", "", fit.cut)
-        yield Told(cut.format(most=f"{fit.max_tokens:,}"), where(fit.cut_places, fit.cut), "warn")
+        yield Told(cut.format(most=written(fit.max_tokens)), where(fit.cut_places, fit.cut), "warn")
 
 
 def _split(check: NotesCheck) -> Split | None:
@@ -210,8 +213,8 @@ def _split(check: NotesCheck) -> Split | None:
     }[found.by]
     sentence = tr("These notes have no split yet. {kept} Rows that cannot be used are left out.").format(kept=kept)
     parts = (
-        (tr("To train on"), f"{found.train:,}"),
-        (tr("To score rounds with"), f"{found.validation:,}"),
-        (tr("To test with"), f"{found.test:,}"),
+        (tr("To train on"), written(found.train)),
+        (tr("To score rounds with"), written(found.validation)),
+        (tr("To test with"), written(found.test)),
     )
     return Split(sentence, parts)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from ...standing import FederationStanding, SiteWord
-from ...wording import tr
+from ...wording import moment, tr
 from ..work.desk import Desk
 from ..work.progress import elapsed
 from .status import LAST_STEPS, STEPS, State, phase_of, step
@@ -144,8 +144,5 @@ def _gathering(standing: FederationStanding, expected: int) -> tuple[str, str]:
 
 def clock(time: datetime, now: datetime) -> str:
     """09:14 today, "Mon 09:14" within a week, else with the date."""
-    local, today = time.astimezone(), now.astimezone().date()
-    days = abs((local.date() - today).days)
-    if days == 0:
-        return f"{local:%H:%M}"
-    return f"{local:%a %H:%M}" if days < 7 else f"{local:%d %b %H:%M}"
+    days = abs((time.astimezone().date() - now.astimezone().date()).days)
+    return moment(time, "clock" if days == 0 else "weekday" if days < 7 else "date")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...storage import Decision, Entry, Record
-from ...wording import later, task_name, tr
+from ...wording import later, task_name, tr, written
 from ..work.news import DemoScored
 from ..work.progress import elapsed, megabytes
 from .improvement import hundredths, own_scores
@@ -87,7 +87,7 @@ def score_table(scored: DemoScored) -> tuple[tuple[str, ...], list[tuple[str, ..
     columns = list(dict.fromkeys(column for rows in scored.rows.values() for row in rows.values() for column in row))
     told = [
         (*([task_name(task)] if several else []), name,
-         *(f"{100 * row[column]:.1f}" if column in row else "–" for column in columns))
+         *(written(100 * row[column], ".1f") if column in row else "–" for column in columns))
         for task, rows in scored.rows.items()
         for name, row in rows.items()
     ]  # fmt: skip

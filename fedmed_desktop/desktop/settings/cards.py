@@ -10,8 +10,10 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from ...site.proxy import check_setting, hide_password, with_password
-from ...wording import tr
+from ...wording import tr, written
+from ...wording.catalogue import LANGUAGES, languages
 from ..look.fields import EMPTY, Choice
+from ..look.language import SYSTEM, language_for
 from ..look.theme import CHOICES
 from ..widgets import Caption, Card, Heading, Label, Sentence, Spaced
 from ..widgets.field import ChoiceBox, Field
@@ -56,9 +58,10 @@ def _together(*parts: QWidget) -> Spaced:
 
 
 class AppearanceCard(SettingsCard):
-    """Counts at once. The size of text can be one between those that are offered here, by Ctrl and + or -."""
+    """Counts at once, but for the language. The size of text can be one between those offered, by Ctrl and + or -."""
 
     appearance_chosen = Signal(str)
+    language_chosen = Signal(str)
     scale_chosen = Signal(float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -72,9 +75,10 @@ class AppearanceCard(SettingsCard):
         self.appearance = self.add_choice(self.tr("Colours"), [Choice(c, words[c]) for c in CHOICES], "system")
         self.scale = self.add_choice(self.tr("Size of text"), self._scales(1.0), "1.0")
         self.add(Caption(self.tr("Larger and smaller by Ctrl and +, Ctrl and -."), wrap=True))
-        language = Sentence(self.tr("English. There is no other one yet."))
-        self.add(_together(Label(self.tr("Language"), weight=Weight.Medium), language))
+        self.language = self.add_choice(self.tr("Language"), self._languages(), SYSTEM)
+        self.add(Caption(self.tr("Another language counts from the next start of the program."), wrap=True))
         self.appearance.chosen.connect(self._choose)
+        self.language.chosen.connect(self._speak)
         self.scale.chosen.connect(self._scale)
 
     def show_values(self, appearance: str, scale: float) -> None:
@@ -83,11 +87,19 @@ class AppearanceCard(SettingsCard):
         self.scale.choose(str(scale))
 
     def _scales(self, present: float) -> list[Choice]:
-        return [Choice(str(scale), f"{scale:.0%}") for scale in sorted({*SCALES, present})]
+        return [Choice(str(scale), written(scale, ".0%")) for scale in sorted({*SCALES, present})]
 
     @Slot()
     def _choose(self) -> None:
         self.appearance_chosen.emit(self.appearance.key())
+
+    def _languages(self) -> list[Choice]:
+        system = "{} ({})".format(self.tr("As the system"), LANGUAGES[language_for(SYSTEM)])
+        return [Choice(SYSTEM, system), *(Choice(one, LANGUAGES[one]) for one in languages())]
+
+    @Slot()
+    def _speak(self) -> None:
+        self.language_chosen.emit(self.language.key())
 
     @Slot()
     def _scale(self) -> None:

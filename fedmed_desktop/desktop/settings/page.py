@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
@@ -74,6 +75,7 @@ class SettingsPage(PageBase):
         self.finish()
 
     def _connect(self) -> None:
+        self.appearance.language_chosen.connect(self._use_language)
         self.computer.chosen.connect(self._use_cores)
         self.proxy.changed.connect(self._use_proxy)
         self.proxy.proxy.touched.connect(self.findings.forget)
@@ -87,6 +89,7 @@ class SettingsPage(PageBase):
         """Shows these settings, and changes them from now on."""
         self._values = values
         self.appearance.show_values(values.appearance, values.text_scale)
+        self.appearance.language.choose(values.language)
         self.computer.cores.choose(str(values.cores))
         self.proxy.show_setting(values.proxy)
         self.connections.show_connections(values.connections)
@@ -121,6 +124,11 @@ class SettingsPage(PageBase):
         self.banner.show_message("")
 
     # -- choosing ------------------------------------------------------------------------------------------------------
+
+    @Slot(str)
+    def _use_language(self, language: Literal["system", "en", "de", "fr", "es"]) -> None:
+        self._values.language = language
+        self.changed.emit()
 
     @Slot(int)
     def _use_cores(self, cores: int) -> None:

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt, Signal, Slot, qVersion
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ... import __version__
-from ...wording import tr
+from ...wording import moment, tr
 from ...wording.policy_in_force import Said
 from ..widgets import Icon, LinkButton, Sentence, Spaced, Table, TextTable
 from ..widgets.layout import fit_rows
@@ -86,7 +86,7 @@ class ConnectionsCard(SettingsCard):
         )
         why = {"part": self.tr("Taking part"), "check": self.tr("A check")}
         headings = self.tr("Host"), self.tr("Why"), self.tr("Last")
-        rows = [(one.host, why[one.why], f"{one.last.astimezone():%Y-%m-%d %H:%M}") for one in made]
+        rows = [(one.host, why[one.why], moment(one.last, "minute")) for one in made]
         self.model.show_texts(headings, rows)
 
 
@@ -110,6 +110,7 @@ class LicencesCard(SettingsCard):
                 ).format(qt=qVersion(), sources=SOURCES)
             )
         )
+        self.add(Sentence(tr("No native speaker has checked the texts in German, French and Spanish yet.")))
         self.table = Table(tr("Packages that the program stands on"), 6)
         self.model = TextTable(self.table)
         self.table.setModel(self.model)

@@ -55,6 +55,7 @@ def settings_part(values: Settings) -> str:
     joined = values.joined
     told: Mapping[str, object] = {
         "appearance": values.appearance,
+        "language": values.language,
         "text size": f"{values.text_scale:.0%}",
         "cores for training": values.cores or "all but one",
         "proxy": proxy,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...clinical.tasks import Link
-from ...wording import tr
+from ...wording import tr, written
 from ..look.entities import words
 from ..work.news import Answered
 from .unmatched import marked_type
@@ -108,7 +108,7 @@ def _options(answered: Answered, options: tuple[str, ...]) -> AnswerView:
     weights = [math.exp(value - max(likelihoods)) for value in likelihoods]
     total = sum(weights)
     bars = tuple(
-        AnswerBar(name, f"{weight / total:.0%}", weight / total, at == option)
+        AnswerBar(name, written(weight / total, ".0%"), weight / total, at == option)
         for at, (name, weight) in enumerate(zip(options, weights, strict=True))
     )
     about = tr("How likely the model finds each answer beside the others; no measure of how sure it may be.")

@@ -8,7 +8,7 @@ from typing import Final
 
 from ...errors import UserFacingError
 from ...scores import TaskName
-from ...wording import task_name, tr
+from ...wording import task_name, tr, written
 
 MOST_CHARACTERS: Final = 20_000  # about ten pages; a small model on a laptop reads that for minutes (inferred)
 MOST_BYTES: Final = 4 * MOST_CHARACTERS  # no character of UTF-8 has more than four
@@ -37,7 +37,7 @@ def about(asking: Asking, model: str) -> str:
     what = tr("looks for {types}").format(types=", ".join(asking.types))
     if asking.task != "entities":
         what = asking.question or task_name(asking.task)
-    what = tr("{n} characters · {what}").format(n=f"{len(asking.text):,}", what=what)
+    what = tr("{n} characters · {what}").format(n=written(len(asking.text)), what=what)
     return f"{model} · {what}" if model else what
 
 

@@ -10,7 +10,7 @@ from PySide6.QtCore import QMimeData, QSize, Signal, Slot
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from ...errors import UserFacingError
-from ...wording import told
+from ...wording import told, written
 from ..look import theme
 from ..widgets import Button, Caption, Card, ElidedLabel, Label, Row, Sentence, Spaced
 from ..widgets.labels import set_tone
@@ -175,7 +175,7 @@ class NoteCard(Card):
         if not self.fault.isHidden():
             self.show_fault("")
         count = len(self.text())
-        self.count.setText(self.tr("1 character") if count == 1 else self.tr("{n} characters").format(n=f"{count:,}"))
+        self.count.setText(self.tr("1 character") if count == 1 else self.tr("{n} characters").format(n=written(count)))
         self.count.setVisible(count > 0)
         self.changed.emit()
 

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from ...clinical import Reading
 from ...scores import TaskName
-from ...wording import together, tr
+from ...wording import together, tr, written
 from ..work.desk import Desk
 from ..work.news import Answered, ReadingShown, Side
 from .choices import BASE
@@ -184,7 +184,11 @@ def numbers(reading: Reading | None) -> str:
     parts = [tr("%n token(s)", "", reading.tokens)]
     if reading.tokens_per_second is not None:
         speed = reading.tokens_per_second
-        parts.append(tr("{speed} tokens per second").format(speed=f"{speed:,.0f}" if speed >= 10 else f"{speed:.1f}"))
+        parts.append(
+            tr("{speed} tokens per second").format(
+                speed=written(speed, ",.0f") if speed >= 10 else written(speed, ".1f")
+            )
+        )
     parts.append(tr("first token after {time}").format(time=_seconds(reading.first_token_seconds)))
     if reading.state != "reading":
         parts.append(tr("{time} in total").format(time=_seconds(reading.seconds)))
@@ -192,7 +196,7 @@ def numbers(reading: Reading | None) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return tr("{seconds} s").format(seconds=f"{seconds:.2f}" if seconds < 1 else f"{seconds:.1f}")
+    return tr("{seconds} s").format(seconds=written(seconds, ".2f") if seconds < 1 else written(seconds, ".1f"))
 
 
 def no_adapter(desk: Desk, *, can_choose: bool) -> str:

@@ -9,6 +9,7 @@ from PySide6.QtCore import QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
+from ...wording import written
 from ..look import theme
 from ..look.icons import paint_icon
 from .flow import Flow
@@ -28,7 +29,7 @@ class TypeButton(QAbstractButton):
 
     def show_type(self, count: int, token: str) -> None:
         self._count, self._token = count, token
-        self.setText(f"{self.type_name} {count:,}")
+        self.setText(f"{self.type_name} {written(count)}")
         self.setAccessibleName(self.tr("{type}, {count} marked").format(type=self.type_name, count=count))
         self.setToolTip(self.tr("Show or hide these marks"))
         self.updateGeometry()

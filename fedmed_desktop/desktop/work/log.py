@@ -14,6 +14,7 @@ from types import TracebackType
 
 from ... import events
 from ...files import make_folder
+from ...wording import in_english
 from ...wording.lines import line
 
 # Some months of rounds; a support request needs the last days of them.
@@ -42,8 +43,10 @@ def stop_log() -> None:
 
 
 def log_event(event: events.Event) -> None:
-    """Steps and progress say nothing here: a log is read by people."""
-    if text := line(event):
+    """Steps and progress say nothing here: a log is read by people, and by those who help them."""
+    with in_english():
+        text = line(event)
+    if text:
         log.info("%s", text)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ... import events
-from ...wording import later, tr
+from ...wording import later, tr, written
 
 # Before so many steps nobody knows how long it takes; the pace is that of the last ones (inferred).
 STEPS_BEFORE_ETA = 20
@@ -122,5 +122,5 @@ def _hours(minutes: int) -> str:
 def megabytes(count: float) -> str:
     """Bytes as a person reads them; megabytes are 10^6 bytes, as on every other screen."""
     if count < 1_000_000:
-        return f"{count / 1000:,.0f} kB"
-    return f"{count / 1e6:,.1f} MB"
+        return f"{written(count / 1000, ',.0f')} kB"
+    return f"{written(count / 1e6, ',.1f')} MB"

@@ -31,6 +31,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
 
     appearance: Literal["system", "light", "dark", "contrast"] = "system"
+    language: Literal["system", "en", "de", "fr", "es"] = "system"
     text_scale: float = Field(1.0, ge=1.0, le=2.0)
     geometry: str = ""
     page: str = "rounds"
