@@ -110,9 +110,9 @@ def test_that_limits_of_probes_can_only_be_lowered(given: st.SearchStrategy[floa
 
 def test_that_an_administrator_may_bound_the_probes_and_ask_for_planted_records() -> None:
     assert InForce().probing == Probing()
-    found = in_force({"probes": {"share": 0.02, "most_seconds": 5.0}}, {"probes": {"canaries": True}}).probing
-    assert (found.share, found.most_seconds, found.canaries) == (0.02, 5.0, True)
-    assert found.seconds(10_000) == 5.0 and found.seconds(200) == 4.0 and found.seconds(1) == 3.0
+    found = in_force({"probes": {"share": 0.02, "most_seconds": 15.0}}, {"probes": {"canaries": True}}).probing
+    assert (found.share, found.most_seconds, found.canaries) == (0.02, 15.0, True)
+    assert found.seconds(10_000) == 15.0 and found.seconds(600) == 12.0 and found.seconds(1) == 10.0
     with pytest.raises(ValidationError, match="ask or deny"):
         in_force(rules({"action": "allow", "light": "red"}))
 
