@@ -650,7 +650,7 @@
     </message>
     <message>
         <source>Category in first 10</source>
-        <translation type="unfinished"></translation>
+        <translation>Catégorie dans les 10</translation>
     </message>
     <message>
         <source>Certificate made</source>
@@ -686,7 +686,7 @@
     </message>
     <message>
         <source>Choose the folder to see what is in it and what needs a look. Notes are only read; nothing is copied.</source>
-        <translation type="unfinished"></translation>
+        <translation>Choisissez le dossier pour voir ce qu’il contient et ce qui mérite un coup d’œil. Les notes sont seulement lues&#xa0;; rien n’est copié.</translation>
     </message>
     <message>
         <source>Clock</source>
@@ -718,7 +718,7 @@
     </message>
     <message>
         <source>Code in the first 10</source>
-        <translation type="unfinished"></translation>
+        <translation>Code dans les 10</translation>
     </message>
     <message>
         <source>Codes F1</source>
@@ -726,7 +726,7 @@
     </message>
     <message>
         <source>Codes near the top</source>
-        <translation type="unfinished"></translation>
+        <translation>Codes en tête</translation>
     </message>
     <message>
         <source>Codes, of them different</source>
@@ -937,7 +937,7 @@
     </message>
     <message>
         <source>Every page can be skipped, and everything can be done later. The program works without a network.</source>
-        <translation type="unfinished"></translation>
+        <translation>Chaque page peut être passée, et tout peut se faire plus tard. Le programme fonctionne sans réseau.</translation>
     </message>
     <message>
         <source>Expires when the round closes</source>
@@ -1064,7 +1064,7 @@
     </message>
     <message>
         <source>Found correctly, of 100, on {notes}.</source>
-        <translation>Trouvés correctement, sur 100, sur {notes}.</translation>
+        <translation>Trouvés correctement, sur 100, dans {notes}.</translation>
     </message>
     <message>
         <source>Friday</source>
@@ -1080,7 +1080,7 @@
     </message>
     <message>
         <source>GPU</source>
-        <translation type="unfinished"></translation>
+        <translation>GPU</translation>
     </message>
     <message numerus="yes">
         <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
@@ -1374,7 +1374,7 @@
     </message>
     <message>
         <source>Longest passage</source>
-        <translation type="unfinished"></translation>
+        <translation>Plus long passage</translation>
     </message>
     <message>
         <source>Look twice: somebody with this adapter might learn something about your notes.</source>
@@ -1876,7 +1876,7 @@
     </message>
     <message>
         <source>Points, of 100, on {notes}.</source>
-        <translation>Points, sur 100, sur {notes}.</translation>
+        <translation>Points sur 100, mesurés sur {notes}.</translation>
     </message>
     <message>
         <source>Policy of this site</source>
@@ -2214,7 +2214,7 @@
     </message>
     <message>
         <source>See what a model finds in a note on this computer. Nothing is sent anywhere.</source>
-        <translation type="unfinished"></translation>
+        <translation>Voyez ce qu’un modèle trouve dans une note sur cet ordinateur. Rien n’est envoyé nulle part.</translation>
     </message>
     <message>
         <source>Semantic drift</source>
@@ -2250,7 +2250,7 @@
     </message>
     <message>
         <source>Show me</source>
-        <translation type="unfinished"></translation>
+        <translation>Montrez-moi</translation>
     </message>
     <message>
         <source>Site</source>
@@ -2579,7 +2579,7 @@
     </message>
     <message>
         <source>The host of the federation gives you one: a line, a file, or a picture. Nothing is joined yet.</source>
-        <translation type="unfinished"></translation>
+        <translation>L’organisateur de la fédération vous en donne une&#xa0;: une ligne, un fichier ou une image. Rien n’est encore rejoint.</translation>
     </message>
     <message>
         <source>The host&apos;s computer cannot be reached</source>
@@ -2892,7 +2892,7 @@
     </message>
     <message>
         <source>Three invented sites train together on this computer, with bundled notes. You approve for one of them.</source>
-        <translation type="unfinished"></translation>
+        <translation>Trois sites inventés s’entraînent ensemble sur cet ordinateur, avec des notes fournies. Vous approuvez pour l’un d’eux.</translation>
     </message>
     <message>
         <source>Three sites learn together on this computer, from example notes that come with the program. You decide about the updates of one of them. The whole takes about {minutes} minutes; your first decision comes after about {first}.</source>
@@ -3008,7 +3008,7 @@
     </message>
     <message>
         <source>Try a model</source>
-        <translation type="unfinished">Essayer un modèle</translation>
+        <translation>Essayer un modèle</translation>
     </message>
     <message>
         <source>Try it</source>
@@ -3128,7 +3128,7 @@
     </message>
     <message>
         <source>Welcome. What would you like to do?</source>
-        <translation type="unfinished"></translation>
+        <translation>Bienvenue. Que souhaitez-vous faire&#xa0;?</translation>
     </message>
     <message>
         <source>What</source>
@@ -3148,11 +3148,11 @@
     </message>
     <message>
         <source>What it can train</source>
-        <translation type="unfinished"></translation>
+        <translation>Ce qu’il peut entraîner</translation>
     </message>
     <message>
         <source>What it has, and what that suffices for. Nothing is sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ce qu’il a, et à quoi cela suffit. Rien n’est envoyé.</translation>
     </message>
     <message>
         <source>What it is worth</source>
@@ -3236,7 +3236,7 @@
     </message>
     <message>
         <source>Word pairs shared</source>
-        <translation type="unfinished"></translation>
+        <translation>Paires communes</translation>
     </message>
     <message>
         <source>Words of all sites</source>
@@ -3304,7 +3304,7 @@
     </message>
     <message>
         <source>You have an invitation, and notes that may be learned from. They stay on this computer.</source>
-        <translation type="unfinished"></translation>
+        <translation>Vous avez une invitation, et des notes dont on peut apprendre. Elles restent sur cet ordinateur.</translation>
     </message>
     <message>
         <source>You paused the work</source>
@@ -3376,11 +3376,11 @@
     </message>
     <message>
         <source>Your invitation</source>
-        <translation type="unfinished"></translation>
+        <translation>Votre invitation</translation>
     </message>
     <message>
         <source>Your notes</source>
-        <translation type="unfinished"></translation>
+        <translation>Vos notes</translation>
     </message>
     <message>
         <source>Your notes beside others&apos;</source>
@@ -4570,7 +4570,7 @@
     <name>ComputerPage</name>
     <message>
         <source>Looking… This takes some seconds.</source>
-        <translation type="unfinished"></translation>
+        <translation>Vérification… Cela prend quelques secondes.</translation>
     </message>
 </context>
 <context>
@@ -5176,7 +5176,7 @@
     </message>
     <message>
         <source>Layer by layer</source>
-        <translation type="unfinished">Couche par couche</translation>
+        <translation>Couche par couche</translation>
     </message>
     <message>
         <source>Map of the change by layer and round</source>
@@ -5507,15 +5507,15 @@
     <name>NotesChoice</name>
     <message>
         <source>Notes folder</source>
-        <translation type="unfinished">Dossier des notes</translation>
+        <translation>Dossier des notes</translation>
     </message>
     <message>
         <source>There is no such folder on this computer.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ce dossier n’existe pas sur cet ordinateur.</translation>
     </message>
     <message>
         <source>Your marked notes. They are only read, and stay there.</source>
-        <translation type="unfinished">Vos notes annotées. Elles sont seulement lues, et restent où elles sont.</translation>
+        <translation>Vos notes annotées. Elles sont seulement lues, et restent où elles sont.</translation>
     </message>
 </context>
 <context>
@@ -6318,43 +6318,43 @@
     <name>WelcomePage</name>
     <message>
         <source>Back</source>
-        <translation type="unfinished">Retour</translation>
+        <translation>Retour</translation>
     </message>
     <message>
         <source>Finish</source>
-        <translation type="unfinished">Fin</translation>
+        <translation>Terminer</translation>
     </message>
     <message>
         <source>Go on</source>
-        <translation type="unfinished"></translation>
+        <translation>Continuer</translation>
     </message>
     <message>
         <source>Join</source>
-        <translation type="unfinished">Rejoindre</translation>
+        <translation>Rejoindre</translation>
     </message>
     <message>
         <source>Not now, take me to the program</source>
-        <translation type="unfinished"></translation>
+        <translation>Pas maintenant, aller au programme</translation>
     </message>
     <message>
         <source>Pages of the first run</source>
-        <translation type="unfinished"></translation>
+        <translation>Pages du premier démarrage</translation>
     </message>
     <message>
         <source>Skip this page</source>
-        <translation type="unfinished"></translation>
+        <translation>Passer cette page</translation>
     </message>
     <message>
         <source>This computer</source>
-        <translation type="unfinished">Cet ordinateur</translation>
+        <translation>Cet ordinateur</translation>
     </message>
     <message>
         <source>What for</source>
-        <translation type="unfinished">Dans quel but</translation>
+        <translation>Dans quel but</translation>
     </message>
     <message>
         <source>Your notes</source>
-        <translation type="unfinished"></translation>
+        <translation>Vos notes</translation>
     </message>
 </context>
 <context>
@@ -6729,11 +6729,11 @@
     </message>
     <message>
         <source>Models of up to about {number} billion weights. That is a guess from the memory; once you have chosen a model, the check on Join counts.</source>
-        <translation type="unfinished"></translation>
+        <translation>Des modèles jusqu’à environ {number} milliards de poids. C’est une estimation d’après la mémoire&#xa0;; une fois que vous aurez choisi un modèle, c’est la vérification sur la page «&#xa0;Rejoindre&#xa0;» qui compte.</translation>
     </message>
     <message>
         <source>Models of up to about {number} million weights. That is a guess from the memory; once you have chosen a model, the check on Join counts.</source>
-        <translation type="unfinished"></translation>
+        <translation>Des modèles jusqu’à environ {number} millions de poids. C’est une estimation d’après la mémoire&#xa0;; une fois que vous aurez choisi un modèle, c’est la vérification sur la page «&#xa0;Rejoindre&#xa0;» qui compte.</translation>
     </message>
     <message>
         <source>Module {module} has different scales at different sites, so its factors cannot be averaged. Write combine = &quot;product&quot; in the federation&apos;s specification.</source>
@@ -6821,7 +6821,7 @@
     </message>
     <message>
         <source>None was found that the program can use. Training runs on the processor, which takes many times longer. Small models and the demonstration work well.</source>
-        <translation type="unfinished"></translation>
+        <translation>Aucun que le programme puisse utiliser n’a été trouvé. L’entraînement se fait sur le processeur, ce qui prend beaucoup plus de temps. Les petits modèles et la démonstration fonctionnent bien.</translation>
     </message>
     <message>
         <source>Norms were not compared, as only {updates} updates are known: three are needed.</source>
@@ -7493,11 +7493,11 @@
     </message>
     <message>
         <source>The program can train on {gpu}, which has {total} of memory.</source>
-        <translation type="unfinished"></translation>
+        <translation>Le programme peut entraîner sur {gpu}, qui a {total} de mémoire.</translation>
     </message>
     <message>
         <source>The program crashed the last time it ran. Nothing was sent because of that, and your site goes on where it was. If it happens again, make a support bundle (Settings) for whoever helps you; it goes nowhere by itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>Le programme a planté à sa dernière exécution. Rien n’a été envoyé à cause de cela, et votre site reprend là où il en était. Si cela se reproduit, créez un fichier d’assistance (Paramètres) pour la personne qui vous aide&#xa0;; il ne va nulle part de lui-même.</translation>
     </message>
     <message>
         <source>The proxy {proxy} answers, but it cannot reach the coordinator at {address} (HTTP {status}). Check the address, and ask the people who run the proxy whether it may connect there.</source>
@@ -7797,7 +7797,7 @@
     </message>
     <message>
         <source>There is hardly enough memory for the program alone. The demonstration may work; to train, use a computer with more memory.</source>
-        <translation type="unfinished"></translation>
+        <translation>Il y a à peine assez de mémoire pour le programme seul. La démonstration fonctionnera peut-être&#xa0;; pour entraîner, utilisez un ordinateur avec plus de mémoire.</translation>
     </message>
     <message>
         <source>There is no adapter at {path}. Check the path.</source>
@@ -8617,7 +8617,7 @@
     </message>
     <message>
         <source>{total}, of which {free} are free.</source>
-        <translation type="unfinished"></translation>
+        <translation>{total}, dont {free} de libre.</translation>
     </message>
 </context>
 </TS>
