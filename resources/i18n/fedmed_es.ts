@@ -650,7 +650,7 @@
     </message>
     <message>
         <source>Category in first 10</source>
-        <translation type="unfinished"></translation>
+        <translation>Categoría entre las 10 primeras</translation>
     </message>
     <message>
         <source>Certificate made</source>
@@ -718,7 +718,7 @@
     </message>
     <message>
         <source>Code in the first 10</source>
-        <translation type="unfinished"></translation>
+        <translation>Código entre los 10 primeros</translation>
     </message>
     <message>
         <source>Codes F1</source>
@@ -726,7 +726,7 @@
     </message>
     <message>
         <source>Codes near the top</source>
-        <translation type="unfinished"></translation>
+        <translation>Códigos cerca del principio</translation>
     </message>
     <message>
         <source>Codes, of them different</source>
@@ -1374,7 +1374,7 @@
     </message>
     <message>
         <source>Longest passage</source>
-        <translation type="unfinished"></translation>
+        <translation>Pasaje más largo</translation>
     </message>
     <message>
         <source>Look twice: somebody with this adapter might learn something about your notes.</source>
@@ -3236,7 +3236,7 @@
     </message>
     <message>
         <source>Word pairs shared</source>
-        <translation type="unfinished"></translation>
+        <translation>Pares de palabras en común</translation>
     </message>
     <message>
         <source>Words of all sites</source>
@@ -5176,7 +5176,7 @@
     </message>
     <message>
         <source>Layer by layer</source>
-        <translation type="unfinished">Capa por capa</translation>
+        <translation>Capa por capa</translation>
     </message>
     <message>
         <source>Map of the change by layer and round</source>
@@ -7497,7 +7497,7 @@
     </message>
     <message>
         <source>The program crashed the last time it ran. Nothing was sent because of that, and your site goes on where it was. If it happens again, make a support bundle (Settings) for whoever helps you; it goes nowhere by itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>El programa falló la última vez que se ejecutó. No se envió nada a causa de ello, y su centro continúa donde estaba. Si ocurre de nuevo, haga un paquete de soporte (Ajustes) para quien le ayude; no va a ningún sitio por sí solo.</translation>
     </message>
     <message>
         <source>The proxy {proxy} answers, but it cannot reach the coordinator at {address} (HTTP {status}). Check the address, and ask the people who run the proxy whether it may connect there.</source>
