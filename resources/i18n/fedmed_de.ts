@@ -650,7 +650,7 @@
     </message>
     <message>
         <source>Category in first 10</source>
-        <translation type="unfinished"></translation>
+        <translation>Kategorie unter ersten 10</translation>
     </message>
     <message>
         <source>Certificate made</source>
@@ -686,7 +686,7 @@
     </message>
     <message>
         <source>Choose the folder to see what is in it and what needs a look. Notes are only read; nothing is copied.</source>
-        <translation type="unfinished"></translation>
+        <translation>Wählen Sie den Ordner, um zu sehen, was darin ist und was Sie ansehen sollten. Die Texte werden nur gelesen; nichts wird kopiert.</translation>
     </message>
     <message>
         <source>Clock</source>
@@ -718,7 +718,7 @@
     </message>
     <message>
         <source>Code in the first 10</source>
-        <translation type="unfinished"></translation>
+        <translation>Code unter den ersten 10</translation>
     </message>
     <message>
         <source>Codes F1</source>
@@ -726,7 +726,7 @@
     </message>
     <message>
         <source>Codes near the top</source>
-        <translation type="unfinished"></translation>
+        <translation>Codes weit oben</translation>
     </message>
     <message>
         <source>Codes, of them different</source>
@@ -937,7 +937,7 @@
     </message>
     <message>
         <source>Every page can be skipped, and everything can be done later. The program works without a network.</source>
-        <translation type="unfinished"></translation>
+        <translation>Jede Seite lässt sich überspringen, und alles lässt sich später nachholen. Das Programm funktioniert ohne Netz.</translation>
     </message>
     <message>
         <source>Expires when the round closes</source>
@@ -1080,7 +1080,7 @@
     </message>
     <message>
         <source>GPU</source>
-        <translation type="unfinished"></translation>
+        <translation>GPU</translation>
     </message>
     <message numerus="yes">
         <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
@@ -1374,7 +1374,7 @@
     </message>
     <message>
         <source>Longest passage</source>
-        <translation type="unfinished"></translation>
+        <translation>Längste Passage</translation>
     </message>
     <message>
         <source>Look twice: somebody with this adapter might learn something about your notes.</source>
@@ -2214,7 +2214,7 @@
     </message>
     <message>
         <source>See what a model finds in a note on this computer. Nothing is sent anywhere.</source>
-        <translation type="unfinished"></translation>
+        <translation>Sehen Sie, was ein Modell auf diesem Rechner in einem Text findet. Nichts wird irgendwohin gesendet.</translation>
     </message>
     <message>
         <source>Semantic drift</source>
@@ -2250,7 +2250,7 @@
     </message>
     <message>
         <source>Show me</source>
-        <translation type="unfinished"></translation>
+        <translation>Demo zeigen</translation>
     </message>
     <message>
         <source>Site</source>
@@ -2579,7 +2579,7 @@
     </message>
     <message>
         <source>The host of the federation gives you one: a line, a file, or a picture. Nothing is joined yet.</source>
-        <translation type="unfinished"></translation>
+        <translation>Die Einladung gibt Ihnen der Betreiber der Föderation: eine Zeile, eine Datei oder ein Bild. Damit sind Sie noch nirgends beigetreten.</translation>
     </message>
     <message>
         <source>The host&apos;s computer cannot be reached</source>
@@ -2892,7 +2892,7 @@
     </message>
     <message>
         <source>Three invented sites train together on this computer, with bundled notes. You approve for one of them.</source>
-        <translation type="unfinished"></translation>
+        <translation>Drei erfundene Standorte trainieren auf diesem Rechner gemeinsam, mit mitgelieferten Texten. Für einen davon geben Sie frei.</translation>
     </message>
     <message>
         <source>Three sites learn together on this computer, from example notes that come with the program. You decide about the updates of one of them. The whole takes about {minutes} minutes; your first decision comes after about {first}.</source>
@@ -3008,7 +3008,7 @@
     </message>
     <message>
         <source>Try a model</source>
-        <translation type="unfinished">Ein Modell ausprobieren</translation>
+        <translation>Ein Modell ausprobieren</translation>
     </message>
     <message>
         <source>Try it</source>
@@ -3128,7 +3128,7 @@
     </message>
     <message>
         <source>Welcome. What would you like to do?</source>
-        <translation type="unfinished"></translation>
+        <translation>Willkommen. Was möchten Sie tun?</translation>
     </message>
     <message>
         <source>What</source>
@@ -3148,11 +3148,11 @@
     </message>
     <message>
         <source>What it can train</source>
-        <translation type="unfinished"></translation>
+        <translation>Was er trainieren kann</translation>
     </message>
     <message>
         <source>What it has, and what that suffices for. Nothing is sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>Was er hat, und wofür das reicht. Nichts wird gesendet.</translation>
     </message>
     <message>
         <source>What it is worth</source>
@@ -3236,7 +3236,7 @@
     </message>
     <message>
         <source>Word pairs shared</source>
-        <translation type="unfinished"></translation>
+        <translation>Gleiche Wortpaare</translation>
     </message>
     <message>
         <source>Words of all sites</source>
@@ -3304,7 +3304,7 @@
     </message>
     <message>
         <source>You have an invitation, and notes that may be learned from. They stay on this computer.</source>
-        <translation type="unfinished"></translation>
+        <translation>Sie haben eine Einladung und Texte, aus denen gelernt werden darf. Die Texte bleiben auf diesem Rechner.</translation>
     </message>
     <message>
         <source>You paused the work</source>
@@ -3376,11 +3376,11 @@
     </message>
     <message>
         <source>Your invitation</source>
-        <translation type="unfinished"></translation>
+        <translation>Ihre Einladung</translation>
     </message>
     <message>
         <source>Your notes</source>
-        <translation type="unfinished"></translation>
+        <translation>Ihre Texte</translation>
     </message>
     <message>
         <source>Your notes beside others&apos;</source>
@@ -4570,7 +4570,7 @@
     <name>ComputerPage</name>
     <message>
         <source>Looking… This takes some seconds.</source>
-        <translation type="unfinished"></translation>
+        <translation>Wird geprüft… Das dauert einige Sekunden.</translation>
     </message>
 </context>
 <context>
@@ -5176,7 +5176,7 @@
     </message>
     <message>
         <source>Layer by layer</source>
-        <translation type="unfinished">Schicht für Schicht</translation>
+        <translation>Schicht für Schicht</translation>
     </message>
     <message>
         <source>Map of the change by layer and round</source>
@@ -5332,11 +5332,11 @@
     <name>MonitorControls</name>
     <message>
         <source>0.6</source>
-        <translation>0.6</translation>
+        <translation>0,6</translation>
     </message>
     <message>
         <source>0.9</source>
-        <translation>0.9</translation>
+        <translation>0,9</translation>
     </message>
     <message>
         <source>By step</source>
@@ -5507,15 +5507,15 @@
     <name>NotesChoice</name>
     <message>
         <source>Notes folder</source>
-        <translation type="unfinished">Textordner</translation>
+        <translation>Textordner</translation>
     </message>
     <message>
         <source>There is no such folder on this computer.</source>
-        <translation type="unfinished"></translation>
+        <translation>Diesen Ordner gibt es auf diesem Rechner nicht.</translation>
     </message>
     <message>
         <source>Your marked notes. They are only read, and stay there.</source>
-        <translation type="unfinished">Ihre markierten Texte. Sie werden nur gelesen und bleiben, wo sie sind.</translation>
+        <translation>Ihre markierten Texte. Sie werden nur gelesen und bleiben, wo sie sind.</translation>
     </message>
 </context>
 <context>
@@ -6318,43 +6318,43 @@
     <name>WelcomePage</name>
     <message>
         <source>Back</source>
-        <translation type="unfinished">Zurück</translation>
+        <translation>Zurück</translation>
     </message>
     <message>
         <source>Finish</source>
-        <translation type="unfinished">Abschließen</translation>
+        <translation>Fertig</translation>
     </message>
     <message>
         <source>Go on</source>
-        <translation type="unfinished"></translation>
+        <translation>Weiter</translation>
     </message>
     <message>
         <source>Join</source>
-        <translation type="unfinished">Beitreten</translation>
+        <translation>Beitreten</translation>
     </message>
     <message>
         <source>Not now, take me to the program</source>
-        <translation type="unfinished"></translation>
+        <translation>Jetzt nicht, direkt zum Programm</translation>
     </message>
     <message>
         <source>Pages of the first run</source>
-        <translation type="unfinished"></translation>
+        <translation>Seiten des ersten Starts</translation>
     </message>
     <message>
         <source>Skip this page</source>
-        <translation type="unfinished"></translation>
+        <translation>Diese Seite überspringen</translation>
     </message>
     <message>
         <source>This computer</source>
-        <translation type="unfinished">Dieser Rechner</translation>
+        <translation>Dieser Rechner</translation>
     </message>
     <message>
         <source>What for</source>
-        <translation type="unfinished">Zweck</translation>
+        <translation>Wozu</translation>
     </message>
     <message>
         <source>Your notes</source>
-        <translation type="unfinished"></translation>
+        <translation>Ihre Texte</translation>
     </message>
 </context>
 <context>
@@ -6729,11 +6729,11 @@
     </message>
     <message>
         <source>Models of up to about {number} billion weights. That is a guess from the memory; once you have chosen a model, the check on Join counts.</source>
-        <translation type="unfinished"></translation>
+        <translation>Modelle mit bis zu etwa {number} Milliarden Gewichten. Das ist eine Schätzung nach dem Speicher; sobald Sie ein Modell gewählt haben, zählt die Prüfung unter „Beitreten“.</translation>
     </message>
     <message>
         <source>Models of up to about {number} million weights. That is a guess from the memory; once you have chosen a model, the check on Join counts.</source>
-        <translation type="unfinished"></translation>
+        <translation>Modelle mit bis zu etwa {number} Millionen Gewichten. Das ist eine Schätzung nach dem Speicher; sobald Sie ein Modell gewählt haben, zählt die Prüfung unter „Beitreten“.</translation>
     </message>
     <message>
         <source>Module {module} has different scales at different sites, so its factors cannot be averaged. Write combine = &quot;product&quot; in the federation&apos;s specification.</source>
@@ -6821,7 +6821,7 @@
     </message>
     <message>
         <source>None was found that the program can use. Training runs on the processor, which takes many times longer. Small models and the demonstration work well.</source>
-        <translation type="unfinished"></translation>
+        <translation>Es wurde keine gefunden, die das Programm verwenden kann. Das Training läuft auf dem Prozessor und dauert um ein Vielfaches länger. Kleine Modelle und die Demo laufen gut.</translation>
     </message>
     <message>
         <source>Norms were not compared, as only {updates} updates are known: three are needed.</source>
@@ -7493,11 +7493,11 @@
     </message>
     <message>
         <source>The program can train on {gpu}, which has {total} of memory.</source>
-        <translation type="unfinished"></translation>
+        <translation>Das Programm kann auf {gpu} trainieren, mit {total} Speicher.</translation>
     </message>
     <message>
         <source>The program crashed the last time it ran. Nothing was sent because of that, and your site goes on where it was. If it happens again, make a support bundle (Settings) for whoever helps you; it goes nowhere by itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>Das Programm ist beim letzten Mal abgestürzt. Deswegen wurde nichts gesendet, und Ihr Standort macht dort weiter, wo er war. Wenn das noch einmal geschieht, erstellen Sie ein Support-Paket (Einstellungen) für die Person, die Ihnen hilft; es geht von selbst nirgendwohin.</translation>
     </message>
     <message>
         <source>The proxy {proxy} answers, but it cannot reach the coordinator at {address} (HTTP {status}). Check the address, and ask the people who run the proxy whether it may connect there.</source>
@@ -7797,7 +7797,7 @@
     </message>
     <message>
         <source>There is hardly enough memory for the program alone. The demonstration may work; to train, use a computer with more memory.</source>
-        <translation type="unfinished"></translation>
+        <translation>Der Speicher reicht kaum für das Programm allein. Die Demo läuft vielleicht; verwenden Sie zum Trainieren einen Rechner mit mehr Speicher.</translation>
     </message>
     <message>
         <source>There is no adapter at {path}. Check the path.</source>
@@ -8617,7 +8617,7 @@
     </message>
     <message>
         <source>{total}, of which {free} are free.</source>
-        <translation type="unfinished"></translation>
+        <translation>{total}, davon {free} frei.</translation>
     </message>
 </context>
 </TS>
