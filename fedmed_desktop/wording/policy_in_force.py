@@ -110,8 +110,9 @@ def _hours(policy: Policy) -> str:
 def _when(rule: Rule) -> str:
     """The rule's conditions, which all must hold, by their names in the file."""
     said = rule.model_dump(exclude={"name", "action"}, exclude_defaults=True)
+    either = tr(" or ")  # not in the f-string, where the texts for translators would miss it
     words = (
-        f"{key.replace('_', ' ')} {tr(' or ').join(value) if isinstance(value, tuple) else value}"
+        f"{key.replace('_', ' ')} {either.join(value) if isinstance(value, tuple) else value}"
         for key, value in said.items()
     )
     return tr("if {conditions}, ").format(conditions=tr(" and ").join(words)) if said else ""

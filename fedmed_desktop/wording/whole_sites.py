@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..federation import FederationSpec
 from ..federation.client_privacy import notice
 from . import sentence
 from .figures import written
 from .translation import later, tr
+
+_WHO: Final = {"coordinator": later("coordinator"), "sites": later("sites")}
 
 
 def whole_sites(spec: FederationSpec) -> str:
@@ -24,4 +28,4 @@ def budget_of_sites(spec: FederationSpec) -> str:
     text = later(
         "epsilon {epsilon} of each whole site (delta {delta}), noise {noise} x clip {clip}, added by the {who}"
     )
-    return tr(text).format(**found[1], clip=written(settings.clip_norm, "g"), who=settings.added_by)
+    return tr(text).format(**found[1], clip=written(settings.clip_norm, "g"), who=tr(_WHO[settings.added_by]))

@@ -92,6 +92,15 @@ def unsaid(source: Source) -> Iterator[str]:
             yield f"line {line}: {code} lacks {sorted(missing)}"
 
 
+def missed_by_translators(source: Source) -> Iterator[str]:
+    """Texts inside an f-string, where lupdate does not look."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.JoinedStr):
+            for call in ast.walk(node):
+                if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in ("tr", "later"):
+                    yield f"line {call.lineno}: translate before the f-string"
+
+
 CHECKS: dict[Check, tuple[Source, ...]] = {
     unlicensed: PYTHON,
     registries_and_machines: TEXT,
@@ -100,6 +109,7 @@ CHECKS: dict[Check, tuple[Source, ...]] = {
     stubs: MODULES,
     riddles: MODULES,
     unsaid: MODULES,
+    missed_by_translators: MODULES,
 }
 
 
@@ -120,6 +130,7 @@ def test_that_no_file_breaks_a_rule(check: Check) -> None:
         (stubs, "def train():\n    raise NotImplementedError('soon')"),
         (riddles, '"""What a round is."""'),
         (riddles, 'class Round:\n    def end(self):\n        """See the module.\n\n        And more."""'),
+        (missed_by_translators, "said = f'{tr(\"none\")}: {count}'"),
         (unsaid, "raise UserFacingError('no.such.code')"),
         (unsaid, "raise errors.UserFacingError('lora.file_cut_off', size=1)"),
     ],

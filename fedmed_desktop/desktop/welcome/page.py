@@ -133,7 +133,7 @@ class WelcomePage(PageBase):
         self.stepper.show_step(STEPS.index(step))
         for button in (self.on, self.back, self.skip):
             button.setVisible(step != "purpose")
-        self.on.setText(self.tr("Go on") if not self._run.is_last else self.tr("Finish"))
+        self.on.setText(self.tr("Continue") if not self._run.is_last else self.tr("Finish"))
         self.skip.setVisible(step in ("join", "notes"))
         self._weigh()
         if step == "computer" and not self.computer.rows and self._task is None:
