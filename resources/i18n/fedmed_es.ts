@@ -7,6 +7,10 @@
         <source> and </source>
         <translation> y </translation>
     </message>
+    <message>
+        <source> or </source>
+        <translation> o </translation>
+    </message>
     <message numerus="yes">
         <source>%n are not asked</source>
         <translation>
@@ -3559,6 +3563,10 @@
         <translation>combinada</translation>
     </message>
     <message>
+        <source>coordinator</source>
+        <translation>el coordinador</translation>
+    </message>
+    <message>
         <source>count of {name}</source>
         <translation>recuento de {name}</translation>
     </message>
@@ -3957,6 +3965,10 @@
     <message>
         <source>site</source>
         <translation>centro</translation>
+    </message>
+    <message>
+        <source>sites</source>
+        <translation>los centros</translation>
     </message>
     <message>
         <source>small</source>
@@ -6321,12 +6333,12 @@
         <translation>Atrás</translation>
     </message>
     <message>
-        <source>Finish</source>
-        <translation>Terminar</translation>
+        <source>Continue</source>
+        <translation>Continuar</translation>
     </message>
     <message>
-        <source>Go on</source>
-        <translation>Continuar</translation>
+        <source>Finish</source>
+        <translation>Terminar</translation>
     </message>
     <message>
         <source>Join</source>

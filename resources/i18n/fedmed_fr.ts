@@ -7,6 +7,10 @@
         <source> and </source>
         <translation> et </translation>
     </message>
+    <message>
+        <source> or </source>
+        <translation> ou </translation>
+    </message>
     <message numerus="yes">
         <source>%n are not asked</source>
         <translation>
@@ -3559,6 +3563,10 @@
         <translation>combinée</translation>
     </message>
     <message>
+        <source>coordinator</source>
+        <translation>le coordinateur</translation>
+    </message>
+    <message>
         <source>count of {name}</source>
         <translation>effectif de {name}</translation>
     </message>
@@ -3957,6 +3965,10 @@
     <message>
         <source>site</source>
         <translation>site</translation>
+    </message>
+    <message>
+        <source>sites</source>
+        <translation>les sites</translation>
     </message>
     <message>
         <source>small</source>
@@ -6321,12 +6333,12 @@
         <translation>Retour</translation>
     </message>
     <message>
-        <source>Finish</source>
-        <translation>Terminer</translation>
+        <source>Continue</source>
+        <translation>Continuer</translation>
     </message>
     <message>
-        <source>Go on</source>
-        <translation>Continuer</translation>
+        <source>Finish</source>
+        <translation>Terminer</translation>
     </message>
     <message>
         <source>Join</source>
