@@ -7,6 +7,10 @@
         <source> and </source>
         <translation> und </translation>
     </message>
+    <message>
+        <source> or </source>
+        <translation type="unfinished"></translation>
+    </message>
     <message numerus="yes">
         <source>%n are not asked</source>
         <translation>
@@ -3559,6 +3563,10 @@
         <translation>gesamt</translation>
     </message>
     <message>
+        <source>coordinator</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>count of {name}</source>
         <translation>Anzahl: {name}</translation>
     </message>
@@ -3957,6 +3965,10 @@
     <message>
         <source>site</source>
         <translation>Standort</translation>
+    </message>
+    <message>
+        <source>sites</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>small</source>
@@ -5708,7 +5720,7 @@
     <name>ReasonForm</name>
     <message>
         <source>&amp;Reason (kept in this site&apos;s record, never sent)</source>
-        <translation>&amp;Grund (bleibt im Protokoll dieses Standorts, wird nie gesendet)</translation>
+        <translation>&amp;Grund (bleibt im Protokoll, wird nie gesendet)</translation>
     </message>
     <message>
         <source>Hold</source>
@@ -6321,12 +6333,12 @@
         <translation>Zurück</translation>
     </message>
     <message>
-        <source>Finish</source>
-        <translation>Fertig</translation>
+        <source>Continue</source>
+        <translation type="unfinished">Fortsetzen</translation>
     </message>
     <message>
-        <source>Go on</source>
-        <translation>Weiter</translation>
+        <source>Finish</source>
+        <translation>Fertig</translation>
     </message>
     <message>
         <source>Join</source>

@@ -5720,7 +5720,7 @@
     <name>ReasonForm</name>
     <message>
         <source>&amp;Reason (kept in this site&apos;s record, never sent)</source>
-        <translation>&amp;Motivo (se guarda en el registro de este centro, nunca se envía)</translation>
+        <translation>&amp;Motivo (queda en el registro, nunca se envía)</translation>
     </message>
     <message>
         <source>Hold</source>

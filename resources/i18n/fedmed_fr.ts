@@ -5720,7 +5720,7 @@
     <name>ReasonForm</name>
     <message>
         <source>&amp;Reason (kept in this site&apos;s record, never sent)</source>
-        <translation>&amp;Motif (conservé dans le registre de ce site, jamais envoyé)</translation>
+        <translation>&amp;Motif (reste dans le registre, jamais envoyé)</translation>
     </message>
     <message>
         <source>Hold</source>

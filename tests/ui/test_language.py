@@ -13,9 +13,11 @@ from PySide6.QtWidgets import QApplication, QDialogButtonBox
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.desktop.look.language import Language, customs_of, language_for
+from fedmed_desktop.desktop.look.theme import Appearance
 from fedmed_desktop.wording import moment, tr, written
 from fedmed_desktop.wording.catalogue import Catalogue, languages
 from tests.parts.ui import Desktop
+from tests.ui.scenes import scenes, shown
 
 Speak = Callable[[str, Catalogue | None], Language]
 TEXTS = {("Known", "Rounds", ""): ("Durchgänge",), ("", "Rounds", ""): ("Runden",)}
@@ -111,3 +113,15 @@ def test_that_a_chosen_language_is_spoken_from_the_next_start(desktop: Callable[
     again.until(lambda: "the desktop has started" in again.program.log_path.read_text("utf-8"))
     again.close()
     assert tr("Rounds") == "Rounds"
+
+
+@pytest.mark.parametrize("language", [one for one in languages() if one != "en"])
+def test_that_a_decision_fits_into_its_page_at_twice_the_size_of_text(
+    language: str, speak: Speak, look: Appearance, tmp_path: Path
+) -> None:
+    speak(language, None)
+    look.set_text_scale(2.0)
+    scene = next(scene for scene in scenes() if scene.name == "approvals-pending")
+    with shown(scene, tmp_path, (1280, 720)) as stage:
+        page = stage.window.approvals
+        assert page.widget().width() <= page.viewport().width()

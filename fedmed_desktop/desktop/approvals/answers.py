@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QButtonGroup, QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QCheckBox, QVBoxLayout, QWidget
 
-from ..widgets import Banner, Button, Flow, LinkButton, Spaced
+from ..widgets import Banner, Button, Flow, LinkButton, Row, Spaced
 from .sheet import Finding
 
 MOST_REASONS = 3
@@ -73,13 +73,11 @@ class UsualReasons(Flow):
         self.chosen.emit(button.text())
 
 
-class SideBySide(Spaced):
-    """The three answers, always in one line and at its right end."""
+class SideBySide(Row):
+    """The three answers, in one line and at its right end, as long as their words leave room for that."""
 
     def __init__(self, *buttons: Button) -> None:
-        super().__init__()
-        row = QHBoxLayout(self)
-        self._lay(row, (0, 0, 0, 0), 8)
-        row.addStretch(1)
+        super().__init__(spacing=8)
+        self.content.addStretch(1)
         for button in buttons:
-            row.addWidget(button)
+            self.add(button)

@@ -136,9 +136,7 @@ class Row(Turning):
 
     def _needed(self) -> int:
         shown = [widget for widget in self._widgets if not widget.isHidden()]
-        least = sum(
-            max(one.minimumSizeHint().width(), one.minimumWidth(), theme.px(self._widgets[one])) for one in shown
-        )
+        least = sum(max(_beside(one), one.minimumWidth(), theme.px(self._widgets[one])) for one in shown)
         return least + self.content.spacing() * max(0, len(shown) - 1)
 
     def _turn(self) -> None:
@@ -152,6 +150,11 @@ class Row(Turning):
         widest = max((max(w.minimumSizeHint().width(), w.minimumWidth()) for w in shown), default=0)
         # Where texts wrap, the height follows from the width that there is, not from the least.
         return QSize(widest, 0 if self.content.hasHeightForWidth() else super().minimumSizeHint().height())
+
+
+def _beside(widget: QWidget) -> int:
+    """Width that a widget needs beside others: a row in a row is not to be one below the other there."""
+    return widget._needed() if isinstance(widget, Row) else widget.minimumSizeHint().width()
 
 
 class Column(Spaced):
