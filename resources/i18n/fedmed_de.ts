@@ -9,7 +9,7 @@
     </message>
     <message>
         <source> or </source>
-        <translation type="unfinished"></translation>
+        <translation> oder </translation>
     </message>
     <message numerus="yes">
         <source>%n are not asked</source>
@@ -3564,7 +3564,7 @@
     </message>
     <message>
         <source>coordinator</source>
-        <translation type="unfinished"></translation>
+        <translation>den Koordinator</translation>
     </message>
     <message>
         <source>count of {name}</source>
@@ -3968,7 +3968,7 @@
     </message>
     <message>
         <source>sites</source>
-        <translation type="unfinished"></translation>
+        <translation>die Standorte</translation>
     </message>
     <message>
         <source>small</source>
@@ -6334,7 +6334,7 @@
     </message>
     <message>
         <source>Continue</source>
-        <translation type="unfinished">Fortsetzen</translation>
+        <translation>Weiter</translation>
     </message>
     <message>
         <source>Finish</source>
