@@ -67,6 +67,7 @@ class Comparison:
         for number in range(1, self._spec.rounds + 1):
             plan = Plan(
                 round=number,
+                rounds=self._spec.rounds if self._spec.training.schedule != "round" else None,
                 start=adapter.sha256,
                 rank=self._spec.lora.rank,
                 training=self._spec.training,

@@ -17,7 +17,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage, QTransform
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop.desktop.join import findings
+from fedmed_desktop.desktop.checks import findings
 from fedmed_desktop.desktop.join.files import open_invitation
 from fedmed_desktop.desktop.join.page import JoinPage
 from fedmed_desktop.desktop.join.picture import text_in_picture
