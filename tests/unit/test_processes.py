@@ -132,14 +132,15 @@ def test_that_a_training_goes_on_in_another_number_of_processes(both: Both, firs
 
 
 def test_that_micro_batches_are_shared_out_as_the_plan_sizes_them_and_a_process_may_have_none(both: Both) -> None:
-    for settings in (
-        STEPS.model_copy(update={"micro_batch_size": 1}),
-        STEPS.model_copy(update={"batch_size": 1}),
-        STEPS.model_copy(update={"optimizer": "sgd", "learning_rate": 0.5, "clip_norm": None}),
-    ):
-        both.train(1, f"one {settings}", settings)
+    for name, changes in {
+        "micro": {"micro_batch_size": 1},
+        "single": {"batch_size": 1},
+        "sgd": {"optimizer": "sgd", "learning_rate": 0.5, "clip_norm": None},
+    }.items():
+        settings = STEPS.model_copy(update=changes)
+        both.train(1, f"one {name}", settings)
         expected = both.state()
-        both.train(2, f"two {settings}", settings)
+        both.train(2, f"two {name}", settings)
         assert_alike(both.state(), expected, both.start)
 
 
