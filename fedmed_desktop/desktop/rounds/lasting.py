@@ -8,10 +8,10 @@ from typing import Final
 from ...wording import together, tr
 from ..work.desk import Desk
 
-# Measured without windows on two idle cores: 302 to 446 s (packaging/benchmarks/results/demonstration.md); with
-# windows one core is left to the screen. The first decision waits for one site's training and two scorings: inferred.
-DEMO_MINUTES: Final = 8
-FIRST_MINUTES: Final = 3
+# Measured without windows on two idle cores: 240 s (packaging/benchmarks/results/demonstration.md); with windows one
+# core is left to the screen. The first decision waits for one site's training and two scorings: inferred.
+DEMO_MINUTES: Final = 6
+FIRST_MINUTES: Final = 2
 
 
 def preparing(desk: Desk) -> str:
