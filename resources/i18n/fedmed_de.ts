@@ -5968,8 +5968,8 @@
         <translation>Dieser Rechner ist noch keiner Föderation beigetreten. Auch „Beitreten“ prüft die Verbindung.</translation>
     </message>
     <message>
-        <source>What you choose here counts at once, and is kept on this computer.</source>
-        <translation>Was Sie hier wählen, gilt sofort und bleibt auf diesem Rechner.</translation>
+        <source>What you choose here is kept on this computer. It counts at once, where nothing else is said.</source>
+        <translation>Was Sie hier wählen, bleibt auf diesem Rechner. Es gilt sofort, wo nichts anderes steht.</translation>
     </message>
 </context>
 <context>

@@ -5968,8 +5968,8 @@
         <translation>Este ordenador todavía no se ha unido a ninguna federación. La página Unirse también comprueba la conexión.</translation>
     </message>
     <message>
-        <source>What you choose here counts at once, and is kept on this computer.</source>
-        <translation>Lo que elija aquí cuenta enseguida y se guarda en este ordenador.</translation>
+        <source>What you choose here is kept on this computer. It counts at once, where nothing else is said.</source>
+        <translation>Lo que elija aquí se guarda en este ordenador. Se aplica enseguida, salvo que se indique otra cosa.</translation>
     </message>
 </context>
 <context>

@@ -5968,8 +5968,8 @@
         <translation>Cet ordinateur n’a pas encore rejoint de fédération. «&#xa0;Rejoindre&#xa0;» vérifie aussi la connexion.</translation>
     </message>
     <message>
-        <source>What you choose here counts at once, and is kept on this computer.</source>
-        <translation>Ce que vous choisissez ici prend effet aussitôt, et reste sur cet ordinateur.</translation>
+        <source>What you choose here is kept on this computer. It counts at once, where nothing else is said.</source>
+        <translation>Ce que vous choisissez ici reste sur cet ordinateur. Cela prend effet aussitôt, sauf mention contraire.</translation>
     </message>
 </context>
 <context>

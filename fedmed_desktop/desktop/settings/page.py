@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings: what can be chosen counts at once; the rest says what is set for this computer, and what was connected."""
+"""Settings: what can be chosen, and what is set for this computer otherwise, and what was connected."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ class SettingsPage(PageBase):
         head = QVBoxLayout()
         head.setSpacing(4)
         head.addWidget(Heading(self.tr("Settings")))
-        head.addWidget(Sentence(self.tr("What you choose here counts at once, and is kept on this computer.")))
+        text = self.tr("What you choose here is kept on this computer. It counts at once, where nothing else is said.")
+        head.addWidget(Sentence(text))
         self.column.content.addLayout(head)
         self.add(self.banner)
         sides = Row()
