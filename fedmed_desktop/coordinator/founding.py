@@ -15,8 +15,9 @@ from ..federation.methods.method import Setting
 from ..federation.plan import TrainingSettings
 from ..federation.spec import LoraSettings, checked_spec
 from ..files import make_folder, write_durably
-from ..lora import Adapter, algebra
+from ..lora import Adapter
 from ..lora.base_model import fingerprint, linears_in_files, weight_count
+from ..lora.first import first_adapter
 from ..storage import BlobStore
 from ..storage.sides import check_side
 
@@ -49,18 +50,8 @@ def found_federation(
         "weights": weight_count(model),
     }
     spec = checked_spec({"base": base, "lora": lora, "seed": seed, **settings}, "settings")
-    adapter = Adapter.initial(modules, spec.lora.rank, spec.lora.scale, spec.seed)
-    if begin_with is not None:
-        adapter = _as_first(begin_with, adapter, spec)
+    adapter = first_adapter(modules, spec.lora.rank, spec.lora.scale, spec.seed, begin_with)
     return spec.model_copy(update={"base": spec.base.model_copy(update={"initial": adapter.sha256})}), adapter
-
-
-def _as_first(given: Adapter, fresh: Adapter, spec: FederationSpec) -> Adapter:
-    """The given adapter in the federation's rank and scale; its delta W stays the same."""
-    algebra.check_same_modules(given, fresh)
-    if (largest := max(given.ranks.values())) > spec.lora.rank:
-        raise UserFacingError("spec.begins_with_rank", rank=largest, most=spec.lora.rank)
-    return algebra.grow(algebra.at_scale(given, spec.lora.scale), spec.lora.rank, spec.seed)
 
 
 def lacking(method: str, shared_notes: bool = False) -> str | None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running one cell of an experiment: a federation by one method, or one of the baselines.
 
-"base": the untrained model. "alone": every site trains for itself, in a federation of one. "centralised": one site has
-all training notes and does as many steps in a round as the sites together. "encoder": these three ways for a model that
-tags tokens, see lab/encoder.py. All are measured on the same notes.
+"base": the model before any training here. "alone": every site trains for itself, in a federation of one.
+"centralised": one site has all training notes and does as many steps in a round as the sites together. "encoder": these
+three ways for a model that tags tokens, see lab/encoder.py. All are measured on the same notes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ..federation import FederationSpec, TrainingSettings
-from ..federation.spec import SharedNote, checked_spec
-from ..lora import Adapter
+from ..federation.spec import LoraSettings, SharedNote, checked_spec
+from ..lora import Adapter, algebra
 from ..lora.base_model import fingerprint, weight_count
+from ..lora.first import first_adapter
+from ..lora.load import load_adapter
 from ..storage import BlobStore
 from ..storage.results import ResultRow
 from .cells import Cell
@@ -37,11 +39,12 @@ Measurement = tuple[Snapshot, dict[str, float]]
 
 @dataclass(frozen=True)
 class BaseFacts:
-    """Facts about the base model for a federation's specification; the files are read once for all cells."""
+    """Facts about the base model, and the adapter that all cells begin with; the files are read once for all cells."""
 
     fingerprint: str
     modules: dict[str, tuple[int, int]]
     weights: int
+    begin_with: Adapter | None = None
 
     @property
     def full_bytes(self) -> int:
@@ -49,11 +52,21 @@ class BaseFacts:
         return 2 * self.weights
 
     @classmethod
-    def of(cls, model: Path) -> BaseFacts:
-        """Raises UserFacingError where the folder is no model folder."""
+    def of(cls, model: Path, begin_with: Path | None = None) -> BaseFacts:
+        """Raises UserFacingError where the folder is no model folder, or `begin_with` no adapter of that model."""
+        trained = load_adapter(begin_with) if begin_with else None
         from ..training.outline import adaptable_linears  # loads torch: mistakes in an experiment are told before
 
-        return cls(fingerprint(model), adaptable_linears(model), weight_count(model))
+        facts = cls(fingerprint(model), adaptable_linears(model), weight_count(model), trained)
+        facts.first(LoraSettings(), seed=0)
+        return facts
+
+    def first(self, lora: LoraSettings, seed: int) -> Adapter:
+        """The adapter that a federation of this rank begins with: a trained one is cut to the rank, or grown to it."""
+        trained = self.begin_with
+        if trained is not None:
+            trained, _ = algebra.shrink(trained, lora.rank)
+        return first_adapter(self.modules, lora.rank, lora.scale, seed, trained)
 
 
 class CellRun:
@@ -188,7 +201,7 @@ class CellRun:
             settings["client_privacy"] = choice.client_privacy
             lora, training = experiment.lora_of(choice, cell.sites), choice.trained(experiment.training)
             shared = self._shared[: experiment.shared_by(choice)]
-        initial = Adapter.initial(self._base.modules, lora.rank, lora.scale, cell.seed).sha256
+        initial = self._base.first(lora, cell.seed).sha256
         facts = {"fingerprint": self._base.fingerprint, "modules": self._base.modules, "weights": self._base.weights}
         base = facts | {"initial": initial}
         clients = experiment.clients if choice is not None else None
@@ -218,7 +231,7 @@ class CellRun:
         self, cell: Cell, spec: FederationSpec, sites: Sequence[LabSite], folder: Path, judges: Sequence[LabSite]
     ) -> Simulation:
         self._engine.open(spec, judges, self._elsewhere.sites if self._elsewhere else ())
-        initial = Adapter.initial(self._base.modules, spec.lora.rank, spec.lora.scale, cell.seed)
+        initial = self._base.first(spec.lora, cell.seed)
         steps = self._steps(cell, spec, sites, judges)
         own_judges = judges if cell.kind != "alone" else sites
         found = Simulation(spec, initial, sites, self._engine, BlobStore(folder), own_judges, steps, self._splits)

@@ -58,7 +58,8 @@ _IN_THE_LAB: Final = {
 class Experiment(Frozen):
     """An experiment's file as `load_experiment` reads it. Everything that is left out has the default that stands here.
 
-    `cost`: time on two cores, for people. `model`: "bundled", or a folder, from where the lab is started. Only `seeds`
+    `cost`: time on two cores, for people. `model`: "bundled", or a folder, from where the lab is started.
+    `begin_with`: an adapter of it that every cell begins with, likewise; "": an untrained one. Only `seeds`
     are reported; settings are tuned on `tuning_seeds`. Every cell runs with each count of `sites`; a round asks
     `clients` of them (None: all). The last models are also measured on `cohorts` of hospitals that took no part,
     and a `newcomer` begins from them; `fitted`, each site makes one of its own of them. `threads` decide the last
@@ -72,6 +73,7 @@ class Experiment(Frozen):
     name: str = Field(min_length=1, max_length=80)
     cost: str = Field("", max_length=300)
     model: str = Field(BUNDLED, min_length=1)
+    begin_with: str = Field("", exclude_if=lambda value: not value)
     tasks: Tasks = ("entities",)
     score_on: Literal["answers", "loss"] = Field(
         default_factory=lambda values: "loss" if values.get("tasks") == ("text",) else "answers"
@@ -289,6 +291,13 @@ class Experiment(Frozen):
     @property
     def model_folder(self) -> Path:
         return resource("demo_model") if self.model == BUNDLED else Path(self.model).expanduser()
+
+    @property
+    def adapter_folder(self) -> Path | None:
+        """Folder of the adapter that every cell begins with; None where it is an untrained one."""
+        if self.begin_with == BUNDLED:
+            return resource("demo_adapter")
+        return Path(self.begin_with).expanduser() if self.begin_with else None
 
     def shared_by(self, choice: MethodChoice) -> int:
         """Number of notes shared for this method; 0 if it needs none."""

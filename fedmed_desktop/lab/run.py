@@ -78,7 +78,7 @@ class Lab:
             raise UserFacingError("lab.no_such_method", label=unknown[0], known=", ".join(sorted(labels)))
         self.options = options
         check_data(experiment, options.data)
-        self.base = BaseFacts.of(experiment.model_folder)
+        self.base = BaseFacts.of(experiment.model_folder, experiment.adapter_folder)
         done = set(begin_results(options.out, _head(options, self.base), [cell.id for cell in everything]).done)
         chosen = [cell for cell in everything if not options.only or cell.label in options.only]
         self.total = len(chosen)
@@ -125,8 +125,10 @@ def identity(experiment: Experiment, base: BaseFacts, tuning: bool) -> str:
 
     So cells stay valid when an experiment gets more of these, or other words about its cost.
     """
-    elsewhere = {"cost", "seeds", "tuning_seeds", "model", "sites", "methods", "baselines", "encoder"}
+    elsewhere = {"cost", "seeds", "tuning_seeds", "model", "begin_with", "sites", "methods", "baselines", "encoder"}
     told = experiment.model_dump(mode="json", exclude=elsewhere)
+    if base.begin_with is not None:
+        told |= {"begin_with": base.begin_with.sha256}
     return _sha256(told | {"base": base.fingerprint, "tuning": tuning, "set_aside": experiment.set_aside})
 
 

@@ -10,7 +10,10 @@ import pytest
 
 from fedmed_desktop.cli import main
 from fedmed_desktop.coordinator.founding import found_federation
-from fedmed_desktop.federation.spec import load_spec
+from fedmed_desktop.federation.spec import LoraSettings, load_spec
+from fedmed_desktop.lab.cell import BaseFacts
+from fedmed_desktop.lab.experiment import Experiment
+from fedmed_desktop.lab.run import identity
 from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.lora.base_model import linears_in_files
 from tests.parts.told import told_as
@@ -56,3 +59,30 @@ def test_that_an_adapter_that_does_not_fit_is_refused_by_its_fault(tiny_model: P
         found_federation(
             tiny_model, {"rank": 4, "alpha": 4}, 0, begin_with=fewer, name="n", types=("drug",), training={"epochs": 1}
         )
+
+
+def test_that_a_lab_begins_with_an_adapter_cut_to_each_rank(tiny_model: Path, tmp_path: Path) -> None:
+    given = earlier(tiny_model)
+    given.save_peft(tmp_path / "adapter")
+    facts = BaseFacts.of(tiny_model, tmp_path / "adapter")
+    grown, cut = (facts.first(LoraSettings(rank=rank, alpha=8), seed=1) for rank in (6, 2))
+    assert algebra.distance(grown, given) < 1e-5 * algebra.norm(given)
+    assert set(cut.ranks.values()) == {2}
+    best, _ = algebra.shrink(given, 2)
+    assert algebra.distance(cut, best) < 1e-5 * algebra.norm(given)
+
+
+def test_that_a_lab_s_first_adapter_decides_its_results(tiny_model: Path, tmp_path: Path) -> None:
+    earlier(tiny_model).save_peft(tmp_path / "adapter")
+    experiment = Experiment(name="e", types=("drug",), baselines=("base",), begin_with=str(tmp_path / "adapter"))
+    with_it, without = BaseFacts.of(tiny_model, experiment.adapter_folder), BaseFacts.of(tiny_model)
+    assert identity(experiment, with_it, False) != identity(experiment, without, False)
+
+
+def test_that_a_lab_s_adapter_of_another_model_is_refused_before_any_cell_runs(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    given = earlier(tiny_model)
+    Adapter({name: module for name, module in given.items() if name != min(given)}).save_peft(tmp_path / "adapter")
+    with told_as(f"{min(given)} is in only one"):
+        BaseFacts.of(tiny_model, tmp_path / "adapter")
