@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from ..errors import UserFacingError
 from ..identity import Content, PrivateKey, fingerprint, is_signed
+from .hosting import HostHello
 from .messages import VERSION, Challenge, Hello, decode
 
 _SHOWN = 16  # hex digits of a fingerprint in a sentence: 64 bits
@@ -56,16 +57,22 @@ def answered(key: PrivateKey, given: Challenge, hello: Hello) -> Hello:
     return hello.model_copy(update={"signature": key.sign("hello", _answer(given, hello))})
 
 
-def check_hello(given: Challenge, hello: Hello) -> None:
-    """Checks, at the coordinator, that the site owns its key. Raises UserFacingError("join.not_proved")."""
-    if not is_signed(hello.key, "hello", _answer(given, hello), hello.signature):
-        raise UserFacingError("join.not_proved", site=hello.site)
+def answered_by_host(key: PrivateKey, given: Challenge, hello: HostHello) -> HostHello:
+    """A host's answer, signed for this challenge. A site's signature is never good for it, nor the reverse."""
+    return hello.model_copy(update={"signature": key.sign("host hello", _answer(given, hello))})
+
+
+def check_hello(given: Challenge, hello: Hello | HostHello) -> None:
+    """Checks, at the coordinator, that the site or host owns its key. Raises UserFacingError("join.not_proved")."""
+    purpose, name = ("hello", hello.site) if isinstance(hello, Hello) else ("host hello", hello.name)
+    if not is_signed(hello.key, purpose, _answer(given, hello), hello.signature):
+        raise UserFacingError("join.not_proved", site=name)
 
 
 def _offered(given: Challenge) -> Content:
     return {"version": given.version, "nonce": given.nonce, "tls": given.tls}
 
 
-def _answer(given: Challenge, hello: Hello) -> Content:
+def _answer(given: Challenge, hello: Hello | HostHello) -> Content:
     said = hello.model_dump(exclude={"type", "signature"})
     return {**said, "nonce": given.nonce, "tls": given.tls, "coordinator": given.key}

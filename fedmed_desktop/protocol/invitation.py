@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Invitation of a site in one line: where the coordinator is, how to know it, and a code that lets the site in once.
+"""Invitation of a site, or of a host, in one line: where the coordinator is, how to know it, and a code for one use.
 
     fedmed:<base32 of: version, flags, fingerprint, code, address and name (each after its length), checksum>
+
+That of a host has version 2, which programs without hosts take for a newer one, and its flag; so a program knows for
+which role it is before it calls. What the code is good for, the coordinator's registry says.
 
 Base32 has one case, no punctuation and a compact form in QR codes. The checksum finds what was mistyped or cut off
 before any connection is tried; it protects against mistakes, not against people.
@@ -16,7 +19,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from ..errors import UserFacingError
@@ -29,7 +32,9 @@ FILE_SUFFIX: Final = ".fedmed"
 MOST_TEXT: Final = 20_000
 
 _VERSION: Final = 1
+_HOST_VERSION: Final = 2
 _ROOTS: Final = 1
+_HOST: Final = 2
 _CHECKSUM_BYTES: Final = 4
 _FINGERPRINT_BYTES: Final = 32
 _MOST_PIECES: Final = 200  # that a line may be broken into
@@ -41,10 +46,11 @@ _BODY: Final = re.compile("fedmed:([a-z0-9\\s\u200b\ufeff>\\-]+)", re.IGNORECASE
 
 @dataclass(frozen=True)
 class Invitation:
-    """Invitation that a host gives to a site. `code` is secret until it has been used.
+    """Invitation that a host gives to a site, or to another host. `code` is secret until it has been used.
 
     `address`: host and port, an IPv6 address in brackets. `fingerprint`: of the coordinator's identity key, in hex.
-    `site`: the site's name in the federation. `roots`: the TLS certificate is one that the system's roots confirm.
+    `site`: the name in the federation that it is for, a host's too. `roots`: the TLS certificate is one that the
+    system's roots confirm. `role`: what it lets one be.
     """
 
     address: str
@@ -52,6 +58,7 @@ class Invitation:
     code: bytes = field(repr=False)
     site: str
     roots: bool = False
+    role: Literal["site", "host"] = "site"
 
     @property
     def url(self) -> str:
@@ -62,7 +69,8 @@ class Invitation:
         address, name = self.address.encode(), self.site.encode()
         if len(address) > _MOST_BYTES or len(name) > _MOST_BYTES or len(self.code) != CODE_BYTES:
             raise ValueError("too long for an invitation")
-        body = bytes([_VERSION, _ROOTS if self.roots else 0]) + bytes.fromhex(self.fingerprint) + self.code
+        version, flags = (_HOST_VERSION, _HOST) if self.role == "host" else (_VERSION, 0)
+        body = bytes([version, flags | (_ROOTS if self.roots else 0)]) + bytes.fromhex(self.fingerprint) + self.code
         body += bytes([len(address)]) + address + bytes([len(name)]) + name
         return SCHEME + base64.b32encode(body + _checksum(body)).decode().rstrip("=").lower()
 
@@ -79,8 +87,8 @@ def read_invitation(text: str) -> Invitation:
         raise UserFacingError("invitation.none")
     data = _decoded(found[1])
     body = data[:-_CHECKSUM_BYTES]
-    if body[:1] != bytes([_VERSION]):
-        raise UserFacingError("invitation.newer", found=data[0], known=_VERSION)
+    if body[:1] not in (bytes([_VERSION]), bytes([_HOST_VERSION])):
+        raise UserFacingError("invitation.newer", found=data[0], known=_HOST_VERSION)
     try:
         return _parsed(body)
     except (ValueError, IndexError):  # whole, so it was made so
@@ -89,8 +97,9 @@ def read_invitation(text: str) -> Invitation:
 
 def file_text(invitation: Invitation, federation: str, until: datetime) -> str:
     """Content of an invitation's file: the line, after what a person should know about it."""
+    what = f"as a host of {federation}" if invitation.role == "host" else f"to {federation}"
     return (
-        f"# Invitation of {invitation.site} to {federation}, valid until {until:%Y-%m-%d %H:%M} UTC, for one use.\n"
+        f"# Invitation of {invitation.site} {what}, valid until {until:%Y-%m-%d %H:%M} UTC, for one use.\n"
         "# Keep it secret until it has been used. Open it with fedmed-desktop: Join, Open file.\n"
         f"{invitation.line()}\n"
     )
@@ -114,11 +123,12 @@ def _parsed(body: bytes) -> Invitation:
     fingerprint, code = body[2:at].hex(), body[at : at + CODE_BYTES]
     address, at = _text(body, at + CODE_BYTES)
     name, at = _text(body, at)
-    if at != len(body) or body[1] & ~_ROOTS or clean_name(name) != name:
+    flags, role = (_ROOTS | _HOST, "host") if body[0] == _HOST_VERSION else (_ROOTS, "site")
+    if at != len(body) or body[1] & ~flags or (role == "host") != bool(body[1] & _HOST) or clean_name(name) != name:
         raise ValueError
     if not is_address(address):
         raise ValueError
-    return Invitation(address, fingerprint, code, name, bool(body[1] & _ROOTS))
+    return Invitation(address, fingerprint, code, name, bool(body[1] & _ROOTS), "host" if role == "host" else "site")
 
 
 def is_address(text: str) -> bool:

@@ -7,48 +7,34 @@ A peer of another protocol version is refused in words at the first message. Unk
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from ..bounds import LARGEST_COUNT, Count, Number, PositiveInt, Whole
 from ..errors import UserFacingError
 from ..events import Phase
 from ..federation import FederationSpec, Plan, Update
-from ..federation.names import clean_name
 from ..federation.plan import Sha256
 from ..identity import PublicKey, Signature
 from ..standing import FederationStanding
+from .fields import UNSIGNED as UNSIGNED
+from .fields import Code, Said
+from .fields import SiteName as SiteName
+from .hosting import FromHost, ToHost
 from .masking import MaskAgreement, MaskKeys, MaskReveal, MaskShares, ToMasker
 
-VERSION = 8
+VERSION = 9
 
 # A message holds names, hashes and scalars; the specification of a large model's modules is the longest.
 MAX_MESSAGE_BYTES = 4 * 2**20
 
 _MOST_FAULTS = 1000
 
-# What a message that is still to be signed holds in place of its signature. No key signs so.
-UNSIGNED: Final = "0" * 128
-
-Code = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 _Params = dict[str, str | Whole | Number]
-SiteName = Annotated[str, AfterValidator(clean_name)]
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Challenge(_Message):
+class Challenge(Said):
     """Coordinator: first message. Proves who it is and asks who is there (see `handshake`).
 
     `key`: the coordinator's. `tls`: sha256 of the public key of its TLS certificate; empty on a plain connection.
@@ -62,7 +48,7 @@ class Challenge(_Message):
     signature: Signature = UNSIGNED
 
 
-class Hello(_Message):
+class Hello(Said):
     """Site: answer to the challenge. The signature proves that the site owns `key`, on this connection and no other.
 
     `rank_cap`: the largest rank that its hardware bears; None for any. `code`: the invitation's one-time code, at the
@@ -80,14 +66,14 @@ class Hello(_Message):
     signature: Signature = UNSIGNED
 
 
-class Waiting(_Message):
-    """Coordinator: the site is known, but the host has not confirmed it yet. The welcome follows once that is done."""
+class Waiting(Said):
+    """Coordinator: the site (or another host) is known, but not confirmed yet. The welcome follows once it is."""
 
     type: Literal["waiting"] = "waiting"
     site: SiteName
 
 
-class Welcome(_Message):
+class Welcome(Said):
     """Coordinator: the site is admitted, under this name; the specification; where the rounds stand.
 
     `federation`: hash that names the federation in everything that is signed.
@@ -102,22 +88,22 @@ class Welcome(_Message):
     phase: str
 
 
-class Goodbye(_Message):
+class Goodbye(Said):
     """Coordinator: the connection ends. `final` means that trying again is of no use."""
 
     type: Literal["goodbye"] = "goodbye"
     code: str
-    params: _Params = {}
+    params: _Params = Field({})
     final: bool
 
 
-class Standing(_Message, FederationStanding):
+class Standing(Said, FederationStanding):
     """Coordinator: where the federation stands, for this site's face. Later ones replace it; none is ever answered."""
 
     type: Literal["standing"] = "standing"
 
 
-class Ask(_Message):
+class Ask(Said):
     """Coordinator: please carry out this plan. A higher `attempt` than before asks again what was kept. Signed."""
 
     type: Literal["ask"] = "ask"
@@ -126,14 +112,14 @@ class Ask(_Message):
     signature: Signature = UNSIGNED
 
 
-class NotAsked(_Message):
+class NotAsked(Said):
     """Coordinator: this round goes on without this site, which owes nothing more for earlier ones either."""
 
     type: Literal["not_asked"] = "not_asked"
     round: PositiveInt
 
 
-class Progress(_Message):
+class Progress(Said):
     """Site: which phase of its round it is in (a word, nothing measured)."""
 
     type: Literal["progress"] = "progress"
@@ -141,7 +127,7 @@ class Progress(_Message):
     phase: Phase
 
 
-class OfferUpdate(_Message):
+class OfferUpdate(Said):
     """Site: an approved update; the coordinator wants its parts next. Signed.
 
     `plan`: hash of the plan that it answers. `approval`: hash of the approval in the site's record of decisions.
@@ -157,7 +143,7 @@ class OfferUpdate(_Message):
     signature: Signature = UNSIGNED
 
 
-class Decline(_Message):
+class Decline(Said):
     """Site: nothing from here in this attempt at the round. A code, never the operator's words. Signed."""
 
     type: Literal["decline"] = "decline"
@@ -169,7 +155,7 @@ class Decline(_Message):
     signature: Signature = UNSIGNED
 
 
-class Want(_Message):
+class Want(Said):
     """Either side: send the blob from this offset on, as chunks."""
 
     type: Literal["want"] = "want"
@@ -177,14 +163,14 @@ class Want(_Message):
     offset: Count = 0
 
 
-class Missing(_Message):
+class Missing(Said):
     """Either side: the wanted blob is not to be had here."""
 
     type: Literal["missing"] = "missing"
     sha256: Sha256
 
 
-class Receipt(_Message):
+class Receipt(Said):
     """Coordinator: the update is on disk and counts. Signed.
 
     `plan` and `attempt` are those of the offer. `audit`: hash of the last entry in the coordinator's audit chain.
@@ -200,17 +186,17 @@ class Receipt(_Message):
     signature: Signature = UNSIGNED
 
 
-class Refused(_Message):
+class Refused(Said):
     """Coordinator: the update does not count, and why."""
 
     type: Literal["refused"] = "refused"
     round: PositiveInt
     update: Sha256
     code: str
-    params: _Params = {}
+    params: _Params = Field({})
 
 
-class Finished(_Message):
+class Finished(Said):
     """Coordinator: no more rounds; the final adapter can be had under this hash. Signed.
 
     `frozen`: the adapter that belongs beside it, where the method leaves one; the model is the base with both.
@@ -245,6 +231,8 @@ Message = (
     | MaskShares
     | MaskAgreement
     | MaskReveal
+    | FromHost
+    | ToHost
 )
 
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])

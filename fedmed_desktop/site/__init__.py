@@ -6,6 +6,7 @@ from ..storage.audit import operating_user
 from .agent import SiteAgent
 from .approval import TAKE_BACK, Approver, RuleApprover, Verdict
 from .holdings import as_one, with_own_b
+from .hosting import HostAgent, LinkedHost, linked_host
 from .jobs import JobRunner, Jobs
 from .link import Backoff
 
@@ -13,13 +14,16 @@ __all__ = [
     "TAKE_BACK",
     "Approver",
     "Backoff",
+    "HostAgent",
     "JobRunner",
     "Jobs",
+    "LinkedHost",
     "Record",
     "RuleApprover",
     "SiteAgent",
     "Verdict",
     "as_one",
+    "linked_host",
     "operating_user",
     "with_own_b",
 ]

@@ -82,6 +82,8 @@ class SiteAgent:
         bundles: tuple[Path, Path] | None = None,
     ) -> None:
         check_side(data_dir, "site")
+        if invitation and invitation.role != "site":
+            raise UserFacingError("invitation.of_host", site=invitation.site)
         self.name = name
         self._base = base_fingerprint
         self._rank_cap = rank_cap

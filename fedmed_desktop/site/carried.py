@@ -81,6 +81,7 @@ class Carried(Link):
         messages = bundle.said() or [Waiting(site=self._site)]
         await self._note("imported", file.head, messages)
         hello = self._hello(bundle.challenge)
+        assert isinstance(hello, Hello)  # a host is never carried
         self._emit(events.ConnectionChanged(site=self._site, state="connected", address=str(self._incoming)))
         for message in messages:
             await self._receive(message)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A site's connection to its coordinator, which comes back by itself: our own reconnect policy, with jitter.
+"""Connection of a site or a host to its coordinator, which comes back by itself: our own reconnect policy, with jitter.
 
 The library's defaults retry bad certificates forever and hammer a server that accepts and then closes; ours waits
 longer each time until a session has lasted, and stops for good where retrying is of no use.
@@ -25,6 +25,7 @@ from .. import events
 from ..errors import UserFacingError
 from ..protocol import wire
 from ..protocol.handshake import challenge_in, check_challenge
+from ..protocol.hosting import HostHello
 from ..protocol.messages import Challenge, Goodbye, Hello, Message, decode, encode
 from .proxy import SYSTEM, find_proxy, refusal
 from .tls import peer_key, tls_fault
@@ -60,7 +61,7 @@ class Link:
         self,
         site: str,
         address: str,
-        hello: Callable[[Challenge], Hello],
+        hello: Callable[[Challenge], Hello | HostHello],
         receive: Callable[[Message | bytes], Awaitable[None]],
         emit: Callable[[events.Event], None],
         backoff: Backoff,
@@ -208,11 +209,12 @@ class Link:
         return given
 
     def _understood(self, site: str, frame: str) -> Message | None:
-        """The message; None for a standing that cannot be read: only faces show it, and the next one replaces it."""
+        """The message; None for a standing or an overview that cannot be read: only faces show it, and the next one
+        replaces it."""
         try:
             return decode(frame)
         except UserFacingError as error:
-            if str(error.params["place"]).partition(".")[0] != "standing":
+            if str(error.params["place"]).partition(".")[0] not in ("standing", "overview"):
                 raise
             self._emit(events.Warned(site=site, code=error.code, params=error.params))
             return None

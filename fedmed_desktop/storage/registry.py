@@ -32,6 +32,7 @@ from .roll import (
     OpenInvitation,
     Presented,
     Revoked,
+    Role,
     Roll,
     Rotated,
     code_hash,
@@ -134,8 +135,11 @@ class Registry:
         token: str | None = None,
         open_to_all: bool = False,
         confirm: bool = False,
+        role: Role = "site",
     ) -> Member:
         """Lets in the site that has proved this key: one that is known, is invited, or has the token of its name.
+
+        `role`: what it asks to be; a key or a code of the other role is refused.
 
         A known key keeps its registered name, whatever `site` says; a code gives the invited name. `open_to_all`: a new
         key may take a free name without a code. With `confirm` a newly bound key waits for the host's confirmation.
@@ -146,6 +150,7 @@ class Registry:
             site_name(site),
             None if code is None else code_hash(code),
             None if token is None else token_hash(token),
+            role,
         )
         with self._read() as roll:
             found = roll.admit(who, now, open_to_all, confirm)
@@ -172,7 +177,7 @@ class Registry:
             return roll.find(site)
 
     def members(self) -> tuple[Member, ...]:
-        """All who ever joined, the revoked ones too, in the order in which they came."""
+        """All who ever joined, the revoked ones and hosts too, in the order in which they came."""
         with self._read() as roll:
             return tuple(roll.members.values())
 
@@ -189,10 +194,11 @@ class Registry:
 
     # -- the host decides ----------------------------------------------------------------------------------------------
 
-    def invite(self, site: str, valid: timedelta, now: datetime, by: str) -> bytes:
-        """Makes a code that lets one key in under this name; an earlier one for it no longer counts.
+    def invite(self, site: str, valid: timedelta, now: datetime, by: str, role: Role = "site") -> bytes:
+        """Makes a code that lets one key in under this name, as a site or as a host; an earlier one no longer counts.
 
-        Raises UserFacingError if a site has the name or one that looks like it. A revoked site may be invited again.
+        Raises UserFacingError if somebody has the name or one that looks like it. Who was revoked may be invited again,
+        in the same role.
         """
         name, code = site_name(site), secrets.token_bytes(CODE_BYTES)
         with self._database.transaction() as connection:
@@ -202,7 +208,12 @@ class Registry:
                 raise UserFacingError("registry.looks_alike", site=name, other=str(other))
             if name in roll.members and roll.members[name].state != "revoked":
                 raise UserFacingError("registry.has_joined", site=name)
-            self._add(connection, Invited(site=name, code_sha256=code_hash(code), until=now + valid), now, by)
+            before = [one.role for one in roll.invitations(now) if one.site == name]
+            before += [roll.members[name].role] if name in roll.members else []
+            if any(one != role for one in before):
+                raise UserFacingError("registry.other_role", site=name)
+            event = Invited(site=name, code_sha256=code_hash(code), until=now + valid, role=role)
+            self._add(connection, event, now, by)
         return code
 
     def rotate(self, site: str, valid: timedelta, now: datetime, by: str) -> bytes:

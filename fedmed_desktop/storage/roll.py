@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Roll of a federation: the events that decide who may take part, and what they add up to. No file, no clock.
 
-A site is its key; its name is bound to one key at a time. A code is known by its hash alone. Hashing it once is
-enough: a code is 16 random bytes, so nobody can try them all, as they could with a password.
+A site is its key; its name is bound to one key at a time. So is a person who hosts from a desktop. A name and a key are
+of one role for good: the code that bound them decides it, never what comes to the door. A code is known by its hash
+alone. Hashing it once is enough: a code is 16 random bytes, so nobody can try them all, as they could with a password.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..federation.plan import Frozen, Sha256
 from ..identity import PublicKey, fingerprint
 
 State = Literal["waiting", "admitted", "revoked"]
+Role = Literal["site", "host"]
 
 MOST_LETTERS_OF_A_REASON: Final = 500
 _LEAST_OF_A_FINGERPRINT: Final = 4
@@ -28,7 +30,7 @@ _LEAST_OF_A_FINGERPRINT: Final = 4
 
 @dataclass(frozen=True)
 class Member:
-    """A site that has joined. It may take part while it is `admitted`; `waiting` is for the host's confirmation.
+    """A site that has joined, or a host. It may take part while it is `admitted`; `waiting` is to be confirmed.
 
     `key` is None for a site of an earlier version until it has joined with its token again.
     """
@@ -37,6 +39,7 @@ class Member:
     key: str | None
     state: State
     joined: datetime
+    role: Role = "site"
 
     @property
     def fingerprint(self) -> str | None:
@@ -50,6 +53,12 @@ class OpenInvitation:
     site: str
     until: datetime
     rotates: bool
+    role: Role = "site"
+
+
+def _of_site(role: Role) -> bool:
+    """Events of sites are written as they were before there were hosts."""
+    return role == "site"
 
 
 class Invited(Frozen):
@@ -59,6 +68,7 @@ class Invited(Frozen):
     site: str
     code_sha256: Sha256
     until: AwareDatetime
+    role: Role = Field("site", exclude_if=_of_site)
 
 
 class Rotated(Frozen):
@@ -78,6 +88,7 @@ class Joined(Frozen):
     key: PublicKey
     waits: bool
     code_sha256: Sha256 | None = None
+    role: Role = Field("site", exclude_if=_of_site)
 
 
 class Imported(Frozen):
@@ -108,12 +119,16 @@ EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="ev
 
 @dataclass(frozen=True)
 class Presented:
-    """A site at the door: its proven key, the name that it gives itself, and hashes of what it brings."""
+    """A site at the door: its proven key, the name that it gives itself, and hashes of what it brings.
+
+    `role`: what it asks to be; the door is opened in the role of its key or code, or not at all.
+    """
 
     key: str
     site: str
     code_sha256: str | None = None
     token_sha256: str | None = None
+    role: Role = "site"
 
 
 @dataclass
@@ -121,6 +136,7 @@ class _Code:
     site: str
     until: datetime
     rotates: bool
+    role: Role
     user: str | None = None  # the key that came with it
     withdrawn: bool = False
 
@@ -153,16 +169,17 @@ class Roll:
         match event:
             case Invited() | Rotated():
                 self._withdraw(event.site)
-                rotates = isinstance(event, Rotated)
-                self._codes[event.code_sha256] = _Code(event.site, event.until, rotates)
-                self.has_invited = True
+                role = event.role if isinstance(event, Invited) else self.members[event.site].role
+                self._codes[event.code_sha256] = _Code(event.site, event.until, isinstance(event, Rotated), role)
+                self.has_invited |= role == "site"
             case Joined():
                 if event.code_sha256 in self._codes:
                     self._codes[event.code_sha256].user = event.key
                 self._owners[event.key] = event.site
                 before = self.members.get(event.site)
                 joined = before.joined if before else time
-                self._enter(Member(event.site, event.key, "waiting" if event.waits else "admitted", joined))
+                state: State = "waiting" if event.waits else "admitted"
+                self._enter(Member(event.site, event.key, state, joined, event.role))
             case Imported():
                 self._tokens[event.site] = event.token_sha256
                 self._enter(Member(event.site, None, "admitted", event.joined))
@@ -188,7 +205,7 @@ class Roll:
     def invitations(self, now: datetime) -> tuple[OpenInvitation, ...]:
         """Those that can still be used."""
         live = (code for code in self._codes.values() if code.counts(now))
-        return tuple(OpenInvitation(code.site, code.until, code.rotates) for code in live)
+        return tuple(OpenInvitation(code.site, code.until, code.rotates, code.role) for code in live)
 
     def namesake(self, site: str, now: datetime) -> str | None:
         """The name of a member or of a live invitation that is this one, or looks like it."""
@@ -233,15 +250,19 @@ class Roll:
         """
         known = self.member_of(who.key)
         code = self._codes.get(who.code_sha256 or "")
+        self._check_role(who, known, code)
         if code is not None and code.counts(now) and (known is None or known.name == code.site):
             proven = known is not None and known.state == "admitted"  # the host asked for a new key and gets the same
-            return Joined(site=code.site, key=who.key, waits=confirm and not proven, code_sha256=who.code_sha256)
+            waits = confirm and not proven
+            return Joined(site=code.site, key=who.key, waits=waits, code_sha256=who.code_sha256, role=code.role)
         if known is not None and known.state != "revoked":
             return known
         if who.key in self._owners:
             raise UserFacingError("join.revoked", site=self._owners[who.key])
         if who.code_sha256 is not None:
             raise self._refusal(code, now)
+        if who.role == "host":  # only a code makes one
+            raise UserFacingError("join.not_host", site=who.site)
         if owner := self._owner(who):
             return Joined(site=owner, key=who.key, waits=confirm)
         if self.namesake(who.site, now) is not None and (open_to_all or who.token_sha256 is not None):
@@ -249,6 +270,14 @@ class Roll:
         if open_to_all:
             return Joined(site=who.site, key=who.key, waits=confirm)
         raise UserFacingError("join.no_invitation", site=who.site)
+
+    def _check_role(self, who: Presented, known: Member | None, code: _Code | None) -> None:
+        """Raises UserFacingError for a key or a code of the other role; the code stays good."""
+        if known is not None and known.role != who.role:
+            code_of_refusal = "join.not_host" if known.role == "site" else "join.is_host"
+            raise UserFacingError(code_of_refusal, site=known.name)
+        if code is not None and code.role != who.role:
+            raise UserFacingError("join.code_of_other_role")
 
     def _refusal(self, code: _Code | None, now: datetime) -> UserFacingError:
         if code is not None and code.user is not None:

@@ -23,7 +23,7 @@ from ..files import make_folder, sync_folder, write_durably
 from ..identity import PrivateKey, PublicKey, fingerprint
 from . import os_keyring
 
-Role = Literal["site", "coordinator"]
+Role = Literal["site", "coordinator", "host"]
 Place = Literal["keyring", "file", "credential"]
 
 NOTE: Final = "identity.json"

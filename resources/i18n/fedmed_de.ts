@@ -7140,6 +7140,10 @@
         <translation>Die Verbindung zu {address} wurde sofort getrennt. Entweder verschlüsselt das Programm dort keine Verbindungen: Prüfen Sie die Adresse mit dem Betreiber. Oder eine Firewall beendet, was sie nicht lesen kann: Bitten Sie die IT, Verbindungen dorthin nicht zu durchleuchten.</translation>
     </message>
     <message>
+        <source>The connection to {address} was lost before the coordinator answered. Look whether it was done, once the connection is back; asking again does no harm.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The control variate does not have the adapter&apos;s modules and ranks. Start a new federation with the same rank for all sites.</source>
         <translation>Die Kontrollvariate hat nicht die Module und Ränge des Adapters. Beginnen Sie eine neue Föderation mit demselben Rang für alle Standorte.</translation>
     </message>
@@ -7824,6 +7828,10 @@
         <translation>Es gibt keine Spalte {column}, die für {role} genannt wurde. Spalten der Tabelle: {found}.</translation>
     </message>
     <message>
+        <source>There is no connection to the coordinator at {address}. Nothing was done; try again once it is back.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take part with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.</source>
         <translation>Es gibt keine Anzeige (weder DISPLAY noch WAYLAND_DISPLAY ist gesetzt). Nehmen Sie ohne Anzeige mit fedmed-desktop --site teil, oder sehen Sie sich die Demo mit --demo --terminal oder --demo --offscreen an.</translation>
     </message>
@@ -7984,6 +7992,10 @@
         <translation>Diese Einladung wurde mit einer neueren Version von fedmed-desktop erstellt (Format {found}; diese liest {known}). Installieren Sie die Version, die der Betreiber hat.</translation>
     </message>
     <message>
+        <source>This invitation&apos;s code is for another role: a host&apos;s lets no site in, and a site&apos;s no host. Ask the host for an invitation of the right kind.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>This is far longer than an invitation. Paste the line that begins with fedmed: and nothing else.</source>
         <translation>Das ist viel länger als eine Einladung. Fügen Sie die Zeile ein, die mit fedmed: beginnt, und sonst nichts.</translation>
     </message>
@@ -7998,6 +8010,14 @@
     <message>
         <source>This is not the coordinator that the invitation is from: its fingerprint is {found}, and {expected} is expected. Nothing was sent. Ask the host by phone before you try again.</source>
         <translation>Das ist nicht der Koordinator, von dem die Einladung stammt: Sein Fingerabdruck ist {found}, erwartet wird {expected}. Nichts wurde gesendet. Fragen Sie den Betreiber am Telefon, bevor Sie es noch einmal versuchen.</translation>
+    </message>
+    <message>
+        <source>This is the invitation of {site} as a host. Open it in the desktop, which shows the federation then; a site needs an invitation of its own.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This is the invitation of {site} as a site, which trains on its notes. A host needs an invitation of its own.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>This model does not fit into this computer&apos;s memory: it takes {least} at least, and there are {total}. Use a computer with more memory, or ask the host for a smaller model.</source>
@@ -8336,6 +8356,10 @@
         <translation>{path} ist kein Adapter: {reason}. Wählen Sie einen PEFT-Ordner oder eine .safetensors-Datei, die fedmed-desktop geschrieben hat.</translation>
     </message>
     <message>
+        <source>{path} is not linked to a federation as its host. Open it with a host&apos;s invitation, which the coordinator&apos;s command line makes with --invite-host.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{path} is not the chain that the other side knows: entry {held} of {other} holds a head that is not in it. From entry {entry} on, entries were changed or cut off. Compare it with a backup.</source>
         <translation>{path} ist nicht die Kette, die die andere Seite kennt: Eintrag {held} von {other} enthält einen Endstand, der nicht in ihr vorkommt. Ab Eintrag {entry} wurden Einträge geändert oder abgeschnitten. Vergleichen Sie sie mit einer Sicherung.</translation>
     </message>
@@ -8350,6 +8374,14 @@
     <message>
         <source>{path} is the data folder of a coordinator. Choose another --data-dir for the site.</source>
         <translation>{path} ist der Datenordner eines Koordinators. Wählen Sie für den Standort ein anderes --data-dir.</translation>
+    </message>
+    <message>
+        <source>{path} is the data folder of a host. Choose another folder.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{path} is the data folder of a site or of a coordinator. Choose another folder for the host.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{path} is the data folder of a site. Choose another --data-dir for the coordinator.</source>
@@ -8604,6 +8636,10 @@
         <translation>{site} könnte jeder von diesen sein: {names}. Geben Sie den genauen Namen an, oder mehr vom Fingerabdruck.</translation>
     </message>
     <message>
+        <source>{site} has been in this federation in another role. Choose another name.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{site} has been revoked. To let it in again, use --invite with this name.</source>
         <translation>{site} wurde gesperrt. Um ihn wieder zuzulassen, verwenden Sie --invite mit diesem Namen.</translation>
     </message>
@@ -8616,8 +8652,16 @@
         <translation>{site} hat keine Texte für „{split}“ mehr ({sites} Standorte, Seed {seed}). Verlangen Sie weniger Standorte oder mehr Texte, erhöhen Sie split.validation_share, senken Sie split.ratio, oder teilen Sie nach etwas anderem auf.</translation>
     </message>
     <message>
+        <source>{site} is a host of this federation, and a host is no site. Join with another data folder and an invitation of a site.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{site} is connected just now, so nothing is taken from a file of it. Let it send its update over the line.</source>
         <translation>{site} ist gerade verbunden, deshalb wird aus einer Datei nichts übernommen. Lassen Sie ihn seinen Beitrag über die Leitung senden.</translation>
+    </message>
+    <message>
+        <source>{site} is no host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{site} looks like {other}, which is a name in this federation already. Choose another name.</source>

@@ -7140,6 +7140,10 @@
         <translation>La conexión con {address} se cortó enseguida. O el programa que hay allí no cifra las conexiones: compruebe la dirección con el anfitrión. O un cortafuegos termina lo que no puede leer: pida a quienes administran esta red que no inspeccionen las conexiones hacia allí.</translation>
     </message>
     <message>
+        <source>The connection to {address} was lost before the coordinator answered. Look whether it was done, once the connection is back; asking again does no harm.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The control variate does not have the adapter&apos;s modules and ranks. Start a new federation with the same rank for all sites.</source>
         <translation>La variable de control no tiene los módulos y rangos del adaptador. Empiece una federación nueva con el mismo rango para todos los centros.</translation>
     </message>
@@ -7824,6 +7828,10 @@
         <translation>No existe la columna {column}, que se indicó para {role}. Columnas de la tabla: {found}.</translation>
     </message>
     <message>
+        <source>There is no connection to the coordinator at {address}. Nothing was done; try again once it is back.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take part with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.</source>
         <translation>No hay pantalla (no está definida ni DISPLAY ni WAYLAND_DISPLAY). Sin ella, participe con fedmed-desktop --site, o vea la demostración con --demo --terminal o --demo --offscreen.</translation>
     </message>
@@ -7984,6 +7992,10 @@
         <translation>Esta invitación se hizo con una versión más reciente de fedmed-desktop (formato {found}; esta lee {known}). Instale la versión que tiene el anfitrión.</translation>
     </message>
     <message>
+        <source>This invitation&apos;s code is for another role: a host&apos;s lets no site in, and a site&apos;s no host. Ask the host for an invitation of the right kind.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>This is far longer than an invitation. Paste the line that begins with fedmed: and nothing else.</source>
         <translation>Esto es mucho más largo que una invitación. Pegue la línea que empieza por fedmed: y nada más.</translation>
     </message>
@@ -7998,6 +8010,14 @@
     <message>
         <source>This is not the coordinator that the invitation is from: its fingerprint is {found}, and {expected} is expected. Nothing was sent. Ask the host by phone before you try again.</source>
         <translation>Este no es el coordinador del que procede la invitación: su huella es {found}, y se espera {expected}. No se envió nada. Pregunte al anfitrión por teléfono antes de volver a intentarlo.</translation>
+    </message>
+    <message>
+        <source>This is the invitation of {site} as a host. Open it in the desktop, which shows the federation then; a site needs an invitation of its own.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This is the invitation of {site} as a site, which trains on its notes. A host needs an invitation of its own.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>This model does not fit into this computer&apos;s memory: it takes {least} at least, and there are {total}. Use a computer with more memory, or ask the host for a smaller model.</source>
@@ -8336,6 +8356,10 @@
         <translation>{path} no es un adaptador: {reason}. Elija una carpeta PEFT, o un archivo .safetensors escrito por fedmed-desktop.</translation>
     </message>
     <message>
+        <source>{path} is not linked to a federation as its host. Open it with a host&apos;s invitation, which the coordinator&apos;s command line makes with --invite-host.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{path} is not the chain that the other side knows: entry {held} of {other} holds a head that is not in it. From entry {entry} on, entries were changed or cut off. Compare it with a backup.</source>
         <translation>{path} no es la cadena que conoce el otro lado: la entrada {held} de {other} guarda una cabeza que no está en ella. A partir de la entrada {entry} se modificaron o cortaron entradas. Compárela con una copia de seguridad.</translation>
     </message>
@@ -8350,6 +8374,14 @@
     <message>
         <source>{path} is the data folder of a coordinator. Choose another --data-dir for the site.</source>
         <translation>{path} es la carpeta de datos de un coordinador. Elija otra --data-dir para el centro.</translation>
+    </message>
+    <message>
+        <source>{path} is the data folder of a host. Choose another folder.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{path} is the data folder of a site or of a coordinator. Choose another folder for the host.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{path} is the data folder of a site. Choose another --data-dir for the coordinator.</source>
@@ -8604,6 +8636,10 @@
         <translation>{site} puede ser cualquiera de estos: {names}. Indique el nombre exacto, o más de la huella.</translation>
     </message>
     <message>
+        <source>{site} has been in this federation in another role. Choose another name.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{site} has been revoked. To let it in again, use --invite with this name.</source>
         <translation>{site} ha sido revocado. Para volver a admitirlo, use --invite con este nombre.</translation>
     </message>
@@ -8616,8 +8652,16 @@
         <translation>A {site} no le quedan notas de {split} ({sites} centros, semilla {seed}). Pida menos centros o más notas, aumente split.validation_share, reduzca split.ratio, o divida por otra cosa.</translation>
     </message>
     <message>
+        <source>{site} is a host of this federation, and a host is no site. Join with another data folder and an invitation of a site.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{site} is connected just now, so nothing is taken from a file of it. Let it send its update over the line.</source>
         <translation>{site} está conectado ahora mismo, así que no se toma nada de un archivo suyo. Deje que envíe su actualización por la línea.</translation>
+    </message>
+    <message>
+        <source>{site} is no host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{site} looks like {other}, which is a name in this federation already. Choose another name.</source>

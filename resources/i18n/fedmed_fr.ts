@@ -7140,6 +7140,10 @@
         <translation>La connexion à {address} a été coupée aussitôt. Ou bien le programme qui s’y trouve ne chiffre pas les connexions&#xa0;: vérifiez l’adresse avec l’organisateur. Ou bien un pare-feu met fin à ce qu’il ne peut pas lire&#xa0;: demandez aux responsables de ce réseau de ne pas inspecter les connexions vers cette adresse.</translation>
     </message>
     <message>
+        <source>The connection to {address} was lost before the coordinator answered. Look whether it was done, once the connection is back; asking again does no harm.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The control variate does not have the adapter&apos;s modules and ranks. Start a new federation with the same rank for all sites.</source>
         <translation>La variable de contrôle n’a pas les modules et les rangs de l’adaptateur. Commencez une nouvelle fédération avec le même rang pour tous les sites.</translation>
     </message>
@@ -7824,6 +7828,10 @@
         <translation>Il n’y a pas de colonne {column}, qui a été désignée pour {role}. Colonnes du tableau&#xa0;: {found}.</translation>
     </message>
     <message>
+        <source>There is no connection to the coordinator at {address}. Nothing was done; try again once it is back.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take part with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.</source>
         <translation>Il n’y a pas d’affichage (ni DISPLAY ni WAYLAND_DISPLAY n’est défini). Sans affichage, participez avec fedmed-desktop --site, ou voyez la démonstration avec --demo --terminal ou --demo --offscreen.</translation>
     </message>
@@ -7984,6 +7992,10 @@
         <translation>Cette invitation a été faite par une version plus récente de fedmed-desktop (format {found}&#xa0;; celle-ci lit {known}). Installez la version de l’organisateur.</translation>
     </message>
     <message>
+        <source>This invitation&apos;s code is for another role: a host&apos;s lets no site in, and a site&apos;s no host. Ask the host for an invitation of the right kind.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>This is far longer than an invitation. Paste the line that begins with fedmed: and nothing else.</source>
         <translation>C’est beaucoup plus long qu’une invitation. Collez la ligne qui commence par fedmed: et rien d’autre.</translation>
     </message>
@@ -7998,6 +8010,14 @@
     <message>
         <source>This is not the coordinator that the invitation is from: its fingerprint is {found}, and {expected} is expected. Nothing was sent. Ask the host by phone before you try again.</source>
         <translation>Ce n’est pas le coordinateur dont vient l’invitation&#xa0;: son empreinte est {found}, et {expected} est attendue. Rien n’a été envoyé. Demandez à l’organisateur par téléphone avant de réessayer.</translation>
+    </message>
+    <message>
+        <source>This is the invitation of {site} as a host. Open it in the desktop, which shows the federation then; a site needs an invitation of its own.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This is the invitation of {site} as a site, which trains on its notes. A host needs an invitation of its own.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>This model does not fit into this computer&apos;s memory: it takes {least} at least, and there are {total}. Use a computer with more memory, or ask the host for a smaller model.</source>
@@ -8336,6 +8356,10 @@
         <translation>{path} n’est pas un adaptateur&#xa0;: {reason}. Choisissez un dossier PEFT, ou un fichier .safetensors écrit par fedmed-desktop.</translation>
     </message>
     <message>
+        <source>{path} is not linked to a federation as its host. Open it with a host&apos;s invitation, which the coordinator&apos;s command line makes with --invite-host.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{path} is not the chain that the other side knows: entry {held} of {other} holds a head that is not in it. From entry {entry} on, entries were changed or cut off. Compare it with a backup.</source>
         <translation>{path} n’est pas la chaîne que connaît l’autre côté&#xa0;: l’entrée {held} de {other} détient une tête qui n’y est pas. À partir de l’entrée {entry}, des entrées ont été modifiées ou coupées. Comparez-le avec une sauvegarde.</translation>
     </message>
@@ -8350,6 +8374,14 @@
     <message>
         <source>{path} is the data folder of a coordinator. Choose another --data-dir for the site.</source>
         <translation>{path} est le dossier de données d’un coordinateur. Choisissez un autre --data-dir pour le site.</translation>
+    </message>
+    <message>
+        <source>{path} is the data folder of a host. Choose another folder.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{path} is the data folder of a site or of a coordinator. Choose another folder for the host.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{path} is the data folder of a site. Choose another --data-dir for the coordinator.</source>
@@ -8604,6 +8636,10 @@
         <translation>{site} peut désigner chacun de ceux-ci&#xa0;: {names}. Donnez le nom exact, ou davantage de l’empreinte.</translation>
     </message>
     <message>
+        <source>{site} has been in this federation in another role. Choose another name.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{site} has been revoked. To let it in again, use --invite with this name.</source>
         <translation>{site} a été révoqué. Pour l’admettre à nouveau, utilisez --invite avec ce nom.</translation>
     </message>
@@ -8616,8 +8652,16 @@
         <translation>{site} n’a plus de notes «&#xa0;{split}&#xa0;» ({sites} sites, graine {seed}). Demandez moins de sites ou plus de notes, augmentez split.validation_share, baissez split.ratio, ou répartissez selon autre chose.</translation>
     </message>
     <message>
+        <source>{site} is a host of this federation, and a host is no site. Join with another data folder and an invitation of a site.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{site} is connected just now, so nothing is taken from a file of it. Let it send its update over the line.</source>
         <translation>{site} est connecté en ce moment&#xa0;; rien n’est donc pris d’un fichier venant de lui. Laissez-le envoyer sa mise à jour par la connexion.</translation>
+    </message>
+    <message>
+        <source>{site} is no host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{site} looks like {other}, which is a name in this federation already. Choose another name.</source>
