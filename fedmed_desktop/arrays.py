@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""numpy, loaded where something of it is first used: a coordinator that waits for its first site needs none of it.
+"""numpy, imported at its first use: a coordinator that waits for its first site does not need it yet.
 
 `from ..arrays import np` in place of `import numpy as np` in what a coordinator imports. Any thread.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
 
     class _Numpy:
-        """numpy by its names; each is asked for once. `import` itself sees to it that threads do not load it twice."""
+        """Stand-in for numpy: looks each name up once. `import` itself keeps threads from loading it twice."""
 
         def __getattr__(self, name: str) -> Any:
             import numpy
@@ -28,7 +28,7 @@ else:
 
 
 def one_thread() -> AbstractContextManager[Any]:
-    """One thread for numpy's products meanwhile: where last bits must not depend on the number of threads."""
+    """Keeps numpy's matrix products on one thread, where the last bits must not depend on how many there are."""
     import numpy  # noqa: F401 - what is not loaded yet would not be limited
     from threadpoolctl import threadpool_limits
 

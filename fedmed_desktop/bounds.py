@@ -24,5 +24,5 @@ PositiveFloat = Annotated[float, Field(strict=True, gt=0, le=LARGEST_SCALAR)]
 
 
 def within(value: float) -> float:
-    """The number, brought to the nearest bound where it lies beyond; for what is computed from bounded numbers."""
+    """Clamps a number to the bounds; for numbers computed from bounded ones."""
     return max(-LARGEST_SCALAR, min(LARGEST_SCALAR, value))

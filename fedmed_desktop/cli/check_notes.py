@@ -214,7 +214,7 @@ def _print_remarks(console: Console, check: NotesCheck) -> None:
 
     if not check.remarks:
         return
-    table = _table("Rows", "Seen while reading", "Where")
+    table = _table("Rows", "Noticed while reading", "Where")
     for one in check.remarks:
         first = one.places[0]
         if one.code in REFUSALS:

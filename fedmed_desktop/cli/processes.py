@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def others(place: Place | None) -> Iterator[Processes | None]:
-    """The line to the processes that follow this one, until it ends; None where this process is alone.
+    """Connection to the processes that follow this one, until the block ends; None for a single process.
 
     Raises UserFacingError where one of them has ended.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGINT and SIGTERM as an event that a coroutine can wait for; an end within bounds; and word to systemd."""
+"""SIGINT and SIGTERM as an event for coroutines, a time limit on shutting down, and notices to systemd."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class DemoOptions:
 
     @property
     def begins_with(self) -> Path | None:
-        """Folder of the adapter that the federation begins with; None for an untrained one."""
+        """Folder of the federation's starting adapter; None for an untrained one."""
         return resource("demo_adapter") if self.model == resource("demo_model") else None
 
 

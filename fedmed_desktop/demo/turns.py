@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose work comes first on the one working thread: the site's whose screen a person watches."""
+"""Order of work on the one working thread: the site whose screen a person watches comes first."""
 
 from __future__ import annotations
 

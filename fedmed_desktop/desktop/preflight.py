@@ -70,7 +70,7 @@ def os_release() -> Mapping[str, str]:
 
 @dataclass(frozen=True)
 class Computer:
-    """All that the check looks at; the defaults are this computer."""
+    """Facts that the check looks at; the defaults describe this computer."""
 
     system: str = sys.platform
     python: tuple[int, int] = sys.version_info[:2]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A base model, with an adapter or without, on notes: what it says of each, and what that is worth.
+"""Evaluation of a base model, with or without an adapter, on notes: its answers and their scores.
 
 Torch is loaded with the first evaluation, so that what is wrong with notes, tasks and files is told before.
 """

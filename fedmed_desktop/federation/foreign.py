@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names in a report that are not the federation's: other sites would see them, whatever words they are."""
+"""Check for names in a report that are not the federation's: other sites would see them, whatever they say."""
 
 from __future__ import annotations
 

@@ -29,13 +29,13 @@ def asked(spec: FederationSpec, state: RoundsState) -> list[str]:
 
 
 def begin(spec: FederationSpec, state: RoundsState, now: datetime) -> None:
-    """A round opens."""
+    """Begins the masking of a round that opens."""
     trains = spec.secure_aggregation.on and state.round <= spec.rounds
     state.masking = Exchange(since=now) if trains else None
 
 
 def wait_again(state: RoundsState, now: datetime) -> None:
-    """The sites of a round that lacks updates are asked once more: those that did not come have their time again."""
+    """Restarts the wait for sites without an update, where a round that lacks updates is asked again."""
     if state.masking:
         state.masking = state.masking.model_copy(update={"since": now})
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Combinations with differential privacy that would make its number untrue, and whose words say so at founding."""
+"""Settings that differential privacy cannot be combined with, since its epsilon would not hold; refused at founding."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of screening, and what it found in a round: values for the specification, the record and the ledger."""
+"""Settings and findings of screening, as values for the specification, the record and the ledger."""
 
 from __future__ import annotations
 

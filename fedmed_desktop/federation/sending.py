@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trained adapter in the form in which it travels, and what that takes from it."""
+"""Encoding of a trained adapter for sending, and what the rounding takes from it."""
 
 from __future__ import annotations
 

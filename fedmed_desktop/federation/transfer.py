@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Methods whose adapters cannot travel in fewer bits, up or down."""
+"""Check whether a method's adapters can be sent in fewer bits, up or down."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables beyond each model on its sites' notes: every model on each cohort that took no part, a newcomer by the number
-of its notes, and sites alone on everybody's notes."""
+"""Further tables of an experiment: every model on each cohort that took no part, a newcomer by the number of its notes,
+and sites alone on everybody's notes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A site without a line: the coordinator's words come in a bundle, and the site's go out in one.
+"""Agent of a site without a connection: it reads the coordinator's messages from a bundle and answers in one.
 
 It takes the place of the link. Plans, approvals, policy and audit know no difference; nothing leaves but through the
 outbox's one door.
@@ -60,7 +60,7 @@ class Carried(Link):
         self._key, self._driver = key, driver
 
     def post(self, message: Message) -> None:
-        """Says nothing: progress is of no use to who hears of it days later."""
+        """Sends nothing: progress would be read days later."""
 
     async def send(self, message: Message) -> None:
         match message:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A site's part and its outbox: the part as the outbox knows it, and decisions written to it. They read the disk."""
+"""Restoring a site's part from its outbox, and recording decisions there. Both read the disk."""
 
 from __future__ import annotations
 

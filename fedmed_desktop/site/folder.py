@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of a site that has not joined yet: it may still be renamed."""
+"""Data folder of a site: renaming it before it has joined, and what it says of the federation once it has."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A site's holdings: what it has at hand for a plan, what it keeps of one, and the models it can end up with."""
+"""Blobs of a site: those that a plan needs, those that it keeps of a round, and its final models."""
 
 from __future__ import annotations
 

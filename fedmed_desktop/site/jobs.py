@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 
 class JobRunner(Protocol):
-    """Whatever a site hands its jobs to: a working thread of its own, or one's turn on a shared one."""
+    """Interface for running jobs: on a working thread of its own, or in turns on a shared one."""
 
     async def run(self, job: Callable[[], T]) -> T: ...
 
 
 class Jobs:
-    """First come, first served. `close` waits for the running job: stop its Control first.
+    """Runs jobs, first come, first served. `close` waits for the running job: stop its Control first.
 
     `executor`: what the jobs run on where a face has a thread of its own for them; it must run one job at a time, and
     `close` shuts it down (waiting, pending jobs cancelled). Without it, a pool of one thread.

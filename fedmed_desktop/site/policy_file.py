@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Policy files of a site: this computer's, the user's and one that is named. Together they hold what each of them says.
+"""Policy files of a site: the computer's, the user's and one named on the command line; the strictest applies.
 
 A file that is there and cannot be read, or holds a mistake, lets nothing leave until it is mended. The computer's file
 may lock keys: what other files say about those counts for nothing, stricter or not.
@@ -101,7 +101,7 @@ def check_policy(policy: InForce) -> None:
 
 
 def _mark(path: Path) -> object:
-    """Something that is another once the file has changed."""
+    """Marker of a file's state: it differs once the file has changed."""
     try:
         found = path.stat()
     except OSError as error:

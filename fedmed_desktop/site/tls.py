@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A site's side of TLS: whom it believes, the key that it really got, and what is wrong where it cannot be used."""
+"""TLS at a site: trusted certificates, the coordinator's real public key, and errors in plain codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_COMMON_VERSION: Final = ("UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSI
 
 
 def context_for(roots: bool) -> ssl.SSLContext:
-    """How this site connects.
+    """TLS context with which this site connects.
 
     With `roots`, the certificate must be of an authority that this system trusts, and for the coordinator's host.
     Without, any will do: the coordinator then proves by the signature of its identity that the TLS key is its own.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The secret that proved a site before sites had keys: shown once more, so that the key takes its place."""
+"""Token by which versions before site keys knew a site: sent once more, so that the key replaces it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _MOST: Final = 4
 
 
 class Ahead:
-    """Adapters that are read in step: a module of each, in this order, then the next module of each.
+    """Reads adapters in step: a module of each, in this order, then the next module of each.
 
     While they are asked for so, the next modules are read before anybody asks. Whatever else is asked for is read then.
     `reading` has one thread, in which all of it is read. Not for use by several threads at once.

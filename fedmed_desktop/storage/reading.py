@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values in rows, checked when they are read against the same bounds as on the wire."""
+"""Reading of values from rows, checked against the same bounds as on the wire."""
 
 from __future__ import annotations
 

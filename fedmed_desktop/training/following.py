@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process that follows a site's first one: it has the base and does its share of each step, and nothing else.
+"""Worker process of a site's training: it holds the base model and does its share of each step.
 
 It knows no notes but the tokens of its micro-batches, no plan, no file and no connection to the coordinator.
 """

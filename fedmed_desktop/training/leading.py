@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first of several processes of a site, as it shares out a training's steps over all of them, itself included."""
+"""Main process of a site's training: it shares out each step over all processes, itself included."""
 
 from __future__ import annotations
 

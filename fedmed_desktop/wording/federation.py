@@ -8,8 +8,8 @@ SENTENCES: Final = {
     'averaged. Write combine = "product" in the federation\'s specification.',
     "model.changed": "Files of the model in {path} changed while the program was about to load it. Start again; the "
     "program will then check the model again.",
-    "model.conv1d": "The model in {path} cannot be adapted: the layers of {kind} models are no linear layers (torch's "
-    "Linear) but of a kind of their own (Conv1D). Choose another base model.",
+    "model.conv1d": "The model in {path} cannot be adapted: the layers of {kind} models are of the type Conv1D "
+    "instead of linear layers (torch's Linear). Choose another base model.",
     "model.damaged": "The model file {path} is damaged: {reason}. Download the model again.",
     "model.encoder_decoder": "The model in {path} cannot be adapted: {kind} models have an encoder and a decoder. "
     "Choose a causal language model, which continues a text.",
@@ -17,25 +17,25 @@ SENTENCES: Final = {
     "model again.",
     "model.layer_differs": "The model in {path} cannot be adapted: {name} is {found} in its files, but its config.json "
     "makes it {expected}. Download the model again, or choose another.",
-    "model.needs_torch": "The layers of the model in {path} have other names in its files than once it is loaded, so "
-    "that torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the "
-    "federation on one that has it and copy the folder.",
-    "model.no_prefix": "The model in {path} cannot be adapted: its layers have names like {name}, without the model's "
-    "part before them, so it was saved without its head. Choose the whole model, saved by transformers' "
+    "model.needs_torch": "The model in {path} names its layers in its files otherwise than once it is loaded, so "
+    "torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the "
+    "federation on a computer that has it and copy the folder.",
+    "model.no_prefix": "The model in {path} cannot be adapted: its layers have names like {name}, without the prefix "
+    "of a whole model, so it was saved without its head. Choose the whole model, saved by transformers' "
     "AutoModelForCausalLM.",
-    "model.not_linear": "The model in {path} cannot be adapted: {name} is no linear layer once the model is loaded "
-    "({found}). Choose another base model.",
-    "model.own_state": "The model in {path} cannot be adapted: {kind} models keep what they have read in a state of "
-    "their own, which this program cannot carry on when it scores notes. Choose a base model with attention, such as "
-    "Llama, Qwen, Gemma, Mistral, Phi or Granite.",
+    "model.not_linear": "The model in {path} cannot be adapted: {name} is not a linear layer once the model is "
+    "loaded ({found}). Choose another base model.",
+    "model.own_state": "The model in {path} cannot be adapted: {kind} models keep what they have read in an internal "
+    "state of a special kind, which this program cannot continue from when it scores notes. Choose a base model "
+    "with attention, such as Llama, Qwen, Gemma, Mistral, Phi or Granite.",
     "model.quantised": "The model in {path} cannot be adapted: its weights are already quantised ({method}). Choose "
-    "the same model as 16- or 32-bit numbers; each site may still hold it in 4 bits (--nf4).",
+    "the same model with 16- or 32-bit weights; each site may still load it in 4 bits (--nf4).",
     "model.shared_layers": "The model in {path} cannot be adapted: {kind} models use the same layers in several "
     "places. Choose another base model.",
-    "model.with_adapter": "The model folder {path} also contains an adapter ({file}), which would be loaded as part of "
-    "the base model without anybody noticing. Move the adapter's files to a folder of their own.",
-    "model.no_file": "{path} is not a model folder: it has no {file}. Choose the folder of the "
-    "language model that the host agreed on with you (in Hugging Face's form).",
+    "model.with_adapter": "The model folder {path} also contains an adapter ({file}), which would be loaded "
+    "unnoticed as part of the base model. Move the adapter's files to a separate folder.",
+    "model.no_file": "{path} is not a model folder: it has no {file}. Choose the folder of the language model that "
+    "the host agreed on with you (in Hugging Face's format).",
     "model.no_folder": "There is no model folder at {path}. Check the path.",
     "model.no_linears": "The model in {path} has no linear layers inside decoder blocks, so it cannot be adapted. "
     "Choose another base model.",
@@ -44,8 +44,8 @@ SENTENCES: Final = {
     "federation; the coordinator and the sites must use the same program.",
     "plan.rank_over_cap": "In round {round} the coordinator asks for rank {rank}, but this site's limit is {cap} "
     "(--rank-cap). The site takes part again when the coordinator asks for a lower rank.",
-    "spec.begins_with_rank": "The adapter to begin with has rank {rank}, and the federation at most {most}. "
-    "Give --rank {rank} or more.",
+    "spec.begins_with_rank": "The starting adapter has rank {rank}, but the federation allows at most {most}. Give "
+    "--rank {rank} or more.",
     "spec.exists": "{path} already exists. Choose another --out folder; an existing federation is never overwritten.",
     "spec.missing": "There is no federation specification at {path}. Write one with --new-federation.",
     "spec.unreadable": "The federation specification {path} cannot be read: {reason}.",

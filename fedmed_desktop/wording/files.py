@@ -7,10 +7,11 @@ SENTENCES: Final = {
     "backup.exists": "{path} is there already. Choose another name for the backup; a folder must be new or empty.",
     "backup.packed": "{path} is a packed backup. Unpack it into a folder of its own (tar -xf {path} -C FOLDER), and "
     "give that folder.",
-    "errand.ended": "The coordinator with the folder {path} ended before it was done. Start it, and try again.",
-    "errand.failed": "The coordinator could not do it: {reason}. Its log says more.",
-    "errand.not_taken": "The folder {path} is in use, but no coordinator there takes the errand: it may be of an "
-    "earlier version, or about to end. Stop it and try again, or look at its log.",
+    "errand.ended": "The coordinator with the folder {path} stopped before it had carried out the command. Start it, "
+    "and try again.",
+    "errand.failed": "The coordinator could not carry out the command: {reason}. Its log says more.",
+    "errand.not_taken": "The folder {path} is in use, but no coordinator there accepts commands: it may be an "
+    "earlier version, or about to stop. Stop it and try again, or look at its log.",
     "lora.adapter_empty": "The adapter contains no modules. Choose one that adapts at least one linear layer.",
     "lora.factor_shape": "The tensor {tensor} has shape {shape}, but {expected} is needed. Create the adapter again.",
     "lora.file_cut_off": "The adapter is incomplete: it has {size} bytes, but needs {expected}. Download it again.",
@@ -34,10 +35,10 @@ SENTENCES: Final = {
     "lora.no_adapter": "There is no adapter at {path}. Check the path.",
     "lora.not_an_adapter": "{path} is not an adapter: {reason}. Choose a PEFT folder, or a .safetensors file that "
     "fedmed-desktop wrote.",
-    "lora.not_canonical": "The adapter's bytes are not in the one form that fedmed-desktop writes, so its "
-    "hash is of no use. Save it again with fedmed-desktop.",
-    "lora.packed": "The update cannot be unpacked: {reason}. Send it again; if this is said once more, train the round "
-    "again.",
+    "lora.not_canonical": "The adapter's bytes are not in the one form that fedmed-desktop writes, so its hash "
+    "cannot be compared. Save it again with fedmed-desktop.",
+    "lora.packed": "The update cannot be unpacked: {reason}. Send it again; if this message comes again, train the "
+    "round again.",
     "lora.partner_missing": "The tensor {tensor} is missing, but the other factor of its pair is there. Create the "
     "adapter again.",
     "lora.peft_config": "The adapter_config.json cannot be used: {reason}. Export the adapter again with PEFT.",

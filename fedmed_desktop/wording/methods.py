@@ -22,10 +22,11 @@ SENTENCES: Final = {
     'or a stack would replace A. Write combine = "factors".',
     "methods.flexlora_is_product": '{path}: flexlora averages products. Write combine = "product", or choose fedavg.',
     "methods.flora_is_stack": '{path}: flora stacks the updates. Write combine = "stack", or choose fedavg.',
-    "methods.frozen_travels_whole": "{path}: with fedex, and where updates are stacked, most of what sites fetch lies "
-    "frozen beside the common adapter and travels in float32. Take out transfer.down, or choose another method.",
-    "methods.moments_need_factors": "{path}: with training.keep_moments the optimiser goes on from moments of the same "
-    "factors, but a product or a stack gives each round factors of another basis. Write combine = "
+    "methods.frozen_travels_whole": "{path}: with fedex, and where updates are stacked, most of what sites download "
+    "is a frozen part beside the common adapter, and that is always sent in float32. Take out transfer.down, or "
+    "choose another method.",
+    "methods.moments_need_factors": "{path}: with training.keep_moments the optimiser continues with the moments of "
+    "the last round, but a product or a stack gives each round factors of another basis. Write combine = "
     '"factors", or take out training.keep_moments.',
     "methods.needs_histogram": "{path}: this method weights sites by what their notes are about. Write "
     'share.histogram = "specialties" (or "types"), or set its semantic weight to 0.',
@@ -37,23 +38,24 @@ SENTENCES: Final = {
     "decides its weight. Give this site the shared notes.",
     "methods.rolora_needs_factors": "{path}: rolora freezes one factor in each round, which makes averaging exact; a "
     'product or a stack would change both factors. Write combine = "factors".',
-    "methods.rolora_has_old_moments": "{path}: rolora trains each factor in every other round, and meanwhile the other "
-    "changes, so the optimiser's moments would be of factors that are gone. Take out training.keep_moments, or "
+    "methods.rolora_has_old_moments": "{path}: rolora trains each factor in every other round while the other one "
+    "changes, so kept moments would be those of factors that no longer exist. Take out training.keep_moments, or "
     "choose ffa.",
     "methods.scaffold_needs_factors": "{path}: scaffold's control variates are directions of A and B, which a product "
     'or a stack replaces with others. Write combine = "factors".',
     "methods.scaffold_needs_sgd": '{path}: scaffold with form = "sgd" computes gradients from the steps, which only '
     'works with SGD. Write form = "gradient", or training.optimizer = "sgd".',
-    "methods.scaffold_travels_whole": "{path}: scaffold's control variates and the coordinator's must move by the very "
-    "same numbers, so its updates travel in float32 alone. Take out [transfer], or choose another method.",
+    "methods.scaffold_travels_whole": "{path}: scaffold's control variates and the coordinator's must change by "
+    "exactly the same numbers, so its updates are sent in float32 only. Take out [transfer], or choose another "
+    "method.",
     "methods.server_optimizer_needs_factors": "{path}: fedavgm and fedadam keep means of how A and B have changed, and "
     'a product or a stack replaces A and B with others in each round. Write combine = "factors".',
-    "methods.server_step_needs_start": "{path}: a server_step other than 1 goes on from where the round started, but a "
-    'stack starts afresh in each round. Write combine = "factors" or "product", or server_step = 1.',
+    "methods.server_step_needs_start": "{path}: a server_step other than 1 continues from where the round started, "
+    'but a stack starts afresh in each round. Write combine = "factors" or "product", or server_step = 1.',
     "methods.shared_notes_lack_labels": '{path}: with measured_by = "sites" each site measures its model on shared '
     "notes, which hold texts and entities, and none of the tasks is learned from these. Write measured_by = "
     '"coordinator" and start it with --score-with, choose another method, or add the task "entities".',
-    "methods.stack_has_no_feedback": '{path}: with combine = "stack" each round starts afresh, so what an update lost '
-    "in fewer bits has no place in the next one. Write transfer.feedback = false.",
+    "methods.stack_has_no_feedback": '{path}: with combine = "stack" each round starts afresh, so what rounding took '
+    "from one update cannot be added to the next. Write transfer.feedback = false.",
     "methods.unknown": "There is no method {method}. Choose one of {known}.",
 }

@@ -4,31 +4,31 @@
 from typing import Final
 
 SENTENCES: Final = {
-    "bundle.both": "--bundle-in and --bundle-out belong together: what came from the host, and what goes back.",
-    "bundle.connected": "{site} is connected just now, so nothing is taken from a file of it. Let it send its update "
-    "over the line.",
-    "bundle.damaged": "{path} cannot be used: {reason}. Copy it once more from where it was made.",
-    "bundle.for_coordinator": "This file is a site's answer. It belongs to the coordinator, which takes it with "
-    "--import-update.",
-    "bundle.for_site": "This file was made for a site, by --export-round. The coordinator takes the file that the site "
-    "wrote with --bundle-out.",
-    "bundle.missing": "There is no file {path}. Check that the medium is in, and the path.",
-    "bundle.not_understood": "This file cannot be read as a carried round ({place}). Copy it once more, or have it "
-    "made again with the same version of fedmed-desktop.",
-    "bundle.other_key": "This file is not signed by the one who it says it is from. Nothing was taken from it. Tell "
-    "the host: someone may have changed it on its way.",
+    "bundle.both": "Give --bundle-in and --bundle-out together: the file that came from the host, and the file that "
+    "goes back.",
+    "bundle.connected": "{site} is connected right now, so its file is not used. Let it send its update over the "
+    "connection.",
+    "bundle.damaged": "{path} cannot be used: {reason}. Copy it again from where it was made.",
+    "bundle.for_coordinator": "This file is a site's answer. Give it to the coordinator, with --import-update.",
+    "bundle.for_site": "This file was made for a site, by --export-round. Give the coordinator the file that the "
+    "site wrote with --bundle-out.",
+    "bundle.missing": "There is no file {path}. Check the path, and that the medium is plugged in.",
+    "bundle.not_understood": "This file is not a readable round ({place}). Copy it again, or have it made again with "
+    "the same version of fedmed-desktop.",
+    "bundle.other_key": "This file was not signed by the sender that it names. Nothing was taken from it. Tell the "
+    "host: someone may have changed it on the way.",
     "bundle.other_site": "This file is for {found}, and this site is {site}. Use the file that the host made for "
     "{site}.",
-    "bundle.signature": "This file was changed after it was signed. Nothing was taken from it. Copy it once more; if "
-    "that does not help, tell the host: someone may have changed it on its way.",
+    "bundle.signature": "This file was changed after it was signed. Nothing was taken from it. Copy it again; if "
+    "that does not help, tell the host: someone may have changed it on the way.",
     "bundle.version": "This file was made with another version of fedmed-desktop (protocol {found}, here {known}). Use "
     "the same version on both sides.",
     "coordinator.lost_adapter": "The adapter {sha256}, which round {round} starts from, is missing or damaged. Copy "
     "the file of that name to {path} from a backup, or from the blobs folder of a site.",
     "coordinator.lost_update": "A stored update of {sites} in round {round} is missing or damaged. The site is asked "
     "to send it again when it is connected.",
-    "coordinator.no_initial": "The first adapter {sha256} of this federation is not in {path}. Copy the .safetensors "
-    "file there that --new-federation wrote beside the specification.",
+    "coordinator.no_initial": "The first adapter {sha256} of this federation is not in {path}. Copy there the "
+    ".safetensors file that --new-federation wrote beside the specification.",
     "coordinator.no_scorer": "{method} needs the coordinator to measure each update, so the coordinator needs a base "
     "model and notes. Start it with --score-with MODEL NOTES, or choose another method.",
     "coordinator.no_status": "No coordinator answers on {address}. Start one, or give its --host and --port.",
@@ -43,27 +43,27 @@ SENTENCES: Final = {
     'or set measured_by = "coordinator" if the method has it.',
     "coordinator.update_gone": "The update that the round waits for is no longer at the site either. Copy the file "
     "{sha256} to {path} from a backup.",
-    "coordinator.whole_other_rank": "The adapter of round {round} has other ranks than the one before, so there is no "
-    "difference in fewer bits: sites fetch it in float32. Nothing has to be done.",
-    "coordinator.whole_too_much_lost": "Sites fetch the adapter of round {round} in float32: in fewer bits it would "
-    "have lost {percent} % of what the round changed, and {most} % is the limit. If that happens every round, choose a "
-    "larger transfer.dtype, or take out transfer.down.",
-    "download.not_rebuilt": "The adapter {sha256} of round {round} could not be rebuilt from its difference, so it is "
-    "fetched whole. Nothing is lost. If that happens every round, tell the host.",
-    "identity.signature": "A signature ({purpose}) is not by the key with fingerprint {fingerprint}. Nothing was taken "
-    "from it. If this happens again, tell the host: someone may be changing what is sent.",
-    "invitation.damaged": "This invitation has something in it that no invitation can have. Ask the host for "
-    "a new one.",
+    "coordinator.whole_other_rank": "Sites download the adapter of round {round} in full (float32), because its "
+    "ranks differ from those of the adapter before it. There is nothing to do.",
+    "coordinator.whole_too_much_lost": "Sites download the adapter of round {round} in full (float32): in fewer bits "
+    "it would have lost {percent} % of what the round changed, and the limit is {most} %. If that happens every "
+    "round, choose a larger transfer.dtype, or take out transfer.down.",
+    "download.not_rebuilt": "The adapter {sha256} of round {round} could not be rebuilt from its difference, so it "
+    "is downloaded in full. Nothing is lost. If that happens every round, tell the host.",
+    "identity.signature": "A signature ({purpose}) was not made by the key with fingerprint {fingerprint}. Nothing "
+    "was taken from it. If this happens again, tell the host: someone may be changing what is sent.",
+    "invitation.damaged": "This invitation is not valid: it contains something that does not belong in an "
+    "invitation. Ask the host for a new one.",
     "invitation.mistyped": "This invitation is mistyped or incomplete: its checksum is wrong. Nothing was sent. Copy "
-    "it once more, the whole line from fedmed: to its end.",
+    "it again: the whole line, from fedmed: to the end.",
     "invitation.newer": "This invitation was made by a newer version of fedmed-desktop (format {found}; this one reads "
     "{known}). Install the version that the host has.",
     "invitation.no_file": "There is no file {path}. Check the path. An invitation's line begins with fedmed:.",
     "invitation.no_picture": "{name} cannot be read as a picture. Take another one, or paste the line instead.",
     "invitation.no_qr": "No QR code can be made out in this picture. Take one that shows the whole code, sharp and "
     "straight from the front; or paste the line instead.",
-    "invitation.none": "There is no invitation in this. It is one line that begins with fedmed: and comes from the "
-    "host.",
+    "invitation.none": "No invitation was found here. An invitation is one line that begins with fedmed: and comes "
+    "from the host.",
     "invitation.other_qr": "The QR code in this picture is not an invitation's. Use the one that the host gave you.",
     "invitation.too_long": "This is far longer than an invitation. Paste the line that begins with fedmed: and "
     "nothing else.",
@@ -87,9 +87,9 @@ SENTENCES: Final = {
     "link.address": "{address} is not a coordinator's address. Give one such as wss://federation.example.org:8765.",
     "link.closed": "The coordinator at {address} closed the connection.",
     "link.crowded": "The coordinator at {address} has too many connections at the moment. This site keeps trying.",
-    "link.intercepted": "Someone stands between this site and the coordinator: the encryption key on the line is "
-    "{found}, the coordinator's own is {expected}. Nothing was sent. If your network inspects encrypted traffic, ask "
-    "its administrators to exempt this address.",
+    "link.intercepted": "Something stands between this site and the coordinator: the encryption key on the line is "
+    "{found}, the coordinator's own is {expected}. Nothing was sent. If your network inspects encrypted traffic, "
+    "ask its administrators to exempt this address.",
     "link.no_coordinator_there": "What answers at {address} is not a coordinator (HTTP {status}). Check the address "
     "with the host; this site keeps trying.",
     "link.no_invitation": "This site has never joined the coordinator at {address}. Ask its host for an invitation.",
@@ -97,7 +97,7 @@ SENTENCES: Final = {
     "an invitation, which has an encrypted address.",
     "link.not_proved": "The coordinator could not prove that it owns its key (fingerprint {found}). Nothing was sent. "
     "Tell the host.",
-    "link.other_name": "The coordinator does not know itself by the name in {address}. Ask its host to start it with "
+    "link.other_name": "The coordinator does not answer to the name in {address}. Ask its host to start it with "
     "--public-address {host}; this site keeps trying.",
     "link.other_coordinator": "This is not the coordinator that the invitation is from: its fingerprint is {found}, "
     "and {expected} is expected. Nothing was sent. Ask the host by phone before you try again.",
@@ -106,15 +106,15 @@ SENTENCES: Final = {
     "protocol.bad_chunk": "A piece of an adapter cannot be accepted: {reason}. The transfer starts again.",
     "protocol.not_understood": "The other side sent something that this version does not understand ({place}: "
     "{reason}). Use the same version of fedmed-desktop on both sides.",
-    "protocol.signature": "A signature ({purpose}) is not by the key with fingerprint {fingerprint}. Nothing was "
-    "taken from that message. If this happens again, tell the host: someone may be changing what is sent.",
+    "protocol.signature": "A signature ({purpose}) was not made by the key with fingerprint {fingerprint}. Nothing "
+    "was taken from that message. If this happens again, tell the host: someone may be changing what is sent.",
     "proxy.address": "This is not a proxy's address. Give one such as http://proxy.example.org:3128 (with a name and a "
     'password: http://name:password@proxy.example.org:3128), or "system" or "none".',
     "proxy.cannot_reach": "The proxy {proxy} answers, but it cannot reach the coordinator at {address} (HTTP "
     "{status}). Check the address, and ask the people who run the proxy whether it may connect there.",
     "proxy.no_basic": "The proxy {proxy} wants a sign-in of a kind that fedmed-desktop does not know ({ways}). Ask the "
     "people who run it to let this computer connect to {address} without one, or with a name and a password (Basic).",
-    "proxy.no_proxy_there": "At {proxy} something answers, but it is not an HTTP proxy. Check the proxy's address.",
+    "proxy.no_proxy_there": "What answers at {proxy} is not an HTTP proxy. Check the proxy's address.",
     "proxy.refuses": "The proxy {proxy} refuses connections to {address} (HTTP {status}). Ask the people who run it to "
     "allow HTTP CONNECT to this address and port.",
     "proxy.socks": 'SOCKS proxies cannot be used. Give an HTTP proxy with --proxy or in Settings, or choose "none".',

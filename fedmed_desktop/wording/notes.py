@@ -23,12 +23,12 @@ SENTENCES: Final = {
     "in another format. Put the {split} notes there.",
     "clinical.notes_split_twice": "The notes folder {name} has both {first} and {second}. Remove the one that you do "
     "not want to use.",
-    "clinical.notes_unreadable": "The notes file {name} cannot be read: {reason}. Choose another file, or mend this "
-    "one; text files may be compressed with gzip if their name ends in .gz.",
+    "clinical.notes_unreadable": "The notes file {name} cannot be read: {reason}. Choose another file, or repair "
+    "this one; text files may be compressed with gzip if their name ends in .gz.",
     "clinical.table_column": "There is no column {column}, which was named for {role}. The table's columns: {found}.",
     "clinical.table_no_text": "None of the columns of {name} is known to hold the notes' text (found: {found}). Rename "
     "the column to text, or say which column holds the text.",
-    "clinical.table_role": "{role} is nothing that a column can be. Choose from: {known}.",
+    "clinical.table_role": "A column cannot be {role}. Choose from: {known}.",
     "clinical.types_file": "The types file {name} cannot be used: {reason}. It needs a table [types.map] with rows "
     'such as Chemical = "drug".',
     "clinical.types_file_missing": "The types file {name} does not exist. Check its name and folder.",
@@ -36,7 +36,7 @@ SENTENCES: Final = {
     "{expected}. Correct the map.",
     "clinical.types_unknown": "None of the types in these notes is known to the federation. Found: {found}; the "
     "federation's types: {expected}. Add a types map.",
-    "evaluation.adapter_twice": "Two adapters are both called {name}. Copy one of them to a folder of another name.",
+    "evaluation.adapter_twice": "Two adapters are both called {name}. Copy one of them to a folder with another name.",
     "evaluation.no_labels": "These notes have no labels for {tasks}. Choose notes that are annotated for it, or "
     "another task.",
     "training.chat_template": "The base model's chat template cannot be used: {reason}. Choose another base model, or "
@@ -50,23 +50,23 @@ SENTENCES: Final = {
     "training.no_loss": "The model's loss {moment} is not a number: training has diverged, here or at another site. "
     "Ask the coordinator's host for a smaller learning rate.",
     "training.encoder_unreadable": "The encoder in {path} cannot be loaded: {reason}. Choose the folder of a Hugging "
-    "Face encoder, such as a BERT, with safetensors and tokenizer.json.",
-    "training.few_cards": "There are {processes} processes and only {cards} GPUs, and each needs one of its own. Start "
-    "torchrun with --nproc-per-node {cards}.",
+    "Face encoder, such as BERT, with safetensors and tokenizer.json.",
+    "training.few_cards": "There are {processes} processes but only {cards} GPUs, and each process needs its own. "
+    "Start torchrun with --nproc-per-node {cards}.",
     "training.layer_shape": "The adapter's module {name} is {found}, but the base model's layer is {expected}. Use the "
     "base model that the adapter was made for.",
-    "training.model_code": "The model in {path} comes with a program of its own, which is never run. Choose a model "
-    "that the transformers library knows by itself.",
+    "training.model_code": "The model in {path} comes with its own code, which is never run. Choose a model that the "
+    "transformers library supports by itself.",
     "training.model_not_cached": "The model {model} is neither a folder nor in this computer's cache. Download it once "
     "with: hf download {model}",
     "training.model_unreadable": "The model in {path} cannot be loaded: {reason}. Choose the folder of a language "
-    "model that this version supports, in Hugging Face's form.",
+    "model that this version supports, in Hugging Face's format.",
     "training.no_bitsandbytes": "A 4-bit base model needs the package bitsandbytes, which is not installed. Install "
     "fedmed-desktop[gpu], or continue without 4 bits.",
     "training.no_chat_template": "The base model has no chat template. Choose one that has, or found the federation "
     "with --prompt plain.",
     "training.no_cuda": "No CUDA device was found. Check the driver, or train on the CPU.",
-    "training.no_end_token": "The tokenizer in {path} names no end token, so that an answer would never end. Choose a "
+    "training.no_end_token": "The tokenizer in {path} names no end token, so an answer would never end. Choose a "
     "base model whose tokenizer has one (eos_token).",
     "training.no_entities": "None of the {notes} {split} notes has an entity of the federation's types, so there is "
     "nothing to learn or to score. Check that the notes are annotated, under a key that is read (keys that are not: "
@@ -77,29 +77,30 @@ SENTENCES: Final = {
     "larger max_tokens.",
     "training.no_such_layer": "The base model has no linear layer {name}, which the adapter needs. Use the base "
     "model that the adapter was made for.",
-    "training.not_causal": "The model in {path} is of a kind from which the transformers library loads no causal "
-    "language model. Choose one that it does, such as the text model by itself.",
-    "training.other_chat_template": "The base model here has another chat template than the federation's. Take "
-    "tokenizer_config.json and chat_template.jinja from where its host has them.",
+    "training.not_causal": "The transformers library cannot load the model in {path} as a causal language model. "
+    "Choose one that it can, such as the text model by itself.",
+    "training.other_chat_template": "The base model here has another chat template than the federation's. Copy "
+    "tokenizer_config.json and chat_template.jinja from the host's model folder.",
     "training.out_of_memory": "The {device} does not have enough memory for one note. Choose a smaller base model, a "
     "4-bit base model, or a smaller max_tokens.",
-    "training.pieces_left_out": "Pieces of the notes that are too long to be read at once: {pieces}. They do not fit "
-    "{tokens} tokens, even cut as small as makes sense, so they are not learned, and what they hold counts as missed. "
-    "Shorten them, or ask the host for a larger max_tokens.",
-    "training.process_lost": "Another process of this site has ended or does not answer, so this one ends too. What it "
-    "said before is above. Start torchrun again with the same --data-dir: the training goes on from its checkpoint.",
-    "training.several_machines": "The processes of a site must be on one machine: what passes between them is of its "
+    "training.pieces_left_out": "Some pieces of the notes are too long and are left out: {pieces}. They do not fit "
+    "into {tokens} tokens, even when cut as small as makes sense; nothing is learned from them, and what they "
+    "contain counts as missed. Shorten them, or ask the host for a larger max_tokens.",
+    "training.process_lost": "Another process of this site has ended or does not answer, so this one ends too. The "
+    "other's last messages are above. Start torchrun again with the same --data-dir: training continues from its "
+    "checkpoint.",
+    "training.several_machines": "The processes of a site must run on one machine: what they exchange comes from its "
     "notes, and it is not encrypted. Start torchrun with --nnodes 1.",
-    "training.shard_alone": "--shard-base splits the base model over the processes of one site, and this one is alone. "
-    "Start it under torchrun, with --nproc-per-node and the number of GPUs.",
+    "training.shard_alone": "--shard-base splits the base model over the processes of one site, but only one process "
+    "is running. Start it under torchrun, with --nproc-per-node and the number of GPUs.",
     "training.shard_nf4": "A base model in 4 bits cannot be split over several GPUs. Leave out --nf4 or --shard-base.",
-    "training.shard_unknown": "This base model has no layers that could be split over several GPUs. Hold it in 4 bits "
-    "(--nf4), or take a smaller one.",
-    "training.tasks_not_scored": "No validation note has labels for {tasks}, so what is learned of that here is never "
-    "scored. Add such notes to the validation notes.",
-    "training.tokenizer_without_places": "The base model's tokenizer does not say which characters a token stands "
-    "for, so that the beginnings of mentions cannot count more than other tokens. Take out training.mention_weight, or "
-    "choose a base model with a tokenizer.json.",
+    "training.shard_unknown": "This base model has no layers that could be split over several GPUs. Load it in 4 "
+    "bits (--nf4), or choose a smaller one.",
+    "training.tasks_not_scored": "No validation note has labels for {tasks}, so what is learned for this is never "
+    "scored here. Add such notes to the validation notes.",
+    "training.tokenizer_without_places": "training.mention_weight cannot be used: the base model's tokenizer does "
+    "not say which characters a token stands for, so the beginnings of mentions cannot be found. Take out "
+    "training.mention_weight, or choose a base model with a tokenizer.json.",
     "training.vocabulary": "The tokenizer in {path} does not belong to the model beside it: it has a token with the "
-    "number {number} ({token}), and the model knows {rows}. Download the model again.",
+    "number {number} ({token}), but the model knows only {rows} tokens. Download the model again.",
 }

@@ -16,30 +16,31 @@ _SHOWN: Final = 5  # places of each kind
 
 SENTENCES: Final = {
     "clinical.split_there": "The folder {name} already has a {file}. Choose an empty folder for the notes.",
-    "notes_check.alike": "Notes that are nearly the same as another: {count}, in {groups} groups. They count more than "
-    "once in training; keep each group in one split.",
-    "notes_check.alike_across": "Groups of nearly the same notes that are in more than one split: {count}. A model is "
-    "then tested on what it was trained on, and its scores look too good. Move each group into one split.",
-    "notes_check.cut": "Notes of which a part stays too long for {most} tokens, and is left out: {count}. Ask the host "
+    "notes_check.alike": "Nearly identical notes: {count}, in {groups} groups. They count more than once in "
+    "training; keep each group in one split.",
+    "notes_check.alike_across": "Groups of nearly identical notes that are in more than one split: {count}. A model "
+    "is then tested on what it was trained on, and its scores look too good. Move each group into one split.",
+    "notes_check.cut": "Notes with a part that is too long for {most} tokens and is left out: {count}. Ask the host "
     "for a larger max_tokens, or shorten the longest mentions.",
     "notes_check.files_not_read": "Files in the folder that are not read as notes: {count} ({names}). If they are "
-    "notes, put them into a format that is read, or into a folder of their own.",
-    "notes_check.identifiers": "Notes with something that looks like an identifier of a patient: {count}. Look at the "
-    "rows that are named, and take out what does not belong there.",
-    "notes_check.no_notes": "There is no note that can be used.",
+    "notes, put them into a format that is read, or into a separate folder.",
+    "notes_check.identifiers": "Notes with something that looks like an identifier of a patient: {count}. Look at "
+    "the rows listed here, and remove what does not belong there.",
+    "notes_check.no_notes": "There are no notes that can be used.",
     "notes_check.no_split": "The notes are not split into train, validation and test. A split that keeps patients, "
     "documents and near-duplicates together is proposed; --split-into FOLDER writes it.",
     "notes_check.no_task": "The notes have labels for none of the tasks of {name}: {tasks}. Annotate them, or check "
-    "that the labels are where they are read from.",
+    "that the labels are where the program looks for them.",
     "notes_check.one_group": "All notes belong together, so they cannot be split into train and validation. Add notes "
     "of other patients or documents.",
     "notes_check.refused": "Rows that cannot be used: {count}. Correct or remove them; training stops at the first.",
-    "notes_check.split_missing": "There are no {split} notes. Put some there, or leave out the split of all notes and "
-    "let one be proposed.",
+    "notes_check.split_missing": "There are no {split} notes. Add some; or remove the split from all notes, and a "
+    "new one is proposed.",
     "notes_check.task_missing": "The notes have no labels for the task {task}. This site takes part without it.",
     "notes_check.types_missing": "Types of the federation that the notes do not annotate: {types}. This site is "
     "neither trained nor scored on them.",
-    "notes_check.unlabelled": "Notes without any label: {count}. They teach a task only if they were read for it.",
+    "notes_check.unlabelled": "Notes without any label: {count}. A task learns from them only if they were annotated "
+    "for it and nothing was found.",
 }
 
 _KINDS: Final[Mapping[IdentifierKind, str]] = {

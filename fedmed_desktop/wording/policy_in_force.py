@@ -46,26 +46,29 @@ def in_force(policy: InForce) -> Iterator[Said]:
     for layer in policy.layers:
         yield from (Said(locked.format(key=key, path=layer.path), "", key) for key in layer.ignored)
     if len(policy.layers) > 1:
-        yield Said(tr("Where several files speak of the same thing, the strictest holds."))
+        yield Said(tr("Where several files set the same limit, the strictest applies."))
 
 
 def _of_file(layer: Layer, policy: InForce) -> Iterator[tuple[str, str]]:
     found, strictest = layer.policy, [other.policy for other in policy.layers]
     for text, holds, key in _limits(found, strictest):
-        yield together(text, "" if holds else tr("A stricter file holds instead.")), key
+        yield together(text, "" if holds else tr("A stricter file applies instead.")), key
     if found.hours:
-        yield tr("Anything of an update leaves only {hours}.").format(hours=_hours(found)), "hours"
+        yield tr("Updates leave only at these times: {hours}.").format(hours=_hours(found)), "hours"
     if found.approvers is not None:
         names = ", ".join(found.approvers) or tr("nobody")
         yield tr("Only these people may approve: {names}.").format(names=names), "approvers"
     if found.four_eyes:
         yield tr("Two different people must approve."), "four_eyes"
     if found.worst_light is not None:
-        yield tr("What its probes find may be {light} at worst.").format(light=found.worst_light), "worst_light"
+        yield (
+            tr("The rating of what an adapter may reveal must be {light} or better.").format(light=found.worst_light),
+            "worst_light",
+        )
     for name, value in found.probes.model_dump(exclude_defaults=True).items():
         holds = value == getattr(policy.probing.limits, name, getattr(policy.probing, name, None))
         text = tr("Probes: {name} is {value}.").format(name=name.replace("_", " "), value=value)
-        yield together(text, "" if holds else tr("A stricter one holds instead.")), "probes"
+        yield together(text, "" if holds else tr("A stricter one applies instead.")), "probes"
     for number, rule in enumerate(found.rule, 1):
         text = tr('Rule {number}, "{name}": {when}{does}.')
         yield text.format(number=number, name=rule.name, when=_when(rule), does=tr(_DOES[rule.action])), "rule"
@@ -77,19 +80,19 @@ def _limits(found: Policy, policies: list[Policy]) -> Iterator[tuple[str, bool, 
     """Sentences about numbers, each with whether no other file has a stricter one, and its key."""
     most = [one.most_rank for one in policies if one.most_rank is not None]
     if found.most_rank is not None:
-        text = tr("The rank is {most} at most.").format(most=found.most_rank)
+        text = tr("The rank is at most {most}.").format(most=found.most_rank)
         yield text, found.most_rank == min(most), "most_rank"
     most = [one.most_bytes for one in policies if one.most_bytes is not None]
     if found.most_bytes is not None:
-        text = tr("An update has {most} bytes at most.").format(most=written(found.most_bytes))
+        text = tr("An update has at most {most} bytes.").format(most=written(found.most_bytes))
         yield text, found.most_bytes == min(most), "most_bytes"
     least = [one.least_notes for one in policies if one.least_notes is not None]
     if found.least_notes is not None:
-        text = tr("It is trained on {least} notes at least.").format(least=written(found.least_notes))
+        text = tr("It is trained on at least {least} notes.").format(least=written(found.least_notes))
         yield text, found.least_notes == max(least), "least_notes"
     allowed = [one.most_epsilon for one in policies if one.most_epsilon is not None]
     if found.most_epsilon is not None:
-        text = tr("It is trained with differential privacy, and epsilon {most} is spent at most.")
+        text = tr("It is trained with differential privacy, and at most epsilon {most} is spent.")
         yield text.format(most=written(found.most_epsilon, "g")), found.most_epsilon == min(allowed), "most_epsilon"
     if found.scalars is not None:
         names = ", ".join(found.scalars) or tr("none")

@@ -84,7 +84,9 @@ def update_alone(entry: Entry) -> str:
     report, plan = entry.update.report, entry.plan
     told = {"steps": written(report.steps), "notes": written(report.notes), "batch": plan.training.batch_size}
     if report.steps <= 1:
-        return tr("Not measured. It holds one step alone, and from one step published attacks rebuild whole texts.")
+        return tr(
+            "Not measured. It holds a single step, and from a single step published attacks can rebuild whole texts."
+        )
     text = tr(
         "Not measured. It sums {steps} steps of {batch} passages from {notes} notes at rank {rank}; published attacks "
         "rebuild texts from a single step. More steps, more notes and a lower rank make it harder; nothing here proves "

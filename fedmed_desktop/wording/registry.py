@@ -5,8 +5,8 @@ from typing import Final
 
 SENTENCES: Final = {
     "join.code_expired": "The invitation of {site} expired at {until}. Ask the host for a new one.",
-    "join.code_unknown": "This invitation does not count: a newer one replaced it, the host took it back, or it is of "
-    "another federation. Ask the host for a new one.",
+    "join.code_unknown": "This invitation is not valid: a newer one replaced it, the host took it back, or it "
+    "belongs to another federation. Ask the host for a new one.",
     "join.code_used": "The invitation of {site} has been used already; each one lets in one site, once. Join with the "
     "data folder that used it. If that was not you, tell the host at once, who can revoke {site}.",
     "join.no_invitation": "This federation does not know this site. Ask the host for an invitation, and join with it.",
@@ -24,5 +24,6 @@ SENTENCES: Final = {
     "coordinator with it first.",
     "registry.other_file": "{path} is there already and is not an earlier invitation of {site} to this federation. "
     "Move it away, or choose another folder with --out.",
-    "registry.unknown_site": "No site is called {site}, and no fingerprint begins so. See --sites for all of them.",
+    "registry.unknown_site": "No site has the name {site}, and no fingerprint begins with it. --sites lists all of "
+    "them.",
 }

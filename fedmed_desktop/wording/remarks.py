@@ -16,7 +16,7 @@ _SHOWN: Final = 5  # files by name
 
 REMARK_SENTENCES: Final[Mapping[RemarkCode, str]] = {
     "annotation_not_read": later("Annotations that are not read ({what}): {count}."),
-    "blanks_trimmed": later("Mentions whose blanks at the edges were cut off: {count} ({what})."),
+    "blanks_trimmed": later("Mentions with spaces at the ends, which were cut off: {count} ({what})."),
     "discontinuous_kept": later("Mentions in several parts: {count}."),
     "empty_text": later("Not used: the text is empty."),
     "encoding_guessed": later("The encoding is not marked and was taken to be {what}. Check a few accented letters."),
@@ -28,19 +28,19 @@ REMARK_SENTENCES: Final[Mapping[RemarkCode, str]] = {
         "text's own characters are taken."
     ),
     "nested_kept": later("Mentions inside another: {count}."),
-    "no_annotation_file": later("The note is read without annotation, since there is no {what} beside it."),
+    "no_annotation_file": later("The note is read without annotations, because there is no {what} beside it."),
     "not_accepted": later("Left out, as its annotators decided ({what})."),
     "offsets_by_mention": later(
-        "Mentions whose offsets are wrong, and which were found by their words close by: {count} ({what})."
+        "Mentions with wrong offsets, which were found nearby by their words: {count} ({what})."
     ),
     "offsets_in_bytes": later("The offsets count bytes of UTF-8 and were turned into characters."),
     "offsets_in_utf16": later("The offsets count UTF-16 units and were turned into characters."),
     "offsets_unproved": later("Not used: {what}."),
     "offsets_without_returns": later("The offsets count a Windows line end as one character and were corrected."),
-    "only_blanks_dropped": later("Mentions of blanks only, left out: {count} ({what})."),
+    "only_blanks_dropped": later("Mentions of nothing but spaces, left out: {count} ({what})."),
     "overlapping_kept": later("Mentions that partly overlap another: {count}."),
-    "relation_dropped": later("Relations left out, since a mention at their end is not there: {count}."),
-    "repeated_id": later("Not used: its id is the id of {what} too."),
+    "relation_dropped": later("Relations left out, because one of their mentions is missing: {count}."),
+    "repeated_id": later("Not used: {what} has the same id."),
     "repeated_mention_dropped": later("Mentions marked more than once, taken once: {count} ({what})."),
     "repeated_relation_dropped": later("Relations listed more than once, taken once: {count}."),
     "tag_repaired": later(

@@ -21,9 +21,9 @@ SENTENCES: Final = {
     "certificate was requested with.",
     "certificate.unreadable": "The certificate in {path} cannot be used with its key: {reason}. Check both files.",
     "limit.guesses": "Too many wrong codes came from this address. Wait a minute, and copy the invitation whole.",
-    "limit.messages": "Too many messages came at once, so the connection was closed. It is made again by itself.",
-    "limit.transfer": "The transfer stood still. Its place was given to another site, and it goes on from "
-    "where it was.",
+    "limit.messages": "Too many messages came at once, so the connection was closed. It is opened again by itself.",
+    "limit.transfer": "The transfer made no progress, so another site took its place. It continues later from where "
+    "it stopped.",
     "link.certificate_expired": "The certificate of the coordinator at {address} has expired; this computer's clock "
     "says {clock} UTC. If the clock is right, ask the host to renew the certificate.",
     "link.certificate_host": "The certificate of the coordinator at {address} is for another host name, so nothing "
@@ -33,12 +33,12 @@ SENTENCES: Final = {
     "link.certificate_untrusted": "This computer does not trust the certificate of the coordinator at {address} "
     "({reason}), so nothing was sent. If your hospital has its own certificate authority, ask IT to install its root "
     "certificate here; otherwise ask the host.",
-    "link.not_tls": "What answers at {address} does not encrypt, so it is not the coordinator, or something between "
-    "changes the connection. Check the address and the port with the host.",
-    "link.tls_failed": "No encrypted connection to the coordinator at {address} came about: {reason}. This site keeps "
-    "trying.",
-    "link.tls_version": "The coordinator at {address}, or something between, only offers outdated encryption. Ask IT "
-    "whether a proxy or firewall opens encrypted connections.",
-    "update.disk_quota": "The coordinator already keeps {held} bytes of this site in this round, and takes no more "
-    "than {limit}. The site takes part again in the next round; if this happens again, tell the host.",
+    "link.not_tls": "What answers at {address} does not encrypt, so it is not the coordinator, or something in "
+    "between changes the connection. Check the address and the port with the host.",
+    "link.tls_failed": "No encrypted connection to the coordinator at {address} could be made: {reason}. This site "
+    "keeps trying.",
+    "link.tls_version": "The coordinator at {address}, or something in between, offers only outdated encryption. Ask "
+    "IT whether a proxy or firewall opens encrypted connections.",
+    "update.disk_quota": "The coordinator already stores {held} bytes from this site in this round, and accepts at "
+    "most {limit}. The site takes part again in the next round; if this happens again, tell the host.",
 }

@@ -428,15 +428,15 @@
         <translation>Eine Regel, die eine Person eingerichtet hat</translation>
     </message>
     <message>
-        <source>A second person must approve: let them write their name above.</source>
+        <source>A second person must approve: ask them to write their name above.</source>
         <translation>Eine zweite Person muss freigeben: Sie soll oben ihren Namen eintragen.</translation>
     </message>
     <message>
-        <source>A stricter file holds instead.</source>
+        <source>A stricter file applies instead.</source>
         <translation>Stattdessen gilt eine strengere Datei.</translation>
     </message>
     <message>
-        <source>A stricter one holds instead.</source>
+        <source>A stricter one applies instead.</source>
         <translation>Stattdessen gilt eine strengere.</translation>
     </message>
     <message>
@@ -531,7 +531,7 @@
         <translation>Alle {all:,} markierten Entitäten zählen.</translation>
     </message>
     <message>
-        <source>An address on this computer, and something answers there.</source>
+        <source>An address on this computer, where something answers.</source>
         <translation>Eine Adresse auf diesem Rechner, und dort antwortet etwas.</translation>
     </message>
     <message>
@@ -543,7 +543,7 @@
         <translation>Eine Antwort war länger als erlaubt und wurde abgeschnitten: Es kann etwas fehlen.</translation>
     </message>
     <message>
-        <source>An update has {most} bytes at most.</source>
+        <source>An update has at most {most} bytes.</source>
         <translation>Ein Beitrag hat höchstens {most} Bytes.</translation>
     </message>
     <message numerus="yes">
@@ -556,10 +556,6 @@
     <message>
         <source>Annotations that are not read ({what}): {count}.</source>
         <translation>Annotationen, die nicht gelesen werden ({what}): {count}.</translation>
-    </message>
-    <message>
-        <source>Anything of an update leaves only {hours}.</source>
-        <translation>Von einem Beitrag geht nur zu diesen Zeiten etwas hinaus: {hours}.</translation>
     </message>
     <message>
         <source>Appearance</source>
@@ -594,14 +590,6 @@
         <translation>Freigegeben, wartet auf den Koordinator</translation>
     </message>
     <message>
-        <source>As a whole it is {times:.1f} times as large as in round {round}.</source>
-        <translation>Insgesamt ist er {times:.1f}-mal so groß wie in Runde {round}.</translation>
-    </message>
-    <message>
-        <source>As a whole it is {times:.1f} times as large as your last one.</source>
-        <translation>Insgesamt ist er {times:.1f}-mal so groß wie Ihr letzter.</translation>
-    </message>
-    <message>
         <source>As agreed for the pilot</source>
         <translation>Wie für den Pilotbetrieb vereinbart</translation>
     </message>
@@ -612,6 +600,10 @@
     <message>
         <source>Asking</source>
         <translation>Frage läuft</translation>
+    </message>
+    <message>
+        <source>Asking the model about what was found.</source>
+        <translation>Es wird nach dem gefragt, was gefunden wurde.</translation>
     </message>
     <message>
         <source>At most {beyond} word parts in a row beyond the model without this round; on held-out notes {usual}. {run} or more came out of {share:.0%} of {trained} notes, {low:.0%} to {high:.0%}.</source>
@@ -649,7 +641,7 @@
         <translation>An den vorigen Eintrag gebunden</translation>
     </message>
     <message>
-        <source>Candidates from the official ICD-10-CM table, the best first. The bar compares them with the best one.</source>
+        <source>Candidates from the official ICD-10-CM table, best first. The bar compares each with the best.</source>
         <translation>Kandidaten aus der amtlichen ICD-10-CM-Tabelle, der beste zuerst. Der Balken vergleicht sie mit dem besten.</translation>
     </message>
     <message>
@@ -677,7 +669,7 @@
         <translation>Geändert</translation>
     </message>
     <message>
-        <source>Characters in a note, half up to / nine of ten up to</source>
+        <source>Characters per note: half have up to / nine in ten up to</source>
         <translation>Zeichen je Text, Hälfte bis / neun von zehn bis</translation>
     </message>
     <message>
@@ -725,16 +717,16 @@
         <translation>Code unter den ersten 10</translation>
     </message>
     <message>
+        <source>Codes / different codes</source>
+        <translation>Codes / verschiedene Codes</translation>
+    </message>
+    <message>
         <source>Codes F1</source>
         <translation>Codes F1</translation>
     </message>
     <message>
         <source>Codes near the top</source>
         <translation>Codes weit oben</translation>
-    </message>
-    <message>
-        <source>Codes, of them different</source>
-        <translation>Codes, davon verschiedene</translation>
     </message>
     <message>
         <source>Combine</source>
@@ -896,10 +888,6 @@
         <translation>Ende des Logs</translation>
     </message>
     <message>
-        <source>End of training</source>
-        <translation>Ende des Trainings</translation>
-    </message>
-    <message>
         <source>End the demonstration?</source>
         <translation>Die Demo beenden?</translation>
     </message>
@@ -944,12 +932,20 @@
         <translation>Jede Seite lässt sich überspringen, und alles lässt sich später nachholen. Das Programm funktioniert ohne Netz.</translation>
     </message>
     <message>
+        <source>Everything is fine; there is nothing to do here. The round continues with other sites: not every site is asked in each round, and a site that joins late waits for the next one.</source>
+        <translation>Alles ist in Ordnung; hier ist nichts zu tun. Die Runde geht mit anderen Standorten weiter: Nicht jeder Standort wird in jeder Runde gefragt, und einer, der spät beitritt, wartet auf die nächste.</translation>
+    </message>
+    <message>
         <source>Expires when the round closes</source>
         <translation>Läuft ab, wenn die Runde endet</translation>
     </message>
     <message>
         <source>Expires {time}, {left} left</source>
         <translation>Läuft ab: {time}, noch {left}</translation>
+    </message>
+    <message>
+        <source>Exported to a file</source>
+        <translation>In eine Datei exportiert</translation>
     </message>
     <message>
         <source>F1</source>
@@ -1126,20 +1122,16 @@
         <translation>Wie er sich unterscheidet</translation>
     </message>
     <message>
-        <source>How likely the model finds each answer beside the others; no measure of how sure it may be.</source>
-        <translation>Wie wahrscheinlich das Modell jede Antwort im Vergleich zu den anderen findet; kein Maß dafür, wie sicher es sein darf.</translation>
+        <source>How likely the model finds each answer compared with the others. It does not say how sure you can be.</source>
+        <translation>Für wie wahrscheinlich das Modell jede Antwort im Vergleich zu den anderen hält. Es sagt nicht, wie sicher Sie sein können.</translation>
     </message>
     <message>
         <source>How this site&apos;s notes compare with the federation&apos;s is known after the next round.</source>
         <translation>Wie sich die Texte dieses Standorts zu denen der Föderation verhalten, ist nach der nächsten Runde bekannt.</translation>
     </message>
     <message>
-        <source>How training goes is drawn here as soon as it starts on {notes}.</source>
-        <translation>Wie das Training verläuft, wird hier gezeichnet, sobald es auf {notes} beginnt.</translation>
-    </message>
-    <message>
-        <source>How training goes is drawn here once this computer takes part in a federation.</source>
-        <translation>Wie das Training verläuft, wird hier gezeichnet, sobald dieser Rechner an einer Föderation teilnimmt.</translation>
+        <source>How well it works</source>
+        <translation>Wie gut er arbeitet</translation>
     </message>
     <message>
         <source>ICD-10 codes</source>
@@ -1158,8 +1150,12 @@
         <translation>Wenn vor dem Ende der Runde niemand entscheidet, endet sie ohne diesen Standort.</translation>
     </message>
     <message>
-        <source>If the words differ, somebody is in between: stop, and tell the host.</source>
-        <translation>Sind die Wörter verschieden, steht jemand dazwischen: Brechen Sie ab und sagen Sie es dem Betreiber.</translation>
+        <source>If the words differ, somebody is intercepting the connection: stop, and tell the host.</source>
+        <translation>Weichen die Wörter ab, fängt jemand die Verbindung ab: Hören Sie auf, und sagen Sie es dem Betreiber.</translation>
+    </message>
+    <message>
+        <source>Imported from a file</source>
+        <translation>Aus einer Datei importiert</translation>
     </message>
     <message>
         <source>In round {n}, on notes kept aside</source>
@@ -1230,10 +1226,6 @@
         <translation>Er findet noch nichts</translation>
     </message>
     <message>
-        <source>It goes on with other sites: not every site is asked in each round, and a site that joins late waits for the next one. Everything is fine; there is nothing to do here.</source>
-        <translation>Es geht mit anderen Standorten weiter: Nicht jeder Standort wird in jeder Runde gefragt, und ein Standort, der später beitritt, wartet auf die nächste. Alles ist in Ordnung; hier ist nichts zu tun.</translation>
-    </message>
-    <message>
         <source>It is right for {share:.0%} of pairs of notes, {low:.0%} to {high:.0%} (guessing: 50%); {trained} notes that were trained on, {other} held out.</source>
         <translation>Er liegt bei {share:.0%} der Textpaare richtig, {low:.0%} bis {high:.0%} (geraten: 50 %); {trained} Texte aus dem Training, {other} zurückgehaltene.</translation>
     </message>
@@ -1246,11 +1238,11 @@
         <translation>Er wird gesendet, sobald der Koordinator wieder da ist.</translation>
     </message>
     <message>
-        <source>It is trained on {least} notes at least.</source>
+        <source>It is trained on at least {least} notes.</source>
         <translation>Er ist mit mindestens {least} Texten trainiert.</translation>
     </message>
     <message>
-        <source>It is trained with differential privacy, and epsilon {most} is spent at most.</source>
+        <source>It is trained with differential privacy, and at most epsilon {most} is spent.</source>
         <translation>Er ist mit Differential Privacy trainiert, und höchstens Epsilon {most} wird verbraucht.</translation>
     </message>
     <message>
@@ -1270,12 +1262,8 @@
         <translation>Es beginnt von vorn.</translation>
     </message>
     <message>
-        <source>It was begun and did not come to its end.</source>
+        <source>It was begun but did not finish.</source>
         <translation>Es wurde begonnen und kam nicht zu Ende.</translation>
-    </message>
-    <message>
-        <source>It was used already; this site needs no new one.</source>
-        <translation>Sie wurde schon verwendet; dieser Standort braucht keine neue.</translation>
     </message>
     <message>
         <source>Its answer: {option}</source>
@@ -1324,10 +1312,6 @@
     <message>
         <source>Kept on this computer</source>
         <translation>Auf diesem Rechner behalten</translation>
-    </message>
-    <message>
-        <source>Key of a site replaced</source>
-        <translation>Schlüssel eines Standorts ersetzt</translation>
     </message>
     <message>
         <source>Key of the site</source>
@@ -1379,6 +1363,10 @@
     <message>
         <source>Longest passage</source>
         <translation>Längste Passage</translation>
+    </message>
+    <message>
+        <source>Look at these twice</source>
+        <translation>Genauer ansehen</translation>
     </message>
     <message>
         <source>Look twice: somebody with this adapter might learn something about your notes.</source>
@@ -1453,10 +1441,6 @@
         <translation>Speicher, MiB</translation>
     </message>
     <message>
-        <source>Mentions in a note, half up to / nine of ten up to</source>
-        <translation>Nennungen je Text, Hälfte bis / neun von zehn bis</translation>
-    </message>
-    <message>
         <source>Mentions in several parts: {count}.</source>
         <translation>Nennungen aus mehreren Teilen: {count}.</translation>
     </message>
@@ -1469,19 +1453,23 @@
         <translation>Nennungen, die mehrfach markiert sind und einmal gezählt werden: {count} ({what}).</translation>
     </message>
     <message>
-        <source>Mentions of blanks only, left out: {count} ({what}).</source>
+        <source>Mentions of nothing but spaces, left out: {count} ({what}).</source>
         <translation>Nennungen nur aus Leerzeichen, ausgelassen: {count} ({what}).</translation>
+    </message>
+    <message>
+        <source>Mentions per note: half have up to / nine in ten up to</source>
+        <translation>Nennungen je Text, Hälfte bis / neun von zehn bis</translation>
     </message>
     <message>
         <source>Mentions that partly overlap another: {count}.</source>
         <translation>Nennungen, die eine andere teilweise überlappen: {count}.</translation>
     </message>
     <message>
-        <source>Mentions whose blanks at the edges were cut off: {count} ({what}).</source>
+        <source>Mentions with spaces at the ends, which were cut off: {count} ({what}).</source>
         <translation>Nennungen, deren Leerzeichen an den Rändern abgeschnitten wurden: {count} ({what}).</translation>
     </message>
     <message>
-        <source>Mentions whose offsets are wrong, and which were found by their words close by: {count} ({what}).</source>
+        <source>Mentions with wrong offsets, which were found nearby by their words: {count} ({what}).</source>
         <translation>Nennungen mit falschen Positionen, die anhand ihrer Wörter in der Nähe gefunden wurden: {count} ({what}).</translation>
     </message>
     <message>
@@ -1561,12 +1549,12 @@
         <translation>Nicht besser auf {notes}</translation>
     </message>
     <message>
-        <source>No code comes close to this note.</source>
-        <translation>Kein Code kommt diesem Text nahe.</translation>
-    </message>
-    <message>
         <source>No code is certain enough.</source>
         <translation>Kein Code ist sicher genug.</translation>
+    </message>
+    <message>
+        <source>No code matches this note.</source>
+        <translation>Kein Code kommt diesem Text nahe.</translation>
     </message>
     <message>
         <source>No decision in time</source>
@@ -1653,7 +1641,7 @@
         <translation>Für diesen Beitrag nicht gemessen. Ein Adapter kann etwas über die Texte verraten, mit denen er trainiert wurde.</translation>
     </message>
     <message>
-        <source>Not measured. It holds one step alone, and from one step published attacks rebuild whole texts.</source>
+        <source>Not measured. It holds a single step, and from a single step published attacks can rebuild whole texts.</source>
         <translation>Nicht gemessen. Er enthält nur einen einzigen Schritt, und aus einem Schritt stellen veröffentlichte Angriffe ganze Texte wieder her.</translation>
     </message>
     <message>
@@ -1681,12 +1669,12 @@
         <translation>Nicht verwendet: länger als {what}.</translation>
     </message>
     <message>
-        <source>Not used: its id is the id of {what} too.</source>
-        <translation>Nicht verwendet: Seine ID ist auch die ID von {what}.</translation>
-    </message>
-    <message>
         <source>Not used: the text is empty.</source>
         <translation>Nicht verwendet: Der Text ist leer.</translation>
+    </message>
+    <message>
+        <source>Not used: {what} has the same id.</source>
+        <translation>Nicht verwendet: Seine ID ist auch die ID von {what}.</translation>
     </message>
     <message>
         <source>Not used: {what}.</source>
@@ -1887,6 +1875,10 @@
         <translation>Richtlinie dieses Standorts</translation>
     </message>
     <message>
+        <source>Policy rule applied</source>
+        <translation>Regel der Richtlinie angewendet</translation>
+    </message>
+    <message>
         <source>Preparing</source>
         <translation>Wird vorbereitet</translation>
     </message>
@@ -1961,10 +1953,6 @@
         <translation>Als reiner Text gelesen wie die anderen Dateien des Ordners, obwohl es nach {what} aussieht. Wenn es das ist, legen Sie es in einen eigenen Ordner.</translation>
     </message>
     <message>
-        <source>Read from a file that was carried</source>
-        <translation>Aus einer überbrachten Datei gelesen</translation>
-    </message>
-    <message>
         <source>Reading</source>
         <translation>Wird gelesen</translation>
     </message>
@@ -2029,7 +2017,7 @@
         <translation>Ablehnung</translation>
     </message>
     <message>
-        <source>Relations left out, since a mention at their end is not there: {count}.</source>
+        <source>Relations left out, because one of their mentions is missing: {count}.</source>
         <translation>Relationen, die ausgelassen wurden, weil eine Nennung an ihrem Ende fehlt: {count}.</translation>
     </message>
     <message>
@@ -2107,10 +2095,6 @@
     <message>
         <source>Rounds</source>
         <translation>Runden</translation>
-    </message>
-    <message>
-        <source>Rule of the policy applied</source>
-        <translation>Regel der Richtlinie angewendet</translation>
     </message>
     <message>
         <source>Rule {number}, &quot;{name}&quot;: {when}{does}.</source>
@@ -2281,6 +2265,10 @@
         <translation>Standort entfernt</translation>
     </message>
     <message>
+        <source>Site&apos;s key replaced</source>
+        <translation>Schlüssel eines Standorts ersetzt</translation>
+    </message>
+    <message>
         <source>Sites expected</source>
         <translation>Erwartete Standorte</translation>
     </message>
@@ -2291,10 +2279,6 @@
     <message>
         <source>Some of the notes do not have the format of a note.</source>
         <translation>Einige der Texte haben nicht das verlangte Format.</translation>
-    </message>
-    <message>
-        <source>Something is in the way</source>
-        <translation>Etwas steht im Weg</translation>
     </message>
     <message>
         <source>Specialties</source>
@@ -2325,8 +2309,8 @@
         <translation>Schritt 2 von 3: Der Koordinator startet, und die Standorte verbinden sich mit ihm.</translation>
     </message>
     <message>
-        <source>Step 3 of 3: loading the small model and putting the notes into its words.</source>
-        <translation>Schritt 3 von 3: Das kleine Modell wird geladen, und die Texte werden in seine Wortteile zerlegt.</translation>
+        <source>Step 3 of 3: loading the small model and preparing the notes for it.</source>
+        <translation>Schritt 3 von 3: Das kleine Modell wird geladen, und die Texte werden dafür vorbereitet.</translation>
     </message>
     <message>
         <source>Stop and close</source>
@@ -2562,7 +2546,7 @@
         <translation>Der endgültige Adapter der Föderation wird auf Ihren Testtexten bewertet.</translation>
     </message>
     <message>
-        <source>The federation&apos;s share is the mean over the sites of round {round}, this one included, each by its number of notes. A little is added to every count, so that none is zero.</source>
+        <source>The federation&apos;s share is the mean over the sites of round {round}, this one included, weighted by their numbers of notes. A little is added to every count, so that none is zero.</source>
         <translation>Der Anteil der Föderation ist das Mittel über die Standorte der Runde {round}, diesen eingeschlossen, jeder nach seiner Anzahl Texte. Zu jeder Anzahl wird ein wenig addiert, damit keine null ist.</translation>
     </message>
     <message>
@@ -2598,7 +2582,7 @@
         <translation>Der Rechner des Betreibers ist nicht erreichbar: Der Beitrag wird gesendet, sobald er es ist, und niemand kann ihn dann zurücknehmen.</translation>
     </message>
     <message>
-        <source>The invitation is whole. Nothing has been sent yet.</source>
+        <source>The invitation is complete. Nothing has been sent yet.</source>
         <translation>Die Einladung ist vollständig. Noch wurde nichts gesendet.</translation>
     </message>
     <message>
@@ -2622,7 +2606,7 @@
         <translation>Das Modell lernt auf diesem Rechner aus Ihren Texten.</translation>
     </message>
     <message>
-        <source>The note is read without annotation, since there is no {what} beside it.</source>
+        <source>The note is read without annotations, because there is no {what} beside it.</source>
         <translation>Der Text wird ohne Annotation gelesen, weil keine Datei {what} daneben liegt.</translation>
     </message>
     <message>
@@ -2682,8 +2666,12 @@
         <translation>Die Frage konnte nicht gestellt werden: Text und Frage sind zu lang.</translation>
     </message>
     <message>
-        <source>The rank is {most} at most.</source>
+        <source>The rank is at most {most}.</source>
         <translation>Der Rang ist höchstens {most}.</translation>
+    </message>
+    <message>
+        <source>The rating of what an adapter may reveal must be {light} or better.</source>
+        <translation>Was seine Angriffsproben finden, darf höchstens „{light}“ sein.</translation>
     </message>
     <message>
         <source>The record is broken.</source>
@@ -2759,8 +2747,16 @@
         <translation>Der trainierte Adapter wird auf einigen Ihrer Texte bewertet.</translation>
     </message>
     <message>
+        <source>The whole change is {times:.1f} times as large as in round {round}.</source>
+        <translation>Insgesamt ist er {times:.1f}-mal so groß wie in Runde {round}.</translation>
+    </message>
+    <message>
         <source>The whole demonstration takes about {minutes} minutes; your first decision comes after about {first}.</source>
         <translation>Die ganze Demo dauert etwa {minutes} Minuten; Ihre erste Entscheidung kommt nach etwa {first}.</translation>
+    </message>
+    <message>
+        <source>The whole update is {times:.1f} times as large as your last one.</source>
+        <translation>Insgesamt ist er {times:.1f}-mal so groß wie Ihr letzter.</translation>
     </message>
     <message>
         <source>The work has stopped. Continue it on the page Rounds; then you can decide.</source>
@@ -2771,8 +2767,12 @@
         <translation>Die Arbeit wurde angehalten. Was aufgezeichnet ist, bleibt erhalten.</translation>
     </message>
     <message>
-        <source>Then the host confirms this site. If the words differ, somebody is in between.</source>
-        <translation>Danach bestätigt der Betreiber diesen Standort. Sind die Wörter verschieden, steht jemand dazwischen.</translation>
+        <source>Then the host confirms this site. If the words differ, somebody is intercepting the connection.</source>
+        <translation>Dann bestätigt der Betreiber diesen Standort. Weichen die Wörter ab, fängt jemand die Verbindung ab.</translation>
+    </message>
+    <message>
+        <source>There is a problem</source>
+        <translation>Es gibt ein Problem</translation>
     </message>
     <message>
         <source>There is no policy: what leaves is decided by the person who is asked, or by --approve-rule.</source>
@@ -2819,12 +2819,12 @@
         <translation>Dieser Rechner</translation>
     </message>
     <message>
-        <source>This computer finishes something else first.</source>
-        <translation>Dieser Rechner beendet zuerst etwas anderes.</translation>
-    </message>
-    <message>
         <source>This computer is busy; the note is read when that is done.</source>
         <translation>Dieser Rechner ist beschäftigt; danach wird der Text gelesen.</translation>
+    </message>
+    <message>
+        <source>This computer is finishing something else first.</source>
+        <translation>Dieser Rechner beendet zuerst etwas anderes.</translation>
     </message>
     <message>
         <source>This covers the adapter alone: the numbers beside it are exact.</source>
@@ -2863,6 +2863,10 @@
         <translation>Diese Seite konnte nicht gelesen werden.</translation>
     </message>
     <message>
+        <source>This site has already used it, and needs no new one.</source>
+        <translation>Sie wurde schon verwendet; dieser Standort braucht keine neue.</translation>
+    </message>
+    <message>
         <source>This site is connected, and takes part as soon as the host confirms it. Nothing has left this computer.</source>
         <translation>Dieser Standort ist verbunden und nimmt teil, sobald der Betreiber ihn bestätigt. Nichts hat diesen Rechner verlassen.</translation>
     </message>
@@ -2899,7 +2903,7 @@
         <translation>Drei erfundene Standorte trainieren auf diesem Rechner gemeinsam, mit mitgelieferten Texten. Für einen davon geben Sie frei.</translation>
     </message>
     <message>
-        <source>Three sites learn together on this computer, from example notes that come with the program. You decide about the updates of one of them. The whole takes about {minutes} minutes; your first decision comes after about {first}.</source>
+        <source>Three sites learn together on this computer, from example notes that come with the program. You decide about the updates of one of them. It takes about {minutes} minutes in all; your first decision comes after about {first}.</source>
         <translation>Drei Standorte lernen auf diesem Rechner gemeinsam, aus Beispieltexten, die mit dem Programm kommen. Sie entscheiden über die Beiträge eines davon. Das Ganze dauert etwa {minutes} Minuten; Ihre erste Entscheidung kommt nach etwa {first}.</translation>
     </message>
     <message>
@@ -2917,10 +2921,6 @@
     <message>
         <source>To</source>
         <translation>An</translation>
-    </message>
-    <message>
-        <source>To be looked at twice</source>
-        <translation>Genauer ansehen</translation>
     </message>
     <message>
         <source>To score rounds with</source>
@@ -2959,12 +2959,8 @@
         <translation>Training läuft</translation>
     </message>
     <message>
-        <source>Training goes on evenly: errors stay about the same</source>
-        <translation>Das Training läuft gleichmäßig: Die Fehler bleiben etwa gleich</translation>
-    </message>
-    <message>
-        <source>Training goes well: errors become fewer</source>
-        <translation>Das Training läuft gut: Die Fehler werden weniger</translation>
+        <source>Training ended</source>
+        <translation>Training beendet</translation>
     </message>
     <message>
         <source>Training has just begun</source>
@@ -2973,6 +2969,22 @@
     <message>
         <source>Training has stopped at its current step. When the round closes, it goes on without you.</source>
         <translation>Das Training hat beim laufenden Schritt angehalten. Wenn die Runde endet, geht sie ohne Sie weiter.</translation>
+    </message>
+    <message>
+        <source>Training is drawn here as soon as it starts on {notes}.</source>
+        <translation>Wie das Training verläuft, wird hier gezeichnet, sobald es auf {notes} beginnt.</translation>
+    </message>
+    <message>
+        <source>Training is drawn here once this computer takes part in a federation.</source>
+        <translation>Wie das Training verläuft, wird hier gezeichnet, sobald dieser Rechner an einer Föderation teilnimmt.</translation>
+    </message>
+    <message>
+        <source>Training is going well: errors are falling</source>
+        <translation>Das Training läuft gut: Die Fehler werden weniger</translation>
+    </message>
+    <message>
+        <source>Training is steady: errors stay about the same</source>
+        <translation>Das Training läuft gleichmäßig: Die Fehler bleiben etwa gleich</translation>
     </message>
     <message>
         <source>Training loss</source>
@@ -2991,6 +3003,14 @@
         <translation>Das Training hat ihn auf {notes} verschlechtert: {tasks}.</translation>
     </message>
     <message>
+        <source>Training needs a look: errors are rising</source>
+        <translation>Das Training sollte angesehen werden: Die Fehler nehmen zu</translation>
+    </message>
+    <message>
+        <source>Training needs a look: errors on notes kept aside are rising</source>
+        <translation>Das Training sollte angesehen werden: Die Fehler auf zurückgelegten Texten nehmen zu</translation>
+    </message>
+    <message>
         <source>Training notes by specialty</source>
         <translation>Trainingstexte nach Fachgebiet</translation>
     </message>
@@ -2999,12 +3019,8 @@
         <translation>Das Training auf dem Prozessor nutzt alle Kerne bis auf einen, damit der Rechner sonst benutzbar bleibt. Wo der Speicher einer GPU zu klein ist, geht das Training von selbst mit weniger auf einmal weiter.</translation>
     </message>
     <message>
-        <source>Training should be looked at: errors grow</source>
-        <translation>Das Training sollte angesehen werden: Die Fehler nehmen zu</translation>
-    </message>
-    <message>
-        <source>Training should be looked at: errors on notes kept aside grow</source>
-        <translation>Das Training sollte angesehen werden: Die Fehler auf zurückgelegten Texten nehmen zu</translation>
+        <source>Training started</source>
+        <translation>Training begonnen</translation>
     </message>
     <message>
         <source>Training stops at its current step, is saved, and continues when you open the program again.</source>
@@ -3055,8 +3071,16 @@
         <translation>Beitrag abgelehnt</translation>
     </message>
     <message>
+        <source>Updates leave only at these times: {hours}.</source>
+        <translation>Von einem Beitrag geht nur zu diesen Zeiten etwas hinaus: {hours}.</translation>
+    </message>
+    <message>
         <source>Upload</source>
         <translation>Hochladen</translation>
+    </message>
+    <message>
+        <source>Upload started</source>
+        <translation>Hochladen begonnen</translation>
     </message>
     <message>
         <source>Uploading</source>
@@ -3159,20 +3183,12 @@
         <translation>Was er hat, und wofür das reicht. Nichts wird gesendet.</translation>
     </message>
     <message>
-        <source>What it is worth</source>
-        <translation>Was er bringt</translation>
-    </message>
-    <message>
         <source>What it may reveal</source>
         <translation>Was er verraten kann</translation>
     </message>
     <message>
         <source>What it shows</source>
         <translation>Was es zeigt</translation>
-    </message>
-    <message>
-        <source>What its probes find may be {light} at worst.</source>
-        <translation>Was seine Angriffsproben finden, darf höchstens „{light}“ sein.</translation>
     </message>
     <message>
         <source>What leaves</source>
@@ -3183,10 +3199,6 @@
         <translation>Was das Runden von Ihren früheren Beiträgen weggenommen hat, geht mit diesem hinaus; was es jetzt wegnimmt, bleibt für den nächsten.</translation>
     </message>
     <message>
-        <source>What was found is asked about.</source>
-        <translation>Es wird nach dem gefragt, was gefunden wurde.</translation>
-    </message>
-    <message>
         <source>What was tried here found nothing in this adapter. That is no proof that there is nothing.</source>
         <translation>Was hier versucht wurde, fand in diesem Adapter nichts. Das beweist nicht, dass nichts da ist.</translation>
     </message>
@@ -3195,7 +3207,7 @@
         <translation>Wann</translation>
     </message>
     <message>
-        <source>Where several files speak of the same thing, the strictest holds.</source>
+        <source>Where several files set the same limit, the strictest applies.</source>
         <translation>Wo mehrere Dateien dasselbe regeln, gilt die strengste.</translation>
     </message>
     <message>
@@ -3243,12 +3255,12 @@
         <translation>Gleiche Wortpaare</translation>
     </message>
     <message>
-        <source>Words of all sites</source>
-        <translation>Wörter aller Standorte</translation>
-    </message>
-    <message>
         <source>Words shared</source>
         <translation>Gemeinsame Wörter</translation>
+    </message>
+    <message>
+        <source>Words that all these sites see</source>
+        <translation>Wörter aller Standorte</translation>
     </message>
     <message>
         <source>Worse on {notes}, fairly sure</source>
@@ -3293,10 +3305,6 @@
     <message>
         <source>Written once it was done.</source>
         <translation>Geschrieben, nachdem es getan war.</translation>
-    </message>
-    <message>
-        <source>Written to a file to be carried</source>
-        <translation>In eine Datei zum Überbringen geschrieben</translation>
     </message>
     <message>
         <source>You approved it</source>
@@ -3439,7 +3447,7 @@
         <translation>eine Testumgebung</translation>
     </message>
     <message>
-        <source>a test: nothing of it counts</source>
+        <source>a test: its results do not count</source>
         <translation>ein Test: nichts davon zählt</translation>
     </message>
     <message>
@@ -3863,6 +3871,10 @@
         <translation>echter Einsatz</translation>
     </message>
     <message>
+        <source>real work: its results count</source>
+        <translation>Arbeit, die zählt</translation>
+    </message>
+    <message>
         <source>received</source>
         <translation>empfangen</translation>
     </message>
@@ -3951,7 +3963,7 @@
         <translation>wird gleich gesendet</translation>
     </message>
     <message>
-        <source>sha256 of all that is decided on</source>
+        <source>sha256 of everything that is decided on</source>
         <translation>sha256 von allem, worüber entschieden wird</translation>
     </message>
     <message>
@@ -4089,10 +4101,6 @@
     <message>
         <source>without progress</source>
         <translation>ohne Fortschritt</translation>
-    </message>
-    <message>
-        <source>work that counts</source>
-        <translation>Arbeit, die zählt</translation>
     </message>
     <message>
         <source>worse</source>
@@ -4366,7 +4374,7 @@
         <translation>{type}, falls die Föderation ihn hat</translation>
     </message>
     <message>
-        <source>{type}, without a place in the federation</source>
+        <source>{type}, not part of the federation</source>
         <translation>{type}, ohne Platz in der Föderation</translation>
     </message>
     <message>
@@ -4486,12 +4494,16 @@
         <translation>Entscheidungen und Quittungen</translation>
     </message>
     <message>
-        <source>Looking …</source>
+        <source>Looking…</source>
         <translation>Wird angesehen …</translation>
     </message>
     <message>
-        <source>Nothing waits for you</source>
+        <source>Nothing is waiting for you</source>
         <translation>Nichts wartet auf Sie</translation>
+    </message>
+    <message>
+        <source>Once an adapter is trained, it is shown here first; nothing leaves this computer without you.</source>
+        <translation>Wenn ein Adapter trainiert ist, erscheint er zuerst hier; ohne Sie verlässt nichts diesen Rechner.</translation>
     </message>
     <message>
         <source>Send adapter</source>
@@ -4504,10 +4516,6 @@
     <message>
         <source>This site&apos;s record is being read.</source>
         <translation>Das Protokoll dieses Standorts wird gelesen.</translation>
-    </message>
-    <message>
-        <source>When an adapter is trained it is shown here first; nothing leaves this computer without you.</source>
-        <translation>Wenn ein Adapter trainiert ist, erscheint er zuerst hier; ohne Sie verlässt nichts diesen Rechner.</translation>
     </message>
 </context>
 <context>
@@ -4660,12 +4668,12 @@
         <translation>Abbrechen</translation>
     </message>
     <message>
-        <source>Method</source>
-        <translation>Methode</translation>
+        <source>Make my site memorise a few notes, to see a warning</source>
+        <translation>Meinen Standort einige Texte auswendig lernen lassen, damit eine Warnung erscheint</translation>
     </message>
     <message>
-        <source>My site learns a few notes by heart, to see a warning</source>
-        <translation>Mein Standort lernt einige Texte auswendig, damit eine Warnung erscheint</translation>
+        <source>Method</source>
+        <translation>Methode</translation>
     </message>
     <message>
         <source>Start</source>
@@ -4709,7 +4717,7 @@
         <translation>Wie gut das Modell auf diesen Texten ist</translation>
     </message>
     <message>
-        <source>Part of the evaluation that is done</source>
+        <source>Progress of the evaluation</source>
         <translation>Erledigter Teil der Auswertung</translation>
     </message>
     <message>
@@ -5093,16 +5101,16 @@
         <translation>Richtig gefunden, von 100.</translation>
     </message>
     <message>
-        <source>Not known yet: scores appear here once the adapter of this round was trained.</source>
+        <source>How well it works</source>
+        <translation>Wie gut er arbeitet</translation>
+    </message>
+    <message>
+        <source>Not known yet: scores appear here once this round&apos;s adapter has been trained.</source>
         <translation>Noch nicht bekannt: Scores erscheinen hier, sobald der Adapter dieser Runde trainiert ist.</translation>
     </message>
     <message>
         <source>Points, of 100.</source>
         <translation>Punkte, von 100.</translation>
-    </message>
-    <message>
-        <source>What it is worth</source>
-        <translation>Was er bringt</translation>
     </message>
     <message>
         <source>{n} more types are in Monitor.</source>
@@ -5112,12 +5120,8 @@
 <context>
     <name>JoinPage</name>
     <message>
-        <source>A small file that says which of your types is which of the federation&apos;s.</source>
+        <source>A small file that says which of the federation&apos;s types each of yours is.</source>
         <translation>Eine kleine Datei, die sagt, welcher Ihrer Typen welchem der Föderation entspricht.</translation>
-    </message>
-    <message>
-        <source>All but the types map is needed.</source>
-        <translation>Alles außer der Typenzuordnung wird gebraucht.</translation>
     </message>
     <message>
         <source>Back</source>
@@ -5128,12 +5132,12 @@
         <translation>Vor dem Beitritt prüfen</translation>
     </message>
     <message>
-        <source>Give the invitation first; it says where the coordinator is.</source>
+        <source>Enter the invitation first; it says where the coordinator is.</source>
         <translation>Geben Sie zuerst die Einladung an; sie sagt, wo der Koordinator ist.</translation>
     </message>
     <message>
-        <source>How notes and models must look</source>
-        <translation>Wie Texte und Modelle aussehen müssen</translation>
+        <source>Everything except the types map is needed.</source>
+        <translation>Alles außer der Typenzuordnung wird gebraucht.</translation>
     </message>
     <message>
         <source>Join</source>
@@ -5160,20 +5164,24 @@
         <translation>Oben stimmt noch etwas nicht.</translation>
     </message>
     <message>
-        <source>The agreed language model; its host gives you this folder.</source>
-        <translation>Das vereinbarte Sprachmodell; diesen Ordner erhalten Sie vom Betreiber.</translation>
+        <source>Tests the connection to the coordinator and checks this computer. It tells the coordinator nothing about this site.</source>
+        <translation>Probiert den Weg zum Koordinator und sieht sich diesen Rechner an. Über diesen Standort sagt es nichts.</translation>
     </message>
     <message>
-        <source>Tries the way to the coordinator and looks at this computer. It says nothing about this site.</source>
-        <translation>Probiert den Weg zum Koordinator und sieht sich diesen Rechner an. Über diesen Standort sagt es nichts.</translation>
+        <source>The agreed language model; its host gives you this folder.</source>
+        <translation>Das vereinbarte Sprachmodell; diesen Ordner erhalten Sie vom Betreiber.</translation>
     </message>
     <message>
         <source>Types map (optional)</source>
         <translation>Typenzuordnung (freiwillig)</translation>
     </message>
     <message>
-        <source>Your marked notes. They are only read, and stay there.</source>
-        <translation>Ihre markierten Texte. Sie werden nur gelesen und bleiben, wo sie sind.</translation>
+        <source>What notes and models must look like</source>
+        <translation>Wie Texte und Modelle aussehen müssen</translation>
+    </message>
+    <message>
+        <source>Your annotated notes. They are only read, and stay there.</source>
+        <translation type="unfinished">Ihre markierten Texte. Sie werden nur gelesen und bleiben, wo sie sind.</translation>
     </message>
     <message>
         <source>Your notes stay in their folder. Nothing learned from your notes leaves before you approve it.</source>
@@ -5214,7 +5222,7 @@
         <translation>Schicht für Schicht</translation>
     </message>
     <message>
-        <source>Layers are counted from the words on. Norm: how large the change is. A click on a heading sorts.</source>
+        <source>Layers are numbered from the input onwards. Norm: how large the change is. Click a heading to sort.</source>
         <translation>Die Schichten werden von den Wörtern an gezählt. Norm: wie groß die Änderung ist. Ein Klick auf eine Überschrift sortiert.</translation>
     </message>
 </context>
@@ -5391,12 +5399,12 @@
         <translation>Bild (PNG)…</translation>
     </message>
     <message>
-        <source>Show all there is and what comes. Panning or zooming ends it.</source>
-        <translation>Alles zeigen, was da ist und kommt. Verschieben oder Zoomen beendet es.</translation>
-    </message>
-    <message>
         <source>Show as table</source>
         <translation>Als Tabelle zeigen</translation>
+    </message>
+    <message>
+        <source>Show everything, and new steps as they come. Panning or zooming turns this off.</source>
+        <translation>Alles zeigen, was da ist und kommt. Verschieben oder Zoomen beendet es.</translation>
     </message>
     <message>
         <source>Smoothing {weight}</source>
@@ -5430,16 +5438,16 @@
         <translation>Schließen</translation>
     </message>
     <message>
-        <source>Loss should go down; drift should stay low; rank is how much can be learned. Opens the guide.</source>
+        <source>For long rounds that have closed, it contains evenly spaced steps only.</source>
+        <translation>Von langen beendeten Runden ist eine gleichmäßige Auswahl der Schritte enthalten.</translation>
+    </message>
+    <message>
+        <source>Loss should go down, drift should stay low, and rank is how much can be learned. Opens the guide.</source>
         <translation>Der Verlust soll sinken; die Drift soll niedrig bleiben; der Rang sagt, wie viel gelernt werden kann. Öffnet die Anleitung.</translation>
     </message>
     <message>
         <source>Monitor</source>
         <translation>Monitor</translation>
-    </message>
-    <message>
-        <source>Of long rounds that have closed, an even selection of steps is in it.</source>
-        <translation>Von langen beendeten Runden ist eine gleichmäßige Auswahl der Schritte enthalten.</translation>
     </message>
     <message>
         <source>Open experiment…</source>
@@ -5499,7 +5507,7 @@
         <translation>Zu lesender Text</translation>
     </message>
     <message>
-        <source>Paste a note here. It is read on this computer and kept nowhere.</source>
+        <source>Paste a note here. It is read on this computer and not stored.</source>
         <translation>Fügen Sie hier einen Text ein. Er wird auf diesem Rechner gelesen und nirgends aufbewahrt.</translation>
     </message>
     <message>
@@ -5526,7 +5534,7 @@
         <translation>Diesen Ordner gibt es auf diesem Rechner nicht.</translation>
     </message>
     <message>
-        <source>Your marked notes. They are only read, and stay there.</source>
+        <source>Your annotated notes. They are only read, and stay there.</source>
         <translation>Ihre markierten Texte. Sie werden nur gelesen und bleiben, wo sie sind.</translation>
     </message>
 </context>
@@ -5541,7 +5549,7 @@
         <translation>Datei wählen…</translation>
     </message>
     <message>
-        <source>Choose a folder or a file of notes to see what is in them and what needs a look. They are only read, and nothing leaves this computer.</source>
+        <source>Choose a folder or a file of notes, to see what is in them and what needs a look. They are only read, and nothing leaves this computer.</source>
         <translation>Wählen Sie einen Ordner oder eine Datei mit Texten, um zu sehen, was sie enthalten und was Sie ansehen sollten. Sie werden nur gelesen, und nichts verlässt diesen Rechner.</translation>
     </message>
     <message>
@@ -5604,16 +5612,16 @@
         <translation>Fast gleiche Texte</translation>
     </message>
     <message>
+        <source>Noticed while reading</source>
+        <translation>Beim Lesen aufgefallen</translation>
+    </message>
+    <message>
         <source>Numbers</source>
         <translation>Zahlen</translation>
     </message>
     <message>
         <source>Rows that cannot be used</source>
         <translation>Nicht verwendbare Zeilen</translation>
-    </message>
-    <message>
-        <source>Seen while reading</source>
-        <translation>Beim Lesen aufgefallen</translation>
     </message>
     <message>
         <source>What looks like identifiers</source>
@@ -5712,7 +5720,7 @@
 <context>
     <name>Queue</name>
     <message>
-        <source>Updates that wait</source>
+        <source>Waiting updates</source>
         <translation>Wartende Beiträge</translation>
     </message>
 </context>
@@ -5747,7 +5755,7 @@
         <translation>Ihr Name</translation>
     </message>
     <message>
-        <source>Your name, as this site&apos;s record is to have it</source>
+        <source>Your name, as it should appear in this site&apos;s record</source>
         <translation>Ihr Name, wie er im Protokoll dieses Standorts stehen soll</translation>
     </message>
 </context>
@@ -5816,7 +5824,7 @@
         <translation>Gespeichert als {path}</translation>
     </message>
     <message>
-        <source>Saved as {path}. Its sha256 stands in the record of the decision.</source>
+        <source>Saved as {path}. Its sha256 is in the record of the decision.</source>
         <translation>Gespeichert als {path}. Der sha256 der Datei steht im Protokoll der Entscheidung.</translation>
     </message>
     <message>
@@ -5839,7 +5847,7 @@
         <translation>Gefundenes speichern</translation>
     </message>
     <message>
-        <source>Saved as {path}. It holds the note&apos;s words: keep it where the note may be.</source>
+        <source>Saved as {path}. It contains the note&apos;s words: keep it only where the note itself may be kept.</source>
         <translation>Gespeichert als {path}. Darin steht der Wortlaut des Textes: Bewahren Sie es dort auf, wo der Text sein darf.</translation>
     </message>
     <message>
@@ -5991,7 +5999,7 @@
         <translation>Dieser Standort</translation>
     </message>
     <message>
-        <source>This site beside the federation</source>
+        <source>This site compared with the federation</source>
         <translation>Dieser Standort neben der Föderation</translation>
     </message>
     <message>
@@ -6026,7 +6034,7 @@
         <translation>Fingerabdruck</translation>
     </message>
     <message>
-        <source>To your decision</source>
+        <source>Go to your decision</source>
         <translation>Zu Ihrer Entscheidung</translation>
     </message>
     <message>
@@ -6061,6 +6069,10 @@
         <translation>Wie er sich unterscheidet</translation>
     </message>
     <message>
+        <source>How well it works</source>
+        <translation>Wie gut er arbeitet</translation>
+    </message>
+    <message>
         <source>Layer by layer</source>
         <translation>Schicht für Schicht</translation>
     </message>
@@ -6071,10 +6083,6 @@
     <message>
         <source>Value</source>
         <translation>Wert</translation>
-    </message>
-    <message>
-        <source>What it is worth</source>
-        <translation>Was er bringt</translation>
     </message>
     <message>
         <source>What leaves</source>
@@ -6096,8 +6104,8 @@
         <translation>Adapter wählen…</translation>
     </message>
     <message>
-        <source>Not read with this one yet.</source>
-        <translation>Hiermit noch nicht gelesen.</translation>
+        <source>The note has not been read with this one yet.</source>
+        <translation type="unfinished">Hiermit noch nicht gelesen.</translation>
     </message>
     <message>
         <source>{side}: part of the note that is read</source>
@@ -6149,11 +6157,11 @@
         <translation>Der Betreiber lädt Sie ein: mit einer Zeile, einer Datei oder einem QR-Code. Die Einladung gilt einmal.</translation>
     </message>
     <message>
-        <source>You compare six words with the host by phone. If they match, nobody is in between.</source>
-        <translation>Sie vergleichen am Telefon sechs Wörter mit dem Betreiber. Stimmen sie überein, steht niemand dazwischen.</translation>
+        <source>You compare six words with the host by phone. If they match, nobody is intercepting the connection.</source>
+        <translation>Sie vergleichen am Telefon sechs Wörter mit dem Betreiber. Stimmen sie überein, fängt niemand die Verbindung ab.</translation>
     </message>
     <message>
-        <source>You give it here, with the model and your notes, and join.</source>
+        <source>You enter it here, with the model and your notes, and join.</source>
         <translation>Sie geben die Einladung hier an, mit dem Modell und Ihren Texten, und treten bei.</translation>
     </message>
 </context>
@@ -6261,10 +6269,6 @@
         <translation>Linke Seite</translation>
     </message>
     <message>
-        <source>Not read with this one yet.</source>
-        <translation>Hiermit noch nicht gelesen.</translation>
-    </message>
-    <message>
         <source>Read it with the base model as well, to compare</source>
         <translation>Zum Vergleich auch mit dem Basismodell lesen</translation>
     </message>
@@ -6275,6 +6279,10 @@
     <message>
         <source>Right side</source>
         <translation>Rechte Seite</translation>
+    </message>
+    <message>
+        <source>The note has not been read with this one yet.</source>
+        <translation>Hiermit noch nicht gelesen.</translation>
     </message>
     <message>
         <source>What this adapter finds is shown here.</source>
@@ -6509,20 +6517,20 @@
         <translation>Fristen</translation>
     </message>
     <message>
-        <source>How it came out</source>
-        <translation>Wie es ausgegangen ist</translation>
+        <source>Each model&apos;s score, out of 100, on test notes that were never trained on: all sites&apos; notes together, and each site&apos;s own.</source>
+        <translation>Die Punkte jedes Modells, von 100, auf Testtexten, mit denen nie trainiert wurde: auf denen aller Standorte zusammen und auf denen jedes Standorts.</translation>
     </message>
     <message>
-        <source>How much of 100 each model finds correctly in test notes that no training saw: in those of all sites, and in those of each site.</source>
-        <translation>Wie viel von 100 jedes Modell in Testtexten richtig findet, die in keinem Training vorkamen: in denen aller Standorte und in denen jedes Standorts.</translation>
-    </message>
-    <message>
-        <source>It took {time}. The whole report is {path}.</source>
+        <source>It took {time}. The full report is {path}.</source>
         <translation>Es dauerte {time}. Der ganze Bericht ist {path}.</translation>
     </message>
     <message>
         <source>Join a federation</source>
         <translation>Einer Föderation beitreten</translation>
+    </message>
+    <message>
+        <source>Results</source>
+        <translation>Ergebnisse</translation>
     </message>
     <message>
         <source>Scores of the demonstration</source>
@@ -6544,11 +6552,7 @@
 <context>
     <name>errors</name>
     <message>
-        <source>--bundle-in and --bundle-out belong together: what came from the host, and what goes back.</source>
-        <translation>--bundle-in und --bundle-out gehören zusammen: was vom Betreiber kam, und was zurückgeht.</translation>
-    </message>
-    <message>
-        <source>--shard-base splits the base model over the processes of one site, and this one is alone. Start it under torchrun, with --nproc-per-node and the number of GPUs.</source>
+        <source>--shard-base splits the base model over the processes of one site, but only one process is running. Start it under torchrun, with --nproc-per-node and the number of GPUs.</source>
         <translation>--shard-base teilt das Basismodell auf die Prozesse eines Standorts auf, und dieser hier ist allein. Starten Sie ihn mit torchrun, mit --nproc-per-node und der Anzahl der GPUs.</translation>
     </message>
     <message>
@@ -6560,7 +6564,11 @@
         <translation>Ein Basismodell in 4 Bit lässt sich nicht auf mehrere GPUs aufteilen. Lassen Sie --nf4 oder --shard-base weg.</translation>
     </message>
     <message>
-        <source>A connection to {address} can be made, in {milliseconds} ms.</source>
+        <source>A column cannot be {role}. Choose from: {known}.</source>
+        <translation>{role} kann keine Spalte sein. Wählen Sie aus: {known}.</translation>
+    </message>
+    <message>
+        <source>A connection to {address} takes {milliseconds} ms.</source>
         <translation>Eine Verbindung zu {address} ist möglich, in {milliseconds} ms.</translation>
     </message>
     <message>
@@ -6580,11 +6588,11 @@
         <translation>Eine Regel braucht einen Grund: Sagen Sie in wenigen Worten, warum jeder Beitrag gesendet werden darf.</translation>
     </message>
     <message>
-        <source>A signature ({purpose}) is not by the key with fingerprint {fingerprint}. Nothing was taken from it. If this happens again, tell the host: someone may be changing what is sent.</source>
+        <source>A signature ({purpose}) was not made by the key with fingerprint {fingerprint}. Nothing was taken from it. If this happens again, tell the host: someone may be changing what is sent.</source>
         <translation>Eine Signatur ({purpose}) stammt nicht vom Schlüssel mit dem Fingerabdruck {fingerprint}. Nichts wurde daraus übernommen. Wenn das noch einmal geschieht, sagen Sie es dem Betreiber: Jemand verändert vielleicht, was gesendet wird.</translation>
     </message>
     <message>
-        <source>A signature ({purpose}) is not by the key with fingerprint {fingerprint}. Nothing was taken from that message. If this happens again, tell the host: someone may be changing what is sent.</source>
+        <source>A signature ({purpose}) was not made by the key with fingerprint {fingerprint}. Nothing was taken from that message. If this happens again, tell the host: someone may be changing what is sent.</source>
         <translation>Eine Signatur ({purpose}) stammt nicht vom Schlüssel mit dem Fingerabdruck {fingerprint}. Nichts wurde aus dieser Nachricht übernommen. Wenn das noch einmal geschieht, sagen Sie es dem Betreiber: Jemand verändert vielleicht, was gesendet wird.</translation>
     </message>
     <message>
@@ -6616,7 +6624,7 @@
         <translation>Ein anderes fedmed-desktop hat den Ordner {path} geöffnet. Dieses hier speichert keine Einstellungen und kein Log und kann an der Föderation des anderen nicht teilnehmen. Schließen Sie eines davon, oder starten Sie mit einem anderen --data-dir.</translation>
     </message>
     <message>
-        <source>Another process of this site has ended or does not answer, so this one ends too. What it said before is above. Start torchrun again with the same --data-dir: the training goes on from its checkpoint.</source>
+        <source>Another process of this site has ended or does not answer, so this one ends too. The other&apos;s last messages are above. Start torchrun again with the same --data-dir: training continues from its checkpoint.</source>
         <translation>Ein anderer Prozess dieses Standorts ist beendet oder antwortet nicht, deshalb endet auch dieser. Was er vorher gemeldet hat, steht oben. Starten Sie torchrun noch einmal mit demselben --data-dir: Das Training geht ab seinem letzten Sicherungspunkt weiter.</translation>
     </message>
     <message>
@@ -6626,10 +6634,6 @@
     <message>
         <source>Another site has already joined with the name {site}. Choose another --name, or use the data folder that this site joined with.</source>
         <translation>Ein anderer Standort ist schon mit dem Namen {site} beigetreten. Wählen Sie einen anderen --name, oder verwenden Sie den Datenordner, mit dem dieser Standort beigetreten ist.</translation>
-    </message>
-    <message>
-        <source>At {proxy} something answers, but it is not an HTTP proxy. Check the proxy&apos;s address.</source>
-        <translation>Unter {proxy} antwortet etwas, aber es ist kein HTTP-Proxy. Prüfen Sie die Adresse des Proxys.</translation>
     </message>
     <message>
         <source>Both sides speak version {version} of the protocol.</source>
@@ -6644,7 +6648,7 @@
         <translation>Differential Privacy wird von einem einzigen Prozess berechnet, und dieser Standort trainiert in mehreren. Starten Sie ihn ohne torchrun.</translation>
     </message>
     <message>
-        <source>Differential privacy needs numbers that do not overflow, and this card computes in float16. Train on a card with bfloat16, or on the CPU.</source>
+        <source>Differential privacy needs numbers that do not overflow, and this GPU computes in float16. Train on a GPU with bfloat16, or on the CPU.</source>
         <translation>Differential Privacy braucht Zahlen, die nicht überlaufen, und diese Karte rechnet in float16. Trainieren Sie auf einer Karte mit bfloat16 oder auf der CPU.</translation>
     </message>
     <message>
@@ -6676,7 +6680,7 @@
         <translation>Jeder ganze Standort ist durch Differential Privacy verborgen: Epsilon {epsilon} (Delta {delta}) in allen Runden zusammen, je kleiner, desto besser. Der Koordinator addiert das Rauschen und sieht jeden Beitrag, wie er ist. Alle Standorte zählen gleich. Bei {sites} Standorten ist das Rauschen einer Runde etwa {times}-mal so groß, wie das Mittel ihrer Beiträge sein kann: Wahrscheinlich würde nichts gelernt.</translation>
     </message>
     <message>
-        <source>Files in the folder that are not read as notes: {count} ({names}). If they are notes, put them into a format that is read, or into a folder of their own.</source>
+        <source>Files in the folder that are not read as notes: {count} ({names}). If they are notes, put them into a format that is read, or into a separate folder.</source>
         <translation>Dateien im Ordner, die nicht als Texte gelesen werden: {count} ({names}). Falls es Texte sind, bringen Sie sie in ein lesbares Format oder legen Sie sie in einen eigenen Ordner.</translation>
     </message>
     <message>
@@ -6684,16 +6688,16 @@
         <translation>Dateien des Modells in {path} haben sich geändert, als das Programm sie gerade laden wollte. Starten Sie neu; das Programm prüft das Modell dann noch einmal.</translation>
     </message>
     <message>
+        <source>Give --bundle-in and --bundle-out together: the file that came from the host, and the file that goes back.</source>
+        <translation>--bundle-in und --bundle-out gehören zusammen: was vom Betreiber kam, und was zurückgeht.</translation>
+    </message>
+    <message>
         <source>Give either an invitation or the address of a coordinator on this computer, not both.</source>
         <translation>Geben Sie entweder eine Einladung an oder die Adresse eines Koordinators auf diesem Rechner, nicht beides.</translation>
     </message>
     <message>
-        <source>Groups of nearly the same notes that are in more than one split: {count}. A model is then tested on what it was trained on, and its scores look too good. Move each group into one split.</source>
+        <source>Groups of nearly identical notes that are in more than one split: {count}. A model is then tested on what it was trained on, and its scores look too good. Move each group into one split.</source>
         <translation>Gruppen fast gleicher Texte, die in mehreren Teilen der Aufteilung vorkommen: {count}. Ein Modell wird dann mit dem getestet, womit es trainiert wurde, und seine Scores wirken zu gut. Legen Sie jede Gruppe in einen einzigen Teil.</translation>
-    </message>
-    <message>
-        <source>How fast the connection is could not be measured. The first round will show it.</source>
-        <translation>Wie schnell die Verbindung ist, ließ sich nicht messen. Die erste Runde wird es zeigen.</translation>
     </message>
     <message>
         <source>In round {round} the coordinator asks for rank {rank}, but this site&apos;s limit is {cap} (--rank-cap). The site takes part again when the coordinator asks for a lower rank.</source>
@@ -6752,15 +6756,23 @@
         <translation>Das Modul {module} hat an verschiedenen Standorten verschiedene Skalierungen, deshalb lassen sich seine Faktoren nicht mitteln. Schreiben Sie combine = &quot;product&quot; in die Spezifikation der Föderation.</translation>
     </message>
     <message>
+        <source>Nearly identical notes: {count}, in {groups} groups. They count more than once in training; keep each group in one split.</source>
+        <translation>Texte, die fast gleich einem anderen sind: {count}, in {groups} Gruppen. Im Training zählen sie mehrfach; lassen Sie jede Gruppe in einem einzigen Teil der Aufteilung.</translation>
+    </message>
+    <message>
         <source>No CUDA device was found. Check the driver, or train on the CPU.</source>
         <translation>Es wurde kein CUDA-Gerät gefunden. Prüfen Sie den Treiber, oder trainieren Sie auf der CPU.</translation>
+    </message>
+    <message>
+        <source>No GPU was found that the program can use. Training runs on the processor, which takes many times longer. Small models and the demonstration work well.</source>
+        <translation>Es wurde keine gefunden, die das Programm verwenden kann. Das Training läuft auf dem Prozessor und dauert um ein Vielfaches länger. Kleine Modelle und die Demo laufen gut.</translation>
     </message>
     <message>
         <source>No QR code can be made out in this picture. Take one that shows the whole code, sharp and straight from the front; or paste the line instead.</source>
         <translation>In diesem Bild ist kein QR-Code zu erkennen. Nehmen Sie eines, das den ganzen Code zeigt, scharf und gerade von vorn; oder fügen Sie stattdessen die Zeile ein.</translation>
     </message>
     <message>
-        <source>No connection to {address} can be made. A firewall between the two may block it: ask the people who run this network to allow outgoing TCP connections to {host}, port {port}; or give the proxy that they use.</source>
+        <source>No connection to {address} can be made. A firewall in between may be blocking it: ask the people who run this network to allow outgoing TCP connections to {host}, port {port}; or enter the proxy that they use.</source>
         <translation>Es kommt keine Verbindung zu {address} zustande. Vielleicht sperrt eine Firewall dazwischen: Bitten Sie die IT, ausgehende TCP-Verbindungen zu {host}, Port {port}, zu erlauben; oder geben Sie den Proxy an, den sie verwendet.</translation>
     </message>
     <message>
@@ -6776,12 +6788,16 @@
         <translation>Kein Korpus der Standorte hat Annotationen für die Aufgabe {task}. Nehmen Sie eines hinzu, das welche hat, oder lassen Sie die Aufgabe weg.</translation>
     </message>
     <message>
-        <source>No encrypted connection to the coordinator at {address} came about: {reason}. This site keeps trying.</source>
+        <source>No encrypted connection to the coordinator at {address} could be made: {reason}. This site keeps trying.</source>
         <translation>Es kam keine verschlüsselte Verbindung zum Koordinator unter {address} zustande: {reason}. Dieser Standort versucht es weiter.</translation>
     </message>
     <message>
         <source>No format fits {name}: {seen}. These formats are read: {formats}.</source>
         <translation>Kein Format passt zu {name}: {seen}. Diese Formate werden gelesen: {formats}.</translation>
+    </message>
+    <message>
+        <source>No invitation was found here. An invitation is one line that begins with fedmed: and comes from the host.</source>
+        <translation>Darin ist keine Einladung. Eine Einladung ist eine einzige Zeile, die mit fedmed: beginnt und vom Betreiber kommt.</translation>
     </message>
     <message>
         <source>No proxy is used.</source>
@@ -6792,7 +6808,7 @@
         <translation>Kein Standort annotiert {type}: Jeder hat Texte eines Korpus, das es nicht tut, oder hat keine solche Entität. Entfernen Sie den Typ aus types, oder teilen Sie nach &quot;corpus&quot; auf, mit so vielen Standorten wie Korpora.</translation>
     </message>
     <message>
-        <source>No site is called {site}, and no fingerprint begins so. See --sites for all of them.</source>
+        <source>No site has the name {site}, and no fingerprint begins with it. --sites lists all of them.</source>
         <translation>Kein Standort heißt {site}, und kein Fingerabdruck beginnt so. Mit --sites sehen Sie alle.</translation>
     </message>
     <message>
@@ -6804,12 +6820,8 @@
         <translation>Kein Typ des Experiments ist in allen Korpora von {site} annotiert. Nehmen Sie einen Typ hinzu, den alle haben, oder teilen Sie nach &quot;corpus&quot; auf, mit so vielen Standorten wie Korpora.</translation>
     </message>
     <message>
-        <source>No validation note has labels for {tasks}, so what is learned of that here is never scored. Add such notes to the validation notes.</source>
+        <source>No validation note has labels for {tasks}, so what is learned for this is never scored here. Add such notes to the validation notes.</source>
         <translation>Kein Validierungstext hat Annotationen für {tasks}, deshalb wird hier nie bewertet, was davon gelernt wird. Nehmen Sie solche Texte in die Validierungstexte auf.</translation>
-    </message>
-    <message>
-        <source>Nobody can count what differential privacy spends, since dp-accounting is missing here ({reason}). Install fedmed-desktop[site] on this computer.</source>
-        <translation>Niemand kann zählen, was Differential Privacy verbraucht, denn dp-accounting fehlt hier ({reason}). Installieren Sie fedmed-desktop[site] auf diesem Rechner.</translation>
     </message>
     <message>
         <source>None of the columns of {name} is known to hold the notes&apos; text (found: {found}). Rename the column to text, or say which column holds the text.</source>
@@ -6832,35 +6844,27 @@
         <translation>Keiner der {notes} Texte für „{split}“ hat eine Entität von den Typen der Föderation, es gibt also nichts zu lernen oder zu bewerten. Prüfen Sie, ob die Texte annotiert sind, unter einem Schlüssel, der gelesen wird (nicht gelesen: {unread}), und ob types.toml ihre Typen nennt.</translation>
     </message>
     <message>
-        <source>None was found that the program can use. Training runs on the processor, which takes many times longer. Small models and the demonstration work well.</source>
-        <translation>Es wurde keine gefunden, die das Programm verwenden kann. Das Training läuft auf dem Prozessor und dauert um ein Vielfaches länger. Kleine Modelle und die Demo laufen gut.</translation>
-    </message>
-    <message>
         <source>Norms were not compared, as only {updates} updates are known: three are needed.</source>
         <translation>Die Normen wurden nicht verglichen, da nur {updates} Beiträge bekannt sind: Nötig sind drei.</translation>
     </message>
     <message>
-        <source>Notes of which a part stays too long for {most} tokens, and is left out: {count}. Ask the host for a larger max_tokens, or shorten the longest mentions.</source>
+        <source>Notes with a part that is too long for {most} tokens and is left out: {count}. Ask the host for a larger max_tokens, or shorten the longest mentions.</source>
         <translation>Texte, von denen ein Teil für {most} Tokens zu lang bleibt und ausgelassen wird: {count}. Bitten Sie den Betreiber um ein größeres max_tokens, oder kürzen Sie die längsten Nennungen.</translation>
     </message>
     <message>
-        <source>Notes that are nearly the same as another: {count}, in {groups} groups. They count more than once in training; keep each group in one split.</source>
-        <translation>Texte, die fast gleich einem anderen sind: {count}, in {groups} Gruppen. Im Training zählen sie mehrfach; lassen Sie jede Gruppe in einem einzigen Teil der Aufteilung.</translation>
-    </message>
-    <message>
-        <source>Notes with something that looks like an identifier of a patient: {count}. Look at the rows that are named, and take out what does not belong there.</source>
+        <source>Notes with something that looks like an identifier of a patient: {count}. Look at the rows listed here, and remove what does not belong there.</source>
         <translation>Texte mit etwas, das wie eine identifizierende Angabe zu einem Patienten aussieht: {count}. Sehen Sie sich die genannten Zeilen an, und nehmen Sie heraus, was nicht hineingehört.</translation>
     </message>
     <message>
-        <source>Notes without any label: {count}. They teach a task only if they were read for it.</source>
-        <translation>Texte ohne jede Annotation: {count}. Sie lehren eine Aufgabe nur, wenn sie dafür gelesen wurden.</translation>
+        <source>Notes without any label: {count}. A task learns from them only if they were annotated for it and nothing was found.</source>
+        <translation>Texte ohne jede Annotation: {count}. Eine Aufgabe lernt nur dann aus ihnen, wenn sie dafür annotiert wurden und nichts zu finden war.</translation>
     </message>
     <message>
         <source>Nothing can listen on port {port} of {address} here: {reason}. Give an address of this computer (0.0.0.0 for all of them), and a port from 1024 on.</source>
         <translation>An Port {port} von {address} kann hier nichts Verbindungen annehmen: {reason}. Geben Sie eine Adresse dieses Rechners an (0.0.0.0 für alle) und einen Port ab 1024.</translation>
     </message>
     <message>
-        <source>Nothing is trained: of the privacy budget, epsilon {epsilon}, {spent} is spent, and {steps} more steps would fit only with so much noise that nothing could be learned. This site can take part with more notes, or in a federation with fewer rounds or steps, or with a larger epsilon.</source>
+        <source>Nothing is trained, because too little of the privacy budget is left: {spent} of epsilon {epsilon} is spent, and {steps} more steps would need so much noise that nothing could be learned. This site can take part with more notes, or in a federation with fewer rounds or steps, or with a larger epsilon.</source>
         <translation>Es wird nicht trainiert: Vom Privacy-Budget, Epsilon {epsilon}, ist {spent} verbraucht, und {steps} weitere Schritte wären nur mit so viel Rauschen möglich, dass nichts gelernt werden könnte. Dieser Standort kann mit mehr Texten teilnehmen, oder an einer Föderation mit weniger Runden oder Schritten oder mit größerem Epsilon.</translation>
     </message>
     <message>
@@ -6868,19 +6872,15 @@
         <translation>Nichts verlässt diesen Standort, bis die Richtlinie in {path} stimmt: {key}: {reason}.</translation>
     </message>
     <message>
-        <source>Nothing leaves this site: the policy in {path} cannot be read: {reason}. Mend that file.</source>
+        <source>Nothing leaves this site: the policy in {path} cannot be read: {reason}. Correct that file.</source>
         <translation>Nichts verlässt diesen Standort: Die Richtlinie in {path} ist nicht lesbar: {reason}. Bringen Sie diese Datei in Ordnung.</translation>
     </message>
     <message>
-        <source>Nothing leaves this site: {path} is this computer&apos;s policy, and others than the administrator can change it. Make it belong to the administrator, and let nobody else write it or its folder.</source>
+        <source>Nothing leaves this site: {path} is this computer&apos;s policy, and accounts other than the administrator&apos;s can change it. Make the administrator its owner, and let nobody else write to it or its folder.</source>
         <translation>Nichts verlässt diesen Standort: {path} ist die Richtlinie dieses Rechners, und nicht nur der Administrator kann sie ändern. Machen Sie den Administrator zum Eigentümer, und lassen Sie niemand sonst in die Datei oder ihren Ordner schreiben.</translation>
     </message>
     <message>
-        <source>Of the update&apos;s values {share} % were left out, as the largest or the smallest of their coordinate; with honest sites it is about the same for all.</source>
-        <translation>Von den Werten des Beitrags wurden {share} % ausgelassen, als die größten oder kleinsten ihrer Koordinate; bei ehrlichen Standorten ist es für alle etwa gleich viel.</translation>
-    </message>
-    <message>
-        <source>Only {free} are free for the folder {path}, and about {needed} are needed. Free some space, or choose a folder on another disk.</source>
+        <source>Only {free} is free for the folder {path}, and about {needed} is needed. Free some space, or choose a folder on another disk.</source>
         <translation>Für den Ordner {path} sind nur {free} frei, und etwa {needed} sind nötig. Schaffen Sie Platz, oder wählen Sie einen Ordner auf einer anderen Festplatte.</translation>
     </message>
     <message>
@@ -6888,7 +6888,7 @@
         <translation>Nur {sites} Standorte haben zugestimmt, was summiert wird, und {least} sind nötig, bevor die Summe geöffnet werden kann.</translation>
     </message>
     <message>
-        <source>Only {sites} sites mask together, and {least} are needed: from a sum of fewer, a single update could be found out.</source>
+        <source>Only {sites} sites mask together, and {least} are needed: from a sum of fewer, a single update could be worked out.</source>
         <translation>Nur {sites} Standorte maskieren gemeinsam, und {least} sind nötig: Aus einer Summe von weniger ließe sich ein einzelner Beitrag herausfinden.</translation>
     </message>
     <message>
@@ -6896,12 +6896,8 @@
         <translation>Andere Konten dieses Rechners können den geheimen Schlüssel in {path} lesen, deshalb wird er nicht verwendet. Wenn ihn niemand sonst gelesen haben kann, machen Sie ihn privat (chmod 600), und starten Sie neu. Andernfalls entfernen Sie ihn zusammen mit identity.json; ein Standort braucht dann eine neue Einladung mit einem neuen Schlüssel.</translation>
     </message>
     <message>
-        <source>Patients or documents in the training notes that are in the validation or test notes too: {count}. What is measured on those has no noise, so they would not be protected. Nothing is trained. Split the notes so that none is parted (--check-notes NOTES --split-into FOLDER).</source>
+        <source>Patients or documents in the training notes that are in the validation or test notes too: {count}. What is measured on those has no noise, so they would not be protected. Nothing is trained. Split the notes so that all of a patient&apos;s or a document&apos;s stay together (--check-notes NOTES --split-into FOLDER).</source>
         <translation>Patienten oder Dokumente der Trainingstexte, die auch in den Validierungs- oder Testtexten vorkommen: {count}. Was auf diesen gemessen wird, hat kein Rauschen; sie wären also nicht geschützt. Es wird nicht trainiert. Teilen Sie die Texte so auf, dass keiner zerteilt wird (--check-notes NOTES --split-into FOLDER).</translation>
-    </message>
-    <message>
-        <source>Pieces of the notes that are too long to be read at once: {pieces}. They do not fit {tokens} tokens, even cut as small as makes sense, so they are not learned, and what they hold counts as missed. Shorten them, or ask the host for a larger max_tokens.</source>
-        <translation>Stücke der Texte, die zu lang sind, um auf einmal gelesen zu werden: {pieces}. Sie passen nicht in {tokens} Tokens, selbst so klein geschnitten, wie es sinnvoll ist; deshalb werden sie nicht gelernt, und was sie enthalten, zählt als verpasst. Kürzen Sie sie, oder bitten Sie den Betreiber um ein größeres max_tokens.</translation>
     </message>
     <message>
         <source>Port {port} on {address} is already used by another program. Choose another --port.</source>
@@ -6924,12 +6920,12 @@
         <translation>Um {name} zu lesen, braucht es das Paket spacy, das nicht installiert ist. Installieren Sie es mit: pip install spacy</translation>
     </message>
     <message>
-        <source>Round {round} is closed, and only the sites can open the sum of its updates: {sites} of them are connected or have answered, and {least} are needed. It goes on by itself once they are back.</source>
-        <translation>Runde {round} ist beendet, und nur die Standorte können die Summe ihrer Beiträge öffnen: {sites} davon sind verbunden oder haben geantwortet, und {least} sind nötig. Es geht von selbst weiter, sobald sie wieder da sind.</translation>
+        <source>Round {round} cannot be carried by removable medium: its updates are masked, and for that all sites exchange messages several times. Connect this site, or ask the host for a federation without secure aggregation.</source>
+        <translation>Runde {round} ist maskiert, und darin müssen alle Standorte mehrmals voneinander hören, was mit einem Datenträger nicht geht. Verbinden Sie diesen Standort, oder bitten Sie den Betreiber um eine Föderation ohne sichere Aggregation.</translation>
     </message>
     <message>
-        <source>Round {round} is masked, and in it all sites must hear one another several times, which does not go by removable medium. Connect this site, or ask the host for a federation without secure aggregation.</source>
-        <translation>Runde {round} ist maskiert, und darin müssen alle Standorte mehrmals voneinander hören, was mit einem Datenträger nicht geht. Verbinden Sie diesen Standort, oder bitten Sie den Betreiber um eine Föderation ohne sichere Aggregation.</translation>
+        <source>Round {round} is closed, and only the sites can open the sum of its updates: {sites} of them are connected or have answered, and {least} are needed. It continues by itself once they are back.</source>
+        <translation>Runde {round} ist beendet, und nur die Standorte können die Summe ihrer Beiträge öffnen: {sites} davon sind verbunden oder haben geantwortet, und {least} sind nötig. Es geht von selbst weiter, sobald sie wieder da sind.</translation>
     </message>
     <message>
         <source>Round {round} stopped twice because too few updates were sent. Read above what each site says, then start again.</source>
@@ -6952,27 +6948,31 @@
         <translation>SOCKS-Proxys sind nicht verwendbar. Geben Sie mit --proxy oder in den Einstellungen einen HTTP-Proxy an, oder wählen Sie &quot;none&quot;.</translation>
     </message>
     <message>
-        <source>Sites fetch the adapter of round {round} in float32: in fewer bits it would have lost {percent} % of what the round changed, and {most} % is the limit. If that happens every round, choose a larger transfer.dtype, or take out transfer.down.</source>
+        <source>Sites download the adapter of round {round} in full (float32), because its ranks differ from those of the adapter before it. There is nothing to do.</source>
+        <translation>Der Adapter von Runde {round} hat andere Ränge als der vorige, deshalb gibt es keine Differenz in weniger Bits: Die Standorte holen ihn in float32. Es ist nichts zu tun.</translation>
+    </message>
+    <message>
+        <source>Sites download the adapter of round {round} in full (float32): in fewer bits it would have lost {percent} % of what the round changed, and the limit is {most} %. If that happens every round, choose a larger transfer.dtype, or take out transfer.down.</source>
         <translation>Die Standorte holen den Adapter von Runde {round} in float32: In weniger Bits hätte er {percent} % dessen verloren, was die Runde geändert hat, und {most} % ist die Grenze. Wenn das in jeder Runde geschieht, wählen Sie ein größeres transfer.dtype, oder streichen Sie transfer.down.</translation>
     </message>
     <message>
-        <source>Someone stands between this site and the coordinator: the encryption key on the line is {found}, the coordinator&apos;s own is {expected}. Nothing was sent. If your network inspects encrypted traffic, ask its administrators to exempt this address.</source>
-        <translation>Jemand steht zwischen diesem Standort und dem Koordinator: Der Schlüssel der Verschlüsselung auf der Leitung ist {found}, der des Koordinators ist {expected}. Nichts wurde gesendet. Wenn Ihr Netz verschlüsselten Verkehr durchleuchtet, bitten Sie seine Administratoren, diese Adresse auszunehmen.</translation>
+        <source>Some pieces of the notes are too long and are left out: {pieces}. They do not fit into {tokens} tokens, even when cut as small as makes sense; nothing is learned from them, and what they contain counts as missed. Shorten them, or ask the host for a larger max_tokens.</source>
+        <translation>Stücke der Texte, die zu lang sind, um auf einmal gelesen zu werden: {pieces}. Sie passen nicht in {tokens} Tokens, selbst so klein geschnitten, wie es sinnvoll ist; deshalb werden sie nicht gelernt, und was sie enthalten, zählt als verpasst. Kürzen Sie sie, oder bitten Sie den Betreiber um ein größeres max_tokens.</translation>
     </message>
     <message>
-        <source>Something answers at {address}, but then says nothing. A firewall may hold back what it does not know: ask the people who run this network to let WebSocket connections to it pass.</source>
-        <translation>Unter {address} antwortet etwas, sagt dann aber nichts mehr. Vielleicht hält eine Firewall zurück, was sie nicht kennt: Bitten Sie die IT, WebSocket-Verbindungen dorthin durchzulassen.</translation>
+        <source>Something stands between this site and the coordinator: the encryption key on the line is {found}, the coordinator&apos;s own is {expected}. Nothing was sent. If your network inspects encrypted traffic, ask its administrators to exempt this address.</source>
+        <translation>Jemand steht zwischen diesem Standort und dem Koordinator: Der Schlüssel der Verschlüsselung auf der Leitung ist {found}, der des Koordinators ist {expected}. Nichts wurde gesendet. Wenn Ihr Netz verschlüsselten Verkehr durchleuchtet, bitten Sie seine Administratoren, diese Adresse auszunehmen.</translation>
     </message>
     <message>
         <source>Something unexpected went wrong in the program ({kind}). Nothing was sent because of it. Start the program again; if this happens again, send the log file to the person who supports the program.</source>
         <translation>Im Programm ging etwas unerwartet schief ({kind}). Deswegen wurde nichts gesendet. Starten Sie das Programm neu; wenn das noch einmal geschieht, senden Sie die Logdatei an die Person, die das Programm betreut.</translation>
     </message>
     <message>
-        <source>That is a guess: the federation&apos;s own settings are not known before this site has joined. These are usual ones: batch size {batch}, up to {tokens} tokens an example, rank {rank}.</source>
+        <source>That is a guess: the federation&apos;s own settings are not known before this site has joined. These are usual ones: batch size {batch}, up to {tokens} tokens per example, rank {rank}.</source>
         <translation>Das ist eine Schätzung: Die Einstellungen der Föderation sind erst bekannt, wenn dieser Standort beigetreten ist. Übliche sind: Batchgröße {batch}, bis zu {tokens} Tokens je Beispiel, Rang {rank}.</translation>
     </message>
     <message>
-        <source>That is for the federation&apos;s own settings: batch size {batch}, up to {tokens} tokens an example, rank {rank}.</source>
+        <source>That is for the federation&apos;s own settings: batch size {batch}, up to {tokens} tokens per example, rank {rank}.</source>
         <translation>Das gilt für die Einstellungen der Föderation: Batchgröße {batch}, bis zu {tokens} Tokens je Beispiel, Rang {rank}.</translation>
     </message>
     <message>
@@ -7008,23 +7008,15 @@
         <translation>Der Adapter ist unvollständig: Er hat {size} Bytes, braucht aber {expected}. Laden Sie ihn noch einmal herunter.</translation>
     </message>
     <message>
-        <source>The adapter of round {round} has other ranks than the one before, so there is no difference in fewer bits: sites fetch it in float32. Nothing has to be done.</source>
-        <translation>Der Adapter von Runde {round} hat andere Ränge als der vorige, deshalb gibt es keine Differenz in weniger Bits: Die Standorte holen ihn in float32. Es ist nichts zu tun.</translation>
-    </message>
-    <message>
         <source>The adapter that arrived is not the one that was approved: its sha256 is {found}, not {expected}.</source>
         <translation>Der eingetroffene Adapter ist nicht der freigegebene: Sein sha256 ist {found}, nicht {expected}.</translation>
-    </message>
-    <message>
-        <source>The adapter to begin with has rank {rank}, and the federation at most {most}. Give --rank {rank} or more.</source>
-        <translation>Der Adapter, mit dem begonnen werden soll, hat Rang {rank}, die Föderation höchstens {most}. Geben Sie --rank {rank} oder mehr an.</translation>
     </message>
     <message>
         <source>The adapter {sha256} is not on this disk.</source>
         <translation>Der Adapter {sha256} ist nicht auf dieser Festplatte.</translation>
     </message>
     <message>
-        <source>The adapter {sha256} of round {round} could not be rebuilt from its difference, so it is fetched whole. Nothing is lost. If that happens every round, tell the host.</source>
+        <source>The adapter {sha256} of round {round} could not be rebuilt from its difference, so it is downloaded in full. Nothing is lost. If that happens every round, tell the host.</source>
         <translation>Der Adapter {sha256} von Runde {round} ließ sich nicht aus seiner Differenz wiederherstellen und wird deshalb ganz geholt. Nichts ist verloren. Wenn das in jeder Runde geschieht, sagen Sie es dem Betreiber.</translation>
     </message>
     <message>
@@ -7032,7 +7024,7 @@
         <translation>Der Adapter {sha256}, mit dem Runde {round} beginnt, fehlt oder ist beschädigt. Kopieren Sie die Datei dieses Namens nach {path}, aus einer Sicherung oder aus dem Ordner blobs eines Standorts.</translation>
     </message>
     <message>
-        <source>The adapter&apos;s bytes are not in the one form that fedmed-desktop writes, so its hash is of no use. Save it again with fedmed-desktop.</source>
+        <source>The adapter&apos;s bytes are not in the one form that fedmed-desktop writes, so its hash cannot be compared. Save it again with fedmed-desktop.</source>
         <translation>Die Bytes des Adapters haben nicht die eine Form, die fedmed-desktop schreibt, deshalb taugt sein Hash nichts. Speichern Sie ihn noch einmal mit fedmed-desktop.</translation>
     </message>
     <message>
@@ -7060,6 +7052,10 @@
         <translation>Die Adapter passen nicht dieselben Module an: {name} ist nur in einem davon. Verwenden Sie Adapter derselben Föderation.</translation>
     </message>
     <message>
+        <source>The administrator of this computer provides the secret key of the folder {path}, but did not at this start. Start the program as a service again, or name the key&apos;s file in FEDMED_SITE_KEY_FILE (for a coordinator: FEDMED_COORDINATOR_KEY_FILE).</source>
+        <translation>Der geheime Schlüssel des Ordners {path} wird vom Administrator dieses Rechners bereitgestellt, bei diesem Start aber nicht. Starten Sie wieder als Dienst, oder nennen Sie die Schlüsseldatei in FEDMED_SITE_KEY_FILE (für einen Koordinator: FEDMED_COORDINATOR_KEY_FILE).</translation>
+    </message>
+    <message>
         <source>The audit file {path} cannot be read: {reason}. Check the path and its permissions.</source>
         <translation>Die Audit-Datei {path} ist nicht lesbar: {reason}. Prüfen Sie den Pfad und seine Zugriffsrechte.</translation>
     </message>
@@ -7076,7 +7072,7 @@
         <translation>Das Basismodell hat keine lineare Schicht {name}, die der Adapter braucht. Verwenden Sie das Basismodell, für das der Adapter gemacht wurde.</translation>
     </message>
     <message>
-        <source>The base model here has another chat template than the federation&apos;s. Take tokenizer_config.json and chat_template.jinja from where its host has them.</source>
+        <source>The base model here has another chat template than the federation&apos;s. Copy tokenizer_config.json and chat_template.jinja from the host&apos;s model folder.</source>
         <translation>Das Basismodell hier hat eine andere Chat-Vorlage als das der Föderation. Nehmen Sie tokenizer_config.json und chat_template.jinja von dort, wo der Betreiber sie herhat.</translation>
     </message>
     <message>
@@ -7086,10 +7082,6 @@
     <message>
         <source>The base model&apos;s chat template cannot be used: {reason}. Choose another base model, or found the federation with --prompt plain.</source>
         <translation>Die Chat-Vorlage des Basismodells ist nicht verwendbar: {reason}. Wählen Sie ein anderes Basismodell, oder gründen Sie die Föderation mit --prompt plain.</translation>
-    </message>
-    <message>
-        <source>The base model&apos;s tokenizer does not say which characters a token stands for, so that the beginnings of mentions cannot count more than other tokens. Take out training.mention_weight, or choose a base model with a tokenizer.json.</source>
-        <translation>Der Tokenizer des Basismodells sagt nicht, für welche Zeichen ein Token steht, deshalb können die Anfänge von Nennungen nicht mehr zählen als andere Tokens. Streichen Sie training.mention_weight, oder wählen Sie ein Basismodell mit einer tokenizer.json.</translation>
     </message>
     <message>
         <source>The blob {sha256} does not belong to an approved update and may not leave this computer.</source>
@@ -7120,7 +7112,11 @@
         <translation>Das Zertifikat des Koordinators unter {address} ist noch nicht gültig; die Uhr dieses Rechners sagt {clock} UTC. Stellen Sie die Uhr richtig.</translation>
     </message>
     <message>
-        <source>The computer at {host} answers, but no program listens on port {port}. Ask the host whether the coordinator runs, and whether the port is right.</source>
+        <source>The computer at {address} accepts the connection but sends nothing. A firewall may be holding back WebSocket connections: ask the people who run this network to let them through.</source>
+        <translation>Unter {address} antwortet etwas, sagt dann aber nichts mehr. Vielleicht hält eine Firewall zurück, was sie nicht kennt: Bitten Sie die IT, WebSocket-Verbindungen dorthin durchzulassen.</translation>
+    </message>
+    <message>
+        <source>The computer at {host} answers, but no program listens on port {port}. Ask the host whether the coordinator is running, and whether the port is right.</source>
         <translation>Der Rechner {host} antwortet, aber an Port {port} nimmt kein Programm Verbindungen an. Fragen Sie den Betreiber, ob der Koordinator läuft und ob der Port stimmt.</translation>
     </message>
     <message>
@@ -7136,7 +7132,7 @@
         <translation>Die Verbindung ist mit {version} verschlüsselt.</translation>
     </message>
     <message>
-        <source>The connection to {address} was cut off at once. Either the program there does not encrypt connections: check the address with the host. Or a firewall ends what it cannot read: ask the people who run this network not to inspect connections to it.</source>
+        <source>The connection to {address} was cut off at once. Either the program there does not encrypt connections: check the address with the host. Or a firewall closes connections that it cannot inspect: ask the people who run this network not to inspect connections to this address.</source>
         <translation>Die Verbindung zu {address} wurde sofort getrennt. Entweder verschlüsselt das Programm dort keine Verbindungen: Prüfen Sie die Adresse mit dem Betreiber. Oder eine Firewall beendet, was sie nicht lesen kann: Bitten Sie die IT, Verbindungen dorthin nicht zu durchleuchten.</translation>
     </message>
     <message>
@@ -7148,15 +7144,15 @@
         <translation>Die Kontrollvariate hat nicht die Module und Ränge des Adapters. Beginnen Sie eine neue Föderation mit demselben Rang für alle Standorte.</translation>
     </message>
     <message>
-        <source>The coordinator already keeps {held} bytes of this site in this round, and takes no more than {limit}. The site takes part again in the next round; if this happens again, tell the host.</source>
+        <source>The coordinator already stores {held} bytes from this site in this round, and accepts at most {limit}. The site takes part again in the next round; if this happens again, tell the host.</source>
         <translation>Der Koordinator bewahrt in dieser Runde schon {held} Bytes dieses Standorts auf und nimmt nicht mehr als {limit}. Der Standort nimmt in der nächsten Runde wieder teil; wenn das noch einmal geschieht, sagen Sie es dem Betreiber.</translation>
     </message>
     <message>
-        <source>The coordinator asks for a step of secure aggregation before the one that comes first. Nothing was given away.</source>
+        <source>The coordinator asked for the steps of secure aggregation in the wrong order. Nothing was revealed.</source>
         <translation>Der Koordinator verlangt einen Schritt der sicheren Aggregation vor dem, der zuerst kommt. Nichts wurde preisgegeben.</translation>
     </message>
     <message>
-        <source>The coordinator asks to open a second sum in the same round. This site has agreed to another one, and from two together a single update could be found out. Nothing was given away.</source>
+        <source>The coordinator asks to open a second sum in the same round. This site has agreed to another one, and from two together a single update could be worked out. Nothing was revealed.</source>
         <translation>Der Koordinator verlangt, in derselben Runde eine zweite Summe zu öffnen. Dieser Standort hat einer anderen zugestimmt, und aus zweien zusammen ließe sich ein einzelner Beitrag herausfinden. Nichts wurde preisgegeben.</translation>
     </message>
     <message>
@@ -7176,15 +7172,15 @@
         <translation>Der Koordinator unter {address} hat im Moment zu viele Verbindungen. Dieser Standort versucht es weiter.</translation>
     </message>
     <message>
-        <source>The coordinator at {address} has too many connections just now. Try again in a minute.</source>
+        <source>The coordinator at {address} has too many connections right now. Try again in a minute.</source>
         <translation>Der Koordinator unter {address} hat gerade zu viele Verbindungen. Versuchen Sie es in einer Minute noch einmal.</translation>
     </message>
     <message>
-        <source>The coordinator at {address}, or something between, only offers outdated encryption. Ask IT whether a proxy or firewall opens encrypted connections.</source>
+        <source>The coordinator at {address}, or something in between, offers only outdated encryption. Ask IT whether a proxy or firewall opens encrypted connections.</source>
         <translation>Der Koordinator unter {address}, oder etwas dazwischen, bietet nur veraltete Verschlüsselung an. Fragen Sie die IT, ob ein Proxy oder eine Firewall verschlüsselte Verbindungen öffnet.</translation>
     </message>
     <message>
-        <source>The coordinator could not do it: {reason}. Its log says more.</source>
+        <source>The coordinator could not carry out the command: {reason}. Its log says more.</source>
         <translation>Der Koordinator konnte es nicht tun: {reason}. Sein Log sagt mehr.</translation>
     </message>
     <message>
@@ -7192,11 +7188,11 @@
         <translation>Der Koordinator konnte nicht beweisen, dass ihm sein Schlüssel gehört (Fingerabdruck {found}). Nichts wurde gesendet. Sagen Sie es dem Betreiber.</translation>
     </message>
     <message>
-        <source>The coordinator does not know itself by the name in {address}. Ask its host to start it with --public-address {host}; this site keeps trying.</source>
+        <source>The coordinator does not answer to the name in {address}. Ask its host to start it with --public-address {host}; this site keeps trying.</source>
         <translation>Der Koordinator kennt sich nicht unter dem Namen in {address}. Bitten Sie den Betreiber, ihn mit --public-address {host} zu starten; dieser Standort versucht es weiter.</translation>
     </message>
     <message>
-        <source>The coordinator has the fingerprint {fingerprint}. Whether it is the right one, only an invitation can tell: ask the host for one.</source>
+        <source>The coordinator has the fingerprint {fingerprint}. Only an invitation can tell whether it is the right coordinator: ask the host for one.</source>
         <translation>Der Koordinator hat den Fingerabdruck {fingerprint}. Ob es der richtige ist, zeigt nur eine Einladung: Bitten Sie den Betreiber um eine.</translation>
     </message>
     <message>
@@ -7208,7 +7204,11 @@
         <translation>Der Koordinator ist unter {address}; die Verbindung ist verschlüsselt.</translation>
     </message>
     <message>
-        <source>The coordinator names other sites than it did before in the same round. Nothing was given away. Ask whoever hosts the federation.</source>
+        <source>The coordinator names other keys for this site than the site has made. Nothing was sent in this round. Ask whoever hosts the federation.</source>
+        <translation>Der Koordinator nennt andere Schlüssel dieses Standorts, als der Standort erstellt hat. In dieser Runde wurde nichts gesendet. Fragen Sie den Betreiber der Föderation.</translation>
+    </message>
+    <message>
+        <source>The coordinator names other sites than it did earlier in the same round. Nothing was revealed. Ask whoever hosts the federation.</source>
         <translation>Der Koordinator nennt andere Standorte als zuvor in derselben Runde. Nichts wurde preisgegeben. Fragen Sie den Betreiber der Föderation.</translation>
     </message>
     <message>
@@ -7216,7 +7216,7 @@
         <translation>Der Koordinator auf diesem Rechner hat den Fingerabdruck {fingerprint}.</translation>
     </message>
     <message>
-        <source>The coordinator sends only {speed} Mbit/s to this computer. With an adapter of {size} (rank {rank}), there and back take about this many minutes in a round: {minutes}. Tell the host, who can choose longer deadlines or a smaller rank; or use a faster connection.</source>
+        <source>The coordinator sends only {speed} Mbit/s to this computer. With an adapter of {size} (rank {rank}), download and upload take about this many minutes per round: {minutes}. Tell the host, who can choose longer deadlines or a smaller rank; or use a faster connection.</source>
         <translation>Der Koordinator sendet nur {speed} Mbit/s an diesen Rechner. Bei einem Adapter von {size} (Rang {rank}) dauern Hin- und Rückweg in einer Runde etwa so viele Minuten: {minutes}. Sagen Sie es dem Betreiber, der längere Fristen oder einen kleineren Rang wählen kann; oder verwenden Sie eine schnellere Verbindung.</translation>
     </message>
     <message>
@@ -7224,19 +7224,15 @@
         <translation>Der Koordinator sendet {speed} Mbit/s oder mehr an diesen Rechner.</translation>
     </message>
     <message>
-        <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), there and back take about this many minutes in a round: {minutes}.</source>
+        <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), download and upload take about this many minutes per round: {minutes}.</source>
         <translation>Der Koordinator sendet {speed} Mbit/s oder mehr an diesen Rechner. Bei einem Adapter von {size} (Rang {rank}) dauern Hin- und Rückweg in einer Runde etwa so viele Minuten: {minutes}.</translation>
     </message>
     <message>
-        <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), there and back take less than a minute in a round.</source>
+        <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), download and upload take less than a minute per round.</source>
         <translation>Der Koordinator sendet {speed} Mbit/s oder mehr an diesen Rechner. Bei einem Adapter von {size} (Rang {rank}) dauern Hin- und Rückweg in einer Runde weniger als eine Minute.</translation>
     </message>
     <message>
-        <source>The coordinator tells other keys of this site than the site has made. Nothing was sent in this round. Ask whoever hosts the federation.</source>
-        <translation>Der Koordinator nennt andere Schlüssel dieses Standorts, als der Standort erstellt hat. In dieser Runde wurde nichts gesendet. Fragen Sie den Betreiber der Föderation.</translation>
-    </message>
-    <message>
-        <source>The coordinator with the folder {path} ended before it was done. Start it, and try again.</source>
+        <source>The coordinator with the folder {path} stopped before it had carried out the command. Start it, and try again.</source>
         <translation>Der Koordinator mit dem Ordner {path} endete, bevor es erledigt war. Starten Sie ihn, und versuchen Sie es noch einmal.</translation>
     </message>
     <message>
@@ -7252,7 +7248,7 @@
         <translation>Die Festplatte ist voll, deshalb kann {path} nicht geschrieben werden. Schaffen Sie Platz; alles, was quittiert wurde, ist sicher.</translation>
     </message>
     <message>
-        <source>The encoder in {path} cannot be loaded: {reason}. Choose the folder of a Hugging Face encoder, such as a BERT, with safetensors and tokenizer.json.</source>
+        <source>The encoder in {path} cannot be loaded: {reason}. Choose the folder of a Hugging Face encoder, such as BERT, with safetensors and tokenizer.json.</source>
         <translation>Der Encoder in {path} lässt sich nicht laden: {reason}. Wählen Sie den Ordner eines Hugging-Face-Encoders, etwa eines BERT, mit safetensors und tokenizer.json.</translation>
     </message>
     <message>
@@ -7288,7 +7284,7 @@
         <translation>Die Datei {path} ist nicht verwendbar: {reason}.</translation>
     </message>
     <message>
-        <source>The first adapter {sha256} of this federation is not in {path}. Copy the .safetensors file there that --new-federation wrote beside the specification.</source>
+        <source>The first adapter {sha256} of this federation is not in {path}. Copy there the .safetensors file that --new-federation wrote beside the specification.</source>
         <translation>Der erste Adapter {sha256} dieser Föderation ist nicht in {path}. Kopieren Sie die .safetensors-Datei dorthin, die --new-federation neben die Spezifikation geschrieben hat.</translation>
     </message>
     <message>
@@ -7312,7 +7308,7 @@
         <translation>Der Ordner {path} wird von einem anderen fedmed-desktop verwendet. Schließen Sie es, oder wählen Sie ein anderes --data-dir.</translation>
     </message>
     <message>
-        <source>The folder {path} is in use, but no coordinator there takes the errand: it may be of an earlier version, or about to end. Stop it and try again, or look at its log.</source>
+        <source>The folder {path} is in use, but no coordinator there accepts commands: it may be an earlier version, or about to stop. Stop it and try again, or look at its log.</source>
         <translation>Der Ordner {path} wird verwendet, aber kein Koordinator dort nimmt den Auftrag an: Er hat vielleicht eine frühere Version oder endet gerade. Halten Sie ihn an und versuchen Sie es noch einmal, oder sehen Sie in sein Log.</translation>
     </message>
     <message>
@@ -7348,31 +7344,27 @@
         <translation>Der Schlüsselbund ({keyring}) enthält den geheimen Schlüssel dieses Datenordners nicht mehr. Stellen Sie den Schlüsselbund aus einer Sicherung wieder her. Wenn das nicht möglich ist, entfernen Sie {path}, und bitten Sie den Betreiber um eine neue Einladung mit einem neuen Schlüssel.</translation>
     </message>
     <message>
-        <source>The keyring ({keyring}), in which the secret key lies, cannot be used just now. Check that it works for other programs, then try again.</source>
+        <source>The keyring ({keyring}), which holds the secret key, cannot be used right now. Check that it works for other programs, then try again.</source>
         <translation>Der Schlüsselbund ({keyring}), in dem der geheime Schlüssel liegt, ist gerade nicht verwendbar. Prüfen Sie, ob er bei anderen Programmen funktioniert, und versuchen Sie es dann noch einmal.</translation>
     </message>
     <message>
-        <source>The keyring ({keyring}), in which the secret key lies, does not answer. It may be waiting for its password in a window: give it, then try again.</source>
+        <source>The keyring ({keyring}), which holds the secret key, does not answer. It may be waiting for its password in a window: enter it, then try again.</source>
         <translation>Der Schlüsselbund ({keyring}), in dem der geheime Schlüssel liegt, antwortet nicht. Vielleicht wartet er in einem Fenster auf sein Passwort: Geben Sie es ein, und versuchen Sie es dann noch einmal.</translation>
     </message>
     <message>
-        <source>The keyring ({keyring}), in which the secret key lies, is locked. Unlock it, then try again.</source>
+        <source>The keyring ({keyring}), which holds the secret key, is locked. Unlock it, then try again.</source>
         <translation>Der Schlüsselbund ({keyring}), in dem der geheime Schlüssel liegt, ist gesperrt. Entsperren Sie ihn, und versuchen Sie es dann noch einmal.</translation>
     </message>
     <message>
-        <source>The keys that the coordinator tells of {site} are not signed by {site} for this round. Nothing was sent in it. Ask whoever hosts the federation.</source>
+        <source>The keys that the coordinator names for {site} are not signed by {site} for this round. Nothing was sent in it. Ask whoever hosts the federation.</source>
         <translation>Die Schlüssel, die der Koordinator von {site} nennt, hat {site} nicht für diese Runde signiert. In ihr wurde nichts gesendet. Fragen Sie den Betreiber der Föderation.</translation>
-    </message>
-    <message>
-        <source>The layers of the model in {path} have other names in its files than once it is loaded, so that torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the federation on one that has it and copy the folder.</source>
-        <translation>Die Schichten des Modells in {path} heißen in seinen Dateien anders als nach dem Laden, deshalb braucht es torch, um darauf eine Föderation zu gründen. Installieren Sie fedmed-desktop[site] auf diesem Rechner, oder gründen Sie die Föderation auf einem, der es hat, und kopieren Sie den Ordner.</translation>
     </message>
     <message>
         <source>The model file {path} is damaged: {reason}. Download the model again.</source>
         <translation>Die Modelldatei {path} ist beschädigt: {reason}. Laden Sie das Modell noch einmal herunter.</translation>
     </message>
     <message>
-        <source>The model folder {path} also contains an adapter ({file}), which would be loaded as part of the base model without anybody noticing. Move the adapter&apos;s files to a folder of their own.</source>
+        <source>The model folder {path} also contains an adapter ({file}), which would be loaded unnoticed as part of the base model. Move the adapter&apos;s files to a separate folder.</source>
         <translation>Der Modellordner {path} enthält auch einen Adapter ({file}), der unbemerkt als Teil des Basismodells geladen würde. Verschieben Sie die Dateien des Adapters in einen eigenen Ordner.</translation>
     </message>
     <message>
@@ -7380,15 +7372,15 @@
         <translation>Das mit --score-with angegebene Modell ist nicht das Basismodell der Föderation (Fingerabdruck {found}, erwartet {expected}). Geben Sie den Modellordner an, mit dem die Föderation gegründet wurde.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: its layers have names like {name}, without the model&apos;s part before them, so it was saved without its head. Choose the whole model, saved by transformers&apos; AutoModelForCausalLM.</source>
+        <source>The model in {path} cannot be adapted: its layers have names like {name}, without the prefix of a whole model, so it was saved without its head. Choose the whole model, saved by transformers&apos; AutoModelForCausalLM.</source>
         <translation>Das Modell in {path} lässt sich nicht anpassen: Seine Schichten haben Namen wie {name}, ohne den Modellteil davor; es wurde also ohne seinen Kopf gespeichert. Wählen Sie das ganze Modell, gespeichert von AutoModelForCausalLM aus transformers.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: its weights are already quantised ({method}). Choose the same model as 16- or 32-bit numbers; each site may still hold it in 4 bits (--nf4).</source>
+        <source>The model in {path} cannot be adapted: its weights are already quantised ({method}). Choose the same model with 16- or 32-bit weights; each site may still load it in 4 bits (--nf4).</source>
         <translation>Das Modell in {path} lässt sich nicht anpassen: Seine Gewichte sind bereits quantisiert ({method}). Wählen Sie dasselbe Modell in 16- oder 32-Bit-Zahlen; jeder Standort darf es trotzdem in 4 Bit halten (--nf4).</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: the layers of {kind} models are no linear layers (torch&apos;s Linear) but of a kind of their own (Conv1D). Choose another base model.</source>
+        <source>The model in {path} cannot be adapted: the layers of {kind} models are of the type Conv1D instead of linear layers (torch&apos;s Linear). Choose another base model.</source>
         <translation>Das Modell in {path} lässt sich nicht anpassen: Die Schichten von {kind}-Modellen sind keine linearen Schichten (Linear in torch), sondern von eigener Art (Conv1D). Wählen Sie ein anderes Basismodell.</translation>
     </message>
     <message>
@@ -7396,7 +7388,7 @@
         <translation>Das Modell in {path} lässt sich nicht anpassen: {kind}-Modelle haben einen Encoder und einen Decoder. Wählen Sie ein kausales Sprachmodell, das einen Text fortsetzt.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: {kind} models keep what they have read in a state of their own, which this program cannot carry on when it scores notes. Choose a base model with attention, such as Llama, Qwen, Gemma, Mistral, Phi or Granite.</source>
+        <source>The model in {path} cannot be adapted: {kind} models keep what they have read in an internal state of a special kind, which this program cannot continue from when it scores notes. Choose a base model with attention, such as Llama, Qwen, Gemma, Mistral, Phi or Granite.</source>
         <translation>Das Modell in {path} lässt sich nicht anpassen: {kind}-Modelle halten das Gelesene in einem eigenen Zustand, den dieses Programm beim Bewerten von Texten nicht weiterführen kann. Wählen Sie ein Basismodell mit Attention, etwa Llama, Qwen, Gemma, Mistral, Phi oder Granite.</translation>
     </message>
     <message>
@@ -7404,7 +7396,7 @@
         <translation>Das Modell in {path} lässt sich nicht anpassen: {kind}-Modelle verwenden dieselben Schichten an mehreren Stellen. Wählen Sie ein anderes Basismodell.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: {name} is no linear layer once the model is loaded ({found}). Choose another base model.</source>
+        <source>The model in {path} cannot be adapted: {name} is not a linear layer once the model is loaded ({found}). Choose another base model.</source>
         <translation>Das Modell in {path} lässt sich nicht anpassen: {name} ist nach dem Laden des Modells keine lineare Schicht ({found}). Wählen Sie ein anderes Basismodell.</translation>
     </message>
     <message>
@@ -7412,11 +7404,11 @@
         <translation>Das Modell in {path} lässt sich nicht anpassen: {name} ist in seinen Dateien {found}, nach seiner config.json aber {expected}. Laden Sie das Modell noch einmal herunter, oder wählen Sie ein anderes.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be loaded: {reason}. Choose the folder of a language model that this version supports, in Hugging Face&apos;s form.</source>
+        <source>The model in {path} cannot be loaded: {reason}. Choose the folder of a language model that this version supports, in Hugging Face&apos;s format.</source>
         <translation>Das Modell in {path} lässt sich nicht laden: {reason}. Wählen Sie den Ordner eines Sprachmodells, das diese Version unterstützt, in der Form von Hugging Face.</translation>
     </message>
     <message>
-        <source>The model in {path} comes with a program of its own, which is never run. Choose a model that the transformers library knows by itself.</source>
+        <source>The model in {path} comes with its own code, which is never run. Choose a model that the transformers library supports by itself.</source>
         <translation>Das Modell in {path} bringt ein eigenes Programm mit, das nie ausgeführt wird. Wählen Sie ein Modell, das die Bibliothek transformers von selbst kennt.</translation>
     </message>
     <message>
@@ -7428,8 +7420,8 @@
         <translation>Das Modell in {path} ist unvollständig: Es fehlt {file}, eine Datei, die sein Index nennt. Laden Sie das Modell noch einmal herunter.</translation>
     </message>
     <message>
-        <source>The model in {path} is of a kind from which the transformers library loads no causal language model. Choose one that it does, such as the text model by itself.</source>
-        <translation>Das Modell in {path} ist von einer Art, aus der die Bibliothek transformers kein kausales Sprachmodell lädt. Wählen Sie eines, aus dem sie es tut, etwa das Textmodell allein.</translation>
+        <source>The model in {path} names its layers in its files otherwise than once it is loaded, so torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the federation on a computer that has it and copy the folder.</source>
+        <translation>Die Schichten des Modells in {path} heißen in seinen Dateien anders als nach dem Laden, deshalb braucht es torch, um darauf eine Föderation zu gründen. Installieren Sie fedmed-desktop[site] auf diesem Rechner, oder gründen Sie die Föderation auf einem, der es hat, und kopieren Sie den Ordner.</translation>
     </message>
     <message>
         <source>The model {model} is neither a folder nor in this computer&apos;s cache. Download it once with: hf download {model}</source>
@@ -7448,7 +7440,7 @@
         <translation>Der Name {host} ist bekannt: {found}.</translation>
     </message>
     <message>
-        <source>The name {host} is not known here. Check its spelling and this computer&apos;s network; if the name is only known inside a hospital or a VPN, connect to that first, or ask the host for the address in numbers.</source>
+        <source>The name {host} is not known here. Check its spelling and this computer&apos;s network. If the name is known only inside a hospital or a VPN, connect to that first, or ask the host for the numeric address.</source>
         <translation>Der Name {host} ist hier nicht bekannt. Prüfen Sie die Schreibweise und das Netz dieses Rechners; wenn der Name nur innerhalb eines Krankenhauses oder VPN bekannt ist, verbinden Sie sich zuerst damit, oder bitten Sie den Betreiber um die Adresse in Zahlen.</translation>
     </message>
     <message>
@@ -7456,7 +7448,7 @@
         <translation>Die Texte sind nicht in Training, Validierung und Test aufgeteilt. Vorgeschlagen wird eine Aufteilung, die Patienten, Dokumente und fast gleiche Texte zusammenhält; --split-into FOLDER schreibt sie.</translation>
     </message>
     <message>
-        <source>The notes file {name} cannot be read: {reason}. Choose another file, or mend this one; text files may be compressed with gzip if their name ends in .gz.</source>
+        <source>The notes file {name} cannot be read: {reason}. Choose another file, or repair this one; text files may be compressed with gzip if their name ends in .gz.</source>
         <translation>Die Datei {name} ist nicht lesbar: {reason}. Wählen Sie eine andere Datei mit Texten, oder bringen Sie diese in Ordnung; Textdateien dürfen mit gzip komprimiert sein, wenn ihr Name auf .gz endet.</translation>
     </message>
     <message>
@@ -7484,7 +7476,7 @@
         <translation>Der Textordner {name} hat weder {split}.jsonl noch {split}.jsonl.gz, und auch kein {split} in einem anderen Format. Legen Sie die Texte für „{split}“ dort ab.</translation>
     </message>
     <message>
-        <source>The notes have labels for none of the tasks of {name}: {tasks}. Annotate them, or check that the labels are where they are read from.</source>
+        <source>The notes have labels for none of the tasks of {name}: {tasks}. Annotate them, or check that the labels are where the program looks for them.</source>
         <translation>Die Texte haben für keine der Aufgaben von {name} Annotationen: {tasks}. Annotieren Sie sie, oder prüfen Sie, ob die Annotationen dort stehen, wo sie gelesen werden.</translation>
     </message>
     <message>
@@ -7504,7 +7496,7 @@
         <translation>Das Privacy-Budget, Epsilon {epsilon}, reicht für keinen weiteren Schritt. Das Training hat angehalten.</translation>
     </message>
     <message>
-        <source>The processes of a site must be on one machine: what passes between them is of its notes, and it is not encrypted. Start torchrun with --nnodes 1.</source>
+        <source>The processes of a site must run on one machine: what they exchange comes from its notes, and it is not encrypted. Start torchrun with --nnodes 1.</source>
         <translation>Die Prozesse eines Standorts müssen auf demselben Rechner laufen: Was zwischen ihnen ausgetauscht wird, stammt aus seinen Texten und ist nicht verschlüsselt. Starten Sie torchrun mit --nnodes 1.</translation>
     </message>
     <message>
@@ -7544,11 +7536,11 @@
         <translation>Der Rang {rank} ist nicht verwendbar. Wählen Sie eine ganze Zahl ab 1.</translation>
     </message>
     <message>
-        <source>The record of the sums that noise was added to ({path}) has {found} rounds, but {least} were combined: it was lost, or is an old copy. Nothing is combined, since more would be spent than anybody counts. Put the newest copy back.</source>
+        <source>The record of the sums that noise was added to ({path}) has {found} rounds, but {least} were combined: it was lost, or is an old copy. Nothing is combined, because nobody could tell how much of the privacy budget is spent. Put the newest copy back.</source>
         <translation>Die Aufzeichnung der Summen, zu denen Rauschen addiert wurde ({path}), hat {found} Runden, zusammengeführt wurden aber {least}: Sie ging verloren oder ist eine alte Kopie. Es wird nichts zusammengeführt, da sonst mehr verbraucht würde, als irgendjemand zählt. Legen Sie die neueste Kopie zurück.</translation>
     </message>
     <message>
-        <source>The record of what this site has spent of its privacy budget ({path}) has {found} steps, but its updates took {least}: it was lost, or is an old copy. Nothing is trained, since more would be spent than anybody counts. Put the newest copy back.</source>
+        <source>The record of what this site has spent of its privacy budget ({path}) has {found} steps, but its updates took {least}: it was lost, or is an old copy. Nothing is trained, because nobody could tell how much of the budget is spent. Put the newest copy back.</source>
         <translation>Die Aufzeichnung dessen, was dieser Standort von seinem Privacy-Budget verbraucht hat ({path}), hat {found} Schritte, seine Beiträge brauchten aber {least}: Sie ging verloren oder ist eine alte Kopie. Es wird nicht trainiert, da sonst mehr verbraucht würde, als irgendjemand zählt. Legen Sie die neueste Kopie zurück.</translation>
     </message>
     <message>
@@ -7564,7 +7556,7 @@
         <translation>Die Runde ist weitergegangen; dieser Beitrag wird nicht mehr gebraucht. Nichts wurde gesendet.</translation>
     </message>
     <message>
-        <source>The round is not combined: of the privacy budget of whole sites, epsilon {epsilon}, {spent} is spent, and {rounds} more sums would fit only with noise that buries them. More sums than the federation has rounds were made, so an old copy of this folder was put back. Begin another federation with its last adapter.</source>
+        <source>The round is not combined, because too little of the privacy budget for whole sites is left: {spent} of epsilon {epsilon} is spent, and {rounds} more sums would need so much noise that nothing could be learned. More sums were made than the federation has rounds, so an old copy of this folder was put back. Start another federation from its last adapter.</source>
         <translation>Die Runde wird nicht zusammengeführt: Vom Privacy-Budget ganzer Standorte, Epsilon {epsilon}, ist {spent} verbraucht, und {rounds} weitere Summen wären nur mit Rauschen möglich, das sie zudeckt. Es wurden mehr Summen gebildet, als die Föderation Runden hat; es wurde also eine alte Kopie dieses Ordners zurückgelegt. Beginnen Sie mit ihrem letzten Adapter eine andere Föderation.</translation>
     </message>
     <message>
@@ -7576,28 +7568,24 @@
         <translation>Der geheime Schlüssel in {path} ist nicht der, mit dem der Ordner {folder} angelegt wurde. Geben Sie den früheren Schlüssel an, oder ein anderes --data-dir.</translation>
     </message>
     <message>
+        <source>The secret key is in a keyring ({keyring}), but none can be used right now. Start the program in a desktop session of the account that joined, then try again.</source>
+        <translation>Der geheime Schlüssel liegt in einem Schlüsselbund ({keyring}), aber gerade ist keiner verwendbar. Starten Sie das Programm in einer Desktop-Sitzung des Kontos, das beigetreten ist, und versuchen Sie es dann noch einmal.</translation>
+    </message>
+    <message>
+        <source>The secret key is in the file {detail}. Only this account can read it, but it is not encrypted: do not copy it, and leave it out of backups that others can read.</source>
+        <translation>Der geheime Schlüssel liegt in der Datei {detail}. Nur dieses Konto kann sie lesen, aber sie ist nicht verschlüsselt: Kopieren Sie sie nicht, und lassen Sie sie aus Sicherungen heraus, die andere lesen können.</translation>
+    </message>
+    <message>
+        <source>The secret key is in this account&apos;s keyring ({detail}).</source>
+        <translation>Der geheime Schlüssel liegt im Schlüsselbund dieses Kontos ({detail}).</translation>
+    </message>
+    <message>
         <source>The secret key is missing: there is no file {path}. Restore it from a backup. If that is not possible, remove identity.json from the data folder; a site then needs a new invitation with a new key.</source>
         <translation>Der geheime Schlüssel fehlt: Es gibt keine Datei {path}. Stellen Sie ihn aus einer Sicherung wieder her. Wenn das nicht möglich ist, entfernen Sie identity.json aus dem Datenordner; ein Standort braucht dann eine neue Einladung mit einem neuen Schlüssel.</translation>
     </message>
     <message>
         <source>The secret key is read from {detail}, as set up by the administrator of this computer.</source>
         <translation>Der geheime Schlüssel wird aus {detail} gelesen, wie vom Administrator dieses Rechners eingerichtet.</translation>
-    </message>
-    <message>
-        <source>The secret key lies in a keyring ({keyring}), but none can be used just now. Start the program in a desktop session of the account that joined, then try again.</source>
-        <translation>Der geheime Schlüssel liegt in einem Schlüsselbund ({keyring}), aber gerade ist keiner verwendbar. Starten Sie das Programm in einer Desktop-Sitzung des Kontos, das beigetreten ist, und versuchen Sie es dann noch einmal.</translation>
-    </message>
-    <message>
-        <source>The secret key lies in the file {detail}. Only this account can read it, but it is not encrypted: do not copy it, and leave it out of backups that others can read.</source>
-        <translation>Der geheime Schlüssel liegt in der Datei {detail}. Nur dieses Konto kann sie lesen, aber sie ist nicht verschlüsselt: Kopieren Sie sie nicht, und lassen Sie sie aus Sicherungen heraus, die andere lesen können.</translation>
-    </message>
-    <message>
-        <source>The secret key lies in this account&apos;s keyring ({detail}).</source>
-        <translation>Der geheime Schlüssel liegt im Schlüsselbund dieses Kontos ({detail}).</translation>
-    </message>
-    <message>
-        <source>The secret key of the folder {path} is given by the administrator of this computer, but not at this start. Start it as a service again, or name the key&apos;s file in FEDMED_SITE_KEY_FILE (for a coordinator: FEDMED_COORDINATOR_KEY_FILE).</source>
-        <translation>Der geheime Schlüssel des Ordners {path} wird vom Administrator dieses Rechners bereitgestellt, bei diesem Start aber nicht. Starten Sie wieder als Dienst, oder nennen Sie die Schlüsseldatei in FEDMED_SITE_KEY_FILE (für einen Koordinator: FEDMED_COORDINATOR_KEY_FILE).</translation>
     </message>
     <message>
         <source>The secret key that was found is not the one of this data folder (fingerprint {fingerprint} in {path}). Restore both from the same backup.</source>
@@ -7636,6 +7624,14 @@
         <translation>Die Standorte können {found} Validierungstexte entbehren, shared_notes ist aber {wanted}. Senken Sie es, oder erhöhen Sie split.validation_share.</translation>
     </message>
     <message>
+        <source>The speed of the connection could not be measured. The first round will show it.</source>
+        <translation>Wie schnell die Verbindung ist, ließ sich nicht messen. Die erste Runde wird es zeigen.</translation>
+    </message>
+    <message>
+        <source>The starting adapter has rank {rank}, but the federation allows at most {most}. Give --rank {rank} or more.</source>
+        <translation>Der Adapter, mit dem begonnen werden soll, hat Rang {rank}, die Föderation höchstens {most}. Geben Sie --rank {rank} oder mehr an.</translation>
+    </message>
+    <message>
         <source>The stored adapter {sha256} is damaged: its bytes have changed. Copy it from a backup, or download it again.</source>
         <translation>Der gespeicherte Adapter {sha256} ist beschädigt: Seine Bytes haben sich geändert. Kopieren Sie ihn aus einer Sicherung, oder laden Sie ihn noch einmal herunter.</translation>
     </message>
@@ -7668,16 +7664,20 @@
         <translation>Der Tensor {tensor} fehlt, der andere Faktor seines Paares ist aber da. Erstellen Sie den Adapter noch einmal.</translation>
     </message>
     <message>
-        <source>The tokenizer in {path} does not belong to the model beside it: it has a token with the number {number} ({token}), and the model knows {rows}. Download the model again.</source>
+        <source>The tokenizer in {path} does not belong to the model beside it: it has a token with the number {number} ({token}), but the model knows only {rows} tokens. Download the model again.</source>
         <translation>Der Tokenizer in {path} gehört nicht zum Modell daneben: Er hat ein Token mit der Nummer {number} ({token}), und das Modell kennt {rows}. Laden Sie das Modell noch einmal herunter.</translation>
     </message>
     <message>
-        <source>The tokenizer in {path} names no end token, so that an answer would never end. Choose a base model whose tokenizer has one (eos_token).</source>
+        <source>The tokenizer in {path} names no end token, so an answer would never end. Choose a base model whose tokenizer has one (eos_token).</source>
         <translation>Der Tokenizer in {path} nennt kein Schluss-Token, sodass eine Antwort nie enden würde. Wählen Sie ein Basismodell, dessen Tokenizer eines hat (eos_token).</translation>
     </message>
     <message>
-        <source>The transfer stood still. Its place was given to another site, and it goes on from where it was.</source>
+        <source>The transfer made no progress, so another site took its place. It continues later from where it stopped.</source>
         <translation>Die Übertragung stand still. Ihr Platz ging an einen anderen Standort, und sie geht dort weiter, wo sie war.</translation>
+    </message>
+    <message>
+        <source>The transformers library cannot load the model in {path} as a causal language model. Choose one that it can, such as the text model by itself.</source>
+        <translation>Das Modell in {path} ist von einer Art, aus der die Bibliothek transformers kein kausales Sprachmodell lädt. Wählen Sie eines, aus dem sie es tut, etwa das Textmodell allein.</translation>
     </message>
     <message>
         <source>The types file {name} cannot be used: {reason}. It needs a table [types.map] with rows such as Chemical = &quot;drug&quot;.</source>
@@ -7700,7 +7700,7 @@
         <translation>Der Beitrag antwortet auf einen anderen Plan als den, den dieser Standort in dieser Runde hat.</translation>
     </message>
     <message>
-        <source>The update cannot be unpacked: {reason}. Send it again; if this is said once more, train the round again.</source>
+        <source>The update cannot be unpacked: {reason}. Send it again; if this message comes again, train the round again.</source>
         <translation>Der Beitrag lässt sich nicht entpacken: {reason}. Senden Sie ihn noch einmal; wenn diese Meldung wieder kommt, trainieren Sie die Runde neu.</translation>
     </message>
     <message>
@@ -7744,7 +7744,7 @@
         <translation>Der Beitrag besteht nicht aus den {expected} Bytes maskierter Zahlen, die der Plan verlangt hat; er hat {size} Bytes.</translation>
     </message>
     <message>
-        <source>The update points away from the others: its cosine with their mean is {cosine}, below {least}. It counts all the same. Ask the site what its notes are about; unusual notes are no fault.</source>
+        <source>The update points away from the others: its cosine with their mean is {cosine}, below {least}. It still counts. Ask the site what its notes are about; unusual notes are no fault.</source>
         <translation>Der Beitrag weist in eine andere Richtung als die übrigen: Sein Kosinus mit ihrem Mittel ist {cosine}, unter {least}. Er zählt trotzdem. Fragen Sie den Standort, wovon seine Texte handeln; ungewöhnliche Texte sind kein Fehler.</translation>
     </message>
     <message>
@@ -7752,11 +7752,11 @@
         <translation>Der Beitrag, auf den die Runde wartet, ist auch am Standort nicht mehr vorhanden. Kopieren Sie die Datei {sha256} aus einer Sicherung nach {path}.</translation>
     </message>
     <message>
-        <source>The update was not combined: of {updates}, others are nearer to one another (Krum). Its site takes part in the next round as before.</source>
+        <source>The update was not combined: among {updates}, others are closer to one another (Krum). Its site takes part in the next round as before.</source>
         <translation>Der Beitrag wurde nicht einbezogen: Von {updates} liegen andere näher beieinander (Krum). Sein Standort nimmt an der nächsten Runde teil wie bisher.</translation>
     </message>
     <message>
-        <source>The update {sha256} stays on this computer: the audit file {path} does not say that it was to be released. Keep both files, and have them looked at before you go on.</source>
+        <source>The update {sha256} stays on this computer: the audit file {path} has no entry that it was about to be released. Keep both files, and show them to whoever supports this program before you continue.</source>
         <translation>Der Beitrag {sha256} bleibt auf diesem Rechner: Die Audit-Datei {path} sagt nicht, dass er zum Senden übergeben werden sollte. Behalten Sie beide Dateien, und lassen Sie sie prüfen, bevor Sie weitermachen.</translation>
     </message>
     <message>
@@ -7788,11 +7788,15 @@
         <translation>Der Speicher von {device} reicht nicht für einen Text. Wählen Sie ein kleineres Basismodell, ein 4-Bit-Basismodell oder ein kleineres max_tokens.</translation>
     </message>
     <message>
+        <source>There are no notes that can be used.</source>
+        <translation>Es gibt keinen verwendbaren Text.</translation>
+    </message>
+    <message>
         <source>There are no {split} notes that fit the federation&apos;s maximum length. Add notes, or ask for a larger max_tokens.</source>
         <translation>Es gibt keine Texte für „{split}“, die in die Höchstlänge der Föderation passen. Nehmen Sie Texte hinzu, oder bitten Sie um ein größeres max_tokens.</translation>
     </message>
     <message>
-        <source>There are no {split} notes. Put some there, or leave out the split of all notes and let one be proposed.</source>
+        <source>There are no {split} notes. Add some; or remove the split from all notes, and a new one is proposed.</source>
         <translation>Es gibt keine Texte für „{split}“. Legen Sie dort welche ab, oder lassen Sie die Aufteilung bei allen Texten weg und eine vorschlagen.</translation>
     </message>
     <message>
@@ -7808,7 +7812,7 @@
         <translation>Es gibt {groups} Gruppen von Texten für {sites} Standorte. Verlangen Sie weniger Standorte oder mehr Texte.</translation>
     </message>
     <message>
-        <source>There are {processes} processes and only {cards} GPUs, and each needs one of its own. Start torchrun with --nproc-per-node {cards}.</source>
+        <source>There are {processes} processes but only {cards} GPUs, and each process needs its own. Start torchrun with --nproc-per-node {cards}.</source>
         <translation>Es gibt {processes} Prozesse und nur {cards} GPUs, und jeder braucht eine eigene. Starten Sie torchrun mit --nproc-per-node {cards}.</translation>
     </message>
     <message>
@@ -7844,7 +7848,7 @@
         <translation>Unter {path} gibt es keine Spezifikation einer Föderation. Schreiben Sie eine mit --new-federation.</translation>
     </message>
     <message>
-        <source>There is no file {path}. Check that the medium is in, and the path.</source>
+        <source>There is no file {path}. Check the path, and that the medium is plugged in.</source>
         <translation>Es gibt keine Datei {path}. Prüfen Sie den Pfad, und ob der Datenträger eingelegt ist.</translation>
     </message>
     <message>
@@ -7856,20 +7860,12 @@
         <translation>Es gibt keine Datei {path}. Geben Sie mit --certificate und --key die Dateien des Zertifikats und seines Schlüssels an, oder lassen Sie beides weg: Der Koordinator erstellt dann eigene.</translation>
     </message>
     <message>
-        <source>There is no invitation in this. It is one line that begins with fedmed: and comes from the host.</source>
-        <translation>Darin ist keine Einladung. Eine Einladung ist eine einzige Zeile, die mit fedmed: beginnt und vom Betreiber kommt.</translation>
-    </message>
-    <message>
         <source>There is no method {method}. Choose one of {known}.</source>
         <translation>Es gibt keine Methode {method}. Wählen Sie eine von {known}.</translation>
     </message>
     <message>
         <source>There is no model folder at {path}. Check the path.</source>
         <translation>Unter {path} gibt es keinen Modellordner. Prüfen Sie den Pfad.</translation>
-    </message>
-    <message>
-        <source>There is no note that can be used.</source>
-        <translation>Es gibt keinen verwendbaren Text.</translation>
     </message>
     <message>
         <source>There is no notes folder at {path}. Choose a folder with one folder for each site.</source>
@@ -7908,7 +7904,7 @@
         <translation>Dieser Adapter wurde für ein anderes Modell gemacht. Wählen Sie einen für dieses Modell.</translation>
     </message>
     <message>
-        <source>This base model has no layers that could be split over several GPUs. Hold it in 4 bits (--nf4), or take a smaller one.</source>
+        <source>This base model has no layers that could be split over several GPUs. Load it in 4 bits (--nf4), or choose a smaller one.</source>
         <translation>Dieses Basismodell hat keine Schichten, die sich auf mehrere GPUs aufteilen ließen. Halten Sie es in 4 Bit (--nf4), oder nehmen Sie ein kleineres.</translation>
     </message>
     <message>
@@ -7924,11 +7920,11 @@
         <translation>Dieser Rechner hat {total} Speicher, davon {free} frei; dieses Modell zu trainieren braucht etwa {needed}.</translation>
     </message>
     <message>
-        <source>This computer&apos;s clock is {minutes} min ahead of the coordinator&apos;s. One of the two is wrong: let both computers take the time from a time server.</source>
+        <source>This computer&apos;s clock is {minutes} min ahead of the coordinator&apos;s. One of the two is wrong: set both computers to take the time from a time server.</source>
         <translation>Die Uhr dieses Rechners geht gegenüber der des Koordinators {minutes} min vor. Eine der beiden ist falsch: Lassen Sie beide Rechner die Zeit von einem Zeitserver nehmen.</translation>
     </message>
     <message>
-        <source>This computer&apos;s clock is {minutes} min behind the coordinator&apos;s. One of the two is wrong: let both computers take the time from a time server.</source>
+        <source>This computer&apos;s clock is {minutes} min behind the coordinator&apos;s. One of the two is wrong: set both computers to take the time from a time server.</source>
         <translation>Die Uhr dieses Rechners geht gegenüber der des Koordinators {minutes} min nach. Eine der beiden ist falsch: Lassen Sie beide Rechner die Zeit von einem Zeitserver nehmen.</translation>
     </message>
     <message>
@@ -7944,11 +7940,7 @@
         <translation>Die Methode dieser Föderation braucht an jedem Standort Rang {rank}, die Grenze dieses Standorts ist aber {cap}. Lassen Sie --rank-cap weg, oder bitten Sie den Betreiber um eine Methode, die verschiedene Ränge erlaubt, etwa flexlora.</translation>
     </message>
     <message>
-        <source>This file cannot be read as a carried round ({place}). Copy it once more, or have it made again with the same version of fedmed-desktop.</source>
-        <translation>Diese Datei ist nicht als überbrachte Runde lesbar ({place}). Kopieren Sie sie noch einmal, oder lassen Sie sie mit derselben Version von fedmed-desktop neu erstellen.</translation>
-    </message>
-    <message>
-        <source>This file is a site&apos;s answer. It belongs to the coordinator, which takes it with --import-update.</source>
+        <source>This file is a site&apos;s answer. Give it to the coordinator, with --import-update.</source>
         <translation>Diese Datei ist die Antwort eines Standorts. Sie gehört zum Koordinator, der sie mit --import-update übernimmt.</translation>
     </message>
     <message>
@@ -7956,15 +7948,15 @@
         <translation>Diese Datei ist für {found}, und dieser Standort ist {site}. Verwenden Sie die Datei, die der Betreiber für {site} erstellt hat.</translation>
     </message>
     <message>
-        <source>This file is not signed by the one who it says it is from. Nothing was taken from it. Tell the host: someone may have changed it on its way.</source>
-        <translation>Diese Datei ist nicht von dem signiert, von dem sie angeblich kommt. Nichts wurde daraus übernommen. Sagen Sie es dem Betreiber: Jemand hat sie vielleicht unterwegs geändert.</translation>
+        <source>This file is not a readable round ({place}). Copy it again, or have it made again with the same version of fedmed-desktop.</source>
+        <translation>Diese Datei ist nicht als überbrachte Runde lesbar ({place}). Kopieren Sie sie noch einmal, oder lassen Sie sie mit derselben Version von fedmed-desktop neu erstellen.</translation>
     </message>
     <message>
-        <source>This file was changed after it was signed. Nothing was taken from it. Copy it once more; if that does not help, tell the host: someone may have changed it on its way.</source>
+        <source>This file was changed after it was signed. Nothing was taken from it. Copy it again; if that does not help, tell the host: someone may have changed it on the way.</source>
         <translation>Diese Datei wurde nach dem Signieren geändert. Nichts wurde daraus übernommen. Kopieren Sie sie noch einmal; wenn das nicht hilft, sagen Sie es dem Betreiber: Jemand hat sie vielleicht unterwegs geändert.</translation>
     </message>
     <message>
-        <source>This file was made for a site, by --export-round. The coordinator takes the file that the site wrote with --bundle-out.</source>
+        <source>This file was made for a site, by --export-round. Give the coordinator the file that the site wrote with --bundle-out.</source>
         <translation>Diese Datei wurde mit --export-round für einen Standort erstellt. Der Koordinator übernimmt die Datei, die der Standort mit --bundle-out geschrieben hat.</translation>
     </message>
     <message>
@@ -7972,20 +7964,24 @@
         <translation>Diese Datei wurde mit einer anderen Version von fedmed-desktop erstellt (Protokoll {found}, hier {known}). Verwenden Sie auf beiden Seiten dieselbe Version.</translation>
     </message>
     <message>
-        <source>This invitation does not count: a newer one replaced it, the host took it back, or it is of another federation. Ask the host for a new one.</source>
-        <translation>Diese Einladung gilt nicht: Eine neuere hat sie ersetzt, der Betreiber hat sie zurückgezogen, oder sie gehört zu einer anderen Föderation. Bitten Sie den Betreiber um eine neue.</translation>
-    </message>
-    <message>
-        <source>This invitation has something in it that no invitation can have. Ask the host for a new one.</source>
-        <translation>Diese Einladung enthält etwas, das keine Einladung enthalten kann. Bitten Sie den Betreiber um eine neue.</translation>
+        <source>This file was not signed by the sender that it names. Nothing was taken from it. Tell the host: someone may have changed it on the way.</source>
+        <translation>Diese Datei ist nicht von dem signiert, von dem sie angeblich kommt. Nichts wurde daraus übernommen. Sagen Sie es dem Betreiber: Jemand hat sie vielleicht unterwegs geändert.</translation>
     </message>
     <message>
         <source>This invitation is from another coordinator (fingerprint {found}) than the one that this site joined (fingerprint {expected}). Use the data folder that belongs to it, or ask the host which is right.</source>
         <translation>Diese Einladung ist von einem anderen Koordinator (Fingerabdruck {found}) als dem, dem dieser Standort beigetreten ist (Fingerabdruck {expected}). Verwenden Sie den Datenordner, der dazugehört, oder fragen Sie den Betreiber, welcher richtig ist.</translation>
     </message>
     <message>
-        <source>This invitation is mistyped or incomplete: its checksum is wrong. Nothing was sent. Copy it once more, the whole line from fedmed: to its end.</source>
+        <source>This invitation is mistyped or incomplete: its checksum is wrong. Nothing was sent. Copy it again: the whole line, from fedmed: to the end.</source>
         <translation>Diese Einladung ist vertippt oder unvollständig: Ihre Prüfsumme ist falsch. Nichts wurde gesendet. Kopieren Sie sie noch einmal, die ganze Zeile von fedmed: bis zum Ende.</translation>
+    </message>
+    <message>
+        <source>This invitation is not valid: a newer one replaced it, the host took it back, or it belongs to another federation. Ask the host for a new one.</source>
+        <translation>Diese Einladung gilt nicht: Eine neuere hat sie ersetzt, der Betreiber hat sie zurückgezogen, oder sie gehört zu einer anderen Föderation. Bitten Sie den Betreiber um eine neue.</translation>
+    </message>
+    <message>
+        <source>This invitation is not valid: it contains something that does not belong in an invitation. Ask the host for a new one.</source>
+        <translation>Diese Einladung enthält etwas, das keine Einladung enthalten kann. Bitten Sie den Betreiber um eine neue.</translation>
     </message>
     <message>
         <source>This invitation was made by a newer version of fedmed-desktop (format {found}; this one reads {known}). Install the version that the host has.</source>
@@ -8020,11 +8016,11 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>This model does not fit into this computer&apos;s memory: it takes {least} at least, and there are {total}. Use a computer with more memory, or ask the host for a smaller model.</source>
+        <source>This model does not fit into this computer&apos;s memory: it needs at least {least}, and the computer has {total}. Use a computer with more memory, or ask the host for a smaller model.</source>
         <translation>Dieses Modell passt nicht in den Speicher dieses Rechners: Es braucht mindestens {least}, und vorhanden sind {total}. Verwenden Sie einen Rechner mit mehr Speicher, oder bitten Sie den Betreiber um ein kleineres Modell.</translation>
     </message>
     <message>
-        <source>This model does not fit into {gpu}: it takes {least} at least, and there are {total}. Hold it in 4 bits (--nf4), use a computer with a larger GPU, or ask the host for a smaller model.</source>
+        <source>This model does not fit into {gpu}: it needs at least {least}, and the GPU has {total}. Load it in 4 bits (--nf4), use a computer with a larger GPU, or ask the host for a smaller model.</source>
         <translation>Dieses Modell passt nicht in {gpu}: Es braucht mindestens {least}, und vorhanden sind {total}. Halten Sie es in 4 Bit (--nf4), verwenden Sie einen Rechner mit einer größeren GPU, oder bitten Sie den Betreiber um ein kleineres Modell.</translation>
     </message>
     <message>
@@ -8036,7 +8032,7 @@
         <translation>Dieser Standort ist dem Koordinator unter {address} nie beigetreten. Bitten Sie den Betreiber um eine Einladung.</translation>
     </message>
     <message>
-        <source>This site has no secret key yet. It is made when the site joins first.</source>
+        <source>This site has no secret key yet. It is made when the site first joins.</source>
         <translation>Dieser Standort hat noch keinen geheimen Schlüssel. Er wird erstellt, wenn der Standort zum ersten Mal beitritt.</translation>
     </message>
     <message>
@@ -8056,7 +8052,7 @@
         <translation>Dieser Beitrag hat den Stand „{state}“, deshalb ist „{decision}“ nicht mehr möglich.</translation>
     </message>
     <message>
-        <source>Too many messages came at once, so the connection was closed. It is made again by itself.</source>
+        <source>Too many messages came at once, so the connection was closed. It is opened again by itself.</source>
         <translation>Es kamen zu viele Nachrichten auf einmal, deshalb wurde die Verbindung geschlossen. Sie wird von selbst wieder aufgebaut.</translation>
     </message>
     <message>
@@ -8068,23 +8064,23 @@
         <translation>Das Training ist in Schritt {step} fehlgeschlagen: Bei der Lernrate {rate} ist der Verlust keine Zahl mehr. Bitten Sie den Betreiber des Koordinators um eine kleinere Lernrate.</translation>
     </message>
     <message>
-        <source>Training this model takes about {needed} for a whole batch, and {gpu} has {total}. With less at once it takes {least} or more, and longer. Hold the model in 4 bits (--nf4) to be quicker.</source>
+        <source>Training this model takes about {needed} with a whole batch at once, and {gpu} has {total}. With less at once it needs {least} or more, and takes longer. Load the model in 4 bits (--nf4) to be quicker.</source>
         <translation>Dieses Modell zu trainieren braucht für einen ganzen Batch etwa {needed}, und {gpu} hat {total}. Mit weniger auf einmal braucht es {least} oder mehr, und länger. Halten Sie das Modell in 4 Bit (--nf4), damit es schneller geht.</translation>
     </message>
     <message>
-        <source>Training this model takes about {needed}, at the very least {least}, and this computer has {total} of memory: it may not fit. Hold the model in 4 bits (--nf4), or use a computer with more memory.</source>
+        <source>Training this model takes about {needed}, and at the very least {least}; this computer has {total} of memory, so it may not fit. Load the model in 4 bits (--nf4), or use a computer with more memory.</source>
         <translation>Dieses Modell zu trainieren braucht etwa {needed}, mindestens aber {least}, und dieser Rechner hat {total} Speicher: Vielleicht reicht es nicht. Halten Sie das Modell in 4 Bit (--nf4), oder verwenden Sie einen Rechner mit mehr Speicher.</translation>
     </message>
     <message>
-        <source>Training this model takes about {needed}, but only {free} of this computer&apos;s {total} are free. Close other programs before the federation begins.</source>
+        <source>Training this model takes about {needed}, but only {free} of this computer&apos;s {total} is free. Close other programs before the federation begins.</source>
         <translation>Dieses Modell zu trainieren braucht etwa {needed}, aber nur {free} der {total} dieses Rechners sind frei. Schließen Sie andere Programme, bevor die Föderation beginnt.</translation>
     </message>
     <message>
-        <source>Training this model takes about {needed}, but only {free} of {gpu}&apos;s {total} are free. Close what else uses it before the federation begins.</source>
+        <source>Training this model takes about {needed}, but only {free} of {gpu}&apos;s {total} is free. Close whatever else is using it before the federation begins.</source>
         <translation>Dieses Modell zu trainieren braucht etwa {needed}, aber nur {free} der {total} von {gpu} sind frei. Schließen Sie, was sie sonst verwendet, bevor die Föderation beginnt.</translation>
     </message>
     <message>
-        <source>Two adapters are both called {name}. Copy one of them to a folder of another name.</source>
+        <source>Two adapters are both called {name}. Copy one of them to a folder with another name.</source>
         <translation>Zwei Adapter heißen beide {name}. Kopieren Sie einen davon in einen Ordner mit anderem Namen.</translation>
     </message>
     <message>
@@ -8096,7 +8092,7 @@
         <translation>Typen der Föderation, die in den Texten nicht annotiert sind: {types}. Dieser Standort wird darauf weder trainiert noch bewertet.</translation>
     </message>
     <message>
-        <source>What answers at {address} does not encrypt, so it is not the coordinator, or something between changes the connection. Check the address and the port with the host.</source>
+        <source>What answers at {address} does not encrypt, so it is not the coordinator, or something in between changes the connection. Check the address and the port with the host.</source>
         <translation>Was unter {address} antwortet, verschlüsselt nicht; es ist also nicht der Koordinator, oder etwas dazwischen verändert die Verbindung. Prüfen Sie Adresse und Port mit dem Betreiber.</translation>
     </message>
     <message>
@@ -8104,11 +8100,19 @@
         <translation>Was unter {address} antwortet, ist kein Koordinator (HTTP {status}). Prüfen Sie die Adresse mit dem Betreiber; dieser Standort versucht es weiter.</translation>
     </message>
     <message>
-        <source>What {site} has sealed for this site cannot be opened: it was changed on the way, or the keys are not {site}&apos;s. Nothing was sent in this round. Ask whoever hosts the federation.</source>
+        <source>What answers at {proxy} is not an HTTP proxy. Check the proxy&apos;s address.</source>
+        <translation>Unter {proxy} antwortet etwas, aber es ist kein HTTP-Proxy. Prüfen Sie die Adresse des Proxys.</translation>
+    </message>
+    <message>
+        <source>What differential privacy spends cannot be counted, because dp-accounting is missing here ({reason}). Install fedmed-desktop[site] on this computer.</source>
+        <translation>Niemand kann zählen, was Differential Privacy verbraucht, denn dp-accounting fehlt hier ({reason}). Installieren Sie fedmed-desktop[site] auf diesem Rechner.</translation>
+    </message>
+    <message>
+        <source>What {site} encrypted for this site cannot be opened: it was changed on the way, or the keys are not {site}&apos;s. Nothing was sent in this round. Ask whoever hosts the federation.</source>
         <translation>Was {site} für diesen Standort versiegelt hat, lässt sich nicht öffnen: Es wurde unterwegs geändert, oder die Schlüssel gehören nicht {site}. In dieser Runde wurde nichts gesendet. Fragen Sie den Betreiber der Föderation.</translation>
     </message>
     <message>
-        <source>With delta {delta}, a whole one of the {units} notes or patients here could leave unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>
+        <source>With delta {delta}, one of the {units} notes or patients here could leave entirely unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>
         <translation>Mit Delta {delta} könnte einer der {units} Texte oder Patienten hier ganz ungeschützt hinausgehen. Es wird nicht trainiert. Bitten Sie den Betreiber um ein Delta deutlich unter 1/{units}.</translation>
     </message>
     <message>
@@ -8120,19 +8124,19 @@
         <translation>Sie können nach höchstens {limit} Typen auf einmal suchen. Nennen Sie weniger Typen.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) allows rank {most} at most, and this has rank {found}. Nothing is trained or leaves. Start the site with --rank-cap {most}, so that it is asked for no more.</source>
+        <source>Your hospital&apos;s policy ({rule}) allows at most epsilon {most}, and with this update {found} would be spent. It stays here. Whoever keeps the policy can change that.</source>
+        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) lässt höchstens Epsilon {most} verbrauchen, und mit diesem Beitrag ist {found} verbraucht. Er bleibt hier. Die Verantwortlichen für die Richtlinie können das ändern.</translation>
+    </message>
+    <message>
+        <source>Your hospital&apos;s policy ({rule}) allows at most rank {most}, and this has rank {found}. Nothing is trained or leaves. Start the site with --rank-cap {most}, so that it is never asked for more.</source>
         <translation>Die Richtlinie Ihres Krankenhauses ({rule}) erlaubt höchstens Rang {most}, und dies hat Rang {found}. Nichts wird trainiert, und nichts geht hinaus. Starten Sie den Standort mit --rank-cap {most}, damit nicht mehr von ihm verlangt wird.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) asks for a person: a rule that approves by itself does not count here. Decide at the desktop, or start the site without --approve-rule.</source>
-        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) verlangt eine Person: Eine Regel, die von selbst freigibt, zählt hier nicht. Entscheiden Sie am Desktop, oder starten Sie den Standort ohne --approve-rule.</translation>
+        <source>Your hospital&apos;s policy ({rule}) asks for at least {least} training notes, and this was trained on {found}. It stays here. Add notes, or ask whoever keeps the policy.</source>
+        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) verlangt mindestens {least} Trainingstexte, und dies ist mit {found} trainiert. Es bleibt hier. Nehmen Sie Texte hinzu, oder wenden Sie sich an die Verantwortlichen für die Richtlinie.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) asks for a person: what this adapter may reveal could not be measured. Look at it at the desktop, or start the site without --approve-rule.</source>
-        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) verlangt eine Person: Was dieser Adapter verraten kann, ließ sich nicht messen. Sehen Sie ihn sich am Desktop an, oder starten Sie den Standort ohne --approve-rule.</translation>
-    </message>
-    <message>
-        <source>Your hospital&apos;s policy ({rule}) asks for differential privacy with epsilon {most} at most, and this federation trains without. Nothing is trained or leaves. Ask its host for [training.privacy], or whoever keeps the policy.</source>
+        <source>Your hospital&apos;s policy ({rule}) asks for differential privacy with epsilon at most {most}, and this federation trains without it. Nothing is trained or leaves. Ask its host for [training.privacy], or whoever keeps the policy to change it.</source>
         <translation>Die Richtlinie Ihres Krankenhauses ({rule}) verlangt Differential Privacy mit Epsilon höchstens {most}, und diese Föderation trainiert ohne. Nichts wird trainiert, und nichts geht hinaus. Bitten Sie den Betreiber um [training.privacy], oder wenden Sie sich an die Verantwortlichen für die Richtlinie.</translation>
     </message>
     <message>
@@ -8144,10 +8148,6 @@
         <translation>Die Richtlinie Ihres Krankenhauses ({rule}) verlangt zwei Personen: Eine zweite muss ebenfalls freigeben.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) asks for {least} training notes at least, and this is trained on {found}. It stays here. Add notes, or ask whoever keeps the policy.</source>
-        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) verlangt mindestens {least} Trainingstexte, und dies ist mit {found} trainiert. Es bleibt hier. Nehmen Sie Texte hinzu, oder wenden Sie sich an die Verantwortlichen für die Richtlinie.</translation>
-    </message>
-    <message>
         <source>Your hospital&apos;s policy ({rule}) does not let this leave. It stays here. Whoever keeps the policy can change that rule.</source>
         <translation>Die Richtlinie Ihres Krankenhauses ({rule}) lässt dies nicht hinaus. Es bleibt hier. Die Verantwortlichen für die Richtlinie können diese Regel ändern.</translation>
     </message>
@@ -8156,11 +8156,11 @@
         <translation>Die Richtlinie Ihres Krankenhauses ({rule}) lässt keine Stunde der Woche übrig, in der etwas hinausdarf: Ihre Dateien widersprechen sich. Wenden Sie sich an die Verantwortlichen für die Richtlinie.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) lets epsilon {most} be spent at most, and with this update {found} is spent. It stays here. Whoever keeps the policy can change that.</source>
-        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) lässt höchstens Epsilon {most} verbrauchen, und mit diesem Beitrag ist {found} verbraucht. Er bleibt hier. Die Verantwortlichen für die Richtlinie können das ändern.</translation>
+        <source>Your hospital&apos;s policy ({rule}) lets at most {most} bytes leave, and this update has {found}. It stays here. A smaller rank makes it smaller; or ask whoever keeps the policy.</source>
+        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) lässt höchstens {most} Bytes hinaus, und dieser Beitrag hat {found}. Er bleibt hier. Ein kleinerer Rang macht ihn kleiner; oder wenden Sie sich an die Verantwortlichen für die Richtlinie.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) lets nothing leave that is worse than {most}, and what this adapter may reveal is {found}. It stays here. More notes, fewer steps or a smaller learning rate reveal less.</source>
+        <source>Your hospital&apos;s policy ({rule}) lets nothing leave that is rated worse than {most}, and what this adapter may reveal is rated {found}. It stays here. More notes, fewer steps or a smaller learning rate reveal less.</source>
         <translation>Die Richtlinie Ihres Krankenhauses ({rule}) lässt nichts hinaus, was schlechter ist als {most}, und was dieser Adapter verraten kann, ist {found}. Er bleibt hier. Mehr Texte, weniger Schritte oder eine kleinere Lernrate verraten weniger.</translation>
     </message>
     <message>
@@ -8168,8 +8168,16 @@
         <translation>Nach der Richtlinie Ihres Krankenhauses ({rule}) dürfen nur diese Personen freigeben: {names}.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) lets {most} bytes leave at most, and this update has {found}. It stays here. A smaller rank makes it smaller; or ask whoever keeps the policy.</source>
-        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) lässt höchstens {most} Bytes hinaus, und dieser Beitrag hat {found}. Er bleibt hier. Ein kleinerer Rang macht ihn kleiner; oder wenden Sie sich an die Verantwortlichen für die Richtlinie.</translation>
+        <source>Your hospital&apos;s policy ({rule}) requires a person here, because what this adapter may reveal could not be measured. Look at it in the desktop, or start the site without --approve-rule.</source>
+        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) verlangt eine Person: Was dieser Adapter verraten kann, ließ sich nicht messen. Sehen Sie ihn sich am Desktop an, oder starten Sie den Standort ohne --approve-rule.</translation>
+    </message>
+    <message>
+        <source>Your hospital&apos;s policy ({rule}) requires a person: a rule that approves by itself does not count here. Decide in the desktop, or start the site without --approve-rule.</source>
+        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) verlangt eine Person: Eine Regel, die von selbst freigibt, zählt hier nicht. Entscheiden Sie am Desktop, oder starten Sie den Standort ohne --approve-rule.</translation>
+    </message>
+    <message>
+        <source>training.mention_weight cannot be used: the base model&apos;s tokenizer does not say which characters a token stands for, so the beginnings of mentions cannot be found. Take out training.mention_weight, or choose a base model with a tokenizer.json.</source>
+        <translation>Der Tokenizer des Basismodells sagt nicht, für welche Zeichen ein Token steht, deshalb können die Anfänge von Nennungen nicht mehr zählen als andere Tokens. Streichen Sie training.mention_weight, oder wählen Sie ein Basismodell mit einer tokenizer.json.</translation>
     </message>
     <message>
         <source>{address} is not a coordinator&apos;s address. Give one such as wss://federation.example.org:8765.</source>
@@ -8188,11 +8196,11 @@
         <translation>{corpus} hat zu wenige Texte ({found}), die kein Standort hat. Wählen Sie ein anderes Korpus, oder verlangen Sie weniger.</translation>
     </message>
     <message>
-        <source>{free} are free for the folder {path}.</source>
+        <source>{free} is free for the folder {path}.</source>
         <translation>Für den Ordner {path} sind {free} frei.</translation>
     </message>
     <message>
-        <source>{free} are free for the folder {path}; about {needed} may be needed. Free some space before the federation begins.</source>
+        <source>{free} is free for the folder {path}; about {needed} may be needed. Free some space before the federation begins.</source>
         <translation>Für den Ordner {path} sind {free} frei; etwa {needed} könnten nötig sein. Schaffen Sie Platz, bevor die Föderation beginnt.</translation>
     </message>
     <message>
@@ -8256,7 +8264,7 @@
         <translation>{path} gibt es schon. Wählen Sie einen anderen Ordner als --out; eine bestehende Föderation wird nie überschrieben.</translation>
     </message>
     <message>
-        <source>{path} and {other} are of the same side. Compare a site&apos;s audit file with its coordinator&apos;s.</source>
+        <source>{path} and {other} come from the same side. Compare a site&apos;s audit file with its coordinator&apos;s.</source>
         <translation>{path} und {other} sind von derselben Seite. Vergleichen Sie die Audit-Datei eines Standorts mit der seines Koordinators.</translation>
     </message>
     <message>
@@ -8264,7 +8272,7 @@
         <translation>{path} ist nicht lesbar ({reason}). Verwenden Sie das originale Korpus, als mit gzip komprimierte JSON-Zeilen.</translation>
     </message>
     <message>
-        <source>{path} cannot be used: {reason}. Copy it once more from where it was made.</source>
+        <source>{path} cannot be used: {reason}. Copy it again from where it was made.</source>
         <translation>{path} ist nicht verwendbar: {reason}. Kopieren Sie es noch einmal von dort, wo es erstellt wurde.</translation>
     </message>
     <message>
@@ -8282,6 +8290,10 @@
     <message>
         <source>{path} does not hold a secret key: 64 hexadecimal digits are needed. Restore it from a backup, or give the right file.</source>
         <translation>{path} enthält keinen geheimen Schlüssel: Nötig sind 64 Hexadezimalziffern. Stellen Sie ihn aus einer Sicherung wieder her, oder geben Sie die richtige Datei an.</translation>
+    </message>
+    <message>
+        <source>{path} does not match what the other side recorded: entry {held} of {other} holds a hash that is not in it. Entries from {entry} on were changed or removed. Compare it with a backup.</source>
+        <translation>{path} passt nicht zu dem, was die andere Seite aufgezeichnet hat: Eintrag {held} von {other} enthält einen Hash, den es darin nicht gibt. Einträge ab {entry} wurden geändert oder entfernt. Vergleichen Sie die Datei mit einer Sicherung.</translation>
     </message>
     <message>
         <source>{path} ends in neither .csv nor .json. Give the export one of these endings.</source>
@@ -8344,7 +8356,7 @@
         <translation>{path} ist kein Zertifikat im PEM-Format (es beginnt mit -----BEGIN CERTIFICATE-----). Geben Sie mit --certificate eine Datei in diesem Format an, mit dem Zertifikat des Koordinators am Anfang.</translation>
     </message>
     <message>
-        <source>{path} is not a model folder: it has no {file}. Choose the folder of the language model that the host agreed on with you (in Hugging Face&apos;s form).</source>
+        <source>{path} is not a model folder: it has no {file}. Choose the folder of the language model that the host agreed on with you (in Hugging Face&apos;s format).</source>
         <translation>{path} ist kein Modellordner: Er hat keine Datei {file}. Wählen Sie den Ordner des Sprachmodells, das der Betreiber mit Ihnen vereinbart hat (in der Form von Hugging Face).</translation>
     </message>
     <message>
@@ -8358,10 +8370,6 @@
     <message>
         <source>{path} is not linked to a federation as its host. Open it with a host&apos;s invitation, which the coordinator&apos;s command line makes with --invite-host.</source>
         <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>{path} is not the chain that the other side knows: entry {held} of {other} holds a head that is not in it. From entry {entry} on, entries were changed or cut off. Compare it with a backup.</source>
-        <translation>{path} ist nicht die Kette, die die andere Seite kennt: Eintrag {held} von {other} enthält einen Endstand, der nicht in ihr vorkommt. Ab Eintrag {entry} wurden Einträge geändert oder abgeschnitten. Vergleichen Sie sie mit einer Sicherung.</translation>
     </message>
     <message>
         <source>{path} is on a file system where a database is not safe (a network drive?). Choose a local disk.</source>
@@ -8420,23 +8428,15 @@
         <translation>{path}: Ein Koordinator, der das Rauschen addiert, muss einzelne Beiträge sehen. Schreiben Sie added_by = &quot;sites&quot; unter [client_privacy], damit jeder Standort vor dem Maskieren seinen Anteil addiert, oder streichen Sie [secure_aggregation].</translation>
     </message>
     <message>
-        <source>{path}: a histogram of the training notes is exact and would leave beside an adapter in which the site is hidden. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [client_privacy].</source>
-        <translation>{path}: Ein Histogramm der Trainingstexte ist exakt und ginge neben einem Adapter hinaus, in dem der Standort verborgen ist. Schreiben Sie histogram = &quot;none&quot; (in einer Föderation unter [share]), oder streichen Sie [client_privacy].</translation>
-    </message>
-    <message>
-        <source>{path}: a histogram of the training notes is exact and would leave beside an adapter that is protected. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [training.privacy].</source>
-        <translation>{path}: Ein Histogramm der Trainingstexte ist exakt und ginge neben einem geschützten Adapter hinaus. Schreiben Sie histogram = &quot;none&quot; (in einer Föderation unter [share]), oder streichen Sie [training.privacy].</translation>
-    </message>
-    <message>
-        <source>{path}: a product is formed of each site&apos;s own two factors, which nobody knows from a sum. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
+        <source>{path}: a product is formed of each site&apos;s own two factors, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
         <translation>{path}: Ein Produkt wird aus den beiden Faktoren jedes einzelnen Standorts gebildet, die aus einer Summe niemand kennt. Schreiben Sie combine = &quot;factors&quot; mit fed_medlora, fedavg oder fedrot, oder streichen Sie [secure_aggregation].</translation>
     </message>
     <message>
-        <source>{path}: a server_step other than 1 goes on from where the round started, but a stack starts afresh in each round. Write combine = &quot;factors&quot; or &quot;product&quot;, or server_step = 1.</source>
+        <source>{path}: a server_step other than 1 continues from where the round started, but a stack starts afresh in each round. Write combine = &quot;factors&quot; or &quot;product&quot;, or server_step = 1.</source>
         <translation>{path}: Ein server_step ungleich 1 geht von dort weiter, wo die Runde begann, ein Stapel beginnt aber in jeder Runde neu. Schreiben Sie combine = &quot;factors&quot; oder &quot;product&quot;, oder server_step = 1.</translation>
     </message>
     <message>
-        <source>{path}: a stack holds each site&apos;s own factors side by side, which nobody knows from a sum. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
+        <source>{path}: a stack holds each site&apos;s own factors side by side, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
         <translation>{path}: Ein Stapel hält die Faktoren jedes einzelnen Standorts nebeneinander, die aus einer Summe niemand kennt. Schreiben Sie combine = &quot;factors&quot; mit fed_medlora, fedavg oder fedrot, oder streichen Sie [secure_aggregation].</translation>
     </message>
     <message>
@@ -8444,7 +8444,7 @@
         <translation>{path}: Ein getrimmtes Mittel braucht Standorte, die einen Faktor trainieren und den anderen gemeinsam haben, sonst bedeutet ein einzelner Wert bei jedem etwas anderes. Wählen Sie die Methode ffa oder rolora, oder schreiben Sie screening.robust = &quot;multi_krum&quot; oder screening.action = &quot;clip&quot;.</translation>
     </message>
     <message>
-        <source>{path}: adaptive_fedlora gives each site a rank by what its own update did, which nobody knows from a sum. Choose fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
+        <source>{path}: adaptive_fedlora gives each site a rank by what its own update did, which a sum does not show. Choose fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
         <translation>{path}: adaptive_fedlora gibt jedem Standort einen Rang danach, was sein eigener Beitrag bewirkt hat, was aus einer Summe niemand kennt. Wählen Sie fed_medlora, fedavg oder fedrot, oder streichen Sie [secure_aggregation].</translation>
     </message>
     <message>
@@ -8496,7 +8496,7 @@
         <translation>{path}: flora stapelt die Beiträge. Schreiben Sie combine = &quot;stack&quot;, oder wählen Sie fedavg.</translation>
     </message>
     <message>
-        <source>{path}: from a sum of two updates each of the two sites knows the other&apos;s. Write round.quorum = 3 or more, or take out [secure_aggregation].</source>
+        <source>{path}: from the sum of two updates, each of the two sites can work out the other&apos;s. Write round.quorum = 3 or more, or take out [secure_aggregation].</source>
         <translation>{path}: Aus einer Summe von zwei Beiträgen kennt jeder der beiden Standorte den des anderen. Schreiben Sie round.quorum = 3 oder mehr, oder streichen Sie [secure_aggregation].</translation>
     </message>
     <message>
@@ -8504,7 +8504,7 @@
         <translation>{path}: Bei adaptive_fedlora haben die Standorte verschiedene Ränge, und jeder beginnt mit einer Matrix, die in ihrer eigenen Basis auf seinen Rang gekürzt ist; die Faktoren zu mitteln würde Werte mischen, die nicht zusammengehören. Schreiben Sie combine = &quot;product&quot; oder &quot;stack&quot;.</translation>
     </message>
     <message>
-        <source>{path}: in fedsa half of each model stays at its site, so its update has neither a size nor a direction. Take out [screening], or choose another method.</source>
+        <source>{path}: in fedsa half of each model stays at its site, so the size and the direction of its update cannot be known. Take out [screening], or choose another method.</source>
         <translation>{path}: Bei fedsa bleibt die Hälfte jedes Modells an ihrem Standort, sein Beitrag hat deshalb weder Größe noch Richtung. Streichen Sie [screening], oder wählen Sie eine andere Methode.</translation>
     </message>
     <message>
@@ -8512,8 +8512,12 @@
         <translation>{path}: Im Labor hat der Koordinator keine eigenen Texte. Schreiben Sie measured_by = &quot;sites&quot;; dann werden die gemeinsamen Texte des Experiments verwendet.</translation>
     </message>
     <message>
-        <source>{path}: masks fill all bits of each number, so masked updates cannot be rounded, and what rounding took could not be told from a mask. Take out [transfer], or [secure_aggregation].</source>
-        <translation>{path}: Masken füllen alle Bits jeder Zahl, deshalb lassen sich maskierte Beiträge nicht runden, und was das Runden wegnähme, ließe sich von einer Maske nicht unterscheiden. Streichen Sie [transfer] oder [secure_aggregation].</translation>
+        <source>{path}: masks fill all bits of each number, so masked updates cannot be rounded. Take out [transfer], or [secure_aggregation].</source>
+        <translation>{path}: Masken füllen alle Bits jeder Zahl, deshalb lassen sich maskierte Beiträge nicht runden. Streichen Sie [transfer] oder [secure_aggregation].</translation>
+    </message>
+    <message>
+        <source>{path}: most likely nothing would be learned. With {sites} sites and {values} values, the noise that hides a whole site would be, in each round, about {times} times as large as the sites&apos; mean update can be. Protect single notes or patients instead ([training.privacy]), or use many more sites, a smaller rank, the method ffa, or a larger epsilon. To try it anyway, write accept_noise = true under [client_privacy].</source>
+        <translation>{path}: Bei {sites} Standorten und {values} Werten wäre das Rauschen, das einen ganzen Standort verbirgt, in jeder Runde etwa {times}-mal so groß, wie das Mittel ihrer Beiträge sein kann: Wahrscheinlich würde nichts gelernt. Schützen Sie stattdessen einzelne Texte oder Patienten ([training.privacy]), oder nehmen Sie viel mehr Standorte, einen kleineren Rang, die Methode ffa oder ein größeres Epsilon. Um es trotzdem zu versuchen, schreiben Sie accept_noise = true unter [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: noise can hide a whole site only in a plain mean of what each site sends once a round. Choose fedavg, fed_medlora, fedprox, fedavgm, fedadam, fedrot, ffa, rolora, fedsa, sa_fedlora or fedopal with combine = &quot;factors&quot;, or take out [client_privacy].</source>
@@ -8524,7 +8528,7 @@
         <translation>{path}: rolora friert in jeder Runde einen Faktor ein, was das Mitteln exakt macht; ein Produkt oder Stapel würde beide Faktoren ändern. Schreiben Sie combine = &quot;factors&quot;.</translation>
     </message>
     <message>
-        <source>{path}: rolora trains each factor in every other round, and meanwhile the other changes, so the optimiser&apos;s moments would be of factors that are gone. Take out training.keep_moments, or choose ffa.</source>
+        <source>{path}: rolora trains each factor in every other round while the other one changes, so kept moments would be those of factors that no longer exist. Take out training.keep_moments, or choose ffa.</source>
         <translation>{path}: rolora trainiert jeden Faktor in jeder zweiten Runde, und inzwischen ändert sich der andere; die Momente des Optimierers gehörten also zu Faktoren, die es nicht mehr gibt. Streichen Sie training.keep_moments, oder wählen Sie ffa.</translation>
     </message>
     <message>
@@ -8536,7 +8540,7 @@
         <translation>{path}: scaffold mit form = &quot;sgd&quot; berechnet Gradienten aus den Schritten, was nur mit SGD geht. Schreiben Sie form = &quot;gradient&quot;, oder training.optimizer = &quot;sgd&quot;.</translation>
     </message>
     <message>
-        <source>{path}: scaffold&apos;s control variates and the coordinator&apos;s must move by the very same numbers, so its updates travel in float32 alone. Take out [transfer], or choose another method.</source>
+        <source>{path}: scaffold&apos;s control variates and the coordinator&apos;s must change by exactly the same numbers, so its updates are sent in float32 only. Take out [transfer], or choose another method.</source>
         <translation>{path}: Bei scaffold müssen sich die Kontrollvariaten der Standorte und die des Koordinators um genau dieselben Zahlen bewegen, deshalb werden die Beiträge nur in float32 übertragen. Streichen Sie [transfer], oder wählen Sie eine andere Methode.</translation>
     </message>
     <message>
@@ -8556,7 +8560,7 @@
         <translation>{path}: screening vergleicht einzelne Beiträge, und bei sicherer Aggregation gibt es keine zu vergleichen. Streichen Sie [screening] oder [secure_aggregation].</translation>
     </message>
     <message>
-        <source>{path}: screening treats each update by what the others are like, so one site could change more than its own part. Take out [screening], or [client_privacy].</source>
+        <source>{path}: screening judges each update by the others, so one site could affect more of the result than its own part. Take out [screening], or [client_privacy].</source>
         <translation>{path}: screening behandelt jeden Beitrag danach, wie die anderen sind, sodass ein Standort mehr als seinen eigenen Teil ändern könnte. Streichen Sie [screening] oder [client_privacy].</translation>
     </message>
     <message>
@@ -8564,12 +8568,20 @@
         <translation>{path}: Standorte addieren Anteile des Rauschens nur dort, wo Masken jeden Anteil verbergen. Schreiben Sie added_by = &quot;coordinator&quot; unter [client_privacy], oder schalten Sie [secure_aggregation] ein.</translation>
     </message>
     <message>
-        <source>{path}: sites scale their updates by the largest weight that any of them can have. Write secure_aggregation.largest_weight: the most training notes of a site, or the most supervised tokens with fed_medlora, with some room.</source>
+        <source>{path}: sites scale their updates by the largest weight that any of them can have. Write secure_aggregation.largest_weight: the most training notes of a site, or with fed_medlora the most supervised tokens, with some margin.</source>
         <translation>{path}: Die Standorte skalieren ihre Beiträge mit dem größten Gewicht, das einer von ihnen haben kann. Schreiben Sie secure_aggregation.largest_weight: die meisten Trainingstexte eines Standorts, oder bei fed_medlora die meisten überwachten Tokens, mit etwas Reserve.</translation>
+    </message>
+    <message>
+        <source>{path}: the adapter is protected, but a histogram of the training notes would leave beside it as exact counts. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [training.privacy].</source>
+        <translation>{path}: Ein Histogramm der Trainingstexte ist exakt und ginge neben einem geschützten Adapter hinaus. Schreiben Sie histogram = &quot;none&quot; (in einer Föderation unter [share]), oder streichen Sie [training.privacy].</translation>
     </message>
     <message>
         <source>{path}: the coordinator would have to read each update to score it. Write method.measured_by = &quot;sites&quot;, or take out [secure_aggregation].</source>
         <translation>{path}: Der Koordinator müsste jeden Beitrag lesen, um ihn zu bewerten. Schreiben Sie method.measured_by = &quot;sites&quot;, oder streichen Sie [secure_aggregation].</translation>
+    </message>
+    <message>
+        <source>{path}: the noise hides a whole site in the adapter, but a histogram of its training notes would leave beside it as exact counts. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [client_privacy].</source>
+        <translation>{path}: Ein Histogramm der Trainingstexte ist exakt und ginge neben einem Adapter hinaus, in dem der Standort verborgen ist. Schreiben Sie histogram = &quot;none&quot; (in einer Föderation unter [share]), oder streichen Sie [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: this method weights sites by their results on notes that everyone may read. Set shared_notes to 1 or more.</source>
@@ -8588,11 +8600,11 @@
         <translation>{path}: Wo ganze Standorte verborgen sind, zählt jeder Standort gleich, und fed_medlora_plus gewichtet sie nach ihren Verlusten. Wählen Sie fed_medlora, oder streichen Sie [client_privacy].</translation>
     </message>
     <message>
-        <source>{path}: with combine = &quot;stack&quot; each round starts afresh, so what an update lost in fewer bits has no place in the next one. Write transfer.feedback = false.</source>
+        <source>{path}: with combine = &quot;stack&quot; each round starts afresh, so what rounding took from one update cannot be added to the next. Write transfer.feedback = false.</source>
         <translation>{path}: Mit combine = &quot;stack&quot; beginnt jede Runde neu; was ein Beitrag in weniger Bits verloren hat, hat deshalb im nächsten keinen Platz. Schreiben Sie transfer.feedback = false.</translation>
     </message>
     <message>
-        <source>{path}: with fedex, and where updates are stacked, most of what sites fetch lies frozen beside the common adapter and travels in float32. Take out transfer.down, or choose another method.</source>
+        <source>{path}: with fedex, and where updates are stacked, most of what sites download is a frozen part beside the common adapter, and that is always sent in float32. Take out transfer.down, or choose another method.</source>
         <translation>{path}: Bei fedex, und wo Beiträge gestapelt werden, liegt das meiste, was die Standorte holen, eingefroren neben dem gemeinsamen Adapter und wird in float32 übertragen. Streichen Sie transfer.down, oder wählen Sie eine andere Methode.</translation>
     </message>
     <message>
@@ -8608,16 +8620,12 @@
         <translation>{path}: Mit measured_by = &quot;sites&quot; misst jeder Standort sein Modell auf gemeinsamen Texten, die Wortlaut und Entitäten enthalten, und keine der Aufgaben wird daraus gelernt. Schreiben Sie measured_by = &quot;coordinator&quot; und starten Sie ihn mit --score-with, wählen Sie eine andere Methode, oder nehmen Sie die Aufgabe &quot;entities&quot; hinzu.</translation>
     </message>
     <message>
-        <source>{path}: with secure aggregation the sites that began together mask together in every round. Take out round.clients.</source>
+        <source>{path}: with secure aggregation all sites take part in every round, since they mask together. Take out round.clients.</source>
         <translation>{path}: Bei sicherer Aggregation maskieren die Standorte, die zusammen begonnen haben, in jeder Runde gemeinsam. Streichen Sie round.clients.</translation>
     </message>
     <message>
-        <source>{path}: with training.keep_moments the optimiser goes on from moments of the same factors, but a product or a stack gives each round factors of another basis. Write combine = &quot;factors&quot;, or take out training.keep_moments.</source>
+        <source>{path}: with training.keep_moments the optimiser continues with the moments of the last round, but a product or a stack gives each round factors of another basis. Write combine = &quot;factors&quot;, or take out training.keep_moments.</source>
         <translation>{path}: Mit training.keep_moments geht der Optimierer von Momenten derselben Faktoren weiter, ein Produkt oder Stapel gibt aber jeder Runde Faktoren einer anderen Basis. Schreiben Sie combine = &quot;factors&quot;, oder streichen Sie training.keep_moments.</translation>
-    </message>
-    <message>
-        <source>{path}: with {sites} sites and {values} values, the noise that hides a whole site would be about {times} times as large in each round as their mean update can be: most likely nothing would be learned. Protect single notes or patients instead ([training.privacy]), or take many more sites, a smaller rank, the method ffa, or a larger epsilon. To try it all the same, write accept_noise = true under [client_privacy].</source>
-        <translation>{path}: Bei {sites} Standorten und {values} Werten wäre das Rauschen, das einen ganzen Standort verbirgt, in jeder Runde etwa {times}-mal so groß, wie das Mittel ihrer Beiträge sein kann: Wahrscheinlich würde nichts gelernt. Schützen Sie stattdessen einzelne Texte oder Patienten ([training.privacy]), oder nehmen Sie viel mehr Standorte, einen kleineren Rang, die Methode ffa oder ein größeres Epsilon. Um es trotzdem zu versuchen, schreiben Sie accept_noise = true unter [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: {key}: {reason}. Correct this key and start again.</source>
@@ -8628,8 +8636,8 @@
         <translation>{path}: {method} gibt allen Standorten denselben Rang, und Rang {rank} liegt über der kleinsten Grenze, {cap}. Schreiben Sie rank = &quot;smallest_cap&quot; für diese Methode, oder erhöhen Sie hardware.caps.</translation>
     </message>
     <message>
-        <source>{role} is nothing that a column can be. Choose from: {known}.</source>
-        <translation>{role} kann keine Spalte sein. Wählen Sie aus: {known}.</translation>
+        <source>{share} % of the update&apos;s values were left out, as the largest or the smallest at their position; with honest sites it is about the same for all.</source>
+        <translation>Von den Werten des Beitrags wurden {share} % ausgelassen, als die größten oder kleinsten ihrer Koordinate; bei ehrlichen Standorten ist es für alle etwa gleich viel.</translation>
     </message>
     <message>
         <source>{site} could be any of these: {names}. Give the exact name, or more of the fingerprint.</source>
@@ -8656,7 +8664,7 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>{site} is connected just now, so nothing is taken from a file of it. Let it send its update over the line.</source>
+        <source>{site} is connected right now, so its file is not used. Let it send its update over the connection.</source>
         <translation>{site} ist gerade verbunden, deshalb wird aus einer Datei nichts übernommen. Lassen Sie ihn seinen Beitrag über die Leitung senden.</translation>
     </message>
     <message>
@@ -8672,7 +8680,7 @@
         <translation>{site} war nicht unter den Standorten, die zusammen begonnen haben, oder hat jetzt einen anderen Schlüssel. Bei sicherer Aggregation bleiben die Standorte durchgehend dieselben. In dieser Runde wurde nichts gesendet; fragen Sie den Betreiber der Föderation.</translation>
     </message>
     <message>
-        <source>{total}, of which {free} are free.</source>
+        <source>{total}, of which {free} is free.</source>
         <translation>{total}, davon {free} frei.</translation>
     </message>
 </context>

@@ -428,15 +428,15 @@
         <translation>Una regla que estableció una persona</translation>
     </message>
     <message>
-        <source>A second person must approve: let them write their name above.</source>
+        <source>A second person must approve: ask them to write their name above.</source>
         <translation>Debe aprobar una segunda persona: pídale que escriba su nombre arriba.</translation>
     </message>
     <message>
-        <source>A stricter file holds instead.</source>
+        <source>A stricter file applies instead.</source>
         <translation>Rige en su lugar un archivo más estricto.</translation>
     </message>
     <message>
-        <source>A stricter one holds instead.</source>
+        <source>A stricter one applies instead.</source>
         <translation>Rige en su lugar uno más estricto.</translation>
     </message>
     <message>
@@ -531,7 +531,7 @@
         <translation>Cuentan las {all:,} entidades marcadas.</translation>
     </message>
     <message>
-        <source>An address on this computer, and something answers there.</source>
+        <source>An address on this computer, where something answers.</source>
         <translation>Una dirección de este ordenador, y algo responde en ella.</translation>
     </message>
     <message>
@@ -543,7 +543,7 @@
         <translation>Una respuesta era más larga de lo permitido y se cortó: puede faltar alguna.</translation>
     </message>
     <message>
-        <source>An update has {most} bytes at most.</source>
+        <source>An update has at most {most} bytes.</source>
         <translation>Una actualización tiene {most} bytes como máximo.</translation>
     </message>
     <message numerus="yes">
@@ -556,10 +556,6 @@
     <message>
         <source>Annotations that are not read ({what}): {count}.</source>
         <translation>Anotaciones que no se leen ({what}): {count}.</translation>
-    </message>
-    <message>
-        <source>Anything of an update leaves only {hours}.</source>
-        <translation>Lo que sea de una actualización solo sale: {hours}.</translation>
     </message>
     <message>
         <source>Appearance</source>
@@ -594,14 +590,6 @@
         <translation>Aprobado; a la espera del coordinador</translation>
     </message>
     <message>
-        <source>As a whole it is {times:.1f} times as large as in round {round}.</source>
-        <translation>En conjunto es {times:.1f} veces mayor que en la ronda {round}.</translation>
-    </message>
-    <message>
-        <source>As a whole it is {times:.1f} times as large as your last one.</source>
-        <translation>En conjunto es {times:.1f} veces mayor que la última suya.</translation>
-    </message>
-    <message>
         <source>As agreed for the pilot</source>
         <translation>Según lo acordado para el piloto</translation>
     </message>
@@ -612,6 +600,10 @@
     <message>
         <source>Asking</source>
         <translation>Preguntando</translation>
+    </message>
+    <message>
+        <source>Asking the model about what was found.</source>
+        <translation>Se pregunta por lo encontrado.</translation>
     </message>
     <message>
         <source>At most {beyond} word parts in a row beyond the model without this round; on held-out notes {usual}. {run} or more came out of {share:.0%} of {trained} notes, {low:.0%} to {high:.0%}.</source>
@@ -649,7 +641,7 @@
         <translation>Ligada a la entrada anterior</translation>
     </message>
     <message>
-        <source>Candidates from the official ICD-10-CM table, the best first. The bar compares them with the best one.</source>
+        <source>Candidates from the official ICD-10-CM table, best first. The bar compares each with the best.</source>
         <translation>Candidatos de la tabla oficial ICD-10-CM, el mejor primero. La barra los compara con el mejor.</translation>
     </message>
     <message>
@@ -677,7 +669,7 @@
         <translation>Modificada</translation>
     </message>
     <message>
-        <source>Characters in a note, half up to / nine of ten up to</source>
+        <source>Characters per note: half have up to / nine in ten up to</source>
         <translation>Caracteres por nota: la mitad, hasta / nueve de cada diez, hasta</translation>
     </message>
     <message>
@@ -725,16 +717,16 @@
         <translation>Código entre los 10 primeros</translation>
     </message>
     <message>
+        <source>Codes / different codes</source>
+        <translation>Códigos / códigos distintos</translation>
+    </message>
+    <message>
         <source>Codes F1</source>
         <translation>F1 de códigos</translation>
     </message>
     <message>
         <source>Codes near the top</source>
         <translation>Códigos cerca del principio</translation>
-    </message>
-    <message>
-        <source>Codes, of them different</source>
-        <translation>Códigos, de ellos distintos</translation>
     </message>
     <message>
         <source>Combine</source>
@@ -896,10 +888,6 @@
         <translation>Final del registro</translation>
     </message>
     <message>
-        <source>End of training</source>
-        <translation>Fin del entrenamiento</translation>
-    </message>
-    <message>
         <source>End the demonstration?</source>
         <translation>¿Terminar la demostración?</translation>
     </message>
@@ -944,12 +932,20 @@
         <translation>Puede omitir cualquier página y hacerlo todo más tarde. El programa funciona sin red.</translation>
     </message>
     <message>
+        <source>Everything is fine; there is nothing to do here. The round continues with other sites: not every site is asked in each round, and a site that joins late waits for the next one.</source>
+        <translation>Todo está bien; aquí no hay nada que hacer. La ronda sigue con otros centros: no se pregunta a todos los centros en cada ronda, y un centro que se une tarde espera a la siguiente.</translation>
+    </message>
+    <message>
         <source>Expires when the round closes</source>
         <translation>Caduca cuando se cierra la ronda</translation>
     </message>
     <message>
         <source>Expires {time}, {left} left</source>
         <translation>Caduca: {time}, en {left}</translation>
+    </message>
+    <message>
+        <source>Exported to a file</source>
+        <translation>Exportado a un archivo</translation>
     </message>
     <message>
         <source>F1</source>
@@ -1126,20 +1122,16 @@
         <translation>En qué se diferencia</translation>
     </message>
     <message>
-        <source>How likely the model finds each answer beside the others; no measure of how sure it may be.</source>
-        <translation>Lo probable que el modelo considera cada respuesta frente a las demás; no indica lo seguro que puede estar.</translation>
+        <source>How likely the model finds each answer compared with the others. It does not say how sure you can be.</source>
+        <translation>Lo probable que el modelo considera cada respuesta en comparación con las demás. No dice lo seguro que puede estar usted.</translation>
     </message>
     <message>
         <source>How this site&apos;s notes compare with the federation&apos;s is known after the next round.</source>
         <translation>Cómo son las notas de este centro frente a las de la federación se sabrá después de la próxima ronda.</translation>
     </message>
     <message>
-        <source>How training goes is drawn here as soon as it starts on {notes}.</source>
-        <translation>Aquí se dibuja la marcha del entrenamiento en cuanto empiece con {notes}.</translation>
-    </message>
-    <message>
-        <source>How training goes is drawn here once this computer takes part in a federation.</source>
-        <translation>Aquí se dibuja la marcha del entrenamiento cuando este ordenador participa en una federación.</translation>
+        <source>How well it works</source>
+        <translation>Qué tal funciona</translation>
     </message>
     <message>
         <source>ICD-10 codes</source>
@@ -1158,8 +1150,12 @@
         <translation>Si nadie decide antes de que se cierre la ronda, esta se cierra sin este centro.</translation>
     </message>
     <message>
-        <source>If the words differ, somebody is in between: stop, and tell the host.</source>
-        <translation>Si las palabras son distintas, hay alguien en medio: deténgase y avise al anfitrión.</translation>
+        <source>If the words differ, somebody is intercepting the connection: stop, and tell the host.</source>
+        <translation>Si las palabras son distintas, alguien está interceptando la conexión: deténgase y avise al anfitrión.</translation>
+    </message>
+    <message>
+        <source>Imported from a file</source>
+        <translation>Importado de un archivo</translation>
     </message>
     <message>
         <source>In round {n}, on notes kept aside</source>
@@ -1230,10 +1226,6 @@
         <translation>Todavía no encuentra nada</translation>
     </message>
     <message>
-        <source>It goes on with other sites: not every site is asked in each round, and a site that joins late waits for the next one. Everything is fine; there is nothing to do here.</source>
-        <translation>Sigue con otros centros: no se pregunta a todos en cada ronda, y un centro que se une tarde espera a la siguiente. Todo va bien; aquí no hay nada que hacer.</translation>
-    </message>
-    <message>
         <source>It is right for {share:.0%} of pairs of notes, {low:.0%} to {high:.0%} (guessing: 50%); {trained} notes that were trained on, {other} held out.</source>
         <translation>Acierta en el {share:.0%} de los pares de notas, de {low:.0%} a {high:.0%} (al azar: 50%); {trained} notas usadas para entrenar, {other} reservadas.</translation>
     </message>
@@ -1246,11 +1238,11 @@
         <translation>Se envía cuando vuelva el coordinador.</translation>
     </message>
     <message>
-        <source>It is trained on {least} notes at least.</source>
+        <source>It is trained on at least {least} notes.</source>
         <translation>Se entrena con al menos {least} notas.</translation>
     </message>
     <message>
-        <source>It is trained with differential privacy, and epsilon {most} is spent at most.</source>
+        <source>It is trained with differential privacy, and at most epsilon {most} is spent.</source>
         <translation>Se entrena con privacidad diferencial, y se gasta épsilon {most} como máximo.</translation>
     </message>
     <message>
@@ -1270,12 +1262,8 @@
         <translation>Vuelve a empezar.</translation>
     </message>
     <message>
-        <source>It was begun and did not come to its end.</source>
+        <source>It was begun but did not finish.</source>
         <translation>Se empezó y no llegó a su fin.</translation>
-    </message>
-    <message>
-        <source>It was used already; this site needs no new one.</source>
-        <translation>Ya se usó; este centro no necesita otra.</translation>
     </message>
     <message>
         <source>Its answer: {option}</source>
@@ -1324,10 +1312,6 @@
     <message>
         <source>Kept on this computer</source>
         <translation>Conservado en este ordenador</translation>
-    </message>
-    <message>
-        <source>Key of a site replaced</source>
-        <translation>Clave de un centro sustituida</translation>
     </message>
     <message>
         <source>Key of the site</source>
@@ -1379,6 +1363,10 @@
     <message>
         <source>Longest passage</source>
         <translation>Pasaje más largo</translation>
+    </message>
+    <message>
+        <source>Look at these twice</source>
+        <translation>Para mirar con atención</translation>
     </message>
     <message>
         <source>Look twice: somebody with this adapter might learn something about your notes.</source>
@@ -1453,10 +1441,6 @@
         <translation>Memoria, MiB</translation>
     </message>
     <message>
-        <source>Mentions in a note, half up to / nine of ten up to</source>
-        <translation>Menciones por nota: la mitad, hasta / nueve de cada diez, hasta</translation>
-    </message>
-    <message>
         <source>Mentions in several parts: {count}.</source>
         <translation>Menciones en varias partes: {count}.</translation>
     </message>
@@ -1469,19 +1453,23 @@
         <translation>Menciones marcadas más de una vez, tomadas una sola vez: {count} ({what}).</translation>
     </message>
     <message>
-        <source>Mentions of blanks only, left out: {count} ({what}).</source>
+        <source>Mentions of nothing but spaces, left out: {count} ({what}).</source>
         <translation>Menciones formadas solo por espacios, excluidas: {count} ({what}).</translation>
+    </message>
+    <message>
+        <source>Mentions per note: half have up to / nine in ten up to</source>
+        <translation>Menciones por nota: la mitad, hasta / nueve de cada diez, hasta</translation>
     </message>
     <message>
         <source>Mentions that partly overlap another: {count}.</source>
         <translation>Menciones que se solapan en parte con otra: {count}.</translation>
     </message>
     <message>
-        <source>Mentions whose blanks at the edges were cut off: {count} ({what}).</source>
+        <source>Mentions with spaces at the ends, which were cut off: {count} ({what}).</source>
         <translation>Menciones a las que se quitaron los espacios de los extremos: {count} ({what}).</translation>
     </message>
     <message>
-        <source>Mentions whose offsets are wrong, and which were found by their words close by: {count} ({what}).</source>
+        <source>Mentions with wrong offsets, which were found nearby by their words: {count} ({what}).</source>
         <translation>Menciones con posiciones erróneas, encontradas cerca por sus palabras: {count} ({what}).</translation>
     </message>
     <message>
@@ -1561,12 +1549,12 @@
         <translation>No mejora en {notes}</translation>
     </message>
     <message>
-        <source>No code comes close to this note.</source>
-        <translation>Ningún código se acerca a esta nota.</translation>
-    </message>
-    <message>
         <source>No code is certain enough.</source>
         <translation>Ningún código es lo bastante seguro.</translation>
+    </message>
+    <message>
+        <source>No code matches this note.</source>
+        <translation>Ningún código se acerca a esta nota.</translation>
     </message>
     <message>
         <source>No decision in time</source>
@@ -1653,7 +1641,7 @@
         <translation>No se midió en esta actualización. Un adaptador puede revelar algo sobre las notas con las que se entrenó.</translation>
     </message>
     <message>
-        <source>Not measured. It holds one step alone, and from one step published attacks rebuild whole texts.</source>
+        <source>Not measured. It holds a single step, and from a single step published attacks can rebuild whole texts.</source>
         <translation>Sin medir. Contiene un solo paso, y a partir de un solo paso los ataques publicados reconstruyen textos enteros.</translation>
     </message>
     <message>
@@ -1681,12 +1669,12 @@
         <translation>No se usa: supera {what}.</translation>
     </message>
     <message>
-        <source>Not used: its id is the id of {what} too.</source>
-        <translation>No se usa: su id es también el id de {what}.</translation>
-    </message>
-    <message>
         <source>Not used: the text is empty.</source>
         <translation>No se usa: el texto está vacío.</translation>
+    </message>
+    <message>
+        <source>Not used: {what} has the same id.</source>
+        <translation>No se usa: su id es también el id de {what}.</translation>
     </message>
     <message>
         <source>Not used: {what}.</source>
@@ -1887,6 +1875,10 @@
         <translation>Política de este centro</translation>
     </message>
     <message>
+        <source>Policy rule applied</source>
+        <translation>Regla de la política aplicada</translation>
+    </message>
+    <message>
         <source>Preparing</source>
         <translation>Preparando</translation>
     </message>
@@ -1961,10 +1953,6 @@
         <translation>Se lee como texto sin formato, igual que los demás archivos de su carpeta, aunque parece {what}. Si lo es, póngalo en una carpeta aparte.</translation>
     </message>
     <message>
-        <source>Read from a file that was carried</source>
-        <translation>Leído de un archivo transportado</translation>
-    </message>
-    <message>
         <source>Reading</source>
         <translation>Leyendo</translation>
     </message>
@@ -2029,7 +2017,7 @@
         <translation>Rechazo</translation>
     </message>
     <message>
-        <source>Relations left out, since a mention at their end is not there: {count}.</source>
+        <source>Relations left out, because one of their mentions is missing: {count}.</source>
         <translation>Relaciones excluidas porque falta una mención en su extremo: {count}.</translation>
     </message>
     <message>
@@ -2107,10 +2095,6 @@
     <message>
         <source>Rounds</source>
         <translation>Rondas</translation>
-    </message>
-    <message>
-        <source>Rule of the policy applied</source>
-        <translation>Regla de la política aplicada</translation>
     </message>
     <message>
         <source>Rule {number}, &quot;{name}&quot;: {when}{does}.</source>
@@ -2281,6 +2265,10 @@
         <translation>Centro dado de baja</translation>
     </message>
     <message>
+        <source>Site&apos;s key replaced</source>
+        <translation>Clave de un centro sustituida</translation>
+    </message>
+    <message>
         <source>Sites expected</source>
         <translation>Centros previstos</translation>
     </message>
@@ -2291,10 +2279,6 @@
     <message>
         <source>Some of the notes do not have the format of a note.</source>
         <translation>Algunas de las notas no tienen formato de nota.</translation>
-    </message>
-    <message>
-        <source>Something is in the way</source>
-        <translation>Hay un obstáculo</translation>
     </message>
     <message>
         <source>Specialties</source>
@@ -2325,8 +2309,8 @@
         <translation>Paso 2 de 3: el coordinador se inicia y los centros se conectan a él.</translation>
     </message>
     <message>
-        <source>Step 3 of 3: loading the small model and putting the notes into its words.</source>
-        <translation>Paso 3 de 3: cargando el modelo pequeño y convirtiendo las notas a su vocabulario.</translation>
+        <source>Step 3 of 3: loading the small model and preparing the notes for it.</source>
+        <translation>Paso 3 de 3: se carga el modelo pequeño y se preparan las notas para él.</translation>
     </message>
     <message>
         <source>Stop and close</source>
@@ -2562,7 +2546,7 @@
         <translation>El adaptador final de la federación se puntúa con sus notas de prueba.</translation>
     </message>
     <message>
-        <source>The federation&apos;s share is the mean over the sites of round {round}, this one included, each by its number of notes. A little is added to every count, so that none is zero.</source>
+        <source>The federation&apos;s share is the mean over the sites of round {round}, this one included, weighted by their numbers of notes. A little is added to every count, so that none is zero.</source>
         <translation>La proporción de la federación es la media de los centros de la ronda {round}, incluido este, cada uno según su número de notas. A cada recuento se le suma un poco, para que ninguno sea cero.</translation>
     </message>
     <message>
@@ -2598,7 +2582,7 @@
         <translation>No se puede acceder al ordenador del anfitrión: la actualización se envía en cuanto se pueda, y entonces nadie puede retirarla.</translation>
     </message>
     <message>
-        <source>The invitation is whole. Nothing has been sent yet.</source>
+        <source>The invitation is complete. Nothing has been sent yet.</source>
         <translation>La invitación está íntegra. Todavía no se ha enviado nada.</translation>
     </message>
     <message>
@@ -2622,7 +2606,7 @@
         <translation>El modelo aprende de sus notas en este ordenador.</translation>
     </message>
     <message>
-        <source>The note is read without annotation, since there is no {what} beside it.</source>
+        <source>The note is read without annotations, because there is no {what} beside it.</source>
         <translation>La nota se lee sin anotaciones, porque no hay ningún {what} junto a ella.</translation>
     </message>
     <message>
@@ -2682,8 +2666,12 @@
         <translation>No se pudo hacer la pregunta: la nota y la pregunta son demasiado largas.</translation>
     </message>
     <message>
-        <source>The rank is {most} at most.</source>
+        <source>The rank is at most {most}.</source>
         <translation>El rango es {most} como máximo.</translation>
+    </message>
+    <message>
+        <source>The rating of what an adapter may reveal must be {light} or better.</source>
+        <translation>Lo que encuentren sus sondeos puede ser {light} en el peor de los casos.</translation>
     </message>
     <message>
         <source>The record is broken.</source>
@@ -2759,8 +2747,16 @@
         <translation>El adaptador entrenado se puntúa con algunas de sus notas.</translation>
     </message>
     <message>
+        <source>The whole change is {times:.1f} times as large as in round {round}.</source>
+        <translation>En conjunto es {times:.1f} veces mayor que en la ronda {round}.</translation>
+    </message>
+    <message>
         <source>The whole demonstration takes about {minutes} minutes; your first decision comes after about {first}.</source>
         <translation>La demostración completa dura unos {minutes} minutos; su primera decisión llega a los {first} aproximadamente.</translation>
+    </message>
+    <message>
+        <source>The whole update is {times:.1f} times as large as your last one.</source>
+        <translation>En conjunto es {times:.1f} veces mayor que la última suya.</translation>
     </message>
     <message>
         <source>The work has stopped. Continue it on the page Rounds; then you can decide.</source>
@@ -2771,8 +2767,12 @@
         <translation>El trabajo se detuvo. Lo que se registró se conserva.</translation>
     </message>
     <message>
-        <source>Then the host confirms this site. If the words differ, somebody is in between.</source>
-        <translation>Después el anfitrión confirma este centro. Si las palabras son distintas, hay alguien en medio.</translation>
+        <source>Then the host confirms this site. If the words differ, somebody is intercepting the connection.</source>
+        <translation>Después, el anfitrión confirma este centro. Si las palabras son distintas, alguien está interceptando la conexión.</translation>
+    </message>
+    <message>
+        <source>There is a problem</source>
+        <translation>Hay un problema</translation>
     </message>
     <message>
         <source>There is no policy: what leaves is decided by the person who is asked, or by --approve-rule.</source>
@@ -2819,12 +2819,12 @@
         <translation>Este ordenador</translation>
     </message>
     <message>
-        <source>This computer finishes something else first.</source>
-        <translation>Este ordenador termina antes otra cosa.</translation>
-    </message>
-    <message>
         <source>This computer is busy; the note is read when that is done.</source>
         <translation>Este ordenador está ocupado; la nota se lee cuando acabe.</translation>
+    </message>
+    <message>
+        <source>This computer is finishing something else first.</source>
+        <translation>Este ordenador termina antes otra cosa.</translation>
     </message>
     <message>
         <source>This covers the adapter alone: the numbers beside it are exact.</source>
@@ -2863,6 +2863,10 @@
         <translation>Este lado no se pudo leer.</translation>
     </message>
     <message>
+        <source>This site has already used it, and needs no new one.</source>
+        <translation>Ya se usó; este centro no necesita otra.</translation>
+    </message>
+    <message>
         <source>This site is connected, and takes part as soon as the host confirms it. Nothing has left this computer.</source>
         <translation>Este centro está conectado y participa en cuanto el anfitrión lo confirme. Nada ha salido de este ordenador.</translation>
     </message>
@@ -2899,7 +2903,7 @@
         <translation>Tres centros inventados entrenan juntos en este ordenador, con notas incluidas en el programa. Usted aprueba en nombre de uno de ellos.</translation>
     </message>
     <message>
-        <source>Three sites learn together on this computer, from example notes that come with the program. You decide about the updates of one of them. The whole takes about {minutes} minutes; your first decision comes after about {first}.</source>
+        <source>Three sites learn together on this computer, from example notes that come with the program. You decide about the updates of one of them. It takes about {minutes} minutes in all; your first decision comes after about {first}.</source>
         <translation>Tres centros aprenden juntos en este ordenador, con notas de ejemplo que vienen con el programa. Usted decide sobre las actualizaciones de uno de ellos. En total dura unos {minutes} minutos; su primera decisión llega a los {first} aproximadamente.</translation>
     </message>
     <message>
@@ -2917,10 +2921,6 @@
     <message>
         <source>To</source>
         <translation>A</translation>
-    </message>
-    <message>
-        <source>To be looked at twice</source>
-        <translation>Para mirar con atención</translation>
     </message>
     <message>
         <source>To score rounds with</source>
@@ -2959,12 +2959,8 @@
         <translation>Entrenamiento</translation>
     </message>
     <message>
-        <source>Training goes on evenly: errors stay about the same</source>
-        <translation>El entrenamiento avanza con regularidad: los errores siguen más o menos igual</translation>
-    </message>
-    <message>
-        <source>Training goes well: errors become fewer</source>
-        <translation>El entrenamiento va bien: los errores disminuyen</translation>
+        <source>Training ended</source>
+        <translation>Entrenamiento terminado</translation>
     </message>
     <message>
         <source>Training has just begun</source>
@@ -2973,6 +2969,22 @@
     <message>
         <source>Training has stopped at its current step. When the round closes, it goes on without you.</source>
         <translation>El entrenamiento se ha detenido en su paso actual. Cuando se cierre la ronda, esta sigue sin usted.</translation>
+    </message>
+    <message>
+        <source>Training is drawn here as soon as it starts on {notes}.</source>
+        <translation>Aquí se dibuja la marcha del entrenamiento en cuanto empiece con {notes}.</translation>
+    </message>
+    <message>
+        <source>Training is drawn here once this computer takes part in a federation.</source>
+        <translation>Aquí se dibuja la marcha del entrenamiento cuando este ordenador participa en una federación.</translation>
+    </message>
+    <message>
+        <source>Training is going well: errors are falling</source>
+        <translation>El entrenamiento va bien: los errores disminuyen</translation>
+    </message>
+    <message>
+        <source>Training is steady: errors stay about the same</source>
+        <translation>El entrenamiento avanza con regularidad: los errores siguen más o menos igual</translation>
     </message>
     <message>
         <source>Training loss</source>
@@ -2991,6 +3003,14 @@
         <translation>El entrenamiento lo empeoró en {notes}: {tasks}.</translation>
     </message>
     <message>
+        <source>Training needs a look: errors are rising</source>
+        <translation>Conviene mirar el entrenamiento: los errores aumentan</translation>
+    </message>
+    <message>
+        <source>Training needs a look: errors on notes kept aside are rising</source>
+        <translation>Conviene mirar el entrenamiento: los errores en las notas reservadas aumentan</translation>
+    </message>
+    <message>
         <source>Training notes by specialty</source>
         <translation>Notas de entrenamiento por especialidad</translation>
     </message>
@@ -2999,12 +3019,8 @@
         <translation>El entrenamiento en el procesador usa todos los núcleos menos uno, para que el resto del ordenador siga siendo utilizable. Si la memoria de una GPU es demasiado pequeña, el entrenamiento continúa solo, con menos a la vez.</translation>
     </message>
     <message>
-        <source>Training should be looked at: errors grow</source>
-        <translation>Conviene mirar el entrenamiento: los errores aumentan</translation>
-    </message>
-    <message>
-        <source>Training should be looked at: errors on notes kept aside grow</source>
-        <translation>Conviene mirar el entrenamiento: los errores en las notas reservadas aumentan</translation>
+        <source>Training started</source>
+        <translation>Entrenamiento iniciado</translation>
     </message>
     <message>
         <source>Training stops at its current step, is saved, and continues when you open the program again.</source>
@@ -3055,8 +3071,16 @@
         <translation>Actualización rechazada</translation>
     </message>
     <message>
+        <source>Updates leave only at these times: {hours}.</source>
+        <translation>Las actualizaciones solo salen a estas horas: {hours}.</translation>
+    </message>
+    <message>
         <source>Upload</source>
         <translation>Subir</translation>
+    </message>
+    <message>
+        <source>Upload started</source>
+        <translation>Subida iniciada</translation>
     </message>
     <message>
         <source>Uploading</source>
@@ -3159,20 +3183,12 @@
         <translation>Qué tiene, y para qué basta. No se envía nada.</translation>
     </message>
     <message>
-        <source>What it is worth</source>
-        <translation>Cuánto vale</translation>
-    </message>
-    <message>
         <source>What it may reveal</source>
         <translation>Qué puede revelar</translation>
     </message>
     <message>
         <source>What it shows</source>
         <translation>Qué muestra</translation>
-    </message>
-    <message>
-        <source>What its probes find may be {light} at worst.</source>
-        <translation>Lo que encuentren sus sondeos puede ser {light} en el peor de los casos.</translation>
     </message>
     <message>
         <source>What leaves</source>
@@ -3183,10 +3199,6 @@
         <translation>Lo que el redondeo quitó de sus actualizaciones anteriores sale con esta; lo que quita ahora se queda para la siguiente.</translation>
     </message>
     <message>
-        <source>What was found is asked about.</source>
-        <translation>Se pregunta por lo encontrado.</translation>
-    </message>
-    <message>
         <source>What was tried here found nothing in this adapter. That is no proof that there is nothing.</source>
         <translation>Lo que se probó aquí no encontró nada en este adaptador. Eso no demuestra que no haya nada.</translation>
     </message>
@@ -3195,7 +3207,7 @@
         <translation>Cuándo</translation>
     </message>
     <message>
-        <source>Where several files speak of the same thing, the strictest holds.</source>
+        <source>Where several files set the same limit, the strictest applies.</source>
         <translation>Donde varios archivos hablan de lo mismo, rige el más estricto.</translation>
     </message>
     <message>
@@ -3243,12 +3255,12 @@
         <translation>Pares de palabras en común</translation>
     </message>
     <message>
-        <source>Words of all sites</source>
-        <translation>Palabras de todos los centros</translation>
-    </message>
-    <message>
         <source>Words shared</source>
         <translation>Palabras en común</translation>
+    </message>
+    <message>
+        <source>Words that all these sites see</source>
+        <translation>Palabras de todos los centros</translation>
     </message>
     <message>
         <source>Worse on {notes}, fairly sure</source>
@@ -3293,10 +3305,6 @@
     <message>
         <source>Written once it was done.</source>
         <translation>Se escribe una vez hecho.</translation>
-    </message>
-    <message>
-        <source>Written to a file to be carried</source>
-        <translation>Escrito en un archivo para transportarlo</translation>
     </message>
     <message>
         <source>You approved it</source>
@@ -3439,7 +3447,7 @@
         <translation>un entorno de prueba</translation>
     </message>
     <message>
-        <source>a test: nothing of it counts</source>
+        <source>a test: its results do not count</source>
         <translation>una prueba: nada de ella cuenta</translation>
     </message>
     <message>
@@ -3863,6 +3871,10 @@
         <translation>uso real</translation>
     </message>
     <message>
+        <source>real work: its results count</source>
+        <translation>trabajo que cuenta</translation>
+    </message>
+    <message>
         <source>received</source>
         <translation>recibido</translation>
     </message>
@@ -3951,7 +3963,7 @@
         <translation>envío inminente</translation>
     </message>
     <message>
-        <source>sha256 of all that is decided on</source>
+        <source>sha256 of everything that is decided on</source>
         <translation>sha256 de todo aquello sobre lo que se decide</translation>
     </message>
     <message>
@@ -4089,10 +4101,6 @@
     <message>
         <source>without progress</source>
         <translation>sin avance</translation>
-    </message>
-    <message>
-        <source>work that counts</source>
-        <translation>trabajo que cuenta</translation>
     </message>
     <message>
         <source>worse</source>
@@ -4366,7 +4374,7 @@
         <translation>{type}, si la federación lo tiene</translation>
     </message>
     <message>
-        <source>{type}, without a place in the federation</source>
+        <source>{type}, not part of the federation</source>
         <translation>{type}, sin lugar en la federación</translation>
     </message>
     <message>
@@ -4486,12 +4494,16 @@
         <translation>Decisiones y acuses de recibo</translation>
     </message>
     <message>
-        <source>Looking …</source>
+        <source>Looking…</source>
         <translation>Comprobando …</translation>
     </message>
     <message>
-        <source>Nothing waits for you</source>
+        <source>Nothing is waiting for you</source>
         <translation>No tiene nada pendiente</translation>
+    </message>
+    <message>
+        <source>Once an adapter is trained, it is shown here first; nothing leaves this computer without you.</source>
+        <translation>Cuando se entrena un adaptador, se muestra primero aquí; nada sale de este ordenador sin usted.</translation>
     </message>
     <message>
         <source>Send adapter</source>
@@ -4504,10 +4516,6 @@
     <message>
         <source>This site&apos;s record is being read.</source>
         <translation>Se está leyendo el registro de este centro.</translation>
-    </message>
-    <message>
-        <source>When an adapter is trained it is shown here first; nothing leaves this computer without you.</source>
-        <translation>Cuando se entrena un adaptador, se muestra primero aquí; nada sale de este ordenador sin usted.</translation>
     </message>
 </context>
 <context>
@@ -4660,12 +4668,12 @@
         <translation>Cancelar</translation>
     </message>
     <message>
-        <source>Method</source>
-        <translation>Método</translation>
+        <source>Make my site memorise a few notes, to see a warning</source>
+        <translation>Hacer que mi centro memorice unas pocas notas, para ver una advertencia</translation>
     </message>
     <message>
-        <source>My site learns a few notes by heart, to see a warning</source>
-        <translation>Mi centro aprende unas pocas notas de memoria, para ver una advertencia</translation>
+        <source>Method</source>
+        <translation>Método</translation>
     </message>
     <message>
         <source>Start</source>
@@ -4709,7 +4717,7 @@
         <translation>Calidad del modelo en estas notas</translation>
     </message>
     <message>
-        <source>Part of the evaluation that is done</source>
+        <source>Progress of the evaluation</source>
         <translation>Parte ya hecha de la evaluación</translation>
     </message>
     <message>
@@ -5093,16 +5101,16 @@
         <translation>Aciertos de cada 100.</translation>
     </message>
     <message>
-        <source>Not known yet: scores appear here once the adapter of this round was trained.</source>
+        <source>How well it works</source>
+        <translation>Qué tal funciona</translation>
+    </message>
+    <message>
+        <source>Not known yet: scores appear here once this round&apos;s adapter has been trained.</source>
         <translation>Todavía se desconoce: las puntuaciones aparecen aquí cuando se haya entrenado el adaptador de esta ronda.</translation>
     </message>
     <message>
         <source>Points, of 100.</source>
         <translation>Puntos de 100.</translation>
-    </message>
-    <message>
-        <source>What it is worth</source>
-        <translation>Cuánto vale</translation>
     </message>
     <message>
         <source>{n} more types are in Monitor.</source>
@@ -5112,12 +5120,8 @@
 <context>
     <name>JoinPage</name>
     <message>
-        <source>A small file that says which of your types is which of the federation&apos;s.</source>
+        <source>A small file that says which of the federation&apos;s types each of yours is.</source>
         <translation>Un pequeño archivo que dice cuál de sus tipos es cuál de los de la federación.</translation>
-    </message>
-    <message>
-        <source>All but the types map is needed.</source>
-        <translation>Hace falta todo menos la tabla de tipos.</translation>
     </message>
     <message>
         <source>Back</source>
@@ -5128,12 +5132,12 @@
         <translation>Comprobar antes de unirse</translation>
     </message>
     <message>
-        <source>Give the invitation first; it says where the coordinator is.</source>
+        <source>Enter the invitation first; it says where the coordinator is.</source>
         <translation>Indique antes la invitación; dice dónde está el coordinador.</translation>
     </message>
     <message>
-        <source>How notes and models must look</source>
-        <translation>Cómo deben ser las notas y los modelos</translation>
+        <source>Everything except the types map is needed.</source>
+        <translation>Hace falta todo menos la tabla de tipos.</translation>
     </message>
     <message>
         <source>Join</source>
@@ -5160,20 +5164,24 @@
         <translation>Algo de lo anterior todavía no está bien.</translation>
     </message>
     <message>
-        <source>The agreed language model; its host gives you this folder.</source>
-        <translation>El modelo de lenguaje acordado; el anfitrión le da esta carpeta.</translation>
+        <source>Tests the connection to the coordinator and checks this computer. It tells the coordinator nothing about this site.</source>
+        <translation>Prueba el camino hasta el coordinador y examina este ordenador. No dice nada sobre este centro.</translation>
     </message>
     <message>
-        <source>Tries the way to the coordinator and looks at this computer. It says nothing about this site.</source>
-        <translation>Prueba el camino hasta el coordinador y examina este ordenador. No dice nada sobre este centro.</translation>
+        <source>The agreed language model; its host gives you this folder.</source>
+        <translation>El modelo de lenguaje acordado; el anfitrión le da esta carpeta.</translation>
     </message>
     <message>
         <source>Types map (optional)</source>
         <translation>Tabla de tipos (opcional)</translation>
     </message>
     <message>
-        <source>Your marked notes. They are only read, and stay there.</source>
-        <translation>Sus notas marcadas. Solo se leen, y se quedan ahí.</translation>
+        <source>What notes and models must look like</source>
+        <translation>Cómo deben ser las notas y los modelos</translation>
+    </message>
+    <message>
+        <source>Your annotated notes. They are only read, and stay there.</source>
+        <translation type="unfinished">Sus notas marcadas. Solo se leen, y se quedan ahí.</translation>
     </message>
     <message>
         <source>Your notes stay in their folder. Nothing learned from your notes leaves before you approve it.</source>
@@ -5214,7 +5222,7 @@
         <translation>Capa por capa</translation>
     </message>
     <message>
-        <source>Layers are counted from the words on. Norm: how large the change is. A click on a heading sorts.</source>
+        <source>Layers are numbered from the input onwards. Norm: how large the change is. Click a heading to sort.</source>
         <translation>Las capas se cuentan desde las palabras. Norma: lo grande que es el cambio. Un clic en un encabezado ordena.</translation>
     </message>
 </context>
@@ -5391,12 +5399,12 @@
         <translation>Imagen (PNG)…</translation>
     </message>
     <message>
-        <source>Show all there is and what comes. Panning or zooming ends it.</source>
-        <translation>Muestra todo lo que hay y lo que llega. Se desactiva al desplazar o ampliar.</translation>
-    </message>
-    <message>
         <source>Show as table</source>
         <translation>Mostrar como tabla</translation>
+    </message>
+    <message>
+        <source>Show everything, and new steps as they come. Panning or zooming turns this off.</source>
+        <translation>Muestra todo lo que hay y lo que llega. Se desactiva al desplazar o ampliar.</translation>
     </message>
     <message>
         <source>Smoothing {weight}</source>
@@ -5430,16 +5438,16 @@
         <translation>Cerrar</translation>
     </message>
     <message>
-        <source>Loss should go down; drift should stay low; rank is how much can be learned. Opens the guide.</source>
+        <source>For long rounds that have closed, it contains evenly spaced steps only.</source>
+        <translation>De las rondas largas ya cerradas contiene una selección uniforme de pasos.</translation>
+    </message>
+    <message>
+        <source>Loss should go down, drift should stay low, and rank is how much can be learned. Opens the guide.</source>
         <translation>La pérdida debe bajar; la deriva debe mantenerse baja; el rango es cuánto se puede aprender. Abre la guía.</translation>
     </message>
     <message>
         <source>Monitor</source>
         <translation>Seguimiento</translation>
-    </message>
-    <message>
-        <source>Of long rounds that have closed, an even selection of steps is in it.</source>
-        <translation>De las rondas largas ya cerradas contiene una selección uniforme de pasos.</translation>
     </message>
     <message>
         <source>Open experiment…</source>
@@ -5499,7 +5507,7 @@
         <translation>Nota que leer</translation>
     </message>
     <message>
-        <source>Paste a note here. It is read on this computer and kept nowhere.</source>
+        <source>Paste a note here. It is read on this computer and not stored.</source>
         <translation>Pegue aquí una nota. Se lee en este ordenador y no se guarda en ningún sitio.</translation>
     </message>
     <message>
@@ -5526,7 +5534,7 @@
         <translation>No existe esa carpeta en este ordenador.</translation>
     </message>
     <message>
-        <source>Your marked notes. They are only read, and stay there.</source>
+        <source>Your annotated notes. They are only read, and stay there.</source>
         <translation>Sus notas marcadas. Solo se leen, y se quedan ahí.</translation>
     </message>
 </context>
@@ -5541,7 +5549,7 @@
         <translation>Elegir un archivo…</translation>
     </message>
     <message>
-        <source>Choose a folder or a file of notes to see what is in them and what needs a look. They are only read, and nothing leaves this computer.</source>
+        <source>Choose a folder or a file of notes, to see what is in them and what needs a look. They are only read, and nothing leaves this computer.</source>
         <translation>Elija una carpeta o un archivo de notas para ver qué contienen y qué conviene mirar. Solo se leen, y nada sale de este ordenador.</translation>
     </message>
     <message>
@@ -5604,16 +5612,16 @@
         <translation>Notas casi iguales</translation>
     </message>
     <message>
+        <source>Noticed while reading</source>
+        <translation>Visto durante la lectura</translation>
+    </message>
+    <message>
         <source>Numbers</source>
         <translation>Números</translation>
     </message>
     <message>
         <source>Rows that cannot be used</source>
         <translation>Filas que no se pueden usar</translation>
-    </message>
-    <message>
-        <source>Seen while reading</source>
-        <translation>Visto durante la lectura</translation>
     </message>
     <message>
         <source>What looks like identifiers</source>
@@ -5712,7 +5720,7 @@
 <context>
     <name>Queue</name>
     <message>
-        <source>Updates that wait</source>
+        <source>Waiting updates</source>
         <translation>Actualizaciones en espera</translation>
     </message>
 </context>
@@ -5747,7 +5755,7 @@
         <translation>Su nombre</translation>
     </message>
     <message>
-        <source>Your name, as this site&apos;s record is to have it</source>
+        <source>Your name, as it should appear in this site&apos;s record</source>
         <translation>Su nombre, tal como debe figurar en el registro de este centro</translation>
     </message>
 </context>
@@ -5816,7 +5824,7 @@
         <translation>Guardado como {path}</translation>
     </message>
     <message>
-        <source>Saved as {path}. Its sha256 stands in the record of the decision.</source>
+        <source>Saved as {path}. Its sha256 is in the record of the decision.</source>
         <translation>Guardado como {path}. Su sha256 figura en el registro de la decisión.</translation>
     </message>
     <message>
@@ -5839,7 +5847,7 @@
         <translation>Guardar lo encontrado</translation>
     </message>
     <message>
-        <source>Saved as {path}. It holds the note&apos;s words: keep it where the note may be.</source>
+        <source>Saved as {path}. It contains the note&apos;s words: keep it only where the note itself may be kept.</source>
         <translation>Guardado como {path}. Contiene las palabras de la nota: consérvelo donde pueda estar la nota.</translation>
     </message>
     <message>
@@ -5991,7 +5999,7 @@
         <translation>Este centro</translation>
     </message>
     <message>
-        <source>This site beside the federation</source>
+        <source>This site compared with the federation</source>
         <translation>Este centro junto a la federación</translation>
     </message>
     <message>
@@ -6026,7 +6034,7 @@
         <translation>Huella</translation>
     </message>
     <message>
-        <source>To your decision</source>
+        <source>Go to your decision</source>
         <translation>A su decisión</translation>
     </message>
     <message>
@@ -6061,6 +6069,10 @@
         <translation>En qué se diferencia</translation>
     </message>
     <message>
+        <source>How well it works</source>
+        <translation>Qué tal funciona</translation>
+    </message>
+    <message>
         <source>Layer by layer</source>
         <translation>Capa por capa</translation>
     </message>
@@ -6071,10 +6083,6 @@
     <message>
         <source>Value</source>
         <translation>Valor</translation>
-    </message>
-    <message>
-        <source>What it is worth</source>
-        <translation>Cuánto vale</translation>
     </message>
     <message>
         <source>What leaves</source>
@@ -6096,8 +6104,8 @@
         <translation>Elegir adaptador…</translation>
     </message>
     <message>
-        <source>Not read with this one yet.</source>
-        <translation>Todavía no se ha leído con este.</translation>
+        <source>The note has not been read with this one yet.</source>
+        <translation type="unfinished">Todavía no se ha leído con este.</translation>
     </message>
     <message>
         <source>{side}: part of the note that is read</source>
@@ -6149,11 +6157,11 @@
         <translation>El anfitrión le invita: con una línea, un archivo o un código QR. Sirve una sola vez.</translation>
     </message>
     <message>
-        <source>You compare six words with the host by phone. If they match, nobody is in between.</source>
-        <translation>Usted compara seis palabras con el anfitrión por teléfono. Si coinciden, no hay nadie en medio.</translation>
+        <source>You compare six words with the host by phone. If they match, nobody is intercepting the connection.</source>
+        <translation>Usted compara seis palabras con el anfitrión por teléfono. Si coinciden, nadie está interceptando la conexión.</translation>
     </message>
     <message>
-        <source>You give it here, with the model and your notes, and join.</source>
+        <source>You enter it here, with the model and your notes, and join.</source>
         <translation>Usted la indica aquí, con el modelo y sus notas, y se une.</translation>
     </message>
 </context>
@@ -6261,10 +6269,6 @@
         <translation>Lado izquierdo</translation>
     </message>
     <message>
-        <source>Not read with this one yet.</source>
-        <translation>Todavía no se ha leído con este.</translation>
-    </message>
-    <message>
         <source>Read it with the base model as well, to compare</source>
         <translation>Leerla también con el modelo base, para comparar</translation>
     </message>
@@ -6275,6 +6279,10 @@
     <message>
         <source>Right side</source>
         <translation>Lado derecho</translation>
+    </message>
+    <message>
+        <source>The note has not been read with this one yet.</source>
+        <translation>Todavía no se ha leído con este.</translation>
     </message>
     <message>
         <source>What this adapter finds is shown here.</source>
@@ -6509,20 +6517,20 @@
         <translation>Plazos</translation>
     </message>
     <message>
-        <source>How it came out</source>
-        <translation>Cómo ha ido</translation>
+        <source>Each model&apos;s score, out of 100, on test notes that were never trained on: all sites&apos; notes together, and each site&apos;s own.</source>
+        <translation>La puntuación de cada modelo, sobre 100, en notas de prueba con las que nunca se entrenó: las de todos los centros juntos y las de cada centro.</translation>
     </message>
     <message>
-        <source>How much of 100 each model finds correctly in test notes that no training saw: in those of all sites, and in those of each site.</source>
-        <translation>Cuánto de cada 100 encuentra bien cada modelo en notas de prueba que ningún entrenamiento ha visto: en las de todos los centros y en las de cada uno.</translation>
-    </message>
-    <message>
-        <source>It took {time}. The whole report is {path}.</source>
+        <source>It took {time}. The full report is {path}.</source>
         <translation>Tardó {time}. El informe completo es {path}.</translation>
     </message>
     <message>
         <source>Join a federation</source>
         <translation>Unirse a una federación</translation>
+    </message>
+    <message>
+        <source>Results</source>
+        <translation>Resultados</translation>
     </message>
     <message>
         <source>Scores of the demonstration</source>
@@ -6544,11 +6552,7 @@
 <context>
     <name>errors</name>
     <message>
-        <source>--bundle-in and --bundle-out belong together: what came from the host, and what goes back.</source>
-        <translation>--bundle-in y --bundle-out van juntas: lo que llegó del anfitrión y lo que vuelve a él.</translation>
-    </message>
-    <message>
-        <source>--shard-base splits the base model over the processes of one site, and this one is alone. Start it under torchrun, with --nproc-per-node and the number of GPUs.</source>
+        <source>--shard-base splits the base model over the processes of one site, but only one process is running. Start it under torchrun, with --nproc-per-node and the number of GPUs.</source>
         <translation>--shard-base reparte el modelo base entre los procesos de un centro, y este está solo. Inícielo con torchrun, con --nproc-per-node y el número de GPU.</translation>
     </message>
     <message>
@@ -6560,7 +6564,11 @@
         <translation>Un modelo base en 4 bits no se puede repartir entre varias GPU. Quite --nf4 o --shard-base.</translation>
     </message>
     <message>
-        <source>A connection to {address} can be made, in {milliseconds} ms.</source>
+        <source>A column cannot be {role}. Choose from: {known}.</source>
+        <translation>{role} no es nada que pueda ser una columna. Elija entre: {known}.</translation>
+    </message>
+    <message>
+        <source>A connection to {address} takes {milliseconds} ms.</source>
         <translation>Se puede establecer una conexión con {address}, en {milliseconds} ms.</translation>
     </message>
     <message>
@@ -6580,11 +6588,11 @@
         <translation>Una regla necesita un motivo: diga en pocas palabras por qué se puede enviar cada actualización.</translation>
     </message>
     <message>
-        <source>A signature ({purpose}) is not by the key with fingerprint {fingerprint}. Nothing was taken from it. If this happens again, tell the host: someone may be changing what is sent.</source>
+        <source>A signature ({purpose}) was not made by the key with fingerprint {fingerprint}. Nothing was taken from it. If this happens again, tell the host: someone may be changing what is sent.</source>
         <translation>Una firma ({purpose}) no es de la clave con huella {fingerprint}. No se tomó nada de ello. Si vuelve a ocurrir, avise al anfitrión: alguien puede estar modificando lo que se envía.</translation>
     </message>
     <message>
-        <source>A signature ({purpose}) is not by the key with fingerprint {fingerprint}. Nothing was taken from that message. If this happens again, tell the host: someone may be changing what is sent.</source>
+        <source>A signature ({purpose}) was not made by the key with fingerprint {fingerprint}. Nothing was taken from that message. If this happens again, tell the host: someone may be changing what is sent.</source>
         <translation>Una firma ({purpose}) no es de la clave con huella {fingerprint}. No se tomó nada de ese mensaje. Si vuelve a ocurrir, avise al anfitrión: alguien puede estar modificando lo que se envía.</translation>
     </message>
     <message>
@@ -6616,7 +6624,7 @@
         <translation>Otro fedmed-desktop tiene abierta la carpeta {path}. Este no guarda ajustes ni registro, y no puede participar en la federación del otro. Cierre uno de los dos, o inicie con otra --data-dir.</translation>
     </message>
     <message>
-        <source>Another process of this site has ended or does not answer, so this one ends too. What it said before is above. Start torchrun again with the same --data-dir: the training goes on from its checkpoint.</source>
+        <source>Another process of this site has ended or does not answer, so this one ends too. The other&apos;s last messages are above. Start torchrun again with the same --data-dir: training continues from its checkpoint.</source>
         <translation>Otro proceso de este centro ha terminado o no responde, así que este termina también. Lo que dijo antes está arriba. Vuelva a iniciar torchrun con la misma --data-dir: el entrenamiento continúa desde su punto de control.</translation>
     </message>
     <message>
@@ -6626,10 +6634,6 @@
     <message>
         <source>Another site has already joined with the name {site}. Choose another --name, or use the data folder that this site joined with.</source>
         <translation>Otro centro ya se ha unido con el nombre {site}. Elija otro --name, o use la carpeta de datos con la que se unió este centro.</translation>
-    </message>
-    <message>
-        <source>At {proxy} something answers, but it is not an HTTP proxy. Check the proxy&apos;s address.</source>
-        <translation>En {proxy} algo responde, pero no es un proxy HTTP. Compruebe la dirección del proxy.</translation>
     </message>
     <message>
         <source>Both sides speak version {version} of the protocol.</source>
@@ -6644,7 +6648,7 @@
         <translation>La privacidad diferencial la calcula un solo proceso, y este centro entrena en varios. Inícielo sin torchrun.</translation>
     </message>
     <message>
-        <source>Differential privacy needs numbers that do not overflow, and this card computes in float16. Train on a card with bfloat16, or on the CPU.</source>
+        <source>Differential privacy needs numbers that do not overflow, and this GPU computes in float16. Train on a GPU with bfloat16, or on the CPU.</source>
         <translation>La privacidad diferencial necesita números que no se desborden, y esta tarjeta calcula en float16. Entrene en una tarjeta con bfloat16, o en la CPU.</translation>
     </message>
     <message>
@@ -6676,7 +6680,7 @@
         <translation>Cada centro entero queda oculto por la privacidad diferencial: épsilon {epsilon} (delta {delta}) en todas las rondas juntas; cuanto menor, mejor. El coordinador añade el ruido y ve cada actualización tal como es. Todos los centros cuentan igual. Con {sites} centros, el ruido de una ronda es unas {times} veces mayor de lo que puede ser la media de sus actualizaciones: lo más probable es que no se aprendiera nada.</translation>
     </message>
     <message>
-        <source>Files in the folder that are not read as notes: {count} ({names}). If they are notes, put them into a format that is read, or into a folder of their own.</source>
+        <source>Files in the folder that are not read as notes: {count} ({names}). If they are notes, put them into a format that is read, or into a separate folder.</source>
         <translation>Archivos de la carpeta que no se leen como notas: {count} ({names}). Si son notas, póngalos en un formato que se lea, o en una carpeta aparte.</translation>
     </message>
     <message>
@@ -6684,16 +6688,16 @@
         <translation>Los archivos del modelo en {path} cambiaron cuando el programa iba a cargarlo. Vuelva a empezar; el programa comprobará entonces el modelo de nuevo.</translation>
     </message>
     <message>
+        <source>Give --bundle-in and --bundle-out together: the file that came from the host, and the file that goes back.</source>
+        <translation>--bundle-in y --bundle-out van juntas: lo que llegó del anfitrión y lo que vuelve a él.</translation>
+    </message>
+    <message>
         <source>Give either an invitation or the address of a coordinator on this computer, not both.</source>
         <translation>Indique una invitación o la dirección de un coordinador en este ordenador, pero no las dos cosas.</translation>
     </message>
     <message>
-        <source>Groups of nearly the same notes that are in more than one split: {count}. A model is then tested on what it was trained on, and its scores look too good. Move each group into one split.</source>
+        <source>Groups of nearly identical notes that are in more than one split: {count}. A model is then tested on what it was trained on, and its scores look too good. Move each group into one split.</source>
         <translation>Grupos de notas casi iguales que están en más de una división: {count}. Entonces un modelo se prueba con lo mismo con que se entrenó, y sus puntuaciones parecen demasiado buenas. Ponga cada grupo en una sola división.</translation>
-    </message>
-    <message>
-        <source>How fast the connection is could not be measured. The first round will show it.</source>
-        <translation>No se pudo medir la velocidad de la conexión. La primera ronda la mostrará.</translation>
     </message>
     <message>
         <source>In round {round} the coordinator asks for rank {rank}, but this site&apos;s limit is {cap} (--rank-cap). The site takes part again when the coordinator asks for a lower rank.</source>
@@ -6752,15 +6756,23 @@
         <translation>El módulo {module} tiene escalas distintas en distintos centros, así que sus factores no se pueden promediar. Escriba combine = &quot;product&quot; en la especificación de la federación.</translation>
     </message>
     <message>
+        <source>Nearly identical notes: {count}, in {groups} groups. They count more than once in training; keep each group in one split.</source>
+        <translation>Notas casi iguales a otra: {count}, en {groups} grupos. Cuentan más de una vez en el entrenamiento; mantenga cada grupo en una sola división.</translation>
+    </message>
+    <message>
         <source>No CUDA device was found. Check the driver, or train on the CPU.</source>
         <translation>No se encontró ningún dispositivo CUDA. Compruebe el controlador, o entrene en la CPU.</translation>
+    </message>
+    <message>
+        <source>No GPU was found that the program can use. Training runs on the processor, which takes many times longer. Small models and the demonstration work well.</source>
+        <translation>No se encontró ninguna que el programa pueda usar. El entrenamiento se hace en el procesador, lo que lleva muchas veces más tiempo. Los modelos pequeños y la demostración funcionan bien.</translation>
     </message>
     <message>
         <source>No QR code can be made out in this picture. Take one that shows the whole code, sharp and straight from the front; or paste the line instead.</source>
         <translation>No se distingue ningún código QR en esta imagen. Use una que muestre el código completo, nítido y de frente; o pegue la línea.</translation>
     </message>
     <message>
-        <source>No connection to {address} can be made. A firewall between the two may block it: ask the people who run this network to allow outgoing TCP connections to {host}, port {port}; or give the proxy that they use.</source>
+        <source>No connection to {address} can be made. A firewall in between may be blocking it: ask the people who run this network to allow outgoing TCP connections to {host}, port {port}; or enter the proxy that they use.</source>
         <translation>No se puede establecer ninguna conexión con {address}. Puede que la bloquee un cortafuegos: pida a quienes administran esta red que permitan conexiones TCP salientes a {host}, puerto {port}; o indique el proxy que usan.</translation>
     </message>
     <message>
@@ -6776,12 +6788,16 @@
         <translation>Ningún corpus de los centros tiene etiquetas para la tarea {task}. Añada uno que las tenga, o quite la tarea.</translation>
     </message>
     <message>
-        <source>No encrypted connection to the coordinator at {address} came about: {reason}. This site keeps trying.</source>
+        <source>No encrypted connection to the coordinator at {address} could be made: {reason}. This site keeps trying.</source>
         <translation>No se logró una conexión cifrada con el coordinador en {address}: {reason}. Este centro lo sigue intentando.</translation>
     </message>
     <message>
         <source>No format fits {name}: {seen}. These formats are read: {formats}.</source>
         <translation>Ningún formato corresponde a {name}: {seen}. Se leen estos formatos: {formats}.</translation>
+    </message>
+    <message>
+        <source>No invitation was found here. An invitation is one line that begins with fedmed: and comes from the host.</source>
+        <translation>Aquí no hay ninguna invitación. Es una línea que empieza por fedmed: y que da el anfitrión.</translation>
     </message>
     <message>
         <source>No proxy is used.</source>
@@ -6792,7 +6808,7 @@
         <translation>Ningún centro anota {type}: cada uno tiene notas de un corpus que no lo hace, o no tiene ninguna entidad así. Quítelo de los tipos, o divida por &quot;corpus&quot; con tantos centros como corpus.</translation>
     </message>
     <message>
-        <source>No site is called {site}, and no fingerprint begins so. See --sites for all of them.</source>
+        <source>No site has the name {site}, and no fingerprint begins with it. --sites lists all of them.</source>
         <translation>Ningún centro se llama {site}, y ninguna huella empieza así. Con --sites los verá todos.</translation>
     </message>
     <message>
@@ -6804,12 +6820,8 @@
         <translation>Ningún tipo del experimento está anotado en todos los corpus de {site}. Añada un tipo que todos tengan, o divida por &quot;corpus&quot; con tantos centros como corpus.</translation>
     </message>
     <message>
-        <source>No validation note has labels for {tasks}, so what is learned of that here is never scored. Add such notes to the validation notes.</source>
+        <source>No validation note has labels for {tasks}, so what is learned for this is never scored here. Add such notes to the validation notes.</source>
         <translation>Ninguna nota de validación tiene etiquetas para {tasks}, así que lo que se aprende de ello aquí nunca se puntúa. Añada notas de ese tipo a las de validación.</translation>
-    </message>
-    <message>
-        <source>Nobody can count what differential privacy spends, since dp-accounting is missing here ({reason}). Install fedmed-desktop[site] on this computer.</source>
-        <translation>Nadie puede contar lo que gasta la privacidad diferencial, porque aquí falta dp-accounting ({reason}). Instale fedmed-desktop[site] en este ordenador.</translation>
     </message>
     <message>
         <source>None of the columns of {name} is known to hold the notes&apos; text (found: {found}). Rename the column to text, or say which column holds the text.</source>
@@ -6832,35 +6844,27 @@
         <translation>Ninguna de las {notes} notas de {split} tiene una entidad de los tipos de la federación, así que no hay nada que aprender ni que puntuar. Compruebe que las notas están anotadas, bajo una clave que se lea (claves que no: {unread}), y que types.toml nombra sus tipos.</translation>
     </message>
     <message>
-        <source>None was found that the program can use. Training runs on the processor, which takes many times longer. Small models and the demonstration work well.</source>
-        <translation>No se encontró ninguna que el programa pueda usar. El entrenamiento se hace en el procesador, lo que lleva muchas veces más tiempo. Los modelos pequeños y la demostración funcionan bien.</translation>
-    </message>
-    <message>
         <source>Norms were not compared, as only {updates} updates are known: three are needed.</source>
         <translation>No se compararon normas, ya que solo se conocen {updates} actualizaciones: hacen falta tres.</translation>
     </message>
     <message>
-        <source>Notes of which a part stays too long for {most} tokens, and is left out: {count}. Ask the host for a larger max_tokens, or shorten the longest mentions.</source>
+        <source>Notes with a part that is too long for {most} tokens and is left out: {count}. Ask the host for a larger max_tokens, or shorten the longest mentions.</source>
         <translation>Notas de las que una parte sigue siendo demasiado larga para {most} tokens y se omite: {count}. Pida al anfitrión un max_tokens mayor, o acorte las menciones más largas.</translation>
     </message>
     <message>
-        <source>Notes that are nearly the same as another: {count}, in {groups} groups. They count more than once in training; keep each group in one split.</source>
-        <translation>Notas casi iguales a otra: {count}, en {groups} grupos. Cuentan más de una vez en el entrenamiento; mantenga cada grupo en una sola división.</translation>
-    </message>
-    <message>
-        <source>Notes with something that looks like an identifier of a patient: {count}. Look at the rows that are named, and take out what does not belong there.</source>
+        <source>Notes with something that looks like an identifier of a patient: {count}. Look at the rows listed here, and remove what does not belong there.</source>
         <translation>Notas con algo que parece un identificador de un paciente: {count}. Mire las filas que se indican y quite lo que no deba estar ahí.</translation>
     </message>
     <message>
-        <source>Notes without any label: {count}. They teach a task only if they were read for it.</source>
-        <translation>Notas sin ninguna etiqueta: {count}. Solo enseñan una tarea si se leyeron para ella.</translation>
+        <source>Notes without any label: {count}. A task learns from them only if they were annotated for it and nothing was found.</source>
+        <translation>Notas sin ninguna etiqueta: {count}. Una tarea solo aprende de ellas si se anotaron para ella y no se encontró nada.</translation>
     </message>
     <message>
         <source>Nothing can listen on port {port} of {address} here: {reason}. Give an address of this computer (0.0.0.0 for all of them), and a port from 1024 on.</source>
         <translation>Nada puede escuchar aquí en el puerto {port} de {address}: {reason}. Indique una dirección de este ordenador (0.0.0.0 para todas) y un puerto a partir de 1024.</translation>
     </message>
     <message>
-        <source>Nothing is trained: of the privacy budget, epsilon {epsilon}, {spent} is spent, and {steps} more steps would fit only with so much noise that nothing could be learned. This site can take part with more notes, or in a federation with fewer rounds or steps, or with a larger epsilon.</source>
+        <source>Nothing is trained, because too little of the privacy budget is left: {spent} of epsilon {epsilon} is spent, and {steps} more steps would need so much noise that nothing could be learned. This site can take part with more notes, or in a federation with fewer rounds or steps, or with a larger epsilon.</source>
         <translation>No se entrena nada: del presupuesto de privacidad, épsilon {epsilon}, se ha gastado {spent}, y {steps} pasos más solo cabrían con tanto ruido que no se podría aprender nada. Este centro puede participar con más notas, o en una federación con menos rondas o pasos, o con un épsilon mayor.</translation>
     </message>
     <message>
@@ -6868,19 +6872,15 @@
         <translation>Nada sale de este centro hasta que la política en {path} sea correcta: {key}: {reason}.</translation>
     </message>
     <message>
-        <source>Nothing leaves this site: the policy in {path} cannot be read: {reason}. Mend that file.</source>
+        <source>Nothing leaves this site: the policy in {path} cannot be read: {reason}. Correct that file.</source>
         <translation>Nada sale de este centro: la política en {path} no se puede leer: {reason}. Corrija ese archivo.</translation>
     </message>
     <message>
-        <source>Nothing leaves this site: {path} is this computer&apos;s policy, and others than the administrator can change it. Make it belong to the administrator, and let nobody else write it or its folder.</source>
+        <source>Nothing leaves this site: {path} is this computer&apos;s policy, and accounts other than the administrator&apos;s can change it. Make the administrator its owner, and let nobody else write to it or its folder.</source>
         <translation>Nada sale de este centro: {path} es la política de este ordenador, y la pueden modificar otros además del administrador. Haga que pertenezca al administrador, y que nadie más pueda escribir en ella ni en su carpeta.</translation>
     </message>
     <message>
-        <source>Of the update&apos;s values {share} % were left out, as the largest or the smallest of their coordinate; with honest sites it is about the same for all.</source>
-        <translation>De los valores de la actualización se excluyó el {share} %, por ser los mayores o los menores de su coordenada; con centros honestos es más o menos igual para todos.</translation>
-    </message>
-    <message>
-        <source>Only {free} are free for the folder {path}, and about {needed} are needed. Free some space, or choose a folder on another disk.</source>
+        <source>Only {free} is free for the folder {path}, and about {needed} is needed. Free some space, or choose a folder on another disk.</source>
         <translation>Solo hay {free} libres para la carpeta {path}, y hacen falta unos {needed}. Libere espacio, o elija una carpeta en otro disco.</translation>
     </message>
     <message>
@@ -6888,7 +6888,7 @@
         <translation>Solo {sites} centros han acordado qué se suma, y hacen falta {least} antes de que se pueda abrir.</translation>
     </message>
     <message>
-        <source>Only {sites} sites mask together, and {least} are needed: from a sum of fewer, a single update could be found out.</source>
+        <source>Only {sites} sites mask together, and {least} are needed: from a sum of fewer, a single update could be worked out.</source>
         <translation>Solo {sites} centros enmascaran juntos, y hacen falta {least}: de una suma de menos se podría averiguar una actualización concreta.</translation>
     </message>
     <message>
@@ -6896,12 +6896,8 @@
         <translation>Otras cuentas de este ordenador pueden leer la clave secreta en {path}, así que no se usa. Si nadie más puede haberla leído, hágala privada (chmod 600) y vuelva a empezar. Si no, elimínela junto con identity.json; un centro necesita entonces una invitación nueva con una clave nueva.</translation>
     </message>
     <message>
-        <source>Patients or documents in the training notes that are in the validation or test notes too: {count}. What is measured on those has no noise, so they would not be protected. Nothing is trained. Split the notes so that none is parted (--check-notes NOTES --split-into FOLDER).</source>
+        <source>Patients or documents in the training notes that are in the validation or test notes too: {count}. What is measured on those has no noise, so they would not be protected. Nothing is trained. Split the notes so that all of a patient&apos;s or a document&apos;s stay together (--check-notes NOTES --split-into FOLDER).</source>
         <translation>Pacientes o documentos de las notas de entrenamiento que también están en las de validación o de prueba: {count}. Lo que se mide en ellas no lleva ruido, así que no quedarían protegidos. No se entrena nada. Divida las notas de modo que ninguno quede repartido (--check-notes NOTES --split-into FOLDER).</translation>
-    </message>
-    <message>
-        <source>Pieces of the notes that are too long to be read at once: {pieces}. They do not fit {tokens} tokens, even cut as small as makes sense, so they are not learned, and what they hold counts as missed. Shorten them, or ask the host for a larger max_tokens.</source>
-        <translation>Fragmentos de las notas demasiado largos para leerlos de una vez: {pieces}. No caben en {tokens} tokens, ni cortados tan pequeños como tiene sentido, así que no se aprenden, y lo que contienen cuenta como omitido. Acórtelos, o pida al anfitrión un max_tokens mayor.</translation>
     </message>
     <message>
         <source>Port {port} on {address} is already used by another program. Choose another --port.</source>
@@ -6924,12 +6920,12 @@
         <translation>Para leer {name} hace falta el paquete spacy, que no está instalado. Instálelo con: pip install spacy</translation>
     </message>
     <message>
-        <source>Round {round} is closed, and only the sites can open the sum of its updates: {sites} of them are connected or have answered, and {least} are needed. It goes on by itself once they are back.</source>
-        <translation>La ronda {round} está cerrada, y solo los centros pueden abrir la suma de sus actualizaciones: {sites} de ellos están conectados o han respondido, y hacen falta {least}. Continúa sola cuando vuelvan.</translation>
+        <source>Round {round} cannot be carried by removable medium: its updates are masked, and for that all sites exchange messages several times. Connect this site, or ask the host for a federation without secure aggregation.</source>
+        <translation>La ronda {round} va enmascarada, y en ella todos los centros deben comunicarse varias veces entre sí, lo que no es posible con un soporte extraíble. Conecte este centro, o pida al anfitrión una federación sin agregación segura.</translation>
     </message>
     <message>
-        <source>Round {round} is masked, and in it all sites must hear one another several times, which does not go by removable medium. Connect this site, or ask the host for a federation without secure aggregation.</source>
-        <translation>La ronda {round} va enmascarada, y en ella todos los centros deben comunicarse varias veces entre sí, lo que no es posible con un soporte extraíble. Conecte este centro, o pida al anfitrión una federación sin agregación segura.</translation>
+        <source>Round {round} is closed, and only the sites can open the sum of its updates: {sites} of them are connected or have answered, and {least} are needed. It continues by itself once they are back.</source>
+        <translation>La ronda {round} está cerrada, y solo los centros pueden abrir la suma de sus actualizaciones: {sites} de ellos están conectados o han respondido, y hacen falta {least}. Continúa sola cuando vuelvan.</translation>
     </message>
     <message>
         <source>Round {round} stopped twice because too few updates were sent. Read above what each site says, then start again.</source>
@@ -6952,27 +6948,31 @@
         <translation>No se pueden usar proxies SOCKS. Indique un proxy HTTP con --proxy o en Ajustes, o elija &quot;none&quot;.</translation>
     </message>
     <message>
-        <source>Sites fetch the adapter of round {round} in float32: in fewer bits it would have lost {percent} % of what the round changed, and {most} % is the limit. If that happens every round, choose a larger transfer.dtype, or take out transfer.down.</source>
+        <source>Sites download the adapter of round {round} in full (float32), because its ranks differ from those of the adapter before it. There is nothing to do.</source>
+        <translation>El adaptador de la ronda {round} tiene otros rangos que el anterior, así que no hay diferencia con menos bits: los centros lo obtienen en float32. No hay que hacer nada.</translation>
+    </message>
+    <message>
+        <source>Sites download the adapter of round {round} in full (float32): in fewer bits it would have lost {percent} % of what the round changed, and the limit is {most} %. If that happens every round, choose a larger transfer.dtype, or take out transfer.down.</source>
         <translation>Los centros obtienen el adaptador de la ronda {round} en float32: con menos bits habría perdido el {percent} % de lo que cambió la ronda, y el límite es el {most} %. Si ocurre en todas las rondas, elija un transfer.dtype mayor, o quite transfer.down.</translation>
     </message>
     <message>
-        <source>Someone stands between this site and the coordinator: the encryption key on the line is {found}, the coordinator&apos;s own is {expected}. Nothing was sent. If your network inspects encrypted traffic, ask its administrators to exempt this address.</source>
-        <translation>Alguien se interpone entre este centro y el coordinador: la clave de cifrado de la línea es {found}, y la del coordinador es {expected}. No se envió nada. Si su red inspecciona el tráfico cifrado, pida a sus administradores que exceptúen esta dirección.</translation>
+        <source>Some pieces of the notes are too long and are left out: {pieces}. They do not fit into {tokens} tokens, even when cut as small as makes sense; nothing is learned from them, and what they contain counts as missed. Shorten them, or ask the host for a larger max_tokens.</source>
+        <translation>Fragmentos de las notas demasiado largos para leerlos de una vez: {pieces}. No caben en {tokens} tokens, ni cortados tan pequeños como tiene sentido, así que no se aprenden, y lo que contienen cuenta como omitido. Acórtelos, o pida al anfitrión un max_tokens mayor.</translation>
     </message>
     <message>
-        <source>Something answers at {address}, but then says nothing. A firewall may hold back what it does not know: ask the people who run this network to let WebSocket connections to it pass.</source>
-        <translation>Algo responde en {address}, pero después no dice nada. Puede que un cortafuegos retenga lo que no conoce: pida a quienes administran esta red que dejen pasar las conexiones WebSocket hacia allí.</translation>
+        <source>Something stands between this site and the coordinator: the encryption key on the line is {found}, the coordinator&apos;s own is {expected}. Nothing was sent. If your network inspects encrypted traffic, ask its administrators to exempt this address.</source>
+        <translation>Alguien se interpone entre este centro y el coordinador: la clave de cifrado de la línea es {found}, y la del coordinador es {expected}. No se envió nada. Si su red inspecciona el tráfico cifrado, pida a sus administradores que exceptúen esta dirección.</translation>
     </message>
     <message>
         <source>Something unexpected went wrong in the program ({kind}). Nothing was sent because of it. Start the program again; if this happens again, send the log file to the person who supports the program.</source>
         <translation>Algo inesperado falló en el programa ({kind}). No se envió nada a causa de ello. Vuelva a iniciar el programa; si ocurre de nuevo, envíe el archivo de registro a la persona que da soporte al programa.</translation>
     </message>
     <message>
-        <source>That is a guess: the federation&apos;s own settings are not known before this site has joined. These are usual ones: batch size {batch}, up to {tokens} tokens an example, rank {rank}.</source>
+        <source>That is a guess: the federation&apos;s own settings are not known before this site has joined. These are usual ones: batch size {batch}, up to {tokens} tokens per example, rank {rank}.</source>
         <translation>Es una estimación: los ajustes propios de la federación no se conocen antes de que este centro se una. Estos son los habituales: tamaño de lote {batch}, hasta {tokens} tokens por ejemplo, rango {rank}.</translation>
     </message>
     <message>
-        <source>That is for the federation&apos;s own settings: batch size {batch}, up to {tokens} tokens an example, rank {rank}.</source>
+        <source>That is for the federation&apos;s own settings: batch size {batch}, up to {tokens} tokens per example, rank {rank}.</source>
         <translation>Es para los ajustes propios de la federación: tamaño de lote {batch}, hasta {tokens} tokens por ejemplo, rango {rank}.</translation>
     </message>
     <message>
@@ -7008,23 +7008,15 @@
         <translation>El adaptador está incompleto: tiene {size} bytes, pero necesita {expected}. Descárguelo de nuevo.</translation>
     </message>
     <message>
-        <source>The adapter of round {round} has other ranks than the one before, so there is no difference in fewer bits: sites fetch it in float32. Nothing has to be done.</source>
-        <translation>El adaptador de la ronda {round} tiene otros rangos que el anterior, así que no hay diferencia con menos bits: los centros lo obtienen en float32. No hay que hacer nada.</translation>
-    </message>
-    <message>
         <source>The adapter that arrived is not the one that was approved: its sha256 is {found}, not {expected}.</source>
         <translation>El adaptador que llegó no es el que se aprobó: su sha256 es {found}, no {expected}.</translation>
-    </message>
-    <message>
-        <source>The adapter to begin with has rank {rank}, and the federation at most {most}. Give --rank {rank} or more.</source>
-        <translation>El adaptador inicial tiene rango {rank}, y la federación {most} como máximo. Indique --rank {rank} o más.</translation>
     </message>
     <message>
         <source>The adapter {sha256} is not on this disk.</source>
         <translation>El adaptador {sha256} no está en este disco.</translation>
     </message>
     <message>
-        <source>The adapter {sha256} of round {round} could not be rebuilt from its difference, so it is fetched whole. Nothing is lost. If that happens every round, tell the host.</source>
+        <source>The adapter {sha256} of round {round} could not be rebuilt from its difference, so it is downloaded in full. Nothing is lost. If that happens every round, tell the host.</source>
         <translation>El adaptador {sha256} de la ronda {round} no se pudo reconstruir a partir de su diferencia, así que se obtiene entero. No se pierde nada. Si ocurre en todas las rondas, avise al anfitrión.</translation>
     </message>
     <message>
@@ -7032,7 +7024,7 @@
         <translation>El adaptador {sha256}, del que parte la ronda {round}, falta o está dañado. Copie el archivo de ese nombre en {path} desde una copia de seguridad, o desde la carpeta blobs de un centro.</translation>
     </message>
     <message>
-        <source>The adapter&apos;s bytes are not in the one form that fedmed-desktop writes, so its hash is of no use. Save it again with fedmed-desktop.</source>
+        <source>The adapter&apos;s bytes are not in the one form that fedmed-desktop writes, so its hash cannot be compared. Save it again with fedmed-desktop.</source>
         <translation>Los bytes del adaptador no tienen la única forma en que escribe fedmed-desktop, así que su hash no sirve. Guárdelo de nuevo con fedmed-desktop.</translation>
     </message>
     <message>
@@ -7060,6 +7052,10 @@
         <translation>Los adaptadores no adaptan los mismos módulos: {name} está solo en uno de ellos. Use adaptadores de la misma federación.</translation>
     </message>
     <message>
+        <source>The administrator of this computer provides the secret key of the folder {path}, but did not at this start. Start the program as a service again, or name the key&apos;s file in FEDMED_SITE_KEY_FILE (for a coordinator: FEDMED_COORDINATOR_KEY_FILE).</source>
+        <translation>La clave secreta de la carpeta {path} la da el administrador de este ordenador, pero no en este inicio. Vuelva a iniciarlo como servicio, o indique el archivo de la clave en FEDMED_SITE_KEY_FILE (para un coordinador: FEDMED_COORDINATOR_KEY_FILE).</translation>
+    </message>
+    <message>
         <source>The audit file {path} cannot be read: {reason}. Check the path and its permissions.</source>
         <translation>El archivo de auditoría {path} no se puede leer: {reason}. Compruebe la ruta y sus permisos.</translation>
     </message>
@@ -7076,7 +7072,7 @@
         <translation>El modelo base no tiene la capa lineal {name} que necesita el adaptador. Use el modelo base para el que se hizo el adaptador.</translation>
     </message>
     <message>
-        <source>The base model here has another chat template than the federation&apos;s. Take tokenizer_config.json and chat_template.jinja from where its host has them.</source>
+        <source>The base model here has another chat template than the federation&apos;s. Copy tokenizer_config.json and chat_template.jinja from the host&apos;s model folder.</source>
         <translation>El modelo base de aquí tiene otra plantilla de chat que el de la federación. Tome tokenizer_config.json y chat_template.jinja de donde los tiene su anfitrión.</translation>
     </message>
     <message>
@@ -7086,10 +7082,6 @@
     <message>
         <source>The base model&apos;s chat template cannot be used: {reason}. Choose another base model, or found the federation with --prompt plain.</source>
         <translation>No se puede usar la plantilla de chat del modelo base: {reason}. Elija otro modelo base, o funde la federación con --prompt plain.</translation>
-    </message>
-    <message>
-        <source>The base model&apos;s tokenizer does not say which characters a token stands for, so that the beginnings of mentions cannot count more than other tokens. Take out training.mention_weight, or choose a base model with a tokenizer.json.</source>
-        <translation>El tokenizador del modelo base no dice qué caracteres representa un token, así que los comienzos de las menciones no pueden contar más que otros tokens. Quite training.mention_weight, o elija un modelo base con tokenizer.json.</translation>
     </message>
     <message>
         <source>The blob {sha256} does not belong to an approved update and may not leave this computer.</source>
@@ -7120,7 +7112,11 @@
         <translation>El certificado del coordinador en {address} todavía no es válido; el reloj de este ordenador marca {clock} UTC. Ponga el reloj en hora.</translation>
     </message>
     <message>
-        <source>The computer at {host} answers, but no program listens on port {port}. Ask the host whether the coordinator runs, and whether the port is right.</source>
+        <source>The computer at {address} accepts the connection but sends nothing. A firewall may be holding back WebSocket connections: ask the people who run this network to let them through.</source>
+        <translation>Algo responde en {address}, pero después no dice nada. Puede que un cortafuegos retenga lo que no conoce: pida a quienes administran esta red que dejen pasar las conexiones WebSocket hacia allí.</translation>
+    </message>
+    <message>
+        <source>The computer at {host} answers, but no program listens on port {port}. Ask the host whether the coordinator is running, and whether the port is right.</source>
         <translation>El ordenador en {host} responde, pero ningún programa escucha en el puerto {port}. Pregunte al anfitrión si el coordinador está en marcha y si el puerto es correcto.</translation>
     </message>
     <message>
@@ -7136,7 +7132,7 @@
         <translation>La conexión está cifrada con {version}.</translation>
     </message>
     <message>
-        <source>The connection to {address} was cut off at once. Either the program there does not encrypt connections: check the address with the host. Or a firewall ends what it cannot read: ask the people who run this network not to inspect connections to it.</source>
+        <source>The connection to {address} was cut off at once. Either the program there does not encrypt connections: check the address with the host. Or a firewall closes connections that it cannot inspect: ask the people who run this network not to inspect connections to this address.</source>
         <translation>La conexión con {address} se cortó enseguida. O el programa que hay allí no cifra las conexiones: compruebe la dirección con el anfitrión. O un cortafuegos termina lo que no puede leer: pida a quienes administran esta red que no inspeccionen las conexiones hacia allí.</translation>
     </message>
     <message>
@@ -7148,15 +7144,15 @@
         <translation>La variable de control no tiene los módulos y rangos del adaptador. Empiece una federación nueva con el mismo rango para todos los centros.</translation>
     </message>
     <message>
-        <source>The coordinator already keeps {held} bytes of this site in this round, and takes no more than {limit}. The site takes part again in the next round; if this happens again, tell the host.</source>
+        <source>The coordinator already stores {held} bytes from this site in this round, and accepts at most {limit}. The site takes part again in the next round; if this happens again, tell the host.</source>
         <translation>El coordinador ya guarda {held} bytes de este centro en esta ronda, y no acepta más de {limit}. El centro vuelve a participar en la próxima ronda; si ocurre de nuevo, avise al anfitrión.</translation>
     </message>
     <message>
-        <source>The coordinator asks for a step of secure aggregation before the one that comes first. Nothing was given away.</source>
+        <source>The coordinator asked for the steps of secure aggregation in the wrong order. Nothing was revealed.</source>
         <translation>El coordinador pide un paso de la agregación segura antes del que va primero. No se reveló nada.</translation>
     </message>
     <message>
-        <source>The coordinator asks to open a second sum in the same round. This site has agreed to another one, and from two together a single update could be found out. Nothing was given away.</source>
+        <source>The coordinator asks to open a second sum in the same round. This site has agreed to another one, and from two together a single update could be worked out. Nothing was revealed.</source>
         <translation>El coordinador pide abrir una segunda suma en la misma ronda. Este centro ha acordado otra, y de las dos juntas se podría averiguar una actualización concreta. No se reveló nada.</translation>
     </message>
     <message>
@@ -7176,15 +7172,15 @@
         <translation>El coordinador en {address} tiene demasiadas conexiones en este momento. Este centro lo sigue intentando.</translation>
     </message>
     <message>
-        <source>The coordinator at {address} has too many connections just now. Try again in a minute.</source>
+        <source>The coordinator at {address} has too many connections right now. Try again in a minute.</source>
         <translation>El coordinador en {address} tiene demasiadas conexiones ahora mismo. Vuelva a intentarlo dentro de un minuto.</translation>
     </message>
     <message>
-        <source>The coordinator at {address}, or something between, only offers outdated encryption. Ask IT whether a proxy or firewall opens encrypted connections.</source>
+        <source>The coordinator at {address}, or something in between, offers only outdated encryption. Ask IT whether a proxy or firewall opens encrypted connections.</source>
         <translation>El coordinador en {address}, o algo que hay en medio, solo ofrece un cifrado anticuado. Pregunte a informática si un proxy o un cortafuegos abre las conexiones cifradas.</translation>
     </message>
     <message>
-        <source>The coordinator could not do it: {reason}. Its log says more.</source>
+        <source>The coordinator could not carry out the command: {reason}. Its log says more.</source>
         <translation>El coordinador no pudo hacerlo: {reason}. Su registro dice más.</translation>
     </message>
     <message>
@@ -7192,11 +7188,11 @@
         <translation>El coordinador no pudo demostrar que posee su clave (huella {found}). No se envió nada. Avise al anfitrión.</translation>
     </message>
     <message>
-        <source>The coordinator does not know itself by the name in {address}. Ask its host to start it with --public-address {host}; this site keeps trying.</source>
+        <source>The coordinator does not answer to the name in {address}. Ask its host to start it with --public-address {host}; this site keeps trying.</source>
         <translation>El coordinador no se reconoce por el nombre de {address}. Pida a su anfitrión que lo inicie con --public-address {host}; este centro lo sigue intentando.</translation>
     </message>
     <message>
-        <source>The coordinator has the fingerprint {fingerprint}. Whether it is the right one, only an invitation can tell: ask the host for one.</source>
+        <source>The coordinator has the fingerprint {fingerprint}. Only an invitation can tell whether it is the right coordinator: ask the host for one.</source>
         <translation>El coordinador tiene la huella {fingerprint}. Si es el correcto, solo puede decirlo una invitación: pida una al anfitrión.</translation>
     </message>
     <message>
@@ -7208,7 +7204,11 @@
         <translation>El coordinador está en {address}; la conexión está cifrada.</translation>
     </message>
     <message>
-        <source>The coordinator names other sites than it did before in the same round. Nothing was given away. Ask whoever hosts the federation.</source>
+        <source>The coordinator names other keys for this site than the site has made. Nothing was sent in this round. Ask whoever hosts the federation.</source>
+        <translation>El coordinador comunica claves de este centro distintas de las que el centro ha creado. No se envió nada en esta ronda. Pregunte al anfitrión de la federación.</translation>
+    </message>
+    <message>
+        <source>The coordinator names other sites than it did earlier in the same round. Nothing was revealed. Ask whoever hosts the federation.</source>
         <translation>El coordinador nombra otros centros que antes en la misma ronda. No se reveló nada. Pregunte al anfitrión de la federación.</translation>
     </message>
     <message>
@@ -7216,7 +7216,7 @@
         <translation>El coordinador de este ordenador tiene la huella {fingerprint}.</translation>
     </message>
     <message>
-        <source>The coordinator sends only {speed} Mbit/s to this computer. With an adapter of {size} (rank {rank}), there and back take about this many minutes in a round: {minutes}. Tell the host, who can choose longer deadlines or a smaller rank; or use a faster connection.</source>
+        <source>The coordinator sends only {speed} Mbit/s to this computer. With an adapter of {size} (rank {rank}), download and upload take about this many minutes per round: {minutes}. Tell the host, who can choose longer deadlines or a smaller rank; or use a faster connection.</source>
         <translation>El coordinador envía solo {speed} Mbit/s a este ordenador. Con un adaptador de {size} (rango {rank}), la ida y la vuelta llevan más o menos estos minutos por ronda: {minutes}. Avise al anfitrión, que puede elegir plazos más largos o un rango menor; o use una conexión más rápida.</translation>
     </message>
     <message>
@@ -7224,19 +7224,15 @@
         <translation>El coordinador envía {speed} Mbit/s o más a este ordenador.</translation>
     </message>
     <message>
-        <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), there and back take about this many minutes in a round: {minutes}.</source>
+        <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), download and upload take about this many minutes per round: {minutes}.</source>
         <translation>El coordinador envía {speed} Mbit/s o más a este ordenador. Con un adaptador de {size} (rango {rank}), la ida y la vuelta llevan más o menos estos minutos por ronda: {minutes}.</translation>
     </message>
     <message>
-        <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), there and back take less than a minute in a round.</source>
+        <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), download and upload take less than a minute per round.</source>
         <translation>El coordinador envía {speed} Mbit/s o más a este ordenador. Con un adaptador de {size} (rango {rank}), la ida y la vuelta llevan menos de un minuto por ronda.</translation>
     </message>
     <message>
-        <source>The coordinator tells other keys of this site than the site has made. Nothing was sent in this round. Ask whoever hosts the federation.</source>
-        <translation>El coordinador comunica claves de este centro distintas de las que el centro ha creado. No se envió nada en esta ronda. Pregunte al anfitrión de la federación.</translation>
-    </message>
-    <message>
-        <source>The coordinator with the folder {path} ended before it was done. Start it, and try again.</source>
+        <source>The coordinator with the folder {path} stopped before it had carried out the command. Start it, and try again.</source>
         <translation>El coordinador con la carpeta {path} terminó antes de acabarlo. Inícielo y vuelva a intentarlo.</translation>
     </message>
     <message>
@@ -7252,7 +7248,7 @@
         <translation>El disco está lleno, así que no se puede escribir {path}. Libere espacio; todo aquello de lo que se acusó recibo está a salvo.</translation>
     </message>
     <message>
-        <source>The encoder in {path} cannot be loaded: {reason}. Choose the folder of a Hugging Face encoder, such as a BERT, with safetensors and tokenizer.json.</source>
+        <source>The encoder in {path} cannot be loaded: {reason}. Choose the folder of a Hugging Face encoder, such as BERT, with safetensors and tokenizer.json.</source>
         <translation>El codificador en {path} no se puede cargar: {reason}. Elija la carpeta de un codificador de Hugging Face, como un BERT, con safetensors y tokenizer.json.</translation>
     </message>
     <message>
@@ -7288,7 +7284,7 @@
         <translation>El archivo {path} no se puede usar: {reason}.</translation>
     </message>
     <message>
-        <source>The first adapter {sha256} of this federation is not in {path}. Copy the .safetensors file there that --new-federation wrote beside the specification.</source>
+        <source>The first adapter {sha256} of this federation is not in {path}. Copy there the .safetensors file that --new-federation wrote beside the specification.</source>
         <translation>El primer adaptador {sha256} de esta federación no está en {path}. Copie allí el archivo .safetensors que --new-federation escribió junto a la especificación.</translation>
     </message>
     <message>
@@ -7312,7 +7308,7 @@
         <translation>Otro fedmed-desktop está usando la carpeta {path}. Ciérrelo, o elija otra --data-dir.</translation>
     </message>
     <message>
-        <source>The folder {path} is in use, but no coordinator there takes the errand: it may be of an earlier version, or about to end. Stop it and try again, or look at its log.</source>
+        <source>The folder {path} is in use, but no coordinator there accepts commands: it may be an earlier version, or about to stop. Stop it and try again, or look at its log.</source>
         <translation>La carpeta {path} está en uso, pero allí ningún coordinador acepta el encargo: puede que sea de una versión anterior, o que esté a punto de terminar. Deténgalo y vuelva a intentarlo, o mire su registro.</translation>
     </message>
     <message>
@@ -7348,31 +7344,27 @@
         <translation>El llavero ({keyring}) ya no tiene la clave secreta de esta carpeta de datos. Restaure el llavero desde una copia de seguridad. Si no es posible, elimine {path} y pida al anfitrión una invitación nueva con una clave nueva.</translation>
     </message>
     <message>
-        <source>The keyring ({keyring}), in which the secret key lies, cannot be used just now. Check that it works for other programs, then try again.</source>
+        <source>The keyring ({keyring}), which holds the secret key, cannot be used right now. Check that it works for other programs, then try again.</source>
         <translation>El llavero ({keyring}) en el que está la clave secreta no se puede usar ahora mismo. Compruebe que funciona con otros programas y vuelva a intentarlo.</translation>
     </message>
     <message>
-        <source>The keyring ({keyring}), in which the secret key lies, does not answer. It may be waiting for its password in a window: give it, then try again.</source>
+        <source>The keyring ({keyring}), which holds the secret key, does not answer. It may be waiting for its password in a window: enter it, then try again.</source>
         <translation>El llavero ({keyring}) en el que está la clave secreta no responde. Quizá espera su contraseña en una ventana: escríbala y vuelva a intentarlo.</translation>
     </message>
     <message>
-        <source>The keyring ({keyring}), in which the secret key lies, is locked. Unlock it, then try again.</source>
+        <source>The keyring ({keyring}), which holds the secret key, is locked. Unlock it, then try again.</source>
         <translation>El llavero ({keyring}) en el que está la clave secreta está bloqueado. Desbloquéelo y vuelva a intentarlo.</translation>
     </message>
     <message>
-        <source>The keys that the coordinator tells of {site} are not signed by {site} for this round. Nothing was sent in it. Ask whoever hosts the federation.</source>
+        <source>The keys that the coordinator names for {site} are not signed by {site} for this round. Nothing was sent in it. Ask whoever hosts the federation.</source>
         <translation>Las claves que el coordinador comunica de {site} no están firmadas por {site} para esta ronda. No se envió nada en ella. Pregunte al anfitrión de la federación.</translation>
-    </message>
-    <message>
-        <source>The layers of the model in {path} have other names in its files than once it is loaded, so that torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the federation on one that has it and copy the folder.</source>
-        <translation>Las capas del modelo en {path} tienen en sus archivos nombres distintos de los que tienen una vez cargado, así que hace falta torch para fundar una federación con él. Instale fedmed-desktop[site] en este ordenador, o funde la federación en uno que lo tenga y copie la carpeta.</translation>
     </message>
     <message>
         <source>The model file {path} is damaged: {reason}. Download the model again.</source>
         <translation>El archivo de modelo {path} está dañado: {reason}. Descargue el modelo de nuevo.</translation>
     </message>
     <message>
-        <source>The model folder {path} also contains an adapter ({file}), which would be loaded as part of the base model without anybody noticing. Move the adapter&apos;s files to a folder of their own.</source>
+        <source>The model folder {path} also contains an adapter ({file}), which would be loaded unnoticed as part of the base model. Move the adapter&apos;s files to a separate folder.</source>
         <translation>La carpeta de modelo {path} contiene además un adaptador ({file}), que se cargaría como parte del modelo base sin que nadie lo notara. Ponga los archivos del adaptador en una carpeta aparte.</translation>
     </message>
     <message>
@@ -7380,15 +7372,15 @@
         <translation>El modelo indicado con --score-with no es el modelo base de la federación (huella {found}, se esperaba {expected}). Indique la carpeta del modelo con el que se hizo la federación.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: its layers have names like {name}, without the model&apos;s part before them, so it was saved without its head. Choose the whole model, saved by transformers&apos; AutoModelForCausalLM.</source>
+        <source>The model in {path} cannot be adapted: its layers have names like {name}, without the prefix of a whole model, so it was saved without its head. Choose the whole model, saved by transformers&apos; AutoModelForCausalLM.</source>
         <translation>El modelo en {path} no se puede adaptar: sus capas tienen nombres como {name}, sin la parte del modelo delante, así que se guardó sin su cabeza. Elija el modelo completo, guardado con AutoModelForCausalLM de transformers.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: its weights are already quantised ({method}). Choose the same model as 16- or 32-bit numbers; each site may still hold it in 4 bits (--nf4).</source>
+        <source>The model in {path} cannot be adapted: its weights are already quantised ({method}). Choose the same model with 16- or 32-bit weights; each site may still load it in 4 bits (--nf4).</source>
         <translation>El modelo en {path} no se puede adaptar: sus pesos ya están cuantizados ({method}). Elija el mismo modelo con números de 16 o 32 bits; cada centro puede mantenerlo igualmente en 4 bits (--nf4).</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: the layers of {kind} models are no linear layers (torch&apos;s Linear) but of a kind of their own (Conv1D). Choose another base model.</source>
+        <source>The model in {path} cannot be adapted: the layers of {kind} models are of the type Conv1D instead of linear layers (torch&apos;s Linear). Choose another base model.</source>
         <translation>El modelo en {path} no se puede adaptar: las capas de los modelos {kind} no son capas lineales (Linear de torch), sino de una clase propia (Conv1D). Elija otro modelo base.</translation>
     </message>
     <message>
@@ -7396,7 +7388,7 @@
         <translation>El modelo en {path} no se puede adaptar: los modelos {kind} tienen un codificador y un decodificador. Elija un modelo de lenguaje causal, que continúa un texto.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: {kind} models keep what they have read in a state of their own, which this program cannot carry on when it scores notes. Choose a base model with attention, such as Llama, Qwen, Gemma, Mistral, Phi or Granite.</source>
+        <source>The model in {path} cannot be adapted: {kind} models keep what they have read in an internal state of a special kind, which this program cannot continue from when it scores notes. Choose a base model with attention, such as Llama, Qwen, Gemma, Mistral, Phi or Granite.</source>
         <translation>El modelo en {path} no se puede adaptar: los modelos {kind} guardan lo que han leído en un estado propio, que este programa no puede mantener cuando puntúa notas. Elija un modelo base con atención, como Llama, Qwen, Gemma, Mistral, Phi o Granite.</translation>
     </message>
     <message>
@@ -7404,7 +7396,7 @@
         <translation>El modelo en {path} no se puede adaptar: los modelos {kind} usan las mismas capas en varios lugares. Elija otro modelo base.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: {name} is no linear layer once the model is loaded ({found}). Choose another base model.</source>
+        <source>The model in {path} cannot be adapted: {name} is not a linear layer once the model is loaded ({found}). Choose another base model.</source>
         <translation>El modelo en {path} no se puede adaptar: {name} no es una capa lineal una vez cargado el modelo ({found}). Elija otro modelo base.</translation>
     </message>
     <message>
@@ -7412,11 +7404,11 @@
         <translation>El modelo en {path} no se puede adaptar: {name} es {found} en sus archivos, pero según su config.json es {expected}. Descargue el modelo de nuevo, o elija otro.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be loaded: {reason}. Choose the folder of a language model that this version supports, in Hugging Face&apos;s form.</source>
+        <source>The model in {path} cannot be loaded: {reason}. Choose the folder of a language model that this version supports, in Hugging Face&apos;s format.</source>
         <translation>El modelo en {path} no se puede cargar: {reason}. Elija la carpeta de un modelo de lenguaje que esta versión admita, en la forma de Hugging Face.</translation>
     </message>
     <message>
-        <source>The model in {path} comes with a program of its own, which is never run. Choose a model that the transformers library knows by itself.</source>
+        <source>The model in {path} comes with its own code, which is never run. Choose a model that the transformers library supports by itself.</source>
         <translation>El modelo en {path} trae un programa propio, que nunca se ejecuta. Elija un modelo que la biblioteca transformers conozca por sí misma.</translation>
     </message>
     <message>
@@ -7428,8 +7420,8 @@
         <translation>El modelo en {path} está incompleto: falta {file}, que su índice nombra. Descargue el modelo de nuevo.</translation>
     </message>
     <message>
-        <source>The model in {path} is of a kind from which the transformers library loads no causal language model. Choose one that it does, such as the text model by itself.</source>
-        <translation>El modelo en {path} es de una clase de la que la biblioteca transformers no carga ningún modelo de lenguaje causal. Elija uno de los que sí carga, por ejemplo el modelo de texto por sí solo.</translation>
+        <source>The model in {path} names its layers in its files otherwise than once it is loaded, so torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the federation on a computer that has it and copy the folder.</source>
+        <translation>Las capas del modelo en {path} tienen en sus archivos nombres distintos de los que tienen una vez cargado, así que hace falta torch para fundar una federación con él. Instale fedmed-desktop[site] en este ordenador, o funde la federación en uno que lo tenga y copie la carpeta.</translation>
     </message>
     <message>
         <source>The model {model} is neither a folder nor in this computer&apos;s cache. Download it once with: hf download {model}</source>
@@ -7448,7 +7440,7 @@
         <translation>El nombre {host} se conoce: {found}.</translation>
     </message>
     <message>
-        <source>The name {host} is not known here. Check its spelling and this computer&apos;s network; if the name is only known inside a hospital or a VPN, connect to that first, or ask the host for the address in numbers.</source>
+        <source>The name {host} is not known here. Check its spelling and this computer&apos;s network. If the name is known only inside a hospital or a VPN, connect to that first, or ask the host for the numeric address.</source>
         <translation>El nombre {host} no se conoce aquí. Compruebe cómo está escrito y la red de este ordenador; si el nombre solo se conoce dentro de un hospital o una VPN, conéctese antes a ella, o pida al anfitrión la dirección en números.</translation>
     </message>
     <message>
@@ -7456,7 +7448,7 @@
         <translation>Las notas no están divididas en entrenamiento, validación y prueba. Se propone una división que mantiene juntos pacientes, documentos y notas casi iguales; --split-into FOLDER la escribe.</translation>
     </message>
     <message>
-        <source>The notes file {name} cannot be read: {reason}. Choose another file, or mend this one; text files may be compressed with gzip if their name ends in .gz.</source>
+        <source>The notes file {name} cannot be read: {reason}. Choose another file, or repair this one; text files may be compressed with gzip if their name ends in .gz.</source>
         <translation>El archivo de notas {name} no se puede leer: {reason}. Elija otro archivo, o corrija este; los archivos de texto pueden estar comprimidos con gzip si su nombre termina en .gz.</translation>
     </message>
     <message>
@@ -7484,7 +7476,7 @@
         <translation>La carpeta de notas {name} no tiene {split}.jsonl ni {split}.jsonl.gz, ni {split} en otro formato. Ponga ahí las notas de {split}.</translation>
     </message>
     <message>
-        <source>The notes have labels for none of the tasks of {name}: {tasks}. Annotate them, or check that the labels are where they are read from.</source>
+        <source>The notes have labels for none of the tasks of {name}: {tasks}. Annotate them, or check that the labels are where the program looks for them.</source>
         <translation>Las notas no tienen etiquetas para ninguna de las tareas de {name}: {tasks}. Anótelas, o compruebe que las etiquetas están donde se leen.</translation>
     </message>
     <message>
@@ -7504,7 +7496,7 @@
         <translation>El presupuesto de privacidad, épsilon {epsilon}, no da para otro paso. El entrenamiento se ha detenido.</translation>
     </message>
     <message>
-        <source>The processes of a site must be on one machine: what passes between them is of its notes, and it is not encrypted. Start torchrun with --nnodes 1.</source>
+        <source>The processes of a site must run on one machine: what they exchange comes from its notes, and it is not encrypted. Start torchrun with --nnodes 1.</source>
         <translation>Los procesos de un centro deben estar en una misma máquina: lo que circula entre ellos procede de sus notas y no va cifrado. Inicie torchrun con --nnodes 1.</translation>
     </message>
     <message>
@@ -7544,11 +7536,11 @@
         <translation>El rango {rank} no se puede usar. Elija un número entero que sea al menos 1.</translation>
     </message>
     <message>
-        <source>The record of the sums that noise was added to ({path}) has {found} rounds, but {least} were combined: it was lost, or is an old copy. Nothing is combined, since more would be spent than anybody counts. Put the newest copy back.</source>
+        <source>The record of the sums that noise was added to ({path}) has {found} rounds, but {least} were combined: it was lost, or is an old copy. Nothing is combined, because nobody could tell how much of the privacy budget is spent. Put the newest copy back.</source>
         <translation>El registro de las sumas a las que se añadió ruido ({path}) tiene {found} rondas, pero se combinaron {least}: se perdió, o es una copia antigua. No se combina nada, porque se gastaría más de lo que nadie cuenta. Vuelva a poner la copia más reciente.</translation>
     </message>
     <message>
-        <source>The record of what this site has spent of its privacy budget ({path}) has {found} steps, but its updates took {least}: it was lost, or is an old copy. Nothing is trained, since more would be spent than anybody counts. Put the newest copy back.</source>
+        <source>The record of what this site has spent of its privacy budget ({path}) has {found} steps, but its updates took {least}: it was lost, or is an old copy. Nothing is trained, because nobody could tell how much of the budget is spent. Put the newest copy back.</source>
         <translation>El registro de lo que este centro ha gastado de su presupuesto de privacidad ({path}) tiene {found} pasos, pero sus actualizaciones llevaron {least}: se perdió, o es una copia antigua. No se entrena nada, porque se gastaría más de lo que nadie cuenta. Vuelva a poner la copia más reciente.</translation>
     </message>
     <message>
@@ -7564,7 +7556,7 @@
         <translation>La ronda ha avanzado; esta actualización ya no hace falta. No se envió nada.</translation>
     </message>
     <message>
-        <source>The round is not combined: of the privacy budget of whole sites, epsilon {epsilon}, {spent} is spent, and {rounds} more sums would fit only with noise that buries them. More sums than the federation has rounds were made, so an old copy of this folder was put back. Begin another federation with its last adapter.</source>
+        <source>The round is not combined, because too little of the privacy budget for whole sites is left: {spent} of epsilon {epsilon} is spent, and {rounds} more sums would need so much noise that nothing could be learned. More sums were made than the federation has rounds, so an old copy of this folder was put back. Start another federation from its last adapter.</source>
         <translation>La ronda no se combina: del presupuesto de privacidad de centros enteros, épsilon {epsilon}, se ha gastado {spent}, y {rounds} sumas más solo cabrían con un ruido que las sepulta. Se hicieron más sumas que rondas tiene la federación, así que se restauró una copia antigua de esta carpeta. Empiece otra federación con su último adaptador.</translation>
     </message>
     <message>
@@ -7576,28 +7568,24 @@
         <translation>La clave secreta en {path} no es aquella con la que se hizo la carpeta {folder}. Indique la clave anterior, u otra --data-dir.</translation>
     </message>
     <message>
+        <source>The secret key is in a keyring ({keyring}), but none can be used right now. Start the program in a desktop session of the account that joined, then try again.</source>
+        <translation>La clave secreta está en un llavero ({keyring}), pero ahora mismo no se puede usar ninguno. Inicie el programa en una sesión de escritorio de la cuenta que se unió y vuelva a intentarlo.</translation>
+    </message>
+    <message>
+        <source>The secret key is in the file {detail}. Only this account can read it, but it is not encrypted: do not copy it, and leave it out of backups that others can read.</source>
+        <translation>La clave secreta está en el archivo {detail}. Solo esta cuenta puede leerlo, pero no está cifrado: no lo copie, y déjelo fuera de las copias de seguridad que otros puedan leer.</translation>
+    </message>
+    <message>
+        <source>The secret key is in this account&apos;s keyring ({detail}).</source>
+        <translation>La clave secreta está en el llavero de esta cuenta ({detail}).</translation>
+    </message>
+    <message>
         <source>The secret key is missing: there is no file {path}. Restore it from a backup. If that is not possible, remove identity.json from the data folder; a site then needs a new invitation with a new key.</source>
         <translation>Falta la clave secreta: no existe el archivo {path}. Restáurelo desde una copia de seguridad. Si no es posible, elimine identity.json de la carpeta de datos; un centro necesita entonces una invitación nueva con una clave nueva.</translation>
     </message>
     <message>
         <source>The secret key is read from {detail}, as set up by the administrator of this computer.</source>
         <translation>La clave secreta se lee de {detail}, como lo dispuso el administrador de este ordenador.</translation>
-    </message>
-    <message>
-        <source>The secret key lies in a keyring ({keyring}), but none can be used just now. Start the program in a desktop session of the account that joined, then try again.</source>
-        <translation>La clave secreta está en un llavero ({keyring}), pero ahora mismo no se puede usar ninguno. Inicie el programa en una sesión de escritorio de la cuenta que se unió y vuelva a intentarlo.</translation>
-    </message>
-    <message>
-        <source>The secret key lies in the file {detail}. Only this account can read it, but it is not encrypted: do not copy it, and leave it out of backups that others can read.</source>
-        <translation>La clave secreta está en el archivo {detail}. Solo esta cuenta puede leerlo, pero no está cifrado: no lo copie, y déjelo fuera de las copias de seguridad que otros puedan leer.</translation>
-    </message>
-    <message>
-        <source>The secret key lies in this account&apos;s keyring ({detail}).</source>
-        <translation>La clave secreta está en el llavero de esta cuenta ({detail}).</translation>
-    </message>
-    <message>
-        <source>The secret key of the folder {path} is given by the administrator of this computer, but not at this start. Start it as a service again, or name the key&apos;s file in FEDMED_SITE_KEY_FILE (for a coordinator: FEDMED_COORDINATOR_KEY_FILE).</source>
-        <translation>La clave secreta de la carpeta {path} la da el administrador de este ordenador, pero no en este inicio. Vuelva a iniciarlo como servicio, o indique el archivo de la clave en FEDMED_SITE_KEY_FILE (para un coordinador: FEDMED_COORDINATOR_KEY_FILE).</translation>
     </message>
     <message>
         <source>The secret key that was found is not the one of this data folder (fingerprint {fingerprint} in {path}). Restore both from the same backup.</source>
@@ -7636,6 +7624,14 @@
         <translation>Los centros pueden ceder {found} notas de validación, pero shared_notes es {wanted}. Redúzcalo, o aumente split.validation_share.</translation>
     </message>
     <message>
+        <source>The speed of the connection could not be measured. The first round will show it.</source>
+        <translation>No se pudo medir la velocidad de la conexión. La primera ronda la mostrará.</translation>
+    </message>
+    <message>
+        <source>The starting adapter has rank {rank}, but the federation allows at most {most}. Give --rank {rank} or more.</source>
+        <translation>El adaptador inicial tiene rango {rank}, y la federación {most} como máximo. Indique --rank {rank} o más.</translation>
+    </message>
+    <message>
         <source>The stored adapter {sha256} is damaged: its bytes have changed. Copy it from a backup, or download it again.</source>
         <translation>El adaptador guardado {sha256} está dañado: sus bytes han cambiado. Cópielo desde una copia de seguridad, o descárguelo de nuevo.</translation>
     </message>
@@ -7668,16 +7664,20 @@
         <translation>Falta el tensor {tensor}, pero el otro factor de su par está. Cree el adaptador de nuevo.</translation>
     </message>
     <message>
-        <source>The tokenizer in {path} does not belong to the model beside it: it has a token with the number {number} ({token}), and the model knows {rows}. Download the model again.</source>
+        <source>The tokenizer in {path} does not belong to the model beside it: it has a token with the number {number} ({token}), but the model knows only {rows} tokens. Download the model again.</source>
         <translation>El tokenizador en {path} no pertenece al modelo que lo acompaña: tiene un token con el número {number} ({token}), y el modelo conoce {rows}. Descargue el modelo de nuevo.</translation>
     </message>
     <message>
-        <source>The tokenizer in {path} names no end token, so that an answer would never end. Choose a base model whose tokenizer has one (eos_token).</source>
+        <source>The tokenizer in {path} names no end token, so an answer would never end. Choose a base model whose tokenizer has one (eos_token).</source>
         <translation>El tokenizador en {path} no indica ningún token final, así que una respuesta no terminaría nunca. Elija un modelo base cuyo tokenizador tenga uno (eos_token).</translation>
     </message>
     <message>
-        <source>The transfer stood still. Its place was given to another site, and it goes on from where it was.</source>
+        <source>The transfer made no progress, so another site took its place. It continues later from where it stopped.</source>
         <translation>La transferencia se quedó parada. Su lugar se dio a otro centro, y continúa desde donde estaba.</translation>
+    </message>
+    <message>
+        <source>The transformers library cannot load the model in {path} as a causal language model. Choose one that it can, such as the text model by itself.</source>
+        <translation>El modelo en {path} es de una clase de la que la biblioteca transformers no carga ningún modelo de lenguaje causal. Elija uno de los que sí carga, por ejemplo el modelo de texto por sí solo.</translation>
     </message>
     <message>
         <source>The types file {name} cannot be used: {reason}. It needs a table [types.map] with rows such as Chemical = &quot;drug&quot;.</source>
@@ -7700,7 +7700,7 @@
         <translation>La actualización responde a otro plan que el que este centro tiene en esta ronda.</translation>
     </message>
     <message>
-        <source>The update cannot be unpacked: {reason}. Send it again; if this is said once more, train the round again.</source>
+        <source>The update cannot be unpacked: {reason}. Send it again; if this message comes again, train the round again.</source>
         <translation>La actualización no se puede desempaquetar: {reason}. Envíela de nuevo; si esto se repite, vuelva a entrenar la ronda.</translation>
     </message>
     <message>
@@ -7744,7 +7744,7 @@
         <translation>La actualización no son los {expected} bytes de números enmascarados que pedía el plan; tiene {size} bytes.</translation>
     </message>
     <message>
-        <source>The update points away from the others: its cosine with their mean is {cosine}, below {least}. It counts all the same. Ask the site what its notes are about; unusual notes are no fault.</source>
+        <source>The update points away from the others: its cosine with their mean is {cosine}, below {least}. It still counts. Ask the site what its notes are about; unusual notes are no fault.</source>
         <translation>La actualización apunta en otra dirección que las demás: su coseno con la media de estas es {cosine}, por debajo de {least}. Cuenta igualmente. Pregunte al centro de qué tratan sus notas; unas notas poco corrientes no son un error.</translation>
     </message>
     <message>
@@ -7752,11 +7752,11 @@
         <translation>La actualización que espera la ronda tampoco está ya en el centro. Copie el archivo {sha256} en {path} desde una copia de seguridad.</translation>
     </message>
     <message>
-        <source>The update was not combined: of {updates}, others are nearer to one another (Krum). Its site takes part in the next round as before.</source>
+        <source>The update was not combined: among {updates}, others are closer to one another (Krum). Its site takes part in the next round as before.</source>
         <translation>La actualización no se combinó: de {updates}, otras están más cerca entre sí (Krum). Su centro participa en la próxima ronda como antes.</translation>
     </message>
     <message>
-        <source>The update {sha256} stays on this computer: the audit file {path} does not say that it was to be released. Keep both files, and have them looked at before you go on.</source>
+        <source>The update {sha256} stays on this computer: the audit file {path} has no entry that it was about to be released. Keep both files, and show them to whoever supports this program before you continue.</source>
         <translation>La actualización {sha256} se queda en este ordenador: el archivo de auditoría {path} no dice que se fuera a autorizar su envío. Conserve los dos archivos, y haga que los examinen antes de continuar.</translation>
     </message>
     <message>
@@ -7788,11 +7788,15 @@
         <translation>En el dispositivo ({device}) no hay memoria suficiente para una nota. Elija un modelo base más pequeño, un modelo base de 4 bits o un max_tokens menor.</translation>
     </message>
     <message>
+        <source>There are no notes that can be used.</source>
+        <translation>No hay ninguna nota que se pueda usar.</translation>
+    </message>
+    <message>
         <source>There are no {split} notes that fit the federation&apos;s maximum length. Add notes, or ask for a larger max_tokens.</source>
         <translation>No hay notas de {split} que quepan en la longitud máxima de la federación. Añada notas, o pida un max_tokens mayor.</translation>
     </message>
     <message>
-        <source>There are no {split} notes. Put some there, or leave out the split of all notes and let one be proposed.</source>
+        <source>There are no {split} notes. Add some; or remove the split from all notes, and a new one is proposed.</source>
         <translation>No hay notas de {split}. Ponga algunas ahí, o quite la división de todas las notas y deje que se proponga una.</translation>
     </message>
     <message>
@@ -7808,7 +7812,7 @@
         <translation>Hay {groups} grupos de notas para {sites} centros. Pida menos centros o más notas.</translation>
     </message>
     <message>
-        <source>There are {processes} processes and only {cards} GPUs, and each needs one of its own. Start torchrun with --nproc-per-node {cards}.</source>
+        <source>There are {processes} processes but only {cards} GPUs, and each process needs its own. Start torchrun with --nproc-per-node {cards}.</source>
         <translation>Hay {processes} procesos y solo {cards} GPU, y cada uno necesita una propia. Inicie torchrun con --nproc-per-node {cards}.</translation>
     </message>
     <message>
@@ -7844,7 +7848,7 @@
         <translation>No hay ninguna especificación de federación en {path}. Escriba una con --new-federation.</translation>
     </message>
     <message>
-        <source>There is no file {path}. Check that the medium is in, and the path.</source>
+        <source>There is no file {path}. Check the path, and that the medium is plugged in.</source>
         <translation>No existe el archivo {path}. Compruebe que el soporte está conectado, y la ruta.</translation>
     </message>
     <message>
@@ -7856,20 +7860,12 @@
         <translation>No existe el archivo {path}. Indique con --certificate y --key los archivos del certificado y de su clave, o quite las dos opciones: entonces el coordinador crea los suyos propios.</translation>
     </message>
     <message>
-        <source>There is no invitation in this. It is one line that begins with fedmed: and comes from the host.</source>
-        <translation>Aquí no hay ninguna invitación. Es una línea que empieza por fedmed: y que da el anfitrión.</translation>
-    </message>
-    <message>
         <source>There is no method {method}. Choose one of {known}.</source>
         <translation>No existe el método {method}. Elija uno de {known}.</translation>
     </message>
     <message>
         <source>There is no model folder at {path}. Check the path.</source>
         <translation>No hay ninguna carpeta de modelo en {path}. Compruebe la ruta.</translation>
-    </message>
-    <message>
-        <source>There is no note that can be used.</source>
-        <translation>No hay ninguna nota que se pueda usar.</translation>
     </message>
     <message>
         <source>There is no notes folder at {path}. Choose a folder with one folder for each site.</source>
@@ -7908,7 +7904,7 @@
         <translation>Este adaptador se hizo para otro modelo. Elija uno hecho para este modelo.</translation>
     </message>
     <message>
-        <source>This base model has no layers that could be split over several GPUs. Hold it in 4 bits (--nf4), or take a smaller one.</source>
+        <source>This base model has no layers that could be split over several GPUs. Load it in 4 bits (--nf4), or choose a smaller one.</source>
         <translation>Este modelo base no tiene capas que se puedan repartir entre varias GPU. Manténgalo en 4 bits (--nf4), o use uno más pequeño.</translation>
     </message>
     <message>
@@ -7924,11 +7920,11 @@
         <translation>Este ordenador tiene {total} de memoria, {free} libres; entrenar este modelo necesita unos {needed}.</translation>
     </message>
     <message>
-        <source>This computer&apos;s clock is {minutes} min ahead of the coordinator&apos;s. One of the two is wrong: let both computers take the time from a time server.</source>
+        <source>This computer&apos;s clock is {minutes} min ahead of the coordinator&apos;s. One of the two is wrong: set both computers to take the time from a time server.</source>
         <translation>El reloj de este ordenador va {minutes} min adelantado respecto al del coordinador. Uno de los dos está mal: haga que ambos ordenadores tomen la hora de un servidor horario.</translation>
     </message>
     <message>
-        <source>This computer&apos;s clock is {minutes} min behind the coordinator&apos;s. One of the two is wrong: let both computers take the time from a time server.</source>
+        <source>This computer&apos;s clock is {minutes} min behind the coordinator&apos;s. One of the two is wrong: set both computers to take the time from a time server.</source>
         <translation>El reloj de este ordenador va {minutes} min atrasado respecto al del coordinador. Uno de los dos está mal: haga que ambos ordenadores tomen la hora de un servidor horario.</translation>
     </message>
     <message>
@@ -7944,11 +7940,7 @@
         <translation>El método de esta federación necesita el rango {rank} en cada centro, pero el límite de este centro es {cap}. Quite --rank-cap, o pida al anfitrión un método que permita rangos distintos, como flexlora.</translation>
     </message>
     <message>
-        <source>This file cannot be read as a carried round ({place}). Copy it once more, or have it made again with the same version of fedmed-desktop.</source>
-        <translation>Este archivo no se puede leer como una ronda transportada ({place}). Cópielo otra vez, o haga que se cree de nuevo con la misma versión de fedmed-desktop.</translation>
-    </message>
-    <message>
-        <source>This file is a site&apos;s answer. It belongs to the coordinator, which takes it with --import-update.</source>
+        <source>This file is a site&apos;s answer. Give it to the coordinator, with --import-update.</source>
         <translation>Este archivo es la respuesta de un centro. Corresponde al coordinador, que lo toma con --import-update.</translation>
     </message>
     <message>
@@ -7956,15 +7948,15 @@
         <translation>Este archivo es para {found}, y este centro es {site}. Use el archivo que el anfitrión hizo para {site}.</translation>
     </message>
     <message>
-        <source>This file is not signed by the one who it says it is from. Nothing was taken from it. Tell the host: someone may have changed it on its way.</source>
-        <translation>Este archivo no está firmado por quien dice que es. No se tomó nada de él. Avise al anfitrión: alguien puede haberlo modificado por el camino.</translation>
+        <source>This file is not a readable round ({place}). Copy it again, or have it made again with the same version of fedmed-desktop.</source>
+        <translation>Este archivo no se puede leer como una ronda transportada ({place}). Cópielo otra vez, o haga que se cree de nuevo con la misma versión de fedmed-desktop.</translation>
     </message>
     <message>
-        <source>This file was changed after it was signed. Nothing was taken from it. Copy it once more; if that does not help, tell the host: someone may have changed it on its way.</source>
+        <source>This file was changed after it was signed. Nothing was taken from it. Copy it again; if that does not help, tell the host: someone may have changed it on the way.</source>
         <translation>Este archivo se modificó después de firmarlo. No se tomó nada de él. Cópielo otra vez; si no sirve, avise al anfitrión: alguien puede haberlo modificado por el camino.</translation>
     </message>
     <message>
-        <source>This file was made for a site, by --export-round. The coordinator takes the file that the site wrote with --bundle-out.</source>
+        <source>This file was made for a site, by --export-round. Give the coordinator the file that the site wrote with --bundle-out.</source>
         <translation>Este archivo se hizo para un centro, con --export-round. El coordinador toma el archivo que el centro escribió con --bundle-out.</translation>
     </message>
     <message>
@@ -7972,20 +7964,24 @@
         <translation>Este archivo se hizo con otra versión de fedmed-desktop (protocolo {found}, aquí {known}). Use la misma versión en los dos lados.</translation>
     </message>
     <message>
-        <source>This invitation does not count: a newer one replaced it, the host took it back, or it is of another federation. Ask the host for a new one.</source>
-        <translation>Esta invitación no vale: la sustituyó una más reciente, el anfitrión la retiró, o es de otra federación. Pida una nueva al anfitrión.</translation>
-    </message>
-    <message>
-        <source>This invitation has something in it that no invitation can have. Ask the host for a new one.</source>
-        <translation>Esta invitación contiene algo que ninguna invitación puede tener. Pida una nueva al anfitrión.</translation>
+        <source>This file was not signed by the sender that it names. Nothing was taken from it. Tell the host: someone may have changed it on the way.</source>
+        <translation>Este archivo no está firmado por quien dice que es. No se tomó nada de él. Avise al anfitrión: alguien puede haberlo modificado por el camino.</translation>
     </message>
     <message>
         <source>This invitation is from another coordinator (fingerprint {found}) than the one that this site joined (fingerprint {expected}). Use the data folder that belongs to it, or ask the host which is right.</source>
         <translation>Esta invitación es de un coordinador (huella {found}) distinto de aquel al que se unió este centro (huella {expected}). Use la carpeta de datos que le corresponde, o pregunte al anfitrión cuál es el correcto.</translation>
     </message>
     <message>
-        <source>This invitation is mistyped or incomplete: its checksum is wrong. Nothing was sent. Copy it once more, the whole line from fedmed: to its end.</source>
+        <source>This invitation is mistyped or incomplete: its checksum is wrong. Nothing was sent. Copy it again: the whole line, from fedmed: to the end.</source>
         <translation>Esta invitación está mal escrita o incompleta: su suma de comprobación no es correcta. No se envió nada. Cópiela otra vez, la línea entera desde fedmed: hasta el final.</translation>
+    </message>
+    <message>
+        <source>This invitation is not valid: a newer one replaced it, the host took it back, or it belongs to another federation. Ask the host for a new one.</source>
+        <translation>Esta invitación no vale: la sustituyó una más reciente, el anfitrión la retiró, o es de otra federación. Pida una nueva al anfitrión.</translation>
+    </message>
+    <message>
+        <source>This invitation is not valid: it contains something that does not belong in an invitation. Ask the host for a new one.</source>
+        <translation>Esta invitación contiene algo que ninguna invitación puede tener. Pida una nueva al anfitrión.</translation>
     </message>
     <message>
         <source>This invitation was made by a newer version of fedmed-desktop (format {found}; this one reads {known}). Install the version that the host has.</source>
@@ -8020,11 +8016,11 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>This model does not fit into this computer&apos;s memory: it takes {least} at least, and there are {total}. Use a computer with more memory, or ask the host for a smaller model.</source>
+        <source>This model does not fit into this computer&apos;s memory: it needs at least {least}, and the computer has {total}. Use a computer with more memory, or ask the host for a smaller model.</source>
         <translation>Este modelo no cabe en la memoria de este ordenador: necesita al menos {least}, y hay {total}. Use un ordenador con más memoria, o pida al anfitrión un modelo más pequeño.</translation>
     </message>
     <message>
-        <source>This model does not fit into {gpu}: it takes {least} at least, and there are {total}. Hold it in 4 bits (--nf4), use a computer with a larger GPU, or ask the host for a smaller model.</source>
+        <source>This model does not fit into {gpu}: it needs at least {least}, and the GPU has {total}. Load it in 4 bits (--nf4), use a computer with a larger GPU, or ask the host for a smaller model.</source>
         <translation>Este modelo no cabe en {gpu}: necesita al menos {least}, y hay {total}. Manténgalo en 4 bits (--nf4), use un ordenador con una GPU mayor, o pida al anfitrión un modelo más pequeño.</translation>
     </message>
     <message>
@@ -8036,7 +8032,7 @@
         <translation>Este centro nunca se ha unido al coordinador en {address}. Pida una invitación a su anfitrión.</translation>
     </message>
     <message>
-        <source>This site has no secret key yet. It is made when the site joins first.</source>
+        <source>This site has no secret key yet. It is made when the site first joins.</source>
         <translation>Este centro todavía no tiene clave secreta. Se crea cuando el centro se une por primera vez.</translation>
     </message>
     <message>
@@ -8056,7 +8052,7 @@
         <translation>Esta actualización está en el estado {state}, así que ya no admite la decisión {decision}.</translation>
     </message>
     <message>
-        <source>Too many messages came at once, so the connection was closed. It is made again by itself.</source>
+        <source>Too many messages came at once, so the connection was closed. It is opened again by itself.</source>
         <translation>Llegaron demasiados mensajes a la vez, así que se cerró la conexión. Se vuelve a establecer sola.</translation>
     </message>
     <message>
@@ -8068,23 +8064,23 @@
         <translation>El entrenamiento falló en el paso {step}: la pérdida ya no es un número con la tasa de aprendizaje {rate}. Pida al anfitrión del coordinador una tasa de aprendizaje menor.</translation>
     </message>
     <message>
-        <source>Training this model takes about {needed} for a whole batch, and {gpu} has {total}. With less at once it takes {least} or more, and longer. Hold the model in 4 bits (--nf4) to be quicker.</source>
+        <source>Training this model takes about {needed} with a whole batch at once, and {gpu} has {total}. With less at once it needs {least} or more, and takes longer. Load the model in 4 bits (--nf4) to be quicker.</source>
         <translation>Entrenar este modelo necesita unos {needed} para un lote completo, y {gpu} tiene {total}. Con menos a la vez necesita {least} o más, y más tiempo. Mantenga el modelo en 4 bits (--nf4) para ir más deprisa.</translation>
     </message>
     <message>
-        <source>Training this model takes about {needed}, at the very least {least}, and this computer has {total} of memory: it may not fit. Hold the model in 4 bits (--nf4), or use a computer with more memory.</source>
+        <source>Training this model takes about {needed}, and at the very least {least}; this computer has {total} of memory, so it may not fit. Load the model in 4 bits (--nf4), or use a computer with more memory.</source>
         <translation>Entrenar este modelo necesita unos {needed}, y como mínimo {least}, y este ordenador tiene {total} de memoria: puede que no quepa. Mantenga el modelo en 4 bits (--nf4), o use un ordenador con más memoria.</translation>
     </message>
     <message>
-        <source>Training this model takes about {needed}, but only {free} of this computer&apos;s {total} are free. Close other programs before the federation begins.</source>
+        <source>Training this model takes about {needed}, but only {free} of this computer&apos;s {total} is free. Close other programs before the federation begins.</source>
         <translation>Entrenar este modelo necesita unos {needed}, pero de los {total} de este ordenador solo hay {free} libres. Cierre otros programas antes de que empiece la federación.</translation>
     </message>
     <message>
-        <source>Training this model takes about {needed}, but only {free} of {gpu}&apos;s {total} are free. Close what else uses it before the federation begins.</source>
+        <source>Training this model takes about {needed}, but only {free} of {gpu}&apos;s {total} is free. Close whatever else is using it before the federation begins.</source>
         <translation>Entrenar este modelo necesita unos {needed}, pero de los {total} de {gpu} solo hay {free} libres. Cierre lo demás que la use antes de que empiece la federación.</translation>
     </message>
     <message>
-        <source>Two adapters are both called {name}. Copy one of them to a folder of another name.</source>
+        <source>Two adapters are both called {name}. Copy one of them to a folder with another name.</source>
         <translation>Hay dos adaptadores que se llaman {name}. Copie uno de ellos en una carpeta con otro nombre.</translation>
     </message>
     <message>
@@ -8096,7 +8092,7 @@
         <translation>Tipos de la federación que las notas no anotan: {types}. En ellos este centro no se entrena ni se puntúa.</translation>
     </message>
     <message>
-        <source>What answers at {address} does not encrypt, so it is not the coordinator, or something between changes the connection. Check the address and the port with the host.</source>
+        <source>What answers at {address} does not encrypt, so it is not the coordinator, or something in between changes the connection. Check the address and the port with the host.</source>
         <translation>Lo que responde en {address} no cifra, así que no es el coordinador, o algo que hay en medio modifica la conexión. Compruebe la dirección y el puerto con el anfitrión.</translation>
     </message>
     <message>
@@ -8104,11 +8100,19 @@
         <translation>Lo que responde en {address} no es un coordinador (HTTP {status}). Compruebe la dirección con el anfitrión; este centro lo sigue intentando.</translation>
     </message>
     <message>
-        <source>What {site} has sealed for this site cannot be opened: it was changed on the way, or the keys are not {site}&apos;s. Nothing was sent in this round. Ask whoever hosts the federation.</source>
+        <source>What answers at {proxy} is not an HTTP proxy. Check the proxy&apos;s address.</source>
+        <translation>En {proxy} algo responde, pero no es un proxy HTTP. Compruebe la dirección del proxy.</translation>
+    </message>
+    <message>
+        <source>What differential privacy spends cannot be counted, because dp-accounting is missing here ({reason}). Install fedmed-desktop[site] on this computer.</source>
+        <translation>Nadie puede contar lo que gasta la privacidad diferencial, porque aquí falta dp-accounting ({reason}). Instale fedmed-desktop[site] en este ordenador.</translation>
+    </message>
+    <message>
+        <source>What {site} encrypted for this site cannot be opened: it was changed on the way, or the keys are not {site}&apos;s. Nothing was sent in this round. Ask whoever hosts the federation.</source>
         <translation>Lo que {site} ha sellado para este centro no se puede abrir: se modificó por el camino, o las claves no son las de {site}. No se envió nada en esta ronda. Pregunte al anfitrión de la federación.</translation>
     </message>
     <message>
-        <source>With delta {delta}, a whole one of the {units} notes or patients here could leave unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>
+        <source>With delta {delta}, one of the {units} notes or patients here could leave entirely unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>
         <translation>Con delta {delta}, una entera de las {units} notas o pacientes de aquí podría salir sin protección. No se entrena nada. Pida al anfitrión un delta muy inferior a 1/{units}.</translation>
     </message>
     <message>
@@ -8120,19 +8124,19 @@
         <translation>Puede buscar como máximo {limit} tipos a la vez. Indique menos tipos.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) allows rank {most} at most, and this has rank {found}. Nothing is trained or leaves. Start the site with --rank-cap {most}, so that it is asked for no more.</source>
+        <source>Your hospital&apos;s policy ({rule}) allows at most epsilon {most}, and with this update {found} would be spent. It stays here. Whoever keeps the policy can change that.</source>
+        <translation>La política de su hospital ({rule}) permite gastar épsilon {most} como máximo, y con esta actualización se gasta {found}. Se queda aquí. Quien mantiene la política puede cambiarlo.</translation>
+    </message>
+    <message>
+        <source>Your hospital&apos;s policy ({rule}) allows at most rank {most}, and this has rank {found}. Nothing is trained or leaves. Start the site with --rank-cap {most}, so that it is never asked for more.</source>
         <translation>La política de su hospital ({rule}) permite el rango {most} como máximo, y esto tiene rango {found}. No se entrena nada ni sale nada. Inicie el centro con --rank-cap {most}, para que no se le pida más.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) asks for a person: a rule that approves by itself does not count here. Decide at the desktop, or start the site without --approve-rule.</source>
-        <translation>La política de su hospital ({rule}) exige una persona: aquí no vale una regla que apruebe por sí sola. Decida en la aplicación de escritorio, o inicie el centro sin --approve-rule.</translation>
+        <source>Your hospital&apos;s policy ({rule}) asks for at least {least} training notes, and this was trained on {found}. It stays here. Add notes, or ask whoever keeps the policy.</source>
+        <translation>La política de su hospital ({rule}) exige al menos {least} notas de entrenamiento, y esto se entrenó con {found}. Se queda aquí. Añada notas, o pregunte a quien mantiene la política.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) asks for a person: what this adapter may reveal could not be measured. Look at it at the desktop, or start the site without --approve-rule.</source>
-        <translation>La política de su hospital ({rule}) exige una persona: no se pudo medir lo que este adaptador puede revelar. Mírelo en la aplicación de escritorio, o inicie el centro sin --approve-rule.</translation>
-    </message>
-    <message>
-        <source>Your hospital&apos;s policy ({rule}) asks for differential privacy with epsilon {most} at most, and this federation trains without. Nothing is trained or leaves. Ask its host for [training.privacy], or whoever keeps the policy.</source>
+        <source>Your hospital&apos;s policy ({rule}) asks for differential privacy with epsilon at most {most}, and this federation trains without it. Nothing is trained or leaves. Ask its host for [training.privacy], or whoever keeps the policy to change it.</source>
         <translation>La política de su hospital ({rule}) exige privacidad diferencial con épsilon {most} como máximo, y esta federación entrena sin ella. No se entrena nada ni sale nada. Pida [training.privacy] a su anfitrión, o pregunte a quien mantiene la política.</translation>
     </message>
     <message>
@@ -8144,10 +8148,6 @@
         <translation>La política de su hospital ({rule}) exige dos personas: también debe aprobar una segunda.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) asks for {least} training notes at least, and this is trained on {found}. It stays here. Add notes, or ask whoever keeps the policy.</source>
-        <translation>La política de su hospital ({rule}) exige al menos {least} notas de entrenamiento, y esto se entrenó con {found}. Se queda aquí. Añada notas, o pregunte a quien mantiene la política.</translation>
-    </message>
-    <message>
         <source>Your hospital&apos;s policy ({rule}) does not let this leave. It stays here. Whoever keeps the policy can change that rule.</source>
         <translation>La política de su hospital ({rule}) no permite que esto salga. Se queda aquí. Quien mantiene la política puede cambiar esa regla.</translation>
     </message>
@@ -8156,11 +8156,11 @@
         <translation>La política de su hospital ({rule}) no deja ninguna hora de la semana en la que pueda salir algo: sus archivos no concuerdan. Pregunte a quien mantiene la política.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) lets epsilon {most} be spent at most, and with this update {found} is spent. It stays here. Whoever keeps the policy can change that.</source>
-        <translation>La política de su hospital ({rule}) permite gastar épsilon {most} como máximo, y con esta actualización se gasta {found}. Se queda aquí. Quien mantiene la política puede cambiarlo.</translation>
+        <source>Your hospital&apos;s policy ({rule}) lets at most {most} bytes leave, and this update has {found}. It stays here. A smaller rank makes it smaller; or ask whoever keeps the policy.</source>
+        <translation>La política de su hospital ({rule}) permite que salgan {most} bytes como máximo, y esta actualización tiene {found}. Se queda aquí. Un rango menor la hace más pequeña; o pregunte a quien mantiene la política.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) lets nothing leave that is worse than {most}, and what this adapter may reveal is {found}. It stays here. More notes, fewer steps or a smaller learning rate reveal less.</source>
+        <source>Your hospital&apos;s policy ({rule}) lets nothing leave that is rated worse than {most}, and what this adapter may reveal is rated {found}. It stays here. More notes, fewer steps or a smaller learning rate reveal less.</source>
         <translation>La política de su hospital ({rule}) no permite que salga nada peor que {most}, y lo que este adaptador puede revelar es {found}. Se queda aquí. Más notas, menos pasos o una tasa de aprendizaje menor revelan menos.</translation>
     </message>
     <message>
@@ -8168,8 +8168,16 @@
         <translation>La política de su hospital ({rule}) solo permite aprobar a estas personas: {names}.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) lets {most} bytes leave at most, and this update has {found}. It stays here. A smaller rank makes it smaller; or ask whoever keeps the policy.</source>
-        <translation>La política de su hospital ({rule}) permite que salgan {most} bytes como máximo, y esta actualización tiene {found}. Se queda aquí. Un rango menor la hace más pequeña; o pregunte a quien mantiene la política.</translation>
+        <source>Your hospital&apos;s policy ({rule}) requires a person here, because what this adapter may reveal could not be measured. Look at it in the desktop, or start the site without --approve-rule.</source>
+        <translation>La política de su hospital ({rule}) exige una persona: no se pudo medir lo que este adaptador puede revelar. Mírelo en la aplicación de escritorio, o inicie el centro sin --approve-rule.</translation>
+    </message>
+    <message>
+        <source>Your hospital&apos;s policy ({rule}) requires a person: a rule that approves by itself does not count here. Decide in the desktop, or start the site without --approve-rule.</source>
+        <translation>La política de su hospital ({rule}) exige una persona: aquí no vale una regla que apruebe por sí sola. Decida en la aplicación de escritorio, o inicie el centro sin --approve-rule.</translation>
+    </message>
+    <message>
+        <source>training.mention_weight cannot be used: the base model&apos;s tokenizer does not say which characters a token stands for, so the beginnings of mentions cannot be found. Take out training.mention_weight, or choose a base model with a tokenizer.json.</source>
+        <translation>El tokenizador del modelo base no dice qué caracteres representa un token, así que los comienzos de las menciones no pueden contar más que otros tokens. Quite training.mention_weight, o elija un modelo base con tokenizer.json.</translation>
     </message>
     <message>
         <source>{address} is not a coordinator&apos;s address. Give one such as wss://federation.example.org:8765.</source>
@@ -8188,11 +8196,11 @@
         <translation>{corpus} tiene muy pocas notas ({found}) que no tenga ningún centro. Elija otro corpus, o pida menos.</translation>
     </message>
     <message>
-        <source>{free} are free for the folder {path}.</source>
+        <source>{free} is free for the folder {path}.</source>
         <translation>Hay {free} libres para la carpeta {path}.</translation>
     </message>
     <message>
-        <source>{free} are free for the folder {path}; about {needed} may be needed. Free some space before the federation begins.</source>
+        <source>{free} is free for the folder {path}; about {needed} may be needed. Free some space before the federation begins.</source>
         <translation>Hay {free} libres para la carpeta {path}; pueden hacer falta unos {needed}. Libere espacio antes de que empiece la federación.</translation>
     </message>
     <message>
@@ -8256,7 +8264,7 @@
         <translation>{path} ya existe. Elija otra carpeta con --out; una federación existente nunca se sobrescribe.</translation>
     </message>
     <message>
-        <source>{path} and {other} are of the same side. Compare a site&apos;s audit file with its coordinator&apos;s.</source>
+        <source>{path} and {other} come from the same side. Compare a site&apos;s audit file with its coordinator&apos;s.</source>
         <translation>{path} y {other} son del mismo lado. Compare el archivo de auditoría de un centro con el de su coordinador.</translation>
     </message>
     <message>
@@ -8264,7 +8272,7 @@
         <translation>{path} no se puede leer ({reason}). Use el corpus original, como líneas JSON comprimidas con gzip.</translation>
     </message>
     <message>
-        <source>{path} cannot be used: {reason}. Copy it once more from where it was made.</source>
+        <source>{path} cannot be used: {reason}. Copy it again from where it was made.</source>
         <translation>{path} no se puede usar: {reason}. Cópielo otra vez desde donde se hizo.</translation>
     </message>
     <message>
@@ -8282,6 +8290,10 @@
     <message>
         <source>{path} does not hold a secret key: 64 hexadecimal digits are needed. Restore it from a backup, or give the right file.</source>
         <translation>{path} no contiene una clave secreta: hacen falta 64 cifras hexadecimales. Restáurelo desde una copia de seguridad, o indique el archivo correcto.</translation>
+    </message>
+    <message>
+        <source>{path} does not match what the other side recorded: entry {held} of {other} holds a hash that is not in it. Entries from {entry} on were changed or removed. Compare it with a backup.</source>
+        <translation>{path} no coincide con lo que registró el otro lado: la entrada {held} de {other} contiene un hash que no está en él. Desde la entrada {entry} se modificaron o eliminaron entradas. Compárelo con una copia de seguridad.</translation>
     </message>
     <message>
         <source>{path} ends in neither .csv nor .json. Give the export one of these endings.</source>
@@ -8344,7 +8356,7 @@
         <translation>{path} no es un certificado en forma PEM (empieza por -----BEGIN CERTIFICATE-----). Indique con --certificate un archivo de esa forma, con el certificado propio del coordinador en primer lugar.</translation>
     </message>
     <message>
-        <source>{path} is not a model folder: it has no {file}. Choose the folder of the language model that the host agreed on with you (in Hugging Face&apos;s form).</source>
+        <source>{path} is not a model folder: it has no {file}. Choose the folder of the language model that the host agreed on with you (in Hugging Face&apos;s format).</source>
         <translation>{path} no es una carpeta de modelo: no tiene {file}. Elija la carpeta del modelo de lenguaje que el anfitrión acordó con usted (en la forma de Hugging Face).</translation>
     </message>
     <message>
@@ -8358,10 +8370,6 @@
     <message>
         <source>{path} is not linked to a federation as its host. Open it with a host&apos;s invitation, which the coordinator&apos;s command line makes with --invite-host.</source>
         <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>{path} is not the chain that the other side knows: entry {held} of {other} holds a head that is not in it. From entry {entry} on, entries were changed or cut off. Compare it with a backup.</source>
-        <translation>{path} no es la cadena que conoce el otro lado: la entrada {held} de {other} guarda una cabeza que no está en ella. A partir de la entrada {entry} se modificaron o cortaron entradas. Compárela con una copia de seguridad.</translation>
     </message>
     <message>
         <source>{path} is on a file system where a database is not safe (a network drive?). Choose a local disk.</source>
@@ -8420,23 +8428,15 @@
         <translation>{path}: un coordinador que añade el ruido tiene que ver las actualizaciones sueltas. Escriba added_by = &quot;sites&quot; bajo [client_privacy], para que cada centro añada su parte antes de enmascarar, o quite [secure_aggregation].</translation>
     </message>
     <message>
-        <source>{path}: a histogram of the training notes is exact and would leave beside an adapter in which the site is hidden. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [client_privacy].</source>
-        <translation>{path}: un histograma de las notas de entrenamiento es exacto y saldría junto a un adaptador en el que el centro queda oculto. Escriba histogram = &quot;none&quot; (en una federación, bajo [share]), o quite [client_privacy].</translation>
-    </message>
-    <message>
-        <source>{path}: a histogram of the training notes is exact and would leave beside an adapter that is protected. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [training.privacy].</source>
-        <translation>{path}: un histograma de las notas de entrenamiento es exacto y saldría junto a un adaptador protegido. Escriba histogram = &quot;none&quot; (en una federación, bajo [share]), o quite [training.privacy].</translation>
-    </message>
-    <message>
-        <source>{path}: a product is formed of each site&apos;s own two factors, which nobody knows from a sum. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
+        <source>{path}: a product is formed of each site&apos;s own two factors, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
         <translation>{path}: un producto se forma con los dos factores propios de cada centro, que nadie conoce a partir de una suma. Escriba combine = &quot;factors&quot; con fed_medlora, fedavg o fedrot, o quite [secure_aggregation].</translation>
     </message>
     <message>
-        <source>{path}: a server_step other than 1 goes on from where the round started, but a stack starts afresh in each round. Write combine = &quot;factors&quot; or &quot;product&quot;, or server_step = 1.</source>
+        <source>{path}: a server_step other than 1 continues from where the round started, but a stack starts afresh in each round. Write combine = &quot;factors&quot; or &quot;product&quot;, or server_step = 1.</source>
         <translation>{path}: un server_step distinto de 1 continúa desde donde empezó la ronda, pero una pila empieza de nuevo en cada ronda. Escriba combine = &quot;factors&quot; o &quot;product&quot;, o server_step = 1.</translation>
     </message>
     <message>
-        <source>{path}: a stack holds each site&apos;s own factors side by side, which nobody knows from a sum. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
+        <source>{path}: a stack holds each site&apos;s own factors side by side, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
         <translation>{path}: una pila contiene los factores propios de cada centro unos junto a otros, que nadie conoce a partir de una suma. Escriba combine = &quot;factors&quot; con fed_medlora, fedavg o fedrot, o quite [secure_aggregation].</translation>
     </message>
     <message>
@@ -8444,7 +8444,7 @@
         <translation>{path}: una media recortada necesita centros que entrenen un factor y tengan el otro en común; si no, un mismo valor significa algo distinto en cada uno. Elija el método ffa o rolora, o escriba screening.robust = &quot;multi_krum&quot; o screening.action = &quot;clip&quot;.</translation>
     </message>
     <message>
-        <source>{path}: adaptive_fedlora gives each site a rank by what its own update did, which nobody knows from a sum. Choose fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
+        <source>{path}: adaptive_fedlora gives each site a rank by what its own update did, which a sum does not show. Choose fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
         <translation>{path}: adaptive_fedlora da a cada centro un rango según lo que hizo su propia actualización, que nadie conoce a partir de una suma. Elija fed_medlora, fedavg o fedrot, o quite [secure_aggregation].</translation>
     </message>
     <message>
@@ -8496,7 +8496,7 @@
         <translation>{path}: flora apila las actualizaciones. Escriba combine = &quot;stack&quot;, o elija fedavg.</translation>
     </message>
     <message>
-        <source>{path}: from a sum of two updates each of the two sites knows the other&apos;s. Write round.quorum = 3 or more, or take out [secure_aggregation].</source>
+        <source>{path}: from the sum of two updates, each of the two sites can work out the other&apos;s. Write round.quorum = 3 or more, or take out [secure_aggregation].</source>
         <translation>{path}: de una suma de dos actualizaciones, cada uno de los dos centros conoce la del otro. Escriba round.quorum = 3 o más, o quite [secure_aggregation].</translation>
     </message>
     <message>
@@ -8504,7 +8504,7 @@
         <translation>{path}: en adaptive_fedlora los centros tienen rangos distintos y cada uno parte de una matriz cortada a su rango en su propia base, así que promediar los factores mezclaría valores que no van juntos. Escriba combine = &quot;product&quot; o &quot;stack&quot;.</translation>
     </message>
     <message>
-        <source>{path}: in fedsa half of each model stays at its site, so its update has neither a size nor a direction. Take out [screening], or choose another method.</source>
+        <source>{path}: in fedsa half of each model stays at its site, so the size and the direction of its update cannot be known. Take out [screening], or choose another method.</source>
         <translation>{path}: en fedsa la mitad de cada modelo se queda en su centro, así que su actualización no tiene tamaño ni dirección. Quite [screening], o elija otro método.</translation>
     </message>
     <message>
@@ -8512,8 +8512,12 @@
         <translation>{path}: en el laboratorio el coordinador no tiene notas propias. Escriba measured_by = &quot;sites&quot;; entonces se usan las notas compartidas del experimento.</translation>
     </message>
     <message>
-        <source>{path}: masks fill all bits of each number, so masked updates cannot be rounded, and what rounding took could not be told from a mask. Take out [transfer], or [secure_aggregation].</source>
-        <translation>{path}: las máscaras ocupan todos los bits de cada número, así que las actualizaciones enmascaradas no se pueden redondear, y lo que quitara el redondeo no se podría distinguir de una máscara. Quite [transfer], o [secure_aggregation].</translation>
+        <source>{path}: masks fill all bits of each number, so masked updates cannot be rounded. Take out [transfer], or [secure_aggregation].</source>
+        <translation>{path}: las máscaras ocupan todos los bits de cada número, así que las actualizaciones enmascaradas no se pueden redondear. Quite [transfer], o [secure_aggregation].</translation>
+    </message>
+    <message>
+        <source>{path}: most likely nothing would be learned. With {sites} sites and {values} values, the noise that hides a whole site would be, in each round, about {times} times as large as the sites&apos; mean update can be. Protect single notes or patients instead ([training.privacy]), or use many more sites, a smaller rank, the method ffa, or a larger epsilon. To try it anyway, write accept_noise = true under [client_privacy].</source>
+        <translation>{path}: con {sites} centros y {values} valores, el ruido que oculta un centro entero sería en cada ronda unas {times} veces mayor de lo que puede ser la media de sus actualizaciones: lo más probable es que no se aprendiera nada. Proteja en su lugar notas o pacientes concretos ([training.privacy]), o use muchos más centros, un rango menor, el método ffa o un épsilon mayor. Para probarlo de todos modos, escriba accept_noise = true bajo [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: noise can hide a whole site only in a plain mean of what each site sends once a round. Choose fedavg, fed_medlora, fedprox, fedavgm, fedadam, fedrot, ffa, rolora, fedsa, sa_fedlora or fedopal with combine = &quot;factors&quot;, or take out [client_privacy].</source>
@@ -8524,7 +8528,7 @@
         <translation>{path}: rolora congela un factor en cada ronda, lo que hace exacto el promedio; un producto o una pila cambiarían los dos factores. Escriba combine = &quot;factors&quot;.</translation>
     </message>
     <message>
-        <source>{path}: rolora trains each factor in every other round, and meanwhile the other changes, so the optimiser&apos;s moments would be of factors that are gone. Take out training.keep_moments, or choose ffa.</source>
+        <source>{path}: rolora trains each factor in every other round while the other one changes, so kept moments would be those of factors that no longer exist. Take out training.keep_moments, or choose ffa.</source>
         <translation>{path}: rolora entrena cada factor en una de cada dos rondas, y entretanto cambia el otro, así que los momentos del optimizador serían de factores que ya no existen. Quite training.keep_moments, o elija ffa.</translation>
     </message>
     <message>
@@ -8536,7 +8540,7 @@
         <translation>{path}: scaffold con form = &quot;sgd&quot; calcula los gradientes a partir de los pasos, lo que solo funciona con SGD. Escriba form = &quot;gradient&quot;, o training.optimizer = &quot;sgd&quot;.</translation>
     </message>
     <message>
-        <source>{path}: scaffold&apos;s control variates and the coordinator&apos;s must move by the very same numbers, so its updates travel in float32 alone. Take out [transfer], or choose another method.</source>
+        <source>{path}: scaffold&apos;s control variates and the coordinator&apos;s must change by exactly the same numbers, so its updates are sent in float32 only. Take out [transfer], or choose another method.</source>
         <translation>{path}: las variables de control de scaffold y las del coordinador deben moverse exactamente en los mismos números, así que sus actualizaciones solo viajan en float32. Quite [transfer], o elija otro método.</translation>
     </message>
     <message>
@@ -8556,7 +8560,7 @@
         <translation>{path}: el cribado compara actualizaciones sueltas, y con la agregación segura no hay ninguna que comparar. Quite [screening], o [secure_aggregation].</translation>
     </message>
     <message>
-        <source>{path}: screening treats each update by what the others are like, so one site could change more than its own part. Take out [screening], or [client_privacy].</source>
+        <source>{path}: screening judges each update by the others, so one site could affect more of the result than its own part. Take out [screening], or [client_privacy].</source>
         <translation>{path}: el cribado trata cada actualización según cómo son las demás, así que un centro podría cambiar más que su propia parte. Quite [screening], o [client_privacy].</translation>
     </message>
     <message>
@@ -8564,12 +8568,20 @@
         <translation>{path}: los centros solo añaden partes del ruido donde unas máscaras ocultan cada parte. Escriba added_by = &quot;coordinator&quot; bajo [client_privacy], o active [secure_aggregation].</translation>
     </message>
     <message>
-        <source>{path}: sites scale their updates by the largest weight that any of them can have. Write secure_aggregation.largest_weight: the most training notes of a site, or the most supervised tokens with fed_medlora, with some room.</source>
+        <source>{path}: sites scale their updates by the largest weight that any of them can have. Write secure_aggregation.largest_weight: the most training notes of a site, or with fed_medlora the most supervised tokens, with some margin.</source>
         <translation>{path}: los centros escalan sus actualizaciones con el mayor peso que puede tener cualquiera de ellos. Escriba secure_aggregation.largest_weight: el máximo de notas de entrenamiento de un centro o, con fed_medlora, el máximo de tokens supervisados, con algo de margen.</translation>
+    </message>
+    <message>
+        <source>{path}: the adapter is protected, but a histogram of the training notes would leave beside it as exact counts. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [training.privacy].</source>
+        <translation>{path}: un histograma de las notas de entrenamiento es exacto y saldría junto a un adaptador protegido. Escriba histogram = &quot;none&quot; (en una federación, bajo [share]), o quite [training.privacy].</translation>
     </message>
     <message>
         <source>{path}: the coordinator would have to read each update to score it. Write method.measured_by = &quot;sites&quot;, or take out [secure_aggregation].</source>
         <translation>{path}: el coordinador tendría que leer cada actualización para puntuarla. Escriba method.measured_by = &quot;sites&quot;, o quite [secure_aggregation].</translation>
+    </message>
+    <message>
+        <source>{path}: the noise hides a whole site in the adapter, but a histogram of its training notes would leave beside it as exact counts. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [client_privacy].</source>
+        <translation>{path}: un histograma de las notas de entrenamiento es exacto y saldría junto a un adaptador en el que el centro queda oculto. Escriba histogram = &quot;none&quot; (en una federación, bajo [share]), o quite [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: this method weights sites by their results on notes that everyone may read. Set shared_notes to 1 or more.</source>
@@ -8588,11 +8600,11 @@
         <translation>{path}: donde se ocultan centros enteros todos cuentan igual, y fed_medlora_plus los pondera por sus pérdidas. Elija fed_medlora, o quite [client_privacy].</translation>
     </message>
     <message>
-        <source>{path}: with combine = &quot;stack&quot; each round starts afresh, so what an update lost in fewer bits has no place in the next one. Write transfer.feedback = false.</source>
+        <source>{path}: with combine = &quot;stack&quot; each round starts afresh, so what rounding took from one update cannot be added to the next. Write transfer.feedback = false.</source>
         <translation>{path}: con combine = &quot;stack&quot; cada ronda empieza de nuevo, así que lo que una actualización perdió con menos bits no tiene lugar en la siguiente. Escriba transfer.feedback = false.</translation>
     </message>
     <message>
-        <source>{path}: with fedex, and where updates are stacked, most of what sites fetch lies frozen beside the common adapter and travels in float32. Take out transfer.down, or choose another method.</source>
+        <source>{path}: with fedex, and where updates are stacked, most of what sites download is a frozen part beside the common adapter, and that is always sent in float32. Take out transfer.down, or choose another method.</source>
         <translation>{path}: con fedex, y donde se apilan las actualizaciones, la mayor parte de lo que obtienen los centros está congelada junto al adaptador común y viaja en float32. Quite transfer.down, o elija otro método.</translation>
     </message>
     <message>
@@ -8608,16 +8620,12 @@
         <translation>{path}: con measured_by = &quot;sites&quot; cada centro mide su modelo en notas compartidas, que contienen textos y entidades, y ninguna de las tareas se aprende de ellas. Escriba measured_by = &quot;coordinator&quot; e inícielo con --score-with, elija otro método, o añada la tarea &quot;entities&quot;.</translation>
     </message>
     <message>
-        <source>{path}: with secure aggregation the sites that began together mask together in every round. Take out round.clients.</source>
+        <source>{path}: with secure aggregation all sites take part in every round, since they mask together. Take out round.clients.</source>
         <translation>{path}: con la agregación segura, los centros que empezaron juntos enmascaran juntos en cada ronda. Quite round.clients.</translation>
     </message>
     <message>
-        <source>{path}: with training.keep_moments the optimiser goes on from moments of the same factors, but a product or a stack gives each round factors of another basis. Write combine = &quot;factors&quot;, or take out training.keep_moments.</source>
+        <source>{path}: with training.keep_moments the optimiser continues with the moments of the last round, but a product or a stack gives each round factors of another basis. Write combine = &quot;factors&quot;, or take out training.keep_moments.</source>
         <translation>{path}: con training.keep_moments el optimizador continúa desde los momentos de los mismos factores, pero un producto o una pila dan a cada ronda factores de otra base. Escriba combine = &quot;factors&quot;, o quite training.keep_moments.</translation>
-    </message>
-    <message>
-        <source>{path}: with {sites} sites and {values} values, the noise that hides a whole site would be about {times} times as large in each round as their mean update can be: most likely nothing would be learned. Protect single notes or patients instead ([training.privacy]), or take many more sites, a smaller rank, the method ffa, or a larger epsilon. To try it all the same, write accept_noise = true under [client_privacy].</source>
-        <translation>{path}: con {sites} centros y {values} valores, el ruido que oculta un centro entero sería en cada ronda unas {times} veces mayor de lo que puede ser la media de sus actualizaciones: lo más probable es que no se aprendiera nada. Proteja en su lugar notas o pacientes concretos ([training.privacy]), o use muchos más centros, un rango menor, el método ffa o un épsilon mayor. Para probarlo de todos modos, escriba accept_noise = true bajo [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: {key}: {reason}. Correct this key and start again.</source>
@@ -8628,8 +8636,8 @@
         <translation>{path}: {method} da a todos los centros el mismo rango, y el rango {rank} supera el límite más bajo, {cap}. Escriba rank = &quot;smallest_cap&quot; para este método, o aumente hardware.caps.</translation>
     </message>
     <message>
-        <source>{role} is nothing that a column can be. Choose from: {known}.</source>
-        <translation>{role} no es nada que pueda ser una columna. Elija entre: {known}.</translation>
+        <source>{share} % of the update&apos;s values were left out, as the largest or the smallest at their position; with honest sites it is about the same for all.</source>
+        <translation>De los valores de la actualización se excluyó el {share} %, por ser los mayores o los menores de su coordenada; con centros honestos es más o menos igual para todos.</translation>
     </message>
     <message>
         <source>{site} could be any of these: {names}. Give the exact name, or more of the fingerprint.</source>
@@ -8656,7 +8664,7 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>{site} is connected just now, so nothing is taken from a file of it. Let it send its update over the line.</source>
+        <source>{site} is connected right now, so its file is not used. Let it send its update over the connection.</source>
         <translation>{site} está conectado ahora mismo, así que no se toma nada de un archivo suyo. Deje que envíe su actualización por la línea.</translation>
     </message>
     <message>
@@ -8672,7 +8680,7 @@
         <translation>{site} no estaba entre los centros que empezaron juntos, o tiene ahora otra clave. Con la agregación segura los centros son los mismos de principio a fin. No se envió nada en esta ronda; pregunte al anfitrión de la federación.</translation>
     </message>
     <message>
-        <source>{total}, of which {free} are free.</source>
+        <source>{total}, of which {free} is free.</source>
         <translation>{total}, de los que hay {free} libres.</translation>
     </message>
 </context>

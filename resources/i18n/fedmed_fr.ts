@@ -428,15 +428,15 @@
         <translation>Une règle définie par une personne</translation>
     </message>
     <message>
-        <source>A second person must approve: let them write their name above.</source>
+        <source>A second person must approve: ask them to write their name above.</source>
         <translation>Une deuxième personne doit approuver&#xa0;: qu’elle inscrive son nom ci-dessus.</translation>
     </message>
     <message>
-        <source>A stricter file holds instead.</source>
+        <source>A stricter file applies instead.</source>
         <translation>C’est un fichier plus strict qui s’applique.</translation>
     </message>
     <message>
-        <source>A stricter one holds instead.</source>
+        <source>A stricter one applies instead.</source>
         <translation>C’est une valeur plus stricte qui s’applique.</translation>
     </message>
     <message>
@@ -531,7 +531,7 @@
         <translation>Les {all:,} entités annotées comptent toutes.</translation>
     </message>
     <message>
-        <source>An address on this computer, and something answers there.</source>
+        <source>An address on this computer, where something answers.</source>
         <translation>Une adresse sur cet ordinateur, et quelque chose y répond.</translation>
     </message>
     <message>
@@ -543,7 +543,7 @@
         <translation>Une réponse dépassait la longueur permise et a été coupée&#xa0;: il peut en manquer.</translation>
     </message>
     <message>
-        <source>An update has {most} bytes at most.</source>
+        <source>An update has at most {most} bytes.</source>
         <translation>Une mise à jour a au plus {most} octets.</translation>
     </message>
     <message numerus="yes">
@@ -556,10 +556,6 @@
     <message>
         <source>Annotations that are not read ({what}): {count}.</source>
         <translation>Annotations non lues ({what})&#xa0;: {count}.</translation>
-    </message>
-    <message>
-        <source>Anything of an update leaves only {hours}.</source>
-        <translation>Rien d’une mise à jour ne sort en dehors de&#xa0;: {hours}.</translation>
     </message>
     <message>
         <source>Appearance</source>
@@ -594,14 +590,6 @@
         <translation>Approuvée, en attente du coordinateur</translation>
     </message>
     <message>
-        <source>As a whole it is {times:.1f} times as large as in round {round}.</source>
-        <translation>Dans l’ensemble, elle est {times:.1f} fois plus grande qu’au tour {round}.</translation>
-    </message>
-    <message>
-        <source>As a whole it is {times:.1f} times as large as your last one.</source>
-        <translation>Dans l’ensemble, elle est {times:.1f} fois plus grande que votre précédente.</translation>
-    </message>
-    <message>
         <source>As agreed for the pilot</source>
         <translation>Comme convenu pour le pilote</translation>
     </message>
@@ -612,6 +600,10 @@
     <message>
         <source>Asking</source>
         <translation>Question posée</translation>
+    </message>
+    <message>
+        <source>Asking the model about what was found.</source>
+        <translation>La question porte sur ce qui a été trouvé.</translation>
     </message>
     <message>
         <source>At most {beyond} word parts in a row beyond the model without this round; on held-out notes {usual}. {run} or more came out of {share:.0%} of {trained} notes, {low:.0%} to {high:.0%}.</source>
@@ -649,7 +641,7 @@
         <translation>Lien avec l’entrée précédente</translation>
     </message>
     <message>
-        <source>Candidates from the official ICD-10-CM table, the best first. The bar compares them with the best one.</source>
+        <source>Candidates from the official ICD-10-CM table, best first. The bar compares each with the best.</source>
         <translation>Candidats tirés de la table officielle CIM-10-CM, le meilleur en premier. La barre les compare au meilleur.</translation>
     </message>
     <message>
@@ -677,7 +669,7 @@
         <translation>Modifiée</translation>
     </message>
     <message>
-        <source>Characters in a note, half up to / nine of ten up to</source>
+        <source>Characters per note: half have up to / nine in ten up to</source>
         <translation>Caractères par note, une moitié jusqu’à / neuf sur dix jusqu’à</translation>
     </message>
     <message>
@@ -725,16 +717,16 @@
         <translation>Code dans les 10</translation>
     </message>
     <message>
+        <source>Codes / different codes</source>
+        <translation>Codes / codes différents</translation>
+    </message>
+    <message>
         <source>Codes F1</source>
         <translation>F1 des codes</translation>
     </message>
     <message>
         <source>Codes near the top</source>
         <translation>Codes en tête</translation>
-    </message>
-    <message>
-        <source>Codes, of them different</source>
-        <translation>Codes, dont différents</translation>
     </message>
     <message>
         <source>Combine</source>
@@ -896,10 +888,6 @@
         <translation>Fin du journal</translation>
     </message>
     <message>
-        <source>End of training</source>
-        <translation>Fin de l’entraînement</translation>
-    </message>
-    <message>
         <source>End the demonstration?</source>
         <translation>Terminer la démonstration&#xa0;?</translation>
     </message>
@@ -944,12 +932,20 @@
         <translation>Chaque page peut être passée, et tout peut se faire plus tard. Le programme fonctionne sans réseau.</translation>
     </message>
     <message>
+        <source>Everything is fine; there is nothing to do here. The round continues with other sites: not every site is asked in each round, and a site that joins late waits for the next one.</source>
+        <translation>Tout va bien ; il n’y a rien à faire ici. Le tour continue avec d’autres sites : tous les sites ne sont pas sollicités à chaque tour, et un site qui arrive tard attend le suivant.</translation>
+    </message>
+    <message>
         <source>Expires when the round closes</source>
         <translation>Expire à la clôture du tour</translation>
     </message>
     <message>
         <source>Expires {time}, {left} left</source>
         <translation>Expire&#xa0;: {time}, reste {left}</translation>
+    </message>
+    <message>
+        <source>Exported to a file</source>
+        <translation>Exporté dans un fichier</translation>
     </message>
     <message>
         <source>F1</source>
@@ -1126,20 +1122,16 @@
         <translation>En quoi elle diffère</translation>
     </message>
     <message>
-        <source>How likely the model finds each answer beside the others; no measure of how sure it may be.</source>
-        <translation>À quel point le modèle juge chaque réponse probable par rapport aux autres&#xa0;; ce n’est pas une mesure de sa fiabilité.</translation>
+        <source>How likely the model finds each answer compared with the others. It does not say how sure you can be.</source>
+        <translation>Probabilité que le modèle accorde à chaque réponse par rapport aux autres. Cela ne dit pas à quel point vous pouvez en être sûr.</translation>
     </message>
     <message>
         <source>How this site&apos;s notes compare with the federation&apos;s is known after the next round.</source>
         <translation>La comparaison des notes de ce site avec celles de la fédération sera connue après le prochain tour.</translation>
     </message>
     <message>
-        <source>How training goes is drawn here as soon as it starts on {notes}.</source>
-        <translation>Le déroulement de l’entraînement s’affiche ici dès qu’il commence sur {notes}.</translation>
-    </message>
-    <message>
-        <source>How training goes is drawn here once this computer takes part in a federation.</source>
-        <translation>Le déroulement de l’entraînement s’affiche ici dès que cet ordinateur participe à une fédération.</translation>
+        <source>How well it works</source>
+        <translation>Ce que cela apporte</translation>
     </message>
     <message>
         <source>ICD-10 codes</source>
@@ -1158,8 +1150,12 @@
         <translation>Si personne ne décide avant la clôture du tour, il se clôt sans ce site.</translation>
     </message>
     <message>
-        <source>If the words differ, somebody is in between: stop, and tell the host.</source>
-        <translation>Si les mots diffèrent, quelqu’un s’est interposé&#xa0;: arrêtez et prévenez l’organisateur.</translation>
+        <source>If the words differ, somebody is intercepting the connection: stop, and tell the host.</source>
+        <translation>Si les mots diffèrent, quelqu’un intercepte la connexion : arrêtez, et prévenez l’organisateur.</translation>
+    </message>
+    <message>
+        <source>Imported from a file</source>
+        <translation>Importé d’un fichier</translation>
     </message>
     <message>
         <source>In round {n}, on notes kept aside</source>
@@ -1230,10 +1226,6 @@
         <translation>Il ne trouve encore rien</translation>
     </message>
     <message>
-        <source>It goes on with other sites: not every site is asked in each round, and a site that joins late waits for the next one. Everything is fine; there is nothing to do here.</source>
-        <translation>Le tour continue avec d’autres sites&#xa0;: tous les sites ne sont pas sollicités à chaque tour, et un site arrivé en cours de route attend le suivant. Tout va bien&#xa0;; il n’y a rien à faire ici.</translation>
-    </message>
-    <message>
         <source>It is right for {share:.0%} of pairs of notes, {low:.0%} to {high:.0%} (guessing: 50%); {trained} notes that were trained on, {other} held out.</source>
         <translation>Elle a raison pour {share:.0%} des paires de notes, de {low:.0%} à {high:.0%} (au hasard&#xa0;: 50%)&#xa0;; {trained} notes vues à l’entraînement, {other} mises de côté.</translation>
     </message>
@@ -1246,11 +1238,11 @@
         <translation>L’envoi se fera dès que le coordinateur sera de retour.</translation>
     </message>
     <message>
-        <source>It is trained on {least} notes at least.</source>
+        <source>It is trained on at least {least} notes.</source>
         <translation>Elle est entraînée sur au moins {least} notes.</translation>
     </message>
     <message>
-        <source>It is trained with differential privacy, and epsilon {most} is spent at most.</source>
+        <source>It is trained with differential privacy, and at most epsilon {most} is spent.</source>
         <translation>Elle est entraînée avec la confidentialité différentielle, et au plus epsilon {most} est consommé.</translation>
     </message>
     <message>
@@ -1270,12 +1262,8 @@
         <translation>Tout recommence au début.</translation>
     </message>
     <message>
-        <source>It was begun and did not come to its end.</source>
+        <source>It was begun but did not finish.</source>
         <translation>C’était commencé et n’est pas arrivé à son terme.</translation>
-    </message>
-    <message>
-        <source>It was used already; this site needs no new one.</source>
-        <translation>Elle a déjà été utilisée&#xa0;; ce site n’en a pas besoin d’une nouvelle.</translation>
     </message>
     <message>
         <source>Its answer: {option}</source>
@@ -1324,10 +1312,6 @@
     <message>
         <source>Kept on this computer</source>
         <translation>Gardé sur cet ordinateur</translation>
-    </message>
-    <message>
-        <source>Key of a site replaced</source>
-        <translation>Clé d’un site remplacée</translation>
     </message>
     <message>
         <source>Key of the site</source>
@@ -1379,6 +1363,10 @@
     <message>
         <source>Longest passage</source>
         <translation>Plus long passage</translation>
+    </message>
+    <message>
+        <source>Look at these twice</source>
+        <translation>À regarder de près</translation>
     </message>
     <message>
         <source>Look twice: somebody with this adapter might learn something about your notes.</source>
@@ -1453,10 +1441,6 @@
         <translation>Mémoire, Mio</translation>
     </message>
     <message>
-        <source>Mentions in a note, half up to / nine of ten up to</source>
-        <translation>Mentions par note, une moitié jusqu’à / neuf sur dix jusqu’à</translation>
-    </message>
-    <message>
         <source>Mentions in several parts: {count}.</source>
         <translation>Mentions en plusieurs morceaux&#xa0;: {count}.</translation>
     </message>
@@ -1469,19 +1453,23 @@
         <translation>Mentions marquées plusieurs fois, comptées une fois&#xa0;: {count} ({what}).</translation>
     </message>
     <message>
-        <source>Mentions of blanks only, left out: {count} ({what}).</source>
+        <source>Mentions of nothing but spaces, left out: {count} ({what}).</source>
         <translation>Mentions composées seulement d’espaces, écartées&#xa0;: {count} ({what}).</translation>
+    </message>
+    <message>
+        <source>Mentions per note: half have up to / nine in ten up to</source>
+        <translation>Mentions par note, une moitié jusqu’à / neuf sur dix jusqu’à</translation>
     </message>
     <message>
         <source>Mentions that partly overlap another: {count}.</source>
         <translation>Mentions qui en chevauchent une autre&#xa0;: {count}.</translation>
     </message>
     <message>
-        <source>Mentions whose blanks at the edges were cut off: {count} ({what}).</source>
+        <source>Mentions with spaces at the ends, which were cut off: {count} ({what}).</source>
         <translation>Mentions dont les espaces aux extrémités ont été coupés&#xa0;: {count} ({what}).</translation>
     </message>
     <message>
-        <source>Mentions whose offsets are wrong, and which were found by their words close by: {count} ({what}).</source>
+        <source>Mentions with wrong offsets, which were found nearby by their words: {count} ({what}).</source>
         <translation>Mentions aux positions fausses, retrouvées grâce à leurs mots à proximité&#xa0;: {count} ({what}).</translation>
     </message>
     <message>
@@ -1561,12 +1549,12 @@
         <translation>Pas meilleur sur {notes}</translation>
     </message>
     <message>
-        <source>No code comes close to this note.</source>
-        <translation>Aucun code n’est proche de cette note.</translation>
-    </message>
-    <message>
         <source>No code is certain enough.</source>
         <translation>Aucun code n’est assez certain.</translation>
+    </message>
+    <message>
+        <source>No code matches this note.</source>
+        <translation>Aucun code n’est proche de cette note.</translation>
     </message>
     <message>
         <source>No decision in time</source>
@@ -1653,7 +1641,7 @@
         <translation>Non mesuré pour cette mise à jour. Un adaptateur peut révéler quelque chose des notes sur lesquelles il a été entraîné.</translation>
     </message>
     <message>
-        <source>Not measured. It holds one step alone, and from one step published attacks rebuild whole texts.</source>
+        <source>Not measured. It holds a single step, and from a single step published attacks can rebuild whole texts.</source>
         <translation>Non mesuré. Elle ne contient qu’un seul pas, et à partir d’un seul pas des attaques publiées reconstituent des textes entiers.</translation>
     </message>
     <message>
@@ -1681,12 +1669,12 @@
         <translation>Non utilisée&#xa0;: elle est plus longue que {what}.</translation>
     </message>
     <message>
-        <source>Not used: its id is the id of {what} too.</source>
-        <translation>Non utilisée&#xa0;: son identifiant est aussi celui de {what}.</translation>
-    </message>
-    <message>
         <source>Not used: the text is empty.</source>
         <translation>Non utilisée&#xa0;: le texte est vide.</translation>
+    </message>
+    <message>
+        <source>Not used: {what} has the same id.</source>
+        <translation>Non utilisée&#xa0;: son identifiant est aussi celui de {what}.</translation>
     </message>
     <message>
         <source>Not used: {what}.</source>
@@ -1887,6 +1875,10 @@
         <translation>Politique de ce site</translation>
     </message>
     <message>
+        <source>Policy rule applied</source>
+        <translation>Règle de la politique appliquée</translation>
+    </message>
+    <message>
         <source>Preparing</source>
         <translation>Préparation</translation>
     </message>
@@ -1961,10 +1953,6 @@
         <translation>Lu comme texte brut, comme les autres fichiers de son dossier, bien qu’il ressemble à {what}. Si c’en est, mettez-le dans un dossier à part.</translation>
     </message>
     <message>
-        <source>Read from a file that was carried</source>
-        <translation>Lu dans un fichier transporté</translation>
-    </message>
-    <message>
         <source>Reading</source>
         <translation>Lecture</translation>
     </message>
@@ -2029,7 +2017,7 @@
         <translation>Refus</translation>
     </message>
     <message>
-        <source>Relations left out, since a mention at their end is not there: {count}.</source>
+        <source>Relations left out, because one of their mentions is missing: {count}.</source>
         <translation>Relations écartées, car une mention à leur extrémité manque&#xa0;: {count}.</translation>
     </message>
     <message>
@@ -2107,10 +2095,6 @@
     <message>
         <source>Rounds</source>
         <translation>Tours</translation>
-    </message>
-    <message>
-        <source>Rule of the policy applied</source>
-        <translation>Règle de la politique appliquée</translation>
     </message>
     <message>
         <source>Rule {number}, &quot;{name}&quot;: {when}{does}.</source>
@@ -2281,6 +2265,10 @@
         <translation>Site retiré</translation>
     </message>
     <message>
+        <source>Site&apos;s key replaced</source>
+        <translation>Clé d’un site remplacée</translation>
+    </message>
+    <message>
         <source>Sites expected</source>
         <translation>Sites attendus</translation>
     </message>
@@ -2291,10 +2279,6 @@
     <message>
         <source>Some of the notes do not have the format of a note.</source>
         <translation>Certaines notes n’ont pas le format d’une note.</translation>
-    </message>
-    <message>
-        <source>Something is in the way</source>
-        <translation>Quelque chose bloque</translation>
     </message>
     <message>
         <source>Specialties</source>
@@ -2325,8 +2309,8 @@
         <translation>Étape 2 sur 3&#xa0;: le coordinateur démarre, et les sites s’y connectent.</translation>
     </message>
     <message>
-        <source>Step 3 of 3: loading the small model and putting the notes into its words.</source>
-        <translation>Étape 3 sur 3&#xa0;: chargement du petit modèle et conversion des notes en ses morceaux de mots.</translation>
+        <source>Step 3 of 3: loading the small model and preparing the notes for it.</source>
+        <translation>Étape 3 sur 3 : chargement du petit modèle et préparation des notes pour lui.</translation>
     </message>
     <message>
         <source>Stop and close</source>
@@ -2562,7 +2546,7 @@
         <translation>L’adaptateur final de la fédération est évalué sur vos notes de test.</translation>
     </message>
     <message>
-        <source>The federation&apos;s share is the mean over the sites of round {round}, this one included, each by its number of notes. A little is added to every count, so that none is zero.</source>
+        <source>The federation&apos;s share is the mean over the sites of round {round}, this one included, weighted by their numbers of notes. A little is added to every count, so that none is zero.</source>
         <translation>La part de la fédération est la moyenne sur les sites du tour {round}, celui-ci compris, chacun selon son nombre de notes. Un petit nombre est ajouté à chaque effectif pour qu’aucun ne soit nul.</translation>
     </message>
     <message>
@@ -2598,7 +2582,7 @@
         <translation>L’ordinateur de l’organisateur est injoignable&#xa0;: la mise à jour sera envoyée dès qu’il sera joignable, et l’envoi ne pourra alors plus être annulé.</translation>
     </message>
     <message>
-        <source>The invitation is whole. Nothing has been sent yet.</source>
+        <source>The invitation is complete. Nothing has been sent yet.</source>
         <translation>L’invitation est complète. Rien n’a encore été envoyé.</translation>
     </message>
     <message>
@@ -2622,7 +2606,7 @@
         <translation>Le modèle apprend de vos notes sur cet ordinateur.</translation>
     </message>
     <message>
-        <source>The note is read without annotation, since there is no {what} beside it.</source>
+        <source>The note is read without annotations, because there is no {what} beside it.</source>
         <translation>La note est lue sans annotation, car il n’y a pas de {what} à côté.</translation>
     </message>
     <message>
@@ -2682,8 +2666,12 @@
         <translation>La question n’a pas pu être posée&#xa0;: la note et la question sont trop longues.</translation>
     </message>
     <message>
-        <source>The rank is {most} at most.</source>
+        <source>The rank is at most {most}.</source>
         <translation>Le rang est d’au plus {most}.</translation>
+    </message>
+    <message>
+        <source>The rating of what an adapter may reveal must be {light} or better.</source>
+        <translation>Ce que trouvent ses sondes peut être au pire {light}.</translation>
     </message>
     <message>
         <source>The record is broken.</source>
@@ -2759,8 +2747,16 @@
         <translation>L’adaptateur entraîné est évalué sur une partie de vos notes.</translation>
     </message>
     <message>
+        <source>The whole change is {times:.1f} times as large as in round {round}.</source>
+        <translation>Dans l’ensemble, elle est {times:.1f} fois plus grande qu’au tour {round}.</translation>
+    </message>
+    <message>
         <source>The whole demonstration takes about {minutes} minutes; your first decision comes after about {first}.</source>
         <translation>La démonstration complète dure environ {minutes} minutes&#xa0;; votre première décision vient après {first} environ.</translation>
+    </message>
+    <message>
+        <source>The whole update is {times:.1f} times as large as your last one.</source>
+        <translation>Dans l’ensemble, elle est {times:.1f} fois plus grande que votre précédente.</translation>
     </message>
     <message>
         <source>The work has stopped. Continue it on the page Rounds; then you can decide.</source>
@@ -2771,8 +2767,12 @@
         <translation>Le travail s’est arrêté. Ce qui a été enregistré est conservé.</translation>
     </message>
     <message>
-        <source>Then the host confirms this site. If the words differ, somebody is in between.</source>
-        <translation>Ensuite, l’organisateur confirme ce site. Si les mots diffèrent, quelqu’un s’est interposé.</translation>
+        <source>Then the host confirms this site. If the words differ, somebody is intercepting the connection.</source>
+        <translation>L’organisateur confirme ensuite ce site. Si les mots diffèrent, quelqu’un intercepte la connexion.</translation>
+    </message>
+    <message>
+        <source>There is a problem</source>
+        <translation>Il y a un problème</translation>
     </message>
     <message>
         <source>There is no policy: what leaves is decided by the person who is asked, or by --approve-rule.</source>
@@ -2819,12 +2819,12 @@
         <translation>Cet ordinateur</translation>
     </message>
     <message>
-        <source>This computer finishes something else first.</source>
-        <translation>Cet ordinateur termine d’abord autre chose.</translation>
-    </message>
-    <message>
         <source>This computer is busy; the note is read when that is done.</source>
         <translation>Cet ordinateur est occupé&#xa0;; la note sera lue ensuite.</translation>
+    </message>
+    <message>
+        <source>This computer is finishing something else first.</source>
+        <translation>Cet ordinateur termine d’abord autre chose.</translation>
     </message>
     <message>
         <source>This covers the adapter alone: the numbers beside it are exact.</source>
@@ -2863,6 +2863,10 @@
         <translation>Ce côté n’a pas pu être lu.</translation>
     </message>
     <message>
+        <source>This site has already used it, and needs no new one.</source>
+        <translation>Elle a déjà été utilisée&#xa0;; ce site n’en a pas besoin d’une nouvelle.</translation>
+    </message>
+    <message>
         <source>This site is connected, and takes part as soon as the host confirms it. Nothing has left this computer.</source>
         <translation>Ce site est connecté, et participe dès que l’organisateur le confirme. Rien n’est sorti de cet ordinateur.</translation>
     </message>
@@ -2899,7 +2903,7 @@
         <translation>Trois sites inventés s’entraînent ensemble sur cet ordinateur, avec des notes fournies. Vous approuvez pour l’un d’eux.</translation>
     </message>
     <message>
-        <source>Three sites learn together on this computer, from example notes that come with the program. You decide about the updates of one of them. The whole takes about {minutes} minutes; your first decision comes after about {first}.</source>
+        <source>Three sites learn together on this computer, from example notes that come with the program. You decide about the updates of one of them. It takes about {minutes} minutes in all; your first decision comes after about {first}.</source>
         <translation>Trois sites apprennent ensemble sur cet ordinateur, à partir de notes d’exemple fournies avec le programme. Vous décidez des mises à jour de l’un d’eux. Le tout dure environ {minutes} minutes&#xa0;; votre première décision vient après {first} environ.</translation>
     </message>
     <message>
@@ -2917,10 +2921,6 @@
     <message>
         <source>To</source>
         <translation>À</translation>
-    </message>
-    <message>
-        <source>To be looked at twice</source>
-        <translation>À regarder de près</translation>
     </message>
     <message>
         <source>To score rounds with</source>
@@ -2959,12 +2959,8 @@
         <translation>Entraînement</translation>
     </message>
     <message>
-        <source>Training goes on evenly: errors stay about the same</source>
-        <translation>L’entraînement est stable&#xa0;: les erreurs restent à peu près les mêmes</translation>
-    </message>
-    <message>
-        <source>Training goes well: errors become fewer</source>
-        <translation>L’entraînement va bien&#xa0;: les erreurs diminuent</translation>
+        <source>Training ended</source>
+        <translation>Entraînement terminé</translation>
     </message>
     <message>
         <source>Training has just begun</source>
@@ -2973,6 +2969,22 @@
     <message>
         <source>Training has stopped at its current step. When the round closes, it goes on without you.</source>
         <translation>L’entraînement s’est arrêté au pas en cours. Quand le tour se clôt, il continue sans vous.</translation>
+    </message>
+    <message>
+        <source>Training is drawn here as soon as it starts on {notes}.</source>
+        <translation>Le déroulement de l’entraînement s’affiche ici dès qu’il commence sur {notes}.</translation>
+    </message>
+    <message>
+        <source>Training is drawn here once this computer takes part in a federation.</source>
+        <translation>Le déroulement de l’entraînement s’affiche ici dès que cet ordinateur participe à une fédération.</translation>
+    </message>
+    <message>
+        <source>Training is going well: errors are falling</source>
+        <translation>L’entraînement va bien&#xa0;: les erreurs diminuent</translation>
+    </message>
+    <message>
+        <source>Training is steady: errors stay about the same</source>
+        <translation>L’entraînement est stable&#xa0;: les erreurs restent à peu près les mêmes</translation>
     </message>
     <message>
         <source>Training loss</source>
@@ -2991,6 +3003,14 @@
         <translation>L’entraînement l’a rendu moins bon sur {notes}&#xa0;: {tasks}.</translation>
     </message>
     <message>
+        <source>Training needs a look: errors are rising</source>
+        <translation>L’entraînement est à surveiller&#xa0;: les erreurs augmentent</translation>
+    </message>
+    <message>
+        <source>Training needs a look: errors on notes kept aside are rising</source>
+        <translation>L’entraînement est à surveiller&#xa0;: les erreurs sur les notes mises de côté augmentent</translation>
+    </message>
+    <message>
         <source>Training notes by specialty</source>
         <translation>Notes d’entraînement par spécialité</translation>
     </message>
@@ -2999,12 +3019,8 @@
         <translation>L’entraînement sur le processeur utilise tous les cœurs sauf un, pour que l’ordinateur reste utilisable. Si la mémoire d’un GPU est trop petite, l’entraînement continue de lui-même avec moins à la fois.</translation>
     </message>
     <message>
-        <source>Training should be looked at: errors grow</source>
-        <translation>L’entraînement est à surveiller&#xa0;: les erreurs augmentent</translation>
-    </message>
-    <message>
-        <source>Training should be looked at: errors on notes kept aside grow</source>
-        <translation>L’entraînement est à surveiller&#xa0;: les erreurs sur les notes mises de côté augmentent</translation>
+        <source>Training started</source>
+        <translation>Entraînement commencé</translation>
     </message>
     <message>
         <source>Training stops at its current step, is saved, and continues when you open the program again.</source>
@@ -3055,8 +3071,16 @@
         <translation>Mise à jour refusée</translation>
     </message>
     <message>
+        <source>Updates leave only at these times: {hours}.</source>
+        <translation>Les mises à jour ne sortent qu’à ces heures : {hours}.</translation>
+    </message>
+    <message>
         <source>Upload</source>
         <translation>Envoi</translation>
+    </message>
+    <message>
+        <source>Upload started</source>
+        <translation>Envoi commencé</translation>
     </message>
     <message>
         <source>Uploading</source>
@@ -3159,20 +3183,12 @@
         <translation>Ce qu’il a, et à quoi cela suffit. Rien n’est envoyé.</translation>
     </message>
     <message>
-        <source>What it is worth</source>
-        <translation>Ce qu’elle vaut</translation>
-    </message>
-    <message>
         <source>What it may reveal</source>
         <translation>Ce qu’elle peut révéler</translation>
     </message>
     <message>
         <source>What it shows</source>
         <translation>Ce que cela montre</translation>
-    </message>
-    <message>
-        <source>What its probes find may be {light} at worst.</source>
-        <translation>Ce que trouvent ses sondes peut être au pire {light}.</translation>
     </message>
     <message>
         <source>What leaves</source>
@@ -3183,10 +3199,6 @@
         <translation>Ce que l’arrondi a retiré de vos mises à jour précédentes sort avec celle-ci&#xa0;; ce qu’il retire maintenant reste pour la prochaine.</translation>
     </message>
     <message>
-        <source>What was found is asked about.</source>
-        <translation>La question porte sur ce qui a été trouvé.</translation>
-    </message>
-    <message>
         <source>What was tried here found nothing in this adapter. That is no proof that there is nothing.</source>
         <translation>Ce qui a été essayé ici n’a rien trouvé dans cet adaptateur. Cela ne prouve pas qu’il n’y a rien.</translation>
     </message>
@@ -3195,7 +3207,7 @@
         <translation>Quand</translation>
     </message>
     <message>
-        <source>Where several files speak of the same thing, the strictest holds.</source>
+        <source>Where several files set the same limit, the strictest applies.</source>
         <translation>Si plusieurs fichiers parlent de la même chose, le plus strict s’applique.</translation>
     </message>
     <message>
@@ -3243,12 +3255,12 @@
         <translation>Paires communes</translation>
     </message>
     <message>
-        <source>Words of all sites</source>
-        <translation>Mots de tous les sites</translation>
-    </message>
-    <message>
         <source>Words shared</source>
         <translation>Mots communs</translation>
+    </message>
+    <message>
+        <source>Words that all these sites see</source>
+        <translation>Mots de tous les sites</translation>
     </message>
     <message>
         <source>Worse on {notes}, fairly sure</source>
@@ -3293,10 +3305,6 @@
     <message>
         <source>Written once it was done.</source>
         <translation>Écrit une fois fait.</translation>
-    </message>
-    <message>
-        <source>Written to a file to be carried</source>
-        <translation>Écrit dans un fichier à transporter</translation>
     </message>
     <message>
         <source>You approved it</source>
@@ -3439,7 +3447,7 @@
         <translation>un environnement de test</translation>
     </message>
     <message>
-        <source>a test: nothing of it counts</source>
+        <source>a test: its results do not count</source>
         <translation>un essai&#xa0;: rien n’en compte</translation>
     </message>
     <message>
@@ -3863,6 +3871,10 @@
         <translation>utilisation réelle</translation>
     </message>
     <message>
+        <source>real work: its results count</source>
+        <translation>travail qui compte</translation>
+    </message>
+    <message>
         <source>received</source>
         <translation>reçue</translation>
     </message>
@@ -3951,7 +3963,7 @@
         <translation>envoi imminent</translation>
     </message>
     <message>
-        <source>sha256 of all that is decided on</source>
+        <source>sha256 of everything that is decided on</source>
         <translation>sha256 de tout ce sur quoi porte la décision</translation>
     </message>
     <message>
@@ -4089,10 +4101,6 @@
     <message>
         <source>without progress</source>
         <translation>sans progression</translation>
-    </message>
-    <message>
-        <source>work that counts</source>
-        <translation>travail qui compte</translation>
     </message>
     <message>
         <source>worse</source>
@@ -4366,7 +4374,7 @@
         <translation>{type}, si la fédération l’a</translation>
     </message>
     <message>
-        <source>{type}, without a place in the federation</source>
+        <source>{type}, not part of the federation</source>
         <translation>{type}, sans place dans la fédération</translation>
     </message>
     <message>
@@ -4486,12 +4494,16 @@
         <translation>Décisions et accusés de réception</translation>
     </message>
     <message>
-        <source>Looking …</source>
+        <source>Looking…</source>
         <translation>Lecture…</translation>
     </message>
     <message>
-        <source>Nothing waits for you</source>
+        <source>Nothing is waiting for you</source>
         <translation>Rien ne vous attend</translation>
+    </message>
+    <message>
+        <source>Once an adapter is trained, it is shown here first; nothing leaves this computer without you.</source>
+        <translation>Quand un adaptateur est entraîné, il s’affiche d’abord ici&#xa0;; rien ne sort de cet ordinateur sans vous.</translation>
     </message>
     <message>
         <source>Send adapter</source>
@@ -4504,10 +4516,6 @@
     <message>
         <source>This site&apos;s record is being read.</source>
         <translation>Le registre de ce site est en cours de lecture.</translation>
-    </message>
-    <message>
-        <source>When an adapter is trained it is shown here first; nothing leaves this computer without you.</source>
-        <translation>Quand un adaptateur est entraîné, il s’affiche d’abord ici&#xa0;; rien ne sort de cet ordinateur sans vous.</translation>
     </message>
 </context>
 <context>
@@ -4660,12 +4668,12 @@
         <translation>Annuler</translation>
     </message>
     <message>
-        <source>Method</source>
-        <translation>Méthode</translation>
+        <source>Make my site memorise a few notes, to see a warning</source>
+        <translation>Faire apprendre quelques notes par cœur à mon site, pour voir un avertissement</translation>
     </message>
     <message>
-        <source>My site learns a few notes by heart, to see a warning</source>
-        <translation>Mon site apprend quelques notes par cœur, pour voir un avertissement</translation>
+        <source>Method</source>
+        <translation>Méthode</translation>
     </message>
     <message>
         <source>Start</source>
@@ -4709,7 +4717,7 @@
         <translation>Qualité du modèle sur ces notes</translation>
     </message>
     <message>
-        <source>Part of the evaluation that is done</source>
+        <source>Progress of the evaluation</source>
         <translation>Part de l’évaluation déjà faite</translation>
     </message>
     <message>
@@ -5093,16 +5101,16 @@
         <translation>Trouvés correctement, sur 100.</translation>
     </message>
     <message>
-        <source>Not known yet: scores appear here once the adapter of this round was trained.</source>
+        <source>How well it works</source>
+        <translation>Ce que cela apporte</translation>
+    </message>
+    <message>
+        <source>Not known yet: scores appear here once this round&apos;s adapter has been trained.</source>
         <translation>Pas encore connu&#xa0;: les scores s’affichent ici dès que l’adaptateur de ce tour est entraîné.</translation>
     </message>
     <message>
         <source>Points, of 100.</source>
         <translation>Points, sur 100.</translation>
-    </message>
-    <message>
-        <source>What it is worth</source>
-        <translation>Ce que cela vaut</translation>
     </message>
     <message>
         <source>{n} more types are in Monitor.</source>
@@ -5112,12 +5120,8 @@
 <context>
     <name>JoinPage</name>
     <message>
-        <source>A small file that says which of your types is which of the federation&apos;s.</source>
+        <source>A small file that says which of the federation&apos;s types each of yours is.</source>
         <translation>Un petit fichier qui dit à quel type de la fédération correspond chacun de vos types.</translation>
-    </message>
-    <message>
-        <source>All but the types map is needed.</source>
-        <translation>Tout est nécessaire, sauf la table des types.</translation>
     </message>
     <message>
         <source>Back</source>
@@ -5128,12 +5132,12 @@
         <translation>Vérifier avant de rejoindre</translation>
     </message>
     <message>
-        <source>Give the invitation first; it says where the coordinator is.</source>
+        <source>Enter the invitation first; it says where the coordinator is.</source>
         <translation>Donnez d’abord l’invitation&#xa0;; elle dit où se trouve le coordinateur.</translation>
     </message>
     <message>
-        <source>How notes and models must look</source>
-        <translation>À quoi doivent ressembler les notes et les modèles</translation>
+        <source>Everything except the types map is needed.</source>
+        <translation>Tout est nécessaire, sauf la table des types.</translation>
     </message>
     <message>
         <source>Join</source>
@@ -5160,20 +5164,24 @@
         <translation>Un élément ci-dessus n’est pas encore correct.</translation>
     </message>
     <message>
-        <source>The agreed language model; its host gives you this folder.</source>
-        <translation>Le modèle de langage convenu&#xa0;; l’organisateur vous donne ce dossier.</translation>
+        <source>Tests the connection to the coordinator and checks this computer. It tells the coordinator nothing about this site.</source>
+        <translation>Essaie d’atteindre le coordinateur et examine cet ordinateur. Rien n’est dit de ce site.</translation>
     </message>
     <message>
-        <source>Tries the way to the coordinator and looks at this computer. It says nothing about this site.</source>
-        <translation>Essaie d’atteindre le coordinateur et examine cet ordinateur. Rien n’est dit de ce site.</translation>
+        <source>The agreed language model; its host gives you this folder.</source>
+        <translation>Le modèle de langage convenu&#xa0;; l’organisateur vous donne ce dossier.</translation>
     </message>
     <message>
         <source>Types map (optional)</source>
         <translation>Table des types (facultative)</translation>
     </message>
     <message>
-        <source>Your marked notes. They are only read, and stay there.</source>
-        <translation>Vos notes annotées. Elles sont seulement lues, et restent où elles sont.</translation>
+        <source>What notes and models must look like</source>
+        <translation>À quoi doivent ressembler les notes et les modèles</translation>
+    </message>
+    <message>
+        <source>Your annotated notes. They are only read, and stay there.</source>
+        <translation type="unfinished">Vos notes annotées. Elles sont seulement lues, et restent où elles sont.</translation>
     </message>
     <message>
         <source>Your notes stay in their folder. Nothing learned from your notes leaves before you approve it.</source>
@@ -5214,7 +5222,7 @@
         <translation>Couche par couche</translation>
     </message>
     <message>
-        <source>Layers are counted from the words on. Norm: how large the change is. A click on a heading sorts.</source>
+        <source>Layers are numbered from the input onwards. Norm: how large the change is. Click a heading to sort.</source>
         <translation>Les couches se comptent à partir des mots. Norme&#xa0;: ampleur de la modification. Un clic sur un en-tête trie.</translation>
     </message>
 </context>
@@ -5391,12 +5399,12 @@
         <translation>Image (PNG)…</translation>
     </message>
     <message>
-        <source>Show all there is and what comes. Panning or zooming ends it.</source>
-        <translation>Affiche tout ce qui est là et ce qui arrive. Un déplacement ou un zoom y met fin.</translation>
-    </message>
-    <message>
         <source>Show as table</source>
         <translation>Afficher en tableau</translation>
+    </message>
+    <message>
+        <source>Show everything, and new steps as they come. Panning or zooming turns this off.</source>
+        <translation>Affiche tout ce qui est là et ce qui arrive. Un déplacement ou un zoom y met fin.</translation>
     </message>
     <message>
         <source>Smoothing {weight}</source>
@@ -5430,16 +5438,16 @@
         <translation>Fermer</translation>
     </message>
     <message>
-        <source>Loss should go down; drift should stay low; rank is how much can be learned. Opens the guide.</source>
+        <source>For long rounds that have closed, it contains evenly spaced steps only.</source>
+        <translation>Pour les longs tours déjà clos, une sélection régulière de pas y figure.</translation>
+    </message>
+    <message>
+        <source>Loss should go down, drift should stay low, and rank is how much can be learned. Opens the guide.</source>
         <translation>La perte doit baisser&#xa0;; la dérive doit rester faible&#xa0;; le rang est ce qui peut être appris. Ouvre le guide.</translation>
     </message>
     <message>
         <source>Monitor</source>
         <translation>Suivi</translation>
-    </message>
-    <message>
-        <source>Of long rounds that have closed, an even selection of steps is in it.</source>
-        <translation>Pour les longs tours déjà clos, une sélection régulière de pas y figure.</translation>
     </message>
     <message>
         <source>Open experiment…</source>
@@ -5499,7 +5507,7 @@
         <translation>Note à lire</translation>
     </message>
     <message>
-        <source>Paste a note here. It is read on this computer and kept nowhere.</source>
+        <source>Paste a note here. It is read on this computer and not stored.</source>
         <translation>Collez une note ici. Elle est lue sur cet ordinateur et n’est conservée nulle part.</translation>
     </message>
     <message>
@@ -5526,7 +5534,7 @@
         <translation>Ce dossier n’existe pas sur cet ordinateur.</translation>
     </message>
     <message>
-        <source>Your marked notes. They are only read, and stay there.</source>
+        <source>Your annotated notes. They are only read, and stay there.</source>
         <translation>Vos notes annotées. Elles sont seulement lues, et restent où elles sont.</translation>
     </message>
 </context>
@@ -5541,7 +5549,7 @@
         <translation>Choisir un fichier…</translation>
     </message>
     <message>
-        <source>Choose a folder or a file of notes to see what is in them and what needs a look. They are only read, and nothing leaves this computer.</source>
+        <source>Choose a folder or a file of notes, to see what is in them and what needs a look. They are only read, and nothing leaves this computer.</source>
         <translation>Choisissez un dossier ou un fichier de notes pour voir ce qu’elles contiennent et ce qui mérite un coup d’œil. Elles sont seulement lues, et rien ne sort de cet ordinateur.</translation>
     </message>
     <message>
@@ -5604,16 +5612,16 @@
         <translation>Notes presque identiques</translation>
     </message>
     <message>
+        <source>Noticed while reading</source>
+        <translation>Observé à la lecture</translation>
+    </message>
+    <message>
         <source>Numbers</source>
         <translation>Chiffres</translation>
     </message>
     <message>
         <source>Rows that cannot be used</source>
         <translation>Lignes inutilisables</translation>
-    </message>
-    <message>
-        <source>Seen while reading</source>
-        <translation>Observé à la lecture</translation>
     </message>
     <message>
         <source>What looks like identifiers</source>
@@ -5712,7 +5720,7 @@
 <context>
     <name>Queue</name>
     <message>
-        <source>Updates that wait</source>
+        <source>Waiting updates</source>
         <translation>Mises à jour en attente</translation>
     </message>
 </context>
@@ -5747,7 +5755,7 @@
         <translation>Votre nom</translation>
     </message>
     <message>
-        <source>Your name, as this site&apos;s record is to have it</source>
+        <source>Your name, as it should appear in this site&apos;s record</source>
         <translation>Votre nom, tel qu’il doit figurer dans le registre de ce site</translation>
     </message>
 </context>
@@ -5816,7 +5824,7 @@
         <translation>Enregistré sous {path}</translation>
     </message>
     <message>
-        <source>Saved as {path}. Its sha256 stands in the record of the decision.</source>
+        <source>Saved as {path}. Its sha256 is in the record of the decision.</source>
         <translation>Enregistré sous {path}. Son sha256 figure dans l’enregistrement de la décision.</translation>
     </message>
     <message>
@@ -5839,7 +5847,7 @@
         <translation>Enregistrer ce qui a été trouvé</translation>
     </message>
     <message>
-        <source>Saved as {path}. It holds the note&apos;s words: keep it where the note may be.</source>
+        <source>Saved as {path}. It contains the note&apos;s words: keep it only where the note itself may be kept.</source>
         <translation>Enregistré sous {path}. Cela contient les mots de la note&#xa0;: gardez-le là où la note a le droit d’être.</translation>
     </message>
     <message>
@@ -5991,7 +5999,7 @@
         <translation>Ce site</translation>
     </message>
     <message>
-        <source>This site beside the federation</source>
+        <source>This site compared with the federation</source>
         <translation>Ce site à côté de la fédération</translation>
     </message>
     <message>
@@ -6026,7 +6034,7 @@
         <translation>Empreinte</translation>
     </message>
     <message>
-        <source>To your decision</source>
+        <source>Go to your decision</source>
         <translation>À votre décision</translation>
     </message>
     <message>
@@ -6061,6 +6069,10 @@
         <translation>En quoi elle diffère</translation>
     </message>
     <message>
+        <source>How well it works</source>
+        <translation>Ce que cela apporte</translation>
+    </message>
+    <message>
         <source>Layer by layer</source>
         <translation>Couche par couche</translation>
     </message>
@@ -6071,10 +6083,6 @@
     <message>
         <source>Value</source>
         <translation>Valeur</translation>
-    </message>
-    <message>
-        <source>What it is worth</source>
-        <translation>Ce qu’elle vaut</translation>
     </message>
     <message>
         <source>What leaves</source>
@@ -6096,8 +6104,8 @@
         <translation>Choisir un adaptateur…</translation>
     </message>
     <message>
-        <source>Not read with this one yet.</source>
-        <translation>Pas encore lu avec celui-ci.</translation>
+        <source>The note has not been read with this one yet.</source>
+        <translation type="unfinished">Pas encore lu avec celui-ci.</translation>
     </message>
     <message>
         <source>{side}: part of the note that is read</source>
@@ -6149,11 +6157,11 @@
         <translation>L’organisateur vous invite&#xa0;: par une ligne, un fichier ou un code QR. L’invitation ne sert qu’une fois.</translation>
     </message>
     <message>
-        <source>You compare six words with the host by phone. If they match, nobody is in between.</source>
-        <translation>Vous comparez six mots avec l’organisateur par téléphone. S’ils concordent, personne ne s’est interposé.</translation>
+        <source>You compare six words with the host by phone. If they match, nobody is intercepting the connection.</source>
+        <translation>Vous comparez six mots avec l’organisateur par téléphone. S’ils concordent, personne n’intercepte la connexion.</translation>
     </message>
     <message>
-        <source>You give it here, with the model and your notes, and join.</source>
+        <source>You enter it here, with the model and your notes, and join.</source>
         <translation>Vous la donnez ici, avec le modèle et vos notes, et vous rejoignez.</translation>
     </message>
 </context>
@@ -6261,10 +6269,6 @@
         <translation>Côté gauche</translation>
     </message>
     <message>
-        <source>Not read with this one yet.</source>
-        <translation>Pas encore lu avec celui-ci.</translation>
-    </message>
-    <message>
         <source>Read it with the base model as well, to compare</source>
         <translation>Lire aussi avec le modèle de base, pour comparer</translation>
     </message>
@@ -6275,6 +6279,10 @@
     <message>
         <source>Right side</source>
         <translation>Côté droit</translation>
+    </message>
+    <message>
+        <source>The note has not been read with this one yet.</source>
+        <translation>Pas encore lu avec celui-ci.</translation>
     </message>
     <message>
         <source>What this adapter finds is shown here.</source>
@@ -6509,20 +6517,20 @@
         <translation>Délais</translation>
     </message>
     <message>
-        <source>How it came out</source>
-        <translation>Résultat</translation>
+        <source>Each model&apos;s score, out of 100, on test notes that were never trained on: all sites&apos; notes together, and each site&apos;s own.</source>
+        <translation>Le score de chaque modèle, sur 100, sur des notes de test qui n’ont jamais servi à l’entraînement : celles de tous les sites ensemble, et celles de chaque site.</translation>
     </message>
     <message>
-        <source>How much of 100 each model finds correctly in test notes that no training saw: in those of all sites, and in those of each site.</source>
-        <translation>Combien d’éléments sur 100 chaque modèle trouve correctement dans des notes de test qu’aucun entraînement n’a vues&#xa0;: celles de tous les sites, et celles de chaque site.</translation>
-    </message>
-    <message>
-        <source>It took {time}. The whole report is {path}.</source>
+        <source>It took {time}. The full report is {path}.</source>
         <translation>Durée&#xa0;: {time}. Le rapport complet se trouve à {path}.</translation>
     </message>
     <message>
         <source>Join a federation</source>
         <translation>Rejoindre une fédération</translation>
+    </message>
+    <message>
+        <source>Results</source>
+        <translation>Résultats</translation>
     </message>
     <message>
         <source>Scores of the demonstration</source>
@@ -6544,11 +6552,7 @@
 <context>
     <name>errors</name>
     <message>
-        <source>--bundle-in and --bundle-out belong together: what came from the host, and what goes back.</source>
-        <translation>--bundle-in et --bundle-out vont ensemble&#xa0;: ce qui est venu de l’organisateur, et ce qui lui revient.</translation>
-    </message>
-    <message>
-        <source>--shard-base splits the base model over the processes of one site, and this one is alone. Start it under torchrun, with --nproc-per-node and the number of GPUs.</source>
+        <source>--shard-base splits the base model over the processes of one site, but only one process is running. Start it under torchrun, with --nproc-per-node and the number of GPUs.</source>
         <translation>--shard-base répartit le modèle de base entre les processus d’un site, et celui-ci est seul. Lancez-le avec torchrun, avec --nproc-per-node et le nombre de GPU.</translation>
     </message>
     <message>
@@ -6560,7 +6564,11 @@
         <translation>Un modèle de base en 4 bits ne peut pas être réparti sur plusieurs GPU. Omettez --nf4 ou --shard-base.</translation>
     </message>
     <message>
-        <source>A connection to {address} can be made, in {milliseconds} ms.</source>
+        <source>A column cannot be {role}. Choose from: {known}.</source>
+        <translation>{role} n’est pas un rôle possible pour une colonne. Choisissez parmi&#xa0;: {known}.</translation>
+    </message>
+    <message>
+        <source>A connection to {address} takes {milliseconds} ms.</source>
         <translation>Une connexion à {address} est possible, en {milliseconds} ms.</translation>
     </message>
     <message>
@@ -6580,11 +6588,11 @@
         <translation>Une règle exige un motif&#xa0;: dites en quelques mots pourquoi chaque mise à jour peut être envoyée.</translation>
     </message>
     <message>
-        <source>A signature ({purpose}) is not by the key with fingerprint {fingerprint}. Nothing was taken from it. If this happens again, tell the host: someone may be changing what is sent.</source>
+        <source>A signature ({purpose}) was not made by the key with fingerprint {fingerprint}. Nothing was taken from it. If this happens again, tell the host: someone may be changing what is sent.</source>
         <translation>Une signature ({purpose}) ne vient pas de la clé d’empreinte {fingerprint}. Rien n’en a été repris. Si cela se reproduit, prévenez l’organisateur&#xa0;: quelqu’un modifie peut-être ce qui est envoyé.</translation>
     </message>
     <message>
-        <source>A signature ({purpose}) is not by the key with fingerprint {fingerprint}. Nothing was taken from that message. If this happens again, tell the host: someone may be changing what is sent.</source>
+        <source>A signature ({purpose}) was not made by the key with fingerprint {fingerprint}. Nothing was taken from that message. If this happens again, tell the host: someone may be changing what is sent.</source>
         <translation>Une signature ({purpose}) ne vient pas de la clé d’empreinte {fingerprint}. Rien n’a été repris de ce message. Si cela se reproduit, prévenez l’organisateur&#xa0;: quelqu’un modifie peut-être ce qui est envoyé.</translation>
     </message>
     <message>
@@ -6616,7 +6624,7 @@
         <translation>Un autre fedmed-desktop a ouvert le dossier {path}. Celui-ci n’enregistre ni paramètres ni journal, et ne peut pas prendre part à la fédération de l’autre. Fermez l’un des deux, ou démarrez avec un autre --data-dir.</translation>
     </message>
     <message>
-        <source>Another process of this site has ended or does not answer, so this one ends too. What it said before is above. Start torchrun again with the same --data-dir: the training goes on from its checkpoint.</source>
+        <source>Another process of this site has ended or does not answer, so this one ends too. The other&apos;s last messages are above. Start torchrun again with the same --data-dir: training continues from its checkpoint.</source>
         <translation>Un autre processus de ce site s’est terminé ou ne répond pas&#xa0;; celui-ci s’arrête donc aussi. Ce qu’il a dit auparavant figure ci-dessus. Relancez torchrun avec le même --data-dir&#xa0;: l’entraînement reprend à son point de sauvegarde.</translation>
     </message>
     <message>
@@ -6626,10 +6634,6 @@
     <message>
         <source>Another site has already joined with the name {site}. Choose another --name, or use the data folder that this site joined with.</source>
         <translation>Un autre site a déjà rejoint sous le nom {site}. Choisissez un autre --name, ou utilisez le dossier de données avec lequel ce site a rejoint.</translation>
-    </message>
-    <message>
-        <source>At {proxy} something answers, but it is not an HTTP proxy. Check the proxy&apos;s address.</source>
-        <translation>À {proxy}, quelque chose répond, mais ce n’est pas un proxy HTTP. Vérifiez l’adresse du proxy.</translation>
     </message>
     <message>
         <source>Both sides speak version {version} of the protocol.</source>
@@ -6644,7 +6648,7 @@
         <translation>La confidentialité différentielle est calculée par un seul processus, et ce site s’entraîne dans plusieurs. Démarrez-le sans torchrun.</translation>
     </message>
     <message>
-        <source>Differential privacy needs numbers that do not overflow, and this card computes in float16. Train on a card with bfloat16, or on the CPU.</source>
+        <source>Differential privacy needs numbers that do not overflow, and this GPU computes in float16. Train on a GPU with bfloat16, or on the CPU.</source>
         <translation>La confidentialité différentielle exige des nombres qui ne débordent pas, et cette carte calcule en float16. Entraînez sur une carte avec bfloat16, ou sur le CPU.</translation>
     </message>
     <message>
@@ -6676,7 +6680,7 @@
         <translation>Chaque site entier est caché par la confidentialité différentielle&#xa0;: epsilon {epsilon} (delta {delta}) pour tous les tours ensemble&#xa0;; plus il est petit, mieux c’est. Le coordinateur ajoute le bruit et voit chaque mise à jour telle qu’elle est. Tous les sites comptent autant. Avec {sites} sites, le bruit d’un tour est environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne&#xa0;: très probablement, rien ne serait appris.</translation>
     </message>
     <message>
-        <source>Files in the folder that are not read as notes: {count} ({names}). If they are notes, put them into a format that is read, or into a folder of their own.</source>
+        <source>Files in the folder that are not read as notes: {count} ({names}). If they are notes, put them into a format that is read, or into a separate folder.</source>
         <translation>Fichiers du dossier qui ne sont pas lus comme des notes&#xa0;: {count} ({names}). Si ce sont des notes, mettez-les dans un format lu, ou dans un dossier à part.</translation>
     </message>
     <message>
@@ -6684,16 +6688,16 @@
         <translation>Des fichiers du modèle dans {path} ont changé alors que le programme allait le charger. Redémarrez&#xa0;; le programme vérifiera alors à nouveau le modèle.</translation>
     </message>
     <message>
+        <source>Give --bundle-in and --bundle-out together: the file that came from the host, and the file that goes back.</source>
+        <translation>--bundle-in et --bundle-out vont ensemble&#xa0;: ce qui est venu de l’organisateur, et ce qui lui revient.</translation>
+    </message>
+    <message>
         <source>Give either an invitation or the address of a coordinator on this computer, not both.</source>
         <translation>Donnez soit une invitation, soit l’adresse d’un coordinateur sur cet ordinateur, pas les deux.</translation>
     </message>
     <message>
-        <source>Groups of nearly the same notes that are in more than one split: {count}. A model is then tested on what it was trained on, and its scores look too good. Move each group into one split.</source>
+        <source>Groups of nearly identical notes that are in more than one split: {count}. A model is then tested on what it was trained on, and its scores look too good. Move each group into one split.</source>
         <translation>Groupes de notes presque identiques présentes dans plusieurs parties&#xa0;: {count}. Un modèle est alors testé sur ce qui a servi à l’entraîner, et ses scores paraissent trop bons. Mettez chaque groupe dans une seule partie.</translation>
-    </message>
-    <message>
-        <source>How fast the connection is could not be measured. The first round will show it.</source>
-        <translation>La vitesse de la connexion n’a pas pu être mesurée. Le premier tour la montrera.</translation>
     </message>
     <message>
         <source>In round {round} the coordinator asks for rank {rank}, but this site&apos;s limit is {cap} (--rank-cap). The site takes part again when the coordinator asks for a lower rank.</source>
@@ -6752,15 +6756,23 @@
         <translation>Le module {module} a des échelles différentes selon les sites&#xa0;; la moyenne de ses facteurs est donc impossible. Écrivez combine = &quot;product&quot; dans la spécification de la fédération.</translation>
     </message>
     <message>
+        <source>Nearly identical notes: {count}, in {groups} groups. They count more than once in training; keep each group in one split.</source>
+        <translation>Notes presque identiques à une autre&#xa0;: {count}, en {groups} groupes. Elles comptent plusieurs fois à l’entraînement&#xa0;; gardez chaque groupe dans une seule partie.</translation>
+    </message>
+    <message>
         <source>No CUDA device was found. Check the driver, or train on the CPU.</source>
         <translation>Aucun appareil CUDA n’a été trouvé. Vérifiez le pilote, ou entraînez sur le CPU.</translation>
+    </message>
+    <message>
+        <source>No GPU was found that the program can use. Training runs on the processor, which takes many times longer. Small models and the demonstration work well.</source>
+        <translation>Aucun que le programme puisse utiliser n’a été trouvé. L’entraînement se fait sur le processeur, ce qui prend beaucoup plus de temps. Les petits modèles et la démonstration fonctionnent bien.</translation>
     </message>
     <message>
         <source>No QR code can be made out in this picture. Take one that shows the whole code, sharp and straight from the front; or paste the line instead.</source>
         <translation>Aucun code QR n’est lisible dans cette image. Prenez-en une qui montre le code entier, net et bien de face&#xa0;; ou collez plutôt la ligne.</translation>
     </message>
     <message>
-        <source>No connection to {address} can be made. A firewall between the two may block it: ask the people who run this network to allow outgoing TCP connections to {host}, port {port}; or give the proxy that they use.</source>
+        <source>No connection to {address} can be made. A firewall in between may be blocking it: ask the people who run this network to allow outgoing TCP connections to {host}, port {port}; or enter the proxy that they use.</source>
         <translation>Aucune connexion à {address} n’est possible. Un pare-feu entre les deux la bloque peut-être&#xa0;: demandez aux responsables de ce réseau d’autoriser les connexions TCP sortantes vers {host}, port {port}&#xa0;; ou indiquez le proxy qu’ils utilisent.</translation>
     </message>
     <message>
@@ -6776,12 +6788,16 @@
         <translation>Aucun corpus des sites n’est annoté pour la tâche {task}. Ajoutez-en un qui l’est, ou omettez la tâche.</translation>
     </message>
     <message>
-        <source>No encrypted connection to the coordinator at {address} came about: {reason}. This site keeps trying.</source>
+        <source>No encrypted connection to the coordinator at {address} could be made: {reason}. This site keeps trying.</source>
         <translation>Aucune connexion chiffrée au coordinateur à l’adresse {address} n’a pu s’établir&#xa0;: {reason}. Ce site continue d’essayer.</translation>
     </message>
     <message>
         <source>No format fits {name}: {seen}. These formats are read: {formats}.</source>
         <translation>Aucun format ne convient à {name}&#xa0;: {seen}. Les formats lus sont&#xa0;: {formats}.</translation>
+    </message>
+    <message>
+        <source>No invitation was found here. An invitation is one line that begins with fedmed: and comes from the host.</source>
+        <translation>Il n’y a pas d’invitation ici. C’est une seule ligne qui commence par fedmed: et vient de l’organisateur.</translation>
     </message>
     <message>
         <source>No proxy is used.</source>
@@ -6792,7 +6808,7 @@
         <translation>Aucun site n’annote {type}&#xa0;: chacun a des notes d’un corpus qui ne le fait pas, ou n’a aucune entité de ce type. Retirez-le de types, ou répartissez par &quot;corpus&quot; avec autant de sites que de corpus.</translation>
     </message>
     <message>
-        <source>No site is called {site}, and no fingerprint begins so. See --sites for all of them.</source>
+        <source>No site has the name {site}, and no fingerprint begins with it. --sites lists all of them.</source>
         <translation>Aucun site ne s’appelle {site}, et aucune empreinte ne commence ainsi. Voyez --sites pour les avoir tous.</translation>
     </message>
     <message>
@@ -6804,12 +6820,8 @@
         <translation>Aucun type de l’expérience n’est annoté dans tous les corpus de {site}. Ajoutez un type qu’ils ont tous, ou répartissez par &quot;corpus&quot; avec autant de sites que de corpus.</translation>
     </message>
     <message>
-        <source>No validation note has labels for {tasks}, so what is learned of that here is never scored. Add such notes to the validation notes.</source>
+        <source>No validation note has labels for {tasks}, so what is learned for this is never scored here. Add such notes to the validation notes.</source>
         <translation>Aucune note de validation n’est annotée pour {tasks}&#xa0;; ce qui en est appris ici n’est donc jamais évalué. Ajoutez de telles notes aux notes de validation.</translation>
-    </message>
-    <message>
-        <source>Nobody can count what differential privacy spends, since dp-accounting is missing here ({reason}). Install fedmed-desktop[site] on this computer.</source>
-        <translation>Personne ne peut compter ce que consomme la confidentialité différentielle, car dp-accounting manque ici ({reason}). Installez fedmed-desktop[site] sur cet ordinateur.</translation>
     </message>
     <message>
         <source>None of the columns of {name} is known to hold the notes&apos; text (found: {found}). Rename the column to text, or say which column holds the text.</source>
@@ -6832,35 +6844,27 @@
         <translation>Aucune des {notes} notes «&#xa0;{split}&#xa0;» n’a d’entité des types de la fédération&#xa0;; il n’y a donc rien à apprendre ni à évaluer. Vérifiez que les notes sont annotées, sous une clé qui est lue (clés qui ne le sont pas&#xa0;: {unread}), et que types.toml nomme leurs types.</translation>
     </message>
     <message>
-        <source>None was found that the program can use. Training runs on the processor, which takes many times longer. Small models and the demonstration work well.</source>
-        <translation>Aucun que le programme puisse utiliser n’a été trouvé. L’entraînement se fait sur le processeur, ce qui prend beaucoup plus de temps. Les petits modèles et la démonstration fonctionnent bien.</translation>
-    </message>
-    <message>
         <source>Norms were not compared, as only {updates} updates are known: three are needed.</source>
         <translation>Les normes n’ont pas été comparées, car seules {updates} mises à jour sont connues&#xa0;: il en faut trois.</translation>
     </message>
     <message>
-        <source>Notes of which a part stays too long for {most} tokens, and is left out: {count}. Ask the host for a larger max_tokens, or shorten the longest mentions.</source>
+        <source>Notes with a part that is too long for {most} tokens and is left out: {count}. Ask the host for a larger max_tokens, or shorten the longest mentions.</source>
         <translation>Notes dont une partie reste trop longue pour {most} tokens et est omise&#xa0;: {count}. Demandez à l’organisateur un max_tokens plus grand, ou raccourcissez les plus longues mentions.</translation>
     </message>
     <message>
-        <source>Notes that are nearly the same as another: {count}, in {groups} groups. They count more than once in training; keep each group in one split.</source>
-        <translation>Notes presque identiques à une autre&#xa0;: {count}, en {groups} groupes. Elles comptent plusieurs fois à l’entraînement&#xa0;; gardez chaque groupe dans une seule partie.</translation>
-    </message>
-    <message>
-        <source>Notes with something that looks like an identifier of a patient: {count}. Look at the rows that are named, and take out what does not belong there.</source>
+        <source>Notes with something that looks like an identifier of a patient: {count}. Look at the rows listed here, and remove what does not belong there.</source>
         <translation>Notes contenant quelque chose qui ressemble à l’identifiant d’un patient&#xa0;: {count}. Regardez les lignes indiquées, et retirez ce qui n’a rien à y faire.</translation>
     </message>
     <message>
-        <source>Notes without any label: {count}. They teach a task only if they were read for it.</source>
-        <translation>Notes sans aucune annotation&#xa0;: {count}. Elles n’enseignent une tâche que si elles ont été lues pour elle.</translation>
+        <source>Notes without any label: {count}. A task learns from them only if they were annotated for it and nothing was found.</source>
+        <translation>Notes sans aucune annotation : {count}. Une tâche n’en apprend que si elles ont été annotées pour elle sans que rien y soit trouvé.</translation>
     </message>
     <message>
         <source>Nothing can listen on port {port} of {address} here: {reason}. Give an address of this computer (0.0.0.0 for all of them), and a port from 1024 on.</source>
         <translation>Rien ne peut écouter ici sur le port {port} de {address}&#xa0;: {reason}. Donnez une adresse de cet ordinateur (0.0.0.0 pour toutes), et un port à partir de 1024.</translation>
     </message>
     <message>
-        <source>Nothing is trained: of the privacy budget, epsilon {epsilon}, {spent} is spent, and {steps} more steps would fit only with so much noise that nothing could be learned. This site can take part with more notes, or in a federation with fewer rounds or steps, or with a larger epsilon.</source>
+        <source>Nothing is trained, because too little of the privacy budget is left: {spent} of epsilon {epsilon} is spent, and {steps} more steps would need so much noise that nothing could be learned. This site can take part with more notes, or in a federation with fewer rounds or steps, or with a larger epsilon.</source>
         <translation>Rien n’est entraîné&#xa0;: du budget de confidentialité, epsilon {epsilon}, {spent} est consommé, et {steps} pas de plus ne seraient possibles qu’avec tant de bruit que rien ne pourrait être appris. Ce site peut participer avec davantage de notes, ou dans une fédération avec moins de tours ou de pas, ou avec un epsilon plus grand.</translation>
     </message>
     <message>
@@ -6868,19 +6872,15 @@
         <translation>Rien ne sort de ce site tant que la politique dans {path} n’est pas correcte&#xa0;: {key}&#xa0;: {reason}.</translation>
     </message>
     <message>
-        <source>Nothing leaves this site: the policy in {path} cannot be read: {reason}. Mend that file.</source>
+        <source>Nothing leaves this site: the policy in {path} cannot be read: {reason}. Correct that file.</source>
         <translation>Rien ne sort de ce site&#xa0;: la politique dans {path} ne peut pas être lue&#xa0;: {reason}. Réparez ce fichier.</translation>
     </message>
     <message>
-        <source>Nothing leaves this site: {path} is this computer&apos;s policy, and others than the administrator can change it. Make it belong to the administrator, and let nobody else write it or its folder.</source>
+        <source>Nothing leaves this site: {path} is this computer&apos;s policy, and accounts other than the administrator&apos;s can change it. Make the administrator its owner, and let nobody else write to it or its folder.</source>
         <translation>Rien ne sort de ce site&#xa0;: {path} est la politique de cet ordinateur, et d’autres que l’administrateur peuvent la modifier. Faites-en la propriété de l’administrateur, et ne laissez personne d’autre écrire dans ce fichier ni dans son dossier.</translation>
     </message>
     <message>
-        <source>Of the update&apos;s values {share} % were left out, as the largest or the smallest of their coordinate; with honest sites it is about the same for all.</source>
-        <translation>{share}&#xa0;% des valeurs de la mise à jour ont été écartées, comme les plus grandes ou les plus petites de leur coordonnée&#xa0;; avec des sites honnêtes, c’est à peu près pareil pour tous.</translation>
-    </message>
-    <message>
-        <source>Only {free} are free for the folder {path}, and about {needed} are needed. Free some space, or choose a folder on another disk.</source>
+        <source>Only {free} is free for the folder {path}, and about {needed} is needed. Free some space, or choose a folder on another disk.</source>
         <translation>Il n’y a que {free} de libre pour le dossier {path}, et il en faut environ {needed}. Libérez de l’espace, ou choisissez un dossier sur un autre disque.</translation>
     </message>
     <message>
@@ -6888,7 +6888,7 @@
         <translation>Seuls {sites} sites se sont accordés sur ce qui est additionné, et il en faut {least} avant de pouvoir ouvrir la somme.</translation>
     </message>
     <message>
-        <source>Only {sites} sites mask together, and {least} are needed: from a sum of fewer, a single update could be found out.</source>
+        <source>Only {sites} sites mask together, and {least} are needed: from a sum of fewer, a single update could be worked out.</source>
         <translation>Seuls {sites} sites masquent ensemble, et il en faut {least}&#xa0;: à partir d’une somme plus petite, on pourrait découvrir une mise à jour isolée.</translation>
     </message>
     <message>
@@ -6896,12 +6896,8 @@
         <translation>D’autres comptes de cet ordinateur peuvent lire la clé secrète dans {path}&#xa0;; elle n’est donc pas utilisée. Si personne d’autre n’a pu la lire, rendez-la privée (chmod 600) et redémarrez. Sinon, supprimez-la ainsi que identity.json&#xa0;; un site a alors besoin d’une nouvelle invitation avec une nouvelle clé.</translation>
     </message>
     <message>
-        <source>Patients or documents in the training notes that are in the validation or test notes too: {count}. What is measured on those has no noise, so they would not be protected. Nothing is trained. Split the notes so that none is parted (--check-notes NOTES --split-into FOLDER).</source>
+        <source>Patients or documents in the training notes that are in the validation or test notes too: {count}. What is measured on those has no noise, so they would not be protected. Nothing is trained. Split the notes so that all of a patient&apos;s or a document&apos;s stay together (--check-notes NOTES --split-into FOLDER).</source>
         <translation>Patients ou documents des notes d’entraînement présents aussi dans les notes de validation ou de test&#xa0;: {count}. Ce qui est mesuré sur celles-ci n’a pas de bruit&#xa0;; ils ne seraient donc pas protégés. Rien n’est entraîné. Répartissez les notes sans en séparer aucun (--check-notes NOTES --split-into FOLDER).</translation>
-    </message>
-    <message>
-        <source>Pieces of the notes that are too long to be read at once: {pieces}. They do not fit {tokens} tokens, even cut as small as makes sense, so they are not learned, and what they hold counts as missed. Shorten them, or ask the host for a larger max_tokens.</source>
-        <translation>Morceaux de notes trop longs pour être lus d’un coup&#xa0;: {pieces}. Ils ne tiennent pas dans {tokens} tokens, même coupés aussi court qu’il est raisonnable&#xa0;; ils ne sont donc pas appris, et ce qu’ils contiennent compte comme manqué. Raccourcissez-les, ou demandez à l’organisateur un max_tokens plus grand.</translation>
     </message>
     <message>
         <source>Port {port} on {address} is already used by another program. Choose another --port.</source>
@@ -6924,12 +6920,12 @@
         <translation>La lecture de {name} exige le paquet spacy, qui n’est pas installé. Installez-le avec&#xa0;: pip install spacy</translation>
     </message>
     <message>
-        <source>Round {round} is closed, and only the sites can open the sum of its updates: {sites} of them are connected or have answered, and {least} are needed. It goes on by itself once they are back.</source>
-        <translation>Le tour {round} est clos, et seuls les sites peuvent ouvrir la somme de ses mises à jour&#xa0;: {sites} d’entre eux sont connectés ou ont répondu, et il en faut {least}. Cela reprend de soi-même dès leur retour.</translation>
+        <source>Round {round} cannot be carried by removable medium: its updates are masked, and for that all sites exchange messages several times. Connect this site, or ask the host for a federation without secure aggregation.</source>
+        <translation>Le tour {round} est masqué, et tous les sites doivent y échanger plusieurs fois, ce qui ne passe pas par un support amovible. Connectez ce site, ou demandez à l’organisateur une fédération sans agrégation sécurisée.</translation>
     </message>
     <message>
-        <source>Round {round} is masked, and in it all sites must hear one another several times, which does not go by removable medium. Connect this site, or ask the host for a federation without secure aggregation.</source>
-        <translation>Le tour {round} est masqué, et tous les sites doivent y échanger plusieurs fois, ce qui ne passe pas par un support amovible. Connectez ce site, ou demandez à l’organisateur une fédération sans agrégation sécurisée.</translation>
+        <source>Round {round} is closed, and only the sites can open the sum of its updates: {sites} of them are connected or have answered, and {least} are needed. It continues by itself once they are back.</source>
+        <translation>Le tour {round} est clos, et seuls les sites peuvent ouvrir la somme de ses mises à jour&#xa0;: {sites} d’entre eux sont connectés ou ont répondu, et il en faut {least}. Cela reprend de soi-même dès leur retour.</translation>
     </message>
     <message>
         <source>Round {round} stopped twice because too few updates were sent. Read above what each site says, then start again.</source>
@@ -6952,27 +6948,31 @@
         <translation>Les proxys SOCKS ne sont pas utilisables. Donnez un proxy HTTP avec --proxy ou dans Paramètres, ou choisissez &quot;none&quot;.</translation>
     </message>
     <message>
-        <source>Sites fetch the adapter of round {round} in float32: in fewer bits it would have lost {percent} % of what the round changed, and {most} % is the limit. If that happens every round, choose a larger transfer.dtype, or take out transfer.down.</source>
+        <source>Sites download the adapter of round {round} in full (float32), because its ranks differ from those of the adapter before it. There is nothing to do.</source>
+        <translation>L’adaptateur du tour {round} a d’autres rangs que le précédent&#xa0;; il n’y a donc pas de différence en moins de bits&#xa0;: les sites le récupèrent en float32. Il n’y a rien à faire.</translation>
+    </message>
+    <message>
+        <source>Sites download the adapter of round {round} in full (float32): in fewer bits it would have lost {percent} % of what the round changed, and the limit is {most} %. If that happens every round, choose a larger transfer.dtype, or take out transfer.down.</source>
         <translation>Les sites récupèrent l’adaptateur du tour {round} en float32&#xa0;: avec moins de bits, il aurait perdu {percent}&#xa0;% de ce que le tour a changé, et la limite est de {most}&#xa0;%. Si cela arrive à chaque tour, choisissez un transfer.dtype plus grand, ou retirez transfer.down.</translation>
     </message>
     <message>
-        <source>Someone stands between this site and the coordinator: the encryption key on the line is {found}, the coordinator&apos;s own is {expected}. Nothing was sent. If your network inspects encrypted traffic, ask its administrators to exempt this address.</source>
-        <translation>Quelqu’un s’est interposé entre ce site et le coordinateur&#xa0;: la clé de chiffrement sur la ligne est {found}, celle du coordinateur est {expected}. Rien n’a été envoyé. Si votre réseau inspecte le trafic chiffré, demandez à ses administrateurs d’en exempter cette adresse.</translation>
+        <source>Some pieces of the notes are too long and are left out: {pieces}. They do not fit into {tokens} tokens, even when cut as small as makes sense; nothing is learned from them, and what they contain counts as missed. Shorten them, or ask the host for a larger max_tokens.</source>
+        <translation>Morceaux de notes trop longs pour être lus d’un coup&#xa0;: {pieces}. Ils ne tiennent pas dans {tokens} tokens, même coupés aussi court qu’il est raisonnable&#xa0;; ils ne sont donc pas appris, et ce qu’ils contiennent compte comme manqué. Raccourcissez-les, ou demandez à l’organisateur un max_tokens plus grand.</translation>
     </message>
     <message>
-        <source>Something answers at {address}, but then says nothing. A firewall may hold back what it does not know: ask the people who run this network to let WebSocket connections to it pass.</source>
-        <translation>Quelque chose répond à {address}, puis ne dit plus rien. Un pare-feu retient peut-être ce qu’il ne connaît pas&#xa0;: demandez aux responsables de ce réseau de laisser passer les connexions WebSocket vers cette adresse.</translation>
+        <source>Something stands between this site and the coordinator: the encryption key on the line is {found}, the coordinator&apos;s own is {expected}. Nothing was sent. If your network inspects encrypted traffic, ask its administrators to exempt this address.</source>
+        <translation>Quelqu’un s’est interposé entre ce site et le coordinateur&#xa0;: la clé de chiffrement sur la ligne est {found}, celle du coordinateur est {expected}. Rien n’a été envoyé. Si votre réseau inspecte le trafic chiffré, demandez à ses administrateurs d’en exempter cette adresse.</translation>
     </message>
     <message>
         <source>Something unexpected went wrong in the program ({kind}). Nothing was sent because of it. Start the program again; if this happens again, send the log file to the person who supports the program.</source>
         <translation>Une erreur inattendue s’est produite dans le programme ({kind}). Elle n’a entraîné aucun envoi. Redémarrez le programme&#xa0;; si cela se reproduit, envoyez le fichier journal à la personne qui s’occupe du programme.</translation>
     </message>
     <message>
-        <source>That is a guess: the federation&apos;s own settings are not known before this site has joined. These are usual ones: batch size {batch}, up to {tokens} tokens an example, rank {rank}.</source>
+        <source>That is a guess: the federation&apos;s own settings are not known before this site has joined. These are usual ones: batch size {batch}, up to {tokens} tokens per example, rank {rank}.</source>
         <translation>C’est une estimation&#xa0;: les réglages de la fédération ne sont pas connus avant que ce site ait rejoint. En voici d’habituels&#xa0;: lots de {batch}, jusqu’à {tokens} tokens par exemple, rang {rank}.</translation>
     </message>
     <message>
-        <source>That is for the federation&apos;s own settings: batch size {batch}, up to {tokens} tokens an example, rank {rank}.</source>
+        <source>That is for the federation&apos;s own settings: batch size {batch}, up to {tokens} tokens per example, rank {rank}.</source>
         <translation>C’est pour les réglages de la fédération&#xa0;: lots de {batch}, jusqu’à {tokens} tokens par exemple, rang {rank}.</translation>
     </message>
     <message>
@@ -7008,23 +7008,15 @@
         <translation>L’adaptateur est incomplet&#xa0;: il a {size} octets, il en faut {expected}. Téléchargez-le à nouveau.</translation>
     </message>
     <message>
-        <source>The adapter of round {round} has other ranks than the one before, so there is no difference in fewer bits: sites fetch it in float32. Nothing has to be done.</source>
-        <translation>L’adaptateur du tour {round} a d’autres rangs que le précédent&#xa0;; il n’y a donc pas de différence en moins de bits&#xa0;: les sites le récupèrent en float32. Il n’y a rien à faire.</translation>
-    </message>
-    <message>
         <source>The adapter that arrived is not the one that was approved: its sha256 is {found}, not {expected}.</source>
         <translation>L’adaptateur arrivé n’est pas celui qui a été approuvé&#xa0;: son sha256 est {found}, et non {expected}.</translation>
-    </message>
-    <message>
-        <source>The adapter to begin with has rank {rank}, and the federation at most {most}. Give --rank {rank} or more.</source>
-        <translation>L’adaptateur de départ a le rang {rank}, et la fédération au plus {most}. Donnez --rank {rank} ou plus.</translation>
     </message>
     <message>
         <source>The adapter {sha256} is not on this disk.</source>
         <translation>L’adaptateur {sha256} n’est pas sur ce disque.</translation>
     </message>
     <message>
-        <source>The adapter {sha256} of round {round} could not be rebuilt from its difference, so it is fetched whole. Nothing is lost. If that happens every round, tell the host.</source>
+        <source>The adapter {sha256} of round {round} could not be rebuilt from its difference, so it is downloaded in full. Nothing is lost. If that happens every round, tell the host.</source>
         <translation>L’adaptateur {sha256} du tour {round} n’a pas pu être reconstruit à partir de sa différence&#xa0;; il est donc récupéré en entier. Rien n’est perdu. Si cela arrive à chaque tour, prévenez l’organisateur.</translation>
     </message>
     <message>
@@ -7032,7 +7024,7 @@
         <translation>L’adaptateur {sha256}, dont part le tour {round}, manque ou est endommagé. Copiez le fichier de ce nom vers {path} depuis une sauvegarde, ou depuis le dossier blobs d’un site.</translation>
     </message>
     <message>
-        <source>The adapter&apos;s bytes are not in the one form that fedmed-desktop writes, so its hash is of no use. Save it again with fedmed-desktop.</source>
+        <source>The adapter&apos;s bytes are not in the one form that fedmed-desktop writes, so its hash cannot be compared. Save it again with fedmed-desktop.</source>
         <translation>Les octets de l’adaptateur n’ont pas la forme unique qu’écrit fedmed-desktop&#xa0;; son empreinte est donc inutilisable. Enregistrez-le à nouveau avec fedmed-desktop.</translation>
     </message>
     <message>
@@ -7060,6 +7052,10 @@
         <translation>Les adaptateurs n’adaptent pas les mêmes modules&#xa0;: {name} n’est que dans l’un d’eux. Utilisez des adaptateurs de la même fédération.</translation>
     </message>
     <message>
+        <source>The administrator of this computer provides the secret key of the folder {path}, but did not at this start. Start the program as a service again, or name the key&apos;s file in FEDMED_SITE_KEY_FILE (for a coordinator: FEDMED_COORDINATOR_KEY_FILE).</source>
+        <translation>La clé secrète du dossier {path} est donnée par l’administrateur de cet ordinateur, mais pas à ce démarrage. Redémarrez-le comme service, ou nommez le fichier de la clé dans FEDMED_SITE_KEY_FILE (pour un coordinateur&#xa0;: FEDMED_COORDINATOR_KEY_FILE).</translation>
+    </message>
+    <message>
         <source>The audit file {path} cannot be read: {reason}. Check the path and its permissions.</source>
         <translation>Le fichier d’audit {path} ne peut pas être lu&#xa0;: {reason}. Vérifiez le chemin et ses droits d’accès.</translation>
     </message>
@@ -7076,7 +7072,7 @@
         <translation>Le modèle de base n’a pas de couche linéaire {name}, dont l’adaptateur a besoin. Utilisez le modèle de base pour lequel l’adaptateur a été fait.</translation>
     </message>
     <message>
-        <source>The base model here has another chat template than the federation&apos;s. Take tokenizer_config.json and chat_template.jinja from where its host has them.</source>
+        <source>The base model here has another chat template than the federation&apos;s. Copy tokenizer_config.json and chat_template.jinja from the host&apos;s model folder.</source>
         <translation>Le modèle de base a ici un autre modèle de conversation (chat template) que celui de la fédération. Prenez tokenizer_config.json et chat_template.jinja là où l’organisateur les a pris.</translation>
     </message>
     <message>
@@ -7086,10 +7082,6 @@
     <message>
         <source>The base model&apos;s chat template cannot be used: {reason}. Choose another base model, or found the federation with --prompt plain.</source>
         <translation>Le modèle de conversation (chat template) du modèle de base n’est pas utilisable&#xa0;: {reason}. Choisissez un autre modèle de base, ou fondez la fédération avec --prompt plain.</translation>
-    </message>
-    <message>
-        <source>The base model&apos;s tokenizer does not say which characters a token stands for, so that the beginnings of mentions cannot count more than other tokens. Take out training.mention_weight, or choose a base model with a tokenizer.json.</source>
-        <translation>Le tokenizer du modèle de base ne dit pas quels caractères représente un token&#xa0;; le début des mentions ne peut donc pas compter plus que les autres tokens. Retirez training.mention_weight, ou choisissez un modèle de base avec un fichier tokenizer.json.</translation>
     </message>
     <message>
         <source>The blob {sha256} does not belong to an approved update and may not leave this computer.</source>
@@ -7120,7 +7112,11 @@
         <translation>Le certificat du coordinateur à l’adresse {address} n’est pas encore valable&#xa0;; l’horloge de cet ordinateur indique {clock} UTC. Réglez l’horloge.</translation>
     </message>
     <message>
-        <source>The computer at {host} answers, but no program listens on port {port}. Ask the host whether the coordinator runs, and whether the port is right.</source>
+        <source>The computer at {address} accepts the connection but sends nothing. A firewall may be holding back WebSocket connections: ask the people who run this network to let them through.</source>
+        <translation>Quelque chose répond à {address}, puis ne dit plus rien. Un pare-feu retient peut-être ce qu’il ne connaît pas&#xa0;: demandez aux responsables de ce réseau de laisser passer les connexions WebSocket vers cette adresse.</translation>
+    </message>
+    <message>
+        <source>The computer at {host} answers, but no program listens on port {port}. Ask the host whether the coordinator is running, and whether the port is right.</source>
         <translation>L’ordinateur à l’adresse {host} répond, mais aucun programme n’écoute sur le port {port}. Demandez à l’organisateur si le coordinateur tourne, et si le port est juste.</translation>
     </message>
     <message>
@@ -7136,7 +7132,7 @@
         <translation>La connexion est chiffrée avec {version}.</translation>
     </message>
     <message>
-        <source>The connection to {address} was cut off at once. Either the program there does not encrypt connections: check the address with the host. Or a firewall ends what it cannot read: ask the people who run this network not to inspect connections to it.</source>
+        <source>The connection to {address} was cut off at once. Either the program there does not encrypt connections: check the address with the host. Or a firewall closes connections that it cannot inspect: ask the people who run this network not to inspect connections to this address.</source>
         <translation>La connexion à {address} a été coupée aussitôt. Ou bien le programme qui s’y trouve ne chiffre pas les connexions&#xa0;: vérifiez l’adresse avec l’organisateur. Ou bien un pare-feu met fin à ce qu’il ne peut pas lire&#xa0;: demandez aux responsables de ce réseau de ne pas inspecter les connexions vers cette adresse.</translation>
     </message>
     <message>
@@ -7148,15 +7144,15 @@
         <translation>La variable de contrôle n’a pas les modules et les rangs de l’adaptateur. Commencez une nouvelle fédération avec le même rang pour tous les sites.</translation>
     </message>
     <message>
-        <source>The coordinator already keeps {held} bytes of this site in this round, and takes no more than {limit}. The site takes part again in the next round; if this happens again, tell the host.</source>
+        <source>The coordinator already stores {held} bytes from this site in this round, and accepts at most {limit}. The site takes part again in the next round; if this happens again, tell the host.</source>
         <translation>Le coordinateur garde déjà {held} octets de ce site dans ce tour, et n’en prend pas plus de {limit}. Le site participera à nouveau au prochain tour&#xa0;; si cela se reproduit, prévenez l’organisateur.</translation>
     </message>
     <message>
-        <source>The coordinator asks for a step of secure aggregation before the one that comes first. Nothing was given away.</source>
+        <source>The coordinator asked for the steps of secure aggregation in the wrong order. Nothing was revealed.</source>
         <translation>Le coordinateur demande une étape de l’agrégation sécurisée avant celle qui vient d’abord. Rien n’a été divulgué.</translation>
     </message>
     <message>
-        <source>The coordinator asks to open a second sum in the same round. This site has agreed to another one, and from two together a single update could be found out. Nothing was given away.</source>
+        <source>The coordinator asks to open a second sum in the same round. This site has agreed to another one, and from two together a single update could be worked out. Nothing was revealed.</source>
         <translation>Le coordinateur demande d’ouvrir une deuxième somme dans le même tour. Ce site a donné son accord pour une autre, et deux sommes ensemble pourraient révéler une mise à jour isolée. Rien n’a été divulgué.</translation>
     </message>
     <message>
@@ -7176,15 +7172,15 @@
         <translation>Le coordinateur à l’adresse {address} a trop de connexions en ce moment. Ce site continue d’essayer.</translation>
     </message>
     <message>
-        <source>The coordinator at {address} has too many connections just now. Try again in a minute.</source>
+        <source>The coordinator at {address} has too many connections right now. Try again in a minute.</source>
         <translation>Le coordinateur à l’adresse {address} a trop de connexions à l’instant. Réessayez dans une minute.</translation>
     </message>
     <message>
-        <source>The coordinator at {address}, or something between, only offers outdated encryption. Ask IT whether a proxy or firewall opens encrypted connections.</source>
+        <source>The coordinator at {address}, or something in between, offers only outdated encryption. Ask IT whether a proxy or firewall opens encrypted connections.</source>
         <translation>Le coordinateur à l’adresse {address}, ou un intermédiaire, ne propose qu’un chiffrement dépassé. Demandez au service informatique si un proxy ou un pare-feu ouvre les connexions chiffrées.</translation>
     </message>
     <message>
-        <source>The coordinator could not do it: {reason}. Its log says more.</source>
+        <source>The coordinator could not carry out the command: {reason}. Its log says more.</source>
         <translation>Le coordinateur n’a pas pu le faire&#xa0;: {reason}. Son journal en dit plus.</translation>
     </message>
     <message>
@@ -7192,11 +7188,11 @@
         <translation>Le coordinateur n’a pas pu prouver qu’il possède sa clé (empreinte {found}). Rien n’a été envoyé. Prévenez l’organisateur.</translation>
     </message>
     <message>
-        <source>The coordinator does not know itself by the name in {address}. Ask its host to start it with --public-address {host}; this site keeps trying.</source>
+        <source>The coordinator does not answer to the name in {address}. Ask its host to start it with --public-address {host}; this site keeps trying.</source>
         <translation>Le coordinateur ne se connaît pas sous le nom indiqué dans {address}. Demandez à son organisateur de le démarrer avec --public-address {host}&#xa0;; ce site continue d’essayer.</translation>
     </message>
     <message>
-        <source>The coordinator has the fingerprint {fingerprint}. Whether it is the right one, only an invitation can tell: ask the host for one.</source>
+        <source>The coordinator has the fingerprint {fingerprint}. Only an invitation can tell whether it is the right coordinator: ask the host for one.</source>
         <translation>Le coordinateur a l’empreinte {fingerprint}. Seule une invitation peut dire si c’est le bon&#xa0;: demandez-en une à l’organisateur.</translation>
     </message>
     <message>
@@ -7208,7 +7204,11 @@
         <translation>Le coordinateur est à l’adresse {address}&#xa0;; la connexion est chiffrée.</translation>
     </message>
     <message>
-        <source>The coordinator names other sites than it did before in the same round. Nothing was given away. Ask whoever hosts the federation.</source>
+        <source>The coordinator names other keys for this site than the site has made. Nothing was sent in this round. Ask whoever hosts the federation.</source>
+        <translation>Le coordinateur annonce pour ce site d’autres clés que celles que le site a créées. Rien n’a été envoyé dans ce tour. Adressez-vous à la personne qui organise la fédération.</translation>
+    </message>
+    <message>
+        <source>The coordinator names other sites than it did earlier in the same round. Nothing was revealed. Ask whoever hosts the federation.</source>
         <translation>Le coordinateur nomme d’autres sites qu’auparavant dans le même tour. Rien n’a été divulgué. Adressez-vous à la personne qui organise la fédération.</translation>
     </message>
     <message>
@@ -7216,7 +7216,7 @@
         <translation>Le coordinateur sur cet ordinateur a l’empreinte {fingerprint}.</translation>
     </message>
     <message>
-        <source>The coordinator sends only {speed} Mbit/s to this computer. With an adapter of {size} (rank {rank}), there and back take about this many minutes in a round: {minutes}. Tell the host, who can choose longer deadlines or a smaller rank; or use a faster connection.</source>
+        <source>The coordinator sends only {speed} Mbit/s to this computer. With an adapter of {size} (rank {rank}), download and upload take about this many minutes per round: {minutes}. Tell the host, who can choose longer deadlines or a smaller rank; or use a faster connection.</source>
         <translation>Le coordinateur n’envoie que {speed} Mbit/s à cet ordinateur. Avec un adaptateur de {size} (rang {rank}), l’aller-retour prend dans un tour à peu près ce nombre de minutes&#xa0;: {minutes}. Prévenez l’organisateur, qui peut choisir des délais plus longs ou un rang plus petit&#xa0;; ou utilisez une connexion plus rapide.</translation>
     </message>
     <message>
@@ -7224,19 +7224,15 @@
         <translation>Le coordinateur envoie {speed} Mbit/s ou plus à cet ordinateur.</translation>
     </message>
     <message>
-        <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), there and back take about this many minutes in a round: {minutes}.</source>
+        <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), download and upload take about this many minutes per round: {minutes}.</source>
         <translation>Le coordinateur envoie {speed} Mbit/s ou plus à cet ordinateur. Avec un adaptateur de {size} (rang {rank}), l’aller-retour prend dans un tour à peu près ce nombre de minutes&#xa0;: {minutes}.</translation>
     </message>
     <message>
-        <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), there and back take less than a minute in a round.</source>
+        <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), download and upload take less than a minute per round.</source>
         <translation>Le coordinateur envoie {speed} Mbit/s ou plus à cet ordinateur. Avec un adaptateur de {size} (rang {rank}), l’aller-retour prend moins d’une minute dans un tour.</translation>
     </message>
     <message>
-        <source>The coordinator tells other keys of this site than the site has made. Nothing was sent in this round. Ask whoever hosts the federation.</source>
-        <translation>Le coordinateur annonce pour ce site d’autres clés que celles que le site a créées. Rien n’a été envoyé dans ce tour. Adressez-vous à la personne qui organise la fédération.</translation>
-    </message>
-    <message>
-        <source>The coordinator with the folder {path} ended before it was done. Start it, and try again.</source>
+        <source>The coordinator with the folder {path} stopped before it had carried out the command. Start it, and try again.</source>
         <translation>Le coordinateur du dossier {path} s’est arrêté avant d’avoir fini. Démarrez-le, et réessayez.</translation>
     </message>
     <message>
@@ -7252,7 +7248,7 @@
         <translation>Le disque est plein&#xa0;; {path} ne peut donc pas être écrit. Libérez de l’espace&#xa0;; tout ce qui a été confirmé est en sécurité.</translation>
     </message>
     <message>
-        <source>The encoder in {path} cannot be loaded: {reason}. Choose the folder of a Hugging Face encoder, such as a BERT, with safetensors and tokenizer.json.</source>
+        <source>The encoder in {path} cannot be loaded: {reason}. Choose the folder of a Hugging Face encoder, such as BERT, with safetensors and tokenizer.json.</source>
         <translation>L’encodeur dans {path} ne peut pas être chargé&#xa0;: {reason}. Choisissez le dossier d’un encodeur Hugging Face, un BERT par exemple, avec safetensors et tokenizer.json.</translation>
     </message>
     <message>
@@ -7288,7 +7284,7 @@
         <translation>Le fichier {path} n’est pas utilisable&#xa0;: {reason}.</translation>
     </message>
     <message>
-        <source>The first adapter {sha256} of this federation is not in {path}. Copy the .safetensors file there that --new-federation wrote beside the specification.</source>
+        <source>The first adapter {sha256} of this federation is not in {path}. Copy there the .safetensors file that --new-federation wrote beside the specification.</source>
         <translation>Le premier adaptateur {sha256} de cette fédération n’est pas dans {path}. Copiez-y le fichier .safetensors que --new-federation a écrit à côté de la spécification.</translation>
     </message>
     <message>
@@ -7312,7 +7308,7 @@
         <translation>Le dossier {path} est utilisé par un autre fedmed-desktop. Fermez-le, ou choisissez un autre --data-dir.</translation>
     </message>
     <message>
-        <source>The folder {path} is in use, but no coordinator there takes the errand: it may be of an earlier version, or about to end. Stop it and try again, or look at its log.</source>
+        <source>The folder {path} is in use, but no coordinator there accepts commands: it may be an earlier version, or about to stop. Stop it and try again, or look at its log.</source>
         <translation>Le dossier {path} est utilisé, mais aucun coordinateur n’y répond à la demande&#xa0;: il est peut-être d’une version antérieure, ou sur le point de s’arrêter. Arrêtez-le et réessayez, ou consultez son journal.</translation>
     </message>
     <message>
@@ -7348,31 +7344,27 @@
         <translation>Le trousseau de clés ({keyring}) n’a plus la clé secrète de ce dossier de données. Restaurez le trousseau à partir d’une sauvegarde. Si ce n’est pas possible, supprimez {path} et demandez à l’organisateur une nouvelle invitation avec une nouvelle clé.</translation>
     </message>
     <message>
-        <source>The keyring ({keyring}), in which the secret key lies, cannot be used just now. Check that it works for other programs, then try again.</source>
+        <source>The keyring ({keyring}), which holds the secret key, cannot be used right now. Check that it works for other programs, then try again.</source>
         <translation>Le trousseau de clés ({keyring}) où se trouve la clé secrète n’est pas utilisable en ce moment. Vérifiez qu’il fonctionne pour d’autres programmes, puis réessayez.</translation>
     </message>
     <message>
-        <source>The keyring ({keyring}), in which the secret key lies, does not answer. It may be waiting for its password in a window: give it, then try again.</source>
+        <source>The keyring ({keyring}), which holds the secret key, does not answer. It may be waiting for its password in a window: enter it, then try again.</source>
         <translation>Le trousseau de clés ({keyring}) où se trouve la clé secrète ne répond pas. Il attend peut-être son mot de passe dans une fenêtre&#xa0;: donnez-le, puis réessayez.</translation>
     </message>
     <message>
-        <source>The keyring ({keyring}), in which the secret key lies, is locked. Unlock it, then try again.</source>
+        <source>The keyring ({keyring}), which holds the secret key, is locked. Unlock it, then try again.</source>
         <translation>Le trousseau de clés ({keyring}) où se trouve la clé secrète est verrouillé. Déverrouillez-le, puis réessayez.</translation>
     </message>
     <message>
-        <source>The keys that the coordinator tells of {site} are not signed by {site} for this round. Nothing was sent in it. Ask whoever hosts the federation.</source>
+        <source>The keys that the coordinator names for {site} are not signed by {site} for this round. Nothing was sent in it. Ask whoever hosts the federation.</source>
         <translation>Les clés que le coordinateur annonce pour {site} ne sont pas signées par {site} pour ce tour. Rien n’y a été envoyé. Adressez-vous à la personne qui organise la fédération.</translation>
-    </message>
-    <message>
-        <source>The layers of the model in {path} have other names in its files than once it is loaded, so that torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the federation on one that has it and copy the folder.</source>
-        <translation>Les couches du modèle dans {path} ont d’autres noms dans ses fichiers qu’une fois chargé&#xa0;; torch est donc nécessaire pour fonder une fédération dessus. Installez fedmed-desktop[site] sur cet ordinateur, ou fondez la fédération sur un ordinateur qui l’a et copiez le dossier.</translation>
     </message>
     <message>
         <source>The model file {path} is damaged: {reason}. Download the model again.</source>
         <translation>Le fichier de modèle {path} est endommagé&#xa0;: {reason}. Téléchargez à nouveau le modèle.</translation>
     </message>
     <message>
-        <source>The model folder {path} also contains an adapter ({file}), which would be loaded as part of the base model without anybody noticing. Move the adapter&apos;s files to a folder of their own.</source>
+        <source>The model folder {path} also contains an adapter ({file}), which would be loaded unnoticed as part of the base model. Move the adapter&apos;s files to a separate folder.</source>
         <translation>Le dossier de modèle {path} contient aussi un adaptateur ({file}), qui serait chargé comme partie du modèle de base sans que personne le remarque. Déplacez les fichiers de l’adaptateur dans un dossier à part.</translation>
     </message>
     <message>
@@ -7380,15 +7372,15 @@
         <translation>Le modèle donné avec --score-with n’est pas le modèle de base de la fédération (empreinte {found}, attendue {expected}). Donnez le dossier du modèle avec lequel la fédération a été faite.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: its layers have names like {name}, without the model&apos;s part before them, so it was saved without its head. Choose the whole model, saved by transformers&apos; AutoModelForCausalLM.</source>
+        <source>The model in {path} cannot be adapted: its layers have names like {name}, without the prefix of a whole model, so it was saved without its head. Choose the whole model, saved by transformers&apos; AutoModelForCausalLM.</source>
         <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: ses couches ont des noms comme {name}, sans la partie du modèle devant&#xa0;; il a donc été enregistré sans sa tête. Choisissez le modèle entier, enregistré par AutoModelForCausalLM de transformers.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: its weights are already quantised ({method}). Choose the same model as 16- or 32-bit numbers; each site may still hold it in 4 bits (--nf4).</source>
+        <source>The model in {path} cannot be adapted: its weights are already quantised ({method}). Choose the same model with 16- or 32-bit weights; each site may still load it in 4 bits (--nf4).</source>
         <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: ses poids sont déjà quantifiés ({method}). Choisissez le même modèle en nombres de 16 ou 32 bits&#xa0;; chaque site peut tout de même le charger en 4 bits (--nf4).</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: the layers of {kind} models are no linear layers (torch&apos;s Linear) but of a kind of their own (Conv1D). Choose another base model.</source>
+        <source>The model in {path} cannot be adapted: the layers of {kind} models are of the type Conv1D instead of linear layers (torch&apos;s Linear). Choose another base model.</source>
         <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: les couches des modèles {kind} ne sont pas des couches linéaires (Linear de torch) mais d’un genre à part (Conv1D). Choisissez un autre modèle de base.</translation>
     </message>
     <message>
@@ -7396,7 +7388,7 @@
         <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: les modèles {kind} ont un encodeur et un décodeur. Choisissez un modèle de langage causal, qui continue un texte.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: {kind} models keep what they have read in a state of their own, which this program cannot carry on when it scores notes. Choose a base model with attention, such as Llama, Qwen, Gemma, Mistral, Phi or Granite.</source>
+        <source>The model in {path} cannot be adapted: {kind} models keep what they have read in an internal state of a special kind, which this program cannot continue from when it scores notes. Choose a base model with attention, such as Llama, Qwen, Gemma, Mistral, Phi or Granite.</source>
         <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: les modèles {kind} gardent ce qu’ils ont lu dans un état propre, que ce programme ne peut pas prolonger quand il évalue des notes. Choisissez un modèle de base à attention, tel que Llama, Qwen, Gemma, Mistral, Phi ou Granite.</translation>
     </message>
     <message>
@@ -7404,7 +7396,7 @@
         <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: les modèles {kind} utilisent les mêmes couches à plusieurs endroits. Choisissez un autre modèle de base.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be adapted: {name} is no linear layer once the model is loaded ({found}). Choose another base model.</source>
+        <source>The model in {path} cannot be adapted: {name} is not a linear layer once the model is loaded ({found}). Choose another base model.</source>
         <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: {name} n’est pas une couche linéaire une fois le modèle chargé ({found}). Choisissez un autre modèle de base.</translation>
     </message>
     <message>
@@ -7412,11 +7404,11 @@
         <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: {name} est {found} dans ses fichiers, mais son config.json en fait {expected}. Téléchargez à nouveau le modèle, ou choisissez-en un autre.</translation>
     </message>
     <message>
-        <source>The model in {path} cannot be loaded: {reason}. Choose the folder of a language model that this version supports, in Hugging Face&apos;s form.</source>
+        <source>The model in {path} cannot be loaded: {reason}. Choose the folder of a language model that this version supports, in Hugging Face&apos;s format.</source>
         <translation>Le modèle dans {path} ne peut pas être chargé&#xa0;: {reason}. Choisissez le dossier d’un modèle de langage que cette version prend en charge, sous la forme de Hugging Face.</translation>
     </message>
     <message>
-        <source>The model in {path} comes with a program of its own, which is never run. Choose a model that the transformers library knows by itself.</source>
+        <source>The model in {path} comes with its own code, which is never run. Choose a model that the transformers library supports by itself.</source>
         <translation>Le modèle dans {path} est livré avec un programme à lui, qui n’est jamais exécuté. Choisissez un modèle que la bibliothèque transformers connaît d’elle-même.</translation>
     </message>
     <message>
@@ -7428,8 +7420,8 @@
         <translation>Le modèle dans {path} est incomplet&#xa0;: {file} manque, alors que son index le nomme. Téléchargez à nouveau le modèle.</translation>
     </message>
     <message>
-        <source>The model in {path} is of a kind from which the transformers library loads no causal language model. Choose one that it does, such as the text model by itself.</source>
-        <translation>Le modèle dans {path} est d’un genre dont la bibliothèque transformers ne charge pas de modèle de langage causal. Choisissez-en un dont elle le fait, par exemple le modèle de texte seul.</translation>
+        <source>The model in {path} names its layers in its files otherwise than once it is loaded, so torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the federation on a computer that has it and copy the folder.</source>
+        <translation>Les couches du modèle dans {path} ont d’autres noms dans ses fichiers qu’une fois chargé&#xa0;; torch est donc nécessaire pour fonder une fédération dessus. Installez fedmed-desktop[site] sur cet ordinateur, ou fondez la fédération sur un ordinateur qui l’a et copiez le dossier.</translation>
     </message>
     <message>
         <source>The model {model} is neither a folder nor in this computer&apos;s cache. Download it once with: hf download {model}</source>
@@ -7448,7 +7440,7 @@
         <translation>Le nom {host} est connu&#xa0;: {found}.</translation>
     </message>
     <message>
-        <source>The name {host} is not known here. Check its spelling and this computer&apos;s network; if the name is only known inside a hospital or a VPN, connect to that first, or ask the host for the address in numbers.</source>
+        <source>The name {host} is not known here. Check its spelling and this computer&apos;s network. If the name is known only inside a hospital or a VPN, connect to that first, or ask the host for the numeric address.</source>
         <translation>Le nom {host} n’est pas connu ici. Vérifiez son orthographe et le réseau de cet ordinateur&#xa0;; si le nom n’est connu qu’au sein d’un hôpital ou d’un VPN, connectez-vous-y d’abord, ou demandez à l’organisateur l’adresse en chiffres.</translation>
     </message>
     <message>
@@ -7456,7 +7448,7 @@
         <translation>Les notes ne sont pas réparties en train, validation et test. Une répartition qui garde ensemble patients, documents et quasi-doublons est proposée&#xa0;; --split-into FOLDER l’écrit.</translation>
     </message>
     <message>
-        <source>The notes file {name} cannot be read: {reason}. Choose another file, or mend this one; text files may be compressed with gzip if their name ends in .gz.</source>
+        <source>The notes file {name} cannot be read: {reason}. Choose another file, or repair this one; text files may be compressed with gzip if their name ends in .gz.</source>
         <translation>Le fichier de notes {name} ne peut pas être lu&#xa0;: {reason}. Choisissez un autre fichier, ou réparez celui-ci&#xa0;; les fichiers texte peuvent être compressés avec gzip si leur nom finit par .gz.</translation>
     </message>
     <message>
@@ -7484,7 +7476,7 @@
         <translation>Le dossier de notes {name} ne contient ni {split}.jsonl ni {split}.jsonl.gz, ni {split} dans un autre format. Mettez-y les notes «&#xa0;{split}&#xa0;».</translation>
     </message>
     <message>
-        <source>The notes have labels for none of the tasks of {name}: {tasks}. Annotate them, or check that the labels are where they are read from.</source>
+        <source>The notes have labels for none of the tasks of {name}: {tasks}. Annotate them, or check that the labels are where the program looks for them.</source>
         <translation>Les notes ne sont annotées pour aucune des tâches de {name}&#xa0;: {tasks}. Annotez-les, ou vérifiez que les annotations se trouvent là où elles sont lues.</translation>
     </message>
     <message>
@@ -7504,7 +7496,7 @@
         <translation>Le budget de confidentialité, epsilon {epsilon}, n’a plus de place pour un pas. L’entraînement s’est arrêté.</translation>
     </message>
     <message>
-        <source>The processes of a site must be on one machine: what passes between them is of its notes, and it is not encrypted. Start torchrun with --nnodes 1.</source>
+        <source>The processes of a site must run on one machine: what they exchange comes from its notes, and it is not encrypted. Start torchrun with --nnodes 1.</source>
         <translation>Les processus d’un site doivent être sur une seule machine&#xa0;: ce qu’ils se transmettent vient de ses notes, et n’est pas chiffré. Démarrez torchrun avec --nnodes 1.</translation>
     </message>
     <message>
@@ -7544,11 +7536,11 @@
         <translation>Le rang {rank} n’est pas utilisable. Choisissez un nombre entier d’au moins 1.</translation>
     </message>
     <message>
-        <source>The record of the sums that noise was added to ({path}) has {found} rounds, but {least} were combined: it was lost, or is an old copy. Nothing is combined, since more would be spent than anybody counts. Put the newest copy back.</source>
+        <source>The record of the sums that noise was added to ({path}) has {found} rounds, but {least} were combined: it was lost, or is an old copy. Nothing is combined, because nobody could tell how much of the privacy budget is spent. Put the newest copy back.</source>
         <translation>Le relevé des sommes auxquelles du bruit a été ajouté ({path}) compte {found} tours, mais {least} ont été combinés&#xa0;: il a été perdu, ou c’est une vieille copie. Rien n’est combiné, car la consommation réelle dépasserait ce qui est compté. Remettez la copie la plus récente.</translation>
     </message>
     <message>
-        <source>The record of what this site has spent of its privacy budget ({path}) has {found} steps, but its updates took {least}: it was lost, or is an old copy. Nothing is trained, since more would be spent than anybody counts. Put the newest copy back.</source>
+        <source>The record of what this site has spent of its privacy budget ({path}) has {found} steps, but its updates took {least}: it was lost, or is an old copy. Nothing is trained, because nobody could tell how much of the budget is spent. Put the newest copy back.</source>
         <translation>Le relevé de ce que ce site a consommé de son budget de confidentialité ({path}) compte {found} pas, mais ses mises à jour en ont pris {least}&#xa0;: il a été perdu, ou c’est une vieille copie. Rien n’est entraîné, car la consommation réelle dépasserait ce qui est compté. Remettez la copie la plus récente.</translation>
     </message>
     <message>
@@ -7564,7 +7556,7 @@
         <translation>Le tour a avancé&#xa0;; cette mise à jour n’est plus nécessaire. Rien n’a été envoyé.</translation>
     </message>
     <message>
-        <source>The round is not combined: of the privacy budget of whole sites, epsilon {epsilon}, {spent} is spent, and {rounds} more sums would fit only with noise that buries them. More sums than the federation has rounds were made, so an old copy of this folder was put back. Begin another federation with its last adapter.</source>
+        <source>The round is not combined, because too little of the privacy budget for whole sites is left: {spent} of epsilon {epsilon} is spent, and {rounds} more sums would need so much noise that nothing could be learned. More sums were made than the federation has rounds, so an old copy of this folder was put back. Start another federation from its last adapter.</source>
         <translation>Le tour n’est pas combiné&#xa0;: du budget de confidentialité des sites entiers, epsilon {epsilon}, {spent} est consommé, et {rounds} sommes de plus ne seraient possibles qu’avec un bruit qui les noierait. Plus de sommes ont été faites que la fédération n’a de tours&#xa0;; une vieille copie de ce dossier a donc été remise. Commencez une autre fédération avec son dernier adaptateur.</translation>
     </message>
     <message>
@@ -7576,28 +7568,24 @@
         <translation>La clé secrète dans {path} n’est pas celle avec laquelle le dossier {folder} a été créé. Donnez la clé d’origine, ou un autre --data-dir.</translation>
     </message>
     <message>
+        <source>The secret key is in a keyring ({keyring}), but none can be used right now. Start the program in a desktop session of the account that joined, then try again.</source>
+        <translation>La clé secrète se trouve dans un trousseau de clés ({keyring}), mais aucun n’est utilisable en ce moment. Démarrez le programme dans une session de bureau du compte qui a rejoint, puis réessayez.</translation>
+    </message>
+    <message>
+        <source>The secret key is in the file {detail}. Only this account can read it, but it is not encrypted: do not copy it, and leave it out of backups that others can read.</source>
+        <translation>La clé secrète se trouve dans le fichier {detail}. Seul ce compte peut le lire, mais il n’est pas chiffré&#xa0;: ne le copiez pas, et excluez-le des sauvegardes que d’autres peuvent lire.</translation>
+    </message>
+    <message>
+        <source>The secret key is in this account&apos;s keyring ({detail}).</source>
+        <translation>La clé secrète se trouve dans le trousseau de clés de ce compte ({detail}).</translation>
+    </message>
+    <message>
         <source>The secret key is missing: there is no file {path}. Restore it from a backup. If that is not possible, remove identity.json from the data folder; a site then needs a new invitation with a new key.</source>
         <translation>La clé secrète manque&#xa0;: il n’y a pas de fichier {path}. Restaurez-le à partir d’une sauvegarde. Si ce n’est pas possible, supprimez identity.json du dossier de données&#xa0;; un site a alors besoin d’une nouvelle invitation avec une nouvelle clé.</translation>
     </message>
     <message>
         <source>The secret key is read from {detail}, as set up by the administrator of this computer.</source>
         <translation>La clé secrète est lue dans {detail}, comme l’a configuré l’administrateur de cet ordinateur.</translation>
-    </message>
-    <message>
-        <source>The secret key lies in a keyring ({keyring}), but none can be used just now. Start the program in a desktop session of the account that joined, then try again.</source>
-        <translation>La clé secrète se trouve dans un trousseau de clés ({keyring}), mais aucun n’est utilisable en ce moment. Démarrez le programme dans une session de bureau du compte qui a rejoint, puis réessayez.</translation>
-    </message>
-    <message>
-        <source>The secret key lies in the file {detail}. Only this account can read it, but it is not encrypted: do not copy it, and leave it out of backups that others can read.</source>
-        <translation>La clé secrète se trouve dans le fichier {detail}. Seul ce compte peut le lire, mais il n’est pas chiffré&#xa0;: ne le copiez pas, et excluez-le des sauvegardes que d’autres peuvent lire.</translation>
-    </message>
-    <message>
-        <source>The secret key lies in this account&apos;s keyring ({detail}).</source>
-        <translation>La clé secrète se trouve dans le trousseau de clés de ce compte ({detail}).</translation>
-    </message>
-    <message>
-        <source>The secret key of the folder {path} is given by the administrator of this computer, but not at this start. Start it as a service again, or name the key&apos;s file in FEDMED_SITE_KEY_FILE (for a coordinator: FEDMED_COORDINATOR_KEY_FILE).</source>
-        <translation>La clé secrète du dossier {path} est donnée par l’administrateur de cet ordinateur, mais pas à ce démarrage. Redémarrez-le comme service, ou nommez le fichier de la clé dans FEDMED_SITE_KEY_FILE (pour un coordinateur&#xa0;: FEDMED_COORDINATOR_KEY_FILE).</translation>
     </message>
     <message>
         <source>The secret key that was found is not the one of this data folder (fingerprint {fingerprint} in {path}). Restore both from the same backup.</source>
@@ -7636,6 +7624,14 @@
         <translation>Les sites peuvent céder {found} notes de validation, mais shared_notes vaut {wanted}. Baissez-le, ou augmentez split.validation_share.</translation>
     </message>
     <message>
+        <source>The speed of the connection could not be measured. The first round will show it.</source>
+        <translation>La vitesse de la connexion n’a pas pu être mesurée. Le premier tour la montrera.</translation>
+    </message>
+    <message>
+        <source>The starting adapter has rank {rank}, but the federation allows at most {most}. Give --rank {rank} or more.</source>
+        <translation>L’adaptateur de départ a le rang {rank}, et la fédération au plus {most}. Donnez --rank {rank} ou plus.</translation>
+    </message>
+    <message>
         <source>The stored adapter {sha256} is damaged: its bytes have changed. Copy it from a backup, or download it again.</source>
         <translation>L’adaptateur enregistré {sha256} est endommagé&#xa0;: ses octets ont changé. Copiez-le depuis une sauvegarde, ou téléchargez-le à nouveau.</translation>
     </message>
@@ -7668,16 +7664,20 @@
         <translation>Le tenseur {tensor} manque, alors que l’autre facteur de sa paire est là. Recréez l’adaptateur.</translation>
     </message>
     <message>
-        <source>The tokenizer in {path} does not belong to the model beside it: it has a token with the number {number} ({token}), and the model knows {rows}. Download the model again.</source>
+        <source>The tokenizer in {path} does not belong to the model beside it: it has a token with the number {number} ({token}), but the model knows only {rows} tokens. Download the model again.</source>
         <translation>Le tokenizer dans {path} n’appartient pas au modèle qui l’accompagne&#xa0;: il a un token de numéro {number} ({token}), et le modèle en connaît {rows}. Téléchargez à nouveau le modèle.</translation>
     </message>
     <message>
-        <source>The tokenizer in {path} names no end token, so that an answer would never end. Choose a base model whose tokenizer has one (eos_token).</source>
+        <source>The tokenizer in {path} names no end token, so an answer would never end. Choose a base model whose tokenizer has one (eos_token).</source>
         <translation>Le tokenizer dans {path} ne nomme pas de token de fin&#xa0;; une réponse ne finirait donc jamais. Choisissez un modèle de base dont le tokenizer en a un (eos_token).</translation>
     </message>
     <message>
-        <source>The transfer stood still. Its place was given to another site, and it goes on from where it was.</source>
+        <source>The transfer made no progress, so another site took its place. It continues later from where it stopped.</source>
         <translation>Le transfert s’est interrompu. Sa place a été donnée à un autre site, et il reprendra là où il en était.</translation>
+    </message>
+    <message>
+        <source>The transformers library cannot load the model in {path} as a causal language model. Choose one that it can, such as the text model by itself.</source>
+        <translation>Le modèle dans {path} est d’un genre dont la bibliothèque transformers ne charge pas de modèle de langage causal. Choisissez-en un dont elle le fait, par exemple le modèle de texte seul.</translation>
     </message>
     <message>
         <source>The types file {name} cannot be used: {reason}. It needs a table [types.map] with rows such as Chemical = &quot;drug&quot;.</source>
@@ -7700,7 +7700,7 @@
         <translation>La mise à jour répond à un autre plan que celui de ce site dans ce tour.</translation>
     </message>
     <message>
-        <source>The update cannot be unpacked: {reason}. Send it again; if this is said once more, train the round again.</source>
+        <source>The update cannot be unpacked: {reason}. Send it again; if this message comes again, train the round again.</source>
         <translation>La mise à jour ne peut pas être décompressée&#xa0;: {reason}. Renvoyez-la&#xa0;; si ce message revient, refaites l’entraînement du tour.</translation>
     </message>
     <message>
@@ -7744,7 +7744,7 @@
         <translation>La mise à jour n’est pas faite des {expected} octets de nombres masqués que le plan demandait&#xa0;; elle a {size} octets.</translation>
     </message>
     <message>
-        <source>The update points away from the others: its cosine with their mean is {cosine}, below {least}. It counts all the same. Ask the site what its notes are about; unusual notes are no fault.</source>
+        <source>The update points away from the others: its cosine with their mean is {cosine}, below {least}. It still counts. Ask the site what its notes are about; unusual notes are no fault.</source>
         <translation>La mise à jour s’écarte des autres&#xa0;: son cosinus avec leur moyenne est {cosine}, au-dessous de {least}. Elle compte tout de même. Demandez au site de quoi parlent ses notes&#xa0;; des notes inhabituelles ne sont pas une faute.</translation>
     </message>
     <message>
@@ -7752,11 +7752,11 @@
         <translation>La mise à jour qu’attend le tour n’est plus sur le site non plus. Copiez le fichier {sha256} vers {path} depuis une sauvegarde.</translation>
     </message>
     <message>
-        <source>The update was not combined: of {updates}, others are nearer to one another (Krum). Its site takes part in the next round as before.</source>
+        <source>The update was not combined: among {updates}, others are closer to one another (Krum). Its site takes part in the next round as before.</source>
         <translation>La mise à jour n’a pas été combinée&#xa0;: sur {updates}, d’autres sont plus proches entre elles (Krum). Son site participe au prochain tour comme avant.</translation>
     </message>
     <message>
-        <source>The update {sha256} stays on this computer: the audit file {path} does not say that it was to be released. Keep both files, and have them looked at before you go on.</source>
+        <source>The update {sha256} stays on this computer: the audit file {path} has no entry that it was about to be released. Keep both files, and show them to whoever supports this program before you continue.</source>
         <translation>La mise à jour {sha256} reste sur cet ordinateur&#xa0;: le fichier d’audit {path} ne dit pas qu’elle devait être libérée. Conservez les deux fichiers, et faites-les examiner avant de continuer.</translation>
     </message>
     <message>
@@ -7788,11 +7788,15 @@
         <translation>La mémoire ({device}) ne suffit pas pour une seule note. Choisissez un modèle de base plus petit, un modèle de base en 4 bits, ou un max_tokens plus petit.</translation>
     </message>
     <message>
+        <source>There are no notes that can be used.</source>
+        <translation>Il n’y a aucune note utilisable.</translation>
+    </message>
+    <message>
         <source>There are no {split} notes that fit the federation&apos;s maximum length. Add notes, or ask for a larger max_tokens.</source>
         <translation>Aucune note «&#xa0;{split}&#xa0;» ne tient dans la longueur maximale de la fédération. Ajoutez des notes, ou demandez un max_tokens plus grand.</translation>
     </message>
     <message>
-        <source>There are no {split} notes. Put some there, or leave out the split of all notes and let one be proposed.</source>
+        <source>There are no {split} notes. Add some; or remove the split from all notes, and a new one is proposed.</source>
         <translation>Il n’y a pas de notes «&#xa0;{split}&#xa0;». Mettez-en là, ou omettez la répartition de toutes les notes et laissez le programme en proposer une.</translation>
     </message>
     <message>
@@ -7808,7 +7812,7 @@
         <translation>Il y a {groups} groupes de notes pour {sites} sites. Demandez moins de sites ou plus de notes.</translation>
     </message>
     <message>
-        <source>There are {processes} processes and only {cards} GPUs, and each needs one of its own. Start torchrun with --nproc-per-node {cards}.</source>
+        <source>There are {processes} processes but only {cards} GPUs, and each process needs its own. Start torchrun with --nproc-per-node {cards}.</source>
         <translation>Il y a {processes} processus et seulement {cards} GPU, et chacun a besoin du sien. Démarrez torchrun avec --nproc-per-node {cards}.</translation>
     </message>
     <message>
@@ -7844,7 +7848,7 @@
         <translation>Il n’y a pas de spécification de fédération à l’emplacement {path}. Écrivez-en une avec --new-federation.</translation>
     </message>
     <message>
-        <source>There is no file {path}. Check that the medium is in, and the path.</source>
+        <source>There is no file {path}. Check the path, and that the medium is plugged in.</source>
         <translation>Il n’y a pas de fichier {path}. Vérifiez que le support est inséré, et le chemin.</translation>
     </message>
     <message>
@@ -7856,20 +7860,12 @@
         <translation>Il n’y a pas de fichier {path}. Donnez à --certificate et --key les fichiers du certificat et de sa clé, ou omettez les deux&#xa0;: le coordinateur crée alors le sien.</translation>
     </message>
     <message>
-        <source>There is no invitation in this. It is one line that begins with fedmed: and comes from the host.</source>
-        <translation>Il n’y a pas d’invitation ici. C’est une seule ligne qui commence par fedmed: et vient de l’organisateur.</translation>
-    </message>
-    <message>
         <source>There is no method {method}. Choose one of {known}.</source>
         <translation>Il n’y a pas de méthode {method}. Choisissez parmi {known}.</translation>
     </message>
     <message>
         <source>There is no model folder at {path}. Check the path.</source>
         <translation>Il n’y a pas de dossier de modèle à l’emplacement {path}. Vérifiez le chemin.</translation>
-    </message>
-    <message>
-        <source>There is no note that can be used.</source>
-        <translation>Il n’y a aucune note utilisable.</translation>
     </message>
     <message>
         <source>There is no notes folder at {path}. Choose a folder with one folder for each site.</source>
@@ -7908,7 +7904,7 @@
         <translation>Cet adaptateur a été fait pour un autre modèle. Choisissez-en un fait pour ce modèle.</translation>
     </message>
     <message>
-        <source>This base model has no layers that could be split over several GPUs. Hold it in 4 bits (--nf4), or take a smaller one.</source>
+        <source>This base model has no layers that could be split over several GPUs. Load it in 4 bits (--nf4), or choose a smaller one.</source>
         <translation>Ce modèle de base n’a pas de couches qui puissent être réparties sur plusieurs GPU. Chargez-le en 4 bits (--nf4), ou prenez-en un plus petit.</translation>
     </message>
     <message>
@@ -7924,11 +7920,11 @@
         <translation>Cet ordinateur a {total} de mémoire, dont {free} de libre&#xa0;; entraîner ce modèle en prend environ {needed}.</translation>
     </message>
     <message>
-        <source>This computer&apos;s clock is {minutes} min ahead of the coordinator&apos;s. One of the two is wrong: let both computers take the time from a time server.</source>
+        <source>This computer&apos;s clock is {minutes} min ahead of the coordinator&apos;s. One of the two is wrong: set both computers to take the time from a time server.</source>
         <translation>L’horloge de cet ordinateur avance de {minutes} min sur celle du coordinateur. L’une des deux est fausse&#xa0;: que les deux ordinateurs prennent l’heure d’un serveur de temps.</translation>
     </message>
     <message>
-        <source>This computer&apos;s clock is {minutes} min behind the coordinator&apos;s. One of the two is wrong: let both computers take the time from a time server.</source>
+        <source>This computer&apos;s clock is {minutes} min behind the coordinator&apos;s. One of the two is wrong: set both computers to take the time from a time server.</source>
         <translation>L’horloge de cet ordinateur retarde de {minutes} min sur celle du coordinateur. L’une des deux est fausse&#xa0;: que les deux ordinateurs prennent l’heure d’un serveur de temps.</translation>
     </message>
     <message>
@@ -7944,11 +7940,7 @@
         <translation>La méthode de cette fédération exige le rang {rank} sur chaque site, mais la limite de ce site est {cap}. Omettez --rank-cap, ou demandez à l’organisateur une méthode qui permet des rangs différents, telle que flexlora.</translation>
     </message>
     <message>
-        <source>This file cannot be read as a carried round ({place}). Copy it once more, or have it made again with the same version of fedmed-desktop.</source>
-        <translation>Ce fichier ne peut pas être lu comme un tour transporté ({place}). Copiez-le encore une fois, ou faites-le refaire avec la même version de fedmed-desktop.</translation>
-    </message>
-    <message>
-        <source>This file is a site&apos;s answer. It belongs to the coordinator, which takes it with --import-update.</source>
+        <source>This file is a site&apos;s answer. Give it to the coordinator, with --import-update.</source>
         <translation>Ce fichier est la réponse d’un site. Il est destiné au coordinateur, qui le prend avec --import-update.</translation>
     </message>
     <message>
@@ -7956,15 +7948,15 @@
         <translation>Ce fichier est pour {found}, et ce site est {site}. Utilisez le fichier que l’organisateur a fait pour {site}.</translation>
     </message>
     <message>
-        <source>This file is not signed by the one who it says it is from. Nothing was taken from it. Tell the host: someone may have changed it on its way.</source>
-        <translation>Ce fichier n’est pas signé par celui dont il dit venir. Rien n’en a été repris. Prévenez l’organisateur&#xa0;: quelqu’un l’a peut-être modifié en chemin.</translation>
+        <source>This file is not a readable round ({place}). Copy it again, or have it made again with the same version of fedmed-desktop.</source>
+        <translation>Ce fichier ne peut pas être lu comme un tour transporté ({place}). Copiez-le encore une fois, ou faites-le refaire avec la même version de fedmed-desktop.</translation>
     </message>
     <message>
-        <source>This file was changed after it was signed. Nothing was taken from it. Copy it once more; if that does not help, tell the host: someone may have changed it on its way.</source>
+        <source>This file was changed after it was signed. Nothing was taken from it. Copy it again; if that does not help, tell the host: someone may have changed it on the way.</source>
         <translation>Ce fichier a été modifié après avoir été signé. Rien n’en a été repris. Copiez-le encore une fois&#xa0;; si cela n’aide pas, prévenez l’organisateur&#xa0;: quelqu’un l’a peut-être modifié en chemin.</translation>
     </message>
     <message>
-        <source>This file was made for a site, by --export-round. The coordinator takes the file that the site wrote with --bundle-out.</source>
+        <source>This file was made for a site, by --export-round. Give the coordinator the file that the site wrote with --bundle-out.</source>
         <translation>Ce fichier a été fait pour un site, par --export-round. Le coordinateur prend le fichier que le site a écrit avec --bundle-out.</translation>
     </message>
     <message>
@@ -7972,20 +7964,24 @@
         <translation>Ce fichier a été fait avec une autre version de fedmed-desktop (protocole {found}, ici {known}). Utilisez la même version des deux côtés.</translation>
     </message>
     <message>
-        <source>This invitation does not count: a newer one replaced it, the host took it back, or it is of another federation. Ask the host for a new one.</source>
-        <translation>Cette invitation n’est plus valable&#xa0;: une plus récente l’a remplacée, l’organisateur l’a retirée, ou elle est d’une autre fédération. Demandez-en une nouvelle à l’organisateur.</translation>
-    </message>
-    <message>
-        <source>This invitation has something in it that no invitation can have. Ask the host for a new one.</source>
-        <translation>Cette invitation contient quelque chose qu’aucune invitation ne peut avoir. Demandez-en une nouvelle à l’organisateur.</translation>
+        <source>This file was not signed by the sender that it names. Nothing was taken from it. Tell the host: someone may have changed it on the way.</source>
+        <translation>Ce fichier n’est pas signé par celui dont il dit venir. Rien n’en a été repris. Prévenez l’organisateur&#xa0;: quelqu’un l’a peut-être modifié en chemin.</translation>
     </message>
     <message>
         <source>This invitation is from another coordinator (fingerprint {found}) than the one that this site joined (fingerprint {expected}). Use the data folder that belongs to it, or ask the host which is right.</source>
         <translation>Cette invitation vient d’un autre coordinateur (empreinte {found}) que celui que ce site a rejoint (empreinte {expected}). Utilisez le dossier de données qui lui correspond, ou demandez à l’organisateur lequel est le bon.</translation>
     </message>
     <message>
-        <source>This invitation is mistyped or incomplete: its checksum is wrong. Nothing was sent. Copy it once more, the whole line from fedmed: to its end.</source>
+        <source>This invitation is mistyped or incomplete: its checksum is wrong. Nothing was sent. Copy it again: the whole line, from fedmed: to the end.</source>
         <translation>Cette invitation est mal saisie ou incomplète&#xa0;: sa somme de contrôle est fausse. Rien n’a été envoyé. Copiez-la encore une fois, toute la ligne depuis fedmed: jusqu’à la fin.</translation>
+    </message>
+    <message>
+        <source>This invitation is not valid: a newer one replaced it, the host took it back, or it belongs to another federation. Ask the host for a new one.</source>
+        <translation>Cette invitation n’est plus valable&#xa0;: une plus récente l’a remplacée, l’organisateur l’a retirée, ou elle est d’une autre fédération. Demandez-en une nouvelle à l’organisateur.</translation>
+    </message>
+    <message>
+        <source>This invitation is not valid: it contains something that does not belong in an invitation. Ask the host for a new one.</source>
+        <translation>Cette invitation contient quelque chose qu’aucune invitation ne peut avoir. Demandez-en une nouvelle à l’organisateur.</translation>
     </message>
     <message>
         <source>This invitation was made by a newer version of fedmed-desktop (format {found}; this one reads {known}). Install the version that the host has.</source>
@@ -8020,11 +8016,11 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>This model does not fit into this computer&apos;s memory: it takes {least} at least, and there are {total}. Use a computer with more memory, or ask the host for a smaller model.</source>
+        <source>This model does not fit into this computer&apos;s memory: it needs at least {least}, and the computer has {total}. Use a computer with more memory, or ask the host for a smaller model.</source>
         <translation>Ce modèle ne tient pas dans la mémoire de cet ordinateur&#xa0;: il en prend au moins {least}, et il y en a {total}. Utilisez un ordinateur avec plus de mémoire, ou demandez à l’organisateur un modèle plus petit.</translation>
     </message>
     <message>
-        <source>This model does not fit into {gpu}: it takes {least} at least, and there are {total}. Hold it in 4 bits (--nf4), use a computer with a larger GPU, or ask the host for a smaller model.</source>
+        <source>This model does not fit into {gpu}: it needs at least {least}, and the GPU has {total}. Load it in 4 bits (--nf4), use a computer with a larger GPU, or ask the host for a smaller model.</source>
         <translation>Ce modèle ne tient pas dans {gpu}&#xa0;: il prend au moins {least}, et il y a {total}. Chargez-le en 4 bits (--nf4), utilisez un ordinateur avec un GPU plus grand, ou demandez à l’organisateur un modèle plus petit.</translation>
     </message>
     <message>
@@ -8036,7 +8032,7 @@
         <translation>Ce site n’a jamais rejoint le coordinateur à l’adresse {address}. Demandez une invitation à son organisateur.</translation>
     </message>
     <message>
-        <source>This site has no secret key yet. It is made when the site joins first.</source>
+        <source>This site has no secret key yet. It is made when the site first joins.</source>
         <translation>Ce site n’a pas encore de clé secrète. Elle est créée la première fois que le site rejoint.</translation>
     </message>
     <message>
@@ -8056,7 +8052,7 @@
         <translation>Cette mise à jour est dans l’état «&#xa0;{state}&#xa0;»&#xa0;; la décision «&#xa0;{decision}&#xa0;» n’est donc plus possible.</translation>
     </message>
     <message>
-        <source>Too many messages came at once, so the connection was closed. It is made again by itself.</source>
+        <source>Too many messages came at once, so the connection was closed. It is opened again by itself.</source>
         <translation>Trop de messages sont arrivés à la fois&#xa0;; la connexion a donc été fermée. Elle se rétablit d’elle-même.</translation>
     </message>
     <message>
@@ -8068,23 +8064,23 @@
         <translation>L’entraînement a échoué au pas {step}&#xa0;: la perte n’est plus un nombre, au taux d’apprentissage {rate}. Demandez à l’organisateur du coordinateur un taux d’apprentissage plus petit.</translation>
     </message>
     <message>
-        <source>Training this model takes about {needed} for a whole batch, and {gpu} has {total}. With less at once it takes {least} or more, and longer. Hold the model in 4 bits (--nf4) to be quicker.</source>
+        <source>Training this model takes about {needed} with a whole batch at once, and {gpu} has {total}. With less at once it needs {least} or more, and takes longer. Load the model in 4 bits (--nf4) to be quicker.</source>
         <translation>Entraîner ce modèle prend environ {needed} pour un lot entier, et {gpu} a {total}. Avec moins à la fois, cela prend {least} ou plus, et plus de temps. Chargez le modèle en 4 bits (--nf4) pour aller plus vite.</translation>
     </message>
     <message>
-        <source>Training this model takes about {needed}, at the very least {least}, and this computer has {total} of memory: it may not fit. Hold the model in 4 bits (--nf4), or use a computer with more memory.</source>
+        <source>Training this model takes about {needed}, and at the very least {least}; this computer has {total} of memory, so it may not fit. Load the model in 4 bits (--nf4), or use a computer with more memory.</source>
         <translation>Entraîner ce modèle prend environ {needed}, au strict minimum {least}, et cet ordinateur a {total} de mémoire&#xa0;: il pourrait ne pas tenir. Chargez le modèle en 4 bits (--nf4), ou utilisez un ordinateur avec plus de mémoire.</translation>
     </message>
     <message>
-        <source>Training this model takes about {needed}, but only {free} of this computer&apos;s {total} are free. Close other programs before the federation begins.</source>
+        <source>Training this model takes about {needed}, but only {free} of this computer&apos;s {total} is free. Close other programs before the federation begins.</source>
         <translation>Entraîner ce modèle prend environ {needed}, mais seuls {free} des {total} de cet ordinateur sont libres. Fermez d’autres programmes avant le début de la fédération.</translation>
     </message>
     <message>
-        <source>Training this model takes about {needed}, but only {free} of {gpu}&apos;s {total} are free. Close what else uses it before the federation begins.</source>
+        <source>Training this model takes about {needed}, but only {free} of {gpu}&apos;s {total} is free. Close whatever else is using it before the federation begins.</source>
         <translation>Entraîner ce modèle prend environ {needed}, mais seuls {free} des {total} de {gpu} sont libres. Fermez ce qui l’utilise par ailleurs avant le début de la fédération.</translation>
     </message>
     <message>
-        <source>Two adapters are both called {name}. Copy one of them to a folder of another name.</source>
+        <source>Two adapters are both called {name}. Copy one of them to a folder with another name.</source>
         <translation>Deux adaptateurs s’appellent {name}. Copiez l’un d’eux dans un dossier d’un autre nom.</translation>
     </message>
     <message>
@@ -8096,7 +8092,7 @@
         <translation>Types de la fédération que les notes n’annotent pas&#xa0;: {types}. Ce site n’est ni entraîné ni évalué sur eux.</translation>
     </message>
     <message>
-        <source>What answers at {address} does not encrypt, so it is not the coordinator, or something between changes the connection. Check the address and the port with the host.</source>
+        <source>What answers at {address} does not encrypt, so it is not the coordinator, or something in between changes the connection. Check the address and the port with the host.</source>
         <translation>Ce qui répond à {address} ne chiffre pas&#xa0;; ce n’est donc pas le coordinateur, ou un intermédiaire modifie la connexion. Vérifiez l’adresse et le port avec l’organisateur.</translation>
     </message>
     <message>
@@ -8104,11 +8100,19 @@
         <translation>Ce qui répond à {address} n’est pas un coordinateur (HTTP {status}). Vérifiez l’adresse avec l’organisateur&#xa0;; ce site continue d’essayer.</translation>
     </message>
     <message>
-        <source>What {site} has sealed for this site cannot be opened: it was changed on the way, or the keys are not {site}&apos;s. Nothing was sent in this round. Ask whoever hosts the federation.</source>
+        <source>What answers at {proxy} is not an HTTP proxy. Check the proxy&apos;s address.</source>
+        <translation>À {proxy}, quelque chose répond, mais ce n’est pas un proxy HTTP. Vérifiez l’adresse du proxy.</translation>
+    </message>
+    <message>
+        <source>What differential privacy spends cannot be counted, because dp-accounting is missing here ({reason}). Install fedmed-desktop[site] on this computer.</source>
+        <translation>Personne ne peut compter ce que consomme la confidentialité différentielle, car dp-accounting manque ici ({reason}). Installez fedmed-desktop[site] sur cet ordinateur.</translation>
+    </message>
+    <message>
+        <source>What {site} encrypted for this site cannot be opened: it was changed on the way, or the keys are not {site}&apos;s. Nothing was sent in this round. Ask whoever hosts the federation.</source>
         <translation>Ce que {site} a scellé pour ce site ne peut pas être ouvert&#xa0;: cela a été modifié en chemin, ou les clés ne sont pas celles de {site}. Rien n’a été envoyé dans ce tour. Adressez-vous à la personne qui organise la fédération.</translation>
     </message>
     <message>
-        <source>With delta {delta}, a whole one of the {units} notes or patients here could leave unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>
+        <source>With delta {delta}, one of the {units} notes or patients here could leave entirely unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>
         <translation>Avec delta {delta}, une note ou un patient entier sur les {units} d’ici pourrait sortir sans protection. Rien n’est entraîné. Demandez à l’organisateur un delta nettement inférieur à 1/{units}.</translation>
     </message>
     <message>
@@ -8120,19 +8124,19 @@
         <translation>Vous pouvez chercher au plus {limit} types à la fois. Indiquez moins de types.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) allows rank {most} at most, and this has rank {found}. Nothing is trained or leaves. Start the site with --rank-cap {most}, so that it is asked for no more.</source>
+        <source>Your hospital&apos;s policy ({rule}) allows at most epsilon {most}, and with this update {found} would be spent. It stays here. Whoever keeps the policy can change that.</source>
+        <translation>La politique de votre hôpital ({rule}) permet de consommer au plus epsilon {most}, et avec cette mise à jour {found} est consommé. Elle reste ici. La personne qui gère la politique peut modifier cela.</translation>
+    </message>
+    <message>
+        <source>Your hospital&apos;s policy ({rule}) allows at most rank {most}, and this has rank {found}. Nothing is trained or leaves. Start the site with --rank-cap {most}, so that it is never asked for more.</source>
         <translation>La politique de votre hôpital ({rule}) autorise au plus le rang {most}, et celui-ci est de {found}. Rien n’est entraîné ni ne sort. Démarrez le site avec --rank-cap {most}, pour qu’on ne lui en demande pas plus.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) asks for a person: a rule that approves by itself does not count here. Decide at the desktop, or start the site without --approve-rule.</source>
-        <translation>La politique de votre hôpital ({rule}) exige une personne&#xa0;: une règle qui approuve d’elle-même ne compte pas ici. Décidez dans l’application de bureau, ou démarrez le site sans --approve-rule.</translation>
+        <source>Your hospital&apos;s policy ({rule}) asks for at least {least} training notes, and this was trained on {found}. It stays here. Add notes, or ask whoever keeps the policy.</source>
+        <translation>La politique de votre hôpital ({rule}) exige au moins {least} notes d’entraînement, et ceci a été entraîné sur {found}. Cela reste ici. Ajoutez des notes, ou voyez avec la personne qui gère la politique.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) asks for a person: what this adapter may reveal could not be measured. Look at it at the desktop, or start the site without --approve-rule.</source>
-        <translation>La politique de votre hôpital ({rule}) exige une personne&#xa0;: ce que cet adaptateur peut révéler n’a pas pu être mesuré. Examinez-le dans l’application de bureau, ou démarrez le site sans --approve-rule.</translation>
-    </message>
-    <message>
-        <source>Your hospital&apos;s policy ({rule}) asks for differential privacy with epsilon {most} at most, and this federation trains without. Nothing is trained or leaves. Ask its host for [training.privacy], or whoever keeps the policy.</source>
+        <source>Your hospital&apos;s policy ({rule}) asks for differential privacy with epsilon at most {most}, and this federation trains without it. Nothing is trained or leaves. Ask its host for [training.privacy], or whoever keeps the policy to change it.</source>
         <translation>La politique de votre hôpital ({rule}) exige la confidentialité différentielle avec un epsilon de {most} au plus, et cette fédération s’entraîne sans. Rien n’est entraîné ni ne sort. Demandez [training.privacy] à son organisateur, ou voyez avec la personne qui gère la politique.</translation>
     </message>
     <message>
@@ -8144,10 +8148,6 @@
         <translation>La politique de votre hôpital ({rule}) exige deux personnes&#xa0;: une deuxième doit approuver aussi.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) asks for {least} training notes at least, and this is trained on {found}. It stays here. Add notes, or ask whoever keeps the policy.</source>
-        <translation>La politique de votre hôpital ({rule}) exige au moins {least} notes d’entraînement, et ceci a été entraîné sur {found}. Cela reste ici. Ajoutez des notes, ou voyez avec la personne qui gère la politique.</translation>
-    </message>
-    <message>
         <source>Your hospital&apos;s policy ({rule}) does not let this leave. It stays here. Whoever keeps the policy can change that rule.</source>
         <translation>La politique de votre hôpital ({rule}) n’autorise pas cette sortie. Cela reste ici. La personne qui gère la politique peut modifier cette règle.</translation>
     </message>
@@ -8156,11 +8156,11 @@
         <translation>La politique de votre hôpital ({rule}) ne laisse aucune heure de la semaine où quelque chose puisse sortir&#xa0;: ses fichiers ne concordent pas. Voyez avec la personne qui gère la politique.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) lets epsilon {most} be spent at most, and with this update {found} is spent. It stays here. Whoever keeps the policy can change that.</source>
-        <translation>La politique de votre hôpital ({rule}) permet de consommer au plus epsilon {most}, et avec cette mise à jour {found} est consommé. Elle reste ici. La personne qui gère la politique peut modifier cela.</translation>
+        <source>Your hospital&apos;s policy ({rule}) lets at most {most} bytes leave, and this update has {found}. It stays here. A smaller rank makes it smaller; or ask whoever keeps the policy.</source>
+        <translation>La politique de votre hôpital ({rule}) laisse sortir au plus {most} octets, et cette mise à jour en a {found}. Elle reste ici. Un rang plus petit la réduit&#xa0;; ou voyez avec la personne qui gère la politique.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) lets nothing leave that is worse than {most}, and what this adapter may reveal is {found}. It stays here. More notes, fewer steps or a smaller learning rate reveal less.</source>
+        <source>Your hospital&apos;s policy ({rule}) lets nothing leave that is rated worse than {most}, and what this adapter may reveal is rated {found}. It stays here. More notes, fewer steps or a smaller learning rate reveal less.</source>
         <translation>La politique de votre hôpital ({rule}) ne laisse rien sortir de pire que «&#xa0;{most}&#xa0;», et ce que cet adaptateur peut révéler est «&#xa0;{found}&#xa0;». Il reste ici. Davantage de notes, moins de pas ou un taux d’apprentissage plus petit révèlent moins.</translation>
     </message>
     <message>
@@ -8168,8 +8168,16 @@
         <translation>La politique de votre hôpital ({rule}) n’autorise à approuver que ces personnes&#xa0;: {names}.</translation>
     </message>
     <message>
-        <source>Your hospital&apos;s policy ({rule}) lets {most} bytes leave at most, and this update has {found}. It stays here. A smaller rank makes it smaller; or ask whoever keeps the policy.</source>
-        <translation>La politique de votre hôpital ({rule}) laisse sortir au plus {most} octets, et cette mise à jour en a {found}. Elle reste ici. Un rang plus petit la réduit&#xa0;; ou voyez avec la personne qui gère la politique.</translation>
+        <source>Your hospital&apos;s policy ({rule}) requires a person here, because what this adapter may reveal could not be measured. Look at it in the desktop, or start the site without --approve-rule.</source>
+        <translation>La politique de votre hôpital ({rule}) exige une personne&#xa0;: ce que cet adaptateur peut révéler n’a pas pu être mesuré. Examinez-le dans l’application de bureau, ou démarrez le site sans --approve-rule.</translation>
+    </message>
+    <message>
+        <source>Your hospital&apos;s policy ({rule}) requires a person: a rule that approves by itself does not count here. Decide in the desktop, or start the site without --approve-rule.</source>
+        <translation>La politique de votre hôpital ({rule}) exige une personne&#xa0;: une règle qui approuve d’elle-même ne compte pas ici. Décidez dans l’application de bureau, ou démarrez le site sans --approve-rule.</translation>
+    </message>
+    <message>
+        <source>training.mention_weight cannot be used: the base model&apos;s tokenizer does not say which characters a token stands for, so the beginnings of mentions cannot be found. Take out training.mention_weight, or choose a base model with a tokenizer.json.</source>
+        <translation>Le tokenizer du modèle de base ne dit pas quels caractères représente un token&#xa0;; le début des mentions ne peut donc pas compter plus que les autres tokens. Retirez training.mention_weight, ou choisissez un modèle de base avec un fichier tokenizer.json.</translation>
     </message>
     <message>
         <source>{address} is not a coordinator&apos;s address. Give one such as wss://federation.example.org:8765.</source>
@@ -8188,11 +8196,11 @@
         <translation>{corpus} a trop peu de notes ({found}) qu’aucun site n’a. Choisissez un autre corpus, ou demandez-en moins.</translation>
     </message>
     <message>
-        <source>{free} are free for the folder {path}.</source>
+        <source>{free} is free for the folder {path}.</source>
         <translation>{free} sont libres pour le dossier {path}.</translation>
     </message>
     <message>
-        <source>{free} are free for the folder {path}; about {needed} may be needed. Free some space before the federation begins.</source>
+        <source>{free} is free for the folder {path}; about {needed} may be needed. Free some space before the federation begins.</source>
         <translation>{free} sont libres pour le dossier {path}&#xa0;; il en faudra peut-être environ {needed}. Libérez de l’espace avant le début de la fédération.</translation>
     </message>
     <message>
@@ -8256,7 +8264,7 @@
         <translation>{path} existe déjà. Choisissez un autre dossier --out&#xa0;; une fédération existante n’est jamais écrasée.</translation>
     </message>
     <message>
-        <source>{path} and {other} are of the same side. Compare a site&apos;s audit file with its coordinator&apos;s.</source>
+        <source>{path} and {other} come from the same side. Compare a site&apos;s audit file with its coordinator&apos;s.</source>
         <translation>{path} et {other} sont du même côté. Comparez le fichier d’audit d’un site avec celui de son coordinateur.</translation>
     </message>
     <message>
@@ -8264,7 +8272,7 @@
         <translation>{path} ne peut pas être lu ({reason}). Utilisez le corpus d’origine, en lignes JSON compressées par gzip.</translation>
     </message>
     <message>
-        <source>{path} cannot be used: {reason}. Copy it once more from where it was made.</source>
+        <source>{path} cannot be used: {reason}. Copy it again from where it was made.</source>
         <translation>{path} n’est pas utilisable&#xa0;: {reason}. Copiez-le encore une fois depuis l’endroit où il a été fait.</translation>
     </message>
     <message>
@@ -8282,6 +8290,10 @@
     <message>
         <source>{path} does not hold a secret key: 64 hexadecimal digits are needed. Restore it from a backup, or give the right file.</source>
         <translation>{path} ne contient pas de clé secrète&#xa0;: il faut 64 chiffres hexadécimaux. Restaurez-le à partir d’une sauvegarde, ou donnez le bon fichier.</translation>
+    </message>
+    <message>
+        <source>{path} does not match what the other side recorded: entry {held} of {other} holds a hash that is not in it. Entries from {entry} on were changed or removed. Compare it with a backup.</source>
+        <translation>{path} ne correspond pas à ce que l’autre côté a enregistré : l’entrée {held} de {other} contient une empreinte qui n’y figure pas. Des entrées à partir de {entry} ont été modifiées ou supprimées. Comparez-le avec une sauvegarde.</translation>
     </message>
     <message>
         <source>{path} ends in neither .csv nor .json. Give the export one of these endings.</source>
@@ -8344,7 +8356,7 @@
         <translation>{path} n’est pas un certificat au format PEM (qui commence par -----BEGIN CERTIFICATE-----). Donnez à --certificate un fichier de ce format, avec le certificat du coordinateur en premier.</translation>
     </message>
     <message>
-        <source>{path} is not a model folder: it has no {file}. Choose the folder of the language model that the host agreed on with you (in Hugging Face&apos;s form).</source>
+        <source>{path} is not a model folder: it has no {file}. Choose the folder of the language model that the host agreed on with you (in Hugging Face&apos;s format).</source>
         <translation>{path} n’est pas un dossier de modèle&#xa0;: il n’a pas de {file}. Choisissez le dossier du modèle de langage dont l’organisateur est convenu avec vous (sous la forme de Hugging Face).</translation>
     </message>
     <message>
@@ -8358,10 +8370,6 @@
     <message>
         <source>{path} is not linked to a federation as its host. Open it with a host&apos;s invitation, which the coordinator&apos;s command line makes with --invite-host.</source>
         <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>{path} is not the chain that the other side knows: entry {held} of {other} holds a head that is not in it. From entry {entry} on, entries were changed or cut off. Compare it with a backup.</source>
-        <translation>{path} n’est pas la chaîne que connaît l’autre côté&#xa0;: l’entrée {held} de {other} détient une tête qui n’y est pas. À partir de l’entrée {entry}, des entrées ont été modifiées ou coupées. Comparez-le avec une sauvegarde.</translation>
     </message>
     <message>
         <source>{path} is on a file system where a database is not safe (a network drive?). Choose a local disk.</source>
@@ -8420,23 +8428,15 @@
         <translation>{path}&#xa0;: un coordinateur qui ajoute le bruit doit voir les mises à jour isolées. Écrivez added_by = &quot;sites&quot; sous [client_privacy], pour que chaque site ajoute sa part avant de masquer, ou retirez [secure_aggregation].</translation>
     </message>
     <message>
-        <source>{path}: a histogram of the training notes is exact and would leave beside an adapter in which the site is hidden. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [client_privacy].</source>
-        <translation>{path}&#xa0;: un histogramme des notes d’entraînement est exact et sortirait à côté d’un adaptateur dans lequel le site est caché. Écrivez histogram = &quot;none&quot; (dans une fédération, sous [share]), ou retirez [client_privacy].</translation>
-    </message>
-    <message>
-        <source>{path}: a histogram of the training notes is exact and would leave beside an adapter that is protected. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [training.privacy].</source>
-        <translation>{path}&#xa0;: un histogramme des notes d’entraînement est exact et sortirait à côté d’un adaptateur protégé. Écrivez histogram = &quot;none&quot; (dans une fédération, sous [share]), ou retirez [training.privacy].</translation>
-    </message>
-    <message>
-        <source>{path}: a product is formed of each site&apos;s own two factors, which nobody knows from a sum. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
+        <source>{path}: a product is formed of each site&apos;s own two factors, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
         <translation>{path}&#xa0;: un produit est formé des deux facteurs propres à chaque site, que personne ne connaît à partir d’une somme. Écrivez combine = &quot;factors&quot; avec fed_medlora, fedavg ou fedrot, ou retirez [secure_aggregation].</translation>
     </message>
     <message>
-        <source>{path}: a server_step other than 1 goes on from where the round started, but a stack starts afresh in each round. Write combine = &quot;factors&quot; or &quot;product&quot;, or server_step = 1.</source>
+        <source>{path}: a server_step other than 1 continues from where the round started, but a stack starts afresh in each round. Write combine = &quot;factors&quot; or &quot;product&quot;, or server_step = 1.</source>
         <translation>{path}&#xa0;: un server_step autre que 1 continue à partir du départ du tour, mais un empilement repart de zéro à chaque tour. Écrivez combine = &quot;factors&quot; ou &quot;product&quot;, ou server_step = 1.</translation>
     </message>
     <message>
-        <source>{path}: a stack holds each site&apos;s own factors side by side, which nobody knows from a sum. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
+        <source>{path}: a stack holds each site&apos;s own factors side by side, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
         <translation>{path}&#xa0;: un empilement garde côte à côte les facteurs propres à chaque site, que personne ne connaît à partir d’une somme. Écrivez combine = &quot;factors&quot; avec fed_medlora, fedavg ou fedrot, ou retirez [secure_aggregation].</translation>
     </message>
     <message>
@@ -8444,7 +8444,7 @@
         <translation>{path}&#xa0;: une moyenne tronquée exige des sites qui entraînent un facteur et ont l’autre en commun, sinon une même valeur signifie autre chose chez chacun. Choisissez la méthode ffa ou rolora, ou écrivez screening.robust = &quot;multi_krum&quot; ou screening.action = &quot;clip&quot;.</translation>
     </message>
     <message>
-        <source>{path}: adaptive_fedlora gives each site a rank by what its own update did, which nobody knows from a sum. Choose fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
+        <source>{path}: adaptive_fedlora gives each site a rank by what its own update did, which a sum does not show. Choose fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
         <translation>{path}&#xa0;: adaptive_fedlora donne à chaque site un rang d’après ce qu’a fait sa propre mise à jour, que personne ne connaît à partir d’une somme. Choisissez fed_medlora, fedavg ou fedrot, ou retirez [secure_aggregation].</translation>
     </message>
     <message>
@@ -8496,7 +8496,7 @@
         <translation>{path}&#xa0;: flora empile les mises à jour. Écrivez combine = &quot;stack&quot;, ou choisissez fedavg.</translation>
     </message>
     <message>
-        <source>{path}: from a sum of two updates each of the two sites knows the other&apos;s. Write round.quorum = 3 or more, or take out [secure_aggregation].</source>
+        <source>{path}: from the sum of two updates, each of the two sites can work out the other&apos;s. Write round.quorum = 3 or more, or take out [secure_aggregation].</source>
         <translation>{path}&#xa0;: à partir d’une somme de deux mises à jour, chacun des deux sites connaît celle de l’autre. Écrivez round.quorum = 3 ou plus, ou retirez [secure_aggregation].</translation>
     </message>
     <message>
@@ -8504,7 +8504,7 @@
         <translation>{path}&#xa0;: dans adaptive_fedlora, les sites ont des rangs différents et chacun part d’une matrice réduite à son rang dans sa propre base&#xa0;; la moyenne des facteurs mélangerait donc des valeurs qui ne vont pas ensemble. Écrivez combine = &quot;product&quot; ou &quot;stack&quot;.</translation>
     </message>
     <message>
-        <source>{path}: in fedsa half of each model stays at its site, so its update has neither a size nor a direction. Take out [screening], or choose another method.</source>
+        <source>{path}: in fedsa half of each model stays at its site, so the size and the direction of its update cannot be known. Take out [screening], or choose another method.</source>
         <translation>{path}&#xa0;: dans fedsa, la moitié de chaque modèle reste sur son site&#xa0;; sa mise à jour n’a donc ni taille ni direction. Retirez [screening], ou choisissez une autre méthode.</translation>
     </message>
     <message>
@@ -8512,8 +8512,12 @@
         <translation>{path}&#xa0;: dans le labo, le coordinateur n’a pas de notes à lui. Écrivez measured_by = &quot;sites&quot;&#xa0;; les notes communes de l’expérience sont alors utilisées.</translation>
     </message>
     <message>
-        <source>{path}: masks fill all bits of each number, so masked updates cannot be rounded, and what rounding took could not be told from a mask. Take out [transfer], or [secure_aggregation].</source>
-        <translation>{path}&#xa0;: les masques remplissent tous les bits de chaque nombre&#xa0;; des mises à jour masquées ne peuvent donc pas être arrondies, et ce que l’arrondi retire ne pourrait pas être distingué d’un masque. Retirez [transfer], ou [secure_aggregation].</translation>
+        <source>{path}: masks fill all bits of each number, so masked updates cannot be rounded. Take out [transfer], or [secure_aggregation].</source>
+        <translation>{path} : les masques remplissent tous les bits de chaque nombre ; des mises à jour masquées ne peuvent donc pas être arrondies. Retirez [transfer], ou [secure_aggregation].</translation>
+    </message>
+    <message>
+        <source>{path}: most likely nothing would be learned. With {sites} sites and {values} values, the noise that hides a whole site would be, in each round, about {times} times as large as the sites&apos; mean update can be. Protect single notes or patients instead ([training.privacy]), or use many more sites, a smaller rank, the method ffa, or a larger epsilon. To try it anyway, write accept_noise = true under [client_privacy].</source>
+        <translation>{path}&#xa0;: avec {sites} sites et {values} valeurs, le bruit qui cache un site entier serait à chaque tour environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne&#xa0;: très probablement, rien ne serait appris. Protégez plutôt des notes ou des patients ([training.privacy]), ou prenez beaucoup plus de sites, un rang plus petit, la méthode ffa, ou un epsilon plus grand. Pour essayer tout de même, écrivez accept_noise = true sous [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: noise can hide a whole site only in a plain mean of what each site sends once a round. Choose fedavg, fed_medlora, fedprox, fedavgm, fedadam, fedrot, ffa, rolora, fedsa, sa_fedlora or fedopal with combine = &quot;factors&quot;, or take out [client_privacy].</source>
@@ -8524,7 +8528,7 @@
         <translation>{path}&#xa0;: rolora gèle un facteur à chaque tour, ce qui rend la moyenne exacte&#xa0;; un produit ou un empilement changerait les deux facteurs. Écrivez combine = &quot;factors&quot;.</translation>
     </message>
     <message>
-        <source>{path}: rolora trains each factor in every other round, and meanwhile the other changes, so the optimiser&apos;s moments would be of factors that are gone. Take out training.keep_moments, or choose ffa.</source>
+        <source>{path}: rolora trains each factor in every other round while the other one changes, so kept moments would be those of factors that no longer exist. Take out training.keep_moments, or choose ffa.</source>
         <translation>{path}&#xa0;: rolora entraîne chaque facteur un tour sur deux, et entre-temps l’autre change&#xa0;; les moments de l’optimiseur seraient donc ceux de facteurs disparus. Retirez training.keep_moments, ou choisissez ffa.</translation>
     </message>
     <message>
@@ -8536,7 +8540,7 @@
         <translation>{path}&#xa0;: scaffold avec form = &quot;sgd&quot; calcule les gradients à partir des pas, ce qui ne marche qu’avec SGD. Écrivez form = &quot;gradient&quot;, ou training.optimizer = &quot;sgd&quot;.</translation>
     </message>
     <message>
-        <source>{path}: scaffold&apos;s control variates and the coordinator&apos;s must move by the very same numbers, so its updates travel in float32 alone. Take out [transfer], or choose another method.</source>
+        <source>{path}: scaffold&apos;s control variates and the coordinator&apos;s must change by exactly the same numbers, so its updates are sent in float32 only. Take out [transfer], or choose another method.</source>
         <translation>{path}&#xa0;: les variables de contrôle de scaffold et celle du coordinateur doivent bouger exactement des mêmes nombres&#xa0;; ses mises à jour ne circulent donc qu’en float32. Retirez [transfer], ou choisissez une autre méthode.</translation>
     </message>
     <message>
@@ -8556,7 +8560,7 @@
         <translation>{path}&#xa0;: le contrôle [screening] compare des mises à jour isolées, et avec l’agrégation sécurisée il n’y en a pas à comparer. Retirez [screening], ou [secure_aggregation].</translation>
     </message>
     <message>
-        <source>{path}: screening treats each update by what the others are like, so one site could change more than its own part. Take out [screening], or [client_privacy].</source>
+        <source>{path}: screening judges each update by the others, so one site could affect more of the result than its own part. Take out [screening], or [client_privacy].</source>
         <translation>{path}&#xa0;: le contrôle [screening] traite chaque mise à jour selon ce que sont les autres&#xa0;; un seul site pourrait donc changer plus que sa part. Retirez [screening], ou [client_privacy].</translation>
     </message>
     <message>
@@ -8564,12 +8568,20 @@
         <translation>{path}&#xa0;: les sites n’ajoutent des parts de bruit que là où des masques cachent chaque part. Écrivez added_by = &quot;coordinator&quot; sous [client_privacy], ou activez [secure_aggregation].</translation>
     </message>
     <message>
-        <source>{path}: sites scale their updates by the largest weight that any of them can have. Write secure_aggregation.largest_weight: the most training notes of a site, or the most supervised tokens with fed_medlora, with some room.</source>
+        <source>{path}: sites scale their updates by the largest weight that any of them can have. Write secure_aggregation.largest_weight: the most training notes of a site, or with fed_medlora the most supervised tokens, with some margin.</source>
         <translation>{path}&#xa0;: les sites mettent leurs mises à jour à l’échelle du plus grand poids que l’un d’eux puisse avoir. Écrivez secure_aggregation.largest_weight&#xa0;: le plus grand nombre de notes d’entraînement d’un site, ou de tokens supervisés avec fed_medlora, avec de la marge.</translation>
+    </message>
+    <message>
+        <source>{path}: the adapter is protected, but a histogram of the training notes would leave beside it as exact counts. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [training.privacy].</source>
+        <translation>{path}&#xa0;: un histogramme des notes d’entraînement est exact et sortirait à côté d’un adaptateur protégé. Écrivez histogram = &quot;none&quot; (dans une fédération, sous [share]), ou retirez [training.privacy].</translation>
     </message>
     <message>
         <source>{path}: the coordinator would have to read each update to score it. Write method.measured_by = &quot;sites&quot;, or take out [secure_aggregation].</source>
         <translation>{path}&#xa0;: le coordinateur devrait lire chaque mise à jour pour l’évaluer. Écrivez method.measured_by = &quot;sites&quot;, ou retirez [secure_aggregation].</translation>
+    </message>
+    <message>
+        <source>{path}: the noise hides a whole site in the adapter, but a histogram of its training notes would leave beside it as exact counts. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [client_privacy].</source>
+        <translation>{path}&#xa0;: un histogramme des notes d’entraînement est exact et sortirait à côté d’un adaptateur dans lequel le site est caché. Écrivez histogram = &quot;none&quot; (dans une fédération, sous [share]), ou retirez [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: this method weights sites by their results on notes that everyone may read. Set shared_notes to 1 or more.</source>
@@ -8588,11 +8600,11 @@
         <translation>{path}&#xa0;: quand des sites entiers sont cachés, chaque site compte autant, et fed_medlora_plus les pondère par leurs pertes. Choisissez fed_medlora, ou retirez [client_privacy].</translation>
     </message>
     <message>
-        <source>{path}: with combine = &quot;stack&quot; each round starts afresh, so what an update lost in fewer bits has no place in the next one. Write transfer.feedback = false.</source>
+        <source>{path}: with combine = &quot;stack&quot; each round starts afresh, so what rounding took from one update cannot be added to the next. Write transfer.feedback = false.</source>
         <translation>{path}&#xa0;: avec combine = &quot;stack&quot;, chaque tour repart de zéro&#xa0;; ce qu’une mise à jour a perdu avec moins de bits n’a donc pas de place dans la suivante. Écrivez transfer.feedback = false.</translation>
     </message>
     <message>
-        <source>{path}: with fedex, and where updates are stacked, most of what sites fetch lies frozen beside the common adapter and travels in float32. Take out transfer.down, or choose another method.</source>
+        <source>{path}: with fedex, and where updates are stacked, most of what sites download is a frozen part beside the common adapter, and that is always sent in float32. Take out transfer.down, or choose another method.</source>
         <translation>{path}&#xa0;: avec fedex, et quand les mises à jour sont empilées, l’essentiel de ce que récupèrent les sites est gelé à côté de l’adaptateur commun et circule en float32. Retirez transfer.down, ou choisissez une autre méthode.</translation>
     </message>
     <message>
@@ -8608,16 +8620,12 @@
         <translation>{path}&#xa0;: avec measured_by = &quot;sites&quot;, chaque site mesure son modèle sur des notes communes, qui contiennent des textes et des entités, et aucune des tâches ne s’apprend à partir de celles-ci. Écrivez measured_by = &quot;coordinator&quot; et démarrez-le avec --score-with, choisissez une autre méthode, ou ajoutez la tâche &quot;entities&quot;.</translation>
     </message>
     <message>
-        <source>{path}: with secure aggregation the sites that began together mask together in every round. Take out round.clients.</source>
+        <source>{path}: with secure aggregation all sites take part in every round, since they mask together. Take out round.clients.</source>
         <translation>{path}&#xa0;: avec l’agrégation sécurisée, les sites qui ont commencé ensemble masquent ensemble à chaque tour. Retirez round.clients.</translation>
     </message>
     <message>
-        <source>{path}: with training.keep_moments the optimiser goes on from moments of the same factors, but a product or a stack gives each round factors of another basis. Write combine = &quot;factors&quot;, or take out training.keep_moments.</source>
+        <source>{path}: with training.keep_moments the optimiser continues with the moments of the last round, but a product or a stack gives each round factors of another basis. Write combine = &quot;factors&quot;, or take out training.keep_moments.</source>
         <translation>{path}&#xa0;: avec training.keep_moments, l’optimiseur reprend à partir des moments des mêmes facteurs, mais un produit ou un empilement donne à chaque tour des facteurs d’une autre base. Écrivez combine = &quot;factors&quot;, ou retirez training.keep_moments.</translation>
-    </message>
-    <message>
-        <source>{path}: with {sites} sites and {values} values, the noise that hides a whole site would be about {times} times as large in each round as their mean update can be: most likely nothing would be learned. Protect single notes or patients instead ([training.privacy]), or take many more sites, a smaller rank, the method ffa, or a larger epsilon. To try it all the same, write accept_noise = true under [client_privacy].</source>
-        <translation>{path}&#xa0;: avec {sites} sites et {values} valeurs, le bruit qui cache un site entier serait à chaque tour environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne&#xa0;: très probablement, rien ne serait appris. Protégez plutôt des notes ou des patients ([training.privacy]), ou prenez beaucoup plus de sites, un rang plus petit, la méthode ffa, ou un epsilon plus grand. Pour essayer tout de même, écrivez accept_noise = true sous [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: {key}: {reason}. Correct this key and start again.</source>
@@ -8628,8 +8636,8 @@
         <translation>{path}&#xa0;: {method} donne le même rang à tous les sites, et le rang {rank} dépasse la plus petite limite, {cap}. Écrivez rank = &quot;smallest_cap&quot; pour cette méthode, ou augmentez hardware.caps.</translation>
     </message>
     <message>
-        <source>{role} is nothing that a column can be. Choose from: {known}.</source>
-        <translation>{role} n’est pas un rôle possible pour une colonne. Choisissez parmi&#xa0;: {known}.</translation>
+        <source>{share} % of the update&apos;s values were left out, as the largest or the smallest at their position; with honest sites it is about the same for all.</source>
+        <translation>{share}&#xa0;% des valeurs de la mise à jour ont été écartées, comme les plus grandes ou les plus petites de leur coordonnée&#xa0;; avec des sites honnêtes, c’est à peu près pareil pour tous.</translation>
     </message>
     <message>
         <source>{site} could be any of these: {names}. Give the exact name, or more of the fingerprint.</source>
@@ -8656,7 +8664,7 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>{site} is connected just now, so nothing is taken from a file of it. Let it send its update over the line.</source>
+        <source>{site} is connected right now, so its file is not used. Let it send its update over the connection.</source>
         <translation>{site} est connecté en ce moment&#xa0;; rien n’est donc pris d’un fichier venant de lui. Laissez-le envoyer sa mise à jour par la connexion.</translation>
     </message>
     <message>
@@ -8672,7 +8680,7 @@
         <translation>{site} ne faisait pas partie des sites qui ont commencé ensemble, ou a maintenant une autre clé. Avec l’agrégation sécurisée, les sites restent les mêmes du début à la fin. Rien n’a été envoyé dans ce tour&#xa0;; adressez-vous à la personne qui organise la fédération.</translation>
     </message>
     <message>
-        <source>{total}, of which {free} are free.</source>
+        <source>{total}, of which {free} is free.</source>
         <translation>{total}, dont {free} de libre.</translation>
     </message>
 </context>

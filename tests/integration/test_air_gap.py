@@ -216,7 +216,7 @@ async def test_that_a_bundle_by_another_or_for_another_is_refused(tmp_path: Path
 
 async def test_that_who_was_never_invited_gets_nothing_and_brings_nothing(tmp_path: Path, jobs: Jobs) -> None:
     async with carried(tmp_path, ONE_SITE, jobs, []) as (carrier, _):
-        with told_as("No site is called"):
+        with told_as("No site has the name"):
             await carrier.carrying.export("Stranger", carrier.to_site, "host")
         await carrier.export()
         carrier.invited = False
@@ -232,7 +232,7 @@ async def test_that_who_was_never_invited_gets_nothing_and_brings_nothing(tmp_pa
         ({"messages": ("?",)}, "message"),
         ({"messages": (encode(Decline(round=1, code="kept")),)}, "signature"),
         ({"blobs": {"a" * 64: 5}}, "does not hold what"),
-        ({"hello": None}, "not signed by the one"),
+        ({"hello": None}, "not signed by the sender"),
         ({"way": "to site"}, "was made for a site"),
         ({"format": 2}, "another version"),
         ({"challenge": challenge(PrivateKey.new(), "0" * 64, CARRIED)}, "not the coordinator"),

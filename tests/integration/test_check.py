@@ -295,9 +295,9 @@ async def test_what_training_takes_is_told_as_it_was_counted(tiny_model: Path) -
     card = Gpu("Card", 12 * 10**9, 12 * 10**9)
     counted = {least: Asked(model=tiny_model, gpu=card, takes=Takes(30 * 10**9, least * 10**9)) for least in (8, 13)}
     found = {least: (await _found(asked))["memory"] for least, asked in counted.items()}
-    assert found[8].code == "check.gpu_small" and "30.0 GB for a whole batch" in finding_line(found[8])
-    assert "it takes 8.0 GB or more, and longer" in finding_line(found[8])
-    assert found[13].code == "check.gpu_too_small" and "13.0 GB at least" in finding_line(found[13])
+    assert found[8].code == "check.gpu_small" and "30.0 GB with a whole batch" in finding_line(found[8])
+    assert "it needs 8.0 GB or more, and takes longer" in finding_line(found[8])
+    assert found[13].code == "check.gpu_too_small" and "at least 13.0 GB" in finding_line(found[13])
 
 
 SPEC = small_spec(training=TrainingSettings(steps=1, batch_size=2, max_tokens=96), lora=LoraSettings(rank=3))
@@ -317,11 +317,11 @@ async def test_what_training_takes_is_called_a_guess_before_the_federation_is_kn
     asked = Asked(model=tiny_model, takes=Takes(3 * 10**9, 10**9), data_dir=tmp_path / "site")
     assert with_known_sizes(asked) == asked, "it has not joined yet"
     assert "That is a guess" in (said := finding_line((await _found(asked))["memory"]))
-    assert "batch size 4, up to 800 tokens an example, rank 16" in said
+    assert "batch size 4, up to 800 tokens per example, rank 16" in said
     known = with_known_sizes(replace(asked, data_dir=_joined(tmp_path)))
     assert known.sizes == Sizes.of(SPEC) == Sizes(3, 2, 96, is_guess=False)
     said = finding_line((await _found(known))["memory"])
-    assert "guess" not in said and "batch size 2, up to 96 tokens an example, rank 3" in said
+    assert "guess" not in said and "batch size 2, up to 96 tokens per example, rank 3" in said
     unweighed = (await _found(Asked(model=tiny_model)))["memory"]
     assert "rank" not in finding_line(unweighed), "told from the weights alone"
 
@@ -384,10 +384,10 @@ def test_the_command_tells_a_mistyped_invitation_before_any_connection(capsys: p
 @pytest.mark.parametrize(
     ("options", "counted", "is_guess"),
     [
-        (["--rank", "5"], "batch size 4, up to 800 tokens an example, rank 5", True),
+        (["--rank", "5"], "batch size 4, up to 800 tokens per example, rank 5", True),
         (
             ["--rank", "5", "--batch-size", "1", "--max-tokens", "64"],
-            "batch size 1, up to 64 tokens an example, rank 5",
+            "batch size 1, up to 64 tokens per example, rank 5",
             False,
         ),
     ],

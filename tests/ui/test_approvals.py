@@ -714,4 +714,4 @@ def test_that_nothing_is_said_to_wait_only_once_the_record_was_read(qtbot: QtBot
     assert "Looking" in page.empty._title.text()
     desk.fold([Record(spec=None, entries=(), decisions=(), final=None)])
     page.show_desk(desk)
-    assert page.empty._title.text() == "Nothing waits for you"
+    assert page.empty._title.text() == "Nothing is waiting for you"

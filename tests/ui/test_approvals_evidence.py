@@ -140,7 +140,7 @@ def test_that_the_sentence_says_where_the_change_is_and_how_large_beside_the_las
     times = math.hypot(*[0.5] * 9, 4.0) / math.sqrt(10)
     assert found.sentence == (
         "Half of the change is in 1 of 10 layers, layer 10. "
-        f"As a whole it is {times:.1f} times as large as your last one."
+        f"The whole update is {times:.1f} times as large as your last one."
     )
     assert [row.against for row in found.rows] == pytest.approx([0.5] * 9 + [4.0])
     even = layers(site.trained(4, modules=changes(*[0.5] * 10), ask=False), site.desk)

@@ -85,7 +85,7 @@ def test_that_a_denial_names_its_rule_bars_sending_and_says_what_can_be_done(sho
     form = shown.page.decision.form
     assert shown.line == "Your hospital's policy does not let it leave (most_bytes)."
     assert not form.send.isEnabled() and form.keep.isEnabled() and form.hold.isEnabled()
-    assert "lets 10 bytes leave at most" in shown.message and "ask whoever keeps the policy" in shown.message
+    assert "lets at most 10 bytes leave" in shown.message and "ask whoever keeps the policy" in shown.message
     shown.policy(entry, "ask", "default", code="policy.asks", params={"rule": "default"})
     assert form.send.isEnabled() and shown.line == "Your hospital's policy asks for a person (default)."
 
@@ -115,7 +115,7 @@ def test_that_a_second_person_at_the_same_account_writes_their_name_and_a_reason
     shown.refresh()
     assert "ann has approved, and another must as well" in shown.line
     assert form.policy.second.isVisible() and form.reason.text() == "" and not form.send.isEnabled()
-    assert "let them write their name" in shown.message
+    assert "ask them to write their name" in shown.message
     form.policy.second.setText("Ann")
     assert not form.send.isEnabled() and "ann has approved this already" in shown.message
     form.policy.second.setText("bob")

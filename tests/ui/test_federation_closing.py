@@ -260,7 +260,7 @@ def test_that_a_demonstration_is_approved_by_hand_and_its_adapter_tried(
     one.send_all()
     one.until(lambda: one.desk.scored is not None and one.desk.ended is not None)
     shown = one.text("rounds")
-    assert "How it came out" in shown and "Before the federation | " in shown and "Federation | " in shown
+    assert "Results" in shown and "Before the federation | " in shown and "Federation | " in shown
     assert (tmp_path / "report" / "report.json").is_file()
     one.window.go("rounds")
     one.click(one.window.rounds.session.status.button)

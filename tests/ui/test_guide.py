@@ -228,4 +228,4 @@ def test_that_the_guide_explains_what_people_asked() -> None:
     for words in ("Too few to tell", "The ten seconds", "The program was closed", "*Every number*"):
         assert words in approvals
     assert "close the window" in rounds and "starts over" in rounds
-    assert "How notes and models must look" in guide_text("join")
+    assert "What notes and models must look like" in guide_text("join")

@@ -98,7 +98,7 @@ def fill_rest(qtbot: QtBot, page: JoinPage) -> None:
 
 def test_that_the_page_tells_the_three_steps_and_asks_for_the_invitation_first(page: JoinPage) -> None:
     said = words(page)
-    steps = ("The host invites you", "You give it here", "compare six words")
+    steps = ("The host invites you", "You enter it here", "compare six words")
     places = [said.index(step) for step in steps]
     assert places == sorted(places)
     assert page.fields["invitation"].isVisible() and not page.fields["address"].isVisible()
@@ -118,7 +118,7 @@ def test_that_a_pasted_email_shows_who_hosts_and_what_comes_next(qtbot: QtBot, p
     [
         (LINE[:-1], "mistyped or incomplete"),
         (LINE.replace("fedmed:a", "fedmed:b"), "mistyped or incomplete"),
-        ("ws://127.0.0.1:8765", "no invitation in this"),
+        ("ws://127.0.0.1:8765", "No invitation was found"),
     ],
 )
 def test_that_a_wrong_line_is_told_in_place_and_nobody_can_join(
@@ -200,8 +200,8 @@ def test_that_a_file_dropped_into_the_line_is_read(qtbot: QtBot, page: JoinPage,
     ("name", "content", "word"),
     [
         ("cut.fedmed", LINE[:60].encode(), "mistyped"),
-        ("empty.fedmed", b"", "no invitation in this"),
-        ("bytes.fedmed", bytes(range(256)) * 40, "no invitation in this"),
+        ("empty.fedmed", b"", "No invitation was found"),
+        ("bytes.fedmed", bytes(range(256)) * 40, "No invitation was found"),
         ("broken.png", b"\x89PNG\r\n\x1a\n" + bytes(64), "cannot be read as a picture"),
         ("gone.fedmed", None, "There is no file"),
     ],
@@ -277,7 +277,7 @@ def test_that_the_check_before_joining_asks_about_this_coordinator_and_this_comp
 
     monkeypatch.setattr(findings, "findings", look)
     qtbot.mouseClick(page.findings.button, LEFT)
-    assert "Give the invitation first" in page.findings.summary.text() and not asked
+    assert "Enter the invitation first" in page.findings.summary.text() and not asked
     paste(qtbot, page, LINE)
     fill_rest(qtbot, page)
     page.proxy = "none"

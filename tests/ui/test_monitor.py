@@ -420,7 +420,7 @@ def test_that_a_long_run_is_written_off_the_screens_thread_and_says_what_was_lef
     monkeypatch.setattr("fedmed_desktop.desktop.monitor.page.write_csv", seen)
     show(page, desk_of([*run(1, 1000), step(1, 2)]))
     page._on_numbers_named(str(tmp_path / "run.csv"))
-    qtbot.waitUntil(lambda: "selection of steps" in page.banner.text())
+    qtbot.waitUntil(lambda: "evenly spaced steps" in page.banner.text())
     assert threads and threads[0] is not threading.main_thread()
 
 

@@ -532,7 +532,7 @@ def test_that_another_choice_is_not_shown_as_read(scene: Scene) -> None:
     adapter = box.key()
     box.choose("base")
     box.activated.emit(box.currentIndex())
-    assert scene.page.sides["right"].sentence.text() == "Not read with this one yet."
+    assert scene.page.sides["right"].sentence.text() == "The note has not been read with this one yet."
     assert scene.page.sides["right"].text.marked() == []
     assert not scene.page.sides["left"].differs.isVisible()
     box.choose(adapter)

@@ -70,7 +70,7 @@ def test_that_this_computer_is_told_in_sentences_and_a_model_can_be_tried(first:
     assert one.step == "computer"
     first.until(lambda: len(one.computer.rows) == 4)
     said = " ".join(row.text() for row in one.computer.rows)
-    assert "None was found that the program can use" in said and "weights" in said
+    assert "No GPU was found that the program can use" in said and "weights" in said
     assert one.on.text() == "Finish"
     first.click(one.on)
     assert first.window.page == "trial" and is_welcomed(first)

@@ -393,7 +393,7 @@ def test_that_three_cards_stand_in_as_many_columns_as_there_is_room_for(
     appearance: Appearance, qtbot: QtBot, qapp: QApplication, width: int, columns: int
 ) -> None:
     del appearance
-    cards = CardColumns(*(Card(name, least=240) for name in ("What leaves", "What it is worth", "How it differs")))
+    cards = CardColumns(*(Card(name, least=240) for name in ("What leaves", "How well it works", "How it differs")))
     window = QWidget()  # a window would be as wide as what its layout asks for
     qtbot.addWidget(window)
     cards.setParent(window)

@@ -231,27 +231,27 @@ def test_that_two_whole_sides_fit(tmp_path: Path) -> None:
 def test_that_a_sites_end_that_was_cut_off_shows_at_the_coordinator(tmp_path: Path) -> None:
     site, host = both(tmp_path)
     written_anew(site, 4)
-    assert "From entry 4 on" in fault(site, host)
-    assert "From entry 4 on" in fault(host, site)
+    assert "Entries from 4 on" in fault(site, host)
+    assert "Entries from 4 on" in fault(host, site)
 
 
 def test_that_a_coordinators_end_that_was_cut_off_shows_at_the_site(tmp_path: Path) -> None:
     site, host = both(tmp_path)
     written_anew(host, 4)
-    assert "From entry 5 on" in fault(host, site)
+    assert "Entries from 5 on" in fault(host, site)
 
 
 def test_that_a_new_empty_chain_does_not_pass_for_the_old(tmp_path: Path) -> None:
     site, host = both(tmp_path)
     (site / "audit.sqlite").unlink()
     Audit(site / "audit.sqlite", "site", "Mercy General").close()
-    assert "From entry 1 on" in fault(site, host)
+    assert "Entries from 1 on" in fault(site, host)
 
 
 def test_that_two_of_one_side_cannot_be_compared(tmp_path: Path) -> None:
     chain(tmp_path / "1")
     chain(tmp_path / "2")
-    with told_as("of the same side"):
+    with told_as("from the same side"):
         verify_audit(tmp_path / "1", tmp_path / "2")
 
 

@@ -210,7 +210,7 @@ def test_that_a_budget_without_room_is_refused_in_words(tmp_path: Path, monkeypa
     noise = noise_from(tmp_path, spec, 0)
     assert noise is not None
     with told_as(
-        "of the privacy budget of whole sites, epsilon .* more sums would fit only with noise"
+        "privacy budget for whole sites is left: .* more sums would need so much noise"
     ):  # a coordinator that was put back again and again
         for seed in range(200):
             noise(due_of(spec, {**THREE, "A": moved(INITIAL, seed)}))
@@ -250,8 +250,8 @@ def test_that_a_method_without_a_plain_sum_is_refused(name: str) -> None:
         ({"combine": "product"}, "only in a plain mean"),
         ({"combine": "stack"}, "only in a plain mean"),
         ({"method": {"name": "fed_medlora_plus"}}, "every site counts the same"),
-        ({"screening": {"norm_ratio": 3.0}}, "one site could change more than its own part"),
-        ({"share": {"histogram": "types"}}, "a histogram of the training notes is exact"),
+        ({"screening": {"norm_ratio": 3.0}}, "one site could affect more of the result than its own part"),
+        ({"share": {"histogram": "types"}}, "a histogram of its training notes would leave"),
         ({"client_privacy": PRIVACY | {"added_by": "sites"}}, "switch .secure_aggregation. on"),
         (
             {"secure_aggregation": {"on": True, "largest_weight": 9}, "round": {"sites": 3, "quorum": 3}},

@@ -148,7 +148,7 @@ def entity(**changes: Any) -> dict[str, Any]:
         (record(entities=[entity(), entity(type="Drug")]), "two entities have the same id"),
         (record(specialty=7), "specialty: it must be text"),
         (record(relations=[{"head": "T1", "tail": "T9", "type": "x"}]), "relation 1 points to an entity id"),
-        (record("n1"), "its id is the id of row 1 too"),
+        (record("n1"), "row 1 has the same id"),
         ("\x00\x00", "zero bytes"),
     ],
 )

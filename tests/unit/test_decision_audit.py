@@ -180,7 +180,7 @@ def test_that_no_update_leaves_without_an_intent(tmp_path: Path) -> None:
     audit = Audit(tmp_path / "audit.sqlite", "site", "A")
     audit.append(AuditEntry(action_code="started", role="agent"), now=NOW)
     audit.close()
-    with site(tmp_path) as (box, _), told_as("does not say that it was to be released"):
+    with site(tmp_path) as (box, _), told_as("has no entry that it was about to be released"):
         box.open_released(BLOB)
 
 

@@ -77,4 +77,4 @@ def test_that_without_a_gpu_the_computers_memory_counts(
     there = psutil.virtual_memory()._replace(total=memory, available=memory)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: there)
     said = lines(tmp_path, None)
-    assert "None was found" in said["GPU"] and words in said["What it can train"] and "free" in said["Disk"]
+    assert "No GPU was found" in said["GPU"] and words in said["What it can train"] and "free" in said["Disk"]

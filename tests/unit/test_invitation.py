@@ -77,7 +77,7 @@ def test_nothing_but_an_error_for_people_comes_of_any_text(text: str) -> None:
 
 
 def test_a_text_without_an_invitation_and_an_endless_one_are_told() -> None:
-    with told_as("no invitation"):
+    with told_as("No invitation was found"):
         read_invitation("ws://127.0.0.1:8765")
     with told_as("far longer"):
         read_invitation(LINE + "a" * 20_000)
@@ -103,7 +103,7 @@ def _made(body: bytes) -> str:
 def test_a_whole_invitation_with_impossible_content_is_told(change: object) -> None:
     body = base64.b32decode((LINE[7:] + "=" * (-len(LINE[7:]) % 8)).upper())[:-4]
     assert callable(change)
-    with told_as("no invitation can have"):
+    with told_as("does not belong in an invitation"):
         read_invitation(_made(change(body)))
 
 

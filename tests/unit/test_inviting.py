@@ -154,7 +154,7 @@ def test_that_a_site_with_a_new_key_gets_a_line_too(command: Command, running: R
     assert status == 0 and read_invitation(line).site == "Mercy General"
     joined(running, line, TWO)
     assert [member.key for member in running.members()] == [TWO]
-    assert "No site is called Other" in command("--rotate", "Other")[2]
+    assert "No site has the name Other" in command("--rotate", "Other")[2]
 
 
 def test_that_the_sites_are_listed_with_the_words_that_they_show_too(

@@ -199,7 +199,7 @@ def test_that_each_site_at_each_coordinator_has_a_folder_of_its_own(tmp_path: Pa
 def test_that_an_address_where_nobody_answers_is_a_warning_and_no_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"ws://127.0.0.1:{listening.getsockname()[1]}"
-        assert reach_address(f" {address} ").sentence.endswith("something answers there.")
+        assert reach_address(f" {address} ").sentence.endswith("where something answers.")
     silent = reach_address(address)
     assert silent.state == "right" and silent.warns
     assert silent.sentence == "Nothing answers there now. You can join anyway; this site keeps trying."

@@ -110,7 +110,7 @@ def test_an_upload_that_stands_still_gives_way_only_where_others_wait(clock: Clo
     slots.ask("next", lambda: begun.append("next"))
     slots.tick()
     assert begun == ["still", "moving", "next"]
-    with told_as("Its place was given to another site"):
+    with told_as("another site took its place"):
         slots.moved("still")
 
 
@@ -119,7 +119,7 @@ def test_a_sites_share_of_the_disk_ends_until_the_next_attempt() -> None:
     for _ in range(limits.KEPT_UPDATES):
         disk.check("a", (1, 1), offered=5, largest=5)
         disk.keep("a", 5)
-    with told_as("already keeps 20 bytes"):
+    with told_as("already stores 20 bytes"):
         disk.check("a", (1, 1), offered=1, largest=5)
     disk.check("b", (1, 1), offered=5, largest=5)
     disk.check("a", (1, 2), offered=5, largest=5)

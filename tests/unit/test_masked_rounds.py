@@ -108,7 +108,7 @@ def test_that_a_method_that_needs_single_updates_is_refused_by_name(name: str) -
         ({"transfer": {"dtype": "int8"}}, "masked updates cannot be rounded"),
         ({"round": {"sites": 4, "quorum": 3, "clients": 3}}, "Take out round.clients"),
         ({"secure_aggregation": {"on": True}}, "secure_aggregation.largest_weight"),
-        ({"round": {"sites": 3, "quorum": 2}}, "each of the two sites knows the other's"),
+        ({"round": {"sites": 3, "quorum": 2}}, "each of the two sites can work out the other's"),
     ],
 )
 def test_that_what_needs_single_updates_is_refused_at_founding(changes: dict[str, object], words: str) -> None:

@@ -237,7 +237,7 @@ def test_that_a_federation_without_differential_privacy_is_ruled_out_where_the_p
         if may:
             site.welcome()
         else:
-            words = r"asks for differential privacy with epsilon 3\.0 at most, and this federation trains without"
+            words = r"asks for differential privacy with epsilon at most 3\.0, and this federation trains without"
             with told_as(words):
                 site.welcome()
         site.close()

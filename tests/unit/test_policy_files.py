@@ -168,7 +168,7 @@ def test_that_a_system_file_that_others_can_change_lets_nothing_leave(mode: int,
     assert said(places.files())[0] == "allow"
     places.system.chmod(mode)
     assert said(places.files())[:2] == ("deny", "unreadable")
-    assert "others than the administrator can change it" in said(places.files())[2]
+    assert "accounts other than the administrator's can change it" in said(places.files())[2]
     places.system.chmod(0o644)
     places.system.parent.chmod(0o777)
     assert said(places.files())[0] == "deny", "who can write the folder can put another file in its place"
@@ -212,10 +212,10 @@ def test_that_the_policy_in_force_is_told_in_sentences_with_their_files(
     assert main(["--check-policy", str(given)]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0] == f"{nowhere / 'system.toml'}: not there"
-    assert f"The rank is 16 at most. A stricter file holds instead. ({user})" in told
-    assert f"The rank is 4 at most. ({given})" in told
+    assert f"The rank is at most 16. A stricter file applies instead. ({user})" in told
+    assert f"The rank is at most 4. ({given})" in told
     assert f"Of its report only these numbers may leave: notes, update_norm. ({user})" in told
-    assert f"Anything of an update leaves only Monday, Friday 08:00 to 18:30. ({user})" in told
+    assert f"Updates leave only at these times: Monday, Friday 08:00 to 18:30. ({user})" in told
     assert f"Two different people must approve. ({user})" in told
     assert (
         'Rule 1, "small steps": if method fedavg and environment test and most norm ratio 3.0 and least f1 gain -0.01, '

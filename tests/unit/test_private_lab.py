@@ -108,7 +108,7 @@ def test_that_an_experiment_compares_budgets_and_refuses_what_would_void_them() 
     found = load_experiment(resource("experiments/privacy.toml"))
     private = [choice.trained(found.training).privacy for choice in found.methods]
     assert [one and one.epsilon for one in private] == [None, 8, 3, 1]
-    with told_as("a histogram of the training notes is exact"):
+    with told_as("a histogram of the training notes would leave"):
         data = experiment().model_dump(mode="json", exclude={"encoder"})
         data["training"] |= {"privacy": PRIVACY.model_dump()}
         checked(Experiment, data, "x.toml", "an experiment")

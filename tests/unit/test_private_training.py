@@ -233,11 +233,11 @@ def test_that_float16_several_processes_and_a_loose_delta_are_refused(
     base: BaseModel, examples: Examples, start: Adapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loose = PRIVATE.model_copy(update={"privacy": PRIVACY.model_copy(update={"delta": 0.09})})
-    with told_as("a whole one of the 12 notes or patients"):
+    with told_as("one of the 12 notes or patients"):
         steps_of(base, examples, start, plan_of(start, loose), 1)
     with monkeypatch.context() as patched:
         patched.setattr(base, "device", replace(base.device, dtype=torch.float16))
-        with told_as("this card computes in float16"):
+        with told_as("this GPU computes in float16"):
             steps_of(base, examples, start, plan_of(start, PRIVATE), 1)
     monkeypatch.setattr(base, "processes", object())
     with told_as("computed by one process"):
@@ -319,7 +319,7 @@ def test_that_a_budget_without_room_refuses_before_anything_is_drawn(
 ) -> None:
     ledger = SpendingInMemory([Steps(0.9, 0.5, 40)])
     plan = plan_of(start, PRIVATE)
-    with told_as("Nothing is trained: of the privacy budget, epsilon 4"):
+    with told_as("Nothing is trained, because too little .* of epsilon 4"):
         train(trainer, start, tmp_path, plan, budget=private(plan, ledger))
     assert len(ledger.steps) == 1
 

@@ -76,7 +76,7 @@ WRONG_ROWS: dict[str, tuple[str, bytes, int, str]] = {
     "no id": ("a.jsonl", rows({"text": "Secret"}), 1, "missing 'id'; found 'text'"),
     "no text": ("a.jsonl", rows(GOOD, {"id": "b", "note": "Secret"}), 2, "missing 'text'; found 'id', 'note'"),
     "blank text": ("a.jsonl", rows(GOOD, own(text=" \r\n\f")), 2, "the text is empty"),
-    "an id twice": ("a.jsonl", rows(GOOD, own(), own()), 3, "its id is the id of row 2 too"),
+    "an id twice": ("a.jsonl", rows(GOOD, own(), own()), 3, "row 2 has the same id"),
     "numbers as text": ("a.jsonl", rows(own(text=12)), 1, "text: it must be text"),
     "offsets off by many": (
         "a.jsonl",
@@ -251,7 +251,7 @@ WRONG_ROWS: dict[str, tuple[str, bytes, int, str]] = {
         1,
         "it is not clear which is the text; found 'a', 'b'",
     ),
-    "label studio: a task twice": ("l.json", listed(task(), task()), 2, "its id is the id of row 1 too"),
+    "label studio: a task twice": ("l.json", listed(task(), task()), 2, "row 1 has the same id"),
     "label studio: other words": (
         "l.json",
         listed(task(region(text="gone"))),

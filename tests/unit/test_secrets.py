@@ -126,7 +126,7 @@ def test_a_trial_puts_nothing_into_the_keyring(tmp_path: Path, use: Use) -> None
         (Working, "no longer has the secret key", False),
         (Locked, "Unlock it", True),
         (Hanging, "does not answer", True),
-        (null.Keyring, "none can be used just now", True),
+        (null.Keyring, "none can be used right now", True),
     ],
 )
 def test_a_key_that_the_keyring_does_not_give_is_never_replaced(

@@ -355,7 +355,7 @@ def test_that_a_coordinator_cannot_take_a_sites_place_with_keys_of_its_own() -> 
     tampered = keys["b"].model_copy(update={"masking": false.masker.keys.masking})
     with told_as("not signed by b"):
         run.sites["a"].masker.shared({**keys, "b": tampered}, known, drawing(1))
-    with told_as("other keys of this site"):
+    with told_as("other keys for this site"):
         run.sites["a"].masker.shared({**keys, "a": keys["b"].model_copy(update={"site": "a"})}, known, drawing(1))
 
 
@@ -374,9 +374,9 @@ def test_that_other_sites_or_boxes_than_before_are_refused() -> None:
     run.exchange()
     site = run.sites["a"]
     fewer = {name: keys for name, keys in run.keys.items() if name != "d"}
-    with told_as("names other sites than it did before"):
+    with told_as("names other sites than it did earlier"):
         site.masker.shared(fewer, run.known(), drawing(1))
-    with told_as("names other sites than it did before"):
+    with told_as("names other sites than it did earlier"):
         site.masker.received({"b": run.sites["b"].masker.secrets.boxes["a"]})
 
 
@@ -386,7 +386,7 @@ def test_that_a_changed_or_misdirected_box_is_found_out() -> None:
     boxes = {name: site.masker.shared(run.keys, run.known(), site.random) for name, site in run.sites.items()}
     changed = boxes["b"]["a"][:-2] + ("00" if boxes["b"]["a"][-2:] != "00" else "01")
     for wrong in (changed, boxes["b"]["c"]):
-        with told_as("What b has sealed for this site cannot be opened"):
+        with told_as("What b encrypted for this site cannot be opened"):
             run.sites["a"].masker.received({"b": wrong, "c": boxes["c"]["a"]})
 
 
@@ -397,7 +397,7 @@ def test_that_no_step_comes_before_the_one_before_it() -> None:
         lambda: site.masker.agree(site.key, ("a", "b", "c")),
         lambda: site.masker.reveal({}),
     ):
-        with told_as("before the one that comes first"):
+        with told_as("in the wrong order"):
             step()
 
 

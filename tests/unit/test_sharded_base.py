@@ -109,7 +109,7 @@ def test_that_a_base_in_4_bits_is_not_split(tiny_model: Path) -> None:
 
 
 def test_that_a_process_which_is_alone_is_told_that_it_cannot_split_a_base() -> None:
-    with told_as("this one is alone"):
+    with told_as("only one process is running"):
         run(
             [
                 "--join",

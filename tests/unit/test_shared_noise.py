@@ -122,7 +122,7 @@ def test_that_a_sum_more_than_was_agreed_is_refused_since_sites_cannot_add_more_
     spec = spec_of(client_privacy=ClientPrivacy(epsilon=8.0, accept_noise=True, added_by="sites"))
     noise = noise_of_round(spec, 1, ())
     assert noise_of_round(spec, 2, [Steps(1.0, noise)]) == noise
-    with told_as("More sums than the federation has rounds"):
+    with told_as("More sums were made than the federation has rounds"):
         noise_of_round(spec, 2, [Steps(1.0, noise)] * 2)
 
 

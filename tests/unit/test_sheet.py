@@ -77,7 +77,7 @@ def test_that_the_sheet_says_that_nobody_sees_a_masked_update_alone(site: Site) 
     assert shown.reveals.startswith("The coordinator cannot see this update alone")
     assert "All numbers leave as they are." in shown.reveals and "The sum can still reveal" in shown.reveals
     assert lines(shown.leaves) | {
-        "Masked with": "A, B, C", "Words of all sites": "six-words", "Values cut off": "3 of 1,000",
+        "Masked with": "A, B, C", "Words that all these sites see": "six-words", "Values cut off": "3 of 1,000",
     } == lines(shown.leaves)  # fmt: skip
     assert shown.hash == part.sha256 and ("sha256 of masked adapter", part.sha256) in shown.numbers
 
@@ -424,7 +424,7 @@ def test_that_what_the_update_alone_gives_away_is_said_by_its_steps_and_rank(sit
     told = update_alone(entry)
     assert f"{entry.update.report.steps} steps" in told and "2,310 notes at rank 2" in told
     one = entry.update.report.model_copy(update={"steps": 1})
-    assert "one step alone" in update_alone(replace(entry, update=entry.update.model_copy(update={"report": one})))
+    assert "a single step" in update_alone(replace(entry, update=entry.update.model_copy(update={"report": one})))
     assert sheet(site.scored(), site.desk).revealed == ()
 
 

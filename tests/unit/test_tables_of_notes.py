@@ -80,7 +80,7 @@ def test_that_what_a_person_says_about_columns_goes_before_their_names(tmp_path:
     assert (note.text, note.options) == ("Schmerz", ("a", "b"))
     with told_as("There is no column nothing, which was named for id. The table's columns: text, befund"):
         replace(CsvReader(), said={"id": "nothing"}).columns(path)
-    with told_as("colour is nothing that a column can be"):
+    with told_as("A column cannot be colour"):
         replace(CsvReader(), said={"colour": "x"}).columns(path)
 
 

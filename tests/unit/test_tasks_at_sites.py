@@ -106,7 +106,7 @@ def test_that_an_operator_is_told_once_of_what_is_not_learned_and_of_what_is_not
         trainer.train_round(plan, Given(start), tmp_path / str(number), seen.append, Control())
     told = [line(event) or "" for event in seen if isinstance(event, Warned)]
     assert len(told) == 2
-    assert "too long to be read at once: 1." in told[0] and "128 tokens" in told[0]
+    assert "too long and are left out: 1." in told[0] and "128 tokens" in told[0]
     assert "No validation note has labels for questions, summaries" in told[1]
 
 

@@ -159,7 +159,7 @@ def test_that_who_hosts_is_told_why_an_adapter_travels_whole() -> None:
     assert came_whole(RoundCombined(**usual), now) == []  # type: ignore[arg-type]
     given = RoundCombined(**usual, rounding=0.345, whole_because="coordinator.whole_too_much_lost")  # type: ignore[arg-type]
     (event,) = came_whole(given, now)
-    assert "round 3 in float32: in fewer bits it would have lost 34 %" in told(
+    assert "round 3 in full (float32): in fewer bits it would have lost 34 %" in told(
         UserFacingError(event.code, **event.params)
     )  # type: ignore[attr-defined]
     for spread in (1e38, 3e38):
@@ -220,7 +220,7 @@ def test_that_the_specification_says_it_and_methods_that_cannot_refuse_it_in_wor
             (plan, *_) = spec.method.plan(opening(training=spec.training, transfer=spec.transfer)).values()
             assert plan.transfer.down
         else:
-            with told_as(r"travel in float32 alone" if name == "scaffold" else r"Take out transfer\.down"):
+            with told_as(r"sent in float32 only" if name == "scaffold" else r"Take out transfer\.down"):
                 checked_spec(wanted, "x")
     with told_as("a float32 adapter travels whole"):
         checked_spec(small_spec().model_dump(mode="json") | {"transfer": {"down": True}}, "x")

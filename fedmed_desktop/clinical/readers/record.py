@@ -56,7 +56,7 @@ _REASONS: Final[Mapping[RemarkCode, str]] = {
     "malformed": "{what}",
     "offsets_unproved": "{what}",
     "empty_text": "the text is empty",
-    "repeated_id": "its id is the id of {what} too",
+    "repeated_id": "{what} has the same id",
     "too_long": "it is longer than {what}",
 }
 REFUSALS: Final = frozenset(_REASONS)

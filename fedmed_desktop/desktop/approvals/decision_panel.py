@@ -74,7 +74,7 @@ class ReasonForm(Spaced):
         self.name = QLineEdit()
         self.name.setMaxLength(MOST_NAME)
         self.name.setPlaceholderText(self.tr("Your name"))
-        self.name.setAccessibleName(self.tr("Your name, as this site's record is to have it"))
+        self.name.setAccessibleName(self.tr("Your name, as it should appear in this site's record"))
         self.policy = PolicyLine()
         self.message = Message()
         self.try_out = Button(self.tr("Try it on a note"))
@@ -108,7 +108,7 @@ class ReasonForm(Spaced):
                 box.show_finding(findings[number], findings[number].code in seen)
 
     def enable(self, *, keep: bool, send: bool) -> None:
-        """Where a button that has the focus goes out, Hold takes it: Qt would give it to whatever comes next."""
+        """Moves the focus to Hold where a button that has it is disabled: Qt would give it to whatever comes next."""
         for button, is_enabled in ((self.keep, keep), (self.send, send)):
             if button.hasFocus() and not is_enabled:
                 self.hold.setFocus(Qt.FocusReason.OtherFocusReason)

@@ -34,10 +34,10 @@ def as_html(entry: Entry, desk: Desk, now: datetime) -> str:
         _section(tr("What identifies it"), _pairs(_identity(entry))),
         _section(tr("Decisions"), _table(DECISION_COLUMNS, decisions) if decisions else _text(tr("None yet."))),
         _section(tr("What leaves"), _lines(shown.leaves) + _text(shown.stays)),
-        _section(tr("What it is worth"), _text(shown.worth_on) + _lines(shown.worth)),
+        _section(tr("How well it works"), _text(shown.worth_on) + _lines(shown.worth)),
         _section(tr("How it differs"), _lines(shown.differs) + _text(shown.unmeasured)),
         _section(tr("What it may reveal"), _text(shown.reveals) + _revealed(shown)),
-        _section(tr("To be looked at twice"), "".join(_text(finding.sentence) for finding in shown.findings)),
+        _section(tr("Look at these twice"), "".join(_text(finding.sentence) for finding in shown.findings)),
         _section(tr("For specialists"), _lines(shown.details)),
         _section(tr("Every number that leaves"), _pairs(shown.numbers)),
         _layers(entry, desk),
@@ -67,7 +67,7 @@ def _identity(entry: Entry) -> list[tuple[str, str]]:
     update = entry.update
     rows = [(tr("sha256 of {part}").format(part=part_name(n)), p.sha256) for n, p in sorted(update.parts.items())]
     rows.append((tr("sha256 of the update"), entry.sha256))
-    rows.append((tr("sha256 of all that is decided on"), update.content_sha256))
+    rows.append((tr("sha256 of everything that is decided on"), update.content_sha256))
     return rows
 
 

@@ -96,4 +96,4 @@ def _summed(layer: int, rows: Sequence[LayerRow]) -> LayerRow:
 def _times(now: float, before: float) -> str:
     if not before:
         return ""
-    return tr("As a whole it is {times:.1f} times as large as your last one.").format(times=now / before)
+    return tr("The whole update is {times:.1f} times as large as your last one.").format(times=now / before)

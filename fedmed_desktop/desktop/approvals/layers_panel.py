@@ -76,7 +76,8 @@ class LayersCard(Card):
         self.add(
             Caption(
                 self.tr(
-                    "Layers are counted from the words on. Norm: how large the change is. A click on a heading sorts."
+                    "Layers are numbered from the input onwards. Norm: how large the change is. Click a heading to "
+                    "sort."
                 ),
                 wrap=True,
             )

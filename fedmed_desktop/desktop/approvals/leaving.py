@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts of an update that would leave this computer, by name and number, and those that stay. No Qt."""
+"""Contents of an update that would leave this computer, by name and value, and what stays. No Qt."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _masked(entry: Entry) -> list[Line]:
     among = entry.evidence.masked
     if among is None:
         return []
-    lines = [Line(tr("Masked with"), ", ".join(among.sites)), Line(tr("Words of all sites"), among.phrase)]
+    lines = [Line(tr("Masked with"), ", ".join(among.sites)), Line(tr("Words that all these sites see"), among.phrase)]
     if among.clipped:
         text = tr("{some} of {all}").format(some=written(among.clipped), all=written(among.values))
         lines.append(Line(tr("Values cut off"), text))

@@ -63,8 +63,8 @@ class ApprovalsPage(PageBase):
         self.ended = Banner()
         self.queue = Queue()
         self._nothing = (
-            self.tr("Nothing waits for you"),
-            self.tr("When an adapter is trained it is shown here first; nothing leaves this computer without you."),
+            self.tr("Nothing is waiting for you"),
+            self.tr("Once an adapter is trained, it is shown here first; nothing leaves this computer without you."),
         )
         self.empty = EmptyState("approvals", *self._nothing)
         self.view = SheetView()
@@ -144,7 +144,7 @@ class ApprovalsPage(PageBase):
     def _show_nothing(self) -> None:
         self._selected = ""
         if self._desk.running and not self._desk.looked:
-            self.empty.show_words(self.tr("Looking …"), self.tr("This site's record is being read."))
+            self.empty.show_words(self.tr("Looking…"), self.tr("This site's record is being read."))
         else:
             self.empty.show_words(*self._nothing)
         self.empty.show()

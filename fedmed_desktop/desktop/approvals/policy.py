@@ -54,7 +54,7 @@ def why_not_send(entry: Entry, desk: Desk, user: str, second: str) -> str:
         return sentence(said.code, said.params)
     name = second if asks_name(entry, desk, user) else user
     if not name.strip():
-        return tr("A second person must approve: let them write their name above.")
+        return tr("A second person must approve: ask them to write their name above.")
     if same_person(name, entry.first_by):
         return sentence("policy.same_person", {"name": entry.first_by})
     if said.approvers is not None and not any(same_person(name, one) for one in said.approvers):

@@ -39,7 +39,7 @@ class Queue(Flow):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent)
-        self.setAccessibleName(self.tr("Updates that wait"))
+        self.setAccessibleName(self.tr("Waiting updates"))
         self._group = QButtonGroup(self)
         self._group.buttonClicked.connect(self._choose)
         self.buttons: list[Button] = []

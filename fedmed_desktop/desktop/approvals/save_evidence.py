@@ -76,7 +76,7 @@ class SaveEvidence(Button):
     def _on_written(self, path: Path) -> None:
         words = self.tr("Saved as {path}").format(path=path)
         if path.suffix == ".json":
-            words = self.tr("Saved as {path}. Its sha256 stands in the record of the decision.").format(path=path)
+            words = self.tr("Saved as {path}. Its sha256 is in the record of the decision.").format(path=path)
         self.told.emit(words, "ok")
 
     def _on_not_written(self, error: BaseException) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Greeting of somebody who starts the program for the first time, and the way on from there."""
+"""First run: shown to somebody who starts the program for the first time, and what follows from their choice."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Place of the Rounds page: the rounds, the form to join, or the first run."""
+"""Home page of the window: the rounds, the form to join, or the first run."""
 
 from __future__ import annotations
 

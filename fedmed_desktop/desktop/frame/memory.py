@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory of the desktop between starts: put into the window at the beginning, written down whenever it changes."""
+"""State of the window between starts: restored at the beginning, saved whenever it changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class Memory(QObject):
-    """`keeps` False: nothing is written, as where another desktop has the folder. `failed` is told why writing did."""
+    """Keeps the window's state. `keeps` False: nothing is written, as where another desktop has the folder.
+
+    `failed` carries the reason why writing failed.
+    """
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The desktop's own folder: settings, log, sites. One desktop at a time writes there."""
+"""The desktop's data folder: settings, log, sites. Only one running desktop at a time writes there."""
 
 from __future__ import annotations
 

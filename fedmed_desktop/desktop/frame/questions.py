@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions before something that would surprise a person: the words, and whether to ask at all."""
+"""Confirmation questions: their words, and whether to ask at all."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells a person what went wrong, once: a fault of the program in a dialog, else a sentence in the window."""
+"""Reporting of errors to the person: a fault of the program in a dialog, any other as a sentence in the window."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def reach_address(typed: str) -> Verdict:
     parts = urlsplit(typed.strip())
     try:
         with socket.create_connection((parts.hostname or "", parts.port or 0), CONNECT_S):
-            return Verdict("right", tr("An address on this computer, and something answers there."))
+            return Verdict("right", tr("An address on this computer, where something answers."))
     except OSError:
         sentence = tr("Nothing answers there now. You can join anyway; this site keeps trying.")
         return Verdict("right", sentence, warns=True)

@@ -119,12 +119,12 @@ def look_at_invitation(typed: str, before: JoinRequest | None = None) -> Invitat
     if not typed.strip():
         if before is None or before.invitation or way_of(before) == "here":
             return InvitationLook(EMPTY)
-        return InvitationLook(Verdict("right", tr("It was used already; this site needs no new one.")))
+        return InvitationLook(Verdict("right", tr("This site has already used it, and needs no new one.")))
     found: list[Invitation] = []
 
     def reading(text: str) -> str:
         found.append(read_invitation(text))
-        return tr("The invitation is whole. Nothing has been sent yet.")
+        return tr("The invitation is complete. Nothing has been sent yet.")
 
     verdict = judged(typed, reading)
     return InvitationLook(verdict, found[0] if found else None)

@@ -53,7 +53,10 @@ class JoinPage(PageBase):
         self.fields: dict[FieldName, Field] = {**self.where.fields, **self._make_fields()}
         self.findings = FindingsCard(
             self.tr("Check before joining"),
-            self.tr("Tries the way to the coordinator and looks at this computer. It says nothing about this site."),
+            self.tr(
+                "Tests the connection to the coordinator and checks this computer. It tells the coordinator "
+                "nothing about this site."
+            ),
         )
         self.banner = Banner()
         self.join = PrimaryButton(self.tr("Join"))
@@ -78,12 +81,12 @@ class JoinPage(PageBase):
             ),
             "notes": Field(
                 self.tr("Notes folder"),
-                self.tr("Your marked notes. They are only read, and stay there."),
+                self.tr("Your annotated notes. They are only read, and stay there."),
                 browse="folder",
             ),
             "types_map": Field(
                 self.tr("Types map (optional)"),
-                self.tr("A small file that says which of your types is which of the federation's."), browse="file",
+                self.tr("A small file that says which of the federation's types each of yours is."), browse="file",
             ),
         }  # fmt: skip
 
@@ -107,7 +110,7 @@ class JoinPage(PageBase):
         form.add(self.where)
         for name in ("model", "notes", "types_map"):
             form.add(self.fields[name])
-        self.guide = LinkButton(self.tr("How notes and models must look"), "help")
+        self.guide = LinkButton(self.tr("What notes and models must look like"), "help")
         self.guide.clicked.connect(self.guide_requested)
         form.content.addWidget(self.guide, 0, Qt.AlignmentFlag.AlignLeft)
         buttons = QHBoxLayout()
@@ -263,13 +266,13 @@ class JoinPage(PageBase):
             return self.tr("Looking…")
         if "wrong" in states:
             return self.tr("Something above is not right yet.")
-        return self.tr("All but the types map is needed.")
+        return self.tr("Everything except the types map is needed.")
 
     @Slot()
     def _check(self) -> None:
         """Looks at what is known already; where to is the least."""
         if any(self.fields[name].verdict.state != "right" for name in self.where.needed):
-            self.findings.say(self.tr("Give the invitation first; it says where the coordinator is."))
+            self.findings.say(self.tr("Enter the invitation first; it says where the coordinator is."))
             self.fields[self.where.needed[0]].line.setFocus()
             return
         form = self.form()

@@ -19,8 +19,10 @@ class StoryRow(Row):
         super().__init__(spacing=16, parent=parent)
         steps = (
             self.tr("The host invites you: with one line, a file, or a QR code. It works once."),
-            self.tr("You give it here, with the model and your notes, and join."),
-            self.tr("You compare six words with the host by phone. If they match, nobody is in between."),
+            self.tr("You enter it here, with the model and your notes, and join."),
+            self.tr(
+                "You compare six words with the host by phone. If they match, nobody is intercepting the connection."
+            ),
         )
         for number, words in enumerate(steps, 1):
             self.add(_Step(number, words), 1, _LEAST)

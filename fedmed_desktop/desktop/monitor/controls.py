@@ -55,7 +55,9 @@ class MonitorControls(Row):
         self.export.setText(self.tr("Export"))
         self.view.setAccessibleName(self.tr("View of the charts"))
         self.follow.setAccessibleName(self.tr("Follow the newest step"))
-        self.follow.setToolTip(self.tr("Show all there is and what comes. Panning or zooming ends it."))
+        self.follow.setToolTip(
+            self.tr("Show everything, and new steps as they come. Panning or zooming turns this off.")
+        )
         self.export.setAccessibleName(self.tr("Export picture or numbers"))
 
     def _smoothing_menu(self) -> QMenu:

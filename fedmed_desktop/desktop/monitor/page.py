@@ -91,7 +91,7 @@ class MonitorPage(PageBase):
         column.addWidget(self.subtitle)
         self.explain = help_link(self.tr("What loss, drift and rank are"))
         self.explain.setToolTip(
-            self.tr("Loss should go down; drift should stay low; rank is how much can be learned. Opens the guide.")
+            self.tr("Loss should go down, drift should stay low, and rank is how much can be learned. Opens the guide.")
         )
         self.explain.clicked.connect(self.guide_asked)
         self.verdict = VerdictLine(self.explain)
@@ -256,7 +256,7 @@ class MonitorPage(PageBase):
     def _on_written(self, path: Path) -> None:
         words = self.tr("Saved as {path}").format(path=path)
         if path.suffix == ".csv" and self._desk and Series(self._desk.curves).is_thinned:
-            words += ". " + self.tr("Of long rounds that have closed, an even selection of steps is in it.")
+            words += ". " + self.tr("For long rounds that have closed, it contains evenly spaced steps only.")
         self.banner.show_message(words, "ok", self.tr("Close"))
         self._saved_read.start()
 

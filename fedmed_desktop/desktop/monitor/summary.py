@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Monitor's words and small numbers, and the part of the run that it shows while it follows."""
+"""Texts and key figures of the Monitor, and the span of x that it shows while it follows."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def waiting(desk: Desk) -> tuple[str, str]:
     if desk.session is None:
         return (
             tr("Nothing to show yet"),
-            tr("How training goes is drawn here once this computer takes part in a federation."),
+            tr("Training is drawn here once this computer takes part in a federation."),
         )
-    text = tr("How training goes is drawn here as soon as it starts on {notes}.").format(notes=notes_of(desk))
+    text = tr("Training is drawn here as soon as it starts on {notes}.").format(notes=notes_of(desk))
     return tr("Waiting for the first step"), text
 
 
@@ -144,14 +144,14 @@ def verdict(series: Series) -> tuple[str, Literal["ok", "warn", "dim"]]:
         return tr("Training has just begun"), "dim"
     aside = series.validation("step")[1]
     if aside.size >= 2 and aside[-1] > (1 + _STEADY) * aside[-2]:
-        return tr("Training should be looked at: errors on notes kept aside grow"), "warn"
+        return tr("Training needs a look: errors on notes kept aside are rising"), "warn"
     match _change(series):
         case "falling":
-            return tr("Training goes well: errors become fewer"), "ok"
+            return tr("Training is going well: errors are falling"), "ok"
         case "rising":
-            return tr("Training should be looked at: errors grow"), "warn"
+            return tr("Training needs a look: errors are rising"), "warn"
         case _:
-            return tr("Training goes on evenly: errors stay about the same"), "dim"
+            return tr("Training is steady: errors stay about the same"), "dim"
 
 
 def _change(series: Series) -> Literal["falling", "rising", "steady", ""]:
@@ -249,7 +249,7 @@ def layers_sentence(curves: Curves) -> str:
     *earlier, last = sorted(curves.layers)
     size, times = (math.hypot(*curves.layers[last].values()), "")
     if earlier and (before := math.hypot(*curves.layers[earlier[-1]].values())):
-        times = tr("As a whole it is {times:.1f} times as large as in round {round}.")
+        times = tr("The whole change is {times:.1f} times as large as in round {round}.")
         times = times.format(times=size / before, round=earlier[-1])
     at = tr("Round {round}.").format(round=last)
     return together(at, where({layer: norm**2 for layer, norm in curves.layers[last].items()}), times)

@@ -36,7 +36,7 @@ class EvaluationCard(HelpedCard):
         self.verdict = Heading(level=3)
         self.state = StateLabel()
         self.sentence = Sentence()
-        self.progress = Progress(self.tr("Part of the evaluation that is done"))
+        self.progress = Progress(self.tr("Progress of the evaluation"))
         self.model = TextTable(self)
         self.table = Table(self.tr("Scores on these notes"), most_rows=40)
         self.table.setModel(self.model)

@@ -22,7 +22,7 @@ TokensOf = Callable[[Path], Tokens]
 
 
 class Stopped(Exception):
-    """Nobody wants to know any more."""
+    """Raised where the look was stopped: nobody wants its result any more."""
 
 
 @dataclass(frozen=True)

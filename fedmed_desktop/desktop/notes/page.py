@@ -35,8 +35,8 @@ class NotesPage(PageBase):
             "notes",
             self.tr("No notes yet"),
             self.tr(
-                "Choose a folder or a file of notes to see what is in them and what needs a look. They are only read, "
-                "and nothing leaves this computer."
+                "Choose a folder or a file of notes, to see what is in them and what needs a look. They are only "
+                "read, and nothing leaves this computer."
             ),
             self.tr("Choose a folder…"),
             (self.tr("Choose a file…"),),

@@ -120,7 +120,7 @@ class NotesReport(QWidget):
         self.unusable = ToldCard(self.tr("Rows that cannot be used"))
         self.identifiers = ToldCard(self.tr("What looks like identifiers"))
         self.alike = ToldCard(self.tr("Notes that are nearly the same"))
-        self.seen = ToldCard(self.tr("Seen while reading"))
+        self.seen = ToldCard(self.tr("Noticed while reading"))
         self.numbers, self.facts = HelpedCard(self.tr("Numbers")), KeyValueRows()
         self.numbers.add(self.facts)
         self.labels = HelpedCard(self.tr("Labels"))

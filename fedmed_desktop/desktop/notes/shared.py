@@ -66,8 +66,8 @@ def _compared(title: str, entry: Entry) -> SharedView:
     names = sorted(counts.keys() | federation.keys(), key=lambda name: (-federation.get(name, 0.0), name))
     pairs = [SharePair(_named(name), counts.get(name, 0) / total, federation.get(name, 0.0)) for name in names]
     about = tr(
-        "The federation's share is the mean over the sites of round {round}, this one included, each by its number of "
-        "notes. A little is added to every count, so that none is zero."
+        "The federation's share is the mean over the sites of round {round}, this one included, weighted by their "
+        "numbers of notes. A little is added to every count, so that none is zero."
     ).format(round=entry.plan.round - 1)
     return SharedView(title, _sentence(pairs), tuple(_fewer(pairs)), about)
 

@@ -110,7 +110,7 @@ class SharedCard(HelpedCard):
     """Hidden where the federation shares no counts."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(self.tr("This site beside the federation"), parent)
+        super().__init__(self.tr("This site compared with the federation"), parent)
         self.sentence = Sentence(tone="ink")
         self._title = Overline()
         self._legend = Row(spacing=8)

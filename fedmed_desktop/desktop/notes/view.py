@@ -122,17 +122,17 @@ def _facts(check: NotesCheck) -> Iterator[tuple[str, str]]:
     if labels.unlabelled:
         yield tr("Without labels"), _notes(labels.unlabelled)
     if labels.codes_in_all:
-        yield tr("Codes, of them different"), f"{written(labels.codes_in_all)} / {written(labels.different_codes)}"
+        yield tr("Codes / different codes"), f"{written(labels.codes_in_all)} / {written(labels.different_codes)}"
     if labels.patients:
         yield tr("Patients"), written(labels.patients)
     if check.passed_over:
         yield tr("Left out, as marked by the annotators"), written(check.passed_over)
-    yield tr("Characters in a note, half up to / nine of ten up to"), _middle(check.characters)
+    yield tr("Characters per note: half have up to / nine in ten up to"), _middle(check.characters)
     if labels.mentions.total:
-        yield tr("Mentions in a note, half up to / nine of ten up to"), _middle(labels.mentions)
+        yield tr("Mentions per note: half have up to / nine in ten up to"), _middle(labels.mentions)
     if worth and worth.types:
         for local, count in worth.types.unmapped.items():
-            yield tr("{type}, without a place in the federation").format(type=local), written(count)
+            yield tr("{type}, not part of the federation").format(type=local), written(count)
 
 
 def _middle(spread: Spread) -> str:

@@ -45,7 +45,7 @@ def agreement(desk: Desk, method: Callable[[str], str]) -> Agreement | None:
 
 
 def _facts(desk: Desk, spec: FederationSpec, host: str, method: str) -> list[tuple[str, str]]:
-    words = {"test": tr("a test: nothing of it counts"), "production": tr("work that counts")}
+    words = {"test": tr("a test: its results do not count"), "production": tr("real work: its results count")}
     sites = desk.joined.sites if desk.joined else 0
     facts = [
         (tr("Host"), host),

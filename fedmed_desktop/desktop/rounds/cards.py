@@ -99,7 +99,7 @@ class ImprovedCard(Card):
     """A verdict with the one number that leads, and behind a link scores by type and of all sites."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(self.tr("What it is worth"), parent=parent)
+        super().__init__(self.tr("How well it works"), parent=parent)
         self._rows: list[ChangeRow] = []
         self._column = QVBoxLayout()
         self._column.setSpacing(0)
@@ -115,7 +115,7 @@ class ImprovedCard(Card):
         self.content.addStretch(1)
 
     def show_improved(self, found: Improved, lead: Leading | None) -> None:
-        unknown = self.tr("Not known yet: scores appear here once the adapter of this round was trained.")
+        unknown = self.tr("Not known yet: scores appear here once this round's adapter has been trained.")
         self.verdict.show_verdict(*(lead.words, lead.tone) if lead else ("", "dim"))
         self.text.setText(lead.text if lead else unknown)
         changes = (*found.own, *found.federation)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Before a demonstration: what it is, how long it takes and, behind Advanced, by which method updates are combined."""
+"""Dialog before a demonstration: what it is, how long it takes and, under Advanced, the method of combining."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class DemonstrationDialog(Dialog):
             tr("See a demonstration"),
             tr(
                 "Three sites learn together on this computer, from example notes that come with the program. You "
-                "decide about the updates of one of them. The whole takes about {minutes} minutes; your first decision "
-                "comes after about {first}."
+                "decide about the updates of one of them. It takes about {minutes} minutes in all; your first "
+                "decision comes after about {first}."
             ).format(minutes=DEMO_MINUTES, first=FIRST_MINUTES),
         )
         self.advanced = LinkButton(self.tr("Advanced"), "chevron")
@@ -41,7 +41,7 @@ class DemonstrationDialog(Dialog):
         self.methods.show_choices(sorted(choices, key=lambda choice: choice.label.lower()), method)
         self.summary = Caption(wrap=True)
         self.about = LinkButton(self.tr("About this method"))
-        self.overfitted = QCheckBox(self.tr("My site learns a few notes by heart, to see a warning"))
+        self.overfitted = QCheckBox(self.tr("Make my site memorise a few notes, to see a warning"))
         self._behind = (label, self.methods, self.summary, self.about, self.overfitted)
         for widget in (self.advanced, *self._behind, self._buttons()):
             self.column.addWidget(widget)

@@ -89,7 +89,7 @@ def round_line(desk: Desk, now: datetime) -> str:
 
 
 def sites_line(desk: Desk, state: State) -> tuple[str, str]:
-    """How many take part, and how far they are: "4 sites take part", "2 have sent · 1 is training (you)"."""
+    """Number of sites that take part, and their progress: "4 sites take part", "2 have sent · 1 is training (you)"."""
     standing = desk.standing
     if standing is None:
         return "", ""

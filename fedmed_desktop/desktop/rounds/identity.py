@@ -20,8 +20,13 @@ class SixWords:
     def sentence(self) -> str:
         how = tr("Phone the host, at a number that you already have, and read them out. The host sees the same words.")
         if self.waits:
-            return together(how, tr("Then the host confirms this site. If the words differ, somebody is in between."))
-        return together(how, tr("If the words differ, somebody is in between: stop, and tell the host."))
+            return together(
+                how,
+                tr("Then the host confirms this site. If the words differ, somebody is intercepting the connection."),
+            )
+        return together(
+            how, tr("If the words differ, somebody is intercepting the connection: stop, and tell the host.")
+        )
 
 
 def six_words(desk: Desk) -> SixWords | None:

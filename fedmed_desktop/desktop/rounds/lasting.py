@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a demonstration takes, and what is prepared before its first round. No Qt."""
+"""Duration of a demonstration, and the steps of preparation before its first round. No Qt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIRST_MINUTES: Final = 2
 
 
 def preparing(desk: Desk) -> str:
-    """Preparation that goes on now: of a demonstration step by step, since nothing else moves meanwhile."""
+    """Sentence on the preparation under way; of a demonstration step by step, since nothing else moves meanwhile."""
     if not desk.is_demo:
         return tr("Reading your notes and loading the base model.")
     if desk.connection is None:
@@ -23,6 +23,6 @@ def preparing(desk: Desk) -> str:
     elif desk.joined is None:
         now = tr("Step 2 of 3: the coordinator starts, and the sites connect to it.")
     else:
-        now = tr("Step 3 of 3: loading the small model and putting the notes into its words.")
+        now = tr("Step 3 of 3: loading the small model and preparing the notes for it.")
     whole = tr("The whole demonstration takes about {minutes} minutes; your first decision comes after about {first}.")
     return together(now, whole.format(minutes=DEMO_MINUTES, first=FIRST_MINUTES))

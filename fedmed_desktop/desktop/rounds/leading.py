@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one number that leads on the Rounds page, what it means, and on which notes it was measured. No Qt."""
+"""Headline result of the Rounds page: one number, what it means, and the notes that it was measured on. No Qt."""
 
 from __future__ import annotations
 

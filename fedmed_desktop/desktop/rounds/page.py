@@ -160,14 +160,14 @@ class _Session(Spaced):
         return self.over
 
     def _add_scores(self, column: QVBoxLayout) -> None:
-        self.scores = Card(self.tr("How it came out"))
+        self.scores = Card(self.tr("Results"))
         self.scores_model = TextTable(self)
         self.scores_table = Table(self.tr("Scores of the demonstration"))
         self.scores_table.setModel(self.scores_model)
         self._scores_words = Sentence(
             self.tr(
-                "How much of 100 each model finds correctly in test notes that no training saw: in those of all sites, "
-                "and in those of each site."
+                "Each model's score, out of 100, on test notes that were never trained on: all sites' notes "
+                "together, and each site's own."
             )
         )
         self._scores_from = Caption(wrap=True)
@@ -239,7 +239,7 @@ class _Session(Spaced):
         if desk.scored:
             self.scores_model.show_texts(*score_table(desk.scored))
             self._scores_from.setText(
-                self.tr("It took {time}. The whole report is {path}.").format(
+                self.tr("It took {time}. The full report is {path}.").format(
                     time=elapsed(desk.scored.seconds), path=desk.scored.report
                 )
             )

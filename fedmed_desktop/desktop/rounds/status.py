@@ -147,7 +147,7 @@ def _held_up(desk: Desk) -> Status | None:
     if not isinstance(desk.failure, events.Failed) or desk.failure.retry_seconds is None:
         return None
     why = sentence(desk.failure.code, desk.failure.params)
-    return Status("failed", tr("Something is in the way"), together(why, tr("This site tries again by itself.")))
+    return Status("failed", tr("There is a problem"), together(why, tr("This site tries again by itself.")))
 
 
 def _asks(desk: Desk) -> Status | None:
@@ -307,8 +307,8 @@ def _answered(desk: Desk) -> Status | None:
             "waiting",
             tr("Not asked in this round"),
             tr(
-                "It goes on with other sites: not every site is asked in each round, and a site that joins late waits "
-                "for the next one. Everything is fine; there is nothing to do here."
+                "Everything is fine; there is nothing to do here. The round continues with other sites: not every "
+                "site is asked in each round, and a site that joins late waits for the next one."
             ),
         )
     return None
@@ -333,7 +333,7 @@ def _idle(desk: Desk) -> Status:
         text = tr("{site} computes first; the sites share this computer.").format(site=busy)
         return Status("waiting", tr("Waiting for its turn"), text)
     if phase_of(desk) == "waiting" and desk.standing and desk.standing.phase in ("open", "evaluating"):
-        return Status("waiting", tr("Waiting for its turn"), tr("This computer finishes something else first."))
+        return Status("waiting", tr("Waiting for its turn"), tr("This computer is finishing something else first."))
     return Status("waiting", tr("Waiting for the next round"), tr("There is nothing to do here until it opens."))
 
 

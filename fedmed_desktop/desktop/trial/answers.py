@@ -88,7 +88,7 @@ def _modifiers(answered: Answered, note: str, other: Answered | None, found: int
 def _codes(answered: Answered) -> AnswerView:
     ranked, chosen = answered.prediction.codes, answered.prediction.chosen
     if not ranked:
-        return AnswerView(tr("No code comes close to this note."))
+        return AnswerView(tr("No code matches this note."))
     best = ranked[0][1]
     bars = tuple(
         AnswerBar(f"{code}  {description}", "", math.exp(score - best), number <= chosen)
@@ -97,7 +97,7 @@ def _codes(answered: Answered) -> AnswerView:
         )
     )
     said = tr("%n code(s) would be chosen, in bold.", "", chosen) if chosen else tr("No code is certain enough.")
-    about = tr("Candidates from the official ICD-10-CM table, the best first. The bar compares them with the best one.")
+    about = tr("Candidates from the official ICD-10-CM table, best first. The bar compares each with the best.")
     return AnswerView(said, bars, about)
 
 
@@ -111,5 +111,5 @@ def _options(answered: Answered, options: tuple[str, ...]) -> AnswerView:
         AnswerBar(name, written(weight / total, ".0%"), weight / total, at == option)
         for at, (name, weight) in enumerate(zip(options, weights, strict=True))
     )
-    about = tr("How likely the model finds each answer beside the others; no measure of how sure it may be.")
+    about = tr("How likely the model finds each answer compared with the others. It does not say how sure you can be.")
     return AnswerView(tr("Its answer: {option}").format(option=options[option]), bars, about)

@@ -81,7 +81,7 @@ class NoteCard(Card):
         self._given: tuple[str, ...] | None = None
         self.editor = NoteEditor()
         self.editor.setAccessibleName(self.tr("Note to read"))
-        self.editor.setPlaceholderText(self.tr("Paste a note here. It is read on this computer and kept nowhere."))
+        self.editor.setPlaceholderText(self.tr("Paste a note here. It is read on this computer and not stored."))
         self.editor.textChanged.connect(self._changed)
         self.editor.file_dropped.connect(self.file_dropped)
         self.fault = Sentence(tone="bad")

@@ -316,7 +316,9 @@ class TrialPage(PageBase):
         if run is None:
             card.show_hint(self._no_adapter() if side == "right" and self._is_alone() else "")
         elif side not in run.keys:
-            card.show_hint(self._no_adapter() if self._is_alone() else self.tr("Not read with this one yet."))
+            card.show_hint(
+                self._no_adapter() if self._is_alone() else self.tr("The note has not been read with this one yet.")
+            )
         elif run.keys[side] != card.box.key():
             card.show_unread(run.text)
         else:

@@ -128,7 +128,7 @@ def shown(run: Run, side: Side) -> Shown:
         case "loading":
             return Shown(tr("Loading"), "clock", "accent", tr("The model is being loaded."))
         case "reading" if run.task != "entities" and reading and reading.characters == reading.length:
-            return Shown(tr("Asking"), "try", "accent", tr("What was found is asked about."))
+            return Shown(tr("Asking"), "try", "accent", tr("Asking the model about what was found."))
         case "reading":
             share = reading.characters / reading.length if reading and reading.length else None
             return Shown(_reading(reading), "try", "accent", _found(reading, state), share)

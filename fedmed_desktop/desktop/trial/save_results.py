@@ -74,7 +74,9 @@ class SaveResults(Button):
         self._task = run_task(self, written, self._on_written, self._on_not_written)
 
     def _on_written(self, path: Path) -> None:
-        words = self.tr("Saved as {path}. It holds the note's words: keep it where the note may be.")
+        words = self.tr(
+            "Saved as {path}. It contains the note's words: keep it only where the note itself may be kept."
+        )
         self.saved_as.emit(words.format(path=path), "ok")
 
     def _on_not_written(self, error: BaseException) -> None:

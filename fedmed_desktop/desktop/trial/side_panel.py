@@ -151,7 +151,7 @@ class SideCard(Card):
         self.answer.show_answer(None)
         self._show_text(text, (), {})
         self.text.show_modifiers(())
-        self._say(self.tr("Not read with this one yet."))
+        self._say(self.tr("The note has not been read with this one yet."))
         _set(self.numbers, "")
 
     def show_run(

@@ -123,7 +123,9 @@ class NotesChoice(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(16)
         self.field = Field(
-            self.tr("Notes folder"), self.tr("Your marked notes. They are only read, and stay there."), browse="folder"
+            self.tr("Notes folder"),
+            self.tr("Your annotated notes. They are only read, and stay there."),
+            browse="folder",
         )
         self.report = CheckedNotes()
         self.report.lay_beside()

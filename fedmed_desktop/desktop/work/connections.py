@@ -26,7 +26,7 @@ class Connection(BaseModel):
 
 
 def noted(known: Sequence[Connection], host: str, why: Why, now: datetime) -> list[Connection]:
-    """With this connection, which comes first; one to the same host for the same reason is counted up."""
+    """The list with this connection first; one to the same host for the same reason only has its count raised."""
     same = next((one for one in known if (one.host, one.why) == (host, why)), None)
     made = Connection(host=host, why=why, first=now, last=now)
     if same is not None:

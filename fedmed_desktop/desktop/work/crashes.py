@@ -31,7 +31,7 @@ class CrashWatch:
         return before
 
     def end(self) -> None:
-        """The program ends as it should: the file goes."""
+        """Ends the watch after an orderly end: the file is deleted."""
         if self._file is None:
             return
         faulthandler.disable()

@@ -30,7 +30,7 @@ _WORDS: Final[dict[Way, tuple[str, str]]] = {  # sure, not sure
 
 
 def notes_of(desk: Desk) -> str:
-    """Whose notes: a demonstration's are nobody's own."""
+    """Words for whose notes were scored: a demonstration's are nobody's own."""
     return tr("the example notes") if desk.is_demo else tr("your notes")
 
 
@@ -60,7 +60,7 @@ class Judgement:
 
     @property
     def advice(self) -> str:
-        """The same for who decides whether it leaves."""
+        """The same words for the person who decides whether the update leaves."""
         if self.way == "nothing" or (self.before is not None and self.way in ("same", "worse")):
             return tr("{verdict}: consider keeping it").format(verdict=self.words)
         return self.words

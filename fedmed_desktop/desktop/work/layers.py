@@ -20,7 +20,7 @@ _LAYER: Final = re.compile(r"(?:^|\.)(?:layers|layer|blocks|block|h)\.(\d{1,4})\
 
 
 def place(module: str) -> tuple[int, str]:
-    """(layer, module in it). Layers are counted from 1, at the words; 0 is for what lies in no layer."""
+    """(layer, module in it). Layers are numbered from 1, at the input; 0 is for what lies in no layer."""
     match = _LAYER.search(module)
     return (int(match[1]) + 1, match[2]) if match else (0, module)
 

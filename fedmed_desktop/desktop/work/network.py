@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def _no_one(error: BaseException) -> None:
-    """For a loop in which nothing fails unseen."""
+    """Does nothing; for loops whose errors are all handled elsewhere."""
 
 
 class NetworkThread:
