@@ -95,7 +95,7 @@ async def test_a_port_on_which_nobody_listens_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     found = await _found(Target(f"wss://127.0.0.1:{port}"))
-    assert found["line"].code == "check.nobody_listens" and "runs" in finding_line(found["line"])
+    assert found["line"].code == "check.nobody_listens" and "is running" in finding_line(found["line"])
 
 
 async def test_a_name_that_is_not_known_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
