@@ -17,8 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,8 +26,6 @@ sys.path.insert(0, str(ROOT))
 
 REASON = "Scores improved"
 NAME = "Ruth Okafor"
-MOST_SECONDS = 120.0
-Wait = Callable[[], bool]
 
 
 @contextmanager
@@ -51,12 +48,6 @@ def display() -> Iterator[str]:
         server.wait()
 
 
-def seconds(count: float) -> Wait:
-    """A look at what has happened takes a person a moment, and a layout too."""
-    end = time.monotonic() + count
-    return lambda: time.monotonic() > end
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "click-through", help="folder for screenshots")
@@ -75,7 +66,8 @@ def click_through(folder: Path, out: Path, chosen: dict[str, Path]) -> int:
 
     preflight.check()
     preflight.prepare()
-    from PySide6.QtCore import QObject, QPoint, QTimer, Slot
+    from person import Person, Todo, seconds
+    from PySide6.QtCore import QPoint, QTimer
     from PySide6.QtWidgets import QWidget
 
     from fedmed_desktop.demo.settings import DemoOptions
@@ -100,7 +92,7 @@ def click_through(folder: Path, out: Path, chosen: dict[str, Path]) -> int:
         seen = widget.visibleRegion().boundingRect()
         return widget.isVisible() and seen.height() >= widget.height() * 0.9
 
-    def click(widget: QWidget) -> Iterator[Wait]:
+    def click(widget: QWidget) -> Todo:
         """As a hand does: turns the wheel until it is in sight, then one press."""
         yield widget.isVisible
         page = window.centralWidget()
@@ -112,11 +104,11 @@ def click_through(folder: Path, out: Path, chosen: dict[str, Path]) -> int:
         yield widget.isEnabled
         xdotool("mousemove", *place(widget), "click", "1")
 
-    def picture(name: str) -> Iterator[Wait]:
+    def picture(name: str) -> Todo:
         yield seconds(0.5)
         window.screen().grabWindow(0).save(str(out / f"{name}.png"))
 
-    def person() -> Iterator[Wait]:
+    def person() -> Todo:
         yield window.isVisible
         focus_window()
         yield from picture("1-first-start")
@@ -165,35 +157,11 @@ def click_through(folder: Path, out: Path, chosen: dict[str, Path]) -> int:
             yield from click(program.question.yes)
         yield lambda: program._closing
 
-    class Person(QObject):
-        """Looks five times a second whether what it waits for has come, then does the next thing."""
+    def give_up() -> None:
+        window.screen().grabWindow(0).save(str(out / "failed.png"))
+        program.close()
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.problem = ""
-            self._todo = person()
-            self._wait: Wait = lambda: True
-            self._since = time.monotonic()
-            self._timer = QTimer(self)
-            self._timer.timeout.connect(self.look)
-            self._timer.start(200)
-
-        @Slot()
-        def look(self) -> None:
-            try:
-                if self._wait():
-                    self._wait, self._since = next(self._todo), time.monotonic()
-                elif time.monotonic() - self._since > MOST_SECONDS:
-                    raise TimeoutError(f"in vain for {MOST_SECONDS:.0f} s, at line {self._todo.gi_frame.f_lineno}")
-            except StopIteration:
-                self._timer.stop()
-            except Exception as error:
-                self._timer.stop()
-                self.problem = f"{type(error).__name__}: {error}"
-                window.screen().grabWindow(0).save(str(out / "failed.png"))
-                program.close()
-
-    one = Person()
+    one = Person(person(), give_up)
     QTimer.singleShot(0, program.begin)
     app.exec()
     record = program.desk.record

@@ -35,7 +35,7 @@ from . import (
 )
 from .figures import clock, in_english, moment, written
 from .tasks import task_name
-from .translation import install, later, together, tr
+from .translation import install, later, reads_english, together, tr
 
 __all__ = [
     "SENTENCES",
@@ -44,6 +44,7 @@ __all__ = [
     "install",
     "later",
     "moment",
+    "reads_english",
     "sentence",
     "task_name",
     "together",

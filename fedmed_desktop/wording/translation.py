@@ -25,6 +25,11 @@ def install(catalogue: Catalogue | None, customs: Customs = ENGLISH) -> None:
     use_customs(customs if catalogue else ENGLISH)
 
 
+def reads_english() -> bool:
+    """Whether no other language is installed."""
+    return not _installed
+
+
 def tr(source: str, comment: str = "", n: int = -1, /, *, context: str = "") -> str:
     """The text in the language of the reader. `n` fills %n and decides between one and many."""
     reader = _installed[0] if _installed and not is_for_a_file() else None

@@ -264,6 +264,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n page(s) found</source>
+        <translation>
+            <numerusform>%n Seite gefunden</numerusform>
+            <numerusform>%n Seiten gefunden</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n row(s) cannot be used.</source>
         <translation>
             <numerusform>%n Zeile ist nicht verwendbar.</numerusform>
@@ -1597,6 +1604,10 @@
         <translation>Die deutschen, französischen und spanischen Texte hat noch niemand geprüft, dessen Muttersprache es ist.</translation>
     </message>
     <message>
+        <source>No page has all of these words. These have some:</source>
+        <translation>Keine Seite enthält alle diese Wörter. Diese enthalten einige:</translation>
+    </message>
+    <message>
         <source>No summary.</source>
         <translation>Keine Zusammenfassung.</translation>
     </message>
@@ -1707,6 +1718,14 @@
     <message>
         <source>Nothing answers there now. You can join anyway; this site keeps trying.</source>
         <translation>Dort antwortet gerade nichts. Sie können trotzdem beitreten; dieser Standort versucht es weiter.</translation>
+    </message>
+    <message>
+        <source>Nothing found for “{words}”. Did you mean “{instead}”?</source>
+        <translation>Nichts gefunden zu „{words}“. Meinten Sie „{instead}“?</translation>
+    </message>
+    <message>
+        <source>Nothing found for “{words}”: try another word.</source>
+        <translation>Nichts gefunden zu „{words}“: Versuchen Sie ein anderes Wort.</translation>
     </message>
     <message>
         <source>Nothing has changed in this round.</source>
@@ -4914,10 +4933,6 @@
         <translation>Anleitung</translation>
     </message>
     <message>
-        <source>Guide: {page}</source>
-        <translation>Anleitung: {page}</translation>
-    </message>
-    <message>
         <source>Pages of the guide</source>
         <translation>Seiten der Anleitung</translation>
     </message>
@@ -5636,10 +5651,28 @@
     </message>
 </context>
 <context>
+    <name>PageView</name>
+    <message>
+        <source>Guide: {page}</source>
+        <translation>Anleitung: {page}</translation>
+    </message>
+    <message>
+        <source>Open this picture larger: {what}</source>
+        <translation>Dieses Bild größer öffnen: {what}</translation>
+    </message>
+</context>
+<context>
     <name>PairRow</name>
     <message>
         <source>{name}: this site {own}, federation {federation}</source>
         <translation>{name}: dieser Standort {own}, Föderation {federation}</translation>
+    </message>
+</context>
+<context>
+    <name>PictureDialog</name>
+    <message>
+        <source>Close</source>
+        <translation>Schließen</translation>
     </message>
 </context>
 <context>
@@ -5760,6 +5793,13 @@
     </message>
 </context>
 <context>
+    <name>Results</name>
+    <message>
+        <source>Pages that were found</source>
+        <translation>Gefundene Seiten</translation>
+    </message>
+</context>
+<context>
     <name>RevealsCard</name>
     <message>
         <source>Hide numbers</source>
@@ -5864,6 +5904,13 @@
 </context>
 <context>
     <name>SearchRow</name>
+    <message numerus="yes">
+        <source>%n on this page</source>
+        <translation>
+            <numerusform>%n auf dieser Seite</numerusform>
+            <numerusform>%n auf dieser Seite</numerusform>
+        </translation>
+    </message>
     <message>
         <source>Any time</source>
         <translation>Jederzeit</translation>
@@ -5871,6 +5918,10 @@
     <message>
         <source>Decisions</source>
         <translation>Entscheidungen</translation>
+    </message>
+    <message>
+        <source>End the search (Escape)</source>
+        <translation>Suche beenden (Esc)</translation>
     </message>
     <message>
         <source>Everything</source>
@@ -5901,8 +5952,16 @@
         <translation>Letzte 7 Tage</translation>
     </message>
     <message>
+        <source>Next place on this page (F3)</source>
+        <translation>Nächste Stelle auf dieser Seite (F3)</translation>
+    </message>
+    <message>
         <source>Not reviewed yet</source>
         <translation>Noch nicht durchgesehen</translation>
+    </message>
+    <message>
+        <source>Previous place on this page (Shift+F3)</source>
+        <translation>Vorige Stelle auf dieser Seite (Umschalt+F3)</translation>
     </message>
     <message>
         <source>Program and keys</source>
@@ -5913,6 +5972,14 @@
         <translation>Im Protokoll suchen</translation>
     </message>
     <message>
+        <source>Search the guide</source>
+        <translation>Anleitung durchsuchen</translation>
+    </message>
+    <message>
+        <source>Search the guide (Ctrl+F)</source>
+        <translation>Anleitung durchsuchen (Strg+F)</translation>
+    </message>
+    <message>
         <source>Search: a name, a reason, a hash, 2026-11-29</source>
         <translation>Suche: ein Name, ein Grund, ein Hash, 2026-11-29</translation>
     </message>
@@ -5921,12 +5988,20 @@
         <translation>Teilnahme</translation>
     </message>
     <message>
+        <source>The guide is in English: search for English words.</source>
+        <translation>Die Anleitung ist auf Englisch: Suchen Sie nach englischen Wörtern.</translation>
+    </message>
+    <message>
         <source>Time</source>
         <translation>Zeit</translation>
     </message>
     <message>
         <source>Training and rounds</source>
         <translation>Training und Runden</translation>
+    </message>
+    <message>
+        <source>{number} of {count} on this page</source>
+        <translation>{number} von {count} auf dieser Seite</translation>
     </message>
 </context>
 <context>

@@ -256,6 +256,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n page(s) found</source>
+        <translation>
+            <numerusform>%n page found</numerusform>
+            <numerusform>%n pages found</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n row(s) cannot be used.</source>
         <translation>
             <numerusform>%n row cannot be used.</numerusform>
@@ -477,6 +484,16 @@
         <translation>
             <numerusform>{count} of %n site connected.</numerusform>
             <numerusform>{count} of %n sites connected.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>SearchRow</name>
+    <message numerus="yes">
+        <source>%n on this page</source>
+        <translation>
+            <numerusform>%n on this page</numerusform>
+            <numerusform>%n on this page</numerusform>
         </translation>
     </message>
 </context>

@@ -264,6 +264,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n page(s) found</source>
+        <translation>
+            <numerusform>%n página encontrada</numerusform>
+            <numerusform>%n páginas encontradas</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n row(s) cannot be used.</source>
         <translation>
             <numerusform>%n fila no se puede usar.</numerusform>
@@ -1597,6 +1604,10 @@
         <translation>Los textos en alemán, francés y español aún no los ha revisado ninguna persona nativa.</translation>
     </message>
     <message>
+        <source>No page has all of these words. These have some:</source>
+        <translation>Ninguna página contiene todas estas palabras. Estas contienen algunas:</translation>
+    </message>
+    <message>
         <source>No summary.</source>
         <translation>Sin resumen.</translation>
     </message>
@@ -1707,6 +1718,14 @@
     <message>
         <source>Nothing answers there now. You can join anyway; this site keeps trying.</source>
         <translation>Ahora no responde nada allí. Puede unirse de todos modos; este centro lo sigue intentando.</translation>
+    </message>
+    <message>
+        <source>Nothing found for “{words}”. Did you mean “{instead}”?</source>
+        <translation>No se ha encontrado nada para «{words}». ¿Quería decir «{instead}»?</translation>
+    </message>
+    <message>
+        <source>Nothing found for “{words}”: try another word.</source>
+        <translation>No se ha encontrado nada para «{words}»: pruebe con otra palabra.</translation>
     </message>
     <message>
         <source>Nothing has changed in this round.</source>
@@ -4914,10 +4933,6 @@
         <translation>Guía</translation>
     </message>
     <message>
-        <source>Guide: {page}</source>
-        <translation>Guía: {page}</translation>
-    </message>
-    <message>
         <source>Pages of the guide</source>
         <translation>Páginas de la guía</translation>
     </message>
@@ -5636,10 +5651,28 @@
     </message>
 </context>
 <context>
+    <name>PageView</name>
+    <message>
+        <source>Guide: {page}</source>
+        <translation>Guía: {page}</translation>
+    </message>
+    <message>
+        <source>Open this picture larger: {what}</source>
+        <translation>Abrir esta imagen ampliada: {what}</translation>
+    </message>
+</context>
+<context>
     <name>PairRow</name>
     <message>
         <source>{name}: this site {own}, federation {federation}</source>
         <translation>{name}: este centro {own}, federación {federation}</translation>
+    </message>
+</context>
+<context>
+    <name>PictureDialog</name>
+    <message>
+        <source>Close</source>
+        <translation>Cerrar</translation>
     </message>
 </context>
 <context>
@@ -5760,6 +5793,13 @@
     </message>
 </context>
 <context>
+    <name>Results</name>
+    <message>
+        <source>Pages that were found</source>
+        <translation>Páginas encontradas</translation>
+    </message>
+</context>
+<context>
     <name>RevealsCard</name>
     <message>
         <source>Hide numbers</source>
@@ -5864,6 +5904,13 @@
 </context>
 <context>
     <name>SearchRow</name>
+    <message numerus="yes">
+        <source>%n on this page</source>
+        <translation>
+            <numerusform>%n en esta página</numerusform>
+            <numerusform>%n en esta página</numerusform>
+        </translation>
+    </message>
     <message>
         <source>Any time</source>
         <translation>Cualquier fecha</translation>
@@ -5871,6 +5918,10 @@
     <message>
         <source>Decisions</source>
         <translation>Decisiones</translation>
+    </message>
+    <message>
+        <source>End the search (Escape)</source>
+        <translation>Terminar la búsqueda (Esc)</translation>
     </message>
     <message>
         <source>Everything</source>
@@ -5901,8 +5952,16 @@
         <translation>Últimos 7 días</translation>
     </message>
     <message>
+        <source>Next place on this page (F3)</source>
+        <translation>Siguiente aparición en esta página (F3)</translation>
+    </message>
+    <message>
         <source>Not reviewed yet</source>
         <translation>Sin revisar todavía</translation>
+    </message>
+    <message>
+        <source>Previous place on this page (Shift+F3)</source>
+        <translation>Aparición anterior en esta página (Mayús+F3)</translation>
     </message>
     <message>
         <source>Program and keys</source>
@@ -5913,6 +5972,14 @@
         <translation>Buscar en el registro</translation>
     </message>
     <message>
+        <source>Search the guide</source>
+        <translation>Buscar en la guía</translation>
+    </message>
+    <message>
+        <source>Search the guide (Ctrl+F)</source>
+        <translation>Buscar en la guía (Ctrl+F)</translation>
+    </message>
+    <message>
         <source>Search: a name, a reason, a hash, 2026-11-29</source>
         <translation>Buscar: un nombre, un motivo, un hash, 2026-11-29</translation>
     </message>
@@ -5921,12 +5988,20 @@
         <translation>Participación</translation>
     </message>
     <message>
+        <source>The guide is in English: search for English words.</source>
+        <translation>La guía está en inglés: busque palabras inglesas.</translation>
+    </message>
+    <message>
         <source>Time</source>
         <translation>Periodo</translation>
     </message>
     <message>
         <source>Training and rounds</source>
         <translation>Entrenamiento y rondas</translation>
+    </message>
+    <message>
+        <source>{number} of {count} on this page</source>
+        <translation>{number} de {count} en esta página</translation>
     </message>
 </context>
 <context>

@@ -264,6 +264,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n page(s) found</source>
+        <translation>
+            <numerusform>%n page trouvée</numerusform>
+            <numerusform>%n pages trouvées</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n row(s) cannot be used.</source>
         <translation>
             <numerusform>%n ligne est inutilisable.</numerusform>
@@ -1597,6 +1604,10 @@
         <translation>Les textes en allemand, en français et en espagnol n’ont pas encore été relus par des personnes dont c’est la langue maternelle.</translation>
     </message>
     <message>
+        <source>No page has all of these words. These have some:</source>
+        <translation>Aucune page ne contient tous ces mots. Celles-ci en contiennent certains :</translation>
+    </message>
+    <message>
         <source>No summary.</source>
         <translation>Aucun résumé.</translation>
     </message>
@@ -1707,6 +1718,14 @@
     <message>
         <source>Nothing answers there now. You can join anyway; this site keeps trying.</source>
         <translation>Rien n’y répond pour l’instant. Vous pouvez rejoindre quand même&#xa0;; ce site continue d’essayer.</translation>
+    </message>
+    <message>
+        <source>Nothing found for “{words}”. Did you mean “{instead}”?</source>
+        <translation>Rien trouvé pour « {words} ». Vouliez-vous dire « {instead} » ?</translation>
+    </message>
+    <message>
+        <source>Nothing found for “{words}”: try another word.</source>
+        <translation>Rien trouvé pour « {words} » : essayez un autre mot.</translation>
     </message>
     <message>
         <source>Nothing has changed in this round.</source>
@@ -4914,10 +4933,6 @@
         <translation>Guide</translation>
     </message>
     <message>
-        <source>Guide: {page}</source>
-        <translation>Guide&#xa0;: {page}</translation>
-    </message>
-    <message>
         <source>Pages of the guide</source>
         <translation>Pages du guide</translation>
     </message>
@@ -5636,10 +5651,28 @@
     </message>
 </context>
 <context>
+    <name>PageView</name>
+    <message>
+        <source>Guide: {page}</source>
+        <translation>Guide : {page}</translation>
+    </message>
+    <message>
+        <source>Open this picture larger: {what}</source>
+        <translation>Agrandir cette image : {what}</translation>
+    </message>
+</context>
+<context>
     <name>PairRow</name>
     <message>
         <source>{name}: this site {own}, federation {federation}</source>
         <translation>{name}&#xa0;: ce site {own}, fédération {federation}</translation>
+    </message>
+</context>
+<context>
+    <name>PictureDialog</name>
+    <message>
+        <source>Close</source>
+        <translation>Fermer</translation>
     </message>
 </context>
 <context>
@@ -5760,6 +5793,13 @@
     </message>
 </context>
 <context>
+    <name>Results</name>
+    <message>
+        <source>Pages that were found</source>
+        <translation>Pages trouvées</translation>
+    </message>
+</context>
+<context>
     <name>RevealsCard</name>
     <message>
         <source>Hide numbers</source>
@@ -5864,6 +5904,13 @@
 </context>
 <context>
     <name>SearchRow</name>
+    <message numerus="yes">
+        <source>%n on this page</source>
+        <translation>
+            <numerusform>%n sur cette page</numerusform>
+            <numerusform>%n sur cette page</numerusform>
+        </translation>
+    </message>
     <message>
         <source>Any time</source>
         <translation>Toute la période</translation>
@@ -5871,6 +5918,10 @@
     <message>
         <source>Decisions</source>
         <translation>Décisions</translation>
+    </message>
+    <message>
+        <source>End the search (Escape)</source>
+        <translation>Terminer la recherche (Échap)</translation>
     </message>
     <message>
         <source>Everything</source>
@@ -5901,8 +5952,16 @@
         <translation>7 derniers jours</translation>
     </message>
     <message>
+        <source>Next place on this page (F3)</source>
+        <translation>Occurrence suivante sur cette page (F3)</translation>
+    </message>
+    <message>
         <source>Not reviewed yet</source>
         <translation>Pas encore revues</translation>
+    </message>
+    <message>
+        <source>Previous place on this page (Shift+F3)</source>
+        <translation>Occurrence précédente sur cette page (Maj+F3)</translation>
     </message>
     <message>
         <source>Program and keys</source>
@@ -5913,6 +5972,14 @@
         <translation>Rechercher dans le registre</translation>
     </message>
     <message>
+        <source>Search the guide</source>
+        <translation>Rechercher dans le guide</translation>
+    </message>
+    <message>
+        <source>Search the guide (Ctrl+F)</source>
+        <translation>Rechercher dans le guide (Ctrl+F)</translation>
+    </message>
+    <message>
         <source>Search: a name, a reason, a hash, 2026-11-29</source>
         <translation>Rechercher&#xa0;: un nom, un motif, une empreinte, 2026-11-29</translation>
     </message>
@@ -5921,12 +5988,20 @@
         <translation>Participation</translation>
     </message>
     <message>
+        <source>The guide is in English: search for English words.</source>
+        <translation>Le guide est en anglais : cherchez des mots anglais.</translation>
+    </message>
+    <message>
         <source>Time</source>
         <translation>Période</translation>
     </message>
     <message>
         <source>Training and rounds</source>
         <translation>Entraînement et tours</translation>
+    </message>
+    <message>
+        <source>{number} of {count} on this page</source>
+        <translation>{number} sur {count} sur cette page</translation>
     </message>
 </context>
 <context>

@@ -326,6 +326,22 @@ def _guide(window: Window, desk: Desk) -> QDialog:
     return dialog
 
 
+def _searches_guide(window: Window, desk: Desk) -> QDialog:
+    dialog = _guide(window, desk)
+    assert isinstance(dialog, GuideDialog)
+    dialog.search.line.setText("approval")
+    dialog.search.line.returnPressed.emit()
+    return dialog
+
+
+def _finds_nothing(window: Window, desk: Desk) -> QDialog:
+    dialog = _guide(window, desk)
+    assert isinstance(dialog, GuideDialog)
+    dialog.search.line.setText("epsillon")
+    dialog.search.line.returnPressed.emit()
+    return dialog
+
+
 def _asks_method(window: Window, desk: Desk) -> QDialog:
     """Opened at a method that one line tells of, then one that needs more."""
     del desk
@@ -364,6 +380,8 @@ def dialogs() -> list[Scene]:
         Scene("rounds", "fault", training, _fault),
         Scene("rounds", "fault-details", training, _fault_details),
         Scene("rounds", "guide", training, _guide),
+        Scene("rounds", "guide-search", training, _searches_guide),
+        Scene("rounds", "guide-nothing-found", training, _finds_nothing),
         Scene("rounds", "asks-method", nobody, _asks_method),
         Scene("rounds", "deadlines", training, _deadlines),
         Scene("rounds", "said", _waits, _said),

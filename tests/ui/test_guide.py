@@ -19,7 +19,7 @@ from fedmed_desktop.desktop.look.theme import Appearance, sized
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.resources import resource
 
-LINK = re.compile(r"\]\(([^)]+)\)")
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#]+)[^)]*\)")
 
 
 @pytest.fixture

@@ -78,6 +78,8 @@ def cut(label: QLabel) -> bool:
         is_whole = not label.toolTip()
         room = 0 if is_whole else label.fontMetrics().averageCharWidth() * SHORTEST_ELIDED
         return inside.height() < label.fontMetrics().height() or inside.width() < room
+    if label.textFormat() == Qt.TextFormat.RichText:  # whose markup is not seen
+        return label.heightForWidth(label.width()) > label.height() + 1
     if label.wordWrap():
         flags = int(Qt.TextFlag.TextWordWrap) | int(label.alignment())
         words = label.fontMetrics().boundingRect(QRect(0, 0, inside.width(), 10_000), flags, label.text())

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guide's pages, which are files in `resources/guide`."""
+"""The guide's pages and pictures, which are files in `resources/guide`."""
 
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from ...federation.methods import METHODS
 from ...resources import resource
+from .search import GuideSearch
 
 PAGES: Final = (
     *("rounds", "join", "monitor", "approvals", "try-it", "notes", "history", "settings"),
@@ -48,3 +50,14 @@ def guide_text(page: str) -> str:
 def guide_title(page: str) -> str:
     """A page's heading, as the list of contents shows it."""
     return guide_text(page).partition("\n")[0].removeprefix("#").strip()
+
+
+def guide_picture(name: str) -> Path:
+    """File of a picture, by the name that pages give it. Raises FileNotFoundError for one that the guide has not."""
+    return resource(f"guide/{name}")
+
+
+@cache
+def guide_search() -> GuideSearch:
+    """Search in all pages, made at the first word that somebody looks for: a tenth of a second."""
+    return GuideSearch({page: guide_text(page) for page in (*PAGES, *UNDER)})

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guide's pictures, made anew: the program runs a real demonstration, a script decides, and the window is kept.
+
+    .venv/bin/python packaging/guide_pictures.py [--out DIR]
+
+Nothing in them is invented: models, notes and scores are the demonstration's. Takes about five minutes; needs no
+display. The bytes differ from run to run, since times do; run it when a page looks different, and look at what it made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+PICTURES: Final = {  # in the order in which they are made
+    "first-run": "what for: join, try, or see a demonstration",
+    "join": "the form, filled in, with three notes as they will be counted",
+    "demonstration": "the question before a demonstration",
+    "training": "Monitor while an adapter is trained",
+    "your-approval": "Rounds, once the update waits for a decision",
+    "approvals": "the sheet of the update",
+    "countdown": "ten seconds in which it can be taken back",
+    "combined": "Rounds, once the first round has been combined",
+    "try-it": "a note read with the federation's adapter",
+}
+SCALE: Final = "1.5"  # pixels of a picture for each of the window
+SIZE: Final = (1100, 720)
+TALLER: Final = {"join": 1180, "approvals": 900}
+MOST_SECONDS: Final = 900.0  # for any step: a round takes minutes where a computer is slow
+REASON, NAME = "Scores improved", "Ruth Okafor"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "resources" / "guide" / "pictures", help="folder")
+    out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    os.environ |= {"QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": SCALE, "TZ": "UTC"}
+    with tempfile.TemporaryDirectory(prefix="hospital-") as folder:
+        return take(Path(folder), out)
+
+
+def take(folder: Path, out: Path) -> int:
+    """All pictures, from one run of the program with its data in `folder`."""
+    from fedmed_desktop.desktop import preflight
+
+    preflight.check()
+    preflight.prepare()
+    from person import Person, Todo, seconds
+    from PySide6.QtCore import QTimer
+    from PySide6.QtGui import QImage, QPainter
+    from PySide6.QtWidgets import QWidget
+
+    from fedmed_desktop.demo.settings import DemoOptions
+    from fedmed_desktop.desktop.app import open_window
+    from fedmed_desktop.desktop.options import DesktopOptions
+    from fedmed_desktop.protocol.invitation import Invitation
+    from fedmed_desktop.resources import resource
+
+    app, program = open_window(DesktopOptions(data_dir=folder / "program"))
+    program.demo_options = DemoOptions(report=folder / "report")
+    program.appearance.choose("light")
+    program.appearance.set_text_scale(1.0)
+    window, desk = program.window, lambda: program.desk
+    window.resize(*SIZE)
+
+    def write(image: QImage, name: str) -> None:
+        path = out / f"{name}.webp"
+        if not image.convertToFormat(QImage.Format.Format_RGB888).save(str(path), "WEBP", 100):  # 100: without loss
+            raise OSError(f"could not write {path}")
+        print(f"{path} {path.stat().st_size / 1024:.0f} KiB", flush=True)
+
+    def picture(name: str, over: QWidget | None = None) -> Todo:
+        window.resize(SIZE[0], TALLER.get(name, SIZE[1]))
+        yield seconds(1)
+        image = window.grab().toImage()
+        if over is not None:
+            place = over.rect()
+            place.moveCenter(window.rect().center())
+            painter = QPainter(image)
+            painter.fillRect(window.rect(), "#59000000")
+            painter.drawPixmap(place.topLeft(), over.grab())
+            painter.end()
+        write(image, name)
+        window.resize(*SIZE)
+
+    def fill_in() -> Todo:
+        """Join with an invitation, which nobody answers."""
+        site = folder / "Mercy General"
+        shutil.copytree(resource("demo_notes") / "Lakeview", site / "notes")
+        shutil.copytree(resource("demo_model"), site / "model")
+        window.show_join()
+        invitation = Invitation("federation.example.org:8765", "3f9a20c1e6889d4e" * 4, bytes(range(16)), site.name)
+        window.join.where.give(invitation.line())
+        window.join.fields["model"].line.setText(str(site / "model"))
+        window.join.fields["notes"].line.setText(str(site / "notes"))
+        yield window.join.join.isEnabled
+        yield window.join.preview.isVisible
+
+    def decide() -> Todo:
+        """Sends what waits."""
+        yield lambda: desk().asked is not None
+        window.go("approvals")
+        yield seconds(1)
+        form = window.approvals.decision.form
+        for box in form.findings:
+            if box.isVisible():
+                box.box.setChecked(True)
+        for line, words in ((form.reason, REASON), (form.name, NAME)):
+            line.selectAll()
+            line.insert(words)  # as typed: a text that is set is nobody's
+        yield form.send.isEnabled
+        form.send.click()
+        yield lambda: desk().counting_down is not None
+
+    def person() -> Todo:
+        yield window.isVisible
+        program.set_wishes(None, None, None)
+        yield from picture("first-run")
+        yield from fill_in()
+        yield from picture("join")
+        window.show_welcome().purpose.buttons["demo"].click()
+        yield lambda: program.demonstration is not None and program.demonstration.isVisible()
+        yield from picture("demonstration", program.demonstration)
+        assert program.demonstration is not None
+        program.demonstration.start.click()
+        window.go("monitor")
+        yield lambda: (now := desk().curves.current) is not None and now[1] > now[2] / 2
+        yield from picture("training")
+        yield lambda: desk().asked is not None
+        window.go("rounds")
+        yield from picture("your-approval")
+        window.go("approvals")
+        yield from picture("approvals")
+        yield from decide()
+        yield from picture("countdown")
+        yield lambda: desk().record.entries[0].state == "acknowledged"
+        window.go("rounds")
+        yield lambda: desk().round == 2
+        yield from picture("combined")
+        while desk().ended is None:
+            yield lambda: desk().asked is not None or desk().ended is not None
+            if desk().ended is None:
+                sent = desk().asked
+                yield from decide()
+                yield lambda sent=sent: desk().asked not in (None, sent) or desk().ended is not None  # type: ignore[misc]
+        window.go("trial")
+        window.trial.head.menu.aboutToShow.emit()
+        window.trial.head.menu.actions()[0].trigger()
+        window.trial.beside.setChecked(True)
+        yield seconds(1)
+        window.trial.head.read.click()
+        yield window.trial.note.is_folded
+        yield lambda: not window.trial.head.save.isHidden()
+        yield from picture("try-it")
+        program.close()
+
+    one = Person(person(), program.close, MOST_SECONDS)
+    QTimer.singleShot(0, program.begin)
+    app.exec()
+    print(one.problem or f"{len(PICTURES)} pictures are in {out}")
+    return 1 if one.problem else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
