@@ -48,7 +48,7 @@ def disk_fault(error: OSError, path: os.PathLike[str]) -> UserFacingError:
 
 
 def cannot_listen(error: OSError, address: str, port: int) -> UserFacingError:
-    """Why a socket cannot be opened there: the port is taken, or the address is none of this computer's."""
+    """Error of a socket that cannot be opened: the port is taken, or the address is none of this computer's."""
     if error.errno == errno.EADDRINUSE:
         return UserFacingError("coordinator.port", address=address, port=port)
     reason = reason_of(error).rpartition(": ")[2]  # asyncio says the address once more before it

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`--check`: whether this computer can take part, looked at before it joins; each finding is a sentence."""
+"""`--check`: checks before joining whether this computer can take part; each finding is a sentence."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _with_sizes(asked: Asked, options: argparse.Namespace) -> Asked:
 
 
 def _with_torch(asked: Asked, options: argparse.Namespace) -> Asked:
-    """Adds all that torch alone can tell, which takes seconds to load."""
+    """Adds what only torch can tell; loading it takes seconds."""
     from ..training.device import gpu_memory
     from ..training.needs import counted
 

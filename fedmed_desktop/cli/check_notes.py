@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`--check-notes`: what some notes are good for, before anybody trains on them; names rows, never their words."""
+"""`--check-notes`: checks notes before anybody trains on them; names rows, never their words."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`--check-policy`: the policy that is in force at this site, in plain sentences, each with the file that says it."""
+"""`--check-policy`: prints the policy in force at this site in plain sentences, each with the file it comes from."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class _JsonLines(logging.Formatter):
 
 
 def logged(emit: Callable[[events.Event], None]) -> Callable[[events.Event], None]:
-    """Logs events on their way to a face: those that a line is written of, without a person's reasons."""
+    """Wraps an event handler so that events with a line of text are logged too, without a person's reasons."""
     from .. import events
     from ..wording.lines import line
 

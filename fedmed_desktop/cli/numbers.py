@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole numbers and addresses as options: what is wrong with one is said with the option's name."""
+"""Whole numbers and addresses as options; errors name the option."""
 
 from __future__ import annotations
 

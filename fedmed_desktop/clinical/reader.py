@@ -113,7 +113,7 @@ def read_splits(folder: Path, unread: Unread) -> dict[Split, list[Note]]:
 
 
 def split_path(folder: Path, split: str) -> Path | None:
-    """Where a site's folder has a split: a folder of its name, or a file of its name with a known ending."""
+    """Path of a split in a site's folder: a folder of its name, or a file of its name with a known ending."""
     names = [split, *(f"{split}{suffix}" for suffix in SUFFIXES)]
     found = [path for name in names if (path := folder / name).exists()]
     if len(found) > 1:

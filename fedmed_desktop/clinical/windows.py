@@ -30,7 +30,7 @@ class Window(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Where its text ends in the whole."""
+        """End of its text in the whole note."""
         return self.offset + len(self.note.text)
 
     def to_note(self, spans: Iterable[Span]) -> list[Span]:
@@ -104,7 +104,7 @@ class _Edges(NamedTuple):
     last: int
 
     def room(self, window: Window, span: Span, other: Span) -> tuple[bool, int, int]:
-        """How far the span can be trusted: not cut, and far from the window's edges; else the longer one is whole."""
+        """Reliability of a span: not cut, and far from the window's edges; else the longer one counts as whole."""
         before = span.start - window.offset if window.offset > self.first else self.last
         behind = window.end - span.end if window.end < self.last else self.last
         longer = (span.end - span.start) - (other.end - other.start)
@@ -135,7 +135,7 @@ class _Cuts(NamedTuple):
     forbidden: bytearray
 
     def after(self, start: int) -> int:
-        """Where the window that begins at `start` ends."""
+        """End of the window that begins at `start`."""
         limit = start + self.max_chars
         if limit >= len(self.text):
             return len(self.text)

@@ -101,7 +101,7 @@ async def run_demo(
 
 @contextmanager
 def _folder(kept: Path | None) -> Iterator[Path]:
-    """The folder that is kept, or a temporary one."""
+    """Yields the report's folder: the one that is kept, or a temporary one."""
     if kept is not None:
         yield make_folder(kept)
         return

@@ -107,7 +107,7 @@ class Workshop:
         return written["final"]
 
     def weighed(self, asked: Asked) -> Asked:
-        """With the GPU that training would use, and the memory that it takes of that or of the computer.
+        """The check's input, completed with the GPU that training would use and the memory that training takes.
 
         From any thread. Loads torch, and counts: seconds for both.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The moments at which a site's policy is asked: before joining, on a plan, on its result, and on a person's word."""
+"""Enforcement of a site's policy: before joining, on a plan, on its result, and on a person's decision."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def assent(policy: InForce, word: Decision, by: str, first_by: str) -> Assent:
 
 
 def same_person(one: str, other: str) -> bool:
-    """Whether two names are of one person: some systems write an account's name in capitals."""
+    """Whether two names are of one person; case is ignored, since some systems write account names in capitals."""
     return one.strip().casefold() == other.strip().casefold()
 
 
@@ -91,7 +91,7 @@ class Gate:
         return replace(result, update=update.model_copy(update={"report": report}), evidence=evidence)
 
     def word(self, entry: Entry, spec: FederationSpec | None) -> Decision:
-        """The policy's word on an update of this federation."""
+        """Decision of the policy on an update of this federation."""
         if not self.policy.layers:
             return Decision("allow")
         assert spec is not None  # there is no update without one

@@ -93,7 +93,7 @@ class Canary(Frozen):
 
 
 class ProbeLimits(Frozen):
-    """From where on a number is amber, and from where on red. Membership in AUC, recall in tokens of `Recall.excess`,
+    """Thresholds from which a number is amber or red. Membership in AUC, recall in tokens of `Recall.excess`,
     rare strings in `RareStrings.relative`, canaries in bits."""
 
     amber_membership: Scalar = 0.6

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LoRA rank from drift: three drifts become one number, and that a step on a grid of ranks.
+"""LoRA rank from drift: three drifts are combined into one number, which moves the rank on a grid.
 
 All inferred (guide/method-adaptive_fedlora.md). Pure; methods.adaptive_fedlora keeps the numbers between rounds.
 """

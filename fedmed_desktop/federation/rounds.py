@@ -14,7 +14,7 @@ from .. import events
 from . import masked
 from .actions import Acknowledge, Combine, Offer, Reject, Step, TellMasking
 from .deadlines import ends, passed
-from .foreign import has_foreign_names
+from .foreign_names import has_foreign_names
 from .inputs import (
     AwaitsApproval,
     Input,

@@ -63,7 +63,7 @@ class Selection:
         return sorted(chosen)
 
     def worth(self, seen: Mapping[str, Seen], now: int) -> dict[str, float]:
-        """n_k loss_k relative to the largest, reduced for slow sites, plus sqrt(0.1 ln t / round last seen)."""
+        """Score: n_k loss_k relative to the largest, reduced for slow sites, plus sqrt(0.1 ln t / round last seen)."""
         times = [one.seconds for one in seen.values() if one.seconds > 0]
         usual = median(times) if times else 0.0
         pace = {

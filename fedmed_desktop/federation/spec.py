@@ -19,7 +19,7 @@ from ..files import read_toml
 from ..lora.algebra import Cut
 from ..scores import TASKS, TaskName
 from ..standing import DeadlineName
-from .checked import checked
+from .validation import validated
 from .client_privacy import ClientPrivacy, expected_noise, with_noise
 from .client_privacy import misfit as client_privacy_misfit
 from .combine import Combining
@@ -325,7 +325,7 @@ def load_spec(path: Path) -> FederationSpec:
 
 def checked_spec(data: Mapping[str, object], where: str) -> FederationSpec:
     """The validated specification. Raises UserFacingError with `where` and the wrong key."""
-    return checked(FederationSpec, data, where, "a specification")
+    return validated(FederationSpec, data, where, "a specification")
 
 
 def dump_spec(spec: FederationSpec) -> str:

@@ -73,7 +73,7 @@ class Update(Frozen):
 
     @property
     def content(self) -> bytes:
-        """All that a person decides on, as JSON: the parts by their hashes, and every scalar of the report."""
+        """Everything that a person decides on, as JSON: the parts by their hashes, and every scalar of the report."""
         return self.model_dump_json(context=AS_SIGNED).encode()
 
     @property

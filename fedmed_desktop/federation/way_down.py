@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way down in fewer bits: the new common adapter is the round's start plus a packed difference from it.
+"""The download in fewer bits: the new common adapter is the round's start plus a packed difference from it.
 
 Who holds the start fetches the difference and rebuilds the same float32 adapter, bit for bit, which its sha256 proves;
 who does not fetches the adapter itself. So rounding is part of combining: what it took is kept at the coordinator and
@@ -104,7 +104,7 @@ def chained(before: tuple[Difference, ...], given: RoundCombined) -> tuple[Diffe
 
 
 def came_whole(given: RoundCombined, now: datetime) -> list[events.Event]:
-    """Says that sites have to fetch this round's adapter whole, and why; nothing if that is as usual."""
+    """Warning that sites have to fetch this round's adapter whole, and why; none if that is as usual."""
     if not given.whole_because:
         return []
     share = round(100 * given.rounding) if given.rounding is not None else 100

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from ..clinical import AnswerForm
 from ..errors import UserFacingError
 from ..federation import TrainingSettings
-from ..federation.checked import checked
+from ..federation.validation import validated
 from ..federation.client_privacy import misfit as client_privacy_misfit
 from ..federation.methods.method import HistogramOf, Setting
 from ..federation.plan import Frozen
@@ -328,11 +328,11 @@ def with_cohorts(experiment: Experiment, given: Sequence[str]) -> Experiment:
         cohorts.append({"name": name, "path": path})
     if not given:
         return experiment
-    return checked(
+    return validated(
         Experiment, experiment.model_dump(exclude_unset=True) | {"cohorts": cohorts}, "--cohort", "an experiment"
     )
 
 
 def load_experiment(path: Path) -> Experiment:
     """Reads a TOML experiment; raises UserFacingError naming the file and, for a wrong value, its key."""
-    return checked(Experiment, read_toml(path, "lab.missing", "lab.unreadable"), path.name, "an experiment")
+    return validated(Experiment, read_toml(path, "lab.missing", "lab.unreadable"), path.name, "an experiment")

@@ -115,7 +115,7 @@ def _product(x: tuple[Float64, Float64], y: tuple[Float64, Float64]) -> float:
 
 @dataclass(frozen=True)
 class PartWay:
-    """An update whose factors go only the share `share` of their way from the start, module by module."""
+    """An update whose factors are moved only the fraction `share` of their way from the start, module by module."""
 
     source: ModuleSource
     start: ModuleSource

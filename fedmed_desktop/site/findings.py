@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Findings of a look at a site's connection and computer: each says what was looked at, how it is, and why."""
+"""Findings of a check of a site's connection and computer: what was checked, the outcome, and the reason."""
 
 from __future__ import annotations
 

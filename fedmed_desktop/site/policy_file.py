@@ -19,7 +19,7 @@ from typing import Any, Final, NoReturn
 from pydantic import field_validator
 
 from ..errors import UserFacingError, reason_of
-from ..federation.checked import checked
+from ..federation.validation import validated
 from ..federation.policy import InForce, Layer, Policy
 
 _PLACE: Final = Path("fedmed-desktop") / "policy.toml"
@@ -124,7 +124,7 @@ def _layer(path: Path, model: type[Policy], *, must_exist: bool = False, owner: 
         if data is None:
             return None
         digest = hashlib.sha256(data).hexdigest()
-        return Layer(checked(model, _table(data, path), str(path), "a policy"), str(path), digest)
+        return Layer(validated(model, _table(data, path), str(path), "a policy"), str(path), digest)
     except UserFacingError as error:
         code = "policy.wrong_key" if error.code == "spec.wrong_key" else error.code
         return Layer(Policy(), str(path), digest, (code, error.params))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look at everything that a site needs before it joins: the way to the coordinator, disk, memory, GPU and secret key.
+"""Check of everything that a site needs before it joins: the way to the coordinator, disk, memory, GPU and secret key.
 
 Neither Qt nor torch: facts about a GPU are handed in by who may ask for them. It joins nothing and changes nothing.
 """
@@ -75,7 +75,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Asked:
-    """Things to look at; None: not known yet, and left out. `gpu` and `takes` are told by who has torch."""
+    """Things to check; None: not known yet, and left out. `gpu` and `takes` are told by who has torch."""
 
     target: Target | None = None
     model: Path | None = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way to a coordinator, step by step, and the first step at which something is wrong. Nothing is joined by it: the
+"""Check of the connection to a coordinator, step by step, up to the first fault. Nothing is joined by it: the
 coordinator proves who it is, and this site says nothing about itself.
 """
 

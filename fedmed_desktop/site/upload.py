@@ -57,7 +57,7 @@ class Uploads:
             left = await self._send_from(sha256, left)
 
     async def _send_from(self, sha256: str, offset: int) -> int | None:
-        """Returns from where on it is to be sent later; None where it has come to its end."""
+        """Returns the offset to send from later; None once everything is sent."""
         may = await self._may_move(sha256)
         connection = self._link.connection
         if connection is None:

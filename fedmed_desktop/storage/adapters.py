@@ -20,7 +20,7 @@ from ..federation.way_down import Rounded
 from ..lora import Adapter, BlobReader
 from ..lora.half import open_update
 from ..lora.module import ModuleSource
-from .ahead import Ahead, InThread
+from .read_ahead import Ahead, InThread
 from .blobs import BlobStore
 from .masked import combine_masked
 

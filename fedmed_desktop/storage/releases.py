@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A coordinator's own record of the sums that noise was added to: a row for each, before it is opened or public.
+"""Coordinator's record of the sums that noise was added to: a row for each, before it is opened or public.
 
 The key of the last one's noise is kept, so that a round that a crash cut off comes out the same and is spent once.
 Another sum in the same round, after an old copy was put back, gets other noise and is spent again.

@@ -119,7 +119,7 @@ EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="ev
 
 @dataclass(frozen=True)
 class Presented:
-    """A site at the door: its proven key, the name that it gives itself, and hashes of what it brings.
+    """A site that asks to join: its proven key, the name that it gives itself, and hashes of what it brings.
 
     `role`: what it asks to be; the door is opened in the role of its key or code, or not at all.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the secret key of a site or a coordinator lies: the OS keyring, a private file, or a server's credential.
+"""Storage of a site's or a coordinator's secret key: the OS keyring, a private file, or a server's credential.
 
 `identity.json` in the data folder says which, and the public key. It is written once the secret is safe, and from then
 on a missing secret is an error: a new key in its place would be a stranger to the coordinator.

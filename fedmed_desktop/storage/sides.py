@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data folders of sites, of coordinators and of hosts: one is not to be taken for another."""
+"""Check that a data folder belongs to a site, a coordinator or a host, so that none is taken for another."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guesses at the next tokens of an answer that mostly repeats its prompt, such as a note with marks.
+"""Speculative next tokens of an answer that mostly repeats its prompt (prompt lookup), such as a note with marks.
 
 Prompt-lookup decoding (A. Saxena, 2023) for such answers: what was copied so far says where to go on in the prompt, and
 what once stood behind a mark is expected behind the next one. The model reads all guesses at once and keeps those that

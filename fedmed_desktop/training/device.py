@@ -88,7 +88,7 @@ def has_bfloat16() -> bool:
 
 
 def default_threads() -> int:
-    """One core is left to the rest of the program: measured, the screen stays smooth and training is not slower."""
+    """All cores but one, left to the rest of the program: measured, the screen stays smooth and training is not slower."""
     return max(1, available_cores() - 1)
 
 

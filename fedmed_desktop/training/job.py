@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One job at a site as others see it: events, clock and how to stop it."""
+"""Context of one job at a site: its events, its clock, and how to stop it."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ from arms import Case, Ratio, Told, in_turn
 
 from fedmed_desktop.federation.combine import COMBINERS, Goal, Term
 from fedmed_desktop.lora import Adapter, BlobReader, Module
-from fedmed_desktop.storage.ahead import Ahead
+from fedmed_desktop.storage.read_ahead import Ahead
 
 RANK, SCALE = 16, 4.0
 LINEARS: Final = {

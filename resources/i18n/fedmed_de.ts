@@ -5196,7 +5196,7 @@
     </message>
     <message>
         <source>Your annotated notes. They are only read, and stay there.</source>
-        <translation type="unfinished">Ihre markierten Texte. Sie werden nur gelesen und bleiben, wo sie sind.</translation>
+        <translation>Ihre markierten Texte. Sie werden nur gelesen und bleiben, wo sie sind.</translation>
     </message>
     <message>
         <source>Your notes stay in their folder. Nothing learned from your notes leaves before you approve it.</source>
@@ -6180,7 +6180,7 @@
     </message>
     <message>
         <source>The note has not been read with this one yet.</source>
-        <translation type="unfinished">Hiermit noch nicht gelesen.</translation>
+        <translation>Hiermit noch nicht gelesen.</translation>
     </message>
     <message>
         <source>{side}: part of the note that is read</source>

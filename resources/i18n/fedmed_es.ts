@@ -5196,7 +5196,7 @@
     </message>
     <message>
         <source>Your annotated notes. They are only read, and stay there.</source>
-        <translation type="unfinished">Sus notas marcadas. Solo se leen, y se quedan ahí.</translation>
+        <translation>Sus notas marcadas. Solo se leen, y se quedan ahí.</translation>
     </message>
     <message>
         <source>Your notes stay in their folder. Nothing learned from your notes leaves before you approve it.</source>
@@ -6180,7 +6180,7 @@
     </message>
     <message>
         <source>The note has not been read with this one yet.</source>
-        <translation type="unfinished">Todavía no se ha leído con este.</translation>
+        <translation>Todavía no se ha leído con este.</translation>
     </message>
     <message>
         <source>{side}: part of the note that is read</source>

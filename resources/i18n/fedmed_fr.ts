@@ -5196,7 +5196,7 @@
     </message>
     <message>
         <source>Your annotated notes. They are only read, and stay there.</source>
-        <translation type="unfinished">Vos notes annotées. Elles sont seulement lues, et restent où elles sont.</translation>
+        <translation>Vos notes annotées. Elles sont seulement lues, et restent où elles sont.</translation>
     </message>
     <message>
         <source>Your notes stay in their folder. Nothing learned from your notes leaves before you approve it.</source>
@@ -6180,7 +6180,7 @@
     </message>
     <message>
         <source>The note has not been read with this one yet.</source>
-        <translation type="unfinished">Pas encore lu avec celui-ci.</translation>
+        <translation>Pas encore lu avec celui-ci.</translation>
     </message>
     <message>
         <source>{side}: part of the note that is read</source>

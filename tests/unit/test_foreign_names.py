@@ -8,7 +8,7 @@ import pytest
 from fedmed_desktop.clinical import Note
 from fedmed_desktop.clinical.icd10 import score_codes
 from fedmed_desktop.clinical.tasks import Prediction, Questions, Summaries
-from fedmed_desktop.federation.foreign import has_foreign_names
+from fedmed_desktop.federation.foreign_names import has_foreign_names
 from fedmed_desktop.federation.update import Report
 from fedmed_desktop.scores import Counts, Mean, Scores, TaskName, TaskScores
 from tests.parts.federation import small_spec

@@ -13,7 +13,7 @@ import pytest
 
 from fedmed_desktop.federation import FederationSpec, LocalResult, accounting
 from fedmed_desktop.federation.accounting import gaussian_epsilon
-from fedmed_desktop.federation.checked import checked
+from fedmed_desktop.federation.validation import validated
 from fedmed_desktop.federation.client_privacy import ClientPrivacy
 from fedmed_desktop.federation.methods import FedAvg
 from fedmed_desktop.federation.plan import PrivacySettings
@@ -98,10 +98,10 @@ def test_that_an_experiment_says_which_method_cannot_hide_whole_sites() -> None:
     data = experiment().model_dump(mode="json", exclude={"encoder"}) | {"histogram": "none"}
     hidden = {"client_privacy": {"epsilon": 8.0}}
     data["methods"] = [{"method": {"name": "fedavg"}, **hidden}]
-    checked(Experiment, data, "x.toml", "an experiment")
+    validated(Experiment, data, "x.toml", "an experiment")
     data["methods"] = [{"method": {"name": "flexlora"}, "label": "exact", **hidden}]
     with told_as("x.toml, exact: noise can hide a whole site only in a plain mean"):
-        checked(Experiment, data, "x.toml", "an experiment")
+        validated(Experiment, data, "x.toml", "an experiment")
 
 
 def test_that_an_experiment_compares_budgets_and_refuses_what_would_void_them() -> None:
@@ -111,4 +111,4 @@ def test_that_an_experiment_compares_budgets_and_refuses_what_would_void_them() 
     with told_as("a histogram of the training notes would leave"):
         data = experiment().model_dump(mode="json", exclude={"encoder"})
         data["training"] |= {"privacy": PRIVACY.model_dump()}
-        checked(Experiment, data, "x.toml", "an experiment")
+        validated(Experiment, data, "x.toml", "an experiment")

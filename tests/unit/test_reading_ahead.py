@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.lora import Adapter, BlobReader, Module
-from fedmed_desktop.storage.ahead import Ahead, InThread
+from fedmed_desktop.storage.read_ahead import Ahead, InThread
 from tests.parts.federation import LORA
 
 SHAPES = {f"layers.{at}.q_proj": (6, 5) for at in range(5)}

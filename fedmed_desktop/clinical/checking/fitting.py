@@ -42,7 +42,7 @@ class Fit:
         return self._tokens(shown(note.text))
 
     def _asked(self, task: Task, note: Note) -> tuple[int, bool]:
-        """Halving finds a size in a few tries."""
+        """Number of windows that fit, whose size is found by halving, and whether nothing is left out."""
         room, parts = len(note.text), task.teach(note, len(note.text))
         while not (fits := all(self._needed(part) <= self._max for part in parts)) and room > _LEAST_ROOM:
             room //= 2

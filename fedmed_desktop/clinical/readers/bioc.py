@@ -294,7 +294,7 @@ def _parts(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _reason(error: Exception) -> str:
-    """The fault of a document, without the library's own message, which may quote it."""
+    """Reason why a document is refused, without the library's own message, which may quote it."""
     match error:
         case KeyError():
             return f"it lacks {str(error.args[0])[:30]!r}"

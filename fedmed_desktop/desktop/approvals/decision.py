@@ -94,7 +94,7 @@ def missing_reason(reason: str) -> str:
 
 
 def why_not_now(entry: Entry, desk: Desk) -> str:
-    """Why nobody takes a decision on it at this moment; "" where the agent waits for one."""
+    """Sentence on why no decision can be taken at the moment; "" where the agent waits for one."""
     if desk.closing:
         return tr("The program is closing. The update will be here at the next start.")
     if not desk.running:
@@ -107,7 +107,7 @@ def why_not_now(entry: Entry, desk: Desk) -> str:
 
 
 def taken_back(entry: Entry, desk: Desk) -> str:
-    """That, and why, the approval of an update that waits again was taken back; "" where the last word is another."""
+    """Sentence that the approval of a waiting update was taken back, and why; "" where the last word is another."""
     last = next((told for told in reversed(desk.record.decisions) if told.sha256 == entry.sha256), None)
     if last is None or last.decision != "taken_back":
         return ""
@@ -143,7 +143,7 @@ def countdown(entry: Entry, now: datetime, *, connected: bool = True) -> tuple[s
 
 
 def outcome(entry: Entry, desk: Desk) -> Outcome:
-    """For an entry that is past its countdown."""
+    """Outcome of an entry whose countdown is over."""
     stays = (
         tr("The adapter stays on this computer.") if entry.update.parts else tr("The report stays on this computer.")
     )

@@ -36,7 +36,7 @@ def differs(entry: Entry, spec: FederationSpec | None) -> tuple[Line, ...]:
 
 
 def unmeasured(entry: Entry, spec: FederationSpec | None) -> str:
-    """Why nobody can tell how the notes differ; "" where it is measured or will be in the next round."""
+    """Sentence on why the notes' difference is not measured; "" where it is, or will be in the next round."""
     if entry.update.report.kind == "evaluate" or entry.evidence.semantic_drift is not None:
         return ""
     shared = spec.share.histogram if spec else "none"
@@ -48,7 +48,7 @@ def unmeasured(entry: Entry, spec: FederationSpec | None) -> str:
 
 
 def semantic(entry: Entry, spec: FederationSpec | None) -> str:
-    """The measure itself, to two decimals."""
+    """The semantic drift as text, to two decimals."""
     drift = entry.evidence.semantic_drift
     if drift is None:
         return tr(NOT_MEASURED if unmeasured(entry, spec) else NO_REFERENCE)

@@ -34,7 +34,7 @@ def policy_line(entry: Entry, desk: Desk) -> tuple[str, Literal["dim", "ink", "b
 
 
 def signs_by_account(entry: Entry, desk: Desk) -> bool:
-    """Whether it is the account that counts: where the policy names who may approve, or asks for two people."""
+    """Whether the account's name is the signature: where the policy names approvers, or asks for two people."""
     said = desk.policies.get(entry.sha256)
     return said is not None and (said.people > 1 or said.approvers is not None)
 

@@ -105,7 +105,7 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
 
 
 def scored_on(entry: Entry) -> int | None:
-    """How many notes its scores are of; None where nobody knows."""
+    """Number of notes that its scores were measured on; None where it is not known."""
     report = entry.update.report
     return report.notes if report.kind == "evaluate" else entry.evidence.validation_notes
 
@@ -133,7 +133,7 @@ def grouped(sha256: str, digits: int = 16) -> str:
 
 
 def expiry(entry: Entry, desk: Desk, now: datetime) -> str:
-    """Until when a decision counts."""
+    """Sentence on when the decision expires."""
     if entry.state not in ("pending", "approved"):
         return ""
     standing = desk.standing

@@ -126,7 +126,7 @@ def _local(row: Row) -> datetime:
 
 
 def who(row: Row) -> str:
-    """The person's name, or which program it was."""
+    """Name of the person, or of the program that acted."""
     name = str(row["actor_name"])
     return role_words(str(row["role"])) if name in ("", "agent", "coordinator") else name
 
@@ -178,7 +178,7 @@ def explained(view: HistoryView) -> str:
 
 
 def review_words(view: HistoryView) -> str:
-    """How far somebody has looked through it."""
+    """Sentence on how far the record has been reviewed."""
     left = sum(not line.is_reviewed for line in view.lines)
     if not view.reviewed or view.reviewed_at is None:
         return tr("Nobody has marked this record as reviewed yet.")

@@ -91,7 +91,7 @@ def _map_alone(typed: str) -> str:
 
 
 def _source(typed: str, notes: str) -> str:
-    """By which map; "" where the person named one."""
+    """Words for the map that was used; "" where the person named one."""
     if typed:
         return ""
     return tr("From types.toml beside the notes:") if _beside(notes) else tr("Without a map:")

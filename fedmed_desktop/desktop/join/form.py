@@ -110,7 +110,7 @@ def site_folder(root: Path, coordinator: str, name: str) -> Path:
 
 
 def way_of(request: JoinRequest) -> Way:
-    """How a site joined: only coordinators on this computer take sites without an invitation."""
+    """Way in which a site joined: only coordinators on this computer take sites without an invitation."""
     return "here" if request.address.startswith("ws:") else "invited"
 
 

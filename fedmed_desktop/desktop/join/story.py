@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Things to know before joining: how it goes in three steps, and what is shared and what never is."""
+"""Explanation before joining: the three steps, and what is shared and what never is."""
 
 from __future__ import annotations
 

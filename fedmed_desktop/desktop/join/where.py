@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where to join: the host's invitation or, behind a link, the address of a coordinator on this computer and a name."""
+"""Fields that say where to join: the host's invitation or, behind a link, a coordinator on this computer and a name."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ WIDTH_PX = 216
 
 
 class MonitorCards(Spaced):
-    """As narrow as a number may be, so that the charts have the room."""
+    """Small cards beside the charts, as narrow as their numbers allow."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -203,7 +203,7 @@ class LayerMap(Card):
 
     @Slot(float, float)
     def _tell(self, x: float, y: float) -> None:
-        """Of the cell at a place: its round, its layer, its change."""
+        """Shows a cell's round, layer and change."""
         rows, columns = self.cells.shape
         column, row = (round(x) - self.rounds[0], round(y) - 1) if x == x and self.cells.size else (-1, -1)
         if not (0 <= row < rows and 0 <= column < columns):

@@ -12,7 +12,7 @@ from ..guide.files import guide_text, guide_title
 from ..look.fields import Choice
 from ..widgets import Button, Caption, Dialog, Label, LinkButton, PrimaryButton
 from ..widgets.field import ChoiceBox
-from .lasting import DEMO_MINUTES, FIRST_MINUTES
+from .duration import DEMO_MINUTES, FIRST_MINUTES
 
 
 class DemonstrationDialog(Dialog):

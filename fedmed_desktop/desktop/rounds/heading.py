@@ -74,7 +74,7 @@ def caption(desk: Desk, now: datetime) -> str:
 
 
 def method(desk: Desk) -> str:
-    """By which the federation combines, as its specification names it; "" before that is known."""
+    """Name of the federation's method, as its specification has it; "" before that is known."""
     return desk.spec.method.name if desk.spec else desk.joined.method if desk.joined else ""
 
 

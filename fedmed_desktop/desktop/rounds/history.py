@@ -75,7 +75,7 @@ def _row(entry: Entry, answers: Mapping[str, Decision]) -> PastRound:
 
 
 def _decided_by(entry: Entry, answer: Decision | None) -> str:
-    """Who approved it or kept it."""
+    """Name of who approved or kept it."""
     if answer is None or answer.decision == "taken_back":
         return tr("nobody in time") if entry.state == "expired" else "–"
     return tr("a rule") if answer.by == "rule" else answer.by

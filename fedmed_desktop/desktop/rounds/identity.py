@@ -30,7 +30,7 @@ class SixWords:
 
 
 def six_words(desk: Desk) -> SixWords | None:
-    """None where there is nothing to compare: not connected yet, a demonstration, a coordinator on this computer."""
+    """The words to compare; None before the connection, in a demonstration, or with a coordinator on this computer."""
     identity = desk.identity
     if identity is None or not desk.running or desk.is_demo or desk.session is None:
         return None

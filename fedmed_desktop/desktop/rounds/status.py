@@ -11,7 +11,7 @@ from ... import events
 from ...wording import later, sentence, together, tr
 from ..work.desk import Desk
 from ..work.progress import duration
-from .lasting import preparing
+from .duration import preparing
 
 State = Literal[
     "not_joined", "connecting", "unconfirmed", "agreement", "preparing", "gathering", "waiting", "downloading",

@@ -78,7 +78,7 @@ def packages() -> tuple[tuple[str, str, str], ...]:
 
 
 def _licence(about: metadata.PackageMetadata) -> str:
-    """As stated; some state the whole text, and some nothing."""
+    """Licence as the package states it: some state the whole text, and some nothing."""
     stated = next((about[key].strip() for key in ("License-Expression", "License") if key in about), "")
     classified = [one.rpartition(" :: ")[2] for one in about.get_all("Classifier") or () if one.startswith("License")]
     is_name = stated and len(stated) < 60 and not stated.startswith("Copyright")

@@ -144,7 +144,7 @@ class SettingsPage(PageBase):
 
     @Slot()
     def check(self) -> None:
-        """By the proxy that is typed now."""
+        """Checks the connection through the proxy that is typed now."""
         joined = self._values.joined
         if joined is None:
             self.findings.say(self.tr("This computer has not joined a federation yet. Join checks the connection too."))
@@ -159,7 +159,7 @@ class SettingsPage(PageBase):
 
     @Slot()
     def ask_bundle(self) -> None:
-        """Gathers what it would hold, and shows it."""
+        """Gathers the support bundle's contents, and shows them."""
         self.bundle.setEnabled(False)
         values = self._values.model_copy(deep=True)
         run_task(self, partial(files.support_parts, values, self.log_path), self.show_bundle, self._bundle_failed)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cards of the Settings page that only show: the key, the policy, connections, licences."""
+"""Read-only cards of the Settings page: the key, the policy, connections, licences."""
 
 from __future__ import annotations
 

@@ -258,7 +258,7 @@ class TrialPage(PageBase):
         self._show_run()
 
     def _is_alone(self) -> bool:
-        """There is no adapter to read with."""
+        """Whether the base model is read alone, since there is no adapter."""
         return self.sides["right"].box.isHidden()
 
     @Slot()
@@ -340,7 +340,7 @@ class TrialPage(PageBase):
         return differences(run.readings[side].spans, run.readings[other].spans, run.reached)
 
     def _compares(self) -> bool:
-        """Both sides show what was read with what is chosen on them now."""
+        """Whether both sides show results of what is chosen on them now."""
         run = self._run
         return run is not None and all(run.keys.get(at) == self.sides[at].box.key() for at in SIDES)
 

@@ -43,7 +43,7 @@ class Run:
         self.states = dict.fromkeys(self.keys, "waiting")
 
     def fold(self, desk: Desk) -> None:
-        """Takes what has come since. What has ended stays so: one side's failure does not undo the other's result."""
+        """Updates the state from the desk's readings. What has ended stays so, also where the other side fails."""
         for side in self.keys:
             shown = desk.readings.get(side)
             if shown is None or shown is self.before.get(side) or self.states[side] in _ENDED:
@@ -200,7 +200,7 @@ def _seconds(seconds: float) -> str:
 
 
 def no_adapter(desk: Desk, *, can_choose: bool) -> str:
-    """Words for where there is no adapter, and how to come by one. `can_choose`: at the top of the page."""
+    """Sentence for where there is no adapter, and how to get one. `can_choose`: at the top of the page."""
     if desk.session is None:
         where = tr("Choose one above.") if can_choose else ""
         return together(tr("With an adapter, what it finds is shown here, beside the model."), where)
@@ -211,7 +211,7 @@ def no_adapter(desk: Desk, *, can_choose: bool) -> str:
 
 
 def waits_for(desk: Desk, now: datetime) -> str:
-    """Why a note is not read at once, as a sentence with the step that goes first; "" where nothing is known to."""
+    """Sentence on the work that a note waits for; "" where none is known."""
     if not desk.computing.busy:
         return ""
     site = desk.computing.site

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All that the desktop knows, in one place, folded from what other threads told it. Pages read this and nothing else.
+"""State of the desktop in one place, folded from events of other threads. Pages read this and nothing else.
 
 What was decided and sent is never counted up from events: it is the site's own record (`Record`, read from its
 outbox), so that a restarted desktop shows the same state as one that was there all the time.
@@ -202,7 +202,7 @@ class Desk:
 
     @property
     def federation(self) -> str:
-        """Its name, or "" while that is not known."""
+        """Name of the federation, or "" while that is not known."""
         return self.record.spec.name if self.record.spec else ""
 
     @property

@@ -139,7 +139,7 @@ class Session:
         self._put(SessionEnded(reason))
 
     def _opened(self, agent: SiteAgent) -> None:
-        """Tells the record of earlier starts before anything that happens now."""
+        """Emits the record of earlier starts before any new event."""
         self.agent = agent
         self._put(agent.record())
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far the masking of a round is at its coordinator, as one value of the rounds' state. It holds no secret."""
+"""Progress of a round's masking at the coordinator, as one value of the rounds' state. It holds no secret."""
 
 from __future__ import annotations
 

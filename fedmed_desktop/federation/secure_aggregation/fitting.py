@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings that secure aggregation does not go with: what needs a single update cannot be had from a sum."""
+"""Check for settings that secure aggregation excludes: what needs single updates cannot be computed from a sum."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _PLAIN: Final[Mapping[str, str]] = {
 }
 
 
-def checked(model: type[Value], data: Mapping[str, object], where: str, kind: str) -> Value:
+def validated(model: type[Value], data: Mapping[str, object], where: str, kind: str) -> Value:
     """The validated value; raises UserFacingError with `where` and the wrong key.
 
     `kind` says what the file holds, with an article. A validator can give its own error by raising a
