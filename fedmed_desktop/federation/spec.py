@@ -19,7 +19,6 @@ from ..files import read_toml
 from ..lora.algebra import Cut
 from ..scores import TASKS, TaskName
 from ..standing import DeadlineName
-from .validation import validated
 from .client_privacy import ClientPrivacy, expected_noise, with_noise
 from .client_privacy import misfit as client_privacy_misfit
 from .combine import Combining
@@ -31,6 +30,7 @@ from .screened import ScreeningSettings, misfit
 from .secure_aggregation.fitting import misfit as masking_misfit
 from .secure_aggregation.values import SecureAggregationSettings
 from .transfer import misfit as transfer_misfit
+from .validation import validated
 
 FORMAT: Final = 1
 

@@ -13,13 +13,13 @@ from pydantic_core import PydanticCustomError
 from ..clinical import AnswerForm
 from ..errors import UserFacingError
 from ..federation import TrainingSettings
-from ..federation.validation import validated
 from ..federation.client_privacy import misfit as client_privacy_misfit
 from ..federation.methods.method import HistogramOf, Setting
 from ..federation.plan import Frozen
 from ..federation.privacy import misfit as privacy_misfit
 from ..federation.spec import LoraSettings, Tasks
 from ..federation.transfer import misfit as transfer_misfit
+from ..federation.validation import validated
 from ..files import read_toml
 from ..resources import resource
 from ..scores import TaskName

@@ -19,8 +19,8 @@ from typing import Any, Final, NoReturn
 from pydantic import field_validator
 
 from ..errors import UserFacingError, reason_of
-from ..federation.validation import validated
 from ..federation.policy import InForce, Layer, Policy
+from ..federation.validation import validated
 
 _PLACE: Final = Path("fedmed-desktop") / "policy.toml"
 # Values that limit nothing, in place of those that another file has locked.

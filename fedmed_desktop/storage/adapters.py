@@ -20,9 +20,9 @@ from ..federation.way_down import Rounded
 from ..lora import Adapter, BlobReader
 from ..lora.half import open_update
 from ..lora.module import ModuleSource
-from .read_ahead import Ahead, InThread
 from .blobs import BlobStore
 from .masked import combine_masked
+from .read_ahead import Ahead, InThread
 
 _LOG = logging.getLogger(__name__)
 

@@ -88,7 +88,7 @@ def has_bfloat16() -> bool:
 
 
 def default_threads() -> int:
-    """All cores but one, left to the rest of the program: measured, the screen stays smooth and training is not slower."""
+    """All cores but one, kept for the rest of the program: the screen stays smooth, training is not slower (measured)."""
     return max(1, available_cores() - 1)
 
 

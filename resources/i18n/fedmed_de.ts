@@ -250,7 +250,7 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>%n of {all} entries fit(s).</source>
+        <source>%n of {all} entries match(es).</source>
         <translation>
             <numerusform>%n von {all} Einträgen passt.</numerusform>
             <numerusform>%n von {all} Einträgen passen.</numerusform>
@@ -635,13 +635,6 @@
     <message>
         <source>Better on {notes}, fairly sure</source>
         <translation>Besser auf {notes}, ziemlich sicher</translation>
-    </message>
-    <message numerus="yes">
-        <source>Both records fit: all %n hash(es) that one side holds of the other were found.</source>
-        <translation>
-            <numerusform>Beide Protokolle passen zusammen: %n Hash, den eine Seite von der anderen hat, wurde gefunden.</numerusform>
-            <numerusform>Beide Protokolle passen zusammen: Alle %n Hashes, die eine Seite von der anderen hat, wurden gefunden.</numerusform>
-        </translation>
     </message>
     <message>
         <source>Bound to the entry before</source>
@@ -1616,10 +1609,6 @@
         <translation>Noch niemand hat dieses Protokoll als durchgesehen vermerkt.</translation>
     </message>
     <message>
-        <source>Nobody is told of it while this program is closed.</source>
-        <translation>Solange dieses Programm geschlossen ist, erfährt niemand davon.</translation>
-    </message>
-    <message>
         <source>None yet.</source>
         <translation>Noch keine.</translation>
     </message>
@@ -1838,7 +1827,7 @@
         <translation>Sonst: {does}.</translation>
     </message>
     <message>
-        <source>Packages that the program stands on</source>
+        <source>Packages that the program uses</source>
         <translation>Pakete, auf denen das Programm aufbaut</translation>
     </message>
     <message>
@@ -2765,6 +2754,13 @@
         <source>The trained adapter is scored on some of your notes.</source>
         <translation>Der trainierte Adapter wird auf einigen Ihrer Texte bewertet.</translation>
     </message>
+    <message numerus="yes">
+        <source>The two records match: all %n hash(es) that one side holds of the other were found.</source>
+        <translation>
+            <numerusform>Beide Protokolle passen zusammen: %n Hash, den eine Seite von der anderen hat, wurde gefunden.</numerusform>
+            <numerusform>Beide Protokolle passen zusammen: Alle %n Hashes, die eine Seite von der anderen hat, wurden gefunden.</numerusform>
+        </translation>
+    </message>
     <message>
         <source>The whole change is {times:.1f} times as large as in round {round}.</source>
         <translation>Insgesamt ist er {times:.1f}-mal so groß wie in Runde {round}.</translation>
@@ -2858,7 +2854,7 @@
         <translation>Diese Datei ist keine Typenzuordnung.</translation>
     </message>
     <message>
-        <source>This is all that it holds: no notes, no keys, no passwords, no names of files. It is saved on this computer, and goes nowhere by itself.</source>
+        <source>This is everything in it: no notes, no keys, no passwords, no names of files. It is saved on this computer, and is sent nowhere.</source>
         <translation>Das ist der ganze Inhalt: keine Texte, keine Schlüssel, keine Passwörter, keine Dateinamen. Das Paket wird auf diesem Rechner gespeichert und geht von selbst nirgendwohin.</translation>
     </message>
     <message>
@@ -2986,7 +2982,7 @@
         <translation>Das Training hat gerade erst begonnen</translation>
     </message>
     <message>
-        <source>Training has stopped at its current step. When the round closes, it goes on without you.</source>
+        <source>Training has stopped at its current step. If the round closes meanwhile, it closes without you.</source>
         <translation>Das Training hat beim laufenden Schritt angehalten. Wenn die Runde endet, geht sie ohne Sie weiter.</translation>
     </message>
     <message>
@@ -3034,7 +3030,7 @@
         <translation>Trainingstexte nach Fachgebiet</translation>
     </message>
     <message>
-        <source>Training on the processor takes all cores but one, so that the rest of the computer stays usable. Where a GPU&apos;s memory is too small, training goes on with less at once by itself.</source>
+        <source>Training on the processor takes all cores but one, so that the computer stays usable for other work. Where a GPU&apos;s memory is too small, training continues by itself with less at once.</source>
         <translation>Das Training auf dem Prozessor nutzt alle Kerne bis auf einen, damit der Rechner sonst benutzbar bleibt. Wo der Speicher einer GPU zu klein ist, geht das Training von selbst mit weniger auf einmal weiter.</translation>
     </message>
     <message>
@@ -3234,6 +3230,10 @@
         <translation>Welche Texte verwendet wurden</translation>
     </message>
     <message>
+        <source>While this program is closed, nobody is notified.</source>
+        <translation>Solange dieses Programm geschlossen ist, erfährt niemand davon.</translation>
+    </message>
+    <message>
         <source>Who</source>
         <translation>Wer</translation>
     </message>
@@ -3330,6 +3330,10 @@
         <translation>Sie haben ihn freigegeben</translation>
     </message>
     <message>
+        <source>You confirm that you have looked through all entries up to number {number}.</source>
+        <translation>Sie erklären, dass Sie alle Einträge bis Nummer {number} durchgesehen haben.</translation>
+    </message>
+    <message>
         <source>You decided not to send this one. Waiting for the next round.</source>
         <translation>Sie haben entschieden, diesen nicht zu senden. Es wird auf die nächste Runde gewartet.</translation>
     </message>
@@ -3340,10 +3344,6 @@
     <message>
         <source>You paused the work</source>
         <translation>Sie haben die Arbeit pausiert</translation>
-    </message>
-    <message>
-        <source>You say that you have looked through all entries up to number {number}.</source>
-        <translation>Sie erklären, dass Sie alle Einträge bis Nummer {number} durchgesehen haben.</translation>
     </message>
     <message>
         <source>Your agreement</source>
@@ -4709,7 +4709,7 @@
 <context>
     <name>EntryCard</name>
     <message>
-        <source>Choose an entry to see all that it says.</source>
+        <source>Choose an entry to see everything it says.</source>
         <translation>Wählen Sie einen Eintrag, um alles zu sehen, was er sagt.</translation>
     </message>
     <message>
@@ -5030,7 +5030,7 @@
         <translation>Als durchgesehen vermerken…</translation>
     </message>
     <message>
-        <source>None of {all} entries fits.</source>
+        <source>None of {all} entries match.</source>
         <translation>Keiner von {all} Einträgen passt.</translation>
     </message>
     <message>
@@ -5266,7 +5266,7 @@
 <context>
     <name>MarkDialog</name>
     <message>
-        <source>As it shall stand in the record.</source>
+        <source>As it should appear in the record.</source>
         <translation>So, wie er im Protokoll stehen soll.</translation>
     </message>
     <message>
@@ -6015,6 +6015,10 @@
         <translation>Verbindung prüfen</translation>
     </message>
     <message>
+        <source>Checks the connection to the coordinator, disk, memory and secret key. It joins nothing.</source>
+        <translation>Sieht sich den Weg zum Koordinator an sowie Festplatte, Speicher und geheimen Schlüssel. Es wird nirgends beigetreten.</translation>
+    </message>
+    <message>
         <source>Close</source>
         <translation>Schließen</translation>
     </message>
@@ -6025,10 +6029,6 @@
     <message>
         <source>Looking…</source>
         <translation>Wird geprüft…</translation>
-    </message>
-    <message>
-        <source>Looks at the way to the coordinator, and at disk, memory and secret key. Nothing is joined.</source>
-        <translation>Sieht sich den Weg zum Koordinator an sowie Festplatte, Speicher und geheimen Schlüssel. Es wird nirgends beigetreten.</translation>
     </message>
     <message>
         <source>Saved as {path}.</source>

@@ -242,10 +242,10 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>%n of {all} entries fit(s).</source>
+        <source>%n of {all} entries match(es).</source>
         <translation>
-            <numerusform>%n of {all} entries fits.</numerusform>
-            <numerusform>%n of {all} entries fit.</numerusform>
+            <numerusform>%n of {all} entries matches.</numerusform>
+            <numerusform>%n of {all} entries match.</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -389,13 +389,6 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>Both records fit: all %n hash(es) that one side holds of the other were found.</source>
-        <translation>
-            <numerusform>Both records fit: the one hash that one side holds of the other was found.</numerusform>
-            <numerusform>Both records fit: all %n hashes that one side holds of the other were found.</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
         <source>Combined model on notes of %n site(s) that sent, since round {round}</source>
         <translation>
             <numerusform>Combined model on notes of one site that sent, since round {round}</numerusform>
@@ -477,6 +470,13 @@
         <translation>
             <numerusform>The scores of the final adapter on %n of your notes are waiting.</numerusform>
             <numerusform>The scores of the final adapter on %n of your notes are waiting.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>The two records match: all %n hash(es) that one side holds of the other were found.</source>
+        <translation>
+            <numerusform>The two records match: the one hash that one side holds of the other was found.</numerusform>
+            <numerusform>The two records match: all %n hashes that one side holds of the other were found.</numerusform>
         </translation>
     </message>
     <message numerus="yes">

@@ -250,7 +250,7 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>%n of {all} entries fit(s).</source>
+        <source>%n of {all} entries match(es).</source>
         <translation>
             <numerusform>%n de {all} entradas coincide.</numerusform>
             <numerusform>%n de {all} entradas coinciden.</numerusform>
@@ -635,13 +635,6 @@
     <message>
         <source>Better on {notes}, fairly sure</source>
         <translation>Mejor en {notes}, con bastante seguridad</translation>
-    </message>
-    <message numerus="yes">
-        <source>Both records fit: all %n hash(es) that one side holds of the other were found.</source>
-        <translation>
-            <numerusform>Los dos registros concuerdan: se encontró el único hash que un lado guarda del otro.</numerusform>
-            <numerusform>Los dos registros concuerdan: se encontraron los %n hashes que un lado guarda del otro.</numerusform>
-        </translation>
     </message>
     <message>
         <source>Bound to the entry before</source>
@@ -1616,10 +1609,6 @@
         <translation>Nadie ha marcado todavía este registro como revisado.</translation>
     </message>
     <message>
-        <source>Nobody is told of it while this program is closed.</source>
-        <translation>A nadie se le avisa mientras este programa está cerrado.</translation>
-    </message>
-    <message>
         <source>None yet.</source>
         <translation>Todavía ninguna.</translation>
     </message>
@@ -1838,7 +1827,7 @@
         <translation>En los demás casos: {does}.</translation>
     </message>
     <message>
-        <source>Packages that the program stands on</source>
+        <source>Packages that the program uses</source>
         <translation>Paquetes en los que se apoya el programa</translation>
     </message>
     <message>
@@ -2765,6 +2754,13 @@
         <source>The trained adapter is scored on some of your notes.</source>
         <translation>El adaptador entrenado se puntúa con algunas de sus notas.</translation>
     </message>
+    <message numerus="yes">
+        <source>The two records match: all %n hash(es) that one side holds of the other were found.</source>
+        <translation>
+            <numerusform>Los dos registros concuerdan: se encontró el único hash que un lado guarda del otro.</numerusform>
+            <numerusform>Los dos registros concuerdan: se encontraron los %n hashes que un lado guarda del otro.</numerusform>
+        </translation>
+    </message>
     <message>
         <source>The whole change is {times:.1f} times as large as in round {round}.</source>
         <translation>En conjunto es {times:.1f} veces mayor que en la ronda {round}.</translation>
@@ -2858,7 +2854,7 @@
         <translation>Este archivo no es una tabla de tipos.</translation>
     </message>
     <message>
-        <source>This is all that it holds: no notes, no keys, no passwords, no names of files. It is saved on this computer, and goes nowhere by itself.</source>
+        <source>This is everything in it: no notes, no keys, no passwords, no names of files. It is saved on this computer, and is sent nowhere.</source>
         <translation>Esto es todo lo que contiene: ni notas, ni claves, ni contraseñas, ni nombres de archivos. Se guarda en este ordenador y no va a ningún sitio por sí solo.</translation>
     </message>
     <message>
@@ -2986,7 +2982,7 @@
         <translation>El entrenamiento acaba de empezar</translation>
     </message>
     <message>
-        <source>Training has stopped at its current step. When the round closes, it goes on without you.</source>
+        <source>Training has stopped at its current step. If the round closes meanwhile, it closes without you.</source>
         <translation>El entrenamiento se ha detenido en su paso actual. Cuando se cierre la ronda, esta sigue sin usted.</translation>
     </message>
     <message>
@@ -3034,7 +3030,7 @@
         <translation>Notas de entrenamiento por especialidad</translation>
     </message>
     <message>
-        <source>Training on the processor takes all cores but one, so that the rest of the computer stays usable. Where a GPU&apos;s memory is too small, training goes on with less at once by itself.</source>
+        <source>Training on the processor takes all cores but one, so that the computer stays usable for other work. Where a GPU&apos;s memory is too small, training continues by itself with less at once.</source>
         <translation>El entrenamiento en el procesador usa todos los núcleos menos uno, para que el resto del ordenador siga siendo utilizable. Si la memoria de una GPU es demasiado pequeña, el entrenamiento continúa solo, con menos a la vez.</translation>
     </message>
     <message>
@@ -3234,6 +3230,10 @@
         <translation>Qué notas se usaron</translation>
     </message>
     <message>
+        <source>While this program is closed, nobody is notified.</source>
+        <translation>A nadie se le avisa mientras este programa está cerrado.</translation>
+    </message>
+    <message>
         <source>Who</source>
         <translation>Quién</translation>
     </message>
@@ -3330,6 +3330,10 @@
         <translation>Usted la aprobó</translation>
     </message>
     <message>
+        <source>You confirm that you have looked through all entries up to number {number}.</source>
+        <translation>Usted declara que ha revisado todas las entradas hasta la número {number}.</translation>
+    </message>
+    <message>
         <source>You decided not to send this one. Waiting for the next round.</source>
         <translation>Usted decidió no enviarla. A la espera de la próxima ronda.</translation>
     </message>
@@ -3340,10 +3344,6 @@
     <message>
         <source>You paused the work</source>
         <translation>Usted puso el trabajo en pausa</translation>
-    </message>
-    <message>
-        <source>You say that you have looked through all entries up to number {number}.</source>
-        <translation>Usted declara que ha revisado todas las entradas hasta la número {number}.</translation>
     </message>
     <message>
         <source>Your agreement</source>
@@ -4709,7 +4709,7 @@
 <context>
     <name>EntryCard</name>
     <message>
-        <source>Choose an entry to see all that it says.</source>
+        <source>Choose an entry to see everything it says.</source>
         <translation>Elija una entrada para ver todo lo que dice.</translation>
     </message>
     <message>
@@ -5030,7 +5030,7 @@
         <translation>Marcar como revisado…</translation>
     </message>
     <message>
-        <source>None of {all} entries fits.</source>
+        <source>None of {all} entries match.</source>
         <translation>Ninguna de {all} entradas coincide.</translation>
     </message>
     <message>
@@ -5266,7 +5266,7 @@
 <context>
     <name>MarkDialog</name>
     <message>
-        <source>As it shall stand in the record.</source>
+        <source>As it should appear in the record.</source>
         <translation>Tal como debe figurar en el registro.</translation>
     </message>
     <message>
@@ -6015,6 +6015,10 @@
         <translation>Comprobar la conexión</translation>
     </message>
     <message>
+        <source>Checks the connection to the coordinator, disk, memory and secret key. It joins nothing.</source>
+        <translation>Examina el camino hasta el coordinador, y el disco, la memoria y la clave secreta. No se une a nada.</translation>
+    </message>
+    <message>
         <source>Close</source>
         <translation>Cerrar</translation>
     </message>
@@ -6025,10 +6029,6 @@
     <message>
         <source>Looking…</source>
         <translation>Comprobando…</translation>
-    </message>
-    <message>
-        <source>Looks at the way to the coordinator, and at disk, memory and secret key. Nothing is joined.</source>
-        <translation>Examina el camino hasta el coordinador, y el disco, la memoria y la clave secreta. No se une a nada.</translation>
     </message>
     <message>
         <source>Saved as {path}.</source>

@@ -250,7 +250,7 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>%n of {all} entries fit(s).</source>
+        <source>%n of {all} entries match(es).</source>
         <translation>
             <numerusform>%n entrée sur {all} correspond.</numerusform>
             <numerusform>%n entrées sur {all} correspondent.</numerusform>
@@ -635,13 +635,6 @@
     <message>
         <source>Better on {notes}, fairly sure</source>
         <translation>Meilleur sur {notes}, résultat assez sûr</translation>
-    </message>
-    <message numerus="yes">
-        <source>Both records fit: all %n hash(es) that one side holds of the other were found.</source>
-        <translation>
-            <numerusform>Les deux registres concordent&#xa0;: %n empreinte que l’un détient de l’autre a été retrouvée.</numerusform>
-            <numerusform>Les deux registres concordent&#xa0;: les %n empreintes que l’un détient de l’autre ont toutes été retrouvées.</numerusform>
-        </translation>
     </message>
     <message>
         <source>Bound to the entry before</source>
@@ -1616,10 +1609,6 @@
         <translation>Personne n’a encore marqué ce registre comme revu.</translation>
     </message>
     <message>
-        <source>Nobody is told of it while this program is closed.</source>
-        <translation>Personne n’en est averti tant que ce programme est fermé.</translation>
-    </message>
-    <message>
         <source>None yet.</source>
         <translation>Aucune pour l’instant.</translation>
     </message>
@@ -1838,7 +1827,7 @@
         <translation>Sinon&#xa0;: {does}.</translation>
     </message>
     <message>
-        <source>Packages that the program stands on</source>
+        <source>Packages that the program uses</source>
         <translation>Paquets sur lesquels repose le programme</translation>
     </message>
     <message>
@@ -2765,6 +2754,13 @@
         <source>The trained adapter is scored on some of your notes.</source>
         <translation>L’adaptateur entraîné est évalué sur une partie de vos notes.</translation>
     </message>
+    <message numerus="yes">
+        <source>The two records match: all %n hash(es) that one side holds of the other were found.</source>
+        <translation>
+            <numerusform>Les deux registres concordent&#xa0;: %n empreinte que l’un détient de l’autre a été retrouvée.</numerusform>
+            <numerusform>Les deux registres concordent&#xa0;: les %n empreintes que l’un détient de l’autre ont toutes été retrouvées.</numerusform>
+        </translation>
+    </message>
     <message>
         <source>The whole change is {times:.1f} times as large as in round {round}.</source>
         <translation>Dans l’ensemble, elle est {times:.1f} fois plus grande qu’au tour {round}.</translation>
@@ -2858,7 +2854,7 @@
         <translation>Ce fichier n’est pas une table des types.</translation>
     </message>
     <message>
-        <source>This is all that it holds: no notes, no keys, no passwords, no names of files. It is saved on this computer, and goes nowhere by itself.</source>
+        <source>This is everything in it: no notes, no keys, no passwords, no names of files. It is saved on this computer, and is sent nowhere.</source>
         <translation>C’est tout ce qu’il contient&#xa0;: ni notes, ni clés, ni mots de passe, ni noms de fichiers. Il est enregistré sur cet ordinateur, et ne va nulle part de lui-même.</translation>
     </message>
     <message>
@@ -2986,7 +2982,7 @@
         <translation>L’entraînement vient de commencer</translation>
     </message>
     <message>
-        <source>Training has stopped at its current step. When the round closes, it goes on without you.</source>
+        <source>Training has stopped at its current step. If the round closes meanwhile, it closes without you.</source>
         <translation>L’entraînement s’est arrêté au pas en cours. Quand le tour se clôt, il continue sans vous.</translation>
     </message>
     <message>
@@ -3034,7 +3030,7 @@
         <translation>Notes d’entraînement par spécialité</translation>
     </message>
     <message>
-        <source>Training on the processor takes all cores but one, so that the rest of the computer stays usable. Where a GPU&apos;s memory is too small, training goes on with less at once by itself.</source>
+        <source>Training on the processor takes all cores but one, so that the computer stays usable for other work. Where a GPU&apos;s memory is too small, training continues by itself with less at once.</source>
         <translation>L’entraînement sur le processeur utilise tous les cœurs sauf un, pour que l’ordinateur reste utilisable. Si la mémoire d’un GPU est trop petite, l’entraînement continue de lui-même avec moins à la fois.</translation>
     </message>
     <message>
@@ -3234,6 +3230,10 @@
         <translation>Notes utilisées</translation>
     </message>
     <message>
+        <source>While this program is closed, nobody is notified.</source>
+        <translation>Personne n’en est averti tant que ce programme est fermé.</translation>
+    </message>
+    <message>
         <source>Who</source>
         <translation>Qui</translation>
     </message>
@@ -3330,6 +3330,10 @@
         <translation>Vous l’avez approuvée</translation>
     </message>
     <message>
+        <source>You confirm that you have looked through all entries up to number {number}.</source>
+        <translation>Vous déclarez avoir parcouru toutes les entrées jusqu’au numéro {number}.</translation>
+    </message>
+    <message>
         <source>You decided not to send this one. Waiting for the next round.</source>
         <translation>Vous avez décidé de ne pas envoyer celle-ci. En attente du prochain tour.</translation>
     </message>
@@ -3340,10 +3344,6 @@
     <message>
         <source>You paused the work</source>
         <translation>Vous avez mis le travail en pause</translation>
-    </message>
-    <message>
-        <source>You say that you have looked through all entries up to number {number}.</source>
-        <translation>Vous déclarez avoir parcouru toutes les entrées jusqu’au numéro {number}.</translation>
     </message>
     <message>
         <source>Your agreement</source>
@@ -4709,7 +4709,7 @@
 <context>
     <name>EntryCard</name>
     <message>
-        <source>Choose an entry to see all that it says.</source>
+        <source>Choose an entry to see everything it says.</source>
         <translation>Choisissez une entrée pour voir tout ce qu’elle contient.</translation>
     </message>
     <message>
@@ -5030,7 +5030,7 @@
         <translation>Marquer comme revu…</translation>
     </message>
     <message>
-        <source>None of {all} entries fits.</source>
+        <source>None of {all} entries match.</source>
         <translation>Aucune des {all} entrées ne correspond.</translation>
     </message>
     <message>
@@ -5266,7 +5266,7 @@
 <context>
     <name>MarkDialog</name>
     <message>
-        <source>As it shall stand in the record.</source>
+        <source>As it should appear in the record.</source>
         <translation>Tel qu’il doit figurer dans le registre.</translation>
     </message>
     <message>
@@ -6015,6 +6015,10 @@
         <translation>Vérifier la connexion</translation>
     </message>
     <message>
+        <source>Checks the connection to the coordinator, disk, memory and secret key. It joins nothing.</source>
+        <translation>Examine le chemin vers le coordinateur, le disque, la mémoire et la clé secrète. Rien n’est rejoint.</translation>
+    </message>
+    <message>
         <source>Close</source>
         <translation>Fermer</translation>
     </message>
@@ -6025,10 +6029,6 @@
     <message>
         <source>Looking…</source>
         <translation>Vérification…</translation>
-    </message>
-    <message>
-        <source>Looks at the way to the coordinator, and at disk, memory and secret key. Nothing is joined.</source>
-        <translation>Examine le chemin vers le coordinateur, le disque, la mémoire et la clé secrète. Rien n’est rejoint.</translation>
     </message>
     <message>
         <source>Saved as {path}.</source>

@@ -114,7 +114,7 @@ def coordinator(folder: Path, head: str) -> Path:
 def test_that_a_comparison_says_whether_both_records_fit(page: HistoryPage, qtbot: QtBot, tmp_path: Path) -> None:
     head = str(page.view.rows[20]["hash"])
     page.compare_with(str(coordinator(tmp_path / "fits", head)))
-    qtbot.waitUntil(lambda: "Both records fit" in page.banner.text())
+    qtbot.waitUntil(lambda: "The two records match" in page.banner.text())
     page.compare_with(str(coordinator(tmp_path / "other", "0" * 64)))
     qtbot.waitUntil(lambda: "entry 1 cannot be trusted" in page.banner.text())
     (tmp_path / "note.json").write_text("{}")

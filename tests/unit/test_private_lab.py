@@ -13,11 +13,11 @@ import pytest
 
 from fedmed_desktop.federation import FederationSpec, LocalResult, accounting
 from fedmed_desktop.federation.accounting import gaussian_epsilon
-from fedmed_desktop.federation.validation import validated
 from fedmed_desktop.federation.client_privacy import ClientPrivacy
 from fedmed_desktop.federation.methods import FedAvg
 from fedmed_desktop.federation.plan import PrivacySettings
 from fedmed_desktop.federation.spec import RoundSettings
+from fedmed_desktop.federation.validation import validated
 from fedmed_desktop.federation.work import Control
 from fedmed_desktop.lab.engines import Measured, SiteJob, Size
 from fedmed_desktop.lab.experiment import Experiment, load_experiment

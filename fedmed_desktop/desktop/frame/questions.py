@@ -70,5 +70,5 @@ def _about_a_decision(desk: Desk, now: datetime) -> Words:
     if desk.counting_down:
         text = together(tr("Your approval is taken back, and you are asked again at the next start."), until)
         return Words(tr("Close before it is sent?"), text, tr("Close"), tr("Let it be sent"))
-    text = together(tr("Nobody is told of it while this program is closed."), until)
+    text = together(tr("While this program is closed, nobody is notified."), until)
     return Words(tr("Close while your decision is awaited?"), text, tr("Close"), tr("Stay open"))

@@ -29,7 +29,7 @@ class EntryCard(Card):
         self.headline.setVisible(row is not None)
         self.facts.setVisible(row is not None)
         if row is None:
-            self.meant.setText(self.tr("Choose an entry to see all that it says."))
+            self.meant.setText(self.tr("Choose an entry to see everything it says."))
             return
         self.headline.setText(title(row))
         self.meant.setText(what_it_means(view, row))

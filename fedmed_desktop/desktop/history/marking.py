@@ -23,12 +23,12 @@ class MarkDialog(Dialog):
         super().__init__(
             parent,
             tr("Mark as reviewed"),
-            tr("You say that you have looked through all entries up to number {number}.").format(
+            tr("You confirm that you have looked through all entries up to number {number}.").format(
                 number=written(entries)
             ),
             tr("This becomes an entry of the record too, with your name and the time. It cannot be taken out again."),
         )
-        self.name = Field(self.tr("Your name"), self.tr("As it shall stand in the record."))
+        self.name = Field(self.tr("Your name"), self.tr("As it should appear in the record."))
         self.name.line.setMaxLength(MOST_NAME)
         self.remark = Field(self.tr("Remark"), self.tr("Not needed. It stays on this computer, as the record does."))
         self.column.addWidget(self.name)

@@ -217,7 +217,7 @@ class HistoryPage(PageBase):
         words, tone = verdict(looked.view) if looked.other is None else (told(looked.other), "bad")
         time = moment(self._clock(), "clock")
         if tone == "ok" and looked.compared > 0:
-            words = tr("Both records fit: all %n hash(es) that one side holds of the other were found.", "",
+            words = tr("The two records match: all %n hash(es) that one side holds of the other were found.", "",
                        looked.compared)  # fmt: skip
         elif tone == "ok" and looked.compared == 0:
             words, tone = self.tr("Nothing could be compared: neither record holds a hash of the other."), "warn"
@@ -263,7 +263,9 @@ class HistoryPage(PageBase):
         if shown == there:
             self.count.setText(tr("%n entry(s)", "", there))
         else:
-            words = tr("%n of {all} entries fit(s).", "", shown) if shown else self.tr("None of {all} entries fits.")
+            words = (
+                tr("%n of {all} entries match(es).", "", shown) if shown else self.tr("None of {all} entries match.")
+            )
             self.count.setText(words.format(all=written(there)))
         self.everything.setVisible(shown < there)
         self.table.setVisible(bool(lines))

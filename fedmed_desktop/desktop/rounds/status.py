@@ -198,7 +198,7 @@ def _example_site(desk: Desk) -> str:
 def _working(desk: Desk) -> Status | None:
     phase, site = phase_of(desk), _example_site(desk)
     if desk.paused:
-        text = tr("Training has stopped at its current step. When the round closes, it goes on without you.")
+        text = tr("Training has stopped at its current step. If the round closes meanwhile, it closes without you.")
         return Status("paused", tr("You paused the work"), text, "resume", tr("Continue"))
     if isinstance(desk.failure, events.Failed):
         why = sentence(desk.failure.code, desk.failure.params)

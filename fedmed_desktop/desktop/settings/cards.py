@@ -115,8 +115,8 @@ class ComputerCard(SettingsCard):
         super().__init__(
             tr("This computer"),
             tr(
-                "Training on the processor takes all cores but one, so that the rest of the computer stays usable. "
-                "Where a GPU's memory is too small, training goes on with less at once by itself."
+                "Training on the processor takes all cores but one, so that the computer stays usable for other "
+                "work. Where a GPU's memory is too small, training continues by itself with less at once."
             ),
             parent,
         )  # fmt: skip

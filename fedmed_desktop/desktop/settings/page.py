@@ -47,7 +47,7 @@ class SettingsPage(PageBase):
         self.policy, self.connections, self.licences = PolicyCard(), ConnectionsCard(), LicencesCard()
         self.findings = FindingsCard(
             self.tr("Check the connection"),
-            self.tr("Looks at the way to the coordinator, and at disk, memory and secret key. Nothing is joined."),
+            self.tr("Checks the connection to the coordinator, disk, memory and secret key. It joins nothing."),
         )
         self.support = SettingsCard(
             self.tr("Help from others"),

@@ -111,7 +111,7 @@ class LicencesCard(SettingsCard):
             )
         )
         self.add(Sentence(tr("No native speaker has checked the texts in German, French and Spanish yet.")))
-        self.table = Table(tr("Packages that the program stands on"), 6)
+        self.table = Table(tr("Packages that the program uses"), 6)
         self.model = TextTable(self.table)
         self.table.setModel(self.model)
         self.add(self.table)

@@ -23,8 +23,8 @@ class SupportDialog(Dialog):
         super().__init__(
             parent,
             tr("Support bundle"),
-            tr("This is all that it holds: no notes, no keys, no passwords, no names of files. It is saved on this "
-               "computer, and goes nowhere by itself."),
+            tr("This is everything in it: no notes, no keys, no passwords, no names of files. It is saved on this "
+            "computer, and is sent nowhere."),
             least=560,
         )  # fmt: skip
         self._parts = dict(parts)
