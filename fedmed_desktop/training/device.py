@@ -88,7 +88,7 @@ def has_bfloat16() -> bool:
 
 
 def default_threads() -> int:
-    """All cores but one, kept for the rest of the program: the screen stays smooth, training is not slower (measured)."""
+    """All cores but one, kept for the rest of the program: the screen stays smooth, training no slower (measured)."""
     return max(1, available_cores() - 1)
 
 

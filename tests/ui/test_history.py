@@ -75,17 +75,17 @@ def test_that_the_keys_walk_through_the_entries(page: HistoryPage, qtbot: QtBot)
 
     page.table.setFocus()
     qtbot.keyClick(page.table, Qt.Key.Key_Down)
-    assert page.card.number == 26 and page.card.headline.text() == "Upload"
+    assert page.card.number == 26 and page.card.headline.text() == "Upload started"
 
 
 def test_that_an_entry_stays_chosen_while_others_are_hidden_and_shown_again(page: HistoryPage, qtbot: QtBot) -> None:
     page.table.selectRow(page.model.row_of(23))
     qtbot.keyClicks(page.search.line, "ruth intended")
     qtbot.waitUntil(lambda: page.model.rowCount() == 3)
-    assert page.card.number == 23 and page.count.text() == "3 of 27 entries fit."
+    assert page.card.number == 23 and page.count.text() == "3 of 27 entries match."
     qtbot.keyClicks(page.search.line, " and no more")
     qtbot.waitUntil(lambda: page.model.rowCount() == 0)
-    assert page.count.text() == "None of 27 entries fits." and not page.table.isVisible()
+    assert page.count.text() == "None of 27 entries match." and not page.table.isVisible()
     page.everything.click()
     assert page.model.rowCount() == 27 and not page.search.line.text()
 
