@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 
 from .. import events
 from ..bounds import Scalar
+from ..errors import UserFacingError
 from .drift import Drift
 from .plan import Frozen, Plan, References, Sha256
 from .secure_aggregation.values import Opening
@@ -90,8 +91,12 @@ Action = Offer | Acknowledge | Reject | Combine | TellMasking
 
 @dataclass
 class Step:
-    """Result of one input. `changed` means: write the input to the ledger before carrying out any action."""
+    """Result of one input. `changed` means: write the input to the ledger before carrying out any action.
+
+    `objection`: why a host's decision was not carried out; nothing has changed then.
+    """
 
     changed: bool = False
+    objection: UserFacingError | None = None
     actions: list[Action] = field(default_factory=list)
     events: list[events.Event] = field(default_factory=list)

@@ -173,7 +173,7 @@ class Watch:
         """When each site that is waited for gave its last sign, or was asked."""
         if state.phase not in ("open", "evaluating") or state.closes is None:
             return {}
-        asked = max(self._began, state.closes - self._spec.round.training_time)
+        asked = max(self._began, state.closes - self._spec.round.training_time, state.resumed or self._began)
         given = {site: sign.time for site, sign in self._signs.items() if sign.round == state.round}
         return {site: max(asked, given.get(site, asked)) for site in state.unanswered()}
 

@@ -157,11 +157,53 @@ class RoundCombined(Frozen):
     cuts: dict[int, Sha256] = Field(default_factory=dict, exclude_if=lambda value: not value)
 
 
+class HostProof(Frozen):
+    """A host's signature of an act, and what is signed beside the act itself (protocol.hosting).
+
+    `host`: the host's name in the registry. `coordinator`: public key of the coordinator on whose connection, known by
+    the `nonce` of its challenge, the act had this `number`.
+    """
+
+    host: str
+    key: PublicKey
+    coordinator: PublicKey
+    nonce: Sha256
+    number: PositiveInt
+    signature: Signature
+
+
 class Resumed(Frozen):
-    """The host resumes a paused federation."""
+    """A host resumes a paused federation; `by` is None where that is done at the coordinator itself."""
 
     input: Literal["resumed"] = "resumed"
+    by: HostProof | None = Field(None, exclude_if=lambda value: value is None)
 
+
+class PausedByHost(Frozen):
+    """A host lets the rounds stand still."""
+
+    input: Literal["paused"] = "paused"
+    by: HostProof
+
+
+class ClosedByHost(Frozen):
+    """A host lets this attempt at this round wait no longer: for answers or scores, or for sites before round one."""
+
+    input: Literal["closed"] = "closed"
+    round: PositiveInt
+    attempt: PositiveInt
+    by: HostProof
+
+
+class Published(Frozen):
+    """A host ends the federation with this adapter, the common one of its last closed round."""
+
+    input: Literal["published"] = "published"
+    adapter: Sha256
+    by: HostProof
+
+
+Decided = Resumed | PausedByHost | ClosedByHost | Published
 
 Input = (
     SiteJoined
@@ -171,7 +213,7 @@ Input = (
     | SiteDeclined
     | TimePassed
     | RoundCombined
-    | Resumed
+    | Decided
     | Masked
 )
 INPUT: TypeAdapter[Input] = TypeAdapter(Annotated[Input, Field(discriminator="input")])

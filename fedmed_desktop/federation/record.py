@@ -39,6 +39,13 @@ class EarlierRound(Frozen):
     blobs: tuple[Sha256, ...]
 
 
+class Held(Frozen):
+    """A pause by a host: the phase that goes on after it, and since when it is."""
+
+    phase: FederationPhase
+    since: AwareDatetime
+
+
 class RoundRecord(Frozen):
     """A closed round. `norm` and `effective_rank` are those of the next global adapter.
 
@@ -88,7 +95,8 @@ class RoundsState(BaseModel):
     the start at smaller ranks, where sites fetch it so. `founders`: the sites that round one began with, where updates
     are masked; no other masks with them. `masking`: how far the masking of the open round is. `due` is the combination
     that is outstanding, while the phase is "combining"; of masked updates, once their sum can be opened. `history` has
-    the last KEPT_ROUNDS closed rounds; of those before, only what a site may still ask for is kept, by number.
+    the last KEPT_ROUNDS closed rounds; of those before, only what a site may still ask for is kept, by number. `held`:
+    a host has paused the rounds, and `resumed` is when one last let them go on.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=False)
@@ -122,6 +130,8 @@ class RoundsState(BaseModel):
     evaluation: dict[str, Report] = {}
     masking: Exchange | None = None
     due: Combine | None = None
+    held: Held | None = Field(None, exclude_if=lambda value: value is None)
+    resumed: AwareDatetime | None = Field(None, exclude_if=lambda value: value is None)
 
     def close_round(self, closed: RoundRecord, least: int = 0) -> None:
         """Adds the record of a round, and keeps of one that is too old what a site may ask for.
@@ -180,6 +190,21 @@ class RoundsState(BaseModel):
         if asked is not None and report.steps > asked:
             changes["steps"] = asked
         return report.model_copy(update=changes)
+
+    @property
+    def hears_answers(self) -> bool:
+        """Whether what an asked site says of the open round counts: also while a host has paused it."""
+        return (self.held.phase if self.held else self.phase) in ("open", "evaluating")
+
+    def receipt_for(self, site: str, round_number: int) -> Sha256 | None:
+        """sha256 of this site's update that counts in this round, if there is one."""
+        if round_number == self.round and site in self.updates:
+            return self.updates[site].sha256
+        for past in self.history:
+            if past.round == round_number and site in past.sites:
+                return past.sites[site].sha256
+        earlier = self.earlier.get(round_number)
+        return earlier.receipts.get(site) if earlier else None
 
     def unanswered(self) -> list[str]:
         """Sites that were asked and have neither sent an update nor declined, sorted."""

@@ -11,14 +11,17 @@ from __future__ import annotations
 from datetime import datetime
 
 from .. import events
-from . import masked
+from . import decided, masked
 from .actions import Acknowledge, Combine, Offer, Reject, Step, TellMasking
 from .deadlines import ends, passed
-from .foreign_names import has_foreign_names
 from .inputs import (
     AwaitsApproval,
+    ClosedByHost,
+    Decided,
     Input,
     Masked,
+    PausedByHost,
+    Published,
     Resumed,
     RoundCombined,
     SiteDeclined,
@@ -29,6 +32,7 @@ from .inputs import (
 )
 from .plan import Plan, Sha256
 from .record import RoundsState
+from .refusing import refusal
 from .round_values import closed, opening, record
 from .screened import weights_of
 from .screening_events import screened
@@ -70,8 +74,8 @@ class Rounds:
                 self._time(given, now, step)
             case RoundCombined():
                 self._combined(given, now, step)
-            case Resumed():
-                self._resumed(now, step)
+            case Resumed() | PausedByHost() | ClosedByHost() | Published():
+                self._decided(given, now, step)
             case _:
                 self._masked(given, now, step)
         return step
@@ -87,14 +91,7 @@ class Rounds:
         return self.state.due
 
     def receipt_for(self, site: str, round_number: int) -> Sha256 | None:
-        """sha256 of this site's update that counts in this round, if there is one."""
-        if round_number == self.state.round and site in self.state.updates:
-            return self.state.updates[site].sha256
-        for past in self.state.history:
-            if past.round == round_number and site in past.sites:
-                return past.sites[site].sha256
-        earlier = self.state.earlier.get(round_number)
-        return earlier.receipts.get(site) if earlier else None
+        return self.state.receipt_for(site, round_number)
 
     @property
     def wake_at(self) -> datetime | None:
@@ -131,7 +128,7 @@ class Rounds:
 
     def _awaits_approval(self, given: AwaitsApproval, now: datetime, step: Step) -> None:
         state = self.state
-        asked = state.phase in ("open", "evaluating") and given.site in state.unanswered()
+        asked = state.hears_answers and given.site in state.unanswered()
         if asked and given.round == state.round and given.site not in state.awaiting:
             step.changed = True
             state.awaiting[given.site] = now
@@ -169,39 +166,19 @@ class Rounds:
 
         `shared_loss` is given if the coordinator has measured it, which it does last.
         """
-        state = self.state
-        counted = self.receipt_for(site, update.round)
-        if counted is not None:
-            return None if counted == update.sha256 else "update.second"
-        # A paused round lacks updates: a late one may let it continue once the host resumes it.
-        if update.round != state.round or state.phase not in ("open", "evaluating", "paused"):
-            return "update.round_closed"
-        if site not in state.plans:
-            return "update.not_asked"
-        plan = state.plans[site]
-        if update.report.kind != plan.kind or update.parts.keys() != plan.parts:
-            return "update.wrong_parts"
-        if has_foreign_names(update.report, self.spec):
-            return "update.foreign_type"
-        if update.report.histogram and self.spec.share.histogram == "none":
-            return "update.unshared_histogram"
-        if plan.kind == "evaluate":
-            return None
-        if masked.refuses(state, site):
-            return "update.not_asked"
-        report = update.report if shared_loss is None else update.report.model_copy(update={"shared_loss": shared_loss})
-        return self.spec.method.refusal(report)
+        return refusal(self.spec, self.state, site, update, shared_loss)
 
     def _declined(self, given: SiteDeclined, now: datetime, step: Step) -> None:
         state = self.state
-        asked = state.phase in ("open", "evaluating") and given.site in state.unanswered()
+        asked = state.hears_answers and given.site in state.unanswered()
         if not asked or given.round != state.round:
             return
         step.changed = True
         state.declined[given.site] = given.code
         step.events.append(events.SiteSeen(time=now, site=given.site, round=given.round, state="declined"))
         masked.look(state, now, step)
-        self._close_if_answered(now, step)
+        if state.phase != "paused":
+            self._close_if_answered(now, step)
 
     def _shut_out(self, given: SiteShutOut, now: datetime, step: Step) -> None:
         state, site = self.state, given.site
@@ -235,10 +212,37 @@ class Rounds:
         else:
             self._close(now, deadline, step)
 
+    def _decided(self, given: Decided, now: datetime, step: Step) -> None:
+        state = self.state
+        step.objection = decided.objection(self.spec, state, given)
+        if step.objection:
+            return
+        step.changed = True
+        match given:
+            case Resumed():
+                self._resumed(now, step)
+            case PausedByHost():
+                decided.hold(state, now)
+                step.events.append(events.FederationPaused(time=now, round=state.round, reason="host"))
+            case ClosedByHost() if state.phase == "gathering":
+                self._open(now, step)
+            case ClosedByHost():
+                self._close(now, "host", step)
+            case Published():
+                decided.drop_open(state)
+                self._finish(now, step)
+
     def _resumed(self, now: datetime, step: Step) -> None:
-        if self.state.phase == "paused":
-            step.changed = True
+        state = self.state
+        if state.held is None:
             self._reopen(now, step)
+            self._close_if_answered(now, step)
+            return
+        held = decided.go_on(state, now, step)
+        step.events.append(events.FederationResumed(time=now, round=state.round))
+        if state.phase == "paused" or (state.phase == "gathering" and len(state.sites) >= self.spec.round.sites):
+            self._open(now, step)
+        elif held.phase in ("open", "evaluating"):
             self._close_if_answered(now, step)
 
     def _combined(self, given: RoundCombined, now: datetime, step: Step) -> None:
@@ -266,7 +270,10 @@ class Rounds:
         step.events += came_whole(given, now)
         state.round += 1
         state.attempt = 1
-        self._open(now, step)
+        if state.held:
+            decided.hold_next(state)
+        else:
+            self._open(now, step)
 
     # -- transitions ---------------------------------------------------------------------------------------------
 
@@ -330,6 +337,7 @@ class Rounds:
 
     def _finish(self, now: datetime, step: Step) -> None:
         state = self.state
-        state.phase = "finished"
-        state.evaluation = {site: update.report for site, update in sorted(state.updates.items())}
+        state.phase, state.held = "finished", None
+        if state.round > self.spec.rounds:
+            state.evaluation = {site: update.report for site, update in sorted(state.updates.items())}
         step.events.append(events.FederationFinished(time=now, site="", round=state.round, adapter=state.start))

@@ -15,7 +15,11 @@ from fedmed_desktop.federation.actions import Acknowledge, Combine, Offer, Rejec
 from fedmed_desktop.federation.inputs import (
     INPUT,
     AwaitsApproval,
+    ClosedByHost,
+    HostProof,
     Input,
+    PausedByHost,
+    Published,
     Resumed,
     RoundCombined,
     SiteDeclined,
@@ -30,6 +34,7 @@ from tests.parts.federation import small_spec
 SPEC = small_spec(rounds=2)
 SITES = st.sampled_from(["A", "B", "C", "D"])
 ROUNDS = st.integers(1, 4)
+BY = HostProof(host="H", key="a" * 64, coordinator="b" * 64, nonce="c" * 64, number=1, signature="d" * 128)
 
 
 def _digest(*parts: object) -> str:
@@ -163,9 +168,44 @@ class AnyFederation(RuleBasedStateMachine):
     def combination_is_done(self) -> None:
         self.combination_is_told(self.rounds.state.round)
 
+    @rule(by=st.sampled_from([None, BY]))
+    def host_resumes(self, by: HostProof | None) -> None:
+        stood = self.rounds.state.held is not None or self.rounds.state.phase == "paused"
+        step = self.give(Resumed(by=by))
+        assert step.changed == stood and (step.objection is None) == stood and self.rounds.state.held is None
+
     @rule()
-    def host_resumes(self) -> None:
-        self.give(Resumed())
+    def host_pauses(self) -> None:
+        before = self.rounds.state.phase
+        step = self.give(PausedByHost(by=BY))
+        assert step.changed == (step.objection is None)
+        assert before in ("paused", "finished") or self.rounds.state.held
+
+    @rule(number=ROUNDS, attempt=st.integers(1, 2))
+    def host_closes_anything(self, number: int, attempt: int) -> None:
+        state = self.rounds.state
+        phase, sent, sites = state.phase, len(state.updates), len(state.sites)
+        here = (number, attempt) == (state.round, state.attempt)
+        step = self.give(ClosedByHost(round=number, attempt=attempt, by=BY))
+        assert step.changed == (step.objection is None)
+        if step.changed:
+            assert here and phase in ("gathering", "open", "evaluating", "paused")
+            assert (sites if phase == "gathering" else sent) >= SPEC.round.quorum or phase == "evaluating"
+            assert state.phase != phase
+
+    @rule()
+    def host_closes_the_round(self) -> None:
+        self.host_closes_anything(self.rounds.state.round, self.rounds.state.attempt)
+
+    @rule(other=st.booleans())
+    def host_publishes(self, other: bool) -> None:
+        last = [record.adapter for record in self.rounds.state.history][-1:]
+        busy = self.rounds.state.phase in ("combining", "finished")
+        adapter = _digest("other") if other or not last else last[0]
+        step = self.give(Published(adapter=adapter, by=BY))
+        assert step.changed == (bool(last) and not other and not busy)
+        if step.changed:
+            assert self.rounds.state.phase == "finished" and self.rounds.state.start == adapter
 
     # -- restarts ----------------------------------------------------------------------------------------------------
 
@@ -203,6 +243,15 @@ class AnyFederation(RuleBasedStateMachine):
         for record in state.history:
             for site, part in record.sites.items():
                 assert self.acknowledged[site, record.round] == part.sha256
+
+    @invariant()
+    def a_pause_lets_everything_stand(self) -> None:
+        state = self.rounds.state
+        if state.held or state.phase == "paused":
+            assert self.rounds.wake_at is None and state.phase in ("paused", "combining")
+            assert not any(self.rounds.plan_for(site) for site in state.plans)
+        if state.phase == "paused" and state.reason == "host":
+            assert state.held and self.rounds.due() is None
 
     @invariant()
     def the_federation_can_go_on(self) -> None:
