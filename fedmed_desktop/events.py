@@ -274,7 +274,7 @@ class UpdateScreened(_SiteEvent):
 
 
 class FederationPaused(_Event):
-    """`reason` is "quorum", where the host has to resume it; or the code of what holds it up until that has passed."""
+    """`reason` is "quorum", where the host has to resume it, "host", where a host paused it, or the code of a fault."""
 
     type: Literal["paused"] = "paused"
     round: int
@@ -283,7 +283,7 @@ class FederationPaused(_Event):
 
 
 class FederationResumed(_Event):
-    """The federation goes on: what held it up has passed."""
+    """The federation goes on: what held it up has passed, or a host has resumed it."""
 
     type: Literal["resumed"] = "resumed"
     round: int

@@ -35,7 +35,7 @@ class SiteResult(_Row):
 
     Losses are nats per supervised token on the site's own validation notes. Scores in [0, 1] are Scores.headline on the
     same notes, before and after the site's own training; None where nothing was scored. `weight` and drifts are None
-    until the round is combined, `model_drift` also where updates are masked.
+    until the round is combined, `combined_drift` also where the method forms none.
     """
 
     rank: Count
@@ -140,7 +140,6 @@ class Overview(_Row):
     knows an address that an invitation can name.
     """
 
-    time: AwareDatetime
     phase: FederationPhase
     paused_by_host: bool
     reason: _Word

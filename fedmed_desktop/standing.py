@@ -68,6 +68,7 @@ class FederationStanding(BaseModel):
     word, words without a site left out; `connected` counts those with a connection. `history` has the latest closed
     rounds, oldest first. `held_up` is the code of a fault at the coordinator that it waits for, while that pauses the
     federation; it continues by itself. `joins_until`: when a quorum stops waiting for further sites before round one.
+    `paused_by_host`: a person who hosts has paused it; "combining" may still end meanwhile.
     `quiet` counts the sites that should be at work and have made no progress since `quiet_since`, or even longer.
     """
 
@@ -84,5 +85,6 @@ class FederationStanding(BaseModel):
     history: tuple[ClosedRound, ...]
     held_up: Annotated[str, Field(max_length=64)] | None = None
     joins_until: AwareDatetime | None = None
+    paused_by_host: bool = False
     quiet: Count = 0
     quiet_since: AwareDatetime | None = None

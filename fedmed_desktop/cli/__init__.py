@@ -46,8 +46,12 @@ MODES: Final[dict[str, tuple[str, str]]] = {
         "fedmed_desktop.cli.check_policy:run",
     ),
     "--invite": ("let a site join: one line for it, a QR code and a file", "fedmed_desktop.cli.inviting:invite"),
+    "--invite-host": (
+        "let a person host from a desktop: see all sites, and decide",
+        "fedmed_desktop.cli.inviting:invite_host",
+    ),
     "--rotate": ("let a site that has joined come with a new key", "fedmed_desktop.cli.inviting:rotate"),
-    "--sites": ("list the sites of a federation, with six words to compare", "fedmed_desktop.cli.sites:show"),
+    "--sites": ("list the sites and hosts of a federation, with six words to compare", "fedmed_desktop.cli.sites:show"),
     "--confirm": ("admit a site that waits, once its six words are yours", "fedmed_desktop.cli.sites:confirm"),
     "--revoke": ("shut a site out, or take its invitation back", "fedmed_desktop.cli.sites:revoke"),
     "--backup": ("copy a coordinator's data folder, also while it runs", "fedmed_desktop.cli.backup:run"),
@@ -59,7 +63,7 @@ MODES: Final[dict[str, tuple[str, str]]] = {
 }
 # What follows a flag; it is the first of the arguments that the mode's function takes.
 VALUES: Final[dict[str, str]] = {
-    **dict.fromkeys(("--invite", "--rotate", "--confirm", "--revoke"), "NAME"),
+    **dict.fromkeys(("--invite", "--invite-host", "--rotate", "--confirm", "--revoke"), "NAME"),
     "--check-notes": "PATH",
     "--backup": "FILE_OR_DIR",
     "--export-round": "SITE",

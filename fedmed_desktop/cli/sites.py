@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`--sites`, `--confirm NAME` and `--revoke NAME`: who takes part in a federation, and the host's decisions on it."""
+"""`--sites`, `--confirm NAME` and `--revoke NAME`: who takes part in a federation or hosts it, and who may."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STATES: Final = {"waiting": "waits for --confirm", "admitted": "admitted", "rev
 
 def show(argv: list[str]) -> int:
     """Prints the members and the invitations that can still be used."""
-    parser = _parser("--sites", "List the sites of a federation, with the six words to compare by phone.")
+    parser = _parser("--sites", "List the sites and hosts of a federation, with the six words to compare by phone.")
     parser.add_argument("--json", action="store_true", help="as JSON, with whole fingerprints")
     options = parser.parse_args(argv)
     from ..coordinator.inviting import open_registry, six_words
@@ -40,7 +40,8 @@ def show(argv: list[str]) -> int:
 
 def confirm(argv: list[str]) -> int:
     """Admits a site that waits."""
-    parser = _parser("--confirm", "Admit a site that waits, once you have read out the same six words by phone.", True)
+    what = "Admit a site or a host that waits, once you have read out the same six words by phone."
+    parser = _parser("--confirm", what, True)
     options = parser.parse_args(argv)
     from ..coordinator.auditing import decided
     from ..coordinator.inviting import open_registry
@@ -58,7 +59,9 @@ def confirm(argv: list[str]) -> int:
 
 def revoke(argv: list[str]) -> int:
     """Shuts a site out."""
-    parser = _parser("--revoke", "Shut a site out at once, or take back an invitation that nobody has used.", True)
+    parser = _parser(
+        "--revoke", "Shut a site or a host out at once, or take back an invitation that nobody has used.", True
+    )
     parser.add_argument("--reason", default="", metavar="TEXT", help="for the record; no patient's data")
     options = parser.parse_args(argv)
     from ..coordinator.auditing import decided
@@ -80,33 +83,48 @@ def revoke(argv: list[str]) -> int:
 
 
 def _lines(members: Sites, invitations: Sequence[OpenInvitation]) -> Iterator[str]:
-    yield f"{len(members)} {'site' if len(members) == 1 else 'sites'}"
+    sites = sum(member.role == "site" for member, _ in members)
+    yield f"{sites} {'site' if sites == 1 else 'sites'}"
+    yield from _people([one for one in members if one[0].role == "site"])
+    if hosts := [one for one in members if one[0].role == "host"]:
+        yield f"{len(hosts)} {'host' if len(hosts) == 1 else 'hosts'}"
+        yield from _people(hosts)
+    if invitations:
+        yield f"{len(invitations)} open {'invitation' if len(invitations) == 1 else 'invitations'}"
+    for one in invitations:
+        what = ("for a new key, " if one.rotates else "") + ("as a host, " if one.role == "host" else "")
+        yield f"  {one.site}: {what}valid until {one.until:%Y-%m-%d %H:%M} UTC"
+
+
+def _people(members: Sites) -> Iterator[str]:
     for member, words in members:
         key = (member.fingerprint or "")[:_SIGNS_OF_A_FINGERPRINT]
         known = f"fingerprint {key}" if key else "no key yet, joined with an earlier version"
         yield f"  {member.name}: {_STATES[member.state]}, {known}, joined {member.joined:%Y-%m-%d}"
         if words:
             yield f"    {words}"
-    if invitations:
-        yield f"{len(invitations)} open {'invitation' if len(invitations) == 1 else 'invitations'}"
-    for one in invitations:
-        yield f"  {one.site}: {'for a new key, ' if one.rotates else ''}valid until {one.until:%Y-%m-%d %H:%M} UTC"
 
 
 def _as_json(members: Sites, invitations: Sequence[OpenInvitation]) -> dict[str, Any]:
-    return {
-        "sites": [
+    people = [
+        (
+            member.role,
             {
                 "name": member.name,
                 "state": member.state,
                 "fingerprint": member.fingerprint,
                 "words": words,
                 "joined": member.joined.isoformat(),
-            }
-            for member, words in members
-        ],
+            },
+        )
+        for member, words in members
+    ]
+    return {
+        "sites": [row for role, row in people if role == "site"],
+        "hosts": [row for role, row in people if role == "host"],
         "invitations": [
-            {"name": one.site, "until": one.until.isoformat(), "rotates": one.rotates} for one in invitations
+            {"name": one.site, "until": one.until.isoformat(), "rotates": one.rotates, "role": one.role}
+            for one in invitations
         ],
     }
 

@@ -12,11 +12,12 @@ from typing import Final
 
 from ..errors import UserFacingError
 from ..federation.names import alike
+from ..protocol.hosting import HostHello
 from ..protocol.messages import Hello
 from ..storage import Ledger
 from ..storage.audit import Audit
 from ..storage.registry import REGISTRY_FILE, Registry
-from ..storage.roll import Member
+from ..storage.roll import Member, OpenInvitation
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,25 +35,25 @@ class Admission:
         path = data_dir / REGISTRY_FILE
         if ledger.has_registry() and not path.exists():
             raise UserFacingError("storage.lost", path=str(path), folder=str(data_dir))
-        self._registry = Registry(path, ledger.legacy_sites())
-        if ledger.has_registry() and self._registry.recall("began") is None:  # --invite has made one anew meanwhile
-            self._registry.close()
+        self.registry = Registry(path, ledger.legacy_sites())
+        if ledger.has_registry() and self.registry.recall("began") is None:  # --invite has made one anew meanwhile
+            self.registry.close()
             raise UserFacingError("storage.lost", path=str(path), folder=str(data_dir))
-        self._registry.remember("began", "yes")
+        self.registry.remember("began", "yes")
         ledger.registry_began(datetime.now(UTC))
         self._confirm = confirm_sites
         self.on_this_computer = True  # only a plain socket listens, and nobody else has been told an address
 
     def close(self) -> None:
-        self._registry.close()
+        self.registry.close()
 
     def keep_audit(self, audit: Audit) -> None:
         """Raises UserFacingError("storage.lost") where there was an audit chain, and this one is empty."""
-        known = self._registry.recall("audit")
+        known = self.registry.recall("audit")
         if known and not audit.head():
             raise UserFacingError("storage.lost", path=str(audit.path), folder=str(audit.path.parent))
         if audit.head() and not known:
-            self._registry.remember("audit", "kept")
+            self.registry.remember("audit", "kept")
 
     def announce(self, address: str, fingerprint: str, roots: bool, federation: str) -> None:
         """Leaves what an invitation must say for the commands that make one."""
@@ -63,20 +64,24 @@ class Admission:
             ("federation", federation),
             ("confirm", "yes" if self._confirm else ""),
         ):
-            self._registry.remember(name, value)
+            self.registry.remember(name, value)
 
-    def join(self, hello: Hello, invited_only: bool = False) -> Member:
-        """Lets in the owner of a proved key. Without an invitation only where nothing but this computer can come.
+    def join(self, hello: Hello | HostHello, invited_only: bool = False) -> Member:
+        """Lets in the owner of a proved key. Without an invitation only a site, and where only this computer can come.
 
         `invited_only`: not even there. Raises UserFacingError (join.*).
         """
-        return self._registry.join(
+        code = bytes.fromhex(hello.code) if hello.code else None
+        if isinstance(hello, HostHello):
+            now, confirm = datetime.now(UTC), self._confirm
+            return self.registry.join(hello.key, site=hello.name, now=now, code=code, confirm=confirm, role="host")
+        return self.registry.join(
             hello.key,
             site=hello.site,
             now=datetime.now(UTC),
-            code=bytes.fromhex(hello.code) if hello.code else None,
+            code=code,
             token=hello.token,
-            open_to_all=not invited_only and self.on_this_computer and not self._registry.has_invited,
+            open_to_all=not invited_only and self.on_this_computer and not self.registry.has_invited,
             confirm=self._confirm,
         )
 
@@ -85,16 +90,27 @@ class Admission:
 
         Raises UserFacingError where no such site may take part.
         """
-        for invitation in self._registry.invitations(datetime.now(UTC)):
-            if alike(invitation.site) == alike(site):
+        for invitation in self.registry.invitations(datetime.now(UTC)):
+            if alike(invitation.site) == alike(site) and invitation.role == "site":
                 return invitation.site, None
-        member = self._registry.find(site)
+        member = self.registry.find(site)
+        if member.role == "host":
+            raise UserFacingError("hosting.not_a_site", site=member.name)
         if member.state == "revoked":
             raise UserFacingError("registry.is_revoked", site=member.name)
         return member.name, member
 
+    def everybody(self) -> tuple[tuple[Member, ...], tuple[OpenInvitation, ...]]:
+        """All who ever joined, hosts too, and the invitations that can still be used."""
+        return self.registry.members(), self.registry.invitations(datetime.now(UTC))
+
+    @property
+    def confirms(self) -> bool:
+        """Whether those who join wait until they are confirmed."""
+        return self._confirm
+
     def member(self, site: str) -> Member | None:
-        return self._registry.member(site)
+        return self.registry.member(site)
 
     async def watch(self, look: Callable[[Mapping[str, Member]], Awaitable[None]]) -> None:
         """Hands all who ever joined to `look`, now and after each change by whichever process. Never returns.
@@ -104,9 +120,9 @@ class Admission:
         seen, told = -1, ""
         while True:
             try:
-                found = await asyncio.to_thread(self._registry.version)
+                found = await asyncio.to_thread(self.registry.version)
                 if found != seen:
-                    members = await asyncio.to_thread(self._registry.members)
+                    members = await asyncio.to_thread(self.registry.members)
                     await look({member.name: member for member in members})
                     seen = found
                 told = ""

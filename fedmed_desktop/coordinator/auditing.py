@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,17 @@ from .. import events
 from ..errors import UserFacingError
 from ..federation import Rounds, Update
 from ..federation.actions import Reject, Step
-from ..federation.inputs import Input, Resumed, RoundCombined, SiteDeclined, UpdateArrived
+from ..federation.inputs import (
+    ClosedByHost,
+    HostProof,
+    Input,
+    PausedByHost,
+    Published,
+    Resumed,
+    RoundCombined,
+    SiteDeclined,
+    UpdateArrived,
+)
 from ..identity import fingerprint
 from ..storage.audit import FILE, Audit
 from ..storage.audit_row import Action, AuditEntry, AuditRow, Meaning, Stage, named, state_word
@@ -75,6 +85,17 @@ class Trail:
         about = {"before": state_word(kind), "peer": named(site)}
         self.tell(AuditEntry(action_code="signature_refused", role="coordinator", **about))
 
+    def not_for(self, who: str, kind: str) -> UserFacingError:
+        """The error for a message of this kind that only others may send, such as a host's from a site; it is told."""
+        about = {"before": state_word(kind), "peer": named(who)}
+        self.tell(AuditEntry(action_code="act_refused", role="coordinator", stage="failed", **about))
+        return UserFacingError("protocol.not_understood", place=kind, reason="not from this side")
+
+    def host_came(self, name: str, key: str) -> None:
+        """A host has proved its key."""
+        about = {"object_type": "key", "object_id": named(name), "object_hash": fingerprint(key)}
+        self.tell(AuditEntry(action_code="joined", role="host", actor_name=name, evidence=fingerprint(key), **about))
+
     def stands(self, code: str | None) -> None:
         """The federation is held up by this fault, or goes on (None)."""
         if code != self._held_up:
@@ -107,19 +128,26 @@ def decided(data_dir: Path, registry: Registry, action: Action, site: str, by: s
     """
     owner, key = registry.recall("federation") or "", public_key(data_dir)
     audit = Audit(data_dir / FILE, "coordinator", owner, fingerprint(key) if key else "")
-    about = {"role": "host", "actor_name": by, "object_type": "site", "object_id": named(site)}
+    with closing(audit), decision(audit, action, site, by):
+        yield
+
+
+@contextmanager
+def decision(audit: Audit, action: Action, site: str, by: str, evidence: str = "") -> Iterator[None]:
+    """Writes a host's decision on a site to this chain: before the block, and its outcome. See `decided`.
+
+    `evidence`: fingerprint of the key of a host who decides from a desktop.
+    """
+    about = {"role": "host", "actor_name": by, "evidence": evidence, "object_type": "site", "object_id": named(site)}
     intent = AuditEntry(action_code=action, stage="intent", meaning=_MEANINGS.get(action, ""), **about)
+    audit.append(intent, now=datetime.now(UTC))
     try:
-        audit.append(intent, now=datetime.now(UTC))
-        try:
-            yield
-        except UserFacingError as error:
-            failed = intent.model_copy(update={"stage": "failed", "after": state_word(error.code)})
-            audit.note(failed, now=datetime.now(UTC))
-            raise
-        audit.note(intent.model_copy(update={"stage": "done"}), now=datetime.now(UTC))
-    finally:
-        audit.close()
+        yield
+    except UserFacingError as error:
+        failed = intent.model_copy(update={"stage": "failed", "after": state_word(error.code)})
+        audit.note(failed, now=datetime.now(UTC))
+        raise
+    audit.note(intent.model_copy(update={"stage": "done"}), now=datetime.now(UTC))
 
 
 def _intents(given: Input, heads: Mapping[str, str]) -> list[AuditEntry]:
@@ -129,13 +157,34 @@ def _intents(given: Input, heads: Mapping[str, str]) -> list[AuditEntry]:
             return [_accepted(given, heads, "intent")]
         case RoundCombined():
             return [_published(given, "intent")]
+        case PausedByHost() | ClosedByHost() | Published():
+            return [_by_host(given, given.by, "intent")]
+        case Resumed(by=HostProof() as by):
+            return [_by_host(given, by, "intent")]
     return []
+
+
+def _by_host(
+    given: Resumed | PausedByHost | ClosedByHost | Published, by: HostProof, stage: Stage, code: str = ""
+) -> AuditEntry:
+    """A host's decision on the rounds, with the host's name and key."""
+    action: Action = "resumed"
+    about: dict[str, object] = {"object_type": "federation"}
+    match given:
+        case PausedByHost():
+            action = "paused"
+        case ClosedByHost(round=number):
+            action, about = "round_closed", {"object_type": "round", "object_id": f"{number}", "round": number}
+        case Published(adapter=adapter):
+            action, about = "finished", {"object_type": "adapter", "object_hash": adapter}
+    about |= {"role": "host", "actor_name": by.host, "evidence": fingerprint(by.key), "after": state_word(code)}
+    return AuditEntry(action_code=action, stage=stage, **about)
 
 
 def _results(given: Input, step: Step, start: str, heads: Mapping[str, str]) -> list[AuditEntry]:
     """Entries to write once the ledger has the input and its actions are carried out."""
     rejected = [_refused(one.site, one.round, one.update, one.code) for one in step.actions if isinstance(one, Reject)]
-    changes = _of_input(given, heads) if step.changed else ()
+    changes = _of_input(given, heads) if step.changed else _not_carried_out(given, step)
     return [*rejected, *changes, *_of_events(step, start)]
 
 
@@ -166,8 +215,17 @@ def _of_input(given: Input, heads: Mapping[str, str]) -> Iterator[AuditEntry]:
             about = {"object_type": "round", "round": number, "after": state_word(code)}
             peer = {"peer": named(site), "peer_head": heads.get(site, "")}
             yield AuditEntry(action_code="declined", role="coordinator", **about, **peer)
-        case Resumed():
+        case Resumed(by=None):
             yield AuditEntry(action_code="resumed", role="host", object_type="federation")
+        case Resumed(by=HostProof() as by):
+            yield _by_host(given, by, "done")
+        case PausedByHost(by=by) | ClosedByHost(by=by) | Published(by=by):
+            yield _by_host(given, by, "done")
+
+
+def _not_carried_out(given: Input, step: Step) -> Iterator[AuditEntry]:
+    if step.objection and isinstance(given, Resumed | PausedByHost | ClosedByHost | Published) and given.by:
+        yield _by_host(given, given.by, "failed", step.objection.code)
 
 
 def _of_events(step: Step, start: str) -> Iterator[AuditEntry]:
@@ -180,7 +238,7 @@ def _of_events(step: Step, start: str) -> Iterator[AuditEntry]:
                 yield _of_round("round_opened", number, start)
             case events.RoundClosed(round=number, reason=reason):
                 yield _of_round("round_closed", number, start, reason)
-            case events.FederationPaused(round=number, reason=reason):
+            case events.FederationPaused(round=number, reason=reason) if reason != "host":  # that is told already
                 yield _of_round("paused", number, "", reason)
             case events.FederationFinished(round=number, adapter=adapter):
                 yield _of_round("finished", number, adapter)

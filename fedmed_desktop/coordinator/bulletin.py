@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells each connected site where the federation stands: the latest always, what came between perhaps not.
+"""Tells each connected site and host where the federation stands: the latest always, what came between perhaps not.
 
 It is for faces only: it waits in no queue that anything else waits in, and what goes wrong here ends here.
 """
@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from ..events import Phase
 from ..federation import FederationSpec
@@ -18,6 +18,8 @@ from ..federation.record import RoundRecord, RoundsState
 from ..federation.standing import Pooled, closed_round, pooled_scores, ranks, standing
 from ..protocol.messages import Standing, encode
 from ..standing import ClosedRound, FederationStanding
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -52,14 +54,14 @@ class Bulletin:
         self._settled = settled
         self._held_up = held_up
         self._quiet = quiet
-        self._told: dict[str, tuple[int, Phase]] = {}
+        self.phases: dict[str, tuple[int, Phase]] = {}
         self._common: dict[int, tuple[Pooled | None, list[int]]] = {}  # of closed rounds, the same for all sites
-        self._readers: set[Reader] = set()
+        self._readers: set[Reader[Any]] = set()
         self._now: FederationStanding | None = None  # what all sites may know; formed once for a change
 
     def told(self, site: str, round_number: int, phase: Phase) -> None:
         """A site has said which phase it is in."""
-        self._told[site] = (round_number, phase)
+        self.phases[site] = (round_number, phase)
         self.changed()
 
     def changed(self) -> None:
@@ -68,9 +70,10 @@ class Bulletin:
         for reader in self._readers:
             reader.news.set()
 
-    def reader(self, site: str, send: Callable[[str], Awaitable[None]]) -> Reader:
+    def reader(self, site: str, send: Callable[[str], Awaitable[None]]) -> Reader[Standing]:
         """For one connection; `send` may wait as long as it likes, and raises once the connection has ended."""
-        return Reader(self, site, send)
+        closed: dict[int, ClosedRound] = {}
+        return Reader(self, lambda: self.for_site(site, closed), lambda now: send(fitting(now)))
 
     async def for_site(self, site: str, closed: dict[int, ClosedRound]) -> Standing:
         """Everything this site may know now; `closed` keeps its closed rounds from one call to the next."""
@@ -85,7 +88,7 @@ class Bulletin:
             _forget(self._common, latest[0].round)
         history = [closed[record.round] for record in latest]
         if self._now is None:
-            now = standing(self._spec, state, self._told, self._connected(), self._quiet())
+            now = standing(self._spec, state, self.phases, self._connected(), self._quiet())
             held_up = self._held_up()
             self._now = now.model_copy(update={"phase": "paused", "held_up": held_up}) if held_up else now
         return Standing(**dict(self._now) | {"history": tuple(history)})
@@ -96,10 +99,10 @@ class Bulletin:
             self._common[record.round] = pooled, ranks(record)
         return self._common[record.round]
 
-    def add(self, reader: Reader) -> None:
+    def add(self, reader: Reader[Any]) -> None:
         self._readers.add(reader)
 
-    def remove(self, reader: Reader) -> None:
+    def remove(self, reader: Reader[Any]) -> None:
         self._readers.discard(reader)
 
 
@@ -109,16 +112,20 @@ def _forget(rounds: dict[int, Any], before: int) -> None:
         del rounds[number]
 
 
-class Reader:
-    """One connection's reader. A line that is slow to take one standing is told the latest next, none in between."""
+class Reader(Generic[T]):
+    """One connection's reader. A line that is slow to take one standing is told the latest next, none in between.
 
-    def __init__(self, bulletin: Bulletin, site: str, send: Callable[[str], Awaitable[None]]) -> None:
+    `look` forms what it may know now, and `send` tells it.
+    """
+
+    def __init__(
+        self, bulletin: Bulletin, look: Callable[[], Awaitable[T]], send: Callable[[T], Awaitable[None]]
+    ) -> None:
         self.news = asyncio.Event()
         self._bulletin = bulletin
-        self._site = site
+        self._look = look
         self._send = send
-        self._closed: dict[int, ClosedRound] = {}
-        self._last: Standing | None = None
+        self._last: T | None = None
 
     async def run(self) -> None:
         """Tells at once, then whatever changes, until the connection ends."""
@@ -136,13 +143,13 @@ class Reader:
     async def tell(self) -> None:
         """Tells how things stand now, unless that was told last."""
         try:
-            now = await self._bulletin.for_site(self._site, self._closed)
+            now = await self._look()
         except ValueError:  # a number that may not be told: faces do without, the federation goes on
-            _log.exception("the standing for %s cannot be told", self._site)
+            _log.exception("a standing cannot be told")
             return
         if now != self._last:
             self._last = now
-            await self._send(fitting(now))
+            await self._send(now)
 
 
 def fitting(told: Standing, limit: int = MOST_BYTES) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entrance of the coordinator: asks each connection who it is, and lets in the sites that may take part."""
+"""Entrance of the coordinator: asks each connection who it is, and lets in the sites and hosts that may come in."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
@@ -19,6 +20,7 @@ from ..errors import UserFacingError
 from ..identity import phrase
 from ..protocol import wire
 from ..protocol.handshake import challenge, check_hello
+from ..protocol.hosting import HostHello
 from ..protocol.messages import VERSION, Goodbye, Hello, Waiting, decode, encode, sayable
 from ..storage.roll import Member
 from .gate import Visitor
@@ -31,6 +33,15 @@ _log = logging.getLogger(__name__)
 _HELLO_SECONDS = 20.0
 _CLOSE_REFUSED = 4401
 _CLOSE_NOT_UNDERSTOOD = 4400
+
+
+@dataclass(frozen=True)
+class Introduced:
+    """One who was let in, with what it said; `nonce`: of the challenge that it answered."""
+
+    member: Member
+    rank_cap: int | None
+    nonce: str
 
 
 class Entrance:
@@ -56,8 +67,13 @@ class Entrance:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def introduced(self, connection: Visitor) -> tuple[Member, int | None] | None:
-        """The site and its rank cap; None where it was sent away."""
+    @property
+    def waiting(self) -> set[str]:
+        """Names of those who are connected and wait to be confirmed."""
+        return set(self._waiting)
+
+    async def introduced(self, connection: Visitor) -> Introduced | None:
+        """The site or host that has come; None where it was sent away."""
         asked = challenge(self._host.key, secrets.token_hex(32), connection.tls_key)
         try:
             async with asyncio.timeout(_HELLO_SECONDS):
@@ -71,7 +87,8 @@ class Entrance:
         except (TimeoutError, ConnectionClosed):
             return None
         try:
-            check_joining(hello, self._host)
+            if isinstance(hello, Hello):
+                check_joining(hello, self._host)
             member = await self._joined(hello, connection.address)
             self._known(connection)
             await self._show(member)
@@ -79,14 +96,14 @@ class Entrance:
                 member = await self._confirmed(member, connection)
             if member.state == "revoked":
                 raise UserFacingError("join.revoked", site=member.name)
-            return member, hello.rank_cap
+            return Introduced(member, hello.rank_cap if isinstance(hello, Hello) else None, asked.nonce)
         except UserFacingError as error:
             await part_with(connection, error)
         except ConnectionClosed:
             pass
         return None
 
-    async def _joined(self, hello: Hello, address: str) -> Member:
+    async def _joined(self, hello: Hello | HostHello, address: str) -> Member:
         if hello.code:
             self._guesses.check(address)
         try:
@@ -101,6 +118,8 @@ class Entrance:
         if member.key is None or self._shown.get(member.name) == (member.key, member.state):
             return
         self._shown[member.name] = member.key, member.state
+        if member.role == "host" and member.state == "admitted":
+            self._host.trail.host_came(member.name, member.key)
         words = await asyncio.to_thread(phrase, member.key, self._host.key.public)
         prints = {"site_fingerprint": member.fingerprint, "coordinator_fingerprint": self._host.key.fingerprint}
         waits = member.state == "waiting"
@@ -110,6 +129,7 @@ class Entrance:
         """The member once the host has decided. Of several connections of one site the newest waits."""
         site = member.name
         before, self._waiting[site] = self._waiting.get(site), connection
+        self._host.bulletin.changed()
         try:
             if before:
                 await part_with(before, UserFacingError("join.replaced", site=site))
@@ -122,6 +142,7 @@ class Entrance:
         finally:
             if self._waiting.get(site) is connection:
                 del self._waiting[site]
+                self._host.bulletin.changed()
 
     async def _until_changed(self, connection: Visitor) -> None:
         """Waits for a change of the registry; raises ConnectionClosed if the site leaves meanwhile."""
@@ -146,8 +167,8 @@ def check_joining(hello: Hello, host: Host) -> None:
         raise UserFacingError(code, rank=spec.lora.rank, cap=hello.rank_cap)
 
 
-def _hello(frame: str) -> Hello:
-    """A site's first message. Raises UserFacingError, in plain words where it speaks another version."""
+def _hello(frame: str) -> Hello | HostHello:
+    """The first message of a site or a host. Raises UserFacingError, in plain words where it speaks another version."""
     try:
         hello = decode(frame)
     except UserFacingError:
@@ -156,7 +177,7 @@ def _hello(frame: str) -> Hello:
             if isinstance(said, dict) and isinstance(version := said.get("version"), int) and version != VERSION:
                 raise UserFacingError("join.version", site=str(version)[:20], coordinator=VERSION) from None
         raise
-    if not isinstance(hello, Hello):
+    if not isinstance(hello, Hello | HostHello):
         raise UserFacingError("protocol.not_understood", place=hello.type, reason="hello comes first")
     if hello.version != VERSION:
         raise UserFacingError("join.version", site=hello.version, coordinator=VERSION)

@@ -18,7 +18,7 @@ from typing import Protocol
 from .. import events
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Rounds, Scorer, Update
-from ..federation.actions import Acknowledge, Action, Combine, Offer, Reject, TellMasking
+from ..federation.actions import Acknowledge, Action, Combine, Offer, Reject, Step, TellMasking
 from ..federation.inputs import Input, Proof, Resumed, RoundCombined, UpdateArrived
 from ..protocol.messages import Ask, Finished, Message, NotAsked, Receipt, Refused
 from ..storage import BlobStore, Ledger
@@ -150,7 +150,7 @@ class Host:
 
     # -- inputs --------------------------------------------------------------------------------------------------
 
-    async def apply(self, given: Input) -> None:
+    async def apply(self, given: Input) -> Step:
         """Feeds one input to the state, then the ledger, then answers. One at a time, in the order of the calls."""
         async with self._order:
             now = self._clock()
@@ -188,6 +188,7 @@ class Host:
             self.progress.look()
         for event in step.events:  # last: a face that cannot show them (a closed pipe) must not stop the federation
             self._emit(event)
+        return step
 
     async def settled(self) -> None:
         """Returns once every input so far is in the ledger, so that the present state may be told."""

@@ -15,7 +15,7 @@ from ..files import make_folder, write_durably
 from ..identity import fingerprint, phrase
 from ..protocol.invitation import FILE_SUFFIX, MOST_TEXT, Invitation, file_text, read_invitation
 from ..storage.registry import REGISTRY_FILE, Registry
-from ..storage.roll import Member
+from ..storage.roll import Member, Role
 from ..storage.secrets import load_key, public_key
 from .auditing import decided
 
@@ -24,14 +24,22 @@ _DEVICES: Final = {"CON", "PRN", "AUX", "NUL"} | {f"{port}{number}" for port in 
 
 
 @dataclass(frozen=True)
-class Issued:
-    """An invitation with what the host should know about it. `confirms`: the site waits until the host confirms it."""
+class Made:
+    """An invitation with what the host should know about it. `text`: content of its file. `confirms`: who comes with
+    it waits to be confirmed."""
 
     invitation: Invitation
-    file: Path
+    text: str
     until: datetime
     confirms: bool
     has_run: bool
+
+
+@dataclass(frozen=True)
+class Issued(Made):
+    """An invitation that was made, and the file that it is in."""
+
+    file: Path
 
 
 def open_registry(data_dir: Path) -> Registry:
@@ -52,8 +60,9 @@ def issue(
     out: Path,
     address: str | None = None,
     rotates: bool = False,
+    role: Role = "site",
 ) -> Issued:
-    """Makes an invitation and its file in `out`; `rotates`: for a new key of a site that has joined.
+    """Makes an invitation and its file in `out`; `rotates`: for a new key of one who has joined; `role`: of a new one.
 
     `address` as HOST:PORT, where it is not the one that the coordinator knows of itself; with it, a site can be invited
     before the coordinator has ever run. Raises UserFacingError, and then no code was made, unless the disk fails.
@@ -61,19 +70,40 @@ def issue(
     early = address is not None and not rotates
     with closing(Registry(data_dir / REGISTRY_FILE) if early else open_registry(data_dir)) as registry:
         key = public_key(data_dir) or load_key(data_dir, "coordinator")[0].public
-        address = address or registry.recall("address")
-        if not address:
+        if not (address or registry.recall("address")):
             raise UserFacingError("registry.no_address")
-        federation, roots = registry.recall("federation"), bool(registry.recall("roots"))
         name = registry.find(site).name if rotates else site_name(site)
         file = _free_file(out, name, fingerprint(key))
-        make = registry.rotate if rotates else registry.invite
         with decided(data_dir, registry, "rotated" if rotates else "invited", name, by):
-            code = make(name, valid, now, by)
-        invitation = Invitation(address, fingerprint(key), code, name, roots)
-        text = file_text(invitation, federation or "a federation", now + valid)
-        write_durably(file, text.encode())
-        return Issued(invitation, file, now + valid, bool(registry.recall("confirm")), federation is not None)
+            made = make(registry, key, name, valid, now, by, address=address, rotates=rotates, role=role)
+        write_durably(file, made.text.encode())
+        return Issued(**vars(made), file=file)
+
+
+def make(
+    registry: Registry,
+    key: str,
+    site: str,
+    valid: timedelta,
+    now: datetime,
+    by: str,
+    *,
+    address: str | None = None,
+    rotates: bool = False,
+    role: Role = "site",
+) -> Made:
+    """Makes an invitation to the coordinator with this public key. See `issue`; raises UserFacingError as it does."""
+    address = address or registry.recall("address")
+    if not address:
+        raise UserFacingError("registry.no_address")
+    if rotates:
+        role, code = registry.find(site).role, registry.rotate(site, valid, now, by)
+    else:
+        code = registry.invite(site, valid, now, by, role)
+    federation, roots = registry.recall("federation"), bool(registry.recall("roots"))
+    invitation = Invitation(address, fingerprint(key), code, site, roots, role)
+    text = file_text(invitation, federation or "a federation", now + valid)
+    return Made(invitation, text, now + valid, bool(registry.recall("confirm")), federation is not None)
 
 
 def six_words(data_dir: Path, member: Member) -> str | None:

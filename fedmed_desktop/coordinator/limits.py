@@ -61,6 +61,11 @@ KEPT_UPDATES = 4
 # Offers per minute of one site that are refused, or not signed by it: each is an entry in the audit chain for good.
 MAX_REFUSALS_PER_MINUTE = 60
 
+# -- of a person who hosts from a desktop ------------------------------------------------------------------------------
+
+# Acts per minute of one host: each is two entries in the audit chain for good, and a person decides a few at most.
+MAX_ACTS_PER_MINUTE = 30
+
 Clock = Callable[[], float]
 
 
@@ -134,6 +139,18 @@ class Refusals:
         """Counts one. Raises a retryable UserFacingError("limit.messages") where it is too many."""
         if not self._left.take(site):
             raise UserFacingError("limit.messages", retryable=True)
+
+
+class Acts:
+    """Acts of each host, over all its connections."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._left = PerMinute(MAX_ACTS_PER_MINUTE, clock)
+
+    def check(self, host: str) -> None:
+        """Counts one. Raises a retryable UserFacingError("limit.acts") where it is too many."""
+        if not self._left.take(host):
+            raise UserFacingError("limit.acts", retryable=True)
 
 
 class Pace:
@@ -232,6 +249,7 @@ class SiteLimits:
         self.downloads = Slots(clock, DOWNLOAD_SLOTS)
         self.disk = DiskShare()
         self.refusals = Refusals(clock)
+        self.acts = Acts(clock)
 
 
 def origin(address: str) -> str:

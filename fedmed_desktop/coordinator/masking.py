@@ -40,7 +40,7 @@ class Masking:
         federation: str,
         state: Callable[[], RoundsState],
         admission: Admission,
-        apply: Callable[[given.Input], Awaitable[None]],
+        apply: Callable[[given.Input], Awaitable[object]],
     ) -> None:
         self._spec = spec
         self._federation = federation

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Server of the coordinator: one session for each site that its door and its entrance have let in."""
+"""Server of the coordinator: one session for each site, and each host, that its door and its entrance have let in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from websockets.exceptions import ConnectionClosed
@@ -19,10 +20,12 @@ from ..protocol import wire
 from ..protocol.messages import VERSION, Welcome
 from ..storage.roll import Member
 from .door import Door
-from .entrance import Entrance, part_with
+from .entrance import Entrance, Introduced, part_with
 from .gate import Visitor
 from .host import Host
+from .hosting import HostSession
 from .limits import SiteLimits, Slots
+from .oversight import Oversight
 from .session import SiteSession
 
 if TYPE_CHECKING:
@@ -52,8 +55,9 @@ class CoordinatorServer:
         host.admission.on_this_computer = tls is None and not names
         self._host = host
         self._emit = emit
-        self._sessions: dict[str, SiteSession] = {}
+        self._sessions: dict[str, SiteSession | HostSession] = {}
         self._entrance = Entrance(host, self.door.admitted, emit)
+        self._oversight = Oversight(host, self.door.gate, lambda: self._entrance.waiting, self._sessions.keys)
         self._tasks: set[asyncio.Task[None]] = set()
         self._tries: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._limits = SiteLimits(time.monotonic)
@@ -135,8 +139,9 @@ class CoordinatorServer:
 
     async def _connected(self, connection: Visitor) -> None:
         if admitted := await self._entrance.introduced(connection):
-            connection.protocol.max_message_size = wire.longest_offer(self._host.spec.types)
-            await self._serve(*admitted, connection)
+            if admitted.member.role == "site":
+                connection.protocol.max_message_size = wire.longest_offer(self._host.spec.types)
+            await self._serve(admitted, connection)
 
     async def _watch_members(self) -> None:
         await self._host.started.wait()
@@ -145,6 +150,7 @@ class CoordinatorServer:
     async def _look_at_members(self, members: Mapping[str, Member]) -> None:
         """Shuts out whoever may not be here any more, and lets no round wait for them."""
         self._entrance.look_again()
+        self._host.bulletin.changed()
         for site, session in self._sessions.items():
             if session.hears and (fault := _shut_out(members.get(site), session)):
                 session.hears = False
@@ -155,17 +161,24 @@ class CoordinatorServer:
             if site in members and members[site].state == "revoked":
                 await self._host.apply(SiteShutOut(site=site))
 
-    async def _serve(self, member: Member, rank_cap: int | None, connection: Visitor) -> None:
-        site = member.name
-        assert member.key is not None  # it has joined with one
-        session = SiteSession(site, member.key, connection, self._host, self._emit, self._tries[site], self._limits)
+    def _session(self, one: Introduced, connection: Visitor) -> SiteSession | HostSession:
+        name, key, host = one.member.name, one.member.key, self._host
+        assert key is not None  # it has come with one
+        if one.member.role == "host":
+            return HostSession(name, key, one.nonce, connection, host, self._oversight, self._limits)
+        return SiteSession(name, key, connection, host, self._emit, self._tries[name], self._limits)
+
+    async def _serve(self, one: Introduced, connection: Visitor) -> None:
+        site, session = one.member.name, self._session(one, connection)
         before, self._sessions[site] = self._sessions.get(site), session
         try:
             if before:
                 await self._replace(before)
             if self._sessions.get(site) is session:  # and no newer one has come meanwhile
-                await self._attend(session, rank_cap)
+                await self._attend(session, one.rank_cap)
         except UserFacingError as error:
+            if error.code.startswith("protocol."):
+                self.door.gate.count("not_understood")
             await part_with(connection, error)
         except ConnectionClosed:
             pass
@@ -173,12 +186,13 @@ class CoordinatorServer:
             session.ended.set()
             if self._sessions.get(site) is session:
                 del self._sessions[site]
+                self._host.bulletin.changed()
             if self._host.sessions.get(site) is session:
                 del self._host.sessions[site]
-                self._host.bulletin.changed()
+                self._oversight.left(site, datetime.now(UTC))
                 self._emit(events.SiteSeen(site=site, round=self._host.rounds.state.round, state="left"))
 
-    async def _replace(self, before: SiteSession) -> None:
+    async def _replace(self, before: SiteSession | HostSession) -> None:
         """The newest connection of a site counts: the older one may be a dead line that nobody has noticed yet.
 
         Waits for its end, so that never two write to one part file.
@@ -187,11 +201,15 @@ class CoordinatorServer:
         await part_with(before.connection, UserFacingError("join.replaced", site=before.site))
         await before.ended.wait()
 
-    async def _attend(self, session: SiteSession, rank_cap: int | None) -> None:
+    async def _attend(self, session: SiteSession | HostSession, rank_cap: int | None) -> None:
         # Once more: who was shut out after its key was looked up was in no list of sessions then.
         member = await asyncio.to_thread(self._host.admission.member, session.site)
         if fault := _shut_out(member, session):
             raise fault
+        if isinstance(session, HostSession):
+            self._host.bulletin.changed()
+            await session.serve()
+            return
         state = self._host.rounds.state
         where = {"spec": self._host.spec, "round": state.round, "phase": state.phase}
         session.send(Welcome(version=VERSION, site=session.site, federation=self._host.federation, **where))
@@ -202,7 +220,7 @@ class CoordinatorServer:
         await session.serve()
 
 
-def _shut_out(member: Member | None, session: SiteSession) -> UserFacingError | None:
+def _shut_out(member: Member | None, session: SiteSession | HostSession) -> UserFacingError | None:
     """Reason why a site is to be parted with, if there is one. `member`: what the registry says of it now."""
     site = session.site
     if member is None or member.state == "revoked":

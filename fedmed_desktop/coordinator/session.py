@@ -55,8 +55,7 @@ class SiteSession:
         limits: SiteLimits,
     ) -> None:
         """`key`: the site's public key. `tries`: failed transfers of its update, which outlive a connection."""
-        self._tries = tries
-        self._limits = limits
+        self._tries, self._limits = tries, limits
         self._pace = Pace(limits.clock)
         self.key = key
         self._bond = Bond(host.federation, key, host.key.public)
@@ -155,7 +154,8 @@ class SiteSession:
                 elif self._reception:  # the question came there as another one
                     self._ask_for(self._reception)
             case _ if not await self._host.masking.heard(self.site, self.key, message):
-                raise UserFacingError("protocol.not_understood", place=message.type, reason="not for a coordinator")
+                self._limits.refusals.check(self.site)
+                raise self._host.trail.not_for(self.site, message.type)
 
     def _told(self, round_number: int, phase: events.Phase) -> None:
         """A site says its phase again while it works, as a sign that it does: that is no news for faces."""

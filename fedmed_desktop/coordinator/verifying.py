@@ -2,7 +2,8 @@
 """Check of a coordinator's data folder or backup, offline and without changing a byte of it.
 
 All inputs are replayed from the first one; each dump must say what the replay says; each counted update must be signed
-by its site for the plan that was in force; and each blob that the ledger names must be there and whole.
+by its site for the plan that was in force, and each act of a host by that host; and each blob that the ledger names
+must be there and whole.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from pydantic import TypeAdapter
 
 from ..errors import UserFacingError, disk_fault
 from ..federation import FederationSpec, Rounds
-from ..federation.inputs import INPUT, UpdateArrived
+from ..federation.inputs import INPUT, Decided, UpdateArrived
 from ..federation.record import RoundsState
+from ..protocol.hosting import is_proved
 from ..protocol.messages import OfferUpdate
 from ..protocol.signing import Bond
 from ..storage import Ledger
@@ -102,6 +104,8 @@ def _check(verdict: LedgerVerdict, ledger: Ledger, spec: FederationSpec, folder:
     for seq, time, body in ledger.entries():
         given = parsed(INPUT, body, file, "inputs", seq, lambda fault: None)
         wrong = _wrong_with(verdict, given, rounds, ledger.federation, own) if isinstance(given, UpdateArrived) else ""
+        if isinstance(given, Decided) and not is_proved(ledger.federation, given):
+            wrong = "holds an act that its host did not sign"
         rounds.handle(given, moment(time, file, "inputs", seq))
         if isinstance(given, UpdateArrived) and rounds.receipt_for(given.site, given.update.round) is None:
             wrong = "holds an update that could not count"

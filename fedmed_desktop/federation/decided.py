@@ -17,6 +17,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..errors import UserFacingError
+from ..overview import ActName
 from . import masked
 from .actions import Offer, Step, TellMasking
 from .inputs import ClosedByHost, Decided, PausedByHost, Published, Resumed
@@ -34,17 +35,30 @@ def objection(spec: FederationSpec, state: RoundsState, given: Decided) -> UserF
         case Resumed():
             return None if _stands(state) else UserFacingError("hosting.not_paused")
         case ClosedByHost():
-            return _not_closed(spec, state, given)
+            return _not_closed(spec, state, given.round, given.attempt)
         case Published():
-            return _not_published(state, given)
+            return _not_published(state, given.adapter)
+
+
+def refusals(spec: FederationSpec, state: RoundsState) -> dict[ActName, str]:
+    """Acts that would be refused now, with the code of the reason; for a face, which need not offer them."""
+    if state.phase == "finished":
+        return dict.fromkeys(("pause", "resume", "close", "publish"), "hosting.finished")
+    found: dict[ActName, UserFacingError | None] = {
+        "pause": UserFacingError("hosting.is_paused") if _stands(state) else None,
+        "resume": None if _stands(state) else UserFacingError("hosting.not_paused"),
+        "close": _not_closed(spec, state, state.round, state.attempt),
+        "publish": _not_published(state, state.start),
+    }
+    return {act: error.code for act, error in found.items() if error}
 
 
 def _stands(state: RoundsState) -> bool:
     return state.held is not None or state.phase == "paused"
 
 
-def _not_closed(spec: FederationSpec, state: RoundsState, given: ClosedByHost) -> UserFacingError | None:
-    if (given.round, given.attempt) != (state.round, state.attempt):
+def _not_closed(spec: FederationSpec, state: RoundsState, number: int, attempt: int) -> UserFacingError | None:
+    if (number, attempt) != (state.round, state.attempt):
         return UserFacingError("hosting.other_round", round=state.round, attempt=state.attempt)
     if state.held:
         return UserFacingError("hosting.is_paused")
@@ -59,12 +73,12 @@ def _not_closed(spec: FederationSpec, state: RoundsState, given: ClosedByHost) -
     return None
 
 
-def _not_published(state: RoundsState, given: Published) -> UserFacingError | None:
+def _not_published(state: RoundsState, adapter: str) -> UserFacingError | None:
     if state.phase == "combining":
         return UserFacingError("hosting.combining", round=state.round)
     if not state.closed:
         return UserFacingError("hosting.nothing_closed")
-    return UserFacingError("hosting.other_adapter") if given.adapter != state.start else None
+    return UserFacingError("hosting.other_adapter") if adapter != state.start else None
 
 
 def hold(state: RoundsState, now: datetime) -> None:

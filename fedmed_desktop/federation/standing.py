@@ -52,6 +52,7 @@ def standing(
         connected=sum(site in connected for site in state.sites),
         history=(),
         joins_until=joins_until(spec, state),
+        paused_by_host=state.held is not None,
         quiet=len(quiet),
         quiet_since=max(quiet, default=None),
     )
@@ -64,7 +65,8 @@ def site_word(site: str, state: RoundsState, told: tuple[int, Phase] | None, con
     if site in state.declined:
         return "kept" if state.declined[site] == "kept" else "missing"
     asked = site in state.plans
-    if asked and state.phase in ("combining", "paused", "finished"):
+    over = state.phase in ("combining", "finished") or (state.phase == "paused" and not state.hears_answers)
+    if asked and over:
         return "missing"
     if not connected:
         return "offline"

@@ -19,6 +19,7 @@ from pydantic import AwareDatetime, Field
 from ..bounds import Count, Number, PositiveInt, Whole
 from ..errors import UserFacingError
 from ..federation import FederationSpec
+from ..federation.inputs import ClosedByHost, Decided, PausedByHost, Published, Resumed
 from ..federation.plan import Sha256
 from ..identity import Content, PrivateKey, PublicKey, Signature, fingerprint, is_signed
 from ..overview import Overview, RoundRow
@@ -178,3 +179,28 @@ class HostBond:
     def _content(self, act: HostAct) -> Content:
         named = {"federation": self.federation, "host": self.host, "coordinator": self.coordinator}
         return {**named, "nonce": self.nonce, "number": act.number, **act.act.model_dump()}
+
+
+def is_proved(federation: Sha256, given: Decided) -> bool:
+    """Whether the host whom an input of the ledger names has signed it; what was done at the coordinator needs none."""
+    by = given.by
+    if by is None:
+        return True
+    bond = HostBond(federation, by.key, by.coordinator, by.nonce)
+    try:
+        bond.check(HostAct(number=by.number, act=_act_of(given), signature=by.signature))
+    except UserFacingError:
+        return False
+    return True
+
+
+def _act_of(given: Decided) -> Act:
+    match given:
+        case Resumed():
+            return Resume()
+        case PausedByHost():
+            return Pause()
+        case ClosedByHost(round=number, attempt=attempt):
+            return CloseRound(round=number, attempt=attempt)
+        case Published(adapter=adapter):
+            return Publish(adapter=adapter)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .. import events
 from ..errors import UserFacingError, disk_fault
 from ..federation import FederationSpec
+from ..federation.names import site_name
 from ..files import write_durably
 from ..identity import Fingerprint, PrivateKey, fingerprint, phrase
 from ..overview import Overview, RoundRow
@@ -163,18 +164,18 @@ class HostAgent:
         `rotates`: for a site that has joined, so that it may come with another key.
         """
         minutes = max(1, round(valid.total_seconds() / 60))
-        answer = await self._ask(InviteSite(site=site, minutes=minutes, rotates=rotates))
+        answer = await self._ask(InviteSite(site=site_name(site), minutes=minutes, rotates=rotates))
         if answer.invited is None:
             raise UserFacingError("protocol.not_understood", place="host_answer", reason="no invitation in it")
         return answer.invited
 
     async def confirm(self, site: str, key: str) -> None:
         """Admits a waiting site; `key` (SiteRow.key) is the one whose six words were compared."""
-        await self._ask(ConfirmSite(site=site, key=key))
+        await self._ask(ConfirmSite(site=site_name(site), key=key))
 
     async def revoke(self, site: str) -> None:
         """Shuts a site out for good, or takes back an invitation that nobody has used."""
-        await self._ask(RevokeSite(site=site))
+        await self._ask(RevokeSite(site=site_name(site)))
 
     async def pause(self) -> None:
         """Lets the rounds stand still. Sites go on with what they were asked, and what they send still counts."""

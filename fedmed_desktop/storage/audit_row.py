@@ -38,7 +38,7 @@ Action = Literal[
     "round_opened", "update_accepted", "update_refused", "update_flagged", "round_closed", "adapter_published",
     "paused", "resumed", "finished",
     # what was checked, and what was carried by hand
-    "adapter_verified", "signature_refused", "backup_made", "exported", "imported", "pruned", "reviewed",
+    "adapter_verified", "signature_refused", "act_refused", "backup_made", "exported", "imported", "pruned", "reviewed",
 ]  # fmt: skip
 
 ObjectType = Literal[
@@ -77,8 +77,9 @@ class AuditEntry(Frozen):
     """Event as its writer tells it.
 
     `object_id`: a name or a number of the object, `object_hash` its sha256 (an update's, a plan's, a key's).
-    `evidence`: sha256 of all that was decided on. `peer`: the other side's name, where the event is between both, and
-    `peer_head` the last hash of its chain, as it said: a chain whose end was cut off is found out by the other side's.
+    `evidence`: sha256 of all that was decided on; where a host acts from a desktop, the fingerprint of the host's key,
+    as `actor_name` is its name. `peer`: the other side's name, where the event is between both, and `peer_head` the
+    last hash of its chain, as it said: a chain whose end was cut off is found out by the other side's.
     """
 
     action_code: Action

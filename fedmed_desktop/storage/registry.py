@@ -206,12 +206,12 @@ class Registry:
             other = roll.namesake(name, now)
             if other not in (None, name):
                 raise UserFacingError("registry.looks_alike", site=name, other=str(other))
-            if name in roll.members and roll.members[name].state != "revoked":
-                raise UserFacingError("registry.has_joined", site=name)
             before = [one.role for one in roll.invitations(now) if one.site == name]
             before += [roll.members[name].role] if name in roll.members else []
             if any(one != role for one in before):
                 raise UserFacingError("registry.other_role", site=name)
+            if name in roll.members and roll.members[name].state != "revoked":
+                raise UserFacingError("registry.has_joined", site=name)
             event = Invited(site=name, code_sha256=code_hash(code), until=now + valid, role=role)
             self._add(connection, event, now, by)
         return code
@@ -227,10 +227,15 @@ class Registry:
             self._add(connection, Rotated(site=name, code_sha256=code_hash(code), until=now + valid), now, by)
         return code
 
-    def confirm(self, site: str, now: datetime, by: str) -> Member:
-        """Admits a waiting site, given by its name or the start of its fingerprint; an admitted one stays so."""
+    def confirm(self, site: str, now: datetime, by: str, key: str | None = None) -> Member:
+        """Admits a waiting site, given by its name or the start of its fingerprint; an admitted one stays so.
+
+        `key`: the one whose words were compared. Raises UserFacingError("hosting.other_key") where it has another now.
+        """
         with self._database.transaction() as connection:
             member = self._present(site)
+            if key not in (None, member.key):
+                raise UserFacingError("hosting.other_key", site=member.name)
             if member.state == "waiting":
                 self._add(connection, Confirmed(site=member.name), now, by)
         return self.find(member.name)

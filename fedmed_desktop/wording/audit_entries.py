@@ -29,6 +29,7 @@ _ACTIONS: Final[dict[str, tuple[Kind, str]]] = {
     "revoked": ("federation", later("Site removed")),
     "rotated": ("federation", later("Site's key replaced")),
     "signature_refused": ("federation", later("Message with a wrong signature refused")),
+    "act_refused": ("federation", later("Act without the right to it refused")),
     "plan_received": ("rounds", later("Plan received")),
     "training_began": ("rounds", later("Training started")),
     "training_ended": ("rounds", later("Training ended")),
@@ -56,7 +57,9 @@ _ACTIONS: Final[dict[str, tuple[Kind, str]]] = {
     "asked_again": ("decisions", later("Decision asked for again")),
     "expired": ("decisions", later("No decision in time")),
 }
-_REFUSALS: Final = frozenset({"join_refused", "signature_refused", "update_refused", "key_lost", "expired", "declined"})
+_REFUSALS: Final = frozenset(
+    {"join_refused", "signature_refused", "act_refused", "update_refused", "key_lost", "expired", "declined"}
+)
 _STAGES: Final = {"intent": later("Intended"), "done": later("Done"), "failed": later("Failed")}
 _MEANT: Final = {
     "intent": later("Written before it was done, so that nothing happens without a trace."),

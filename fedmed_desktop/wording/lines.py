@@ -38,6 +38,7 @@ CLOSINGS: dict[str, str] = {
     "train": "the time for training was up",
     "approve": "the time for approvals was up",
     "upload": "the rest made no progress with their uploads in time",
+    "host": "its host closed it",
     "deadline": "its time was up",  # in rounds that an earlier version closed
 }
 
@@ -121,6 +122,8 @@ def line(event: events.Event) -> str | None:
             return f"round {event.round}: {sentence(event.code, event.params)}"
         case events.UpdateScreened():
             return f"{event.site}: round {event.round}: {sentence(event.code, event.params)}"
+        case events.FederationPaused(reason="host"):
+            return f"round {event.round} paused by a host, who can resume it from the desktop; so does --resume here"
         case events.FederationPaused() if event.reason != "quorum":
             why = sentence(event.reason, event.params)
             return f"round {event.round} paused: {why} It continues by itself once that is solved."

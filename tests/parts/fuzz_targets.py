@@ -23,7 +23,23 @@ from fedmed_desktop.lora import Adapter
 from fedmed_desktop.lora.blob import BlobReader, decode_blob, read_blob_header
 from fedmed_desktop.lora.quantised import PackedReader, Packing, packed
 from fedmed_desktop.lora.tensorfile import read_tensor_header
+from fedmed_desktop.overview import Overview, RoundRow, SiteResult, SiteRow
 from fedmed_desktop.protocol.handshake import challenge
+from fedmed_desktop.protocol.hosting import (
+    CloseRound,
+    ConfirmSite,
+    HostAct,
+    HostAnswer,
+    HostHello,
+    HostWelcome,
+    Invited,
+    InviteSite,
+    OverviewChanged,
+    Pause,
+    Publish,
+    RevokeSite,
+    RoundSeen,
+)
 from fedmed_desktop.protocol.invitation import Invitation, file_text, read_invitation
 from fedmed_desktop.protocol.messages import (
     VERSION,
@@ -155,8 +171,83 @@ def _messages() -> tuple[bytes, ...]:
         Receipt(round=1, update=some, time=now),
         Refused(round=1, update=some, code="update.second", params={"found": "x"}),
         Finished(adapter=some, size=9),
+        HostHello(version=VERSION, name="Köln", key=key.public, code="ab" * 16),
+        HostWelcome(version=VERSION, name="Köln", federation=some, spec=spec),
+        OverviewChanged(overview=_overview(now)),
+        RoundSeen(round=_closed(now)),
+        *[
+            HostAct(number=number, act=act)
+            for number, act in enumerate(
+                (
+                    InviteSite(site="Köln", minutes=60),
+                    ConfirmSite(site="Köln", key=key.public),
+                    RevokeSite(site="Köln"),
+                    Pause(),
+                    CloseRound(round=1, attempt=2),
+                    Publish(adapter=some),
+                ),
+                1,
+            )
+        ],
+        HostAnswer(number=1, code="hosting.no_quorum", params={"updates": 1}),
+        HostAnswer(number=2, invited=Invited(line="fedmed:x", file_text="# x", until=now, confirms=True)),
     ]
     return tuple(encode(message).encode() for message in said)
+
+
+_RESULT: Final = SiteResult(
+    rank=2, notes=9, loss_before=1.0, loss_after=0.5, score_before=None, score_after=0.25, update_norm=1.0, weight=1.0
+)
+
+
+def _closed(now: datetime) -> RoundRow:
+    some = "ab" * 32
+    return RoundRow(
+        round=1,
+        attempt=1,
+        opened=now,
+        closed=now,
+        reason="host",
+        adapter=some,
+        residual=None,
+        norm=1.0,
+        sites={"Köln": _RESULT},
+        declined={"B": "kept"},
+        missing=("C",),
+    )
+
+
+def _overview(now: datetime) -> Overview:
+    some = "ab" * 32
+    row = SiteRow(
+        name="Köln",
+        state="waiting",
+        key=some,
+        fingerprint=some,
+        words="a-b-c-d-e-f",
+        joined=now,
+        connected=True,
+        word="training",
+        phase="training",
+        result=_RESULT,
+    )
+    return Overview.model_validate(
+        {
+            "phase": "open",
+            **dict.fromkeys(("paused_by_host", "confirms", "invites"), True),
+            "reason": "",
+            "held_up": None,
+            **dict.fromkeys(("round", "rounds", "attempt", "updates", "asked", "quorum", "expected"), 1),
+            **dict.fromkeys(("adapter_round", "received_bytes", "sent_bytes"), 0),
+            **dict.fromkeys(("opened", "closes", "joins_until"), now),
+            "adapter": some,
+            "sites": (row,),
+            "deadlines": ({"name": "train", "minutes": 1.5, "ends": None, "sites": ("Köln",)},),
+            "invitations": ({"name": "D", "until": now, "rotates": False, "role": "host"},),
+            "hosts": ({"name": "H", "state": "admitted", "fingerprint": some, "connected": False},),
+            "refusals": {"close": "hosting.no_quorum"},
+        }
+    )
 
 
 def _some_plan() -> Plan:
@@ -177,6 +268,7 @@ def _invitations() -> tuple[bytes, ...]:
     found = [
         Invitation("fed.hospital.org:8765", "ab" * 32, b"c" * 16, "Mercy General"),
         Invitation("[2001:db8::1]:443", "cd" * 32, bytes(16), "Universitätsklinikum Köln", True),
+        Invitation("fed.hospital.org:8765", "ab" * 32, b"d" * 16, "Dr. Host", True, "host"),
     ]
     files = [file_text(one, "Sepsis", datetime(2026, 1, 1, tzinfo=UTC)) for one in found]
     return tuple(text.encode() for text in (*(one.line() for one in found), *files, f"> {files[0][:400]}"))

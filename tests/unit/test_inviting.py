@@ -157,6 +157,24 @@ def test_that_a_site_with_a_new_key_gets_a_line_too(command: Command, running: R
     assert "No site has the name Other" in command("--rotate", "Other")[2]
 
 
+def test_that_a_host_is_invited_listed_apart_and_shut_out(command: Command, running: Registry, tmp_path: Path) -> None:
+    status, out, err = command("--invite-host", "Dr. Host")
+    invitation = read_invitation(out)
+    assert status == 0 and (invitation.role, invitation.site) == ("host", "Dr. Host")
+    assert "can host this federation" in err and "six words" in err
+    assert "as a host of" in (tmp_path / "here" / "Dr. Host.fedmed").read_text("utf-8")
+    assert "Dr. Host: as a host, valid until" in command("--sites")[1]
+    running.join(ONE, site="Dr. Host", now=now(), code=invitation.code, role="host")
+    shown = command("--sites")[1].splitlines()
+    assert shown[:2] == ["0 sites", "1 host"] and shown[2].startswith("  Dr. Host: admitted, fingerprint ")
+    listed = json.loads(command("--sites", "--json")[1])
+    assert listed["sites"] == [] and [one["name"] for one in listed["hosts"]] == ["Dr. Host"]
+    status, _, err = command("--invite", "Dr. Host")
+    assert status == 2 and "another role" in err
+    assert read_invitation(command("--rotate", "Dr. Host")[1]).role == "host"
+    assert command("--revoke", "Dr. Host")[0] == 0 and "Dr. Host: revoked" in command("--sites")[1]
+
+
 def test_that_the_sites_are_listed_with_the_words_that_they_show_too(
     command: Command, running: Registry, data_dir: Path
 ) -> None:

@@ -194,6 +194,13 @@ def test_that_a_coordinator_that_has_to_wait_is_not_said_to_lack_updates(tmp_pat
     assert shown.state == "standstill" and "continues by itself" in shown.text and "Too few" not in shown.text
 
 
+def test_that_a_federation_that_its_host_has_paused_is_not_said_to_lack_updates(tmp_path: Path) -> None:
+    desk = MAKERS["standstill"](tmp_path)
+    desk.fold([standing("paused").model_copy(update={"paused_by_host": True})])
+    shown = status(desk, NOW)
+    assert shown.state == "standstill" and "host has paused" in shown.headline and "Too few" not in shown.text
+
+
 def test_that_a_session_that_was_stopped_can_go_on(tmp_path: Path) -> None:
     shown = status(desks.stopped(tmp_path), NOW)
     assert (shown.headline, shown.action) == ("Stopped", "retry")

@@ -12,6 +12,7 @@ from ...wording import later, sentence, together, tr
 from ..work.desk import Desk
 from ..work.progress import duration
 from .duration import preparing
+from .standstill import standstill
 
 State = Literal[
     "not_joined", "connecting", "unconfirmed", "agreement", "preparing", "gathering", "waiting", "downloading",
@@ -271,21 +272,8 @@ def _answered(desk: Desk) -> Status | None:
         return Status("failed", tr("The coordinator refused the update"), f"{why}{stays}")
     if phase == "uploading":
         return Status("uploading", tr("Sending the adapter"), tr("The coordinator fetches exactly what you approved."))
-    if desk.standing and desk.standing.held_up:
-        return Status(
-            "standstill",
-            tr("The coordinator has to wait"),
-            tr(
-                "Its disk is full, or a file is missing there. It continues by itself once that is solved; there is "
-                "nothing to do here."
-            ),
-        )
-    if desk.standing and desk.standing.phase == "paused":
-        return Status(
-            "standstill",
-            tr("The federation has stopped"),
-            tr("Too few sites sent an adapter in this round. Its host can resume it; there is nothing to do here."),
-        )
+    if words := standstill(desk.standing):
+        return Status("standstill", *words)
     if phase == "sent" and desk.standing and desk.standing.phase == "combining":
         return Status(
             "combining", tr("Combining"), tr("The coordinator combines the sites' adapters into the next one.")
