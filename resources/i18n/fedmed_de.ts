@@ -463,6 +463,10 @@
         <translation>Konto auf diesem Rechner</translation>
     </message>
     <message>
+        <source>Act without the right to it refused</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Acting as</source>
         <translation>Handelt als</translation>
     </message>
@@ -1601,6 +1605,10 @@
         <translation>Keine Seite enthält alle diese Wörter. Diese enthalten einige:</translation>
     </message>
     <message>
+        <source>No round begins or ends until the host lets it go on; there is nothing to do here.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>No summary.</source>
         <translation>Keine Zusammenfassung.</translation>
     </message>
@@ -2572,6 +2580,10 @@
     <message>
         <source>The first round opens once all of them are.</source>
         <translation>Die erste Runde beginnt, sobald alle es sind.</translation>
+    </message>
+    <message>
+        <source>The host has paused the federation</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The host of the federation gives you one: a line, a file, or a picture. Nothing is joined yet.</source>
@@ -6707,6 +6719,10 @@
         <translation>Unter {address} antwortet ein anderes Programm, kein Koordinator. Prüfen Sie Adresse und Port mit dem Betreiber.</translation>
     </message>
     <message>
+        <source>Another round has been closed meanwhile, and its adapter is the common one now. Look at it, then publish that.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Another site has already joined with the name {site}. Choose another --name, or use the data folder that this site joined with.</source>
         <translation>Ein anderer Standort ist schon mit dem Namen {site} beigetreten. Wählen Sie einen anderen --name, oder verwenden Sie den Datenordner, mit dem dieser Standort beigetreten ist.</translation>
     </message>
@@ -6879,6 +6895,10 @@
         <translation>Es wird kein Proxy verwendet.</translation>
     </message>
     <message>
+        <source>No round has been closed yet, so there is no adapter of this federation to publish.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>No site annotates {type}: each has notes of a corpus that does not, or has no such entity. Remove it from types, or split by &quot;corpus&quot; with as many sites as corpora.</source>
         <translation>Kein Standort annotiert {type}: Jeder hat Texte eines Korpus, das es nicht tut, oder hat keine solche Entität. Entfernen Sie den Typ aus types, oder teilen Sie nach &quot;corpus&quot; auf, mit so vielen Standorten wie Korpora.</translation>
     </message>
@@ -6995,8 +7015,16 @@
         <translation>Um {name} zu lesen, braucht es das Paket spacy, das nicht installiert ist. Installieren Sie es mit: pip install spacy</translation>
     </message>
     <message>
+        <source>Round 1 cannot begin: {sites} of the {quorum} sites that a round needs have joined.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Round {round} cannot be carried by removable medium: its updates are masked, and for that all sites exchange messages several times. Connect this site, or ask the host for a federation without secure aggregation.</source>
         <translation>Runde {round} ist maskiert, und darin müssen alle Standorte mehrmals voneinander hören, was mit einem Datenträger nicht geht. Verbinden Sie diesen Standort, oder bitten Sie den Betreiber um eine Föderation ohne sichere Aggregation.</translation>
+    </message>
+    <message>
+        <source>Round {round} cannot be closed: it has {updates} of the {quorum} updates that it needs.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Round {round} is closed, and only the sites can open the sum of its updates: {sites} of them are connected or have answered, and {least} are needed. It continues by itself once they are back.</source>
@@ -7049,6 +7077,10 @@
     <message>
         <source>That is for the federation&apos;s own settings: batch size {batch}, up to {tokens} tokens per example, rank {rank}.</source>
         <translation>Das gilt für die Einstellungen der Föderation: Batchgröße {batch}, bis zu {tokens} Tokens je Beispiel, Rang {rank}.</translation>
+    </message>
+    <message>
+        <source>That was more in a minute than a host can mean. Wait a minute, then go on.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The QR code in this picture is not an invitation&apos;s. Use the one that the host gave you.</source>
@@ -7345,6 +7377,22 @@
     <message>
         <source>The experiment {path} cannot be read: {reason}. Correct the file, which must be TOML.</source>
         <translation>Das Experiment {path} ist nicht lesbar: {reason}. Korrigieren Sie die Datei, die TOML sein muss.</translation>
+    </message>
+    <message>
+        <source>The federation has finished already.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The federation has gone on meanwhile: it is at round {round}, attempt {attempt}. Look at it, then decide again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The federation is not paused.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The federation is paused already. Resume it first.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The federation protects patients, and some of this site&apos;s training notes do not say which patient they are of. Nothing is trained. Add the patient to each note, or ask the host for training.privacy.unit = &quot;note&quot;.</source>
@@ -7859,6 +7907,10 @@
         <translation>Der Bericht des Beitrags hat Scores für Aufgaben, Typen oder Maße, die nicht zu dieser Föderation gehören.</translation>
     </message>
     <message>
+        <source>The updates of round {round} are being combined. Try again once that is done.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The {device} does not have enough memory for one note. Choose a smaller base model, a 4-bit base model, or a smaller max_tokens.</source>
         <translation>Der Speicher von {device} reicht nicht für einen Text. Wählen Sie ein kleineres Basismodell, ein 4-Bit-Basismodell oder ein kleineres max_tokens.</translation>
     </message>
@@ -8125,6 +8177,10 @@
     <message>
         <source>This update is {state}, so it cannot be {decision} any more.</source>
         <translation>Dieser Beitrag hat den Stand „{state}“, deshalb ist „{decision}“ nicht mehr möglich.</translation>
+    </message>
+    <message>
+        <source>This was asked before on this connection, and it counts once.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Too many messages came at once, so the connection was closed. It is opened again by itself.</source>
@@ -8727,6 +8783,10 @@
         <translation>{site} wurde gesperrt. Um ihn wieder zuzulassen, verwenden Sie --invite mit diesem Namen.</translation>
     </message>
     <message>
+        <source>{site} has come with another key than the one whose words you compared. Compare the six words once more.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{site} has joined already. If it needs a new key (another computer, a lost data folder), use --rotate; to shut it out, --revoke.</source>
         <translation>{site} ist schon beigetreten. Wenn er einen neuen Schlüssel braucht (ein anderer Rechner, ein verlorener Datenordner), verwenden Sie --rotate; um ihn auszuschließen, --revoke.</translation>
     </message>
@@ -8736,6 +8796,10 @@
     </message>
     <message>
         <source>{site} is a host of this federation, and a host is no site. Join with another data folder and an invitation of a site.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{site} is a host. Hosts are invited and removed at the coordinator, with --invite-host and --revoke.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>

@@ -463,6 +463,10 @@
         <translation>Cuenta del ordenador</translation>
     </message>
     <message>
+        <source>Act without the right to it refused</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Acting as</source>
         <translation>En calidad de</translation>
     </message>
@@ -1601,6 +1605,10 @@
         <translation>Ninguna página contiene todas estas palabras. Estas contienen algunas:</translation>
     </message>
     <message>
+        <source>No round begins or ends until the host lets it go on; there is nothing to do here.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>No summary.</source>
         <translation>Sin resumen.</translation>
     </message>
@@ -2572,6 +2580,10 @@
     <message>
         <source>The first round opens once all of them are.</source>
         <translation>La primera ronda se abre cuando lo estén todos.</translation>
+    </message>
+    <message>
+        <source>The host has paused the federation</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The host of the federation gives you one: a line, a file, or a picture. Nothing is joined yet.</source>
@@ -6707,6 +6719,10 @@
         <translation>En {address} responde otro programa, no un coordinador. Compruebe la dirección y el puerto con el anfitrión.</translation>
     </message>
     <message>
+        <source>Another round has been closed meanwhile, and its adapter is the common one now. Look at it, then publish that.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Another site has already joined with the name {site}. Choose another --name, or use the data folder that this site joined with.</source>
         <translation>Otro centro ya se ha unido con el nombre {site}. Elija otro --name, o use la carpeta de datos con la que se unió este centro.</translation>
     </message>
@@ -6879,6 +6895,10 @@
         <translation>No se usa ningún proxy.</translation>
     </message>
     <message>
+        <source>No round has been closed yet, so there is no adapter of this federation to publish.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>No site annotates {type}: each has notes of a corpus that does not, or has no such entity. Remove it from types, or split by &quot;corpus&quot; with as many sites as corpora.</source>
         <translation>Ningún centro anota {type}: cada uno tiene notas de un corpus que no lo hace, o no tiene ninguna entidad así. Quítelo de los tipos, o divida por &quot;corpus&quot; con tantos centros como corpus.</translation>
     </message>
@@ -6995,8 +7015,16 @@
         <translation>Para leer {name} hace falta el paquete spacy, que no está instalado. Instálelo con: pip install spacy</translation>
     </message>
     <message>
+        <source>Round 1 cannot begin: {sites} of the {quorum} sites that a round needs have joined.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Round {round} cannot be carried by removable medium: its updates are masked, and for that all sites exchange messages several times. Connect this site, or ask the host for a federation without secure aggregation.</source>
         <translation>La ronda {round} va enmascarada, y en ella todos los centros deben comunicarse varias veces entre sí, lo que no es posible con un soporte extraíble. Conecte este centro, o pida al anfitrión una federación sin agregación segura.</translation>
+    </message>
+    <message>
+        <source>Round {round} cannot be closed: it has {updates} of the {quorum} updates that it needs.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Round {round} is closed, and only the sites can open the sum of its updates: {sites} of them are connected or have answered, and {least} are needed. It continues by itself once they are back.</source>
@@ -7049,6 +7077,10 @@
     <message>
         <source>That is for the federation&apos;s own settings: batch size {batch}, up to {tokens} tokens per example, rank {rank}.</source>
         <translation>Es para los ajustes propios de la federación: tamaño de lote {batch}, hasta {tokens} tokens por ejemplo, rango {rank}.</translation>
+    </message>
+    <message>
+        <source>That was more in a minute than a host can mean. Wait a minute, then go on.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The QR code in this picture is not an invitation&apos;s. Use the one that the host gave you.</source>
@@ -7345,6 +7377,22 @@
     <message>
         <source>The experiment {path} cannot be read: {reason}. Correct the file, which must be TOML.</source>
         <translation>El experimento {path} no se puede leer: {reason}. Corrija el archivo, que debe ser TOML.</translation>
+    </message>
+    <message>
+        <source>The federation has finished already.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The federation has gone on meanwhile: it is at round {round}, attempt {attempt}. Look at it, then decide again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The federation is not paused.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The federation is paused already. Resume it first.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The federation protects patients, and some of this site&apos;s training notes do not say which patient they are of. Nothing is trained. Add the patient to each note, or ask the host for training.privacy.unit = &quot;note&quot;.</source>
@@ -7859,6 +7907,10 @@
         <translation>El informe de la actualización tiene puntuaciones de tareas, tipos o medidas que no forman parte de esta federación.</translation>
     </message>
     <message>
+        <source>The updates of round {round} are being combined. Try again once that is done.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The {device} does not have enough memory for one note. Choose a smaller base model, a 4-bit base model, or a smaller max_tokens.</source>
         <translation>En el dispositivo ({device}) no hay memoria suficiente para una nota. Elija un modelo base más pequeño, un modelo base de 4 bits o un max_tokens menor.</translation>
     </message>
@@ -8125,6 +8177,10 @@
     <message>
         <source>This update is {state}, so it cannot be {decision} any more.</source>
         <translation>Esta actualización está en el estado {state}, así que ya no admite la decisión {decision}.</translation>
+    </message>
+    <message>
+        <source>This was asked before on this connection, and it counts once.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Too many messages came at once, so the connection was closed. It is opened again by itself.</source>
@@ -8727,6 +8783,10 @@
         <translation>{site} ha sido revocado. Para volver a admitirlo, use --invite con este nombre.</translation>
     </message>
     <message>
+        <source>{site} has come with another key than the one whose words you compared. Compare the six words once more.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{site} has joined already. If it needs a new key (another computer, a lost data folder), use --rotate; to shut it out, --revoke.</source>
         <translation>{site} ya se ha unido. Si necesita una clave nueva (otro ordenador, una carpeta de datos perdida), use --rotate; para excluirlo, --revoke.</translation>
     </message>
@@ -8736,6 +8796,10 @@
     </message>
     <message>
         <source>{site} is a host of this federation, and a host is no site. Join with another data folder and an invitation of a site.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{site} is a host. Hosts are invited and removed at the coordinator, with --invite-host and --revoke.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>

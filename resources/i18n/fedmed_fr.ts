@@ -463,6 +463,10 @@
         <translation>Compte sur l’ordinateur</translation>
     </message>
     <message>
+        <source>Act without the right to it refused</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Acting as</source>
         <translation>En tant que</translation>
     </message>
@@ -1601,6 +1605,10 @@
         <translation>Aucune page ne contient tous ces mots. Celles-ci en contiennent certains :</translation>
     </message>
     <message>
+        <source>No round begins or ends until the host lets it go on; there is nothing to do here.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>No summary.</source>
         <translation>Aucun résumé.</translation>
     </message>
@@ -2572,6 +2580,10 @@
     <message>
         <source>The first round opens once all of them are.</source>
         <translation>Le premier tour s’ouvre dès qu’ils sont tous là.</translation>
+    </message>
+    <message>
+        <source>The host has paused the federation</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The host of the federation gives you one: a line, a file, or a picture. Nothing is joined yet.</source>
@@ -6707,6 +6719,10 @@
         <translation>Un autre programme répond à {address}, pas un coordinateur. Vérifiez l’adresse et le port avec l’organisateur.</translation>
     </message>
     <message>
+        <source>Another round has been closed meanwhile, and its adapter is the common one now. Look at it, then publish that.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Another site has already joined with the name {site}. Choose another --name, or use the data folder that this site joined with.</source>
         <translation>Un autre site a déjà rejoint sous le nom {site}. Choisissez un autre --name, ou utilisez le dossier de données avec lequel ce site a rejoint.</translation>
     </message>
@@ -6879,6 +6895,10 @@
         <translation>Aucun proxy n’est utilisé.</translation>
     </message>
     <message>
+        <source>No round has been closed yet, so there is no adapter of this federation to publish.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>No site annotates {type}: each has notes of a corpus that does not, or has no such entity. Remove it from types, or split by &quot;corpus&quot; with as many sites as corpora.</source>
         <translation>Aucun site n’annote {type}&#xa0;: chacun a des notes d’un corpus qui ne le fait pas, ou n’a aucune entité de ce type. Retirez-le de types, ou répartissez par &quot;corpus&quot; avec autant de sites que de corpus.</translation>
     </message>
@@ -6995,8 +7015,16 @@
         <translation>La lecture de {name} exige le paquet spacy, qui n’est pas installé. Installez-le avec&#xa0;: pip install spacy</translation>
     </message>
     <message>
+        <source>Round 1 cannot begin: {sites} of the {quorum} sites that a round needs have joined.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Round {round} cannot be carried by removable medium: its updates are masked, and for that all sites exchange messages several times. Connect this site, or ask the host for a federation without secure aggregation.</source>
         <translation>Le tour {round} est masqué, et tous les sites doivent y échanger plusieurs fois, ce qui ne passe pas par un support amovible. Connectez ce site, ou demandez à l’organisateur une fédération sans agrégation sécurisée.</translation>
+    </message>
+    <message>
+        <source>Round {round} cannot be closed: it has {updates} of the {quorum} updates that it needs.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Round {round} is closed, and only the sites can open the sum of its updates: {sites} of them are connected or have answered, and {least} are needed. It continues by itself once they are back.</source>
@@ -7049,6 +7077,10 @@
     <message>
         <source>That is for the federation&apos;s own settings: batch size {batch}, up to {tokens} tokens per example, rank {rank}.</source>
         <translation>C’est pour les réglages de la fédération&#xa0;: lots de {batch}, jusqu’à {tokens} tokens par exemple, rang {rank}.</translation>
+    </message>
+    <message>
+        <source>That was more in a minute than a host can mean. Wait a minute, then go on.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The QR code in this picture is not an invitation&apos;s. Use the one that the host gave you.</source>
@@ -7345,6 +7377,22 @@
     <message>
         <source>The experiment {path} cannot be read: {reason}. Correct the file, which must be TOML.</source>
         <translation>L’expérience {path} ne peut pas être lue&#xa0;: {reason}. Corrigez le fichier, qui doit être en TOML.</translation>
+    </message>
+    <message>
+        <source>The federation has finished already.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The federation has gone on meanwhile: it is at round {round}, attempt {attempt}. Look at it, then decide again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The federation is not paused.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The federation is paused already. Resume it first.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The federation protects patients, and some of this site&apos;s training notes do not say which patient they are of. Nothing is trained. Add the patient to each note, or ask the host for training.privacy.unit = &quot;note&quot;.</source>
@@ -7859,6 +7907,10 @@
         <translation>Le rapport de la mise à jour a des scores pour des tâches, des types ou des mesures qui ne font pas partie de cette fédération.</translation>
     </message>
     <message>
+        <source>The updates of round {round} are being combined. Try again once that is done.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The {device} does not have enough memory for one note. Choose a smaller base model, a 4-bit base model, or a smaller max_tokens.</source>
         <translation>La mémoire ({device}) ne suffit pas pour une seule note. Choisissez un modèle de base plus petit, un modèle de base en 4 bits, ou un max_tokens plus petit.</translation>
     </message>
@@ -8125,6 +8177,10 @@
     <message>
         <source>This update is {state}, so it cannot be {decision} any more.</source>
         <translation>Cette mise à jour est dans l’état «&#xa0;{state}&#xa0;»&#xa0;; la décision «&#xa0;{decision}&#xa0;» n’est donc plus possible.</translation>
+    </message>
+    <message>
+        <source>This was asked before on this connection, and it counts once.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Too many messages came at once, so the connection was closed. It is opened again by itself.</source>
@@ -8727,6 +8783,10 @@
         <translation>{site} a été révoqué. Pour l’admettre à nouveau, utilisez --invite avec ce nom.</translation>
     </message>
     <message>
+        <source>{site} has come with another key than the one whose words you compared. Compare the six words once more.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{site} has joined already. If it needs a new key (another computer, a lost data folder), use --rotate; to shut it out, --revoke.</source>
         <translation>{site} a déjà rejoint. S’il lui faut une nouvelle clé (un autre ordinateur, un dossier de données perdu), utilisez --rotate&#xa0;; pour l’exclure, --revoke.</translation>
     </message>
@@ -8736,6 +8796,10 @@
     </message>
     <message>
         <source>{site} is a host of this federation, and a host is no site. Join with another data folder and an invitation of a site.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{site} is a host. Hosts are invited and removed at the coordinator, with --invite-host and --revoke.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>

@@ -70,8 +70,8 @@ async def test_that_a_site_that_says_a_hosts_message_is_refused_counted_and_told
         assert (await one.hear(Goodbye)).code == "protocol.not_understood"
         await until(lambda: "A" not in host.sessions)
         assert untouched(host.rounds) and host.admission.registry.invitations(datetime.now(UTC)) == ()
-        told = audited(tmp_path, "act_refused")
-        assert [(row.peer, row.before, row.stage) for row in told] == [("A", "host_act", "failed")]
+    told = audited(tmp_path, "act_refused")
+    assert [(row.peer, row.before, row.stage) for row in told] == [("A", "host_act", "failed")]
 
 
 async def test_that_the_registry_says_who_is_a_host_and_no_hello_does(tmp_path: Path) -> None:
@@ -142,8 +142,8 @@ async def test_that_an_act_counts_once_and_on_its_own_connection_only(tmp_path: 
             await person.say(said)  # the very same act again, signed for the connection before
             assert (await person.hear(Goodbye)).code == "protocol.signature"
         assert host.rounds.state.held == seen
-        assert [row.peer for row in audited(tmp_path, "signature_refused")] == ["H"]
-        assert [row.before for row in audited(tmp_path, "act_refused")] == ["pause", "pause"]
+    assert [row.peer for row in audited(tmp_path, "signature_refused")] == ["H"]
+    assert [row.before for row in audited(tmp_path, "act_refused")] == ["pause", "pause"]
 
 
 async def test_that_a_changed_act_or_one_of_another_key_ends_the_connection(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ UNDER: Final = {
     "secure-aggregation": "privacy",
     "reveals": "privacy",
     "policy": "privacy",
+    "host-desktop": "hosting",
     "operations": "hosting",
     "carried": "hosting",
     "deadlines": "hosting",
