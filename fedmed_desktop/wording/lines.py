@@ -92,8 +92,10 @@ def line(event: events.Event) -> str | None:
         case events.DecisionRecorded():
             because = f": {event.reason}" if event.reason else ""
             under = f" (policy: {event.rule})" if event.rule else ""
-            decision = "approved, waits for a second person:" if event.decision == "first_approved" else event.decision
-            return f"{event.site}: round {event.round}: {decision} by {event.by}{under}{because}"
+            decision, second = event.decision, ""
+            if decision == "first_approved":
+                decision, second = "approved", ", waits for a second person"
+            return f"{event.site}: round {event.round}: {decision} by {event.by}{second}{under}{because}"
         case events.PolicySaid(opens=datetime() as opens):
             there = clock(opens)
             return f"{event.site}: round {event.round}: approved; your hospital's policy (hours) lets it leave {there}."
@@ -109,7 +111,7 @@ def line(event: events.Event) -> str | None:
             again = f" again (attempt {event.attempt}), as it had too few updates," if event.attempt > 1 else ""
             return f"round {event.round} opened{again} for {', '.join(event.sites)}"
         case events.RoundClosed():
-            return f"round {event.round} closed with {event.updates} updates: {closing(event.reason)}"
+            return f"round {event.round} closed with {counted(event.updates, 'update')}: {closing(event.reason)}"
         case events.SiteQuiet(since=None):
             return f"{event.site}: makes progress again"
         case events.SiteQuiet():
@@ -130,7 +132,7 @@ def line(event: events.Event) -> str | None:
         case events.FederationResumed():
             return f"round {event.round} continues"
         case events.FederationPaused():
-            return f"round {event.round} paused: {event.reason}. Start again with --resume to ask the sites once more."
+            return f"round {event.round} paused: too few updates. Start again with --resume to ask the sites once more."
         case events.FederationFinished():
             return f"{event.site or 'federation'}: finished with {event.adapter[:12]}"
         case events.Warned(site=""):

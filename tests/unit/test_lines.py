@@ -100,3 +100,15 @@ def test_that_no_code_has_two_sentences() -> None:
         one.SENTENCES for one in vars(wording).values() if isinstance(one, ModuleType) and hasattr(one, "SENTENCES")
     ]
     assert sum(map(len, areas)) == len(wording.SENTENCES)
+
+
+def test_that_rounds_and_decisions_are_told_in_whole_words() -> None:
+    assert line(events.RoundClosed(round=2, reason="answered", updates=1)) == (
+        "round 2 closed with 1 update: all sites have answered"
+    )
+    paused = line(events.FederationPaused(round=2, reason="quorum"))
+    assert paused == "round 2 paused: too few updates. Start again with --resume to ask the sites once more."
+    first = events.DecisionRecorded(
+        site="North", round=2, update="0" * 64, decision="first_approved", by="Ann", reason="looks right"
+    )
+    assert line(first) == "North: round 2: approved by Ann, waits for a second person: looks right"
