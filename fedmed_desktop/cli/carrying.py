@@ -31,7 +31,9 @@ def export(argv: list[str]) -> int:
     """Writes what a site is to be told now."""
     parser = _parser("--export-round", "Write what a site without a connection is to be told: one signed file.")
     parser.add_argument("site", metavar="SITE", help="its name, or the start of its fingerprint")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file, such as on a USB stick")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="the file to write, for example on a USB stick"
+    )
     options = parser.parse_args(argv)
     from ..coordinator.alone import carry_out
     from ..coordinator.errands import Errand, exported

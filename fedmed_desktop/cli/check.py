@@ -42,14 +42,14 @@ def run(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fedmed-desktop --check",
-        description="Look whether this computer can take part. Nothing is joined, and the invitation stays unused.",
+        description="Check whether this computer can take part. Nothing is joined, and the invitation stays unused.",
         allow_abbrev=False,
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--invitation", metavar="LINE_OR_FILE", help="the invitation, or the file that it is in")
     where.add_argument("--join", metavar="URL", help="the coordinator's address, such as ws://127.0.0.1:8765")
     parser.add_argument("--model", type=Path, metavar="PATH", help="the federation's base model")
-    parser.add_argument("--nf4", action="store_true", help="the model held in 4 bits")
+    parser.add_argument("--nf4", action="store_true", help="with the model loaded in 4 bits")
     usual = Sizes()
     for option, size, words in (
         ("--batch-size", usual.batch, "of the federation"),

@@ -49,7 +49,7 @@ def run(argv: list[str]) -> int:
     """Prints it. A file with a mistake ends the program with the sentence that a site would show."""
     parser = argparse.ArgumentParser(
         prog="fedmed-desktop --check-policy",
-        description="Say what the policy of this site lets leave. This computer's file and yours hold together.",
+        description="Print what this site's policy lets leave. This computer's file and yours both apply.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"an example:\n\n{EXAMPLE}",
         allow_abbrev=False,

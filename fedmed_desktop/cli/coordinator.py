@@ -65,8 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         "--score-with",
         nargs=2,
         metavar=("MODEL", "NOTES"),
-        help="measure each update on these notes (a file or a folder) with the federation's base model, "
-        "for methods that weigh updates so; loads torch",
+        help="measure each update on these notes (a file or a folder) with the federation's base model, for methods "
+        "that weigh updates by that; loads torch",
     )
     parser.add_argument(
         "--score-notes", type=positive, default=DEFAULT_NOTES, metavar="N", help="the first N of them (default 5)"

@@ -92,12 +92,12 @@ def _parser() -> argparse.ArgumentParser:
         "--overfitted",
         action="store_true",
         default=None,
-        help="the first site learns a few notes by heart: see what its adapter is then found to reveal",
+        help="make the first site memorise a few notes, to see what the probes find in its adapter",
     )
     parser.add_argument("--report", type=Path, metavar="DIR", help="where the report goes (default demo-report/)")
     face = parser.add_mutually_exclusive_group()
     face.add_argument(
-        "--offscreen", action="store_true", help="draw the windows unseen and do not ask: a recorded rule approves"
+        "--offscreen", action="store_true", help="draw the windows offscreen and do not ask: a recorded rule approves"
     )
     face.add_argument("--terminal", action="store_true", help="no windows: lines or a table, approvals asked for here")
     parser.add_argument("--threads", type=positive, help="threads for training (default: all cores)")

@@ -41,7 +41,7 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         metavar=("MODEL", "ADAPTER"),
         help="open on trying this model, with and without an adapter; needs no federation",
     )
-    group.add_argument("--data-dir", type=Path, metavar="DIR", help="keep all that the desktop knows here")
+    group.add_argument("--data-dir", type=Path, metavar="DIR", help="folder for everything that the desktop keeps")
     return parser
 
 

@@ -44,7 +44,7 @@ _SECRETS: Final = (
 
 def add_logs(parser: argparse.ArgumentParser) -> None:
     """Adds the options that `log_to_stderr` takes."""
-    parser.add_argument("--log-level", choices=LEVELS, default="warning", help="least level logged on stderr")
+    parser.add_argument("--log-level", choices=LEVELS, default="warning", help="lowest level that is logged on stderr")
     parser.add_argument(
         "--log-file",
         type=Path,

@@ -248,7 +248,8 @@ def _parser() -> argparse.ArgumentParser:
         "--epsilon",
         type=float,
         metavar="E",
-        help="train with differential privacy, of which a site spends so much in all rounds (default: without)",
+        help="train with differential privacy: the epsilon that a site spends in all rounds together (default: "
+        "without)",
     )
     parser.add_argument(
         "--unit", choices=["note", "patient"], default="patient", help="what it protects (default patient)"
@@ -257,11 +258,13 @@ def _parser() -> argparse.ArgumentParser:
         "--site-epsilon",
         type=float,
         metavar="E",
-        help="hide whole sites: the coordinator adds noise to each round's sum, which spends so much in all rounds "
-        "(default: no; with few sites the noise buries what is learned)",
+        help="hide whole sites: the coordinator adds noise to each round's sum, for this epsilon in all rounds "
+        "together (default: no; with few sites the noise buries what is learned)",
     )
     parser.add_argument(
-        "--accept-noise", action="store_true", help="with --site-epsilon: found the federation even where it does"
+        "--accept-noise",
+        action="store_true",
+        help="with --site-epsilon: found the federation even if the noise buries what is learned",
     )
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--alpha", type=float, default=64.0)

@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         "--policy",
         type=Path,
         metavar="FILE",
-        help="a policy of this site's own beside this computer's and yours; the strictest holds (see --check-policy)",
+        help="a policy of this site's own beside this computer's and yours; the strictest applies (see --check-policy)",
     )
     add_proxy(parser)
     parser.add_argument(
@@ -87,11 +87,11 @@ def _parser() -> argparse.ArgumentParser:
         help="without a connection: what the host wrote for this site with --export-round",
     )
     parser.add_argument("--bundle-out", type=Path, metavar="FILE", help="the file to carry back to the host")
-    parser.add_argument("--nf4", action="store_true", help="hold the base model in 4 bits (bitsandbytes)")
+    parser.add_argument("--nf4", action="store_true", help="load the base model in 4 bits (bitsandbytes)")
     parser.add_argument(
         "--float32",
         action="store_true",
-        help="compute in float32 on a processor that would hold a large base model in bfloat16",
+        help="compute in float32 on a processor that would use bfloat16 for a large base model",
     )
     parser.add_argument(
         "--shard-base",
