@@ -147,7 +147,7 @@ def _print_outcome(result: DemoResult) -> None:
 
     rounds = len(result.finished.state.history)
     after = "1 round" if rounds == 1 else f"{rounds} rounds"
-    table = Table(title=f"Strict F1 on test notes that no training saw, after {after}", title_justify="left")
+    table = Table(title=f"Strict F1 on test notes never used for training, after {after}", title_justify="left")
     table.add_column("Model")
     for column in ("All sites", *(site.name for site in result.sites)):
         table.add_column(column, justify="right")

@@ -236,17 +236,17 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>%n of your notes that no training saw</source>
-        <translation>
-            <numerusform>%n Ihrer in keinem Training verwendeten Texte</numerusform>
-            <numerusform>%n Ihrer in keinem Training verwendeten Texte</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
         <source>%n of your notes, kept aside</source>
         <translation>
             <numerusform>%n Ihrer zurückgelegten Texte</numerusform>
             <numerusform>%n Ihrer zurückgelegten Texte</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n of your notes, never used for training</source>
+        <translation>
+            <numerusform>%n Ihrer in keinem Training verwendeten Texte</numerusform>
+            <numerusform>%n Ihrer in keinem Training verwendeten Texte</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -1425,7 +1425,7 @@
         <translation>Gemessen auf {notes} in Runde {round}.</translation>
     </message>
     <message>
-        <source>Measured on {notes}, which no training saw.</source>
+        <source>Measured on {notes}, which were never used for training.</source>
         <translation>Gemessen auf {notes}, die in keinem Training vorkamen.</translation>
     </message>
     <message>
@@ -2570,11 +2570,11 @@
         <translation>Die Datei wird nicht gelesen: Kein Format passt zu ihr, oder ihr Ordner wurde einem anderen Format zugeordnet.</translation>
     </message>
     <message>
-        <source>The final adapter is being scored on test notes that no training saw.</source>
+        <source>The final adapter is being scored on test notes that were never used for training.</source>
         <translation>Der endgültige Adapter wird auf Testtexten bewertet, die in keinem Training vorkamen.</translation>
     </message>
     <message>
-        <source>The final adapter, on {notes} that no training saw.</source>
+        <source>The final adapter, on {notes} that were never used for training.</source>
         <translation>Der endgültige Adapter, auf {notes}, die in keinem Training vorkamen.</translation>
     </message>
     <message>
@@ -3854,12 +3854,12 @@
         <translation>Text {done:,} von {total:,}</translation>
     </message>
     <message>
-        <source>notes of specialty {name}</source>
-        <translation>Texte aus dem Fachgebiet {name}</translation>
+        <source>notes never used for training</source>
+        <translation>in keinem Training verwendeten Texten</translation>
     </message>
     <message>
-        <source>notes that no training saw</source>
-        <translation>in keinem Training verwendeten Texten</translation>
+        <source>notes of specialty {name}</source>
+        <translation>Texte aus dem Fachgebiet {name}</translation>
     </message>
     <message>
         <source>nothing found</source>
@@ -4301,7 +4301,7 @@
         <translation>{name} ist hier seltener: {own} gegenüber {federation}.</translation>
     </message>
     <message>
-        <source>{now}, before {before}.</source>
+        <source>{now}; {before} before.</source>
         <translation>{now}, vorher {before}.</translation>
     </message>
     <message>

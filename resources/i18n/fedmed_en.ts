@@ -228,17 +228,17 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>%n of your notes that no training saw</source>
-        <translation>
-            <numerusform>%n of your notes that no training saw</numerusform>
-            <numerusform>%n of your notes that no training saw</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
         <source>%n of your notes, kept aside</source>
         <translation>
             <numerusform>%n of your notes, kept aside</numerusform>
             <numerusform>%n of your notes, kept aside</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n of your notes, never used for training</source>
+        <translation>
+            <numerusform>%n of your notes, never used for training</numerusform>
+            <numerusform>%n of your notes, never used for training</numerusform>
         </translation>
     </message>
     <message numerus="yes">

@@ -236,17 +236,17 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>%n of your notes that no training saw</source>
-        <translation>
-            <numerusform>%n de sus notas que ningún entrenamiento ha visto</numerusform>
-            <numerusform>%n de sus notas que ningún entrenamiento ha visto</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
         <source>%n of your notes, kept aside</source>
         <translation>
             <numerusform>%n de sus notas, reservada</numerusform>
             <numerusform>%n de sus notas, reservadas</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n of your notes, never used for training</source>
+        <translation>
+            <numerusform>%n de sus notas que ningún entrenamiento ha visto</numerusform>
+            <numerusform>%n de sus notas que ningún entrenamiento ha visto</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -1425,7 +1425,7 @@
         <translation>Medido en {notes} en la ronda {round}.</translation>
     </message>
     <message>
-        <source>Measured on {notes}, which no training saw.</source>
+        <source>Measured on {notes}, which were never used for training.</source>
         <translation>Medido en {notes}, que ningún entrenamiento ha visto.</translation>
     </message>
     <message>
@@ -2570,11 +2570,11 @@
         <translation>El archivo no se lee: ningún formato le corresponde, o se tomó su carpeta por otro formato.</translation>
     </message>
     <message>
-        <source>The final adapter is being scored on test notes that no training saw.</source>
+        <source>The final adapter is being scored on test notes that were never used for training.</source>
         <translation>El adaptador final se está puntuando con notas de prueba que ningún entrenamiento ha visto.</translation>
     </message>
     <message>
-        <source>The final adapter, on {notes} that no training saw.</source>
+        <source>The final adapter, on {notes} that were never used for training.</source>
         <translation>El adaptador final, en {notes} que ningún entrenamiento ha visto.</translation>
     </message>
     <message>
@@ -3854,12 +3854,12 @@
         <translation>nota {done:,} de {total:,}</translation>
     </message>
     <message>
-        <source>notes of specialty {name}</source>
-        <translation>notas de la especialidad {name}</translation>
+        <source>notes never used for training</source>
+        <translation>notas que ningún entrenamiento ha visto</translation>
     </message>
     <message>
-        <source>notes that no training saw</source>
-        <translation>notas que ningún entrenamiento ha visto</translation>
+        <source>notes of specialty {name}</source>
+        <translation>notas de la especialidad {name}</translation>
     </message>
     <message>
         <source>nothing found</source>
@@ -4301,7 +4301,7 @@
         <translation>{name} es menos frecuente aquí: {own} frente a {federation}.</translation>
     </message>
     <message>
-        <source>{now}, before {before}.</source>
+        <source>{now}; {before} before.</source>
         <translation>{now}; antes, {before}.</translation>
     </message>
     <message>

@@ -236,17 +236,17 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>%n of your notes that no training saw</source>
-        <translation>
-            <numerusform>%n de vos notes qu’aucun entraînement n’a vue</numerusform>
-            <numerusform>%n de vos notes qu’aucun entraînement n’a vues</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
         <source>%n of your notes, kept aside</source>
         <translation>
             <numerusform>%n de vos notes, mise de côté</numerusform>
             <numerusform>%n de vos notes, mises de côté</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n of your notes, never used for training</source>
+        <translation>
+            <numerusform>%n de vos notes qu’aucun entraînement n’a vue</numerusform>
+            <numerusform>%n de vos notes qu’aucun entraînement n’a vues</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -1425,7 +1425,7 @@
         <translation>Mesuré sur {notes}, au tour {round}.</translation>
     </message>
     <message>
-        <source>Measured on {notes}, which no training saw.</source>
+        <source>Measured on {notes}, which were never used for training.</source>
         <translation>Mesuré sur {notes}, qu’aucun entraînement n’a vues.</translation>
     </message>
     <message>
@@ -2570,11 +2570,11 @@
         <translation>Le fichier n’est pas lu&#xa0;: aucun format ne lui convient, ou son dossier a été pris pour un autre format.</translation>
     </message>
     <message>
-        <source>The final adapter is being scored on test notes that no training saw.</source>
+        <source>The final adapter is being scored on test notes that were never used for training.</source>
         <translation>L’adaptateur final est évalué sur des notes de test qu’aucun entraînement n’a vues.</translation>
     </message>
     <message>
-        <source>The final adapter, on {notes} that no training saw.</source>
+        <source>The final adapter, on {notes} that were never used for training.</source>
         <translation>L’adaptateur final, sur {notes} qu’aucun entraînement n’a vues.</translation>
     </message>
     <message>
@@ -3854,12 +3854,12 @@
         <translation>note {done:,} sur {total:,}</translation>
     </message>
     <message>
-        <source>notes of specialty {name}</source>
-        <translation>notes de la spécialité {name}</translation>
+        <source>notes never used for training</source>
+        <translation>des notes qu’aucun entraînement n’a vues</translation>
     </message>
     <message>
-        <source>notes that no training saw</source>
-        <translation>des notes qu’aucun entraînement n’a vues</translation>
+        <source>notes of specialty {name}</source>
+        <translation>notes de la spécialité {name}</translation>
     </message>
     <message>
         <source>nothing found</source>
@@ -4301,7 +4301,7 @@
         <translation>{name} est plus rare ici&#xa0;: {own} contre {federation}.</translation>
     </message>
     <message>
-        <source>{now}, before {before}.</source>
+        <source>{now}; {before} before.</source>
         <translation>{now}, avant {before}.</translation>
     </message>
     <message>

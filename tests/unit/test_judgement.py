@@ -44,13 +44,13 @@ def test_that_the_sites_own_training_leads_until_the_final_adapter_is_scored(tmp
     found = leading(site.desk)
     site.close()
     assert found is not None and found.words == "Better on your notes, fairly sure"
-    assert found.text == "67 of 100 found correctly, before 56. Measured on 330 of your notes in round 3."
+    assert found.text == "67 of 100 found correctly; 56 before. Measured on 330 of your notes in round 3."
     rows = {"Before the federation": {"All sites": 0.03}, "Federation": {"All sites": 0.038}}
     site.desk.fold([DemoScored({"entities": rows}, Path("report"), 1.0, notes=700)])
     found = leading(site.desk)
     assert found is not None and found.words == "Perhaps better on all sites' test notes, not sure"
     assert found.text == (
-        "4 of 100 found correctly, before 3. Measured on 700 of all sites' test notes, which no training saw."
+        "4 of 100 found correctly; 3 before. Measured on 700 of all sites' test notes, which were never used for training."
     )
 
 

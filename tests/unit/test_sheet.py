@@ -277,7 +277,7 @@ def test_that_the_scores_of_the_final_adapter_have_a_sheet_without_an_adapter(si
     assert (shown.title, shown.hash, shown.differs) == ("Scores of the final adapter", entry.sha256, ())
     assert (lines(shown.leaves)["Adapter"], shown.worth_on) == (
         "none, scores only",
-        "Found correctly, of 100, on 120 of your notes that no training saw.",
+        "Found correctly, of 100, on 120 of your notes, never used for training.",
     )
     assert lines(shown.worth)["Drug"] == "74 of 100"
 

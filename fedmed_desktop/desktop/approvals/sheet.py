@@ -161,8 +161,8 @@ def _worth_on(entry: Entry, notes: int | None, *, is_demo: bool) -> str:
     if is_demo:
         on = tr("example notes") if notes is None else tr("%n example note(s)", "", notes)
     elif entry.update.report.kind == "evaluate":
-        on = tr("notes that no training saw")
-        on = on if notes is None else tr("%n of your notes that no training saw", "", notes)
+        on = tr("notes never used for training")
+        on = on if notes is None else tr("%n of your notes, never used for training", "", notes)
     else:
         on = tr("your notes kept aside") if notes is None else tr("%n of your notes, kept aside", "", notes)
     said = tr("Found correctly, of 100, on {notes}.") if is_f1(after) and after else tr("Points, of 100, on {notes}.")

@@ -43,7 +43,7 @@ def _of_training(entry: Entry, desk: Desk) -> Leading:
 def _of_final(entry: Entry, desk: Desk) -> Leading:
     _, after = own_scores(entry)
     found = judged_values(None, after.headline, entry.update.report.notes, notes_of(desk))
-    on = tr("The final adapter, on {notes} that no training saw.").format(notes=_counted(found))
+    on = tr("The final adapter, on {notes} that were never used for training.").format(notes=_counted(found))
     return Leading(found.words, on, found.tone)
 
 
@@ -56,7 +56,7 @@ def _of_demonstration(scored: DemoScored) -> Leading:
     words = found.words
     if len(scored.rows) > 1:
         words = tr("{words} ({task})").format(task=task_name(task), words=words)
-    told = tr("Measured on {notes}, which no training saw.").format(notes=_counted(found))
+    told = tr("Measured on {notes}, which were never used for training.").format(notes=_counted(found))
     return Leading(words, together(_numbers(found), told), found.tone)
 
 
@@ -66,7 +66,7 @@ def _numbers(found: Judgement) -> str:
         return ""
     if found.before is None:
         return f"{of_hundred(found.after)}."
-    return tr("{now}, before {before}.").format(now=of_hundred(found.after), before=round(100 * found.before))
+    return tr("{now}; {before} before.").format(now=of_hundred(found.after), before=round(100 * found.before))
 
 
 def _counted(found: Judgement) -> str:

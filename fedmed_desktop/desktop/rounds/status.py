@@ -127,7 +127,7 @@ def _over(desk: Desk) -> Status | None:
     if desk.record.final or (desk.ended and desk.ended.reason == "finished"):
         if desk.running and desk.is_demo:
             done = desk.work.busy and desk.work.total
-            text = tr("The final adapter is being scored on test notes that no training saw.")
+            text = tr("The final adapter is being scored on test notes that were never used for training.")
             scored = tr("{done} of {total} sites are scored.").format(done=desk.work.done, total=desk.work.total)
             return Status("finished", tr("All rounds are done"), f"{text} {scored}" if done else text)
         text = tr("Its final adapter is on this computer. Try it on a note, beside the base model.")
