@@ -164,11 +164,8 @@ def test_that_one_number_leads_and_the_others_wait_behind_a_link(qtbot: QtBot, t
     page = page_of(qtbot, decided("ask")(tmp_path))
     card = page.session.improved
     assert card.verdict.text().startswith(("Better on your notes", "Perhaps better on your notes"))
-    assert (
-        "of 100 found correctly; " in card.text.text()
-        and " before. " in card.text.text()
-        and "in round 3." in card.text.text()
-    )
+    said = card.text.text()
+    assert "of 100 found correctly; " in said and " before. " in said and "in round 3." in said
     assert not any(row.isVisibleTo(page) for row in card._rows)
     card.details.click()
     assert all(row.isVisibleTo(page) for row in card._rows)

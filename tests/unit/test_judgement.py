@@ -50,7 +50,8 @@ def test_that_the_sites_own_training_leads_until_the_final_adapter_is_scored(tmp
     found = leading(site.desk)
     assert found is not None and found.words == "Perhaps better on all sites' test notes, not sure"
     assert found.text == (
-        "4 of 100 found correctly; 3 before. Measured on 700 of all sites' test notes, which were never used for training."
+        "4 of 100 found correctly; 3 before. Measured on 700 of all sites' test notes, "
+        "which were never used for training."
     )
 
 
