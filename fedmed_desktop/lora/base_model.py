@@ -132,11 +132,16 @@ def leaves_experts(folder: Path) -> bool:
     return any(has_experts(_safetensors_header(path)) for path in weight_files(folder))
 
 
+def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of all weights by their names in the files. Raises UserFacingError like `decoder_linears`."""
+    entries = {name: entry for path in weight_files(folder) for name, entry in _safetensors_header(path).items()}
+    shapes = {name: entry.get("shape") for name, entry in entries.items() if isinstance(entry, dict)}
+    return {name: tuple(map(int, shape)) for name, shape in shapes.items() if isinstance(shape, list)}
+
+
 def weight_count(folder: Path) -> int:
     """How many numbers the weights hold, by their headers. Raises UserFacingError like `decoder_linears`."""
-    entries = [entry for path in weight_files(folder) for entry in _safetensors_header(path).values()]
-    shapes = [entry.get("shape") for entry in entries if isinstance(entry, dict)]
-    return sum(math.prod(map(int, shape)) for shape in shapes if isinstance(shape, list))
+    return sum(map(math.prod, weight_shapes(folder).values()))
 
 
 def _safetensors_header(path: Path) -> dict[str, object]:

@@ -20,6 +20,7 @@ _OWN_STATE: Final = frozenset(
     {"mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm", "recurrent_gemma", "minimax", "reformer", "xlnet"}
 )
 _SHARED_LAYERS: Final = frozenset({"zamba", "zamba2"})
+_READS_AHEAD: Final = frozenset({"paligemma", "pi0", "pi0_fast"})
 _FLOATS: Final = frozenset({"F64", "F32", "F16", "BF16"})
 
 _BLOCK: Final = re.compile(r"(?:^|\.)((?:layers|h|blocks)\.\d+\..+)$")
@@ -45,9 +46,12 @@ def check_kind(folder: Path, config: Mapping[str, Any]) -> None:
             (_CONV1D, "model.conv1d"),
             (_OWN_STATE, "model.own_state"),
             (_SHARED_LAYERS, "model.shared_layers"),
+            (_READS_AHEAD, "model.reads_ahead"),
         ):
             if kind in kinds:
                 raise UserFacingError(code, path=str(folder), kind=kind)
+    if any(told.get("use_bidirectional_attention") is True for told in (config, inner)):
+        raise UserFacingError("model.reads_ahead", path=str(folder), kind=shown(config.get("model_type")))
     if config.get("is_encoder_decoder") is True:
         raise UserFacingError("model.encoder_decoder", path=str(folder), kind=shown(config.get("model_type")))
 

@@ -16,10 +16,10 @@ from torch.distributed.device_mesh import init_device_mesh
 from ..errors import UserFacingError
 from ..lora.base_model import weight_files
 from .adapters import LoraSlot
-from .belonging import check_tokens
+from .belonging import check_order, check_tokens
 from .chat import end_of_turn
 from .device import Device, default_threads
-from .library import ONLY_FILES, UNREADABLE, check_state, tokenizer_of, unreadable
+from .library import ONLY_FILES, UNREADABLE, check_state, loader_of, tokenizer_of, unreadable
 from .memory import TrainingMemory
 from .processes import Lost, Processes
 from .remembered import Remembered
@@ -81,6 +81,8 @@ class BaseModel:
         _keep_as_loaded(model, device)
         if over is not None:
             pass_along(model, device.torch)
+        with device.autocast():
+            check_order(folder, model, device.torch)
         return cls(folder, device, threads, model, tokenizer, over, sharded=over is not None)
 
     def use_threads(self) -> None:
@@ -157,9 +159,8 @@ def _read(folder: Path, device: Device) -> tuple[Any, Any]:
     """The model, on the CPU unless it is quantised, and its tokenizer. Raises UserFacingError like BaseModel.load."""
     try:
         tokenizer = tokenizer_of(folder)
-        model, loaded = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, output_loading_info=True, **_load_options(device)
-        )
+        config = transformers.AutoConfig.from_pretrained(folder, **ONLY_FILES)
+        model, loaded = loader_of(config).from_pretrained(folder, output_loading_info=True, **_load_options(device))
     except torch.OutOfMemoryError:
         raise UserFacingError("training.out_of_memory", device=device.name) from None
     except UNREADABLE as error:

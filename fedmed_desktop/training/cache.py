@@ -48,16 +48,18 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
 
     def forget(self, count: int) -> None:
         """Takes back the last `count` tokens; what comes next is written over them."""
-        assert self.keys is not None and self.values is not None
+        if self.keys is None or self.values is None:  # of a layer that texts do not pass, but pictures do
+            return
         length = self.get_seq_length() - count
         self.keys, self.values = self.keys[:, :, :length], self.values[:, :, :length]
 
     def rows_of(self, rows: Tensor, room: int) -> RoomyLayer:
         """A layer of its own with these rows, any of them several times."""
         keys, values = self.keys, self.values
-        assert keys is not None and values is not None
-        length = self.get_seq_length()
         copy = RoomyLayer()
+        if keys is None or values is None:
+            return copy
+        length = self.get_seq_length()
         copy.lazy_initialization(keys, values)
         copy._buffers = _copied(keys, rows, length + room), _copied(values, rows, length + room)
         copy.keys, copy.values = (buffer[:, :, :length] for buffer in copy._buffers)

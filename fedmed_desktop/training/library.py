@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import inspect
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,10 +27,21 @@ def tokenizer_of(folder: Path) -> Any:
     return tokenizer
 
 
+def loader_of(config: Any) -> Any:
+    """The library's class for models of this kind that continue a text: causal language models, and those inside a
+    model that also sees."""
+    causal, seeing = transformers.AutoModelForCausalLM, transformers.AutoModelForImageTextToText
+    only_seeing = type(config) in seeing._model_mapping and type(config) not in causal._model_mapping
+    return seeing if only_seeing else causal
+
+
 def check_state(folder: Path, model: Any) -> None:
     """Raises UserFacingError for a model that does not take the keys and values of what it has read, as Mamba."""
-    if "past_key_values" not in inspect.signature(model.forward).parameters:
+    if "past_key_values" in signature(model.forward).parameters:
+        return
+    if loader_of(model.config) is transformers.AutoModelForCausalLM:
         raise UserFacingError("model.own_state", path=str(folder), kind=model.config.model_type)
+    raise UserFacingError("training.not_causal", path=str(folder))
 
 
 def unreadable(folder: Path, error: Exception) -> UserFacingError:

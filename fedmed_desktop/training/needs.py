@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from peft import LoraConfig
-from peft.tuners.lora import LoraModel
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -28,6 +26,7 @@ from .library import UNREADABLE
 from .loop import CPU_MICRO_TOKENS
 from .memory import recompute
 from .outline import outlined
+from .rehearsal import fake, with_factors
 
 # A weight of NF4: half a byte, its block's scale in 8 bits for 64 weights, and that of 256 scales (QLoRA, section 3).
 _NF4_BYTES: Final = 0.5 + 1 / 64 + 4 / (64 * 256)
@@ -75,9 +74,7 @@ def needs(
     model.to(dtype).eval().requires_grad_(False)
     vocabulary = model.get_output_embeddings().weight.shape[0]
     weights = round(sum(_bytes(name, weight, linears, quantization) for name, weight in model.named_parameters()))
-    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(linears), init_lora_weights=False)
-    with torch.device("meta"):  # factors take no random numbers, which are other threads' too
-        LoraModel(model, config, "default")
+    with_factors(model, linears, rank)
     factors = _FACTOR_BYTES * sum(p.numel() for p in model.parameters() if p.requires_grad)
     kept = [_kept(model, load, dtype) for load in loads]
     layers = recompute(model) if any(load.anew for load in loads) else 0
@@ -144,7 +141,7 @@ def _kept(model: nn.Module, load: Load, dtype: torch.dtype) -> int:
 
     half = dtype != torch.float32
     with FakeTensorMode():
-        _fake(model)
+        fake(model)
         tokens = torch.zeros((load.rows, load.tokens), dtype=torch.long)
         with (
             torch.autocast("cpu", dtype) if half else nullcontext(),
@@ -153,18 +150,3 @@ def _kept(model: nn.Module, load: Load, dtype: torch.dtype) -> int:
             model.base_model(input_ids=tokens, use_cache=False)  # type: ignore[operator]
         weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
         return sum(one.untyped_storage().nbytes() for place, one in kept.items() if place not in weights)
-
-
-def _fake(model: nn.Module) -> None:
-    """Puts tensors without numbers in place of those of the meta device, on which attention keeps other things."""
-    made: dict[int, nn.Parameter] = {}
-    for module in model.modules():
-        for name, old in module._parameters.items():
-            if old is not None:
-                dtype = torch.float32 if old.requires_grad else old.dtype
-                new = made.setdefault(id(old), nn.Parameter(torch.empty(old.shape, dtype=dtype), old.requires_grad))
-                made[id(new)] = new
-                module._parameters[name] = new
-        for name, buffer in module._buffers.items():
-            if buffer is not None:
-                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype)

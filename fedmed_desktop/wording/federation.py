@@ -25,11 +25,16 @@ SENTENCES: Final = {
     "AutoModelForCausalLM.",
     "model.not_linear": "The model in {path} cannot be adapted: {name} is not a linear layer once the model is "
     "loaded ({found}). Choose another base model.",
+    "model.not_run": "The model in {path} cannot be adapted: it cannot process text with adapters on its layers "
+    "({reason}). Choose another base model.",
     "model.own_state": "The model in {path} cannot be adapted: {kind} models keep what they have read in an internal "
     "state of a special kind, which this program cannot continue from when it scores notes. Choose a base model "
     "with attention, such as Llama, Qwen, Gemma, Mistral, Phi or Granite.",
     "model.quantised": "The model in {path} cannot be adapted: its weights are already quantised ({method}). Choose "
     "the same model with 16- or 32-bit weights; each site may still load it in 4 bits (--nf4).",
+    "model.reads_ahead": "The model in {path} cannot be adapted: {kind} models read text in both directions, so during "
+    "training they would see the answer that they should learn. Choose a causal language model, which continues a "
+    "text.",
     "model.shared_layers": "The model in {path} cannot be adapted: {kind} models use the same layers in several "
     "places. Choose another base model.",
     "model.with_adapter": "The model folder {path} also contains an adapter ({file}), which would be loaded "

@@ -24,6 +24,13 @@ SEEING: dict[str, Any] = {
     "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28,
     "patch_size": 14,
 }  # fmt: skip
+WAVES: dict[str, Any] = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
+LATENT: dict[str, Any] = {
+    "num_key_value_heads": 4, "q_lora_rank": 8, "kv_lora_rank": 8, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8,
+    "v_head_dim": 8, "n_routed_experts": 2, "num_experts_per_tok": 1, "n_group": 1, "topk_group": 1,
+    "moe_intermediate_size": 16, "first_k_dense_replace": 1,
+}  # fmt: skip
+STATES: dict[str, Any] = {"mamba_d_state": 8, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 1}
 LLAMA3: dict[str, Any] = {
     "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
     "original_max_position_embeddings": 64,
@@ -52,7 +59,9 @@ class Family:
         config = getattr(transformers, f"{self.config}Config")(**self.settings)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            whole = transformers.AutoModelForImageTextToText
+            loader = whole if type(config) in whole._model_mapping else transformers.AutoModelForCausalLM
+            model = loader.from_config(config, dtype=torch.float32)
             for parameter in model.parameters():
                 if parameter.ndim > 1:  # so that its answers are no single token over and over
                     parameter.data.normal_(0, 0.15)
@@ -111,6 +120,66 @@ FAMILIES = {
     "Mixtral": Family("Mixtral", _with(num_local_experts=2), start=True, adapted=8),
     "Qwen 3 with experts": Family(
         "Qwen3Moe", _with(HEADS, num_experts=2, num_experts_per_tok=1, moe_intermediate_size=16), adapted=8
+    ),
+    "Qwen 2.5 with pictures": Family(
+        "Qwen2_5_VL",
+        {
+            "text_config": _with(rope_parameters=WAVES), "tie_word_embeddings": False,
+            "vision_config": {
+                "hidden_size": 16, "out_hidden_size": 32, "intermediate_size": 16, "depth": 1, "num_heads": 2,
+            },
+        },
+        pad=True,
+    ),
+    "LLaVA": Family(
+        "Llava",
+        {"text_config": _with(model_type="llama"), "vision_config": SEEING | {"model_type": "clip_vision_model"}},
+        start=True,
+    ),
+    "Mistral 3 with pictures": Family(
+        "Mistral3",
+        {
+            "text_config": _with(HEADS, model_type="mistral"),
+            "vision_config": SEEING | {"model_type": "pixtral", "head_dim": 8},
+        },
+        start=True,
+    ),
+    "SmolVLM": Family(
+        "SmolVLM", {"text_config": _with(model_type="llama"), "vision_config": SEEING, "pad_token_id": 1}, pad=True
+    ),
+    "Llama 3.2 with pictures": Family(  # what reads pictures between its layers is passed over where there are none
+        "Mllama",
+        {
+            "text_config": _with(cross_attention_layers=[1], rope_parameters=LLAMA3, pad_token_id=1),
+            "vision_config": {
+                "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_global_layers": 1,
+                "attention_heads": 2, "vision_output_dim": 32, "image_size": 28, "patch_size": 14, "max_num_tiles": 1,
+                "intermediate_layers_indices": [0], "supported_aspect_ratios": [[1, 1]],
+            },
+        },
+        start=True, pad=True, adapted=7,
+    ),
+    "Phi 4 with pictures and sound": Family(
+        "Phi4Multimodal",
+        _with(
+            pad_token_id=1,
+            vision_config=SEEING | {"crop_size": 28},
+            audio_config={"hidden_size": 16, "intermediate_size": 16, "num_blocks": 1, "num_attention_heads": 2},
+        ),
+        pad=True, adapted=8,
+    ),
+    "DeepSeek V3": Family("DeepseekV3", _with(LATENT), start=True, adapted=10),
+    "GPT-OSS": Family("GptOss", _with(HEADS, SLIDING, num_local_experts=2, num_experts_per_tok=1), adapted=8),
+    "OLMoE": Family("Olmoe", _with(num_experts=2, num_experts_per_tok=1), adapted=8),
+    "Granite with experts": Family("GraniteMoe", _with(num_local_experts=2, num_experts_per_tok=1), adapted=8),
+    "Falcon H1": Family("FalconH1", _with(HEADS, STATES, mamba_d_ssm=64), adapted=16),
+    "Jamba": Family(
+        "Jamba",
+        _with(
+            attn_layer_period=2, attn_layer_offset=1, num_experts=1, mamba_d_state=8, mamba_dt_rank=8,
+            use_mamba_kernels=False, pad_token_id=1,
+        ),
+        adapted=12,
     ),
     "GPT-NeoX": Family(
         "GPTNeoX", {key: value for key, value in SMALL.items() if key != "num_key_value_heads"}, adapted=8

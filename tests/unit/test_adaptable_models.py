@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from fedmed_desktop.lora.base_model import decoder_linears, fingerprint, leaves_experts, linears_in_files, weight_files
+from tests.parts.families import FAMILIES, GEMMA3, SEEING, Family
 from tests.parts.model import copied
 from tests.parts.told import told_as
 
@@ -140,12 +141,8 @@ def test_that_layers_which_fast_programs_read_past_are_not_adapted(tmp_path: Pat
 
 
 def test_that_the_text_model_is_adapted_inside_one_that_also_sees(tmp_path: Path) -> None:
-    seeing = {
-        "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28,
-        "patch_size": 14,
-    }  # fmt: skip
     text = SMALL | {"head_dim": 8, "layer_types": ["sliding_attention", "full_attention"]}
-    config = transformers.Gemma3Config(text_config=text, vision_config=seeing, mm_tokens_per_image=4)
+    config = transformers.Gemma3Config(text_config=text, vision_config=SEEING, mm_tokens_per_image=4)
     folder = saved(config, tmp_path)
     named = adaptable_linears(folder)
     assert len(named) == 14
@@ -170,10 +167,10 @@ def test_that_a_model_whose_files_begin_names_otherwise_is_adapted_by_the_names_
 
 
 def test_that_a_model_from_which_no_language_model_is_loaded_is_refused(tmp_path: Path) -> None:
-    config = transformers.Qwen2VLConfig(text_config=SMALL)
-    folder = folder_of(tmp_path, config.to_dict(), PLAIN)
-    with told_as("cannot load the model in .* as a causal language model"):
-        adaptable_linears(folder)
+    for config in (transformers.SiglipConfig(), transformers.MllamaConfig().text_config):
+        folder = folder_of(tmp_path / config.model_type, config.to_dict(), PLAIN)
+        with told_as("cannot load the model in .* as a causal language model"):
+            adaptable_linears(folder)
 
 
 def test_that_a_model_which_brings_a_program_is_refused_and_the_program_is_not_run(
@@ -204,3 +201,66 @@ def test_that_the_bundled_model_is_founded_on_the_layers_that_it_always_was() ->
     folder = resource("demo_model")
     assert adaptable_linears(folder) == linears_in_files(folder)
     assert len(linears_in_files(folder)) == 42
+
+
+def test_that_layers_which_no_text_teaches_are_not_adapted(tmp_path: Path) -> None:
+    """Those that see and hear have no config of their own beside that of the text here; GIT has no others."""
+    folder = FAMILIES["Phi 4 with pictures and sound"].folder(tmp_path / "phi")
+    assert len(decoder_linears(folder)) > 8
+    assert {name.rpartition(".")[0].partition(".0.")[0] for name in adaptable_linears(folder)} >= {"model.layers"}
+    assert not [name for name in adaptable_linears(folder) if not name.startswith("model.layers.")]
+    git = transformers.GitConfig(**SMALL, vision_config=SEEING)
+    with told_as("has no linear layers inside decoder blocks"):
+        adaptable_linears(saved(git, tmp_path / "git"))
+
+
+def test_that_a_decoder_without_its_encoder_is_refused(tmp_path: Path) -> None:
+    config = transformers.BartConfig(
+        vocab_size=64, d_model=16, decoder_layers=1, decoder_ffn_dim=24, decoder_attention_heads=2, is_decoder=True,
+        is_encoder_decoder=False,
+    )  # fmt: skip
+    folder = saved(config, tmp_path)
+    assert len(decoder_linears(folder)) == 10
+    with told_as("bart models have an encoder and a decoder"):
+        adaptable_linears(folder)
+
+
+def test_that_layers_which_cannot_carry_an_adapter_are_refused_or_left_alone(tmp_path: Path) -> None:
+    """In models of experts PEFT takes attention's gate for an expert's."""
+    experts = {"num_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 8, "head_dim": 8}
+    with told_as("it cannot process text with adapters on its layers .*gate_proj without also targeting up_proj"):
+        adaptable_linears(saved(transformers.AfmoeConfig(**SMALL, **experts), tmp_path))
+
+
+def test_that_a_model_without_any_attention_is_refused_whatever_its_kind(tmp_path: Path) -> None:
+    config = transformers.Lfm2Config(**SMALL, layer_types=["conv", "conv"])
+    with told_as("lfm2 models keep what they have read in an internal state"):
+        adaptable_linears(saved(config, tmp_path))
+
+
+def test_that_a_model_of_which_one_pass_fails_is_refused_with_the_reason(tmp_path: Path) -> None:
+    config = transformers.IdeficsConfig(**SMALL | {"num_key_value_heads": 2}, vision_config=SEEING | {"embed_dim": 16})
+    model = transformers.IdeficsForVisionText2Text(config)
+    model.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with told_as(r"cannot process text with adapters on its layers \(Exactly 1 of pixel_values"):
+        adaptable_linears(tmp_path)
+
+
+def test_that_a_classifier_which_cannot_choose_a_token_is_refused(tmp_path: Path) -> None:
+    config = transformers.LlamaConfig(**SMALL, tie_word_embeddings=False, pad_token_id=0)
+    transformers.LlamaForSequenceClassification(config).save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with told_as(r"it lacks the weights lm_head\.weight"):
+        adaptable_linears(tmp_path)
+
+
+def test_that_a_model_which_reads_ahead_is_refused_at_founding_and_when_it_is_loaded(tmp_path: Path) -> None:
+    """It would see the answer that it is to learn."""
+    plain = {"model_type": "llama"}
+    for config in ({"model_type": "paligemma"}, plain | {"text_config": {"use_bidirectional_attention": True}}):
+        with told_as("read text in both directions"):
+            decoder_linears(folder_of(tmp_path / "named", config, PLAIN))
+    gemma = Family("Gemma3Text", GEMMA3 | {"use_bidirectional_attention": True}).folder(tmp_path / "gemma")
+    with told_as("gemma3_text models read text in both directions"):
+        BaseModel.load(gemma, choose_device(prefer="cpu"), threads=1)

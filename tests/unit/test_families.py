@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     from fedmed_desktop.training.batches import Encoder
     from fedmed_desktop.training.device import Quantization, choose_device
     from fedmed_desktop.training.generation import Request, generate
+    from fedmed_desktop.training.library import loader_of
     from fedmed_desktop.training.outline import adaptable_linears
     from fedmed_desktop.training.trainer import SiteTrainer
 
@@ -113,7 +114,9 @@ def _as_peft_loads(base: BaseModel, adapter: Adapter, exported: Path) -> None:
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True
         )
         stored = {"quantization_config": four} if base.device.quantization == "nf4" else {}
-        plain = transformers.AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32, **stored)
+        plain = loader_of(transformers.AutoConfig.from_pretrained(base.folder)).from_pretrained(
+            base.folder, dtype=torch.float32, **stored
+        )
         loaded = peft.PeftModel.from_pretrained(plain, exported).eval()
         for module in loaded.modules():  # in eval mode bitsandbytes repacks them, which fails at these small widths
             module.train(type(module).__name__ == "Linear4bit")
