@@ -17,7 +17,7 @@ from typing import Final
 
 HERE: Final = Path(__file__).parent
 USUAL: Final[dict[str, list[list[str]]]] = {
-    "startup": [["--check"]],
+    "startup": [["--keep", "--check"]],
     "training_step": [["--keep", "--check"], ["--shape", "100M", "--batch", "8", "--steps", "6", "--keep", "--check"]],
     "generation": [["--keep", "--check"]],
     "combining": [["--keep", "--check"]],

@@ -39,7 +39,8 @@ from fedmed_desktop.training.base import BaseModel
 from fedmed_desktop.training.batches import Example, Examples, Schedule, collate
 from fedmed_desktop.training.checkpoints import Checkpoint
 from fedmed_desktop.training.device import choose_device, peak_resident_mib
-from fedmed_desktop.training.loop import StepDone, Training, learning_rate_share
+from fedmed_desktop.training.loop import StepDone, Training
+from fedmed_desktop.training.rates import learning_rate_share
 
 ARMS: Final = ("ours", "trainer", "trainer, our batches")
 WARM: Final = 2  # steps that are not counted

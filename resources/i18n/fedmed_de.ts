@@ -7495,6 +7495,10 @@
         <translation>Das mit --score-with angegebene Modell ist nicht das Basismodell der Föderation (Fingerabdruck {found}, erwartet {expected}). Geben Sie den Modellordner an, mit dem die Föderation gegründet wurde.</translation>
     </message>
     <message>
+        <source>The model in {path} cannot be adapted: it cannot process text with adapters on its layers ({reason}). Choose another base model.</source>
+        <translation>Das Modell in {path} kann nicht angepasst werden: Mit Adaptern auf seinen Schichten kann es keinen Text verarbeiten ({reason}). Wählen Sie ein anderes Basismodell.</translation>
+    </message>
+    <message>
         <source>The model in {path} cannot be adapted: its layers have names like {name}, without the prefix of a whole model, so it was saved without its head. Choose the whole model, saved by transformers&apos; AutoModelForCausalLM.</source>
         <translation>Das Modell in {path} lässt sich nicht anpassen: Seine Schichten haben Namen wie {name}, ohne den Modellteil davor; es wurde also ohne seinen Kopf gespeichert. Wählen Sie das ganze Modell, gespeichert von AutoModelForCausalLM aus transformers.</translation>
     </message>
@@ -7513,6 +7517,10 @@
     <message>
         <source>The model in {path} cannot be adapted: {kind} models keep what they have read in an internal state of a special kind, which this program cannot continue from when it scores notes. Choose a base model with attention, such as Llama, Qwen, Gemma, Mistral, Phi or Granite.</source>
         <translation>Das Modell in {path} lässt sich nicht anpassen: {kind}-Modelle halten das Gelesene in einem eigenen Zustand, den dieses Programm beim Bewerten von Texten nicht weiterführen kann. Wählen Sie ein Basismodell mit Attention, etwa Llama, Qwen, Gemma, Mistral, Phi oder Granite.</translation>
+    </message>
+    <message>
+        <source>The model in {path} cannot be adapted: {kind} models read text in both directions, so during training they would see the answer that they should learn. Choose a causal language model, which continues a text.</source>
+        <translation>Das Modell in {path} kann nicht angepasst werden: {kind}-Modelle lesen Text in beide Richtungen und sähen im Training die Antwort, die sie lernen sollen. Wählen Sie ein kausales Sprachmodell, das einen Text fortsetzt.</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: {kind} models use the same layers in several places. Choose another base model.</source>

@@ -7495,6 +7495,10 @@
         <translation>El modelo indicado con --score-with no es el modelo base de la federación (huella {found}, se esperaba {expected}). Indique la carpeta del modelo con el que se hizo la federación.</translation>
     </message>
     <message>
+        <source>The model in {path} cannot be adapted: it cannot process text with adapters on its layers ({reason}). Choose another base model.</source>
+        <translation>El modelo de {path} no se puede adaptar: con adaptadores en sus capas no puede procesar texto ({reason}). Elija otro modelo base.</translation>
+    </message>
+    <message>
         <source>The model in {path} cannot be adapted: its layers have names like {name}, without the prefix of a whole model, so it was saved without its head. Choose the whole model, saved by transformers&apos; AutoModelForCausalLM.</source>
         <translation>El modelo en {path} no se puede adaptar: sus capas tienen nombres como {name}, sin la parte del modelo delante, así que se guardó sin su cabeza. Elija el modelo completo, guardado con AutoModelForCausalLM de transformers.</translation>
     </message>
@@ -7513,6 +7517,10 @@
     <message>
         <source>The model in {path} cannot be adapted: {kind} models keep what they have read in an internal state of a special kind, which this program cannot continue from when it scores notes. Choose a base model with attention, such as Llama, Qwen, Gemma, Mistral, Phi or Granite.</source>
         <translation>El modelo en {path} no se puede adaptar: los modelos {kind} guardan lo que han leído en un estado propio, que este programa no puede mantener cuando puntúa notas. Elija un modelo base con atención, como Llama, Qwen, Gemma, Mistral, Phi o Granite.</translation>
+    </message>
+    <message>
+        <source>The model in {path} cannot be adapted: {kind} models read text in both directions, so during training they would see the answer that they should learn. Choose a causal language model, which continues a text.</source>
+        <translation>El modelo de {path} no se puede adaptar: los modelos {kind} leen el texto en ambos sentidos, de modo que durante el entrenamiento verían la respuesta que deben aprender. Elija un modelo de lenguaje causal, que continúa un texto.</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: {kind} models use the same layers in several places. Choose another base model.</source>

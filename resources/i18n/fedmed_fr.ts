@@ -7495,6 +7495,10 @@
         <translation>Le modèle donné avec --score-with n’est pas le modèle de base de la fédération (empreinte {found}, attendue {expected}). Donnez le dossier du modèle avec lequel la fédération a été faite.</translation>
     </message>
     <message>
+        <source>The model in {path} cannot be adapted: it cannot process text with adapters on its layers ({reason}). Choose another base model.</source>
+        <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: avec des adaptateurs sur ses couches, il ne peut pas traiter de texte ({reason}). Choisissez un autre modèle de base.</translation>
+    </message>
+    <message>
         <source>The model in {path} cannot be adapted: its layers have names like {name}, without the prefix of a whole model, so it was saved without its head. Choose the whole model, saved by transformers&apos; AutoModelForCausalLM.</source>
         <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: ses couches ont des noms comme {name}, sans la partie du modèle devant&#xa0;; il a donc été enregistré sans sa tête. Choisissez le modèle entier, enregistré par AutoModelForCausalLM de transformers.</translation>
     </message>
@@ -7513,6 +7517,10 @@
     <message>
         <source>The model in {path} cannot be adapted: {kind} models keep what they have read in an internal state of a special kind, which this program cannot continue from when it scores notes. Choose a base model with attention, such as Llama, Qwen, Gemma, Mistral, Phi or Granite.</source>
         <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: les modèles {kind} gardent ce qu’ils ont lu dans un état propre, que ce programme ne peut pas prolonger quand il évalue des notes. Choisissez un modèle de base à attention, tel que Llama, Qwen, Gemma, Mistral, Phi ou Granite.</translation>
+    </message>
+    <message>
+        <source>The model in {path} cannot be adapted: {kind} models read text in both directions, so during training they would see the answer that they should learn. Choose a causal language model, which continues a text.</source>
+        <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: les modèles {kind} lisent le texte dans les deux sens et verraient donc, pendant l’entraînement, la réponse qu’ils doivent apprendre. Choisissez un modèle de langage causal, qui continue un texte.</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: {kind} models use the same layers in several places. Choose another base model.</source>
