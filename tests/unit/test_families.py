@@ -149,7 +149,7 @@ def test_that_a_tokenizer_which_does_not_belong_to_its_model_is_refused(tmp_path
 
     family = FAMILIES["SmolLM"]
     small = Family("Llama", family.settings | {"vocab_size": 4000}).folder(tmp_path / "small")
-    with told_as(r"does not belong to the model beside it: it has a token with the number 4000 .*the model knows only 4000"):
+    with told_as(r"does not belong to the model beside it: .* the number 4000 .*the model knows only 4000"):
         load(small)
     folder = family.folder(tmp_path / "model")
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
