@@ -247,7 +247,8 @@ def test_that_layers_are_a_map_by_round_with_a_gap_where_this_site_did_not_train
     assert picture[1, 2].tolist() == shades()[255].tolist(), "the largest change has the full colour"
     assert picture[0, 0].tolist() == shades()[64].tolist(), "a quarter of it is a quarter of the way"
     assert found.sentence.text() == (
-        "Round 3. Half of the change is in 1 of 3 layers, layer 2. As a whole it is 2.0 times as large as in round 1."
+        "Round 3. Half of the change is in 1 of 3 layers, layer 2. "
+        "The whole change is 2.0 times as large as in round 1."
     )
 
 

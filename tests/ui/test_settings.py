@@ -169,8 +169,8 @@ def test_that_locked_keys_are_told_as_the_administrators(qtbot: QtBot) -> None:
     policy = InForce((Layer(Policy(most_rank=32, least_notes=50), "/etc/policy.toml"),))
     page.policy.show_policy(tuple(in_force(policy)), frozenset({"most_rank"}), "")
     said = [row.text() for row in page.policy.rows]
-    assert said[0] == "The rank is 32 at most. Set by your administrator."
-    assert said[1] == "It is trained on 50 notes at least."
+    assert said[0] == "The rank is at most 32. Set by your administrator."
+    assert said[1] == "It is trained on at least 50 notes."
     page.policy.show_policy((), frozenset(), "Nothing leaves this site.")
     assert not page.policy.rows and page.policy.sentence.text() == "Nothing leaves this site."
 

@@ -101,8 +101,8 @@ def test_that_the_policy_is_told_with_its_locked_keys_and_a_faulty_one_with_its_
     tmp_path.chmod(0o755)
     known = look(None, files)
     told = {said.key: said.text for said in known.policy if said.path}
-    assert known.locked == {"most_rank"} and told["most_rank"] == "The rank is 32 at most."
-    assert told["least_notes"] == "It is trained on 50 notes at least." and not known.policy_fault
+    assert known.locked == {"most_rank"} and told["most_rank"] == "The rank is at most 32."
+    assert told["least_notes"] == "It is trained on at least 50 notes." and not known.policy_fault
     assert any("is locked by this computer's administrator" in said.text for said in known.policy)
     user.write_text("most_rank = 0\n")
     known = look(None, files)
