@@ -85,11 +85,15 @@ def _with_torch(asked: Asked, options: argparse.Namespace) -> Asked:
     """Adds what only torch can tell; loading it takes seconds."""
     from ..training.device import gpu_memory
     from ..training.needs import counted
+    from ..training.outline import refusal
 
     gpu = gpu_memory()
     sizes = asked.sizes
     found = counted(options.model, sizes.batch, sizes.tokens, sizes.rank, "nf4" if options.nf4 else "none")
-    return replace(asked, gpu=Gpu(*gpu) if gpu else None, takes=Takes(*found) if found else None)
+    takes = Takes(*found) if found else None
+    return replace(
+        asked, gpu=Gpu(*gpu) if gpu else None, takes=takes, refused=None if takes else refusal(options.model)
+    )
 
 
 def _plain(finding: Finding) -> dict[str, object]:

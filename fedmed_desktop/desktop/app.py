@@ -113,11 +113,14 @@ class Workshop:
         """
         from ..training.device import gpu_memory
         from ..training.needs import counted
+        from ..training.outline import refusal
 
         gpu = gpu_memory()
         sizes = asked.sizes
         found = counted(asked.model, sizes.batch, sizes.tokens, sizes.rank) if asked.model else None
-        return replace(asked, gpu=Gpu(*gpu) if gpu else None, takes=Takes(*found) if found else None)
+        takes = Takes(*found) if found else None
+        refused = refusal(asked.model) if asked.model and not takes else None
+        return replace(asked, gpu=Gpu(*gpu) if gpu else None, takes=takes, refused=refused)
 
     def tokens_of(self, model: Path) -> Tokens:
         """A counter of tokens by this base model's tokenizer; from any thread. Raises UserFacingError: it has none."""

@@ -75,7 +75,8 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Asked:
-    """Things to check; None: not known yet, and left out. `gpu` and `takes` are told by who has torch."""
+    """Things to check; None: not known yet, and left out. `gpu`, `takes` and `refused` are told by who has torch:
+    the last is why the model cannot be adapted, beyond what its files alone show."""
 
     target: Target | None = None
     model: Path | None = None
@@ -83,6 +84,7 @@ class Asked:
     gpu: Gpu | None = None
     takes: Takes | None = None
     sizes: Sizes = Sizes()
+    refused: UserFacingError | None = None
 
 
 def with_known_sizes(asked: Asked) -> Asked:
@@ -148,6 +150,8 @@ def _largest(memory: int, each: int) -> Finding:
 def _sizes(asked: Asked, tell: Tell) -> _Model | None:
     assert asked.model is not None
     try:
+        if asked.refused is not None:
+            raise asked.refused
         linears = decoder_linears(asked.model)
         adapter = sum((d + k) * asked.sizes.rank * _FACTOR_BYTES for d, k in linears.values())
         return _Model(weight_count(asked.model), adapter)

@@ -30,6 +30,15 @@ def adaptable_linears(folder: Path) -> dict[str, tuple[int, int]]:
     return outlined(folder)[1]
 
 
+def refusal(folder: Path) -> UserFacingError | None:
+    """Why the model cannot be adapted; None: it can."""
+    try:
+        outlined(folder)
+    except UserFacingError as error:
+        return error
+    return None
+
+
 def outlined(folder: Path) -> tuple[Any, dict[str, tuple[int, int]]]:
     """The model on the meta device, and those layers of it. Raises UserFacingError likewise."""
     model, listed = _outline(folder)

@@ -15,7 +15,8 @@ from fedmed_desktop.federation.plan import TrainingSettings
 from fedmed_desktop.federation.work import Control
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.resources import resource
-from tests.parts.families import FAMILIES
+from tests.parts.families import FAMILIES, SMALL, Family
+from tests.parts.told import told_as
 from tests.parts.training import NOTES, plan_of
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
@@ -112,6 +113,18 @@ def test_that_a_model_of_experts_is_judged_by_the_number_of_its_weights(
     capsys.readouterr()
     assert main(["--check", "--model", str(folder), "--json"]) == 0
     assert "memory" in [one["subject"] for one in json.loads(capsys.readouterr().out)]
+
+
+def test_that_a_model_which_founding_refuses_is_refused_by_the_check_in_the_same_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Family("Lfm2", SMALL | {"layer_types": ["conv", "conv"]}).folder(tmp_path)
+    capsys.readouterr()
+    assert main(["--check", "--model", str(folder), "--json"]) == 1
+    told_of = {one["subject"]: one for one in json.loads(capsys.readouterr().out)}
+    assert "lfm2 models keep what they have read" in json.dumps(told_of["memory"])
+    with told_as("lfm2 models keep what they have read"):
+        adaptable_linears(folder)
 
 
 def test_that_a_layer_of_which_nothing_can_be_counted_does_not_end_the_check(
