@@ -56,11 +56,19 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> DesktopO
 
 
 def run(options: DesktopOptions) -> int:
-    """Opens the desktop; returns when it is closed. Raises UserFacingError where Qt cannot start."""
+    """Opens the desktop; returns when it is closed, or once the one that was open already has come to the front.
+    Raises UserFacingError where Qt cannot start.
+    """
     from ..desktop import preflight
 
     preflight.check()
     preflight.prepare()
+    from ..desktop.folder import data_folder
+    from ..desktop.frame.second_start import Call, is_handed_over
+
+    if is_handed_over(data_folder(options), Call.of(options.join, options.try_model, options.try_adapter)):
+        print("fedmed-desktop was open already; its window is in front now.")  # nowhere, where there is no terminal
+        return 0
     from ..desktop.app import run
 
     return run(options)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from PySide6.QtCore import QCoreApplication, QStandardPaths, QTimer
+from PySide6.QtCore import QCoreApplication, QTimer
 from PySide6.QtWidgets import QApplication
 
-from .. import __version__, events
+from .. import events
 from ..clinical import read_notes_folder
 from ..clinical.checking import Tokens
 from ..demo.settings import DemoOptions
@@ -31,6 +31,7 @@ from ..site.preflight import Asked, Gpu, Takes
 from ..wording import tr
 from ..wording.model_card import write_model_card
 from .evaluating import Evaluating
+from .folder import NAME, data_folder, give_names
 from .interrupt import quit_on_interrupt
 from .offscreen import Recorder
 from .options import DesktopOptions
@@ -219,17 +220,10 @@ def application() -> QApplication:
     if not isinstance(app, QApplication):
         app = QApplication(sys.argv[:1])
     install_roles()
-    app.setApplicationName("fedmed-desktop")
-    app.setApplicationDisplayName("fedmed-desktop")
-    app.setApplicationVersion(__version__)
+    give_names()
+    app.setApplicationDisplayName(NAME)
     app.setQuitOnLastWindowClosed(False)  # the program ends when its threads have, not before
     return app
-
-
-def data_folder(options: DesktopOptions) -> Path:
-    """Settings, log and sites' folders: where the person said, else where the system keeps such things."""
-    place = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppDataLocation)
-    return options.data_dir or Path(place)
 
 
 def open_window(options: DesktopOptions) -> tuple[QApplication, Program]:

@@ -20,16 +20,17 @@ from ..errors import UserFacingError
 from ..wording import sentence
 from .frame.dialogs import Question
 from .frame.greeting import Greeting
+from .frame.leaving import Leaving
 from .frame.memory import Memory
 from .frame.place import Place
-from .frame.questions import Words, about_closing, about_leaving
+from .frame.presence import Presence
+from .frame.reading import Reading
+from .frame.second_start import Call
 from .frame.telling import Teller
 from .frame.window import Window
 from .look.language import Language, language_for
 from .look.theme import Appearance
-from .notes.files import Wish
 from .rounds.demonstration import DemonstrationDialog
-from .trial.choices import TrialWish, evaluation_for, request_for
 from .work.desk import Desk
 from .work.engine import Engine
 from .work.log import catch_faults, log, log_event
@@ -62,7 +63,6 @@ class Program(QObject):
         self._app = app
         self._watch = watch
         self._closing = False
-        self.question: Question | None = None
         self.demonstration: DemonstrationDialog | None = None
         self._wanted: JoinRequest | None = None
         self.demo_options = DemoOptions(report=folder / "demo-report")
@@ -82,6 +82,10 @@ class Program(QObject):
             self.settings, self._keep_settings, self.window, self.appearance, self._trouble, self.log_path, self
         )
         self.teller = Teller(self.window, self.log_path)
+        own = folder if self._keep_settings else None
+        self.presence = Presence(self.window, own, self.settings, self.engine.buffer)
+        self.leaving = Leaving(self.window, self.desk, self.memory, self.presence)
+        self.reading = Reading(self.window, self.engine, self.desk, self._trouble)
         self._greeting = Greeting(self.window, self.memory)
         self._greeting.demo_requested.connect(self.ask_demo)
         self._undo_hooks = catch_faults(self._fault)
@@ -92,17 +96,20 @@ class Program(QObject):
 
     def _wire(self) -> None:
         window, engine = self.window, self.engine
-        window.closing.connect(self.ask_close)
+        tray, leaving = self.presence.tray, self.leaving
+        tray.pause_requested.connect(engine.pause)
+        tray.resume_requested.connect(engine.resume)
+        leaving.quit_decided.connect(self.close)
+        leaving.leave_decided.connect(self._leave)
+        self.presence.called.connect(self._called)
         window.strip.pause_requested.connect(engine.pause)
         window.strip.resume_requested.connect(engine.resume)
         window.menu.text_scaled.connect(self.appearance.step_text_scale)
         window.log_requested.connect(self._open_log)
-        window.leave_requested.connect(self._ask_leave)
         window.rounds.action_requested.connect(self._act)
         window.rounds.join_requested.connect(window.show_join)
         window.rounds.demo_requested.connect(self.ask_demo)
         window.rounds.try_requested.connect(window.show_trial)
-        window.rounds.session.identity.differ.connect(self._ask_leave)
         window.rounds.session.agreement.declined.connect(self._leave)
         window.join.join_requested.connect(self.join)
         window.join.cancelled.connect(window.show_rounds)
@@ -111,12 +118,13 @@ class Program(QObject):
         window.approvals.keep_requested.connect(engine.keep)
         window.approvals.take_back_requested.connect(engine.take_back)
         window.approvals.try_requested.connect(window.show_trial_of)
-        window.trial.read_requested.connect(self._read)
-        window.trial.stop_requested.connect(engine.stop_reading)
-        window.notes.evaluation_requested.connect(self._evaluate)
-        window.notes.evaluation.stop_wanted.connect(engine.stop_evaluating)
         engine.closed.connect(self._closed)
         self.appearance.changed.connect(window.show_now)
+
+    @property
+    def question(self) -> Question | None:
+        """Question that the person is asked now."""
+        return self.leaving.question
 
     def show(self) -> None:
         self.window.show_desk(self.desk, datetime.now(UTC))
@@ -126,6 +134,7 @@ class Program(QObject):
     def begin(self) -> None:
         """Starts the threads."""
         self.engine.start()
+        self.presence.begin()
         QTimer.singleShot(AFTER_PAINT_MS, self._prepare)
         log.info("the desktop has started")
 
@@ -138,16 +147,28 @@ class Program(QObject):
     def set_wishes(self, join: str | None, model: str | None, adapter: Path | None) -> None:
         """Does what the command line asked for, or resumes what was going on when the program was last closed."""
         joined = self.settings.values.joined
+        if self._does(join, model, adapter):
+            return
+        if joined and self.settings.values.rejoin and self._keep_settings:
+            self._begin_session(joined)
+        elif joined is None and not self.settings.values.welcomed and self._keep_settings:
+            self._greeting.begin()
+
+    def _does(self, join: str | None, model: str | None, adapter: Path | None) -> bool:
+        """Whether anything was asked for."""
         if model is not None:
             self.window.trial.offer_model(Path(model), adapter)
             self.window.show_trial()
         elif join is not None:
             self.window.join.prefill(join)
             self.window.show_join()
-        elif joined and self.settings.values.rejoin and self._keep_settings:
-            self._begin_session(joined)
-        elif joined is None and not self.settings.values.welcomed and self._keep_settings:
-            self._greeting.begin()
+        return model is not None or join is not None
+
+    @Slot(object)
+    def _called(self, call: Call) -> None:
+        """From a second start on this folder."""
+        if not self._closing:
+            self._does(call.join, call.model, call.adapter)
 
     # -- what a person asks for --------------------------------------------------------------------------------------
 
@@ -226,43 +247,9 @@ class Program(QObject):
             self.window.join.prefill_request(joined, self.desk.fatal.sentence if self.desk.fatal else "")
         self.window.show_join()
 
-    @Slot(object)
-    def _read(self, wish: TrialWish) -> None:
-        try:
-            model, engine = DemoOptions().model, self.engine
-            engine.read_note(request_for(wish, self.desk, model, engine.blob, engine.own()))
-        except UserFacingError as error:  # the chosen adapter is no longer here; the left side is hardly ever one
-            self.engine.failed_to_read(wish.sides, error)
-
-    @Slot(object)
-    def _evaluate(self, wish: Wish) -> None:
-        """The notes that are shown, with the federation's adapter where there is one."""
-        notes, types_map = Path(wish.notes), Path(wish.types_map) if wish.types_map else None
-        try:
-            held = self.engine.blob, self.engine.own()
-            self.engine.evaluate(evaluation_for(notes, types_map, self.desk, DemoOptions().model, *held))
-        except UserFacingError as error:
-            self._trouble(error)
-
     @Slot()
     def _open_log(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.log_path)))
-
-    @Slot()
-    def _ask_leave(self) -> None:
-        self._ask(about_leaving(self.desk)).confirmed.connect(self._leave)
-
-    def _ask(self, words: Words) -> Question:
-        self.question = Question(self.window, words.title, words.text, yes=words.yes, no=words.no)
-        self.question.finished.connect(self._asked)
-        self.question.open()
-        return self.question
-
-    @Slot()
-    def _asked(self) -> None:
-        if self.question:
-            self.question.deleteLater()
-            self.question = None
 
     @Slot()
     def _leave(self) -> None:
@@ -284,7 +271,9 @@ class Program(QObject):
                 self._heard(item)
             except Exception as error:  # what comes after it is not lost
                 self._fault(error, error.__traceback__)
-        self.window.show_desk(self.desk, datetime.now(UTC))
+        now = datetime.now(UTC)
+        self.window.show_desk(self.desk, now)
+        self.presence.show_desk(self.desk, now)
         self.taken.emit()
 
     def _heard(self, item: Item) -> None:
@@ -320,16 +309,6 @@ class Program(QObject):
     # -- the end -----------------------------------------------------------------------------------------------------
 
     @Slot()
-    def ask_close(self) -> None:
-        """Asks first where somebody would lose time."""
-        if self._closing:
-            return
-        if words := about_closing(self.desk, datetime.now(UTC)):
-            self._ask(words).confirmed.connect(self.close)
-        else:
-            self.close()
-
-    @Slot()
     def close(self) -> None:
         """Begins the end: the present step is finished and saved, then the application quits."""
         if self._closing:
@@ -344,6 +323,7 @@ class Program(QObject):
         self._undo_hooks()
         self.appearance.end()
         end_tasks()
+        self.presence.end()
         self._place.leave()
         self.window.end()
         self.language.end()

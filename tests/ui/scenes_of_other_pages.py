@@ -298,7 +298,7 @@ def _opened(dialog: QDialog) -> QDialog:
 def _ask_close(window: Window, desk: Desk) -> QDialog:
     words = about_closing(desk, NOW)
     assert words is not None
-    return _opened(Question(window, words.title, words.text, yes=words.yes, no=words.no))
+    return _opened(Question(window, words))
 
 
 def _fault(window: Window, desk: Desk) -> QDialog:

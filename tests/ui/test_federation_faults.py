@@ -194,12 +194,12 @@ def test_that_a_fault_while_reading_is_told_once_and_the_next_note_is_read(deskt
     one = desktop(backend).begin()
     one.window.trial.offer_model(tiny_model, None)
     wish = TrialWish("Aspirin helped.", ("drug",), "base", None, tiny_model)
-    one.program._read(wish)
+    one.program.reading._read(wish)
     one.until(lambda: bool(one.faults()))
     assert len(one.faults()) == 1 and one.desk.readings["left"].state == "failed"
     one.dialog().accept()
     backend.where = ""
-    one.program._read(wish)
+    one.program.reading._read(wish)
     one.until(lambda: one.desk.readings["left"].state == "done")
     assert len(one.faults()) == 1
 

@@ -12,8 +12,9 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop import events
-from fedmed_desktop.desktop.frame.notifications import AWAY_S, Notifier, notification
+from fedmed_desktop.desktop.frame.notifications import AWAY_S, Notifier, notifications
 from fedmed_desktop.desktop.frame.questions import about_closing
+from fedmed_desktop.desktop.frame.tray import Tray
 from fedmed_desktop.desktop.rounds.status import status
 from fedmed_desktop.desktop.work.desk import Desk
 from tests.parts.scene import CLOSES, NOW, SITE, Lakeview
@@ -30,8 +31,8 @@ def site(tmp_path: Path) -> Iterator[Lakeview]:
 
 
 def told(desk: Desk, now: datetime = NOW) -> str:
-    found = notification(desk, status(desk, now), now)
-    return f"{found.title}. {found.text}" if found else ""
+    found = [one for one in notifications(desk, status(desk, now), now) if one.kind != "round"]
+    return f"{found[0].title}. {found[0].text}" if found else ""
 
 
 def test_that_the_title_tells_the_state_and_the_federation(qtbot: QtBot, tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_that_each_occasion_is_told_once_and_only_while_the_window_is_not_in_fro
     site.trained()
     in_front = [True]
     monkeypatch.setattr(window, "isActiveWindow", lambda: in_front[0])
-    notifier = Notifier(window)
+    notifier = Notifier(window, Tray(window, is_there=False), tuple)
     for _ in range(3):
         notifier.show_desk(site.desk, status(site.desk, NOW), NOW)
     assert notifier.told == []
@@ -88,4 +89,3 @@ def test_that_each_occasion_is_told_once_and_only_while_the_window_is_not_in_fro
     for _ in range(3):
         notifier.show_desk(site.desk, status(site.desk, late), late)
     assert notifier.told == ["A decision waits for you, and time runs out"]
-    notifier.end()

@@ -13,27 +13,37 @@ from ...wording import tr
 from ..look import theme
 from ..widgets import Button, Dialog, Sentence
 from ..work.news import Problem
+from .questions import Words
 
 
 class Question(Dialog):
-    """`open` it; `confirmed` is emitted if the person chose to. `yes` and `no` are verbs, never Yes and No. The
+    """`open` it; `confirmed` is emitted if the person chose to, `other_chosen` where there is a second verb. The
     default, and Escape, is the one that changes nothing.
     """
 
     confirmed = Signal()
+    other_chosen = Signal()
 
-    def __init__(self, parent: QWidget, title: str, text: str, *, yes: str, no: str) -> None:
-        super().__init__(parent, title, text, least=360)
+    def __init__(self, parent: QWidget, words: Words) -> None:
+        super().__init__(parent, words.title, words.text, least=360)
         box = QDialogButtonBox()
-        self.no, self.yes = Button(no), Button(yes)
+        self.no, self.yes, self.other = Button(words.no), Button(words.yes), Button(words.other)
         box.addButton(self.yes, QDialogButtonBox.ButtonRole.AcceptRole)
         box.addButton(self.no, QDialogButtonBox.ButtonRole.RejectRole)
+        if words.other:
+            box.addButton(self.other, QDialogButtonBox.ButtonRole.DestructiveRole)
         self.no.setDefault(True)
         self.no.setFocus()
         self.column.addWidget(box)
         box.accepted.connect(self.accept)
         box.rejected.connect(self.reject)
         self.accepted.connect(self.confirmed)
+        self.other.clicked.connect(self._choose_other)
+
+    @Slot()
+    def _choose_other(self) -> None:
+        self.reject()
+        self.other_chosen.emit()
 
 
 class FaultDialog(Dialog):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import JsonValue
@@ -94,6 +94,15 @@ class Memory(QObject):
     def leaves(self) -> None:
         """The next start does not go on with it by itself."""
         self._settings.values.rejoin = False
+        self.save()
+
+    @property
+    def when_closed(self) -> Literal["ask", "stay", "quit"]:
+        return self._settings.values.when_closed
+
+    def closes(self, choice: Literal["stay", "quit"]) -> None:
+        """Meaning of closing the window, from now on."""
+        self._settings.values.when_closed = choice
         self.save()
 
     def was_welcomed(self) -> None:

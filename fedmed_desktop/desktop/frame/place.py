@@ -11,6 +11,7 @@ from ...errors import UserFacingError
 from ...files import make_folder
 from ..work.crashes import CrashWatch
 from ..work.log import log, start_log, stop_log
+from .second_start import LOCK_FILE
 
 
 class Place:
@@ -23,7 +24,7 @@ class Place:
         self.trouble: UserFacingError | None = None
         self.is_ours = False
         self._crashes = CrashWatch(self.log_path.with_name("crash.txt"))
-        self._lock = QLockFile(str(folder / "desktop.lock"))
+        self._lock = QLockFile(str(folder / LOCK_FILE))
         self._lock.setStaleLockTime(0)  # a lock is stale when its process is gone, however long it has held it
         try:
             make_folder(folder)

@@ -11,12 +11,28 @@ from ..work.desk import Desk
 
 
 class Words(NamedTuple):
-    """A question in a line, what follows from it, and its two verbs; `no` changes nothing."""
+    """A question in a line, what follows from it, and its verbs, never Yes and No; `no` changes nothing."""
 
     title: str
     text: str
     yes: str
     no: str
+    other: str = ""
+
+
+def about_staying() -> Words:
+    """Asked once, where there is a tray and a federation that would go on without the window."""
+    return Words(
+        tr("Keep taking part while the window is closed?"),
+        tr(
+            "The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. "
+            "If it closes, this site does not answer until you open it again. Your choice counts from now on; Settings "
+            "can change it."
+        ),
+        tr("Stay in the tray"),
+        tr("Keep the window open"),
+        tr("Close the program"),
+    )
 
 
 def about_leaving(desk: Desk) -> Words:

@@ -16,6 +16,12 @@ from ..work.desk import Desk
 from ..work.progress import WORDS
 
 
+def can_pause(desk: Desk) -> bool:
+    """Whether there is work to pause, or paused work to continue."""
+    pausable = desk.work.phase in WORDS and desk.work.phase != "uploading"
+    return desk.running and not desk.closing and (desk.paused or pausable)
+
+
 class WorkStrip(Bar):
     """Hidden while there is no session. What is going on at the left; at the right how far it is, and what can be done.
     Pause is there where there is something to pause. `action_requested` carries a status's next step.
@@ -84,8 +90,7 @@ class WorkStrip(Bar):
         self._review.setVisible(self._offers)
         self._paused = desk.paused
         self._pause.setText(self.tr("Continue") if desk.paused else self.tr("Pause"))
-        can_pause = desk.work.phase in WORDS and desk.work.phase != "uploading"
-        self._pause.setVisible(not desk.closing and (desk.paused or can_pause))
+        self._pause.setVisible(can_pause(desk))
 
     def minimumSizeHint(self) -> QSize:
         """As high as with its button, so that pages do not jump when there is one."""

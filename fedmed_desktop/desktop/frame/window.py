@@ -25,7 +25,6 @@ from ..work.desk import Desk, utc_now
 from .header import APP_NAME, Header
 from .home import Home
 from .menu import Menu
-from .notifications import Notifier
 from .pages import GUIDES, PAGES, PageList, tab_before
 from .strip import WorkStrip
 
@@ -52,7 +51,8 @@ def _close(layout: B) -> B:
 class Window(QMainWindow):
     """One per program. `page` is the name of the page that is shown; the join form stands in Rounds' place."""
 
-    closing = Signal()
+    closing = Signal()  # the window is to close
+    quit_requested = Signal()
     log_requested = Signal()
     settings_made = Signal(object)  # its page
     leave_requested = Signal()
@@ -71,7 +71,6 @@ class Window(QMainWindow):
         self.menu = self._make_menu()
         self._sayings: list[str] = []
         self._lay_out(folder)
-        self.notifier = Notifier(self)
         self._header.menu.strayed.connect(self._take_focus)
         self._navigation.button(0).setFocus()
 
@@ -86,7 +85,7 @@ class Window(QMainWindow):
         menu.add_separator()
         self._leave = menu.add(self.tr("Stop taking part…"))
         self._leave.triggered.connect(self.leave_requested)
-        menu.add(self.tr("Quit"), "Ctrl+Q").triggered.connect(self.close)
+        menu.add(self.tr("Quit"), "Ctrl+Q").triggered.connect(self.quit_requested)
         return menu
 
     def _lay_out(self, folder: Path) -> None:
@@ -301,7 +300,6 @@ class Window(QMainWindow):
         state = status(desk, now)
         self._header.show_desk(desk)
         self.setWindowTitle(self._header.title(state.headline if desk.session else ""))
-        self.notifier.show_desk(desk, state, now)
         self.strip.show_desk(desk, state, now, offers=self.page not in ("rounds", "approvals"))
         self._navigation.count("approvals", sum(e.state == "pending" for e in desk.queue))
         self._leave.setEnabled(desk.running)
@@ -341,6 +339,5 @@ class Window(QMainWindow):
 
     def end(self) -> None:
         self._ended = True
-        self.notifier.end()
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.close()

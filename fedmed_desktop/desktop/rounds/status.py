@@ -135,9 +135,8 @@ def _over(desk: Desk) -> Status | None:
             text += " " + tr("It is saved in {folder}.").format(folder=desk.session.final)
         return Status("finished", tr("The federation has finished"), text, "results", tr("Try it on a note"))
     if desk.ended and desk.is_demo:
-        return Status(
-            "not_joined", tr("The demonstration was stopped"), tr("It starts over."), "retry", tr("See it again")
-        )
+        text = tr("It starts over.")
+        return Status("not_joined", tr("The demonstration was stopped"), text, "retry", tr("See it again"))
     if desk.ended:
         text = tr("Nothing was lost. You can continue where you stopped.")
         return Status("not_joined", tr("Stopped"), text, "retry", tr("Continue"))
@@ -206,13 +205,14 @@ def _working(desk: Desk) -> Status | None:
         text = together(why, tr("This site takes part again in the next round."))
         return Status("failed", tr("This round failed here"), text)
     if phase in ("scoring_before", "scoring_after", "measuring", "evaluating"):
-        text = together(_scoring(phase, site), tr("Nothing leaves this computer."))
+        text = together(_scoring(phase, site), tr("Nothing leaves this computer."), desk.awake.sentence)
         return Status("scoring", tr("Scoring"), text)
     if phase == "training":
         learns = tr("The model learns from your notes on this computer.")
         if site:
             learns = tr("The model learns from example notes of {site} on this computer.").format(site=site)
-        return Status("training", tr("Training"), together(learns, tr("Nothing leaves it; you decide afterwards.")))
+        text = together(learns, tr("Nothing leaves it; you decide afterwards."), desk.awake.sentence)
+        return Status("training", tr("Training"), text)
     return None
 
 
@@ -314,8 +314,8 @@ def _idle(desk: Desk) -> Status:
         here = tr("%n site(s) connected.", "", count)
         if expected:
             here = tr("{count} of %n site(s) connected.", "", expected).format(count=count)
-        text = together(here, tr("The first round opens once all of them are."))
-        return Status("gathering", tr("Waiting for others"), text)
+        all_of_them = tr("The first round opens once all of them are.")
+        return Status("gathering", tr("Waiting for others"), together(here, all_of_them))
     busy = next((site for site, work in sorted(desk.others.items()) if work.busy), "")
     if busy:
         text = tr("{site} computes first; the sites share this computer.").format(site=busy)

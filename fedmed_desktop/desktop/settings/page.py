@@ -20,9 +20,10 @@ from ..checks.findings import FindingsCard
 from ..widgets import Banner, Button, Heading, PageBase, Row, Sentence
 from ..widgets.layout import add_column
 from ..work.desk import Desk
-from ..work.settings import Settings
+from ..work.settings import NotificationKind, Settings
 from ..work.tasks import run_task
 from . import files
+from .around import BackgroundCard, NotificationsCard
 from .cards import AppearanceCard, ComputerCard, ProxyCard, SettingsCard
 from .files import Known
 from .shown import ConnectionsCard, LicencesCard, PolicyCard
@@ -43,6 +44,7 @@ class SettingsPage(PageBase):
         self.banner = Banner()
         self.appearance, self.proxy = AppearanceCard(), ProxyCard()
         self.computer = ComputerCard(files.available_cores())
+        self.notifications, self.background = NotificationsCard(), BackgroundCard()
         self.key = SettingsCard(self.tr("Secret key of this site"), self.tr("Looking…"))
         self.policy, self.connections, self.licences = PolicyCard(), ConnectionsCard(), LicencesCard()
         self.findings = FindingsCard(
@@ -70,14 +72,17 @@ class SettingsPage(PageBase):
         self.column.content.addLayout(head)
         self.add(self.banner)
         sides = Row()
-        add_column(sides, (self.appearance, self.proxy, self.findings, self.connections))
-        add_column(sides, (self.computer, self.key, self.policy, self.support, self.licences))
+        add_column(sides, (self.appearance, self.notifications, self.proxy, self.findings, self.connections))
+        add_column(sides, (self.computer, self.background, self.key, self.policy, self.support, self.licences))
         self.add(sides)
         self.finish()
 
     def _connect(self) -> None:
         self.appearance.language_chosen.connect(self._use_language)
         self.computer.chosen.connect(self._use_cores)
+        self.notifications.silenced.connect(self._silence)
+        self.background.closing_chosen.connect(self._close_so)
+        self.background.awake_chosen.connect(self._keep_awake)
         self.proxy.changed.connect(self._use_proxy)
         self.proxy.proxy.touched.connect(self.findings.forget)
         self.findings.wanted.connect(self.check)
@@ -92,6 +97,7 @@ class SettingsPage(PageBase):
         self.appearance.show_values(values.appearance, values.text_scale)
         self.appearance.language.choose(values.language)
         self.computer.cores.choose(str(values.cores))
+        self.notifications.show_values(values.silent)
         self.proxy.show_setting(values.proxy)
         self.connections.show_connections(values.connections)
 
@@ -99,6 +105,8 @@ class SettingsPage(PageBase):
         """Ten times a second; `spec` is of the federation that this site takes part in now."""
         self._spec = None if desk.is_demo else desk.spec
         self.connections.show_connections(self._values.connections)
+        self.background.show_values(self._values.when_closed, self._values.keep_awake)  # the window's question sets it
+        self.background.show_awake(desk.awake)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -134,6 +142,21 @@ class SettingsPage(PageBase):
     @Slot(int)
     def _use_cores(self, cores: int) -> None:
         self._values.cores = cores
+        self.changed.emit()
+
+    @Slot(list)
+    def _silence(self, kinds: list[NotificationKind]) -> None:
+        self._values.silent = kinds
+        self.changed.emit()
+
+    @Slot(str)
+    def _close_so(self, choice: Literal["ask", "stay", "quit"]) -> None:
+        self._values.when_closed = choice
+        self.changed.emit()
+
+    @Slot(bool)
+    def _keep_awake(self, keep: bool) -> None:
+        self._values.keep_awake = keep
         self.changed.emit()
 
     @Slot(str)

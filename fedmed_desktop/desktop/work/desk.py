@@ -20,6 +20,7 @@ from .news import (
     DemoScored,
     EvaluationShown,
     Item,
+    KeptAwake,
     Measured,
     Paused,
     Problem,
@@ -32,6 +33,7 @@ from .progress import Work
 
 # A paused site tells "paused" in place of these; its other phases go on.
 _COMPUTING = ("waiting", "scoring_before", "training", "scoring_after", "measuring", "evaluating")
+_NOT_AWAKE = KeptAwake("off")
 _NOTHING = Record(spec=None, entries=(), decisions=(), final=None)
 
 
@@ -71,6 +73,7 @@ class Desk:
     scored: DemoScored | None = None
     readings: dict[Side, ReadingShown] = field(default_factory=dict)
     evaluation: EvaluationShown | None = None
+    awake: KeptAwake = _NOT_AWAKE
 
     def fold(self, items: Iterable[Item]) -> None:
         for item in items:
@@ -102,12 +105,15 @@ class Desk:
                 self.evaluation = item
             case DemoScored():
                 self.scored = item
+            case KeptAwake():
+                self.awake = item
             case _:
                 self._happened(item)
 
     def _begin(self, started: SessionStarted) -> None:
         """A session starts from nothing; what the person tries out beside it stays, and what was told."""
         fresh = Desk(session=started, readings=self.readings, problems=self.problems, closing=self.closing)
+        fresh.awake = self.awake
         self.__dict__.update(fresh.__dict__)
 
     def _recorded(self, record: Record) -> None:

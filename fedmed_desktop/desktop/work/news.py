@@ -14,7 +14,7 @@ from ...errors import UserFacingError
 from ...events import Event
 from ...scores import TaskName
 from ...storage import Record
-from ...wording import sentence
+from ...wording import sentence, tr
 
 SessionKind = Literal["site", "demo"]
 _numbers = itertools.count(1)
@@ -151,6 +151,25 @@ class AgreementAsked:
 
 
 @dataclass(frozen=True)
+class KeptAwake:
+    """Whether the system was asked not to sleep, and agreed."""
+
+    state: Literal["off", "on", "refused"]
+
+    @property
+    def sentence(self) -> str:
+        match self.state:
+            case "on":
+                return tr("This computer stays awake while it trains.")
+            case "refused":
+                return tr(
+                    "This computer could not be kept awake: its system offers no way to ask for that. Set it so that "
+                    "it does not sleep by itself."
+                )
+        return ""
+
+
+@dataclass(frozen=True)
 class DemoScored:
     """A demonstration's outcome, strict F1 on test notes: task -> row name -> column (all sites, each) -> score. The
     first row is the model before the federation, the last the federation's. `notes`: test notes of all sites; 0: not
@@ -165,7 +184,7 @@ class DemoScored:
 
 # What the desk takes in and nobody else needs to hear of.
 FOLDED: Final = (
-    Record, Measured, ReadingShown, EvaluationShown, DemoScored, SessionStarted, Paused, AgreementAsked,
+    Record, Measured, ReadingShown, EvaluationShown, DemoScored, SessionStarted, Paused, AgreementAsked, KeptAwake,
 )  # fmt: skip
 
 Item = (
@@ -180,4 +199,5 @@ Item = (
     | ReadingShown
     | EvaluationShown
     | DemoScored
+    | KeptAwake
 )

@@ -19,13 +19,19 @@ from .requests import JoinRequest
 
 FILE = "settings.json"
 
+NotificationKind = Literal["decision", "round", "trouble", "finished"]
+"""Occasions that the system tells of while the window is not in front: a decision waits, a round was finished,
+something needs a person, the federation has finished."""
+
 
 class Settings(BaseModel):
     """`joined`: the federation that this computer takes part in, gone on with at the next start if `rejoin`.
     `proxy`: "system", "none" or a URL, which may hold a password. `compared`: the six words
     that were the same at the host. `approver`: the name that decisions are recorded under. `cores`: that training may
     use; 0: all but one. `connections`: hosts that this program connected to, the last one first.
-    `welcomed`: the first run was gone through or dismissed.
+    `welcomed`: the first run was gone through or dismissed. `when_closed`: whether the program stays in the tray where
+    its window is closed while a federation is joined. `silent`: notifications that are not wanted. `keep_awake`: the
+    computer does not fall asleep while it trains.
     """
 
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
@@ -44,6 +50,9 @@ class Settings(BaseModel):
     cores: int = Field(0, ge=0, le=4096)
     welcomed: bool = False
     connections: list[Connection] = []
+    when_closed: Literal["ask", "stay", "quit"] = "ask"
+    silent: list[NotificationKind] = []
+    keep_awake: bool = True
 
 
 class SettingsFile:
