@@ -486,6 +486,13 @@
             <numerusform>{count} of %n sites connected.</numerusform>
         </translation>
     </message>
+    <message numerus="yes">
+        <source>{federation}, %n round(s), {day}</source>
+        <translation>
+            <numerusform>{federation}, %n round, {day}</numerusform>
+            <numerusform>{federation}, %n rounds, {day}</numerusform>
+        </translation>
+    </message>
 </context>
 <context>
     <name>SearchRow</name>

@@ -150,6 +150,7 @@ def shown(scene: Scene, folder: Path, size: tuple[int, int]) -> Iterator[Stage]:
 def scenes() -> list[Scene]:
     """All of them, in the order of the navigation; names are unique."""
     from tests.ui.scenes_of_approvals import approvals
+    from tests.ui.scenes_of_background import background
     from tests.ui.scenes_of_history import history
     from tests.ui.scenes_of_notes import notes
     from tests.ui.scenes_of_other_pages import dialogs, join, monitor, trial
@@ -168,4 +169,5 @@ def scenes() -> list[Scene]:
         *history(),
         *settings(),
         *dialogs(),
+        *background(),
     ]

@@ -61,7 +61,7 @@ class Window(QMainWindow):
         """`folder` is the program's own: sites' folders are made in it."""
         super().__init__()
         self._clock = clock
-        self._desk = Desk()
+        self._desk, self._folder = Desk(), folder
         self._ended = self._shows_experiment = False
         self.record_folder: Callable[[], Path | None] = lambda: None  # of the site, which has its audit chain
         self.setWindowTitle(APP_NAME)
@@ -137,6 +137,7 @@ class Window(QMainWindow):
         page = MonitorPage(self._stack)
         page.experiment_asked.connect(self.ask_experiment)
         page.guide_asked.connect(self.show_guide)
+        page.comparing.root, page.comparing.present = self._folder / "sites", self.record_folder
         return self._add(page)
 
     @cached_property

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
@@ -29,11 +31,19 @@ class MonitorCards(Spaced):
         self.scores_card.add(self._scores_name)
         self.scores_card.add(self.scores)
         self.scores_card.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self._earlier_name, self.earlier = Caption(wrap=True), KeyValueRows()
+        self.earlier_card = Card()
+        self.earlier_card._lay(self.earlier_card.content, (20, 12, 20, 8), 4)
+        self.earlier_card.add(self._earlier_name)
+        self.earlier_card.add(self.earlier)
+        self.earlier_card.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self.earlier_card.hide()
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 12)
         for card in (self.speed, self.memory, self.moved, self.rate):
             column.addWidget(card, 1)
         column.addWidget(self.scores_card)
+        column.addWidget(self.earlier_card)
         column.addStretch(0)
 
     def show_figures(self, found: Figures) -> None:
@@ -49,6 +59,15 @@ class MonitorCards(Spaced):
         if found.scores and (changed or self.scores.values() != [value for _, value in found.scores]):
             self._scores_name.setText(found.scores_name)
             self.scores.show_pairs(found.scores)
+
+    def show_earlier(self, name: str, rows: Sequence[tuple[str, str]]) -> None:
+        """Scores of an earlier federation and the present one, after as many rounds; hidden without rows."""
+        self.earlier_card.setVisible(bool(rows))
+        self.earlier_card.setAccessibleName(name)
+        changed = self._earlier_name.text() != name
+        if rows and (changed or self.earlier.values() != [value for _, value in rows]):
+            self._earlier_name.setText(name)
+            self.earlier.show_pairs(rows)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(theme.px(WIDTH_PX), super().minimumSizeHint().height())

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QWidget
 
 from ...wording import later, tr, written
 from ..charts.chart import Chart
+from ..charts.columns import Numbers
 from ..charts.legend import Line
 from ..charts.scales import Axis
 from ..look import theme
@@ -24,22 +25,27 @@ from . import summary as monitor
 from .series import Series
 
 PICTURE_RATIO = 2.0  # pixels of a saved picture per pixel of the screen
+_NOTHING: Final = np.empty(0)
 _RAW = Line(later("training"), "series_1", width=1, is_long=True)
 _LOSS: Final[Mapping[str, Line]] = {
     "raw": replace(_RAW, is_faint=True),
     "smoothed": Line(later("smoothed"), "series_1", is_long=True, is_smooth=True),
     "validation": Line(later("validation"), "series_2", "dash", "o"),
+    "earlier": Line(later("earlier"), "faint", width=1, is_long=True, is_smooth=True),
+    "earlier_validation": Line(later("earlier, validation"), "faint", "dash", "o", width=1),
 }
 _DRIFT: Final[Mapping[str, Line]] = {
     "combined": Line(later("combined"), "series_1", "solid", "o"),
     "model": Line(later("model"), "series_3", "dash", "s"),
     "performance": Line(later("performance"), "series_2", "dot", "t"),
     "semantic": Line(later("semantic"), "series_4", "dashdot", "d"),
+    "earlier": Line(later("earlier, model"), "faint", "dash", "s", width=1),
 }
 _RANK: Final[Mapping[str, Line]] = {
     "own": Line(later("your site"), "series_1", width=2),
     "others": Line(later("other sites"), "series_2", "dash", width=1),
     "changed": Line(later("changed"), "series_1", marker="d", width=0),
+    "earlier": Line(later("earlier"), "faint", width=1),
 }
 
 
@@ -65,6 +71,7 @@ class ChartColumn(Card):
         self.rank = Chart(self.tr("Rank"), _shown(_RANK), shows_position=True)
         self.charts = (self.loss, self.drift, self.rank)
         self._series: Series | None = None
+        self._earlier: Series | None = None
         self._drawn: object = None
         for chart, share in zip(self.charts, (7, 6, 6), strict=True):
             self.add(chart, share)
@@ -73,9 +80,13 @@ class ChartColumn(Card):
             chart.moved.connect(self._on_moved)
             chart.home_asked.connect(self.follow)
 
+    def show_earlier(self, curves: Curves | None) -> None:
+        """Those that are drawn in grey behind the present ones from now on."""
+        self._earlier = Series(curves) if curves is not None else None
+
     def show_curves(self, curves: Curves) -> None:
         """Draws what has changed since the last call; nothing where nothing has."""
-        told = (id(curves), curves.version, self.weight, self.axis, self.is_log)
+        told = (id(curves), curves.version, id(self._earlier), self.weight, self.axis, self.is_log)
         if told != self._drawn or self._series is None or curves is not self._series.curves:
             self._series, self._drawn = Series(curves), told
             self._draw(self._series)
@@ -89,10 +100,11 @@ class ChartColumn(Card):
         self._draw_rank(series)
         marks = tuple((x, self.tr("Round {n}").format(n=n)) for n, x in series.boundaries(self.axis))
         low, high = monitor.span(series, self.axis)
+        furthest = monitor.span(self._earlier, self.axis)[1] if self._earlier else high
         for chart in self.charts:
             chart.show_axis(self.axis)
             chart.show_marks(marks)
-            chart.limit(low, high)
+            chart.limit(low, max(high, furthest))
             if self.is_following:
                 chart.show_span(low, high)
             chart.fit()
@@ -107,6 +119,8 @@ class ChartColumn(Card):
         chart.draw("raw", x, loss)
         chart.draw("smoothed", *(series.training(self.axis, self.weight) if is_smooth else (x[:0], loss[:0])))
         chart.draw("validation", *series.validation(self.axis))
+        self._draw_earlier(chart, "earlier", lines, lambda old: old.training(self.axis, "0.9"))
+        self._draw_earlier(chart, "earlier_validation", lines, lambda old: old.validation(self.axis))
         chart.show_nothing("" if chart.has_data else self.tr("Waiting for the first step"))
 
     def _draw_drift(self, series: Series) -> None:
@@ -116,6 +130,7 @@ class ChartColumn(Card):
             x, drift = series.drift(name, self.axis)
             chart.draw(name, x, drift)
             chart.show_line(name, lines[name] if drift.size else replace(lines[name], name=""))
+        self._draw_earlier(chart, "earlier", lines, lambda old: old.drift("model", self.axis))
         has_data = chart.has_data
         levels = series.curves.thresholds if has_data else ()
         notes = [monitor.unmeasured(series)] if has_data else []
@@ -132,12 +147,21 @@ class ChartColumn(Card):
         chart.show_scale("rank", tuple(float(rank) for rank in series.ranks()))
         chart.draw("others", *series.other_ranks(self.axis))
         chart.draw("own", *series.rank(self.axis))
+        self._draw_earlier(chart, "earlier", _shown(_RANK), lambda old: old.rank(self.axis))
         chart.draw("changed", *series.rank_marks(self.axis))
         for key, line in _shown(_RANK).items():
             chart.show_line(key, line if _is_seen(chart, key) else replace(line, name=""))
         change = monitor.rank_change(series)
         chart.show_notes([change] if change else [])
         chart.show_nothing("" if chart.has_data else self.tr("Known once this site's first adapter is made"))
+
+    def _draw_earlier(
+        self, chart: Chart, key: str, lines: Mapping[str, Line], line_of: Callable[[Series], tuple[Numbers, Numbers]]
+    ) -> None:
+        """Named in the legend only where there is something to see."""
+        x, y = line_of(self._earlier) if self._earlier else (_NOTHING, _NOTHING)
+        chart.draw(key, x, y)
+        chart.show_line(key, lines[key] if x.size else replace(lines[key], name=""))
 
     # -- one x axis --------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ class MonitorControls(Row):
     picture_asked = Signal()
     numbers_asked = Signal()
     experiment_asked = Signal()
+    earlier_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self.smoothing, self.view = Button(), Button()
@@ -80,6 +81,8 @@ class MonitorControls(Row):
         self.log_action.triggered.connect(self.log_chosen)
         self.table_action.triggered.connect(self.table_chosen)
         menu.addSeparator()
+        self.earlier_action = menu.addAction(self.tr("Compare with an earlier federation…"))
+        self.earlier_action.triggered.connect(self.earlier_asked)
         self.experiment_action = menu.addAction(self.tr("Open experiment…"))
         self.experiment_action.triggered.connect(self.experiment_asked)
         return menu

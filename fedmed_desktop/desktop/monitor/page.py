@@ -27,7 +27,9 @@ from ..work.tasks import run_task
 from . import summary as monitor
 from .cards import MonitorCards
 from .charts import ChartColumn
+from .comparing import Comparing
 from .controls import AXES, MonitorControls
+from .earlier import EarlierRun, compared, scored_notes
 from .figures import table_of
 from .files import write_csv, write_picture
 from .layer_map import LayerMap
@@ -52,7 +54,9 @@ class MonitorPage(PageBase):
         self._table_shown, self.shows_table = 0.0, False
         self._table_of: tuple[Curves, int] | None = None  # what the table shows, and its version
         self.charts, self.table, self.layers = ChartColumn(), CurvesView(), LayerMap()
+        self._compared_of: tuple[Curves, int, EarlierRun] | None = None
         self.subtitle = Sentence()
+        self.comparing, self.compared = Comparing(self), VerdictLine()
         self.banner = Banner()
         self.empty = EmptyState("monitor", *monitor.waiting(Desk()), secondary=(self.tr("Open experiment…"),))
         self.controls, self.cards = MonitorControls(), MonitorCards()
@@ -96,6 +100,7 @@ class MonitorPage(PageBase):
         self.explain.clicked.connect(self.guide_asked)
         self.verdict = VerdictLine(self.explain)
         column.addWidget(self.verdict)
+        column.addWidget(self.compared)
         header = Row(spacing=16)
         header.add(words, 1, least=200)
         header.add(self.controls)
@@ -132,6 +137,22 @@ class MonitorPage(PageBase):
         series = Series(curves)
         self.verdict.show_verdict(*monitor.verdict(series))
         self.cards.show_figures(monitor.figures(series, desk.spec.base.full_bytes if desk.spec else None))
+        self._compare(desk)
+
+    def _compare(self, desk: Desk) -> None:
+        if (run := self.comparing.run) is None:
+            self._compared_of = None
+            self.compared.show_verdict("")
+            self.cards.show_earlier("", ())
+            return
+        what = (desk.curves, desk.curves.version, run)
+        if what == self._compared_of:
+            return
+        self._compared_of = what
+        found = compared(desk.curves, scored_notes(desk.record), run)
+        self.compared.show_verdict(found.words, found.tone)
+        name = self.tr("Then → now, after round {n}").format(n=found.round)
+        self.cards.show_earlier(name, found.rows)
 
     def _draw_table(self) -> None:
         """Makes every row again, so only where something changed, and not at each step."""
@@ -147,6 +168,9 @@ class MonitorPage(PageBase):
     def _show_body(self, has_data: bool) -> None:
         for widget in (self._body, self.controls, self.verdict):
             widget.setVisible(has_data)
+        if not has_data:
+            self.compared.hide()
+            self._compared_of = None
         self.empty.setVisible(not has_data)
         if not has_data:
             self.layers.hide()
@@ -162,6 +186,9 @@ class MonitorPage(PageBase):
         controls.table_chosen.connect(self._on_table)
         controls.follow_chosen.connect(self._on_follow)
         controls.experiment_asked.connect(self.experiment_asked)
+        controls.earlier_asked.connect(self.comparing.ask)
+        self.comparing.changed.connect(self._on_compared)
+        self.comparing.failed.connect(self._on_not_compared)
         self.empty.chosen.connect(self.experiment_asked)
         controls.picture_asked.connect(self._on_picture)
         controls.numbers_asked.connect(self._on_numbers)
@@ -195,6 +222,16 @@ class MonitorPage(PageBase):
         else:
             self.charts.set_following(False)
 
+    @Slot()
+    def _on_compared(self) -> None:
+        run = self.comparing.run
+        self.charts.show_earlier(run.curves if run else None)
+        self._show_options()
+
+    @Slot(str)
+    def _on_not_compared(self, sentence: str) -> None:
+        self.banner.show_message(sentence, "bad", self.tr("Close"))
+
     def _show_options(self) -> None:
         """Buttons and menus say what holds, and the page shows it."""
         charts = self.charts
@@ -208,7 +245,8 @@ class MonitorPage(PageBase):
     def state(self) -> dict[str, object]:
         """The person's choices, kept for the next start."""
         charts = self.charts
-        return {"smoothing": charts.weight, "axis": charts.axis, "log": charts.is_log, "table": self.shows_table}
+        kept = {"smoothing": charts.weight, "axis": charts.axis, "log": charts.is_log, "table": self.shows_table}
+        return kept | ({"earlier": str(self.comparing.folder)} if self.comparing.folder else {})
 
     def restore(self, state: dict[str, object]) -> None:
         """The opposite of `state`; what is missing or makes no sense is left as it is."""
@@ -218,6 +256,8 @@ class MonitorPage(PageBase):
         charts.is_log = state["log"] if isinstance(state.get("log"), bool) else charts.is_log  # type: ignore[assignment]
         self.shows_table = state["table"] if isinstance(state.get("table"), bool) else self.shows_table  # type: ignore[assignment]
         self._show_options()
+        if isinstance(earlier := state.get("earlier"), str) and Path(earlier).is_dir():
+            self.comparing.choose(Path(earlier))
 
     # -- export ------------------------------------------------------------------------------------------------------
 
