@@ -57,6 +57,11 @@ def known_spec(folder: Path) -> FederationSpec | None:
         outbox.close()
 
 
+def has_checkpoint(folder: Path, round_number: int) -> bool:
+    """Whether a training of this round can go on from where it was saved."""
+    return any((folder / "checkpoints" / f"round-{round_number}").glob("training*"))
+
+
 def _never_joined(folder: Path) -> bool:
     try:
         outbox = Outbox(folder / STATE, BlobStore(folder / "blobs"))

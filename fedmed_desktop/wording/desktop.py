@@ -13,6 +13,11 @@ SENTENCES: Final = {
     "itself.",
     "desktop.fault": "Something unexpected went wrong in the program ({kind}). Nothing was sent because of it. "
     "Start the program again; if this happens again, send the log file to the person who supports the program.",
+    "desktop.interrupted": "Training was interrupted in round {round}, at step {step} of {steps}. It goes on from the "
+    "last saved step as soon as the coordinator answers; if the round has closed meanwhile, with the next round.",
+    "desktop.interrupted_anew": "Training was interrupted in round {round}, at step {step} of {steps}, before anything "
+    "was saved. It begins anew as soon as the coordinator answers; if the round has closed meanwhile, with the next "
+    "round.",
     "desktop.not_asked": "The round has moved on; this update is no longer needed. Nothing was sent.",
     "desktop.no_display": "There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take part "
     "with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.",

@@ -12,8 +12,10 @@ from tests.parts.sources import PACKAGE, source
 DESKTOP = PACKAGE / "desktop"
 ROOMS = sorted(path.parent for path in DESKTOP.glob("*/__init__.py"))
 QT = ("PySide6", "pyqtgraph", "shiboken6")
-# Without Qt and no views: what reads and writes files, and what drives the work on the network thread.
-NO_VIEWS = frozenset({"work/settings.py", "work/crashes.py", "work/log.py", "work/network.py", "work/sessions.py"})
+# Without Qt and no views: what reads and writes files, asks the system, or drives the work on the network thread.
+NO_VIEWS = frozenset(
+    f"work/{name}.py" for name in ("settings", "crashes", "log", "network", "sessions", "awake", "load")
+)
 
 
 def imports_qt(path: Path) -> bool:

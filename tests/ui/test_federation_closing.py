@@ -47,6 +47,7 @@ def test_that_training_is_stopped_saved_and_gone_on_with(
     two = desktop().begin()
     two.until_state("offline")
     assert two.desk.record.spec is not None and list(two.curve()) == [1, 2], "from the disk, before anybody answers"
+    assert two.said().startswith("Training was interrupted in round 1, at step 2 of 6. It goes on from the last saved")
     host.start()
     two.until_asked()
     assert list(two.curve()) == [1, 2, 3, 4, 5, 6], "it went on where it was"

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Presence of the program in the system around its window: an icon in the tray, notifications, the desktop that a
-second start calls to the front, and a computer that stays awake while it trains.
+second start calls to the front, a computer that stays awake while it trains, and how busy it is with that.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -15,12 +17,18 @@ from ..rounds.status import status
 from ..work.awake import Awake
 from ..work.bridge import EventBuffer
 from ..work.desk import Desk
+from ..work.load import LoadMeter
+from ..work.log import log
+from ..work.news import Load
 from ..work.settings import NotificationKind, SettingsFile
+from ..work.tasks import run_task
 from .front import bring_to_front
 from .notifications import Notifier
 from .second_start import Call, Listener
 from .tray import Tray
 from .window import Window
+
+LOAD_EVERY_S: Final = 2.0  # often enough to see whether a GPU is busy (inferred)
 
 
 class Presence(QObject):
@@ -36,6 +44,8 @@ class Presence(QObject):
         self.tray = Tray(window)
         self.notifier = Notifier(window, self.tray, self._silent)
         self.awake = Awake(buffer.append)
+        self._put, self._meter = buffer.append, LoadMeter()
+        self._measured, self._measuring = 0.0, False
         self._listener = Listener(folder, self) if folder is not None else None
         self.tray.open_requested.connect(self.open)
         if self._listener is not None:
@@ -51,6 +61,25 @@ class Presence(QObject):
         self.notifier.show_desk(desk, status(desk, now), now)
         trains = desk.running and desk.computing.busy and not desk.paused
         self.awake.want(trains and self._settings.values.keep_awake)
+        if trains:
+            self._measure()
+
+    def _measure(self) -> None:
+        """Every two seconds at most, beside this thread, and never twice at a time."""
+        now = time.monotonic()
+        if self._measuring or now - self._measured < LOAD_EVERY_S:
+            return
+        self._measuring, self._measured = True, now
+        run_task(self, self._meter.read, self._loaded, self._not_loaded)
+
+    def _loaded(self, load: Load | None) -> None:
+        self._measuring = False
+        if load is not None:
+            self._put(load)
+
+    def _not_loaded(self, error: BaseException) -> None:
+        """It is not tried again: the load is worth no fault."""
+        log.warning("the load of this computer cannot be read: %r", error)
 
     def stay(self) -> None:
         """The window goes, the program does not: the tray's icon leads back."""

@@ -136,7 +136,8 @@ class MonitorPage(PageBase):
         self.layers.show_curves(curves)
         series = Series(curves)
         self.verdict.show_verdict(*monitor.verdict(series))
-        self.cards.show_figures(monitor.figures(series, desk.spec.base.full_bytes if desk.spec else None))
+        load = desk.load if desk.computing.busy else None
+        self.cards.show_figures(monitor.figures(series, desk.spec.base.full_bytes if desk.spec else None, load))
         self._compare(desk)
 
     def _compare(self, desk: Desk) -> None:

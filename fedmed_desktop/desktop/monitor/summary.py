@@ -16,6 +16,7 @@ from ..work.curves import DRIFTS, Curves
 from ..work.desk import Desk
 from ..work.judgement import notes_of
 from ..work.layers import where
+from ..work.news import Load
 from .series import RankChange, Series
 
 _NAMES = {
@@ -74,15 +75,15 @@ def waiting(desk: Desk) -> tuple[str, str]:
     return tr("Waiting for the first step"), text
 
 
-def figures(series: Series, full: int | None = None) -> Figures:
-    """`full`: bytes of the whole base model, where they are known."""
+def figures(series: Series, full: int | None = None, load: Load | None = None) -> Figures:
+    """`full`: bytes of the whole base model, where they are known; `load`: of the computer, while it trains."""
     speed, memory, rate = (series.latest(n) for n in ("tokens_per_second", "memory_mib", "learning_rate"))
     up, down = series.bytes_moved()
     round_number, scores, all_f1 = series.last_scores()
     name = tr("Found correctly, of 100") if all_f1 else tr("Points, of 100")
     return Figures(
         speed=Figure(written(speed, ",.0f"), tr("tokens/s")) if math.isfinite(speed) else Figure("–"),
-        memory=Figure(written(memory * 2**20 / 1e9, ",.1f"), "GB") if math.isfinite(memory) else Figure("–"),
+        memory=_memory(memory, load),
         moved=Figure(
             f"{written(up / 1e6, ',.1f')} / {written(down / 1e6, ',.1f')}", "MB", _beside_model(up + down, full)
         ),
@@ -91,6 +92,12 @@ def figures(series: Series, full: int | None = None) -> Figures:
         scores_of=tr("In round {n}, on notes kept aside").format(n=round_number),
         scores=tuple((measure, _gain(before if all_f1 else NAN, after, before)) for measure, before, after in scores),
     )
+
+
+def _memory(mebibytes: float, load: Load | None) -> Figure:
+    """The most that training took, and below it how busy the computer is now."""
+    note = load.words if load else ""
+    return Figure(written(mebibytes * 2**20 / 1e9, ",.1f"), "GB", note) if math.isfinite(mebibytes) else Figure("–")
 
 
 def _beside_model(moved: int, full: int | None) -> str:

@@ -21,6 +21,7 @@ from .news import (
     EvaluationShown,
     Item,
     KeptAwake,
+    Load,
     Measured,
     Paused,
     Problem,
@@ -74,6 +75,7 @@ class Desk:
     readings: dict[Side, ReadingShown] = field(default_factory=dict)
     evaluation: EvaluationShown | None = None
     awake: KeptAwake = _NOT_AWAKE
+    load: Load | None = None
 
     def fold(self, items: Iterable[Item]) -> None:
         for item in items:
@@ -92,7 +94,7 @@ class Desk:
             case SessionEnded():
                 self.ended, self.asked, self.connection = item, None, None
                 self.paused = False
-                self.work, self.others = Work(), {}
+                self.work, self.others, self.load = Work(), {}, None
             case Measured():
                 self.curves.fold_many(item.events)
             case Record():
@@ -107,6 +109,8 @@ class Desk:
                 self.scored = item
             case KeptAwake():
                 self.awake = item
+            case Load():
+                self.load = item
             case _:
                 self._happened(item)
 

@@ -14,7 +14,7 @@ from ...errors import UserFacingError
 from ...events import Event
 from ...scores import TaskName
 from ...storage import Record
-from ...wording import sentence, tr
+from ...wording import sentence, tr, written
 
 SessionKind = Literal["site", "demo"]
 _numbers = itertools.count(1)
@@ -170,6 +170,26 @@ class KeptAwake:
 
 
 @dataclass(frozen=True)
+class Load:
+    """How busy the GPU or the processor is, in [0, 1] (None: not told), and bytes of its memory, of all programs."""
+
+    kind: Literal["gpu", "processor"]
+    share: float | None
+    used: int
+    total: int
+
+    @property
+    def words(self) -> str:
+        """Such as "GPU 61%, 9.8 of 24.0 GB"."""
+        used, total = (written(size / 1e9, ",.1f") for size in (self.used, self.total))
+        memory = tr("{used} of {total} GB").format(used=used, total=total)
+        if self.share is None:
+            return memory
+        said = tr("GPU {share}, {memory}") if self.kind == "gpu" else tr("Processor {share}, {memory}")
+        return said.format(share=written(self.share, ".0%"), memory=memory)
+
+
+@dataclass(frozen=True)
 class DemoScored:
     """A demonstration's outcome, strict F1 on test notes: task -> row name -> column (all sites, each) -> score. The
     first row is the model before the federation, the last the federation's. `notes`: test notes of all sites; 0: not
@@ -185,6 +205,7 @@ class DemoScored:
 # What the desk takes in and nobody else needs to hear of.
 FOLDED: Final = (
     Record, Measured, ReadingShown, EvaluationShown, DemoScored, SessionStarted, Paused, AgreementAsked, KeptAwake,
+    Load,
 )  # fmt: skip
 
 Item = (
@@ -200,4 +221,5 @@ Item = (
     | EvaluationShown
     | DemoScored
     | KeptAwake
+    | Load
 )

@@ -17,6 +17,8 @@ from ...demo.settings import DemoOptions
 from ...errors import UserFacingError
 from ...federation import Control
 from ...site import Approver, Jobs, SiteAgent, operating_user
+from ...site.folder import has_checkpoint
+from .interrupted import interrupted_at, told_interrupted
 from .news import AgreementAsked, DemoScored, Item, Measured, Problem, SessionEnded
 from .requests import EvaluationWanted, JoinRequest, TrialRequest
 
@@ -101,6 +103,9 @@ class Session:
             measured = await asyncio.to_thread(agent.measured)
             self._put(Measured(tuple(measured)))
             self._opened(agent)
+            if last := interrupted_at(agent.record(), measured):
+                is_saved = await asyncio.to_thread(has_checkpoint, request.data_dir, last.round)
+                self._put(told_interrupted(last, is_saved))
             if not request.agreed and not agent.record().entries:  # who has taken part has agreed
                 agent.pause()
                 self._put(AgreementAsked(True))
