@@ -400,6 +400,10 @@
         <translation>Intervalo del 95 %</translation>
     </message>
     <message>
+        <source>A decision waits for me</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>A decision waits for you</source>
         <translation>Tiene una decisión pendiente</translation>
     </message>
@@ -429,6 +433,10 @@
     <message>
         <source>A round closes once all sites have answered, or when it need not wait any longer for the rest.</source>
         <translation>Una ronda se cierra cuando todos los centros han respondido, o cuando ya no hace falta esperar más a los demás.</translation>
+    </message>
+    <message>
+        <source>A round is finished</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>A rule that a person set up</source>
@@ -605,6 +613,10 @@
         <translation>Según lo acordado para el piloto</translation>
     </message>
     <message>
+        <source>As good as {earlier} after as many rounds ({rounds}): {now} of 100 found correctly</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Asked for again</source>
         <translation>Se volvió a preguntar</translation>
     </message>
@@ -639,6 +651,10 @@
     <message>
         <source>Better on {notes}, fairly sure</source>
         <translation>Mejor en {notes}, con bastante seguridad</translation>
+    </message>
+    <message>
+        <source>Better than {earlier} after as many rounds ({rounds}): {now} of 100 found correctly, {then} then</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Bound to the entry before</source>
@@ -705,6 +721,10 @@
         <translation>¿Cerrar la demostración?</translation>
     </message>
     <message>
+        <source>Close the program</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Close while training?</source>
         <translation>¿Cerrar durante el entrenamiento?</translation>
     </message>
@@ -754,6 +774,10 @@
     <message>
         <source>Compare it with the coordinator&apos;s record now and then: only that shows whether its end was cut off.</source>
         <translation>Compárelo de vez en cuando con el registro del coordinador: solo así se ve si le cortaron el final.</translation>
+    </message>
+    <message>
+        <source>Compare with an earlier federation</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Confirmation</source>
@@ -1086,6 +1110,10 @@
         <source>GPU</source>
         <translation>GPU</translation>
     </message>
+    <message>
+        <source>GPU {share}, {memory}</source>
+        <translation type="unfinished"></translation>
+    </message>
     <message numerus="yes">
         <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
         <translation>
@@ -1164,6 +1192,10 @@
     <message>
         <source>In round {n}, on notes kept aside</source>
         <translation>En la ronda {n}, en notas reservadas</translation>
+    </message>
+    <message>
+        <source>In the background</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>In the notes</source>
@@ -1274,6 +1306,10 @@
         <translation>Su respuesta: {option}</translation>
     </message>
     <message>
+        <source>Its curves are drawn in grey behind the present ones, and what it had found after as many rounds.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Its disk is full, or a file is missing there. It continues by itself once that is solved; there is nothing to do here.</source>
         <translation>Su disco está lleno o le falta un archivo. Continúa solo cuando se resuelva; aquí no hay nada que hacer.</translation>
     </message>
@@ -1300,6 +1336,14 @@
     <message>
         <source>Keep taking part</source>
         <translation>Seguir participando</translation>
+    </message>
+    <message>
+        <source>Keep taking part while the window is closed?</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Keep the window open</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Keep training</source>
@@ -1689,6 +1733,10 @@
         <translation>No se usa: {what}.</translation>
     </message>
     <message>
+        <source>Not yet comparable with {earlier}: no round of both has been scored</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Note text</source>
         <translation>Texto de la nota</translation>
     </message>
@@ -1770,6 +1818,10 @@
     <message>
         <source>Nothing was lost. You can continue where you stopped.</source>
         <translation>No se perdió nada. Puede continuar donde lo dejó.</translation>
+    </message>
+    <message>
+        <source>Notifications</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Now ({site}): {work}.</source>
@@ -1859,8 +1911,16 @@
         <translation>Quizá mejor en {notes}, sin seguridad</translation>
     </message>
     <message>
+        <source>Perhaps better than {earlier} after as many rounds ({rounds}), not sure: {now} of 100, {then} then</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Perhaps worse on {notes}, not sure</source>
         <translation>Quizá peor en {notes}, sin seguridad</translation>
+    </message>
+    <message>
+        <source>Perhaps worse than {earlier} after as many rounds ({rounds}), not sure: {now} of 100, {then} then</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Phone the host, at a number that you already have, and read them out. The host sees the same words.</source>
@@ -1901,6 +1961,10 @@
     <message>
         <source>Probes: {name} is {value}.</source>
         <translation>Sondeos: {name} es {value}.</translation>
+    </message>
+    <message>
+        <source>Processor {share}, {memory}</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Program</source>
@@ -2101,6 +2165,10 @@
         <translation>Ronda {round}</translation>
     </message>
     <message>
+        <source>Round {round} is finished</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Round {round} of {rounds}</source>
         <translation>Ronda {round} de {rounds}</translation>
     </message>
@@ -2297,6 +2365,10 @@
         <translation>Algunas de las notas no tienen formato de nota.</translation>
     </message>
     <message>
+        <source>Something needs me: a fault, or a host that cannot be reached</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Specialties</source>
         <translation>Especialidades</translation>
     </message>
@@ -2307,6 +2379,10 @@
     <message>
         <source>State</source>
         <translation>Estado</translation>
+    </message>
+    <message>
+        <source>Stay in the tray</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Stay open</source>
@@ -2674,6 +2750,10 @@
         <translation>El programa</translation>
     </message>
     <message>
+        <source>The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. If it closes, this site does not answer until you open it again. Your choice counts from now on; Settings can change it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The program has a fault</source>
         <translation>El programa tiene un fallo</translation>
     </message>
@@ -2757,6 +2837,10 @@
     <message>
         <source>The sheet {what} is not read: only the first one with a column of texts is.</source>
         <translation>La hoja {what} no se lee: solo se lee la primera que tiene una columna de textos.</translation>
+    </message>
+    <message>
+        <source>The sites&apos; adapters are combined.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The trained adapter is scored on example notes of {site}.</source>
@@ -2846,12 +2930,20 @@
         <translation>Este ordenador</translation>
     </message>
     <message>
+        <source>This computer could not be kept awake: its system offers no way to ask for that. Set it so that it does not sleep by itself.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>This computer is busy; the note is read when that is done.</source>
         <translation>Este ordenador está ocupado; la nota se lee cuando acabe.</translation>
     </message>
     <message>
         <source>This computer is finishing something else first.</source>
         <translation>Este ordenador termina antes otra cosa.</translation>
+    </message>
+    <message>
+        <source>This computer stays awake while it trains.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>This covers the adapter alone: the numbers beside it are exact.</source>
@@ -3306,6 +3398,10 @@
         <translation>«Peor que por separado» cuenta los centros de todas las semillas cuya pérdida supera la del entrenamiento por separado.</translation>
     </message>
     <message>
+        <source>Worse than {earlier} after as many rounds ({rounds}): {now} of 100 found correctly, {then} then</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Worst site</source>
         <translation>Peor centro</translation>
     </message>
@@ -3448,6 +3544,10 @@
     <message>
         <source>Your reason</source>
         <translation>Su motivo</translation>
+    </message>
+    <message>
+        <source>Your system tells you of these while the window is not in front. They never hold text of a note.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Your update of round {round} changed the model more than allowed, so it was shortened.</source>
@@ -3628,6 +3728,18 @@
     <message>
         <source>e-mail addresses</source>
         <translation>direcciones de correo electrónico</translation>
+    </message>
+    <message>
+        <source>earlier</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>earlier, model</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>earlier, validation</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>entities of type {name}</source>
@@ -4221,6 +4333,17 @@
         <translation>{drift}: sin medir, porque no se comparten recuentos</translation>
     </message>
     <message>
+        <source>{earlier} learned other tasks or types: its scores cannot be compared, its curves can</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message numerus="yes">
+        <source>{federation}, %n round(s), {day}</source>
+        <translation type="unfinished">
+            <numerusform></numerusform>
+            <numerusform></numerusform>
+        </translation>
+    </message>
+    <message>
         <source>{file}, row {row}</source>
         <translation>{file}, fila {row}</translation>
     </message>
@@ -4409,6 +4532,10 @@
         <translation>{type}, sin lugar en la federación</translation>
     </message>
     <message>
+        <source>{used} of {total} GB</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{value} ({low} to {high})</source>
         <translation>{value} (de {low} a {high})</translation>
     </message>
@@ -4547,6 +4674,33 @@
     <message>
         <source>This site&apos;s record is being read.</source>
         <translation>Se está leyendo el registro de este centro.</translation>
+    </message>
+</context>
+<context>
+    <name>BackgroundCard</name>
+    <message>
+        <source>Ask me, and remember the answer</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Close the program</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Keep this computer awake while it trains</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Stay in the tray while this computer takes part</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This desktop has no tray: closing the window closes the program.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>When the window is closed</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>
@@ -4709,6 +4863,29 @@
     <message>
         <source>Start</source>
         <translation>Empezar</translation>
+    </message>
+</context>
+<context>
+    <name>EarlierDialog</name>
+    <message>
+        <source>Compare</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Compare with none</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Earlier federation</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Looking…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>There is none on this computer yet: it comes here once this computer has left one.</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>
@@ -5394,6 +5571,10 @@
         <translation>Por tiempo</translation>
     </message>
     <message>
+        <source>Compare with an earlier federation…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Export</source>
         <translation>Exportar</translation>
     </message>
@@ -5491,6 +5672,10 @@
     <message>
         <source>Saved as {path}</source>
         <translation>Guardado como {path}</translation>
+    </message>
+    <message>
+        <source>Then → now, after round {n}</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>What loss, drift and rank are</source>
@@ -6300,6 +6485,25 @@
     <message>
         <source>Task</source>
         <translation>Tarea</translation>
+    </message>
+</context>
+<context>
+    <name>Tray</name>
+    <message>
+        <source>Continue training</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Open the window</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Pause training</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Quit</source>
+        <translation type="unfinished">Salir</translation>
     </message>
 </context>
 <context>
@@ -8217,6 +8421,14 @@
     <message>
         <source>Training this model takes about {needed}, but only {free} of {gpu}&apos;s {total} is free. Close whatever else is using it before the federation begins.</source>
         <translation>Entrenar este modelo necesita unos {needed}, pero de los {total} de {gpu} solo hay {free} libres. Cierre lo demás que la use antes de que empiece la federación.</translation>
+    </message>
+    <message>
+        <source>Training was interrupted in round {round}, at step {step} of {steps}, before anything was saved. It begins anew as soon as the coordinator answers; if the round has closed meanwhile, with the next round.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Training was interrupted in round {round}, at step {step} of {steps}. It goes on from the last saved step as soon as the coordinator answers; if the round has closed meanwhile, with the next round.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Two adapters are both called {name}. Copy one of them to a folder with another name.</source>

@@ -400,6 +400,10 @@
         <translation>Intervalle à 95&#xa0;%</translation>
     </message>
     <message>
+        <source>A decision waits for me</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>A decision waits for you</source>
         <translation>Une décision vous attend</translation>
     </message>
@@ -429,6 +433,10 @@
     <message>
         <source>A round closes once all sites have answered, or when it need not wait any longer for the rest.</source>
         <translation>Un tour se clôt quand tous les sites ont répondu, ou quand il n’a plus besoin d’attendre les autres.</translation>
+    </message>
+    <message>
+        <source>A round is finished</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>A rule that a person set up</source>
@@ -605,6 +613,10 @@
         <translation>Comme convenu pour le pilote</translation>
     </message>
     <message>
+        <source>As good as {earlier} after as many rounds ({rounds}): {now} of 100 found correctly</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Asked for again</source>
         <translation>Redemandée</translation>
     </message>
@@ -639,6 +651,10 @@
     <message>
         <source>Better on {notes}, fairly sure</source>
         <translation>Meilleur sur {notes}, résultat assez sûr</translation>
+    </message>
+    <message>
+        <source>Better than {earlier} after as many rounds ({rounds}): {now} of 100 found correctly, {then} then</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Bound to the entry before</source>
@@ -705,6 +721,10 @@
         <translation>Fermer la démonstration&#xa0;?</translation>
     </message>
     <message>
+        <source>Close the program</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Close while training?</source>
         <translation>Fermer pendant l’entraînement&#xa0;?</translation>
     </message>
@@ -754,6 +774,10 @@
     <message>
         <source>Compare it with the coordinator&apos;s record now and then: only that shows whether its end was cut off.</source>
         <translation>Comparez-le de temps en temps avec le registre du coordinateur&#xa0;: c’est le seul moyen de voir si la fin a été coupée.</translation>
+    </message>
+    <message>
+        <source>Compare with an earlier federation</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Confirmation</source>
@@ -1086,6 +1110,10 @@
         <source>GPU</source>
         <translation>GPU</translation>
     </message>
+    <message>
+        <source>GPU {share}, {memory}</source>
+        <translation type="unfinished"></translation>
+    </message>
     <message numerus="yes">
         <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
         <translation>
@@ -1164,6 +1192,10 @@
     <message>
         <source>In round {n}, on notes kept aside</source>
         <translation>Au tour {n}, sur des notes mises de côté</translation>
+    </message>
+    <message>
+        <source>In the background</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>In the notes</source>
@@ -1274,6 +1306,10 @@
         <translation>Sa réponse&#xa0;: {option}</translation>
     </message>
     <message>
+        <source>Its curves are drawn in grey behind the present ones, and what it had found after as many rounds.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Its disk is full, or a file is missing there. It continues by itself once that is solved; there is nothing to do here.</source>
         <translation>Son disque est plein, ou un fichier y manque. Il reprend de lui-même dès que c’est réglé&#xa0;; il n’y a rien à faire ici.</translation>
     </message>
@@ -1300,6 +1336,14 @@
     <message>
         <source>Keep taking part</source>
         <translation>Continuer à participer</translation>
+    </message>
+    <message>
+        <source>Keep taking part while the window is closed?</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Keep the window open</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Keep training</source>
@@ -1689,6 +1733,10 @@
         <translation>Non utilisée&#xa0;: {what}.</translation>
     </message>
     <message>
+        <source>Not yet comparable with {earlier}: no round of both has been scored</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Note text</source>
         <translation>Texte de la note</translation>
     </message>
@@ -1770,6 +1818,10 @@
     <message>
         <source>Nothing was lost. You can continue where you stopped.</source>
         <translation>Rien n’a été perdu. Vous pouvez continuer là où vous vous êtes arrêté.</translation>
+    </message>
+    <message>
+        <source>Notifications</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Now ({site}): {work}.</source>
@@ -1859,8 +1911,16 @@
         <translation>Peut-être meilleur sur {notes}, résultat incertain</translation>
     </message>
     <message>
+        <source>Perhaps better than {earlier} after as many rounds ({rounds}), not sure: {now} of 100, {then} then</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Perhaps worse on {notes}, not sure</source>
         <translation>Peut-être moins bon sur {notes}, résultat incertain</translation>
+    </message>
+    <message>
+        <source>Perhaps worse than {earlier} after as many rounds ({rounds}), not sure: {now} of 100, {then} then</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Phone the host, at a number that you already have, and read them out. The host sees the same words.</source>
@@ -1901,6 +1961,10 @@
     <message>
         <source>Probes: {name} is {value}.</source>
         <translation>Sondes&#xa0;: {name} vaut {value}.</translation>
+    </message>
+    <message>
+        <source>Processor {share}, {memory}</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Program</source>
@@ -2101,6 +2165,10 @@
         <translation>Tour {round}</translation>
     </message>
     <message>
+        <source>Round {round} is finished</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Round {round} of {rounds}</source>
         <translation>Tour {round} sur {rounds}</translation>
     </message>
@@ -2297,6 +2365,10 @@
         <translation>Certaines notes n’ont pas le format d’une note.</translation>
     </message>
     <message>
+        <source>Something needs me: a fault, or a host that cannot be reached</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Specialties</source>
         <translation>Spécialités</translation>
     </message>
@@ -2307,6 +2379,10 @@
     <message>
         <source>State</source>
         <translation>État</translation>
+    </message>
+    <message>
+        <source>Stay in the tray</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Stay open</source>
@@ -2674,6 +2750,10 @@
         <translation>Le programme</translation>
     </message>
     <message>
+        <source>The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. If it closes, this site does not answer until you open it again. Your choice counts from now on; Settings can change it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The program has a fault</source>
         <translation>Le programme a un défaut</translation>
     </message>
@@ -2757,6 +2837,10 @@
     <message>
         <source>The sheet {what} is not read: only the first one with a column of texts is.</source>
         <translation>La feuille {what} n’est pas lue&#xa0;: seule l’est la première qui a une colonne de textes.</translation>
+    </message>
+    <message>
+        <source>The sites&apos; adapters are combined.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The trained adapter is scored on example notes of {site}.</source>
@@ -2846,12 +2930,20 @@
         <translation>Cet ordinateur</translation>
     </message>
     <message>
+        <source>This computer could not be kept awake: its system offers no way to ask for that. Set it so that it does not sleep by itself.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>This computer is busy; the note is read when that is done.</source>
         <translation>Cet ordinateur est occupé&#xa0;; la note sera lue ensuite.</translation>
     </message>
     <message>
         <source>This computer is finishing something else first.</source>
         <translation>Cet ordinateur termine d’abord autre chose.</translation>
+    </message>
+    <message>
+        <source>This computer stays awake while it trains.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>This covers the adapter alone: the numbers beside it are exact.</source>
@@ -3306,6 +3398,10 @@
         <translation>«&#xa0;Moins bien que seul&#xa0;» compte, sur toutes les graines, les sites dont la perte dépasse celle de l’entraînement seul.</translation>
     </message>
     <message>
+        <source>Worse than {earlier} after as many rounds ({rounds}): {now} of 100 found correctly, {then} then</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Worst site</source>
         <translation>Site le moins bon</translation>
     </message>
@@ -3448,6 +3544,10 @@
     <message>
         <source>Your reason</source>
         <translation>Votre motif</translation>
+    </message>
+    <message>
+        <source>Your system tells you of these while the window is not in front. They never hold text of a note.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Your update of round {round} changed the model more than allowed, so it was shortened.</source>
@@ -3628,6 +3728,18 @@
     <message>
         <source>e-mail addresses</source>
         <translation>adresses électroniques</translation>
+    </message>
+    <message>
+        <source>earlier</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>earlier, model</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>earlier, validation</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>entities of type {name}</source>
@@ -4221,6 +4333,17 @@
         <translation>{drift}&#xa0;: non mesurée, car aucun effectif n’est partagé</translation>
     </message>
     <message>
+        <source>{earlier} learned other tasks or types: its scores cannot be compared, its curves can</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message numerus="yes">
+        <source>{federation}, %n round(s), {day}</source>
+        <translation type="unfinished">
+            <numerusform></numerusform>
+            <numerusform></numerusform>
+        </translation>
+    </message>
+    <message>
         <source>{file}, row {row}</source>
         <translation>{file}, ligne {row}</translation>
     </message>
@@ -4409,6 +4532,10 @@
         <translation>{type}, sans place dans la fédération</translation>
     </message>
     <message>
+        <source>{used} of {total} GB</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{value} ({low} to {high})</source>
         <translation>{value} ({low} à {high})</translation>
     </message>
@@ -4547,6 +4674,33 @@
     <message>
         <source>This site&apos;s record is being read.</source>
         <translation>Le registre de ce site est en cours de lecture.</translation>
+    </message>
+</context>
+<context>
+    <name>BackgroundCard</name>
+    <message>
+        <source>Ask me, and remember the answer</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Close the program</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Keep this computer awake while it trains</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Stay in the tray while this computer takes part</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This desktop has no tray: closing the window closes the program.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>When the window is closed</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>
@@ -4709,6 +4863,29 @@
     <message>
         <source>Start</source>
         <translation>Démarrer</translation>
+    </message>
+</context>
+<context>
+    <name>EarlierDialog</name>
+    <message>
+        <source>Compare</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Compare with none</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Earlier federation</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Looking…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>There is none on this computer yet: it comes here once this computer has left one.</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>
@@ -5394,6 +5571,10 @@
         <translation>Par temps</translation>
     </message>
     <message>
+        <source>Compare with an earlier federation…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Export</source>
         <translation>Exporter</translation>
     </message>
@@ -5491,6 +5672,10 @@
     <message>
         <source>Saved as {path}</source>
         <translation>Enregistré sous {path}</translation>
+    </message>
+    <message>
+        <source>Then → now, after round {n}</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>What loss, drift and rank are</source>
@@ -6300,6 +6485,25 @@
     <message>
         <source>Task</source>
         <translation>Tâche</translation>
+    </message>
+</context>
+<context>
+    <name>Tray</name>
+    <message>
+        <source>Continue training</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Open the window</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Pause training</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Quit</source>
+        <translation type="unfinished">Quitter</translation>
     </message>
 </context>
 <context>
@@ -8217,6 +8421,14 @@
     <message>
         <source>Training this model takes about {needed}, but only {free} of {gpu}&apos;s {total} is free. Close whatever else is using it before the federation begins.</source>
         <translation>Entraîner ce modèle prend environ {needed}, mais seuls {free} des {total} de {gpu} sont libres. Fermez ce qui l’utilise par ailleurs avant le début de la fédération.</translation>
+    </message>
+    <message>
+        <source>Training was interrupted in round {round}, at step {step} of {steps}, before anything was saved. It begins anew as soon as the coordinator answers; if the round has closed meanwhile, with the next round.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Training was interrupted in round {round}, at step {step} of {steps}. It goes on from the last saved step as soon as the coordinator answers; if the round has closed meanwhile, with the next round.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Two adapters are both called {name}. Copy one of them to a folder with another name.</source>
