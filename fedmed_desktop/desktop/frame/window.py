@@ -118,6 +118,7 @@ class Window(QMainWindow):
         self.rounds, self.join = self._home.rounds, self._home.join
         self.approvals = ApprovalsPage(self._clock, self._stack)
         self.trial, self.notes = TrialPage(self._clock, self._stack), NotesPage(self._stack)
+        self.trial.blind.path = folder / "preferences.jsonl"
         for page in (self._home, self.approvals, self.trial, self.notes):
             self._stack.addWidget(page)
         self.join.guide_requested.connect(self.show_guide)

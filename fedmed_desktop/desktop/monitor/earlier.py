@@ -32,7 +32,7 @@ _WORDS: Final[dict[Way, tuple[str, str]]] = {  # sure, not sure
 
 
 class EarlierRun(NamedTuple):
-    """Curves that are drawn behind the present ones. `notes`: how many were scored in each round, where that is known."""
+    """Curves that are drawn behind the present ones. `notes`: how many were scored in each round, where known."""
 
     name: str
     curves: Curves

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from ...clinical import Note
 from ...clinical.readers.brat_folder import write_brat
@@ -19,6 +23,7 @@ from ...lora.kinds import in_block
 from ...site import with_own_b
 from ..work.requests import AdapterFiles
 from .asked_note import MOST_BYTES, MOST_CHARACTERS
+from .preferences import Preference
 
 
 def note_of_file(path: Path) -> str:
@@ -60,6 +65,31 @@ def write_marks(notes: list[Note], folder: Path) -> None:
     if folder.is_dir() and any(folder.iterdir()):
         raise UserFacingError("desktop.not_empty", path=str(folder))
     write_brat(folder, notes)
+
+
+def write_preference(one: Preference, path: Path) -> None:
+    """One line more, for this account alone; durable on return. Raises what disk_fault makes of it."""
+    try:
+        fresh = not path.exists()
+        with open_private(path) if fresh else path.open("ab") as file:
+            file.write(one.model_dump_json().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise disk_fault(error, path) from error
+
+
+def preferences_of(path: Path) -> list[Preference]:
+    """All that were kept; a line that this version does not understand is left out. Raises what disk_fault makes."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise disk_fault(error, path) from error
+    found = []
+    for line in lines:
+        with suppress(ValidationError):
+            found.append(Preference.model_validate_json(line))
+    return found
 
 
 def check_adapter(adapter: Path, model: Path) -> None:

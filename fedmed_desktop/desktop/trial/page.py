@@ -5,13 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QWidget
 
-from ...clinical import Span
 from ...errors import UserFacingError
 from ...wording import told
 from ..look.entities import colors, count_types
@@ -23,6 +21,7 @@ from ..work.news import Side
 from ..work.tasks import Task, run_task
 from .answers import answer_view
 from .asked_note import Asking, about
+from .blind import BlindCard
 from .choices import BASE, FOLDER, TrialWish, choices, task_choices
 from .files import note_of_file
 from .head import TrialHead, shortcuts
@@ -31,7 +30,8 @@ from .note_panel import NoteCard
 from .reading_state import SIDES, Run, no_adapter, shown, waits_for
 from .results import Results, results
 from .side_panel import SideCard
-from .unmatched import Difference, differences
+from .tab_order import set_tab_order
+from .unmatched import lacked
 
 
 class TrialPage(PageBase):
@@ -47,8 +47,7 @@ class TrialPage(PageBase):
         self._run: Run | None = None
         self._asking = Asking("", ())
         self._seen: object = None
-        self._picked = False
-        self._wanted = ""
+        self._picked, self._wanted = False, ""
         self._task: Task | None = None
         self.head, self.note, self.model = TrialHead(), NoteCard(), ModelCard()
         self.head.file_chosen.connect(self.open_file)
@@ -71,6 +70,8 @@ class TrialPage(PageBase):
         self.sides["right"].choose.clicked.connect(self.model.ask_adapter)
         self.beside = QCheckBox(self.tr("Read it with the base model as well, to compare"))
         self.beside.toggled.connect(self._besides)
+        self.blind = BlindCard(self.sides)
+        self.blind.revealed.connect(self._chosen)
         for side in self.sides.values():
             self.legend.hidden_changed.connect(side.text.hide_types)
         self._lay_out()
@@ -83,18 +84,20 @@ class TrialPage(PageBase):
 
     def _lay_out(self) -> None:
         self.add(Banner(self.tr("Research demonstration. Not for diagnosis or treatment.")))
-        for widget in (self.head, self.head.saved, self.model, self.note, self.beside, self.waits, self.legend):
+        for widget in (
+            self.head,
+            self.head.saved,
+            self.model,
+            self.note,
+            self.beside,
+            self.blind,
+            self.waits,
+            self.legend,
+        ):
             self.add(widget)
         self.add(Row(*self.sides.values()))
         self.finish()
-        order: list[QWidget] = [self.head.open, self.head.examples, self.head.save, self.head.read]
-        order += [self.model.choose_model, self.model.choose_adapter]
-        order += [self.note.editor, self.note.task.box, self.note.task.question, self.note.task.options]
-        order += [self.note.types_line, self.note.edit, self.beside]
-        for side in self.sides.values():
-            order += [side.box, side.text, side.answer.links, side.answer.text, side.choose]
-        for first, then in pairwise(order):
-            self.setTabOrder(first, then)
+        set_tab_order(self)
 
     # -- what others ask of the page ---------------------------------------------------------------------------------
 
@@ -153,6 +156,7 @@ class TrialPage(PageBase):
         self.sides["right"].set_choosable(bool(adapters) or right.key() not in ("", BASE))
         self.beside.setVisible(not self._is_alone())
         self.sides["left"].setVisible(self._is_alone() or self.beside.isChecked())
+        self.blind.setVisible(not self._is_alone() and self.beside.isChecked())
 
     def _is_shown(self, side: Side) -> bool:
         return self._run is not None and side in self._run.keys
@@ -226,6 +230,8 @@ class TrialPage(PageBase):
         if self._is_running() or (asking := self.note.checked()) is None:
             return
         self.head.saved.clear()
+        if self.beside.isChecked() and not self._is_alone():
+            self.blind.begin(asking.task)
         left, right = (self.sides[side].box.key() for side in SIDES)
         keys: dict[Side, str] = {} if self._is_alone() else {"right": right}
         if self._is_alone() or self.beside.isChecked():
@@ -259,7 +265,7 @@ class TrialPage(PageBase):
 
     def _is_alone(self) -> bool:
         """Whether the base model is read alone, since there is no adapter."""
-        return self.sides["right"].box.isHidden()
+        return not self.sides["right"].is_choosable
 
     @Slot()
     def stop(self) -> None:
@@ -272,6 +278,7 @@ class TrialPage(PageBase):
     def _drop_run(self) -> None:
         self._run = None
         self._seen = None
+        self.blind.end()
         self.note.set_folded(False)
         self._show_model()
 
@@ -283,7 +290,8 @@ class TrialPage(PageBase):
         if waits != self.waits.text():
             self.waits.show_message(waits)
         come = run and (dict(run.states), dict(run.readings), dict(run.failures), dict(run.answers), run.stopping)
-        now = come, self._is_alone()
+        self.blind.show_run(run)
+        now = come, self._is_alone(), self.blind.hides
         if now == self._seen:
             return
         self._seen = now
@@ -304,21 +312,22 @@ class TrialPage(PageBase):
             button.setEnabled(not runs)
         for side in self.sides.values():
             side.box.setEnabled(not runs)
-        self.beside.setEnabled(not runs)
+        self.beside.setEnabled(not runs and not self.blind.hides)
+        self.blind.wanted.setEnabled(not runs and not self.blind.hides)
         self.note.editor.setReadOnly(runs)
 
     def _results(self) -> Results | None:
         names = {at: choice.label if (choice := side.box.choice()) else "" for at, side in self.sides.items()}
-        return results(self._run, self._asking, names, self.legend.hidden()) if self._run else None
+        shown = self._run if not self.blind.hides else None
+        return results(shown, self._asking, names, self.legend.hidden()) if shown else None
 
     def _show_side(self, side: Side) -> None:
         card, run = self.sides[side], self._run
+        none = no_adapter(self._desk, can_choose=not self.model.isHidden()) if self._is_alone() else ""
         if run is None:
-            card.show_hint(self._no_adapter() if side == "right" and self._is_alone() else "")
+            card.show_hint(none if side == "right" else "")
         elif side not in run.keys:
-            card.show_hint(
-                self._no_adapter() if self._is_alone() else self.tr("The note has not been read with this one yet.")
-            )
+            card.show_hint(none or self.tr("The note has not been read with this one yet."))
         elif run.keys[side] != card.box.key():
             card.show_unread(run.text)
         else:
@@ -327,17 +336,9 @@ class TrialPage(PageBase):
             answer = (
                 answer_view(answered, run.text, self._asking.options, other, run.mentions(side)) if answered else None
             )
-            card.show_run(run.text, shown(run, side), reading, self._lacked(side), answer, marks=self._asking.marks)
-
-    def _no_adapter(self) -> str:
-        return no_adapter(self._desk, can_choose=not self.model.isHidden())
-
-    def _lacked(self, side: Side) -> dict[Span, Difference]:
-        """Spans of this side that the other lacks, as far as both have come."""
-        run, other = self._run, _other(side)
-        if run is None or not self._compares() or side not in run.readings or other not in run.readings:
-            return {}
-        return differences(run.readings[side].spans, run.readings[other].spans, run.reached)
+            missed = lacked(run.readings, side, run.reached) if self._compares() else {}
+            state = shown(run, side, names_base=not self.blind.hides)
+            card.show_run(run.text, state, reading, missed, answer, marks=self._asking.marks)
 
     def _compares(self) -> bool:
         """Whether both sides show results of what is chosen on them now."""

@@ -117,7 +117,8 @@ class Shown:
     share: float | None = None
 
 
-def shown(run: Run, side: Side) -> Shown:
+def shown(run: Run, side: Side, names_base: bool = True) -> Shown:
+    """`names_base`: it may be said that this side is the base model."""
     state = run.states[side]
     reading = run.readings.get(side)
     match state:
@@ -136,7 +137,8 @@ def shown(run: Run, side: Side) -> Shown:
             return Shown(tr("Done"), "check", "ok")
         case "done":
             said = _found(reading, state, run.mentions(side))
-            return Shown(tr("Done"), "check", "ok", together(said, _why_nothing(run, side, reading)))
+            why = _why_nothing(run, side, reading) if names_base else ""
+            return Shown(tr("Done"), "check", "ok", together(said, why))
         case "stopped":
             return Shown(tr("Stopped"), "stop", "warn", _found(reading, state) if reading else "")
         case "failed":

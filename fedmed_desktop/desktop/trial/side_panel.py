@@ -14,8 +14,9 @@ from ...clinical.tasks import Link
 from ...wording import tr
 from ..look.entities import in_words, links_in_words
 from ..look.fields import Choice
-from ..widgets import Button, Caption, Card, Progress, Row, Sentence, StateLabel
+from ..widgets import Button, Caption, Card, Label, Progress, Row, Sentence, StateLabel
 from ..widgets.field import ChoiceBox
+from ..widgets.labels import Weight
 from .answer_panel import AnswerPanel
 from .answers import AnswerView
 from .copied_text import CopiedText
@@ -92,6 +93,9 @@ class SideCard(Card):
         self.setAccessibleName(name)
         self.box = ChoiceBox(self.tr("{side}: read with").format(side=name))
         self.box.chosen.connect(self.chosen)
+        self.is_choosable = True
+        self.mask = Label(weight=Weight.Medium)
+        self.mask.hide()
         self.state = StateLabel()
         self.progress = Progress(self.tr("{side}: part of the note that is read").format(side=name))
         self.text = ComparedText(self.tr("{side}: what was found").format(side=name))
@@ -106,6 +110,7 @@ class SideCard(Card):
         self.numbers = Caption(wrap=True)
         self._head = Row(spacing=12)
         self._head.add(self.box, 1)
+        self._head.add(self.mask, 1)
         self._head.add(self.state, 1)
         for widget in (self._head, self.progress, self.text, self.answer, self.sentence, self.differs, self.numbers):
             self.add(widget)
@@ -126,8 +131,19 @@ class SideCard(Card):
 
     def set_choosable(self, is_choosable: bool) -> None:
         """Whether there is anything to choose: without an adapter the base would stand beside itself."""
-        self.box.setVisible(is_choosable)
-        self._head.setVisible(is_choosable or not self.state.isHidden())
+        self.is_choosable = is_choosable
+        self._show_name()
+
+    def show_mask(self, name: str) -> None:
+        """Another name in the place of the model's, which nobody may see yet; "" shows the model's again."""
+        self.mask.setText(name)
+        self._show_name()
+
+    def _show_name(self) -> None:
+        is_masked = bool(self.mask.text())
+        self.mask.setVisible(is_masked)
+        self.box.setVisible(self.is_choosable and not is_masked)
+        self._head.setVisible(self.is_choosable or is_masked or not self.state.isHidden())
 
     def show_offer(self, is_offered: bool, fault: str = "") -> None:
         """Whether an adapter can be chosen from here, and what was wrong with the one that was."""
@@ -181,7 +197,7 @@ class SideCard(Card):
 
     def _show_state(self, shown: Shown | None) -> None:
         self.state.setVisible(shown is not None)
-        self._head.setVisible(shown is not None or not self.box.isHidden())
+        self._head.setVisible(shown is not None or self.is_choosable)
         self.progress.setVisible(shown is not None and shown.share is not None)
         if shown is not None:
             self.state.show_state(shown.word, shown.tone, shown.icon)

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Literal
 
-from ...clinical import Span
+from ...clinical import Reading, Span
 from ...wording import later, tr
+from ..work.news import Side
 
 Difference = Literal["only", "type"]
 MARKS: Final[dict[Difference, str]] = {"only": "+", "type": "≠"}  # behind the type's word in the text
@@ -32,6 +33,14 @@ def differences(here: Iterable[Span], there: Collection[Span], reached: int) -> 
         for span in here
         if span.end <= reached and span not in same
     }
+
+
+def lacked(readings: Mapping[Side, Reading], side: Side, reached: int) -> dict[Span, Difference]:
+    """Spans of this side that the other lacks, as far as both have come; none where only one has begun."""
+    other: Side = "left" if side == "right" else "right"
+    if side not in readings or other not in readings:
+        return {}
+    return differences(readings[side].spans, readings[other].spans, reached)
 
 
 def marked_type(kind: str, difference: Difference | None, *, is_negated: bool = False) -> str:
