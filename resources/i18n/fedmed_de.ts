@@ -401,7 +401,7 @@
     </message>
     <message>
         <source>A decision waits for me</source>
-        <translation type="unfinished"></translation>
+        <translation>Eine Entscheidung wartet auf mich</translation>
     </message>
     <message>
         <source>A decision waits for you</source>
@@ -436,7 +436,7 @@
     </message>
     <message>
         <source>A round is finished</source>
-        <translation type="unfinished"></translation>
+        <translation>Eine Runde ist abgeschlossen</translation>
     </message>
     <message>
         <source>A rule that a person set up</source>
@@ -614,7 +614,7 @@
     </message>
     <message>
         <source>As good as {earlier} after as many rounds ({rounds}): {now} of 100 found correctly</source>
-        <translation type="unfinished"></translation>
+        <translation>So gut wie {earlier} nach ebenso vielen Runden ({rounds}): {now} von 100 richtig gefunden</translation>
     </message>
     <message>
         <source>Asked for again</source>
@@ -654,7 +654,7 @@
     </message>
     <message>
         <source>Better than {earlier} after as many rounds ({rounds}): {now} of 100 found correctly, {then} then</source>
-        <translation type="unfinished"></translation>
+        <translation>Besser als {earlier} nach ebenso vielen Runden ({rounds}): {now} von 100 richtig gefunden, damals {then}</translation>
     </message>
     <message>
         <source>Bound to the entry before</source>
@@ -722,7 +722,7 @@
     </message>
     <message>
         <source>Close the program</source>
-        <translation type="unfinished"></translation>
+        <translation>Programm schließen</translation>
     </message>
     <message>
         <source>Close while training?</source>
@@ -777,7 +777,7 @@
     </message>
     <message>
         <source>Compare with an earlier federation</source>
-        <translation type="unfinished"></translation>
+        <translation>Mit einer früheren Föderation vergleichen</translation>
     </message>
     <message>
         <source>Confirmation</source>
@@ -1112,7 +1112,7 @@
     </message>
     <message>
         <source>GPU {share}, {memory}</source>
-        <translation type="unfinished"></translation>
+        <translation>GPU {share}, {memory}</translation>
     </message>
     <message numerus="yes">
         <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
@@ -1195,7 +1195,7 @@
     </message>
     <message>
         <source>In the background</source>
-        <translation type="unfinished"></translation>
+        <translation>Im Hintergrund</translation>
     </message>
     <message>
         <source>In the notes</source>
@@ -1307,7 +1307,7 @@
     </message>
     <message>
         <source>Its curves are drawn in grey behind the present ones, and what it had found after as many rounds.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ihre Kurven stehen grau hinter den jetzigen, und daneben, was sie nach ebenso vielen Runden gefunden hatte.</translation>
     </message>
     <message>
         <source>Its disk is full, or a file is missing there. It continues by itself once that is solved; there is nothing to do here.</source>
@@ -1339,11 +1339,11 @@
     </message>
     <message>
         <source>Keep taking part while the window is closed?</source>
-        <translation type="unfinished"></translation>
+        <translation>Bei geschlossenem Fenster weiter teilnehmen?</translation>
     </message>
     <message>
         <source>Keep the window open</source>
-        <translation type="unfinished"></translation>
+        <translation>Fenster offen lassen</translation>
     </message>
     <message>
         <source>Keep training</source>
@@ -1734,7 +1734,7 @@
     </message>
     <message>
         <source>Not yet comparable with {earlier}: no round of both has been scored</source>
-        <translation type="unfinished"></translation>
+        <translation>Noch nicht mit {earlier} vergleichbar: Es gibt keine Runde, die bei beiden bewertet ist</translation>
     </message>
     <message>
         <source>Note text</source>
@@ -1821,7 +1821,7 @@
     </message>
     <message>
         <source>Notifications</source>
-        <translation type="unfinished"></translation>
+        <translation>Benachrichtigungen</translation>
     </message>
     <message>
         <source>Now ({site}): {work}.</source>
@@ -1912,7 +1912,7 @@
     </message>
     <message>
         <source>Perhaps better than {earlier} after as many rounds ({rounds}), not sure: {now} of 100, {then} then</source>
-        <translation type="unfinished"></translation>
+        <translation>Vielleicht besser als {earlier} nach ebenso vielen Runden ({rounds}), nicht sicher: {now} von 100, damals {then}</translation>
     </message>
     <message>
         <source>Perhaps worse on {notes}, not sure</source>
@@ -1920,7 +1920,7 @@
     </message>
     <message>
         <source>Perhaps worse than {earlier} after as many rounds ({rounds}), not sure: {now} of 100, {then} then</source>
-        <translation type="unfinished"></translation>
+        <translation>Vielleicht schlechter als {earlier} nach ebenso vielen Runden ({rounds}), nicht sicher: {now} von 100, damals {then}</translation>
     </message>
     <message>
         <source>Phone the host, at a number that you already have, and read them out. The host sees the same words.</source>
@@ -1964,7 +1964,7 @@
     </message>
     <message>
         <source>Processor {share}, {memory}</source>
-        <translation type="unfinished"></translation>
+        <translation>Prozessor {share}, {memory}</translation>
     </message>
     <message>
         <source>Program</source>
@@ -2166,7 +2166,7 @@
     </message>
     <message>
         <source>Round {round} is finished</source>
-        <translation type="unfinished"></translation>
+        <translation>Runde {round} ist abgeschlossen</translation>
     </message>
     <message>
         <source>Round {round} of {rounds}</source>
@@ -2361,12 +2361,24 @@
         <translation>Größe</translation>
     </message>
     <message>
+        <source>So far neither is ahead.</source>
+        <translation>Bisher liegt keines vorn.</translation>
+    </message>
+    <message>
+        <source>So far {ahead} is ahead; too few comparisons to tell.</source>
+        <translation>Bisher liegt {ahead} vorn; für eine Aussage sind es zu wenige Vergleiche.</translation>
+    </message>
+    <message>
+        <source>So far {ahead} is better, fairly sure.</source>
+        <translation>Bisher ist {ahead} besser, ziemlich sicher.</translation>
+    </message>
+    <message>
         <source>Some of the notes do not have the format of a note.</source>
         <translation>Einige der Texte haben nicht das verlangte Format.</translation>
     </message>
     <message>
         <source>Something needs me: a fault, or a host that cannot be reached</source>
-        <translation type="unfinished"></translation>
+        <translation>Etwas braucht mich: eine Störung oder ein Betreiber, der nicht erreichbar ist</translation>
     </message>
     <message>
         <source>Specialties</source>
@@ -2382,7 +2394,7 @@
     </message>
     <message>
         <source>Stay in the tray</source>
-        <translation type="unfinished"></translation>
+        <translation>Im Infobereich bleiben</translation>
     </message>
     <message>
         <source>Stay open</source>
@@ -2751,7 +2763,7 @@
     </message>
     <message>
         <source>The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. If it closes, this site does not answer until you open it again. Your choice counts from now on; Settings can change it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Das Programm kann im Infobereich neben der Uhr bleiben: Die Runden gehen weiter, und Sie erfahren, wenn eine Entscheidung wartet. Wird es geschlossen, antwortet dieser Standort erst wieder, wenn Sie es öffnen. Ihre Wahl gilt von jetzt an; in den Einstellungen können Sie sie ändern.</translation>
     </message>
     <message>
         <source>The program has a fault</source>
@@ -2840,7 +2852,7 @@
     </message>
     <message>
         <source>The sites&apos; adapters are combined.</source>
-        <translation type="unfinished"></translation>
+        <translation>Die Adapter der Standorte sind zusammengeführt.</translation>
     </message>
     <message>
         <source>The trained adapter is scored on example notes of {site}.</source>
@@ -2931,7 +2943,7 @@
     </message>
     <message>
         <source>This computer could not be kept awake: its system offers no way to ask for that. Set it so that it does not sleep by itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>Dieser Rechner konnte nicht wach gehalten werden: Sein System bietet keinen Weg, darum zu bitten. Stellen Sie ihn so ein, dass er nicht von selbst schlafen geht.</translation>
     </message>
     <message>
         <source>This computer is busy; the note is read when that is done.</source>
@@ -2943,7 +2955,7 @@
     </message>
     <message>
         <source>This computer stays awake while it trains.</source>
-        <translation type="unfinished"></translation>
+        <translation>Dieser Rechner bleibt wach, solange er trainiert.</translation>
     </message>
     <message>
         <source>This covers the adapter alone: the numbers beside it are exact.</source>
@@ -3399,7 +3411,7 @@
     </message>
     <message>
         <source>Worse than {earlier} after as many rounds ({rounds}): {now} of 100 found correctly, {then} then</source>
-        <translation type="unfinished"></translation>
+        <translation>Schlechter als {earlier} nach ebenso vielen Runden ({rounds}): {now} von 100 richtig gefunden, damals {then}</translation>
     </message>
     <message>
         <source>Worst site</source>
@@ -3446,12 +3458,20 @@
         <translation>Sie haben entschieden, diesen nicht zu senden. Es wird auf die nächste Runde gewartet.</translation>
     </message>
     <message>
+        <source>You found no difference.</source>
+        <translation>Sie haben keinen Unterschied gefunden.</translation>
+    </message>
+    <message>
         <source>You have an invitation, and notes that may be learned from. They stay on this computer.</source>
         <translation>Sie haben eine Einladung und Texte, aus denen gelernt werden darf. Die Texte bleiben auf diesem Rechner.</translation>
     </message>
     <message>
         <source>You paused the work</source>
         <translation>Sie haben die Arbeit pausiert</translation>
+    </message>
+    <message>
+        <source>You preferred {name}.</source>
+        <translation>Sie fanden besser: {name}.</translation>
     </message>
     <message>
         <source>Your agreement</source>
@@ -3547,7 +3567,7 @@
     </message>
     <message>
         <source>Your system tells you of these while the window is not in front. They never hold text of a note.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ihr System meldet Ihnen diese, solange das Fenster nicht vorn ist. Sie enthalten nie Text aus den Akten.</translation>
     </message>
     <message>
         <source>Your update of round {round} changed the model more than allowed, so it was shortened.</source>
@@ -3731,15 +3751,15 @@
     </message>
     <message>
         <source>earlier</source>
-        <translation type="unfinished"></translation>
+        <translation>früher</translation>
     </message>
     <message>
         <source>earlier, model</source>
-        <translation type="unfinished"></translation>
+        <translation>früher, Modell</translation>
     </message>
     <message>
         <source>earlier, validation</source>
-        <translation type="unfinished"></translation>
+        <translation>früher, Validierung</translation>
     </message>
     <message>
         <source>entities of type {name}</source>
@@ -4274,6 +4294,10 @@
         <translation>{after} von 100</translation>
     </message>
     <message>
+        <source>{ahead} was better in {more} of {all}, {behind} in {less}; no difference in {neither}.</source>
+        <translation>{ahead} war in {more} von {all} besser, {behind} in {less}; kein Unterschied in {neither}.</translation>
+    </message>
+    <message>
         <source>{before} → {after} of 100</source>
         <translation>{before} → {after} von 100</translation>
     </message>
@@ -4334,13 +4358,13 @@
     </message>
     <message>
         <source>{earlier} learned other tasks or types: its scores cannot be compared, its curves can</source>
-        <translation type="unfinished"></translation>
+        <translation>{earlier} hat andere Aufgaben oder Typen gelernt: Die Werte sind nicht vergleichbar, die Kurven schon</translation>
     </message>
     <message numerus="yes">
         <source>{federation}, %n round(s), {day}</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>{federation}, %n Runde, {day}</numerusform>
+            <numerusform>{federation}, %n Runden, {day}</numerusform>
         </translation>
     </message>
     <message>
@@ -4533,7 +4557,7 @@
     </message>
     <message>
         <source>{used} of {total} GB</source>
-        <translation type="unfinished"></translation>
+        <translation>{used} von {total} GB</translation>
     </message>
     <message>
         <source>{value} ({low} to {high})</source>
@@ -4680,27 +4704,66 @@
     <name>BackgroundCard</name>
     <message>
         <source>Ask me, and remember the answer</source>
-        <translation type="unfinished"></translation>
+        <translation>Mich fragen und die Antwort behalten</translation>
     </message>
     <message>
         <source>Close the program</source>
-        <translation type="unfinished"></translation>
+        <translation>Programm schließen</translation>
     </message>
     <message>
         <source>Keep this computer awake while it trains</source>
-        <translation type="unfinished"></translation>
+        <translation>Diesen Rechner wach halten, solange er trainiert</translation>
     </message>
     <message>
         <source>Stay in the tray while this computer takes part</source>
-        <translation type="unfinished"></translation>
+        <translation>Im Infobereich bleiben, solange dieser Rechner teilnimmt</translation>
     </message>
     <message>
         <source>This desktop has no tray: closing the window closes the program.</source>
-        <translation type="unfinished"></translation>
+        <translation>Diese Arbeitsumgebung hat keinen Infobereich: Mit dem Fenster schließt sich das Programm.</translation>
     </message>
     <message>
         <source>When the window is closed</source>
-        <translation type="unfinished"></translation>
+        <translation>Wenn das Fenster geschlossen wird</translation>
+    </message>
+</context>
+<context>
+    <name>BlindCard</name>
+    <message>
+        <source>Hide which is which, and ask me which one is better</source>
+        <translation>Verbergen, welches welches ist, und mich fragen, welches besser ist</translation>
+    </message>
+    <message>
+        <source>Model A</source>
+        <translation>Modell A</translation>
+    </message>
+    <message>
+        <source>Model B</source>
+        <translation>Modell B</translation>
+    </message>
+    <message>
+        <source>No difference</source>
+        <translation>Kein Unterschied</translation>
+    </message>
+    <message>
+        <source>Not both could be read to the end: this is no comparison.</source>
+        <translation>Nicht beide haben zu Ende gelesen: Das ist kein Vergleich.</translation>
+    </message>
+    <message>
+        <source>The left one</source>
+        <translation>Das linke</translation>
+    </message>
+    <message>
+        <source>The right one</source>
+        <translation>Das rechte</translation>
+    </message>
+    <message>
+        <source>Which one is better?</source>
+        <translation>Welches ist besser?</translation>
+    </message>
+    <message>
+        <source>You are asked once both have been read.</source>
+        <translation>Sie werden gefragt, sobald beide gelesen haben.</translation>
     </message>
 </context>
 <context>
@@ -4869,23 +4932,23 @@
     <name>EarlierDialog</name>
     <message>
         <source>Compare</source>
-        <translation type="unfinished"></translation>
+        <translation>Vergleichen</translation>
     </message>
     <message>
         <source>Compare with none</source>
-        <translation type="unfinished"></translation>
+        <translation>Mit keiner vergleichen</translation>
     </message>
     <message>
         <source>Earlier federation</source>
-        <translation type="unfinished"></translation>
+        <translation>Frühere Föderation</translation>
     </message>
     <message>
         <source>Looking…</source>
-        <translation type="unfinished"></translation>
+        <translation>Wird geprüft…</translation>
     </message>
     <message>
         <source>There is none on this computer yet: it comes here once this computer has left one.</source>
-        <translation type="unfinished"></translation>
+        <translation>Auf diesem Rechner gibt es noch keine: Sie erscheint hier, sobald dieser Rechner eine verlassen hat.</translation>
     </message>
 </context>
 <context>
@@ -5572,7 +5635,7 @@
     </message>
     <message>
         <source>Compare with an earlier federation…</source>
-        <translation type="unfinished"></translation>
+        <translation>Mit einer früheren Föderation vergleichen…</translation>
     </message>
     <message>
         <source>Export</source>
@@ -5675,7 +5738,7 @@
     </message>
     <message>
         <source>Then → now, after round {n}</source>
-        <translation type="unfinished"></translation>
+        <translation>Damals → jetzt, nach Runde {n}</translation>
     </message>
     <message>
         <source>What loss, drift and rank are</source>
@@ -6491,19 +6554,19 @@
     <name>Tray</name>
     <message>
         <source>Continue training</source>
-        <translation type="unfinished"></translation>
+        <translation>Training fortsetzen</translation>
     </message>
     <message>
         <source>Open the window</source>
-        <translation type="unfinished"></translation>
+        <translation>Fenster öffnen</translation>
     </message>
     <message>
         <source>Pause training</source>
-        <translation type="unfinished"></translation>
+        <translation>Training pausieren</translation>
     </message>
     <message>
         <source>Quit</source>
-        <translation type="unfinished">Beenden</translation>
+        <translation>Beenden</translation>
     </message>
 </context>
 <context>
@@ -8424,11 +8487,11 @@
     </message>
     <message>
         <source>Training was interrupted in round {round}, at step {step} of {steps}, before anything was saved. It begins anew as soon as the coordinator answers; if the round has closed meanwhile, with the next round.</source>
-        <translation type="unfinished"></translation>
+        <translation>Das Training wurde in Runde {round} bei Schritt {step} von {steps} unterbrochen, bevor etwas gespeichert war. Es beginnt neu, sobald der Koordinator antwortet; ist die Runde inzwischen geschlossen, mit der nächsten.</translation>
     </message>
     <message>
         <source>Training was interrupted in round {round}, at step {step} of {steps}. It goes on from the last saved step as soon as the coordinator answers; if the round has closed meanwhile, with the next round.</source>
-        <translation type="unfinished"></translation>
+        <translation>Das Training wurde in Runde {round} bei Schritt {step} von {steps} unterbrochen. Es geht beim letzten gespeicherten Schritt weiter, sobald der Koordinator antwortet; ist die Runde inzwischen geschlossen, mit der nächsten.</translation>
     </message>
     <message>
         <source>Two adapters are both called {name}. Copy one of them to a folder with another name.</source>

@@ -401,7 +401,7 @@
     </message>
     <message>
         <source>A decision waits for me</source>
-        <translation type="unfinished"></translation>
+        <translation>Tengo una decisión pendiente</translation>
     </message>
     <message>
         <source>A decision waits for you</source>
@@ -436,7 +436,7 @@
     </message>
     <message>
         <source>A round is finished</source>
-        <translation type="unfinished"></translation>
+        <translation>Una ronda ha terminado</translation>
     </message>
     <message>
         <source>A rule that a person set up</source>
@@ -614,7 +614,7 @@
     </message>
     <message>
         <source>As good as {earlier} after as many rounds ({rounds}): {now} of 100 found correctly</source>
-        <translation type="unfinished"></translation>
+        <translation>Igual que {earlier} tras el mismo número de rondas ({rounds}): {now} aciertos de cada 100</translation>
     </message>
     <message>
         <source>Asked for again</source>
@@ -654,7 +654,7 @@
     </message>
     <message>
         <source>Better than {earlier} after as many rounds ({rounds}): {now} of 100 found correctly, {then} then</source>
-        <translation type="unfinished"></translation>
+        <translation>Mejor que {earlier} tras el mismo número de rondas ({rounds}): {now} aciertos de cada 100, entonces {then}</translation>
     </message>
     <message>
         <source>Bound to the entry before</source>
@@ -722,7 +722,7 @@
     </message>
     <message>
         <source>Close the program</source>
-        <translation type="unfinished"></translation>
+        <translation>Cerrar el programa</translation>
     </message>
     <message>
         <source>Close while training?</source>
@@ -777,7 +777,7 @@
     </message>
     <message>
         <source>Compare with an earlier federation</source>
-        <translation type="unfinished"></translation>
+        <translation>Comparar con una federación anterior</translation>
     </message>
     <message>
         <source>Confirmation</source>
@@ -1112,7 +1112,7 @@
     </message>
     <message>
         <source>GPU {share}, {memory}</source>
-        <translation type="unfinished"></translation>
+        <translation>GPU {share}, {memory}</translation>
     </message>
     <message numerus="yes">
         <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
@@ -1195,7 +1195,7 @@
     </message>
     <message>
         <source>In the background</source>
-        <translation type="unfinished"></translation>
+        <translation>En segundo plano</translation>
     </message>
     <message>
         <source>In the notes</source>
@@ -1307,7 +1307,7 @@
     </message>
     <message>
         <source>Its curves are drawn in grey behind the present ones, and what it had found after as many rounds.</source>
-        <translation type="unfinished"></translation>
+        <translation>Sus curvas se dibujan en gris detrás de las actuales, junto con lo que encontraba tras el mismo número de rondas.</translation>
     </message>
     <message>
         <source>Its disk is full, or a file is missing there. It continues by itself once that is solved; there is nothing to do here.</source>
@@ -1339,11 +1339,11 @@
     </message>
     <message>
         <source>Keep taking part while the window is closed?</source>
-        <translation type="unfinished"></translation>
+        <translation>¿Seguir participando con la ventana cerrada?</translation>
     </message>
     <message>
         <source>Keep the window open</source>
-        <translation type="unfinished"></translation>
+        <translation>Dejar la ventana abierta</translation>
     </message>
     <message>
         <source>Keep training</source>
@@ -1734,7 +1734,7 @@
     </message>
     <message>
         <source>Not yet comparable with {earlier}: no round of both has been scored</source>
-        <translation type="unfinished"></translation>
+        <translation>Aún no se puede comparar con {earlier}: ninguna ronda se ha evaluado en ambas</translation>
     </message>
     <message>
         <source>Note text</source>
@@ -1821,7 +1821,7 @@
     </message>
     <message>
         <source>Notifications</source>
-        <translation type="unfinished"></translation>
+        <translation>Notificaciones</translation>
     </message>
     <message>
         <source>Now ({site}): {work}.</source>
@@ -1912,7 +1912,7 @@
     </message>
     <message>
         <source>Perhaps better than {earlier} after as many rounds ({rounds}), not sure: {now} of 100, {then} then</source>
-        <translation type="unfinished"></translation>
+        <translation>Quizá mejor que {earlier} tras el mismo número de rondas ({rounds}), sin seguridad: {now} de cada 100, entonces {then}</translation>
     </message>
     <message>
         <source>Perhaps worse on {notes}, not sure</source>
@@ -1920,7 +1920,7 @@
     </message>
     <message>
         <source>Perhaps worse than {earlier} after as many rounds ({rounds}), not sure: {now} of 100, {then} then</source>
-        <translation type="unfinished"></translation>
+        <translation>Quizá peor que {earlier} tras el mismo número de rondas ({rounds}), sin seguridad: {now} de cada 100, entonces {then}</translation>
     </message>
     <message>
         <source>Phone the host, at a number that you already have, and read them out. The host sees the same words.</source>
@@ -1964,7 +1964,7 @@
     </message>
     <message>
         <source>Processor {share}, {memory}</source>
-        <translation type="unfinished"></translation>
+        <translation>Procesador {share}, {memory}</translation>
     </message>
     <message>
         <source>Program</source>
@@ -2166,7 +2166,7 @@
     </message>
     <message>
         <source>Round {round} is finished</source>
-        <translation type="unfinished"></translation>
+        <translation>La ronda {round} ha terminado</translation>
     </message>
     <message>
         <source>Round {round} of {rounds}</source>
@@ -2361,12 +2361,24 @@
         <translation>Tamaño</translation>
     </message>
     <message>
+        <source>So far neither is ahead.</source>
+        <translation>Por ahora ninguno va por delante.</translation>
+    </message>
+    <message>
+        <source>So far {ahead} is ahead; too few comparisons to tell.</source>
+        <translation>Por ahora {ahead} va por delante; hay muy pocas comparaciones para saberlo.</translation>
+    </message>
+    <message>
+        <source>So far {ahead} is better, fairly sure.</source>
+        <translation>Por ahora {ahead} es mejor, con bastante seguridad.</translation>
+    </message>
+    <message>
         <source>Some of the notes do not have the format of a note.</source>
         <translation>Algunas de las notas no tienen formato de nota.</translation>
     </message>
     <message>
         <source>Something needs me: a fault, or a host that cannot be reached</source>
-        <translation type="unfinished"></translation>
+        <translation>Hace falta que intervenga: un fallo o un anfitrión inaccesible</translation>
     </message>
     <message>
         <source>Specialties</source>
@@ -2382,7 +2394,7 @@
     </message>
     <message>
         <source>Stay in the tray</source>
-        <translation type="unfinished"></translation>
+        <translation>Seguir en la bandeja</translation>
     </message>
     <message>
         <source>Stay open</source>
@@ -2751,7 +2763,7 @@
     </message>
     <message>
         <source>The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. If it closes, this site does not answer until you open it again. Your choice counts from now on; Settings can change it.</source>
-        <translation type="unfinished"></translation>
+        <translation>El programa puede seguir en la bandeja, junto al reloj: las rondas continúan y se le avisa cuando hay una decisión pendiente. Si se cierra, este centro no responde hasta que usted vuelva a abrirlo. Su elección vale a partir de ahora; puede cambiarla en los ajustes.</translation>
     </message>
     <message>
         <source>The program has a fault</source>
@@ -2840,7 +2852,7 @@
     </message>
     <message>
         <source>The sites&apos; adapters are combined.</source>
-        <translation type="unfinished"></translation>
+        <translation>Los adaptadores de los centros están combinados.</translation>
     </message>
     <message>
         <source>The trained adapter is scored on example notes of {site}.</source>
@@ -2931,7 +2943,7 @@
     </message>
     <message>
         <source>This computer could not be kept awake: its system offers no way to ask for that. Set it so that it does not sleep by itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>No se ha podido mantener despierto este ordenador: su sistema no ofrece forma de pedirlo. Configúrelo para que no se suspenda solo.</translation>
     </message>
     <message>
         <source>This computer is busy; the note is read when that is done.</source>
@@ -2943,7 +2955,7 @@
     </message>
     <message>
         <source>This computer stays awake while it trains.</source>
-        <translation type="unfinished"></translation>
+        <translation>Este ordenador sigue despierto mientras entrena.</translation>
     </message>
     <message>
         <source>This covers the adapter alone: the numbers beside it are exact.</source>
@@ -3399,7 +3411,7 @@
     </message>
     <message>
         <source>Worse than {earlier} after as many rounds ({rounds}): {now} of 100 found correctly, {then} then</source>
-        <translation type="unfinished"></translation>
+        <translation>Peor que {earlier} tras el mismo número de rondas ({rounds}): {now} aciertos de cada 100, entonces {then}</translation>
     </message>
     <message>
         <source>Worst site</source>
@@ -3446,12 +3458,20 @@
         <translation>Usted decidió no enviarla. A la espera de la próxima ronda.</translation>
     </message>
     <message>
+        <source>You found no difference.</source>
+        <translation>No ha encontrado ninguna diferencia.</translation>
+    </message>
+    <message>
         <source>You have an invitation, and notes that may be learned from. They stay on this computer.</source>
         <translation>Tiene una invitación y notas de las que se puede aprender. Se quedan en este ordenador.</translation>
     </message>
     <message>
         <source>You paused the work</source>
         <translation>Usted puso el trabajo en pausa</translation>
+    </message>
+    <message>
+        <source>You preferred {name}.</source>
+        <translation>Ha preferido: {name}.</translation>
     </message>
     <message>
         <source>Your agreement</source>
@@ -3547,7 +3567,7 @@
     </message>
     <message>
         <source>Your system tells you of these while the window is not in front. They never hold text of a note.</source>
-        <translation type="unfinished"></translation>
+        <translation>Su sistema le avisa de esto cuando la ventana no está delante. Nunca contienen texto de una nota.</translation>
     </message>
     <message>
         <source>Your update of round {round} changed the model more than allowed, so it was shortened.</source>
@@ -3731,15 +3751,15 @@
     </message>
     <message>
         <source>earlier</source>
-        <translation type="unfinished"></translation>
+        <translation>anterior</translation>
     </message>
     <message>
         <source>earlier, model</source>
-        <translation type="unfinished"></translation>
+        <translation>anterior, modelo</translation>
     </message>
     <message>
         <source>earlier, validation</source>
-        <translation type="unfinished"></translation>
+        <translation>anterior, validación</translation>
     </message>
     <message>
         <source>entities of type {name}</source>
@@ -4274,6 +4294,10 @@
         <translation>{after} de 100</translation>
     </message>
     <message>
+        <source>{ahead} was better in {more} of {all}, {behind} in {less}; no difference in {neither}.</source>
+        <translation>{ahead} fue mejor en {more} de {all}, {behind} en {less}; sin diferencia en {neither}.</translation>
+    </message>
+    <message>
         <source>{before} → {after} of 100</source>
         <translation>{before} → {after} de 100</translation>
     </message>
@@ -4334,13 +4358,13 @@
     </message>
     <message>
         <source>{earlier} learned other tasks or types: its scores cannot be compared, its curves can</source>
-        <translation type="unfinished"></translation>
+        <translation>{earlier} aprendió otras tareas o tipos: sus puntuaciones no se pueden comparar; sus curvas, sí</translation>
     </message>
     <message numerus="yes">
         <source>{federation}, %n round(s), {day}</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>{federation}, %n ronda, {day}</numerusform>
+            <numerusform>{federation}, %n rondas, {day}</numerusform>
         </translation>
     </message>
     <message>
@@ -4533,7 +4557,7 @@
     </message>
     <message>
         <source>{used} of {total} GB</source>
-        <translation type="unfinished"></translation>
+        <translation>{used} de {total} GB</translation>
     </message>
     <message>
         <source>{value} ({low} to {high})</source>
@@ -4680,27 +4704,66 @@
     <name>BackgroundCard</name>
     <message>
         <source>Ask me, and remember the answer</source>
-        <translation type="unfinished"></translation>
+        <translation>Preguntarme y recordar la respuesta</translation>
     </message>
     <message>
         <source>Close the program</source>
-        <translation type="unfinished"></translation>
+        <translation>Cerrar el programa</translation>
     </message>
     <message>
         <source>Keep this computer awake while it trains</source>
-        <translation type="unfinished"></translation>
+        <translation>Mantener despierto este ordenador mientras entrena</translation>
     </message>
     <message>
         <source>Stay in the tray while this computer takes part</source>
-        <translation type="unfinished"></translation>
+        <translation>Seguir en la bandeja mientras este ordenador participa</translation>
     </message>
     <message>
         <source>This desktop has no tray: closing the window closes the program.</source>
-        <translation type="unfinished"></translation>
+        <translation>Este escritorio no tiene bandeja: al cerrar la ventana se cierra el programa.</translation>
     </message>
     <message>
         <source>When the window is closed</source>
-        <translation type="unfinished"></translation>
+        <translation>Al cerrar la ventana</translation>
+    </message>
+</context>
+<context>
+    <name>BlindCard</name>
+    <message>
+        <source>Hide which is which, and ask me which one is better</source>
+        <translation>Ocultar cuál es cuál y preguntarme cuál es mejor</translation>
+    </message>
+    <message>
+        <source>Model A</source>
+        <translation>Modelo A</translation>
+    </message>
+    <message>
+        <source>Model B</source>
+        <translation>Modelo B</translation>
+    </message>
+    <message>
+        <source>No difference</source>
+        <translation>Ninguna diferencia</translation>
+    </message>
+    <message>
+        <source>Not both could be read to the end: this is no comparison.</source>
+        <translation>No han leído ambos hasta el final: esto no es una comparación.</translation>
+    </message>
+    <message>
+        <source>The left one</source>
+        <translation>El de la izquierda</translation>
+    </message>
+    <message>
+        <source>The right one</source>
+        <translation>El de la derecha</translation>
+    </message>
+    <message>
+        <source>Which one is better?</source>
+        <translation>¿Cuál es mejor?</translation>
+    </message>
+    <message>
+        <source>You are asked once both have been read.</source>
+        <translation>Se le pregunta cuando ambos han leído.</translation>
     </message>
 </context>
 <context>
@@ -4869,23 +4932,23 @@
     <name>EarlierDialog</name>
     <message>
         <source>Compare</source>
-        <translation type="unfinished"></translation>
+        <translation>Comparar</translation>
     </message>
     <message>
         <source>Compare with none</source>
-        <translation type="unfinished"></translation>
+        <translation>No comparar con ninguna</translation>
     </message>
     <message>
         <source>Earlier federation</source>
-        <translation type="unfinished"></translation>
+        <translation>Federación anterior</translation>
     </message>
     <message>
         <source>Looking…</source>
-        <translation type="unfinished"></translation>
+        <translation>Comprobando…</translation>
     </message>
     <message>
         <source>There is none on this computer yet: it comes here once this computer has left one.</source>
-        <translation type="unfinished"></translation>
+        <translation>Todavía no hay ninguna en este ordenador: aparece aquí cuando este ordenador deja una.</translation>
     </message>
 </context>
 <context>
@@ -5572,7 +5635,7 @@
     </message>
     <message>
         <source>Compare with an earlier federation…</source>
-        <translation type="unfinished"></translation>
+        <translation>Comparar con una federación anterior…</translation>
     </message>
     <message>
         <source>Export</source>
@@ -5675,7 +5738,7 @@
     </message>
     <message>
         <source>Then → now, after round {n}</source>
-        <translation type="unfinished"></translation>
+        <translation>Entonces → ahora, tras la ronda {n}</translation>
     </message>
     <message>
         <source>What loss, drift and rank are</source>
@@ -6491,19 +6554,19 @@
     <name>Tray</name>
     <message>
         <source>Continue training</source>
-        <translation type="unfinished"></translation>
+        <translation>Continuar el entrenamiento</translation>
     </message>
     <message>
         <source>Open the window</source>
-        <translation type="unfinished"></translation>
+        <translation>Abrir la ventana</translation>
     </message>
     <message>
         <source>Pause training</source>
-        <translation type="unfinished"></translation>
+        <translation>Pausar el entrenamiento</translation>
     </message>
     <message>
         <source>Quit</source>
-        <translation type="unfinished">Salir</translation>
+        <translation>Salir</translation>
     </message>
 </context>
 <context>
@@ -8424,11 +8487,11 @@
     </message>
     <message>
         <source>Training was interrupted in round {round}, at step {step} of {steps}, before anything was saved. It begins anew as soon as the coordinator answers; if the round has closed meanwhile, with the next round.</source>
-        <translation type="unfinished"></translation>
+        <translation>El entrenamiento se interrumpió en la ronda {round}, en el paso {step} de {steps}, antes de que se guardara nada. Empieza de nuevo en cuanto responda el coordinador; si la ronda se ha cerrado entretanto, con la siguiente.</translation>
     </message>
     <message>
         <source>Training was interrupted in round {round}, at step {step} of {steps}. It goes on from the last saved step as soon as the coordinator answers; if the round has closed meanwhile, with the next round.</source>
-        <translation type="unfinished"></translation>
+        <translation>El entrenamiento se interrumpió en la ronda {round}, en el paso {step} de {steps}. Continúa desde el último paso guardado en cuanto responda el coordinador; si la ronda se ha cerrado entretanto, con la siguiente.</translation>
     </message>
     <message>
         <source>Two adapters are both called {name}. Copy one of them to a folder with another name.</source>

@@ -401,7 +401,7 @@
     </message>
     <message>
         <source>A decision waits for me</source>
-        <translation type="unfinished"></translation>
+        <translation>Une décision m’attend</translation>
     </message>
     <message>
         <source>A decision waits for you</source>
@@ -436,7 +436,7 @@
     </message>
     <message>
         <source>A round is finished</source>
-        <translation type="unfinished"></translation>
+        <translation>Un tour est terminé</translation>
     </message>
     <message>
         <source>A rule that a person set up</source>
@@ -614,7 +614,7 @@
     </message>
     <message>
         <source>As good as {earlier} after as many rounds ({rounds}): {now} of 100 found correctly</source>
-        <translation type="unfinished"></translation>
+        <translation>Aussi bien que {earlier} après autant de tours ({rounds}) : {now} sur 100 trouvés correctement</translation>
     </message>
     <message>
         <source>Asked for again</source>
@@ -654,7 +654,7 @@
     </message>
     <message>
         <source>Better than {earlier} after as many rounds ({rounds}): {now} of 100 found correctly, {then} then</source>
-        <translation type="unfinished"></translation>
+        <translation>Mieux que {earlier} après autant de tours ({rounds}) : {now} sur 100 trouvés correctement, {then} à l’époque</translation>
     </message>
     <message>
         <source>Bound to the entry before</source>
@@ -722,7 +722,7 @@
     </message>
     <message>
         <source>Close the program</source>
-        <translation type="unfinished"></translation>
+        <translation>Fermer le programme</translation>
     </message>
     <message>
         <source>Close while training?</source>
@@ -777,7 +777,7 @@
     </message>
     <message>
         <source>Compare with an earlier federation</source>
-        <translation type="unfinished"></translation>
+        <translation>Comparer avec une fédération antérieure</translation>
     </message>
     <message>
         <source>Confirmation</source>
@@ -1112,7 +1112,7 @@
     </message>
     <message>
         <source>GPU {share}, {memory}</source>
-        <translation type="unfinished"></translation>
+        <translation>GPU {share}, {memory}</translation>
     </message>
     <message numerus="yes">
         <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
@@ -1195,7 +1195,7 @@
     </message>
     <message>
         <source>In the background</source>
-        <translation type="unfinished"></translation>
+        <translation>En arrière-plan</translation>
     </message>
     <message>
         <source>In the notes</source>
@@ -1307,7 +1307,7 @@
     </message>
     <message>
         <source>Its curves are drawn in grey behind the present ones, and what it had found after as many rounds.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ses courbes sont tracées en gris derrière les courbes actuelles, avec ce qu’elle trouvait après autant de tours.</translation>
     </message>
     <message>
         <source>Its disk is full, or a file is missing there. It continues by itself once that is solved; there is nothing to do here.</source>
@@ -1339,11 +1339,11 @@
     </message>
     <message>
         <source>Keep taking part while the window is closed?</source>
-        <translation type="unfinished"></translation>
+        <translation>Continuer à participer quand la fenêtre est fermée ?</translation>
     </message>
     <message>
         <source>Keep the window open</source>
-        <translation type="unfinished"></translation>
+        <translation>Garder la fenêtre ouverte</translation>
     </message>
     <message>
         <source>Keep training</source>
@@ -1734,7 +1734,7 @@
     </message>
     <message>
         <source>Not yet comparable with {earlier}: no round of both has been scored</source>
-        <translation type="unfinished"></translation>
+        <translation>Pas encore comparable à {earlier} : aucun tour n’a été évalué dans les deux</translation>
     </message>
     <message>
         <source>Note text</source>
@@ -1821,7 +1821,7 @@
     </message>
     <message>
         <source>Notifications</source>
-        <translation type="unfinished"></translation>
+        <translation>Notifications</translation>
     </message>
     <message>
         <source>Now ({site}): {work}.</source>
@@ -1912,7 +1912,7 @@
     </message>
     <message>
         <source>Perhaps better than {earlier} after as many rounds ({rounds}), not sure: {now} of 100, {then} then</source>
-        <translation type="unfinished"></translation>
+        <translation>Peut-être mieux que {earlier} après autant de tours ({rounds}), résultat incertain : {now} sur 100, {then} à l’époque</translation>
     </message>
     <message>
         <source>Perhaps worse on {notes}, not sure</source>
@@ -1920,7 +1920,7 @@
     </message>
     <message>
         <source>Perhaps worse than {earlier} after as many rounds ({rounds}), not sure: {now} of 100, {then} then</source>
-        <translation type="unfinished"></translation>
+        <translation>Peut-être moins bien que {earlier} après autant de tours ({rounds}), résultat incertain : {now} sur 100, {then} à l’époque</translation>
     </message>
     <message>
         <source>Phone the host, at a number that you already have, and read them out. The host sees the same words.</source>
@@ -1964,7 +1964,7 @@
     </message>
     <message>
         <source>Processor {share}, {memory}</source>
-        <translation type="unfinished"></translation>
+        <translation>Processeur {share}, {memory}</translation>
     </message>
     <message>
         <source>Program</source>
@@ -2166,7 +2166,7 @@
     </message>
     <message>
         <source>Round {round} is finished</source>
-        <translation type="unfinished"></translation>
+        <translation>Le tour {round} est terminé</translation>
     </message>
     <message>
         <source>Round {round} of {rounds}</source>
@@ -2361,12 +2361,24 @@
         <translation>Taille</translation>
     </message>
     <message>
+        <source>So far neither is ahead.</source>
+        <translation>Jusqu’ici, aucun n’est devant.</translation>
+    </message>
+    <message>
+        <source>So far {ahead} is ahead; too few comparisons to tell.</source>
+        <translation>Jusqu’ici, {ahead} est devant ; trop peu de comparaisons pour conclure.</translation>
+    </message>
+    <message>
+        <source>So far {ahead} is better, fairly sure.</source>
+        <translation>Jusqu’ici, {ahead} est meilleur, résultat assez sûr.</translation>
+    </message>
+    <message>
         <source>Some of the notes do not have the format of a note.</source>
         <translation>Certaines notes n’ont pas le format d’une note.</translation>
     </message>
     <message>
         <source>Something needs me: a fault, or a host that cannot be reached</source>
-        <translation type="unfinished"></translation>
+        <translation>On a besoin de moi : une panne, ou un organisateur injoignable</translation>
     </message>
     <message>
         <source>Specialties</source>
@@ -2382,7 +2394,7 @@
     </message>
     <message>
         <source>Stay in the tray</source>
-        <translation type="unfinished"></translation>
+        <translation>Rester près de l’horloge</translation>
     </message>
     <message>
         <source>Stay open</source>
@@ -2751,7 +2763,7 @@
     </message>
     <message>
         <source>The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. If it closes, this site does not answer until you open it again. Your choice counts from now on; Settings can change it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Le programme peut rester près de l’horloge : les tours continuent et vous êtes prévenu quand une décision vous attend. S’il est fermé, ce site ne répond plus tant que vous ne le rouvrez pas. Votre choix vaut désormais ; vous pouvez le modifier dans les Réglages.</translation>
     </message>
     <message>
         <source>The program has a fault</source>
@@ -2840,7 +2852,7 @@
     </message>
     <message>
         <source>The sites&apos; adapters are combined.</source>
-        <translation type="unfinished"></translation>
+        <translation>Les adaptateurs des sites sont combinés.</translation>
     </message>
     <message>
         <source>The trained adapter is scored on example notes of {site}.</source>
@@ -2931,7 +2943,7 @@
     </message>
     <message>
         <source>This computer could not be kept awake: its system offers no way to ask for that. Set it so that it does not sleep by itself.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cet ordinateur n’a pas pu être maintenu éveillé : son système n’offre aucun moyen de le demander. Réglez-le pour qu’il ne se mette pas en veille tout seul.</translation>
     </message>
     <message>
         <source>This computer is busy; the note is read when that is done.</source>
@@ -2943,7 +2955,7 @@
     </message>
     <message>
         <source>This computer stays awake while it trains.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cet ordinateur reste éveillé pendant l’entraînement.</translation>
     </message>
     <message>
         <source>This covers the adapter alone: the numbers beside it are exact.</source>
@@ -3399,7 +3411,7 @@
     </message>
     <message>
         <source>Worse than {earlier} after as many rounds ({rounds}): {now} of 100 found correctly, {then} then</source>
-        <translation type="unfinished"></translation>
+        <translation>Moins bien que {earlier} après autant de tours ({rounds}) : {now} sur 100 trouvés correctement, {then} à l’époque</translation>
     </message>
     <message>
         <source>Worst site</source>
@@ -3446,12 +3458,20 @@
         <translation>Vous avez décidé de ne pas envoyer celle-ci. En attente du prochain tour.</translation>
     </message>
     <message>
+        <source>You found no difference.</source>
+        <translation>Vous n’avez trouvé aucune différence.</translation>
+    </message>
+    <message>
         <source>You have an invitation, and notes that may be learned from. They stay on this computer.</source>
         <translation>Vous avez une invitation, et des notes dont on peut apprendre. Elles restent sur cet ordinateur.</translation>
     </message>
     <message>
         <source>You paused the work</source>
         <translation>Vous avez mis le travail en pause</translation>
+    </message>
+    <message>
+        <source>You preferred {name}.</source>
+        <translation>Vous avez préféré : {name}.</translation>
     </message>
     <message>
         <source>Your agreement</source>
@@ -3547,7 +3567,7 @@
     </message>
     <message>
         <source>Your system tells you of these while the window is not in front. They never hold text of a note.</source>
-        <translation type="unfinished"></translation>
+        <translation>Votre système vous les signale quand la fenêtre n’est pas au premier plan. Elles ne contiennent jamais le texte d’une note.</translation>
     </message>
     <message>
         <source>Your update of round {round} changed the model more than allowed, so it was shortened.</source>
@@ -3731,15 +3751,15 @@
     </message>
     <message>
         <source>earlier</source>
-        <translation type="unfinished"></translation>
+        <translation>antérieure</translation>
     </message>
     <message>
         <source>earlier, model</source>
-        <translation type="unfinished"></translation>
+        <translation>antérieure, modèle</translation>
     </message>
     <message>
         <source>earlier, validation</source>
-        <translation type="unfinished"></translation>
+        <translation>antérieure, validation</translation>
     </message>
     <message>
         <source>entities of type {name}</source>
@@ -4274,6 +4294,10 @@
         <translation>{after} sur 100</translation>
     </message>
     <message>
+        <source>{ahead} was better in {more} of {all}, {behind} in {less}; no difference in {neither}.</source>
+        <translation>{ahead} était meilleur dans {more} cas sur {all}, {behind} dans {less} ; aucune différence dans {neither}.</translation>
+    </message>
+    <message>
         <source>{before} → {after} of 100</source>
         <translation>{before} → {after} sur 100</translation>
     </message>
@@ -4334,13 +4358,13 @@
     </message>
     <message>
         <source>{earlier} learned other tasks or types: its scores cannot be compared, its curves can</source>
-        <translation type="unfinished"></translation>
+        <translation>{earlier} a appris d’autres tâches ou types : ses scores ne sont pas comparables, ses courbes oui</translation>
     </message>
     <message numerus="yes">
         <source>{federation}, %n round(s), {day}</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>{federation}, %n tour, {day}</numerusform>
+            <numerusform>{federation}, %n tours, {day}</numerusform>
         </translation>
     </message>
     <message>
@@ -4533,7 +4557,7 @@
     </message>
     <message>
         <source>{used} of {total} GB</source>
-        <translation type="unfinished"></translation>
+        <translation>{used} sur {total} Go</translation>
     </message>
     <message>
         <source>{value} ({low} to {high})</source>
@@ -4680,27 +4704,66 @@
     <name>BackgroundCard</name>
     <message>
         <source>Ask me, and remember the answer</source>
-        <translation type="unfinished"></translation>
+        <translation>Me demander, et retenir la réponse</translation>
     </message>
     <message>
         <source>Close the program</source>
-        <translation type="unfinished"></translation>
+        <translation>Fermer le programme</translation>
     </message>
     <message>
         <source>Keep this computer awake while it trains</source>
-        <translation type="unfinished"></translation>
+        <translation>Maintenir cet ordinateur éveillé pendant l’entraînement</translation>
     </message>
     <message>
         <source>Stay in the tray while this computer takes part</source>
-        <translation type="unfinished"></translation>
+        <translation>Rester près de l’horloge tant que cet ordinateur participe</translation>
     </message>
     <message>
         <source>This desktop has no tray: closing the window closes the program.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cet environnement de bureau n’a pas de zone de notification : fermer la fenêtre ferme le programme.</translation>
     </message>
     <message>
         <source>When the window is closed</source>
-        <translation type="unfinished"></translation>
+        <translation>Quand la fenêtre est fermée</translation>
+    </message>
+</context>
+<context>
+    <name>BlindCard</name>
+    <message>
+        <source>Hide which is which, and ask me which one is better</source>
+        <translation>Cacher lequel est lequel, et me demander lequel est le meilleur</translation>
+    </message>
+    <message>
+        <source>Model A</source>
+        <translation>Modèle A</translation>
+    </message>
+    <message>
+        <source>Model B</source>
+        <translation>Modèle B</translation>
+    </message>
+    <message>
+        <source>No difference</source>
+        <translation>Aucune différence</translation>
+    </message>
+    <message>
+        <source>Not both could be read to the end: this is no comparison.</source>
+        <translation>Les deux n’ont pas lu jusqu’au bout : ce n’est pas une comparaison.</translation>
+    </message>
+    <message>
+        <source>The left one</source>
+        <translation>Celui de gauche</translation>
+    </message>
+    <message>
+        <source>The right one</source>
+        <translation>Celui de droite</translation>
+    </message>
+    <message>
+        <source>Which one is better?</source>
+        <translation>Lequel est le meilleur ?</translation>
+    </message>
+    <message>
+        <source>You are asked once both have been read.</source>
+        <translation>La question vous est posée dès que les deux ont lu.</translation>
     </message>
 </context>
 <context>
@@ -4869,23 +4932,23 @@
     <name>EarlierDialog</name>
     <message>
         <source>Compare</source>
-        <translation type="unfinished"></translation>
+        <translation>Comparer</translation>
     </message>
     <message>
         <source>Compare with none</source>
-        <translation type="unfinished"></translation>
+        <translation>Ne comparer avec aucune</translation>
     </message>
     <message>
         <source>Earlier federation</source>
-        <translation type="unfinished"></translation>
+        <translation>Fédération antérieure</translation>
     </message>
     <message>
         <source>Looking…</source>
-        <translation type="unfinished"></translation>
+        <translation>Vérification…</translation>
     </message>
     <message>
         <source>There is none on this computer yet: it comes here once this computer has left one.</source>
-        <translation type="unfinished"></translation>
+        <translation>Il n’y en a pas encore sur cet ordinateur : elle apparaît ici dès que cet ordinateur en a quitté une.</translation>
     </message>
 </context>
 <context>
@@ -5572,7 +5635,7 @@
     </message>
     <message>
         <source>Compare with an earlier federation…</source>
-        <translation type="unfinished"></translation>
+        <translation>Comparer avec une fédération antérieure…</translation>
     </message>
     <message>
         <source>Export</source>
@@ -5675,7 +5738,7 @@
     </message>
     <message>
         <source>Then → now, after round {n}</source>
-        <translation type="unfinished"></translation>
+        <translation>Avant → maintenant, après le tour {n}</translation>
     </message>
     <message>
         <source>What loss, drift and rank are</source>
@@ -6491,19 +6554,19 @@
     <name>Tray</name>
     <message>
         <source>Continue training</source>
-        <translation type="unfinished"></translation>
+        <translation>Continuer l’entraînement</translation>
     </message>
     <message>
         <source>Open the window</source>
-        <translation type="unfinished"></translation>
+        <translation>Ouvrir la fenêtre</translation>
     </message>
     <message>
         <source>Pause training</source>
-        <translation type="unfinished"></translation>
+        <translation>Mettre l’entraînement en pause</translation>
     </message>
     <message>
         <source>Quit</source>
-        <translation type="unfinished">Quitter</translation>
+        <translation>Quitter</translation>
     </message>
 </context>
 <context>
@@ -8424,11 +8487,11 @@
     </message>
     <message>
         <source>Training was interrupted in round {round}, at step {step} of {steps}, before anything was saved. It begins anew as soon as the coordinator answers; if the round has closed meanwhile, with the next round.</source>
-        <translation type="unfinished"></translation>
+        <translation>L’entraînement a été interrompu au tour {round}, à l’étape {step} sur {steps}, avant tout enregistrement. Il recommence dès que le coordinateur répond ; si le tour est clos entre-temps, au tour suivant.</translation>
     </message>
     <message>
         <source>Training was interrupted in round {round}, at step {step} of {steps}. It goes on from the last saved step as soon as the coordinator answers; if the round has closed meanwhile, with the next round.</source>
-        <translation type="unfinished"></translation>
+        <translation>L’entraînement a été interrompu au tour {round}, à l’étape {step} sur {steps}. Il reprend à la dernière étape enregistrée dès que le coordinateur répond ; si le tour est clos entre-temps, au tour suivant.</translation>
     </message>
     <message>
         <source>Two adapters are both called {name}. Copy one of them to a folder with another name.</source>

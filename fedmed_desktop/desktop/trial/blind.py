@@ -71,7 +71,7 @@ class BlindCard(Card):
         if self.toss():
             self._swap()
         for side, name in zip(SIDES, (self.tr("Model A"), self.tr("Model B")), strict=True):
-            self._sides[side].show_mask(name)
+            self._sides[side].show_alias(name)
 
     def show_run(self, run: Run | None) -> None:
         """Asks once both have been read; a comparison that was stopped or has failed is none."""
@@ -90,7 +90,7 @@ class BlindCard(Card):
         if self._swapped:
             self._swap()
         for card in self._sides.values():
-            card.show_mask("")
+            card.show_alias("")
         self._say("")
 
     def _swap(self) -> None:
@@ -137,7 +137,7 @@ class BlindCard(Card):
     def _reveal(self, words: str) -> None:
         self._asks = False
         for card in self._sides.values():
-            card.show_mask("")
+            card.show_alias("")
         self._say(words)
         self.revealed.emit()
 

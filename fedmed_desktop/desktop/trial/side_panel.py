@@ -94,8 +94,8 @@ class SideCard(Card):
         self.box = ChoiceBox(self.tr("{side}: read with").format(side=name))
         self.box.chosen.connect(self.chosen)
         self.is_choosable = True
-        self.mask = Label(weight=Weight.Medium)
-        self.mask.hide()
+        self.alias = Label(weight=Weight.Medium)
+        self.alias.hide()
         self.state = StateLabel()
         self.progress = Progress(self.tr("{side}: part of the note that is read").format(side=name))
         self.text = ComparedText(self.tr("{side}: what was found").format(side=name))
@@ -110,7 +110,7 @@ class SideCard(Card):
         self.numbers = Caption(wrap=True)
         self._head = Row(spacing=12)
         self._head.add(self.box, 1)
-        self._head.add(self.mask, 1)
+        self._head.add(self.alias, 1)
         self._head.add(self.state, 1)
         for widget in (self._head, self.progress, self.text, self.answer, self.sentence, self.differs, self.numbers):
             self.add(widget)
@@ -134,16 +134,16 @@ class SideCard(Card):
         self.is_choosable = is_choosable
         self._show_name()
 
-    def show_mask(self, name: str) -> None:
+    def show_alias(self, name: str) -> None:
         """Another name in the place of the model's, which nobody may see yet; "" shows the model's again."""
-        self.mask.setText(name)
+        self.alias.setText(name)
         self._show_name()
 
     def _show_name(self) -> None:
-        is_masked = bool(self.mask.text())
-        self.mask.setVisible(is_masked)
-        self.box.setVisible(self.is_choosable and not is_masked)
-        self._head.setVisible(self.is_choosable or is_masked or not self.state.isHidden())
+        is_hidden_name = bool(self.alias.text())
+        self.alias.setVisible(is_hidden_name)
+        self.box.setVisible(self.is_choosable and not is_hidden_name)
+        self._head.setVisible(self.is_choosable or is_hidden_name or not self.state.isHidden())
 
     def show_offer(self, is_offered: bool, fault: str = "") -> None:
         """Whether an adapter can be chosen from here, and what was wrong with the one that was."""
