@@ -56,7 +56,8 @@ class MonitorPage(PageBase):
         self.charts, self.table, self.layers = ChartColumn(), CurvesView(), LayerMap()
         self._compared_of: tuple[Curves, int, EarlierRun] | None = None
         self.subtitle = Sentence()
-        self.comparing, self.compared = Comparing(self), VerdictLine()
+        self.comparing = Comparing(self)
+        self.compared = VerdictLine()
         self.banner = Banner()
         self.empty = EmptyState("monitor", *monitor.waiting(Desk()), secondary=(self.tr("Open experiment…"),))
         self.controls, self.cards = MonitorControls(), MonitorCards()
