@@ -22,6 +22,7 @@ from ..clinical.checking import Tokens
 from ..demo.settings import DemoOptions
 from ..errors import UserFacingError
 from ..federation import Control
+from ..lora import Adapter
 from ..lora.base_model import FileState, file_state, fingerprint
 from ..protocol.invitation import read_invitation
 from ..scores import TaskName
@@ -192,6 +193,12 @@ class Workshop:
             plain = in_plain_words(error)
             raise plain from plain.__cause__
 
+    def merge(self, model: str, adapter: Adapter, folder: Path) -> None:
+        """From any thread; loads torch, and takes as long as the model is large. Raises UserFacingError."""
+        from ..training.merging import write_merged
+
+        write_merged(model, adapter, folder)
+
     def _base(self, model: Path, threads: int | None = None) -> LoadedBase:
         """`threads`: None leaves a model that is loaded already as it is. Raises UserFacingError: no model folder."""
         from ..training.preparation import LoadedBase
@@ -235,6 +242,7 @@ def open_window(options: DesktopOptions) -> tuple[QApplication, Program]:
     for report in (program.window.join.report, program.window.notes.report):
         report.tokens_of = workshop.tokens_of
     program.window.notes.evaluation.save = workshop.evaluating.save
+    program.reading.merge = workshop.merge
     program.show()
     return app, program
 

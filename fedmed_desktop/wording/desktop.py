@@ -18,6 +18,8 @@ SENTENCES: Final = {
     "desktop.interrupted_anew": "Training was interrupted in round {round}, at step {step} of {steps}, before anything "
     "was saved. It begins anew as soon as the coordinator answers; if the round has closed meanwhile, with the next "
     "round.",
+    "desktop.merge_quantised": "The model in {path} is kept in few bits, and no adapter can be merged into that. Save "
+    "the adapter as a PEFT folder, or choose the whole model.",
     "desktop.not_asked": "The round has moved on; this update is no longer needed. Nothing was sent.",
     "desktop.no_display": "There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take part "
     "with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.",

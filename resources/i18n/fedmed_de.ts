@@ -2205,12 +2205,20 @@
         <translation>Gespeichert als {path}. Eine Tabelle beweist für sich nichts; exportieren Sie dafür das signierte JSON.</translation>
     </message>
     <message>
+        <source>Saved as {path}. It learned from patients&apos; notes: keep it where such a model may be.</source>
+        <translation>Gespeichert als {path}. Es hat aus Patientenakten gelernt: Bewahren Sie es dort auf, wo ein solches Modell sein darf.</translation>
+    </message>
+    <message>
         <source>Saved as {path}. Paper proves nothing by itself; for that, export the signed JSON.</source>
         <translation>Gespeichert als {path}. Papier beweist für sich nichts; exportieren Sie dafür das signierte JSON.</translation>
     </message>
     <message>
         <source>Saved {time}. Research software: this makes no medical claim.</source>
         <translation>Gespeichert {time}. Forschungssoftware: Sie erhebt keinen medizinischen Anspruch.</translation>
+    </message>
+    <message>
+        <source>Saving…</source>
+        <translation>Wird gespeichert…</translation>
     </message>
     <message>
         <source>Score</source>
@@ -4290,6 +4298,14 @@
         <translation>{adapter} ist schlechter als das Basismodell: {tasks}.</translation>
     </message>
     <message>
+        <source>{adapter}, for the base {model}.</source>
+        <translation>{adapter}, für das Basismodell {model}.</translation>
+    </message>
+    <message>
+        <source>{adapter}, merged into the base model {model}.</source>
+        <translation>{adapter}, in das Basismodell {model} eingerechnet.</translation>
+    </message>
+    <message>
         <source>{after} of 100</source>
         <translation>{after} von 100</translation>
     </message>
@@ -6143,12 +6159,24 @@
         <translation>Speichern</translation>
     </message>
     <message>
+        <source>Save for other programs</source>
+        <translation>Für andere Programme speichern</translation>
+    </message>
+    <message>
         <source>Save what was found</source>
         <translation>Gefundenes speichern</translation>
     </message>
     <message>
         <source>Saved as {path}. It contains the note&apos;s words: keep it only where the note itself may be kept.</source>
         <translation>Gespeichert als {path}. Darin steht der Wortlaut des Textes: Bewahren Sie es dort auf, wo der Text sein darf.</translation>
+    </message>
+    <message>
+        <source>The adapter (a PEFT folder)…</source>
+        <translation>Der Adapter (ein PEFT-Ordner)…</translation>
+    </message>
+    <message>
+        <source>The model with the adapter in it (a folder)…</source>
+        <translation>Das Modell mit dem Adapter darin (ein Ordner)…</translation>
     </message>
     <message>
         <source>What was found (JSON)…</source>
@@ -7816,6 +7844,10 @@
     <message>
         <source>The model in {path} is incomplete: {file} is missing, which its index names. Download the model again.</source>
         <translation>Das Modell in {path} ist unvollständig: Es fehlt {file}, eine Datei, die sein Index nennt. Laden Sie das Modell noch einmal herunter.</translation>
+    </message>
+    <message>
+        <source>The model in {path} is kept in few bits, and no adapter can be merged into that. Save the adapter as a PEFT folder, or choose the whole model.</source>
+        <translation>Das Modell in {path} liegt in wenigen Bits vor, und darin lässt sich kein Adapter einrechnen. Speichern Sie den Adapter als PEFT-Ordner, oder wählen Sie das ganze Modell.</translation>
     </message>
     <message>
         <source>The model in {path} names its layers in its files otherwise than once it is loaded, so torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the federation on a computer that has it and copy the folder.</source>

@@ -2205,12 +2205,20 @@
         <translation>Guardado como {path}. Una tabla no demuestra nada por sí sola; para eso, exporte el JSON firmado.</translation>
     </message>
     <message>
+        <source>Saved as {path}. It learned from patients&apos; notes: keep it where such a model may be.</source>
+        <translation>Guardado como {path}. Ha aprendido de notas de pacientes: guárdelo donde pueda estar un modelo así.</translation>
+    </message>
+    <message>
         <source>Saved as {path}. Paper proves nothing by itself; for that, export the signed JSON.</source>
         <translation>Guardado como {path}. El papel no demuestra nada por sí solo; para eso, exporte el JSON firmado.</translation>
     </message>
     <message>
         <source>Saved {time}. Research software: this makes no medical claim.</source>
         <translation>Guardado: {time}. Software de investigación: no hace ninguna afirmación médica.</translation>
+    </message>
+    <message>
+        <source>Saving…</source>
+        <translation>Guardando…</translation>
     </message>
     <message>
         <source>Score</source>
@@ -4290,6 +4298,14 @@
         <translation>{adapter} es peor que el modelo base: {tasks}.</translation>
     </message>
     <message>
+        <source>{adapter}, for the base {model}.</source>
+        <translation>{adapter}, para el modelo base {model}.</translation>
+    </message>
+    <message>
+        <source>{adapter}, merged into the base model {model}.</source>
+        <translation>{adapter}, fusionado en el modelo base {model}.</translation>
+    </message>
+    <message>
         <source>{after} of 100</source>
         <translation>{after} de 100</translation>
     </message>
@@ -6143,12 +6159,24 @@
         <translation>Guardar</translation>
     </message>
     <message>
+        <source>Save for other programs</source>
+        <translation>Guardar para otros programas</translation>
+    </message>
+    <message>
         <source>Save what was found</source>
         <translation>Guardar lo encontrado</translation>
     </message>
     <message>
         <source>Saved as {path}. It contains the note&apos;s words: keep it only where the note itself may be kept.</source>
         <translation>Guardado como {path}. Contiene las palabras de la nota: consérvelo donde pueda estar la nota.</translation>
+    </message>
+    <message>
+        <source>The adapter (a PEFT folder)…</source>
+        <translation>El adaptador (una carpeta PEFT)…</translation>
+    </message>
+    <message>
+        <source>The model with the adapter in it (a folder)…</source>
+        <translation>El modelo con el adaptador integrado (una carpeta)…</translation>
     </message>
     <message>
         <source>What was found (JSON)…</source>
@@ -7816,6 +7844,10 @@
     <message>
         <source>The model in {path} is incomplete: {file} is missing, which its index names. Download the model again.</source>
         <translation>El modelo en {path} está incompleto: falta {file}, que su índice nombra. Descargue el modelo de nuevo.</translation>
+    </message>
+    <message>
+        <source>The model in {path} is kept in few bits, and no adapter can be merged into that. Save the adapter as a PEFT folder, or choose the whole model.</source>
+        <translation>El modelo de {path} está guardado con pocos bits y no se puede fusionar en él ningún adaptador. Guarde el adaptador como carpeta PEFT o elija el modelo completo.</translation>
     </message>
     <message>
         <source>The model in {path} names its layers in its files otherwise than once it is loaded, so torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the federation on a computer that has it and copy the folder.</source>

@@ -2205,12 +2205,20 @@
         <translation>Enregistré sous {path}. Un tableau ne prouve rien en lui-même&#xa0;; pour cela, exportez le JSON signé.</translation>
     </message>
     <message>
+        <source>Saved as {path}. It learned from patients&apos; notes: keep it where such a model may be.</source>
+        <translation>Enregistré sous {path}. Il a appris à partir de notes de patients : gardez-le là où un tel modèle peut être.</translation>
+    </message>
+    <message>
         <source>Saved as {path}. Paper proves nothing by itself; for that, export the signed JSON.</source>
         <translation>Enregistré sous {path}. Le papier ne prouve rien en lui-même&#xa0;; pour cela, exportez le JSON signé.</translation>
     </message>
     <message>
         <source>Saved {time}. Research software: this makes no medical claim.</source>
         <translation>Enregistré&#xa0;: {time}. Logiciel de recherche&#xa0;: aucune prétention médicale.</translation>
+    </message>
+    <message>
+        <source>Saving…</source>
+        <translation>Enregistrement…</translation>
     </message>
     <message>
         <source>Score</source>
@@ -4290,6 +4298,14 @@
         <translation>{adapter} est moins bon que le modèle de base&#xa0;: {tasks}.</translation>
     </message>
     <message>
+        <source>{adapter}, for the base {model}.</source>
+        <translation>{adapter}, pour le modèle de base {model}.</translation>
+    </message>
+    <message>
+        <source>{adapter}, merged into the base model {model}.</source>
+        <translation>{adapter}, fusionné dans le modèle de base {model}.</translation>
+    </message>
+    <message>
         <source>{after} of 100</source>
         <translation>{after} sur 100</translation>
     </message>
@@ -6143,12 +6159,24 @@
         <translation>Enregistrer</translation>
     </message>
     <message>
+        <source>Save for other programs</source>
+        <translation>Enregistrer pour d’autres programmes</translation>
+    </message>
+    <message>
         <source>Save what was found</source>
         <translation>Enregistrer ce qui a été trouvé</translation>
     </message>
     <message>
         <source>Saved as {path}. It contains the note&apos;s words: keep it only where the note itself may be kept.</source>
         <translation>Enregistré sous {path}. Cela contient les mots de la note&#xa0;: gardez-le là où la note a le droit d’être.</translation>
+    </message>
+    <message>
+        <source>The adapter (a PEFT folder)…</source>
+        <translation>L’adaptateur (un dossier PEFT)…</translation>
+    </message>
+    <message>
+        <source>The model with the adapter in it (a folder)…</source>
+        <translation>Le modèle avec l’adaptateur intégré (un dossier)…</translation>
     </message>
     <message>
         <source>What was found (JSON)…</source>
@@ -7816,6 +7844,10 @@
     <message>
         <source>The model in {path} is incomplete: {file} is missing, which its index names. Download the model again.</source>
         <translation>Le modèle dans {path} est incomplet&#xa0;: {file} manque, alors que son index le nomme. Téléchargez à nouveau le modèle.</translation>
+    </message>
+    <message>
+        <source>The model in {path} is kept in few bits, and no adapter can be merged into that. Save the adapter as a PEFT folder, or choose the whole model.</source>
+        <translation>Le modèle dans {path} est conservé sur peu de bits, et aucun adaptateur ne peut y être fusionné. Enregistrez l’adaptateur comme dossier PEFT, ou choisissez le modèle complet.</translation>
     </message>
     <message>
         <source>The model in {path} names its layers in its files otherwise than once it is loaded, so torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the federation on a computer that has it and copy the folder.</source>

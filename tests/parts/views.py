@@ -14,7 +14,10 @@ ROOMS = sorted(path.parent for path in DESKTOP.glob("*/__init__.py"))
 QT = ("PySide6", "pyqtgraph", "shiboken6")
 # Without Qt and no views: what reads and writes files, asks the system, or drives the work on the network thread.
 NO_VIEWS = frozenset(
-    f"work/{name}.py" for name in ("settings", "crashes", "log", "network", "sessions", "awake", "load")
+    {
+        *(f"work/{name}.py" for name in ("settings", "crashes", "log", "network", "sessions", "awake", "load")),
+        "trial/export.py",
+    }
 )
 
 

@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wishes to a model on this computer, beside any federation: to read a note, or to be evaluated on notes."""
+"""Wishes to a model on this computer, beside any federation: to read a note, to be evaluated, to be exported."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Slot
 
 from ...demo.settings import DemoOptions
 from ...errors import UserFacingError
+from ...wording import told, tr
 from ..notes.files import Wish
-from ..trial.choices import TrialWish, evaluation_for, request_for
+from ..trial.choices import BASE, TrialWish, evaluation_for, in_plain_words, request_for
+from ..trial.export import Merge, export_adapter
 from ..work.desk import Desk
 from ..work.engine import Engine
+from ..work.tasks import run_task
 from .window import Window
 
 
@@ -22,10 +26,12 @@ class Reading(QObject):
 
     def __init__(self, window: Window, engine: Engine, desk: Desk, failed: Callable[[UserFacingError], None]) -> None:
         super().__init__(window)
-        self._engine, self._desk, self._failed = engine, desk, failed
+        self._engine, self._desk, self._failed, self._window = engine, desk, failed, window
+        self.merge: Merge | None = None
         window.trial.read_requested.connect(self._read)
         window.trial.stop_requested.connect(engine.stop_reading)
         window.notes.evaluation_requested.connect(self._evaluate)
+        window.trial.head.save.export_wanted.connect(self._export)
         window.notes.evaluation.stop_wanted.connect(engine.stop_evaluating)
 
     @Slot(object)
@@ -35,6 +41,35 @@ class Reading(QObject):
             engine.read_note(request_for(wish, self._desk, model, engine.blob, engine.own()))
         except UserFacingError as error:  # the chosen adapter is no longer here; the left side is hardly ever one
             self._engine.failed_to_read(wish.sides, error)
+
+    @Slot(str, bool)
+    def _export(self, folder: str, is_merged: bool) -> None:
+        """The adapter that the note was read with: the right side's, where that has one."""
+        page, save = self._window.trial, self._window.trial.head.save
+        chosen = next((choice for choice in page.read_with() if choice.key != BASE), None)
+        merge = self.merge if is_merged else None
+        if chosen is None or (is_merged and merge is None):
+            return
+        model = page.model.model if self._desk.session is None else None
+        try:
+            wish = TrialWish("", (), None, chosen.key, model)
+            found = request_for(wish, self._desk, DemoOptions().model, self._engine.blob, self._engine.own())
+        except UserFacingError as error:
+            self._not_exported(error)
+            return
+        if (files := found.sides["right"]) is not None:
+            work = partial(export_adapter, files, found.model, chosen.label, Path(folder), merge)
+            save.saved_as.emit(tr("Saving…"), "info")
+            run_task(self, work, self._exported, self._not_exported)
+
+    def _exported(self, folder: Path) -> None:
+        words = tr("Saved as {path}. It learned from patients' notes: keep it where such a model may be.")
+        self._window.trial.head.save.saved_as.emit(words.format(path=folder), "ok")
+
+    def _not_exported(self, error: BaseException) -> None:
+        if not isinstance(error, UserFacingError):
+            raise error
+        self._window.trial.head.save.saved_as.emit(told(in_plain_words(error)), "bad")
 
     @Slot(object)
     def _evaluate(self, wish: Wish) -> None:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QCheckBox, QWidget
 from ...errors import UserFacingError
 from ...wording import told
 from ..look.entities import colors, count_types
+from ..look.fields import Choice
 from ..widgets import Banner, PageBase, Row
 from ..widgets.entity_legend import EntityLegend
 from ..widgets.layout import WIDE_SHARE
@@ -42,8 +43,7 @@ class TrialPage(PageBase):
 
     def __init__(self, clock: Callable[[], datetime] = utc_now, parent: QWidget | None = None) -> None:
         super().__init__(parent, WIDE_SHARE)
-        self._clock = clock
-        self._desk = Desk()
+        self._clock, self._desk = clock, Desk()
         self._run: Run | None = None
         self._asking = Asking("", ())
         self._seen: object = None
@@ -59,8 +59,7 @@ class TrialPage(PageBase):
         self.model.changed.connect(self._model_changed)
         self.model.adapter_chosen.connect(self._adapter_chosen)
         self.model.told.connect(self._show_offer)
-        self.waits = Banner()
-        self.legend = EntityLegend()
+        self.waits, self.legend = Banner(), EntityLegend()
         self.sides: dict[Side, SideCard] = {
             "left": SideCard(self.tr("Left side"), self.tr("What this model finds is shown here.")),
             "right": SideCard(self.tr("Right side"), self.tr("What this adapter finds is shown here.")),
@@ -276,8 +275,7 @@ class TrialPage(PageBase):
             self._show_run()
 
     def _drop_run(self) -> None:
-        self._run = None
-        self._seen = None
+        self._run = self._seen = None
         self.blind.end()
         self.note.set_folded(False)
         self._show_model()
@@ -308,13 +306,19 @@ class TrialPage(PageBase):
         runs = self._is_running()
         self.head.show_reading(runs, stopping=runs and self._run is not None and self._run.stopping)
         self.head.save.show_results(self._results)
-        for button in (self.note.edit, self.model.choose_model, self.model.choose_adapter, self.sides["right"].choose):
-            button.setEnabled(not runs)
-        for side in self.sides.values():
-            side.box.setEnabled(not runs)
+        self.head.save.show_exports(any(choice.key != BASE for choice in self.read_with()))
+        boxes = [side.box for side in self.sides.values()]
+        model, adapter = self.model.choose_model, self.model.choose_adapter
+        for widget in (self.note.edit, model, adapter, self.sides["right"].choose, *boxes):
+            widget.setEnabled(not runs)
         self.beside.setEnabled(not runs and not self.blind.hides)
         self.blind.wanted.setEnabled(not runs and not self.blind.hides)
         self.note.editor.setReadOnly(runs)
+
+    def read_with(self) -> list[Choice]:
+        """Models that the note was read with, the right side's first."""
+        boxes = [self.sides[side].box for side in reversed(SIDES) if self._is_shown(side)]
+        return [choice for box in boxes if (choice := box.choice())]
 
     def _results(self) -> Results | None:
         names = {at: choice.label if (choice := side.box.choice()) else "" for at, side in self.sides.items()}
@@ -332,7 +336,7 @@ class TrialPage(PageBase):
             card.show_unread(run.text)
         else:
             reading, answered = run.readings.get(side), run.answers.get(side)
-            other = run.answers.get(_other(side)) if self._compares() else None
+            other = run.answers.get("left" if side == "right" else "right") if self._compares() else None
             answer = (
                 answer_view(answered, run.text, self._asking.options, other, run.mentions(side)) if answered else None
             )
@@ -344,7 +348,3 @@ class TrialPage(PageBase):
         """Whether both sides show results of what is chosen on them now."""
         run = self._run
         return run is not None and all(run.keys.get(at) == self.sides[at].box.key() for at in SIDES)
-
-
-def _other(side: Side) -> Side:
-    return "left" if side == "right" else "right"

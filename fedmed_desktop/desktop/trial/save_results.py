@@ -23,6 +23,7 @@ class SaveResults(Button):
     """Enabled while there are results; `made` gives those that are shown when the person asks."""
 
     saved_as = Signal(str, str)  # a sentence, and the kind of its banner
+    export_wanted = Signal(str, bool)  # the folder, and whether the model is to be in it
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent)
@@ -35,6 +36,11 @@ class SaveResults(Button):
         menu = QMenu(self)
         self.json = menu.addAction(self.tr("What was found (JSON)…"))
         self.brat = menu.addAction(self.tr("Marks for BRAT (a folder)…"))
+        menu.addSeparator()
+        self.adapter = menu.addAction(self.tr("The adapter (a PEFT folder)…"))
+        self.merged = menu.addAction(self.tr("The model with the adapter in it (a folder)…"))
+        self.adapter.triggered.connect(self._save_adapter)
+        self.merged.triggered.connect(self._save_merged)
         self.json.triggered.connect(self._save_json)
         self.brat.triggered.connect(self._save_brat)
         self.setMenu(menu)
@@ -45,6 +51,11 @@ class SaveResults(Button):
         self._make, found = make, make()
         self.setVisible(found is not None)
         self.brat.setEnabled(found is not None and found.marks)
+
+    def show_exports(self, has_adapter: bool) -> None:
+        """Whether what was read with has an adapter, which other programs can use."""
+        for action in (self.adapter, self.merged):
+            action.setEnabled(has_adapter)
 
     @Slot()
     def _save_json(self) -> None:
@@ -57,6 +68,26 @@ class SaveResults(Button):
         if found := self._make():
             notes = as_notes(found)
             self._ask("note-brat", lambda folder: write_marks(notes, folder))
+
+    @Slot()
+    def _save_adapter(self) -> None:
+        self._ask_folder("adapter").fileSelected.connect(self._named_adapter)
+
+    @Slot()
+    def _save_merged(self) -> None:
+        self._ask_folder("model").fileSelected.connect(self._named_merged)
+
+    def _ask_folder(self, name: str) -> QFileDialog:
+        self.dialog = ask_where(self, self.tr("Save for other programs"), name)
+        return self.dialog
+
+    @Slot(str)
+    def _named_adapter(self, name: str) -> None:
+        self.export_wanted.emit(name, False)
+
+    @Slot(str)
+    def _named_merged(self, name: str) -> None:
+        self.export_wanted.emit(name, True)
 
     def _ask(self, name: str, write: Callable[[Path], None]) -> None:
         self._write = write
