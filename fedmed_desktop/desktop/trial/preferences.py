@@ -51,7 +51,7 @@ def tally(known: Iterable[Preference], first: str, second: str, task: TaskName) 
 
 
 def tally_words(found: Tally, first: str, second: str) -> str:
-    """What all comparisons so far say, in plain words before the numbers."""
+    """Verdict of all comparisons so far, in plain words before the numbers."""
     ahead, behind, more, less = first, second, found.first, found.second
     if less > more:
         ahead, behind, more, less = second, first, less, more
