@@ -12,18 +12,19 @@ import numpy as np
 
 from ..clinical import SiteNotes
 from ..errors import UserFacingError
-from ..federation import Given, Plan
+from ..federation import Given
 from ..lora import Adapter
 from ..storage.results import ResultRow
 from .beyond import FULL
 from .cells import Cell
 from .choices import NewcomerSettings
 from .corpora import LabNote
-from .engines import Engine, Measured, SiteJob
+from .engines import Engine, Measured
 from .experiment import Experiment
 from .partition import LabSite, typed_in
 from .rows import row_of
 from .simulate import Simulation, Snapshot
+from .trained_on import scoring_job, trained_on
 
 # A newcomer's own report needs notes to score on; what counts is measured on its test notes.
 _OWN_VALIDATION: Final = 2
@@ -82,23 +83,14 @@ class Elsewhere:
         """The newcomer's model on its test notes after training on `size` notes, from each start that there is."""
         assert self._settings is not None
         site, (plan, last, frozen) = self.newcomers[size], model.last()
-        once = {"privacy": None, "schedule": "round", "keep_moments": False}  # it trains for itself alone
-        training = plan.training.model_copy(update={"steps": self._settings.steps, "epochs": None, **once})
         starts: dict[Start, Given] = (
             {"base": Given(fresh)} if cell.kind == "base" else {"federation": Given(last, frozen)}
         )
         if cell.kind == "federation" and frozen is None:  # else the place of an adapter beside another is taken
             starts["personal"] = Given(fresh, last)
         for start, given in starts.items():
-            beside = given.frozen.sha256 if given.frozen else None
-            rank = max(given.start.ranks.values())
-            asked = Plan(
-                round=plan.round, start=given.start.sha256, frozen=beside, rank=rank, training=training, seed=plan.seed
-            )
-            (result,) = engine.train([SiteJob(site.name, asked, given)])
-            after = Adapter.from_blob(result.blobs["adapter"])
-            scoring = asked.evaluation().model_copy(update={"start": after.sha256})
-            (found,) = engine.measure([SiteJob(site.name, scoring, Given(after, given.frozen))], "test")
+            after = trained_on(engine, site.name, plan, given, self._settings.steps)
+            (found,) = engine.measure([scoring_job(site.name, plan, given, after)], "test")
             yield start, found
 
     def _row(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..federation import Given, Plan
+from ..federation import Given
 from ..lora import Adapter, algebra
 from ..storage.results import ResultRow
 from .cells import Cell
@@ -19,6 +19,7 @@ from .engines import Engine, SiteJob
 from .partition import LabSite
 from .rows import row_of
 from .simulate import Simulation, Snapshot, site_row
+from .trained_on import scoring_job, trained_on
 
 
 def fitted_row(
@@ -43,26 +44,12 @@ def fitted_row(
 def _fitted(model: Simulation, engine: Engine, site: str, settings: FittedSettings) -> tuple[float, SiteJob]:
     """The share that the site's validation notes ask for, and the job that scores it."""
     plan, common, frozen = model.last()
-    usual = {"steps": settings.steps, "epochs": None, "privacy": None, "schedule": "round"}  # it leaves for nowhere
-    asked = Plan(
-        round=plan.round,
-        start=common.sha256,
-        frozen=frozen.sha256 if frozen else None,
-        rank=max(common.ranks.values()),
-        training=plan.training.model_copy(update=usual),
-        seed=plan.seed,
-    )
-    (result,) = engine.train([SiteJob(site, asked, Given(common, frozen))])
-    own = Adapter.from_blob(result.blobs["adapter"])
-    jobs = [_scoring(site, asked, between(common, own, share), frozen) for share in settings.shares]
+    given = Given(common, frozen)
+    own = trained_on(engine, site, plan, given, settings.steps)
+    jobs = [scoring_job(site, plan, given, between(common, own, share)) for share in settings.shares]
     losses = [found.loss for found in engine.measure(jobs, "validation")]
     best = losses.index(min(losses))
     return settings.shares[best], jobs[best]
-
-
-def _scoring(site: str, asked: Plan, adapter: Adapter, frozen: Adapter | None) -> SiteJob:
-    plan = asked.evaluation().model_copy(update={"start": adapter.sha256, "rank": max(adapter.ranks.values())})
-    return SiteJob(site, plan, Given(adapter, frozen))
 
 
 def between(common: Adapter, own: Adapter, share: float) -> Adapter:
