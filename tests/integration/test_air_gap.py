@@ -76,7 +76,7 @@ class Carrier:
     async def export_when_asked(self) -> str:
         """Exports until the site is asked, or told the end: before that the other site has yet to send."""
         async with asyncio.timeout(20):
-            while (says := await self.export()) == "wait":
+            while (says := await self.export()) == "wait":  # noqa: ASYNC110 - what is waited for has no event of its own
                 await asyncio.sleep(0.02)
         return says
 
