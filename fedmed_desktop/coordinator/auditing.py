@@ -92,7 +92,7 @@ class Trail:
         return UserFacingError("protocol.not_understood", place=kind, reason="not from this side")
 
     def host_came(self, name: str, key: str) -> None:
-        """A host has proved its key."""
+        """A host has proved its key and is let in."""
         about = {"object_type": "key", "object_id": named(name), "object_hash": fingerprint(key)}
         self.tell(AuditEntry(action_code="joined", role="host", actor_name=name, evidence=fingerprint(key), **about))
 

@@ -118,8 +118,6 @@ class Entrance:
         if member.key is None or self._shown.get(member.name) == (member.key, member.state):
             return
         self._shown[member.name] = member.key, member.state
-        if member.role == "host" and member.state == "admitted":
-            self._host.trail.host_came(member.name, member.key)
         words = await asyncio.to_thread(phrase, member.key, self._host.key.public)
         prints = {"site_fingerprint": member.fingerprint, "coordinator_fingerprint": self._host.key.fingerprint}
         waits = member.state == "waiting"

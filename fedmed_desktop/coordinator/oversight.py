@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 from typing import Final
 
+from ..federation import Report
 from ..federation.decided import refusals
 from ..federation.masked import quorum
 from ..federation.oversight import newest_result, round_row
@@ -40,6 +41,14 @@ class Oversight:
         self._hosts = hosts
         self._seen: dict[str, datetime] = {}  # when each site was heard last, since this program started
         self._rounds: dict[int, RoundRow] = {}
+        self._came: set[tuple[str, str]] = set()
+
+    def came(self, host: str, key: str) -> None:
+        """A host is let in; the audit chain is told once for each start of this program, however often a line broke."""
+        self._host.bulletin.changed()
+        if (host, key) not in self._came:
+            self._came.add((host, key))
+            self._host.trail.host_came(host, key)
 
     def left(self, site: str, now: datetime) -> None:
         """The connection of a site has ended."""
@@ -65,7 +74,7 @@ class Oversight:
         await host.settled()
         members, invitations, words, invites = await asyncio.to_thread(self._who)
         state, spec, quiet = host.rounds.state, host.spec, host.progress.quiet()
-        deadlines = host.progress.deadlines()
+        deadlines, reports = host.progress.deadlines(), state.reports()
         return Overview(
             phase=state.phase,
             paused_by_host=state.held is not None,
@@ -86,7 +95,7 @@ class Oversight:
             expected=spec.round.sites,
             adapter=state.start,
             adapter_round=state.closed,
-            sites=tuple(self._row(one, words.get(one.name), quiet.get(one.name)) for one in _listed(members)),
+            sites=tuple(self._row(one, words.get(one.name), quiet.get(one.name), reports) for one in _listed(members)),
             invitations=tuple(
                 InvitationRow(name=one.site, until=one.until, rotates=one.rotates, role=one.role) for one in invitations
             ),
@@ -110,11 +119,11 @@ class Oversight:
         self._rounds = {one.round: self._rounds.get(one.round) or round_row(one) for one in latest}
         return tuple(self._rounds.values())
 
-    def _row(self, member: Member, words: str | None, quiet: datetime | None) -> SiteRow:
+    def _row(self, member: Member, words: str | None, quiet: datetime | None, reports: Mapping[str, Report]) -> SiteRow:
         state, site = self._host.rounds.state, member.name
         told = self._host.bulletin.phases.get(site)
         joined = site in self._host.sessions
-        number, result = newest_result(state, site)
+        number, result = newest_result(state, reports, site)
         plan = state.plans.get(site)
         connected = joined or site in self._waiting()
         return SiteRow(

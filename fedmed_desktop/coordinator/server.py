@@ -207,7 +207,7 @@ class CoordinatorServer:
         if fault := _shut_out(member, session):
             raise fault
         if isinstance(session, HostSession):
-            self._host.bulletin.changed()
+            self._oversight.came(session.site, session.key)
             await session.serve()
             return
         state = self._host.rounds.state

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..bounds import within
 from ..overview import RoundRow, SiteResult
 from ..scores import Scores
@@ -28,10 +30,13 @@ def round_row(record: RoundRecord) -> RoundRow:
     )
 
 
-def newest_result(state: RoundsState, site: str) -> tuple[int, SiteResult | None]:
-    """The newest numbers of a site that count, and their round; (0, None) where there are none in what is kept."""
-    if site in state.updates and site in state.plans:
-        return state.round, _of_report(state.reports()[site], state.plans[site].rank)
+def newest_result(state: RoundsState, reports: Mapping[str, Report], site: str) -> tuple[int, SiteResult | None]:
+    """The newest numbers of a site that count, and their round; (0, None) where there are none in what is kept.
+
+    `reports`: RoundsState.reports(), of the open round.
+    """
+    if site in reports and site in state.plans:
+        return state.round, _of_report(reports[site], state.plans[site].rank)
     for record in reversed(state.history):
         if site in record.sites:
             return record.round, _result(record, site, record.sites[site])

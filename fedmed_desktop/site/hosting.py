@@ -245,9 +245,7 @@ class HostAgent:
             case RoundSeen(round=closed):
                 self._rounds[closed.round] = closed
                 for old in sorted(self._rounds)[:-MOST_ROUNDS]:
-                    del self._rounds[old]
-                if self.overview:
-                    self._shows(self.overview)
+                    del self._rounds[old]  # an overview follows, which shows it
             case HostAnswer(number=number):
                 waiting = self._waiting.get(number)
                 if waiting and not waiting.done():

@@ -15,7 +15,9 @@ from fedmed_desktop import events
 from fedmed_desktop.coordinator import CoordinatorServer, Host
 from fedmed_desktop.coordinator import hosting as host_sessions
 from fedmed_desktop.coordinator.certificate import own_certificate
+from fedmed_desktop.coordinator.verifying import verify_ledger
 from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.federation.inputs import PausedByHost
 from fedmed_desktop.identity import fingerprint
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.lora.blob import decode_blob
@@ -24,11 +26,14 @@ from fedmed_desktop.protocol.invitation import read_invitation
 from fedmed_desktop.protocol.messages import Decline, Finished, NotAsked, Progress, Receipt, Waiting
 from fedmed_desktop.site import Jobs
 from fedmed_desktop.site.hosting import HostAgent, linked_host
-from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage import BlobStore, Ledger
+from fedmed_desktop.storage.ledger import FILE as LEDGER
 from fedmed_desktop.storage.registry import REGISTRY_FILE, Registry
+from fedmed_desktop.wording import told
 from tests.parts.federation import INITIAL, moved, result_of, small_spec
 from tests.parts.hosting import audited, hosting, invitation_for
 from tests.parts.loopback import RawSite, agent, all_of, coordinator, running, until
+from tests.unit.test_decided import BY
 
 TWO = small_spec(rounds=2, sites=2, quorum=1)
 
@@ -135,6 +140,8 @@ async def test_that_a_site_is_invited_confirmed_and_removed_from_a_desktop(tmp_p
     keys = {row.evidence for row in told if row.actor_name == "Dr. Host"}
     linked = work.agent._key
     assert linked and keys == {fingerprint(linked.public)}
+    came = [(row.object_id, row.object_hash) for row in audited(folder, "joined") if row.role == "host"]
+    assert came == [("Dr. Host", fingerprint(linked.public))]
 
 
 async def test_that_a_pause_lets_a_round_stand_and_outlives_a_restart(tmp_path: Path) -> None:
@@ -254,14 +261,18 @@ async def test_that_publishing_ends_the_federation_with_the_last_closed_rounds_a
             await send(host, one, 3)  # of a round that is never combined; its receipt holds
             counted = host.rounds.receipt_for("A", 2)
             await work.agent.publish(now.adapter)
-            told = await one.hear(Finished)
-            assert told.adapter == now.adapter and (await other.hear(Finished)).adapter == now.adapter
+            for site in (one, other):
+                assert (await site.hear(Finished)).adapter == now.adapter
             now = await work.sees(lambda now: now.phase == "finished")
             assert set(now.refusals) == {"pause", "resume", "close", "publish"} and len(now.history) == 1
     async with coordinator(folder, spec, [], port=port) as (host, port), RawSite(port, "B", "2" * 64) as site:
         await site.join()
         assert (await site.hear(Finished)).adapter == now.adapter
         assert host.rounds.receipt_for("A", 2) == counted and not host.rounds.state.evaluation
+    assert verify_ledger(folder).faults == []
+    with closing(Ledger(folder / LEDGER, spec)) as ledger:
+        ledger.append(PausedByHost(by=BY), datetime.now(UTC))
+    assert "host did not sign" in told(verify_ledger(folder).faults[0])
     done = [(row.object_hash, row.actor_name) for row in audited(folder, "finished") if row.stage == "done"]
     assert done == [(now.adapter, "H"), (now.adapter, "")]
 

@@ -10,6 +10,7 @@ import pytest
 from fedmed_desktop.cli import main
 from fedmed_desktop.resources import resource
 from fedmed_desktop.storage.sides import check_side
+from tests.parts.told import told_as
 
 
 def test_that_a_site_leaves_the_folder_of_a_coordinator_alone(
@@ -42,3 +43,11 @@ def test_that_a_folder_of_both_goes_on_as_either(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     check_side(tmp_path, "site")
     check_side(tmp_path, "coordinator")
+
+
+def test_that_a_hosts_folder_is_neither_a_sites_nor_a_coordinators(tmp_path: Path) -> None:
+    (tmp_path / "host.json").write_bytes(b"{}")
+    check_side(tmp_path, "host")
+    for side in ("site", "coordinator"):
+        with told_as("data folder of a host"):
+            check_side(tmp_path, side)  # type: ignore[arg-type]
