@@ -472,7 +472,7 @@
     </message>
     <message>
         <source>Act without the right to it refused</source>
-        <translation type="unfinished"></translation>
+        <translation>Handlung ohne Berechtigung abgelehnt</translation>
     </message>
     <message>
         <source>Acting as</source>
@@ -1650,7 +1650,7 @@
     </message>
     <message>
         <source>No round begins or ends until the host lets it go on; there is nothing to do here.</source>
-        <translation type="unfinished"></translation>
+        <translation>Keine Runde beginnt oder endet, bis der Betreiber sie weiterlaufen lässt; hier ist nichts zu tun.</translation>
     </message>
     <message>
         <source>No summary.</source>
@@ -2679,7 +2679,7 @@
     </message>
     <message>
         <source>The host has paused the federation</source>
-        <translation type="unfinished"></translation>
+        <translation>Der Betreiber hat die Föderation angehalten</translation>
     </message>
     <message>
         <source>The host of the federation gives you one: a line, a file, or a picture. Nothing is joined yet.</source>
@@ -7015,7 +7015,7 @@
     </message>
     <message>
         <source>Another round has been closed meanwhile, and its adapter is the common one now. Look at it, then publish that.</source>
-        <translation type="unfinished"></translation>
+        <translation>Inzwischen wurde eine weitere Runde beendet, und ihr Adapter ist jetzt der gemeinsame. Sehen Sie ihn an und veröffentlichen Sie dann diesen.</translation>
     </message>
     <message>
         <source>Another site has already joined with the name {site}. Choose another --name, or use the data folder that this site joined with.</source>
@@ -7191,7 +7191,7 @@
     </message>
     <message>
         <source>No round has been closed yet, so there is no adapter of this federation to publish.</source>
-        <translation type="unfinished"></translation>
+        <translation>Es wurde noch keine Runde beendet; diese Föderation hat also noch keinen Adapter zum Veröffentlichen.</translation>
     </message>
     <message>
         <source>No site annotates {type}: each has notes of a corpus that does not, or has no such entity. Remove it from types, or split by &quot;corpus&quot; with as many sites as corpora.</source>
@@ -7311,7 +7311,7 @@
     </message>
     <message>
         <source>Round 1 cannot begin: {sites} of the {quorum} sites that a round needs have joined.</source>
-        <translation type="unfinished"></translation>
+        <translation>Runde 1 kann nicht beginnen: Von den {quorum} Standorten, die eine Runde braucht, sind {sites} beigetreten.</translation>
     </message>
     <message>
         <source>Round {round} cannot be carried by removable medium: its updates are masked, and for that all sites exchange messages several times. Connect this site, or ask the host for a federation without secure aggregation.</source>
@@ -7319,7 +7319,7 @@
     </message>
     <message>
         <source>Round {round} cannot be closed: it has {updates} of the {quorum} updates that it needs.</source>
-        <translation type="unfinished"></translation>
+        <translation>Runde {round} kann nicht beendet werden: Sie hat {updates} von {quorum} nötigen Beiträgen.</translation>
     </message>
     <message>
         <source>Round {round} is closed, and only the sites can open the sum of its updates: {sites} of them are connected or have answered, and {least} are needed. It continues by itself once they are back.</source>
@@ -7375,7 +7375,7 @@
     </message>
     <message>
         <source>That was more in a minute than a host can mean. Wait a minute, then go on.</source>
-        <translation type="unfinished"></translation>
+        <translation>Das war in einer Minute mehr, als ein Betreiber meinen kann. Warten Sie eine Minute, dann geht es weiter.</translation>
     </message>
     <message>
         <source>The QR code in this picture is not an invitation&apos;s. Use the one that the host gave you.</source>
@@ -7539,7 +7539,7 @@
     </message>
     <message>
         <source>The connection to {address} was lost before the coordinator answered. Look whether it was done, once the connection is back; asking again does no harm.</source>
-        <translation type="unfinished"></translation>
+        <translation>Die Verbindung zu {address} ging verloren, bevor der Koordinator antwortete. Sehen Sie nach, ob es geschehen ist, sobald die Verbindung wieder steht; noch einmal zu fragen schadet nicht.</translation>
     </message>
     <message>
         <source>The control variate does not have the adapter&apos;s modules and ranks. Start a new federation with the same rank for all sites.</source>
@@ -7675,19 +7675,19 @@
     </message>
     <message>
         <source>The federation has finished already.</source>
-        <translation type="unfinished"></translation>
+        <translation>Die Föderation ist schon beendet.</translation>
     </message>
     <message>
         <source>The federation has gone on meanwhile: it is at round {round}, attempt {attempt}. Look at it, then decide again.</source>
-        <translation type="unfinished"></translation>
+        <translation>Die Föderation ist inzwischen weiter: Sie ist in Runde {round}, Versuch {attempt}. Sehen Sie sich das an und entscheiden Sie dann neu.</translation>
     </message>
     <message>
         <source>The federation is not paused.</source>
-        <translation type="unfinished"></translation>
+        <translation>Die Föderation ist nicht angehalten.</translation>
     </message>
     <message>
         <source>The federation is paused already. Resume it first.</source>
-        <translation type="unfinished"></translation>
+        <translation>Die Föderation ist schon angehalten. Lassen Sie sie zuerst weiterlaufen.</translation>
     </message>
     <message>
         <source>The federation protects patients, and some of this site&apos;s training notes do not say which patient they are of. Nothing is trained. Add the patient to each note, or ask the host for training.privacy.unit = &quot;note&quot;.</source>
@@ -8215,7 +8215,7 @@
     </message>
     <message>
         <source>The updates of round {round} are being combined. Try again once that is done.</source>
-        <translation type="unfinished"></translation>
+        <translation>Die Beiträge der Runde {round} werden gerade zusammengeführt. Versuchen Sie es danach noch einmal.</translation>
     </message>
     <message>
         <source>The {device} does not have enough memory for one note. Choose a smaller base model, a 4-bit base model, or a smaller max_tokens.</source>
@@ -8267,7 +8267,7 @@
     </message>
     <message>
         <source>There is no connection to the coordinator at {address}. Nothing was done; try again once it is back.</source>
-        <translation type="unfinished"></translation>
+        <translation>Es gibt keine Verbindung zum Koordinator unter {address}. Nichts wurde getan; versuchen Sie es noch einmal, sobald sie wieder steht.</translation>
     </message>
     <message>
         <source>There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take part with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.</source>
@@ -8423,7 +8423,7 @@
     </message>
     <message>
         <source>This invitation&apos;s code is for another role: a host&apos;s lets no site in, and a site&apos;s no host. Ask the host for an invitation of the right kind.</source>
-        <translation type="unfinished"></translation>
+        <translation>Der Code dieser Einladung ist für eine andere Rolle: Der eines Betreibers lässt keinen Standort ein, der eines Standorts keinen Betreiber. Bitten Sie den Betreiber um die richtige Art von Einladung.</translation>
     </message>
     <message>
         <source>This is far longer than an invitation. Paste the line that begins with fedmed: and nothing else.</source>
@@ -8443,11 +8443,11 @@
     </message>
     <message>
         <source>This is the invitation of {site} as a host. Open it in the desktop, which shows the federation then; a site needs an invitation of its own.</source>
-        <translation type="unfinished"></translation>
+        <translation>Das ist die Einladung von {site} als Betreiber. Öffnen Sie sie im Programmfenster, das dann die Föderation zeigt; ein Standort braucht eine eigene Einladung.</translation>
     </message>
     <message>
         <source>This is the invitation of {site} as a site, which trains on its notes. A host needs an invitation of its own.</source>
-        <translation type="unfinished"></translation>
+        <translation>Das ist die Einladung von {site} als Standort, der mit seinen Texten trainiert. Ein Betreiber braucht eine eigene Einladung.</translation>
     </message>
     <message>
         <source>This model does not fit into this computer&apos;s memory: it needs at least {least}, and the computer has {total}. Use a computer with more memory, or ask the host for a smaller model.</source>
@@ -8487,7 +8487,7 @@
     </message>
     <message>
         <source>This was asked before on this connection, and it counts once.</source>
-        <translation type="unfinished"></translation>
+        <translation>Das wurde auf dieser Verbindung schon einmal verlangt, und es zählt nur einmal.</translation>
     </message>
     <message>
         <source>Too many messages came at once, so the connection was closed. It is opened again by itself.</source>
@@ -8815,7 +8815,7 @@
     </message>
     <message>
         <source>{path} is not linked to a federation as its host. Open it with a host&apos;s invitation, which the coordinator&apos;s command line makes with --invite-host.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} ist mit keiner Föderation als Betreiber verbunden. Öffnen Sie den Ordner mit der Einladung eines Betreibers; die Befehlszeile des Koordinators macht sie mit --invite-host.</translation>
     </message>
     <message>
         <source>{path} is on a file system where a database is not safe (a network drive?). Choose a local disk.</source>
@@ -8831,11 +8831,11 @@
     </message>
     <message>
         <source>{path} is the data folder of a host. Choose another folder.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} ist der Datenordner eines Betreibers. Wählen Sie einen anderen Ordner.</translation>
     </message>
     <message>
         <source>{path} is the data folder of a site or of a coordinator. Choose another folder for the host.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} ist der Datenordner eines Standorts oder eines Koordinators. Wählen Sie für den Betreiber einen anderen Ordner.</translation>
     </message>
     <message>
         <source>{path} is the data folder of a site. Choose another --data-dir for the coordinator.</source>
@@ -9091,7 +9091,7 @@
     </message>
     <message>
         <source>{site} has been in this federation in another role. Choose another name.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} war in dieser Föderation schon in einer anderen Rolle. Wählen Sie einen anderen Namen.</translation>
     </message>
     <message>
         <source>{site} has been revoked. To let it in again, use --invite with this name.</source>
@@ -9099,7 +9099,7 @@
     </message>
     <message>
         <source>{site} has come with another key than the one whose words you compared. Compare the six words once more.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} ist mit einem anderen Schlüssel gekommen als dem, dessen Wörter Sie verglichen haben. Vergleichen Sie die sechs Wörter noch einmal.</translation>
     </message>
     <message>
         <source>{site} has joined already. If it needs a new key (another computer, a lost data folder), use --rotate; to shut it out, --revoke.</source>
@@ -9111,11 +9111,11 @@
     </message>
     <message>
         <source>{site} is a host of this federation, and a host is no site. Join with another data folder and an invitation of a site.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} ist Betreiber dieser Föderation, und ein Betreiber ist kein Standort. Treten Sie mit einem anderen Datenordner und der Einladung eines Standorts bei.</translation>
     </message>
     <message>
         <source>{site} is a host. Hosts are invited and removed at the coordinator, with --invite-host and --revoke.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} ist ein Betreiber. Betreiber werden beim Koordinator eingeladen und entfernt, mit --invite-host und --revoke.</translation>
     </message>
     <message>
         <source>{site} is connected right now, so its file is not used. Let it send its update over the connection.</source>
@@ -9123,7 +9123,7 @@
     </message>
     <message>
         <source>{site} is no host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} ist kein Betreiber dieser Föderation. Bitten Sie beim Koordinator um die Einladung eines Betreibers.</translation>
     </message>
     <message>
         <source>{site} looks like {other}, which is a name in this federation already. Choose another name.</source>

@@ -472,7 +472,7 @@
     </message>
     <message>
         <source>Act without the right to it refused</source>
-        <translation type="unfinished"></translation>
+        <translation>Acción rechazada por falta de permiso</translation>
     </message>
     <message>
         <source>Acting as</source>
@@ -1650,7 +1650,7 @@
     </message>
     <message>
         <source>No round begins or ends until the host lets it go on; there is nothing to do here.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ninguna ronda empieza ni termina hasta que el anfitrión la reanude; aquí no hay nada que hacer.</translation>
     </message>
     <message>
         <source>No summary.</source>
@@ -2679,7 +2679,7 @@
     </message>
     <message>
         <source>The host has paused the federation</source>
-        <translation type="unfinished"></translation>
+        <translation>El anfitrión ha puesto la federación en pausa</translation>
     </message>
     <message>
         <source>The host of the federation gives you one: a line, a file, or a picture. Nothing is joined yet.</source>
@@ -7015,7 +7015,7 @@
     </message>
     <message>
         <source>Another round has been closed meanwhile, and its adapter is the common one now. Look at it, then publish that.</source>
-        <translation type="unfinished"></translation>
+        <translation>Entretanto se ha cerrado otra ronda y su adaptador es ahora el común. Mírelo y publique ese.</translation>
     </message>
     <message>
         <source>Another site has already joined with the name {site}. Choose another --name, or use the data folder that this site joined with.</source>
@@ -7191,7 +7191,7 @@
     </message>
     <message>
         <source>No round has been closed yet, so there is no adapter of this federation to publish.</source>
-        <translation type="unfinished"></translation>
+        <translation>Todavía no se ha cerrado ninguna ronda, así que esta federación no tiene aún un adaptador que publicar.</translation>
     </message>
     <message>
         <source>No site annotates {type}: each has notes of a corpus that does not, or has no such entity. Remove it from types, or split by &quot;corpus&quot; with as many sites as corpora.</source>
@@ -7311,7 +7311,7 @@
     </message>
     <message>
         <source>Round 1 cannot begin: {sites} of the {quorum} sites that a round needs have joined.</source>
-        <translation type="unfinished"></translation>
+        <translation>La ronda 1 no puede empezar: se han unido {sites} de los {quorum} centros que necesita una ronda.</translation>
     </message>
     <message>
         <source>Round {round} cannot be carried by removable medium: its updates are masked, and for that all sites exchange messages several times. Connect this site, or ask the host for a federation without secure aggregation.</source>
@@ -7319,7 +7319,7 @@
     </message>
     <message>
         <source>Round {round} cannot be closed: it has {updates} of the {quorum} updates that it needs.</source>
-        <translation type="unfinished"></translation>
+        <translation>La ronda {round} no se puede cerrar: tiene {updates} de las {quorum} actualizaciones que necesita.</translation>
     </message>
     <message>
         <source>Round {round} is closed, and only the sites can open the sum of its updates: {sites} of them are connected or have answered, and {least} are needed. It continues by itself once they are back.</source>
@@ -7375,7 +7375,7 @@
     </message>
     <message>
         <source>That was more in a minute than a host can mean. Wait a minute, then go on.</source>
-        <translation type="unfinished"></translation>
+        <translation>Eso fue más en un minuto de lo que un anfitrión puede querer. Espere un minuto y continúe.</translation>
     </message>
     <message>
         <source>The QR code in this picture is not an invitation&apos;s. Use the one that the host gave you.</source>
@@ -7539,7 +7539,7 @@
     </message>
     <message>
         <source>The connection to {address} was lost before the coordinator answered. Look whether it was done, once the connection is back; asking again does no harm.</source>
-        <translation type="unfinished"></translation>
+        <translation>La conexión con {address} se perdió antes de que el coordinador respondiera. Mire si se hizo, cuando vuelva la conexión; pedirlo otra vez no hace daño.</translation>
     </message>
     <message>
         <source>The control variate does not have the adapter&apos;s modules and ranks. Start a new federation with the same rank for all sites.</source>
@@ -7675,19 +7675,19 @@
     </message>
     <message>
         <source>The federation has finished already.</source>
-        <translation type="unfinished"></translation>
+        <translation>La federación ya ha terminado.</translation>
     </message>
     <message>
         <source>The federation has gone on meanwhile: it is at round {round}, attempt {attempt}. Look at it, then decide again.</source>
-        <translation type="unfinished"></translation>
+        <translation>La federación ha avanzado entretanto: está en la ronda {round}, intento {attempt}. Mírelo y decida de nuevo.</translation>
     </message>
     <message>
         <source>The federation is not paused.</source>
-        <translation type="unfinished"></translation>
+        <translation>La federación no está en pausa.</translation>
     </message>
     <message>
         <source>The federation is paused already. Resume it first.</source>
-        <translation type="unfinished"></translation>
+        <translation>La federación ya está en pausa. Reanúdela primero.</translation>
     </message>
     <message>
         <source>The federation protects patients, and some of this site&apos;s training notes do not say which patient they are of. Nothing is trained. Add the patient to each note, or ask the host for training.privacy.unit = &quot;note&quot;.</source>
@@ -8215,7 +8215,7 @@
     </message>
     <message>
         <source>The updates of round {round} are being combined. Try again once that is done.</source>
-        <translation type="unfinished"></translation>
+        <translation>Se están combinando las actualizaciones de la ronda {round}. Inténtelo de nuevo después.</translation>
     </message>
     <message>
         <source>The {device} does not have enough memory for one note. Choose a smaller base model, a 4-bit base model, or a smaller max_tokens.</source>
@@ -8267,7 +8267,7 @@
     </message>
     <message>
         <source>There is no connection to the coordinator at {address}. Nothing was done; try again once it is back.</source>
-        <translation type="unfinished"></translation>
+        <translation>No hay conexión con el coordinador en {address}. No se hizo nada; inténtelo de nuevo cuando vuelva.</translation>
     </message>
     <message>
         <source>There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take part with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.</source>
@@ -8423,7 +8423,7 @@
     </message>
     <message>
         <source>This invitation&apos;s code is for another role: a host&apos;s lets no site in, and a site&apos;s no host. Ask the host for an invitation of the right kind.</source>
-        <translation type="unfinished"></translation>
+        <translation>El código de esta invitación es para otro papel: el de un anfitrión no deja entrar a ningún centro, ni el de un centro a ningún anfitrión. Pida al anfitrión una invitación del tipo correcto.</translation>
     </message>
     <message>
         <source>This is far longer than an invitation. Paste the line that begins with fedmed: and nothing else.</source>
@@ -8443,11 +8443,11 @@
     </message>
     <message>
         <source>This is the invitation of {site} as a host. Open it in the desktop, which shows the federation then; a site needs an invitation of its own.</source>
-        <translation type="unfinished"></translation>
+        <translation>Esta es la invitación de {site} como anfitrión. Ábrala en la ventana del programa, que muestra entonces la federación; un centro necesita su propia invitación.</translation>
     </message>
     <message>
         <source>This is the invitation of {site} as a site, which trains on its notes. A host needs an invitation of its own.</source>
-        <translation type="unfinished"></translation>
+        <translation>Esta es la invitación de {site} como centro, que entrena con sus notas. Un anfitrión necesita su propia invitación.</translation>
     </message>
     <message>
         <source>This model does not fit into this computer&apos;s memory: it needs at least {least}, and the computer has {total}. Use a computer with more memory, or ask the host for a smaller model.</source>
@@ -8487,7 +8487,7 @@
     </message>
     <message>
         <source>This was asked before on this connection, and it counts once.</source>
-        <translation type="unfinished"></translation>
+        <translation>Esto ya se pidió en esta conexión y cuenta una sola vez.</translation>
     </message>
     <message>
         <source>Too many messages came at once, so the connection was closed. It is opened again by itself.</source>
@@ -8815,7 +8815,7 @@
     </message>
     <message>
         <source>{path} is not linked to a federation as its host. Open it with a host&apos;s invitation, which the coordinator&apos;s command line makes with --invite-host.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} no está vinculada a ninguna federación como anfitrión. Ábrala con una invitación de anfitrión, que la línea de órdenes del coordinador hace con --invite-host.</translation>
     </message>
     <message>
         <source>{path} is on a file system where a database is not safe (a network drive?). Choose a local disk.</source>
@@ -8831,11 +8831,11 @@
     </message>
     <message>
         <source>{path} is the data folder of a host. Choose another folder.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} es la carpeta de datos de un anfitrión. Elija otra carpeta.</translation>
     </message>
     <message>
         <source>{path} is the data folder of a site or of a coordinator. Choose another folder for the host.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} es la carpeta de datos de un centro o de un coordinador. Elija otra carpeta para el anfitrión.</translation>
     </message>
     <message>
         <source>{path} is the data folder of a site. Choose another --data-dir for the coordinator.</source>
@@ -9091,7 +9091,7 @@
     </message>
     <message>
         <source>{site} has been in this federation in another role. Choose another name.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} ya ha tenido otro papel en esta federación. Elija otro nombre.</translation>
     </message>
     <message>
         <source>{site} has been revoked. To let it in again, use --invite with this name.</source>
@@ -9099,7 +9099,7 @@
     </message>
     <message>
         <source>{site} has come with another key than the one whose words you compared. Compare the six words once more.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} ha venido con otra clave que la de las palabras que usted comparó. Compare las seis palabras otra vez.</translation>
     </message>
     <message>
         <source>{site} has joined already. If it needs a new key (another computer, a lost data folder), use --rotate; to shut it out, --revoke.</source>
@@ -9111,11 +9111,11 @@
     </message>
     <message>
         <source>{site} is a host of this federation, and a host is no site. Join with another data folder and an invitation of a site.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} es anfitrión de esta federación, y un anfitrión no es un centro. Únase con otra carpeta de datos y una invitación de centro.</translation>
     </message>
     <message>
         <source>{site} is a host. Hosts are invited and removed at the coordinator, with --invite-host and --revoke.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} es un anfitrión. A los anfitriones se les invita y se les da de baja en el coordinador, con --invite-host y --revoke.</translation>
     </message>
     <message>
         <source>{site} is connected right now, so its file is not used. Let it send its update over the connection.</source>
@@ -9123,7 +9123,7 @@
     </message>
     <message>
         <source>{site} is no host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} no es anfitrión de esta federación. Pida una invitación de anfitrión en el coordinador.</translation>
     </message>
     <message>
         <source>{site} looks like {other}, which is a name in this federation already. Choose another name.</source>

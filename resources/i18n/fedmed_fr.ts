@@ -472,7 +472,7 @@
     </message>
     <message>
         <source>Act without the right to it refused</source>
-        <translation type="unfinished"></translation>
+        <translation>Acte refusé faute de droit</translation>
     </message>
     <message>
         <source>Acting as</source>
@@ -1650,7 +1650,7 @@
     </message>
     <message>
         <source>No round begins or ends until the host lets it go on; there is nothing to do here.</source>
-        <translation type="unfinished"></translation>
+        <translation>Aucun tour ne commence ni ne finit tant que l’organisateur ne la relance pas&#xa0;; il n’y a rien à faire ici.</translation>
     </message>
     <message>
         <source>No summary.</source>
@@ -2679,7 +2679,7 @@
     </message>
     <message>
         <source>The host has paused the federation</source>
-        <translation type="unfinished"></translation>
+        <translation>L’organisateur a mis la fédération en pause</translation>
     </message>
     <message>
         <source>The host of the federation gives you one: a line, a file, or a picture. Nothing is joined yet.</source>
@@ -7015,7 +7015,7 @@
     </message>
     <message>
         <source>Another round has been closed meanwhile, and its adapter is the common one now. Look at it, then publish that.</source>
-        <translation type="unfinished"></translation>
+        <translation>Un autre tour a été clos entre-temps, et son adaptateur est maintenant l’adaptateur commun. Regardez-le, puis publiez celui-là.</translation>
     </message>
     <message>
         <source>Another site has already joined with the name {site}. Choose another --name, or use the data folder that this site joined with.</source>
@@ -7191,7 +7191,7 @@
     </message>
     <message>
         <source>No round has been closed yet, so there is no adapter of this federation to publish.</source>
-        <translation type="unfinished"></translation>
+        <translation>Aucun tour n’a encore été clos&#xa0;: cette fédération n’a pas encore d’adaptateur à publier.</translation>
     </message>
     <message>
         <source>No site annotates {type}: each has notes of a corpus that does not, or has no such entity. Remove it from types, or split by &quot;corpus&quot; with as many sites as corpora.</source>
@@ -7311,7 +7311,7 @@
     </message>
     <message>
         <source>Round 1 cannot begin: {sites} of the {quorum} sites that a round needs have joined.</source>
-        <translation type="unfinished"></translation>
+        <translation>Le tour 1 ne peut pas commencer&#xa0;: {sites} des {quorum} sites nécessaires à un tour ont rejoint la fédération.</translation>
     </message>
     <message>
         <source>Round {round} cannot be carried by removable medium: its updates are masked, and for that all sites exchange messages several times. Connect this site, or ask the host for a federation without secure aggregation.</source>
@@ -7319,7 +7319,7 @@
     </message>
     <message>
         <source>Round {round} cannot be closed: it has {updates} of the {quorum} updates that it needs.</source>
-        <translation type="unfinished"></translation>
+        <translation>Le tour {round} ne peut pas être clos&#xa0;: il a {updates} des {quorum} mises à jour nécessaires.</translation>
     </message>
     <message>
         <source>Round {round} is closed, and only the sites can open the sum of its updates: {sites} of them are connected or have answered, and {least} are needed. It continues by itself once they are back.</source>
@@ -7375,7 +7375,7 @@
     </message>
     <message>
         <source>That was more in a minute than a host can mean. Wait a minute, then go on.</source>
-        <translation type="unfinished"></translation>
+        <translation>C’était plus en une minute qu’un organisateur ne peut vouloir. Attendez une minute, puis continuez.</translation>
     </message>
     <message>
         <source>The QR code in this picture is not an invitation&apos;s. Use the one that the host gave you.</source>
@@ -7539,7 +7539,7 @@
     </message>
     <message>
         <source>The connection to {address} was lost before the coordinator answered. Look whether it was done, once the connection is back; asking again does no harm.</source>
-        <translation type="unfinished"></translation>
+        <translation>La connexion à {address} a été perdue avant la réponse du coordinateur. Regardez si c’est fait, une fois la connexion rétablie&#xa0;; redemander ne nuit pas.</translation>
     </message>
     <message>
         <source>The control variate does not have the adapter&apos;s modules and ranks. Start a new federation with the same rank for all sites.</source>
@@ -7675,19 +7675,19 @@
     </message>
     <message>
         <source>The federation has finished already.</source>
-        <translation type="unfinished"></translation>
+        <translation>La fédération est déjà terminée.</translation>
     </message>
     <message>
         <source>The federation has gone on meanwhile: it is at round {round}, attempt {attempt}. Look at it, then decide again.</source>
-        <translation type="unfinished"></translation>
+        <translation>La fédération a avancé entre-temps&#xa0;: elle en est au tour {round}, essai {attempt}. Regardez, puis décidez de nouveau.</translation>
     </message>
     <message>
         <source>The federation is not paused.</source>
-        <translation type="unfinished"></translation>
+        <translation>La fédération n’est pas en pause.</translation>
     </message>
     <message>
         <source>The federation is paused already. Resume it first.</source>
-        <translation type="unfinished"></translation>
+        <translation>La fédération est déjà en pause. Reprenez-la d’abord.</translation>
     </message>
     <message>
         <source>The federation protects patients, and some of this site&apos;s training notes do not say which patient they are of. Nothing is trained. Add the patient to each note, or ask the host for training.privacy.unit = &quot;note&quot;.</source>
@@ -8215,7 +8215,7 @@
     </message>
     <message>
         <source>The updates of round {round} are being combined. Try again once that is done.</source>
-        <translation type="unfinished"></translation>
+        <translation>Les mises à jour du tour {round} sont en cours de combinaison. Réessayez ensuite.</translation>
     </message>
     <message>
         <source>The {device} does not have enough memory for one note. Choose a smaller base model, a 4-bit base model, or a smaller max_tokens.</source>
@@ -8267,7 +8267,7 @@
     </message>
     <message>
         <source>There is no connection to the coordinator at {address}. Nothing was done; try again once it is back.</source>
-        <translation type="unfinished"></translation>
+        <translation>Il n’y a pas de connexion au coordinateur à {address}. Rien n’a été fait&#xa0;; réessayez une fois qu’elle est rétablie.</translation>
     </message>
     <message>
         <source>There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take part with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.</source>
@@ -8423,7 +8423,7 @@
     </message>
     <message>
         <source>This invitation&apos;s code is for another role: a host&apos;s lets no site in, and a site&apos;s no host. Ask the host for an invitation of the right kind.</source>
-        <translation type="unfinished"></translation>
+        <translation>Le code de cette invitation est pour un autre rôle&#xa0;: celui d’un organisateur ne laisse entrer aucun site, et celui d’un site aucun organisateur. Demandez à l’organisateur la bonne sorte d’invitation.</translation>
     </message>
     <message>
         <source>This is far longer than an invitation. Paste the line that begins with fedmed: and nothing else.</source>
@@ -8443,11 +8443,11 @@
     </message>
     <message>
         <source>This is the invitation of {site} as a host. Open it in the desktop, which shows the federation then; a site needs an invitation of its own.</source>
-        <translation type="unfinished"></translation>
+        <translation>C’est l’invitation de {site} comme organisateur. Ouvrez-la dans la fenêtre du programme, qui montre alors la fédération&#xa0;; un site a besoin de sa propre invitation.</translation>
     </message>
     <message>
         <source>This is the invitation of {site} as a site, which trains on its notes. A host needs an invitation of its own.</source>
-        <translation type="unfinished"></translation>
+        <translation>C’est l’invitation de {site} comme site, qui entraîne sur ses notes. Un organisateur a besoin de sa propre invitation.</translation>
     </message>
     <message>
         <source>This model does not fit into this computer&apos;s memory: it needs at least {least}, and the computer has {total}. Use a computer with more memory, or ask the host for a smaller model.</source>
@@ -8487,7 +8487,7 @@
     </message>
     <message>
         <source>This was asked before on this connection, and it counts once.</source>
-        <translation type="unfinished"></translation>
+        <translation>Cela a déjà été demandé sur cette connexion, et ne compte qu’une fois.</translation>
     </message>
     <message>
         <source>Too many messages came at once, so the connection was closed. It is opened again by itself.</source>
@@ -8815,7 +8815,7 @@
     </message>
     <message>
         <source>{path} is not linked to a federation as its host. Open it with a host&apos;s invitation, which the coordinator&apos;s command line makes with --invite-host.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} n’est lié à aucune fédération comme organisateur. Ouvrez-le avec une invitation d’organisateur, que la ligne de commande du coordinateur fait avec --invite-host.</translation>
     </message>
     <message>
         <source>{path} is on a file system where a database is not safe (a network drive?). Choose a local disk.</source>
@@ -8831,11 +8831,11 @@
     </message>
     <message>
         <source>{path} is the data folder of a host. Choose another folder.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} est le dossier de données d’un organisateur. Choisissez un autre dossier.</translation>
     </message>
     <message>
         <source>{path} is the data folder of a site or of a coordinator. Choose another folder for the host.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} est le dossier de données d’un site ou d’un coordinateur. Choisissez un autre dossier pour l’organisateur.</translation>
     </message>
     <message>
         <source>{path} is the data folder of a site. Choose another --data-dir for the coordinator.</source>
@@ -9091,7 +9091,7 @@
     </message>
     <message>
         <source>{site} has been in this federation in another role. Choose another name.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} a déjà eu un autre rôle dans cette fédération. Choisissez un autre nom.</translation>
     </message>
     <message>
         <source>{site} has been revoked. To let it in again, use --invite with this name.</source>
@@ -9099,7 +9099,7 @@
     </message>
     <message>
         <source>{site} has come with another key than the one whose words you compared. Compare the six words once more.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} est venu avec une autre clé que celle dont vous avez comparé les mots. Comparez les six mots encore une fois.</translation>
     </message>
     <message>
         <source>{site} has joined already. If it needs a new key (another computer, a lost data folder), use --rotate; to shut it out, --revoke.</source>
@@ -9111,11 +9111,11 @@
     </message>
     <message>
         <source>{site} is a host of this federation, and a host is no site. Join with another data folder and an invitation of a site.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} est organisateur de cette fédération, et un organisateur n’est pas un site. Rejoignez avec un autre dossier de données et une invitation de site.</translation>
     </message>
     <message>
         <source>{site} is a host. Hosts are invited and removed at the coordinator, with --invite-host and --revoke.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} est un organisateur. Les organisateurs sont invités et retirés chez le coordinateur, avec --invite-host et --revoke.</translation>
     </message>
     <message>
         <source>{site} is connected right now, so its file is not used. Let it send its update over the connection.</source>
@@ -9123,7 +9123,7 @@
     </message>
     <message>
         <source>{site} is no host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
-        <translation type="unfinished"></translation>
+        <translation>{site} n’est pas organisateur de cette fédération. Demandez une invitation d’organisateur chez le coordinateur.</translation>
     </message>
     <message>
         <source>{site} looks like {other}, which is a name in this federation already. Choose another name.</source>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decisions of a host on the rounds: a pause takes no time from anybody; what is there is what is closed or published."""
+"""Decisions of a host on the rounds: a pause takes no time from anybody, and only what is there is closed or ended."""
 
 from __future__ import annotations
 
